@@ -1,0 +1,28 @@
+//! The words of Gatehouse as types: identities, tasks, targets, operations, accesses, verdicts and classes.
+//!
+//! Knows nothing of how any of them is stored, sent or decided: no type here is `Serialize`, and none holds a
+//! socket, a clock or a file. Every other crate speaks in these.
+
+mod access;
+mod content;
+mod identity;
+mod name;
+mod operation;
+mod refusal;
+mod secret;
+mod task;
+mod verdict;
+mod verifier;
+
+pub use access::{Access, Action, Parent, Resource, kind};
+pub use content::{Column, Encoding, Provenance, Shape, ShapeRole, ValueKind};
+pub use identity::{AgentName, GroupName, Identity, Subject, UserName};
+pub use name::{
+    ClassName, InvalidName, OperationId, PolicyId, RequestId, SessionId, TargetName, TaskId,
+};
+pub use operation::{Bind, Effect, FactValue, Facts, Operation, Phase};
+pub use refusal::{Blame, Denial, Reason};
+pub use secret::Secret;
+pub use task::{Lease, Task, TaskEnd};
+pub use verdict::{Decision, Digest, Hold, Verdict};
+pub use verifier::Verifier;

@@ -1,0 +1,86 @@
+//! What is decided: a verdict, the policies that made it, and the digest that an approval binds to.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::{GroupName, PolicyId};
+
+/// Most restrictive last, so that the maximum of several verdicts is the verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// It may pass.
+    Allow,
+    /// A person decides.
+    Hold,
+    /// It may not pass.
+    Deny,
+}
+
+impl Verdict {
+    /// The word that stands in records and on screens.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Hold => "hold",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who must approve a held operation, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Hold {
+    /// One member of each of these must approve.
+    pub groups: BTreeSet<GroupName>,
+    /// The policies' `@reason`s.
+    pub reasons: BTreeSet<String>,
+}
+
+/// A verdict with what explains it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The policies that made it; none when it is a deny for want of a permit.
+    pub policies: BTreeSet<PolicyId>,
+    /// For a hold: who decides. Empty otherwise.
+    pub hold: Hold,
+    /// For a deny: what to tell the client. Empty otherwise.
+    pub reasons: BTreeSet<String>,
+}
+
+/// A SHA-256 digest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// Reads 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        for (byte, place) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(text.get(place..place + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}

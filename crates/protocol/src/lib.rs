@@ -1,0 +1,337 @@
+//! What a protocol is: pure state machines over bytes that read, understand, rewrite and refuse.
+//!
+//! Nothing here or in a protocol crate holds a socket, a runtime, a clock or configuration, so a protocol cannot
+//! write to anything: it says what bytes mean, and the gate decides whether they pass.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use gatehouse_model::{Blame, ClassName, Denial, Encoding, Operation, Secret, Shape, TargetName, ValueKind, Verifier};
+
+/// One protocol, as the registry holds it.
+pub trait Protocol: Send + Sync {
+    /// The word that a target's `protocol = "…"` names it by.
+    fn name(&self) -> &'static str;
+
+    /// The Cedar schema fragment that declares its entity types and actions.
+    fn schema(&self) -> &'static str;
+
+    /// Faces a new client. `entropy` seeds nonces; `tls` says whether the listener can start TLS.
+    fn client_login(&self, entropy: Entropy, tls: bool) -> Box<dyn ClientLogin>;
+
+    /// Faces the target on behalf of the gateway.
+    fn target_login(&self, call: TargetCall) -> Box<dyn TargetLogin>;
+
+    /// Reads from a target what the understanding of statements needs; runs on a connection that is logged in.
+    fn survey(&self) -> Box<dyn Survey>;
+
+    /// The state of one session between a client and a target that are both logged in.
+    fn session(&self, opening: Opening) -> Box<dyn Session>;
+
+    /// The bytes that ask a target to cancel what a session runs, given the key from its [`TargetReady`].
+    fn cancel(&self, key: &CancelKey) -> Bytes;
+
+    /// Turns one recorded chunk of what the client saw into lines for a person, without terminal control characters.
+    fn transcript(&self) -> Box<dyn Transcript>;
+}
+
+/// 32 random bytes, made by the caller.
+pub type Entropy = [u8; 32];
+
+/// The peer broke the protocol, or the gateway cannot go on with it; the connection ends.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Breach {
+    /// Who is to blame.
+    pub blame: Blame,
+    /// What happened, for the operator.
+    pub message: String,
+    /// What the client is told; `None` when there is no sense in telling it anything.
+    pub denial: Option<Box<Denial>>,
+}
+
+impl Breach {
+    /// The client broke the protocol.
+    pub fn client(message: impl Into<String>) -> Self {
+        Self { blame: Blame::Client, message: message.into(), denial: None }
+    }
+
+    /// The target broke the protocol, or ended the connection.
+    pub fn target(message: impl Into<String>) -> Self {
+        Self { blame: Blame::Target, message: message.into(), denial: None }
+    }
+
+    /// The same, with words for the client.
+    #[must_use]
+    pub fn telling(mut self, denial: Denial) -> Self {
+        self.denial = Some(Box::new(denial));
+        self
+    }
+}
+
+/// The key by which a client or the gateway names a running session to cancel it; opaque outside the protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CancelKey(pub Bytes);
+
+/// A client's login, up to the point where it is identified.
+pub trait ClientLogin: Send {
+    /// Consumes what it can of `buf` and says what comes next.
+    fn handle(&mut self, buf: &mut BytesMut) -> Result<ClientStep, Breach>;
+
+    /// Answers [`ClientStep::Verify`]. `None`: there is no such credential; the exchange goes on with a decoy, so that
+    /// the client cannot tell.
+    fn verifier(&mut self, verifier: Option<Verifier>) -> Result<(), Breach>;
+
+    /// The TLS handshake asked for by [`ClientStep::StartTls`] is done.
+    fn tls_started(&mut self);
+
+    /// Writes the native refusal of a login.
+    fn refuse(&mut self, denial: &Denial, out: &mut BytesMut);
+
+    /// Writes what tells the client that its session is open.
+    fn accept(&mut self, target: &TargetReady, cancel: &CancelKey, out: &mut BytesMut);
+}
+
+/// What a client's login wants next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientStep {
+    /// More bytes.
+    Read,
+    /// These bytes go to the client.
+    Send(Bytes),
+    /// These bytes go to the client; then a TLS handshake begins.
+    StartTls(Bytes),
+    /// The credential of this user for this target is needed: see [`ClientLogin::verifier`].
+    Verify {
+        /// The name that the client logs in by.
+        user: String,
+        /// The target that it names.
+        target: String,
+    },
+    /// The client proved that it holds the credential. `send` goes to it before anything else.
+    Identified {
+        /// The last message of the proof.
+        send: Bytes,
+        /// What it asked for its session, by parameter name.
+        parameters: Vec<(String, String)>,
+    },
+    /// Not a login but the wish to cancel what another connection runs.
+    Cancel(CancelKey),
+}
+
+/// What a login at the target needs.
+pub struct TargetCall {
+    /// The account at the target.
+    pub user: String,
+    /// Its secret.
+    pub password: Secret,
+    /// The database, or the protocol's like.
+    pub database: String,
+    /// Parameters that the client may set, and the gateway's own.
+    pub parameters: Vec<(String, String)>,
+    /// Whether to ask for TLS.
+    pub tls: TlsWish,
+    /// Seeds nonces.
+    pub entropy: Entropy,
+}
+
+/// Whether TLS is asked of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsWish {
+    /// Not asked for.
+    Disable,
+    /// Asked for; done without where the target has none.
+    Prefer,
+    /// Asked for; without it the login fails.
+    Require,
+}
+
+/// The gateway's login at a target.
+pub trait TargetLogin: Send {
+    /// Consumes what it can of `buf`, writes what is to be sent into `out`, and says what comes next.
+    /// Called once with an empty `buf` to begin.
+    fn handle(&mut self, buf: &mut BytesMut, out: &mut BytesMut) -> Result<TargetStep, Breach>;
+
+    /// The TLS handshake asked for by [`TargetStep::StartTls`] is done.
+    fn tls_started(&mut self, out: &mut BytesMut);
+}
+
+/// What a login at the target wants next.
+pub enum TargetStep {
+    /// More bytes.
+    Read,
+    /// A TLS handshake.
+    StartTls,
+    /// It is done.
+    Ready(TargetReady),
+}
+
+/// What a target said of itself when the login was done.
+#[derive(Clone)]
+pub struct TargetReady {
+    /// The parameters that it reported, in order.
+    pub parameters: Vec<(String, String)>,
+    /// How to cancel what this connection runs.
+    pub cancel: CancelKey,
+}
+
+/// Facts about a target, read by a survey; opaque outside the protocol that made them.
+pub type SurveyFacts = Arc<dyn Any + Send + Sync>;
+
+/// Reads facts about a target over a connection that is logged in.
+pub trait Survey: Send {
+    /// The question.
+    fn question(&self) -> Bytes;
+
+    /// Consumes what it can of the answer; `Some` when it is complete.
+    fn handle(&mut self, buf: &mut BytesMut) -> Result<Option<SurveyFacts>, Breach>;
+}
+
+/// Says which classes a column is of, by configuration and by name.
+pub trait Classifier: Send + Sync {
+    /// The classes of a column, given its table as `schema.table` and its own name.
+    fn column(&self, table: &str, column: &str) -> Vec<ClassName>;
+}
+
+/// What a session starts with.
+pub struct Opening {
+    /// The target, for resource names.
+    pub target: TargetName,
+    /// The facts of the newest survey.
+    pub facts: SurveyFacts,
+    /// The classes of its columns.
+    pub classifier: Arc<dyn Classifier>,
+    /// What the target said of itself.
+    pub ready: TargetReady,
+    /// The largest frame that is held whole, in bytes.
+    pub frame_bytes_max: usize,
+}
+
+/// From whom bytes come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// From the client, towards the target.
+    Client,
+    /// From the target, towards the client.
+    Target,
+}
+
+/// What is at the front of a buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Not enough to tell: this many bytes are needed in all.
+    Read {
+        /// The length that the buffer must reach.
+        at_least: usize,
+    },
+    /// The target's answers to what was sent before must come first.
+    Wait,
+    /// Newer facts about the target must come first: see [`Session::surveyed`].
+    Survey,
+    /// A run of frames of one meaning.
+    Run {
+        /// How many bytes it has.
+        len: usize,
+        /// What it means.
+        meaning: Meaning,
+    },
+}
+
+/// What a run of frames means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meaning {
+    /// Neither asks nor tells anything by itself.
+    Plumbing,
+    /// Asks for something.
+    Act(Box<Operation>),
+    /// Tells something: values of this shape.
+    Content(Arc<Shape>),
+    /// Goes no further; the protocol answers in its place with its own words, which hold nothing of the run.
+    Local,
+}
+
+/// What a session writes in the gateway's own words.
+#[derive(Debug, Default)]
+pub struct Reply {
+    /// For the client.
+    pub to_client: BytesMut,
+    /// For the target: only ever what undoes or ends, such as the abort of a transaction whose statement was refused.
+    pub to_target: BytesMut,
+}
+
+/// One session's state. It never sees a socket; what it writes passes through the gate.
+pub trait Session: Send {
+    /// Says what is at the front of `buf`, without consuming it. An unknown frame is a [`Breach`].
+    fn inspect(&mut self, side: Side, buf: &[u8]) -> Result<Step, Breach>;
+
+    /// The run goes on: moves the state past it and writes what is to be sent, which is the run itself but for
+    /// frames that the protocol adds for its own understanding.
+    fn pass(&mut self, side: Side, run: &Bytes, out: &mut BytesMut) -> Passed;
+
+    /// Content goes on with edits.
+    fn rewrite(&mut self, shape: &Shape, run: &Bytes, editor: &mut dyn Editor, out: &mut BytesMut) -> Result<(), Breach>;
+
+    /// The run at the front of the client's bytes does not go on: writes the native "no".
+    fn refuse(&mut self, run: &Bytes, denial: &Denial, reply: &mut Reply);
+
+    /// A run of [`Meaning::Local`]: moves the state past it and writes the answer in its place.
+    fn answer(&mut self, side: Side, run: &Bytes, reply: &mut Reply);
+
+    /// True when all that was asked before the run at the front is answered, so that a refusal would stand in order.
+    fn is_quiet(&self) -> bool;
+
+    /// Newer facts, after [`Step::Survey`].
+    fn surveyed(&mut self, facts: SurveyFacts);
+
+    /// Writes a remark that does not disturb the exchange, such as that an operation waits for a person.
+    fn remark(&self, text: &str, out: &mut BytesMut);
+
+    /// Writes the last message of a session that is ended.
+    fn end(&self, denial: &Denial, out: &mut BytesMut);
+}
+
+/// How a passed run is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passed {
+    /// As it is; nothing was written to `out`.
+    AsIs,
+    /// What was written to `out` stands for it.
+    Written,
+}
+
+/// One value of a run of content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// Its place among the shape's columns.
+    pub column: usize,
+    /// What it is.
+    pub kind: ValueKind,
+    /// How it is written.
+    pub encoding: Encoding,
+    /// Its bytes; `None` for an absent value.
+    pub value: Option<&'a [u8]>,
+}
+
+/// What becomes of one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edit {
+    /// It stays.
+    Keep,
+    /// It becomes absent.
+    Null,
+    /// It becomes what was written to the editor's output.
+    Replace,
+}
+
+/// Decides what becomes of each value.
+pub trait Editor {
+    /// Looks at one value and, for [`Edit::Replace`], writes the new one to `out`.
+    fn edit(&mut self, field: Field<'_>, out: &mut Vec<u8>) -> Edit;
+}
+
+/// Reads a recording for a person.
+pub trait Transcript {
+    /// Takes the next bytes that went to the client and returns the lines that they show.
+    fn show(&mut self, bytes: &[u8]) -> Vec<String>;
+}
