@@ -1,1 +1,81 @@
-//! Placeholder.
+//! The control API: REST with a generated OpenAPI document, served on the admin socket and on a TCP address.
+//!
+//! Knows HTTP and the forms that things take on the wire. What it does it asks [`Control`], so that no handler holds
+//! a rule of its own. Wire types live here; inner types are never serialized.
+
+mod caller;
+mod problem;
+mod routes;
+mod views;
+
+use std::sync::Arc;
+
+use axum::Router;
+use futures_util::future::BoxFuture;
+use gatehouse_model::UserName;
+
+pub use caller::{Caller, Door};
+pub use problem::Problem;
+pub use views::{
+    Answer, AnswerView, EndTask, Evidence, NewTask, NewToken, PolicyView, RequestView, Selection, SessionView,
+    StartedTaskView, TargetView, TaskView, TokenView, Version,
+};
+
+/// The largest request body, in bytes.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The most entries of a listing.
+pub const LISTING_ENTRIES_MAX: u32 = 1_000;
+
+type Asked<'a, T> = BoxFuture<'a, Result<T, Problem>>;
+
+/// What the API does, done by the rest of the gateway.
+pub trait Control: Send + Sync + 'static {
+    /// The gateway's version, and how it stands with its files.
+    fn version(&self) -> Version;
+    /// Whose token this is.
+    fn user_of<'a>(&'a self, token: &'a str) -> Asked<'a, Option<UserName>>;
+    /// Whether new sessions can be served: `Err` names what is missing.
+    fn ready(&self) -> Result<(), String>;
+    /// The metrics, in Prometheus' text form.
+    fn metrics(&self) -> String;
+    /// The newest tasks.
+    fn tasks(&self, limit: u32) -> Asked<'_, Vec<TaskView>>;
+    /// One task.
+    fn task<'a>(&'a self, id: &'a str) -> Asked<'a, TaskView>;
+    /// Starts a task and issues its credential.
+    fn start_task<'a>(&'a self, caller: &'a Caller, new: NewTask) -> Asked<'a, StartedTaskView>;
+    /// Ends a task and cuts its sessions.
+    fn end_task<'a>(&'a self, caller: &'a Caller, id: &'a str, end: EndTask) -> Asked<'a, TaskView>;
+    /// The newest sessions.
+    fn sessions<'a>(&'a self, task: Option<&'a str>, limit: u32) -> Asked<'a, Vec<SessionView>>;
+    /// One session.
+    fn session<'a>(&'a self, id: &'a str) -> Asked<'a, SessionView>;
+    /// Cuts a session.
+    fn kill<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, SessionView>;
+    /// A session's replay, as lines of text.
+    fn replay<'a>(&'a self, id: &'a str) -> Asked<'a, String>;
+    /// The newest requests.
+    fn requests(&self, limit: u32) -> Asked<'_, Vec<RequestView>>;
+    /// One request.
+    fn request<'a>(&'a self, id: &'a str) -> Asked<'a, RequestView>;
+    /// Answers a request.
+    fn answer<'a>(&'a self, caller: &'a Caller, id: &'a str, approve: bool, answer: Answer) -> Asked<'a, AnswerView>;
+    /// The targets of the configuration.
+    fn targets(&self) -> Asked<'_, Vec<TargetView>>;
+    /// The policies in force.
+    fn policies(&self) -> Asked<'_, Vec<PolicyView>>;
+    /// Issues a person's token.
+    fn issue_token<'a>(&'a self, caller: &'a Caller, new: NewToken) -> Asked<'a, TokenView>;
+    /// An evidence bundle.
+    fn evidence<'a>(&'a self, caller: &'a Caller, evidence: Evidence) -> Asked<'a, Vec<u8>>;
+}
+
+/// The routes behind one door.
+pub fn router(control: Arc<dyn Control>, door: Door) -> Router {
+    routes::router(control, door)
+}
+
+/// The OpenAPI document.
+pub fn openapi() -> String {
+    routes::openapi()
+}

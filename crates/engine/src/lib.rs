@@ -1,1 +1,52 @@
-//! Placeholder.
+//! The only data-path sockets: listens, dials, and carries bytes between them and the gate.
+//!
+//! Knows sockets, TLS, time and tasks of the runtime. What bytes mean it asks the gate, and it writes nothing but
+//! what the gate cleared: [`dial`](crate::dial) takes nothing but a grant, [`Outlet`] nothing but a cleared frame.
+
+mod carry;
+mod dial;
+mod disk;
+mod listener;
+mod login;
+mod outlet;
+mod roster;
+mod surveyor;
+mod tls;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use gatehouse_gate::{Tape, Target};
+use gatehouse_model::{Lease, Secret, SessionId, TaskId, Verifier};
+use jiff::Timestamp;
+
+pub use disk::Disk;
+pub use listener::{Engine, EngineLimits, Listener};
+pub use outlet::Outlet;
+pub use roster::{LiveSession, Roster};
+pub use tls::{ServerTls, TlsError};
+
+/// What the engine asks of the rest of the gateway.
+pub trait House: Send + Sync {
+    /// The time.
+    fn now(&self) -> Timestamp;
+
+    /// 32 random bytes.
+    fn entropy(&self) -> [u8; 32];
+
+    /// The credential that a client logs in by, and the task that it belongs to.
+    fn verifier(&self, user: &str, target: &str) -> Option<(TaskId, Verifier)>;
+
+    /// The lease of a task as it stands now, with the flag that is raised when it ends.
+    fn lease(&self, task: &TaskId) -> Option<(Lease, Arc<AtomicBool>)>;
+
+    /// A target of the configuration.
+    fn target(&self, name: &str) -> Option<Arc<Target>>;
+
+    /// The secret of the gateway's account at a target.
+    fn secret(&self, target: &Target) -> Result<Secret, String>;
+
+    /// A new recording.
+    fn tape(&self, session: &SessionId, target: &Target, opened: Timestamp) -> io::Result<Box<dyn Tape>>;
+}

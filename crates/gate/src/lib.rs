@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The one door: nothing reaches a target or comes back from one but through here.
+//!
+//! Knows policy, masks, the journal and what protocols say bytes mean. It alone makes a [`Grant`], without which no
+//! dialer dials, and a [`Cleared`], without which no outlet writes; it makes them only after the record is written.
+//! It holds no socket, no runtime and no clock.
+
+mod cleared;
+mod desk;
+mod editor;
+mod gate;
+mod grant;
+mod ledger;
+mod passage;
+mod tape;
+
+pub use cleared::{Cleared, Durability, Receipt};
+pub use desk::{Answer, AnswerError, Answered, Desk, HoldMode, PendingRequest, RequestState};
+pub use gate::{Gate, GateLimits, SessionEnd};
+pub use grant::{Grant, Route, Target, TlsMode, Trust};
+pub use ledger::{Ledger, Log, Unrecorded};
+pub use passage::{Held, Next, Outward, Passage, Stop};
+pub use tape::{Tape, TapeSeal};

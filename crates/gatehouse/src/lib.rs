@@ -1,1 +1,25 @@
-//! Placeholder.
+//! Wires the rooms into one program: configuration, the running gateway, and the commands.
+//!
+//! Knows every room. No rule is decided here: policies decide in `policy`, what passes is the business of `gate`.
+
+pub mod cli;
+pub mod client;
+pub mod commands;
+pub mod config;
+mod control;
+mod demo;
+mod indexer;
+mod keys;
+pub mod load;
+mod log_files;
+mod output;
+mod reference;
+mod registry;
+mod reload;
+mod restore;
+mod run;
+pub mod serve;
+pub mod state;
+mod tape;
+
+pub use registry::{protocol, protocols, schemas};

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::InvalidName;
 
+const PERSON_RULE: &str = "use 1 to 128 printable ASCII characters without spaces, quotes, `/`, `:` and backslash";
+
 macro_rules! person_name {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
@@ -19,7 +21,7 @@ macro_rules! person_name {
                 if (1..=128).contains(&value.len()) && value.bytes().all(plain) {
                     Ok(Self(value.into()))
                 } else {
-                    Err(InvalidName { what: $what, value: value.into() })
+                    Err(InvalidName { what: $what, value: value.into(), rule: PERSON_RULE })
                 }
             }
 
@@ -66,7 +68,7 @@ impl Identity {
             Some(("user", name)) => UserName::new(name).map(Self::User),
             Some(("agent", name)) => AgentName::new(name).map(Self::Agent),
             Some(_) | None => {
-                Err(InvalidName { what: "identity (user:NAME or agent:NAME)", value: value.into() })
+                Err(InvalidName { what: "identity", value: value.into(), rule: "write user:NAME or agent:NAME" })
             }
         }
     }

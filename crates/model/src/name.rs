@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 /// Why a string cannot be a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{value}` is not a valid {what}: use 1 to 63 of a-z, A-Z, 0-9, `.`, `_` and `-`, starting with a letter or digit")]
+#[error("`{value}` is not a valid {what}: {rule}")]
 pub struct InvalidName {
     /// What the string was meant to name.
     pub what: &'static str,
     /// The string.
     pub value: String,
+    /// What a valid one looks like.
+    pub rule: &'static str,
 }
+
+const NAME_RULE: &str = "use 1 to 63 of a-z, A-Z, 0-9, `.`, `_` and `-`, starting with a letter or digit";
 
 fn is_name(value: &str) -> bool {
     let mut bytes = value.bytes();
@@ -32,7 +36,7 @@ macro_rules! name {
                 if is_name(value) {
                     Ok(Self(value.into()))
                 } else {
-                    Err(InvalidName { what: $what, value: value.into() })
+                    Err(InvalidName { what: $what, value: value.into(), rule: NAME_RULE })
                 }
             }
 
@@ -102,7 +106,11 @@ macro_rules! identifier {
                 if digits.len() == 12 && digits.bytes().all(|byte| ALPHABET.contains(&byte)) {
                     Ok(Self(value.into()))
                 } else {
-                    Err(InvalidName { what: concat!("identifier (", $prefix, "…)"), value: value.into() })
+                    Err(InvalidName {
+                        what: "identifier",
+                        value: value.into(),
+                        rule: concat!("it is `", $prefix, "` and 12 letters and digits, as the listings show it"),
+                    })
                 }
             }
 

@@ -59,6 +59,8 @@ pub struct Operation {
     pub evidence: Arc<str>,
     /// Bind values to the letter; digested and shown to an approver, never stored.
     pub binds: Vec<Bind>,
+    /// The bind values as evidence keeps them, in the same way.
+    pub evidence_binds: Vec<String>,
     /// Session state that changes what the statement means, by name.
     pub state: BTreeMap<String, String>,
     /// Everything that it wants.

@@ -28,6 +28,10 @@ pub enum Reason {
     Withdrawn,
     /// The operation was not understood, so it was not passed.
     NotUnderstood,
+    /// It is not a sentence of the target's language.
+    Syntax,
+    /// It names something that the session does not have.
+    Unknown,
     /// Something grew past a named limit.
     Limit,
     /// The record could not be written, so nothing may pass.

@@ -1,1 +1,116 @@
-//! Placeholder.
+//! PostgreSQL's protocol 3, understood: logins on both sides, statements, results, errors.
+//!
+//! Pure state machines over bytes. Knows no socket, runtime, clock or configuration, and decides nothing.
+//! Source: "Frontend/Backend Protocol" in PostgreSQL's documentation.
+
+mod analysis;
+mod catalog;
+mod client_login;
+mod frame;
+mod function;
+mod report;
+mod scram;
+mod session;
+mod survey;
+mod target_login;
+mod transcript;
+mod value;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use gatehouse_model::{Denial, Reason, Shape};
+use gatehouse_protocol::{
+    Breach, CancelKey, ClientLogin, Editor, Entropy, Opening, Passed, Protocol, Reply, Session, Side, Step, Survey,
+    SurveyFacts, TargetCall, TargetLogin, TlsOffer, Transcript,
+};
+
+/// PostgreSQL, as the registry holds it.
+pub struct Postgres;
+
+impl Protocol for Postgres {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn schema(&self) -> &'static str {
+        include_str!("schema.cedarschema")
+    }
+
+    fn client_login(&self, entropy: Entropy, tls: TlsOffer) -> Box<dyn ClientLogin> {
+        Box::new(client_login::PostgresClientLogin::new(entropy, tls))
+    }
+
+    fn cancel_key(&self, entropy: Entropy) -> CancelKey {
+        CancelKey(Bytes::copy_from_slice(entropy.first_chunk::<8>().map_or(&[][..], |key| key)))
+    }
+
+    fn target_login(&self, call: TargetCall) -> Box<dyn TargetLogin> {
+        Box::new(target_login::PostgresTargetLogin::new(call))
+    }
+
+    fn survey(&self) -> Box<dyn Survey> {
+        Box::new(survey::PostgresSurvey::default())
+    }
+
+    fn session(&self, opening: Opening) -> Box<dyn Session> {
+        match session::PostgresSession::new(opening) {
+            Ok(session) => Box::new(session),
+            Err(_) => Box::new(Unsurveyed),
+        }
+    }
+
+    fn cancel(&self, key: &CancelKey) -> Bytes {
+        let mut out = BytesMut::new();
+        frame::write_untagged(&mut out, |body| {
+            body.put_i32(80_877_102);
+            body.put_slice(&key.0);
+        });
+        out.freeze()
+    }
+
+    fn transcript(&self) -> Box<dyn Transcript> {
+        Box::new(transcript::PostgresTranscript::default())
+    }
+}
+
+/// A session that was opened with another protocol's facts: it passes nothing.
+struct Unsurveyed;
+
+impl Session for Unsurveyed {
+    fn inspect(&mut self, _side: Side, _buf: &[u8]) -> Result<Step, Breach> {
+        let message = "the session was opened without facts about its target";
+        Err(Breach { blame: gatehouse_model::Blame::Gateway, message: message.into(), denial: None }.telling(Denial::new(
+            Reason::NotUnderstood,
+            message,
+            "",
+            "This is a defect of Gatehouse: please report it",
+        )))
+    }
+
+    fn pass(&mut self, _side: Side, _run: &Bytes, _out: &mut BytesMut) -> Passed {
+        Passed::Written
+    }
+
+    fn rewrite(&mut self, _: &Shape, _: &Bytes, _: &mut dyn Editor, _: &mut BytesMut) -> Result<(), Breach> {
+        Ok(())
+    }
+
+    fn refuse(&mut self, _run: &Bytes, _denial: &Denial, _reply: &mut Reply) {}
+
+    fn answer(&mut self, _side: Side, _run: &Bytes, _reply: &mut Reply) {}
+
+    fn rows(&self) -> u64 {
+        0
+    }
+
+    fn is_quiet(&self) -> bool {
+        true
+    }
+
+    fn surveyed(&mut self, _facts: SurveyFacts) {}
+
+    fn remark(&self, _text: &str, _out: &mut BytesMut) {}
+
+    fn end(&self, denial: &Denial, out: &mut BytesMut) {
+        report::error(denial, report::Severity::Fatal, out);
+    }
+}

@@ -17,8 +17,11 @@ pub trait Protocol: Send + Sync {
     /// The Cedar schema fragment that declares its entity types and actions.
     fn schema(&self) -> &'static str;
 
-    /// Faces a new client. `entropy` seeds nonces; `tls` says whether the listener can start TLS.
-    fn client_login(&self, entropy: Entropy, tls: bool) -> Box<dyn ClientLogin>;
+    /// Faces a new client. `entropy` seeds nonces.
+    fn client_login(&self, entropy: Entropy, tls: TlsOffer) -> Box<dyn ClientLogin>;
+
+    /// Makes the key by which a client can cancel what its session runs.
+    fn cancel_key(&self, entropy: Entropy) -> CancelKey;
 
     /// Faces the target on behalf of the gateway.
     fn target_login(&self, call: TargetCall) -> Box<dyn TargetLogin>;
@@ -73,6 +76,17 @@ impl Breach {
 /// The key by which a client or the gateway names a running session to cancel it; opaque outside the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CancelKey(pub Bytes);
+
+/// What a listener can do about TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsOffer {
+    /// It has no certificate.
+    None,
+    /// Clients may ask for it.
+    Optional,
+    /// Clients must ask for it.
+    Required,
+}
 
 /// A client's login, up to the point where it is identified.
 pub trait ClientLogin: Send {
@@ -245,10 +259,21 @@ pub enum Meaning {
     Plumbing,
     /// Asks for something.
     Act(Box<Operation>),
+    /// Asks for something that was not understood, so it cannot be decided and does not pass.
+    Misunderstood(Box<Misunderstood>),
     /// Tells something: values of this shape.
     Content(Arc<Shape>),
     /// Goes no further; the protocol answers in its place with its own words, which hold nothing of the run.
     Local,
+}
+
+/// A request that was not understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misunderstood {
+    /// What kind of request it was, for listings.
+    pub title: String,
+    /// What the client is told.
+    pub denial: Denial,
 }
 
 /// What a session writes in the gateway's own words.
@@ -277,6 +302,9 @@ pub trait Session: Send {
 
     /// A run of [`Meaning::Local`]: moves the state past it and writes the answer in its place.
     fn answer(&mut self, side: Side, run: &Bytes, reply: &mut Reply);
+
+    /// How many rows the client was sent so far.
+    fn rows(&self) -> u64;
 
     /// True when all that was asked before the run at the front is answered, so that a refusal would stand in order.
     fn is_quiet(&self) -> bool;

@@ -1,1 +1,227 @@
-//! Placeholder.
+//! The index: tasks, sessions and requests as the journal tells them, ready to be looked up.
+//!
+//! Knows SQL, nothing of policy or of the journal's format. The journal is the truth; what is here can be rebuilt from
+//! it, but for credentials' verifiers and tokens' hashes, whose loss only closes doors. [`Backend`] is the seam where
+//! another database enters.
+
+mod sqlite;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use gatehouse_model::{UserName, Verifier};
+use jiff::Timestamp;
+
+pub use sqlite::Sqlite;
+
+/// The index could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed.
+    #[error("the index database failed: {0}")]
+    Database(String),
+    /// A row is not what was written.
+    #[error("the index database holds what Gatehouse did not write: {0}")]
+    Corrupt(String),
+}
+
+/// A task, as listings show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRow {
+    /// Its id.
+    pub id: String,
+    /// Who works.
+    pub identity: String,
+    /// For whom.
+    pub on_behalf_of: Option<String>,
+    /// Where.
+    pub targets: Vec<String>,
+    /// Why.
+    pub reason: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ends by itself.
+    pub expires: Timestamp,
+    /// When and why it ended before.
+    pub ended: Option<(Timestamp, String)>,
+    /// Who started it.
+    pub started_by: String,
+}
+
+/// A session, as listings show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Its id.
+    pub id: String,
+    /// Its task.
+    pub task: String,
+    /// Who works.
+    pub identity: String,
+    /// For whom.
+    pub on_behalf_of: Option<String>,
+    /// Where.
+    pub target: String,
+    /// From which address.
+    pub peer: String,
+    /// When it was opened.
+    pub opened: Timestamp,
+    /// When and why it ended.
+    pub closed: Option<(Timestamp, String)>,
+    /// How many operations it had.
+    pub operations: u64,
+    /// How many of them were refused.
+    pub refused: u64,
+    /// How many rows the client was sent.
+    pub rows: u64,
+    /// How many values were masked.
+    pub masked: u64,
+    /// The file of its recording.
+    pub recording: Option<String>,
+}
+
+/// A request, as listings show it. Statement and binds are those of the evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestRow {
+    /// Its id.
+    pub id: String,
+    /// The session that asked.
+    pub session: String,
+    /// Its task.
+    pub task: String,
+    /// Who asks.
+    pub identity: String,
+    /// For whom.
+    pub on_behalf_of: Option<String>,
+    /// Where.
+    pub target: String,
+    /// A word or two.
+    pub title: String,
+    /// The statement.
+    pub statement: String,
+    /// The bind values.
+    pub binds: Vec<String>,
+    /// What it wants.
+    pub accesses: Vec<String>,
+    /// Who must approve.
+    pub groups: Vec<String>,
+    /// Why it is held.
+    pub reasons: Vec<String>,
+    /// The policies that hold it.
+    pub policies: Vec<String>,
+    /// What an approval binds to.
+    pub digest: String,
+    /// `wait` or `refuse`.
+    pub mode: String,
+    /// When it was filed.
+    pub opened: Timestamp,
+    /// When it lapses.
+    pub expires: Timestamp,
+    /// Where it stands.
+    pub state: String,
+    /// Until when an approval can be used.
+    pub approved_until: Option<Timestamp>,
+    /// Who approved, by group.
+    pub approvals: BTreeMap<String, String>,
+    /// What the last answer said.
+    pub answer_reason: Option<String>,
+}
+
+/// What one record of the journal changes in the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A task began.
+    TaskStarted(TaskRow),
+    /// A task ended.
+    TaskEnded {
+        /// Which.
+        task: String,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        cause: String,
+    },
+    /// A session was opened.
+    SessionOpened(SessionRow),
+    /// A session had an operation.
+    Operation {
+        /// Which session.
+        session: String,
+        /// Whether it was refused.
+        refused: bool,
+        /// The approval that it used.
+        approval: Option<String>,
+    },
+    /// A session ended.
+    SessionClosed {
+        /// Which.
+        session: String,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        cause: String,
+        /// Rows sent.
+        rows: u64,
+        /// Values masked.
+        masked: u64,
+        /// The recording's file.
+        recording: Option<String>,
+    },
+    /// A request was filed.
+    RequestOpened(RequestRow),
+    /// A person answered.
+    RequestAnswered {
+        /// Which.
+        request: String,
+        /// Whether it was a yes.
+        approved: bool,
+        /// Who.
+        by: String,
+        /// For which groups.
+        groups: Vec<String>,
+        /// What they said.
+        reason: String,
+        /// Until when the approval can be used.
+        until: Option<Timestamp>,
+    },
+    /// A request ended otherwise.
+    RequestEnded {
+        /// Which.
+        request: String,
+        /// How.
+        cause: String,
+    },
+}
+
+/// A database that can hold the index.
+pub trait Backend: Send + Sync {
+    /// The index of the first record whose changes are not in yet.
+    fn next_index(&self) -> BoxFuture<'_, Result<u64, StoreError>>;
+    /// Applies changes and moves on to `next_index`, all or nothing. Applying the same twice changes nothing more.
+    fn apply<'a>(&'a self, next_index: u64, changes: &'a [Change]) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// The newest tasks, newest first.
+    fn tasks(&self, limit: u32) -> BoxFuture<'_, Result<Vec<TaskRow>, StoreError>>;
+    /// One task.
+    fn task<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<TaskRow>, StoreError>>;
+    /// The newest sessions, newest first; of one task where one is named.
+    fn sessions<'a>(&'a self, task: Option<&'a str>, limit: u32) -> BoxFuture<'a, Result<Vec<SessionRow>, StoreError>>;
+    /// One session.
+    fn session<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<SessionRow>, StoreError>>;
+    /// The newest requests, newest first.
+    fn requests(&self, limit: u32) -> BoxFuture<'_, Result<Vec<RequestRow>, StoreError>>;
+    /// One request.
+    fn request<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<RequestRow>, StoreError>>;
+    /// Keeps the verifier of a task's credential.
+    fn keep_credential<'a>(&'a self, task: &'a str, verifier: &'a Verifier) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Forgets it.
+    fn forget_credential<'a>(&'a self, task: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// All verifiers, by task.
+    fn credentials(&self) -> BoxFuture<'_, Result<Vec<(String, Verifier)>, StoreError>>;
+    /// Keeps the hash of a person's token.
+    fn keep_token<'a>(&'a self, sha256: &'a [u8; 32], user: &'a UserName, expires: Timestamp) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Whose token this is, if it has not expired.
+    fn token<'a>(&'a self, sha256: &'a [u8; 32], now: Timestamp) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
+}
+
+/// The index, whatever database holds it.
+pub type Store = Arc<dyn Backend>;

@@ -1,0 +1,67 @@
+//! Errors of the API, as RFC 9457 problem documents.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A problem document: what happened, and the next step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// The HTTP status code.
+    pub status: u16,
+    /// What happened, in one sentence.
+    pub title: String,
+    /// What to do about it.
+    pub detail: String,
+}
+
+impl Problem {
+    fn new(status: StatusCode, title: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { status: status.as_u16(), title: title.into(), detail: detail.into() }
+    }
+
+    /// 400: the request is not right.
+    pub fn bad_request(title: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, title, "Correct the request and send it again")
+    }
+
+    /// 401: nobody proved who they are.
+    pub fn unauthorized() -> Self {
+        let detail = "Send `Authorization: Bearer TOKEN`; `gatehouse login --as user:NAME` issues one at the admin socket";
+        Self::new(StatusCode::UNAUTHORIZED, "no valid token was sent", detail)
+    }
+
+    /// 403: not for this caller.
+    pub fn forbidden(title: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, title, detail)
+    }
+
+    /// 404: no such thing.
+    pub fn not_found(what: &str, id: &str, listing: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("there is no {what} {id}"), format!("`gatehouse {listing} ls` shows those there are"))
+    }
+
+    /// 409: not in the state that it is in.
+    pub fn conflict(title: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, title, "Look at it again: somebody else may have been faster")
+    }
+
+    /// 503: the gateway cannot do it now.
+    pub fn unavailable(title: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, title, "Try again later; the gateway's log has the cause")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(&self)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

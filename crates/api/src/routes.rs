@@ -1,0 +1,213 @@
+//! The routes: each reads its input, asks [`Control`], and writes its output.
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use serde::Deserialize;
+use utoipa::{IntoParams, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::caller::{Caller, Door};
+use crate::problem::Problem;
+use crate::views::{
+    Answer, AnswerView, EndTask, Evidence, NewTask, NewToken, PolicyView, RequestView, SessionView, StartedTaskView,
+    TargetView, TaskView, TokenView, Version,
+};
+use crate::{BODY_BYTES_MAX, Control, LISTING_ENTRIES_MAX};
+
+/// What every handler has.
+#[derive(Clone)]
+pub(crate) struct Served {
+    pub(crate) control: Arc<dyn Control>,
+    pub(crate) door: Door,
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Gatehouse control API",
+    description = "Tasks, requests, sessions, targets, policies and evidence. Errors are RFC 9457 problem documents."
+))]
+struct Document;
+
+fn api() -> OpenApiRouter<Served> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(version))
+        .routes(routes!(tasks, start_task))
+        .routes(routes!(task))
+        .routes(routes!(end_task))
+        .routes(routes!(sessions))
+        .routes(routes!(session))
+        .routes(routes!(kill))
+        .routes(routes!(replay))
+        .routes(routes!(requests))
+        .routes(routes!(request))
+        .routes(routes!(approve))
+        .routes(routes!(deny))
+        .routes(routes!(targets))
+        .routes(routes!(policies))
+        .routes(routes!(issue_token))
+        .routes(routes!(evidence))
+        .routes(routes!(healthz))
+        .routes(routes!(readyz))
+        .routes(routes!(metrics))
+}
+
+pub(crate) fn router(control: Arc<dyn Control>, door: Door) -> Router {
+    let (router, _) = api().split_for_parts();
+    router
+        .fallback(|| async { Problem::not_found("route", "here", "--help; gatehouse tasks") })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(Served { control, door })
+}
+
+pub(crate) fn openapi() -> String {
+    let (_, document) = api().split_for_parts();
+    document.to_pretty_json().unwrap_or_default()
+}
+
+#[derive(Deserialize, IntoParams)]
+struct Listing {
+    /// How many entries at most.
+    limit: Option<u32>,
+    /// Only what belongs to this task.
+    task: Option<String>,
+}
+
+impl Listing {
+    fn limit(&self) -> u32 {
+        self.limit.unwrap_or(100).min(LISTING_ENTRIES_MAX)
+    }
+}
+
+type Answered<T> = Result<Json<T>, Problem>;
+
+/// The gateway's version, and whether its files are in force as they stand.
+#[utoipa::path(get, path = "/api/v1/version", responses((status = 200, body = Version)))]
+async fn version(State(served): State<Served>) -> Json<Version> {
+    Json(served.control.version())
+}
+
+/// The newest tasks.
+#[utoipa::path(get, path = "/api/v1/tasks", params(Listing), responses((status = 200, body = Vec<TaskView>), (status = 401, body = Problem)))]
+async fn tasks(State(served): State<Served>, _caller: Caller, Query(listing): Query<Listing>) -> Answered<Vec<TaskView>> {
+    served.control.tasks(listing.limit()).await.map(Json)
+}
+
+/// Starts a task and issues its credential; administrators only.
+#[utoipa::path(post, path = "/api/v1/tasks", request_body = NewTask, responses((status = 201, body = StartedTaskView), (status = 400, body = Problem), (status = 403, body = Problem)))]
+async fn start_task(State(served): State<Served>, caller: Caller, Json(new): Json<NewTask>) -> Result<Response, Problem> {
+    caller.must_administer()?;
+    let started = served.control.start_task(&caller, new).await?;
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(started)).into_response())
+}
+
+/// One task.
+#[utoipa::path(get, path = "/api/v1/tasks/{id}", params(("id" = String, Path)), responses((status = 200, body = TaskView), (status = 404, body = Problem)))]
+async fn task(State(served): State<Served>, _caller: Caller, Path(id): Path<String>) -> Answered<TaskView> {
+    served.control.task(&id).await.map(Json)
+}
+
+/// Ends a task and cuts its sessions; administrators only.
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/end", params(("id" = String, Path)), request_body = EndTask, responses((status = 200, body = TaskView), (status = 404, body = Problem)))]
+async fn end_task(State(served): State<Served>, caller: Caller, Path(id): Path<String>, Json(end): Json<EndTask>) -> Answered<TaskView> {
+    caller.must_administer()?;
+    served.control.end_task(&caller, &id, end).await.map(Json)
+}
+
+/// The newest sessions.
+#[utoipa::path(get, path = "/api/v1/sessions", params(Listing), responses((status = 200, body = Vec<SessionView>)))]
+async fn sessions(State(served): State<Served>, _caller: Caller, Query(listing): Query<Listing>) -> Answered<Vec<SessionView>> {
+    served.control.sessions(listing.task.as_deref(), listing.limit()).await.map(Json)
+}
+
+/// One session.
+#[utoipa::path(get, path = "/api/v1/sessions/{id}", params(("id" = String, Path)), responses((status = 200, body = SessionView), (status = 404, body = Problem)))]
+async fn session(State(served): State<Served>, _caller: Caller, Path(id): Path<String>) -> Answered<SessionView> {
+    served.control.session(&id).await.map(Json)
+}
+
+/// Cuts a session; administrators only.
+#[utoipa::path(post, path = "/api/v1/sessions/{id}/kill", params(("id" = String, Path)), responses((status = 200, body = SessionView), (status = 404, body = Problem)))]
+async fn kill(State(served): State<Served>, caller: Caller, Path(id): Path<String>) -> Answered<SessionView> {
+    caller.must_administer()?;
+    served.control.kill(&caller, &id).await.map(Json)
+}
+
+/// A session's replay: what was asked, and what the client saw.
+#[utoipa::path(get, path = "/api/v1/sessions/{id}/replay", params(("id" = String, Path)), responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = Problem)))]
+async fn replay(State(served): State<Served>, _caller: Caller, Path(id): Path<String>) -> Result<String, Problem> {
+    served.control.replay(&id).await
+}
+
+/// The newest requests.
+#[utoipa::path(get, path = "/api/v1/requests", params(Listing), responses((status = 200, body = Vec<RequestView>)))]
+async fn requests(State(served): State<Served>, _caller: Caller, Query(listing): Query<Listing>) -> Answered<Vec<RequestView>> {
+    served.control.requests(listing.limit()).await.map(Json)
+}
+
+/// One request.
+#[utoipa::path(get, path = "/api/v1/requests/{id}", params(("id" = String, Path)), responses((status = 200, body = RequestView), (status = 404, body = Problem)))]
+async fn request(State(served): State<Served>, _caller: Caller, Path(id): Path<String>) -> Answered<RequestView> {
+    served.control.request(&id).await.map(Json)
+}
+
+/// Approves a request.
+#[utoipa::path(post, path = "/api/v1/requests/{id}/approve", params(("id" = String, Path)), request_body = Answer, responses((status = 200, body = AnswerView), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn approve(State(served): State<Served>, caller: Caller, Path(id): Path<String>, Json(answer): Json<Answer>) -> Answered<AnswerView> {
+    served.control.answer(&caller, &id, true, answer).await.map(Json)
+}
+
+/// Denies a request.
+#[utoipa::path(post, path = "/api/v1/requests/{id}/deny", params(("id" = String, Path)), request_body = Answer, responses((status = 200, body = AnswerView), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn deny(State(served): State<Served>, caller: Caller, Path(id): Path<String>, Json(answer): Json<Answer>) -> Answered<AnswerView> {
+    served.control.answer(&caller, &id, false, answer).await.map(Json)
+}
+
+/// The targets of the configuration.
+#[utoipa::path(get, path = "/api/v1/targets", responses((status = 200, body = Vec<TargetView>)))]
+async fn targets(State(served): State<Served>, _caller: Caller) -> Answered<Vec<TargetView>> {
+    served.control.targets().await.map(Json)
+}
+
+/// The policies in force.
+#[utoipa::path(get, path = "/api/v1/policies", responses((status = 200, body = Vec<PolicyView>)))]
+async fn policies(State(served): State<Served>, _caller: Caller) -> Answered<Vec<PolicyView>> {
+    served.control.policies().await.map(Json)
+}
+
+/// Issues a person's token; administrators only.
+#[utoipa::path(post, path = "/api/v1/tokens", request_body = NewToken, responses((status = 201, body = TokenView), (status = 403, body = Problem)))]
+async fn issue_token(State(served): State<Served>, caller: Caller, Json(new): Json<NewToken>) -> Result<Response, Problem> {
+    caller.must_administer()?;
+    let issued = served.control.issue_token(&caller, new).await?;
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(issued)).into_response())
+}
+
+/// An evidence bundle: a tar file that anyone can verify with the log's public key.
+#[utoipa::path(post, path = "/api/v1/evidence", request_body = Evidence, responses((status = 200, content_type = "application/x-tar"), (status = 404, body = Problem)))]
+async fn evidence(State(served): State<Served>, caller: Caller, Json(wanted): Json<Evidence>) -> Result<Response, Problem> {
+    let bundle = served.control.evidence(&caller, wanted).await?;
+    Ok(([(header::CONTENT_TYPE, "application/x-tar")], bundle).into_response())
+}
+
+/// 200 while the gateway runs.
+#[utoipa::path(get, path = "/healthz", responses((status = 200)))]
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// 200 while new sessions can be served.
+#[utoipa::path(get, path = "/readyz", responses((status = 200), (status = 503, body = Problem)))]
+async fn readyz(State(served): State<Served>) -> Result<&'static str, Problem> {
+    served.control.ready().map(|()| "ready\n").map_err(Problem::unavailable)
+}
+
+/// Metrics in Prometheus' text form.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
+async fn metrics(State(served): State<Served>) -> String {
+    served.control.metrics()
+}

@@ -1,0 +1,260 @@
+//! What things look like on the wire.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskView {
+    /// Its id.
+    pub id: String,
+    /// Who works: `agent:NAME` or `user:NAME`.
+    pub identity: String,
+    /// For whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<String>,
+    /// Where.
+    pub targets: Vec<String>,
+    /// Why.
+    pub reason: String,
+    /// When it began (RFC 3339).
+    pub started: String,
+    /// When it ends by itself.
+    pub expires: String,
+    /// `live`, `done`, `expired` or `revoked`.
+    pub state: String,
+    /// Who started it.
+    pub started_by: String,
+}
+
+/// A task to be started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewTask {
+    /// Who works: `agent:NAME` or `user:NAME`; the only agent of the configuration where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// For whom: `user:NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<String>,
+    /// Where.
+    pub targets: Vec<String>,
+    /// Why.
+    pub reason: String,
+    /// For how many seconds.
+    pub ttl_secs: u32,
+}
+
+/// A started task with its credential, which is shown this once.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct StartedTaskView {
+    /// The task.
+    pub task: TaskView,
+    /// What clients log in by.
+    pub user: String,
+    /// The password: keep it where only the agent can read it.
+    pub password: String,
+    /// Where each target is to be reached, by target name: `HOST:PORT`.
+    pub addresses: BTreeMap<String, String>,
+    /// The PEM certificates by which the listener is recognized, if it has TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_certificate: Option<String>,
+}
+
+/// How a task ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndTask {
+    /// `done`, or `revoked` when it is taken away.
+    pub cause: String,
+}
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SessionView {
+    /// Its id.
+    pub id: String,
+    /// Its task.
+    pub task: String,
+    /// Who works.
+    pub identity: String,
+    /// For whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<String>,
+    /// Where.
+    pub target: String,
+    /// From which address.
+    pub peer: String,
+    /// When it was opened.
+    pub opened: String,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<String>,
+    /// `live`, or why it ended.
+    pub state: String,
+    /// How many operations it had.
+    pub operations: u64,
+    /// How many of them were refused.
+    pub refused: u64,
+    /// How many rows the client was sent.
+    pub rows: u64,
+    /// How many values were masked.
+    pub masked: u64,
+}
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RequestView {
+    /// Its id.
+    pub id: String,
+    /// `open`, `approved`, `denied`, `used`, `withdrawn` or `expired`.
+    pub state: String,
+    /// Who asks.
+    pub identity: String,
+    /// For whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<String>,
+    /// The task.
+    pub task: String,
+    /// Why the task exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_reason: Option<String>,
+    /// The session.
+    pub session: String,
+    /// Where.
+    pub target: String,
+    /// A word or two.
+    pub title: String,
+    /// The statement: to the letter while the gateway that holds it lives, else as evidence keeps it.
+    pub statement: String,
+    /// The bind values, likewise.
+    pub binds: Vec<String>,
+    /// Whether statement and bind values are to the letter.
+    pub exact: bool,
+    /// What it wants, one access an entry.
+    pub accesses: Vec<String>,
+    /// Who must approve: one member of each group.
+    pub groups: Vec<String>,
+    /// Why it is held.
+    pub reasons: Vec<String>,
+    /// The policies that hold it.
+    pub policies: Vec<String>,
+    /// The SHA-256 digest that an approval binds to.
+    pub digest: String,
+    /// `wait` or `refuse`.
+    pub mode: String,
+    /// When it was filed.
+    pub opened: String,
+    /// When it lapses.
+    pub expires: String,
+    /// Who approved so far, by group.
+    pub approvals: BTreeMap<String, String>,
+    /// What the last answer said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_reason: Option<String>,
+}
+
+/// An answer to a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// Why; the requester reads it.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// What became of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AnswerView {
+    /// The request, as it stands now.
+    pub request: RequestView,
+    /// The groups that must still approve.
+    pub still_needs: Vec<String>,
+}
+
+/// A target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TargetView {
+    /// Its name.
+    pub name: String,
+    /// What it speaks.
+    pub protocol: String,
+    /// Where the gateway reaches it.
+    pub address: String,
+    /// Where clients reach it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+    /// `wait` or `refuse`.
+    pub on_hold: String,
+    /// How many sessions it has now.
+    pub sessions: u64,
+}
+
+/// A policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyView {
+    /// Its id.
+    pub id: String,
+    /// Its file.
+    pub file: String,
+    /// `permit` or `forbid`.
+    pub effect: String,
+    /// The groups that it holds for.
+    pub hold: Vec<String>,
+    /// What it says to who is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Its text.
+    pub text: String,
+}
+
+/// A token to be issued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// For whom: `user:NAME`.
+    pub user: String,
+    /// For how many seconds.
+    pub ttl_secs: u32,
+}
+
+/// An issued token, which is shown this once.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct TokenView {
+    /// The token.
+    pub token: String,
+    /// When it expires.
+    pub expires: String,
+}
+
+/// What evidence is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// Which part of the journal.
+    pub selection: Selection,
+}
+
+/// A part of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// All of it.
+    All,
+    /// What belongs to one task.
+    Task(String),
+    /// What belongs to one session.
+    Session(String),
+}
+
+/// The gateway's version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Version {
+    /// As in the changelog.
+    pub version: String,
+    /// Why changed files are not used, when they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload_fault: Option<String>,
+}

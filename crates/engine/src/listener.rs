@@ -1,0 +1,217 @@
+//! Accepts connections, within limits, and sees each through to its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use gatehouse_gate::{Gate, Grant, Passage};
+use gatehouse_model::{Denial, Reason, Secret};
+use gatehouse_protocol::{Opening, Protocol, SurveyFacts};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::House;
+use crate::carry::{Carriage, carry};
+use crate::dial::{self, DialError, Reached};
+use crate::disk::Disk;
+use crate::login::{self, Identified};
+use crate::roster::Roster;
+use crate::surveyor::Surveyor;
+use crate::tls::ServerTls;
+
+/// What the engine limits.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineLimits {
+    /// How many connections a listener has at a time.
+    pub connections_max: usize,
+    /// How long a client may take to identify itself, in seconds.
+    pub login_secs_max: u32,
+    /// The largest frame that is held whole, in bytes.
+    pub frame_bytes_max: usize,
+    /// How much may wait to be written before reading stops, in bytes.
+    pub outlet_bytes_max: usize,
+}
+
+/// One listening address.
+pub struct Listener {
+    /// What is spoken there.
+    pub protocol: Arc<dyn Protocol>,
+    /// Its certificate, if it has one.
+    pub tls: Option<ServerTls>,
+    /// Whether a client must use TLS.
+    pub tls_required: bool,
+}
+
+/// The data path.
+pub struct Engine {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) house: Arc<dyn House>,
+    pub(crate) disk: Disk,
+    pub(crate) limits: EngineLimits,
+    pub(crate) surveyor: Surveyor,
+    /// The sessions that live now.
+    pub roster: Arc<Roster>,
+}
+
+impl Engine {
+    /// A data path through this gate.
+    pub fn new(gate: Arc<Gate>, house: Arc<dyn House>, disk: Disk, limits: EngineLimits) -> Arc<Self> {
+        Arc::new(Self { gate, house, disk, limits, surveyor: Surveyor::default(), roster: Arc::default() })
+    }
+
+    /// Accepts connections until the runtime ends.
+    pub async fn listen(self: Arc<Self>, socket: TcpListener, listener: Listener) {
+        let listener = Arc::new(listener);
+        let places = Arc::new(Semaphore::new(self.limits.connections_max));
+        loop {
+            let (stream, peer) = match socket.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of descriptors or the like: what is open goes on, and accepting is tried again.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                metrics::counter!("gatehouse_connections_refused_total").increment(1);
+                tracing::warn!(%peer, "limits.connections_max is reached; the connection was closed");
+                continue;
+            };
+            let engine = self.clone();
+            let listener = listener.clone();
+            tokio::spawn(async move { engine.serve(&listener, stream, peer, place).await });
+        }
+    }
+
+    async fn serve(self: Arc<Self>, listener: &Listener, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
+        if let Err(error) = stream.set_nodelay(true).and_then(|()| keep_alive(&stream)) {
+            tracing::debug!(%peer, %error, "the connection was gone at once");
+            return;
+        }
+        let within = Duration::from_secs(u64::from(self.limits.login_secs_max));
+        let identified = tokio::time::timeout(within, login::identify(&self, listener, stream)).await;
+        match identified {
+            Ok(Ok(Some(client))) => self.open(listener, client, peer).await,
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "the connection ended during the login"),
+            Err(_) => tracing::info!(%peer, "the client did not log in within limits.login_secs_max"),
+        }
+    }
+
+    async fn open(self: &Arc<Self>, listener: &Listener, mut client: Identified, peer: SocketAddr) {
+        let opened = self.house.now();
+        let outcome = match login::admit(self, listener, &client, &peer.to_string()) {
+            Ok(grant) => self.reach(listener, &mut client, Arc::new(grant), opened).await,
+            Err(denial) => Err(denial),
+        };
+        match outcome {
+            Ok(carriage) => carry(self, client, *carriage).await,
+            Err(denial) => {
+                tracing::info!(%peer, cause = %denial.message, detail = %denial.detail, "session refused");
+                let mut words = BytesMut::new();
+                client.login.refuse(&denial, &mut words);
+                client.outlet.push(self.gate.greet(words.freeze()));
+                // The client may be gone; there is nobody else to tell.
+                let _ = client.outlet.drain(&self.disk).await;
+                client.outlet.shut().await;
+            }
+        }
+    }
+
+    async fn reach(
+        self: &Arc<Self>,
+        listener: &Listener,
+        client: &mut Identified,
+        grant: Arc<Grant>,
+        opened: jiff::Timestamp,
+    ) -> Result<Box<Carriage>, Denial> {
+        let protocol = login::protocol_of(listener);
+        match self.dialed(&grant, &*protocol, std::mem::take(&mut client.parameters)).await {
+            Ok((reached, facts)) => {
+                let tape = self.house.tape(grant.session(), grant.target(), opened).map_err(|error| {
+                    tracing::error!(%error, "a recording could not be begun");
+                    self.never_opened(&grant, "the recording could not be begun");
+                    Denial::new(
+                        Reason::Unrecorded,
+                        "the session cannot be recorded, so it was not opened",
+                        "the gateway's disk may be full",
+                        "Try again later, or tell the operator of the gateway",
+                    )
+                })?;
+                let session = protocol.session(Opening {
+                    target: grant.target().name.clone(),
+                    facts: facts.clone(),
+                    classifier: Arc::new(ClassesOf(grant.target().classes.clone())),
+                    ready: reached.ready.clone(),
+                    frame_bytes_max: self.limits.frame_bytes_max,
+                });
+                let passage = Passage::new(self.gate.clone(), grant, protocol, session, tape, opened);
+                Ok(Box::new(Carriage { passage, reached, facts, opened }))
+            }
+            Err(error) => {
+                tracing::error!(target = %grant.target().name, %error, "the target cannot be reached");
+                self.never_opened(&grant, "the target could not be reached");
+                Err(Denial::new(
+                    Reason::Unreachable,
+                    format!("target \"{}\" cannot be reached", grant.target().name),
+                    "Gatehouse could not connect to it or log in there",
+                    "Ask the operator of the gateway: its log has the cause",
+                ))
+            }
+        }
+    }
+
+    fn never_opened(&self, grant: &Grant, cause: &str) {
+        let end = gatehouse_gate::SessionEnd {
+            cause: cause.into(),
+            operations: 0,
+            rows: 0,
+            bytes: 0,
+            masked: Default::default(),
+            recording: None,
+        };
+        if let Err(error) = self.gate.close(self.house.now(), grant, end) {
+            tracing::error!(%error, "the end of a session could not be recorded");
+        }
+    }
+
+    async fn dialed(
+        &self,
+        grant: &Grant,
+        protocol: &dyn Protocol,
+        parameters: Vec<(String, String)>,
+    ) -> Result<(Reached, SurveyFacts), DialError> {
+        let reached = dial::dial(grant, protocol, self.secret(grant)?, parameters, self.house.entropy(), &self.disk).await?;
+        let facts = match self.surveyor.fresh(grant) {
+            Some(facts) => facts,
+            None => self.survey(grant, protocol).await?,
+        };
+        Ok((reached, facts))
+    }
+
+    pub(crate) async fn survey(&self, grant: &Grant, protocol: &dyn Protocol) -> Result<SurveyFacts, DialError> {
+        let secret = self.secret(grant)?;
+        self.surveyor.survey(grant, protocol, secret, self.house.entropy(), &self.disk).await
+    }
+
+    fn secret(&self, grant: &Grant) -> Result<Secret, DialError> {
+        self.house.secret(grant.target()).map_err(|cause| DialError::Wire(std::io::Error::other(cause)))
+    }
+}
+
+/// The classes of a target, as protocols ask for them.
+struct ClassesOf(Arc<gatehouse_mask::Classes>);
+
+impl gatehouse_protocol::Classifier for ClassesOf {
+    fn column(&self, table: &str, column: &str) -> Vec<gatehouse_model::ClassName> {
+        self.0.column(table, column)
+    }
+}
+
+/// A peer that vanished without a word is noticed within two minutes.
+fn keep_alive(stream: &TcpStream) -> std::io::Result<()> {
+    let alive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(20)).with_retries(3);
+    socket2::SockRef::from(stream).set_tcp_keepalive(&alive)
+}

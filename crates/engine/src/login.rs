@@ -1,0 +1,179 @@
+//! Takes a client from its first byte to a session that is granted, reached and accepted.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use gatehouse_gate::{Gate, Grant};
+use gatehouse_model::{Denial, Reason, SessionId, TaskId};
+use gatehouse_protocol::{Breach, ClientLogin, ClientStep, Protocol, TlsOffer};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+use crate::dial::{Wire, WireOutlet, WireReader};
+use crate::listener::{Engine, Listener};
+use crate::outlet::Outlet;
+
+/// A client that proved who it is.
+pub(crate) struct Identified {
+    pub(crate) reader: WireReader,
+    pub(crate) outlet: WireOutlet,
+    pub(crate) read: BytesMut,
+    pub(crate) login: Box<dyn ClientLogin>,
+    pub(crate) task: TaskId,
+    pub(crate) target: String,
+    pub(crate) parameters: Vec<(String, String)>,
+}
+
+/// Nothing more than this is read from a client that is not identified, in bytes.
+const UNIDENTIFIED_BYTES_MAX: usize = 32 * 1024;
+
+/// Identifies a client; `None` when there is nothing more to do.
+pub(crate) async fn identify(engine: &Arc<Engine>, listener: &Listener, stream: TcpStream) -> std::io::Result<Option<Identified>> {
+    let offer = match (&listener.tls, listener.tls_required) {
+        (None, _) => TlsOffer::None,
+        (Some(_), false) => TlsOffer::Optional,
+        (Some(_), true) => TlsOffer::Required,
+    };
+    let wire: Wire = Box::new(stream);
+    let (reader, writer) = tokio::io::split(wire);
+    let client = Client {
+        gate: &engine.gate,
+        reader,
+        outlet: Outlet::new(writer),
+        read: BytesMut::new(),
+        login: listener.protocol.client_login(engine.house.entropy(), offer),
+    };
+    client.identify(engine, listener).await
+}
+
+struct Client<'a> {
+    gate: &'a Gate,
+    reader: WireReader,
+    outlet: WireOutlet,
+    read: BytesMut,
+    login: Box<dyn ClientLogin>,
+}
+
+impl Client<'_> {
+    async fn identify(mut self, engine: &Arc<Engine>, listener: &Listener) -> std::io::Result<Option<Identified>> {
+        let mut claim: Option<(String, String, Option<TaskId>)> = None;
+        loop {
+            let step = match self.login.handle(&mut self.read) {
+                Ok(step) => step,
+                Err(breach) => {
+                    let (user, target) = claim.map_or_else(Default::default, |(user, target, _)| (user, target));
+                    refused(engine, listener, &user, &target, &breach);
+                    self.refuse(engine, breach).await?;
+                    return Ok(None);
+                }
+            };
+            match step {
+                ClientStep::Read => {
+                    if self.read.len() >= UNIDENTIFIED_BYTES_MAX || self.reader.read_buf(&mut self.read).await? == 0 {
+                        return Ok(None);
+                    }
+                }
+                ClientStep::Send(words) => {
+                    self.outlet.push(self.gate.greet(words));
+                    self.outlet.drain(&engine.disk).await?;
+                }
+                ClientStep::StartTls(words) => {
+                    self.outlet.push(self.gate.greet(words));
+                    self.outlet.drain(&engine.disk).await?;
+                    self = self.start_tls(listener).await?;
+                }
+                ClientStep::Verify { user, target } => {
+                    let found = engine.house.verifier(&user, &target);
+                    let (task, verifier) = found.map_or((None, None), |(task, verifier)| (Some(task), Some(verifier)));
+                    claim = Some((user, target, task));
+                    // A refusal comes with the next step.
+                    let _ = self.login.verifier(verifier);
+                }
+                ClientStep::Cancel(key) => {
+                    engine.roster.cancel(&key);
+                    return Ok(None);
+                }
+                ClientStep::Identified { send, parameters } => {
+                    let Some((_, target, Some(task))) = claim else {
+                        return Ok(None);
+                    };
+                    self.outlet.push(self.gate.greet(send));
+                    return Ok(Some(Identified {
+                        reader: self.reader,
+                        outlet: self.outlet,
+                        read: self.read,
+                        login: self.login,
+                        task,
+                        target,
+                        parameters,
+                    }));
+                }
+            }
+        }
+    }
+
+    async fn start_tls(self, listener: &Listener) -> std::io::Result<Self> {
+        let Some(tls) = &listener.tls else {
+            return Err(std::io::ErrorKind::Unsupported.into());
+        };
+        let wire = self.reader.unsplit(self.outlet.into_writer());
+        let wire: Wire = Box::new(tls.acceptor().accept(wire).await?);
+        let (reader, writer) = tokio::io::split(wire);
+        let mut login = self.login;
+        login.tls_started();
+        Ok(Self { gate: self.gate, reader, outlet: Outlet::new(writer), read: BytesMut::new(), login })
+    }
+
+    async fn refuse(&mut self, engine: &Engine, breach: Breach) -> std::io::Result<()> {
+        if let Some(denial) = breach.denial {
+            let mut words = BytesMut::new();
+            self.login.refuse(&denial, &mut words);
+            self.outlet.push(self.gate.greet(words.freeze()));
+            self.outlet.drain(&engine.disk).await?;
+        }
+        self.outlet.shut().await;
+        Ok(())
+    }
+}
+
+fn refused(engine: &Engine, listener: &Listener, user: &str, target: &str, breach: &Breach) {
+    metrics::counter!("gatehouse_logins_refused_total", "listener" => listener.protocol.name()).increment(1);
+    tracing::info!(user, target, cause = %breach, "login refused");
+    if let Err(error) = engine.gate.login_refused(engine.house.now(), listener.protocol.name(), user, target, &breach.message) {
+        tracing::error!(%error, "a refused login could not be recorded");
+    }
+}
+
+/// Asks the gate for the grant of an identified client.
+pub(crate) fn admit(engine: &Engine, listener: &Listener, client: &Identified, peer: &str) -> Result<Grant, Denial> {
+    let target = engine.house.target(&client.target).filter(|target| target.protocol == listener.protocol.name());
+    let target = target.ok_or_else(|| {
+        Denial::new(
+            Reason::Login,
+            format!("there is no target \"{}\" here", client.target),
+            format!("the database name of the connection names a target that speaks {}", listener.protocol.name()),
+            "`gatehouse targets ls` shows the targets; pass one as the database name",
+        )
+    })?;
+    let ended = || {
+        Denial::new(
+            Reason::TaskEnded,
+            "the task has ended",
+            "its time ran out, it was ended, or its identity is no longer configured",
+            "Start a new task with `gatehouse task start` or `gatehouse run`",
+        )
+    };
+    let (lease, revoked) = engine.house.lease(&client.task).ok_or_else(ended)?;
+    let session = SessionId::from_random(u64::from_be_bytes(first_eight(engine.house.entropy())));
+    engine.gate.admit(engine.house.now(), session, lease, target, revoked, peer)
+}
+
+fn first_eight(entropy: [u8; 32]) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = entropy;
+    [a, b, c, d, e, f, g, h]
+}
+
+/// The protocol of a listener, shared with the session.
+pub(crate) fn protocol_of(listener: &Listener) -> Arc<dyn Protocol> {
+    listener.protocol.clone()
+}

@@ -1,0 +1,107 @@
+//! The sessions that live now, and how to reach each of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gatehouse_gate::Grant;
+use gatehouse_model::{Denial, SessionId, TargetName, TaskId};
+use gatehouse_protocol::CancelKey;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+/// What a session is told from outside.
+#[derive(Debug, Clone)]
+pub(crate) enum Signal {
+    /// End, with these last words.
+    End(Denial),
+    /// The client wants what runs to be cancelled.
+    Cancel,
+}
+
+/// A session as listings show it.
+#[derive(Debug, Clone)]
+pub struct LiveSession {
+    /// Its id.
+    pub id: SessionId,
+    /// Its task.
+    pub task: TaskId,
+    /// Its target.
+    pub target: TargetName,
+    /// When it was opened.
+    pub opened: Timestamp,
+}
+
+struct Seat {
+    session: LiveSession,
+    signals: mpsc::UnboundedSender<Signal>,
+    cancel: CancelKey,
+}
+
+/// All sessions that live now.
+#[derive(Default)]
+pub struct Roster {
+    seats: Mutex<HashMap<SessionId, Seat>>,
+}
+
+/// A session's place on the roster; it leaves when this is dropped.
+pub(crate) struct Seated {
+    roster: Arc<Roster>,
+    id: SessionId,
+    pub(crate) signals: mpsc::UnboundedReceiver<Signal>,
+}
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        self.roster.lock().remove(&self.id);
+    }
+}
+
+impl Roster {
+    pub(crate) fn seat(self: &Arc<Self>, grant: &Grant, opened: Timestamp, cancel: CancelKey) -> Seated {
+        let (sender, signals) = mpsc::unbounded_channel();
+        let id = grant.session().clone();
+        let session = LiveSession {
+            id: id.clone(),
+            task: grant.lease().task.id.clone(),
+            target: grant.target().name.clone(),
+            opened,
+        };
+        self.lock().insert(id.clone(), Seat { session, signals: sender, cancel });
+        Seated { roster: self.clone(), id, signals }
+    }
+
+    /// The sessions that live now, oldest first.
+    pub fn sessions(&self) -> Vec<LiveSession> {
+        let mut sessions: Vec<LiveSession> = self.lock().values().map(|seat| seat.session.clone()).collect();
+        sessions.sort_by(|a, b| (a.opened, &a.id).cmp(&(b.opened, &b.id)));
+        sessions
+    }
+
+    /// Ends one session; false if it does not live.
+    pub fn end_session(&self, id: &SessionId, denial: &Denial) -> bool {
+        match self.lock().get(id) {
+            Some(seat) => seat.signals.send(Signal::End(denial.clone())).is_ok(),
+            None => false,
+        }
+    }
+
+    /// Ends every session that `matches`; returns how many.
+    pub fn end_where(&self, denial: &Denial, matches: impl Fn(&LiveSession) -> bool) -> usize {
+        let seats = self.lock();
+        let ending = seats.values().filter(|seat| matches(&seat.session));
+        // A session that cannot be told any more is ending already.
+        ending.filter(|seat| seat.signals.send(Signal::End(denial.clone())).is_ok()).count()
+    }
+
+    /// Tells the session that this key names; a key that names none is nobody's business.
+    pub(crate) fn cancel(&self, key: &CancelKey) {
+        let seats = self.lock();
+        if let Some(seat) = seats.values().find(|seat| seat.cancel == *key) {
+            let _ = seat.signals.send(Signal::Cancel);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Seat>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

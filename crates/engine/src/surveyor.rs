@@ -1,0 +1,87 @@
+//! Keeps the facts about each target fresh: one survey serves every session.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use gatehouse_gate::Grant;
+use gatehouse_model::{Secret, TargetName};
+use gatehouse_protocol::{Protocol, SurveyFacts};
+use tokio::io::AsyncReadExt;
+use tokio::time::Instant;
+
+use crate::dial::{self, DialError};
+use crate::disk::Disk;
+
+/// How long a survey may take.
+const SURVEY_SECS_MAX: u64 = 15;
+
+#[derive(Clone)]
+struct Surveyed {
+    facts: SurveyFacts,
+    at: Instant,
+}
+
+/// The newest facts of each target.
+#[derive(Default)]
+pub(crate) struct Surveyor {
+    newest: Mutex<HashMap<TargetName, Surveyed>>,
+}
+
+impl Surveyor {
+    /// The newest facts, if they are young enough.
+    pub(crate) fn fresh(&self, grant: &Grant) -> Option<SurveyFacts> {
+        let target = grant.target();
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).get(&target.name).cloned()?;
+        let max = Duration::from_secs(u64::from(target.survey_secs_max));
+        (newest.at.elapsed() < max).then_some(newest.facts)
+    }
+
+    /// Asks the target, over a connection of its own.
+    pub(crate) async fn survey(
+        &self,
+        grant: &Grant,
+        protocol: &dyn Protocol,
+        secret: Secret,
+        entropy: [u8; 32],
+        disk: &Disk,
+    ) -> Result<SurveyFacts, DialError> {
+        // What changes while the survey runs is not in it, so its age counts from before.
+        let at = Instant::now();
+        let answer = ask(grant, protocol, secret, entropy, disk);
+        let facts = tokio::time::timeout(Duration::from_secs(SURVEY_SECS_MAX), answer).await.map_err(|_| DialError::Slow)??;
+        let surveyed = Surveyed { facts: facts.clone(), at };
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).insert(grant.target().name.clone(), surveyed);
+        Ok(facts)
+    }
+}
+
+async fn ask(
+    grant: &Grant,
+    protocol: &dyn Protocol,
+    secret: Secret,
+    entropy: [u8; 32],
+    disk: &Disk,
+) -> Result<SurveyFacts, DialError> {
+    let parameters = vec![("application_name".to_string(), "gatehouse survey".to_string())];
+    let mut reached = dial::dial(grant, protocol, secret, parameters, entropy, disk).await?;
+    let mut survey = protocol.survey();
+    reached.outlet.push(grant.hello(survey.question()));
+    reached.outlet.drain(disk).await?;
+    let mut read: BytesMut = reached.read;
+    loop {
+        if let Some(facts) = survey.handle(&mut read).map_err(DialError::Breach)? {
+            reached.outlet.shut().await;
+            return Ok(facts);
+        }
+        if reached.reader.read_buf(&mut read).await? == 0 {
+            return Err(DialError::Wire(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
+}
+
+/// Facts shared by reference, to see whether newer ones came.
+pub(crate) fn same(a: &SurveyFacts, b: &SurveyFacts) -> bool {
+    Arc::ptr_eq(a, b)
+}

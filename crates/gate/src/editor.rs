@@ -1,0 +1,24 @@
+//! Applies a mask plan to the fields of a run.
+
+use gatehouse_mask::{Classes, Counts, Outcome, Plan};
+use gatehouse_protocol::{Edit, Editor, Field};
+
+/// The plan of one shape at work.
+pub(crate) struct Masking<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) classes: &'a Classes,
+    pub(crate) counts: &'a mut Counts,
+}
+
+impl Editor for Masking<'_> {
+    fn edit(&mut self, field: Field<'_>, out: &mut Vec<u8>) -> Edit {
+        let Some(value) = field.value else {
+            return Edit::Keep;
+        };
+        match self.plan.apply(self.classes, field.column, field.kind, field.encoding, value, out, self.counts) {
+            Outcome::Keep => Edit::Keep,
+            Outcome::Null => Edit::Null,
+            Outcome::Replace => Edit::Replace,
+        }
+    }
+}

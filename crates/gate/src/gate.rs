@@ -1,0 +1,368 @@
+//! Admits sessions, decides operations, writes their records.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use gatehouse_journal::{
+    AccessRecord, CancelSent, Fact, LoginRefused, OperationDecided, PoliciesLoaded, RecordingSeal, SessionClosed, SessionOpened,
+};
+use gatehouse_mask::Counts;
+use gatehouse_model::{
+    Access, Action, Bind, Decision, Denial, Digest, Effect, FactValue, Facts, GroupName, Lease, Operation, Phase,
+    PolicyId, Reason, RequestId, Resource, SessionId, Subject, UserName, Verdict, kind,
+};
+use gatehouse_policy::Policies;
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::cleared::{Cleared, Durability, Receipt};
+use crate::desk::{Answer, AnswerError, Answered, Approver, Desk};
+use crate::grant::{Grant, Target};
+use crate::ledger::{Ledger, Unrecorded};
+use crate::tape::TapeSeal;
+
+/// What the gate limits.
+#[derive(Debug, Clone, Copy)]
+pub struct GateLimits {
+    /// How long an approval waits for its use, in seconds.
+    pub approval_secs_max: u32,
+    /// How many requests one task may have open.
+    pub open_requests_max: usize,
+    /// Whether reads, too, wait until their record is on disk.
+    pub every_record_to_disk: bool,
+}
+
+/// The door. One for the whole gateway.
+pub struct Gate {
+    policies: ArcSwap<Policies>,
+    ledger: Ledger,
+    desk: Desk,
+    limits: GateLimits,
+}
+
+/// How a session ended, for its last record.
+#[derive(Debug, Clone)]
+pub struct SessionEnd {
+    /// Why, in a few words.
+    pub cause: String,
+    /// How many operations it had.
+    pub operations: u64,
+    /// How many rows the client was sent.
+    pub rows: u64,
+    /// How many bytes the client was sent.
+    pub bytes: u64,
+    /// How many values were masked, by class.
+    pub masked: Counts,
+    /// Its recording.
+    pub recording: Option<TapeSeal>,
+}
+
+impl Gate {
+    /// A door with these policies in force and this journal behind it.
+    pub fn new(policies: Arc<Policies>, ledger: Ledger, limits: GateLimits) -> Self {
+        let desk = Desk::new(ledger.clone(), limits.approval_secs_max, limits.open_requests_max);
+        Self { policies: ArcSwap::new(policies), ledger, desk, limits }
+    }
+
+    /// The policies in force.
+    pub fn policies(&self) -> Arc<Policies> {
+        self.policies.load_full()
+    }
+
+    /// Puts new policies in force for every operation from now on, running sessions' too.
+    pub fn adopt(&self, now: Timestamp, policies: Arc<Policies>) -> Result<(), Unrecorded> {
+        self.ledger.record(now, policies_loaded(&policies))?;
+        self.policies.store(policies);
+        Ok(())
+    }
+
+    /// The requests and their answers.
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// The journal.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Opens a session: the lease must be live and hold the target, and policy must permit `connect`.
+    pub fn admit(
+        &self,
+        now: Timestamp,
+        session: SessionId,
+        lease: Lease,
+        target: Arc<Target>,
+        revoked: Arc<AtomicBool>,
+        peer: &str,
+    ) -> Result<Grant, Denial> {
+        let refuse = |denial: Denial| {
+            let entry = LoginRefused {
+                listener: target.protocol.clone(),
+                user: lease.subject.identity.to_string(),
+                target: target.name.to_string(),
+                cause: denial.detail.clone(),
+            };
+            self.ledger.record(now, entry).err().map_or(denial, |_| unrecorded_denial())
+        };
+        let grant = Grant::new(session, lease.clone(), target.clone(), revoked);
+        if !grant.is_live(now) {
+            return Err(refuse(task_ended()));
+        }
+        if !lease.task.targets.contains(&target.name) {
+            return Err(refuse(Denial::new(
+                Reason::Policy,
+                format!("task {} is not for target \"{}\"", lease.task.id, target.name),
+                "a credential opens only the targets that its task names",
+                format!("Start a task with --target {}", target.name),
+            )));
+        }
+        let connect = Access::new(Action::CONNECT, Resource::root(kind::TARGET, target.name.as_str()));
+        let policies = self.policies.load();
+        let decision = policies.decide(&lease.subject, &connect, &Facts::new());
+        match decision.verdict {
+            Verdict::Allow => {}
+            // A login has no statement that a person could read; a task's access is asked for when the task starts.
+            Verdict::Hold | Verdict::Deny => return Err(refuse(policy_denial(&decision, "connect"))),
+        }
+        self.ledger
+            .record(now, SessionOpened {
+                session: grant.session().to_string(),
+                task: lease.task.id.to_string(),
+                identity: lease.subject.identity.to_string(),
+                on_behalf_of: on_behalf_of(&lease.subject),
+                target: target.name.to_string(),
+                peer: peer.into(),
+                policies: policies.revision().to_string(),
+            })
+            .map_err(|_| unrecorded_denial())?;
+        Ok(grant)
+    }
+
+    /// Clears the gateway's own words to a client during its login, before anything of a target can be among them.
+    pub fn greet(&self, words: Bytes) -> Cleared<Bytes> {
+        Cleared::new(words, None)
+    }
+
+    /// Records a login that failed before a task was known.
+    pub fn login_refused(&self, now: Timestamp, listener: &str, user: &str, target: &str, cause: &str) -> Result<(), Unrecorded> {
+        let shown = |text: &str| text.chars().filter(|c| !c.is_control()).take(128).collect::<String>();
+        let entry = LoginRefused {
+            listener: listener.into(),
+            user: shown(user),
+            target: shown(target),
+            cause: cause.into(),
+        };
+        self.ledger.record(now, entry).map(|_| ())
+    }
+
+    /// Records the end of a session.
+    pub fn close(&self, now: Timestamp, grant: &Grant, end: SessionEnd) -> Result<(), Unrecorded> {
+        let mut masked: BTreeMap<String, u64> =
+            end.masked.classes().iter().map(|(class, count)| (class.to_string(), *count)).collect();
+        if end.masked.hidden() > 0 {
+            masked.insert("(hidden)".into(), end.masked.hidden());
+        }
+        let entry = SessionClosed {
+            session: grant.session().to_string(),
+            cause: end.cause,
+            operations: end.operations,
+            rows: end.rows,
+            bytes: end.bytes,
+            masked,
+            recording: end.recording.map(|seal| RecordingSeal {
+                file: seal.file,
+                bytes: seal.bytes,
+                sha256: seal.digest.to_string(),
+                truncated: seal.cut,
+            }),
+        };
+        self.ledger.record(now, entry).map(|_| ())
+    }
+
+    /// Records that a session's client asked to cancel what it runs.
+    pub(crate) fn cancelled(&self, now: Timestamp, session: &SessionId) -> Result<(), Unrecorded> {
+        self.ledger.record(now, CancelSent { session: session.to_string() }).map(|_| ())
+    }
+
+    /// Approves a request on behalf of a person who proved who they are, `via` the channel named.
+    pub fn approve(
+        &self,
+        now: Timestamp,
+        id: &RequestId,
+        user: &UserName,
+        groups: &BTreeSet<GroupName>,
+        via: &str,
+    ) -> Result<Answered, AnswerError> {
+        let approver = Approver { user, groups, via };
+        self.desk.answer(now, id, &approver, Answer::Approved, &self.policies.load())
+    }
+
+    /// Denies a request, likewise.
+    pub fn deny(
+        &self,
+        now: Timestamp,
+        id: &RequestId,
+        user: &UserName,
+        groups: &BTreeSet<GroupName>,
+        via: &str,
+        reason: &str,
+    ) -> Result<Answered, AnswerError> {
+        let approver = Approver { user, groups, via };
+        let answer = Answer::Denied { by: user.clone(), reason: reason.into() };
+        self.desk.answer(now, id, &approver, answer, &self.policies.load())
+    }
+
+    /// Writes the record of an operation; what it says may happen only after it is as safe as the receipt says.
+    pub(crate) fn record_operation(&self, now: Timestamp, record: &OperationRecord<'_>) -> Result<Receipt, Unrecorded> {
+        let OperationRecord { grant, number, operation, decision, digest, approval, refused, policies } = record;
+        let lease = grant.lease();
+        let entry = OperationDecided {
+            session: grant.session().to_string(),
+            task: lease.task.id.to_string(),
+            identity: lease.subject.identity.to_string(),
+            on_behalf_of: on_behalf_of(&lease.subject),
+            target: grant.target().name.to_string(),
+            number: *number,
+            title: operation.title.clone(),
+            statement: grant.target().classes.scrub(&operation.evidence).into_owned(),
+            binds: operation.evidence_binds.iter().map(|bind| grant.target().classes.scrub(bind).into_owned()).collect(),
+            digest: digest.to_string(),
+            accesses: operation.accesses.iter().map(access_record).collect(),
+            facts: facts_record(&operation.facts),
+            phase: match operation.phase {
+                Phase::Prepare => "prepare".into(),
+                Phase::Run => "run".into(),
+            },
+            effect: match operation.effect {
+                Effect::Read => "read".into(),
+                Effect::Write => "write".into(),
+            },
+            verdict: decision.verdict.to_string(),
+            policies: decision.policies.iter().map(PolicyId::to_string).collect(),
+            revision: policies.revision().to_string(),
+            reasons: decision.reasons.iter().chain(&decision.hold.reasons).cloned().collect(),
+            approval: approval.map(RequestId::to_string),
+            refused: refused.map(str::to_string),
+        };
+        let index = self.ledger.record(now, entry)?;
+        let weighty = operation.effect == Effect::Write || refused.is_some() || self.limits.every_record_to_disk;
+        Ok(Receipt::new(index, if weighty { Durability::Disk } else { Durability::Process }))
+    }
+}
+
+/// What the record of an operation is made of.
+pub(crate) struct OperationRecord<'a> {
+    pub(crate) grant: &'a Grant,
+    pub(crate) number: u64,
+    pub(crate) operation: &'a Operation,
+    pub(crate) decision: &'a Decision,
+    pub(crate) digest: Digest,
+    pub(crate) approval: Option<&'a RequestId>,
+    pub(crate) refused: Option<&'a str>,
+    pub(crate) policies: &'a Policies,
+}
+
+/// The record of policies coming into force.
+pub(crate) fn policies_loaded(policies: &Policies) -> PoliciesLoaded {
+    let digest = |text: &str| Digest(Sha256::digest(text.as_bytes()).into()).to_string();
+    PoliciesLoaded {
+        revision: policies.revision().to_string(),
+        files: policies.sources().iter().map(|source| (source.name.clone(), digest(&source.text))).collect(),
+    }
+}
+
+/// What an approval binds to: who, under which task, where, what to the letter, and what it means there.
+pub(crate) fn digest(grant: &Grant, operation: &Operation) -> Digest {
+    let lease = grant.lease();
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    };
+    part(b"gatehouse operation 1");
+    part(lease.subject.identity.to_string().as_bytes());
+    part(on_behalf_of(&lease.subject).unwrap_or_default().as_bytes());
+    part(lease.task.id.as_str().as_bytes());
+    part(grant.target().name.as_str().as_bytes());
+    part(operation.statement.as_bytes());
+    part(&(operation.binds.len() as u64).to_be_bytes());
+    for bind in &operation.binds {
+        match bind {
+            Bind::Null => part(b"null"),
+            Bind::Text(text) => {
+                part(b"text");
+                part(text.as_bytes());
+            }
+            Bind::Binary(bytes) => {
+                part(b"binary");
+                part(bytes);
+            }
+        }
+    }
+    for (name, value) in &operation.state {
+        part(name.as_bytes());
+        part(value.as_bytes());
+    }
+    Digest(hash.finalize().into())
+}
+
+pub(crate) fn on_behalf_of(subject: &Subject) -> Option<String> {
+    subject.on_behalf_of.as_ref().map(|(user, _)| format!("user:{user}"))
+}
+
+pub(crate) fn access_record(access: &Access) -> AccessRecord {
+    AccessRecord {
+        action: access.action.to_string(),
+        resource: access.resource.to_string(),
+        within: access.resource.within.iter().map(|parent| format!("{} {}", parent.kind, parent.id)).collect(),
+    }
+}
+
+fn facts_record(facts: &Facts) -> BTreeMap<String, Fact> {
+    let value = |value: &FactValue| match value {
+        FactValue::Bool(value) => Fact::Bool(*value),
+        FactValue::Long(value) => Fact::Integer(*value),
+        FactValue::Text(value) => Fact::Text(value.clone()),
+    };
+    facts.iter().map(|(name, fact)| ((*name).to_string(), value(fact))).collect()
+}
+
+/// The denial of an operation by policy, with the remedy that there is.
+pub(crate) fn policy_denial(decision: &Decision, title: &str) -> Denial {
+    let reasons: Vec<&str> = decision.reasons.iter().map(String::as_str).collect();
+    let policies: Vec<&str> = decision.policies.iter().map(PolicyId::as_str).collect();
+    let cause = reasons.join("; ");
+    let (detail, hint) = if policies.is_empty() {
+        (cause, "Ask an administrator for a policy that permits it; `gatehouse policies ls` shows those in force".to_string())
+    } else {
+        (
+            format!("{cause} (policy {})", policies.join(", ")),
+            format!("Change the statement so that the policy does not apply; `gatehouse policies show {}` shows it", policies.first().copied().unwrap_or_default()),
+        )
+    };
+    let mut denial = Denial::new(Reason::Policy, format!("{title} is denied by policy"), detail, hint);
+    denial.policies = decision.policies.iter().cloned().collect();
+    denial
+}
+
+pub(crate) fn task_ended() -> Denial {
+    Denial::new(
+        Reason::TaskEnded,
+        "the task has ended",
+        "its time ran out, it was ended, or it was revoked",
+        "Start a new task with `gatehouse task start` or `gatehouse run`",
+    )
+}
+
+pub(crate) fn unrecorded_denial() -> Denial {
+    Denial::new(
+        Reason::Unrecorded,
+        "the operation cannot be recorded, so it was not passed",
+        "the gateway's journal cannot be written; its disk may be full",
+        "Try again later, or tell the operator of the gateway",
+    )
+}

@@ -1,0 +1,111 @@
+//! The proof that a session may be opened: without a grant, nothing dials a target.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use gatehouse_mask::Classes;
+use gatehouse_model::{Lease, SessionId, TargetName};
+use jiff::Timestamp;
+
+use crate::cleared::Cleared;
+use crate::desk::HoldMode;
+
+/// Whether and how TLS is used towards a target, in libpq's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsMode {
+    /// Never.
+    Disable,
+    /// Where the target has it; its certificate is not checked.
+    Prefer,
+    /// Always; its certificate is not checked.
+    Require,
+    /// Always; its certificate must come from a trusted authority.
+    VerifyCa,
+    /// The same, and it must be for the target's host.
+    VerifyFull,
+}
+
+/// Which authorities vouch for a target's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// Those of the operating system.
+    System,
+    /// Those in this PEM text.
+    Pem(Arc<str>),
+}
+
+/// How a target is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The account of the gateway.
+    pub user: String,
+    /// The database, or the protocol's like.
+    pub database: String,
+    /// TLS towards the target.
+    pub tls: TlsMode,
+    /// Who vouches for its certificate.
+    pub trust: Trust,
+}
+
+/// A target as the configuration has it.
+pub struct Target {
+    /// Its name.
+    pub name: TargetName,
+    /// The protocol that it speaks, by the registry's name.
+    pub protocol: String,
+    /// How it is reached.
+    pub route: Route,
+    /// What happens to a held operation.
+    pub on_hold: HoldMode,
+    /// How long a held operation waits, in seconds.
+    pub hold_secs_max: u32,
+    /// How old facts about the target may be, in seconds.
+    pub survey_secs_max: u32,
+    /// Its classes and masks.
+    pub classes: Arc<Classes>,
+}
+
+/// The right of one session to exist: one identity, one task, one target. Only the gate makes one.
+#[must_use = "a grant that is dropped opens nothing"]
+pub struct Grant {
+    session: SessionId,
+    lease: Lease,
+    target: Arc<Target>,
+    revoked: Arc<AtomicBool>,
+}
+
+impl Grant {
+    pub(crate) fn new(session: SessionId, lease: Lease, target: Arc<Target>, revoked: Arc<AtomicBool>) -> Self {
+        Self { session, lease, target, revoked }
+    }
+
+    /// The session that it is for.
+    pub fn session(&self) -> &SessionId {
+        &self.session
+    }
+
+    /// Who works, and under which task.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Where.
+    pub fn target(&self) -> &Arc<Target> {
+        &self.target
+    }
+
+    /// Clears the gateway's own login at the target, and its survey: words of the gateway, none of the client's.
+    pub fn hello(&self, words: Bytes) -> Cleared<Bytes> {
+        Cleared::new(words, None)
+    }
+
+    /// True while the task lives and nobody took it away.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        !self.revoked.load(Ordering::Acquire) && self.lease.task.is_live(now)
+    }
+}

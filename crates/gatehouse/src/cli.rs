@@ -1,0 +1,271 @@
+//! What a person types.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// A data-path gateway between AI agents (and people) and infrastructure.
+#[derive(Debug, Parser)]
+#[command(name = "gatehouse", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How a command reaches the gateway, and how it answers.
+#[derive(Debug, Clone, Args)]
+pub struct Reach {
+    /// The admin socket of a gateway on this machine.
+    #[arg(long, global = true, env = "GATEHOUSE_ADMIN_SOCKET", value_name = "PATH", default_value = "data/admin.sock")]
+    pub admin_socket: PathBuf,
+    /// The API of a gateway, such as http://127.0.0.1:8470; used in place of the admin socket, with a token.
+    #[arg(long, global = true, env = "GATEHOUSE_API", value_name = "URL")]
+    pub api: Option<String>,
+    /// The file with your token for the API.
+    #[arg(long, global = true, env = "GATEHOUSE_TOKEN_FILE", value_name = "PATH")]
+    pub token_file: Option<PathBuf>,
+    /// Answer with JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Starts a PostgreSQL with sample data and a gateway before it, and prints what to try.
+    Demo,
+    /// Runs the gateway.
+    Serve(ConfigFile),
+    /// Checks configuration and policies, and names file, line and remedy of every mistake.
+    Check {
+        /// Which.
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Answer with JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Starts a task and runs a command under it: its credential is in the command's environment, and ends with it.
+    Run {
+        /// Which task.
+        #[command(flatten)]
+        task: NewTaskArgs,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+        /// The command.
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
+    /// Tasks: who works where, why, and until when.
+    #[command(visible_alias = "task")]
+    Tasks {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: TaskAction,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Requests: what waits for a person.
+    #[command(visible_alias = "request")]
+    Requests(Listing),
+    /// Sessions: what was and is connected.
+    #[command(visible_alias = "session")]
+    Sessions(Listing),
+    /// Targets: what can be reached.
+    #[command(visible_alias = "target")]
+    Targets(Listing),
+    /// Policies in force.
+    #[command(visible_alias = "policy")]
+    Policies(Listing),
+    /// Approves a request.
+    Approve {
+        /// The request.
+        id: String,
+        /// Who approves, at the admin socket: user:NAME.
+        #[arg(long = "as", env = "GATEHOUSE_AS", value_name = "IDENTITY")]
+        acting_as: Option<String>,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Denies a request.
+    Deny {
+        /// The request.
+        id: String,
+        /// Why; the requester reads it.
+        #[arg(long)]
+        reason: String,
+        /// Who denies, at the admin socket: user:NAME.
+        #[arg(long = "as", env = "GATEHOUSE_AS", value_name = "IDENTITY")]
+        acting_as: Option<String>,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Takes a task away: its credential is dead and its sessions are cut at once.
+    Revoke {
+        /// The task.
+        task: String,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Cuts a session.
+    Kill {
+        /// The session.
+        session: String,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Shows what was asked in a session and what its client saw.
+    Replay {
+        /// The session.
+        session: String,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Evidence: exports it, or verifies it offline.
+    Evidence {
+        /// What to do.
+        #[command(subcommand)]
+        action: EvidenceAction,
+    },
+    /// Issues a person's token for the API, at the admin socket.
+    Login {
+        /// Who: user:NAME.
+        #[arg(long = "as", value_name = "IDENTITY")]
+        acting_as: String,
+        /// For how long, such as 8h.
+        #[arg(long, default_value = "8h", value_parser = seconds)]
+        ttl: u32,
+        /// Where to put it, with mode 0600; printed where not given.
+        #[arg(long, short, value_name = "PATH")]
+        output: Option<PathBuf>,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Prints completions for a shell.
+    Completions {
+        /// Which.
+        shell: Shell,
+    },
+    /// Prints a generated reference.
+    #[command(hide = true)]
+    Reference {
+        /// Which: configuration, openapi or commands.
+        which: String,
+    },
+}
+
+/// The configuration file.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, env = "GATEHOUSE_CONFIG", value_name = "PATH", default_value = "gatehouse.toml")]
+    pub config: PathBuf,
+}
+
+/// A listing, or one entry of it.
+#[derive(Debug, Args)]
+pub struct Listing {
+    /// What to show.
+    #[command(subcommand)]
+    pub action: Show,
+    /// How the gateway is reached.
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+/// What to show.
+#[derive(Debug, Subcommand)]
+pub enum Show {
+    /// All, newest first.
+    Ls,
+    /// One.
+    Show {
+        /// Which.
+        id: String,
+    },
+}
+
+/// What to do with tasks.
+#[derive(Debug, Subcommand)]
+pub enum TaskAction {
+    /// All, newest first.
+    Ls,
+    /// One.
+    Show {
+        /// Which.
+        id: String,
+    },
+    /// Starts a task and issues its credential, which is shown this once.
+    Start(NewTaskArgs),
+    /// Ends a task whose work is done.
+    End {
+        /// Which.
+        id: String,
+    },
+}
+
+/// What a task is started with.
+#[derive(Debug, Clone, Args)]
+pub struct NewTaskArgs {
+    /// Who works: agent:NAME or user:NAME. Where there is but one agent, it is that one.
+    #[arg(long = "as", env = "GATEHOUSE_AS", value_name = "IDENTITY")]
+    pub identity: Option<String>,
+    /// For whom: user:NAME.
+    #[arg(long, value_name = "IDENTITY")]
+    pub on_behalf_of: Option<String>,
+    /// Where; may be given several times.
+    #[arg(long = "target", required = true, value_name = "NAME")]
+    pub targets: Vec<String>,
+    /// Why.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// For how long, such as 30m.
+    #[arg(long, default_value = "30m", value_parser = seconds)]
+    pub ttl: u32,
+}
+
+/// What to do with evidence.
+#[derive(Debug, Subcommand)]
+pub enum EvidenceAction {
+    /// Writes an evidence bundle.
+    Export {
+        /// Only what belongs to this task.
+        #[arg(long, conflicts_with = "session")]
+        task: Option<String>,
+        /// Only what belongs to this session.
+        #[arg(long)]
+        session: Option<String>,
+        /// Where to put it.
+        #[arg(long, short, value_name = "PATH", default_value = "evidence.tar")]
+        output: PathBuf,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Verifies an evidence bundle: needs nothing but the file and the public key.
+    Verify {
+        /// The bundle.
+        file: PathBuf,
+        /// The journal's public key, or a file that holds it (data/journal.pub).
+        #[arg(long)]
+        key: String,
+        /// Answer with JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn seconds(text: &str) -> Result<u32, String> {
+    let duration: jiff::SignedDuration = text.parse().map_err(|_| format!("`{text}` is no duration: write 90s, 30m or 8h"))?;
+    u32::try_from(duration.as_secs()).ok().filter(|secs| *secs > 0).ok_or_else(|| format!("`{text}` is not between 1s and a century"))
+}

@@ -1,0 +1,271 @@
+//! Carries out what a person typed.
+
+use std::fs::OpenOptions;
+use std::io::{BufReader, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::CommandFactory as _;
+use gatehouse_api::{
+    Answer, AnswerView, EndTask, Evidence, NewTask, NewToken, PolicyView, RequestView, Selection, SessionView,
+    StartedTaskView, TargetView, TaskView, TokenView,
+};
+use gatehouse_journal::VerifierKey;
+use gatehouse_mask::PseudonymKey;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Cli, Command, EvidenceAction, Listing, NewTaskArgs, Reach, Show, TaskAction};
+use crate::client::Client;
+use crate::output::{self, Shown};
+use crate::{demo, load, reference, run, serve};
+
+/// Carries a command out.
+pub async fn execute(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Demo => demo::demo().await?,
+        Command::Serve(file) => serve_until_stopped(&file.config).await?,
+        Command::Check { config, json } => return check(&config.config, json),
+        Command::Run { task, reach, command } => return run::run(&reach, task, command).await,
+        Command::Tasks { action, reach } => tasks(action, &reach).await?,
+        Command::Requests(listing) => show::<RequestView>(listing, "/api/v1/requests", true).await?,
+        Command::Sessions(listing) => show::<SessionView>(listing, "/api/v1/sessions", true).await?,
+        Command::Targets(listing) => show::<TargetView>(listing, "/api/v1/targets", false).await?,
+        Command::Policies(listing) => show::<PolicyView>(listing, "/api/v1/policies", false).await?,
+        Command::Approve { id, acting_as, reach } => answer(&reach, acting_as.as_deref(), &id, "approve", String::new()).await?,
+        Command::Deny { id, reason, acting_as, reach } => answer(&reach, acting_as.as_deref(), &id, "deny", reason).await?,
+        Command::Revoke { task, reach } => end_task(&reach, &task, "revoked").await?,
+        Command::Kill { session, reach } => {
+            let killed: SessionView = Client::new(&reach)?.post(&format!("/api/v1/sessions/{session}/kill"), &()).await?;
+            output::page(&killed, reach.json)?;
+        }
+        Command::Replay { session, reach } => {
+            let text = Client::new(&reach)?.text(&format!("/api/v1/sessions/{session}/replay")).await?;
+            if reach.json { output::json(&text.lines().collect::<Vec<_>>())? } else { output::print(&text)? }
+        }
+        Command::Evidence { action } => return evidence(action).await,
+        Command::Login { acting_as, ttl, output, reach } => login(&reach, acting_as, ttl, output.as_deref()).await?,
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "gatehouse", &mut text);
+            output::print(&String::from_utf8_lossy(&text))?;
+        }
+        Command::Reference { which } => output::print(&reference::reference(&which)?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve_until_stopped(config: &Path) -> Result<()> {
+    let running = serve::start(config).await?;
+    if let Some(api) = running.api {
+        tracing::info!("the control API listens on http://{api}");
+    }
+    tracing::info!("the admin socket is {}", running.socket.display());
+    stop_signal().await?;
+    tracing::info!("stopping");
+    running.stop().await
+}
+
+/// Returns when the process is asked to end.
+pub(crate) async fn stop_signal() -> Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+fn check(config: &Path, as_json: bool) -> Result<ExitCode> {
+    let (faults, warnings) = match load::load(config, PseudonymKey::new([0; 32])) {
+        Ok(loaded) => (Vec::new(), loaded.warnings),
+        Err(faults) => (faults, Vec::new()),
+    };
+    if as_json {
+        let entry = |fault: &load::Fault| {
+            serde_json::json!({ "file": fault.file, "line": fault.line, "message": fault.message, "remedy": fault.remedy })
+        };
+        let list = |faults: &[load::Fault]| faults.iter().map(entry).collect::<Vec<_>>();
+        output::json(&serde_json::json!({ "faults": list(&faults), "warnings": list(&warnings) }))?;
+    } else {
+        for fault in &faults {
+            output::print(&format!("error: {fault}"))?;
+        }
+        for warning in &warnings {
+            output::print(&format!("warning: {warning}"))?;
+        }
+        if faults.is_empty() {
+            output::print(&format!("{}: configuration and policies are right", config.display()))?;
+        }
+    }
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn show<T: Shown>(listing: Listing, path: &str, has_pages: bool) -> Result<()> {
+    let client = Client::new(&listing.reach)?;
+    let as_json = listing.reach.json;
+    match listing.action {
+        Show::Ls => output::listing(&client.get::<Vec<T>>(path).await?, as_json),
+        Show::Show { id } if has_pages => output::page(&client.get::<T>(&format!("{path}/{id}")).await?, as_json),
+        Show::Show { id } => {
+            let all = client.get::<Vec<T>>(path).await?;
+            let one = all.iter().find(|one| one.id() == id).ok_or_else(|| anyhow!("there is no `{id}`: `ls` shows those there are"))?;
+            output::page(one, as_json)
+        }
+    }
+}
+
+async fn tasks(action: TaskAction, reach: &Reach) -> Result<()> {
+    let client = Client::new(reach)?;
+    match action {
+        TaskAction::Ls => output::listing(&client.get::<Vec<TaskView>>("/api/v1/tasks").await?, reach.json),
+        TaskAction::Show { id } => output::page(&client.get::<TaskView>(&format!("/api/v1/tasks/{id}")).await?, reach.json),
+        TaskAction::End { id } => end_task(reach, &id, "done").await,
+        TaskAction::Start(new) => {
+            let started = start_task(&client, new, None).await?;
+            if reach.json {
+                return output::json(&started);
+            }
+            let mut lines = vec![
+                format!("task           {}", started.task.id),
+                format!("expires        {}", started.task.expires),
+                format!("user           {}", started.user),
+                format!("password       {}   (shown this once)", started.password),
+            ];
+            lines.extend(started.addresses.iter().map(|(target, address)| {
+                let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+                format!("{target:<14} psql \"host={host} port={port} dbname={target} user={}\"", started.user)
+            }));
+            output::print(&lines.join("\n"))
+        }
+    }
+}
+
+/// Starts a task; `command` stands in for a reason that was not given.
+pub(crate) async fn start_task(client: &Client, new: NewTaskArgs, command: Option<&str>) -> Result<StartedTaskView> {
+    let reason = new.reason.or_else(|| command.map(|command| format!("gatehouse run {command}")));
+    let new = NewTask {
+        identity: new.identity,
+        on_behalf_of: new.on_behalf_of,
+        targets: new.targets,
+        reason: reason.ok_or_else(|| anyhow!("a task has a reason: --reason \"…\""))?,
+        ttl_secs: new.ttl,
+    };
+    client.post("/api/v1/tasks", &new).await
+}
+
+async fn end_task(reach: &Reach, id: &str, cause: &str) -> Result<()> {
+    let end = EndTask { cause: cause.into() };
+    let ended: TaskView = Client::new(reach)?.post(&format!("/api/v1/tasks/{id}/end"), &end).await?;
+    output::page(&ended, reach.json)
+}
+
+async fn answer(reach: &Reach, acting_as: Option<&str>, id: &str, word: &str, reason: String) -> Result<()> {
+    let client = Client::new(reach)?.acting_as(acting_as)?;
+    let view: AnswerView = client.post(&format!("/api/v1/requests/{id}/{word}"), &Answer { reason }).await?;
+    if reach.json {
+        return output::json(&view);
+    }
+    if view.still_needs.is_empty() {
+        output::print(&format!("request {id} is {}", view.request.state))
+    } else {
+        output::print(&format!("recorded; {} must still approve", view.still_needs.join(" and ")))
+    }
+}
+
+async fn login(reach: &Reach, user: String, ttl_secs: u32, output: Option<&Path>) -> Result<()> {
+    let token: TokenView = Client::new(reach)?.post("/api/v1/tokens", &NewToken { user, ttl_secs }).await?;
+    match output {
+        Some(path) => {
+            write_private(path, format!("{}\n", token.token).as_bytes())?;
+            output::print(&format!("token in {}, until {}", path.display(), token.expires))
+        }
+        None if reach.json => output::json(&token),
+        None => output::print(&token.token),
+    }
+}
+
+/// Writes a file that only its owner can read.
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
+    // A file that is there keeps its mode, so it is made anew.
+    if path.exists() {
+        std::fs::remove_file(path)?;
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(file.write_all(content)?)
+}
+
+async fn evidence(action: EvidenceAction) -> Result<ExitCode> {
+    match action {
+        EvidenceAction::Export { task, session, output, reach } => {
+            let selection = match (task, session) {
+                (Some(task), _) => Selection::Task(task),
+                (None, Some(session)) => Selection::Session(session),
+                (None, None) => Selection::All,
+            };
+            let bundle = Client::new(&reach)?.post_bytes("/api/v1/evidence", &Evidence { selection }).await?;
+            write_private(&output, &bundle)?;
+            if reach.json {
+                output::json(&serde_json::json!({ "file": output.display().to_string(), "bytes": bundle.len() }))?;
+            } else {
+                output::print(&format!("{} ({} bytes); verify it with `gatehouse evidence verify`", output.display(), bundle.len()))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        EvidenceAction::Verify { file, key, json } => verify(&file, &key, json),
+    }
+}
+
+fn verify(file: &Path, key: &str, as_json: bool) -> Result<ExitCode> {
+    let text = if key.contains('+') && !Path::new(key).exists() { key.to_string() } else {
+        std::fs::read_to_string(key).with_context(|| format!("{key} is neither a public key nor a file that holds one"))?
+    };
+    let key: VerifierKey = text.trim().parse().context("this is not a public key of a journal")?;
+    let bundle = std::fs::File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let report = gatehouse_journal::verify(BufReader::new(bundle), &key);
+    let findings: Vec<String> = report.findings.iter().map(|finding| finding.message.clone()).collect();
+    if as_json {
+        output::json(&serde_json::json!({
+            "sound": report.is_sound(),
+            "origin": report.origin,
+            "created": report.created,
+            "checkpoint": report.checkpoint.map(|(size, root)| serde_json::json!({ "size": size, "root": root.to_string() })),
+            "records": report.records,
+            "operations": report.operations,
+            "sessions": report.sessions,
+            "recordings": report.recordings,
+            "policies": report.policies,
+            "findings": findings,
+            "findings_omitted": report.omitted,
+        }))?;
+    } else {
+        for finding in &findings {
+            output::print(&format!("finding: {}", output::plain(finding)))?;
+        }
+        if report.omitted > 0 {
+            output::print(&format!("and {} more", report.omitted))?;
+        }
+        if report.is_sound() {
+            output::print(&format!(
+                "sound: {} records, {} operations, {} sessions, {} recordings, {} policy files, as {} signed them",
+                report.records,
+                report.operations,
+                report.sessions,
+                report.recordings,
+                report.policies,
+                report.origin.as_deref().unwrap_or("?")
+            ))?;
+        }
+    }
+    Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Bails with the words of a failed program.
+pub(crate) fn failed(program: &str, output: &std::process::Output) -> Result<()> {
+    if output.status.success() {
+        return Ok(());
+    }
+    bail!("{program} failed: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}

@@ -1,0 +1,264 @@
+//! The configuration file: its sections, their defaults and their limits.
+//!
+//! The reference in docs/configuration.md is generated from these types and their comments.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// This gateway.
+    #[serde(default)]
+    pub gateway: Gateway,
+    /// Where clients connect, by protocol.
+    pub listen: BTreeMap<String, Listen>,
+    /// The control API on a TCP address; without it there is only the admin socket.
+    pub api: Option<Api>,
+    /// The admin socket.
+    #[serde(default)]
+    pub admin: Admin,
+    /// The policies.
+    #[serde(default)]
+    pub policies: PolicyFiles,
+    /// Limits.
+    #[serde(default)]
+    pub limits: Limits,
+    /// People, by name.
+    #[serde(default)]
+    pub users: BTreeMap<String, Member>,
+    /// Machines, by name.
+    #[serde(default)]
+    pub agents: BTreeMap<String, Member>,
+    /// Classes of data, by name. They come on top of the built-in ones; one of the same name takes its place.
+    #[serde(default)]
+    pub classes: BTreeMap<String, ClassSection>,
+    /// Backends, by name.
+    #[serde(default)]
+    pub targets: BTreeMap<String, TargetSection>,
+}
+
+/// This gateway.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gateway {
+    /// The name of this gateway's journal; it stands in every signature, so it should not change.
+    pub name: String,
+    /// The folder of the journal, the index, recordings and keys, relative to this file. Made with mode 0700.
+    pub data: PathBuf,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self { name: "gatehouse.local".into(), data: "data".into() }
+    }
+}
+
+/// One listening address.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// A PEM certificate chain, relative to this file. Needed unless the address is a loopback one.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its PEM key, with mode 0600.
+    pub tls_key: Option<PathBuf>,
+    /// Whether clients must use TLS. Always true off the loopback interface.
+    #[serde(default)]
+    pub tls_required: bool,
+}
+
+/// The control API on a TCP address.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// `HOST:PORT`, on a loopback interface; put a TLS proxy before it for anything else.
+    pub address: String,
+}
+
+/// The admin socket. Whoever can open it administers the gateway.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Its path, relative to the data folder. Made with mode 0600.
+    pub socket: PathBuf,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { socket: "admin.sock".into() }
+    }
+}
+
+/// The policies.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyFiles {
+    /// The folder of the `*.cedar` files, relative to this file.
+    pub directory: PathBuf,
+}
+
+impl Default for PolicyFiles {
+    fn default() -> Self {
+        Self { directory: "policies".into() }
+    }
+}
+
+/// Limits.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections per listener at a time.
+    pub connections_max: usize,
+    /// Seconds that a client may take to log in.
+    pub login_secs_max: u32,
+    /// The largest message that is held whole, in bytes.
+    pub frame_bytes_max: usize,
+    /// How much may wait to be written to one side before the other is no longer read, in bytes.
+    pub outlet_bytes_max: usize,
+    /// The longest life of a task, in seconds.
+    pub task_secs_max: u32,
+    /// The longest life of a person's token, in seconds.
+    pub token_secs_max: u32,
+    /// How long an approval may wait for its use, in seconds.
+    pub approval_secs_max: u32,
+    /// Requests that one task may have open.
+    pub open_requests_max: usize,
+    /// How much of what a session's client saw is recorded in full, in bytes; after that, only digests.
+    pub recording_bytes_max: u64,
+    /// The size at which the journal begins a new file, in bytes.
+    pub segment_bytes_max: u64,
+    /// How often the journal is signed, in seconds, when there is something new.
+    pub checkpoint_secs: u32,
+    /// Whether reads, too, wait until their record is on disk. Writes and refusals always do.
+    pub every_record_to_disk: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 1_000,
+            login_secs_max: 30,
+            frame_bytes_max: 64 * 1024 * 1024,
+            outlet_bytes_max: 1024 * 1024,
+            task_secs_max: 24 * 3600,
+            token_secs_max: 12 * 3600,
+            approval_secs_max: 900,
+            open_requests_max: 20,
+            recording_bytes_max: 256 * 1024 * 1024,
+            segment_bytes_max: 64 * 1024 * 1024,
+            checkpoint_secs: 10,
+            every_record_to_disk: false,
+        }
+    }
+}
+
+/// A person or a machine.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// The groups that it is in.
+    #[serde(default)]
+    pub groups: Vec<String>,
+}
+
+/// A class of data.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClassSection {
+    /// What is done to its values.
+    pub mask: Mask,
+    /// Columns of these names are of this class; case, `_` and `-` do not count, `*` stands for anything at either end.
+    #[serde(default)]
+    pub columns: Vec<String>,
+    /// What finds its values in other text, by name; `docs/masking.md` lists the detectors.
+    pub detector: Option<String>,
+}
+
+/// What is done to a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mask {
+    /// A word in its place.
+    Redact,
+    /// A hint of it.
+    Partial,
+    /// Nothing.
+    Null,
+    /// An invented value; equal values stay equal.
+    Pseudonym,
+}
+
+/// A backend.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetSection {
+    /// What it speaks: `postgres`.
+    pub protocol: String,
+    /// `HOST:PORT`.
+    pub address: String,
+    /// The gateway's account there.
+    pub user: String,
+    /// Its secret: `file:PATH` (mode 0600, relative to this file) or `env:NAME`.
+    pub password: String,
+    /// The database there. The target's own name where it is not given.
+    pub database: Option<String>,
+    /// TLS towards it.
+    #[serde(default)]
+    pub tls: Tls,
+    /// PEM certificates of the authorities that vouch for it, relative to this file; the system's where not given.
+    pub tls_authorities: Option<PathBuf>,
+    /// What happens to an operation that policy holds.
+    #[serde(default)]
+    pub on_hold: OnHold,
+    /// How long a held operation waits for an answer, in seconds.
+    #[serde(default = "hold_secs_max")]
+    pub hold_secs_max: u32,
+    /// How old the gateway's picture of the catalog may be, in seconds.
+    #[serde(default = "survey_secs_max")]
+    pub survey_secs_max: u32,
+    /// Classes of single columns: `"schema.table.column" = "class"`, or `"clear"` for none.
+    #[serde(default)]
+    pub columns: BTreeMap<String, String>,
+}
+
+const fn hold_secs_max() -> u32 {
+    900
+}
+
+const fn survey_secs_max() -> u32 {
+    30
+}
+
+/// TLS towards a target, in libpq's words.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tls {
+    /// Never.
+    Disable,
+    /// Where the target has it; its certificate is not checked.
+    #[default]
+    Prefer,
+    /// Always; its certificate is not checked.
+    Require,
+    /// Always; its certificate must come from a trusted authority.
+    VerifyCa,
+    /// The same, and it must be for the target's host.
+    VerifyFull,
+}
+
+/// What happens to an operation that policy holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnHold {
+    /// It waits on its own connection.
+    #[default]
+    Wait,
+    /// It is refused at once; once approved, the same operation passes once.
+    Refuse,
+}

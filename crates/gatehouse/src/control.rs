@@ -1,0 +1,530 @@
+//! Does what the control API asks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::BufReader;
+use std::sync::{Arc, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use gatehouse_api::{
+    Answer, AnswerView, Caller, Control, EndTask, Evidence, NewTask, NewToken, PolicyView, Problem, RequestView,
+    Selection, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
+};
+use gatehouse_engine::House as _;
+use gatehouse_gate::{AnswerError, Answered, PendingRequest};
+use gatehouse_identity::{StartedTask, Token, token_digest};
+use gatehouse_journal::{Direction, Export, RecordingReader, TaskStarted};
+use gatehouse_model::{
+    Denial, GroupName, Identity, PolicyId, Reason, RequestId, SessionId, TargetName, TaskEnd, TaskId, UserName,
+};
+use gatehouse_store::{RequestRow, SessionRow, TaskRow};
+use jiff::SignedDuration;
+
+use crate::state::State;
+use crate::{indexer, registry};
+
+/// The control API over the running gateway.
+pub struct ApiControl {
+    state: Arc<State>,
+}
+
+type Asked<'a, T> = BoxFuture<'a, Result<T, Problem>>;
+
+fn unavailable(error: impl std::fmt::Display) -> Problem {
+    tracing::error!(%error, "a call of the API failed");
+    Problem::unavailable("the gateway cannot do this now")
+}
+
+fn bad(error: impl std::fmt::Display) -> Problem {
+    Problem::bad_request(error.to_string())
+}
+
+impl ApiControl {
+    /// Serves this gateway.
+    pub fn new(state: Arc<State>) -> Self {
+        Self { state }
+    }
+
+    /// Whoever asks reads what they wrote: the index is brought up to the journal first.
+    async fn fresh_index(&self) -> Result<(), Problem> {
+        let size = self.state.gate.ledger().with(|journal| journal.size());
+        indexer::catch_up(&self.state.segments.files(), &self.state.store, size).await.map_err(unavailable)
+    }
+
+    async fn start(&self, caller: &Caller, new: NewTask) -> Result<StartedTaskView, Problem> {
+        let state = &self.state;
+        let loaded = state.loaded.load_full();
+        let identity = match (&new.identity, loaded.people.agents.keys().next()) {
+            (Some(identity), _) => Identity::parse(identity).map_err(bad)?,
+            (None, Some(only)) if loaded.people.agents.len() == 1 => Identity::Agent(only.clone()),
+            (None, _) => return Err(Problem::bad_request("name who works: --as agent:NAME or --as user:NAME")),
+        };
+        let on_behalf_of = new.on_behalf_of.as_deref().map(user_name).transpose()?;
+        loaded.people.subject(&identity, on_behalf_of.as_ref()).map_err(bad)?;
+        let targets: BTreeSet<TargetName> = new.targets.iter().map(|name| TargetName::new(name)).collect::<Result<_, _>>().map_err(bad)?;
+        for target in &targets {
+            if !loaded.targets.contains_key(target.as_str()) {
+                return Err(Problem::not_found("target", target.as_str(), "targets"));
+            }
+        }
+        let new = gatehouse_identity::NewTask {
+            identity,
+            on_behalf_of,
+            targets,
+            reason: new.reason,
+            ttl: SignedDuration::from_secs(i64::from(new.ttl_secs)),
+        };
+        let id = TaskId::from_random(state.random());
+        let started = new.start(state.now(), state.entropy(), id, loaded.config.limits.task_secs_max).map_err(bad)?;
+        let by = by(caller);
+        self.record_task(&started, &by).await?;
+        let StartedTask { task, credential, verifier } = started;
+        let mut addresses = BTreeMap::new();
+        for target in &task.targets {
+            let protocol = loaded.targets.get(target.as_str()).map(|target| target.protocol.clone()).unwrap_or_default();
+            if let Some(address) = state.listening_at(&protocol) {
+                addresses.insert(target.to_string(), address.to_string());
+            }
+        }
+        let root_certificate = loaded.config.listen.values().find_map(|listen| {
+            std::fs::read_to_string(loaded.base.join(listen.tls_certificate.as_ref()?)).ok()
+        });
+        let view = StartedTaskView {
+            task: TaskView {
+                id: task.id.to_string(),
+                identity: task.identity.to_string(),
+                on_behalf_of: task.on_behalf_of.as_ref().map(|user| format!("user:{user}")),
+                targets: task.targets.iter().map(TargetName::to_string).collect(),
+                reason: task.reason.clone(),
+                started: task.started.to_string(),
+                expires: task.expires.to_string(),
+                state: "live".into(),
+                started_by: by,
+            },
+            user: credential.user,
+            password: String::from_utf8_lossy(credential.password.expose()).into_owned(),
+            addresses,
+            root_certificate,
+        };
+        state.tasks.adopt(task, verifier);
+        Ok(view)
+    }
+
+    /// The record first; a credential that cannot be kept is of a task that never lives.
+    async fn record_task(&self, started: &StartedTask, by: &str) -> Result<(), Problem> {
+        let task = &started.task;
+        let entry = TaskStarted {
+            task: task.id.to_string(),
+            identity: task.identity.to_string(),
+            on_behalf_of: task.on_behalf_of.as_ref().map(|user| format!("user:{user}")),
+            targets: task.targets.iter().map(TargetName::to_string).collect(),
+            reason: task.reason.clone(),
+            expires: task.expires.to_string(),
+            by: by.into(),
+        };
+        let ledger = self.state.gate.ledger();
+        ledger.record(task.started, entry).map_err(unavailable)?;
+        let target = ledger.with(|journal| journal.sink().sync_target());
+        target.sync().map_err(unavailable)?;
+        self.state.store.keep_credential(task.id.as_str(), &started.verifier).await.map_err(unavailable)
+    }
+
+    fn live_request(&self, id: &str) -> Option<PendingRequest> {
+        self.state.gate.desk().request(&RequestId::parse(id).ok()?)
+    }
+
+    async fn one_request(&self, id: &str) -> Result<RequestView, Problem> {
+        if let Some(request) = self.live_request(id) {
+            return Ok(live_view(&request));
+        }
+        self.fresh_index().await?;
+        let row = self.state.store.request(id).await.map_err(unavailable)?;
+        row.map(stored_view).ok_or_else(|| Problem::not_found("request", id, "requests"))
+    }
+
+    async fn one_session(&self, id: &str) -> Result<SessionView, Problem> {
+        self.fresh_index().await?;
+        let row = self.state.store.session(id).await.map_err(unavailable)?;
+        row.map(session_view).ok_or_else(|| Problem::not_found("session", id, "sessions"))
+    }
+
+    async fn one_task(&self, id: &str) -> Result<TaskView, Problem> {
+        self.fresh_index().await?;
+        let row = self.state.store.task(id).await.map_err(unavailable)?;
+        row.map(task_view).ok_or_else(|| Problem::not_found("task", id, "tasks"))
+    }
+
+    fn groups_of(&self, user: &UserName) -> Result<BTreeSet<GroupName>, Problem> {
+        let loaded = self.state.loaded.load();
+        let groups = loaded.people.groups(&Identity::User(user.clone()));
+        groups.cloned().map_err(|error| Problem::forbidden(error.to_string(), "Ask an administrator of the gateway"))
+    }
+}
+
+impl Control for ApiControl {
+    fn version(&self) -> Version {
+        let fault = self.state.reload_fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Version { version: env!("CARGO_PKG_VERSION").into(), reload_fault: fault }
+    }
+
+    fn user_of<'a>(&'a self, token: &'a str) -> Asked<'a, Option<UserName>> {
+        async move {
+            let digest = token_digest(token);
+            let name = self.state.store.token(&digest, self.state.now()).await.map_err(unavailable)?;
+            let user = name.and_then(|name| UserName::new(&name).ok());
+            // A person who is no longer configured is nobody, whatever token they hold.
+            Ok(user.filter(|user| self.groups_of(user).is_ok()))
+        }
+        .boxed()
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        let journal = self.state.gate.ledger().with(|journal| journal.sink().sync_target());
+        journal.sync().map_err(|error| format!("the journal cannot be synced: {error}"))
+    }
+
+    fn metrics(&self) -> String {
+        self.state.metrics.render()
+    }
+
+    fn tasks(&self, limit: u32) -> Asked<'_, Vec<TaskView>> {
+        async move {
+            self.fresh_index().await?;
+            let rows = self.state.store.tasks(limit).await.map_err(unavailable)?;
+            Ok(rows.into_iter().map(task_view).collect())
+        }
+        .boxed()
+    }
+
+    fn task<'a>(&'a self, id: &'a str) -> Asked<'a, TaskView> {
+        self.one_task(id).boxed()
+    }
+
+    fn start_task<'a>(&'a self, caller: &'a Caller, new: NewTask) -> Asked<'a, StartedTaskView> {
+        self.start(caller, new).boxed()
+    }
+
+    fn end_task<'a>(&'a self, caller: &'a Caller, id: &'a str, end: EndTask) -> Asked<'a, TaskView> {
+        async move {
+            let cause = match end.cause.as_str() {
+                "done" => TaskEnd::Done,
+                "revoked" => TaskEnd::Revoked,
+                other => return Err(Problem::bad_request(format!("`{other}` is no cause: send done or revoked"))),
+            };
+            let task = TaskId::parse(id).map_err(bad)?;
+            let ended = self.state.end_task(&task, cause, &by(caller)).await.map_err(unavailable)?;
+            let view = self.one_task(id).await?;
+            match ended {
+                Some(_) => Ok(view),
+                None => Err(Problem::conflict(format!("task {id} has ended already: {}", view.state))),
+            }
+        }
+        .boxed()
+    }
+
+    fn sessions<'a>(&'a self, task: Option<&'a str>, limit: u32) -> Asked<'a, Vec<SessionView>> {
+        async move {
+            self.fresh_index().await?;
+            let rows = self.state.store.sessions(task, limit).await.map_err(unavailable)?;
+            Ok(rows.into_iter().map(session_view).collect())
+        }
+        .boxed()
+    }
+
+    fn session<'a>(&'a self, id: &'a str) -> Asked<'a, SessionView> {
+        self.one_session(id).boxed()
+    }
+
+    fn kill<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, SessionView> {
+        async move {
+            let session = SessionId::parse(id).map_err(bad)?;
+            let denial = Denial::new(
+                Reason::TaskEnded,
+                "terminating connection due to administrator command",
+                format!("the session was ended by {}", by(caller)),
+                "Connect again if the task is still alive",
+            );
+            let ended = self.state.engine.get().is_some_and(|engine| engine.roster.end_session(&session, &denial));
+            let view = self.one_session(id).await?;
+            if ended { Ok(view) } else { Err(Problem::conflict(format!("session {id} has ended already"))) }
+        }
+        .boxed()
+    }
+
+    fn replay<'a>(&'a self, id: &'a str) -> Asked<'a, String> {
+        async move {
+            let session = self.one_session(id).await?;
+            let loaded = self.state.loaded.load();
+            let protocol = loaded.targets.get(&session.target).map_or("postgres", |target| target.protocol.as_str()).to_string();
+            let path = self.state.data.recordings().join(format!("{id}.rec"));
+            tokio::task::spawn_blocking(move || replay(&path, &protocol)).await.map_err(unavailable)?.map_err(unavailable)
+        }
+        .boxed()
+    }
+
+    fn requests(&self, limit: u32) -> Asked<'_, Vec<RequestView>> {
+        async move {
+            self.fresh_index().await?;
+            let rows = self.state.store.requests(limit).await.map_err(unavailable)?;
+            let view = |row: RequestRow| match self.live_request(&row.id) {
+                Some(request) => live_view(&request),
+                None => stored_view(row),
+            };
+            Ok(rows.into_iter().map(view).collect())
+        }
+        .boxed()
+    }
+
+    fn request<'a>(&'a self, id: &'a str) -> Asked<'a, RequestView> {
+        self.one_request(id).boxed()
+    }
+
+    fn answer<'a>(&'a self, caller: &'a Caller, id: &'a str, approve: bool, answer: Answer) -> Asked<'a, AnswerView> {
+        async move {
+            let user = caller.user().ok_or_else(|| {
+                Problem::forbidden("a request is answered by a person", "Name one at the admin socket: --as user:NAME")
+            })?;
+            let groups = self.groups_of(user)?;
+            let request = RequestId::parse(id).map_err(bad)?;
+            let (gate, now) = (&self.state.gate, self.state.now());
+            let answered = if approve {
+                gate.approve(now, &request, user, &groups, caller.via())
+            } else {
+                gate.deny(now, &request, user, &groups, caller.via(), &answer.reason)
+            };
+            let still_needs = match answered {
+                Ok(Answered::Decided) => Vec::new(),
+                Ok(Answered::StillNeeds(groups)) => groups.iter().map(GroupName::to_string).collect(),
+                Err(AnswerError::Unknown(_)) => {
+                    let view = self.one_request(id).await?;
+                    return Err(Problem::conflict(format!("request {id} is over: {}", view.state)));
+                }
+                Err(error @ AnswerError::Over { .. }) => return Err(Problem::conflict(error.to_string())),
+                Err(error @ (AnswerError::OwnRequest(_) | AnswerError::NotAllowed { .. })) => {
+                    return Err(Problem::forbidden(error.to_string(), "Ask somebody who may; `gatehouse requests show` names the groups"));
+                }
+                Err(error @ AnswerError::Unrecorded(_)) => return Err(unavailable(error)),
+            };
+            Ok(AnswerView { request: self.one_request(id).await?, still_needs })
+        }
+        .boxed()
+    }
+
+    fn targets(&self) -> Asked<'_, Vec<TargetView>> {
+        async move {
+            let sessions = self.state.engine.get().map(|engine| engine.roster.sessions()).unwrap_or_default();
+            let loaded = self.state.loaded.load();
+            let view = |target: &Arc<gatehouse_gate::Target>| TargetView {
+                name: target.name.to_string(),
+                protocol: target.protocol.clone(),
+                address: format!("{}:{}", target.route.host, target.route.port),
+                listen: self.state.listening_at(&target.protocol).map(|address| address.to_string()),
+                on_hold: target.on_hold.as_str().into(),
+                sessions: sessions.iter().filter(|session| session.target == target.name).count() as u64,
+            };
+            Ok(loaded.targets.values().map(view).collect())
+        }
+        .boxed()
+    }
+
+    fn policies(&self) -> Asked<'_, Vec<PolicyView>> {
+        async move {
+            let view = |policy: gatehouse_policy::PolicySummary| PolicyView {
+                id: policy.id.to_string(),
+                file: policy.file,
+                effect: policy.effect.into(),
+                hold: policy.hold.iter().map(GroupName::to_string).collect(),
+                reason: policy.reason,
+                text: policy.text,
+            };
+            Ok(self.state.gate.policies().summaries().into_iter().map(view).collect())
+        }
+        .boxed()
+    }
+
+    fn issue_token<'a>(&'a self, _caller: &'a Caller, new: NewToken) -> Asked<'a, TokenView> {
+        async move {
+            let user = user_name(&new.user)?;
+            self.groups_of(&user)?;
+            let max = self.state.loaded.load().config.limits.token_secs_max;
+            if !(1..=max).contains(&new.ttl_secs) {
+                return Err(Problem::bad_request(format!("a token lives between 1 s and limits.token_secs_max = {max} s")));
+            }
+            let (token, digest) = Token::issue(self.state.entropy());
+            let expires = self.state.now().saturating_add(SignedDuration::from_secs(i64::from(new.ttl_secs))).map_err(bad)?;
+            self.state.store.keep_token(&digest, &user, expires).await.map_err(unavailable)?;
+            Ok(TokenView { token: String::from_utf8_lossy(token.0.expose()).into_owned(), expires: expires.to_string() })
+        }
+        .boxed()
+    }
+
+    fn evidence<'a>(&'a self, _caller: &'a Caller, evidence: Evidence) -> Asked<'a, Vec<u8>> {
+        async move {
+            match &evidence.selection {
+                Selection::All => {}
+                Selection::Task(id) => drop(self.one_task(id).await?),
+                Selection::Session(id) => drop(self.one_session(id).await?),
+            }
+            let state = self.state.clone();
+            let bundle = tokio::task::spawn_blocking(move || export(&state, &evidence.selection)).await;
+            bundle.map_err(unavailable)?.map_err(unavailable)
+        }
+        .boxed()
+    }
+}
+
+fn export(state: &State, selection: &Selection) -> anyhow::Result<Vec<u8>> {
+    let selection = match selection {
+        Selection::All => gatehouse_journal::Selection::All,
+        Selection::Task(id) => gatehouse_journal::Selection::Task(id.clone()),
+        Selection::Session(id) => gatehouse_journal::Selection::Session(id.clone()),
+    };
+    let (checkpoint, target) =
+        state.gate.ledger().with(|journal| (journal.checkpoint(&state.key), journal.sink().sync_target()));
+    target.sync()?;
+    let mut bundle = Vec::new();
+    let export = Export {
+        selection: &selection,
+        created: state.now(),
+        checkpoint: &checkpoint,
+        key: &state.key,
+        attachments: &state.attachments,
+    };
+    gatehouse_journal::export(&state.segments.files(), &export, &mut bundle)?;
+    Ok(bundle)
+}
+
+/// What was asked and what the client saw, as text for a terminal.
+fn replay(path: &std::path::Path, protocol: &str) -> anyhow::Result<String> {
+    let mut reader = RecordingReader::new(BufReader::new(File::open(path)?))?;
+    let Some(protocol) = registry::protocol(protocol) else {
+        anyhow::bail!("nothing here speaks {protocol}");
+    };
+    let mut transcript = protocol.transcript();
+    let header = reader.header();
+    let mut lines = vec![format!("session {} at {} on {}", header.session, header.started, header.target)];
+    while let Some(chunk) = reader.next_chunk()? {
+        let time = format!("{:>9.3}s", chunk.offset as f64 / 1e6);
+        match chunk.direction {
+            Direction::Mark => lines.push(format!("{time}  {}", plain(&String::from_utf8_lossy(&chunk.content)))),
+            Direction::ToClient => lines.extend(transcript.show(&chunk.content).into_iter().map(|line| format!("{:>10}{line}", ""))),
+            Direction::Cut => lines.push(format!("{time}  (what follows was longer than the limit; its digest was kept)")),
+        }
+    }
+    if reader.torn().is_some() {
+        lines.push("(the recording ends here, in the middle of a chunk)".into());
+    }
+    lines.push(String::new());
+    Ok(lines.join("\n"))
+}
+
+/// Nothing that a terminal would obey.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '·' } else { c }).collect()
+}
+
+fn by(caller: &Caller) -> String {
+    match caller.user() {
+        Some(user) => format!("user:{user} via {}", caller.via()),
+        None => caller.via().into(),
+    }
+}
+
+fn user_name(text: &str) -> Result<UserName, Problem> {
+    match Identity::parse(text).map_err(bad)? {
+        Identity::User(user) => Ok(user),
+        Identity::Agent(_) => Err(Problem::bad_request(format!("`{text}` is an agent, and here only a person will do: user:NAME"))),
+    }
+}
+
+fn task_view(row: TaskRow) -> TaskView {
+    let state = row.ended.map_or_else(|| "live".to_string(), |(_, cause)| cause);
+    TaskView {
+        id: row.id,
+        identity: row.identity,
+        on_behalf_of: row.on_behalf_of,
+        targets: row.targets,
+        reason: row.reason,
+        started: row.started.to_string(),
+        expires: row.expires.to_string(),
+        state,
+        started_by: row.started_by,
+    }
+}
+
+fn session_view(row: SessionRow) -> SessionView {
+    let (closed, state) = match row.closed {
+        Some((at, cause)) => (Some(at.to_string()), cause),
+        None => (None, "live".into()),
+    };
+    SessionView {
+        id: row.id,
+        task: row.task,
+        identity: row.identity,
+        on_behalf_of: row.on_behalf_of,
+        target: row.target,
+        peer: row.peer,
+        opened: row.opened.to_string(),
+        closed,
+        state,
+        operations: row.operations,
+        refused: row.refused,
+        rows: row.rows,
+        masked: row.masked,
+    }
+}
+
+fn live_view(request: &PendingRequest) -> RequestView {
+    RequestView {
+        id: request.id.to_string(),
+        state: request.state.as_str().into(),
+        identity: request.subject.identity.to_string(),
+        on_behalf_of: request.subject.on_behalf_of.as_ref().map(|(user, _)| format!("user:{user}")),
+        task: request.task.to_string(),
+        task_reason: Some(request.task_reason.clone()),
+        session: request.session.to_string(),
+        target: request.target.to_string(),
+        title: request.title.clone(),
+        statement: request.statement.clone(),
+        binds: request.binds.clone(),
+        exact: request.is_exact,
+        accesses: request.accesses.clone(),
+        groups: request.hold.groups.iter().map(GroupName::to_string).collect(),
+        reasons: request.hold.reasons.iter().cloned().collect(),
+        policies: request.policies.iter().map(PolicyId::to_string).collect(),
+        digest: request.digest.to_string(),
+        mode: request.mode.as_str().into(),
+        opened: request.opened.to_string(),
+        expires: request.expires.to_string(),
+        approvals: request.approvals.iter().map(|(group, user)| (group.to_string(), format!("user:{user}"))).collect(),
+        answer_reason: request.answer_reason.clone(),
+    }
+}
+
+fn stored_view(row: RequestRow) -> RequestView {
+    RequestView {
+        id: row.id,
+        state: row.state,
+        identity: row.identity,
+        on_behalf_of: row.on_behalf_of,
+        task: row.task,
+        task_reason: None,
+        session: row.session,
+        target: row.target,
+        title: row.title,
+        statement: row.statement,
+        binds: row.binds,
+        exact: false,
+        accesses: row.accesses,
+        groups: row.groups,
+        reasons: row.reasons,
+        policies: row.policies,
+        digest: row.digest,
+        mode: row.mode,
+        opened: row.opened.to_string(),
+        expires: row.expires.to_string(),
+        approvals: row.approvals,
+        answer_reason: row.answer_reason,
+    }
+}

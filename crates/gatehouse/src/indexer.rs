@@ -1,0 +1,162 @@
+//! Folds the journal into the index: at the start what is missing, then what comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatehouse_journal::{AccessRecord, Entry, Record, SegmentFiles};
+use gatehouse_store::{Change, RequestRow, SessionRow, Store, StoreError, TaskRow};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+/// Records applied in one transaction.
+const BATCH_RECORDS_MAX: usize = 500;
+
+/// Why the index could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The journal could not be read.
+    #[error("the journal cannot be read: {0}")]
+    Journal(String),
+}
+
+/// Brings the index up to `size` records.
+pub async fn catch_up(files: &SegmentFiles, store: &Store, size: u64) -> Result<(), IndexError> {
+    let from = store.next_index().await?;
+    if from >= size {
+        return Ok(());
+    }
+    let unreadable = |error: &dyn std::fmt::Display| IndexError::Journal(error.to_string());
+    let mut lines = files.lines(from, size).map_err(|error| unreadable(&error))?;
+    loop {
+        let mut next = None;
+        let mut changes = Vec::new();
+        for line in lines.by_ref().take(BATCH_RECORDS_MAX) {
+            let (index, line) = line.map_err(|error| unreadable(&error))?;
+            let record = Record::parse(&line).map_err(|error| unreadable(&error))?;
+            changes.extend(change(&record));
+            next = Some(index + 1);
+        }
+        let Some(next) = next else {
+            return Ok(());
+        };
+        store.apply(next, &changes).await?;
+    }
+}
+
+/// Follows the journal until the runtime ends.
+pub async fn follow(files: SegmentFiles, store: Store, size: impl Fn() -> u64, recorded: Arc<Notify>) {
+    loop {
+        recorded.notified().await;
+        if let Err(error) = catch_up(&files, &store, size()).await {
+            // The journal has it all; the index goes on where it stopped.
+            tracing::warn!(%error, "the index lags behind the journal");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            recorded.notify_one();
+        }
+    }
+}
+
+fn accesses(records: &[AccessRecord]) -> Vec<String> {
+    records.iter().map(|access| format!("{} on {}", access.action, access.resource)).collect()
+}
+
+fn time(text: &str, otherwise: Timestamp) -> Timestamp {
+    text.parse().unwrap_or(otherwise)
+}
+
+fn change(record: &Record) -> Option<Change> {
+    let at = record.time;
+    match &record.entry {
+        Entry::TaskStarted(task) => Some(Change::TaskStarted(TaskRow {
+            id: task.task.clone(),
+            identity: task.identity.clone(),
+            on_behalf_of: task.on_behalf_of.clone(),
+            targets: task.targets.clone(),
+            reason: task.reason.clone(),
+            started: at,
+            expires: time(&task.expires, at),
+            ended: None,
+            started_by: task.by.clone(),
+        })),
+        Entry::TaskEnded(task) => Some(Change::TaskEnded { task: task.task.clone(), at, cause: task.cause.clone() }),
+        Entry::SessionOpened(session) => Some(Change::SessionOpened(SessionRow {
+            id: session.session.clone(),
+            task: session.task.clone(),
+            identity: session.identity.clone(),
+            on_behalf_of: session.on_behalf_of.clone(),
+            target: session.target.clone(),
+            peer: session.peer.clone(),
+            opened: at,
+            closed: None,
+            operations: 0,
+            refused: 0,
+            rows: 0,
+            masked: 0,
+            recording: None,
+        })),
+        Entry::SessionClosed(session) => Some(Change::SessionClosed {
+            session: session.session.clone(),
+            at,
+            cause: session.cause.clone(),
+            rows: session.rows,
+            masked: session.masked.values().sum(),
+            recording: session.recording.as_ref().map(|seal| seal.file.clone()),
+        }),
+        Entry::RecordingSealed(seal) => Some(Change::SessionClosed {
+            session: seal.session.clone(),
+            at,
+            cause: seal.cause.clone(),
+            rows: 0,
+            masked: 0,
+            recording: Some(seal.file.clone()),
+        }),
+        Entry::OperationDecided(operation) => Some(Change::Operation {
+            session: operation.session.clone(),
+            refused: operation.refused.is_some(),
+            approval: operation.approval.clone(),
+        }),
+        Entry::RequestOpened(request) => Some(Change::RequestOpened(RequestRow {
+            id: request.request.clone(),
+            session: request.session.clone(),
+            task: request.task.clone(),
+            identity: request.identity.clone(),
+            on_behalf_of: request.on_behalf_of.clone(),
+            target: request.target.clone(),
+            title: request.title.clone(),
+            statement: request.statement.clone(),
+            binds: request.binds.clone(),
+            accesses: accesses(&request.accesses),
+            groups: request.groups.clone(),
+            reasons: request.reasons.clone(),
+            policies: request.policies.clone(),
+            digest: request.digest.clone(),
+            mode: request.mode.clone(),
+            opened: at,
+            expires: time(&request.expires, at),
+            state: "open".into(),
+            approved_until: None,
+            approvals: std::collections::BTreeMap::new(),
+            answer_reason: None,
+        })),
+        Entry::RequestAnswered(answer) => Some(Change::RequestAnswered {
+            request: answer.request.clone(),
+            approved: answer.answer == "approved",
+            by: answer.by.clone(),
+            groups: answer.groups.clone(),
+            reason: answer.reason.clone(),
+            until: answer.expires.as_deref().map(|until| time(until, at)),
+        }),
+        Entry::RequestEnded(request) => {
+            Some(Change::RequestEnded { request: request.request.clone(), cause: request.cause.clone() })
+        }
+        Entry::GatewayStarted(_)
+        | Entry::GatewayStopped(_)
+        | Entry::PoliciesLoaded(_)
+        | Entry::ConfigurationLoaded(_)
+        | Entry::LoginRefused(_)
+        | Entry::CancelSent(_) => None,
+    }
+}

@@ -1,0 +1,40 @@
+//! The gateway's own keys: made once, kept in the data folder with mode 0600.
+
+use std::fs::OpenOptions;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use anyhow::{Context as _, Result};
+use gatehouse_journal::SigningKey;
+use gatehouse_mask::PseudonymKey;
+use zeroize::Zeroizing;
+
+use crate::state::DataFolder;
+
+/// The key that signs the journal.
+pub fn journal_key(data: &DataFolder, name: &str) -> Result<SigningKey> {
+    Ok(SigningKey::from_seed(name, &key(data, "journal")?)?)
+}
+
+/// The key that pseudonyms are made with.
+pub fn pseudonym_key(data: &DataFolder) -> Result<PseudonymKey> {
+    Ok(PseudonymKey::new(*key(data, "pseudonyms")?))
+}
+
+fn key(data: &DataFolder, name: &str) -> Result<Zeroizing<[u8; 32]>> {
+    let path = data.keys().join(name);
+    let mut bytes = Zeroizing::new([0; 32]);
+    match OpenOptions::new().read(true).open(&path) {
+        Ok(mut file) => {
+            file.read_exact(&mut *bytes).with_context(|| format!("the key {} is damaged: restore it from a copy", path.display()))?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            getrandom::fill(&mut *bytes).map_err(|error| anyhow::anyhow!("there is no randomness: {error}"))?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            file.write_all(&*bytes)?;
+            file.sync_all()?;
+        }
+        Err(error) => return Err(error).with_context(|| format!("the key {} cannot be read", path.display())),
+    }
+    Ok(bytes)
+}

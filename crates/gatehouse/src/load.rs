@@ -1,0 +1,462 @@
+//! Loads configuration and policies, and names every mistake by file, line and remedy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gatehouse_gate::{HoldMode, Route, Target, TlsMode, Trust};
+use gatehouse_identity::People;
+use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, PseudonymKey, Transform};
+use gatehouse_model::{AgentName, ClassName, Digest, GroupName, Parent, Resource, TargetName, UserName, kind};
+use gatehouse_policy::{Policies, PolicySource};
+use gatehouse_secrets::Reference;
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{Config, Mask, OnHold, TargetSection, Tls};
+use crate::registry;
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The file.
+    pub file: String,
+    /// The line, from 1, where one can be named.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
+        write!(f, "{}{line}: {}\n    {}", self.file, self.message, self.remedy)
+    }
+}
+
+/// Configuration and policies that fit together.
+pub struct Loaded {
+    /// The configuration as it stands in the file.
+    pub config: Config,
+    /// The folder of the configuration file, which paths are relative to.
+    pub base: PathBuf,
+    /// The digest of the file.
+    pub digest: Digest,
+    /// Everyone who is named.
+    pub people: People,
+    /// The targets.
+    pub targets: BTreeMap<String, Arc<Target>>,
+    /// Where their secrets lie.
+    pub secrets: BTreeMap<TargetName, Reference>,
+    /// The policies.
+    pub policies: Arc<Policies>,
+    /// What is not wrong but probably not meant.
+    pub warnings: Vec<Fault>,
+}
+
+/// Reads a configuration text alone: for its paths, before anything else is known.
+pub fn read_config(path: &Path) -> Result<(Config, String), Vec<Fault>> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        vec![Fault {
+            file: file.clone(),
+            line: None,
+            message: format!("the configuration cannot be read: {error}"),
+            remedy: "Name it with --config PATH; docs/configuration.md has one to begin with".into(),
+        }]
+    })?;
+    match toml::from_str::<Config>(&text) {
+        Ok(config) => Ok((config, text)),
+        Err(error) => Err(vec![Fault {
+            line: error.span().map(|span| line_at(&text, span.start)),
+            message: error.message().replace('\n', " "),
+            remedy: "See docs/configuration.md for the sections and their keys".into(),
+            file,
+        }]),
+    }
+}
+
+/// Loads everything, or names all that is wrong.
+pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
+    let (config, text) = read_config(path)?;
+    let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let mut checker = Checker { file: path.display().to_string(), text: &text, base: &base, faults: Vec::new() };
+    checker.listeners(&config);
+    checker.limits(&config);
+    let people = checker.people(&config);
+    let rules = checker.class_rules(&config);
+    let (targets, secrets) = checker.targets(&config, &rules, &key);
+    let mut faults = checker.faults;
+    let policies = load_policies(&base.join(&config.policies.directory), &mut faults);
+    let Some(policies) = policies.filter(|_| faults.is_empty()) else {
+        return Err(faults);
+    };
+    let warnings = warnings(&config, &people, &targets, &policies, &path.display().to_string());
+    Ok(Loaded {
+        digest: Digest(Sha256::digest(text.as_bytes()).into()),
+        config,
+        base,
+        people,
+        targets,
+        secrets,
+        policies: Arc::new(policies),
+        warnings,
+    })
+}
+
+struct Checker<'a> {
+    file: String,
+    text: &'a str,
+    base: &'a Path,
+    faults: Vec<Fault>,
+}
+
+impl Checker<'_> {
+    fn fault(&mut self, place: &[&str], message: impl Into<String>, remedy: impl Into<String>) {
+        let line = line_of(self.text, place);
+        self.faults.push(Fault { file: self.file.clone(), line, message: message.into(), remedy: remedy.into() });
+    }
+
+    fn listeners(&mut self, config: &Config) {
+        for (name, listen) in &config.listen {
+            let place = ["listen", name.as_str()];
+            if registry::protocol(name).is_none() {
+                self.fault(&place, format!("there is no protocol `{name}`"), format!("The protocols are: {}", protocol_names()));
+            }
+            let address: Result<SocketAddr, _> = listen.address.parse();
+            let Ok(address) = address else {
+                let place = ["listen", name, "address"];
+                self.fault(&place, format!("`{}` is not an address", listen.address), "Write an IP address and a port, such as 127.0.0.1:5433");
+                continue;
+            };
+            match (&listen.tls_certificate, &listen.tls_key) {
+                (Some(_), None) | (None, Some(_)) => {
+                    self.fault(&place, "TLS takes a certificate and a key", "Give both tls_certificate and tls_key");
+                }
+                (None, None) if !address.ip().is_loopback() || listen.tls_required => {
+                    self.fault(&place, "this listener needs TLS", "Give tls_certificate and tls_key, or listen on a loopback address");
+                }
+                (None, None) => {}
+                (Some(certificate), Some(key)) => self.certificate(name, certificate, key),
+            }
+        }
+        if let Some(api) = &config.api {
+            match api.address.parse::<SocketAddr>() {
+                Ok(address) if address.ip().is_loopback() => {}
+                Ok(_) => self.fault(&["api", "address"], "the API is served without TLS, so only on a loopback address", "Use 127.0.0.1:PORT, with a TLS proxy before it"),
+                Err(_) => self.fault(&["api", "address"], format!("`{}` is not an address", api.address), "Write an IP address and a port, such as 127.0.0.1:8470"),
+            }
+        }
+    }
+
+    fn certificate(&mut self, name: &str, certificate: &Path, key: &Path) {
+        let place = ["listen", name, "tls_certificate"];
+        let chain = std::fs::read(self.base.join(certificate));
+        let key = Reference::File(self.base.join(key)).fetch();
+        match (chain, key) {
+            (Err(error), _) => self.fault(&place, format!("the certificate cannot be read: {error}"), "Name a PEM file that the gateway can read"),
+            (_, Err(error)) => self.fault(&["listen", name, "tls_key"], error.to_string(), "Name a PEM file with mode 0600"),
+            (Ok(chain), Ok(key)) => {
+                if let Err(error) = gatehouse_engine::ServerTls::new(&chain, key.expose()) {
+                    self.fault(&place, error.to_string(), "Name a certificate chain and its key, both in PEM form");
+                }
+            }
+        }
+    }
+
+    fn limits(&mut self, config: &Config) {
+        let limits = &config.limits;
+        let least = [
+            ("connections_max", limits.connections_max as u64, 1),
+            ("login_secs_max", limits.login_secs_max.into(), 1),
+            ("frame_bytes_max", limits.frame_bytes_max as u64, 64 * 1024),
+            ("outlet_bytes_max", limits.outlet_bytes_max as u64, 16 * 1024),
+            ("task_secs_max", limits.task_secs_max.into(), 1),
+            ("token_secs_max", limits.token_secs_max.into(), 1),
+            ("approval_secs_max", limits.approval_secs_max.into(), 1),
+            ("open_requests_max", limits.open_requests_max as u64, 1),
+            ("segment_bytes_max", limits.segment_bytes_max, 64 * 1024),
+            ("checkpoint_secs", limits.checkpoint_secs.into(), 1),
+        ];
+        for (name, value, least) in least {
+            if value < least {
+                self.fault(&["limits", name], format!("limits.{name} = {value} is too small"), format!("Use at least {least}"));
+            }
+        }
+    }
+
+    fn groups(&mut self, place: [&str; 2], names: &[String]) -> BTreeSet<GroupName> {
+        let mut groups = BTreeSet::new();
+        for name in names {
+            match GroupName::new(name) {
+                Ok(group) => {
+                    groups.insert(group);
+                }
+                Err(error) => self.fault(&[place[0], place[1], "groups"], error.to_string(), "Correct the group's name"),
+            }
+        }
+        groups
+    }
+
+    fn people(&mut self, config: &Config) -> People {
+        let mut people = People::default();
+        for (name, member) in &config.users {
+            let groups = self.groups(["users", name], &member.groups);
+            match UserName::new(name) {
+                Ok(user) => {
+                    people.users.insert(user, groups);
+                }
+                Err(error) => self.fault(&["users", name], error.to_string(), "Correct the name"),
+            }
+        }
+        for (name, member) in &config.agents {
+            let groups = self.groups(["agents", name], &member.groups);
+            match AgentName::new(name) {
+                Ok(agent) => {
+                    people.agents.insert(agent, groups);
+                }
+                Err(error) => self.fault(&["agents", name], error.to_string(), "Correct the name"),
+            }
+        }
+        people
+    }
+
+    fn class_rules(&mut self, config: &Config) -> Vec<ClassRule> {
+        let mut rules = Classes::builtin();
+        for (name, section) in &config.classes {
+            let class = match ClassName::new(name) {
+                Ok(class) => class,
+                Err(error) => {
+                    self.fault(&["classes", name], error.to_string(), "Correct the class's name");
+                    continue;
+                }
+            };
+            let detector = section.detector.as_deref().and_then(|detector| {
+                let found = Detector::from_name(detector);
+                if found.is_none() {
+                    self.fault(&["classes", name, "detector"], format!("there is no detector `{detector}`"), "docs/masking.md lists the detectors");
+                }
+                found
+            });
+            let transform = match section.mask {
+                Mask::Redact => Transform::Redact,
+                Mask::Partial => Transform::Partial,
+                Mask::Null => Transform::Null,
+                Mask::Pseudonym => Transform::Pseudonym,
+            };
+            rules.retain(|rule| rule.name != class);
+            rules.push(ClassRule { name: class, transform, column_names: section.columns.clone(), detector });
+        }
+        rules
+    }
+
+    #[expect(clippy::type_complexity, reason = "the pair is taken apart where it is made")]
+    fn targets(
+        &mut self,
+        config: &Config,
+        rules: &[ClassRule],
+        key: &PseudonymKey,
+    ) -> (BTreeMap<String, Arc<Target>>, BTreeMap<TargetName, Reference>) {
+        let mut targets = BTreeMap::new();
+        let mut secrets = BTreeMap::new();
+        for (name, section) in &config.targets {
+            let before = self.faults.len();
+            let target_name = TargetName::new(name).map_err(|error| self.fault(&["targets", name], error.to_string(), "Correct the name")).ok();
+            let route = self.route(name, section);
+            let classes = self.classes(name, section, rules, key);
+            let secret = Reference::parse(&section.password, self.base).and_then(|secret| secret.fetch().map(|_| secret));
+            let secret = secret.map_err(|error| self.fault(&["targets", name, "password"], error.to_string(), "Put the secret in a file with mode 0600 and write password = \"file:PATH\"")).ok();
+            if !config.listen.contains_key(&section.protocol) && registry::protocol(&section.protocol).is_some() {
+                self.fault(&["targets", name, "protocol"], format!("nothing listens for {}", section.protocol), format!("Add [listen.{}] with an address", section.protocol));
+            }
+            let (Some(target_name), Some(route), Some(classes), Some(secret)) = (target_name, route, classes, secret) else {
+                continue;
+            };
+            if self.faults.len() > before {
+                continue;
+            }
+            secrets.insert(target_name.clone(), secret);
+            targets.insert(name.clone(), Arc::new(Target {
+                name: target_name,
+                protocol: section.protocol.clone(),
+                route,
+                on_hold: match section.on_hold {
+                    OnHold::Wait => HoldMode::Wait,
+                    OnHold::Refuse => HoldMode::Refuse,
+                },
+                hold_secs_max: section.hold_secs_max,
+                survey_secs_max: section.survey_secs_max,
+                classes: Arc::new(classes),
+            }));
+        }
+        (targets, secrets)
+    }
+
+    fn route(&mut self, name: &str, section: &TargetSection) -> Option<Route> {
+        if registry::protocol(&section.protocol).is_none() {
+            self.fault(&["targets", name, "protocol"], format!("there is no protocol `{}`", section.protocol), format!("The protocols are: {}", protocol_names()));
+        }
+        let parts = section.address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+        let Some((host, port)) = parts.filter(|(host, _)| !host.is_empty()) else {
+            self.fault(&["targets", name, "address"], format!("`{}` is not HOST:PORT", section.address), "Write the host, a colon and the port, such as db.internal:5432");
+            return None;
+        };
+        let trust = match &section.tls_authorities {
+            None => Trust::System,
+            Some(path) => match std::fs::read_to_string(self.base.join(path)) {
+                Ok(pem) => Trust::Pem(pem.into()),
+                Err(error) => {
+                    self.fault(&["targets", name, "tls_authorities"], format!("the certificates cannot be read: {error}"), "Name a PEM file");
+                    return None;
+                }
+            },
+        };
+        Some(Route {
+            host: host.trim_matches(['[', ']']).into(),
+            port,
+            user: section.user.clone(),
+            database: section.database.clone().unwrap_or_else(|| name.into()),
+            tls: match section.tls {
+                Tls::Disable => TlsMode::Disable,
+                Tls::Prefer => TlsMode::Prefer,
+                Tls::Require => TlsMode::Require,
+                Tls::VerifyCa => TlsMode::VerifyCa,
+                Tls::VerifyFull => TlsMode::VerifyFull,
+            },
+            trust,
+        })
+    }
+
+    fn classes(&mut self, name: &str, section: &TargetSection, rules: &[ClassRule], key: &PseudonymKey) -> Option<Classes> {
+        let mut columns = BTreeMap::new();
+        for (column, class) in &section.columns {
+            let place = ["targets", name, "columns", column];
+            if column.split('.').count() != 3 {
+                self.fault(&place, format!("`{column}` is not schema.table.column"), "Write all three parts, such as \"public.customers.email\"");
+                continue;
+            }
+            let assignment = if class == "clear" {
+                Assignment::Clear
+            } else if let Some(rule) = rules.iter().find(|rule| rule.name.as_str() == class) {
+                Assignment::Class(rule.name.clone())
+            } else {
+                self.fault(&place, format!("there is no class `{class}`"), format!("Use one of the classes, or add [classes.{class}]"));
+                continue;
+            };
+            columns.insert(column.clone(), assignment);
+        }
+        match Classes::new(rules.to_vec(), columns, key.clone()) {
+            Ok(classes) => Some(classes),
+            Err(error) => {
+                self.fault(&["targets", name], error.to_string(), "Correct the classes");
+                None
+            }
+        }
+    }
+}
+
+fn protocol_names() -> String {
+    registry::protocols().iter().map(|protocol| protocol.name()).collect::<Vec<_>>().join(", ")
+}
+
+fn load_policies(directory: &Path, faults: &mut Vec<Fault>) -> Option<Policies> {
+    let sources = match policy_sources(directory) {
+        Ok(sources) => sources,
+        Err(error) => {
+            faults.push(Fault {
+                file: directory.display().to_string(),
+                line: None,
+                message: format!("the policies cannot be read: {error}"),
+                remedy: "Set policies.directory to a folder with *.cedar files".into(),
+            });
+            return None;
+        }
+    };
+    match Policies::load(&sources, &registry::schemas()) {
+        Ok(policies) => Some(policies),
+        Err(found) => {
+            faults.extend(found.into_iter().map(|fault| Fault {
+                file: directory.join(&fault.file).display().to_string(),
+                line: fault.line,
+                message: fault.message,
+                remedy: fault.remedy,
+            }));
+            None
+        }
+    }
+}
+
+/// The `*.cedar` files of a folder, in the order of their names.
+pub fn policy_sources(directory: &Path) -> std::io::Result<Vec<PolicySource>> {
+    let mut sources = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "cedar") {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            sources.push(PolicySource { name, text: std::fs::read_to_string(&path)? });
+        }
+    }
+    sources.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(sources)
+}
+
+/// Holds that nobody could ever answer.
+fn warnings(
+    config: &Config,
+    people: &People,
+    targets: &BTreeMap<String, Arc<Target>>,
+    policies: &Policies,
+    file: &str,
+) -> Vec<Fault> {
+    let mut warnings = Vec::new();
+    for summary in policies.summaries() {
+        for group in &summary.hold {
+            let can = |target: &Arc<Target>| {
+                let resource = || Resource::new(kind::TARGET, target.name.as_str(), [] as [Parent; 0]);
+                people.users.iter().any(|(user, groups)| groups.contains(group) && policies.may_approve(user, groups, resource()))
+            };
+            if !targets.is_empty() && !targets.values().any(can) {
+                warnings.push(Fault {
+                    file: summary.file.clone(),
+                    line: None,
+                    message: format!("policy `{}` holds for \"{group}\", but nobody in that group may approve", summary.id),
+                    remedy: format!("Put a user into the group, and permit (principal in Group::\"{group}\", action == Action::\"approve\", resource)"),
+                });
+            }
+        }
+    }
+    if config.targets.is_empty() {
+        warnings.push(Fault {
+            file: file.into(),
+            line: None,
+            message: "there is no target".into(),
+            remedy: "Add [targets.NAME]: see docs/configuration.md".into(),
+        });
+    }
+    warnings
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1
+}
+
+/// The line of a key, or of the nearest section that holds it.
+fn line_of(text: &str, place: &[&str]) -> Option<usize> {
+    let document = toml::de::DeTable::parse(text).ok()?;
+    let mut table = document.get_ref();
+    let mut line = None;
+    for part in place {
+        let Some((key, value)) = table.get_key_value(*part) else {
+            return line;
+        };
+        line = Some(line_at(text, key.span().start));
+        match value.get_ref() {
+            toml::de::DeValue::Table(inner) => table = inner,
+            _ => return line,
+        }
+    }
+    line
+}

@@ -1,0 +1,236 @@
+//! Tables and lines on a terminal, JSON for programs.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use anyhow::Result;
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use gatehouse_api::{PolicyView, RequestView, SessionView, TargetView, TaskView};
+use serde::Serialize;
+
+/// Prints text, and minds a reader that has gone.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end_matches('\n')) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Prints a value as JSON.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    print(&serde_json::to_string_pretty(value)?)
+}
+
+fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
+    if rows.is_empty() {
+        return format!("none ({})", heads.join(", "));
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    let bold = std::io::stdout().is_terminal();
+    table.set_header(heads.iter().map(|head| if bold { Cell::new(head).add_attribute(Attribute::Bold) } else { Cell::new(head) }));
+    for row in rows {
+        table.add_row(row.into_iter().map(|value| if bold { coloured(&value) } else { Cell::new(plain(&value)) }));
+    }
+    table.to_string()
+}
+
+fn coloured(value: &str) -> Cell {
+    let cell = Cell::new(plain(value));
+    match value {
+        "live" | "approved" | "used" => cell.fg(Color::Green),
+        "open" => cell.fg(Color::Yellow),
+        "denied" | "revoked" => cell.fg(Color::Red),
+        _ => cell,
+    }
+}
+
+/// Statements and reasons come from agents: nothing that a terminal would obey is shown.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '·' } else { c }).collect()
+}
+
+fn short(text: &str) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() > 60 { line.chars().take(59).chain(['…']).collect() } else { line }
+}
+
+fn second(time: &str) -> String {
+    time.split('.').next().unwrap_or(time).trim_end_matches('Z').replace('T', " ")
+}
+
+/// A value with a listing and a page of its own.
+pub trait Shown: Serialize + serde::de::DeserializeOwned {
+    /// The heads of its listing.
+    const HEADS: &'static [&'static str];
+    /// Its row in the listing.
+    fn row(&self) -> Vec<String>;
+    /// Its page.
+    fn page(&self) -> Vec<(&'static str, String)>;
+    /// What it is found by.
+    fn id(&self) -> &str;
+}
+
+impl Shown for TaskView {
+    const HEADS: &'static [&'static str] = &["TASK", "STATE", "IDENTITY", "TARGETS", "EXPIRES", "REASON"];
+
+    fn row(&self) -> Vec<String> {
+        vec![self.id.clone(), self.state.clone(), self.identity.clone(), self.targets.join(" "), second(&self.expires), short(&self.reason)]
+    }
+
+    fn page(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("task", self.id.clone()),
+            ("state", self.state.clone()),
+            ("identity", self.identity.clone()),
+            ("on behalf of", self.on_behalf_of.clone().unwrap_or_default()),
+            ("targets", self.targets.join(" ")),
+            ("reason", self.reason.clone()),
+            ("started", format!("{} by {}", second(&self.started), self.started_by)),
+            ("expires", second(&self.expires)),
+        ]
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Shown for SessionView {
+    const HEADS: &'static [&'static str] = &["SESSION", "STATE", "IDENTITY", "TARGET", "OPENED", "OPERATIONS", "REFUSED", "ROWS", "MASKED"];
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            short(&self.state),
+            self.identity.clone(),
+            self.target.clone(),
+            second(&self.opened),
+            self.operations.to_string(),
+            self.refused.to_string(),
+            self.rows.to_string(),
+            self.masked.to_string(),
+        ]
+    }
+
+    fn page(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("session", self.id.clone()),
+            ("state", self.state.clone()),
+            ("task", self.task.clone()),
+            ("identity", self.identity.clone()),
+            ("on behalf of", self.on_behalf_of.clone().unwrap_or_default()),
+            ("target", self.target.clone()),
+            ("from", self.peer.clone()),
+            ("opened", second(&self.opened)),
+            ("closed", self.closed.as_deref().map(second).unwrap_or_default()),
+            ("operations", format!("{} ({} refused)", self.operations, self.refused)),
+            ("rows", format!("{} ({} values masked)", self.rows, self.masked)),
+        ]
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Shown for RequestView {
+    const HEADS: &'static [&'static str] = &["REQUEST", "STATE", "IDENTITY", "TARGET", "GROUPS", "STATEMENT"];
+
+    fn row(&self) -> Vec<String> {
+        vec![self.id.clone(), self.state.clone(), self.identity.clone(), self.target.clone(), self.groups.join(" "), short(&self.statement)]
+    }
+
+    fn page(&self) -> Vec<(&'static str, String)> {
+        let statement = if self.exact { "statement" } else { "statement (as evidence keeps it)" };
+        let mut page = vec![
+            ("request", self.id.clone()),
+            ("state", self.state.clone()),
+            ("identity", self.identity.clone()),
+            ("on behalf of", self.on_behalf_of.clone().unwrap_or_default()),
+            ("task", format!("{} {}", self.task, self.task_reason.as_deref().unwrap_or_default())),
+            ("target", self.target.clone()),
+            (statement, self.statement.clone()),
+        ];
+        page.extend(self.binds.iter().enumerate().map(|(place, bind)| ("bind value", format!("${} = {bind}", place + 1))));
+        page.extend(self.accesses.iter().map(|access| ("access", access.clone())));
+        page.extend([
+            ("held by", format!("{} ({})", self.policies.join(", "), self.reasons.join("; "))),
+            ("needs", self.groups.join(" and ")),
+            ("approved by", self.approvals.values().cloned().collect::<Vec<_>>().join(", ")),
+            ("answer", self.answer_reason.clone().unwrap_or_default()),
+            ("opened", second(&self.opened)),
+            ("expires", second(&self.expires)),
+            ("binds to", self.digest.clone()),
+        ]);
+        page
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Shown for TargetView {
+    const HEADS: &'static [&'static str] = &["TARGET", "PROTOCOL", "ADDRESS", "CLIENTS CONNECT TO", "ON HOLD", "SESSIONS"];
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.protocol.clone(),
+            self.address.clone(),
+            self.listen.clone().unwrap_or_default(),
+            self.on_hold.clone(),
+            self.sessions.to_string(),
+        ]
+    }
+
+    fn page(&self) -> Vec<(&'static str, String)> {
+        let names = ["target", "protocol", "address", "clients connect to", "on hold", "sessions"];
+        names.into_iter().zip(self.row()).collect()
+    }
+
+    fn id(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Shown for PolicyView {
+    const HEADS: &'static [&'static str] = &["POLICY", "EFFECT", "HOLDS FOR", "FILE", "REASON"];
+
+    fn row(&self) -> Vec<String> {
+        vec![self.id.clone(), self.effect.clone(), self.hold.join(" "), self.file.clone(), self.reason.clone().unwrap_or_default()]
+    }
+
+    fn page(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("policy", self.id.clone()),
+            ("file", self.file.clone()),
+            ("holds for", self.hold.join(" ")),
+            ("reason", self.reason.clone().unwrap_or_default()),
+            ("text", self.text.clone()),
+        ]
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// Prints a listing.
+pub fn listing<T: Shown>(values: &[T], as_json: bool) -> Result<()> {
+    if as_json {
+        return json(&values);
+    }
+    print(&table(T::HEADS, values.iter().map(Shown::row).collect()))
+}
+
+/// Prints one value.
+pub fn page<T: Shown>(value: &T, as_json: bool) -> Result<()> {
+    if as_json {
+        return json(value);
+    }
+    let lines = value.page().into_iter().filter(|(_, value)| !value.is_empty());
+    let lines = lines.map(|(name, value)| format!("{name:<14} {}", plain(&value).replace('\n', "\n               ")));
+    print(&lines.collect::<Vec<_>>().join("\n"))
+}

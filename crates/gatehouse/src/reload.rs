@@ -1,0 +1,111 @@
+//! Takes changed configuration and policies over: all of it or nothing, the last good one kept.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use gatehouse_engine::House as _;
+use gatehouse_journal::{ConfigurationLoaded, FileAttachments};
+use gatehouse_model::{Denial, Digest, Reason};
+use sha2::{Digest as _, Sha256};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::load::{self, Fault, Loaded};
+use crate::state::State;
+use crate::keys;
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Watches the files, and listens for SIGHUP, until the runtime ends.
+pub(crate) async fn watch(state: Arc<State>, config: PathBuf) {
+    let mut seen = fingerprint(&state, &config);
+    let mut hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => hangup,
+        Err(error) => {
+            tracing::error!(%error, "changed files will not be noticed");
+            return;
+        }
+    };
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {
+                let now = fingerprint(&state, &config);
+                if now == seen {
+                    continue;
+                }
+                seen = now;
+            }
+        }
+        apply(&state, &config);
+    }
+}
+
+/// A digest over all files that count.
+fn fingerprint(state: &State, config: &Path) -> Option<[u8; 32]> {
+    let loaded = state.loaded.load();
+    let mut hash = Sha256::new();
+    hash.update(std::fs::read(config).ok()?);
+    for source in load::policy_sources(&loaded.base.join(&loaded.config.policies.directory)).ok()? {
+        hash.update(source.name);
+        hash.update([0]);
+        hash.update(source.text);
+        hash.update([0]);
+    }
+    Some(hash.finalize().into())
+}
+
+/// Loads the files, and puts them in force if nothing is wrong with them.
+pub(crate) fn apply(state: &State, config: &Path) {
+    let outcome = keys::pseudonym_key(&state.data)
+        .map_err(|error| vec![Fault { file: "keys".into(), line: None, message: error.to_string(), remedy: "Restore it".into() }])
+        .and_then(|key| load::load(config, key));
+    let fault = match outcome {
+        Ok(loaded) => adopt(state, loaded).err(),
+        Err(faults) => Some(faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n")),
+    };
+    if let Some(fault) = &fault {
+        tracing::error!("the changed configuration is not used, the last good one is kept: {fault}");
+    }
+    *state.reload_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+}
+
+fn adopt(state: &State, loaded: Loaded) -> Result<(), String> {
+    let now = state.now();
+    keep_policies(&state.attachments, &loaded).map_err(|error| format!("the policies cannot be kept as evidence: {error}"))?;
+    state
+        .gate
+        .ledger()
+        .record(now, ConfigurationLoaded { digest: loaded.digest.to_string() })
+        .map_err(|error| error.to_string())?;
+    let old = state.loaded.load_full();
+    if loaded.policies.revision() != old.policies.revision() {
+        state.gate.adopt(now, loaded.policies.clone()).map_err(|error| error.to_string())?;
+    }
+    tracing::info!(policies = %loaded.policies.revision(), "the changed configuration is in force");
+    state.loaded.store(Arc::new(loaded));
+    cut_orphans(state);
+    Ok(())
+}
+
+/// Sessions whose target or identity is gone end; all others are judged by the new policies from their next operation.
+fn cut_orphans(state: &State) {
+    let Some(engine) = state.engine.get() else {
+        return;
+    };
+    let denial = Denial::new(
+        Reason::TaskEnded,
+        "the session's target or identity is no longer configured",
+        "the gateway's configuration changed",
+        "Ask the operator of the gateway",
+    );
+    engine.roster.end_where(&denial, |session| {
+        state.target(session.target.as_str()).is_none() || state.lease(&session.task).is_none()
+    });
+}
+
+/// Keeps the text of every policy file under its digest, for evidence bundles.
+pub(crate) fn keep_policies(attachments: &FileAttachments, loaded: &Loaded) -> std::io::Result<()> {
+    loaded.policies.sources().iter().try_for_each(|source| attachments.keep_policy(source.text.as_bytes()).map(|_: Digest| ()))
+}

@@ -1,0 +1,137 @@
+//! Brings back what a restart must not lose: tasks with their credentials, requests with their approvals; and ends on
+//! the record what the restart ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+
+use anyhow::{Context as _, Result};
+use gatehouse_engine::House as _;
+use gatehouse_gate::{HoldMode, PendingRequest, RequestState};
+use gatehouse_journal::{RecordingSealed, recording};
+use gatehouse_model::{
+    Digest, GroupName, Hold, Identity, PolicyId, RequestId, SessionId, TargetName, Task, TaskEnd, TaskId, UserName,
+};
+use gatehouse_store::{RequestRow, TaskRow};
+
+use crate::serve::Running;
+use crate::state::State;
+
+/// How far back a restart looks for what is still alive.
+const ROWS_MAX: u32 = 100_000;
+
+/// Sessions that the last gateway never closed: their recordings are sealed as they were found.
+pub(crate) async fn sessions(state: &State) -> Result<()> {
+    let rows = state.store.sessions(None, ROWS_MAX).await?;
+    for session in rows.into_iter().filter(|session| session.closed.is_none()) {
+        let file = format!("{}.rec", session.id);
+        let sealed = File::open(state.data.recordings().join(&file)).and_then(recording::digest_stream);
+        let (bytes, sha256) = match sealed {
+            Ok(sealed) => sealed,
+            // The gateway died before the recording began: the digest of nothing says so.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (0, gatehouse_journal::tree::sha256(b"")),
+            Err(error) => return Err(error).context(format!("the recording {file} cannot be read")),
+        };
+        state.gate.ledger().record(state.now(), RecordingSealed {
+            session: session.id,
+            file,
+            bytes,
+            sha256: sha256.to_string(),
+            cause: "the gateway ended before the session did".into(),
+        })?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn tasks(state: &State) -> Result<()> {
+    let mut verifiers: BTreeMap<_, _> = state.store.credentials().await?.into_iter().collect();
+    let rows = state.store.tasks(ROWS_MAX).await?;
+    for row in rows.into_iter().filter(|row| row.ended.is_none()) {
+        let task = task_of(&row).with_context(|| format!("the index holds a task that is not valid: {}", row.id))?;
+        let Some(verifier) = verifiers.remove(&row.id) else {
+            // It was recorded, but the gateway ended before its credential was kept; nobody can ever use it.
+            end_unusable(state, &task)?;
+            continue;
+        };
+        state.tasks.adopt(task, verifier);
+    }
+    for (task, _) in verifiers {
+        state.store.forget_credential(&task).await?;
+    }
+    Ok(())
+}
+
+fn end_unusable(state: &State, task: &Task) -> Result<()> {
+    let cause = TaskEnd::Revoked.as_str().to_string();
+    let entry = gatehouse_journal::TaskEnded { task: task.id.to_string(), cause, by: "gateway".into() };
+    state.gate.ledger().record(state.now(), entry)?;
+    Ok(())
+}
+
+fn task_of(row: &TaskRow) -> Result<Task> {
+    let on_behalf_of = row.on_behalf_of.as_deref().map(|user| UserName::new(user.trim_start_matches("user:")));
+    let targets: Result<BTreeSet<TargetName>, _> = row.targets.iter().map(|name| TargetName::new(name)).collect();
+    Ok(Task {
+        id: TaskId::parse(&row.id)?,
+        identity: Identity::parse(&row.identity)?,
+        on_behalf_of: on_behalf_of.transpose()?,
+        targets: targets?,
+        reason: row.reason.clone(),
+        started: row.started,
+        expires: row.expires,
+        ended: None,
+    })
+}
+
+pub(crate) async fn requests(state: &State) -> Result<()> {
+    let rows = state.store.requests(ROWS_MAX).await?;
+    let mut alive = Vec::new();
+    for row in rows.into_iter().filter(|row| ["open", "approved"].contains(&row.state.as_str())) {
+        if row.mode == HoldMode::Wait.as_str() {
+            state.gate.ledger().record(state.now(), Running::withdrawn(&row.id))?;
+        } else if let Ok(request) = request_of(state, &row).await {
+            alive.push(request);
+        } else {
+            // Its task or its people are gone, so nobody could use an approval.
+            state.gate.ledger().record(state.now(), Running::withdrawn(&row.id))?;
+        }
+    }
+    state.gate.desk().restore(alive);
+    Ok(())
+}
+
+async fn request_of(state: &State, row: &RequestRow) -> Result<PendingRequest> {
+    let identity = Identity::parse(&row.identity)?;
+    let user = row.on_behalf_of.as_deref().map(|user| UserName::new(user.trim_start_matches("user:"))).transpose()?;
+    let task = state.store.task(&row.task).await?;
+    let groups: Result<BTreeSet<GroupName>, _> = row.groups.iter().map(|name| GroupName::new(name)).collect();
+    let policies: Result<BTreeSet<PolicyId>, _> = row.policies.iter().map(|id| PolicyId::new(id)).collect();
+    let approvals = row.approvals.iter().map(|(group, by)| {
+        Ok::<_, gatehouse_model::InvalidName>((GroupName::new(group)?, UserName::new(by.trim_start_matches("user:"))?))
+    });
+    let approvals: Result<BTreeMap<_, _>, _> = approvals.collect();
+    Ok(PendingRequest {
+        id: RequestId::parse(&row.id)?,
+        session: SessionId::parse(&row.session)?,
+        task: TaskId::parse(&row.task)?,
+        task_reason: task.map(|task| task.reason).unwrap_or_default(),
+        subject: state.loaded.load().people.subject(&identity, user.as_ref())?,
+        target: TargetName::new(&row.target)?,
+        title: row.title.clone(),
+        statement: row.statement.clone(),
+        binds: row.binds.clone(),
+        accesses: row.accesses.clone(),
+        hold: Hold { groups: groups?, reasons: row.reasons.iter().cloned().collect() },
+        policies: policies?,
+        digest: Digest::parse(&row.digest).context("the digest is not valid")?,
+        mode: HoldMode::Refuse,
+        opened: row.opened,
+        expires: row.expires,
+        state: match (row.state.as_str(), row.approved_until) {
+            ("approved", Some(until)) => RequestState::Approved(until),
+            _ => RequestState::Open,
+        },
+        approvals: approvals?,
+        answer_reason: row.answer_reason.clone(),
+        is_exact: false,
+    })
+}

@@ -1,0 +1,97 @@
+//! Runs a command under a task of its own, whose credential is in a private file that the command's tools already
+//! read, and ends the task when the command ends.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use gatehouse_api::{EndTask, StartedTaskView, TaskView};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
+
+use crate::cli::{NewTaskArgs, Reach};
+use crate::client::Client;
+use crate::commands::{start_task, write_private};
+
+/// Runs the command and returns its exit status.
+pub async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -> Result<ExitCode> {
+    let (program, arguments) = command.split_first().context("there is no command to run")?;
+    let client = Client::new(reach)?;
+    let targets = new.targets.clone();
+    let started = start_task(&client, new, Some(program)).await?;
+    let folder = tempfile::Builder::new().prefix("gatehouse-run-").tempdir()?;
+    let outcome = async {
+        let environment = environment(&started, &targets, folder.path())?;
+        let child = Command::new(program).args(arguments).envs(environment).spawn();
+        wait(child.with_context(|| format!("{program} cannot be run"))?).await
+    }
+    .await;
+    // However the command ended, its credential ends too.
+    let end = EndTask { cause: "done".into() };
+    let ended: Result<TaskView> = client.post(&format!("/api/v1/tasks/{}/end", started.task.id), &end).await;
+    if let Err(error) = ended {
+        tracing::warn!("the task {} was not ended: {error:#}; it expires at {}", started.task.id, started.task.expires);
+    }
+    outcome
+}
+
+/// What PostgreSQL's tools read. The first target is the default; a service file names them all.
+fn environment(started: &StartedTaskView, targets: &[String], folder: &Path) -> Result<BTreeMap<String, String>> {
+    let mut environment = BTreeMap::new();
+    let mut passwords = String::new();
+    let mut services = String::new();
+    let certificate = folder.join("root.crt");
+    if let Some(pem) = &started.root_certificate {
+        write_private(&certificate, pem.as_bytes())?;
+        environment.insert("PGSSLROOTCERT".into(), certificate.display().to_string());
+        environment.insert("PGSSLMODE".into(), "verify-ca".into());
+    }
+    for target in targets {
+        let Some((host, port)) = started.addresses.get(target).and_then(|address| address.rsplit_once(':')) else {
+            continue;
+        };
+        passwords.push_str(&format!("{host}:{port}:*:{}:{}\n", started.user, started.password));
+        services.push_str(&format!("[{target}]\nhost={host}\nport={port}\ndbname={target}\nuser={}\n\n", started.user));
+        if !environment.contains_key("PGHOST") {
+            let own = [("PGHOST", host), ("PGPORT", port), ("PGDATABASE", target.as_str()), ("PGUSER", started.user.as_str())];
+            environment.extend(own.map(|(name, value)| (name.to_string(), value.to_string())));
+        }
+    }
+    let (passfile, servicefile) = (folder.join("pgpass"), folder.join("pg_service.conf"));
+    write_private(&passfile, passwords.as_bytes())?;
+    write_private(&servicefile, services.as_bytes())?;
+    environment.insert("PGPASSFILE".into(), passfile.display().to_string());
+    environment.insert("PGSERVICEFILE".into(), servicefile.display().to_string());
+    environment.insert("GATEHOUSE_TASK".into(), started.task.id.clone());
+    Ok(environment)
+}
+
+/// Waits for the command, and passes on the signals that end it. A terminal's Ctrl-C reaches it by itself.
+async fn wait(mut child: Child) -> Result<ExitCode> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    loop {
+        let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        tokio::select! {
+            status = child.wait() => {
+                let status = status?;
+                use std::os::unix::process::ExitStatusExt as _;
+                let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+                return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
+            }
+            _ = interrupt.recv() => {}
+            () = passed_on(&mut terminate, pid, Signal::TERM) => {}
+            () = passed_on(&mut hangup, pid, Signal::HUP) => {}
+        }
+    }
+}
+
+async fn passed_on(stream: &mut SignalStream, pid: Option<Pid>, signal: Signal) {
+    stream.recv().await;
+    if let Some(pid) = pid {
+        // It may have ended in this moment, which is what was wanted.
+        let _ = kill_process(pid, signal);
+    }
+}

@@ -1,0 +1,280 @@
+//! Starts the gateway, keeps it going, and ends it in order.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use arc_swap::ArcSwap;
+use gatehouse_api::Door;
+use gatehouse_engine::{Disk, Engine, EngineLimits, House as _, Listener, ServerTls};
+use gatehouse_gate::{Gate, GateLimits, Ledger};
+use gatehouse_identity::TaskBook;
+use gatehouse_journal::{
+    ConfigurationLoaded, FileAttachments, GatewayStarted, GatewayStopped, Journal, RequestEnded, SegmentLimits, Segments,
+};
+use gatehouse_model::{Denial, Reason, TaskEnd};
+use gatehouse_secrets::Reference;
+use gatehouse_store::{Sqlite, Store};
+use jiff::Timestamp;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::control::ApiControl;
+use crate::load::{self, Fault, Loaded};
+use crate::log_files::SharedSegments;
+use crate::state::{DataFolder, State};
+use crate::{indexer, keys, registry, reload, restore};
+
+/// How long sessions may take to end when the gateway does.
+const GOODBYE_SECS_MAX: u64 = 5;
+
+/// A gateway that runs.
+pub struct Running {
+    /// Its parts.
+    pub state: Arc<State>,
+    /// Where the control API listens on TCP, if it does.
+    pub api: Option<SocketAddr>,
+    /// The admin socket.
+    pub socket: PathBuf,
+    disk: Disk,
+    work: JoinSet<()>,
+}
+
+/// The mistakes that keep a gateway from starting.
+pub fn explain(faults: &[Fault]) -> anyhow::Error {
+    let lines: Vec<String> = faults.iter().map(Fault::to_string).collect();
+    anyhow!("{}", lines.join("\n"))
+}
+
+/// Starts a gateway by its configuration file.
+pub async fn start(config: &Path) -> Result<Running> {
+    let (first, _) = load::read_config(config).map_err(|faults| explain(&faults))?;
+    let base = config.parent().map(Path::to_path_buf).unwrap_or_default();
+    let data = DataFolder::open(&base.join(&first.gateway.data)).context("the data folder cannot be made")?;
+    let pseudonyms = keys::pseudonym_key(&data)?;
+    let loaded = load::load(config, pseudonyms).map_err(|faults| explain(&faults))?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let state = open(loaded, data).await?;
+    let disk = Disk::start(state.gate.ledger().clone())?;
+    let limits = &state.loaded.load().config.limits.clone();
+    let engine = Engine::new(state.gate.clone(), state.clone(), disk.clone(), EngineLimits {
+        connections_max: limits.connections_max,
+        login_secs_max: limits.login_secs_max,
+        frame_bytes_max: limits.frame_bytes_max,
+        outlet_bytes_max: limits.outlet_bytes_max,
+    });
+    let _ = state.engine.set(engine.clone());
+    let mut work = JoinSet::new();
+    listen(&state, &engine, &mut work).await?;
+    let (api, socket) = serve_api(&state, &mut work).await?;
+    keep_going(&state, config, &mut work);
+    state.recorded.notify_one();
+    Ok(Running { state, api, socket, disk, work })
+}
+
+/// Opens the journal and the index, and brings back what a restart must not lose.
+async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
+    let limits = loaded.config.limits.clone();
+    let key = keys::journal_key(&data, &loaded.config.gateway.name)?;
+    std::fs::write(data.public_key(), format!("{}\n", key.verifier()))?;
+    let segment_limits = SegmentLimits { segment_bytes_max: limits.segment_bytes_max };
+    let (segments, recovery) = Segments::open(&data.journal(), segment_limits, &[key.verifier()]).context("the journal cannot be opened")?;
+    let segments = SharedSegments::new(segments);
+    let recorded = Arc::new(Notify::new());
+    let bell = recorded.clone();
+    let journal = Journal::new(Box::new(segments.clone()) as Box<dyn gatehouse_journal::Sink>, recovery.frontier);
+    let ledger = Ledger::new(journal, Arc::new(move |_| bell.notify_one()));
+    let now = Timestamp::now();
+    ledger.record(now, GatewayStarted {
+        version: env!("CARGO_PKG_VERSION").into(),
+        node: loaded.config.gateway.name.clone(),
+        config: loaded.digest.to_string(),
+        recovered: recovery.torn.as_ref().map(ToString::to_string),
+    })?;
+    ledger.record(now, ConfigurationLoaded { digest: loaded.digest.to_string() })?;
+    let attachments = FileAttachments::new(&data.recordings(), &data.policies());
+    reload::keep_policies(&attachments, &loaded)?;
+    let gate = Arc::new(Gate::new(loaded.policies.clone(), ledger, GateLimits {
+        approval_secs_max: limits.approval_secs_max,
+        open_requests_max: limits.open_requests_max,
+        every_record_to_disk: limits.every_record_to_disk,
+    }));
+    gate.adopt(now, loaded.policies.clone())?;
+    let store: Store = Arc::new(Sqlite::open(&data.index()).await.context("the index cannot be opened")?);
+    let size = gate.ledger().with(|journal| journal.size());
+    indexer::catch_up(&segments.files(), &store, size).await.context("the index cannot be completed from the journal")?;
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let handle = metrics.handle();
+    // A second gateway in one process, as in tests, keeps the first one's recorder.
+    let _ = metrics::set_global_recorder(metrics);
+    let state = Arc::new(State {
+        loaded: ArcSwap::from_pointee(loaded),
+        data,
+        tasks: TaskBook::default(),
+        store,
+        gate,
+        segments,
+        key,
+        attachments,
+        listening: Mutex::new(BTreeMap::new()),
+        reload_fault: Mutex::new(None),
+        recorded,
+        engine: OnceLock::new(),
+        metrics: handle,
+    });
+    restore::sessions(&state).await?;
+    restore::tasks(&state).await?;
+    restore::requests(&state).await?;
+    Ok(state)
+}
+
+async fn listen(state: &Arc<State>, engine: &Arc<Engine>, work: &mut JoinSet<()>) -> Result<()> {
+    let loaded = state.loaded.load_full();
+    for (name, listen) in &loaded.config.listen {
+        let protocol = registry::protocol(name).ok_or_else(|| anyhow!("there is no protocol {name}"))?;
+        let tls = match (&listen.tls_certificate, &listen.tls_key) {
+            (Some(certificate), Some(key)) => {
+                let chain = std::fs::read(loaded.base.join(certificate))?;
+                let key = Reference::File(loaded.base.join(key)).fetch()?;
+                Some(ServerTls::new(&chain, key.expose())?)
+            }
+            _ => None,
+        };
+        let socket = TcpListener::bind(&listen.address).await;
+        let socket = socket.with_context(|| format!("{} cannot be listened on: change listen.{name}.address", listen.address))?;
+        let address = socket.local_addr()?;
+        tracing::info!(protocol = name, %address, tls = tls.is_some(), "listening");
+        state.listening.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.clone(), address);
+        let tls_required = tls.is_some() && (listen.tls_required || !address.ip().is_loopback());
+        work.spawn(engine.clone().listen(socket, Listener { protocol, tls, tls_required }));
+    }
+    Ok(())
+}
+
+async fn serve_api(state: &Arc<State>, work: &mut JoinSet<()>) -> Result<(Option<SocketAddr>, PathBuf)> {
+    let loaded = state.loaded.load_full();
+    let control = Arc::new(ApiControl::new(state.clone()));
+    let path = state.data.path().join(&loaded.config.admin.socket);
+    if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+        bail!("another gateway serves {}: stop it, or set gateway.data to another folder", path.display());
+    }
+    // What is left of a gateway that was killed.
+    let _ = std::fs::remove_file(&path);
+    let socket = UnixListener::bind(&path).with_context(|| format!("the admin socket {} cannot be made", path.display()))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let router = gatehouse_api::router(control.clone(), Door::AdminSocket);
+    work.spawn(async move {
+        if let Err(error) = axum::serve(socket, router).await {
+            tracing::error!(%error, "the admin socket failed");
+        }
+    });
+    let Some(api) = &loaded.config.api else {
+        return Ok((None, path));
+    };
+    let socket = TcpListener::bind(&api.address).await;
+    let socket = socket.with_context(|| format!("{} cannot be listened on: change api.address", api.address))?;
+    let address = socket.local_addr()?;
+    let router = gatehouse_api::router(control, Door::Tcp);
+    work.spawn(async move {
+        if let Err(error) = axum::serve(socket, router).await {
+            tracing::error!(%error, "the API failed");
+        }
+    });
+    Ok((Some(address), path))
+}
+
+/// What goes on beside the sessions: the index, checkpoints, the ends of tasks and requests, changed files.
+fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
+    let ledger = state.gate.ledger().clone();
+    let size = move || ledger.with(|journal| journal.size());
+    work.spawn(indexer::follow(state.segments.files(), state.store.clone(), size, state.recorded.clone()));
+
+    let signing = state.clone();
+    work.spawn(async move {
+        let every = signing.loaded.load().config.limits.checkpoint_secs;
+        let mut ticks = tokio::time::interval(Duration::from_secs(u64::from(every)));
+        let mut signed = 0;
+        loop {
+            ticks.tick().await;
+            let state = signing.clone();
+            let attempt = tokio::task::spawn_blocking(move || checkpoint(&state, signed)).await;
+            match attempt {
+                Ok(Ok(size)) => signed = size,
+                Ok(Err(error)) => tracing::error!(%error, "the journal could not be signed"),
+                Err(error) => tracing::error!(%error, "the journal could not be signed"),
+            }
+        }
+    });
+
+    let sweeping = state.clone();
+    work.spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(500));
+        loop {
+            ticks.tick().await;
+            let now = sweeping.now();
+            sweeping.gate.desk().sweep(now);
+            for task in sweeping.tasks.expired(now) {
+                if let Err(error) = sweeping.end_task(&task, TaskEnd::Expired, "gateway").await {
+                    tracing::error!(%error, %task, "the end of a task could not be recorded");
+                }
+            }
+        }
+    });
+    work.spawn(reload::watch(state.clone(), config.to_path_buf()));
+}
+
+/// Signs the journal if it grew; returns the size that is signed now.
+pub fn checkpoint(state: &State, signed: u64) -> Result<u64> {
+    let (size, note, target) =
+        state.gate.ledger().with(|journal| (journal.size(), journal.checkpoint(&state.key), journal.sink().sync_target()));
+    if size == signed {
+        return Ok(signed);
+    }
+    // A checkpoint must never promise more than the disk holds.
+    target.sync()?;
+    state.segments.write_checkpoint(&note)?;
+    Ok(size)
+}
+
+impl Running {
+    /// Ends every session, signs the journal, and stops.
+    pub async fn stop(mut self) -> Result<()> {
+        let state = &self.state;
+        let denial = Denial::new(
+            Reason::TaskEnded,
+            "terminating connection due to administrator command",
+            "the gateway is being stopped",
+            "Connect again when it is back",
+        );
+        if let Some(engine) = state.engine.get() {
+            engine.roster.end_where(&denial, |_| true);
+            let gone = async {
+                while !engine.roster.sessions().is_empty() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            let _ = tokio::time::timeout(Duration::from_secs(GOODBYE_SECS_MAX), gone).await;
+        }
+        self.work.shutdown().await;
+        state.gate.ledger().record(state.now(), GatewayStopped {})?;
+        let size = state.gate.ledger().with(|journal| journal.size());
+        indexer::catch_up(&state.segments.files(), &state.store, size).await?;
+        checkpoint(state, 0)?;
+        self.disk.close();
+        // A socket that is gone already is what was wanted.
+        let _ = std::fs::remove_file(&self.socket);
+        Ok(())
+    }
+
+    /// Ends a held request that a restart found open: its client is gone.
+    pub(crate) fn withdrawn(request: &str) -> RequestEnded {
+        RequestEnded { request: request.into(), cause: "withdrawn".into() }
+    }
+}

@@ -1,0 +1,182 @@
+//! What the running gateway is made of, and how its parts reach each other.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use gatehouse_engine::{Engine, House};
+use gatehouse_gate::{Gate, Tape, Target};
+use gatehouse_identity::TaskBook;
+use gatehouse_journal::{FileAttachments, SigningKey};
+use gatehouse_model::{Denial, Lease, Reason, Secret, SessionId, Task, TaskEnd, TaskId, Verifier};
+use gatehouse_store::Store;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use crate::load::Loaded;
+use crate::log_files::SharedSegments;
+use crate::tape::FileTape;
+
+/// Where things lie in the data folder.
+#[derive(Debug, Clone)]
+pub struct DataFolder(PathBuf);
+
+impl DataFolder {
+    /// Makes the folder, for the gateway's eyes alone.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+        let folder = Self(path.into());
+        for path in [path, &folder.recordings(), &folder.keys()] {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        }
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+        Ok(folder)
+    }
+
+    /// Names the folder without touching it.
+    pub fn at(path: &Path) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The journal's segments and checkpoints.
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("journal")
+    }
+
+    /// The recordings.
+    pub fn recordings(&self) -> PathBuf {
+        self.0.join("recordings")
+    }
+
+    /// The policies that were ever in force, by digest.
+    pub fn policies(&self) -> PathBuf {
+        self.0.join("policies")
+    }
+
+    /// The gateway's own keys.
+    pub fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
+    /// The index.
+    pub fn index(&self) -> PathBuf {
+        self.0.join("index.sqlite")
+    }
+
+    /// The public key that evidence is verified with.
+    pub fn public_key(&self) -> PathBuf {
+        self.0.join("journal.pub")
+    }
+}
+
+/// The running gateway.
+pub struct State {
+    /// What was loaded last.
+    pub loaded: ArcSwap<Loaded>,
+    /// Where things lie.
+    pub data: DataFolder,
+    /// The tasks that are alive.
+    pub tasks: TaskBook,
+    /// The index.
+    pub store: Store,
+    /// The door.
+    pub gate: Arc<Gate>,
+    /// The journal's files.
+    pub segments: SharedSegments,
+    /// The journal's key.
+    pub key: SigningKey,
+    /// Recordings and policies, as an export finds them.
+    pub attachments: FileAttachments,
+    /// The addresses that listeners really have, by protocol.
+    pub listening: Mutex<std::collections::BTreeMap<String, std::net::SocketAddr>>,
+    /// What the last attempt to load a changed configuration said.
+    pub reload_fault: Mutex<Option<String>>,
+    /// Rung when the journal has something new for the index.
+    pub recorded: Arc<Notify>,
+    /// The data path, once it stands.
+    pub engine: std::sync::OnceLock<Arc<Engine>>,
+    /// Renders the metrics.
+    pub metrics: metrics_exporter_prometheus::PrometheusHandle,
+}
+
+impl State {
+    /// Ends a task on the record, and cuts its sessions. `Ok(None)` if it was not alive.
+    pub async fn end_task(&self, id: &TaskId, cause: TaskEnd, by: &str) -> Result<Option<Task>, gatehouse_gate::Unrecorded> {
+        let now = self.now();
+        // Its credential is dead before anything can fail.
+        let Some(task) = self.tasks.end(id, now, cause) else {
+            return Ok(None);
+        };
+        let denial = Denial::new(
+            Reason::TaskEnded,
+            format!("the task has ended: {}", cause.as_str()),
+            format!("task {id} was ended by {by}"),
+            "Start a new task with `gatehouse task start` or `gatehouse run`",
+        );
+        if let Some(engine) = self.engine.get() {
+            engine.roster.end_where(&denial, |session| session.task == *id);
+        }
+        if let Err(error) = self.store.forget_credential(id.as_str()).await {
+            tracing::warn!(%error, "the verifier of an ended task stays in the index until it is rebuilt");
+        }
+        let entry = gatehouse_journal::TaskEnded { task: id.to_string(), cause: cause.as_str().into(), by: by.into() };
+        self.gate.ledger().record(now, entry)?;
+        Ok(Some(task))
+    }
+
+    /// The address that clients reach a protocol at.
+    pub fn listening_at(&self, protocol: &str) -> Option<std::net::SocketAddr> {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner).get(protocol).copied()
+    }
+
+    /// 64 random bits.
+    pub fn random(&self) -> u64 {
+        let entropy = self.entropy();
+        entropy.first_chunk::<8>().map_or(0, |head| u64::from_be_bytes(*head))
+    }
+}
+
+impl House for State {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn entropy(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        #[expect(clippy::expect_used, reason = "without randomness no credential or nonce is safe, so nothing may go on")]
+        getrandom::fill(&mut bytes).expect("the operating system has randomness");
+        bytes
+    }
+
+    fn verifier(&self, user: &str, _target: &str) -> Option<(TaskId, Verifier)> {
+        self.tasks.credential(user, self.now())
+    }
+
+    fn lease(&self, task: &TaskId) -> Option<(Lease, Arc<AtomicBool>)> {
+        let (task, ended) = self.tasks.task(task, self.now())?;
+        let subject = self.loaded.load().people.subject(&task.identity, task.on_behalf_of.as_ref()).ok()?;
+        Some((Lease { task, subject }, ended))
+    }
+
+    fn target(&self, name: &str) -> Option<Arc<Target>> {
+        self.loaded.load().targets.get(name).cloned()
+    }
+
+    fn secret(&self, target: &Target) -> Result<Secret, String> {
+        let loaded = self.loaded.load();
+        let reference = loaded.secrets.get(&target.name).ok_or("the target is no longer configured")?;
+        reference.fetch().map_err(|error| error.to_string())
+    }
+
+    fn tape(&self, session: &SessionId, target: &Target, opened: Timestamp) -> io::Result<Box<dyn Tape>> {
+        let max = self.loaded.load().config.limits.recording_bytes_max;
+        Ok(Box::new(FileTape::begin(&self.data.recordings(), session, target, opened, max)?))
+    }
+}

@@ -1,0 +1,198 @@
+//! The tasks that are alive, and the credentials that live with them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gatehouse_model::{Identity, Task, TaskEnd, TaskId, TargetName, UserName, Verifier};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::credential::Credential;
+
+/// What a task is started with.
+#[derive(Debug, Clone)]
+pub struct NewTask {
+    /// Who works.
+    pub identity: Identity,
+    /// For whom.
+    pub on_behalf_of: Option<UserName>,
+    /// Where.
+    pub targets: BTreeSet<TargetName>,
+    /// Why.
+    pub reason: String,
+    /// For how long.
+    pub ttl: SignedDuration,
+}
+
+/// A task that was made, but is not alive before [`TaskBook::adopt`].
+#[derive(Debug)]
+pub struct StartedTask {
+    /// The task.
+    pub task: Task,
+    /// Its credential, to be shown once.
+    pub credential: Credential,
+    /// What is kept of it.
+    pub verifier: Verifier,
+}
+
+/// Why a task cannot be started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TaskError {
+    /// It names no target.
+    #[error("a task names at least one target: --target NAME")]
+    NoTarget,
+    /// It gives no reason.
+    #[error("a task has a reason of 1 to 500 characters: --reason \"…\"")]
+    NoReason,
+    /// It would live too long, or not at all.
+    #[error("a task lives between 1 s and limits.task_secs_max = {0} s: --ttl 30m")]
+    Ttl(u32),
+}
+
+struct Live {
+    task: Task,
+    verifier: Verifier,
+    ended: Arc<AtomicBool>,
+}
+
+/// The tasks that are alive.
+#[derive(Default)]
+pub struct TaskBook {
+    live: Mutex<HashMap<TaskId, Live>>,
+}
+
+impl NewTask {
+    /// Makes the task and its credential.
+    pub fn start(self, now: Timestamp, entropy: [u8; 32], id: TaskId, task_secs_max: u32) -> Result<StartedTask, TaskError> {
+        if self.targets.is_empty() {
+            return Err(TaskError::NoTarget);
+        }
+        let reason: String = self.reason.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        if !(1..=500).contains(&reason.chars().count()) {
+            return Err(TaskError::NoReason);
+        }
+        let secs = self.ttl.as_secs();
+        if !(1..=i64::from(task_secs_max)).contains(&secs) {
+            return Err(TaskError::Ttl(task_secs_max));
+        }
+        let task = Task {
+            id,
+            identity: self.identity,
+            on_behalf_of: self.on_behalf_of,
+            targets: self.targets,
+            reason,
+            started: now,
+            expires: now.saturating_add(self.ttl).map_err(|_| TaskError::Ttl(task_secs_max))?,
+            ended: None,
+        };
+        let (credential, verifier) = Credential::issue(&task, entropy);
+        Ok(StartedTask { task, credential, verifier })
+    }
+}
+
+impl TaskBook {
+    /// Makes a task alive.
+    pub fn adopt(&self, task: Task, verifier: Verifier) {
+        let ended = Arc::new(AtomicBool::new(false));
+        self.lock().insert(task.id.clone(), Live { task, verifier, ended });
+    }
+
+    /// The credential that a client logs in by: `NAME.NUMBER`, or `NAME` alone for the newest task of that name.
+    pub fn credential(&self, user: &str, now: Timestamp) -> Option<(TaskId, Verifier)> {
+        let live = self.lock();
+        let exact = user
+            .rsplit_once('.')
+            .and_then(|(name, number)| Some((name, TaskId::parse(&format!("tsk-{number}")).ok()?)))
+            .and_then(|(name, id)| live.get(&id).filter(|live| live.task.identity.name() == name));
+        let found = match exact {
+            Some(found) => Some(found),
+            None => {
+                let named = live.values().filter(|live| live.task.identity.name() == user && live.task.is_live(now));
+                named.max_by(|a, b| (a.task.started, &a.task.id).cmp(&(b.task.started, &b.task.id)))
+            }
+        };
+        let found = found.filter(|found| found.task.is_live(now))?;
+        Some((found.task.id.clone(), found.verifier.clone()))
+    }
+
+    /// A task that is alive, with the flag that is raised when it ends.
+    pub fn task(&self, id: &TaskId, now: Timestamp) -> Option<(Task, Arc<AtomicBool>)> {
+        let live = self.lock();
+        let found = live.get(id).filter(|live| live.task.is_live(now))?;
+        Some((found.task.clone(), found.ended.clone()))
+    }
+
+    /// Ends a task; its flag is raised at once. `None` if it is not alive.
+    pub fn end(&self, id: &TaskId, now: Timestamp, cause: TaskEnd) -> Option<Task> {
+        let mut found = self.lock().remove(id)?;
+        found.ended.store(true, Ordering::Release);
+        found.task.ended = Some((now, cause));
+        Some(found.task)
+    }
+
+    /// Tasks whose time ran out.
+    pub fn expired(&self, now: Timestamp) -> Vec<TaskId> {
+        self.lock().values().filter(|live| live.task.expires <= now).map(|live| live.task.id.clone()).collect()
+    }
+
+    /// Every task that is alive.
+    pub fn all(&self) -> Vec<Task> {
+        self.lock().values().map(|live| live.task.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TaskId, Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(book: &TaskBook, number: u64, started: i64) -> StartedTask {
+        let new = NewTask {
+            identity: Identity::parse("agent:claude").unwrap(),
+            on_behalf_of: None,
+            targets: [TargetName::new("shop").unwrap()].into(),
+            reason: "tests".into(),
+            ttl: SignedDuration::from_mins(30),
+        };
+        let now = Timestamp::from_second(started).unwrap();
+        let started = new.start(now, [7; 32], TaskId::from_random(number), 3600).unwrap();
+        book.adopt(started.task.clone(), started.verifier.clone());
+        started
+    }
+
+    #[test]
+    fn a_credential_lives_and_ends_with_its_task() {
+        let book = TaskBook::default();
+        let (old, new) = (start(&book, 1, 1000), start(&book, 2, 1001));
+        let now = Timestamp::from_second(1002).unwrap();
+        let task_of = |user: &str, now| book.credential(user, now).map(|(task, _)| task);
+        assert_eq!(task_of(&old.credential.user, now), Some(old.task.id.clone()));
+        assert_eq!(task_of("claude", now), Some(new.task.id.clone()));
+        assert_eq!(task_of("other.000000000001", now), None);
+        assert_eq!(task_of(&old.credential.user, old.task.expires), None);
+
+        let (_, flag) = book.task(&old.task.id, now).unwrap();
+        assert!(book.end(&old.task.id, now, TaskEnd::Revoked).is_some());
+        assert!(flag.load(Ordering::Acquire));
+        assert_eq!(task_of(&old.credential.user, now), None);
+    }
+
+    #[test]
+    fn tasks_without_reason_target_or_time_are_not_started() {
+        let new = |targets: &[&str], reason: &str, secs| NewTask {
+            identity: Identity::parse("agent:claude").unwrap(),
+            on_behalf_of: None,
+            targets: targets.iter().map(|name| TargetName::new(name).unwrap()).collect(),
+            reason: reason.into(),
+            ttl: SignedDuration::from_secs(secs),
+        };
+        let start = |new: NewTask| new.start(Timestamp::UNIX_EPOCH, [0; 32], TaskId::from_random(1), 60).err();
+        assert_eq!(start(new(&[], "x", 10)), Some(TaskError::NoTarget));
+        assert_eq!(start(new(&["shop"], " ", 10)), Some(TaskError::NoReason));
+        assert_eq!(start(new(&["shop"], "x", 61)), Some(TaskError::Ttl(60)));
+        assert_eq!(start(new(&["shop"], "x", 0)), Some(TaskError::Ttl(60)));
+    }
+}

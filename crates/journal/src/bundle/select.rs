@@ -1,0 +1,174 @@
+//! Chooses the records of a bundle.
+//!
+//! Knows which records belong to a task or session; must not know how they are packed. The journal is read twice:
+//! [`Wanted::survey`] learns the ids that belong together, [`Chooser`] then decides record by record.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Selection;
+use crate::record::{Entry, Record};
+
+/// The ids whose records are wanted.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    all: bool,
+    found: bool,
+    tasks: BTreeSet<String>,
+    sessions: BTreeSet<String>,
+    requests: BTreeSet<String>,
+}
+
+impl Wanted {
+    /// Begins a survey; for [`Selection::All`] none is needed.
+    pub(super) fn new(selection: &Selection) -> Self {
+        let mut this = Self::default();
+        match selection {
+            Selection::All => {
+                this.all = true;
+                this.found = true;
+            }
+            Selection::Session(session) => {
+                this.sessions.insert(session.clone());
+            }
+            Selection::Task(task) => {
+                this.tasks.insert(task.clone());
+            }
+        }
+        this
+    }
+
+    /// True if every record is wanted.
+    pub(super) fn is_all(&self) -> bool {
+        self.all
+    }
+
+    /// True if the task or session was met.
+    pub(super) fn is_found(&self) -> bool {
+        self.found
+    }
+
+    /// Learns from one record which ids belong to the selection.
+    pub(super) fn survey(&mut self, selection: &Selection, record: &Record) {
+        match &record.entry {
+            Entry::TaskStarted(body) => self.found |= *selection == Selection::Task(body.task.clone()),
+            Entry::SessionOpened(body) => match selection {
+                Selection::All => {}
+                Selection::Session(session) if *session == body.session => {
+                    self.found = true;
+                    self.tasks.insert(body.task.clone());
+                }
+                Selection::Task(task) if *task == body.task => {
+                    self.found = true;
+                    self.sessions.insert(body.session.clone());
+                }
+                Selection::Session(_) | Selection::Task(_) => {}
+            },
+            Entry::RequestOpened(body) if belongs(selection, &body.session, &body.task) => {
+                self.requests.insert(body.request.clone());
+            }
+            Entry::OperationDecided(body) if belongs(selection, &body.session, &body.task) => {
+                self.requests.extend(body.approval.clone());
+            }
+            Entry::GatewayStarted(_)
+            | Entry::GatewayStopped(_)
+            | Entry::PoliciesLoaded(_)
+            | Entry::ConfigurationLoaded(_)
+            | Entry::TaskEnded(_)
+            | Entry::LoginRefused(_)
+            | Entry::SessionClosed(_)
+            | Entry::OperationDecided(_)
+            | Entry::RequestOpened(_)
+            | Entry::RequestAnswered(_)
+            | Entry::RequestEnded(_)
+            | Entry::CancelSent(_)
+            | Entry::RecordingSealed(_) => {}
+        }
+    }
+
+    /// True if the record is one of the selection's own. Every use of its approvals counts as one, so that a bundle
+    /// shows that there was no second.
+    fn matches(&self, entry: &Entry) -> bool {
+        match entry {
+            Entry::TaskStarted(body) => self.tasks.contains(&body.task),
+            Entry::TaskEnded(body) => self.tasks.contains(&body.task),
+            Entry::SessionOpened(body) => self.sessions.contains(&body.session),
+            Entry::SessionClosed(body) => self.sessions.contains(&body.session),
+            Entry::CancelSent(body) => self.sessions.contains(&body.session),
+            Entry::RecordingSealed(body) => self.sessions.contains(&body.session),
+            Entry::OperationDecided(body) => {
+                self.sessions.contains(&body.session)
+                    || body.approval.as_ref().is_some_and(|request| self.requests.contains(request))
+            }
+            Entry::RequestOpened(body) => self.requests.contains(&body.request),
+            Entry::RequestAnswered(body) => self.requests.contains(&body.request),
+            Entry::RequestEnded(body) => self.requests.contains(&body.request),
+            Entry::GatewayStarted(_)
+            | Entry::GatewayStopped(_)
+            | Entry::PoliciesLoaded(_)
+            | Entry::ConfigurationLoaded(_)
+            | Entry::LoginRefused(_) => false,
+        }
+    }
+}
+
+/// True if what a session does under a task is the selection's own.
+fn belongs(selection: &Selection, session: &str, task: &str) -> bool {
+    match selection {
+        Selection::All => false,
+        Selection::Session(wanted) => wanted == session,
+        Selection::Task(wanted) => wanted == task,
+    }
+}
+
+/// True for records that say what was in force for everybody.
+fn is_circumstance(entry: &Entry) -> bool {
+    match entry {
+        Entry::GatewayStarted(_)
+        | Entry::GatewayStopped(_)
+        | Entry::PoliciesLoaded(_)
+        | Entry::ConfigurationLoaded(_) => true,
+        Entry::TaskStarted(_)
+        | Entry::TaskEnded(_)
+        | Entry::LoginRefused(_)
+        | Entry::SessionOpened(_)
+        | Entry::SessionClosed(_)
+        | Entry::OperationDecided(_)
+        | Entry::RequestOpened(_)
+        | Entry::RequestAnswered(_)
+        | Entry::RequestEnded(_)
+        | Entry::CancelSent(_)
+        | Entry::RecordingSealed(_) => false,
+    }
+}
+
+/// Decides record by record. Circumstances are held back until a wanted record shows that they matter: before the first
+/// one the latest of each kind, later all.
+#[derive(Debug)]
+pub(super) struct Chooser<T> {
+    wanted: Wanted,
+    begun: bool,
+    held_back: BTreeMap<(u64, &'static str), T>,
+}
+
+impl<T> Chooser<T> {
+    pub(super) fn new(wanted: Wanted) -> Self {
+        Self { wanted, begun: false, held_back: BTreeMap::new() }
+    }
+
+    /// Offers the next record, as `item`; passes those that are now chosen to `take`, in order.
+    pub(super) fn offer(&mut self, record: &Record, item: T, mut take: impl FnMut(T)) {
+        if self.wanted.all {
+            take(item);
+        } else if is_circumstance(&record.entry) {
+            let kind = record.entry.kind();
+            if !self.begun {
+                self.held_back.retain(|(_, other), _| *other != kind);
+            }
+            self.held_back.insert((record.index, kind), item);
+        } else if self.wanted.matches(&record.entry) {
+            self.begun = true;
+            std::mem::take(&mut self.held_back).into_values().for_each(&mut take);
+            take(item);
+        }
+    }
+}

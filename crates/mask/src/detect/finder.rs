@@ -1,0 +1,269 @@
+//! One pass over a value for all detectors: a multi-pattern automaton finds where to look, the detectors look.
+//!
+//! Knows which pattern leads to which detector and how finds that overlap are settled. The patterns are short and
+//! bounded and each detector reads a bounded way around a match, or consumes what it reads: the time is linear.
+
+use std::ops::Range;
+
+use regex_automata::meta::{BuildError, Regex};
+use regex_automata::nfa::thompson::WhichCaptures;
+use regex_automata::util::syntax;
+use regex_automata::{Input, Match};
+
+use super::bytes::after_lead;
+use super::{Detector, Detectors, iban, mail, number, secret};
+
+/// Shorter values hold nothing that a detector could find: the shortest e-mail address has as many.
+const VALUE_BYTES_MIN: usize = 6;
+
+/// One value found inside another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) detector: Detector,
+}
+
+/// Where to look closer.
+#[derive(Debug, Clone, Copy)]
+enum Trigger {
+    Mail,
+    Number,
+    International,
+    Bracketed,
+    Iban,
+    Jwt,
+    PrivateKey,
+    Token,
+    AwsSecret,
+    PasswordHash,
+    Url,
+}
+
+/// What may stand before a value: a boundary of words, `_`, or an escape of JSON.
+macro_rules! lead {
+    () => {
+        r"(?:\b|_|\\[nrtbf]|\\u[0-9A-Fa-f]{4})"
+    };
+}
+
+static TRIGGERS: [(Trigger, &str); 11] = [
+    (Trigger::Mail, r"@[A-Za-z0-9\x80-\xff]"),
+    (
+        Trigger::Number,
+        concat!(
+            lead!(),
+            r"(?:[2-6][0-9]{3}[ \-]?[0-9]{4}[ \-]?[0-9]{2}",
+            r"|[0-8][0-9]{2}[ \-][0-9]{2}[ \-][0-9]{4}",
+            r"|(?:1-)?[2-9][0-9]{2}-[2-9][0-9]{2}-[0-9]{4}",
+            r"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}",
+            r"|(?:[23][0-9A-Fa-f]{3}|[Ff][CcDd][0-9A-Fa-f]{2}|[Ff][Ee]80):[0-9A-Fa-f:])",
+        ),
+    ),
+    (Trigger::International, r"\+[1-9][0-9 ().\-]{9}"),
+    (Trigger::Bracketed, r"\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[ .\-]?[0-9]{4}"),
+    (Trigger::Iban, concat!(lead!(), r"[A-Z]{2}[0-9]{2}[ \-]?[A-Z0-9]{4}")),
+    (Trigger::Jwt, concat!(lead!(), r"eyJ[A-Za-z0-9_\-]{8}")),
+    (Trigger::PrivateKey, r"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY"),
+    (
+        Trigger::Token,
+        concat!(
+            lead!(),
+            r"(?:A[KS]IA[A-Z0-9]{4}|gh[oprsu]_|github_pat_|glpat-|xox[abeprs]-|xapp-|[rs]k_live_|sk-[A-Za-z0-9]",
+            r"|npm_|pypi-AgE|AIza)",
+        ),
+    ),
+    (Trigger::AwsSecret, r"(?i:aws[_\-]?secret|secret[_\-]?access[_\-]?key)"),
+    (
+        Trigger::PasswordHash,
+        concat!(
+            r"\$2[abxy]\$[0-9]{2}\$|\$argon2(?:id|i|d)\$|",
+            lead!(),
+            r"(?:SCRAM-SHA-(?:1|256|512)\$|md5[0-9a-f]{8}|pbkdf2_sha(?:1|256|512)\$)",
+        ),
+    ),
+    (Trigger::Url, r":(?:\\?/){2}"),
+];
+
+/// Finds values. Built once: its automaton is filled as it runs, and shared by all threads.
+pub(crate) struct Finder {
+    regex: Regex,
+}
+
+impl Finder {
+    pub(crate) fn new() -> Result<Self, Box<BuildError>> {
+        let patterns = TRIGGERS.map(|(_, pattern)| pattern);
+        let regex = Regex::builder()
+            .syntax(syntax::Config::new().unicode(false).utf8(false))
+            .configure(Regex::config().utf8_empty(false).which_captures(WhichCaptures::Implicit))
+            .build_many(&patterns)
+            .map_err(Box::new)?;
+        Ok(Self { regex })
+    }
+
+    /// What the wanted detectors find, in order and without overlaps.
+    pub(crate) fn find(&self, hay: &[u8], wanted: Detectors) -> Vec<Found> {
+        let mut finds = Vec::new();
+        if hay.len() < VALUE_BYTES_MIN || wanted.is_empty() {
+            return finds;
+        }
+        let mut at = 0;
+        while at < hay.len() {
+            let Some(matched) = self.regex.search(&Input::new(hay).range(at..)) else { break };
+            at = matched.start() + 1;
+            let trigger = TRIGGERS.get(matched.pattern().as_usize());
+            let Some(found) = trigger.and_then(|(trigger, _)| look(*trigger, hay, &matched, wanted)) else { continue };
+            // A find further on is only announced by the match: what lies between is still to be searched.
+            let is_here = found.start < matched.end();
+            if keep(&mut finds, found) && is_here {
+                at = at.max(found.end);
+            }
+        }
+        finds
+    }
+}
+
+/// Asks the detectors that a trigger leads to.
+fn look(trigger: Trigger, hay: &[u8], matched: &Match, wanted: Detectors) -> Option<Found> {
+    let start = after_lead(hay, matched.start());
+    let ask = |detector: Detector, find: &dyn Fn() -> Option<Range<usize>>| {
+        let range = wanted.contains(detector).then(find)??;
+        Some(Found { start: range.start, end: range.end, detector })
+    };
+    match trigger {
+        Trigger::Mail => ask(Detector::Email, &|| mail::email(hay, matched.start())),
+        Trigger::Number => [
+            ask(Detector::PaymentCard, &|| number::card(hay, start)),
+            ask(Detector::UsSsn, &|| number::ssn(hay, start)),
+            ask(Detector::PhoneNumber, &|| number::phone_dashed(hay, start)),
+            ask(Detector::IpAddress, &|| number::ipv4(hay, start)),
+            ask(Detector::IpAddress, &|| number::ipv6(hay, start)),
+        ]
+        .into_iter()
+        .flatten()
+        .max_by_key(|found| found.end),
+        Trigger::International => ask(Detector::PhoneNumber, &|| number::phone_international(hay, matched.start())),
+        Trigger::Bracketed => ask(Detector::PhoneNumber, &|| number::phone_bracketed(hay, matched.range())),
+        Trigger::Iban => ask(Detector::Iban, &|| iban::iban(hay, start)),
+        Trigger::Jwt => ask(Detector::Jwt, &|| secret::jwt(hay, start)),
+        Trigger::PrivateKey => ask(Detector::PrivateKey, &|| Some(secret::private_key(hay, matched.range()))),
+        Trigger::Token => {
+            let (detector, range) = secret::token(hay, start)?;
+            ask(detector, &|| Some(range.clone()))
+        }
+        Trigger::AwsSecret => ask(Detector::AwsKey, &|| secret::aws_secret(hay, matched.end())),
+        Trigger::PasswordHash => ask(Detector::PasswordHash, &|| secret::password_hash(hay, start)),
+        Trigger::Url => ask(Detector::UrlPassword, &|| secret::url_password(hay, matched.end())),
+    }
+}
+
+/// Puts a find in its place; returns false if it gives way to others. One that covers all that it overlaps takes their
+/// place, except that of a URL's password: `password@host` is no address.
+fn keep(finds: &mut Vec<Found>, new: Found) -> bool {
+    let first = finds.partition_point(|old| old.end <= new.start);
+    let overlapped = finds.iter().skip(first).take_while(|old| old.start < new.end);
+    let mut count = 0;
+    for old in overlapped {
+        let is_covered = new.start <= old.start && new.end >= old.end && (new.start, new.end) != (old.start, old.end);
+        if !is_covered || old.detector == Detector::UrlPassword {
+            return false;
+        }
+        count += 1;
+    }
+    drop(finds.splice(first..first + count, [new]));
+    true
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    static FINDER: LazyLock<Finder> = LazyLock::new(|| Finder::new().unwrap());
+
+    /// Each text holds the one value, and nothing else that the detector finds.
+    pub(in crate::detect) fn check_found(detector: Detector, table: &[(&str, &str)]) {
+        for (text, value) in table {
+            let finds = FINDER.find(text.as_bytes(), Detectors::default().with(detector));
+            let finds: Vec<_> = finds.iter().map(|found| &text[found.start..found.end]).collect();
+            assert_eq!(finds, [*value], "{detector} in {text:?}");
+        }
+    }
+
+    /// The detector finds nothing in any of the texts.
+    pub(in crate::detect) fn check_left(detector: Detector, table: &[&str]) {
+        for text in table {
+            let finds = FINDER.find(text.as_bytes(), Detectors::default().with(detector));
+            let finds: Vec<_> = finds.iter().map(|found| &text[found.start..found.end]).collect();
+            assert!(finds.is_empty(), "{detector} in {text:?}: {finds:?}");
+        }
+    }
+
+    fn check_all(text: &str, expected: &[(Detector, &str)]) {
+        let finds = FINDER.find(text.as_bytes(), Detectors::all());
+        let finds: Vec<_> = finds.iter().map(|found| (found.detector, &text[found.start..found.end])).collect();
+        assert_eq!(finds, expected, "{text:?}");
+    }
+
+    #[test]
+    fn settles_overlaps() {
+        check_all("415-555-0123@example.com", &[(Detector::Email, "415-555-0123@example.com")]);
+        check_all("bob.415-555-0123@example.com", &[(Detector::Email, "bob.415-555-0123@example.com")]);
+        check_all("postgres://app:hunter2@db.example", &[(Detector::UrlPassword, "hunter2")]);
+        check_all(
+            "amqp://415-555-0123:hunter2@db.example",
+            &[(Detector::PhoneNumber, "415-555-0123"), (Detector::UrlPassword, "hunter2")],
+        );
+    }
+
+    #[test]
+    fn finds_several_in_order() {
+        check_all(
+            "bob@example.com,eve@example.org; 123-45-6789 from 10.1.2.3",
+            &[
+                (Detector::Email, "bob@example.com"),
+                (Detector::Email, "eve@example.org"),
+                (Detector::UsSsn, "123-45-6789"),
+                (Detector::IpAddress, "10.1.2.3"),
+            ],
+        );
+    }
+
+    #[test]
+    fn goes_on_after_what_was_refused() {
+        check_all("000-12-123-45-6789 12.34.56.78.90 a@b@example.com", &[(Detector::Email, "b@example.com")]);
+    }
+
+    #[test]
+    fn takes_linear_time_over_what_nearly_matches() {
+        let near =
+            ["eyJ-eyJaaaaaaaaa", "4111 ", "a@", "-----BEGIN", "://a:", "+1 1 ", "AWS_SECRET", "1.1.", "DE89 3704 "];
+        for text in near {
+            let text = text.repeat(200_000 / text.len());
+            FINDER.find(text.as_bytes(), Detectors::all());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn finds_are_in_order_and_inside(hay in prop::collection::vec(any::<u8>(), 0..400)) {
+            let mut end = 0;
+            for found in FINDER.find(&hay, Detectors::all()) {
+                prop_assert!(end <= found.start && found.start < found.end && found.end <= hay.len());
+                end = found.end;
+            }
+        }
+
+        #[test]
+        fn finds_hold_up_in_likely_text(hay in "[0-9a-fA-F@.:/\\\\ +()_$eyJ\"-]{0,200}") {
+            let mut end = 0;
+            for found in FINDER.find(hay.as_bytes(), Detectors::all()) {
+                prop_assert!(end <= found.start && found.start < found.end && found.end <= hay.len());
+                end = found.end;
+            }
+        }
+    }
+}

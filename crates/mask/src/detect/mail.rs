@@ -1,0 +1,136 @@
+//! E-mail addresses, found from their `@`.
+//!
+//! Knows what a mail address looks like in practice, not all that RFC 5322 permits.
+
+use std::ops::Range;
+
+use super::bytes::{before, run};
+
+/// Longer than the 64 bytes of RFC 5321, for a local part that is too long is still not to be seen.
+const LOCAL_BYTES_MAX: usize = 128;
+const DOMAIN_BYTES_MAX: usize = 253;
+const TOP_LEVEL_BYTES_MAX: usize = 24;
+
+/// Endings of files and units that are no top-level domains, as in `logo@2x.png`.
+const NOT_TOP_LEVEL: &[&[u8]] = &[
+    b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"ico", b"css", b"js", b"mjs", b"tsx", b"jsx", b"html", b"json",
+    b"xml", b"yml", b"yaml", b"toml", b"txt", b"pdf", b"log", b"conf", b"cfg", b"ini", b"service", b"socket", b"timer",
+];
+
+/// The address around the `@` at `at`.
+pub(super) fn email(hay: &[u8], at: usize) -> Option<Range<usize>> {
+    let start = local_start(hay, at);
+    let local = hay.get(start..at)?;
+    // `git@host` is how repositories are named, not a mailbox.
+    if local.is_empty() || local == b"git" {
+        return None;
+    }
+    let domain = at + 1;
+    Some(start..domain + domain_len(hay, domain)?)
+}
+
+fn local_start(hay: &[u8], at: usize) -> usize {
+    let floor = at.saturating_sub(LOCAL_BYTES_MAX);
+    let mut start = at;
+    while start > floor {
+        let Some(byte) = before(hay, start) else { break };
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-' | b'\'') {
+            start -= 1;
+        } else if is_two_byte_end(hay, start) {
+            start -= 2;
+        } else {
+            break;
+        }
+    }
+    start + hay.iter().skip(start).take(at - start).take_while(|byte| byte.is_ascii_punctuation()).count()
+}
+
+/// True if a character of two bytes in UTF-8 ends here: letters of Europe and the Near East, not of scripts that are
+/// written without spaces, where all text before the address would be taken for a part of it.
+fn is_two_byte_end(hay: &[u8], end: usize) -> bool {
+    let Some(character) = end.checked_sub(2).and_then(|start| hay.get(start..end)) else { return false };
+    matches!(character, [0xC2..=0xDF, 0x80..=0xBF])
+}
+
+fn is_domain_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | 0x80..=0xBF | 0xC2..=0xDF)
+}
+
+/// The length of the domain at `from`, down to a last label that can be a top-level domain.
+fn domain_len(hay: &[u8], from: usize) -> Option<usize> {
+    let mut domain = hay.get(from..run(hay, from, DOMAIN_BYTES_MAX, is_domain_byte))?;
+    loop {
+        while let [rest @ .., b'.' | b'-'] = domain {
+            domain = rest;
+        }
+        let dot = domain.iter().rposition(|byte| *byte == b'.')?;
+        let (rest, last) = domain.split_at_checked(dot)?;
+        let last = last.get(1..)?;
+        if !last.iter().all(u8::is_ascii_digit) {
+            return (is_top_level(last) && !is_version(domain)).then_some(domain.len());
+        }
+        domain = rest;
+    }
+}
+
+fn is_top_level(label: &[u8]) -> bool {
+    let letters = label.iter().all(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii());
+    (2..=TOP_LEVEL_BYTES_MAX).contains(&label.len())
+        && (letters || label.starts_with(b"xn--"))
+        && !NOT_TOP_LEVEL.iter().any(|ending| label.eq_ignore_ascii_case(ending))
+}
+
+/// True for what follows the `@` in `package@18.2.0-rc.next`.
+fn is_version(domain: &[u8]) -> bool {
+    let domain = domain.strip_prefix(b"v").unwrap_or(domain);
+    let mut labels = domain.split(|byte| *byte == b'.');
+    let mut numeric = || labels.next().is_some_and(|label| !label.is_empty() && label.iter().all(u8::is_ascii_digit));
+    numeric() && numeric()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::Detector;
+    use crate::detect::finder::tests::{check_found, check_left};
+
+    #[test]
+    fn finds_addresses() {
+        check_found(
+            Detector::Email,
+            &[
+                ("bob@example.com", "bob@example.com"),
+                ("write to <Bob.Tables+x@mail.example.co.uk>.", "Bob.Tables+x@mail.example.co.uk"),
+                ("mailto:a@b.co", "a@b.co"),
+                ("('o'neil@example.ie')", "o'neil@example.ie"),
+                ("jörg@müller.de", "jörg@müller.de"),
+                ("价格bob@example.com联系", "bob@example.com"),
+                ("bob@example.com.", "bob@example.com"),
+                ("bob@example.com.123", "bob@example.com"),
+                ("x_y@xn--bcher-kva.xn--p1ai", "x_y@xn--bcher-kva.xn--p1ai"),
+                ("{\"m\":\"bob@x.io\"}", "bob@x.io"),
+            ],
+        );
+    }
+
+    #[test]
+    fn leaves_what_only_looks_like_one() {
+        check_left(
+            Detector::Email,
+            &[
+                "git@github.com:gatehouse/gatehouse.git",
+                "logo@2x.png",
+                "react@18.2.0",
+                "react@18.2.0-rc.next",
+                "pkg@v1.2.beta",
+                "getty@tty1.service",
+                "root@localhost",
+                "Object@1a2b3c",
+                "image@sha256:0123456789abcdef",
+                "@example.com and bob@",
+                "@app.route @media @import",
+                "user@10.0.0.1",
+                "a@@b.com",
+            ],
+        );
+    }
+}

@@ -1,0 +1,411 @@
+//! Values made of digits: payment cards, social security numbers, phone numbers and network addresses.
+//!
+//! Knows what tells them from the many numbers that are none of them: checksums, issuers, ranges and boundaries.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+
+use super::bytes::{before, is_alnum_at, is_digit_at, number, run};
+
+const CARD_DIGITS_MAX: usize = 19;
+const CARD_GROUP_DIGITS_MIN: usize = 4;
+const IPV6_BYTES_MAX: usize = 45;
+
+/// The payment card number that begins at `start`, the longest that is valid; groups are parted by one space or dash.
+pub(super) fn card(hay: &[u8], start: usize) -> Option<Range<usize>> {
+    if is_fraction(hay, start) || is_in_uuid(hay, start) {
+        return None;
+    }
+    let mut digits = Vec::with_capacity(CARD_DIGITS_MAX);
+    let mut group = 0;
+    let mut end = None;
+    let mut at = start;
+    while digits.len() <= CARD_DIGITS_MAX {
+        if let Some(byte @ b'0'..=b'9') = hay.get(at) {
+            digits.push(byte - b'0');
+            group += 1;
+        } else {
+            if !is_joined(hay, at) && is_card(&digits) {
+                end = Some(at);
+            }
+            let goes_on = matches!(hay.get(at), Some(b' ' | b'-')) && is_digit_at(hay, at + 1);
+            if !goes_on || group < CARD_GROUP_DIGITS_MIN {
+                break;
+            }
+            group = 0;
+        }
+        at += 1;
+    }
+    end.map(|end| start..end)
+}
+
+fn is_card(digits: &[u8]) -> bool {
+    let Some(prefix) = digits.get(..4) else { return false };
+    let prefix = prefix.iter().fold(0_u32, |prefix, digit| prefix * 10 + u32::from(*digit));
+    is_issued(prefix, digits.len()) && is_luhn(digits) && !is_article_number(digits)
+}
+
+/// Whether an issuer has numbers with these first four digits, of this length.
+fn is_issued(prefix: u32, len: usize) -> bool {
+    match prefix {
+        4000..=4999 => matches!(len, 13 | 16 | 19),
+        2221..=2720 | 5100..=5599 => len == 16,
+        3400..=3499 | 3700..=3799 => len == 15,
+        3000..=3059 | 3095 | 3600..=3699 | 3800..=3999 => len == 14,
+        3528..=3589 | 6011 | 6200..=6299 | 6440..=6599 => (16..=19).contains(&len),
+        5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763 => (13..=19).contains(&len),
+        _ => false,
+    }
+}
+
+fn is_luhn(digits: &[u8]) -> bool {
+    let sum = digits.iter().rev().enumerate().fold(0_u32, |sum, (place, digit)| {
+        let digit = u32::from(*digit);
+        sum + if place % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 }
+    });
+    sum % 10 == 0
+}
+
+/// True for the 13 digits of an EAN with its checksum: goods are likelier than the old cards of that length.
+fn is_article_number(digits: &[u8]) -> bool {
+    let weigh = |(place, digit): (usize, &u8)| u32::from(*digit) * if place % 2 == 0 { 1 } else { 3 };
+    let sum: u32 = digits.iter().enumerate().map(weigh).sum();
+    digits.len() == 13 && sum % 10 == 0
+}
+
+/// The US social security number that begins at `start`.
+pub(super) fn ssn(hay: &[u8], start: usize) -> Option<Range<usize>> {
+    let separator = *hay.get(start + 3)?;
+    if !matches!(separator, b'-' | b' ') || hay.get(start + 6) != Some(&separator) || is_continued(hay, start) {
+        return None;
+    }
+    let area = number(hay, start, 3)?;
+    let group = number(hay, start + 4, 2)?;
+    let serial = number(hay, start + 7, 4)?;
+    let end = start + 11;
+    let is_issuable = !matches!(area, 0 | 666 | 900..) && group != 0 && serial != 0;
+    (is_issuable && !is_joined(hay, end) && !is_chained(hay, end)).then_some(start..end)
+}
+
+/// The North American number that begins at `start`: `415-555-0123`, with or without `1-`.
+pub(super) fn phone_dashed(hay: &[u8], start: usize) -> Option<Range<usize>> {
+    let at = if hay.get(start..)?.starts_with(b"1-") { start + 2 } else { start };
+    let area = number(hay, at, 3)?;
+    let exchange = number(hay, at + 4, 3)?;
+    number(hay, at + 8, 4)?;
+    let end = at + 12;
+    let is_parted = hay.get(at + 3) == Some(&b'-') && hay.get(at + 7) == Some(&b'-');
+    let is_bounded = !is_continued(hay, start) && !is_joined(hay, end) && !is_chained(hay, end);
+    (is_parted && is_bounded && is_assigned(area) && is_assigned(exchange)).then_some(start..end)
+}
+
+/// True for an area or an exchange of the North American plan: 200 to 999, and none of 211 to 911.
+fn is_assigned(code: u32) -> bool {
+    code >= 200 && code % 100 != 11
+}
+
+/// The number `(415) 555-0123`, which the trigger has matched whole.
+pub(super) fn phone_bracketed(hay: &[u8], range: Range<usize>) -> Option<Range<usize>> {
+    let is_call = before(hay, range.start).is_some_and(|byte| byte.is_ascii_alphanumeric());
+    (!is_call && !is_joined(hay, range.end) && !is_chained(hay, range.end)).then_some(range)
+}
+
+/// The international number whose `+` is at `start`: 10 to 15 digits, and exactly 11 where the country is 1.
+pub(super) fn phone_international(hay: &[u8], start: usize) -> Option<Range<usize>> {
+    if before(hay, start).is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'+') {
+        return None;
+    }
+    let (least, most) = if hay.get(start + 1) == Some(&b'1') { (11, 11) } else { (10, 15) };
+    let (mut digits, mut gap, mut end) = (0, 0, None);
+    let mut at = start + 1;
+    while let Some(byte) = hay.get(at) {
+        match byte {
+            b'0'..=b'9' if digits < most => {
+                digits += 1;
+                gap = 0;
+                if digits >= least && !is_alnum_at(hay, at + 1) {
+                    end = Some(at + 1);
+                }
+            }
+            b' ' | b'-' | b'.' | b'(' | b')' if gap < 2 => gap += 1,
+            _ => break,
+        }
+        at += 1;
+    }
+    end.map(|end| start..end)
+}
+
+/// The IPv4 address that begins at `start`, unless it is a host's own or no host's.
+pub(super) fn ipv4(hay: &[u8], start: usize) -> Option<Range<usize>> {
+    if before(hay, start) == Some(b'.') {
+        return None;
+    }
+    let mut octets = [0_u8; 4];
+    let mut at = start;
+    for (place, octet) in octets.iter_mut().enumerate() {
+        if place > 0 {
+            if hay.get(at) != Some(&b'.') {
+                return None;
+            }
+            at += 1;
+        }
+        let end = run(hay, at, 4, |byte| byte.is_ascii_digit());
+        let len = end - at;
+        if !(1..=3).contains(&len) || (len > 1 && hay.get(at) == Some(&b'0')) {
+            return None;
+        }
+        *octet = u8::try_from(number(hay, at, len)?).ok()?;
+        at = end;
+    }
+    let address = Ipv4Addr::from(octets);
+    let is_nobodys = address.is_unspecified() || address.is_loopback() || octets[0] == 255;
+    (!is_nobodys && !is_joined(hay, at) && !is_version(hay, start, octets)).then_some(start..at)
+}
+
+/// True for the four parts of a version: `Chrome/120.0.0.0`, `version 1.2.3.4`.
+fn is_version(hay: &[u8], start: usize, octets: [u8; 4]) -> bool {
+    let before = hay.get(start.saturating_sub(12)..start).unwrap_or_default();
+    if let [.., product, b'/'] = before {
+        return product.is_ascii_alphabetic() && octets[2] == 0 && octets[3] == 0;
+    }
+    let before = before.to_ascii_lowercase();
+    let word = before.trim_ascii_end();
+    [b"version" as &[u8], b"version:", b"version=", b"version\":", b"version\": \"", b"release"]
+        .iter()
+        .any(|label| word.ends_with(label))
+}
+
+/// The IPv6 address that begins at `start`; at least three groups are written out.
+pub(super) fn ipv6(hay: &[u8], start: usize) -> Option<Range<usize>> {
+    if before(hay, start) == Some(b':') {
+        return None;
+    }
+    let end = run(hay, start, IPV6_BYTES_MAX + 1, |byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));
+    let text = std::str::from_utf8(hay.get(start..end)?).ok()?.trim_end_matches('.');
+    let text = if text.ends_with("::") { text } else { text.trim_end_matches(':') };
+    text.parse::<Ipv6Addr>().ok()?;
+    let groups = text.split(':').filter(|group| !group.is_empty()).count();
+    let end = start + text.len();
+    (groups >= 3 && !is_alnum_at(hay, end)).then_some(start..end)
+}
+
+/// True if the number before `end` goes on with a letter, a digit or a fraction.
+fn is_joined(hay: &[u8], end: usize) -> bool {
+    is_alnum_at(hay, end) || (hay.get(end) == Some(&b'.') && is_digit_at(hay, end + 1))
+}
+
+/// True if more follows after a dash.
+fn is_chained(hay: &[u8], end: usize) -> bool {
+    hay.get(end) == Some(&b'-') && is_alnum_at(hay, end + 1)
+}
+
+/// True if the number at `start` is the next link after a digit and a dash, or a fraction.
+fn is_continued(hay: &[u8], start: usize) -> bool {
+    let is_next = before(hay, start) == Some(b'-') && start >= 2 && is_digit_at(hay, start - 2);
+    is_next || is_fraction(hay, start)
+}
+
+/// True if the digits at `start` follow a decimal point.
+fn is_fraction(hay: &[u8], start: usize) -> bool {
+    before(hay, start) == Some(b'.') && start >= 2 && is_digit_at(hay, start - 2)
+}
+
+/// True if a group of a UUID begins at `start`.
+fn is_in_uuid(hay: &[u8], start: usize) -> bool {
+    [0, 9, 14, 19, 24].iter().any(|place| {
+        let uuid = start.checked_sub(*place).and_then(|first| hay.get(first..first + 36));
+        uuid.is_some_and(|uuid| {
+            uuid.iter().enumerate().all(|(place, byte)| match place {
+                8 | 13 | 18 | 23 => *byte == b'-',
+                _ => byte.is_ascii_hexdigit(),
+            })
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::Detector;
+    use crate::detect::finder::tests::{check_found, check_left};
+
+    /// What must never be taken for anything.
+    const PLAIN: &[&str] = &[
+        "550e8400-e29b-41d4-a716-446655440000",
+        "41111111-1111-4111-8111-111111111111",
+        "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "d41d8cd98f00b204e9800998ecf8427e",
+        "4a5c1e7",
+        "1732394202",
+        "1732394202123",
+        "1732394202123456789",
+        "2026-11-23T20:36:42.123456Z",
+        "2026-11-23 20:36:42",
+        "20261123203642",
+        "ORD-2026-000123",
+        "978-3-16-148410-0",
+        "9783161484100",
+        "4006381333931",
+        "1.2.3",
+        "v10.12.1-rc.3",
+        "3.141592653589793",
+        "{\"a\":0.4111111111111111,\"b\":[1,2,3]}",
+    ];
+
+    #[test]
+    fn leaves_plain_numbers_to_themselves() {
+        for detector in Detector::ALL {
+            check_left(detector, PLAIN);
+        }
+    }
+
+    #[test]
+    fn finds_cards() {
+        check_found(
+            Detector::PaymentCard,
+            &[
+                ("4111111111111111", "4111111111111111"),
+                ("pay 5555-5555-5555-4444 now", "5555-5555-5555-4444"),
+                ("3782 822463 10005", "3782 822463 10005"),
+                ("30569309025904", "30569309025904"),
+                ("6011111111111117,", "6011111111111117"),
+                ("card_3530111333300000", "3530111333300000"),
+                ("4111 1111 1111 1111 12/26", "4111 1111 1111 1111"),
+                ("order 12 4111111111111111", "4111111111111111"),
+                ("2223003122003222", "2223003122003222"),
+                ("\\n4111111111111111", "4111111111111111"),
+            ],
+        );
+    }
+
+    #[test]
+    fn leaves_what_only_looks_like_a_card() {
+        check_left(
+            Detector::PaymentCard,
+            &[
+                "4111111111111112",
+                "5555-5555-5555-4445",
+                "9999999999999995",
+                "41111111111111111111",
+                "a4111111111111111",
+                "4111111111111111a",
+                "4111111111111111.5",
+                "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
+                "4111  1111  1111  1111",
+                "1111111111111117",
+                "0000000000000000",
+            ],
+        );
+    }
+
+    #[test]
+    fn finds_social_security_numbers() {
+        check_found(
+            Detector::UsSsn,
+            &[
+                ("123-45-6789", "123-45-6789"),
+                ("ssn: 123 45 6789.", "123 45 6789"),
+                ("{\"s\":\"001-01-0001\"}", "001-01-0001"),
+                ("ssn_899-99-9999", "899-99-9999"),
+            ],
+        );
+    }
+
+    #[test]
+    fn leaves_what_only_looks_like_a_social_security_number() {
+        check_left(
+            Detector::UsSsn,
+            &[
+                "123456789",
+                "000-45-6789",
+                "666-45-6789",
+                "900-45-6789",
+                "123-00-6789",
+                "123-45-0000",
+                "123-45 6789",
+                "123-45-67890",
+                "123-45-6789-0",
+                "9-123-45-6789",
+                "1.123-45-6789",
+            ],
+        );
+    }
+
+    #[test]
+    fn finds_phone_numbers() {
+        check_found(
+            Detector::PhoneNumber,
+            &[
+                ("+14155550123", "+14155550123"),
+                ("+1 (415) 555-0123 2 times", "+1 (415) 555-0123"),
+                ("tel:+44 20 7946 0958, ext", "+44 20 7946 0958"),
+                ("+44 20 7946 0958 2026-01-01", "+44 20 7946 0958"),
+                ("+44 (0)20 7946 0958", "+44 (0)20 7946 0958"),
+                ("call (415) 555-0123!", "(415) 555-0123"),
+                ("415-555-0123", "415-555-0123"),
+                ("1-415-555-0123", "1-415-555-0123"),
+            ],
+        );
+    }
+
+    #[test]
+    fn leaves_what_only_looks_like_a_phone_number() {
+        check_left(
+            Detector::PhoneNumber,
+            &[
+                "4155550123",
+                "115-555-0123",
+                "415-155-0123",
+                "911-555-0123",
+                "415-555-01234",
+                "415-555-0123-7",
+                "7-415-555-0123",
+                "+1234567890123456",
+                "GMT+0200 2026-11-23",
+                "+100",
+                "+1,234,567,890",
+                "a+14155550123",
+                "f(415) 555-0123",
+                "x1+1234567890",
+            ],
+        );
+    }
+
+    #[test]
+    fn finds_network_addresses() {
+        check_found(
+            Detector::IpAddress,
+            &[
+                ("10.0.0.1", "10.0.0.1"),
+                ("from 203.0.113.77:443.", "203.0.113.77"),
+                ("http://192.168.1.20/x", "192.168.1.20"),
+                ("192.168.0.0/16", "192.168.0.0"),
+                ("myhost/10.20.30.40", "10.20.30.40"),
+                ("[2001:db8::8a2e:370:7334]:80", "2001:db8::8a2e:370:7334"),
+                ("fd12:3456:789a:1::1.", "fd12:3456:789a:1::1"),
+            ],
+        );
+    }
+
+    #[test]
+    fn leaves_what_only_looks_like_a_network_address() {
+        check_left(
+            Detector::IpAddress,
+            &[
+                "1.2.3.4.5",
+                "v1.2.3.4",
+                "version 1.2.3.4",
+                "Chrome/120.0.0.0",
+                "256.1.1.1",
+                "01.2.3.4",
+                "127.0.0.1",
+                "0.0.0.0",
+                "255.255.255.0",
+                "12:30:45",
+                "aa:bb:cc:dd:ee:ff",
+                "dead::beef",
+                "std::fd12::x",
+                "2026:11",
+            ],
+        );
+    }
+}

@@ -1,0 +1,386 @@
+//! What opens doors: tokens, keys, password hashes and passwords in URLs.
+//!
+//! Knows the forms that issuers give their secrets. A high entropy by itself is not a form: digests have it too.
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+use super::Detector;
+use super::bytes::{is_alnum_at, is_varied, run};
+
+const JWT_HEADER_BYTES_MAX: usize = 1024;
+const JWT_PAYLOAD_BYTES_MAX: usize = 16 * 1024;
+const AUTHORITY_BYTES_MAX: usize = 512;
+const HASH_BYTES_MAX: usize = 512;
+const LABEL_BYTES_MAX: usize = 40;
+const TOKEN_DIFFERENT_MIN: u32 = 6;
+
+/// How one vendor's tokens look.
+struct Vendor {
+    prefix: &'static [u8],
+    detector: Detector,
+    body: fn(u8) -> bool,
+    body_bytes_min: usize,
+    body_bytes_max: usize,
+    /// Whether both cases and digits must occur, for a prefix that is also a word.
+    mixed: bool,
+}
+
+const fn vendor(prefix: &'static [u8], detector: Detector, body: fn(u8) -> bool, min: usize, max: usize) -> Vendor {
+    Vendor { prefix, detector, body, body_bytes_min: min, body_bytes_max: max, mixed: false }
+}
+
+const VENDORS: &[Vendor] = &[
+    vendor(b"AKIA", Detector::AwsKey, is_upper_alnum, 16, 16),
+    vendor(b"ASIA", Detector::AwsKey, is_upper_alnum, 16, 16),
+    vendor(b"ghp_", Detector::GithubToken, is_alnum, 36, 255),
+    vendor(b"gho_", Detector::GithubToken, is_alnum, 36, 255),
+    vendor(b"ghu_", Detector::GithubToken, is_alnum, 36, 255),
+    vendor(b"ghs_", Detector::GithubToken, is_alnum, 36, 255),
+    vendor(b"ghr_", Detector::GithubToken, is_alnum, 36, 255),
+    vendor(b"github_pat_", Detector::GithubToken, is_word, 40, 255),
+    vendor(b"glpat-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"xoxa-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"xoxb-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"xoxe-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"xoxp-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"xoxr-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"xoxs-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"xapp-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"sk_live_", Detector::ApiKey, is_alnum, 16, 255),
+    vendor(b"rk_live_", Detector::ApiKey, is_alnum, 16, 255),
+    vendor(b"sk-ant-", Detector::ApiKey, is_base64_url, 20, 255),
+    Vendor {
+        prefix: b"sk-",
+        detector: Detector::ApiKey,
+        body: is_base64_url,
+        body_bytes_min: 32,
+        body_bytes_max: 255,
+        mixed: true,
+    },
+    vendor(b"npm_", Detector::ApiKey, is_alnum, 36, 36),
+    vendor(b"pypi-AgE", Detector::ApiKey, is_base64_url, 50, 512),
+    vendor(b"AIza", Detector::ApiKey, is_base64_url, 35, 35),
+];
+
+fn is_alnum(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+}
+
+fn is_upper_alnum(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_digit()
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
+}
+
+fn is_base64_url(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+/// The vendor's token that begins at `start`.
+pub(super) fn token(hay: &[u8], start: usize) -> Option<(Detector, Range<usize>)> {
+    let rest = hay.get(start..)?;
+    VENDORS.iter().filter(|vendor| rest.starts_with(vendor.prefix)).find_map(|vendor| {
+        let from = start + vendor.prefix.len();
+        let end = run(hay, from, vendor.body_bytes_max + 1, vendor.body);
+        let body = hay.get(from..end)?;
+        let is_token = (vendor.body_bytes_min..=vendor.body_bytes_max).contains(&body.len())
+            && is_varied(body, TOKEN_DIFFERENT_MIN)
+            && (!vendor.mixed || is_mixed(body))
+            && !is_alnum_at(hay, end);
+        is_token.then_some((vendor.detector, start..end))
+    })
+}
+
+fn is_mixed(body: &[u8]) -> bool {
+    body.iter().any(u8::is_ascii_uppercase)
+        && body.iter().any(u8::is_ascii_lowercase)
+        && body.iter().any(u8::is_ascii_digit)
+}
+
+/// The 40 characters of an AWS secret access key after its label, which ends at or after `label`.
+pub(super) fn aws_secret(hay: &[u8], label: usize) -> Option<Range<usize>> {
+    let label = run(hay, label, LABEL_BYTES_MAX, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b' ' | b'\t' | b'"' | b'\'' | b'\\')
+    });
+    if !matches!(hay.get(label), Some(b'=' | b':')) {
+        return None;
+    }
+    let start = run(hay, label, 12, |byte| matches!(byte, b'=' | b':' | b'>' | b' ' | b'\t' | b'"' | b'\'' | b'\\'));
+    let end = run(hay, start, 41, is_base64);
+    let is_key = end - start == 40 && is_varied(hay.get(start..end)?, 10);
+    is_key.then_some(start..end)
+}
+
+/// The JSON web token that begins at `start`: three parts of base64url, the first an object with an `alg`.
+pub(super) fn jwt(hay: &[u8], start: usize) -> Option<Range<usize>> {
+    let header_end = run(hay, start, JWT_HEADER_BYTES_MAX, is_base64_url);
+    if hay.get(header_end) != Some(&b'.') || !is_jwt_header(hay.get(start..header_end)?) {
+        return None;
+    }
+    let payload = header_end + 1;
+    let payload_end = run(hay, payload, JWT_PAYLOAD_BYTES_MAX, is_base64_url);
+    let is_object = hay.get(payload..payload_end)?.starts_with(b"ey");
+    if !is_object || hay.get(payload_end) != Some(&b'.') {
+        return None;
+    }
+    Some(start..run(hay, payload_end + 1, usize::MAX, is_base64_url))
+}
+
+fn is_jwt_header(text: &[u8]) -> bool {
+    let Some(header) = decode_base64_url(text) else { return false };
+    header.starts_with(b"{\"") && header.ends_with(b"}") && memmem::find(&header, b"\"alg\"").is_some()
+}
+
+fn decode_base64_url(text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
+    let (mut window, mut bits) = (0_u32, 0);
+    for byte in text {
+        let digit = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => return None,
+        };
+        window = ((window << 6) | u32::from(digit)) & 0xffff;
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.extend(u8::try_from((window >> bits) & 0xff));
+        }
+    }
+    Some(bytes)
+}
+
+/// The PEM block whose first words are `header`; without an end it goes on to a quotation mark or the end of the value.
+pub(super) fn private_key(hay: &[u8], header: Range<usize>) -> Range<usize> {
+    let mut at = header.end;
+    while let Some(byte) = hay.get(at) {
+        match byte {
+            b'"' => break,
+            b'-' if hay.get(at..).is_some_and(|rest| rest.starts_with(b"-----END ")) => {
+                let words = run(hay, at + 9, LABEL_BYTES_MAX, |byte| is_upper_alnum(byte) || byte == b' ');
+                at = run(hay, words, 5, |byte| byte == b'-');
+                break;
+            }
+            _ => at += 1,
+        }
+    }
+    header.start..at
+}
+
+/// The stored password that begins at `start`.
+pub(super) fn password_hash(hay: &[u8], start: usize) -> Option<Range<usize>> {
+    let rest = hay.get(start..)?;
+    let long = |least: usize, accept: fn(u8) -> bool| {
+        let end = run(hay, start, HASH_BYTES_MAX, accept);
+        (end - start >= least).then_some(start..end)
+    };
+    let exact = |from: usize, len: usize, accept: fn(u8) -> bool| {
+        let end = run(hay, from, len, accept);
+        (end - from == len && !is_alnum_at(hay, end)).then_some(start..end)
+    };
+    if rest.starts_with(b"$2") {
+        exact(start + 7, 53, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/'))
+    } else if rest.starts_with(b"$argon2") {
+        long(40, |byte| is_base64(byte) || matches!(byte, b'$' | b',' | b'-'))
+    } else if rest.starts_with(b"SCRAM-SHA-") {
+        long(60, |byte| is_base64(byte) || matches!(byte, b'$' | b':' | b'-'))
+    } else if rest.starts_with(b"pbkdf2_") {
+        long(50, |byte| is_base64(byte) || matches!(byte, b'$' | b'_'))
+    } else if rest.starts_with(b"md5") {
+        exact(start + 3, 32, |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    } else {
+        None
+    }
+}
+
+/// The password of a URL whose authority (RFC 3986) begins at `authority`.
+pub(super) fn url_password(hay: &[u8], authority: usize) -> Option<Range<usize>> {
+    let end = run(hay, authority, AUTHORITY_BYTES_MAX, |byte| {
+        byte.is_ascii_graphic() && !matches!(byte, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\')
+    });
+    let text = hay.get(authority..end)?;
+    let at_sign = text.iter().rposition(|byte| *byte == b'@')?;
+    let colon = text.get(..at_sign)?.iter().position(|byte| *byte == b':')?;
+    let password = text.get(colon + 1..at_sign)?;
+    let is_host = text.get(at_sign + 1).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'[');
+    let stands_for_one = password.iter().all(|byte| *byte == b'*') || matches!(password, [b'$', b'{', ..] | [b'{', ..]);
+    (is_host && !stands_for_one).then_some(authority + colon + 1..authority + at_sign)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::Detector;
+    use crate::detect::finder::tests::{check_found, check_left};
+
+    const JWT: &str =
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
+
+    #[test]
+    fn finds_web_tokens() {
+        let bearer = format!("Authorization: Bearer {JWT}, x");
+        let json = format!("{{\"t\":\"\\n{JWT}\"}}");
+        check_found(Detector::Jwt, &[(JWT, JWT), (&bearer, JWT), (&json, JWT)]);
+    }
+
+    #[test]
+    fn leaves_what_only_looks_like_a_web_token() {
+        check_left(
+            Detector::Jwt,
+            &[
+                "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9",
+                "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0",
+                "eyJmb28iOiJiYXIifQ.eyJzdWIiOiIxMjM0NTY3ODkwIn0.abcdefgh",
+                "eyJeyJeyJeyJ.eyJeyJeyJ.abcdefgh",
+                "www.example.com",
+            ],
+        );
+    }
+
+    #[test]
+    fn finds_private_keys_whole() {
+        let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nabc=\n-----END RSA PRIVATE KEY-----";
+        let escaped = "-----BEGIN PRIVATE KEY-----\\nMIIE\\n-----END PRIVATE KEY-----";
+        let (text, json) = (format!("x {key}\nafter"), format!("{{\"k\":\"{escaped}\\n\"}}"));
+        check_found(
+            Detector::PrivateKey,
+            &[
+                (key, key),
+                (&text, key),
+                (&json, escaped),
+                ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl"),
+                ("\"-----BEGIN EC PRIVATE KEY-----\\nM\", 1", "-----BEGIN EC PRIVATE KEY-----\\nM"),
+            ],
+        );
+        check_left(
+            Detector::PrivateKey,
+            &[
+                "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----",
+                "-----BEGIN CERTIFICATE-----",
+                "the PRIVATE KEY is elsewhere",
+                "-----END PRIVATE KEY-----",
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI",
+            ],
+        );
+    }
+
+    /// Tokens are put together here, so that no scanner of repositories takes this file for a leak.
+    #[test]
+    fn finds_vendors_tokens() {
+        let body = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8";
+        let check = |detector, token: String| {
+            let text = format!("KEY={token};");
+            check_found(detector, &[(&token, &token), (&text, &token)]);
+        };
+        check(Detector::AwsKey, ["AKIA", "IOSFODNN7EXAMPLE"].concat());
+        check(Detector::GithubToken, ["ghp_", body].concat());
+        check(Detector::GithubToken, ["github_pat_", body, "_", body].concat());
+        for prefix in ["glpat-", "xoxb-", "sk_live_", "rk_live_", "sk-", "sk-proj-", "sk-ant-", "npm_"] {
+            check(Detector::ApiKey, [prefix, body].concat());
+        }
+        check(Detector::ApiKey, ["pypi-AgE", body, body].concat());
+        check(Detector::ApiKey, ["AIza", &body[1..]].concat());
+    }
+
+    #[test]
+    fn leaves_what_only_looks_like_a_token() {
+        let placeholder = format!("ghp_{}", "x".repeat(36));
+        let digest = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+        for detector in [Detector::AwsKey, Detector::GithubToken, Detector::ApiKey] {
+            check_left(
+                detector,
+                &[
+                    &placeholder,
+                    digest,
+                    "AKIASHORT",
+                    "AKIAIOSFODNN7EXAMPLEX",
+                    "XAKIAIOSFODNN7EXAMPLE",
+                    "sk-folding-cube-container-spinner-element-wide",
+                    "sk-short",
+                    "ghp_abc",
+                    "npm_config_registry",
+                    "task-ant-hill-of-many-small-steps-in-a-row",
+                    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+                    "aws_secret_access_key = short",
+                ],
+            );
+        }
+    }
+
+    #[test]
+    fn finds_labelled_aws_secrets() {
+        let key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+        for label in ["aws_secret_access_key=", "AWS_SECRET: '", "{\"SecretAccessKey\": \"", "secret-access-key => "] {
+            let text = format!("{label}{key}\" x");
+            check_found(Detector::AwsKey, &[(&text, key)]);
+        }
+    }
+
+    #[test]
+    fn finds_password_hashes() {
+        let bcrypt = "$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW";
+        let argon2 = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b27dWRJJTmaaJObG";
+        let scram = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+        let django = "pbkdf2_sha256$260000$c29tZXNhbHQ$YlZ2Vggtqdc61YjArZuoApoBh9JNGYoDRBUGu6tcJQo=";
+        let md5 = "md5a3556571e93b0d20722ba62be61e8c2d";
+        for hash in [bcrypt, argon2, scram, django, md5] {
+            let text = format!("('{hash}')");
+            check_found(Detector::PasswordHash, &[(hash, hash), (&text, hash)]);
+        }
+    }
+
+    #[test]
+    fn leaves_what_only_looks_like_a_password_hash() {
+        check_left(
+            Detector::PasswordHash,
+            &[
+                "a3556571e93b0d20722ba62be61e8c2d",
+                "md5:a3556571e93b0d20722ba62be61e8c2d",
+                "md5a3556571e93b0d20722ba62be61e8c2d0",
+                "md5sum file",
+                "$2b$12$short",
+                "SCRAM-SHA-256",
+                "$1,234.56 and $2.50",
+                "argon2id",
+            ],
+        );
+    }
+
+    #[test]
+    fn finds_passwords_in_urls() {
+        check_found(
+            Detector::UrlPassword,
+            &[
+                ("postgres://app:hunter2@db.example/shop", "hunter2"),
+                ("x=redis://:s3cret@[::1]:6379", "s3cret"),
+                ("https://u:p@ss:w@host", "p@ss:w"),
+                ("{\"u\":\"https:\\/\\/u:pw@host\\/\"}", "pw"),
+            ],
+        );
+    }
+
+    #[test]
+    fn leaves_urls_without_one() {
+        check_left(
+            Detector::UrlPassword,
+            &[
+                "https://example.com:8080/@user",
+                "https://user@example.com",
+                "postgres://app:***@db",
+                "postgres://app:${PASSWORD}@db",
+                "http://example.com/a:b@c",
+                "std::fmt // a:b@c",
+            ],
+        );
+    }
+}

@@ -1,0 +1,303 @@
+//! What becomes of each column of a result: planned once per shape, applied to every value.
+//!
+//! Knows provenance and classes. Whether something is revealed is the caller's to say: it never sees a policy.
+
+use std::collections::BTreeMap;
+
+use gatehouse_model::{ClassName, Encoding, Provenance, Resource, Shape, ValueKind, kind};
+
+use crate::detect::Detectors;
+use crate::replace::{self, Type};
+use crate::{Classes, Transform};
+
+/// What becomes of the values of one column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ColumnPlan {
+    /// They stay, and nobody has to look at them.
+    Keep,
+    /// What these detectors find in them is replaced.
+    Scan(Detectors),
+    /// They are of this class and masked.
+    Mask(ClassName, Transform),
+    /// They may show something classified: hidden whole.
+    Hide,
+}
+
+/// What becomes of one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It stays.
+    Keep,
+    /// It becomes absent.
+    Null,
+    /// It becomes what was appended to the output.
+    Replace,
+}
+
+/// The plan for all runs of one shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    columns: Vec<ColumnPlan>,
+}
+
+impl Plan {
+    /// True if no value of the shape has to be looked at.
+    pub fn is_keep(&self) -> bool {
+        self.columns.iter().all(|column| *column == ColumnPlan::Keep)
+    }
+
+    /// The plan of each column, in the shape's order.
+    pub fn columns(&self) -> &[ColumnPlan] {
+        &self.columns
+    }
+
+    /// Decides what becomes of one value that is present and counts what was masked. Appends to `out` what stands in
+    /// its place; a column that the plan does not know is hidden.
+    #[expect(clippy::too_many_arguments, reason = "one call per value: the caller has the parts, not a struct of them")]
+    pub fn apply(
+        &self,
+        classes: &Classes,
+        column: usize,
+        kind: ValueKind,
+        encoding: Encoding,
+        value: &[u8],
+        out: &mut Vec<u8>,
+        counts: &mut Counts,
+    ) -> Outcome {
+        let kind = Type { kind, encoding };
+        match self.columns.get(column) {
+            Some(ColumnPlan::Keep) => Outcome::Keep,
+            Some(ColumnPlan::Scan(detectors)) => classes.scan(*detectors, kind, value, out, counts),
+            Some(ColumnPlan::Mask(class, transform)) => {
+                counts.add(class);
+                classes.mask(class, *transform, kind, value, out)
+            }
+            Some(ColumnPlan::Hide) | None => {
+                counts.hidden += 1;
+                replace::hide(kind, value, out)
+            }
+        }
+    }
+}
+
+/// How many values were masked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Counts {
+    classes: BTreeMap<ClassName, u64>,
+    hidden: u64,
+}
+
+impl Counts {
+    /// How many values were masked for each class, because they are of it or hold something of it.
+    pub fn classes(&self) -> &BTreeMap<ClassName, u64> {
+        &self.classes
+    }
+
+    /// How many values were hidden whole because they may show something classified.
+    pub fn hidden(&self) -> u64 {
+        self.hidden
+    }
+
+    /// True if nothing was masked.
+    pub fn is_empty(&self) -> bool {
+        self.classes.is_empty() && self.hidden == 0
+    }
+
+    /// Adds what another counted.
+    pub fn merge(&mut self, other: &Self) {
+        for (class, count) in &other.classes {
+            *self.classes.entry(class.clone()).or_default() += count;
+        }
+        self.hidden += other.hidden;
+    }
+
+    pub(crate) fn add(&mut self, class: &ClassName) {
+        match self.classes.get_mut(class) {
+            Some(count) => *count += 1,
+            None => {
+                self.classes.insert(class.clone(), 1);
+            }
+        }
+    }
+}
+
+impl Classes {
+    /// Plans what becomes of a shape's columns. `reveals` says whether a column, whose classes are among what it is
+    /// within, is seen unmasked; `reveal_class` says so for a class wherever a detector finds it.
+    pub fn plan(
+        &self,
+        shape: &Shape,
+        reveals: &mut dyn FnMut(&Resource) -> bool,
+        reveal_class: &mut dyn FnMut(&ClassName) -> bool,
+    ) -> Plan {
+        let detectors = self.detectors(|class| !reveal_class(class));
+        let columns = shape.columns.iter().map(|column| match &column.provenance {
+            Provenance::Copy(source) => self.plan_copy(source, column.kind, detectors, reveals),
+            Provenance::Derived(sources) => {
+                if sources.iter().all(&mut *reveals) {
+                    scan_or_keep(column.kind, self.without_classes_of(detectors, sources))
+                } else {
+                    ColumnPlan::Hide
+                }
+            }
+            Provenance::Clean => scan_or_keep(column.kind, detectors),
+            Provenance::Unknown => ColumnPlan::Hide,
+        });
+        Plan { columns: columns.collect() }
+    }
+
+    fn plan_copy(
+        &self,
+        source: &Resource,
+        kind: ValueKind,
+        detectors: Detectors,
+        reveals: &mut dyn FnMut(&Resource) -> bool,
+    ) -> ColumnPlan {
+        if class_names(source).next().is_none() {
+            return scan_or_keep(kind, detectors);
+        }
+        if reveals(source) {
+            return scan_or_keep(kind, self.without_classes_of(detectors, std::slice::from_ref(source)));
+        }
+        let mut worst: Option<(ClassName, Transform)> = None;
+        for name in class_names(source) {
+            // What is classified under a name that is none is classified all the same.
+            let Ok(class) = ClassName::new(name) else { return ColumnPlan::Hide };
+            let transform = self.transform(&class);
+            if worst.as_ref().is_none_or(|(_, so_far)| transform > *so_far) {
+                worst = Some((class, transform));
+            }
+        }
+        worst.map_or(ColumnPlan::Hide, |(class, transform)| ColumnPlan::Mask(class, transform))
+    }
+
+    /// Who sees these columns sees their classes in them.
+    fn without_classes_of(&self, detectors: Detectors, sources: &[Resource]) -> Detectors {
+        let classes = sources.iter().flat_map(class_names).filter_map(|name| ClassName::new(name).ok());
+        classes.filter_map(|class| self.detector(&class)).fold(detectors, Detectors::without)
+    }
+}
+
+fn class_names(column: &Resource) -> impl Iterator<Item = &str> {
+    column.within.iter().filter(|parent| parent.kind == kind::CLASS).map(|parent| &*parent.id)
+}
+
+fn scan_or_keep(kind: ValueKind, detectors: Detectors) -> ColumnPlan {
+    match kind {
+        ValueKind::Text { .. } | ValueKind::Json | ValueKind::Jsonb if !detectors.is_empty() => {
+            ColumnPlan::Scan(detectors)
+        }
+        ValueKind::Text { .. } | ValueKind::Json | ValueKind::Jsonb | ValueKind::Uuid | ValueKind::Opaque => {
+            ColumnPlan::Keep
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, LazyLock};
+
+    use gatehouse_model::{Column, Parent, ShapeRole};
+
+    use super::*;
+    use crate::{Detector, PseudonymKey};
+
+    const TEXT: ValueKind = ValueKind::Text { chars_max: None };
+
+    static CLASSES: LazyLock<Classes> =
+        LazyLock::new(|| Classes::new(Classes::builtin(), BTreeMap::new(), PseudonymKey::new([7; 32])).unwrap());
+
+    fn name(name: &str) -> ClassName {
+        ClassName::new(name).unwrap()
+    }
+
+    fn column(classes: &[&str]) -> Resource {
+        let table = Parent { kind: "Table", id: "shop/public.users".into() };
+        let classes = classes.iter().map(|class| Parent { kind: kind::CLASS, id: (*class).into() });
+        Resource::new("Column", "shop/public.users.x", std::iter::once(table).chain(classes).collect::<Arc<[Parent]>>())
+    }
+
+    /// The plan of one column for somebody who sees columns of the class `email` and finds of the class `phone`.
+    fn plan(provenance: Provenance, kind: ValueKind) -> ColumnPlan {
+        let column = Column { name: "x".into(), provenance, kind, encoding: Encoding::Text };
+        let shape = Shape { role: ShapeRole::Rows, columns: vec![column] };
+        let mut reveals = |column: &Resource| class_names(column).all(|class| class == "email");
+        let plan = CLASSES.plan(&shape, &mut reveals, &mut |class| class.as_str() == "phone");
+        assert_eq!(plan.is_keep(), plan.columns() == [ColumnPlan::Keep]);
+        plan.columns()[0].clone()
+    }
+
+    #[test]
+    fn provenance_decides() {
+        let scan = Detectors::all().without(Detector::PhoneNumber);
+        let mask = |class: &str, transform| ColumnPlan::Mask(name(class), transform);
+        let derived = |classes: &[&str]| Provenance::Derived([column(&["email"]), column(classes)].into());
+        for (provenance, kind, expected) in [
+            (Provenance::Copy(column(&[])), TEXT, ColumnPlan::Scan(scan)),
+            (Provenance::Copy(column(&[])), ValueKind::Jsonb, ColumnPlan::Scan(scan)),
+            (Provenance::Copy(column(&[])), ValueKind::Uuid, ColumnPlan::Keep),
+            (Provenance::Copy(column(&[])), ValueKind::Opaque, ColumnPlan::Keep),
+            (Provenance::Copy(column(&["email"])), TEXT, ColumnPlan::Scan(scan.without(Detector::Email))),
+            (Provenance::Copy(column(&["email"])), ValueKind::Opaque, ColumnPlan::Keep),
+            (Provenance::Copy(column(&["us_ssn"])), TEXT, mask("us_ssn", Transform::Redact)),
+            (Provenance::Copy(column(&["phone", "iban", "password"])), TEXT, mask("iban", Transform::Redact)),
+            (Provenance::Copy(column(&["phone", "date_of_birth"])), TEXT, mask("date_of_birth", Transform::Null)),
+            (Provenance::Copy(column(&["no_such_class"])), ValueKind::Uuid, mask("no_such_class", Transform::Redact)),
+            (Provenance::Copy(column(&["not a name"])), TEXT, ColumnPlan::Hide),
+            (derived(&["email"]), TEXT, ColumnPlan::Scan(scan.without(Detector::Email))),
+            (derived(&["email"]), ValueKind::Opaque, ColumnPlan::Keep),
+            (derived(&["us_ssn"]), TEXT, ColumnPlan::Hide),
+            (Provenance::Clean, TEXT, ColumnPlan::Scan(scan)),
+            (Provenance::Clean, ValueKind::Opaque, ColumnPlan::Keep),
+            (Provenance::Unknown, TEXT, ColumnPlan::Hide),
+            (Provenance::Unknown, ValueKind::Opaque, ColumnPlan::Hide),
+        ] {
+            assert_eq!(plan(provenance.clone(), kind), expected, "{provenance:?} {kind:?}");
+        }
+    }
+
+    #[test]
+    fn who_sees_all_classes_is_not_scanned() {
+        let column = Column { name: "x".into(), provenance: Provenance::Clean, kind: TEXT, encoding: Encoding::Text };
+        let shape = Shape { role: ShapeRole::Message, columns: vec![column] };
+        assert!(CLASSES.plan(&shape, &mut |_| true, &mut |_| true).is_keep());
+    }
+
+    #[test]
+    fn plans_are_applied_and_counted() {
+        let columns = vec![
+            ColumnPlan::Keep,
+            ColumnPlan::Scan(Detectors::all()),
+            ColumnPlan::Mask(name("email"), Transform::Redact),
+            ColumnPlan::Hide,
+        ];
+        let plan = Plan { columns };
+        let mut counts = Counts::default();
+        let mut apply = |column, value: &str| {
+            let mut out = b"before ".to_vec();
+            let value = value.as_bytes();
+            let outcome = plan.apply(&CLASSES, column, TEXT, Encoding::Binary, value, &mut out, &mut counts);
+            (outcome, String::from_utf8(out).unwrap())
+        };
+        let check = |(outcome, out): (Outcome, String), expected: Outcome, text: &str| {
+            assert_eq!((outcome, out.as_str()), (expected, text));
+        };
+        check(apply(0, "bob@x.com"), Outcome::Keep, "before ");
+        check(apply(1, "nothing"), Outcome::Keep, "before ");
+        check(
+            apply(1, "ssn 123-45-6789, 123-45-6780"),
+            Outcome::Replace,
+            "before ssn [redacted:us_ssn], [redacted:us_ssn]",
+        );
+        check(apply(2, "bob@x.com"), Outcome::Replace, "before [redacted:email]");
+        check(apply(3, "anything"), Outcome::Replace, "before [redacted]");
+        check(apply(9, "anything"), Outcome::Replace, "before [redacted]");
+
+        let mut total = Counts::default();
+        assert!(total.is_empty() && !counts.is_empty());
+        total.merge(&counts);
+        total.merge(&counts);
+        let expected = BTreeMap::from([(name("email"), 2), (name("us_ssn"), 2)]);
+        assert_eq!((total.classes(), total.hidden()), (&expected, 4));
+    }
+}

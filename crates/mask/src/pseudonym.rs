@@ -1,0 +1,237 @@
+//! Invented values that stand for real ones: keyed, so that only the key's holder could test a guess, and
+//! deterministic, so that equal values stay equal within a class.
+//!
+//! Knows the forms of values and how long one may be. Cannot be reversed.
+
+use std::fmt;
+
+use gatehouse_model::{ClassName, Secret};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::partial::Form;
+
+/// The key of all pseudonyms: 32 random bytes. With another key every pseudonym is another.
+#[derive(Clone)]
+pub struct PseudonymKey(Secret);
+
+impl PseudonymKey {
+    /// Takes 32 random bytes over.
+    pub fn new(key: [u8; 32]) -> Self {
+        Self(Secret::new(key))
+    }
+}
+
+impl fmt::Debug for PseudonymKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PseudonymKey(…)")
+    }
+}
+
+/// HMAC-SHA-256's block; a shorter key is filled up with zeros, as RFC 2104 has it.
+const BLOCK_BYTES: usize = 64;
+
+/// Crockford's base 32 alphabet in lower case: no `i`, `l`, `o` or `u`.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+const HASH_CHARS: usize = 12;
+const EMAIL_HASH_CHARS: usize = 10;
+/// A shorter hash behind a prefix would not keep values apart: then the prefix goes.
+const HASH_CHARS_MIN: usize = 4;
+
+/// Makes pseudonyms with one key.
+pub(crate) struct Pseudonyms {
+    keyed: Hmac<Sha256>,
+}
+
+impl Pseudonyms {
+    pub(crate) fn new(key: &PseudonymKey) -> Self {
+        let mut block = [0_u8; BLOCK_BYTES];
+        for (to, from) in block.iter_mut().zip(key.0.expose()) {
+            *to = *from;
+        }
+        Self { keyed: Hmac::<Sha256>::new(&block.into()) }
+    }
+
+    /// The text that stands for a value; at most `chars_max` characters, all ASCII, none a quotation mark or backslash.
+    pub(crate) fn text(&self, form: Form, class: &ClassName, value: &[u8], chars_max: Option<u32>) -> String {
+        let mac = self.mac(class, value);
+        let chars_max = chars_max.map_or(usize::MAX, |chars| chars as usize);
+        let fits = |text: String| (text.len() <= chars_max).then_some(text);
+        let made = match form {
+            Form::Email => affixed("user-", &mac, EMAIL_HASH_CHARS, "@masked.example", chars_max),
+            Form::PersonName => fits(person_name(&mac)),
+            Form::Phone => fits(format!("+1555{}", digits(&mac, 0, 10))).or_else(|| Some(digits(&mac, 0, chars_max))),
+            Form::UsSsn => fits(us_ssn(&mac)).or_else(|| Some(digits(&mac, 0, chars_max))),
+            Form::PaymentCard => fits(payment_card(&mac)).or_else(|| Some(digits(&mac, 0, chars_max))),
+            Form::Other => affixed(&format!("{class}-"), &mac, HASH_CHARS, "", chars_max),
+        };
+        made.unwrap_or_else(|| hash(&mac, 0, HASH_CHARS.min(chars_max)))
+    }
+
+    /// The UUID that stands for another: version 8 of RFC 9562.
+    pub(crate) fn uuid(&self, class: &ClassName, value: [u8; 16]) -> [u8; 16] {
+        let mac = self.mac(class, &value);
+        let mut uuid = [0_u8; 16];
+        for (to, from) in uuid.iter_mut().zip(mac) {
+            *to = from;
+        }
+        uuid[6] = (uuid[6] & 0x0f) | 0x80;
+        uuid[8] = (uuid[8] & 0x3f) | 0x80;
+        uuid
+    }
+
+    /// The class is a part of what is hashed: equal values of different classes cannot be joined.
+    fn mac(&self, class: &ClassName, value: &[u8]) -> [u8; 32] {
+        let mut mac = self.keyed.clone();
+        mac.update(class.as_str().as_bytes());
+        mac.update(&[0]);
+        mac.update(value);
+        mac.finalize().into_bytes().into()
+    }
+}
+
+/// A hash between a prefix and a suffix, as long as there is room for; `None` if it would be too short.
+fn affixed(prefix: &str, mac: &[u8; 32], hash_chars: usize, suffix: &str, chars_max: usize) -> Option<String> {
+    let room = chars_max.checked_sub(prefix.len() + suffix.len())?.min(hash_chars);
+    (room >= HASH_CHARS_MIN).then(|| format!("{prefix}{}{suffix}", hash(mac, 0, room)))
+}
+
+/// A name with four letters that keep apart whom the lists would confuse.
+fn person_name(mac: &[u8; 32]) -> String {
+    let name = |byte: u8, names: &[&'static str; 64]| names.get(usize::from(byte & 63)).copied().unwrap_or_default();
+    format!("{} {}-{}", name(mac[0], &FIRST_NAMES), name(mac[1], &LAST_NAMES), hash(mac, 2, 4))
+}
+
+/// Areas from 900 are never issued, and groups below 50 are no taxpayer's number either.
+fn us_ssn(mac: &[u8; 32]) -> String {
+    format!("9{}-{}{}-{}", digits(mac, 0, 2), mac[2] % 5, digits(mac, 3, 1), digits(mac, 4, 4))
+}
+
+/// Sixteen digits of no issuer, whose last one fails Luhn's checksum.
+fn payment_card(mac: &[u8; 32]) -> String {
+    let mut card = format!("9999{}", digits(mac, 0, 11));
+    let sum = card.bytes().rev().enumerate().fold(0_u32, |sum, (place, digit)| {
+        let digit = u32::from(digit.saturating_sub(b'0'));
+        sum + if place % 2 == 0 { digit * 2 / 10 + digit * 2 % 10 } else { digit }
+    });
+    let right = (10 - sum % 10) % 10;
+    let wrong = (right + 1 + u32::from(mac[11]) % 9) % 10;
+    card.extend(char::from_digit(wrong, 10));
+    card
+}
+
+fn hash(mac: &[u8; 32], skip: usize, chars: usize) -> String {
+    let places = mac.iter().skip(skip).take(chars).map(|byte| usize::from(byte & 31));
+    places.filter_map(|place| ALPHABET.get(place)).map(|byte| char::from(*byte)).collect()
+}
+
+fn digits(mac: &[u8; 32], skip: usize, count: usize) -> String {
+    mac.iter().skip(skip).take(count).map(|byte| char::from(b'0' + byte % 10)).collect()
+}
+
+#[rustfmt::skip]
+const FIRST_NAMES: [&str; 64] = [
+    "Adela", "Albin", "Alma", "Amir", "Anouk", "Arlo", "Astrid", "Basil", "Beatrix", "Bela", "Bram", "Calla",
+    "Caspar", "Celia", "Cosmo", "Dalia", "Dario", "Delia", "Dorian", "Edda", "Elio", "Elke", "Emil", "Enid", "Esme",
+    "Fabian", "Farah", "Fenna", "Flora", "Gideon", "Greta", "Hanne", "Hugo", "Ida", "Imre", "Ines", "Ivo", "Jarek",
+    "Jonna", "Juno", "Kaia", "Kasimir", "Lale", "Leonie", "Linus", "Lotte", "Magnus", "Mara", "Milo", "Nadia", "Nico",
+    "Odile", "Orla", "Otis", "Petra", "Quentin", "Rafi", "Rhea", "Runa", "Silas", "Tamsin", "Thea", "Viggo", "Yara",
+];
+
+#[rustfmt::skip]
+const LAST_NAMES: [&str; 64] = [
+    "Abendroth", "Alder", "Almgren", "Amberley", "Ashgrove", "Bellweather", "Birkholm", "Blackmoor", "Brandvik",
+    "Brightwater", "Calloway", "Cardew", "Castellan", "Coldwell", "Cranmore", "Dahlberg", "Darrow", "Delacourt",
+    "Dunmore", "Eastlake", "Elmgren", "Fairhurst", "Falkenberg", "Farrow", "Fenwick", "Galbraith", "Glenmore",
+    "Goldring", "Grantham", "Greenlaw", "Halloran", "Harrowgate", "Hartwell", "Hawksley", "Hollander", "Ingleby",
+    "Ironwood", "Jansdotter", "Kestrel", "Kingsmere", "Kirkwall", "Langmere", "Larkspur", "Lindqvist", "Lockhart",
+    "Marchbank", "Merriweather", "Moorland", "Nightingale", "Northcote", "Oakhurst", "Ormsby", "Pemberton",
+    "Quillfeather", "Ravenhill", "Rosenthal", "Sandoval", "Silverton", "Stormont", "Thornbury", "Underhill",
+    "Vandermeer", "Westbrook", "Winterbourne",
+];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FORMS: [Form; 6] = [Form::Email, Form::PersonName, Form::Phone, Form::UsSsn, Form::PaymentCard, Form::Other];
+
+    fn pseudonyms(key: u8) -> Pseudonyms {
+        Pseudonyms::new(&PseudonymKey::new([key; 32]))
+    }
+
+    fn class(name: &str) -> ClassName {
+        ClassName::new(name).unwrap()
+    }
+
+    fn text(form: Form, value: &str) -> String {
+        pseudonyms(1).text(form, &class("thing"), value.as_bytes(), None)
+    }
+
+    #[test]
+    fn forms_are_plausible() {
+        let email = text(Form::Email, "bob@example.com");
+        assert!(email.starts_with("user-") && email.ends_with("@masked.example") && email.len() == 30, "{email}");
+        let name = text(Form::PersonName, "Bob Tables");
+        assert!(name.split([' ', '-']).count() == 3, "{name}");
+        let phone = text(Form::Phone, "+14155550123");
+        assert!(phone.starts_with("+1555") && phone.len() == 15, "{phone}");
+        let ssn = text(Form::UsSsn, "123-45-6789");
+        assert!(ssn.starts_with('9') && ssn.len() == 11 && ssn.split('-').count() == 3, "{ssn}");
+        let other = text(Form::Other, "something");
+        assert!(other.starts_with("thing-") && other.len() == 18, "{other}");
+    }
+
+    #[test]
+    fn cards_fail_their_checksum() {
+        for value in 0..200 {
+            let card = text(Form::PaymentCard, &value.to_string());
+            let sum: u32 = card.bytes().rev().enumerate().fold(0, |sum, (place, digit)| {
+                let digit = u32::from(digit - b'0');
+                sum + if place % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 }
+            });
+            assert!(card.len() == 16 && sum % 10 != 0, "{card}");
+        }
+    }
+
+    #[test]
+    fn key_and_class_make_a_difference() {
+        let value = b"bob@example.com";
+        let make = |key, name| pseudonyms(key).text(Form::Other, &class(name), value, None);
+        let hash = |text: String| text.rsplit_once('-').unwrap().1.to_owned();
+        assert_eq!(make(1, "a"), make(1, "a"));
+        assert_ne!(make(1, "a"), make(2, "a"));
+        assert_ne!(hash(make(1, "a")), hash(make(1, "b")));
+        assert_eq!(format!("{:?}", PseudonymKey::new([7; 32])), "PseudonymKey(…)");
+    }
+
+    #[test]
+    fn uuids_have_their_version() {
+        let uuid = pseudonyms(1).uuid(&class("a"), [3; 16]);
+        assert_eq!((uuid[6] >> 4, uuid[8] >> 6), (8, 2));
+        assert_eq!(uuid, pseudonyms(1).uuid(&class("a"), [3; 16]));
+    }
+
+    #[test]
+    fn a_filled_up_key_is_the_key() {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&[1; 32]).unwrap();
+        mac.update(b"a\0value");
+        let expected: [u8; 32] = mac.finalize().into_bytes().into();
+        assert_eq!(pseudonyms(1).mac(&class("a"), b"value"), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn pseudonyms_fit(value in prop::collection::vec(any::<u8>(), 0..40), chars_max in 0_u32..40) {
+            let pseudonyms = pseudonyms(1);
+            for form in FORMS {
+                let text = pseudonyms.text(form, &class("thing"), &value, Some(chars_max));
+                prop_assert!(text.is_ascii() && text.len() <= chars_max as usize);
+                prop_assert_eq!(&text, &pseudonyms.text(form, &class("thing"), &value, Some(chars_max)));
+            }
+        }
+    }
+}

@@ -1,0 +1,519 @@
+//! Puts masks in the place of values, so that what results is valid for its kind and encoding.
+//!
+//! Knows kinds and encodings of values. Does not know which values are to be masked.
+
+use std::borrow::Cow;
+
+use gatehouse_model::{ClassName, Encoding, ValueKind};
+use memchr::{memchr2, memmem};
+
+use crate::detect::{Detectors, Found};
+use crate::json::{self, Patch};
+use crate::partial;
+use crate::plan::{Counts, Outcome};
+use crate::{Classes, Transform};
+
+/// What stands for a value of which nothing is known.
+const HIDDEN: &str = "[redacted]";
+/// What stands for a value that happens to be a part of its own mask. Too short to hold one that counts.
+const STARS: &str = "***";
+/// From this length on a value must not be a part of its mask.
+const TELLING_BYTES_MIN: usize = 6;
+/// A shorter cut of a mask would be no word any more.
+const CUT_CHARS_MIN: usize = 3;
+/// PostgreSQL's version of the binary form of `jsonb`.
+const JSONB_VERSION: u8 = 1;
+
+/// A value's type on the wire.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Type {
+    pub(crate) kind: ValueKind,
+    pub(crate) encoding: Encoding,
+}
+
+impl Type {
+    /// The version byte of binary `jsonb`, if the value has one, and the rest.
+    fn split(self, value: &[u8]) -> (Option<u8>, &[u8]) {
+        match (self.is_binary_jsonb(), value) {
+            (true, [_, body @ ..]) => (Some(JSONB_VERSION), body),
+            (true, []) => (Some(JSONB_VERSION), value),
+            (false, _) => (None, value),
+        }
+    }
+
+    fn is_binary_jsonb(self) -> bool {
+        self.kind == ValueKind::Jsonb && self.encoding == Encoding::Binary
+    }
+
+    /// Writes a text as a whole value; the text has nothing that JSON would have to escape.
+    fn write(self, text: &str, out: &mut Vec<u8>) -> Outcome {
+        match self.kind {
+            ValueKind::Text { .. } => out.extend_from_slice(text.as_bytes()),
+            ValueKind::Json | ValueKind::Jsonb => {
+                out.extend(self.is_binary_jsonb().then_some(JSONB_VERSION));
+                out.push(b'"');
+                out.extend_from_slice(text.as_bytes());
+                out.push(b'"');
+            }
+            ValueKind::Uuid | ValueKind::Opaque => return Outcome::Null,
+        }
+        Outcome::Replace
+    }
+
+    fn chars_max(self) -> Option<u32> {
+        match self.kind {
+            ValueKind::Text { chars_max } => chars_max,
+            ValueKind::Json | ValueKind::Jsonb | ValueKind::Uuid | ValueKind::Opaque => None,
+        }
+    }
+}
+
+/// Hides a value whole.
+pub(crate) fn hide(kind: Type, value: &[u8], out: &mut Vec<u8>) -> Outcome {
+    let (_, body) = kind.split(value);
+    let text = conceal(cut(HIDDEN.to_owned(), kind.chars_max()), json_content(kind, body), kind.chars_max());
+    kind.write(&text, out)
+}
+
+impl Classes {
+    /// Masks a value of a class.
+    pub(crate) fn mask(
+        &self,
+        class: &ClassName,
+        transform: Transform,
+        kind: Type,
+        value: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        match (transform, kind.kind) {
+            (Transform::Null, _) => Outcome::Null,
+            (Transform::Pseudonym, ValueKind::Uuid) => self.mask_uuid(class, kind.encoding, value, out),
+            (Transform::Partial | Transform::Pseudonym | Transform::Redact, _) => {
+                let (_, body) = kind.split(value);
+                let content = json_content(kind, body);
+                let is_document = kind.chars_max().is_none() && matches!(content, [b'{' | b'[', ..]);
+                let transform =
+                    if is_document && transform == Transform::Partial { Transform::Redact } else { transform };
+                kind.write(&self.stand_in(class, transform, content, kind.chars_max()), out)
+            }
+        }
+    }
+
+    /// A UUID has the same pseudonym in text and in binary.
+    fn mask_uuid(&self, class: &ClassName, encoding: Encoding, value: &[u8], out: &mut Vec<u8>) -> Outcome {
+        let uuid = match encoding {
+            Encoding::Binary => <[u8; 16]>::try_from(value).ok(),
+            Encoding::Text => parse_uuid(value),
+        };
+        let Some(uuid) = uuid else { return Outcome::Null };
+        let uuid = self.pseudonyms.uuid(class, uuid);
+        match encoding {
+            Encoding::Binary => out.extend_from_slice(&uuid),
+            Encoding::Text => out.extend_from_slice(format_uuid(uuid).as_bytes()),
+        }
+        Outcome::Replace
+    }
+
+    /// Replaces what the detectors find in a value.
+    pub(crate) fn scan(
+        &self,
+        detectors: Detectors,
+        kind: Type,
+        value: &[u8],
+        out: &mut Vec<u8>,
+        counts: &mut Counts,
+    ) -> Outcome {
+        let (version, body) = kind.split(value);
+        let finds = self.finder.find(body, detectors);
+        if finds.is_empty() {
+            return Outcome::Keep;
+        }
+        let found: Detectors = finds.iter().map(|found| found.detector).collect();
+        found.iter().filter_map(|detector| self.class_of(detector)).for_each(|class| counts.add(class));
+        let patches = match kind.kind {
+            ValueKind::Text { .. } => whole_characters(body, &finds),
+            ValueKind::Json | ValueKind::Jsonb => json::fit(body, &whole_finds(body, &finds)),
+            ValueKind::Uuid | ValueKind::Opaque => return Outcome::Null,
+        };
+        out.extend(version);
+        let start = out.len();
+        self.write_patched(body, &patches, out, |class, content| {
+            self.stand_in(class, self.transform(class), content, None)
+        });
+        truncate_chars(out, start, kind.chars_max());
+        Outcome::Replace
+    }
+
+    /// Replaces what any detector finds in a text by the name of its class: for what is written about operations.
+    pub fn scrub<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let finds = self.finder.find(text.as_bytes(), Detectors::all());
+        if finds.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let mut out = Vec::with_capacity(text.len());
+        let patches = whole_characters(text.as_bytes(), &finds);
+        self.write_patched(text.as_bytes(), &patches, &mut out, |class, _| format!("[redacted:{class}]"));
+        Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+    }
+
+    fn write_patched(
+        &self,
+        body: &[u8],
+        patches: &[Patch],
+        out: &mut Vec<u8>,
+        stand_in: impl Fn(&ClassName, &[u8]) -> String,
+    ) {
+        let mut at = 0;
+        for patch in patches {
+            out.extend_from_slice(body.get(at..patch.start).unwrap_or_default());
+            let content = body.get(patch.start..patch.end).unwrap_or_default();
+            let text = match self.class_of(patch.detector) {
+                Some(class) => stand_in(class, content),
+                None => format!("[redacted:{}]", patch.detector),
+            };
+            let quote = patch.quote.then_some(b'"');
+            out.extend(quote);
+            out.extend_from_slice(text.as_bytes());
+            out.extend(quote);
+            at = patch.end;
+        }
+        out.extend_from_slice(body.get(at..).unwrap_or_default());
+    }
+
+    /// The text that stands for a value: no quotation marks, backslashes or control characters.
+    fn stand_in(&self, class: &ClassName, transform: Transform, value: &[u8], chars_max: Option<u32>) -> String {
+        let form = self.form(class);
+        let text = match transform {
+            Transform::Pseudonym => self.pseudonyms.text(form, class, value, chars_max),
+            Transform::Partial => {
+                let hint =
+                    std::str::from_utf8(value).map_or_else(|_| STARS.to_owned(), |text| partial::hint(form, text));
+                cut(hint, chars_max)
+            }
+            Transform::Redact | Transform::Null => cut(format!("[redacted:{class}]"), chars_max),
+        };
+        conceal(text, value, chars_max)
+    }
+}
+
+/// The content of a JSON string without escapes; of anything else all of it. So a value has the same pseudonym as text
+/// and as JSON.
+fn json_content(kind: Type, body: &[u8]) -> &[u8] {
+    match (kind.kind, body) {
+        (ValueKind::Json | ValueKind::Jsonb, [b'"', content @ .., b'"']) if memchr2(b'"', b'\\', content).is_none() => {
+            content
+        }
+        (ValueKind::Json | ValueKind::Jsonb | ValueKind::Text { .. } | ValueKind::Uuid | ValueKind::Opaque, _) => body,
+    }
+}
+
+/// Cuts a mask to what fits.
+fn cut(text: String, chars_max: Option<u32>) -> String {
+    match chars_max.map(|chars| chars as usize) {
+        Some(chars) if text.chars().count() > chars => {
+            if chars < CUT_CHARS_MIN {
+                "*".repeat(chars)
+            } else {
+                text.chars().take(chars).collect()
+            }
+        }
+        Some(_) | None => text,
+    }
+}
+
+/// Gives another mask if this one happens to hold the value.
+fn conceal(text: String, value: &[u8], chars_max: Option<u32>) -> String {
+    let tells = value.len() >= TELLING_BYTES_MIN && memmem::find(text.as_bytes(), value).is_some();
+    if tells { cut(STARS.to_owned(), chars_max) } else { text }
+}
+
+/// Widens finds so that none begins or ends inside a character.
+fn whole_finds(body: &[u8], finds: &[Found]) -> Vec<Found> {
+    let is_inside = |at: usize| body.get(at).is_some_and(|byte| matches!(byte, 0x80..=0xBF));
+    let mut floor = 0;
+    let widen = finds.iter().map(|found| {
+        let mut whole = *found;
+        while whole.start > floor && is_inside(whole.start) {
+            whole.start -= 1;
+        }
+        whole.start = whole.start.max(floor);
+        while is_inside(whole.end) {
+            whole.end += 1;
+        }
+        floor = whole.end;
+        whole
+    });
+    widen.filter(|whole| whole.start < whole.end).collect()
+}
+
+fn whole_characters(body: &[u8], finds: &[Found]) -> Vec<Patch> {
+    let whole = whole_finds(body, finds);
+    let patch = |found: Found| {
+        let Found { start, end, detector } = found;
+        Patch { start, end, detector, quote: false }
+    };
+    whole.into_iter().map(patch).collect()
+}
+
+/// Cuts what was written from `start` on to so many characters.
+fn truncate_chars(out: &mut Vec<u8>, start: usize, chars_max: Option<u32>) {
+    let Some(chars_max) = chars_max else { return };
+    let written = out.iter().enumerate().skip(start);
+    let mut characters = written.filter(|(_, byte)| !matches!(byte, 0x80..=0xBF));
+    let end = characters.nth(chars_max as usize).map(|(place, _)| place);
+    if let Some(end) = end {
+        out.truncate(end);
+    }
+}
+
+/// Reads a UUID in any of PostgreSQL's input forms.
+fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
+    let mut uuid = [0_u8; 16];
+    let mut digits = text.iter().filter(|byte| !matches!(byte, b'-' | b'{' | b'}'));
+    let mut digit = || digits.next().and_then(|byte| char::from(*byte).to_digit(16));
+    for byte in &mut uuid {
+        let (high, low) = (digit()?, digit()?);
+        *byte = u8::try_from(high * 16 + low).ok()?;
+    }
+    digit().is_none().then_some(uuid)
+}
+
+fn format_uuid(uuid: [u8; 16]) -> String {
+    let mut text = String::with_capacity(36);
+    for (place, byte) in uuid.iter().enumerate() {
+        if matches!(place, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.extend([byte >> 4, byte & 15].iter().filter_map(|digit| char::from_digit(u32::from(*digit), 16)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{ClassRule, Detector, PseudonymKey};
+
+    const TEXT: ValueKind = ValueKind::Text { chars_max: None };
+
+    static CLASSES: LazyLock<Classes> =
+        LazyLock::new(|| Classes::new(Classes::builtin(), BTreeMap::new(), PseudonymKey::new([7; 32])).unwrap());
+
+    /// All detectors redact, but for cards, which keep a hint.
+    static REDACTING: LazyLock<Classes> = LazyLock::new(|| {
+        let rules = Detector::ALL.map(|detector| ClassRule {
+            name: ClassName::new(detector.name()).unwrap(),
+            transform: if detector == Detector::PaymentCard { Transform::Partial } else { Transform::Redact },
+            column_names: Vec::new(),
+            detector: Some(detector),
+        });
+        Classes::new(rules.into(), BTreeMap::new(), PseudonymKey::new([7; 32])).unwrap()
+    });
+
+    fn class(name: &str) -> ClassName {
+        ClassName::new(name).unwrap()
+    }
+
+    fn mask_bytes(name: &str, transform: Transform, kind: Type, value: &[u8]) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        match CLASSES.mask(&class(name), transform, kind, value, &mut out) {
+            Outcome::Keep => panic!("a masked value was kept"),
+            Outcome::Null => None,
+            Outcome::Replace => Some(out),
+        }
+    }
+
+    fn mask(name: &str, transform: Transform, kind: ValueKind, value: &str) -> Option<String> {
+        let kind = Type { kind, encoding: Encoding::Text };
+        mask_bytes(name, transform, kind, value.as_bytes()).map(|out| String::from_utf8(out).unwrap())
+    }
+
+    fn scan_with(classes: &Classes, kind: ValueKind, value: &str) -> String {
+        let kind = Type { kind, encoding: Encoding::Text };
+        let mut out = Vec::new();
+        match classes.scan(Detectors::all(), kind, value.as_bytes(), &mut out, &mut Counts::default()) {
+            Outcome::Keep => value.to_owned(),
+            Outcome::Null => "NULL".to_owned(),
+            Outcome::Replace => String::from_utf8(out).unwrap(),
+        }
+    }
+
+    fn scan(kind: ValueKind, value: &str) -> String {
+        scan_with(&REDACTING, kind, value)
+    }
+
+    #[test]
+    fn masks_are_valid_for_their_kind() {
+        let short = |chars| ValueKind::Text { chars_max: Some(chars) };
+        for (kind, transform, value, expected) in [
+            (TEXT, Transform::Redact, "bob@example.com", Some("[redacted:email]")),
+            (TEXT, Transform::Partial, "robert.tables@example.com", Some("r***@e***.com")),
+            (TEXT, Transform::Null, "bob@example.com", None),
+            (short(9), Transform::Redact, "bob@x.com", Some("[redacted")),
+            (short(2), Transform::Redact, "bo", Some("**")),
+            (short(0), Transform::Redact, "", Some("")),
+            (ValueKind::Json, Transform::Redact, "\"bob@x.com\"", Some("\"[redacted:email]\"")),
+            (ValueKind::Json, Transform::Partial, "{\"a\":\"bob@x.com\"}", Some("\"[redacted:email]\"")),
+            (ValueKind::Jsonb, Transform::Redact, "null", Some("\"[redacted:email]\"")),
+            (ValueKind::Uuid, Transform::Redact, "550e8400-e29b-41d4-a716-446655440000", None),
+            (ValueKind::Opaque, Transform::Redact, "2001-01-01", None),
+            (ValueKind::Opaque, Transform::Pseudonym, "17", None),
+            (TEXT, Transform::Redact, "[redacted:email]", Some("***")),
+        ] {
+            assert_eq!(mask("email", transform, kind, value).as_deref(), expected, "{kind:?} {transform} {value}");
+        }
+    }
+
+    #[test]
+    fn binary_jsonb_keeps_its_version() {
+        let kind = Type { kind: ValueKind::Jsonb, encoding: Encoding::Binary };
+        let masked = mask_bytes("email", Transform::Redact, kind, b"\x01\"bob@x.com\"").unwrap();
+        assert_eq!(masked, b"\x01\"[redacted:email]\"");
+        let mut out = Vec::new();
+        let value = b"\x01{\"a\": \"bob@x.com\"}";
+        let outcome = REDACTING.scan(Detectors::all(), kind, value, &mut out, &mut Counts::default());
+        assert_eq!((outcome, out.as_slice()), (Outcome::Replace, b"\x01{\"a\": \"[redacted:email]\"}".as_slice()));
+    }
+
+    #[test]
+    fn pseudonyms_are_equal_across_kinds_and_encodings() {
+        let text = mask("email", Transform::Pseudonym, TEXT, "bob@x.com").unwrap();
+        let json = mask("email", Transform::Pseudonym, ValueKind::Json, "\"bob@x.com\"").unwrap();
+        assert_eq!(json, format!("\"{text}\""));
+        let found = scan_with(&CLASSES, TEXT, "write to bob@x.com now");
+        assert_eq!(found, format!("write to {text} now"));
+
+        let as_text =
+            mask("id", Transform::Pseudonym, ValueKind::Uuid, "550E8400-e29b-41d4-a716-446655440000").unwrap();
+        let value = parse_uuid(b"550e8400e29b41d4a716446655440000").unwrap();
+        let kind = Type { kind: ValueKind::Uuid, encoding: Encoding::Binary };
+        let as_bytes = mask_bytes("id", Transform::Pseudonym, kind, &value).unwrap();
+        assert_eq!(parse_uuid(as_text.as_bytes()).unwrap().as_slice(), as_bytes);
+        assert_eq!(as_text.len(), 36);
+        assert_eq!(mask("id", Transform::Pseudonym, ValueKind::Uuid, "no uuid"), None);
+    }
+
+    #[test]
+    fn finds_are_replaced_in_place() {
+        for (kind, value, expected) in [
+            (TEXT, "to bob@x.com, eve@y.org.", "to [redacted:email], [redacted:email]."),
+            (TEXT, "card 4111111111111111!", "card **** **** **** 1111!"),
+            (TEXT, "nothing here", "nothing here"),
+            (ValueKind::Json, "{\"n\":4111111111111111}", "{\"n\":\"**** **** **** 1111\"}"),
+            (
+                ValueKind::Json,
+                "{\"bob@x.com\":[\"\\nbob@x.com\\n\"]}",
+                "{\"[redacted:email]\":[\"[redacted:email]\\n\"]}",
+            ),
+            (ValueKind::Json, "[\"\\u00e9bob@x.com\"]", "[\"[redacted:email]\"]"),
+            (ValueKind::Opaque, "bob@x.com", "NULL"),
+            (ValueKind::Text { chars_max: Some(10) }, "é bob@x.co", "é [redacte"),
+            (TEXT, "postgres://app:hunter2@db.example/x", "postgres://app:[redacted:url_password]@db.example/x"),
+        ] {
+            assert_eq!(scan(kind, value), expected);
+        }
+    }
+
+    #[test]
+    fn texts_are_scrubbed() {
+        assert_eq!(CLASSES.scrub("ask bob@x.com"), "ask [redacted:email]");
+        assert!(matches!(CLASSES.scrub("ask nobody"), Cow::Borrowed("ask nobody")));
+        let bare = Classes::new(Vec::new(), BTreeMap::new(), PseudonymKey::new([7; 32])).unwrap();
+        assert_eq!(bare.scrub("call +14155550123"), "call [redacted:phone_number]");
+    }
+
+    fn kinds() -> impl Strategy<Value = Type> {
+        let kind = prop_oneof![
+            prop::option::of(0_u32..30).prop_map(|chars_max| ValueKind::Text { chars_max }),
+            Just(ValueKind::Json),
+            Just(ValueKind::Jsonb),
+            Just(ValueKind::Uuid),
+            Just(ValueKind::Opaque),
+        ];
+        let encoding = prop_oneof![Just(Encoding::Text), Just(Encoding::Binary)];
+        (kind, encoding).prop_map(|(kind, encoding)| Type { kind, encoding })
+    }
+
+    fn check_valid(kind: Type, outcome: Outcome, out: &[u8]) -> Result<(), TestCaseError> {
+        if outcome != Outcome::Replace {
+            prop_assert!(out.is_empty());
+            return Ok(());
+        }
+        if let Some(chars_max) = kind.chars_max() {
+            let chars = out.iter().filter(|byte| !matches!(byte, 0x80..=0xBF)).count();
+            prop_assert!(chars <= chars_max as usize, "{:?}", out);
+        }
+        if matches!(kind.kind, ValueKind::Json | ValueKind::Jsonb) {
+            let (version, body) = kind.split(out);
+            prop_assert!(version.is_none() || out.first() == Some(&1));
+            prop_assert!(serde_json::from_slice::<serde_json::Value>(body).is_ok(), "{:?}", body);
+        }
+        Ok(())
+    }
+
+    /// Text that is dense with what detectors look for.
+    const LIKELY: &str =
+        "(bob@x\\.com|4111111111111111|\\+14155550123|123-45-6789|://a:pw@h|\\\\n|\\\\|\"|é|[ -~]|\\PC){0,12}";
+
+    proptest! {
+        #[test]
+        fn masks_of_any_bytes_are_valid(kind in kinds(), value in prop::collection::vec(any::<u8>(), 0..60), form in 0_usize..4) {
+            let name = ["email", "person_name", "payment_card", "thing"][form];
+            for transform in Transform::ALL {
+                let mut out = Vec::new();
+                let outcome = CLASSES.mask(&class(name), transform, kind, &value, &mut out);
+                check_valid(kind, outcome, &out)?;
+                prop_assert!(value.len() < 6 || memmem::find(&out, &value).is_none());
+            }
+            let mut out = Vec::new();
+            let outcome = hide(kind, &value, &mut out);
+            check_valid(kind, outcome, &out)?;
+        }
+
+        #[test]
+        fn masks_of_texts_do_not_hold_them(value in "\\PC{6,40}", chars_max in prop::option::of(0_u32..50)) {
+            let kind = Type { kind: ValueKind::Text { chars_max }, encoding: Encoding::Text };
+            for name in ["email", "phone", "us_ssn", "person_name", "payment_card", "thing"] {
+                for transform in Transform::ALL {
+                    let mut out = Vec::new();
+                    let outcome = CLASSES.mask(&class(name), transform, kind, value.as_bytes(), &mut out);
+                    check_valid(kind, outcome, &out)?;
+                    prop_assert!(memmem::find(&out, value.as_bytes()).is_none());
+                }
+            }
+        }
+
+        #[test]
+        fn scans_of_any_bytes_do_not_fail(kind in kinds(), value in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut out = Vec::new();
+            REDACTING.scan(Detectors::all(), kind, &value, &mut out, &mut Counts::default());
+        }
+
+        #[test]
+        fn scanned_text_stays_text(value in LIKELY, chars_max in prop::option::of(0_u32..30)) {
+            let kind = Type { kind: ValueKind::Text { chars_max }, encoding: Encoding::Text };
+            let mut out = Vec::new();
+            let outcome = REDACTING.scan(Detectors::all(), kind, value.as_bytes(), &mut out, &mut Counts::default());
+            check_valid(kind, outcome, &out)?;
+            prop_assert!(String::from_utf8(out).is_ok());
+        }
+
+        #[test]
+        fn scanned_json_stays_json(texts in prop::collection::vec(LIKELY, 0..4), number in any::<i64>(), binary in any::<bool>()) {
+            let json = serde_json::json!({ "texts": texts, "number": number, "card": 4111111111111111_u64 });
+            let encoding = if binary { Encoding::Binary } else { Encoding::Text };
+            let kind = Type { kind: ValueKind::Jsonb, encoding };
+            let mut value = if binary { vec![1] } else { Vec::new() };
+            value.extend(json.to_string().bytes());
+            let mut out = Vec::new();
+            let outcome = REDACTING.scan(Detectors::all(), kind, &value, &mut out, &mut Counts::default());
+            prop_assert_eq!(outcome, Outcome::Replace);
+            check_valid(kind, outcome, &out)?;
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! SQL text with a catalog becomes accesses and lineage: what a statement does, to what, and where its columns come
+//! from.
+//!
+//! Knows PostgreSQL's grammar, through a parser that nothing outside this module names, and its rules of names. Must
+//! not know frames, sessions or policy. What is not understood is an error, never a guess.
+
+pub(crate) mod action;
+mod analyzer;
+mod copy;
+mod definition;
+mod evidence;
+mod expression;
+mod lineage;
+mod naming;
+mod query;
+mod resource;
+mod scope;
+mod session;
+mod statement;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod write;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use gatehouse_model::{Access, Action, Effect, FactValue, Facts, Provenance, TargetName};
+use gatehouse_protocol::Classifier;
+
+use self::analyzer::{Analyzer, Found};
+use crate::catalog::{Catalog, Relation};
+
+/// How many statements a title names.
+const TITLE_STATEMENTS_MAX: usize = 4;
+
+/// Actions that change nothing at the target.
+const READS: [Action; 10] = [
+    action::SELECT,
+    action::COPY_OUT,
+    action::EXPLAIN,
+    action::SET,
+    action::SHOW,
+    action::TRANSACTION,
+    action::CURSOR,
+    action::PREPARED,
+    Action::PROBE,
+    Action::REVEAL,
+];
+
+/// What a statement is read against.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    /// The target, for resource names.
+    pub(crate) target: &'a TargetName,
+    /// What the target's catalog says.
+    pub(crate) catalog: &'a Catalog,
+    /// The classes of columns.
+    pub(crate) classifier: &'a dyn Classifier,
+    /// Where unqualified names are looked up.
+    pub(crate) path: &'a SearchPath,
+}
+
+/// Where unqualified names are looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SearchPath {
+    /// In these schemas, in this order, after the implicit ones.
+    Known(Vec<Arc<str>>),
+    /// Not known: an unqualified name means every relation of that name in any schema.
+    Uncertain,
+}
+
+/// A statement text, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Analysis {
+    /// Words for listings, such as `SELECT; DELETE`.
+    pub(crate) title: String,
+    /// One for each statement, and so for each CommandComplete.
+    pub(crate) statements: Vec<StatementOutput>,
+    /// Everything that the whole text wants, sorted, each once.
+    pub(crate) accesses: Vec<Access>,
+    /// What policies can test.
+    pub(crate) facts: Facts,
+    /// Whether it can change the target.
+    pub(crate) effect: Effect,
+    /// Classified data or anything opaque takes part: errors and notices may quote it.
+    pub(crate) sensitive: bool,
+    /// The text as the journal keeps it: without constants if it is sensitive or may hold a password.
+    pub(crate) evidence: String,
+    /// Later statements must be read only after this one is done.
+    pub(crate) changes_meaning: bool,
+    /// `search_path` or the role may be different afterwards.
+    pub(crate) changes_path: bool,
+    /// The catalog may be different afterwards.
+    pub(crate) changes_catalog: bool,
+    /// It names relations that the catalog does not have.
+    pub(crate) unknown_relations: bool,
+}
+
+/// What one statement gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StatementOutput {
+    /// Its columns; of DECLARE and PREPARE, those of the cursor or the prepared statement, which itself gives none.
+    pub(crate) columns: Outputs,
+    /// How `COPY … TO STDOUT` writes.
+    pub(crate) copy: Option<CopyOut>,
+    /// The cursor that it opens.
+    pub(crate) cursor: Option<String>,
+    /// The statement that it prepares.
+    pub(crate) prepares: Option<String>,
+}
+
+impl StatementOutput {
+    fn of(columns: Outputs) -> Self {
+        Self { columns, copy: None, cursor: None, prepares: None }
+    }
+}
+
+/// How `COPY … TO STDOUT` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CopyOut {
+    /// The format. Text in another than its default form asks for `reveal`, as the other formats do.
+    pub(crate) format: CopyFormat,
+}
+
+/// A format of COPY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CopyFormat {
+    /// Lines of tab-separated text.
+    Text,
+    /// Comma-separated values.
+    Csv,
+    /// PostgreSQL's binary format.
+    Binary,
+}
+
+/// Where the columns of a result come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outputs {
+    /// There is no result.
+    None,
+    /// These, in order.
+    Columns(Vec<Provenance>),
+    /// Those of a cursor.
+    Cursor(String),
+    /// Those of a prepared statement.
+    Prepared(String),
+    /// Any number of columns, which hold nothing of a classified one.
+    Clean,
+    /// Not known.
+    Unknown,
+}
+
+/// A statement that was not understood, and so does not pass.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Misunderstood {
+    /// What was not understood.
+    pub(crate) message: String,
+    /// What the client can do.
+    pub(crate) hint: String,
+}
+
+impl Misunderstood {
+    fn new(message: &str, hint: &str) -> Self {
+        Self { message: message.into(), hint: hint.into() }
+    }
+}
+
+/// Reads a statement text, which may hold several statements.
+pub(crate) fn analyze(sql: &str, context: &Context<'_>) -> Result<Analysis, Misunderstood> {
+    if sql.contains('\0') {
+        return Err(Misunderstood::new("the statement contains a zero byte", "Leave it out"));
+    }
+    tree::guarded(|| {
+        let parsed = tree::parse(sql)?;
+        let mut analyzer = Analyzer::new(context);
+        let (mut titles, mut statements) = (Vec::new(), Vec::new());
+        for statement in parsed.iter() {
+            let (title, output) = analyzer.statement(statement.stmt())?;
+            titles.push(title);
+            statements.push(output);
+        }
+        if statements.is_empty() {
+            analyzer.access_target(action::SELECT);
+        }
+        Ok(conclude(sql, &titles, statements, analyzer.found))
+    })
+}
+
+fn conclude(sql: &str, titles: &[&str], statements: Vec<StatementOutput>, found: Found) -> Analysis {
+    let writes = found.accesses.iter().any(|access| !READS.contains(&access.action));
+    let withheld = found.sensitive || found.secret;
+    Analysis {
+        title: title(titles),
+        facts: facts(&statements, &found),
+        statements,
+        effect: if writes { Effect::Write } else { Effect::Read },
+        sensitive: withheld,
+        evidence: if withheld { evidence::without_constants(sql) } else { sql.to_string() },
+        changes_meaning: found.changes_meaning,
+        changes_path: found.changes_path,
+        changes_catalog: found.changes_catalog,
+        unknown_relations: found.unknown_relations,
+        accesses: found.accesses.into_iter().collect(),
+    }
+}
+
+fn title(titles: &[&str]) -> String {
+    let shown: Vec<&str> = titles.iter().copied().take(TITLE_STATEMENTS_MAX).collect();
+    match titles.len() {
+        0 => "EMPTY".to_string(),
+        count if count > TITLE_STATEMENTS_MAX => format!("{}; …", shown.join("; ")),
+        _ => shown.join("; "),
+    }
+}
+
+fn facts(statements: &[StatementOutput], found: &Found) -> Facts {
+    let count = |number: usize| FactValue::Long(i64::try_from(number).unwrap_or(i64::MAX));
+    let tables = found.accesses.iter().map(|access| &access.resource).filter(|resource| resource::is_table(resource));
+    let tables: BTreeSet<&str> = tables.map(|table| &*table.id).collect();
+    let mut facts = Facts::from([("statements_in_batch", count(statements.len())), ("tables", count(tables.len()))]);
+    if let Some(has_where) = found.has_where {
+        facts.insert("has_where", FactValue::Bool(has_where));
+    }
+    if let Some(cascade) = found.cascade {
+        facts.insert("cascade", FactValue::Bool(cascade));
+    }
+    facts
+}
+
+/// Where the columns of a view come from, through its definition.
+pub(crate) fn view_outputs(relation: &Arc<Relation>, context: &Context<'_>) -> Vec<Provenance> {
+    let read = || {
+        let columns = Analyzer::new(context).columns_of(relation);
+        Ok(columns.named.into_iter().map(|column| column.lineage.into_provenance()).collect())
+    };
+    tree::guarded(read).unwrap_or_else(|_| vec![Provenance::Unknown; relation.columns.len()])
+}
+
+/// Where a column of a result comes from, given the table and attribute that RowDescription names.
+pub(crate) fn column_provenance(table: u32, attribute: i16, context: &Context<'_>) -> Provenance {
+    let Some(relation) = context.catalog.relation_by_oid(table) else {
+        return Provenance::Unknown;
+    };
+    if attribute < 0 {
+        return Provenance::Clean;
+    }
+    let Some(place) = relation.columns.iter().position(|column| column.number == attribute) else {
+        return Provenance::Unknown;
+    };
+    view_outputs(relation, context).into_iter().nth(place).unwrap_or(Provenance::Unknown)
+}

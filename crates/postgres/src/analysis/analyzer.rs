@@ -1,0 +1,413 @@
+//! The state of reading one statement text: what was found so far, and what relations and functions mean.
+//!
+//! Knows the catalog, through the search path. What trees mean is in the modules beside.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use gatehouse_model::{Access, Action, Resource};
+use pg_raw_parse::Node;
+use pg_raw_parse::nodes::RangeVar;
+
+use super::lineage::{Columns, Lineage, Named};
+use super::resource::{self, Resources, UNKNOWN_SCHEMA};
+use super::scope::{Item, Scope, Sources};
+use super::tree::{self, Inventory};
+use super::{Context, Misunderstood, SearchPath, action};
+use crate::catalog::{Relation, RelationKind};
+use crate::function::{self, Kind};
+
+/// How deep queries and expressions may be nested, views included.
+const DEPTH_MAX: usize = 128;
+/// How many steps the reading of a statement may take, repeated ones included.
+const STEPS_MAX: usize = 2_000_000;
+/// How deep views may stand on views.
+const VIEW_DEPTH_MAX: usize = 16;
+
+/// What was found in a statement text.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) accesses: BTreeSet<Access>,
+    /// Data of a class, or anything that cannot be seen through, takes part.
+    pub(super) sensitive: bool,
+    /// The text may hold a password.
+    pub(super) secret: bool,
+    /// Code that cannot be seen through runs.
+    pub(super) opaque: bool,
+    pub(super) changes_meaning: bool,
+    pub(super) changes_path: bool,
+    pub(super) changes_catalog: bool,
+    pub(super) unknown_relations: bool,
+    /// Whether each UPDATE and DELETE has a condition; `None` without any.
+    pub(super) has_where: Option<bool>,
+    /// Whether something is dropped or emptied with what depends on it; `None` if nothing is.
+    pub(super) cascade: Option<bool>,
+    /// The SELECT at hand writes its rows into a new table.
+    pub(super) selects_into: bool,
+}
+
+/// Reads one statement text.
+pub(super) struct Analyzer<'a> {
+    pub(super) resources: Resources<'a>,
+    pub(super) inventory: Inventory,
+    pub(super) found: Found,
+    path: &'a SearchPath,
+    views: HashMap<u32, Columns>,
+    open_views: Vec<u32>,
+    depth: usize,
+    steps: usize,
+}
+
+impl<'a> Analyzer<'a> {
+    pub(super) fn new(context: &Context<'a>) -> Self {
+        let Context { target, catalog, classifier, path } = *context;
+        Self {
+            resources: Resources { target, catalog, classifier },
+            inventory: Inventory::default(),
+            found: Found::default(),
+            path,
+            views: HashMap::new(),
+            open_views: Vec::new(),
+            depth: 0,
+            steps: 0,
+        }
+    }
+
+    /// One level deeper.
+    pub(super) fn enter<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, Misunderstood>,
+    ) -> Result<T, Misunderstood> {
+        self.depth += 1;
+        self.steps += 1;
+        let result = if self.depth > DEPTH_MAX {
+            Err(Misunderstood::new("the statement is nested too deeply to be understood", "Split it, or use WITH queries"))
+        } else if self.steps > STEPS_MAX {
+            Err(Misunderstood::new("the statement is too complex to be understood", "Split it"))
+        } else {
+            read(self)
+        };
+        self.depth -= 1;
+        result
+    }
+
+    /// Notes an access. What a view does is its owner's, not the statement's.
+    pub(super) fn access(&mut self, action: Action, resource: Resource) {
+        if self.open_views.is_empty() {
+            self.found.accesses.insert(Access::new(action, resource));
+        }
+    }
+
+    /// Notes an access to the target as a whole.
+    pub(super) fn access_target(&mut self, action: Action) {
+        self.access(action, self.resources.target());
+    }
+
+    /// A value is read: by its class it decides how messages about the statement are treated.
+    pub(super) fn read(&mut self, lineage: &Lineage) {
+        if !lineage.is_clean() {
+            self.mark_sensitive();
+        }
+    }
+
+    pub(super) fn mark_sensitive(&mut self) {
+        if self.open_views.is_empty() {
+            self.found.sensitive = true;
+        }
+    }
+
+    /// A value decides which rows there are, or in which order.
+    pub(super) fn probe(&mut self, lineage: &Lineage) {
+        self.access_sources(Action::PROBE, lineage);
+    }
+
+    /// A value goes where its class does not follow it.
+    pub(super) fn reveal(&mut self, lineage: &Lineage) {
+        self.access_sources(Action::REVEAL, lineage);
+    }
+
+    fn access_sources(&mut self, action: Action, lineage: &Lineage) {
+        self.read(lineage);
+        for source in lineage.sources() {
+            self.access(action, source.clone());
+        }
+    }
+
+    /// A value is written into a column: it must not leave its classes.
+    pub(super) fn flow(&mut self, lineage: &Lineage, into: Option<&Resource>) {
+        self.read(lineage);
+        for source in lineage.sources() {
+            let stays = into.is_some_and(|into| {
+                resource::classes(source).all(|class| resource::classes(into).any(|other| other == class))
+            });
+            if !stays {
+                self.access(Action::PROBE, source.clone());
+                self.access(Action::REVEAL, source.clone());
+            }
+        }
+    }
+
+    /// Code that cannot be seen through runs.
+    pub(super) fn opaque(&mut self) {
+        self.mark_sensitive();
+        if self.open_views.is_empty() {
+            self.found.opaque = true;
+            self.found.changes_meaning = true;
+            self.found.changes_path = true;
+        }
+    }
+
+    pub(super) fn search_path(&self) -> &'a SearchPath {
+        self.path
+    }
+
+    /// What an unqualified or qualified name of a relation means; empty if the catalog has none.
+    pub(super) fn relations(&self, schema: Option<&str>, name: &str) -> Vec<Arc<Relation>> {
+        let catalog = self.resources.catalog;
+        if let Some(schema) = schema {
+            return catalog.relation(schema, name).cloned().into_iter().collect();
+        }
+        if !self.open_views.is_empty() {
+            return catalog.relation("pg_catalog", name).cloned().into_iter().collect();
+        }
+        match self.path {
+            SearchPath::Known(path) if !self.found.changes_path => {
+                let explicit = path.iter().any(|schema| &**schema == "pg_catalog");
+                let implicit = (!explicit).then_some("pg_catalog");
+                let mut schemas = implicit.into_iter().chain(path.iter().map(|schema| &**schema));
+                schemas.find_map(|schema| catalog.relation(schema, name)).cloned().into_iter().collect()
+            }
+            SearchPath::Known(_) | SearchPath::Uncertain => catalog.relations_named(name).to_vec(),
+        }
+    }
+
+    /// The tables that a name means; one of an unknown schema if the catalog has none.
+    pub(super) fn tables(&mut self, node: &RangeVar) -> Vec<Resource> {
+        self.inventory.strike(Node::RangeVar(node));
+        let (schema, name) = tree::relation_name(node);
+        self.tables_named(schema, name)
+    }
+
+    pub(super) fn tables_named(&mut self, schema: Option<&str>, name: &str) -> Vec<Resource> {
+        let relations = self.relations(schema, name);
+        if relations.is_empty() {
+            self.found.unknown_relations |= self.open_views.is_empty();
+            self.mark_sensitive();
+            return vec![self.resources.table(schema.unwrap_or(UNKNOWN_SCHEMA), name)];
+        }
+        relations.iter().map(|relation| self.resources.table(&relation.schema, &relation.name)).collect()
+    }
+
+    /// Notes an action on every table that a name can mean.
+    pub(super) fn access_tables(&mut self, action: Action, node: &RangeVar) {
+        for table in self.tables(node) {
+            self.access(action, table);
+        }
+    }
+
+    /// A relation as a row source.
+    pub(super) fn relation(&mut self, node: &RangeVar, action: Action) -> Item {
+        let (schema, name) = tree::relation_name(node);
+        let relations = self.relations(schema, name);
+        let tables = self.tables(node);
+        for table in &tables {
+            self.access(action, table.clone());
+        }
+        for relation in &relations {
+            self.access_quoting(relation);
+        }
+        let (alias, names) = tree::alias(node.alias());
+        let columns = self.columns_of_any(&relations).renamed(names);
+        let schemas = match alias {
+            Some(_) => Vec::new(),
+            None => relations.iter().map(|relation| relation.schema.clone()).chain(schema.map(Into::into)).collect(),
+        };
+        Item { name: Some(alias.unwrap_or(name).into()), schemas, columns, tables }
+    }
+
+    fn access_quoting(&mut self, relation: &Relation) {
+        let extension = matches!(&*relation.name, "pg_stat_statements" | "pg_stat_monitor");
+        if (relation.is_system() || extension) && function::quoting_columns(&relation.name).is_some() {
+            self.mark_sensitive();
+            self.access(action::ADMIN, self.resources.table(&relation.schema, &relation.name));
+        }
+    }
+
+    /// The columns of one of several relations.
+    fn columns_of_any(&mut self, relations: &[Arc<Relation>]) -> Columns {
+        let mut all: Vec<Columns> = Vec::new();
+        for relation in relations {
+            all.push(self.columns_of(relation));
+        }
+        let columns = match (all.len(), all.pop()) {
+            (1, Some(only)) => only,
+            (_, None) => Columns::unknown(),
+            (_, Some(last)) => {
+                all.push(last);
+                any_of(&all)
+            }
+        };
+        // After DDL in the same text the catalog no longer says what a name means.
+        if self.found.changes_catalog && self.open_views.is_empty() { columns.doubted() } else { columns }
+    }
+
+    /// The columns of a relation, each with where it comes from.
+    pub(super) fn columns_of(&mut self, relation: &Arc<Relation>) -> Columns {
+        if relation.is_system() {
+            return columns_of_system(relation);
+        }
+        match relation.kind {
+            RelationKind::View | RelationKind::MaterializedView => self.view(relation),
+            RelationKind::Table
+            | RelationKind::PartitionedTable
+            | RelationKind::ForeignTable
+            | RelationKind::Sequence
+            | RelationKind::Index
+            | RelationKind::Composite => {
+                let copy = |name: &str| Named::new(name, Lineage::Copy(self.resources.column(relation, name)));
+                Columns { named: relation.columns.iter().map(|column| copy(&column.name)).collect(), rest: None }
+            }
+        }
+    }
+
+    /// The columns of a view, through its definition.
+    fn view(&mut self, relation: &Arc<Relation>) -> Columns {
+        if let Some(columns) = self.views.get(&relation.oid) {
+            return columns.clone();
+        }
+        let is_deep = self.open_views.len() >= VIEW_DEPTH_MAX || self.open_views.contains(&relation.oid);
+        let inside = match &relation.definition {
+            Some(definition) if !is_deep => self.definition(relation.oid, definition).unwrap_or_else(|_| Columns::unknown()),
+            Some(_) | None => Columns::unknown(),
+        };
+        let is_whole = inside.rest.is_none() && inside.named.len() == relation.columns.len();
+        let column = |(place, name): (usize, &str)| {
+            let lineage = match inside.named.get(place) {
+                Some(column) if is_whole => column.lineage.clone(),
+                Some(_) | None => inside.row().doubted(),
+            };
+            let own = self.resources.column(relation, name);
+            // A class that is given to the view's own column holds where its source has none.
+            let lineage = if lineage.is_clean() && resource::is_classified(&own) { Lineage::Copy(own) } else { lineage };
+            Named::new(name, lineage)
+        };
+        let named = relation.columns.iter().map(|column| &*column.name).enumerate().map(column).collect();
+        let columns = Columns { named, rest: None };
+        if !is_deep {
+            self.views.insert(relation.oid, columns.clone());
+        }
+        columns
+    }
+
+    fn definition(&mut self, oid: u32, definition: &str) -> Result<Columns, Misunderstood> {
+        let parsed = tree::parse(definition)?;
+        let outside = std::mem::take(&mut self.inventory);
+        self.open_views.push(oid);
+        let result = self.enter(|analyzer| {
+            let sources = Sources::default();
+            let mut columns = Columns::unknown();
+            for statement in parsed.iter() {
+                analyzer.inventory.take(statement.stmt())?;
+                columns = analyzer.query(statement.stmt(), &Scope::root(&sources))?;
+            }
+            Ok(if analyzer.inventory.is_complete() { columns } else { Columns::unknown() })
+        });
+        self.open_views.pop();
+        self.inventory = outside;
+        result
+    }
+
+    /// What a call of a function does.
+    pub(super) fn function_kind(&self, schema: Option<&str>, name: &str) -> Kind {
+        function::kind(schema, name, self.resources.catalog, |schema| self.is_visible(schema))
+    }
+
+    fn is_visible(&self, schema: &str) -> bool {
+        if !self.open_views.is_empty() {
+            return false;
+        }
+        match self.path {
+            SearchPath::Known(path) if !self.found.changes_path => path.iter().any(|other| &**other == schema),
+            SearchPath::Known(_) | SearchPath::Uncertain => true,
+        }
+    }
+
+    /// A function as a resource.
+    pub(super) fn function(&self, schema: Option<&str>, name: &str, kind: Kind) -> Resource {
+        let known = match (schema, kind) {
+            (Some(schema), _) => Some(schema),
+            (None, Kind::User) => {
+                let schemas = self.resources.catalog.user_function_schemas(name);
+                let mut visible = schemas.iter().map(|schema| &**schema).filter(|schema| self.is_visible(schema));
+                let first = visible.next();
+                if visible.next().is_none() { first } else { None }
+            }
+            (None, _) => Some("pg_catalog"),
+        };
+        self.resources.function(known, name)
+    }
+
+    /// Notes what a call of a function does, and says where its result comes from.
+    pub(super) fn call(&mut self, kind: Kind, schema: Option<&str>, name: &str, arguments: Lineage) -> Lineage {
+        if kind == Kind::Dangerous || kind == Kind::User && function::is_dangerous(name) {
+            self.mark_sensitive();
+            self.access(action::ADMIN, self.function(schema, name, kind));
+            if name == "set_config" && self.open_views.is_empty() {
+                self.found.changes_meaning = true;
+                self.found.changes_path = true;
+            }
+        }
+        match kind {
+            Kind::Plain | Kind::Count | Kind::Place => arguments,
+            Kind::Rows => {
+                self.probe(&arguments);
+                arguments
+            }
+            Kind::Memory => {
+                self.reveal(&arguments);
+                arguments
+            }
+            Kind::Sequence => {
+                self.access(action::UPDATE, self.function(schema, name, kind));
+                self.reveal(&arguments);
+                arguments
+            }
+            Kind::Notify => {
+                self.access_target(action::LISTEN);
+                self.reveal(&arguments);
+                Lineage::Clean
+            }
+            Kind::Dangerous => {
+                self.reveal(&arguments);
+                arguments.doubted()
+            }
+            Kind::User => {
+                self.access(action::CALL, self.function(schema, name, kind));
+                self.opaque();
+                arguments.doubted()
+            }
+        }
+    }
+}
+
+/// The columns of one of several relations: what a name means is certain as far as all agree; places are not.
+fn any_of(all: &[Columns]) -> Columns {
+    let mut named: Vec<Named> = Vec::new();
+    for column in all.iter().flat_map(|columns| &columns.named) {
+        match named.iter_mut().find(|other| other.name == column.name) {
+            Some(other) => other.lineage = Lineage::derive([&other.lineage, &column.lineage]),
+            None => named.push(column.clone()),
+        }
+    }
+    let rest = Lineage::derive(all.iter().flat_map(Columns::lineages));
+    Columns { named, rest: Some(rest) }
+}
+
+fn columns_of_system(relation: &Relation) -> Columns {
+    let quoting = function::quoting_columns(&relation.name);
+    let column = |name: &str| {
+        let quotes = quoting.is_some_and(|columns| columns.is_empty() || columns.contains(&name));
+        Named::new(name, if quotes { Lineage::unknown() } else { Lineage::Clean })
+    };
+    Columns { named: relation.columns.iter().map(|info| column(&info.name)).collect(), rest: None }
+}

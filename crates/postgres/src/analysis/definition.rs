@@ -1,0 +1,641 @@
+//! Statements that define: tables, views, indexes, functions, triggers, and what becomes of their classes.
+//!
+//! Knows what each one touches. What is only an administrator's business is in `statement`.
+
+use gatehouse_model::Resource;
+use pg_raw_parse::list::NodeList;
+use pg_raw_parse::nodes::{
+    AlterObjectSchemaStmt, AlterTableCmd, AlterTableStmt, ColumnDef, Constraint, CreateFunctionStmt, CreateStmt,
+    CreateTableAsStmt, CreateTrigStmt, DefElem, DropStmt, IndexStmt, ObjectWithArgs, PartitionBoundSpec, PartitionSpec,
+    RangeVar, RenameStmt, ViewStmt,
+};
+use pg_raw_parse::raw::{AlterTableType as Alter, ConstrType, DropBehavior, ObjectType};
+use pg_raw_parse::{ConstValue, Node};
+
+use super::analyzer::Analyzer;
+use super::lineage::{Columns, Lineage, Named};
+use super::resource::UNKNOWN_SCHEMA;
+use super::scope::{Item, Scope, Sources};
+use super::tree::{self, strings};
+use super::{Misunderstood, SearchPath, action};
+use crate::catalog::RelationKind;
+use crate::function::Kind;
+
+/// Languages whose functions can do no more than statements.
+const PLAIN_LANGUAGES: [&str; 2] = ["sql", "plpgsql"];
+
+/// What a table, its column or its schema comes to be called.
+#[derive(Clone, Copy)]
+enum NewName<'n> {
+    Column { old: &'n str, new: &'n str },
+    Table(&'n str),
+    Schema(&'n str),
+}
+
+impl Analyzer<'_> {
+    /// A query inside another kind of statement, and its columns.
+    pub(super) fn body(&mut self, node: Node<'_>) -> Result<Columns, Misunderstood> {
+        self.inventory.take(node)?;
+        let nothing = Sources::default();
+        self.query(node, &Scope::root(&nothing))
+    }
+
+    /// An expression inside another kind of statement, over the columns of a row source.
+    fn evaluated(&mut self, node: Node<'_>, item: &Item) -> Result<Lineage, Misunderstood> {
+        self.inventory.take(node)?;
+        let sources = Sources::of(item.clone());
+        self.expression(node, &Scope::root(&sources))
+    }
+
+    /// What an expression names that is only stored, such as a default: functions and relations.
+    pub(super) fn stored(&mut self, node: Node<'_>) {
+        let mut nodes = vec![node];
+        while let Some(node) = nodes.pop() {
+            match node {
+                Node::FuncCall(call) => {
+                    let (schema, name) = tree::function_name(call);
+                    let kind = self.function_kind(schema, name);
+                    self.call(kind, schema, name, Lineage::Clean);
+                }
+                Node::RangeVar(relation) => self.access_tables(action::SELECT, relation),
+                _ => {}
+            }
+            nodes.extend(tree::children(node));
+        }
+    }
+
+    /// The schema and name of a table that is to be made.
+    fn new_name<'t>(&self, table: &'t RangeVar) -> (String, &'t str) {
+        let (schema, name) = tree::relation_name(table);
+        let schema = match (schema, self.search_path()) {
+            (Some(schema), _) => schema.to_string(),
+            (None, _) if table.relpersistence == b't' as std::ffi::c_char => "pg_temp".to_string(),
+            (None, SearchPath::Known(path)) if !self.found.changes_path => {
+                path.first().map_or_else(|| UNKNOWN_SCHEMA.to_string(), ToString::to_string)
+            }
+            (None, SearchPath::Known(_) | SearchPath::Uncertain) => UNKNOWN_SCHEMA.to_string(),
+        };
+        (schema, name)
+    }
+
+    /// A table that is to be made.
+    pub(super) fn new_table(&mut self, table: &RangeVar) -> Resource {
+        self.inventory.strike(Node::RangeVar(table));
+        let (schema, name) = self.new_name(table);
+        self.resources.table(&schema, name)
+    }
+
+    fn define_table(&mut self, table: Option<&RangeVar>) -> Result<(), Misunderstood> {
+        let table = table.ok_or_else(nameless)?;
+        let table = self.new_table(table);
+        self.access(action::DDL, table);
+        self.found.changes_catalog = true;
+        Ok(())
+    }
+
+    /// Something happens to the definition of a table.
+    pub(super) fn alter_definition(&mut self, table: Option<&RangeVar>) -> Result<(), Misunderstood> {
+        self.access_tables(action::DDL, table.ok_or_else(nameless)?);
+        self.found.changes_catalog = true;
+        Ok(())
+    }
+
+    /// Something that is in no table is defined.
+    pub(super) fn define_in_target(&mut self) {
+        self.access_target(action::DDL);
+        self.found.changes_catalog = true;
+    }
+
+    pub(super) fn create_table(&mut self, create: &CreateStmt) -> Result<(), Misunderstood> {
+        let table = create.relation().ok_or_else(nameless)?;
+        self.define_table(Some(table))?;
+        for parent in create.inh_relations() {
+            if let Node::RangeVar(parent) = parent {
+                self.access_tables(action::DDL, parent);
+            }
+        }
+        let (schema, name) = self.new_name(table);
+        let mut columns = Columns::default();
+        for element in create.table_elts() {
+            if let Node::ColumnDef(column) = element {
+                let column = column.colname().unwrap_or_default();
+                let lineage = Lineage::Copy(self.resources.column_named(&schema, name, column));
+                columns.named.push(Named::new(column, lineage));
+            }
+        }
+        let item = Item::query(Some(name), columns);
+        for element in create.table_elts() {
+            match element {
+                Node::ColumnDef(column) => {
+                    let into = self.resources.column_named(&schema, name, column.colname().unwrap_or_default());
+                    self.column_definition(column, &item, &[into])?;
+                }
+                Node::Constraint(constraint) => self.constraint(constraint, &item, &[])?,
+                Node::TableLikeClause(like) => {
+                    if let Some(table) = like.relation() {
+                        self.access_tables(action::SELECT, table);
+                    }
+                }
+                _ => return Err(not_understood()),
+            }
+        }
+        if let Some(bound) = create.partbound() {
+            self.partition_bound(bound);
+        }
+        if let Some(spec) = create.partspec() {
+            self.partition_spec(spec);
+        }
+        Ok(())
+    }
+
+    fn partition_bound(&mut self, bound: &PartitionBoundSpec) {
+        for list in [bound.listdatums(), bound.lowerdatums(), bound.upperdatums()] {
+            list.iter().for_each(|node| self.stored(node));
+        }
+    }
+
+    fn partition_spec(&mut self, spec: &PartitionSpec) {
+        for element in spec.part_params() {
+            self.stored(element.expr());
+        }
+    }
+
+    fn column_definition(&mut self, column: &ColumnDef, item: &Item, into: &[Resource]) -> Result<(), Misunderstood> {
+        self.stored(column.raw_default());
+        for constraint in column.constraints() {
+            match constraint {
+                Node::Constraint(constraint) => self.constraint(constraint, item, into)?,
+                Node::CollateClause(_) => {}
+                _ => return Err(not_understood()),
+            }
+        }
+        Ok(())
+    }
+
+    /// A constraint, of a column or of a table. A generated column takes values of others.
+    fn constraint(&mut self, constraint: &Constraint, item: &Item, into: &[Resource]) -> Result<(), Misunderstood> {
+        if constraint.contype == ConstrType::CONSTR_GENERATED {
+            let lineage = self.evaluated(constraint.raw_expr(), item)?;
+            self.flow_into(&lineage, into);
+        } else {
+            self.stored(constraint.raw_expr());
+        }
+        self.stored(constraint.where_clause());
+        if let Some(table) = constraint.pktable() {
+            self.access_tables(action::DDL, table);
+        }
+        Ok(())
+    }
+
+    fn flow_into(&mut self, lineage: &Lineage, into: &[Resource]) {
+        if into.is_empty() {
+            self.flow(lineage, None);
+        }
+        for column in into {
+            self.flow(lineage, Some(column));
+        }
+    }
+
+    pub(super) fn alter_table(&mut self, alter: &AlterTableStmt) -> Result<(), Misunderstood> {
+        let table = alter.relation().ok_or_else(nameless)?;
+        let item = self.relation(table, action::DDL);
+        self.found.changes_catalog = true;
+        for command in alter.cmds() {
+            let Node::AlterTableCmd(command) = command else {
+                return Err(not_understood());
+            };
+            self.alter_command(command, table, &item)?;
+        }
+        Ok(())
+    }
+
+    fn alter_command(&mut self, command: &AlterTableCmd, table: &RangeVar, item: &Item) -> Result<(), Misunderstood> {
+        match command.subtype {
+            Alter::AT_ColumnDefault => self.stored(command.def()),
+            Alter::AT_AddColumn | Alter::AT_AlterColumnType => return self.alter_column(command, table, item),
+            Alter::AT_SetExpression => {
+                let lineage = self.evaluated(command.def(), item)?;
+                let into = self.columns_named(table, command.name().unwrap_or_default());
+                self.flow_into(&lineage, &into);
+            }
+            Alter::AT_AddConstraint => match command.def() {
+                Node::Constraint(constraint) => return self.constraint(constraint, item, &[]),
+                _ => return Err(not_understood()),
+            },
+            Alter::AT_DropColumn => {
+                self.note_cascade(command.behavior);
+                for table in &item.tables {
+                    self.access(action::DROP, table.clone());
+                }
+            }
+            Alter::AT_AddInherit | Alter::AT_DropInherit => {
+                if let Node::RangeVar(parent) = command.def() {
+                    self.access_tables(action::DDL, parent);
+                }
+                if command.subtype == Alter::AT_DropInherit {
+                    self.reveal(&item.columns.row());
+                }
+            }
+            Alter::AT_AttachPartition | Alter::AT_DetachPartition | Alter::AT_DetachPartitionFinalize => {
+                let Node::PartitionCmd(partition) = command.def() else {
+                    return Err(not_understood());
+                };
+                if let Some(bound) = partition.bound() {
+                    self.partition_bound(bound);
+                }
+                self.alter_definition(partition.name())?;
+                if command.subtype != Alter::AT_AttachPartition {
+                    self.reveal(&item.columns.row());
+                }
+            }
+            subtype if weakens(subtype) => {
+                for table in &item.tables {
+                    self.access(action::ADMIN, table.clone());
+                }
+            }
+            subtype if is_plain(subtype) => {}
+            _ => return Err(not_understood()),
+        }
+        Ok(())
+    }
+
+    fn alter_column(&mut self, command: &AlterTableCmd, table: &RangeVar, item: &Item) -> Result<(), Misunderstood> {
+        let Node::ColumnDef(column) = command.def() else {
+            return Err(not_understood());
+        };
+        let name = command.name().or(column.colname()).unwrap_or_default();
+        let into = self.columns_named(table, name);
+        if command.subtype == Alter::AT_AlterColumnType {
+            let lineage = self.evaluated(column.raw_default(), item)?;
+            self.flow_into(&lineage, &into);
+            return Ok(());
+        }
+        self.column_definition(column, item, &into)
+    }
+
+    /// A column, existing or not, of each table that a name can mean.
+    fn columns_named(&self, table: &RangeVar, column: &str) -> Vec<Resource> {
+        let (schema, name) = tree::relation_name(table);
+        let relations = self.relations(schema, name);
+        relations.iter().map(|table| self.resources.column_named(&table.schema, &table.name, column)).collect()
+    }
+
+    pub(super) fn create_view(&mut self, view: &ViewStmt) -> Result<(), Misunderstood> {
+        self.body(view.query())?;
+        self.define_table(view.view())
+    }
+
+    pub(super) fn create_table_as(&mut self, create: &CreateTableAsStmt) -> Result<(), Misunderstood> {
+        let into = create.into().ok_or_else(nameless)?;
+        let columns = self.body(create.query())?;
+        if create.objtype == ObjectType::OBJECT_MATVIEW {
+            // Lineage follows a materialized view through its definition.
+            return self.define_table(into.rel());
+        }
+        self.into_table(into, &columns);
+        self.found.changes_catalog = true;
+        Ok(())
+    }
+
+    pub(super) fn create_index(&mut self, index: &IndexStmt) -> Result<(), Misunderstood> {
+        for element in index.index_params() {
+            self.stored(element.expr());
+        }
+        self.stored(index.where_clause());
+        self.alter_definition(index.relation())
+    }
+
+    pub(super) fn create_trigger(&mut self, trigger: &CreateTrigStmt) -> Result<(), Misunderstood> {
+        let names = strings(trigger.funcname());
+        let (schema, name) = tree::qualified(&names);
+        let function = self.function(schema, name, self.function_kind(schema, name));
+        self.access(action::CALL, function);
+        self.stored(trigger.when_clause());
+        self.alter_definition(trigger.relation())
+    }
+
+    pub(super) fn create_function(&mut self, create: &CreateFunctionStmt) {
+        let names = strings(create.funcname());
+        let (schema, name) = tree::qualified(&names);
+        let function = self.resources.function(schema, name);
+        let is_plain = create.options().iter().all(is_plain_option);
+        if !is_plain {
+            self.access(action::ADMIN, function.clone());
+        }
+        self.access(action::DDL, function);
+        self.found.changes_catalog = true;
+    }
+
+    /// Something happens to the definition of a function.
+    pub(super) fn alter_function<'t>(&mut self, function: Option<&ObjectWithArgs>, mut options: impl Iterator<Item = &'t DefElem>) {
+        let names = function.map(|function| strings(function.objname())).unwrap_or_default();
+        let (schema, name) = tree::qualified(&names);
+        let function = self.function(schema, name, Kind::User);
+        if !options.all(is_plain_option) {
+            self.access(action::ADMIN, function.clone());
+        }
+        self.access(action::DDL, function);
+        self.found.changes_catalog = true;
+    }
+
+    pub(super) fn note_cascade(&mut self, behavior: DropBehavior::Type) {
+        let cascades = behavior == DropBehavior::DROP_CASCADE;
+        self.found.cascade = Some(self.found.cascade.unwrap_or(false) || cascades);
+    }
+
+    pub(super) fn drop(&mut self, drop: &DropStmt) -> Result<(), Misunderstood> {
+        self.note_cascade(drop.behavior);
+        self.found.changes_catalog = true;
+        for object in drop.objects() {
+            self.drop_object(drop.remove_type, object);
+        }
+        Ok(())
+    }
+
+    fn drop_object(&mut self, kind: ObjectType::Type, object: Node<'_>) {
+        let names = names_of(object);
+        match kind {
+            ObjectType::OBJECT_TABLE
+            | ObjectType::OBJECT_VIEW
+            | ObjectType::OBJECT_MATVIEW
+            | ObjectType::OBJECT_SEQUENCE
+            | ObjectType::OBJECT_FOREIGN_TABLE
+            | ObjectType::OBJECT_INDEX => {
+                let (schema, name) = tree::qualified(&names);
+                for table in self.tables_named(schema, name) {
+                    self.access(action::DROP, table);
+                }
+            }
+            ObjectType::OBJECT_SCHEMA => {
+                let schema = self.resources.schema(tree::qualified(&names).1);
+                self.access(action::DROP, schema);
+            }
+            ObjectType::OBJECT_FUNCTION
+            | ObjectType::OBJECT_PROCEDURE
+            | ObjectType::OBJECT_ROUTINE
+            | ObjectType::OBJECT_AGGREGATE => {
+                let (schema, name) = tree::qualified(&names);
+                let function = self.function(schema, name, Kind::User);
+                self.access(action::DROP, function);
+            }
+            ObjectType::OBJECT_POLICY | ObjectType::OBJECT_RULE | ObjectType::OBJECT_TRIGGER => {
+                let table = names.split_last().map_or(&[][..], |(_, table)| table);
+                let (schema, name) = tree::qualified(table);
+                for table in self.tables_named(schema, name) {
+                    self.access(action::ADMIN, table.clone());
+                    self.access(action::DROP, table);
+                }
+            }
+            ObjectType::OBJECT_TYPE
+            | ObjectType::OBJECT_DOMAIN
+            | ObjectType::OBJECT_COLLATION
+            | ObjectType::OBJECT_CONVERSION
+            | ObjectType::OBJECT_STATISTIC_EXT
+            | ObjectType::OBJECT_TSCONFIGURATION
+            | ObjectType::OBJECT_TSDICTIONARY
+            | ObjectType::OBJECT_TSPARSER
+            | ObjectType::OBJECT_TSTEMPLATE => self.access_target(action::DROP),
+            _ => {
+                self.access_target(action::DROP);
+                self.access_target(action::ADMIN);
+            }
+        }
+    }
+
+    pub(super) fn rename(&mut self, rename: &RenameStmt) -> Result<(), Misunderstood> {
+        self.found.changes_catalog = true;
+        let new = rename.newname().unwrap_or_default();
+        match rename.rename_type {
+            ObjectType::OBJECT_COLUMN | ObjectType::OBJECT_ATTRIBUTE => {
+                let table = rename.relation().ok_or_else(nameless)?;
+                let old = rename.subname().unwrap_or_default();
+                self.moved(table, NewName::Column { old, new });
+                self.alter_definition(Some(table))
+            }
+            ObjectType::OBJECT_TABLE
+            | ObjectType::OBJECT_VIEW
+            | ObjectType::OBJECT_MATVIEW
+            | ObjectType::OBJECT_FOREIGN_TABLE
+            | ObjectType::OBJECT_SEQUENCE
+            | ObjectType::OBJECT_INDEX => {
+                let table = rename.relation().ok_or_else(nameless)?;
+                self.moved(table, NewName::Table(new));
+                self.alter_definition(Some(table))
+            }
+            ObjectType::OBJECT_TABCONSTRAINT => self.alter_definition(rename.relation()),
+            ObjectType::OBJECT_POLICY | ObjectType::OBJECT_RULE | ObjectType::OBJECT_TRIGGER => {
+                self.access_target(action::ADMIN);
+                self.alter_definition(rename.relation())
+            }
+            ObjectType::OBJECT_FUNCTION
+            | ObjectType::OBJECT_PROCEDURE
+            | ObjectType::OBJECT_ROUTINE
+            | ObjectType::OBJECT_AGGREGATE => {
+                if let Node::ObjectWithArgs(function) = rename.object() {
+                    self.alter_function(Some(function), std::iter::empty());
+                }
+                self.define_in_target();
+                Ok(())
+            }
+            ObjectType::OBJECT_TYPE
+            | ObjectType::OBJECT_DOMAIN
+            | ObjectType::OBJECT_DOMCONSTRAINT
+            | ObjectType::OBJECT_COLLATION
+            | ObjectType::OBJECT_CONVERSION
+            | ObjectType::OBJECT_STATISTIC_EXT
+            | ObjectType::OBJECT_TSCONFIGURATION
+            | ObjectType::OBJECT_TSDICTIONARY
+            | ObjectType::OBJECT_TSPARSER
+            | ObjectType::OBJECT_TSTEMPLATE => {
+                self.define_in_target();
+                Ok(())
+            }
+            _ => {
+                self.access_target(action::ADMIN);
+                self.define_in_target();
+                Ok(())
+            }
+        }
+    }
+
+    /// Columns come to be called otherwise: what was classified by its old name must stay so by its new one.
+    fn moved(&mut self, table: &RangeVar, new: NewName<'_>) {
+        let (schema, name) = tree::relation_name(table);
+        for relation in self.relations(schema, name) {
+            // Lineage follows a view through its definition, whatever it is called.
+            if matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView) {
+                continue;
+            }
+            for column in &relation.columns {
+                let (schema, table, to) = match new {
+                    NewName::Column { old, new } if *old == *column.name => (&*relation.schema, &*relation.name, new),
+                    NewName::Column { .. } => continue,
+                    NewName::Table(table) => (&*relation.schema, table, &*column.name),
+                    NewName::Schema(schema) => (schema, &*relation.name, &*column.name),
+                };
+                let into = self.resources.column_named(schema, table, to);
+                let lineage = Lineage::Copy(self.resources.column(&relation, &column.name));
+                self.flow(&lineage, Some(&into));
+            }
+        }
+    }
+
+    pub(super) fn set_schema(&mut self, alter: &AlterObjectSchemaStmt) -> Result<(), Misunderstood> {
+        let new = alter.newschema().unwrap_or_default();
+        match (alter.relation(), alter.object()) {
+            (Some(table), _) => {
+                self.moved(table, NewName::Schema(new));
+                self.alter_definition(Some(table))
+            }
+            (None, Node::ObjectWithArgs(function)) => {
+                self.alter_function(Some(function), std::iter::empty());
+                self.define_in_target();
+                Ok(())
+            }
+            (None, _) => {
+                if alter.object_type == ObjectType::OBJECT_EXTENSION {
+                    self.access_target(action::ADMIN);
+                }
+                self.define_in_target();
+                Ok(())
+            }
+        }
+    }
+
+    /// A remark on an object; on a table or column, it is the table's.
+    pub(super) fn comment(&mut self, kind: ObjectType::Type, object: Node<'_>) {
+        let names = names_of(object);
+        let table = match kind {
+            ObjectType::OBJECT_TABLE
+            | ObjectType::OBJECT_VIEW
+            | ObjectType::OBJECT_MATVIEW
+            | ObjectType::OBJECT_FOREIGN_TABLE
+            | ObjectType::OBJECT_SEQUENCE
+            | ObjectType::OBJECT_INDEX => Some(names.as_slice()),
+            ObjectType::OBJECT_COLUMN
+            | ObjectType::OBJECT_TABCONSTRAINT
+            | ObjectType::OBJECT_TRIGGER
+            | ObjectType::OBJECT_RULE
+            | ObjectType::OBJECT_POLICY => names.split_last().map(|(_, table)| table),
+            _ => None,
+        };
+        let Some(table) = table else {
+            return self.access_target(action::DDL);
+        };
+        let (schema, name) = tree::qualified(table);
+        for table in self.tables_named(schema, name) {
+            self.access(action::DDL, table);
+        }
+    }
+
+    /// An action on each relation of a list.
+    pub(super) fn access_list(&mut self, action: gatehouse_model::Action, list: &NodeList) -> Result<(), Misunderstood> {
+        for node in list {
+            match node {
+                Node::RangeVar(table) => self.access_tables(action, table),
+                _ => return Err(not_understood()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn not_understood() -> Misunderstood {
+    Misunderstood::new("a part of the definition is not understood", "Write it in another way")
+}
+
+fn nameless() -> Misunderstood {
+    Misunderstood::new("the statement names no table", "Name one")
+}
+
+/// The strings of a name, whichever node holds it.
+fn names_of(object: Node<'_>) -> Vec<&str> {
+    match object {
+        Node::String(name) => name.sval().into_iter().collect(),
+        Node::NodeList(list) => strings(list),
+        Node::ObjectWithArgs(function) => strings(function.objname()),
+        Node::TypeName(name) => name.names().iter().filter_map(|part| part.sval()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// False for options that make a function run code in the server's process, or with another's rights.
+fn is_plain_option(option: &DefElem) -> bool {
+    match option.defname().unwrap_or_default() {
+        "language" => text_of(option.arg()).is_some_and(|name| PLAIN_LANGUAGES.contains(&name.to_lowercase().as_str())),
+        "security" => matches!(option.arg(), Node::Boolean(is_definer) if !is_definer.boolval),
+        "set" | "support" | "transform" => false,
+        _ => true,
+    }
+}
+
+/// The text of a constant or a name.
+pub(super) fn text_of(node: Node<'_>) -> Option<&str> {
+    match node {
+        Node::String(text) => text.sval(),
+        Node::A_Const(constant) => match constant.val() {
+            Some(ConstValue::String(text)) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Changes of a table that take away what protects it or its data.
+fn weakens(subtype: Alter::Type) -> bool {
+    matches!(
+        subtype,
+        Alter::AT_ChangeOwner
+            | Alter::AT_GenericOptions
+            | Alter::AT_AlterColumnGenericOptions
+            | Alter::AT_EnableRowSecurity
+            | Alter::AT_DisableRowSecurity
+            | Alter::AT_ForceRowSecurity
+            | Alter::AT_NoForceRowSecurity
+            | Alter::AT_EnableTrig
+            | Alter::AT_EnableAlwaysTrig
+            | Alter::AT_EnableReplicaTrig
+            | Alter::AT_DisableTrig
+            | Alter::AT_EnableTrigAll
+            | Alter::AT_DisableTrigAll
+            | Alter::AT_EnableTrigUser
+            | Alter::AT_DisableTrigUser
+            | Alter::AT_EnableRule
+            | Alter::AT_EnableAlwaysRule
+            | Alter::AT_EnableReplicaRule
+            | Alter::AT_DisableRule
+            | Alter::AT_ReplicaIdentity
+    )
+}
+
+/// Changes of a table that need no more than its definition to be changed.
+fn is_plain(subtype: Alter::Type) -> bool {
+    matches!(
+        subtype,
+        Alter::AT_DropNotNull
+            | Alter::AT_SetNotNull
+            | Alter::AT_DropExpression
+            | Alter::AT_SetStatistics
+            | Alter::AT_SetOptions
+            | Alter::AT_ResetOptions
+            | Alter::AT_SetStorage
+            | Alter::AT_SetCompression
+            | Alter::AT_AlterConstraint
+            | Alter::AT_ValidateConstraint
+            | Alter::AT_DropConstraint
+            | Alter::AT_ClusterOn
+            | Alter::AT_DropCluster
+            | Alter::AT_SetLogged
+            | Alter::AT_SetUnLogged
+            | Alter::AT_DropOids
+            | Alter::AT_SetAccessMethod
+            | Alter::AT_SetTableSpace
+            | Alter::AT_SetRelOptions
+            | Alter::AT_ResetRelOptions
+            | Alter::AT_AddOf
+            | Alter::AT_DropOf
+            | Alter::AT_AddIdentity
+            | Alter::AT_SetIdentity
+            | Alter::AT_DropIdentity
+    )
+}

@@ -1,0 +1,407 @@
+//! Where the value of an expression comes from, and what computing it does.
+//!
+//! Knows PostgreSQL's expressions. One that is not known here is not understood, and so is its statement.
+
+use pg_raw_parse::list::NodeList;
+use pg_raw_parse::nodes::{
+    A_Expr, A_Indirection, CaseExpr, ColumnRef, FuncCall, JsonAggConstructor, JsonBehavior, JsonFuncExpr, JsonKeyValue,
+    JsonValueExpr, SortBy, SubLink, TypeCast, TypeName, WindowDef,
+};
+use pg_raw_parse::raw::SubLinkType;
+use pg_raw_parse::{ConstValue, Node};
+
+use super::analyzer::Analyzer;
+use super::lineage::{Columns, Lineage};
+use super::scope::{self, Scope};
+use super::tree::{self, strings};
+use super::{Misunderstood, action};
+use crate::function::Kind;
+
+impl Analyzer<'_> {
+    /// Of one value.
+    pub(super) fn expression(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+        self.enter(|analyzer| analyzer.value(node, scope))
+    }
+
+    /// Of a value that decides which rows there are, or in which order.
+    pub(super) fn predicate(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Result<(), Misunderstood> {
+        let lineage = self.expression(node, scope)?;
+        self.probe(&lineage);
+        Ok(())
+    }
+
+    /// Of a value computed from all of these.
+    pub(super) fn expressions<'t>(
+        &mut self,
+        nodes: impl IntoIterator<Item = Node<'t>>,
+        scope: &Scope<'_>,
+    ) -> Result<Lineage, Misunderstood> {
+        let mut parts = Vec::new();
+        for node in nodes {
+            parts.push(self.expression(node, scope)?);
+        }
+        Ok(Lineage::derive(&parts))
+    }
+
+    fn value(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+        match node {
+            Node::None
+            | Node::ParamRef(_)
+            | Node::SetToDefault(_)
+            | Node::CurrentOfExpr(_)
+            | Node::SQLValueFunction(_)
+            | Node::MergeSupportFunc(_)
+            | Node::Integer(_)
+            | Node::Float(_)
+            | Node::Boolean(_)
+            | Node::String(_)
+            | Node::BitString(_) => Ok(Lineage::Clean),
+            Node::A_Const(constant) => Ok(if constant.isnull { Lineage::Nothing } else { Lineage::Clean }),
+            Node::NodeList(list) => self.expressions(list, scope),
+            Node::ColumnRef(column) => Ok(self.column(column, scope)),
+            Node::A_Expr(expression) => self.operation(expression, scope),
+            Node::BoolExpr(expression) => self.expressions(expression.args(), scope),
+            Node::NullTest(test) => self.expressions([test.arg()], scope),
+            Node::BooleanTest(test) => self.expressions([test.arg()], scope),
+            Node::FuncCall(call) => self.function_call(call, scope),
+            Node::NamedArgExpr(argument) => self.expression(argument.arg(), scope),
+            Node::SubLink(link) => self.sublink(link, scope),
+            Node::CaseExpr(case) => self.case(case, scope),
+            Node::CoalesceExpr(expression) => self.expressions(expression.args(), scope),
+            Node::MinMaxExpr(expression) => self.expressions(expression.args(), scope),
+            Node::RowExpr(row) => self.expressions(row.args(), scope),
+            Node::A_ArrayExpr(array) => self.expressions(array.elements(), scope),
+            Node::A_Indirection(indirection) => self.indirection(indirection, scope),
+            Node::A_Indices(indices) => self.expressions([indices.lidx(), indices.uidx()], scope),
+            Node::TypeCast(cast) => self.cast(cast, scope),
+            Node::CollateClause(clause) => self.expression(clause.arg(), scope),
+            Node::GroupingFunc(grouping) => {
+                self.expressions(grouping.args(), scope)?;
+                Ok(Lineage::Clean)
+            }
+            Node::MultiAssignRef(assignment) => self.expressions([assignment.source()], scope),
+            Node::ResTarget(target) => self.expression(target.val(), scope),
+            Node::XmlExpr(xml) => {
+                let named = self.expressions(xml.named_args(), scope)?;
+                let others = self.expressions(xml.args(), scope)?;
+                Ok(Lineage::derive([&named, &others]))
+            }
+            Node::XmlSerialize(xml) => self.expressions([xml.expr()], scope),
+            other => self.json(other, scope),
+        }
+    }
+
+    fn json(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+        match node {
+            Node::JsonValueExpr(value) => self.json_value(Some(value), scope),
+            Node::JsonParseExpr(parse) => self.json_value(parse.expr(), scope),
+            Node::JsonScalarExpr(scalar) => self.expressions([scalar.expr()], scope),
+            Node::JsonSerializeExpr(serialize) => self.json_value(serialize.expr(), scope),
+            Node::JsonIsPredicate(predicate) => self.expressions([predicate.expr()], scope),
+            Node::JsonArgument(argument) => self.json_value(argument.val(), scope),
+            Node::JsonKeyValue(pair) => self.json_pair(Some(pair), scope),
+            Node::JsonBehavior(behavior) => self.expressions([behavior.expr()], scope),
+            Node::JsonFuncExpr(call) => self.json_function(call, scope),
+            Node::JsonObjectConstructor(object) => self.expressions(object.exprs().iter().map(Node::from), scope),
+            Node::JsonArrayConstructor(array) => self.expressions(array.exprs().iter().map(Node::from), scope),
+            Node::JsonArrayQueryConstructor(array) => {
+                let columns = self.query(array.query(), scope)?;
+                Ok(columns.row())
+            }
+            Node::JsonObjectAgg(aggregate) => {
+                let value = self.json_pair(aggregate.arg(), scope)?;
+                self.json_aggregate(aggregate.constructor(), value, scope)
+            }
+            Node::JsonArrayAgg(aggregate) => {
+                let value = self.json_value(aggregate.arg(), scope)?;
+                self.json_aggregate(aggregate.constructor(), value, scope)
+            }
+            _ => Err(Misunderstood::new("the statement has an expression that is not understood", "Write it in another way")),
+        }
+    }
+
+    pub(super) fn json_value(&mut self, value: Option<&JsonValueExpr>, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+        match value {
+            Some(value) => self.expressions([value.raw_expr(), value.formatted_expr()], scope),
+            None => Ok(Lineage::Clean),
+        }
+    }
+
+    fn json_pair(&mut self, pair: Option<&JsonKeyValue>, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+        let Some(pair) = pair else {
+            return Ok(Lineage::Clean);
+        };
+        let key = self.expression(pair.key(), scope)?;
+        let value = self.json_value(pair.value(), scope)?;
+        Ok(Lineage::derive([&key, &value]))
+    }
+
+    fn json_function(&mut self, call: &JsonFuncExpr, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+        let context = self.json_value(call.context_item(), scope)?;
+        let path = self.expression(call.pathspec(), scope)?;
+        let passing = self.expressions(call.passing(), scope)?;
+        let empty = self.json_behavior(call.on_empty(), scope)?;
+        let error = self.json_behavior(call.on_error(), scope)?;
+        Ok(Lineage::derive([&context, &path, &passing, &empty, &error]))
+    }
+
+    pub(super) fn json_behavior(&mut self, behavior: Option<&JsonBehavior>, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+        behavior.map_or(Ok(Lineage::Clean), |behavior| self.expression(behavior.expr(), scope))
+    }
+
+    fn json_aggregate(
+        &mut self,
+        constructor: Option<&JsonAggConstructor>,
+        value: Lineage,
+        scope: &Scope<'_>,
+    ) -> Result<Lineage, Misunderstood> {
+        if let Some(constructor) = constructor {
+            for order in constructor.agg_order() {
+                self.order(order, scope)?;
+            }
+            self.predicate(constructor.agg_filter(), scope)?;
+            self.window(constructor.over(), scope)?;
+        }
+        Ok(Lineage::derive([&value]))
+    }
+
+    /// Of a column, or of a whole row under the name of its source.
+    fn column(&mut self, column: &ColumnRef, scope: &Scope<'_>) -> Lineage {
+        self.inventory.strike(Node::ColumnRef(column));
+        let is_star = matches!(column.fields().iter().next_back(), Some(Node::A_Star(_)));
+        let lineage = if is_star {
+            self.star(column, scope).row()
+        } else {
+            self.named_column(&strings(column.fields()), scope)
+        };
+        self.read(&lineage);
+        lineage
+    }
+
+    fn named_column(&mut self, names: &[&str], scope: &Scope<'_>) -> Lineage {
+        let (schema, source, name) = match names {
+            [] => return Lineage::unknown(),
+            [name] => {
+                let row = || scope.item(None, name).map(|item| item.columns.row());
+                return scope.column(name).or_else(row).unwrap_or_else(Lineage::unknown);
+            }
+            [source, name] => (None, *source, *name),
+            [.., schema, source, name] => (Some(*schema), *source, *name),
+        };
+        let Some(item) = scope.item(schema, source) else {
+            return Lineage::unknown();
+        };
+        match scope::column_of(item, name) {
+            Some(lineage) => lineage,
+            // `source.name` can also stand for `name(source)`.
+            None => {
+                let row = item.columns.row();
+                self.attribute(name, &row).unwrap_or_else(|| row.doubted())
+            }
+        }
+    }
+
+    /// Of `name(value)` written as `value.name`; `None` if there is no function of the name that does more than compute.
+    fn attribute(&mut self, name: &str, value: &Lineage) -> Option<Lineage> {
+        let kind = self.function_kind(None, name);
+        let acts = kind == Kind::Dangerous || self.resources.catalog.is_user_function(name);
+        acts.then(|| self.call(kind, None, name, value.clone()))
+    }
+
+    /// The columns that `*` or `source.*` stands for.
+    pub(super) fn star(&mut self, column: &ColumnRef, scope: &Scope<'_>) -> Columns {
+        self.inventory.strike(Node::ColumnRef(column));
+        let names = strings(column.fields());
+        let columns = match tree::qualified(&names) {
+            (None, "") => Some(&scope.sources.columns),
+            (schema, source) => scope.item(schema, source).map(|item| &item.columns),
+        };
+        let columns = columns.cloned().unwrap_or_else(Columns::unknown);
+        self.read(&columns.row());
+        columns
+    }
+
+    /// An operator; a chain of them, as in `a || b || c`, is followed without going deeper.
+    fn operation(&mut self, outermost: &A_Expr, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+        let (mut parts, mut is_known) = (Vec::new(), true);
+        let mut expression = outermost;
+        loop {
+            is_known &= self.operator(expression.name());
+            parts.push(self.expression(expression.rexpr(), scope)?);
+            match expression.lexpr() {
+                Node::A_Expr(left) => expression = left,
+                left => {
+                    parts.push(self.expression(left, scope)?);
+                    break;
+                }
+            }
+        }
+        let lineage = Lineage::derive(&parts);
+        Ok(if is_known { lineage } else { lineage.doubted() })
+    }
+
+    /// Whether an operator can be seen through.
+    fn operator(&mut self, name: &NodeList) -> bool {
+        let names = strings(name);
+        let (schema, name) = tree::qualified(&names);
+        if schema == Some("pg_catalog") || !self.resources.catalog.is_user_operator(name) {
+            return true;
+        }
+        self.access(action::CALL, self.resources.function(schema, name));
+        self.opaque();
+        false
+    }
+
+    fn case(&mut self, case: &CaseExpr, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+        let argument = self.expression(case.arg(), scope)?;
+        self.probe(&argument);
+        let mut parts = vec![argument, self.expression(case.defresult(), scope)?];
+        for when in case.args() {
+            let Node::CaseWhen(when) = when else {
+                return Err(Misunderstood::new("a CASE is not understood", "Write it in another way"));
+            };
+            let condition = self.expression(when.expr(), scope)?;
+            self.probe(&condition);
+            parts.push(condition);
+            parts.push(self.expression(when.result(), scope)?);
+        }
+        Ok(Lineage::derive(&parts))
+    }
+
+    fn sublink(&mut self, link: &SubLink, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+        self.inventory.strike(Node::SubLink(link));
+        let test = self.expression(link.testexpr(), scope)?;
+        let is_known = self.operator(link.oper_name());
+        let columns = self.query(link.subselect(), scope)?;
+        let lineage = match (link.sub_link_type, columns.named.as_slice()) {
+            (SubLinkType::EXISTS_SUBLINK, _) => Lineage::Clean,
+            (SubLinkType::EXPR_SUBLINK, [only]) if columns.rest.is_none() => only.lineage.clone(),
+            _ => Lineage::derive([&test, &columns.row()]),
+        };
+        Ok(if is_known { lineage } else { lineage.doubted() })
+    }
+
+    fn indirection(&mut self, indirection: &A_Indirection, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+        let mut lineage = self.expressions([indirection.arg()], scope)?;
+        for step in indirection.indirection() {
+            lineage = match step {
+                Node::A_Star(_) => lineage,
+                // `(value).name` can also stand for `name(value)`.
+                Node::String(name) => {
+                    let name = name.sval().unwrap_or_default();
+                    self.attribute(name, &lineage).unwrap_or(lineage)
+                }
+                index => {
+                    let index = self.expression(index, scope)?;
+                    Lineage::derive([&lineage, &index])
+                }
+            };
+        }
+        Ok(lineage)
+    }
+
+    fn cast(&mut self, cast: &TypeCast, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+        if !cast.type_name().is_some_and(|name| self.is_own_type(name)) {
+            self.mark_sensitive();
+        }
+        self.expressions([cast.arg()], scope)
+    }
+
+    fn is_own_type(&self, name: &TypeName) -> bool {
+        let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
+        match tree::qualified(&names) {
+            (Some(schema), _) => schema == "pg_catalog",
+            (None, name) => self.resources.catalog.is_own_type(name),
+        }
+    }
+
+    pub(super) fn function_call(&mut self, call: &FuncCall, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+        self.inventory.strike(Node::FuncCall(call));
+        let (schema, name) = tree::function_name(call);
+        let mut arguments = Vec::new();
+        for argument in call.args() {
+            arguments.push(self.expression(argument, scope)?);
+        }
+        let mut ordered = Vec::new();
+        for order in call.agg_order() {
+            ordered.push(self.order(Node::from(order), scope)?);
+        }
+        self.predicate(call.agg_filter(), scope)?;
+        self.window(call.over(), scope)?;
+        let whole = Lineage::derive(&arguments);
+        if call.agg_distinct {
+            self.probe(&whole);
+        }
+        let kind = self.function_kind(schema, name);
+        let result = self.call(kind, schema, name, whole);
+        Ok(match kind {
+            Kind::Count => {
+                // Which values are there is told by the count of anything but a column as it stands.
+                if !arguments.iter().all(|argument| argument.is_plain() || argument.is_clean()) {
+                    self.probe(&result);
+                }
+                Lineage::Clean
+            }
+            Kind::Place if !call.agg_within_group => Lineage::Clean,
+            Kind::Plain | Kind::Place | Kind::Rows | Kind::Memory | Kind::Sequence | Kind::Notify | Kind::Dangerous | Kind::User => {
+                if call.agg_within_group {
+                    Lineage::derive([&result, &Lineage::derive(&ordered)])
+                } else {
+                    result
+                }
+            }
+        })
+    }
+
+    /// An ORDER BY of an aggregate or a window.
+    fn order(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+        let Node::SortBy(order) = node else {
+            return Err(Misunderstood::new("an ORDER BY is not understood", "Write it in another way"));
+        };
+        let lineage = self.expression(order.node(), scope)?;
+        self.probe(&lineage);
+        self.sort_operator(order);
+        Ok(lineage)
+    }
+
+    pub(super) fn sort_operator(&mut self, order: &SortBy) {
+        self.operator(order.use_op());
+    }
+
+    /// A window: its rows and their order.
+    pub(super) fn window(&mut self, window: Option<&WindowDef>, scope: &Scope<'_>) -> Result<(), Misunderstood> {
+        let Some(window) = window else {
+            return Ok(());
+        };
+        for node in window.partition_clause() {
+            self.predicate(node, scope)?;
+        }
+        for order in window.order_clause() {
+            self.order(Node::from(order), scope)?;
+        }
+        self.predicate(window.start_offset(), scope)?;
+        self.predicate(window.end_offset(), scope)
+    }
+}
+
+/// The place that an integer constant stands for in ORDER BY and GROUP BY, from 0.
+pub(super) fn position(node: Node<'_>) -> Option<usize> {
+    let Node::A_Const(constant) = node else {
+        return None;
+    };
+    match constant.val() {
+        Some(ConstValue::Integer(number)) => usize::try_from(number).ok()?.checked_sub(1),
+        _ => None,
+    }
+}
+
+/// The name of a column that stands alone, which ORDER BY and GROUP BY may take for an output column.
+pub(super) fn bare_name(node: Node<'_>) -> Option<&str> {
+    let Node::ColumnRef(column) = node else {
+        return None;
+    };
+    match strings(column.fields()).as_slice() {
+        [name] if column.fields().len() == 1 => Some(*name),
+        _ => None,
+    }
+}

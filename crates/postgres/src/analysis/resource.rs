@@ -1,0 +1,110 @@
+//! Names the resources of a target: `shop/public.orders` in `shop/public` in `shop`.
+//!
+//! Knows the catalog's relations and the classifier. Must not know statements.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use gatehouse_model::{ClassName, Parent, Resource, TargetName, kind};
+use gatehouse_protocol::Classifier;
+
+use crate::catalog::{Catalog, Relation};
+
+const SCHEMA: &str = "Schema";
+const TABLE: &str = "Table";
+const COLUMN: &str = "Column";
+const FUNCTION: &str = "Function";
+const SETTING: &str = "Setting";
+
+/// Stands for a schema that is not known.
+pub(super) const UNKNOWN_SCHEMA: &str = "?";
+
+/// Makes the resources of one target.
+#[derive(Clone, Copy)]
+pub(super) struct Resources<'a> {
+    pub(super) target: &'a TargetName,
+    pub(super) catalog: &'a Catalog,
+    pub(super) classifier: &'a dyn Classifier,
+}
+
+impl Resources<'_> {
+    pub(super) fn target(&self) -> Resource {
+        Resource::root(kind::TARGET, self.target.as_str())
+    }
+
+    pub(super) fn schema(&self, schema: &str) -> Resource {
+        Resource::new(SCHEMA, &self.id(schema), vec![self.target_parent()])
+    }
+
+    pub(super) fn table(&self, schema: &str, name: &str) -> Resource {
+        Resource::new(TABLE, &self.id(&format!("{schema}.{name}")), self.schema_parents(schema))
+    }
+
+    pub(super) fn function(&self, schema: Option<&str>, name: &str) -> Resource {
+        let id = match schema {
+            Some(schema) => self.id(&format!("{schema}.{name}")),
+            None => self.id(name),
+        };
+        Resource::new(FUNCTION, &id, vec![self.target_parent()])
+    }
+
+    pub(super) fn setting(&self, name: &str) -> Resource {
+        Resource::new(SETTING, &self.id(name), vec![self.target_parent()])
+    }
+
+    /// A column with its classes: its own, and those of the same column in the tables that its table inherits from or
+    /// that inherit from it.
+    pub(super) fn column(&self, relation: &Arc<Relation>, column: &str) -> Resource {
+        let mut classes = BTreeSet::new();
+        for kin in self.catalog.family(relation) {
+            if kin.columns.iter().any(|other| &*other.name == column) {
+                classes.extend(self.classes(&kin.schema, &kin.name, column));
+            }
+        }
+        self.column_of(&relation.schema, &relation.name, column, classes)
+    }
+
+    /// A column of a table that the catalog does not have, or not yet.
+    pub(super) fn column_named(&self, schema: &str, table: &str, column: &str) -> Resource {
+        self.column_of(schema, table, column, self.classes(schema, table, column))
+    }
+
+    fn classes(&self, schema: &str, table: &str, column: &str) -> Vec<ClassName> {
+        self.classifier.column(&format!("{schema}.{table}"), column)
+    }
+
+    fn column_of(&self, schema: &str, table: &str, column: &str, classes: impl IntoIterator<Item = ClassName>) -> Resource {
+        let class = |name: ClassName| Parent { kind: kind::CLASS, id: name.as_str().into() };
+        let mut within: Vec<Parent> = classes.into_iter().map(class).collect();
+        within.push(Parent { kind: TABLE, id: self.id(&format!("{schema}.{table}")).into() });
+        within.extend(self.schema_parents(schema));
+        Resource::new(COLUMN, &self.id(&format!("{schema}.{table}.{column}")), within)
+    }
+
+    fn schema_parents(&self, schema: &str) -> Vec<Parent> {
+        vec![Parent { kind: SCHEMA, id: self.id(schema).into() }, self.target_parent()]
+    }
+
+    fn target_parent(&self) -> Parent {
+        Parent { kind: kind::TARGET, id: self.target.as_str().into() }
+    }
+
+    fn id(&self, name: &str) -> String {
+        format!("{}/{name}", self.target)
+    }
+}
+
+/// The classes that a column is of.
+pub(super) fn classes(column: &Resource) -> impl Iterator<Item = &Parent> {
+    column.within.iter().filter(|parent| parent.kind == kind::CLASS)
+}
+
+/// True for a column of at least one class.
+pub(super) fn is_classified(column: &Resource) -> bool {
+    classes(column).next().is_some()
+}
+
+/// True for a table, view, sequence or index.
+pub(super) fn is_table(resource: &Resource) -> bool {
+    resource.kind == TABLE
+}

@@ -1,0 +1,161 @@
+//! What a name can mean at a place in a statement: the row sources of each enclosing query, and the WITH queries.
+//!
+//! Knows PostgreSQL's rules of visibility. Must not know trees or the catalog.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use gatehouse_model::Resource;
+
+use super::lineage::{Columns, Lineage, Named};
+
+/// Columns that every table has and no `*` shows.
+const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"];
+
+/// One row source under the name that qualifies its columns.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    /// Its alias or name; `None` for one that nothing can qualify.
+    pub(super) name: Option<Arc<str>>,
+    /// The schemas that may stand before the name; none for an alias.
+    pub(super) schemas: Vec<Arc<str>>,
+    pub(super) columns: Columns,
+    /// The tables behind it, which a locking clause would lock.
+    pub(super) tables: Vec<Resource>,
+}
+
+impl Item {
+    /// Something with an alias or without a name, that is not a table.
+    pub(super) fn query(name: Option<&str>, columns: Columns) -> Self {
+        Self { name: name.map(Into::into), schemas: Vec::new(), columns, tables: Vec::new() }
+    }
+}
+
+/// The row sources of one FROM.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sources {
+    pub(super) items: Vec<Item>,
+    /// What `*` shows and unqualified names mean: like the items' columns, but joined ones once.
+    pub(super) columns: Columns,
+}
+
+impl Sources {
+    pub(super) fn of(item: Item) -> Self {
+        Self { columns: item.columns.clone(), items: vec![item] }
+    }
+
+    /// Both, side by side.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.items.extend(other.items);
+        self.columns.extend(other.columns);
+    }
+
+    /// A join on columns of the same name: those come first, once each.
+    pub(super) fn join_using(self, other: Self, names: &[Arc<str>]) -> Self {
+        let merged = names.iter().map(|name| {
+            let side = |columns: &Columns| columns.find(name).unwrap_or_else(Lineage::unknown);
+            let (one, twin) = (side(&self.columns), side(&other.columns));
+            let lineage = if one.is_clean() && twin.is_clean() { one } else { Lineage::either(&one, &twin) };
+            Named { name: Some(name.clone()), lineage }
+        });
+        let mut columns = Columns { named: merged.collect(), rest: None };
+        let is_merged = |column: &Named| column.name.as_ref().is_some_and(|name| names.contains(name));
+        for mut side in [self.columns, other.columns] {
+            side.named.retain(|column| !is_merged(column));
+            columns.extend(side);
+        }
+        let mut items = self.items;
+        items.extend(other.items);
+        Self { items, columns }
+    }
+}
+
+/// The row sources that are visible at a place, innermost first.
+#[derive(Clone)]
+pub(super) struct Scope<'s> {
+    pub(super) sources: &'s Sources,
+    pub(super) parent: Option<&'s Scope<'s>>,
+    pub(super) with: Option<Rc<With>>,
+}
+
+/// A WITH query and those that were visible before it.
+pub(super) struct With {
+    name: Arc<str>,
+    columns: Columns,
+    before: Option<Rc<With>>,
+}
+
+impl With {
+    /// One more.
+    pub(super) fn push(before: Option<Rc<Self>>, name: &str, columns: Columns) -> Option<Rc<Self>> {
+        Some(Rc::new(Self { name: name.into(), columns, before }))
+    }
+}
+
+impl<'s> Scope<'s> {
+    /// Of a statement, in which only the sources are visible.
+    pub(super) fn root(sources: &'s Sources) -> Self {
+        Self { sources, parent: None, with: None }
+    }
+
+    /// One level deeper.
+    pub(super) fn inner<'i>(&'i self, sources: &'i Sources) -> Scope<'i> {
+        Scope { sources, parent: Some(self), with: self.with.clone() }
+    }
+
+    /// The columns of the WITH query of this name.
+    pub(super) fn with_query(&self, name: &str) -> Option<&Columns> {
+        let mut with = self.with.as_deref();
+        while let Some(query) = with {
+            if &*query.name == name {
+                return Some(&query.columns);
+            }
+            with = query.before.as_deref();
+        }
+        None
+    }
+
+    fn levels(&self) -> impl Iterator<Item = &Scope<'s>> {
+        std::iter::successors(Some(self), |scope| scope.parent)
+    }
+
+    /// Of an unqualified name. `None`: no visible column has it, for certain.
+    pub(super) fn column(&self, name: &str) -> Option<Lineage> {
+        let mut doubts: Vec<Lineage> = Vec::new();
+        for level in self.levels() {
+            let columns = &level.sources.columns;
+            let Some(lineage) = columns.find(name) else {
+                continue;
+            };
+            let certain = columns.named.iter().any(|column| column.name.as_deref() == Some(name));
+            doubts.push(lineage);
+            if certain {
+                break;
+            }
+        }
+        match doubts.as_slice() {
+            [] if SYSTEM_COLUMNS.contains(&name) => Some(Lineage::Clean),
+            [] => None,
+            [only] => Some(only.clone()),
+            several => Some(Lineage::derive(several)),
+        }
+    }
+
+    /// The row source of a name, and of a schema if one is written.
+    pub(super) fn item(&self, schema: Option<&str>, name: &str) -> Option<&Item> {
+        let is_meant = |item: &&Item| {
+            item.name.as_deref() == Some(name)
+                && schema.is_none_or(|schema| item.schemas.iter().any(|other| &**other == schema))
+        };
+        self.levels().find_map(|level| level.sources.items.iter().find(is_meant))
+    }
+}
+
+/// Of a column of one row source. `None`: it has none of this name, for certain.
+pub(super) fn column_of(item: &Item, name: &str) -> Option<Lineage> {
+    match item.columns.find(name) {
+        Some(lineage) => Some(lineage),
+        None if SYSTEM_COLUMNS.contains(&name) => Some(Lineage::Clean),
+        None => None,
+    }
+}

@@ -1,0 +1,203 @@
+//! Statements about the session: settings, transactions, cursors, prepared statements, notifications.
+//!
+//! Knows which settings change how statements are read or what protects data.
+
+use pg_raw_parse::Node;
+use pg_raw_parse::nodes::{
+    DeclareCursorStmt, DiscardStmt, ExecuteStmt, ExplainStmt, FetchStmt, PrepareStmt, VariableSetStmt,
+};
+use pg_raw_parse::raw::{DiscardMode, VariableSetKind};
+
+use super::analyzer::Analyzer;
+use super::definition::text_of;
+use super::scope::{Scope, Sources};
+use super::{Misunderstood, Outputs, StatementOutput, action};
+
+/// Settings that change neither what statements mean nor what protects data, for the session that sets them.
+const HARMLESS: [&str; 58] = [
+    "application_name",
+    "array_nulls",
+    "bytea_output",
+    "check_function_bodies",
+    "client_encoding",
+    "client_min_messages",
+    "commit_delay",
+    "commit_siblings",
+    "constraint_exclusion",
+    "cpu_index_tuple_cost",
+    "cpu_operator_cost",
+    "cpu_tuple_cost",
+    "cursor_tuple_fraction",
+    "datestyle",
+    "deadlock_timeout",
+    "debug_pretty_print",
+    "default_statistics_target",
+    "default_table_access_method",
+    "default_tablespace",
+    "default_text_search_config",
+    "default_toast_compression",
+    "default_transaction_deferrable",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "effective_cache_size",
+    "effective_io_concurrency",
+    "escape_string_warning",
+    "extra_float_digits",
+    "from_collapse_limit",
+    "gin_fuzzy_search_limit",
+    "gin_pending_list_limit",
+    "hash_mem_multiplier",
+    "icu_validation_level",
+    "intervalstyle",
+    "join_collapse_limit",
+    "lc_messages",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "maintenance_io_concurrency",
+    "maintenance_work_mem",
+    "plan_cache_mode",
+    "quote_all_identifiers",
+    "random_page_cost",
+    "search_path",
+    "seq_page_cost",
+    "standard_conforming_strings",
+    "synchronous_commit",
+    "temp_buffers",
+    "timezone",
+    "timezone_abbreviations",
+    "transaction_deferrable",
+    "transaction_isolation",
+    "transaction_read_only",
+    "transform_null_equals",
+    "work_mem",
+    "xmlbinary",
+    "xmloption",
+];
+
+/// Whole families of such settings.
+const HARMLESS_PREFIXES: [&str; 7] = ["enable_", "geqo", "jit_", "max_parallel_", "min_parallel_", "parallel_", "vacuum_cost_"];
+
+/// Extensions whose settings decide what is recorded, or run code.
+const GUARDED_PREFIXES: [&str; 6] = ["auto_explain.", "pgaudit.", "pg_stat_statements.", "plperl.", "plpython.", "pltcl."];
+
+/// Settings under which the server would read statements otherwise than Gatehouse does, and the only value that fits.
+const FIXED: [(&str, &[&str]); 4] = [
+    ("client_encoding", &["utf8", "utf-8", "unicode"]),
+    ("standard_conforming_strings", &["on", "true", "yes", "1"]),
+    ("backslash_quote", &["safe_encoding"]),
+    ("escape_string_warning", &["on", "true", "yes", "1"]),
+];
+
+fn is_harmless(name: &str) -> bool {
+    let extension = name.contains('.') && !GUARDED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    extension
+        || HARMLESS.contains(&name)
+        || HARMLESS_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || name == "jit"
+        || name.ends_with("_timeout")
+}
+
+impl Analyzer<'_> {
+    /// SET and RESET.
+    pub(super) fn set(&mut self, set: &VariableSetStmt) -> Result<(), Misunderstood> {
+        let name = set.name().unwrap_or_default().to_lowercase();
+        if set.kind == VariableSetKind::VAR_SET_MULTI {
+            self.access_target(action::TRANSACTION);
+            return Ok(());
+        }
+        self.found.changes_meaning = true;
+        if set.kind == VariableSetKind::VAR_RESET_ALL {
+            self.found.changes_path = true;
+            self.access(action::SET, self.resources.setting("all"));
+            return Ok(());
+        }
+        fits(set, &name)?;
+        match name.as_str() {
+            "search_path" => self.found.changes_path = true,
+            "role" | "session_authorization" => {
+                self.found.changes_path = true;
+                self.access_target(action::ADMIN);
+            }
+            other if !is_harmless(other) => self.access(action::ADMIN, self.resources.setting(other)),
+            _ => {}
+        }
+        self.access(action::SET, self.resources.setting(&name));
+        Ok(())
+    }
+
+    pub(super) fn show(&mut self, name: Option<&str>) -> StatementOutput {
+        let name = name.unwrap_or("all").to_lowercase();
+        self.access(action::SHOW, self.resources.setting(&name));
+        StatementOutput::of(Outputs::Clean)
+    }
+
+    pub(super) fn discard(&mut self, discard: &DiscardStmt) {
+        self.access(action::SET, self.resources.setting("all"));
+        self.found.changes_meaning = true;
+        if discard.target == DiscardMode::DISCARD_ALL {
+            self.found.changes_path = true;
+        }
+    }
+
+    pub(super) fn declare(&mut self, declare: &DeclareCursorStmt) -> Result<StatementOutput, Misunderstood> {
+        let columns = self.body(declare.query())?;
+        self.access_target(action::CURSOR);
+        let columns = self.outputs_of(columns);
+        Ok(StatementOutput { cursor: declare.portalname().map(Into::into), ..StatementOutput::of(columns) })
+    }
+
+    pub(super) fn fetch(&mut self, fetch: &FetchStmt) -> StatementOutput {
+        self.access_target(action::CURSOR);
+        let name = fetch.portalname().unwrap_or_default();
+        StatementOutput::of(if fetch.ismove { Outputs::None } else { Outputs::Cursor(name.into()) })
+    }
+
+    pub(super) fn prepare(&mut self, prepare: &PrepareStmt) -> Result<StatementOutput, Misunderstood> {
+        self.access_target(action::PREPARED);
+        let inner = self.inner_statement(prepare.query())?;
+        Ok(StatementOutput { prepares: prepare.name().map(Into::into), ..StatementOutput::of(inner.columns) })
+    }
+
+    pub(super) fn execute(&mut self, execute: &ExecuteStmt) -> Result<StatementOutput, Misunderstood> {
+        self.access_target(action::PREPARED);
+        let nothing = Sources::default();
+        for value in execute.params() {
+            self.inventory.take(value)?;
+            let lineage = self.expression(value, &Scope::root(&nothing))?;
+            // Where a parameter goes is not followed.
+            self.flow(&lineage, None);
+        }
+        Ok(StatementOutput::of(Outputs::Prepared(execute.name().unwrap_or_default().into())))
+    }
+
+    pub(super) fn explain(&mut self, explain: &ExplainStmt) -> Result<StatementOutput, Misunderstood> {
+        self.access_target(action::EXPLAIN);
+        if matches!(explain.query(), Node::ExecuteStmt(_)) {
+            return Err(Misunderstood::new("EXPLAIN EXECUTE is not supported", "Explain the statement itself"));
+        }
+        let before = std::mem::take(&mut self.found.opaque);
+        self.inner_statement(explain.query())?;
+        let columns = if self.found.opaque { Outputs::Unknown } else { Outputs::Clean };
+        self.found.opaque |= before;
+        self.found.selects_into = false;
+        Ok(StatementOutput::of(columns))
+    }
+}
+
+/// An error unless the setting stays such that Gatehouse and the server read statements alike.
+fn fits(set: &VariableSetStmt, name: &str) -> Result<(), Misunderstood> {
+    let hint = "Gatehouse reads statements as UTF-8 text with standard strings; leave the setting as it is";
+    if set.kind == VariableSetKind::VAR_SET_CURRENT {
+        return Err(Misunderstood::new("SET … FROM CURRENT is not supported", hint));
+    }
+    let Some((_, values)) = FIXED.iter().find(|(fixed, _)| *fixed == name) else {
+        return Ok(());
+    };
+    let value = set.args().iter().next().and_then(text_of).map(str::to_lowercase);
+    let is_set = set.kind == VariableSetKind::VAR_SET_VALUE && set.args().len() == 1;
+    if is_set && value.is_some_and(|value| values.contains(&value.as_str())) {
+        return Ok(());
+    }
+    Err(Misunderstood::new(&format!("changing {name} is not supported"), hint))
+}

@@ -1,0 +1,398 @@
+//! Every kind of statement, and what it asks for. A kind that is not named here is not understood.
+//!
+//! Knows which module reads which statement, and what is only an administrator's business.
+
+use gatehouse_model::Action;
+use pg_raw_parse::Node;
+use pg_raw_parse::nodes::{CallStmt, RangeVar, TransactionStmt, VacuumStmt};
+use pg_raw_parse::raw::{ObjectType, TransactionStmtKind};
+
+use super::analyzer::Analyzer;
+use super::lineage::{Columns, Lineage};
+use super::scope::{Scope, Sources};
+use super::tree;
+use super::{Misunderstood, Outputs, StatementOutput, action};
+use crate::function::Kind;
+
+impl Analyzer<'_> {
+    /// One statement of the text: its word for listings, and what it gives.
+    pub(super) fn statement(&mut self, node: Node<'_>) -> Result<(&'static str, StatementOutput), Misunderstood> {
+        let before = std::mem::take(&mut self.found.accesses);
+        self.found.selects_into = false;
+        let title = title(node);
+        let output = self.inner_statement(node)?;
+        if !self.inventory.is_complete() {
+            return Err(Misunderstood::new("a part of the statement is not understood", "Write it in another way"));
+        }
+        if self.found.accesses.is_empty() {
+            // A query of nothing still runs at the target.
+            self.access_target(action::SELECT);
+        }
+        self.found.accesses.extend(before);
+        Ok((title, output))
+    }
+
+    /// A statement, or one inside another such as in EXPLAIN.
+    pub(super) fn inner_statement(&mut self, node: Node<'_>) -> Result<StatementOutput, Misunderstood> {
+        self.enter(|analyzer| analyzer.any_statement(node))
+    }
+
+    fn any_statement(&mut self, node: Node<'_>) -> Result<StatementOutput, Misunderstood> {
+        match node {
+            Node::SelectStmt(_) => self.rows(node, true),
+            Node::InsertStmt(insert) => self.rows(node, insert.returning_clause().is_some()),
+            Node::UpdateStmt(update) => self.rows(node, update.returning_clause().is_some()),
+            Node::DeleteStmt(delete) => self.rows(node, delete.returning_clause().is_some()),
+            Node::MergeStmt(merge) => self.rows(node, merge.returning_clause().is_some()),
+            Node::CopyStmt(copy) => self.copy(copy),
+            Node::VariableShowStmt(show) => Ok(self.show(show.name())),
+            Node::DeclareCursorStmt(declare) => self.declare(declare),
+            Node::FetchStmt(fetch) => Ok(self.fetch(fetch)),
+            Node::PrepareStmt(prepare) => self.prepare(prepare),
+            Node::ExecuteStmt(execute) => self.execute(execute),
+            Node::ExplainStmt(explain) => self.explain(explain),
+            Node::CallStmt(call) => self.procedure(call),
+            _ => {
+                self.silent_statement(node)?;
+                Ok(StatementOutput::of(Outputs::None))
+            }
+        }
+    }
+
+    fn rows(&mut self, node: Node<'_>, gives: bool) -> Result<StatementOutput, Misunderstood> {
+        let columns = self.body(node)?;
+        let gives = gives && !std::mem::take(&mut self.found.selects_into);
+        if gives {
+            return Ok(StatementOutput::of(self.outputs_of(columns)));
+        }
+        self.found.changes_catalog |= matches!(node, Node::SelectStmt(_));
+        Ok(StatementOutput::of(Outputs::None))
+    }
+
+    /// The columns of a result, as far as they are known.
+    pub(super) fn outputs_of(&mut self, columns: Columns) -> Outputs {
+        let is_clean = columns.lineages().all(Lineage::is_clean);
+        if !is_clean {
+            self.mark_sensitive();
+        }
+        match columns.rest {
+            None => Outputs::Columns(columns.named.into_iter().map(|column| column.lineage.into_provenance()).collect()),
+            Some(_) if is_clean => Outputs::Clean,
+            Some(_) => Outputs::Unknown,
+        }
+    }
+
+    /// CALL. What a procedure does is not known, and what it gives back neither.
+    fn procedure(&mut self, call: &CallStmt) -> Result<StatementOutput, Misunderstood> {
+        let call = call.funccall().ok_or_else(|| Misunderstood::new("CALL names no procedure", "Name one"))?;
+        self.inventory.take(Node::FuncCall(call))?;
+        let nothing = Sources::default();
+        self.function_call(call, &Scope::root(&nothing))?;
+        let (schema, name) = tree::function_name(call);
+        let function = self.function(schema, name, Kind::User);
+        self.access(action::CALL, function);
+        self.opaque();
+        self.found.changes_catalog = true;
+        Ok(StatementOutput::of(Outputs::Unknown))
+    }
+
+    /// Statements that give no rows.
+    fn silent_statement(&mut self, node: Node<'_>) -> Result<(), Misunderstood> {
+        match node {
+            Node::TransactionStmt(transaction) => return self.transaction(transaction),
+            // What it names are constraints, not relations.
+            Node::ConstraintsSetStmt(_) => self.access_target(action::TRANSACTION),
+            Node::VariableSetStmt(set) => return self.set(set),
+            Node::DiscardStmt(discard) => self.discard(discard),
+            Node::ClosePortalStmt(_) => self.access_target(action::CURSOR),
+            Node::DeallocateStmt(_) => self.access_target(action::PREPARED),
+            Node::ListenStmt(_) | Node::UnlistenStmt(_) | Node::NotifyStmt(_) => self.access_target(action::LISTEN),
+            Node::LockStmt(lock) => return self.access_list(action::LOCK, lock.relations()),
+            Node::TruncateStmt(truncate) => {
+                self.note_cascade(truncate.behavior);
+                return self.access_list(action::TRUNCATE, truncate.relations());
+            }
+            Node::DoStmt(_) => {
+                self.access_target(action::DO);
+                self.opaque();
+                self.found.changes_catalog = true;
+            }
+            Node::VacuumStmt(vacuum) => self.vacuum(vacuum),
+            Node::ClusterStmt(cluster) => self.tables_or_target(action::DDL, cluster.relation()),
+            Node::ReindexStmt(reindex) => self.tables_or_target(action::DDL, reindex.relation()),
+            Node::RefreshMatViewStmt(refresh) => self.tables_or_target(action::DDL, refresh.relation()),
+            Node::CommentStmt(comment) => self.comment(comment.objtype, comment.object()),
+            _ => return self.defining_statement(node),
+        }
+        Ok(())
+    }
+
+    /// Statements that define objects.
+    fn defining_statement(&mut self, node: Node<'_>) -> Result<(), Misunderstood> {
+        match node {
+            Node::CreateStmt(create) => self.create_table(create),
+            Node::CreateTableAsStmt(create) => self.create_table_as(create),
+            Node::ViewStmt(view) => self.create_view(view),
+            Node::AlterTableStmt(alter) => self.alter_table(alter),
+            Node::IndexStmt(index) => self.create_index(index),
+            Node::CreateTrigStmt(trigger) => self.create_trigger(trigger),
+            Node::CreateSeqStmt(sequence) => {
+                let table = sequence.sequence().map(|table| self.new_table(table));
+                self.access(action::DDL, table.unwrap_or_else(|| self.resources.target()));
+                self.found.changes_catalog = true;
+                Ok(())
+            }
+            Node::AlterSeqStmt(sequence) => self.alter_definition(sequence.sequence()),
+            Node::CreateFunctionStmt(create) => {
+                self.create_function(create);
+                Ok(())
+            }
+            Node::AlterFunctionStmt(alter) => {
+                self.alter_function(alter.func(), alter.actions().iter());
+                Ok(())
+            }
+            Node::DropStmt(drop) => self.drop(drop),
+            Node::RenameStmt(rename) => self.rename(rename),
+            Node::AlterObjectSchemaStmt(alter) => self.set_schema(alter),
+            Node::CreateSchemaStmt(create) => {
+                if !create.schema_elts().is_empty() {
+                    let hint = "Create the schema first, and its objects in statements of their own";
+                    return Err(Misunderstood::new("CREATE SCHEMA with objects in it is not supported", hint));
+                }
+                let schema = self.resources.schema(create.schemaname().unwrap_or(super::resource::UNKNOWN_SCHEMA));
+                self.access(action::DDL, schema);
+                self.found.changes_catalog = true;
+                Ok(())
+            }
+            _ => self.plain_definition(node),
+        }
+    }
+
+    /// Definitions that are in no table and hold no data.
+    fn plain_definition(&mut self, node: Node<'_>) -> Result<(), Misunderstood> {
+        match node {
+            Node::CreateDomainStmt(create) => {
+                for constraint in create.constraints() {
+                    self.stored(constraint.raw_expr());
+                }
+            }
+            Node::AlterDomainStmt(alter) => match alter.def() {
+                Node::Constraint(constraint) => self.stored(constraint.raw_expr()),
+                expression => self.stored(expression),
+            },
+            Node::CreateStatsStmt(statistics) => {
+                for table in statistics.relations() {
+                    self.access_tables(action::DDL, table);
+                }
+            }
+            Node::AlterStatsStmt(_)
+            | Node::AlterTypeStmt(_)
+            | Node::AlterEnumStmt(_)
+            | Node::CompositeTypeStmt(_)
+            | Node::CreateEnumStmt(_)
+            | Node::CreateRangeStmt(_)
+            | Node::AlterCollationStmt(_)
+            | Node::AlterObjectDependsStmt(_)
+            | Node::CreateConversionStmt(_)
+            | Node::AlterTSDictionaryStmt(_)
+            | Node::AlterTSConfigurationStmt(_) => {}
+            Node::DefineStmt(define) => {
+                let code = [ObjectType::OBJECT_AGGREGATE, ObjectType::OBJECT_OPERATOR, ObjectType::OBJECT_TYPE];
+                if code.contains(&define.kind) {
+                    self.access_target(action::ADMIN);
+                }
+            }
+            _ => return self.administration(node),
+        }
+        self.define_in_target();
+        Ok(())
+    }
+
+    /// What only administrators do.
+    fn administration(&mut self, node: Node<'_>) -> Result<(), Misunderstood> {
+        match node {
+            Node::CreatePolicyStmt(policy) => {
+                self.stored(policy.qual());
+                self.stored(policy.with_check());
+                self.alter_definition(policy.table())?;
+            }
+            Node::AlterPolicyStmt(policy) => {
+                self.stored(policy.qual());
+                self.stored(policy.with_check());
+                self.alter_definition(policy.table())?;
+            }
+            Node::RuleStmt(rule) => self.alter_definition(rule.relation())?,
+            Node::LoadStmt(_) => {
+                self.access_target(action::FILE);
+                self.opaque();
+            }
+            Node::CreatePublicationStmt(_) | Node::AlterPublicationStmt(_) => self.access_target(action::REPLICATION),
+            Node::CreateSubscriptionStmt(_) | Node::AlterSubscriptionStmt(_) | Node::DropSubscriptionStmt(_) => {
+                self.found.secret = true;
+                self.access_target(action::REPLICATION);
+            }
+            node if holds_secrets(node) => self.found.secret = true,
+            node if is_administration(node) => {}
+            _ => {
+                let hint = "Gatehouse passes on only statements that it understands";
+                return Err(Misunderstood::new("a statement of this kind is not supported", hint));
+            }
+        }
+        self.access_target(action::ADMIN);
+        self.found.changes_catalog = true;
+        Ok(())
+    }
+
+    fn transaction(&mut self, transaction: &TransactionStmt) -> Result<(), Misunderstood> {
+        self.access_target(action::TRANSACTION);
+        let two_phase = [
+            TransactionStmtKind::TRANS_STMT_PREPARE,
+            TransactionStmtKind::TRANS_STMT_COMMIT_PREPARED,
+            TransactionStmtKind::TRANS_STMT_ROLLBACK_PREPARED,
+        ];
+        if two_phase.contains(&transaction.kind) {
+            // It can end what another session did.
+            self.access_target(action::ADMIN);
+        }
+        Ok(())
+    }
+
+    fn vacuum(&mut self, vacuum: &VacuumStmt) {
+        if vacuum.rels().is_empty() {
+            self.access_target(action::DDL);
+        }
+        for relation in vacuum.rels() {
+            self.tables_or_target(action::DDL, relation.relation());
+        }
+    }
+
+    fn tables_or_target(&mut self, action: Action, table: Option<&RangeVar>) {
+        match table {
+            Some(table) => self.access_tables(action, table),
+            None => self.access_target(action),
+        }
+    }
+}
+
+/// Statements that may hold a password.
+fn holds_secrets(node: Node<'_>) -> bool {
+    matches!(
+        node,
+        Node::CreateRoleStmt(_)
+            | Node::AlterRoleStmt(_)
+            | Node::AlterRoleSetStmt(_)
+            | Node::AlterDatabaseSetStmt(_)
+            | Node::AlterSystemStmt(_)
+            | Node::CreateUserMappingStmt(_)
+            | Node::AlterUserMappingStmt(_)
+            | Node::DropUserMappingStmt(_)
+            | Node::CreateForeignServerStmt(_)
+            | Node::AlterForeignServerStmt(_)
+            | Node::CreateFdwStmt(_)
+            | Node::AlterFdwStmt(_)
+            | Node::ImportForeignSchemaStmt(_)
+    )
+}
+
+fn is_administration(node: Node<'_>) -> bool {
+    matches!(
+        node,
+        Node::GrantStmt(_)
+            | Node::GrantRoleStmt(_)
+            | Node::AlterDefaultPrivilegesStmt(_)
+            | Node::DropRoleStmt(_)
+            | Node::DropOwnedStmt(_)
+            | Node::ReassignOwnedStmt(_)
+            | Node::AlterOwnerStmt(_)
+            | Node::SecLabelStmt(_)
+            | Node::CreateExtensionStmt(_)
+            | Node::AlterExtensionStmt(_)
+            | Node::AlterExtensionContentsStmt(_)
+            | Node::CreateTableSpaceStmt(_)
+            | Node::DropTableSpaceStmt(_)
+            | Node::AlterTableSpaceOptionsStmt(_)
+            | Node::AlterTableMoveAllStmt(_)
+            | Node::CreatedbStmt(_)
+            | Node::AlterDatabaseStmt(_)
+            | Node::AlterDatabaseRefreshCollStmt(_)
+            | Node::DropdbStmt(_)
+            | Node::CheckPointStmt(_)
+            | Node::CreateEventTrigStmt(_)
+            | Node::AlterEventTrigStmt(_)
+            | Node::CreatePLangStmt(_)
+            | Node::CreateAmStmt(_)
+            | Node::CreateCastStmt(_)
+            | Node::CreateTransformStmt(_)
+            | Node::CreateOpClassStmt(_)
+            | Node::CreateOpFamilyStmt(_)
+            | Node::AlterOpFamilyStmt(_)
+            | Node::AlterOperatorStmt(_)
+    )
+}
+
+/// A word or two for listings.
+fn title(node: Node<'_>) -> &'static str {
+    match node {
+        Node::SelectStmt(_) => "SELECT",
+        Node::InsertStmt(_) => "INSERT",
+        Node::UpdateStmt(_) => "UPDATE",
+        Node::DeleteStmt(_) => "DELETE",
+        Node::MergeStmt(_) => "MERGE",
+        Node::CopyStmt(_) => "COPY",
+        Node::VariableSetStmt(_) => "SET",
+        Node::VariableShowStmt(_) => "SHOW",
+        Node::DiscardStmt(_) => "DISCARD",
+        Node::TransactionStmt(transaction) => transaction_title(transaction),
+        Node::ConstraintsSetStmt(_) => "SET CONSTRAINTS",
+        Node::DeclareCursorStmt(_) => "DECLARE CURSOR",
+        Node::FetchStmt(_) => "FETCH",
+        Node::ClosePortalStmt(_) => "CLOSE",
+        Node::PrepareStmt(_) => "PREPARE",
+        Node::ExecuteStmt(_) => "EXECUTE",
+        Node::DeallocateStmt(_) => "DEALLOCATE",
+        Node::ExplainStmt(_) => "EXPLAIN",
+        Node::CallStmt(_) => "CALL",
+        Node::DoStmt(_) => "DO",
+        Node::ListenStmt(_) => "LISTEN",
+        Node::UnlistenStmt(_) => "UNLISTEN",
+        Node::NotifyStmt(_) => "NOTIFY",
+        Node::LockStmt(_) => "LOCK",
+        Node::TruncateStmt(_) => "TRUNCATE",
+        Node::VacuumStmt(vacuum) if vacuum.is_vacuumcmd => "VACUUM",
+        Node::VacuumStmt(_) => "ANALYZE",
+        Node::ClusterStmt(_) => "CLUSTER",
+        Node::ReindexStmt(_) => "REINDEX",
+        Node::RefreshMatViewStmt(_) => "REFRESH MATERIALIZED VIEW",
+        Node::CommentStmt(_) => "COMMENT",
+        Node::CreateStmt(_) => "CREATE TABLE",
+        Node::CreateTableAsStmt(create) if create.objtype == ObjectType::OBJECT_MATVIEW => "CREATE MATERIALIZED VIEW",
+        Node::CreateTableAsStmt(_) => "CREATE TABLE AS",
+        Node::ViewStmt(_) => "CREATE VIEW",
+        Node::IndexStmt(_) => "CREATE INDEX",
+        Node::CreateFunctionStmt(_) => "CREATE FUNCTION",
+        Node::CreateTrigStmt(_) => "CREATE TRIGGER",
+        Node::CreateSchemaStmt(_) => "CREATE SCHEMA",
+        Node::AlterTableStmt(_) => "ALTER TABLE",
+        Node::DropStmt(_) => "DROP",
+        Node::RenameStmt(_) => "RENAME",
+        Node::GrantStmt(grant) if grant.is_grant => "GRANT",
+        Node::GrantStmt(_) => "REVOKE",
+        Node::CreateRoleStmt(_) => "CREATE ROLE",
+        Node::AlterRoleStmt(_) => "ALTER ROLE",
+        Node::DropRoleStmt(_) => "DROP ROLE",
+        Node::AlterSystemStmt(_) => "ALTER SYSTEM",
+        _ => "DDL",
+    }
+}
+
+fn transaction_title(transaction: &TransactionStmt) -> &'static str {
+    match transaction.kind {
+        TransactionStmtKind::TRANS_STMT_BEGIN | TransactionStmtKind::TRANS_STMT_START => "BEGIN",
+        TransactionStmtKind::TRANS_STMT_COMMIT => "COMMIT",
+        TransactionStmtKind::TRANS_STMT_ROLLBACK => "ROLLBACK",
+        TransactionStmtKind::TRANS_STMT_SAVEPOINT => "SAVEPOINT",
+        TransactionStmtKind::TRANS_STMT_RELEASE => "RELEASE",
+        TransactionStmtKind::TRANS_STMT_ROLLBACK_TO => "ROLLBACK TO",
+        _ => "TRANSACTION",
+    }
+}

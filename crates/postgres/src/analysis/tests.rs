@@ -1,0 +1,574 @@
+//! What statements mean, as tables of cases: text in, accesses, lineage and facts out.
+
+use expect_test::{Expect, expect};
+use gatehouse_model::{ClassName, Effect, FactValue, Provenance, Resource, TargetName};
+use gatehouse_protocol::Classifier;
+
+use super::*;
+use crate::catalog::{ColumnInfo, FunctionInfo, Parts, RelationKind, TypeInfo};
+
+struct ByName;
+
+impl Classifier for ByName {
+    fn column(&self, _table: &str, column: &str) -> Vec<ClassName> {
+        let class = match column {
+            "email" => "email",
+            "ssn" => "us_ssn",
+            _ => return Vec::new(),
+        };
+        ClassName::new(class).into_iter().collect()
+    }
+}
+
+fn relation(oid: u32, schema: &str, name: &str, kind: RelationKind, columns: &[&str], definition: Option<&str>) -> Relation {
+    let column = |(place, name): (usize, &&str)| ColumnInfo {
+        number: i16::try_from(place + 1).expect("few columns"),
+        name: (*name).into(),
+        type_oid: 25,
+        type_modifier: -1,
+        generated: false,
+    };
+    Relation {
+        oid,
+        schema: schema.into(),
+        name: name.into(),
+        kind,
+        columns: columns.iter().enumerate().map(column).collect(),
+        definition: definition.map(Into::into),
+        parents: Vec::new(),
+    }
+}
+
+fn relations() -> Vec<Relation> {
+    let table = |oid, schema, name, columns: &[&str]| relation(oid, schema, name, RelationKind::Table, columns, None);
+    let view = |oid, name, columns: &[&str], query| relation(oid, "public", name, RelationKind::View, columns, Some(query));
+    let mut child = table(106, "public", "vip", &["id", "name", "email", "ssn", "level"]);
+    child.parents = vec![100];
+    vec![
+        table(100, "public", "customers", &["id", "name", "email", "ssn"]),
+        table(101, "public", "orders", &["id", "customer_id", "total"]),
+        view(
+            102,
+            "customer_view",
+            &["id", "mail", "n", "low"],
+            " SELECT customers.id, customers.email AS mail, customers.name AS n, lower(customers.ssn) AS low\n   FROM public.customers;",
+        ),
+        view(103, "view_of_view", &["m"], " SELECT customer_view.mail AS m FROM public.customer_view"),
+        view(104, "loop_view", &["m"], " SELECT loop_view.m FROM public.loop_view"),
+        view(105, "opaque_view", &["x"], " SELECT public.leak() AS x"),
+        child,
+        table(107, "hidden", "orders", &["id", "email"]),
+        table(1259, "pg_catalog", "pg_class", &["oid", "relname"]),
+        table(1260, "pg_catalog", "pg_authid", &["rolname", "rolpassword"]),
+    ]
+}
+
+fn catalog() -> Catalog {
+    let own = |name: &str, volatile| FunctionInfo { name: name.into(), schema: None, volatile };
+    let plain = [
+        "count", "max", "lower", "upper", "length", "row_to_json", "now", "string_agg", "array_agg", "row_number",
+        "generate_series", "unnest", "json_each", "regexp_split_to_table", "pg_table_is_visible", "percentile_disc",
+        "obj_description", "concat", "database_to_xml",
+    ];
+    let volatile = ["nextval", "random", "query_to_xml", "pg_read_file", "set_config", "pg_notify", "pg_sleep", "pg_advisory_lock", "lo_import"];
+    let mut functions: Vec<FunctionInfo> = plain.iter().map(|name| own(name, false)).collect();
+    functions.extend(volatile.iter().map(|name| own(name, true)));
+    functions.push(FunctionInfo { name: "leak".into(), schema: Some("public".into()), volatile: false });
+    let own_type = |(place, name): (usize, &&str)| TypeInfo {
+        oid: 9000 + u32::try_from(place).expect("few types"),
+        name: (*name).into(),
+        system: true,
+        base: 0,
+        base_modifier: -1,
+    };
+    Catalog::new(Parts {
+        relations: relations(),
+        functions,
+        operators: vec!["===".into()],
+        types: ["text", "int4", "regclass", "int8", "varchar"].iter().enumerate().map(own_type).collect(),
+        search_path: vec!["public".into()],
+    })
+}
+
+fn with_context<T>(path: &SearchPath, read: impl FnOnce(&Context<'_>) -> T) -> T {
+    let target = TargetName::new("shop").expect("a name");
+    let catalog = catalog();
+    read(&Context { target: &target, catalog: &catalog, classifier: &ByName, path })
+}
+
+fn known() -> SearchPath {
+    SearchPath::Known(vec!["public".into()])
+}
+
+fn try_analyze(sql: &str) -> Result<Analysis, Misunderstood> {
+    with_context(&known(), |context| analyze(sql, context))
+}
+
+fn analyzed(sql: &str) -> Analysis {
+    try_analyze(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+fn short(resource: &Resource) -> String {
+    let id = resource.id.strip_prefix("shop/").unwrap_or(&resource.id);
+    id.strip_prefix("public.").unwrap_or(id).to_string()
+}
+
+fn shown(provenance: &Provenance) -> String {
+    match provenance {
+        Provenance::Copy(column) => format!("={}", short(column)),
+        Provenance::Derived(columns) => format!("~{}", columns.iter().map(short).collect::<Vec<_>>().join("+")),
+        Provenance::Clean => "-".into(),
+        Provenance::Unknown => "?".into(),
+    }
+}
+
+fn shown_outputs(outputs: &Outputs) -> String {
+    match outputs {
+        Outputs::None => "none".into(),
+        Outputs::Columns(columns) => columns.iter().map(shown).collect::<Vec<_>>().join(" "),
+        Outputs::Cursor(name) => format!("cursor {name}"),
+        Outputs::Prepared(name) => format!("prepared {name}"),
+        Outputs::Clean => "clean".into(),
+        Outputs::Unknown => "unknown".into(),
+    }
+}
+
+/// The outputs of the last statement.
+fn outputs(sql: &str) -> String {
+    analyzed(sql).statements.last().map(|output| shown_outputs(&output.columns)).unwrap_or_default()
+}
+
+/// In the order of the alphabet.
+fn accesses(sql: &str) -> String {
+    let shown = |access: &Access| {
+        let verb = access.action.as_str();
+        format!("{} {}", verb.strip_prefix("sql:").unwrap_or(verb), short(&access.resource))
+    };
+    let mut shown: Vec<String> = analyzed(sql).accesses.iter().map(shown).collect();
+    shown.sort();
+    shown.join(", ")
+}
+
+#[track_caller]
+fn misunderstood(sql: &str) {
+    if let Ok(analysis) = try_analyze(sql) {
+        panic!("{sql} was understood: {analysis:?}");
+    }
+}
+
+fn check(sql: &str, expected: Expect) {
+    let analysis = analyzed(sql);
+    let outputs: Vec<String> = analysis.statements.iter().map(|output| shown_outputs(&output.columns)).collect();
+    let text = format!(
+        "{}\n{}\n{}\n{:?} {:?} sensitive={}\n{}\n",
+        analysis.title,
+        accesses(sql),
+        outputs.join(" | "),
+        analysis.effect,
+        analysis.facts,
+        analysis.sensitive,
+        analysis.evidence,
+    );
+    expected.assert_eq(&text);
+}
+
+#[test]
+fn columns_have_lineage() {
+    let cases = [
+        ("select email from customers", "=customers.email"),
+        ("select email as x, id from public.customers as c", "=customers.email =customers.id"),
+        ("table customers", "=customers.id =customers.name =customers.email =customers.ssn"),
+        ("select * from (select email as x from customers) s", "=customers.email"),
+        ("select s.x from (select email from customers) s(x)", "=customers.email"),
+        ("select c.* from customers c(a, b)", "=customers.id =customers.name =customers.email =customers.ssn"),
+        ("select c from customers c", "~customers.email+customers.ssn"),
+        ("select row_to_json(c) from customers c", "~customers.email+customers.ssn"),
+        ("select (c).email from customers c", "~customers.email+customers.ssn"),
+        ("select (c).* from customers c", "=customers.id =customers.name =customers.email =customers.ssn"),
+        ("select row(c.*) from customers c", "~customers.email+customers.ssn"),
+        ("select o from orders o", "-"),
+        ("select max(email) from customers", "~customers.email"),
+        ("select count(*) from customers", "-"),
+        ("select count(email) from customers", "-"),
+        ("select lower(name) from customers", "-"),
+        ("select email::text from customers", "~customers.email"),
+        ("select email collate \"C\" from customers", "=customers.email"),
+        ("select email || name, 1, 'x', now(), null, $1 from customers", "~customers.email - - - - -"),
+        ("select coalesce(email, 'x') from customers", "~customers.email"),
+        ("select case when id = 1 then email end from customers", "~customers.email"),
+        ("select email = 'a' from customers", "~customers.email"),
+        ("select email is null from customers", "~customers.email"),
+        ("select (select email from customers limit 1)", "=customers.email"),
+        ("select array(select email from customers)", "~customers.email"),
+        ("select exists (select email from customers)", "-"),
+        ("select 'a' in (select email from customers)", "~customers.email"),
+        ("select array[email], (array[ssn])[1] from customers", "~customers.email ~customers.ssn"),
+        ("select string_agg(name, ',' order by id) from customers", "-"),
+        ("select percentile_disc(0.5) within group (order by email) from customers", "~customers.email"),
+        ("select row_number() over (order by id) from customers", "-"),
+        ("select greatest(email, ssn) from customers", "~customers.email+customers.ssn"),
+        ("select json_object('a': email) from customers", "~customers.email"),
+        ("select xmlelement(name a, email) from customers", "~customers.email"),
+        ("select no_such_column from customers", "?"),
+        ("select x.email from customers", "?"),
+        ("select ctid, tableoid from customers", "- -"),
+        ("select x.* from nowhere x", "unknown"),
+        ("select a from nowhere", "?"),
+        ("select leak()", "?"),
+        ("select never_heard_of()", "?"),
+        ("select name === 'x' from customers", "?"),
+        ("select relname from pg_class", "-"),
+        ("select * from pg_authid", "- ?"),
+        ("select pg_catalog.lower(email) from customers", "~customers.email"),
+        ("select from customers", ""),
+        ("values (1, 'x'), (2, null)", "- -"),
+        ("select \"email\" from \"customers\"", "=customers.email"),
+        ("select U&\"\\0065mail\" from customers", "=customers.email"),
+        ("select EMAIL from CUSTOMERS", "=customers.email"),
+        ("select /* email */ id -- ssn\n from customers", "=customers.id"),
+        ("select 'select email from customers'", "-"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(outputs(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn lineage_goes_through_from() {
+    let cases = [
+        ("select c.email, o.total from customers c join orders o on o.customer_id = c.id", "=customers.email =orders.total"),
+        ("select * from orders o join customers c using (id)", "=orders.id =orders.customer_id =orders.total =customers.name =customers.email =customers.ssn"),
+        ("select * from orders natural join customers", "=orders.id =orders.customer_id =orders.total =customers.name =customers.email =customers.ssn"),
+        ("select j.email from (orders o join customers c on true) as j", "=customers.email"),
+        ("select x from customers c, lateral (select c.email as x) l", "=customers.email"),
+        ("select x from customers c, unnest(array[c.email]) as x", "~customers.email"),
+        ("select * from generate_series(1, 3)", "-"),
+        ("select g from generate_series(1, 3) g", "-"),
+        ("select * from json_each('{}')", "clean"),
+        ("select * from leak()", "unknown"),
+        ("select part from customers, regexp_split_to_table(email, '@') part", "~customers.email"),
+        ("select * from (values (1, 2)) v(a, b)", "- -"),
+        ("select v.column1 from (values ((select email from customers limit 1))) v", "=customers.email"),
+        ("select email from customers tablesample bernoulli (10)", "=customers.email"),
+        ("select t.a from customers c, json_table(c.email, '$' columns (a text path '$')) t", "~customers.email"),
+        ("select x.a from customers c, xmltable('/a' passing c.email columns a text) x", "~customers.email"),
+        ("select email from customers union all select email from customers", "=customers.email"),
+        ("select email from customers union all select name from customers", "~customers.email"),
+        ("select email from customers union all select null", "=customers.email"),
+        ("select id from customers union all select id from orders", "-"),
+        ("select id, email from customers union all select * from nowhere", "? ?"),
+        ("select mail from customer_view", "=customers.email"),
+        ("select * from customer_view", "=customers.id =customers.email =customers.name ~customers.ssn"),
+        ("select m from view_of_view", "=customers.email"),
+        ("select m from loop_view", "?"),
+        ("select x from opaque_view", "?"),
+        ("select email from vip", "=vip.email"),
+        ("select (select c.email) from customers c", "=customers.email"),
+        ("select (select email from orders limit 1) from customers", "=customers.email"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(outputs(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn with_queries_hide_tables_where_they_are_visible() {
+    let cases = [
+        ("with c as (select email from customers) select * from c", "=customers.email"),
+        ("with customers as (select 1 as email) select email from customers", "-"),
+        ("with customers as (select email from customers) select * from customers", "=customers.email"),
+        ("with customers as (select 1 as email) select email from public.customers", "=customers.email"),
+        ("with a as (select email from customers), b(x) as (select * from a) select x from b", "=customers.email"),
+        ("select (with customers as (select 1 as email) select email from customers), (select email from customers limit 1)", "- =customers.email"),
+        ("with recursive t(n) as (select 1 union all select n + 1 from t) select n from t", "-"),
+        ("with recursive t(e) as (select email from customers union all select e from t) select e from t", "=customers.email"),
+        ("with recursive t(a, b) as (select name, email from customers union all select b, a from t) select a, b from t", "~customers.email ~customers.email"),
+        ("with recursive a as (select * from b), b as (select email from customers) select * from a", "unknown"),
+        ("with d as (delete from customers returning email) select * from d", "=customers.email"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(outputs(sql), expected, "{sql}");
+    }
+    assert_eq!(accesses("with customers as (select 1 as email) select email from customers"), "select shop");
+}
+
+#[test]
+fn accesses_are_found_wherever_they_are() {
+    let cases = [
+        ("select 1", "select shop"),
+        ("", "select shop"),
+        ("select id from customers", "select customers"),
+        ("select id from orders where exists (select from customers)", "select customers, select orders"),
+        ("select id from customers where email = 'a'", "probe customers.email, select customers"),
+        ("select id from customers order by email", "probe customers.email, select customers"),
+        ("select email from customers order by 1", "probe customers.email, select customers"),
+        ("select email as e from customers order by e", "probe customers.email, select customers"),
+        ("select email as e from customers group by e", "probe customers.email, select customers"),
+        ("select count(*) from customers group by rollup (email, id)", "probe customers.email, select customers"),
+        ("select distinct email from customers", "probe customers.email, select customers"),
+        ("select distinct on (ssn) id from customers", "probe customers.ssn, select customers"),
+        ("select count(distinct email) from customers", "probe customers.email, select customers"),
+        ("select count(nullif(email, 'a')) from customers", "probe customers.email, select customers"),
+        ("select count(*) filter (where email = 'a') from customers", "probe customers.email, select customers"),
+        ("select name from customers group by name having max(email) > 'a'", "probe customers.email, select customers"),
+        ("select row_number() over (partition by email) from customers", "probe customers.email, select customers"),
+        ("select row_number() over w from customers window w as (order by email)", "probe customers.email, select customers"),
+        ("select case when email = 'a' then 1 end from customers", "probe customers.email, select customers"),
+        ("select generate_series(1, length(email)) from customers", "probe customers.email, select customers"),
+        ("select id from customers limit (select length(max(email)) from customers)", "probe customers.email, select customers"),
+        ("select email from customers union select 'a'", "probe customers.email, select customers"),
+        ("select id from (select id, email as e from customers) s where s.e = 'a'", "probe customers.email, select customers"),
+        ("select n from customer_view where mail = 'a'", "probe customers.email, select customer_view"),
+        ("select 1 from customers a join vip b using (email)", "probe customers.email, probe vip.email, select customers, select vip"),
+        ("select relname from pg_catalog.pg_class c where c.relname operator(pg_catalog.=) 'x' and pg_catalog.pg_table_is_visible(c.oid)", "select pg_catalog.pg_class"),
+        ("select rolname from pg_authid", "admin pg_catalog.pg_authid, select pg_catalog.pg_authid"),
+        ("select leak()", "call leak"),
+        ("select c.leak from customers c", "call leak, select customers"),
+        ("select (c).leak from customers c", "call leak, select customers"),
+        ("select name === 'x' from customers", "call ===, select customers"),
+        ("select query_to_xml('select email from customers', true, true, '')", "admin pg_catalog.query_to_xml"),
+        ("select database_to_xml(true, true, '')", "admin pg_catalog.database_to_xml"),
+        ("select pg_read_file('/etc/passwd')", "admin pg_catalog.pg_read_file"),
+        ("select pg_sleep(length(email)) from customers", "admin pg_catalog.pg_sleep, reveal customers.email, select customers"),
+        ("select pg_notify('c', email) from customers", "listen shop, reveal customers.email, select customers"),
+        ("select nextval('s')", "update pg_catalog.nextval"),
+        ("select id from customers for update", "lock customers, select customers"),
+        ("select * from nowhere", "select ?.nowhere"),
+        ("select * from away.nowhere", "select away.nowhere"),
+        ("explain select id from customers", "explain shop, select customers"),
+        ("explain analyze delete from customers", "delete customers, explain shop"),
+        ("explain (analyze, format json) with d as (delete from orders returning id) select * from d", "delete orders, explain shop, select orders"),
+        ("declare c cursor for select email from customers", "cursor shop, select customers"),
+        ("prepare p as delete from orders where id = $1", "delete orders, prepared shop"),
+        ("select 1; delete from orders", "delete orders, select shop"),
+        ("copy customers to stdout", "copy_out customers"),
+        ("copy customers (id, email) to stdout csv", "copy_out customers, reveal customers.email"),
+        ("copy (select id from customers) to stdout", "copy_out shop, select customers"),
+        ("copy orders to program 'x'", "copy_out orders, program shop"),
+        ("copy orders from '/etc/passwd'", "copy_in orders, file shop"),
+        ("copy orders from stdin", "copy_in orders"),
+        ("do $$ begin delete from customers; end $$", "do shop"),
+        ("call leak()", "call leak"),
+        ("lock table customers", "lock customers"),
+        ("truncate customers, orders cascade", "truncate customers, truncate orders"),
+        ("drop table customers", "drop customers"),
+        ("drop schema public cascade", "drop public"),
+        ("drop function leak()", "drop leak"),
+        ("grant all on customers to public", "admin shop"),
+        ("alter system set x = 1", "admin shop"),
+        ("create extension dblink", "admin shop"),
+        ("alter role r password 'secret'", "admin shop"),
+        ("set work_mem = '1MB'", "set work_mem"),
+        ("set app.tenant = '1'", "set app.tenant"),
+        ("set session_replication_role = replica", "admin session_replication_role, set session_replication_role"),
+        ("set role postgres", "admin shop, set role"),
+        ("show server_version", "show server_version"),
+        ("begin", "transaction shop"),
+        ("set transaction read only", "transaction shop"),
+        ("listen c", "listen shop"),
+        ("discard all", "set all"),
+        ("fetch 5 from c", "cursor shop"),
+        ("execute p(1)", "prepared shop"),
+        ("vacuum customers", "ddl customers"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(accesses(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn writes_keep_data_in_its_classes() {
+    let cases = [
+        ("insert into orders (total) values (1)", "insert orders"),
+        ("insert into orders (total) select id from customers", "insert orders, select customers"),
+        ("insert into orders (total) select ssn from customers", "insert orders, probe customers.ssn, reveal customers.ssn, select customers"),
+        ("insert into customers (email) select email from customers", "insert customers, select customers"),
+        ("insert into customers (name) select email from customers", "insert customers, probe customers.email, reveal customers.email, select customers"),
+        ("insert into customers values (1, 'n', 'e', 's') returning email", "insert customers, select customers"),
+        ("insert into customers (id, email) values (1, 'e') on conflict (id) do update set email = excluded.email", "insert customers, update customers"),
+        ("insert into customers (email) values ('e') on conflict (email) do nothing", "insert customers, probe customers.email"),
+        ("update customers set email = lower(email) where id = 1", "update customers"),
+        ("update customers set name = email where id = 1", "probe customers.email, reveal customers.email, update customers"),
+        ("update orders set (total, id) = (select c.ssn, c.id from customers c limit 1) where id = 1", "probe customers.ssn, reveal customers.ssn, select customers, update orders"),
+        ("delete from orders using customers c where c.id = customer_id and c.email = 'a'", "delete orders, probe customers.email, select customers"),
+        ("merge into orders o using customers c on o.customer_id = c.id when matched then update set total = c.ssn when not matched then insert (id) values (c.id)", "insert orders, merge orders, probe customers.ssn, reveal customers.ssn, select customers, update orders"),
+        ("create table x as select email from customers", "ddl x, probe customers.email, reveal customers.email, select customers"),
+        ("select email into x from customers", "ddl x, probe customers.email, reveal customers.email, select customers"),
+        ("create view v as select email from customers", "ddl v, select customers"),
+        ("create table y (email text, copy text generated always as (email) stored)", "ddl y, probe y.email, reveal y.email"),
+        ("alter table customers rename column email to other", "ddl customers, probe customers.email, reveal customers.email"),
+        ("alter table customers alter column name type text using ssn", "ddl customers, probe customers.ssn, reveal customers.ssn"),
+        ("alter table customers drop column email", "ddl customers, drop customers"),
+        ("alter table customers disable trigger all", "admin customers, ddl customers"),
+        ("create table z (id int default leak())", "call leak, ddl z"),
+        ("create index on customers (lower(email))", "ddl customers"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(accesses(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn results_of_other_statements() {
+    let cases = [
+        ("insert into orders (id) values (1)", "none"),
+        ("insert into customers (id) values (1) returning *", "=customers.id =customers.name =customers.email =customers.ssn"),
+        ("update customers set id = 1 where id = 2 returning email as x, lower(ssn)", "=customers.email ~customers.ssn"),
+        ("delete from customers where id = 1 returning customers", "~customers.email+customers.ssn"),
+        ("show all", "clean"),
+        ("explain select email from customers", "clean"),
+        ("explain select leak()", "unknown"),
+        ("fetch all from c", "cursor c"),
+        ("move 5 in c", "none"),
+        ("execute p", "prepared p"),
+        ("declare c cursor for select email from customers", "=customers.email"),
+        ("prepare p as select email from customers", "=customers.email"),
+        ("copy customers to stdout", "=customers.id =customers.name =customers.email =customers.ssn"),
+        ("copy (select email e from customers) to stdout", "=customers.email"),
+        ("create table x as select 1", "none"),
+        ("select 1 into x", "none"),
+        ("call leak()", "unknown"),
+        ("create table t (id int); select email from customers", "?"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(outputs(sql), expected, "{sql}");
+    }
+    let analysis = analyzed("declare c cursor for select 1");
+    assert_eq!(analysis.statements.first().and_then(|output| output.cursor.as_deref()), Some("c"));
+    let analysis = analyzed("copy customers to stdout (format binary)");
+    assert_eq!(analysis.statements.first().and_then(|output| output.copy), Some(CopyOut { format: CopyFormat::Binary }));
+}
+
+#[test]
+fn what_is_not_understood_does_not_pass() {
+    let deep = format!("select {}1{}", "(select ".repeat(400), ")".repeat(400));
+    let unions = format!("select 1{}", " union all select 1".repeat(5_000));
+    let cases = [
+        "selec 1",
+        "select 'a\0b'",
+        "set client_encoding = 'latin1'",
+        "set names 'sql_ascii'",
+        "set standard_conforming_strings = off",
+        "reset standard_conforming_strings",
+        "set backslash_quote = on",
+        "set search_path from current",
+        "explain execute p",
+        "create table x as execute p",
+        "create schema s create table t (id int)",
+        "copy orders to stdout (encoding 'latin1')",
+        "create foreign table f (id int) server s",
+        deep.as_str(),
+        unions.as_str(),
+    ];
+    for sql in cases {
+        misunderstood(sql);
+    }
+    let chain = format!("select email{} from customers", " || 'x'".repeat(10_000));
+    assert_eq!(outputs(&chain), "~customers.email");
+    let error = try_analyze("selec 1").expect_err("no SQL");
+    assert!(error.message.starts_with("syntax error"), "{error}");
+}
+
+#[test]
+fn conditions_are_told_from_none() {
+    let cases = [
+        ("select 1", None),
+        ("delete from orders", Some(false)),
+        ("delete from orders where true", Some(false)),
+        ("delete from orders where 1 = 1", Some(false)),
+        ("delete from orders where id = id", Some(false)),
+        ("delete from orders o where o.id = id", Some(false)),
+        ("delete from orders where id = 1 or true", Some(false)),
+        ("delete from orders where id = 1 and true", Some(true)),
+        ("delete from orders where total like '%'", Some(false)),
+        ("delete from orders where total not like '%'", Some(true)),
+        ("delete from orders where id = $1", Some(true)),
+        ("update orders set id = 1 where id in (select id from customers)", Some(true)),
+        ("update orders set id = 1 where current of c", Some(true)),
+        ("update orders set id = 1 where id = 2; delete from orders", Some(false)),
+        ("with d as (delete from orders returning id) select * from d", Some(false)),
+    ];
+    for (sql, expected) in cases {
+        let expected = expected.map(FactValue::Bool);
+        assert_eq!(analyzed(sql).facts.get("has_where").cloned(), expected, "{sql}");
+    }
+}
+
+#[test]
+fn the_session_is_told_what_changes() {
+    let cases = [
+        ("select 1", (false, false, false, false)),
+        ("set work_mem = '1MB'", (true, false, false, false)),
+        ("set search_path = x", (true, true, false, false)),
+        ("set schema 'x'", (true, true, false, false)),
+        ("reset all", (true, true, false, false)),
+        ("set role r", (true, true, false, false)),
+        ("select set_config('search_path', 'x', false)", (true, true, false, true)),
+        ("select leak()", (true, true, false, true)),
+        ("do $$ begin end $$", (true, true, true, true)),
+        ("create table x (id int)", (false, false, true, false)),
+        ("select id from customers", (false, false, false, false)),
+        ("select email from customers", (false, false, false, true)),
+        ("select id from customers where ssn = '1'", (false, false, false, true)),
+        ("delete from customers where id = 5", (false, false, false, false)),
+        ("update customers set id = 5 where id = 6", (false, false, false, true)),
+        ("alter role r password 'x'", (false, false, true, true)),
+    ];
+    for (sql, (meaning, path, catalog, sensitive)) in cases {
+        let analysis = analyzed(sql);
+        let found = (analysis.changes_meaning, analysis.changes_path, analysis.changes_catalog, analysis.sensitive);
+        assert_eq!(found, (meaning, path, catalog, sensitive), "{sql}");
+    }
+}
+
+#[test]
+fn an_uncertain_path_means_every_relation_of_a_name() {
+    let shown = with_context(&SearchPath::Uncertain, |context| {
+        let analysis = analyze("select email, total from orders", context).expect("understood");
+        let tables: Vec<String> = analysis.accesses.iter().map(|access| short(&access.resource)).collect();
+        (tables.join(" "), analysis.statements.first().map(|output| shown_outputs(&output.columns)))
+    });
+    assert_eq!(shown, ("hidden.orders orders".to_string(), Some("=hidden.orders.email =orders.total".to_string())));
+    assert_eq!(accesses("set search_path = hidden; select id from orders"), "select hidden.orders, select orders, set search_path");
+}
+
+#[test]
+fn evidence_holds_no_constants_of_sensitive_statements() {
+    assert_eq!(analyzed("select id from orders where id = 5").evidence, "select id from orders where id = 5");
+    assert_eq!(analyzed("select 1 from customers where email = 'a@b'").evidence, "select … from customers where email = '…'");
+    assert_eq!(analyzed("alter role r password 'x'").evidence, "alter role r password '…'");
+}
+
+#[test]
+fn columns_of_row_descriptions() {
+    let of = |table, attribute| with_context(&known(), |context| shown(&column_provenance(table, attribute, context)));
+    assert_eq!(of(100, 3), "=customers.email");
+    assert_eq!(of(102, 2), "=customers.email");
+    assert_eq!(of(102, 4), "~customers.ssn");
+    assert_eq!(of(103, 1), "=customers.email");
+    assert_eq!(of(100, 99), "?");
+    assert_eq!(of(100, -1), "-");
+    assert_eq!(of(4242, 1), "?");
+}
+
+#[test]
+fn a_column_is_in_its_classes_and_its_table() {
+    let analysis = analyzed("select 1 from vip where email = 'a'");
+    let probe = analysis.accesses.iter().find(|access| access.action == Action::PROBE).expect("a probe");
+    let within: Vec<String> = probe.resource.within.iter().map(|parent| format!("{} {}", parent.kind, parent.id)).collect();
+    assert_eq!(within, ["Class email", "Table shop/public.vip", "Schema shop/public", "Target shop"]);
+}
+
+#[test]
+fn effects() {
+    assert_eq!(analyzed("select email from customers where ssn = 'x'").effect, Effect::Read);
+    assert_eq!(analyzed("begin; set work_mem = '1MB'; commit").effect, Effect::Read);
+    assert_eq!(analyzed("select leak()").effect, Effect::Write);
+    assert_eq!(analyzed("prepare p as delete from orders").effect, Effect::Write);
+}
+
+#[test]
+fn whole_analyses() {
+    check("delete from customers where email = 'a@b.c' returning id", expect![[""]]);
+    check("begin; select id from orders where id = 7; commit", expect![[""]]);
+}

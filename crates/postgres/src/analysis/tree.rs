@@ -1,0 +1,214 @@
+//! The parser's trees: making them, counting them, and the strings in them.
+//!
+//! Knows the parser, which nothing outside `analysis` names. Must not know the catalog or what a statement means.
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+
+use pg_raw_parse::list::NodeList;
+use pg_raw_parse::nodes::{Alias, FuncCall, RangeVar};
+use pg_raw_parse::walk::{Recurse, walk_manual};
+use pg_raw_parse::{Node, ParseResult};
+
+use super::Misunderstood;
+
+/// The longest statement that is read, in bytes.
+const STATEMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How many nodes a statement's tree may have.
+const NODES_MAX: usize = 1_000_000;
+
+/// The parser redirects the process's standard error while it works, so that two at once would lose it for good.
+static PARSER: Mutex<()> = Mutex::new(());
+
+/// Reads SQL text.
+pub(super) fn parse(sql: &str) -> Result<ParseResult, Misunderstood> {
+    if sql.len() > STATEMENT_BYTES_MAX {
+        return Err(Misunderstood::new("the statement is too long to be read", "Send it in parts"));
+    }
+    let _turn = PARSER.lock().unwrap_or_else(PoisonError::into_inner);
+    pg_raw_parse::parse(sql).map_err(|error| {
+        let text = error.to_string();
+        let text = text.strip_prefix("Invalid statement: ").unwrap_or(&text);
+        Misunderstood::new(text, "Gatehouse reads the SQL of PostgreSQL; check the statement's syntax")
+    })
+}
+
+/// Runs a reading of a tree. The parser's crate panics when a node is not of the type that it expects, which then
+/// means that the statement was not understood.
+pub(super) fn guarded<T>(read: impl FnOnce() -> Result<T, Misunderstood>) -> Result<T, Misunderstood> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(Misunderstood::new("the statement could not be read", "This is a defect of Gatehouse: please report it"))
+    })
+}
+
+/// The nodes of a tree that must not be overlooked, by address: what names relations, columns and functions, and
+/// queries. What is left when the reading is done was overlooked.
+#[derive(Debug, Default)]
+pub(super) struct Inventory {
+    pending: HashSet<usize>,
+    seen: usize,
+}
+
+impl Inventory {
+    /// Adds what is below a node and the node itself.
+    pub(super) fn take(&mut self, root: Node<'_>) -> Result<(), Misunderstood> {
+        let mut nodes = vec![root];
+        while let Some(node) = nodes.pop() {
+            self.seen += 1;
+            if self.seen > NODES_MAX {
+                return Err(Misunderstood::new("the statement is too large to be understood", "Send it in parts"));
+            }
+            if let Some(address) = noted(node) {
+                self.pending.insert(address);
+            }
+            if has_children(node) {
+                walk_manual::<()>(node, |child| {
+                    nodes.push(child);
+                    Recurse::no()
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Strikes out a node.
+    pub(super) fn strike(&mut self, node: Node<'_>) {
+        if let Some(address) = noted(node) {
+            self.pending.remove(&address);
+        }
+    }
+
+    /// True when nothing was overlooked.
+    pub(super) fn is_complete(&self) -> bool {
+        self.pending.is_empty()
+    }
+}
+
+fn noted(node: Node<'_>) -> Option<usize> {
+    Some(match node {
+        Node::RangeVar(node) => std::ptr::from_ref(node).addr(),
+        Node::ColumnRef(node) => std::ptr::from_ref(node).addr(),
+        Node::FuncCall(node) => std::ptr::from_ref(node).addr(),
+        Node::SubLink(node) => std::ptr::from_ref(node).addr(),
+        Node::SelectStmt(node) => std::ptr::from_ref(node).addr(),
+        Node::InsertStmt(node) => std::ptr::from_ref(node).addr(),
+        Node::UpdateStmt(node) => std::ptr::from_ref(node).addr(),
+        Node::DeleteStmt(node) => std::ptr::from_ref(node).addr(),
+        Node::MergeStmt(node) => std::ptr::from_ref(node).addr(),
+        _ => return None,
+    })
+}
+
+/// The nodes whose children the parser's walk knows, but for type names and locking clauses: what looks like a column
+/// or a relation there is none. The walk must not be asked of any other node, nor of an empty list.
+fn has_children(node: Node<'_>) -> bool {
+    match node {
+        Node::NodeList(list) => !list.is_empty(),
+        Node::GroupingFunc(_)
+        | Node::SubLink(_)
+        | Node::CaseExpr(_)
+        | Node::RowExpr(_)
+        | Node::CoalesceExpr(_)
+        | Node::MinMaxExpr(_)
+        | Node::XmlExpr(_)
+        | Node::JsonValueExpr(_)
+        | Node::JsonParseExpr(_)
+        | Node::JsonScalarExpr(_)
+        | Node::JsonSerializeExpr(_)
+        | Node::JsonConstructorExpr(_)
+        | Node::JsonIsPredicate(_)
+        | Node::JsonArgument(_)
+        | Node::JsonFuncExpr(_)
+        | Node::JsonBehavior(_)
+        | Node::JsonTable(_)
+        | Node::JsonTableColumn(_)
+        | Node::JsonTablePathSpec(_)
+        | Node::NullTest(_)
+        | Node::BooleanTest(_)
+        | Node::JoinExpr(_)
+        | Node::IntoClause(_)
+        | Node::InsertStmt(_)
+        | Node::DeleteStmt(_)
+        | Node::UpdateStmt(_)
+        | Node::MergeStmt(_)
+        | Node::MergeWhenClause(_)
+        | Node::ReturningClause(_)
+        | Node::SelectStmt(_)
+        | Node::A_Expr(_)
+        | Node::BoolExpr(_)
+        | Node::FuncCall(_)
+        | Node::NamedArgExpr(_)
+        | Node::A_Indices(_)
+        | Node::A_Indirection(_)
+        | Node::A_ArrayExpr(_)
+        | Node::ResTarget(_)
+        | Node::MultiAssignRef(_)
+        | Node::TypeCast(_)
+        | Node::CollateClause(_)
+        | Node::SortBy(_)
+        | Node::WindowDef(_)
+        | Node::RangeSubselect(_)
+        | Node::RangeFunction(_)
+        | Node::RangeTableSample(_)
+        | Node::RangeTableFunc(_)
+        | Node::RangeTableFuncCol(_)
+        | Node::ColumnDef(_)
+        | Node::IndexElem(_)
+        | Node::GroupingSet(_)
+        | Node::XmlSerialize(_)
+        | Node::WithClause(_)
+        | Node::InferClause(_)
+        | Node::OnConflictClause(_)
+        | Node::CommonTableExpr(_)
+        | Node::JsonKeyValue(_)
+        | Node::JsonObjectConstructor(_)
+        | Node::JsonArrayConstructor(_)
+        | Node::JsonAggConstructor(_)
+        | Node::JsonObjectAgg(_)
+        | Node::JsonArrayAgg(_)
+        | Node::JsonArrayQueryConstructor(_) => true,
+        _ => false,
+    }
+}
+
+/// The children of a node, for a reading that only wants names.
+pub(super) fn children(node: Node<'_>) -> Vec<Node<'_>> {
+    let mut children = Vec::new();
+    if has_children(node) {
+        walk_manual::<()>(node, |child| {
+            children.push(child);
+            Recurse::no()
+        });
+    }
+    children
+}
+
+/// The strings of a list.
+pub(super) fn strings(list: &NodeList) -> Vec<&str> {
+    list.iter().filter_map(Node::as_str).collect()
+}
+
+/// A name of one or two parts, or of three with the database before them: the schema, if written, and the name.
+pub(super) fn qualified<'t>(parts: &[&'t str]) -> (Option<&'t str>, &'t str) {
+    match parts {
+        [] => (None, ""),
+        [name] => (None, *name),
+        [.., schema, name] => (Some(*schema), *name),
+    }
+}
+
+/// The schema and name of a function.
+pub(super) fn function_name(call: &FuncCall) -> (Option<&str>, &str) {
+    qualified(&strings(call.funcname()))
+}
+
+/// The schema and name of a relation.
+pub(super) fn relation_name(relation: &RangeVar) -> (Option<&str>, &str) {
+    (relation.schemaname(), relation.relname().unwrap_or_default())
+}
+
+/// The name and column names of an alias.
+pub(super) fn alias(alias: Option<&Alias>) -> (Option<&str>, Vec<&str>) {
+    alias.map_or((None, Vec::new()), |alias| (alias.aliasname(), strings(alias.colnames())))
+}

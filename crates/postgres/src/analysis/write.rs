@@ -1,0 +1,323 @@
+//! INSERT, UPDATE, DELETE and MERGE: what they write, what flows into it, and what they give back.
+//!
+//! Knows how values reach columns. The queries that they contain are in `query`.
+
+use gatehouse_model::{Action, Resource};
+use pg_raw_parse::list::NodeList;
+use pg_raw_parse::nodes::{
+    A_Expr, DeleteStmt, InsertStmt, MergeStmt, MergeWhenClause, MultiAssignRef, OnConflictClause, RangeVar, ResTarget,
+    ReturningClause, UpdateStmt,
+};
+use pg_raw_parse::raw::{A_Expr_Kind, BoolExprType, CmdType, OnConflictAction};
+use pg_raw_parse::{ConstValue, Node};
+
+use super::analyzer::Analyzer;
+use super::lineage::{Columns, Lineage};
+use super::scope::{Item, Scope, Sources};
+use super::tree::{self, strings};
+use super::{Misunderstood, action};
+
+/// How deep a condition is searched for being always true; deeper ones count as such.
+const CONDITION_DEPTH_MAX: usize = 64;
+
+impl Analyzer<'_> {
+    pub(super) fn insert(&mut self, insert: &InsertStmt, scope: &Scope<'_>) -> Result<Columns, Misunderstood> {
+        self.inventory.strike(Node::InsertStmt(insert));
+        let with = self.with(insert.with_clause(), scope)?;
+        let scope = Scope { with, ..scope.clone() };
+        let target = self.written(insert.relation(), action::INSERT)?;
+        self.read(&target.columns.row());
+        let into: Vec<Option<Resource>> = if insert.cols().is_empty() {
+            target.columns.named.iter().map(|column| resource_of(&column.lineage)).collect()
+        } else {
+            self.named_columns(insert.cols(), &target, &scope)?
+        };
+        let columns = self.query(insert.select_stmt(), &scope)?;
+        self.flow_all(&columns, &into);
+        let sources = Sources::of(target.clone());
+        if let Some(conflict) = insert.on_conflict_clause() {
+            self.on_conflict(conflict, &target, &scope)?;
+        }
+        self.returning(insert.returning_clause(), &target, sources, &scope)
+    }
+
+    pub(super) fn update(&mut self, update: &UpdateStmt, scope: &Scope<'_>) -> Result<Columns, Misunderstood> {
+        self.inventory.strike(Node::UpdateStmt(update));
+        let with = self.with(update.with_clause(), scope)?;
+        let scope = Scope { with, ..scope.clone() };
+        let target = self.written(update.relation(), action::UPDATE)?;
+        self.read(&target.columns.row());
+        let mut sources = Sources::of(target.clone());
+        sources.extend(self.from(update.from_clause(), &scope)?);
+        let inner = scope.inner(&sources);
+        self.assignments(update.target_list().iter(), &target, &inner)?;
+        self.predicate(update.where_clause(), &inner)?;
+        self.condition(update.where_clause());
+        let given = sources.clone();
+        self.returning(update.returning_clause(), &target, given, &scope)
+    }
+
+    pub(super) fn delete(&mut self, delete: &DeleteStmt, scope: &Scope<'_>) -> Result<Columns, Misunderstood> {
+        self.inventory.strike(Node::DeleteStmt(delete));
+        let with = self.with(delete.with_clause(), scope)?;
+        let scope = Scope { with, ..scope.clone() };
+        let target = self.written(delete.relation(), action::DELETE)?;
+        let mut sources = Sources::of(target.clone());
+        sources.extend(self.from(delete.using_clause(), &scope)?);
+        self.predicate(delete.where_clause(), &scope.inner(&sources))?;
+        self.condition(delete.where_clause());
+        self.returning(delete.returning_clause(), &target, sources, &scope)
+    }
+
+    pub(super) fn merge(&mut self, merge: &MergeStmt, scope: &Scope<'_>) -> Result<Columns, Misunderstood> {
+        self.inventory.strike(Node::MergeStmt(merge));
+        let with = self.with(merge.with_clause(), scope)?;
+        let scope = Scope { with, ..scope.clone() };
+        let target = self.written(merge.relation(), action::MERGE)?;
+        self.read(&target.columns.row());
+        let mut sources = self.from_item(merge.source_relation(), &Sources::default(), &scope)?;
+        sources.extend(Sources::of(target.clone()));
+        let inner = scope.inner(&sources);
+        self.predicate(merge.join_condition(), &inner)?;
+        for clause in merge.merge_when_clauses() {
+            self.merge_when(clause, merge.join_condition(), &target, &inner)?;
+        }
+        let given = sources.clone();
+        self.returning(merge.returning_clause(), &target, given, &scope)
+    }
+
+    fn merge_when(
+        &mut self,
+        clause: &MergeWhenClause,
+        join: Node<'_>,
+        target: &Item,
+        scope: &Scope<'_>,
+    ) -> Result<(), Misunderstood> {
+        self.predicate(clause.condition(), scope)?;
+        match clause.command_type {
+            CmdType::CMD_INSERT => {
+                self.access_item(action::INSERT, target);
+                let into: Vec<Option<Resource>> = if clause.target_list().is_empty() {
+                    target.columns.named.iter().map(|column| resource_of(&column.lineage)).collect()
+                } else {
+                    self.named_columns(clause.target_list(), target, scope)?
+                };
+                for (place, value) in clause.values().iter().enumerate() {
+                    let lineage = self.expression(value, scope)?;
+                    self.flow(&lineage, into.get(place).and_then(Option::as_ref));
+                }
+                Ok(())
+            }
+            CmdType::CMD_UPDATE => {
+                self.access_item(action::UPDATE, target);
+                self.condition(join);
+                let targets = targets(clause.target_list())?;
+                self.assignments(targets.into_iter(), target, scope)
+            }
+            CmdType::CMD_DELETE => {
+                self.access_item(action::DELETE, target);
+                self.condition(join);
+                Ok(())
+            }
+            CmdType::CMD_NOTHING => Ok(()),
+            _ => Err(Misunderstood::new("a MERGE is not understood", "Write it in another way")),
+        }
+    }
+
+    /// The table that is written.
+    fn written(&mut self, relation: Option<&RangeVar>, action: Action) -> Result<Item, Misunderstood> {
+        let Some(relation) = relation else {
+            return Err(Misunderstood::new("the statement names no table", "Name one"));
+        };
+        let item = self.relation(relation, action);
+        if item.columns.rest.is_some() {
+            self.mark_sensitive();
+        }
+        Ok(item)
+    }
+
+    fn access_item(&mut self, action: Action, item: &Item) {
+        for table in &item.tables {
+            self.access(action, table.clone());
+        }
+    }
+
+    /// The columns that a list of names means.
+    fn named_columns(
+        &mut self,
+        list: &NodeList,
+        target: &Item,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<Option<Resource>>, Misunderstood> {
+        let mut columns = Vec::new();
+        for column in targets(list)? {
+            self.expressions(column.indirection(), scope)?;
+            columns.push(column_of(target, column));
+        }
+        Ok(columns)
+    }
+
+    fn flow_all(&mut self, columns: &Columns, into: &[Option<Resource>]) {
+        for (place, column) in columns.named.iter().enumerate() {
+            let into = if columns.rest.is_none() { into.get(place).and_then(Option::as_ref) } else { None };
+            self.flow(&column.lineage, into);
+        }
+        if let Some(rest) = &columns.rest {
+            self.flow(rest, None);
+        }
+    }
+
+    fn assignments<'t>(
+        &mut self,
+        list: impl Iterator<Item = &'t ResTarget>,
+        target: &Item,
+        scope: &Scope<'_>,
+    ) -> Result<(), Misunderstood> {
+        for assignment in list {
+            self.expressions(assignment.indirection(), scope)?;
+            let lineage = match assignment.val() {
+                Node::MultiAssignRef(part) => self.assigned_part(part, scope)?,
+                value => self.expression(value, scope)?,
+            };
+            self.flow(&lineage, column_of(target, assignment).as_ref());
+        }
+        Ok(())
+    }
+
+    /// One value of `SET (a, b) = …`.
+    fn assigned_part(&mut self, part: &MultiAssignRef, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+        let place = usize::try_from(part.colno).ok().and_then(|number| number.checked_sub(1)).unwrap_or_default();
+        match part.source() {
+            Node::RowExpr(row) => match row.args().get(place) {
+                Some(value) => self.expression(value, scope),
+                None => self.expressions([part.source()], scope),
+            },
+            Node::SubLink(link) => {
+                self.inventory.strike(Node::SubLink(link));
+                let columns = self.query(link.subselect(), scope)?;
+                Ok(match columns.named.get(place) {
+                    Some(column) if columns.rest.is_none() => column.lineage.clone(),
+                    Some(_) | None => columns.row(),
+                })
+            }
+            source => self.expressions([source], scope),
+        }
+    }
+
+    fn on_conflict(&mut self, conflict: &OnConflictClause, target: &Item, scope: &Scope<'_>) -> Result<(), Misunderstood> {
+        let mut sources = Sources::of(target.clone());
+        sources.items.push(Item::query(Some("excluded"), target.columns.clone()));
+        let inner = scope.inner(&sources);
+        if let Some(infer) = conflict.infer() {
+            for element in infer.index_elems() {
+                let Node::IndexElem(element) = element else {
+                    return Err(Misunderstood::new("an ON CONFLICT is not understood", "Write it in another way"));
+                };
+                if let Some(lineage) = element.name().and_then(|name| target.columns.find(name)) {
+                    self.probe(&lineage);
+                }
+                self.predicate(element.expr(), &inner)?;
+            }
+            self.predicate(infer.where_clause(), &inner)?;
+        }
+        if conflict.action == OnConflictAction::ONCONFLICT_UPDATE {
+            self.access_item(action::UPDATE, target);
+        }
+        self.assignments(conflict.target_list().iter(), target, &inner)?;
+        self.predicate(conflict.where_clause(), &inner)
+    }
+
+    fn returning(
+        &mut self,
+        clause: Option<&ReturningClause>,
+        target: &Item,
+        mut sources: Sources,
+        scope: &Scope<'_>,
+    ) -> Result<Columns, Misunderstood> {
+        let Some(clause) = clause else {
+            return Ok(Columns::default());
+        };
+        self.access_item(action::SELECT, target);
+        let renamed: Vec<&str> = clause.options().iter().filter_map(|option| option.value()).collect();
+        for name in ["old", "new"].into_iter().chain(renamed) {
+            if !sources.items.iter().any(|item| item.name.as_deref() == Some(name)) {
+                sources.items.push(Item::query(Some(name), target.columns.clone()));
+            }
+        }
+        let targets = targets(clause.exprs())?;
+        self.outputs(targets.into_iter(), &scope.inner(&sources))
+    }
+
+    /// Notes whether an UPDATE or DELETE leaves any row alone, as far as its condition shows.
+    fn condition(&mut self, clause: Node<'_>) {
+        let holds_back = !matches!(clause, Node::None) && !is_always_true(clause, CONDITION_DEPTH_MAX);
+        self.found.has_where = Some(self.found.has_where.unwrap_or(true) && holds_back);
+    }
+}
+
+fn targets(list: &NodeList) -> Result<Vec<&ResTarget>, Misunderstood> {
+    list.iter()
+        .map(|node| match node {
+            Node::ResTarget(target) => Ok(target),
+            _ => Err(Misunderstood::new("a list of columns is not understood", "Write it in another way")),
+        })
+        .collect()
+}
+
+fn column_of(target: &Item, column: &ResTarget) -> Option<Resource> {
+    resource_of(&target.columns.find(column.name()?)?)
+}
+
+fn resource_of(lineage: &Lineage) -> Option<Resource> {
+    match lineage {
+        Lineage::Copy(column) => Some(column.clone()),
+        Lineage::Nothing | Lineage::Clean | Lineage::Derived(_) | Lineage::Unknown(_) => None,
+    }
+}
+
+/// True for a condition that no row fails: it does not look at the row, compares a column with itself, or accepts any
+/// text. Rows with NULL are left out of account.
+fn is_always_true(node: Node<'_>, depth: usize) -> bool {
+    let Some(depth) = depth.checked_sub(1) else {
+        return true;
+    };
+    match node {
+        Node::BoolExpr(expression) if expression.boolop == BoolExprType::AND_EXPR => {
+            expression.args().iter().all(|part| is_always_true(part, depth))
+        }
+        Node::BoolExpr(expression) if expression.boolop == BoolExprType::OR_EXPR => {
+            expression.args().iter().any(|part| is_always_true(part, depth))
+        }
+        Node::A_Expr(expression) if accepts_itself(expression) => true,
+        node => !looks_at_rows(node),
+    }
+}
+
+fn accepts_itself(expression: &A_Expr) -> bool {
+    let operator = strings(expression.name());
+    match (expression.lexpr(), expression.rexpr()) {
+        (Node::ColumnRef(left), Node::ColumnRef(right)) => {
+            let accepts = matches!(tree::qualified(&operator).1, "=" | ">=" | "<=");
+            let known = matches!(expression.kind, A_Expr_Kind::AEXPR_OP | A_Expr_Kind::AEXPR_NOT_DISTINCT);
+            let (left, right) = (strings(left.fields()), strings(right.fields()));
+            known && accepts && left.last() == right.last() && (left == right || left.len() != right.len())
+        }
+        (_, Node::A_Const(pattern)) if matches!(expression.kind, A_Expr_Kind::AEXPR_LIKE | A_Expr_Kind::AEXPR_ILIKE) => {
+            let any = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte == b'%');
+            operator.last().is_some_and(|name| !name.starts_with('!'))
+                && matches!(pattern.val(), Some(ConstValue::String(text)) if any(text))
+        }
+        _ => false,
+    }
+}
+
+fn looks_at_rows(node: Node<'_>) -> bool {
+    let mut nodes = vec![node];
+    while let Some(node) = nodes.pop() {
+        if matches!(node, Node::ColumnRef(_) | Node::SubLink(_) | Node::CurrentOfExpr(_)) {
+            return true;
+        }
+        nodes.extend(tree::children(node));
+    }
+    false
+}

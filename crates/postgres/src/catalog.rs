@@ -1,0 +1,525 @@
+//! What a target's own catalog says: relations, columns, views, functions, operators and types, as one snapshot.
+//!
+//! Knows the question that reads it and the answer's shape. Must not know statements, policies, classes or frames.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use gatehouse_model::ValueKind;
+
+/// The schemas that belong to PostgreSQL itself.
+pub(crate) const SYSTEM_SCHEMAS: [&str; 2] = ["pg_catalog", "information_schema"];
+
+/// How many domains may stand on each other before a type is taken for opaque.
+const DOMAIN_DEPTH_MAX: usize = 16;
+
+/// True for a schema that belongs to PostgreSQL itself.
+pub(crate) fn is_system_schema(schema: &str) -> bool {
+    SYSTEM_SCHEMAS.contains(&schema)
+}
+
+/// One question (a simple query of several statements) whose answers, in text form, build a [`Catalog`].
+///
+/// The first answer is read before `search_path` is set, so it uses no operator and qualifies every function;
+/// the setting lasts as long as the question's implicit transaction, and makes `pg_get_viewdef` qualify every name.
+/// Functions of extensions that only compute from their arguments count as PostgreSQL's own.
+pub(crate) const QUESTION: &str = "\
+select s from pg_catalog.unnest(pg_catalog.current_schemas(false)) as s;
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+select c.oid, n.nspname, c.relname, c.relkind,
+    case when c.relkind in ('v', 'm') and n.nspname not in ('pg_catalog', 'information_schema')
+        then pg_catalog.pg_get_viewdef(c.oid) end
+  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where n.nspname !~ '^pg_(toast|temp_)'
+    and (c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+      or c.relkind in ('c', 'i', 'I') and n.nspname not in ('pg_catalog', 'information_schema'));
+select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated <> ''
+  from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where a.attnum > 0 and not a.attisdropped and n.nspname !~ '^pg_(toast|temp_)'
+    and (c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+      or c.relkind = 'c' and n.nspname not in ('pg_catalog', 'information_schema'))
+  order by a.attrelid, a.attnum;
+select i.inhrelid, i.inhparent from pg_catalog.pg_inherits i;
+select p.proname, s.own, pg_catalog.bool_or(p.provolatile = 'v' and n.nspname in ('pg_catalog', 'information_schema'))
+  from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    left join pg_catalog.pg_depend d
+      on d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid and d.deptype = 'e'
+    left join pg_catalog.pg_extension e
+      on d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass and e.oid = d.refobjid
+    cross join lateral (select case when n.nspname in ('pg_catalog', 'information_schema') or e.extname in
+      ('btree_gin', 'btree_gist', 'citext', 'cube', 'earthdistance', 'fuzzystrmatch', 'hstore', 'intarray', 'isn',
+       'ltree', 'pg_trgm', 'pgcrypto', 'seg', 'unaccent', 'uuid-ossp', 'vector') then null else n.nspname end) as s(own)
+  group by 1, 2;
+select distinct o.oprname
+  from pg_catalog.pg_operator o join pg_catalog.pg_namespace n on n.oid = o.oprnamespace
+  where n.nspname not in ('pg_catalog', 'information_schema')
+    and not exists (select from pg_catalog.pg_depend d
+      where d.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass and d.objid = o.oid and d.deptype = 'e');
+select t.oid, t.typname, n.nspname in ('pg_catalog', 'information_schema'), t.typbasetype, t.typtypmod
+  from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
+  where t.typtype <> 'c' and t.typcategory <> 'A'";
+
+/// What kind of relation a row of `pg_class` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum RelationKind {
+    /// An ordinary table.
+    Table,
+    /// A partitioned table.
+    PartitionedTable,
+    /// A view.
+    View,
+    /// A materialized view.
+    MaterializedView,
+    /// A foreign table.
+    ForeignTable,
+    /// A sequence.
+    Sequence,
+    /// An index.
+    Index,
+    /// A composite type.
+    Composite,
+}
+
+impl RelationKind {
+    /// Reads `pg_class.relkind`.
+    pub(crate) fn parse(relkind: &str) -> Option<Self> {
+        match relkind {
+            "r" => Some(Self::Table),
+            "p" => Some(Self::PartitionedTable),
+            "v" => Some(Self::View),
+            "m" => Some(Self::MaterializedView),
+            "f" => Some(Self::ForeignTable),
+            "S" => Some(Self::Sequence),
+            "i" | "I" => Some(Self::Index),
+            "c" => Some(Self::Composite),
+            _ => None,
+        }
+    }
+}
+
+/// One column of a relation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ColumnInfo {
+    /// `pg_attribute.attnum`, from 1.
+    pub(crate) number: i16,
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// Its type.
+    pub(crate) type_oid: u32,
+    /// Its type modifier; -1 for none.
+    pub(crate) type_modifier: i32,
+    /// Whether it is a generated column, which `COPY` leaves out.
+    pub(crate) generated: bool,
+}
+
+/// One relation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Relation {
+    /// `pg_class.oid`.
+    pub(crate) oid: u32,
+    /// Its schema.
+    pub(crate) schema: Arc<str>,
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// What it is.
+    pub(crate) kind: RelationKind,
+    /// Its columns by ascending number, without dropped ones.
+    pub(crate) columns: Vec<ColumnInfo>,
+    /// The query of a view or materialized view that is not PostgreSQL's own.
+    pub(crate) definition: Option<Arc<str>>,
+    /// The tables that it inherits from or is a partition of.
+    pub(crate) parents: Vec<u32>,
+}
+
+impl Relation {
+    /// True if it belongs to PostgreSQL itself.
+    pub(crate) fn is_system(&self) -> bool {
+        is_system_schema(&self.schema)
+    }
+}
+
+/// A function name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FunctionInfo {
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// Its schema; `None` for PostgreSQL's own, and those of extensions that only compute.
+    pub(crate) schema: Option<Arc<str>>,
+    /// Whether one of PostgreSQL's own by that name is volatile.
+    pub(crate) volatile: bool,
+}
+
+/// A type that is neither an array nor a relation's row type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TypeInfo {
+    /// `pg_type.oid`.
+    pub(crate) oid: u32,
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// Whether it is PostgreSQL's own.
+    pub(crate) system: bool,
+    /// What a domain stands on; 0 for none.
+    pub(crate) base: u32,
+    /// The type modifier that a domain gives its base.
+    pub(crate) base_modifier: i32,
+}
+
+/// What a catalog is made of.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Parts {
+    /// The relations.
+    pub(crate) relations: Vec<Relation>,
+    /// The functions.
+    pub(crate) functions: Vec<FunctionInfo>,
+    /// The names of operators that are neither PostgreSQL's own nor an extension's.
+    pub(crate) operators: Vec<Arc<str>>,
+    /// The types.
+    pub(crate) types: Vec<TypeInfo>,
+    /// The schemas that exist on the account's search path, `"$user"` resolved, without the implicit ones.
+    pub(crate) search_path: Vec<Arc<str>>,
+}
+
+/// A snapshot of a target's catalog.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    relations: HashMap<u32, Arc<Relation>>,
+    named: HashMap<Arc<str>, Vec<Arc<Relation>>>,
+    children: HashMap<u32, Vec<u32>>,
+    own_functions: HashMap<Arc<str>, bool>,
+    user_functions: HashMap<Arc<str>, Vec<Arc<str>>>,
+    user_operators: HashSet<Arc<str>>,
+    types: HashMap<u32, TypeInfo>,
+    own_types: HashSet<Arc<str>>,
+    search_path: Vec<Arc<str>>,
+    identifiers: HashSet<Arc<str>>,
+}
+
+impl Catalog {
+    /// Indexes the parts.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let mut catalog = Self {
+            search_path: parts.search_path,
+            user_operators: parts.operators.into_iter().collect(),
+            ..Self::default()
+        };
+        for relation in parts.relations {
+            let relation = Arc::new(relation);
+            catalog.identifiers.extend([relation.schema.clone(), relation.name.clone()]);
+            catalog.identifiers.extend(relation.columns.iter().map(|column| column.name.clone()));
+            for &parent in &relation.parents {
+                catalog.children.entry(parent).or_default().push(relation.oid);
+            }
+            catalog.named.entry(relation.name.clone()).or_default().push(relation.clone());
+            catalog.relations.insert(relation.oid, relation);
+        }
+        for function in parts.functions {
+            match function.schema {
+                Some(schema) => catalog.user_functions.entry(function.name).or_default().push(schema),
+                None => *catalog.own_functions.entry(function.name).or_default() |= function.volatile,
+            }
+        }
+        for kind in parts.types {
+            if kind.system {
+                catalog.own_types.insert(kind.name.clone());
+            }
+            catalog.types.insert(kind.oid, kind);
+        }
+        catalog
+    }
+
+    /// The relation of an OID.
+    pub(crate) fn relation_by_oid(&self, oid: u32) -> Option<&Arc<Relation>> {
+        self.relations.get(&oid)
+    }
+
+    /// The relation of a schema and a name.
+    pub(crate) fn relation(&self, schema: &str, name: &str) -> Option<&Arc<Relation>> {
+        self.relations_named(name).iter().find(|relation| &*relation.schema == schema)
+    }
+
+    /// All relations of a name, in any schema.
+    pub(crate) fn relations_named(&self, name: &str) -> &[Arc<Relation>] {
+        self.named.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// A relation with everything that it inherits from and everything that inherits from it.
+    pub(crate) fn family(&self, relation: &Arc<Relation>) -> Vec<Arc<Relation>> {
+        let mut family = vec![relation.clone()];
+        if relation.parents.is_empty() && !self.children.contains_key(&relation.oid) {
+            return family;
+        }
+        let mut seen = HashSet::from([relation.oid]);
+        self.follow(relation.parents.clone(), &mut seen, &mut family, |kin| kin.parents.clone());
+        let children = |oid: u32| self.children.get(&oid).cloned().unwrap_or_default();
+        self.follow(children(relation.oid), &mut seen, &mut family, |kin| children(kin.oid));
+        family
+    }
+
+    fn follow(
+        &self,
+        mut pending: Vec<u32>,
+        seen: &mut HashSet<u32>,
+        family: &mut Vec<Arc<Relation>>,
+        next: impl Fn(&Relation) -> Vec<u32>,
+    ) {
+        while let Some(oid) = pending.pop() {
+            if !seen.insert(oid) {
+                continue;
+            }
+            if let Some(kin) = self.relations.get(&oid) {
+                pending.extend(next(kin));
+                family.push(kin.clone());
+            }
+        }
+    }
+
+    /// True for the name of a function outside PostgreSQL's own, in any schema.
+    pub(crate) fn is_user_function(&self, name: &str) -> bool {
+        self.user_functions.contains_key(name)
+    }
+
+    /// The schemas outside PostgreSQL's own that have a function of this name.
+    pub(crate) fn user_function_schemas(&self, name: &str) -> &[Arc<str>] {
+        self.user_functions.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// For one of PostgreSQL's own functions, whether it is volatile; `None` if it has none of this name.
+    pub(crate) fn own_function(&self, name: &str) -> Option<bool> {
+        self.own_functions.get(name).copied()
+    }
+
+    /// True for the name of an operator that is neither PostgreSQL's own nor an extension's.
+    pub(crate) fn is_user_operator(&self, name: &str) -> bool {
+        self.user_operators.contains(name)
+    }
+
+    /// True for the name of one of PostgreSQL's own types.
+    pub(crate) fn is_own_type(&self, name: &str) -> bool {
+        self.own_types.contains(name)
+    }
+
+    /// What the values of a type are, so that a masked one stays valid. A domain is what it stands on.
+    pub(crate) fn kind_of(&self, type_oid: u32, type_modifier: i32) -> ValueKind {
+        let (mut oid, mut modifier) = (type_oid, type_modifier);
+        for _ in 0..DOMAIN_DEPTH_MAX {
+            match self.types.get(&oid) {
+                Some(domain) if domain.base != 0 => {
+                    if modifier < 0 {
+                        modifier = domain.base_modifier;
+                    }
+                    oid = domain.base;
+                }
+                Some(plain) if &*plain.name == "citext" => return ValueKind::Text { chars_max: None },
+                Some(_) | None => return kind_of_own(oid, modifier),
+            }
+        }
+        ValueKind::Opaque
+    }
+
+    /// The schemas that exist on the account's search path, `"$user"` resolved, without the implicit ones.
+    pub(crate) fn search_path(&self) -> &[Arc<str>] {
+        &self.search_path
+    }
+
+    /// True for the name of a schema, relation, column, function or type: a word that is no data.
+    pub(crate) fn is_identifier(&self, word: &str) -> bool {
+        self.identifiers.contains(word)
+            || self.own_functions.contains_key(word)
+            || self.user_functions.contains_key(word)
+            || self.own_types.contains(word)
+    }
+}
+
+/// By the OIDs that `pg_type.dat` fixes.
+fn kind_of_own(oid: u32, modifier: i32) -> ValueKind {
+    match oid {
+        25 | 705 => ValueKind::Text { chars_max: None },
+        1042 | 1043 => ValueKind::Text { chars_max: modifier.checked_sub(4).and_then(|chars| u32::try_from(chars).ok()) },
+        19 => ValueKind::Text { chars_max: Some(63) },
+        114 => ValueKind::Json,
+        3802 => ValueKind::Jsonb,
+        2950 => ValueKind::Uuid,
+        _ => ValueKind::Opaque,
+    }
+}
+
+/// An answer to [`QUESTION`] that does not have its shape.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("answer {result_set} of the catalog question is not as expected: {problem}")]
+pub(crate) struct CatalogError {
+    /// Which answer, from 0.
+    pub(crate) result_set: usize,
+    /// What is wrong with it.
+    pub(crate) problem: &'static str,
+}
+
+/// Builds a [`Catalog`] from the answers to [`QUESTION`].
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    parts: Parts,
+    places: HashMap<u32, usize>,
+    answered: bool,
+}
+
+impl Builder {
+    /// Begins.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes one row of an answer, its values in text form.
+    pub(crate) fn row(&mut self, result_set: usize, fields: &[Option<&[u8]>]) -> Result<(), CatalogError> {
+        let row = Row { result_set, fields };
+        match result_set {
+            0 => {
+                self.parts.search_path.push(row.text(0)?.into());
+                Ok(())
+            }
+            1 => {
+                self.answered = true;
+                Ok(())
+            }
+            2 => self.relation(&row),
+            3 => self.column(&row),
+            4 => self.parent(&row),
+            5 => self.function(&row),
+            6 => {
+                self.parts.operators.push(row.text(0)?.into());
+                Ok(())
+            }
+            7 => self.kind(&row),
+            _ => Err(row.error("there is no such answer")),
+        }
+    }
+
+    /// The catalog, when every answer is complete.
+    pub(crate) fn finish(self) -> Result<Catalog, CatalogError> {
+        if !self.answered || self.parts.relations.is_empty() || self.parts.functions.is_empty() {
+            return Err(CatalogError { result_set: 0, problem: "an answer is missing" });
+        }
+        Ok(Catalog::new(self.parts))
+    }
+
+    fn relation(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
+        let oid = row.number(0)?;
+        let kind = RelationKind::parse(row.text(3)?).ok_or_else(|| row.error("an unknown kind of relation"))?;
+        self.places.insert(oid, self.parts.relations.len());
+        self.parts.relations.push(Relation {
+            oid,
+            schema: row.text(1)?.into(),
+            name: row.text(2)?.into(),
+            kind,
+            columns: Vec::new(),
+            definition: row.optional(4)?.map(Into::into),
+            parents: Vec::new(),
+        });
+        Ok(())
+    }
+
+    fn column(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
+        let column = ColumnInfo {
+            number: row.number(1)?,
+            name: row.text(2)?.into(),
+            type_oid: row.number(3)?,
+            type_modifier: row.number(4)?,
+            generated: row.truth(5)?,
+        };
+        let oid: u32 = row.number(0)?;
+        if let Some(relation) = self.places.get(&oid).and_then(|&place| self.parts.relations.get_mut(place)) {
+            relation.columns.push(column);
+        }
+        Ok(())
+    }
+
+    fn parent(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
+        let (child, parent): (u32, u32) = (row.number(0)?, row.number(1)?);
+        if let Some(relation) = self.places.get(&child).and_then(|&place| self.parts.relations.get_mut(place)) {
+            relation.parents.push(parent);
+        }
+        Ok(())
+    }
+
+    fn function(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
+        self.parts.functions.push(FunctionInfo {
+            name: row.text(0)?.into(),
+            schema: row.optional(1)?.map(Into::into),
+            volatile: row.truth(2)?,
+        });
+        Ok(())
+    }
+
+    fn kind(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
+        self.parts.types.push(TypeInfo {
+            oid: row.number(0)?,
+            name: row.text(1)?.into(),
+            system: row.truth(2)?,
+            base: row.number(3)?,
+            base_modifier: row.number(4)?,
+        });
+        Ok(())
+    }
+}
+
+struct Row<'a> {
+    result_set: usize,
+    fields: &'a [Option<&'a [u8]>],
+}
+
+impl<'a> Row<'a> {
+    fn error(&self, problem: &'static str) -> CatalogError {
+        CatalogError { result_set: self.result_set, problem }
+    }
+
+    fn optional(&self, place: usize) -> Result<Option<&'a str>, CatalogError> {
+        match self.fields.get(place) {
+            Some(Some(bytes)) => std::str::from_utf8(bytes).map(Some).map_err(|_| self.error("a value is not UTF-8")),
+            Some(None) => Ok(None),
+            None => Err(self.error("a column is missing")),
+        }
+    }
+
+    fn text(&self, place: usize) -> Result<&'a str, CatalogError> {
+        self.optional(place)?.ok_or_else(|| self.error("a value is null"))
+    }
+
+    fn number<N: std::str::FromStr>(&self, place: usize) -> Result<N, CatalogError> {
+        self.text(place)?.parse().map_err(|_| self.error("a value is not a number"))
+    }
+
+    fn truth(&self, place: usize) -> Result<bool, CatalogError> {
+        match self.text(place)? {
+            "t" => Ok(true),
+            "f" => Ok(false),
+            _ => Err(self.error("a value is not a boolean")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain(oid: u32, base: u32, base_modifier: i32) -> TypeInfo {
+        TypeInfo { oid, name: "d".into(), system: false, base, base_modifier }
+    }
+
+    #[test]
+    fn a_domain_is_what_it_stands_on() {
+        let types = vec![domain(9000, 1043, 44), domain(9001, 9000, -1), domain(9002, 9002, -1)];
+        let catalog = Catalog::new(Parts { types, ..Parts::default() });
+        assert_eq!(catalog.kind_of(9001, -1), ValueKind::Text { chars_max: Some(40) });
+        assert_eq!(catalog.kind_of(9002, -1), ValueKind::Opaque);
+        assert_eq!(catalog.kind_of(1043, -1), ValueKind::Text { chars_max: None });
+        assert_eq!(catalog.kind_of(2950, -1), ValueKind::Uuid);
+        assert_eq!(catalog.kind_of(23, -1), ValueKind::Opaque);
+    }
+
+    #[test]
+    fn a_short_row_is_an_error() {
+        let mut builder = Builder::new();
+        assert!(builder.row(2, &[Some(b"1")]).is_err());
+        assert!(builder.row(99, &[]).is_err());
+        assert!(builder.finish().is_err());
+    }
+}

@@ -1,0 +1,325 @@
+//! Faces a client from its first byte until it proved who it is.
+//!
+//! One struct per state would hide that the startup phase repeats itself (TLS, then startup), so the state is one
+//! enum. Knows the startup packets of "Message Formats"; knows nothing of identities, tasks or policies.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use gatehouse_model::{Denial, Reason, Verifier};
+use gatehouse_protocol::{Breach, CancelKey, ClientLogin, ClientStep, Entropy, TargetReady, TlsOffer};
+
+use crate::frame::{self, Peek, Reader, put_cstr};
+use crate::report::{self, Severity};
+use crate::scram::{self, Challenged, ScramError};
+
+/// PostgreSQL's own limit on a startup packet, in bytes.
+const STARTUP_BYTES_MAX: usize = 10_000;
+/// The longest message of a SASL exchange, in bytes.
+const SASL_BYTES_MAX: usize = 4_096;
+
+const PROTOCOL_3: i32 = 3 << 16;
+const CANCEL_REQUEST: i32 = 80_877_102;
+const SSL_REQUEST: i32 = 80_877_103;
+const GSS_REQUEST: i32 = 80_877_104;
+
+/// What a client may set when it connects: nothing here changes what a statement means.
+const HARMLESS_PARAMETERS: [&str; 8] = [
+    "application_name",
+    "client_encoding",
+    "datestyle",
+    "extra_float_digits",
+    "intervalstyle",
+    "timezone",
+    "lc_monetary",
+    "bytea_output",
+];
+
+pub(crate) struct PostgresClientLogin {
+    entropy: Entropy,
+    tls: TlsOffer,
+    tls_active: bool,
+    parameters: Vec<(String, String)>,
+    state: State,
+}
+
+enum State {
+    /// Before the startup packet.
+    Startup,
+    /// The engine looks the credential up.
+    LookingUp,
+    /// The mechanisms are to be offered.
+    Offering(Option<Verifier>),
+    /// The client chooses a mechanism and sends its first message.
+    First(Option<Verifier>),
+    /// The client sends its proof.
+    Final(Challenged),
+    /// Identified, refused or cancelled.
+    Done,
+}
+
+impl PostgresClientLogin {
+    pub(crate) fn new(entropy: Entropy, tls: TlsOffer) -> Self {
+        Self { entropy, tls, tls_active: false, parameters: Vec::new(), state: State::Startup }
+    }
+
+    fn startup(&mut self, buf: &mut BytesMut) -> Result<ClientStep, Breach> {
+        let Some((length, _)) = buf.split_first_chunk::<4>() else {
+            return Ok(ClientStep::Read);
+        };
+        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+        if !(8..=STARTUP_BYTES_MAX).contains(&length) {
+            return Err(Breach::client("the first packet is not a PostgreSQL startup packet").telling(Denial::new(
+                Reason::NotUnderstood,
+                "this is not a PostgreSQL startup packet",
+                format!("its length is not between 8 and {STARTUP_BYTES_MAX} bytes"),
+                "Connect with a PostgreSQL client; for TLS use sslmode, not sslnegotiation=direct",
+            )));
+        }
+        if buf.len() < length {
+            return Ok(ClientStep::Read);
+        }
+        let packet = buf.split_to(length).freeze();
+        let mut reader = Reader(packet.get(4..).unwrap_or_default());
+        match reader.i32().unwrap_or_default() {
+            SSL_REQUEST => self.ssl_request(buf),
+            GSS_REQUEST => Ok(ClientStep::Send(Bytes::from_static(b"N"))),
+            CANCEL_REQUEST => {
+                self.state = State::Done;
+                Ok(ClientStep::Cancel(CancelKey(packet.slice(8..))))
+            }
+            code if code >> 16 == 3 => self.parameters_of(code, reader),
+            code => Err(Breach::client(format!("protocol version {}.{}", code >> 16, code & 0xffff)).telling(Denial::new(
+                Reason::NotUnderstood,
+                "unsupported frontend protocol",
+                "Gatehouse speaks version 3 of PostgreSQL's protocol",
+                "Use a client of PostgreSQL 7.4 or newer",
+            ))),
+        }
+    }
+
+    fn ssl_request(&mut self, buf: &BytesMut) -> Result<ClientStep, Breach> {
+        if !buf.is_empty() || self.tls_active {
+            // Bytes that came before the handshake would be taken for bytes that came inside it.
+            return Err(Breach::client("bytes followed the request for TLS in clear text"));
+        }
+        match self.tls {
+            TlsOffer::None => Ok(ClientStep::Send(Bytes::from_static(b"N"))),
+            TlsOffer::Optional | TlsOffer::Required => Ok(ClientStep::StartTls(Bytes::from_static(b"S"))),
+        }
+    }
+
+    fn parameters_of(&mut self, code: i32, mut reader: Reader<'_>) -> Result<ClientStep, Breach> {
+        if self.tls == TlsOffer::Required && !self.tls_active {
+            return Err(login_error("TLS is required", "the client asked for a session in clear text", "Connect with sslmode=require or stronger"));
+        }
+        let malformed = || Breach::client("the startup packet is malformed");
+        let mut unknown = Vec::new();
+        while !reader.is_empty() {
+            let name = reader.text().ok_or_else(malformed)?;
+            if name.is_empty() {
+                break;
+            }
+            let value = reader.text().ok_or_else(malformed)?;
+            if name.starts_with("_pq_.") {
+                unknown.push(name.to_string());
+            } else {
+                self.parameters.push((name.to_ascii_lowercase(), value.to_string()));
+            }
+        }
+        self.judge_parameters()?;
+        let user = self.parameter("user").ok_or_else(|| {
+            login_error("no user name was given", "the startup packet names none", "Set user to the name that the task was started with")
+        })?;
+        let target = self.parameter("database").unwrap_or_else(|| user.clone());
+        self.state = State::LookingUp;
+        if code != PROTOCOL_3 || !unknown.is_empty() {
+            self.parameters.push((NEGOTIATED.into(), unknown.join("\0")));
+        }
+        Ok(ClientStep::Verify { user, target })
+    }
+
+    fn parameter(&self, name: &str) -> Option<String> {
+        self.parameters.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
+    }
+
+    /// Session settings that change what statements mean are set by statements, which policy judges.
+    fn judge_parameters(&self) -> Result<(), Breach> {
+        for (name, value) in &self.parameters {
+            let harmless = match name.as_str() {
+                "user" | "database" => true,
+                "client_encoding" => is_utf8(value),
+                "options" => value.trim().is_empty(),
+                "replication" => ["", "false", "off", "no", "0"].contains(&value.as_str()),
+                other => HARMLESS_PARAMETERS.contains(&other),
+            };
+            if !harmless {
+                return Err(login_error(
+                    &format!("the connection parameter \"{name}\" is not accepted"),
+                    "it could change what later statements mean before policy sees them",
+                    "Leave it out and use SET after connecting, where policy permits it; client_encoding must be UTF8",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is passed on to the target.
+    fn passed_parameters(&self) -> Vec<(String, String)> {
+        let passed = |name: &str| HARMLESS_PARAMETERS.contains(&name) && name != "client_encoding";
+        self.parameters.iter().filter(|(name, _)| passed(name)).cloned().collect()
+    }
+
+    fn offer(&mut self, verifier: Option<Verifier>) -> ClientStep {
+        let mut out = BytesMut::new();
+        if let Some(unknown) = self.parameter(NEGOTIATED) {
+            negotiate(&unknown, &mut out);
+        }
+        frame::write(&mut out, b'R', |body| {
+            body.put_i32(10);
+            put_cstr(body, scram::MECHANISM);
+            body.put_u8(0);
+        });
+        self.state = State::First(verifier);
+        ClientStep::Send(out.freeze())
+    }
+
+    fn sasl(&mut self, buf: &mut BytesMut) -> Result<ClientStep, Breach> {
+        let (tag, body) = match frame::peek(buf, SASL_BYTES_MAX, Breach::client)? {
+            Peek::Short(_) => return Ok(ClientStep::Read),
+            Peek::Whole(frame) => {
+                let (tag, len) = (frame.tag, frame.len);
+                let mut whole = buf.split_to(len);
+                whole.advance(5);
+                (tag, whole.freeze())
+            }
+        };
+        if tag != b'p' {
+            return Err(Breach::client("expected a SASL message"));
+        }
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::First(verifier) => self.first(&body, verifier),
+            State::Final(challenged) => self.last(&body, challenged),
+            State::Startup | State::LookingUp | State::Offering(_) | State::Done => {
+                Err(Breach::client("a SASL message came at the wrong time"))
+            }
+        }
+    }
+
+    fn first(&mut self, body: &[u8], verifier: Option<Verifier>) -> Result<ClientStep, Breach> {
+        let mut reader = Reader(body);
+        let mechanism = reader.text();
+        let message = reader.value().flatten().and_then(|message| std::str::from_utf8(message).ok());
+        let (Some(scram::MECHANISM), Some(message)) = (mechanism, message) else {
+            return Err(wrong_password("the client chose no mechanism that was offered"));
+        };
+        let decoy = || self.decoy();
+        let nonce = scram::hmac(&self.entropy, b"nonce");
+        let (challenged, reply) = scram::challenge(message, verifier, decoy, &nonce).map_err(scram_breach)?;
+        self.state = State::Final(challenged);
+        Ok(ClientStep::Send(sasl_message(11, &reply)))
+    }
+
+    fn last(&mut self, body: &[u8], challenged: Challenged) -> Result<ClientStep, Breach> {
+        let message = std::str::from_utf8(body).map_err(|_| wrong_password("the proof is not text"))?;
+        let reply = challenged.finish(message).map_err(scram_breach)?;
+        Ok(ClientStep::Identified { send: sasl_message(12, &reply), parameters: self.passed_parameters() })
+    }
+
+    /// What an unknown user is challenged with. It must look like a real verifier.
+    fn decoy(&self) -> Verifier {
+        let salt = scram::hmac(&self.entropy, b"decoy salt");
+        Verifier {
+            salt: salt.iter().copied().take(16).collect(),
+            iterations: 4096,
+            stored_key: scram::hmac(&self.entropy, b"decoy stored key"),
+            server_key: scram::hmac(&self.entropy, b"decoy server key"),
+        }
+    }
+}
+
+/// Stands in the parameters for the wish to speak something newer than 3.0, with the unknown options.
+const NEGOTIATED: &str = "\0negotiated";
+
+impl ClientLogin for PostgresClientLogin {
+    fn handle(&mut self, buf: &mut BytesMut) -> Result<ClientStep, Breach> {
+        match &mut self.state {
+            State::Startup => self.startup(buf),
+            State::Offering(verifier) => {
+                let verifier = verifier.take();
+                Ok(self.offer(verifier))
+            }
+            State::First(_) | State::Final(_) => self.sasl(buf),
+            State::LookingUp | State::Done => Ok(ClientStep::Read),
+        }
+    }
+
+    fn verifier(&mut self, verifier: Option<Verifier>) -> Result<(), Breach> {
+        self.state = State::Offering(verifier);
+        Ok(())
+    }
+
+    fn tls_started(&mut self) {
+        self.tls_active = true;
+    }
+
+    fn refuse(&mut self, denial: &Denial, out: &mut BytesMut) {
+        report::error(denial, Severity::Fatal, out);
+    }
+
+    fn accept(&mut self, target: &TargetReady, cancel: &CancelKey, out: &mut BytesMut) {
+        frame::write(out, b'R', |body| body.put_i32(0));
+        for (name, value) in &target.parameters {
+            frame::write(out, b'S', |body| {
+                put_cstr(body, name);
+                put_cstr(body, value);
+            });
+        }
+        frame::write(out, b'K', |body| body.put_slice(&cancel.0));
+        report::ready(b'I', out);
+    }
+}
+
+/// NegotiateProtocolVersion: 3.0, and the options that are not known.
+fn negotiate(unknown: &str, out: &mut BytesMut) {
+    let unknown: Vec<&str> = unknown.split('\0').filter(|name| !name.is_empty()).collect();
+    frame::write(out, b'v', |body| {
+        body.put_i32(PROTOCOL_3);
+        body.put_i32(i32::try_from(unknown.len()).unwrap_or(i32::MAX));
+        for name in unknown {
+            put_cstr(body, name);
+        }
+    });
+}
+
+fn sasl_message(kind: i32, text: &str) -> Bytes {
+    let mut out = BytesMut::new();
+    frame::write(&mut out, b'R', |body| {
+        body.put_i32(kind);
+        body.put_slice(text.as_bytes());
+    });
+    out.freeze()
+}
+
+fn is_utf8(encoding: &str) -> bool {
+    let plain: String = encoding.chars().filter(char::is_ascii_alphanumeric).collect();
+    ["", "utf8", "unicode"].contains(&plain.to_ascii_lowercase().as_str())
+}
+
+fn login_error(message: &str, detail: &str, hint: &str) -> Breach {
+    Breach::client(message).telling(Denial::new(Reason::Login, message, detail, hint))
+}
+
+fn wrong_password(cause: &str) -> Breach {
+    Breach::client(cause).telling(Denial::new(
+        Reason::Login,
+        "password authentication failed",
+        "the credential is unknown, wrong, or its task has ended",
+        "Start a task with `gatehouse task start` or `gatehouse run`, and use the user name and the password that it gives",
+    ))
+}
+
+fn scram_breach(error: ScramError) -> Breach {
+    match error {
+        ScramError::Malformed(cause) => wrong_password(cause),
+        ScramError::Refused => wrong_password("the proof is wrong or the credential is unknown"),
+    }
+}

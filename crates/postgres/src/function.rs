@@ -1,0 +1,349 @@
+//! What PostgreSQL's own functions do beyond computing from their arguments.
+//!
+//! Knows names, and the catalog's word on who owns a name. Must not know trees, lineage or resources. Err on the side
+//! of danger: a volatile function that is not known to be harmless counts as dangerous.
+
+use crate::catalog::{Catalog, is_system_schema};
+
+/// What a call of a function does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Its result is computed from its arguments alone, or tells nothing of the data.
+    Plain,
+    /// An aggregate that only counts.
+    Count,
+    /// A window function that only tells a place.
+    Place,
+    /// As many rows as its arguments say, so that their number tells of them.
+    Rows,
+    /// Leaves something behind that a later statement can see, such as an advisory lock.
+    Memory,
+    /// Changes a sequence.
+    Sequence,
+    /// Sends a notification.
+    Notify,
+    /// Reads files, runs statements given as text, changes settings, stops sessions, shows other sessions' data.
+    Dangerous,
+    /// Not PostgreSQL's own: what it does is not known.
+    User,
+}
+
+/// Dangerous whatever the catalog says of their volatility.
+const DANGEROUS_PREFIXES: [&str; 38] = [
+    "binary_upgrade_",
+    "brin_desummarize",
+    "brin_summarize",
+    "cursor_to_xml",
+    "database_to_xml",
+    "dblink",
+    "file_fdw",
+    "gin_clean",
+    "lo_",
+    "pageinspect",
+    "pg_backup_",
+    "pg_copy_",
+    "pg_create_",
+    "pg_drop_",
+    "pg_event_trigger",
+    "pg_export_",
+    "pg_file_",
+    "pg_import_",
+    "pg_log_",
+    "pg_logical_",
+    "pg_ls_",
+    "pg_read_",
+    "pg_reload",
+    "pg_replication_",
+    "pg_restore_",
+    "pg_rotate_",
+    "pg_set_",
+    "pg_sleep",
+    "pg_start_",
+    "pg_stat_reset",
+    "pg_stop_",
+    "pg_switch_",
+    "pg_sync_",
+    "pg_wal_replay",
+    "pg_write_",
+    "plpgsql_",
+    "query_to_xml",
+    "table_to_xml",
+];
+
+const DANGEROUS: [&str; 45] = [
+    "connectby",
+    "crosstab",
+    "loread",
+    "lowrite",
+    "pg_cancel_backend",
+    "pg_clear_attribute_stats",
+    "pg_clear_relation_stats",
+    "pg_conf_load_time",
+    "pg_config",
+    "pg_current_logfile",
+    "pg_cursor",
+    "pg_extension_config_dump",
+    "pg_get_backend_memory_contexts",
+    "pg_get_shmem_allocations",
+    "pg_hba_file_rules",
+    "pg_ident_file_mappings",
+    "pg_isolation_test_session_is_blocked",
+    "pg_lock_status",
+    "pg_logdir_ls",
+    "pg_mcv_list_items",
+    "pg_nextoid",
+    "pg_prepared_statement",
+    "pg_prepared_xact",
+    "pg_promote",
+    "pg_relation_filepath",
+    "pg_show_all_file_settings",
+    "pg_show_replication_origin_status",
+    "pg_stat_clear_snapshot",
+    "pg_stat_file",
+    "pg_stat_get_activity",
+    "pg_stat_get_backend_activity",
+    "pg_stat_get_subscription",
+    "pg_stat_get_wal_receiver",
+    "pg_stat_get_wal_senders",
+    "pg_stat_statements",
+    "pg_stat_statements_info",
+    "pg_stat_statements_reset",
+    "pg_terminate_backend",
+    "schema_to_xml",
+    "schema_to_xml_and_xmlschema",
+    "schema_to_xmlschema",
+    "set_config",
+    "ts_rewrite",
+    "ts_stat",
+    "xpath_table",
+];
+
+/// Volatile, and yet no more than a clock, a die or a fact about the server.
+const HARMLESS: [&str; 60] = [
+    "clock_timestamp",
+    "current_query",
+    "currval",
+    "gen_random_uuid",
+    "lastval",
+    "pg_blocking_pids",
+    "pg_collation_actual_version",
+    "pg_control_checkpoint",
+    "pg_control_init",
+    "pg_control_recovery",
+    "pg_control_system",
+    "pg_current_wal_flush_lsn",
+    "pg_current_wal_insert_lsn",
+    "pg_current_wal_lsn",
+    "pg_database_collation_actual_version",
+    "pg_database_size",
+    "pg_get_multixact_members",
+    "pg_get_wal_replay_pause_state",
+    "pg_get_wal_resource_managers",
+    "pg_indexes_size",
+    "pg_is_in_recovery",
+    "pg_is_wal_replay_paused",
+    "pg_jit_available",
+    "pg_last_committed_xact",
+    "pg_last_wal_receive_lsn",
+    "pg_last_wal_replay_lsn",
+    "pg_last_xact_replay_timestamp",
+    "pg_notification_queue_usage",
+    "pg_partition_ancestors",
+    "pg_partition_tree",
+    "pg_relation_size",
+    "pg_safe_snapshot_blocking_pids",
+    "pg_sequence_last_value",
+    "pg_stat_get_recovery_prefetch",
+    "pg_stat_get_xact_blocks_fetched",
+    "pg_stat_get_xact_blocks_hit",
+    "pg_stat_get_xact_function_calls",
+    "pg_stat_get_xact_function_self_time",
+    "pg_stat_get_xact_function_total_time",
+    "pg_stat_get_xact_numscans",
+    "pg_stat_get_xact_tuples_deleted",
+    "pg_stat_get_xact_tuples_fetched",
+    "pg_stat_get_xact_tuples_hot_updated",
+    "pg_stat_get_xact_tuples_inserted",
+    "pg_stat_get_xact_tuples_newpage_updated",
+    "pg_stat_get_xact_tuples_returned",
+    "pg_stat_get_xact_tuples_updated",
+    "pg_stat_have_stats",
+    "pg_table_size",
+    "pg_tablespace_size",
+    "pg_total_relation_size",
+    "pg_xact_commit_timestamp",
+    "pg_xact_commit_timestamp_origin",
+    "pg_xact_status",
+    "random",
+    "random_normal",
+    "timeofday",
+    "txid_status",
+    "uuidv4",
+    "uuidv7",
+];
+
+/// Set-returning functions: the number of rows tells of the arguments.
+const ROWS: [&str; 26] = [
+    "_pg_expandarray",
+    "aclexplode",
+    "each",
+    "generate_series",
+    "generate_subscripts",
+    "json_array_elements",
+    "json_array_elements_text",
+    "json_each",
+    "json_each_text",
+    "json_object_keys",
+    "json_populate_recordset",
+    "json_to_recordset",
+    "jsonb_array_elements",
+    "jsonb_array_elements_text",
+    "jsonb_each",
+    "jsonb_each_text",
+    "jsonb_object_keys",
+    "jsonb_path_query",
+    "jsonb_path_query_tz",
+    "jsonb_populate_recordset",
+    "jsonb_to_recordset",
+    "regexp_matches",
+    "regexp_split_to_table",
+    "string_to_table",
+    "ts_parse",
+    "unnest",
+];
+
+/// Functions in FROM whose result is one column, named by the alias or else by the function.
+const ONE_COLUMN: [&str; 12] = [
+    "generate_series",
+    "generate_subscripts",
+    "json_array_elements",
+    "json_array_elements_text",
+    "json_object_keys",
+    "jsonb_array_elements",
+    "jsonb_array_elements_text",
+    "jsonb_object_keys",
+    "jsonb_path_query",
+    "regexp_matches",
+    "regexp_split_to_table",
+    "string_to_table",
+];
+
+/// True for a function in FROM whose result is one column.
+pub(crate) fn has_one_column(name: &str) -> bool {
+    ONE_COLUMN.contains(&name)
+}
+
+/// True for a name that is dangerous whoever owns it.
+pub(crate) fn is_dangerous(name: &str) -> bool {
+    DANGEROUS.contains(&name) || DANGEROUS_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// What a call of a function does, by its schema (if one is written) and name.
+///
+/// `visible` says whether functions of a schema can be meant by an unqualified name.
+pub(crate) fn kind(schema: Option<&str>, name: &str, catalog: &Catalog, visible: impl Fn(&str) -> bool) -> Kind {
+    let own = match schema {
+        Some(schema) if is_system_schema(schema) => true,
+        Some(_) => catalog.own_function(name).is_some() && !catalog.is_user_function(name),
+        None => !catalog.user_function_schemas(name).iter().any(|schema| visible(schema)),
+    };
+    if !own {
+        return Kind::User;
+    }
+    match (catalog.own_function(name), own_kind(name)) {
+        (_, Some(kind)) => kind,
+        (Some(true), None) => Kind::Dangerous,
+        (Some(false), None) => Kind::Plain,
+        // A type's name called as a function is a cast.
+        (None, None) if catalog.is_own_type(name) => Kind::Plain,
+        (None, None) => Kind::User,
+    }
+}
+
+/// What is known of one of PostgreSQL's own functions by its name alone.
+fn own_kind(name: &str) -> Option<Kind> {
+    if is_dangerous(name) {
+        return Some(Kind::Dangerous);
+    }
+    match name {
+        "count" => Some(Kind::Count),
+        "row_number" | "rank" | "dense_rank" | "percent_rank" | "cume_dist" => Some(Kind::Place),
+        "nextval" | "setval" => Some(Kind::Sequence),
+        "pg_notify" => Some(Kind::Notify),
+        "setseed" => Some(Kind::Memory),
+        _ if name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_") => Some(Kind::Memory),
+        _ if ROWS.contains(&name) => Some(Kind::Rows),
+        _ if HARMLESS.contains(&name) => Some(Kind::Plain),
+        _ => None,
+    }
+}
+
+/// Columns of PostgreSQL's own relations that quote data, statements or secrets; `None` for a relation that quotes
+/// nothing. An empty list stands for all columns.
+pub(crate) fn quoting_columns(relation: &str) -> Option<&'static [&'static str]> {
+    Some(match relation {
+        "pg_statistic" | "pg_statistic_ext_data" | "pg_stats_ext_exprs" | "pg_largeobject" => &[],
+        "pg_stats" => &["most_common_vals", "histogram_bounds", "most_common_elems", "range_bounds_histogram"],
+        "pg_stats_ext" => &["most_common_vals", "exprs"],
+        "pg_stat_activity" | "pg_stat_statements" | "pg_stat_monitor" => &["query"],
+        "pg_stat_replication" | "pg_stat_subscription" => &["client_hostname"],
+        "pg_authid" => &["rolpassword"],
+        "pg_shadow" => &["passwd"],
+        "pg_user_mapping" | "pg_user_mappings" => &["umoptions"],
+        "pg_foreign_server" => &["srvoptions"],
+        "pg_foreign_table" => &["ftoptions"],
+        "pg_foreign_data_wrapper" => &["fdwoptions"],
+        "pg_subscription" => &["subconninfo"],
+        "pg_stat_wal_receiver" => &["conninfo"],
+        "pg_hba_file_rules" | "pg_ident_file_mappings" | "pg_config" => &[],
+        "pg_file_settings" => &["setting"],
+        "pg_prepared_statements" | "pg_cursors" => &["statement"],
+        "pg_prepared_xacts" => &["gid"],
+        "user_mapping_options" | "foreign_server_options" | "foreign_table_options" => &["option_value"],
+        "foreign_data_wrapper_options" => &["option_value"],
+        "_pg_user_mappings" => &["umoptions"],
+        "_pg_foreign_servers" => &["srvoptions"],
+        "_pg_foreign_tables" => &["ftoptions"],
+        "_pg_foreign_data_wrappers" => &["fdwoptions"],
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{FunctionInfo, Parts};
+
+    fn function(name: &str, schema: Option<&str>, volatile: bool) -> FunctionInfo {
+        FunctionInfo { name: name.into(), schema: schema.map(Into::into), volatile }
+    }
+
+    #[test]
+    fn names_are_told_apart() {
+        let functions = vec![
+            function("lower", None, false),
+            function("brand_new", None, true),
+            function("random", None, true),
+            function("leak", Some("public"), false),
+            function("lower", Some("hidden"), false),
+        ];
+        let catalog = Catalog::new(Parts { functions, ..Parts::default() });
+        let of = |schema, name| kind(schema, name, &catalog, |schema| schema == "public");
+        assert_eq!(of(None, "lower"), Kind::Plain);
+        assert_eq!(of(Some("hidden"), "lower"), Kind::User);
+        assert_eq!(of(None, "leak"), Kind::User);
+        assert_eq!(of(None, "nobody_knows"), Kind::User);
+        assert_eq!(of(None, "brand_new"), Kind::Dangerous);
+        assert_eq!(of(None, "random"), Kind::Plain);
+        assert_eq!(of(None, "pg_read_file"), Kind::Dangerous);
+        assert_eq!(of(Some("pg_catalog"), "count"), Kind::Count);
+        assert_eq!(kind(None, "lower", &catalog, |_| true), Kind::User);
+    }
+
+    #[test]
+    fn lists_are_in_order() {
+        for list in [&DANGEROUS[..], &HARMLESS[..], &ROWS[..], &ONE_COLUMN[..], &DANGEROUS_PREFIXES[..]] {
+            assert!(list.iter().zip(list.iter().skip(1)).all(|(one, next)| one < next), "{list:?}");
+        }
+    }
+}

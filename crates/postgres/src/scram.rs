@@ -1,0 +1,162 @@
+//! SCRAM-SHA-256 on the server's side (RFC 5802, RFC 7677), as far as PostgreSQL uses it, without channel binding.
+//!
+//! Knows verifiers, never passwords. Nonces come from the caller.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use gatehouse_model::Verifier;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// The name under which the mechanism is offered.
+pub(crate) const MECHANISM: &str = "SCRAM-SHA-256";
+
+/// The server after the client's first message.
+pub(crate) struct Challenged {
+    verifier: Verifier,
+    /// False for a decoy: the exchange runs to its end and then fails.
+    known: bool,
+    client_first_bare: String,
+    server_first: String,
+    nonce: String,
+    header: String,
+}
+
+/// Why an exchange failed; the client is told no more than that it did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ScramError {
+    /// A message is not of RFC 5802's form.
+    Malformed(&'static str),
+    /// The proof is wrong, or there is no such credential.
+    Refused,
+}
+
+/// Answers the client's first message; returns what to send. A missing verifier is replaced by a decoy.
+pub(crate) fn challenge(
+    client_first: &str,
+    verifier: Option<Verifier>,
+    decoy: impl FnOnce() -> Verifier,
+    server_nonce: &[u8],
+) -> Result<(Challenged, String), ScramError> {
+    let (header, bare) = split_header(client_first)?;
+    let mut attributes = bare.split(',');
+    if !attributes.next().is_some_and(|name| name.starts_with("n=")) {
+        return Err(ScramError::Malformed("the first message has no user name"));
+    }
+    let nonce = attributes.next().and_then(|nonce| nonce.strip_prefix("r="));
+    let nonce = nonce.filter(|nonce| !nonce.is_empty() && nonce.bytes().all(|byte| byte.is_ascii_graphic()));
+    let nonce = nonce.ok_or(ScramError::Malformed("the first message has no nonce"))?;
+
+    let known = verifier.is_some();
+    let verifier = verifier.unwrap_or_else(decoy);
+    let nonce = format!("{nonce}{}", BASE64.encode(server_nonce));
+    let server_first = format!("r={nonce},s={},i={}", BASE64.encode(&verifier.salt), verifier.iterations);
+    let challenged = Challenged {
+        verifier,
+        known,
+        client_first_bare: bare.into(),
+        server_first: server_first.clone(),
+        nonce,
+        header: header.into(),
+    };
+    Ok((challenged, server_first))
+}
+
+/// Splits `n,,` or `y,,` (no channel binding) from the rest.
+fn split_header(message: &str) -> Result<(&str, &str), ScramError> {
+    for header in ["n,,", "y,,"] {
+        if let Some(bare) = message.strip_prefix(header) {
+            return Ok((header, bare));
+        }
+    }
+    Err(ScramError::Malformed("channel binding or an authorization identity was asked for"))
+}
+
+impl Challenged {
+    /// Checks the client's final message; returns the server's.
+    pub(crate) fn finish(self, client_final: &str) -> Result<String, ScramError> {
+        let (without_proof, proof) =
+            client_final.rsplit_once(",p=").ok_or(ScramError::Malformed("the final message has no proof"))?;
+        let expected = format!("c={},r={}", BASE64.encode(&self.header), self.nonce);
+        if without_proof != expected {
+            return Err(ScramError::Malformed("the final message does not belong to this exchange"));
+        }
+        let proof = BASE64.decode(proof).ok().and_then(|proof| <[u8; 32]>::try_from(proof).ok());
+        let proof = proof.ok_or(ScramError::Malformed("the proof is not 32 bytes of base64"))?;
+
+        let auth_message = format!("{},{},{without_proof}", self.client_first_bare, self.server_first);
+        let signature = hmac(&self.verifier.stored_key, auth_message.as_bytes());
+        let mut client_key = [0; 32];
+        for (key, (proof, signature)) in client_key.iter_mut().zip(proof.iter().zip(signature)) {
+            *key = proof ^ signature;
+        }
+        let stored: [u8; 32] = Sha256::digest(client_key).into();
+        let proven = bool::from(stored.ct_eq(&self.verifier.stored_key));
+        if !(proven && self.known) {
+            return Err(ScramError::Refused);
+        }
+        let signature = hmac(&self.verifier.server_key, auth_message.as_bytes());
+        Ok(format!("v={}", BASE64.encode(signature)))
+    }
+}
+
+/// HMAC-SHA-256; every key length is valid.
+pub(crate) fn hmac(key: &[u8], data: &[u8]) -> [u8; 32] {
+    match Hmac::<Sha256>::new_from_slice(key) {
+        Ok(mut mac) => {
+            mac.update(data);
+            mac.finalize().into_bytes().into()
+        }
+        Err(_) => [0; 32],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
+
+    fn verifier(password: &[u8]) -> Verifier {
+        let salt = b"0123456789abcdef".to_vec();
+        let mut salted = [0; 32];
+        pbkdf2::pbkdf2_hmac::<Sha256>(password, &salt, 4096, &mut salted);
+        Verifier {
+            salt,
+            iterations: 4096,
+            stored_key: Sha256::digest(hmac(&salted, b"Client Key")).into(),
+            server_key: hmac(&salted, b"Server Key"),
+        }
+    }
+
+    /// The client is the one that PostgreSQL's Rust drivers use.
+    fn exchange(password: &[u8], verifier: Option<Verifier>) -> Result<(), ScramError> {
+        let mut client = ScramSha256::new(password, ChannelBinding::unsupported());
+        let first = String::from_utf8(client.message().to_vec()).unwrap();
+        let decoy = || self::verifier(b"decoy");
+        let (challenged, reply) = challenge(&first, verifier, decoy, b"server nonce")?;
+        client.update(reply.as_bytes()).unwrap();
+        let last = challenged.finish(std::str::from_utf8(client.message()).unwrap())?;
+        client.finish(last.as_bytes()).unwrap();
+        Ok(())
+    }
+
+    #[test]
+    fn accepts_the_right_password_and_nothing_else() {
+        assert_eq!(exchange(b"right", Some(verifier(b"right"))), Ok(()));
+        assert_eq!(exchange(b"wrong", Some(verifier(b"right"))), Err(ScramError::Refused));
+        assert_eq!(exchange(b"right", None), Err(ScramError::Refused));
+        assert_eq!(exchange(b"decoy", None), Err(ScramError::Refused));
+    }
+
+    #[test]
+    fn refuses_malformed_messages() {
+        for first in ["", "n,,", "n,,n=", "n,,n=,r=", "p=tls-unique,,n=,r=abc", "n,a=x,n=,r=abc", "n,,m=x,n=,r=abc"] {
+            assert!(challenge(first, None, || verifier(b""), b"x").is_err(), "{first}");
+        }
+        for last in ["", "c=biws", "c=biws,r=other,p=AAAA", "c=eSws,r=abceA==,p=AAAA", "c=biws,r=abceA==,p=AAAA"] {
+            let (challenged, _) = challenge("n,,n=,r=abc", None, || verifier(b""), b"x").unwrap();
+            assert!(challenged.finish(last).is_err(), "{last}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! One session between a client and a PostgreSQL server: what is asked, what is awaited, what comes back.
+//!
+//! Knows the order of messages, and so which answer belongs to which statement; that order is what masking stands
+//! on, so anything that does not fit it is a breach. Decides nothing: it says what bytes mean.
+
+mod ask;
+mod copy;
+mod message;
+mod reply;
+mod statement;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use gatehouse_model::{Denial, Provenance, Shape, TargetName};
+use gatehouse_protocol::{Breach, Classifier, Editor, Opening, Passed, Reply, Session, Side, Step, SurveyFacts};
+
+use crate::analysis::{Context, SearchPath};
+use crate::catalog::Catalog;
+use crate::report::{self, Severity};
+use statement::{Asked, Portal, Prepared};
+
+pub(crate) struct PostgresSession {
+    target: TargetName,
+    classifier: Arc<dyn Classifier>,
+    frame_bytes_max: usize,
+    catalog: Arc<Catalog>,
+    /// DDL of this session may have changed what the catalog says.
+    catalog_is_stale: bool,
+    /// Whether the statement at the front of the client's bytes was looked at with a catalog that was read for it.
+    survey: FrontSurvey,
+    path: SearchPath,
+    /// How often this session changed what names mean; part of what an approval binds to.
+    meaning_changes: u64,
+    /// The transaction status that the target reported last: `I`, `T` or `E`.
+    status: u8,
+    awaited: VecDeque<Awaited>,
+    barriers: usize,
+    batch: Batch,
+    statements: HashMap<Arc<str>, Named<Prepared>>,
+    portals: HashMap<Arc<str>, Named<Portal>>,
+    cursors: HashMap<String, Arc<[Provenance]>>,
+    /// The client's own refusal, which takes the place of the error that the target was made to raise.
+    swap: Option<Bytes>,
+    copy_in: CopyIn,
+    copy_out: Option<Arc<Shape>>,
+    rows: u64,
+    /// What inspection found at the front of the client's bytes, kept until the run passes or is refused.
+    asked: Option<Asked>,
+}
+
+/// The messages up to the next Sync.
+struct Batch {
+    number: u64,
+    /// The target heard some of it, so an error must reach the target's transaction too.
+    forwarded: bool,
+    discard: Discard,
+}
+
+/// What happens to the client's messages up to the next Sync.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Discard {
+    /// They are inspected.
+    No,
+    /// They are dropped, the Sync too: the target heard nothing of the batch.
+    WithSync,
+    /// They are dropped, as the target would drop them since it failed the batch; the Sync goes on.
+    ButSync,
+}
+
+/// How far the survey for the statement at the front has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FrontSurvey {
+    None,
+    Asked,
+    Done,
+}
+
+/// Whether the client is copying data in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CopyIn {
+    No,
+    Open,
+}
+
+/// A statement or portal under its name.
+struct Named<T> {
+    value: Arc<T>,
+    batch: u64,
+    /// The target said that it has it.
+    confirmed: bool,
+}
+
+impl<T> Clone for Named<T> {
+    fn clone(&self) -> Self {
+        Self { value: self.value.clone(), batch: self.batch, confirmed: self.confirmed }
+    }
+}
+
+/// One message that the target will answer, in the order in which it will.
+enum Awaited {
+    Parse { name: Arc<str>, prepared: Arc<Prepared>, previous: Option<Named<Prepared>> },
+    Bind { name: Arc<str>, portal: Arc<Portal>, previous: Option<Named<Portal>> },
+    DescribeStatement { prepared: Arc<Prepared> },
+    DescribePortal { portal: Arc<Portal>, absorb: bool },
+    Execute { portal: Arc<Portal> },
+    Close { is_statement: bool, name: Arc<str> },
+    /// The end of what the client copies in: answered by nothing, it marks the place.
+    CopyEnd,
+    Sync { batch: u64 },
+    Query { prepared: Arc<Prepared>, done: usize, shape: Option<Arc<Shape>> },
+    /// A statement that fails on purpose, in a batch.
+    Abort,
+    /// The same as a simple query.
+    AbortQuery,
+}
+
+impl Awaited {
+    /// The statement that errors and notices belong to while this is at the front.
+    fn prepared(&self) -> Option<&Prepared> {
+        match self {
+            Self::Parse { prepared, .. } | Self::DescribeStatement { prepared } | Self::Query { prepared, .. } => Some(prepared),
+            Self::Bind { portal, .. } | Self::DescribePortal { portal, .. } | Self::Execute { portal } => portal.prepared(),
+            Self::Close { .. } | Self::CopyEnd | Self::Sync { .. } | Self::Abort | Self::AbortQuery => None,
+        }
+    }
+
+    fn is_barrier(&self) -> bool {
+        match self {
+            Self::Query { prepared, .. } => prepared.is_barrier(),
+            Self::Execute { portal } => portal.prepared().is_none_or(Prepared::is_barrier),
+            Self::Parse { .. }
+            | Self::Bind { .. }
+            | Self::DescribeStatement { .. }
+            | Self::DescribePortal { .. }
+            | Self::Close { .. }
+            | Self::CopyEnd
+            | Self::Sync { .. }
+            | Self::Abort
+            | Self::AbortQuery => false,
+        }
+    }
+}
+
+impl PostgresSession {
+    pub(crate) fn new(opening: Opening) -> Result<Self, Opening> {
+        let Ok(catalog) = opening.facts.clone().downcast::<Catalog>() else {
+            return Err(opening);
+        };
+        Ok(Self {
+            target: opening.target,
+            classifier: opening.classifier,
+            frame_bytes_max: opening.frame_bytes_max,
+            path: SearchPath::Known(catalog.search_path().to_vec()),
+            catalog,
+            catalog_is_stale: false,
+            survey: FrontSurvey::None,
+            meaning_changes: 0,
+            status: b'I',
+            awaited: VecDeque::new(),
+            barriers: 0,
+            batch: Batch { number: 0, forwarded: false, discard: Discard::No },
+            statements: HashMap::new(),
+            portals: HashMap::new(),
+            cursors: HashMap::new(),
+            swap: None,
+            copy_in: CopyIn::No,
+            copy_out: None,
+            rows: 0,
+            asked: None,
+        })
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context { target: &self.target, catalog: &self.catalog, classifier: &*self.classifier, path: &self.path }
+    }
+
+    fn push(&mut self, awaited: Awaited) {
+        self.barriers += usize::from(awaited.is_barrier());
+        self.awaited.push_back(awaited);
+    }
+
+    fn pop(&mut self) -> Option<Awaited> {
+        let awaited = self.awaited.pop_front()?;
+        self.barriers -= usize::from(awaited.is_barrier());
+        Some(awaited)
+    }
+}
+
+impl Session for PostgresSession {
+    fn inspect(&mut self, side: Side, buf: &[u8]) -> Result<Step, Breach> {
+        match side {
+            Side::Client => self.inspect_client(buf),
+            Side::Target => self.inspect_target(buf),
+        }
+    }
+
+    fn pass(&mut self, side: Side, run: &Bytes, out: &mut BytesMut) -> Passed {
+        match side {
+            Side::Client => self.pass_client(run, out),
+            Side::Target => {
+                self.arrived(run);
+                Passed::AsIs
+            }
+        }
+    }
+
+    fn rewrite(&mut self, shape: &Shape, run: &Bytes, editor: &mut dyn Editor, out: &mut BytesMut) -> Result<(), Breach> {
+        self.rewrite_target(shape, run, editor, out)?;
+        self.arrived(run);
+        Ok(())
+    }
+
+    fn refuse(&mut self, run: &Bytes, denial: &Denial, reply: &mut Reply) {
+        self.refuse_client(run, denial, reply);
+    }
+
+    fn answer(&mut self, side: Side, run: &Bytes, reply: &mut Reply) {
+        match side {
+            Side::Client => self.answer_client(run, reply),
+            Side::Target => self.answer_target(run, reply),
+        }
+    }
+
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    fn is_quiet(&self) -> bool {
+        let synced = |awaited: &Awaited| {
+            matches!(awaited, Awaited::Sync { .. } | Awaited::Query { .. } | Awaited::AbortQuery)
+        };
+        !self.awaited.iter().any(synced)
+    }
+
+    fn surveyed(&mut self, facts: SurveyFacts) {
+        if let Ok(catalog) = facts.downcast::<Catalog>() {
+            self.catalog = catalog;
+            if self.survey == FrontSurvey::Asked {
+                self.catalog_is_stale = false;
+                self.survey = FrontSurvey::Done;
+            }
+        }
+    }
+
+    fn remark(&self, text: &str, out: &mut BytesMut) {
+        report::notice(text, out);
+    }
+
+    fn end(&self, denial: &Denial, out: &mut BytesMut) {
+        report::error(denial, Severity::Fatal, out);
+    }
+}
+
+/// The names and formats of a RowDescription's columns.
+pub(crate) fn row_names(body: &[u8]) -> Option<(Vec<String>, Vec<i16>)> {
+    let columns = statement::row_description(body)?;
+    Some(columns.into_iter().map(|column| (column.name.to_string(), column.format)).unzip())
+}

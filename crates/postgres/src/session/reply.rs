@@ -1,0 +1,452 @@
+//! The target's side of a session: which statement an answer belongs to, what shape it has, what state it leaves.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use gatehouse_model::{Shape, ShapeRole};
+use gatehouse_protocol::{Breach, Editor, Meaning, Reply, Step};
+
+use super::statement::{self, Lineage, Portal, Prepared, copy_shape, lineage};
+use super::{Awaited, CopyIn, Discard, Named, PostgresSession, copy, message};
+use crate::analysis::{CopyFormat, Outputs, SearchPath, StatementOutput};
+use crate::frame::{self, Frame, Peek, Reader};
+
+impl PostgresSession {
+    pub(super) fn inspect_target(&mut self, buf: &[u8]) -> Result<Step, Breach> {
+        let frame = match frame::peek(buf, self.frame_bytes_max, Breach::target)? {
+            Peek::Short(at_least) => return Ok(Step::Read { at_least }),
+            Peek::Whole(frame) => frame,
+        };
+        let whole = |meaning| Ok(Step::Run { len: frame.len, meaning });
+        match frame.tag {
+            b'D' => Ok(Step::Run { len: self.run_of(buf, b'D'), meaning: Meaning::Content(self.row_shape()?) }),
+            b'd' => {
+                let shape = self.copy_out.clone().ok_or_else(|| unexpected(frame.tag))?;
+                Ok(Step::Run { len: self.run_of(buf, b'd'), meaning: Meaning::Content(shape) })
+            }
+            b'E' if self.error_is_ours() => whole(Meaning::Local),
+            b'E' | b'N' => whole(Meaning::Content(message::shape(self.front_is_sensitive()))),
+            b'A' => whole(Meaning::Content(message::shape(false))),
+            b'T' | b'n' if self.describe_is_ours() => whole(Meaning::Local),
+            b'S' => self.parameter_status(frame).and_then(|()| whole(Meaning::Plumbing)),
+            b'1' | b'2' | b'3' | b't' | b'T' | b'n' | b'C' | b'I' | b's' | b'Z' | b'G' | b'H' | b'c' => {
+                if !self.is_expected(frame.tag) {
+                    return Err(unexpected(frame.tag));
+                }
+                whole(Meaning::Plumbing)
+            }
+            tag => Err(unexpected(tag)),
+        }
+    }
+
+    /// The length of the run of frames of one kind at the front, which has at least one.
+    fn run_of(&self, buf: &[u8], tag: u8) -> usize {
+        let mut len = 0;
+        while let Some(rest) = buf.get(len..) {
+            match frame::peek(rest, self.frame_bytes_max, Breach::target) {
+                Ok(Peek::Whole(frame)) if frame.tag == tag => len += frame.len,
+                Ok(Peek::Whole(_) | Peek::Short(_)) | Err(_) => break,
+            }
+        }
+        len
+    }
+
+    /// The answers stand in the order of what was asked; one that does not is a breach, for masking stands on it.
+    fn is_expected(&self, tag: u8) -> bool {
+        match self.awaited.front() {
+            Some(Awaited::Parse { .. }) => tag == b'1',
+            Some(Awaited::Bind { .. }) => tag == b'2',
+            Some(Awaited::Close { .. }) => tag == b'3',
+            Some(Awaited::DescribeStatement { .. }) => matches!(tag, b't' | b'T' | b'n'),
+            Some(Awaited::DescribePortal { .. }) => matches!(tag, b'T' | b'n'),
+            Some(Awaited::Execute { .. }) => matches!(tag, b'C' | b'I' | b's' | b'G' | b'H' | b'c'),
+            Some(Awaited::Query { .. }) => matches!(tag, b'T' | b'C' | b'I' | b'Z' | b'G' | b'H' | b'c'),
+            Some(Awaited::CopyEnd) => matches!(tag, b'C' | b'Z'),
+            Some(Awaited::Sync { .. } | Awaited::AbortQuery) => tag == b'Z',
+            Some(Awaited::Abort) | None => false,
+        }
+    }
+
+    fn error_is_ours(&self) -> bool {
+        self.swap.is_some() && matches!(self.awaited.front(), Some(Awaited::Abort | Awaited::AbortQuery))
+    }
+
+    fn describe_is_ours(&self) -> bool {
+        matches!(self.awaited.front(), Some(Awaited::DescribePortal { absorb: true, .. }))
+    }
+
+    fn front_is_sensitive(&self) -> bool {
+        let front = self.awaited.iter().find(|awaited| !matches!(awaited, Awaited::CopyEnd));
+        match front {
+            None | Some(Awaited::Abort | Awaited::AbortQuery | Awaited::Close { .. }) => false,
+            // Deferred constraints speak at the end of a batch, of whatever it did.
+            Some(Awaited::Sync { .. }) => true,
+            Some(front) => front.prepared().is_none_or(|prepared| prepared.analysis.sensitive || prepared.touches_end()),
+        }
+    }
+
+    /// Settings under which the gateway would read statements otherwise than the server.
+    fn parameter_status(&self, frame: Frame<'_>) -> Result<(), Breach> {
+        let mut reader = Reader(frame.body);
+        let (name, value) = (reader.text().unwrap_or_default(), reader.text().unwrap_or_default());
+        let fits = match name {
+            "client_encoding" => value.eq_ignore_ascii_case("UTF8"),
+            "standard_conforming_strings" => value == "on",
+            _ => true,
+        };
+        if fits { Ok(()) } else { Err(Breach::client(format!("{name} became {value}: statements can no longer be read safely"))) }
+    }
+
+    fn row_shape(&self) -> Result<Arc<Shape>, Breach> {
+        match self.awaited.front() {
+            Some(Awaited::Query { shape, .. }) => Ok(shape.clone().unwrap_or_else(nothing_known)),
+            Some(Awaited::Execute { portal }) => Ok(self.portal_shape(portal)),
+            _ => Err(unexpected(b'D')),
+        }
+    }
+
+    fn portal_shape(&self, portal: &Arc<Portal>) -> Arc<Shape> {
+        if let Some(shape) = portal.shape.get() {
+            return shape.clone();
+        }
+        let columns = portal.statement.as_ref().and_then(|statement| statement.row.get());
+        let Some(columns) = columns else {
+            return nothing_known();
+        };
+        let shape = self.shape(&portal.formatted(columns), portal.statement.as_deref(), 0);
+        portal.shape.get_or_init(|| shape).clone()
+    }
+
+    fn shape(&self, columns: &[statement::RowColumn], prepared: Option<&Prepared>, place: usize) -> Arc<Shape> {
+        let output = prepared.and_then(|prepared| prepared.analysis.statements.get(place));
+        Arc::new(statement::shape(columns, &self.lineage(output), &self.context()))
+    }
+
+    fn lineage(&self, output: Option<&StatementOutput>) -> Lineage {
+        let named = |outputs: &Outputs| match outputs {
+            Outputs::Cursor(name) => self.cursors.get(name).cloned(),
+            Outputs::Prepared(name) => {
+                let inner = self.prepared_in_sql(name)?;
+                let is_named = |output: &&StatementOutput| output.prepares.as_ref() == Some(name);
+                match &inner.analysis.statements.iter().find(is_named)?.columns {
+                    Outputs::Columns(columns) => Some(columns.as_slice().into()),
+                    Outputs::None | Outputs::Cursor(_) | Outputs::Prepared(_) | Outputs::Clean | Outputs::Unknown => None,
+                }
+            }
+            Outputs::None | Outputs::Columns(_) | Outputs::Clean | Outputs::Unknown => None,
+        };
+        output.map_or(Lineage::Unknown, |output| lineage(&output.columns, named))
+    }
+
+    /// Moves the state past frames that go on to the client.
+    pub(super) fn arrived(&mut self, run: &Bytes) {
+        for frame in frame::frames(run) {
+            match frame.tag {
+                b'D' => self.rows += 1,
+                b'1' => self.parse_complete(),
+                b'2' => self.bind_complete(),
+                b'3' => self.close_complete(),
+                b't' => self.parameter_description(frame.body),
+                b'T' => self.row_description(frame.body),
+                b'n' => self.described(),
+                b'C' | b'I' => self.command_complete(),
+                b's' => {
+                    self.pop();
+                }
+                b'G' => self.copy_in_begins(),
+                b'H' => self.copy_out_begins(frame.body),
+                b'c' => self.copy_out = None,
+                b'E' => self.failed(),
+                b'Z' => self.ready(frame.body),
+                _ => {}
+            }
+        }
+    }
+
+    fn parse_complete(&mut self) {
+        if let Some(Awaited::Parse { name, prepared, .. }) = self.pop()
+            && let Some(named) = self.statements.get_mut(&name)
+            && Arc::ptr_eq(&named.value, &prepared)
+        {
+            named.confirmed = true;
+        }
+    }
+
+    fn bind_complete(&mut self) {
+        if let Some(Awaited::Bind { name, portal, .. }) = self.pop()
+            && let Some(named) = self.portals.get_mut(&name)
+            && Arc::ptr_eq(&named.value, &portal)
+        {
+            named.confirmed = true;
+        }
+    }
+
+    /// A name that was closed and taken again meanwhile stays.
+    fn close_complete(&mut self) {
+        let Some(Awaited::Close { is_statement, name }) = self.pop() else {
+            return;
+        };
+        if is_statement {
+            if self.statements.get(&name).is_some_and(|named| named.confirmed) {
+                self.statements.remove(&name);
+            }
+        } else if self.portals.get(&name).is_some_and(|named| named.confirmed) {
+            self.portals.remove(&name);
+        }
+    }
+
+    fn parameter_description(&self, body: &[u8]) {
+        if let Some(Awaited::DescribeStatement { prepared }) = self.awaited.front() {
+            let mut reader = Reader(body);
+            let count = reader.i16().unwrap_or(0).cast_unsigned();
+            let kinds: Option<Vec<u32>> = (0..count).map(|_| reader.u32()).collect();
+            let _ = prepared.parameters.set(kinds.unwrap_or_default());
+        }
+    }
+
+    fn row_description(&mut self, body: &[u8]) {
+        let columns = statement::row_description(body).unwrap_or_default();
+        match self.awaited.front() {
+            Some(Awaited::Query { prepared, done, .. }) => {
+                let new = self.shape(&columns, Some(prepared), *done);
+                if let Some(Awaited::Query { shape, .. }) = self.awaited.front_mut() {
+                    *shape = Some(new);
+                }
+            }
+            Some(Awaited::DescribeStatement { prepared }) => {
+                let _ = prepared.row.set(columns);
+                self.pop();
+            }
+            Some(Awaited::DescribePortal { portal, .. }) => {
+                let new = self.shape(&columns, portal.prepared(), 0);
+                let _ = portal.shape.set(new);
+                self.pop();
+            }
+            _ => {}
+        }
+    }
+
+    fn described(&mut self) {
+        self.pop();
+    }
+
+    fn command_complete(&mut self) {
+        while matches!(self.awaited.front(), Some(Awaited::CopyEnd)) {
+            self.pop();
+        }
+        match self.awaited.front_mut() {
+            Some(Awaited::Query { prepared, done, shape }) => {
+                let (prepared, place) = (prepared.clone(), *done);
+                *done += 1;
+                *shape = None;
+                self.took_effect(&prepared, place);
+            }
+            Some(Awaited::Execute { portal }) => {
+                let statement = portal.statement.clone();
+                self.pop();
+                match statement {
+                    Some(prepared) => self.took_effect(&prepared, 0),
+                    None => self.forget_names(),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What a completed statement leaves behind: names of cursors and statements, what names mean, a stale catalog.
+    fn took_effect(&mut self, prepared: &Arc<Prepared>, place: usize) {
+        let analysis = &prepared.analysis;
+        self.catalog_is_stale |= analysis.changes_catalog;
+        if prepared.is_opaque() {
+            self.forget_names();
+        }
+        if analysis.changes_path {
+            self.path = SearchPath::Uncertain;
+            self.meaning_changes += 1;
+        }
+        let Some(output) = analysis.statements.get(place) else {
+            return;
+        };
+        if let Some(name) = &output.cursor {
+            self.portals.remove(name.as_str());
+            match &output.columns {
+                Outputs::Columns(columns) => self.cursors.insert(name.clone(), columns.as_slice().into()),
+                Outputs::None | Outputs::Cursor(_) | Outputs::Prepared(_) | Outputs::Clean | Outputs::Unknown => {
+                    self.cursors.remove(name)
+                }
+            };
+        }
+        if let Some(name) = &output.prepares {
+            let value = Arc::new(Prepared { in_sql: true, ..prepared.renamed() });
+            self.statements.insert(name.as_str().into(), Named { value, batch: self.batch.number, confirmed: true });
+        }
+    }
+
+    /// Code that cannot be read may have opened and closed anything.
+    fn forget_names(&mut self) {
+        self.portals.clear();
+        self.cursors.clear();
+    }
+
+    /// While data is copied in, the server drops Syncs; those that were sent before it said so are answered by nothing.
+    fn copy_in_begins(&mut self) {
+        let end = self.awaited.iter().position(|awaited| matches!(awaited, Awaited::CopyEnd));
+        match end {
+            Some(end) => {
+                let mut place = 0;
+                self.awaited.retain(|awaited| {
+                    place += 1;
+                    place > end + 1 || !matches!(awaited, Awaited::Sync { .. } | Awaited::CopyEnd)
+                });
+            }
+            None => {
+                self.copy_in = CopyIn::Open;
+                self.awaited.retain(|awaited| !matches!(awaited, Awaited::Sync { .. }));
+            }
+        }
+    }
+
+    fn copy_out_begins(&mut self, body: &[u8]) {
+        let mut reader = Reader(body);
+        let _format = reader.u8();
+        let count = usize::try_from(reader.i16().unwrap_or(0)).unwrap_or(0);
+        let (prepared, place) = match self.awaited.front() {
+            Some(Awaited::Query { prepared, done, .. }) => (Some(&**prepared), *done),
+            Some(Awaited::Execute { portal }) => (portal.prepared(), 0),
+            _ => (None, 0),
+        };
+        let output = prepared.and_then(|prepared| prepared.analysis.statements.get(place));
+        let format = output.and_then(|output| output.copy.as_ref()).map(|copy| copy.format);
+        let lineage = self.lineage(output);
+        let shape = copy_shape(&lineage, count, format == Some(CopyFormat::Text), format == Some(CopyFormat::Binary));
+        self.copy_out = Some(Arc::new(shape));
+    }
+
+    /// An error fails the rest of the batch: nothing of it will be answered, and what it would have named is not there.
+    fn failed(&mut self) {
+        self.copy_in = CopyIn::No;
+        self.copy_out = None;
+        while matches!(self.awaited.front(), Some(Awaited::CopyEnd)) {
+            self.pop();
+        }
+        if matches!(self.awaited.front(), None | Some(Awaited::Query { .. } | Awaited::AbortQuery | Awaited::Sync { .. })) {
+            return;
+        }
+        let mut skipped = Vec::new();
+        while let Some(awaited) = self.awaited.front() {
+            if matches!(awaited, Awaited::Sync { .. }) {
+                break;
+            }
+            skipped.extend(self.pop());
+        }
+        if self.awaited.is_empty() {
+            self.batch.discard = Discard::ButSync;
+        }
+        self.swap = None;
+        // Latest first, so that what stood before the whole batch stands again.
+        for awaited in skipped.into_iter().rev() {
+            self.undo(awaited);
+        }
+    }
+
+    fn undo(&mut self, awaited: Awaited) {
+        match awaited {
+            Awaited::Parse { name, prepared, previous } => {
+                if self.statements.get(&name).is_some_and(|named| Arc::ptr_eq(&named.value, &prepared)) {
+                    match previous {
+                        Some(previous) => self.statements.insert(name, previous),
+                        None => self.statements.remove(&name),
+                    };
+                }
+            }
+            Awaited::Bind { name, portal, previous } => {
+                if self.portals.get(&name).is_some_and(|named| Arc::ptr_eq(&named.value, &portal)) {
+                    match previous {
+                        Some(previous) => self.portals.insert(name, previous),
+                        None => self.portals.remove(&name),
+                    };
+                }
+            }
+            Awaited::DescribeStatement { .. }
+            | Awaited::DescribePortal { .. }
+            | Awaited::Execute { .. }
+            | Awaited::Close { .. }
+            | Awaited::CopyEnd
+            | Awaited::Sync { .. }
+            | Awaited::Query { .. }
+            | Awaited::Abort
+            | Awaited::AbortQuery => {}
+        }
+    }
+
+    fn ready(&mut self, body: &[u8]) {
+        self.status = body.first().copied().unwrap_or(b'E');
+        self.copy_out = None;
+        while matches!(self.awaited.front(), Some(Awaited::CopyEnd)) {
+            self.pop();
+        }
+        let batch = match self.pop() {
+            Some(Awaited::Sync { batch }) => batch,
+            _ => self.batch.number.saturating_sub(1),
+        };
+        if self.status == b'I' {
+            self.portals.retain(|_, named| named.batch > batch);
+        }
+    }
+
+    pub(super) fn answer_target(&mut self, run: &Bytes, reply: &mut Reply) {
+        if run.first() == Some(&b'E') {
+            if let Some(swap) = self.swap.take() {
+                reply.to_client.put_slice(&swap);
+            }
+            if matches!(self.awaited.front(), Some(Awaited::AbortQuery)) {
+                return;
+            }
+            // The client's Sync may be on its way or still to come.
+            self.pop();
+            return;
+        }
+        self.arrived(run);
+    }
+
+    pub(super) fn rewrite_target(
+        &self,
+        shape: &Shape,
+        run: &Bytes,
+        editor: &mut dyn Editor,
+        out: &mut BytesMut,
+    ) -> Result<(), Breach> {
+        let malformed = |tag: u8| Breach::target(format!("the target sent a malformed message {:?}", char::from(tag)));
+        for frame in frame::frames(run) {
+            let written = match (shape.role, frame.tag) {
+                (ShapeRole::Rows, b'D') => copy::rewrite_row(shape, frame.body, editor, out),
+                (ShapeRole::Rows, b'd') => copy::rewrite_copy(shape, frame.body, editor, out),
+                (ShapeRole::Message, b'E' | b'N') => {
+                    let front = self.awaited.front().and_then(Awaited::prepared);
+                    let words = message::Words { sql: front.map(|prepared| &*prepared.sql), catalog: &self.catalog };
+                    message::rewrite_report(frame, shape, &words, editor, out)
+                }
+                (ShapeRole::Message, b'A') => message::rewrite_notification(frame.body, editor, out),
+                _ => None,
+            };
+            written.ok_or_else(|| malformed(frame.tag))?;
+        }
+        Ok(())
+    }
+}
+
+impl Prepared {
+    /// It ends a transaction, where deferred constraints and triggers speak of what earlier statements did.
+    fn touches_end(&self) -> bool {
+        self.analysis.accesses.iter().any(|access| access.action == crate::analysis::action::TRANSACTION)
+    }
+}
+
+/// A shape without columns: the mask plan hides what it does not know.
+fn nothing_known() -> Arc<Shape> {
+    Arc::new(Shape { role: ShapeRole::Rows, columns: Vec::new() })
+}
+
+fn unexpected(tag: u8) -> Breach {
+    Breach::target(format!("the target sent {:?} where nothing of the kind is due", char::from(tag)))
+}

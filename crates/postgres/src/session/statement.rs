@@ -1,0 +1,194 @@
+//! Statements and portals: what was understood of them, and the shape of their results.
+
+use std::sync::{Arc, OnceLock};
+
+use gatehouse_model::{Column, Encoding, Provenance, Shape, ShapeRole, ValueKind};
+use gatehouse_protocol::Misunderstood;
+
+use crate::analysis::{self, Analysis, Context, Outputs};
+use crate::catalog::Catalog;
+use crate::frame::Reader;
+
+/// A statement as the target may hold it.
+pub(crate) struct Prepared {
+    pub(crate) sql: Arc<str>,
+    pub(crate) analysis: Analysis,
+    /// The catalog and the state of names that the analysis stands on.
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) meaning_changes: u64,
+    /// The types of its parameters, as the client declared them or the target said.
+    pub(crate) parameters: OnceLock<Vec<u32>>,
+    pub(crate) declared: Vec<u32>,
+    pub(crate) row: OnceLock<Vec<RowColumn>>,
+    /// `PREPARE` made it, so that only `EXECUTE` runs it.
+    pub(crate) in_sql: bool,
+}
+
+impl Prepared {
+    /// Later statements are understood only when this one is done.
+    pub(crate) fn is_barrier(&self) -> bool {
+        let analysis = &self.analysis;
+        let names = |output: &analysis::StatementOutput| output.cursor.is_some() || output.prepares.is_some();
+        analysis.changes_meaning || analysis.changes_catalog || analysis.changes_path || analysis.statements.iter().any(names)
+    }
+
+    /// It runs code that the gateway cannot read.
+    pub(crate) fn is_opaque(&self) -> bool {
+        let opaque = [analysis::action::CALL, analysis::action::DO];
+        self.analysis.accesses.iter().any(|access| opaque.contains(&access.action))
+    }
+
+    /// The same statement under another name.
+    pub(crate) fn renamed(&self) -> Self {
+        Self {
+            sql: self.sql.clone(),
+            analysis: self.analysis.clone(),
+            catalog: self.catalog.clone(),
+            meaning_changes: self.meaning_changes,
+            parameters: OnceLock::new(),
+            declared: self.declared.clone(),
+            row: OnceLock::new(),
+            in_sql: self.in_sql,
+        }
+    }
+
+    pub(crate) fn parameter_type(&self, place: usize) -> u32 {
+        let declared = self.declared.get(place).copied().unwrap_or(0);
+        if declared != 0 {
+            return declared;
+        }
+        self.parameters.get().and_then(|types| types.get(place)).copied().unwrap_or(0)
+    }
+}
+
+/// A statement with bind values.
+pub(crate) struct Portal {
+    /// `None` for a portal that a statement opened under a name of its own: nothing is known of its columns.
+    pub(crate) statement: Option<Arc<Prepared>>,
+    /// Result formats as Bind gave them: none, one for all, or one a column.
+    pub(crate) formats: Vec<i16>,
+    /// A Describe of this portal, or of its statement, was sent.
+    pub(crate) described: OnceLock<()>,
+    pub(crate) shape: OnceLock<Arc<Shape>>,
+}
+
+impl Portal {
+    pub(crate) fn unknown() -> Self {
+        Self { statement: None, formats: Vec::new(), described: OnceLock::new(), shape: OnceLock::new() }
+    }
+
+    pub(crate) fn prepared(&self) -> Option<&Prepared> {
+        self.statement.as_deref()
+    }
+
+    fn format(&self, place: usize) -> i16 {
+        match self.formats.as_slice() {
+            [] => 0,
+            [all] => *all,
+            each => each.get(place).copied().unwrap_or(0),
+        }
+    }
+
+    /// The columns of its statement in this portal's formats.
+    pub(crate) fn formatted(&self, columns: &[RowColumn]) -> Vec<RowColumn> {
+        let columns = columns.iter().enumerate();
+        columns.map(|(place, column)| RowColumn { format: self.format(place), ..column.clone() }).collect()
+    }
+}
+
+/// What inspection found in a message of the client.
+pub(crate) enum Asked {
+    /// A statement, in a Query or a Parse.
+    Statement(Arc<Prepared>),
+    /// A Bind of this statement.
+    Bound { prepared: Arc<Prepared>, formats: Vec<i16> },
+    /// Something that was not understood.
+    Unclear(Box<Misunderstood>),
+}
+
+/// One column of a RowDescription.
+#[derive(Debug, Clone)]
+pub(crate) struct RowColumn {
+    pub(crate) name: Arc<str>,
+    pub(crate) table: u32,
+    pub(crate) attribute: i16,
+    pub(crate) kind: u32,
+    pub(crate) modifier: i32,
+    pub(crate) format: i16,
+}
+
+/// Reads the body of a RowDescription.
+pub(crate) fn row_description(body: &[u8]) -> Option<Vec<RowColumn>> {
+    let mut reader = Reader(body);
+    let count = reader.i16()?;
+    (0..count)
+        .map(|_| {
+            let name = String::from_utf8_lossy(reader.cstr()?).into();
+            let table = reader.u32()?;
+            let attribute = reader.i16()?;
+            let kind = reader.u32()?;
+            let _size = reader.i16()?;
+            let modifier = reader.i32()?;
+            let format = reader.i16()?;
+            Some(RowColumn { name, table, attribute, kind, modifier, format })
+        })
+        .collect()
+}
+
+/// The shape of rows: a plain column is known by its table, anything else by the statement's lineage. Where they
+/// do not agree on the number of columns, nothing is known.
+pub(crate) fn shape(columns: &[RowColumn], lineage: &Lineage, context: &Context<'_>) -> Shape {
+    let columns = columns.iter().enumerate().map(|(place, column)| Column {
+        name: column.name.clone(),
+        provenance: if column.table == 0 {
+            lineage.at(place, columns.len())
+        } else {
+            analysis::column_provenance(column.table, column.attribute, context)
+        },
+        kind: context.catalog.kind_of(column.kind, column.modifier),
+        encoding: if column.format == 1 { Encoding::Binary } else { Encoding::Text },
+    });
+    Shape { role: ShapeRole::Rows, columns: columns.collect() }
+}
+
+/// What the statement itself tells of its columns.
+pub(crate) enum Lineage {
+    Columns(Arc<[Provenance]>),
+    Clean,
+    Unknown,
+}
+
+impl Lineage {
+    fn at(&self, place: usize, count: usize) -> Provenance {
+        match self {
+            Self::Columns(columns) if columns.len() == count => columns.get(place).cloned().unwrap_or(Provenance::Unknown),
+            Self::Clean => Provenance::Clean,
+            Self::Columns(_) | Self::Unknown => Provenance::Unknown,
+        }
+    }
+}
+
+/// Reads the lineage off a statement; cursors and prepared statements are looked up by `named`.
+pub(crate) fn lineage(outputs: &Outputs, named: impl Fn(&Outputs) -> Option<Arc<[Provenance]>>) -> Lineage {
+    match outputs {
+        Outputs::Columns(columns) => Lineage::Columns(columns.as_slice().into()),
+        Outputs::Clean => Lineage::Clean,
+        Outputs::Cursor(_) | Outputs::Prepared(_) => named(outputs).map_or(Lineage::Unknown, Lineage::Columns),
+        Outputs::None | Outputs::Unknown => Lineage::Unknown,
+    }
+}
+
+/// The shape of what `COPY … TO STDOUT` sends. Only the text format is walked by columns; a line of another format
+/// is one text, for its classified columns are not there unless they may be revealed.
+pub(crate) fn copy_shape(lineage: &Lineage, columns: usize, is_text: bool, is_binary: bool) -> Shape {
+    let column = |provenance, kind| Column { name: "copy".into(), provenance, kind, encoding: Encoding::Text };
+    let columns = if is_text {
+        (0..columns).map(|place| column(lineage.at(place, columns), ValueKind::Text { chars_max: None })).collect()
+    } else {
+        let clean = (0..columns).all(|place| !matches!(lineage.at(place, columns), Provenance::Unknown));
+        let provenance = if clean { Provenance::Clean } else { Provenance::Unknown };
+        let kind = if is_binary { ValueKind::Opaque } else { ValueKind::Text { chars_max: None } };
+        vec![column(provenance, kind)]
+    };
+    Shape { role: ShapeRole::Rows, columns }
+}

@@ -1,0 +1,66 @@
+//! Reads the catalog of a target over a connection of the gateway's own.
+//!
+//! Knows how a simple query is answered; what the rows mean is the catalog's business.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use gatehouse_protocol::{Breach, Survey, SurveyFacts};
+
+use crate::catalog::{self, Builder};
+use crate::frame::{self, Peek, Reader, put_cstr};
+use crate::target_login::error_text;
+
+/// No row of the catalog is longer, in bytes; the longest are definitions of views.
+const CATALOG_ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+#[derive(Default)]
+pub(crate) struct PostgresSurvey {
+    builder: Builder,
+    result_set: usize,
+}
+
+impl Survey for PostgresSurvey {
+    fn question(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        frame::write(&mut out, b'Q', |body| put_cstr(body, catalog::QUESTION));
+        out.freeze()
+    }
+
+    fn handle(&mut self, buf: &mut BytesMut) -> Result<Option<SurveyFacts>, Breach> {
+        loop {
+            let len = match frame::peek(buf, CATALOG_ROW_BYTES_MAX, Breach::target)? {
+                Peek::Short(_) => return Ok(None),
+                Peek::Whole(frame) => frame.len,
+            };
+            let whole = buf.split_to(len);
+            for frame in frame::frames(&whole) {
+                match frame.tag {
+                    b'D' => self.row(frame.body)?,
+                    b'C' => self.result_set += 1,
+                    b'Z' => return self.finish().map(Some),
+                    b'E' => return Err(Breach::target(format!("the catalog could not be read: {}", error_text(frame.body)))),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+impl PostgresSurvey {
+    fn row(&mut self, body: &[u8]) -> Result<(), Breach> {
+        let mut reader = Reader(body);
+        let count = reader.i16().unwrap_or(0);
+        let fields: Option<Vec<Option<&[u8]>>> = (0..count).map(|_| reader.value()).collect();
+        let fields = fields.ok_or_else(|| Breach::target("a row of the catalog is malformed"))?;
+        self.builder
+            .row(self.result_set, &fields)
+            .map_err(|error| Breach::target(format!("a row of the catalog is not understood: {error}")))
+    }
+
+    fn finish(&mut self) -> Result<SurveyFacts, Breach> {
+        let builder = std::mem::take(&mut self.builder);
+        let catalog = builder.finish().map_err(|error| Breach::target(format!("the catalog is not understood: {error}")))?;
+        Ok(Arc::new(catalog))
+    }
+}

@@ -1,0 +1,220 @@
+//! Logs the gateway in at a PostgreSQL server: TLS, SCRAM-SHA-256 or md5, parameters, the cancel key.
+//!
+//! Knows the secret only while it proves it. Nothing that the server says here reaches the client.
+
+use bytes::{Buf, BufMut, BytesMut};
+use gatehouse_model::{Denial, Reason};
+use gatehouse_protocol::{Breach, CancelKey, TargetCall, TargetLogin, TargetReady, TargetStep, TlsWish};
+use postgres_protocol::authentication::md5_hash;
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+
+use crate::frame::{self, Frame, Peek, Reader, put_cstr};
+
+/// No message of a login is longer, in bytes.
+const LOGIN_BYTES_MAX: usize = 64 * 1024;
+const SSL_REQUEST: i32 = 80_877_103;
+const PROTOCOL_3: i32 = 3 << 16;
+
+pub(crate) struct PostgresTargetLogin {
+    call: TargetCall,
+    state: State,
+    parameters: Vec<(String, String)>,
+    cancel: CancelKey,
+}
+
+enum State {
+    Begin,
+    AskedForTls,
+    Startup,
+    Scram(Box<ScramSha256>),
+    Authenticated,
+}
+
+impl PostgresTargetLogin {
+    pub(crate) fn new(call: TargetCall) -> Self {
+        Self { call, state: State::Begin, parameters: Vec::new(), cancel: CancelKey(bytes::Bytes::new()) }
+    }
+
+    fn begin(&mut self, out: &mut BytesMut) -> TargetStep {
+        match self.call.tls {
+            TlsWish::Disable => self.startup(out),
+            TlsWish::Prefer | TlsWish::Require => {
+                frame::write_untagged(out, |body| body.put_i32(SSL_REQUEST));
+                self.state = State::AskedForTls;
+            }
+        }
+        TargetStep::Read
+    }
+
+    fn startup(&mut self, out: &mut BytesMut) {
+        frame::write_untagged(out, |body| {
+            body.put_i32(PROTOCOL_3);
+            let own = [("user", &self.call.user), ("database", &self.call.database)];
+            let own = own.into_iter().map(|(name, value)| (name, value.as_str()));
+            let encoding = [("client_encoding", "UTF8")];
+            let passed = self.call.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            for (name, value) in own.chain(encoding).chain(passed) {
+                put_cstr(body, name);
+                put_cstr(body, value);
+            }
+            body.put_u8(0);
+        });
+        self.state = State::Startup;
+    }
+
+    fn tls_answer(&mut self, buf: &mut BytesMut, out: &mut BytesMut) -> Result<TargetStep, Breach> {
+        let Some(answer) = buf.first().copied() else {
+            return Ok(TargetStep::Read);
+        };
+        match (answer, self.call.tls) {
+            (b'S', _) if buf.len() == 1 => {
+                buf.advance(1);
+                Ok(TargetStep::StartTls)
+            }
+            (b'N', TlsWish::Prefer) => {
+                buf.advance(1);
+                self.startup(out);
+                Ok(TargetStep::Read)
+            }
+            (b'N', TlsWish::Require | TlsWish::Disable) => Err(unreachable_target(
+                "the target has no TLS, and its configuration demands it",
+            )),
+            _ => Err(unreachable_target("the target's answer to the request for TLS is not PostgreSQL's")),
+        }
+    }
+
+    fn message(&mut self, frame: Frame<'_>, out: &mut BytesMut) -> Result<Option<TargetReady>, Breach> {
+        let mut reader = Reader(frame.body);
+        match frame.tag {
+            b'R' => self.authentication(reader, out).map(|()| None),
+            b'S' => {
+                if let (Some(name), Some(value)) = (reader.text(), reader.text()) {
+                    self.parameters.push((name.into(), value.into()));
+                }
+                Ok(None)
+            }
+            b'K' => {
+                self.cancel = CancelKey(bytes::Bytes::copy_from_slice(frame.body));
+                Ok(None)
+            }
+            b'N' => Ok(None),
+            b'E' => Err(unreachable_target(&format!("the target refused the gateway's login: {}", error_text(frame.body)))),
+            b'Z' if matches!(self.state, State::Authenticated) => Ok(Some(TargetReady {
+                parameters: std::mem::take(&mut self.parameters),
+                cancel: self.cancel.clone(),
+            })),
+            tag => Err(unreachable_target(&format!("the target sent {:?} during the login", char::from(tag)))),
+        }
+    }
+
+    fn authentication(&mut self, mut reader: Reader<'_>, out: &mut BytesMut) -> Result<(), Breach> {
+        match reader.i32() {
+            Some(0) => {
+                if matches!(self.state, State::Scram(_)) {
+                    return Err(unreachable_target("the target did not prove that it knows the password"));
+                }
+                self.state = State::Authenticated;
+                Ok(())
+            }
+            Some(5) => {
+                let salt = reader.bytes(4).and_then(|salt| <[u8; 4]>::try_from(salt).ok());
+                let salt = salt.ok_or_else(|| unreachable_target("the target's md5 challenge is malformed"))?;
+                let hash = md5_hash(self.call.user.as_bytes(), self.call.password.expose(), salt);
+                frame::write(out, b'p', |body| put_cstr(body, &hash));
+                Ok(())
+            }
+            Some(10) => self.begin_scram(reader, out),
+            Some(kind @ (11 | 12)) => self.go_on_scram(kind, reader.0, out),
+            Some(3) => Err(unreachable_target(
+                "the target asks for the password in clear text, which Gatehouse does not send; use scram-sha-256 in pg_hba.conf",
+            )),
+            kind => Err(unreachable_target(&format!("the target asks for the authentication method {kind:?}"))),
+        }
+    }
+
+    fn begin_scram(&mut self, mut reader: Reader<'_>, out: &mut BytesMut) -> Result<(), Breach> {
+        let mut offered = false;
+        while let Some(mechanism) = reader.text() {
+            offered |= mechanism == SCRAM_SHA_256;
+            if mechanism.is_empty() {
+                break;
+            }
+        }
+        if !offered {
+            return Err(unreachable_target("the target offers no SCRAM-SHA-256"));
+        }
+        let scram = ScramSha256::new(self.call.password.expose(), ChannelBinding::unsupported());
+        frame::write(out, b'p', |body| {
+            put_cstr(body, SCRAM_SHA_256);
+            body.put_i32(i32::try_from(scram.message().len()).unwrap_or(i32::MAX));
+            body.put_slice(scram.message());
+        });
+        self.state = State::Scram(Box::new(scram));
+        Ok(())
+    }
+
+    fn go_on_scram(&mut self, kind: i32, data: &[u8], out: &mut BytesMut) -> Result<(), Breach> {
+        let State::Scram(scram) = &mut self.state else {
+            return Err(unreachable_target("the target sent a SASL message at the wrong time"));
+        };
+        let failed = |error: std::io::Error| unreachable_target(&format!("the SCRAM exchange with the target failed: {error}"));
+        if kind == 12 {
+            scram.finish(data).map_err(failed)?;
+            self.state = State::Startup;
+        } else {
+            scram.update(data).map_err(failed)?;
+            frame::write(out, b'p', |body| body.put_slice(scram.message()));
+        }
+        Ok(())
+    }
+}
+
+impl TargetLogin for PostgresTargetLogin {
+    fn handle(&mut self, buf: &mut BytesMut, out: &mut BytesMut) -> Result<TargetStep, Breach> {
+        match self.state {
+            State::Begin => return Ok(self.begin(out)),
+            State::AskedForTls => return self.tls_answer(buf, out),
+            State::Startup | State::Scram(_) | State::Authenticated => {}
+        }
+        loop {
+            let len = match frame::peek(buf, LOGIN_BYTES_MAX, Breach::target)? {
+                Peek::Short(_) => return Ok(TargetStep::Read),
+                Peek::Whole(frame) => frame.len,
+            };
+            let whole = buf.split_to(len);
+            for frame in frame::frames(&whole) {
+                if let Some(ready) = self.message(frame, out)? {
+                    return Ok(TargetStep::Ready(ready));
+                }
+            }
+        }
+    }
+
+    fn tls_started(&mut self, out: &mut BytesMut) {
+        self.startup(out);
+    }
+}
+
+/// Severity, code and message of an ErrorResponse, for the operator.
+pub(crate) fn error_text(body: &[u8]) -> String {
+    let mut reader = Reader(body);
+    let mut text = String::new();
+    while let Some(field @ 1..) = reader.u8() {
+        let Some(value) = reader.cstr() else { break };
+        if matches!(field, b'S' | b'C' | b'M') {
+            text.push_str(&String::from_utf8_lossy(value));
+            text.push(' ');
+        }
+    }
+    text.trim_end().to_string()
+}
+
+/// The operator reads the cause in the log; the client learns only that the target cannot be reached.
+fn unreachable_target(cause: &str) -> Breach {
+    Breach::target(cause).telling(Denial::new(
+        Reason::Unreachable,
+        "the target cannot be reached",
+        "Gatehouse could not log in at the target",
+        "Ask the operator of the gateway: its log has the cause",
+    ))
+}

@@ -1,0 +1,397 @@
+//! The index in one SQLite file: the default for a single gateway.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use gatehouse_model::{UserName, Verifier};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{Row, Sqlite as Db, Transaction};
+
+use crate::{Backend, Change, RequestRow, SessionRow, StoreError, TaskRow};
+
+/// The index in an SQLite file.
+pub struct Sqlite {
+    pool: SqlitePool,
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.to_string())
+    }
+}
+
+impl Sqlite {
+    /// Opens the file, makes it where there is none, and brings its tables up to date.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(Duration::from_secs(5));
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        sqlx::migrate!("./migrations").run(&pool).await.map_err(|error| StoreError::Database(error.to_string()))?;
+        Ok(Self { pool })
+    }
+}
+
+type Fallible<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+impl Backend for Sqlite {
+    fn next_index(&self) -> Fallible<'_, u64> {
+        async {
+            let row = sqlx::query("SELECT next_index FROM progress").fetch_one(&self.pool).await?;
+            unsigned(&row, "next_index")
+        }
+        .boxed()
+    }
+
+    fn apply<'a>(&'a self, next_index: u64, changes: &'a [Change]) -> Fallible<'a, ()> {
+        async move {
+            let mut transaction = self.pool.begin().await?;
+            for change in changes {
+                apply_one(&mut transaction, change).await?;
+            }
+            sqlx::query("UPDATE progress SET next_index = ?1 WHERE next_index < ?1")
+                .bind(signed(next_index))
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn tasks(&self, limit: u32) -> Fallible<'_, Vec<TaskRow>> {
+        async move {
+            let query = sqlx::query("SELECT * FROM tasks ORDER BY started DESC, id LIMIT ?").bind(limit);
+            query.fetch_all(&self.pool).await?.iter().map(task_row).collect()
+        }
+        .boxed()
+    }
+
+    fn task<'a>(&'a self, id: &'a str) -> Fallible<'a, Option<TaskRow>> {
+        async move {
+            let query = sqlx::query("SELECT * FROM tasks WHERE id = ?").bind(id);
+            query.fetch_optional(&self.pool).await?.as_ref().map(task_row).transpose()
+        }
+        .boxed()
+    }
+
+    fn sessions<'a>(&'a self, task: Option<&'a str>, limit: u32) -> Fallible<'a, Vec<SessionRow>> {
+        async move {
+            let sql = "SELECT * FROM sessions WHERE ?1 IS NULL OR task = ?1 ORDER BY opened DESC, id LIMIT ?2";
+            let query = sqlx::query(sql).bind(task).bind(limit);
+            query.fetch_all(&self.pool).await?.iter().map(session_row).collect()
+        }
+        .boxed()
+    }
+
+    fn session<'a>(&'a self, id: &'a str) -> Fallible<'a, Option<SessionRow>> {
+        async move {
+            let query = sqlx::query("SELECT * FROM sessions WHERE id = ?").bind(id);
+            query.fetch_optional(&self.pool).await?.as_ref().map(session_row).transpose()
+        }
+        .boxed()
+    }
+
+    fn requests(&self, limit: u32) -> Fallible<'_, Vec<RequestRow>> {
+        async move {
+            let query = sqlx::query("SELECT * FROM requests ORDER BY opened DESC, id LIMIT ?").bind(limit);
+            query.fetch_all(&self.pool).await?.iter().map(request_row).collect()
+        }
+        .boxed()
+    }
+
+    fn request<'a>(&'a self, id: &'a str) -> Fallible<'a, Option<RequestRow>> {
+        async move {
+            let query = sqlx::query("SELECT * FROM requests WHERE id = ?").bind(id);
+            query.fetch_optional(&self.pool).await?.as_ref().map(request_row).transpose()
+        }
+        .boxed()
+    }
+
+    fn keep_credential<'a>(&'a self, task: &'a str, verifier: &'a Verifier) -> Fallible<'a, ()> {
+        async move {
+            sqlx::query("INSERT INTO credentials VALUES (?, ?, ?, ?, ?)")
+                .bind(task)
+                .bind(verifier.salt.as_slice())
+                .bind(verifier.iterations)
+                .bind(verifier.stored_key.as_slice())
+                .bind(verifier.server_key.as_slice())
+                .execute(&self.pool)
+                .await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn forget_credential<'a>(&'a self, task: &'a str) -> Fallible<'a, ()> {
+        async move {
+            sqlx::query("DELETE FROM credentials WHERE task = ?").bind(task).execute(&self.pool).await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn credentials(&self) -> Fallible<'_, Vec<(String, Verifier)>> {
+        async {
+            let rows = sqlx::query("SELECT * FROM credentials").fetch_all(&self.pool).await?;
+            rows.iter().map(credential_row).collect()
+        }
+        .boxed()
+    }
+
+    fn keep_token<'a>(&'a self, sha256: &'a [u8; 32], user: &'a UserName, expires: Timestamp) -> Fallible<'a, ()> {
+        async move {
+            sqlx::query("INSERT INTO tokens VALUES (?, ?, ?)")
+                .bind(sha256.as_slice())
+                .bind(user.as_str())
+                .bind(expires.to_string())
+                .execute(&self.pool)
+                .await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn token<'a>(&'a self, sha256: &'a [u8; 32], now: Timestamp) -> Fallible<'a, Option<String>> {
+        async move {
+            let query = sqlx::query("SELECT user_name, expires FROM tokens WHERE sha256 = ?").bind(sha256.as_slice());
+            let Some(row) = query.fetch_optional(&self.pool).await? else {
+                return Ok(None);
+            };
+            let user: String = row.try_get("user_name")?;
+            Ok((now < time(&row, "expires")?).then_some(user))
+        }
+        .boxed()
+    }
+}
+
+async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Result<(), StoreError> {
+    let query = match change {
+        Change::TaskStarted(task) => sqlx::query("INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?)")
+            .bind(task.id.clone())
+            .bind(task.identity.clone())
+            .bind(task.on_behalf_of.clone())
+            .bind(json(&task.targets))
+            .bind(task.reason.clone())
+            .bind(task.started.to_string())
+            .bind(task.expires.to_string())
+            .bind(task.started_by.clone()),
+        Change::TaskEnded { task, at, cause } => {
+            sqlx::query("UPDATE tasks SET ended = ?, cause = ? WHERE id = ? AND ended IS NULL")
+                .bind(at.to_string())
+                .bind(cause.clone())
+                .bind(task.clone())
+        }
+        Change::SessionOpened(session) => {
+            sqlx::query("INSERT OR IGNORE INTO sessions (id, task, identity, on_behalf_of, target, peer, opened) VALUES (?, ?, ?, ?, ?, ?, ?)")
+                .bind(session.id.clone())
+                .bind(session.task.clone())
+                .bind(session.identity.clone())
+                .bind(session.on_behalf_of.clone())
+                .bind(session.target.clone())
+                .bind(session.peer.clone())
+                .bind(session.opened.to_string())
+        }
+        Change::Operation { session, refused, approval } => {
+            if let Some(approval) = approval {
+                end_request(transaction, approval, "used").await?;
+            }
+            sqlx::query("UPDATE sessions SET operations = operations + 1, refused = refused + ? WHERE id = ?")
+                .bind(i64::from(*refused))
+                .bind(session.clone())
+        }
+        Change::SessionClosed { session, at, cause, rows, masked, recording } => {
+            sqlx::query("UPDATE sessions SET closed = ?, cause = ?, rows_sent = ?, masked = ?, recording = ? WHERE id = ?")
+                .bind(at.to_string())
+                .bind(cause.clone())
+                .bind(signed(*rows))
+                .bind(signed(*masked))
+                .bind(recording.clone())
+                .bind(session.clone())
+        }
+        Change::RequestOpened(request) => return open_request(transaction, request).await,
+        Change::RequestAnswered { .. } => return answer_request(transaction, change).await,
+        Change::RequestEnded { request, cause } => return end_request(transaction, request, cause).await,
+    };
+    query.execute(&mut **transaction).await?;
+    Ok(())
+}
+
+async fn open_request(transaction: &mut Transaction<'_, Db>, request: &RequestRow) -> Result<(), StoreError> {
+    let sql = "INSERT OR IGNORE INTO requests (id, session, task, identity, on_behalf_of, target, title, statement, \
+               binds, accesses, groups, reasons, policies, digest, mode, opened, expires, state) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    sqlx::query(sql)
+        .bind(&request.id)
+        .bind(&request.session)
+        .bind(&request.task)
+        .bind(&request.identity)
+        .bind(&request.on_behalf_of)
+        .bind(&request.target)
+        .bind(&request.title)
+        .bind(&request.statement)
+        .bind(json(&request.binds))
+        .bind(json(&request.accesses))
+        .bind(json(&request.groups))
+        .bind(json(&request.reasons))
+        .bind(json(&request.policies))
+        .bind(&request.digest)
+        .bind(&request.mode)
+        .bind(request.opened.to_string())
+        .bind(request.expires.to_string())
+        .bind(&request.state)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// A request is approved when all of its groups are.
+async fn answer_request(transaction: &mut Transaction<'_, Db>, change: &Change) -> Result<(), StoreError> {
+    let Change::RequestAnswered { request, approved, by, groups, reason, until } = change else {
+        return Ok(());
+    };
+    let query = sqlx::query("SELECT * FROM requests WHERE id = ?").bind(request);
+    let Some(row) = query.fetch_optional(&mut **transaction).await? else {
+        return Ok(());
+    };
+    let mut row = request_row(&row)?;
+    if *approved {
+        row.approvals.extend(groups.iter().map(|group| (group.clone(), by.clone())));
+        if row.groups.iter().all(|group| row.approvals.contains_key(group)) {
+            row.state = "approved".into();
+        }
+    } else {
+        row.state = "denied".into();
+    }
+    sqlx::query("UPDATE requests SET state = ?, approvals = ?, approved_until = ?, answer_reason = ? WHERE id = ? AND state = 'open'")
+        .bind(&row.state)
+        .bind(json(&row.approvals))
+        .bind(until.map(|until| until.to_string()))
+        .bind(reason)
+        .bind(request)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+async fn end_request(transaction: &mut Transaction<'_, Db>, request: &str, cause: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE requests SET state = ? WHERE id = ? AND state IN ('open', 'approved')")
+        .bind(cause)
+        .bind(request)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+fn task_row(row: &SqliteRow) -> Result<TaskRow, StoreError> {
+    Ok(TaskRow {
+        id: row.try_get("id")?,
+        identity: row.try_get("identity")?,
+        on_behalf_of: row.try_get("on_behalf_of")?,
+        targets: parsed(row, "targets")?,
+        reason: row.try_get("reason")?,
+        started: time(row, "started")?,
+        expires: time(row, "expires")?,
+        ended: ended(row, "ended")?,
+        started_by: row.try_get("started_by")?,
+    })
+}
+
+fn session_row(row: &SqliteRow) -> Result<SessionRow, StoreError> {
+    Ok(SessionRow {
+        id: row.try_get("id")?,
+        task: row.try_get("task")?,
+        identity: row.try_get("identity")?,
+        on_behalf_of: row.try_get("on_behalf_of")?,
+        target: row.try_get("target")?,
+        peer: row.try_get("peer")?,
+        opened: time(row, "opened")?,
+        closed: ended(row, "closed")?,
+        operations: unsigned(row, "operations")?,
+        refused: unsigned(row, "refused")?,
+        rows: unsigned(row, "rows_sent")?,
+        masked: unsigned(row, "masked")?,
+        recording: row.try_get("recording")?,
+    })
+}
+
+fn request_row(row: &SqliteRow) -> Result<RequestRow, StoreError> {
+    Ok(RequestRow {
+        id: row.try_get("id")?,
+        session: row.try_get("session")?,
+        task: row.try_get("task")?,
+        identity: row.try_get("identity")?,
+        on_behalf_of: row.try_get("on_behalf_of")?,
+        target: row.try_get("target")?,
+        title: row.try_get("title")?,
+        statement: row.try_get("statement")?,
+        binds: parsed(row, "binds")?,
+        accesses: parsed(row, "accesses")?,
+        groups: parsed(row, "groups")?,
+        reasons: parsed(row, "reasons")?,
+        policies: parsed(row, "policies")?,
+        digest: row.try_get("digest")?,
+        mode: row.try_get("mode")?,
+        opened: time(row, "opened")?,
+        expires: time(row, "expires")?,
+        state: row.try_get("state")?,
+        approved_until: optional_time(row, "approved_until")?,
+        approvals: parsed(row, "approvals")?,
+        answer_reason: row.try_get("answer_reason")?,
+    })
+}
+
+fn credential_row(row: &SqliteRow) -> Result<(String, Verifier), StoreError> {
+    let key = |column: &str| {
+        let bytes: Vec<u8> = row.try_get(column)?;
+        <[u8; 32]>::try_from(bytes).map_err(|_| StoreError::Corrupt(format!("credentials.{column}")))
+    };
+    let verifier = Verifier {
+        salt: row.try_get("salt")?,
+        iterations: row.try_get("iterations")?,
+        stored_key: key("stored_key")?,
+        server_key: key("server_key")?,
+    };
+    Ok((row.try_get("task")?, verifier))
+}
+
+fn json(value: &impl Serialize) -> String {
+    // Lists and maps of strings always have a JSON form.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn parsed<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, StoreError> {
+    let text: String = row.try_get(column)?;
+    serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
+}
+
+fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
+    optional_time(row, column)?.ok_or_else(|| StoreError::Corrupt(format!("{column} is missing")))
+}
+
+fn optional_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| text.parse().map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))).transpose()
+}
+
+fn ended(row: &SqliteRow, column: &str) -> Result<Option<(Timestamp, String)>, StoreError> {
+    let cause: Option<String> = row.try_get("cause")?;
+    Ok(optional_time(row, column)?.map(|at| (at, cause.unwrap_or_default())))
+}
+
+fn unsigned(row: &SqliteRow, column: &str) -> Result<u64, StoreError> {
+    let value: i64 = row.try_get(column)?;
+    u64::try_from(value).map_err(|_| StoreError::Corrupt(format!("{column} is negative")))
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
