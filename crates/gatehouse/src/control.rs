@@ -25,7 +25,7 @@ use crate::state::State;
 use crate::{indexer, registry};
 
 /// The control API over the running gateway.
-pub struct ApiControl {
+pub(crate) struct ApiControl {
     state: Arc<State>,
 }
 
@@ -42,7 +42,7 @@ fn bad(error: impl std::fmt::Display) -> Problem {
 
 impl ApiControl {
     /// Serves this gateway.
-    pub fn new(state: Arc<State>) -> Self {
+    pub(crate) fn new(state: Arc<State>) -> Self {
         Self { state }
     }
 

@@ -13,7 +13,7 @@ const BATCH_RECORDS_MAX: usize = 500;
 
 /// Why the index could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
-pub enum IndexError {
+pub(crate) enum IndexError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -23,7 +23,7 @@ pub enum IndexError {
 }
 
 /// Brings the index up to `size` records.
-pub async fn catch_up(files: &SegmentFiles, store: &Store, size: u64) -> Result<(), IndexError> {
+pub(crate) async fn catch_up(files: &SegmentFiles, store: &Store, size: u64) -> Result<(), IndexError> {
     let from = store.next_index().await?;
     if from >= size {
         return Ok(());
@@ -47,7 +47,7 @@ pub async fn catch_up(files: &SegmentFiles, store: &Store, size: u64) -> Result<
 }
 
 /// Follows the journal until the runtime ends.
-pub async fn follow(files: SegmentFiles, store: Store, size: impl Fn() -> u64, recorded: Arc<Notify>) {
+pub(crate) async fn follow(files: SegmentFiles, store: Store, size: impl Fn() -> u64, recorded: Arc<Notify>) {
     loop {
         recorded.notified().await;
         if let Err(error) = catch_up(&files, &store, size()).await {

@@ -12,12 +12,12 @@ use zeroize::Zeroizing;
 use crate::state::DataFolder;
 
 /// The key that signs the journal.
-pub fn journal_key(data: &DataFolder, name: &str) -> Result<SigningKey> {
+pub(crate) fn journal_key(data: &DataFolder, name: &str) -> Result<SigningKey> {
     Ok(SigningKey::from_seed(name, &key(data, "journal")?)?)
 }
 
 /// The key that pseudonyms are made with.
-pub fn pseudonym_key(data: &DataFolder) -> Result<PseudonymKey> {
+pub(crate) fn pseudonym_key(data: &DataFolder) -> Result<PseudonymKey> {
     Ok(PseudonymKey::new(*key(data, "pseudonyms")?))
 }
 

@@ -8,7 +8,7 @@ use gatehouse_api::{PolicyView, RequestView, SessionView, TargetView, TaskView};
 use serde::Serialize;
 
 /// Prints text, and minds a reader that has gone.
-pub fn print(text: &str) -> Result<()> {
+pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{}", text.trim_end_matches('\n')) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -17,7 +17,7 @@ pub fn print(text: &str) -> Result<()> {
 }
 
 /// Prints a value as JSON.
-pub fn json(value: &impl Serialize) -> Result<()> {
+pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     print(&serde_json::to_string_pretty(value)?)
 }
 
@@ -46,7 +46,7 @@ fn coloured(value: &str) -> Cell {
 }
 
 /// Statements and reasons come from agents: nothing that a terminal would obey is shown.
-pub fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '·' } else { c }).collect()
 }
 
@@ -60,7 +60,7 @@ fn second(time: &str) -> String {
 }
 
 /// A value with a listing and a page of its own.
-pub trait Shown: Serialize + serde::de::DeserializeOwned {
+pub(crate) trait Shown: Serialize + serde::de::DeserializeOwned {
     /// The heads of its listing.
     const HEADS: &'static [&'static str];
     /// Its row in the listing.
@@ -218,7 +218,7 @@ impl Shown for PolicyView {
 }
 
 /// Prints a listing.
-pub fn listing<T: Shown>(values: &[T], as_json: bool) -> Result<()> {
+pub(crate) fn listing<T: Shown>(values: &[T], as_json: bool) -> Result<()> {
     if as_json {
         return json(&values);
     }
@@ -226,7 +226,7 @@ pub fn listing<T: Shown>(values: &[T], as_json: bool) -> Result<()> {
 }
 
 /// Prints one value.
-pub fn page<T: Shown>(value: &T, as_json: bool) -> Result<()> {
+pub(crate) fn page<T: Shown>(value: &T, as_json: bool) -> Result<()> {
     if as_json {
         return json(value);
     }

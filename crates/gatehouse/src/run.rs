@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::commands::{start_task, write_private};
 
 /// Runs the command and returns its exit status.
-pub async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -> Result<ExitCode> {
+pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -> Result<ExitCode> {
     let (program, arguments) = command.split_first().context("there is no command to run")?;
     let client = Client::new(reach)?;
     let targets = new.targets.clone();

@@ -12,14 +12,14 @@ use gatehouse_model::SessionId;
 use jiff::Timestamp;
 
 /// One session's recording. Every chunk is with the operating system before the client sees what it holds.
-pub struct FileTape {
+pub(crate) struct FileTape {
     file: String,
     writer: Option<RecordingWriter<File>>,
 }
 
 impl FileTape {
     /// Begins the recording of a session.
-    pub fn begin(folder: &Path, session: &SessionId, target: &Target, opened: Timestamp, bytes_max: u64) -> io::Result<Self> {
+    pub(crate) fn begin(folder: &Path, session: &SessionId, target: &Target, opened: Timestamp, bytes_max: u64) -> io::Result<Self> {
         let file = format!("{session}.rec");
         let handle = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(&file))?;
         let header = RecordingHeader {

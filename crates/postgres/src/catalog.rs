@@ -363,11 +363,6 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// Begins.
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     /// Takes one row of an answer, its values in text form.
     pub(crate) fn row(&mut self, result_set: usize, fields: &[Option<&[u8]>]) -> Result<(), CatalogError> {
         let row = Row { result_set, fields };
@@ -517,7 +512,7 @@ mod tests {
 
     #[test]
     fn a_short_row_is_an_error() {
-        let mut builder = Builder::new();
+        let mut builder = Builder::default();
         assert!(builder.row(2, &[Some(b"1")]).is_err());
         assert!(builder.row(99, &[]).is_err());
         assert!(builder.finish().is_err());

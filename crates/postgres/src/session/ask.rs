@@ -202,7 +202,7 @@ impl PostgresSession {
     fn misunderstood(&mut self, len: usize, title: &str, reason: Reason, message: &str, hint: &str) -> Step {
         let denial = Denial::new(reason, message, "Gatehouse passes on only what it understands", hint);
         let unclear = Box::new(Misunderstood { title: title.into(), denial });
-        self.asked = Some(Asked::Unclear(unclear.clone()));
+        self.asked = None;
         Step::Run { len, meaning: Meaning::Misunderstood(unclear) }
     }
 

@@ -3,7 +3,6 @@
 use std::sync::{Arc, OnceLock};
 
 use gatehouse_model::{Column, Encoding, Provenance, Shape, ShapeRole, ValueKind};
-use gatehouse_protocol::Misunderstood;
 
 use crate::analysis::{self, Analysis, Context, Outputs};
 use crate::catalog::Catalog;
@@ -102,8 +101,6 @@ pub(crate) enum Asked {
     Statement(Arc<Prepared>),
     /// A Bind of this statement.
     Bound { prepared: Arc<Prepared>, formats: Vec<i16> },
-    /// Something that was not understood.
-    Unclear(Box<Misunderstood>),
 }
 
 /// One column of a RowDescription.
