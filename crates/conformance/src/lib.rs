@@ -1,1 +1,9 @@
-//! Placeholder.
+//! The test harness: real servers, the real program, and the four laws over real bytes.
+//!
+//! Knows everything, and is known by nothing.
+
+pub mod fixture;
+pub mod laws;
+pub mod recorded;
+
+pub use fixture::{Credential, Fixture, Setup};

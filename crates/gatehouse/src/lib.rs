@@ -18,6 +18,7 @@ mod registry;
 mod reload;
 mod restore;
 mod run;
+pub mod scratch;
 pub mod serve;
 pub mod state;
 mod tape;

@@ -569,6 +569,18 @@ fn effects() {
 
 #[test]
 fn whole_analyses() {
-    check("delete from customers where email = 'a@b.c' returning id", expect![[""]]);
-    check("begin; select id from orders where id = 7; commit", expect![[""]]);
+    check("delete from customers where email = 'a@b.c' returning id", expect![[r#"
+        DELETE
+        delete customers, probe customers.email, select customers
+        =customers.id
+        Write {"has_where": Bool(true), "statements_in_batch": Long(1), "tables": Long(1)} sensitive=true
+        delete from customers where email = '…' returning id
+    "#]]);
+    check("begin; select id from orders where id = 7; commit", expect![[r#"
+        BEGIN; SELECT; COMMIT
+        select orders, transaction shop
+        none | =orders.id | none
+        Read {"statements_in_batch": Long(3), "tables": Long(1)} sensitive=false
+        begin; select id from orders where id = 7; commit
+    "#]]);
 }

@@ -1,0 +1,203 @@
+//! Holds: whom they wait for, what an approval binds to, and how a wait ends.
+
+use std::time::{Duration, Instant};
+
+use gatehouse_conformance::{Credential, Fixture, Setup};
+use tokio_postgres::error::SqlState;
+
+const GOLD: &str = "update customers set tier = 'gold' where id = 1";
+
+fn refusing() -> Setup {
+    Setup { target: "on_hold = \"refuse\"".into(), ..Setup::default() }
+}
+
+fn tier(fixture: &Fixture, id: u32) -> anyhow::Result<String> {
+    fixture.truth(&format!("select tier from customers where id = {id}"))
+}
+
+fn id_of(request: &serde_json::Value) -> String {
+    request["id"].as_str().unwrap_or_default().into()
+}
+
+/// Runs a statement in the background and returns what psql said of it.
+fn in_background(fixture: &Fixture, agent: &Credential, sql: &str) -> std::io::Result<std::process::Child> {
+    let mut psql = fixture.psql_command(agent);
+    psql.arg("-c").arg(sql).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn()
+}
+
+#[test]
+fn a_denied_hold_tells_the_reason_and_nobody_else_waits() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let waiting = in_background(&fixture, &agent, GOLD)?;
+    let id = id_of(&fixture.open_request()?);
+    // Another connection of the same task is untouched.
+    assert!(fixture.psql(&agent, "select count(*) from orders")?.starts_with("200"));
+    fixture.json(&["deny", &id, "--as", "user:dana", "--reason", "not on a Friday"])?;
+    let said = String::from_utf8(waiting.wait_with_output()?.stderr)?;
+    assert!(said.contains("refused by dana") && said.contains("not on a Friday"), "{said}");
+    assert_eq!(tier(&fixture, 1)?, "standard");
+    Ok(())
+}
+
+#[test]
+fn only_a_member_of_the_group_whom_policy_permits_can_answer() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let mut waiting = in_background(&fixture, &agent, GOLD)?;
+    let id = id_of(&fixture.open_request()?);
+    for nobody in ["user:nina", "user:sam", "user:stranger"] {
+        assert!(fixture.json(&["approve", &id, "--as", nobody]).is_err(), "{nobody}");
+    }
+    assert!(fixture.json(&["approve", &id, "--as", "agent:claude"]).is_err());
+    assert!(fixture.json(&["approve", &id]).is_err(), "an administrator is no approver");
+    assert_eq!(fixture.request_state(&id)?, "open");
+    fixture.json(&["approve", &id, "--as", "user:dana"])?;
+    assert!(waiting.wait()?.success());
+    assert!(fixture.json(&["approve", &id, "--as", "user:dana"]).is_err(), "an answer counts once");
+    Ok(())
+}
+
+#[test]
+fn the_requester_and_the_one_it_acts_for_cannot_approve() -> anyhow::Result<()> {
+    let policies = gatehouse_conformance::fixture::POLICIES.to_string()
+        + "@id(\"dba-writes\") @hold(\"dba\") forbid (principal == User::\"dana\", action in Action::\"sql:write\", resource);";
+    let fixture = Fixture::start(Setup { policies, ..Setup::default() })?;
+    let own = fixture.task("user:dana", "10m")?;
+    let mut waiting = in_background(&fixture, &own, GOLD)?;
+    let id = id_of(&fixture.open_request()?);
+    let refused = fixture.json(&["approve", &id, "--as", "user:dana"]).err().map(|error| error.to_string());
+    assert!(refused.as_deref().unwrap_or_default().contains("cannot answer"), "{refused:?}");
+    fixture.json(&["revoke", &own.task])?;
+    assert!(!waiting.wait()?.success());
+
+    let started = fixture.json(&[
+        "task", "start", "--as", "agent:claude", "--on-behalf-of", "user:dana", "--target", "shop", "--reason", "for Dana",
+    ])?;
+    let mut agent = own.clone();
+    agent.user = started["user"].as_str().unwrap_or_default().into();
+    agent.password = started["password"].as_str().unwrap_or_default().into();
+    let mut waiting = in_background(&fixture, &agent, GOLD)?;
+    let id = id_of(&fixture.open_request()?);
+    assert!(fixture.json(&["approve", &id, "--as", "user:dana"]).is_err());
+    fixture.json(&["deny", &id, "--as", "user:dana", "--reason", "x"]).err().ok_or_else(|| anyhow::anyhow!("not even deny"))?;
+    waiting.kill()?;
+    waiting.wait()?;
+    assert_eq!(tier(&fixture, 1)?, "standard");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancel_and_disconnect_withdraw_a_hold() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+
+    let client = std::sync::Arc::new(fixture.connect(&agent).await?);
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.batch_execute(GOLD).await }
+    });
+    let first = id_of(&tokio::task::block_in_place(|| fixture.open_request())?);
+    client.cancel_token().cancel_query(tokio_postgres::NoTls).await?;
+    let error = waiting.await?.err().ok_or_else(|| anyhow::anyhow!("it was cancelled"))?;
+    assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error}");
+    assert_eq!(fixture.request_state(&first)?, "withdrawn");
+    assert_eq!(client.query_one("select 42", &[]).await?.get::<_, i32>(0), 42, "the connection lives on");
+
+    let mut waiting = in_background(&fixture, &agent, GOLD)?;
+    let second = id_of(&tokio::task::block_in_place(|| fixture.open_request())?);
+    waiting.kill()?;
+    waiting.wait()?;
+    let begun = Instant::now();
+    while fixture.request_state(&second)? != "withdrawn" {
+        assert!(begun.elapsed() < Duration::from_secs(5), "the client is gone");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(fixture.json(&["approve", &second, "--as", "user:dana"]).is_err());
+    assert_eq!(tier(&fixture, 1)?, "standard");
+    Ok(())
+}
+
+#[test]
+fn a_hold_has_a_limit_that_ends_in_refusal() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup { target: "hold_secs_max = 1".into(), ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let said = fixture.psql(&agent, GOLD)?;
+    assert!(said.contains("nobody approved request"), "{said}");
+    assert_eq!(tier(&fixture, 1)?, "standard");
+    assert_eq!(fixture.json(&["requests", "ls"])?[0]["state"], "expired");
+    Ok(())
+}
+
+#[test]
+fn refused_at_once_then_approved_then_passed_once() -> anyhow::Result<()> {
+    let fixture = Fixture::start(refusing())?;
+    let (agent, other) = (fixture.task("agent:claude", "10m")?, fixture.task("agent:other", "10m")?);
+    let said = fixture.psql(&agent, GOLD)?;
+    let id = id_of(&fixture.open_request()?);
+    assert!(said.contains(&format!("needs approval by dba: request {id}")), "{said}");
+    fixture.psql(&agent, GOLD)?;
+    assert_eq!(fixture.json(&["requests", "ls"])?.as_array().map(Vec::len), Some(1), "the same question is asked once");
+    fixture.json(&["approve", &id, "--as", "user:dana"])?;
+
+    // Neither another identity, nor another statement, nor another task of the same identity has it.
+    assert!(fixture.psql(&other, GOLD)?.contains("needs approval"));
+    assert!(fixture.psql(&agent, "update customers set tier = 'gold' where id = 2")?.contains("needs approval"));
+    let second_task = fixture.task("agent:claude", "10m")?;
+    assert!(fixture.psql(&second_task, GOLD)?.contains("needs approval"));
+    assert_eq!(tier(&fixture, 1)?, "standard");
+
+    assert_eq!(fixture.psql(&agent, GOLD)?, "");
+    assert_eq!(tier(&fixture, 1)?, "gold");
+    fixture.truth("update customers set tier = 'standard' where id = 1")?;
+    assert!(fixture.psql(&agent, GOLD)?.contains("needs approval"), "once means once");
+    assert_eq!(tier(&fixture, 1)?, "standard");
+    assert!(fixture.verify()?.starts_with("sound: "));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_binds_to_the_bind_values() -> anyhow::Result<()> {
+    let fixture = Fixture::start(refusing())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let client = fixture.connect(&agent).await?;
+    let sql = "update customers set tier = $1 where id = $2";
+    assert!(client.execute(sql, &[&"gold", &3i64]).await.is_err());
+    let request = tokio::task::block_in_place(|| fixture.open_request())?;
+    assert_eq!(request["binds"], serde_json::json!(["'gold'", "'3'"]));
+    fixture.json(&["approve", &id_of(&request), "--as", "user:dana"])?;
+    assert!(client.execute(sql, &[&"gold", &4i64]).await.is_err(), "other values are another operation");
+    assert!(client.execute(sql, &[&"gone", &3i64]).await.is_err());
+    assert_eq!(client.execute(sql, &[&"gold", &3i64]).await?, 1);
+    assert!(client.execute(sql, &[&"gold", &3i64]).await.is_err());
+    assert_eq!(fixture.truth("select string_agg(id::text, ',') from customers where tier = 'gold'")?, "3");
+    Ok(())
+}
+
+#[test]
+fn an_approval_expires_and_survives_a_restart() -> anyhow::Result<()> {
+    let mut fixture = Fixture::start(Setup { config: "[limits]\napproval_secs_max = 4\n".into(), ..refusing() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    fixture.psql(&agent, GOLD)?;
+    let id = id_of(&fixture.open_request()?);
+    fixture.json(&["approve", &id, "--as", "user:dana"])?;
+    fixture.kill_gateway()?;
+    fixture.start_gateway()?;
+    assert_eq!(fixture.request_state(&id)?, "approved");
+    let moved = fixture.task("agent:claude", "10m")?;
+    let again = Credential { port: moved.port, ..agent.clone() };
+    assert_eq!(fixture.psql(&again, GOLD)?, "", "the task and its approval outlive the gateway");
+
+    let other = "update customers set tier = 'gold' where id = 2";
+    fixture.psql(&again, other)?;
+    let id = id_of(&fixture.open_request()?);
+    fixture.json(&["approve", &id, "--as", "user:dana"])?;
+    let begun = Instant::now();
+    while fixture.request_state(&id)? != "expired" {
+        assert!(begun.elapsed() < Duration::from_secs(15));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(fixture.psql(&again, other)?.contains("needs approval"));
+    assert_eq!(tier(&fixture, 2)?, "standard");
+    Ok(())
+}

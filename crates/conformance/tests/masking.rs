@@ -1,0 +1,190 @@
+//! Masking on the wire: every format that a value can leave in.
+
+use gatehouse_conformance::{Fixture, Setup};
+use tokio_postgres::SimpleQueryMessage;
+
+/// What no client without `reveal` may ever see.
+const RAW: [&str; 6] = ["raw.person", "Realname", "Rawlings", "REALNAME", "4111 1111 1111 1111", "202-555-01"];
+
+fn assert_masked(said: &str, sql: &str) {
+    for raw in RAW {
+        assert!(!said.contains(raw), "`{sql}` lets `{raw}` through:\n{said}");
+    }
+    assert!(!said.contains("208-19-1009"), "`{sql}` lets a number through:\n{said}");
+}
+
+#[test]
+fn nothing_classified_leaves_by_any_statement_that_policy_permits() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    for sql in [
+        "select * from customers where id = 8",
+        "table customers",
+        "select full_name, email, ssn, phone, birth_date from customers order by id limit 5",
+        "select email as x, upper(email), email || '!', substr(full_name, 1, 50), reverse(email) from customers limit 3",
+        "select c from customers c limit 2",
+        "select c.* from customers c limit 2",
+        "select row_to_json(c), to_jsonb(c), c::text, array[c.email], row(c.email, 1) from customers c limit 2",
+        "select json_agg(email), string_agg(email, ','), max(email), min(ssn), array_agg(full_name) from customers",
+        "select (select email from customers where id = 8)",
+        "with x as (select email as y from customers) select y, y || '' from x limit 3",
+        "with recursive r(n, e) as (select 1, email from customers where id = 8 union all select n + 1, e from r where n < 3) select * from r",
+        "select email from customers union select note from orders limit 5",
+        "select * from contacts limit 3",
+        "select * from contacts_again limit 3",
+        "select shouted from contacts limit 3",
+        "select leak(8)",
+        "select note, profile from customers limit 3",
+        "select profile -> 'contact' ->> 'email', profile #>> '{contact,email}' from customers limit 3",
+        "copy customers to stdout",
+        "copy (select email, full_name from customers limit 3) to stdout",
+        "copy (select email, full_name from customers limit 3) to stdout with (format csv)",
+        "copy (select email, full_name from customers limit 3) to stdout with (delimiter '|')",
+        "copy (select note from customers limit 3) to stdout with (format csv)",
+        "begin; declare k cursor for select email, full_name || '!' from customers; fetch 3 from k; commit",
+        "prepare p as select email, upper(full_name) from customers limit 3; execute p",
+        "explain select email from customers where id = 8",
+        "select most_common_vals, histogram_bounds from pg_stats where tablename = 'customers'",
+        "select query from pg_stat_activity",
+        "select email::int from customers limit 1",
+        "select cast(full_name as integer) from customers",
+        "select 1 / (length(email) - length(email)) from customers",
+        "select pg_read_file('/etc/passwd')",
+        "select query_to_xml('select email from customers', true, true, '')",
+        "do $$ begin raise notice '%', (select email from customers limit 1); end $$",
+        "select shout(8)",
+        "select distinct email from customers limit 3",
+        "select coalesce(email, ''), nullif(email, ''), case when true then email end, greatest(email, 'a') from customers limit 2",
+        "select x.email from customers x join customers y using (email) limit 2",
+        "select lag(email) over (order by id), first_value(full_name) over () from customers limit 3",
+        "select unnest(array_agg(email)) from customers",
+        "select regexp_split_to_table(email, '@') from customers limit 4",
+        "values ((select email from customers where id = 8))",
+        "select format('%s', email), concat(email, full_name), md5(email) from customers limit 2",
+        "select U&\"em\\0061il\" from customers limit 2",
+        "select \"email\" from public . customers limit 2",
+    ] {
+        let said = fixture.psql(&agent, sql)?;
+        assert_masked(&said, sql);
+    }
+    // The recordings hold what the client saw; the journal holds less.
+    for folder in ["recordings", "journal"] {
+        for entry in std::fs::read_dir(fixture.data.join(folder))? {
+            let content = std::fs::read(entry?.path())?;
+            assert_masked(&String::from_utf8_lossy(&content), folder);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_policy_reveals_is_shown_and_the_rest_is_not() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let support = fixture.task("user:sam", "10m")?;
+    let said = fixture.psql(&support, "select email, full_name, note from customers where id = 8")?;
+    assert!(said.contains("raw.person8@example.org|"), "{said}");
+    assert!(!said.contains("Realname8") && !said.contains("4111 1111"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn errors_quote_no_data_but_stay_useful() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup { policies: "permit (principal, action, resource) unless { action == Action::\"reveal\" };".into(), ..Setup::default() })?;
+    let dba = fixture.task("user:dana", "10m")?;
+    let said = fixture.psql(&dba, "update customers set email = (select email from customers where id = 2) where id = 1")?;
+    assert_masked(&said, "a unique violation");
+    let said = fixture.psql(&dba, "insert into customers (id, full_name, email) values (500, 'x', 'y'), (500, 'x', 'z')")?;
+    assert!(said.contains("duplicate key value violates unique constraint \"customers_pkey\""), "{said}");
+    let said = fixture.psql(&dba, "update customers set full_name = null where id = 3")?;
+    assert_masked(&said, "a failing row");
+    assert!(said.contains("null value in column \"full_name\""), "{said}");
+    let said = fixture.psql(&dba, "select shout(8)")?;
+    assert_masked(&said, "a notice of a function");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn binary_results_are_masked_and_stay_valid() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let client = fixture.connect(&agent).await?;
+    let sql = "select id, full_name, email, ssn, birth_date::text, tier, profile::text, note from customers where id = $1";
+    let row = client.query_one(sql, &[&8i64]).await?;
+    assert_eq!(row.get::<_, i64>("id"), 8);
+    assert_eq!(row.get::<_, String>("tier"), "standard");
+    let email: String = row.get("email");
+    assert!(email.starts_with("user-") && email.ends_with("@masked.example"), "{email}");
+    let ssn: String = row.get("ssn");
+    assert!(ssn.chars().count() <= 11 && !ssn.contains("1009"), "{ssn}");
+    let again = client.query_one(sql, &[&8i64]).await?;
+    assert_eq!(again.get::<_, String>("email"), email, "equal values stay equal");
+    let other = client.query_one(sql, &[&9i64]).await?;
+    assert_ne!(other.get::<_, String>("email"), email);
+    let note: String = row.get("note");
+    assert_masked(&note, "note");
+    assert!(note.contains("**** 1111"), "{note}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_in_pipelines_and_prepared_get_what_they_ask_for() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let client = fixture.connect(&agent).await?;
+    let orders = client.prepare("select total::text from orders where id = $1").await?;
+    let emails = client.prepare("select email from customers where id = $1").await?;
+    let asked = (1i64..50).map(|id| {
+        let (client, orders, emails) = (&client, &orders, &emails);
+        async move {
+            let order = client.query_one(orders, &[&id]).await?.get::<_, String>(0);
+            let email = client.query_one(emails, &[&id]).await?.get::<_, String>(0);
+            Ok::<_, tokio_postgres::Error>((id, order, email))
+        }
+    });
+    for (id, order, email) in futures_util::future::try_join_all(asked).await? {
+        assert_eq!(order, format!("{:.2}", id as f64 * 1.5));
+        assert!(email.ends_with("@masked.example"), "{email}");
+    }
+    // A refused statement in the middle of a pipeline disturbs neither its neighbours nor their order.
+    let (before, refused, after) = tokio::join!(
+        client.query_one("select 1", &[]),
+        client.query("drop table orders", &[]),
+        client.query_one("select 3", &[]),
+    );
+    assert_eq!((before?.get::<_, i32>(0), after?.get::<_, i32>(0)), (1, 3));
+    assert!(refused.is_err());
+    let messages = client.simple_query("select 1; select 'two'; select id from orders where id = 3").await?;
+    let rows: Vec<&str> = messages
+        .iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(rows, ["1", "two", "3"]);
+    Ok(())
+}
+
+#[test]
+fn copy_in_both_ways_and_large_results_pass() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let dba = fixture.task("user:dana", "10m")?;
+    let file = fixture.folder.path().join("orders.txt");
+    let lines: String = (1000..21000).map(|id| format!("{id}\t1\t2.50\tcopied {id}\n")).collect();
+    std::fs::write(&file, lines)?;
+    let said = fixture.psql(&dba, &format!("\\copy orders from '{}'", file.display()))?;
+    assert_eq!(said, "");
+    assert_eq!(fixture.truth("select count(*), sum(total) from orders where id >= 1000")?, "20000|50000.00");
+    let back = fixture.folder.path().join("back.txt");
+    fixture.psql(&dba, &format!("\\copy (select id, note from orders where id >= 1000 order by id) to '{}'", back.display()))?;
+    let text = std::fs::read_to_string(back)?;
+    assert_eq!(text.lines().count(), 20000);
+    assert_eq!(text.lines().last(), Some("20999\tcopied 20999"));
+    let failed = fixture.psql(&dba, &format!("\\copy customers (id) from '{}'", file.display()))?;
+    assert!(failed.contains("ERROR"), "{failed}");
+    let said = fixture.psql(&dba, "select count(*), count(distinct note) from (select note from orders a cross join generate_series(1, 20) g where a.id >= 1000) x")?;
+    assert_eq!(said.trim(), "400000|20000");
+    let said = fixture.psql(&dba, "select id, total, customer_id from orders, generate_series(1, 5)")?;
+    assert_eq!(said.lines().count(), 101_000);
+    Ok(())
+}

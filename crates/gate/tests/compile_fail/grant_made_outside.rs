@@ -1,0 +1,13 @@
+//! A session is granted by the gate and by nobody else, whatever lease its maker holds.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use gatehouse_gate::{Grant, Target};
+use gatehouse_model::{Lease, SessionId};
+
+fn grant(session: SessionId, lease: Lease, target: Arc<Target>) -> Grant {
+    Grant::new(session, lease, target, Arc::new(AtomicBool::new(false)))
+}
+
+fn main() {}

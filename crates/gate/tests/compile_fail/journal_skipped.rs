@@ -1,0 +1,12 @@
+//! A run goes on after its record, never by itself.
+
+use bytes::Bytes;
+use gatehouse_gate::Passage;
+use gatehouse_protocol::Side;
+use jiff::Timestamp;
+
+fn relay(passage: &mut Passage, now: Timestamp, run: Bytes) {
+    let _ = passage.relay(now, Side::Client, run, None);
+}
+
+fn main() {}
