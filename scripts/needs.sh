@@ -15,10 +15,10 @@ has_package() {
     command -v dpkg-query >/dev/null && [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# PostgreSQL's own parser is bound by bindgen, which loads libclang and reads its headers.
+# PostgreSQL's own parser is bound by bindgen, which loads libclang and needs the headers that come with it.
 has_libclang() {
-    [ -n "${LIBCLANG_PATH:-}" ] || has_package libclang-dev || compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null &&
-        { [ -n "${LIBCLANG_PATH:-}" ] || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null; }
+    [ -n "${LIBCLANG_PATH:-}" ] || has_package libclang-dev ||
+        { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' && compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h'; } >/dev/null
 }
 
 has_postgres() {

@@ -65,7 +65,8 @@ impl FromRequestParts<Served> for Caller {
         match served.door {
             Door::AdminSocket => {
                 let named = parts.headers.get(ACT_AS).map(|name| name.to_str().unwrap_or_default());
-                let user = named.map(UserName::new).transpose().map_err(|error| Problem::bad_request(error.to_string()))?;
+                let user =
+                    named.map(UserName::new).transpose().map_err(|error| Problem::bad_request(error.to_string()))?;
                 Ok(Self::Administrator(user))
             }
             Door::Tcp => {

@@ -29,7 +29,8 @@ impl Problem {
 
     /// 401: nobody proved who they are.
     pub fn unauthorized() -> Self {
-        let detail = "Send `Authorization: Bearer TOKEN`; `gatehouse login --as user:NAME` issues one at the admin socket";
+        let detail =
+            "Send `Authorization: Bearer TOKEN`; `gatehouse login --as user:NAME` issues one at the admin socket";
         Self::new(StatusCode::UNAUTHORIZED, "no valid token was sent", detail)
     }
 
@@ -40,7 +41,11 @@ impl Problem {
 
     /// 404: no such thing.
     pub fn not_found(what: &str, id: &str, listing: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, format!("there is no {what} {id}"), format!("`gatehouse {listing} ls` shows those there are"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            format!("there is no {what} {id}"),
+            format!("`gatehouse {listing} ls` shows those there are"),
+        )
     }
 
     /// 409: not in the state that it is in.

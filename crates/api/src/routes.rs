@@ -93,13 +93,21 @@ async fn version(State(served): State<Served>) -> Json<Version> {
 
 /// The newest tasks.
 #[utoipa::path(get, path = "/api/v1/tasks", params(Listing), responses((status = 200, body = Vec<TaskView>), (status = 401, body = Problem)))]
-async fn tasks(State(served): State<Served>, _caller: Caller, Query(listing): Query<Listing>) -> Answered<Vec<TaskView>> {
+async fn tasks(
+    State(served): State<Served>,
+    _caller: Caller,
+    Query(listing): Query<Listing>,
+) -> Answered<Vec<TaskView>> {
     served.control.tasks(listing.limit()).await.map(Json)
 }
 
 /// Starts a task and issues its credential; administrators only.
 #[utoipa::path(post, path = "/api/v1/tasks", request_body = NewTask, responses((status = 201, body = StartedTaskView), (status = 400, body = Problem), (status = 403, body = Problem)))]
-async fn start_task(State(served): State<Served>, caller: Caller, Json(new): Json<NewTask>) -> Result<Response, Problem> {
+async fn start_task(
+    State(served): State<Served>,
+    caller: Caller,
+    Json(new): Json<NewTask>,
+) -> Result<Response, Problem> {
     caller.must_administer()?;
     let started = served.control.start_task(&caller, new).await?;
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(started)).into_response())
@@ -113,14 +121,23 @@ async fn task(State(served): State<Served>, _caller: Caller, Path(id): Path<Stri
 
 /// Ends a task and cuts its sessions; administrators only.
 #[utoipa::path(post, path = "/api/v1/tasks/{id}/end", params(("id" = String, Path)), request_body = EndTask, responses((status = 200, body = TaskView), (status = 404, body = Problem)))]
-async fn end_task(State(served): State<Served>, caller: Caller, Path(id): Path<String>, Json(end): Json<EndTask>) -> Answered<TaskView> {
+async fn end_task(
+    State(served): State<Served>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(end): Json<EndTask>,
+) -> Answered<TaskView> {
     caller.must_administer()?;
     served.control.end_task(&caller, &id, end).await.map(Json)
 }
 
 /// The newest sessions.
 #[utoipa::path(get, path = "/api/v1/sessions", params(Listing), responses((status = 200, body = Vec<SessionView>)))]
-async fn sessions(State(served): State<Served>, _caller: Caller, Query(listing): Query<Listing>) -> Answered<Vec<SessionView>> {
+async fn sessions(
+    State(served): State<Served>,
+    _caller: Caller,
+    Query(listing): Query<Listing>,
+) -> Answered<Vec<SessionView>> {
     served.control.sessions(listing.task.as_deref(), listing.limit()).await.map(Json)
 }
 
@@ -145,7 +162,11 @@ async fn replay(State(served): State<Served>, _caller: Caller, Path(id): Path<St
 
 /// The newest requests.
 #[utoipa::path(get, path = "/api/v1/requests", params(Listing), responses((status = 200, body = Vec<RequestView>)))]
-async fn requests(State(served): State<Served>, _caller: Caller, Query(listing): Query<Listing>) -> Answered<Vec<RequestView>> {
+async fn requests(
+    State(served): State<Served>,
+    _caller: Caller,
+    Query(listing): Query<Listing>,
+) -> Answered<Vec<RequestView>> {
     served.control.requests(listing.limit()).await.map(Json)
 }
 
@@ -157,13 +178,23 @@ async fn request(State(served): State<Served>, _caller: Caller, Path(id): Path<S
 
 /// Approves a request.
 #[utoipa::path(post, path = "/api/v1/requests/{id}/approve", params(("id" = String, Path)), request_body = Answer, responses((status = 200, body = AnswerView), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn approve(State(served): State<Served>, caller: Caller, Path(id): Path<String>, Json(answer): Json<Answer>) -> Answered<AnswerView> {
+async fn approve(
+    State(served): State<Served>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(answer): Json<Answer>,
+) -> Answered<AnswerView> {
     served.control.answer(&caller, &id, true, answer).await.map(Json)
 }
 
 /// Denies a request.
 #[utoipa::path(post, path = "/api/v1/requests/{id}/deny", params(("id" = String, Path)), request_body = Answer, responses((status = 200, body = AnswerView), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn deny(State(served): State<Served>, caller: Caller, Path(id): Path<String>, Json(answer): Json<Answer>) -> Answered<AnswerView> {
+async fn deny(
+    State(served): State<Served>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(answer): Json<Answer>,
+) -> Answered<AnswerView> {
     served.control.answer(&caller, &id, false, answer).await.map(Json)
 }
 
@@ -181,7 +212,11 @@ async fn policies(State(served): State<Served>, _caller: Caller) -> Answered<Vec
 
 /// Issues a person's token; administrators only.
 #[utoipa::path(post, path = "/api/v1/tokens", request_body = NewToken, responses((status = 201, body = TokenView), (status = 403, body = Problem)))]
-async fn issue_token(State(served): State<Served>, caller: Caller, Json(new): Json<NewToken>) -> Result<Response, Problem> {
+async fn issue_token(
+    State(served): State<Served>,
+    caller: Caller,
+    Json(new): Json<NewToken>,
+) -> Result<Response, Problem> {
     caller.must_administer()?;
     let issued = served.control.issue_token(&caller, new).await?;
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(issued)).into_response())
@@ -189,7 +224,11 @@ async fn issue_token(State(served): State<Served>, caller: Caller, Json(new): Js
 
 /// An evidence bundle: a tar file that anyone can verify with the log's public key.
 #[utoipa::path(post, path = "/api/v1/evidence", request_body = Evidence, responses((status = 200, content_type = "application/x-tar"), (status = 404, body = Problem)))]
-async fn evidence(State(served): State<Served>, caller: Caller, Json(wanted): Json<Evidence>) -> Result<Response, Problem> {
+async fn evidence(
+    State(served): State<Served>,
+    caller: Caller,
+    Json(wanted): Json<Evidence>,
+) -> Result<Response, Problem> {
     let bundle = served.control.evidence(&caller, wanted).await?;
     Ok(([(header::CONTENT_TYPE, "application/x-tar")], bundle).into_response())
 }

@@ -222,8 +222,14 @@ impl Fixture {
             let _ = private(&passfile, &line);
         }
         let mut command = Command::new("psql");
-        let connection = format!("host={} port={} dbname=shop user={}", credential.host, credential.port, credential.user);
-        command.env("PGPASSFILE", passfile).args(["-X", "-A", "-t", "-q"]).arg("-d").arg(connection).stdin(Stdio::null());
+        let connection =
+            format!("host={} port={} dbname=shop user={}", credential.host, credential.port, credential.user);
+        command
+            .env("PGPASSFILE", passfile)
+            .args(["-X", "-A", "-t", "-q"])
+            .arg("-d")
+            .arg(connection)
+            .stdin(Stdio::null());
         command
     }
 
@@ -289,7 +295,8 @@ impl Fixture {
             bail!("{}", String::from_utf8_lossy(&exported.stderr));
         }
         let key = self.data.join("journal.pub");
-        let verified = self.command(&["evidence", "verify", bundle, "--key", key.to_str().context("the path is text")?])?;
+        let verified =
+            self.command(&["evidence", "verify", bundle, "--key", key.to_str().context("the path is text")?])?;
         Ok(format!("{}{}", String::from_utf8_lossy(&verified.stdout), String::from_utf8_lossy(&verified.stderr)))
     }
 }

@@ -72,7 +72,16 @@ fn the_requester_and_the_one_it_acts_for_cannot_approve() -> anyhow::Result<()> 
     assert!(!waiting.wait()?.success());
 
     let started = fixture.json(&[
-        "task", "start", "--as", "agent:claude", "--on-behalf-of", "user:dana", "--target", "shop", "--reason", "for Dana",
+        "task",
+        "start",
+        "--as",
+        "agent:claude",
+        "--on-behalf-of",
+        "user:dana",
+        "--target",
+        "shop",
+        "--reason",
+        "for Dana",
     ])?;
     let mut agent = own.clone();
     agent.user = started["user"].as_str().unwrap_or_default().into();
@@ -80,7 +89,10 @@ fn the_requester_and_the_one_it_acts_for_cannot_approve() -> anyhow::Result<()> 
     let mut waiting = in_background(&fixture, &agent, GOLD)?;
     let id = id_of(&fixture.open_request()?);
     assert!(fixture.json(&["approve", &id, "--as", "user:dana"]).is_err());
-    fixture.json(&["deny", &id, "--as", "user:dana", "--reason", "x"]).err().ok_or_else(|| anyhow::anyhow!("not even deny"))?;
+    fixture
+        .json(&["deny", &id, "--as", "user:dana", "--reason", "x"])
+        .err()
+        .ok_or_else(|| anyhow::anyhow!("not even deny"))?;
     waiting.kill()?;
     waiting.wait()?;
     assert_eq!(tier(&fixture, 1)?, "standard");

@@ -49,10 +49,33 @@ fn an_agent_works_on_a_real_postgresql() -> anyhow::Result<()> {
 fn gatehouse_run_gives_a_command_its_credential_and_takes_it_back() -> anyhow::Result<()> {
     let fixture = Fixture::start(Setup::default())?;
     let output = fixture.command(&[
-        "run", "--as", "agent:claude", "--target", "shop", "--", "psql", "-X", "-A", "-t", "-c", "select count(*) from orders",
+        "run",
+        "--as",
+        "agent:claude",
+        "--target",
+        "shop",
+        "--",
+        "psql",
+        "-X",
+        "-A",
+        "-t",
+        "-c",
+        "select count(*) from orders",
     ])?;
     assert_eq!(String::from_utf8(output.stdout)?.trim(), "200");
-    let failed = fixture.command(&["run", "--as", "agent:claude", "--target", "shop", "--reason", "x", "--", "sh", "-c", "exit 7"])?;
+    let failed = fixture.command(&[
+        "run",
+        "--as",
+        "agent:claude",
+        "--target",
+        "shop",
+        "--reason",
+        "x",
+        "--",
+        "sh",
+        "-c",
+        "exit 7",
+    ])?;
     assert_eq!(failed.status.code(), Some(7));
     let tasks = fixture.json(&["tasks", "ls"])?;
     let states: Vec<&str> = tasks.as_array().into_iter().flatten().filter_map(|task| task["state"].as_str()).collect();
@@ -64,9 +87,19 @@ fn gatehouse_run_gives_a_command_its_credential_and_takes_it_back() -> anyhow::R
 fn transactions_end_as_they_would_with_any_error() -> anyhow::Result<()> {
     let fixture = Fixture::start(Setup::default())?;
     let dba = fixture.task("user:dana", "10m")?;
-    let said = fixture.psql_command(&dba).args([
-        "-c", "begin", "-c", "update customers set tier = 'gold' where id = 1", "-c", "drop table orders", "-c", "commit",
-    ]).output()?;
+    let said = fixture
+        .psql_command(&dba)
+        .args([
+            "-c",
+            "begin",
+            "-c",
+            "update customers set tier = 'gold' where id = 1",
+            "-c",
+            "drop table orders",
+            "-c",
+            "commit",
+        ])
+        .output()?;
     let complained = String::from_utf8(said.stderr)?;
     assert!(complained.contains("DROP is denied by policy"), "{complained}");
     // The client believes that the error aborted its transaction; so it must have.

@@ -89,11 +89,16 @@ fn what_policy_reveals_is_shown_and_the_rest_is_not() -> anyhow::Result<()> {
 
 #[test]
 fn errors_quote_no_data_but_stay_useful() -> anyhow::Result<()> {
-    let fixture = Fixture::start(Setup { policies: "permit (principal, action, resource) unless { action == Action::\"reveal\" };".into(), ..Setup::default() })?;
+    let fixture = Fixture::start(Setup {
+        policies: "permit (principal, action, resource) unless { action == Action::\"reveal\" };".into(),
+        ..Setup::default()
+    })?;
     let dba = fixture.task("user:dana", "10m")?;
-    let said = fixture.psql(&dba, "update customers set email = (select email from customers where id = 2) where id = 1")?;
+    let said =
+        fixture.psql(&dba, "update customers set email = (select email from customers where id = 2) where id = 1")?;
     assert_masked(&said, "a unique violation");
-    let said = fixture.psql(&dba, "insert into customers (id, full_name, email) values (500, 'x', 'y'), (500, 'x', 'z')")?;
+    let said =
+        fixture.psql(&dba, "insert into customers (id, full_name, email) values (500, 'x', 'y'), (500, 'x', 'z')")?;
     assert!(said.contains("duplicate key value violates unique constraint \"customers_pkey\""), "{said}");
     let said = fixture.psql(&dba, "update customers set full_name = null where id = 3")?;
     assert_masked(&said, "a failing row");
@@ -108,7 +113,8 @@ async fn binary_results_are_masked_and_stay_valid() -> anyhow::Result<()> {
     let fixture = Fixture::start(Setup::default())?;
     let agent = fixture.task("agent:claude", "10m")?;
     let client = fixture.connect(&agent).await?;
-    let sql = "select id, full_name, email, ssn, birth_date::text, tier, profile::text, note from customers where id = $1";
+    let sql =
+        "select id, full_name, email, ssn, birth_date::text, tier, profile::text, note from customers where id = $1";
     let row = client.query_one(sql, &[&8i64]).await?;
     assert_eq!(row.get::<_, i64>("id"), 8);
     assert_eq!(row.get::<_, String>("tier"), "standard");
@@ -176,7 +182,10 @@ fn copy_in_both_ways_and_large_results_pass() -> anyhow::Result<()> {
     assert_eq!(said, "");
     assert_eq!(fixture.truth("select count(*), sum(total) from orders where id >= 1000")?, "20000|50000.00");
     let back = fixture.folder.path().join("back.txt");
-    fixture.psql(&dba, &format!("\\copy (select id, note from orders where id >= 1000 order by id) to '{}'", back.display()))?;
+    fixture.psql(
+        &dba,
+        &format!("\\copy (select id, note from orders where id >= 1000 order by id) to '{}'", back.display()),
+    )?;
     let text = std::fs::read_to_string(back)?;
     assert_eq!(text.lines().count(), 20000);
     assert_eq!(text.lines().last(), Some("20999\tcopied 20999"));

@@ -53,7 +53,8 @@ pub(crate) enum DialError {
 pub(crate) async fn connect(grant: &Grant) -> Result<TcpStream, DialError> {
     let route = &grant.target().route;
     let connected = TcpStream::connect((route.host.as_str(), route.port)).await;
-    let stream = connected.map_err(|source| DialError::Connect { host: route.host.clone(), port: route.port, source })?;
+    let stream =
+        connected.map_err(|source| DialError::Connect { host: route.host.clone(), port: route.port, source })?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -85,7 +85,13 @@ impl Engine {
         }
     }
 
-    async fn serve(self: Arc<Self>, listener: &Listener, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
+    async fn serve(
+        self: Arc<Self>,
+        listener: &Listener,
+        stream: TcpStream,
+        peer: SocketAddr,
+        _place: OwnedSemaphorePermit,
+    ) {
         if let Err(error) = stream.set_nodelay(true).and_then(|()| keep_alive(&stream)) {
             tracing::debug!(%peer, %error, "the connection was gone at once");
             return;
@@ -183,7 +189,8 @@ impl Engine {
         protocol: &dyn Protocol,
         parameters: Vec<(String, String)>,
     ) -> Result<(Reached, SurveyFacts), DialError> {
-        let reached = dial::dial(grant, protocol, self.secret(grant)?, parameters, self.house.entropy(), &self.disk).await?;
+        let reached =
+            dial::dial(grant, protocol, self.secret(grant)?, parameters, self.house.entropy(), &self.disk).await?;
         let facts = match self.surveyor.fresh(grant) {
             Some(facts) => facts,
             None => self.survey(grant, protocol).await?,
@@ -212,6 +219,9 @@ impl gatehouse_protocol::Classifier for ClassesOf {
 
 /// A peer that vanished without a word is noticed within two minutes.
 fn keep_alive(stream: &TcpStream) -> std::io::Result<()> {
-    let alive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(20)).with_retries(3);
+    let alive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(20))
+        .with_retries(3);
     socket2::SockRef::from(stream).set_tcp_keepalive(&alive)
 }

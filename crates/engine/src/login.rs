@@ -28,7 +28,11 @@ pub(crate) struct Identified {
 const UNIDENTIFIED_BYTES_MAX: usize = 32 * 1024;
 
 /// Identifies a client; `None` when there is nothing more to do.
-pub(crate) async fn identify(engine: &Arc<Engine>, listener: &Listener, stream: TcpStream) -> std::io::Result<Option<Identified>> {
+pub(crate) async fn identify(
+    engine: &Arc<Engine>,
+    listener: &Listener,
+    stream: TcpStream,
+) -> std::io::Result<Option<Identified>> {
     let offer = match (&listener.tls, listener.tls_required) {
         (None, _) => TlsOffer::None,
         (Some(_), false) => TlsOffer::Optional,
@@ -139,7 +143,9 @@ impl Client<'_> {
 fn refused(engine: &Engine, listener: &Listener, user: &str, target: &str, breach: &Breach) {
     metrics::counter!("gatehouse_logins_refused_total", "listener" => listener.protocol.name()).increment(1);
     tracing::info!(user, target, cause = %breach, "login refused");
-    if let Err(error) = engine.gate.login_refused(engine.house.now(), listener.protocol.name(), user, target, &breach.message) {
+    if let Err(error) =
+        engine.gate.login_refused(engine.house.now(), listener.protocol.name(), user, target, &breach.message)
+    {
         tracing::error!(%error, "a refused login could not be recorded");
     }
 }

@@ -50,7 +50,8 @@ impl Surveyor {
         // What changes while the survey runs is not in it, so its age counts from before.
         let at = Instant::now();
         let answer = ask(grant, protocol, secret, entropy, disk);
-        let facts = tokio::time::timeout(Duration::from_secs(SURVEY_SECS_MAX), answer).await.map_err(|_| DialError::Slow)??;
+        let facts =
+            tokio::time::timeout(Duration::from_secs(SURVEY_SECS_MAX), answer).await.map_err(|_| DialError::Slow)??;
         let surveyed = Surveyed { facts: facts.clone(), at };
         self.newest.lock().unwrap_or_else(PoisonError::into_inner).insert(grant.target().name.clone(), surveyed);
         Ok(facts)

@@ -8,7 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures_channel::oneshot;
 use gatehouse_journal::{RequestAnswered, RequestEnded, RequestOpened};
 use gatehouse_model::{
-    Digest, GroupName, Hold, Parent, PolicyId, RequestId, Resource, SessionId, Subject, TargetName, TaskId, UserName, kind,
+    Digest, GroupName, Hold, Parent, PolicyId, RequestId, Resource, SessionId, Subject, TargetName, TaskId, UserName,
+    kind,
 };
 use gatehouse_policy::Policies;
 use jiff::{SignedDuration, Timestamp};
@@ -158,7 +159,9 @@ pub enum AnswerError {
     #[error("{0} asked for this, or it is asked on their behalf, so they cannot answer it")]
     OwnRequest(UserName),
     /// Not in the groups, or policy does not permit it.
-    #[error("{by} cannot answer this request: it takes a member of {groups} whom policy permits `approve` on the target")]
+    #[error(
+        "{by} cannot answer this request: it takes a member of {groups} whom policy permits `approve` on the target"
+    )]
     NotAllowed {
         /// Who tried.
         by: UserName,
@@ -218,17 +221,26 @@ impl Desk {
     }
 
     /// Files a request; `Err(None)` when its task has too many open already.
-    pub(crate) fn open(&self, now: Timestamp, request: PendingRequest, entry: RequestOpened) -> Result<Opened, Option<Unrecorded>> {
+    pub(crate) fn open(
+        &self,
+        now: Timestamp,
+        request: PendingRequest,
+        entry: RequestOpened,
+    ) -> Result<Opened, Option<Unrecorded>> {
         let mut tickets = self.lock();
         let same = |ticket: &&Ticket| {
-            ticket.request.mode == HoldMode::Refuse && ticket.request.digest == request.digest && ticket.request.state == RequestState::Open
+            ticket.request.mode == HoldMode::Refuse
+                && ticket.request.digest == request.digest
+                && ticket.request.state == RequestState::Open
         };
         if request.mode == HoldMode::Refuse
             && let Some(ticket) = tickets.values().find(same)
         {
             return Ok(Opened { id: ticket.request.id.clone(), answer: None, index: None });
         }
-        let open = tickets.values().filter(|ticket| ticket.request.task == request.task && ticket.request.state == RequestState::Open);
+        let open = tickets
+            .values()
+            .filter(|ticket| ticket.request.task == request.task && ticket.request.state == RequestState::Open);
         if open.count() >= self.open_requests_max {
             return Err(None);
         }
@@ -264,15 +276,18 @@ impl Desk {
             Answer::Denied { reason, .. } => ("denied", reason.clone()),
         };
         let lapses = now.saturating_add(SignedDuration::from_secs(i64::from(self.approval_secs_max))).unwrap_or(now);
-        self.ledger.record(now, RequestAnswered {
-            request: id.to_string(),
-            answer: word.into(),
-            by: format!("user:{}", approver.user),
-            groups: groups.iter().map(GroupName::to_string).collect(),
-            reason: reason.clone(),
-            via: approver.via.into(),
-            expires: matches!(answer, Answer::Approved).then(|| lapses.to_string()),
-        })?;
+        self.ledger.record(
+            now,
+            RequestAnswered {
+                request: id.to_string(),
+                answer: word.into(),
+                by: format!("user:{}", approver.user),
+                groups: groups.iter().map(GroupName::to_string).collect(),
+                reason: reason.clone(),
+                via: approver.via.into(),
+                expires: matches!(answer, Answer::Approved).then(|| lapses.to_string()),
+            },
+        )?;
         request.answer_reason = Some(reason);
         if let Answer::Denied { .. } = answer {
             request.state = RequestState::Denied;
@@ -348,7 +363,8 @@ impl Desk {
             let _ = self.end(now, &id, RequestState::Expired);
         }
         let kept = SignedDuration::from_hours(1);
-        self.lock().retain(|_, ticket| !ticket.request.state.is_over() || now.duration_since(ticket.request.expires) < kept);
+        self.lock()
+            .retain(|_, ticket| !ticket.request.state.is_over() || now.duration_since(ticket.request.expires) < kept);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RequestId, Ticket>> {
@@ -366,7 +382,11 @@ pub(crate) struct Opened {
 }
 
 /// The groups of the hold that this person can answer for.
-fn eligible(request: &PendingRequest, approver: &Approver<'_>, policies: &Policies) -> Result<BTreeSet<GroupName>, AnswerError> {
+fn eligible(
+    request: &PendingRequest,
+    approver: &Approver<'_>,
+    policies: &Policies,
+) -> Result<BTreeSet<GroupName>, AnswerError> {
     if request.subject.involves(approver.user) {
         return Err(AnswerError::OwnRequest(approver.user.clone()));
     }

@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use gatehouse_journal::{
-    AccessRecord, CancelSent, Fact, LoginRefused, OperationDecided, PoliciesLoaded, RecordingSeal, SessionClosed, SessionOpened,
+    AccessRecord, CancelSent, Fact, LoginRefused, OperationDecided, PoliciesLoaded, RecordingSeal, SessionClosed,
+    SessionOpened,
 };
 use gatehouse_mask::Counts;
 use gatehouse_model::{
@@ -129,15 +130,18 @@ impl Gate {
             Verdict::Hold | Verdict::Deny => return Err(refuse(policy_denial(&decision, "connect"))),
         }
         self.ledger
-            .record(now, SessionOpened {
-                session: grant.session().to_string(),
-                task: lease.task.id.to_string(),
-                identity: lease.subject.identity.to_string(),
-                on_behalf_of: on_behalf_of(&lease.subject),
-                target: target.name.to_string(),
-                peer: peer.into(),
-                policies: policies.revision().to_string(),
-            })
+            .record(
+                now,
+                SessionOpened {
+                    session: grant.session().to_string(),
+                    task: lease.task.id.to_string(),
+                    identity: lease.subject.identity.to_string(),
+                    on_behalf_of: on_behalf_of(&lease.subject),
+                    target: target.name.to_string(),
+                    peer: peer.into(),
+                    policies: policies.revision().to_string(),
+                },
+            )
             .map_err(|_| unrecorded_denial())?;
         Ok(grant)
     }
@@ -148,14 +152,17 @@ impl Gate {
     }
 
     /// Records a login that failed before a task was known.
-    pub fn login_refused(&self, now: Timestamp, listener: &str, user: &str, target: &str, cause: &str) -> Result<(), Unrecorded> {
+    pub fn login_refused(
+        &self,
+        now: Timestamp,
+        listener: &str,
+        user: &str,
+        target: &str,
+        cause: &str,
+    ) -> Result<(), Unrecorded> {
         let shown = |text: &str| text.chars().filter(|c| !c.is_control()).take(128).collect::<String>();
-        let entry = LoginRefused {
-            listener: listener.into(),
-            user: shown(user),
-            target: shown(target),
-            cause: cause.into(),
-        };
+        let entry =
+            LoginRefused { listener: listener.into(), user: shown(user), target: shown(target), cause: cause.into() };
         self.ledger.record(now, entry).map(|_| ())
     }
 
@@ -229,7 +236,11 @@ impl Gate {
             number: *number,
             title: operation.title.clone(),
             statement: grant.target().classes.scrub(&operation.evidence).into_owned(),
-            binds: operation.evidence_binds.iter().map(|bind| grant.target().classes.scrub(bind).into_owned()).collect(),
+            binds: operation
+                .evidence_binds
+                .iter()
+                .map(|bind| grant.target().classes.scrub(bind).into_owned())
+                .collect(),
             digest: digest.to_string(),
             accesses: operation.accesses.iter().map(access_record).collect(),
             facts: facts_record(&operation.facts),
@@ -337,11 +348,18 @@ pub(crate) fn policy_denial(decision: &Decision, title: &str) -> Denial {
     let policies: Vec<&str> = decision.policies.iter().map(PolicyId::as_str).collect();
     let cause = reasons.join("; ");
     let (detail, hint) = if policies.is_empty() {
-        (cause, "Ask an administrator for a policy that permits it; `gatehouse policies ls` shows those in force".to_string())
+        (
+            cause,
+            "Ask an administrator for a policy that permits it; `gatehouse policies ls` shows those in force"
+                .to_string(),
+        )
     } else {
         (
             format!("{cause} (policy {})", policies.join(", ")),
-            format!("Change the statement so that the policy does not apply; `gatehouse policies show {}` shows it", policies.first().copied().unwrap_or_default()),
+            format!(
+                "Change the statement so that the policy does not apply; `gatehouse policies show {}` shows it",
+                policies.first().copied().unwrap_or_default()
+            ),
         )
     };
     let mut denial = Denial::new(Reason::Policy, format!("{title} is denied by policy"), detail, hint);

@@ -15,7 +15,9 @@ use gatehouse_model::{
     Resource, Shape, Verdict, kind,
 };
 use gatehouse_policy::Policies;
-use gatehouse_protocol::{Breach, CancelKey, Meaning, Misunderstood, Passed, Protocol, Reply, Session, Side, Step, SurveyFacts};
+use gatehouse_protocol::{
+    Breach, CancelKey, Meaning, Misunderstood, Passed, Protocol, Reply, Session, Side, Step, SurveyFacts,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cleared::{Cleared, Durability, Receipt};
@@ -133,7 +135,18 @@ impl Passage {
         tape: Box<dyn Tape>,
         opened: Timestamp,
     ) -> Self {
-        Self { gate, grant, protocol, session, tape, opened, operations: 0, bytes: 0, masked: Counts::default(), planned: None }
+        Self {
+            gate,
+            grant,
+            protocol,
+            session,
+            tape,
+            opened,
+            operations: 0,
+            bytes: 0,
+            masked: Counts::default(),
+            planned: None,
+        }
     }
 
     /// The grant that the session stands on.
@@ -229,18 +242,26 @@ impl Passage {
         refused: Option<&str>,
     ) -> Result<Receipt, Unrecorded> {
         // What the replay shows before the answer; without room for it there is none for the answer either.
-        let line = format!("{} #{} {}", decision.verdict, self.operations, self.grant.target().classes.scrub(&operation.evidence));
+        let line = format!(
+            "{} #{} {}",
+            decision.verdict,
+            self.operations,
+            self.grant.target().classes.scrub(&operation.evidence)
+        );
         self.tape.mark(self.elapsed(now), &line).map_err(|error| Unrecorded(JournalError::Sink(error)))?;
-        let receipt = self.gate.record_operation(now, &OperationRecord {
-            grant: &self.grant,
-            number: self.operations,
-            operation,
-            decision,
-            digest,
-            approval,
-            refused,
-            policies: &self.gate.policies(),
-        })?;
+        let receipt = self.gate.record_operation(
+            now,
+            &OperationRecord {
+                grant: &self.grant,
+                number: self.operations,
+                operation,
+                decision,
+                digest,
+                approval,
+                refused,
+                policies: &self.gate.policies(),
+            },
+        )?;
         self.operations += 1;
         Ok(receipt)
     }
@@ -280,7 +301,13 @@ impl Passage {
         }
     }
 
-    fn misunderstood(&mut self, now: Timestamp, unclear: &Misunderstood, len: usize, buf: &mut BytesMut) -> Result<Next, Stop> {
+    fn misunderstood(
+        &mut self,
+        now: Timestamp,
+        unclear: &Misunderstood,
+        len: usize,
+        buf: &mut BytesMut,
+    ) -> Result<Next, Stop> {
         if !self.session.is_quiet() {
             return Ok(Next::Wait);
         }
@@ -345,7 +372,8 @@ impl Passage {
         self.session.remark(&remark, &mut words);
         let receipt = opened.index.map(|index| Receipt::new(index, Durability::Disk));
         let outward = self.own_words_after(now, Reply { to_client: words, to_target: BytesMut::new() }, receipt);
-        let held = Held { request: opened.id, run, operation, decision, digest, number: self.operations, expires, answer };
+        let held =
+            Held { request: opened.id, run, operation, decision, digest, number: self.operations, expires, answer };
         Ok(Next::Hold(held, outward))
     }
 
@@ -357,7 +385,8 @@ impl Passage {
             // Nobody waits, so the person may take as long as an approval may wait for its use.
             HoldMode::Refuse => target.hold_secs_max.max(3600),
         };
-        let expires = now.saturating_add(SignedDuration::from_secs(i64::from(secs))).unwrap_or(now).min(lease.task.expires);
+        let expires =
+            now.saturating_add(SignedDuration::from_secs(i64::from(secs))).unwrap_or(now).min(lease.task.expires);
         PendingRequest {
             id: RequestId::from_random(request_number(&digest, self.grant.session().as_str(), self.operations, now)),
             session: self.grant.session().clone(),
@@ -418,7 +447,9 @@ impl Passage {
         };
         match answer {
             None => refuse(self, RequestState::Expired, hold_expired(&request)),
-            Some(Answer::Denied { by, reason }) => refuse(self, RequestState::Denied, disapproved(&operation.title, &by.to_string(), &reason)),
+            Some(Answer::Denied { by, reason }) => {
+                refuse(self, RequestState::Denied, disapproved(&operation.title, &by.to_string(), &reason))
+            }
             Some(Answer::Approved) => {
                 if !self.grant.is_live(now) {
                     return refuse(self, RequestState::Withdrawn, gate::task_ended());
@@ -446,7 +477,9 @@ impl Passage {
         used: PendingRequest,
         run: Bytes,
     ) -> Result<Outward, Stop> {
-        if decision.verdict == Verdict::Hold && !decision.hold.groups.iter().all(|group| used.approvals.contains_key(group)) {
+        if decision.verdict == Verdict::Hold
+            && !decision.hold.groups.iter().all(|group| used.approvals.contains_key(group))
+        {
             let denial = held_denial(&decision, &used.id, &operation.title);
             return self.refuse(now, operation, &decision, digest, &run, denial);
         }
@@ -497,7 +530,8 @@ impl Passage {
     /// Plans the masks of a shape once, and again when the policies change.
     fn plan(&mut self, shape: &Arc<Shape>) {
         let policies = self.gate.policies();
-        let current = |planned: &Planned| Arc::ptr_eq(&planned.shape, shape) && Arc::ptr_eq(&planned.policies, &policies);
+        let current =
+            |planned: &Planned| Arc::ptr_eq(&planned.shape, shape) && Arc::ptr_eq(&planned.policies, &policies);
         if self.planned.as_ref().is_some_and(current) {
             return;
         }
@@ -506,11 +540,9 @@ impl Passage {
             let access = Access::new(Action::REVEAL, resource);
             policies.decide(subject, &access, &Facts::new()).verdict == Verdict::Allow
         };
-        let plan = self.grant.target().classes.plan(
-            shape,
-            &mut |column| may_reveal(column.clone()),
-            &mut |class| may_reveal(Resource::root(kind::CLASS, class.as_str())),
-        );
+        let plan = self.grant.target().classes.plan(shape, &mut |column| may_reveal(column.clone()), &mut |class| {
+            may_reveal(Resource::root(kind::CLASS, class.as_str()))
+        });
         self.planned = Some(Planned { shape: shape.clone(), policies, plan });
     }
 
@@ -621,7 +653,9 @@ fn held_denial(decision: &Decision, request: &RequestId, title: &str) -> Denial 
         Reason::Held,
         format!("{title} needs approval by {}: request {request}", groups.join(" and ")),
         format!("{} (policy {})", reasons.join("; "), policies.join(", ")),
-        format!("Run exactly the same statement again once `gatehouse approve {request}` was given; it then passes once"),
+        format!(
+            "Run exactly the same statement again once `gatehouse approve {request}` was given; it then passes once"
+        ),
     );
     denial.policies = decision.policies.iter().cloned().collect();
     denial.request = Some(request.clone());

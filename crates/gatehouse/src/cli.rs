@@ -266,6 +266,10 @@ pub enum EvidenceAction {
 }
 
 fn seconds(text: &str) -> Result<u32, String> {
-    let duration: jiff::SignedDuration = text.parse().map_err(|_| format!("`{text}` is no duration: write 90s, 30m or 8h"))?;
-    u32::try_from(duration.as_secs()).ok().filter(|secs| *secs > 0).ok_or_else(|| format!("`{text}` is not between 1s and a century"))
+    let duration: jiff::SignedDuration =
+        text.parse().map_err(|_| format!("`{text}` is no duration: write 90s, 30m or 8h"))?;
+    u32::try_from(duration.as_secs())
+        .ok()
+        .filter(|secs| *secs > 0)
+        .ok_or_else(|| format!("`{text}` is not between 1s and a century"))
 }

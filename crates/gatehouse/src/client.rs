@@ -37,9 +37,12 @@ impl Client {
                 let authority = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/').to_string());
                 let authority = authority.ok_or_else(|| anyhow!("`{url}` is no http:// address"))?;
                 let path = reach.token_file.as_ref().ok_or_else(|| {
-                    anyhow!("the API asks for a token: set GATEHOUSE_TOKEN_FILE to the file that `gatehouse login` wrote")
+                    anyhow!(
+                        "the API asks for a token: set GATEHOUSE_TOKEN_FILE to the file that `gatehouse login` wrote"
+                    )
                 })?;
-                let token = std::fs::read_to_string(path).with_context(|| format!("the token file {} cannot be read", path.display()))?;
+                let token = std::fs::read_to_string(path)
+                    .with_context(|| format!("the token file {} cannot be read", path.display()))?;
                 Way::Tcp { authority, token: token.trim().to_string() }
             }
         };
@@ -49,7 +52,8 @@ impl Client {
     /// The same, for a person whom the administrator names as `user:NAME`.
     pub fn acting_as(mut self, identity: Option<&str>) -> Result<Self> {
         if let (Some(identity), Way::Socket(_)) = (identity, &self.way) {
-            let user = identity.strip_prefix("user:").ok_or_else(|| anyhow!("`{identity}` is no person: write user:NAME"))?;
+            let user =
+                identity.strip_prefix("user:").ok_or_else(|| anyhow!("`{identity}` is no person: write user:NAME"))?;
             self.acting_as = Some(user.into());
         }
         Ok(self)
@@ -58,7 +62,8 @@ impl Client {
     /// Reads something.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         let body = self.call(Method::GET, path, Vec::new()).await?;
-        serde_json::from_slice(&body).context("the gateway's answer is not what was expected: is it of another version?")
+        serde_json::from_slice(&body)
+            .context("the gateway's answer is not what was expected: is it of another version?")
     }
 
     /// Reads a text.
@@ -69,7 +74,8 @@ impl Client {
     /// Asks for something to be done.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
         let body = self.post_bytes(path, body).await?;
-        serde_json::from_slice(&body).context("the gateway's answer is not what was expected: is it of another version?")
+        serde_json::from_slice(&body)
+            .context("the gateway's answer is not what was expected: is it of another version?")
     }
 
     /// Asks for bytes.
@@ -81,24 +87,37 @@ impl Client {
         match &self.way {
             Way::Socket(socket) => {
                 let stream = UnixStream::connect(socket).await.with_context(|| {
-                    format!("no gateway answers at {}: is it running, and may you open the socket? (--admin-socket PATH)", socket.display())
+                    format!(
+                        "no gateway answers at {}: is it running, and may you open the socket? (--admin-socket PATH)",
+                        socket.display()
+                    )
                 })?;
                 self.exchange(stream, method, path, body).await
             }
             Way::Tcp { authority, .. } => {
-                let stream = TcpStream::connect(authority).await.with_context(|| format!("no gateway answers at {authority}"))?;
+                let stream = TcpStream::connect(authority)
+                    .await
+                    .with_context(|| format!("no gateway answers at {authority}"))?;
                 self.exchange(stream, method, path, body).await
             }
         }
     }
 
-    async fn exchange(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes> {
+    async fn exchange(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Bytes> {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let mut request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, "application/json");
         request = match &self.way {
             Way::Socket(_) => request.header(HOST, "gatehouse"),
-            Way::Tcp { authority, token } => request.header(HOST, authority).header(AUTHORIZATION, format!("Bearer {token}")),
+            Way::Tcp { authority, token } => {
+                request.header(HOST, authority).header(AUTHORIZATION, format!("Bearer {token}"))
+            }
         };
         if let Some(user) = &self.acting_as {
             request = request.header("gatehouse-user", user);

@@ -33,11 +33,16 @@ pub async fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Sessions(listing) => show::<SessionView>(listing, "/api/v1/sessions", true).await?,
         Command::Targets(listing) => show::<TargetView>(listing, "/api/v1/targets", false).await?,
         Command::Policies(listing) => show::<PolicyView>(listing, "/api/v1/policies", false).await?,
-        Command::Approve { id, acting_as, reach } => answer(&reach, acting_as.as_deref(), &id, "approve", String::new()).await?,
-        Command::Deny { id, reason, acting_as, reach } => answer(&reach, acting_as.as_deref(), &id, "deny", reason).await?,
+        Command::Approve { id, acting_as, reach } => {
+            answer(&reach, acting_as.as_deref(), &id, "approve", String::new()).await?
+        }
+        Command::Deny { id, reason, acting_as, reach } => {
+            answer(&reach, acting_as.as_deref(), &id, "deny", reason).await?
+        }
         Command::Revoke { task, reach } => end_task(&reach, &task, "revoked").await?,
         Command::Kill { session, reach } => {
-            let killed: SessionView = Client::new(&reach)?.post(&format!("/api/v1/sessions/{session}/kill"), &()).await?;
+            let killed: SessionView =
+                Client::new(&reach)?.post(&format!("/api/v1/sessions/{session}/kill"), &()).await?;
             output::page(&killed, reach.json)?;
         }
         Command::Replay { session, reach } => {
@@ -83,9 +88,7 @@ fn check(config: &Path, as_json: bool) -> Result<ExitCode> {
         Err(faults) => (faults, Vec::new()),
     };
     if as_json {
-        let entry = |fault: &load::Fault| {
-            serde_json::json!({ "file": fault.file, "line": fault.line, "message": fault.message, "remedy": fault.remedy })
-        };
+        let entry = |fault: &load::Fault| serde_json::json!({ "file": fault.file, "line": fault.line, "message": fault.message, "remedy": fault.remedy });
         let list = |faults: &[load::Fault]| faults.iter().map(entry).collect::<Vec<_>>();
         output::json(&serde_json::json!({ "faults": list(&faults), "warnings": list(&warnings) }))?;
     } else {
@@ -110,7 +113,10 @@ async fn show<T: Shown>(listing: Listing, path: &str, has_pages: bool) -> Result
         Show::Show { id } if has_pages => output::page(&client.get::<T>(&format!("{path}/{id}")).await?, as_json),
         Show::Show { id } => {
             let all = client.get::<Vec<T>>(path).await?;
-            let one = all.iter().find(|one| one.id() == id).ok_or_else(|| anyhow!("there is no `{id}`: `ls` shows those there are"))?;
+            let one = all
+                .iter()
+                .find(|one| one.id() == id)
+                .ok_or_else(|| anyhow!("there is no `{id}`: `ls` shows those there are"))?;
             output::page(one, as_json)
         }
     }
@@ -120,7 +126,9 @@ async fn tasks(action: TaskAction, reach: &Reach) -> Result<()> {
     let client = Client::new(reach)?;
     match action {
         TaskAction::Ls => output::listing(&client.get::<Vec<TaskView>>("/api/v1/tasks").await?, reach.json),
-        TaskAction::Show { id } => output::page(&client.get::<TaskView>(&format!("/api/v1/tasks/{id}")).await?, reach.json),
+        TaskAction::Show { id } => {
+            output::page(&client.get::<TaskView>(&format!("/api/v1/tasks/{id}")).await?, reach.json)
+        }
         TaskAction::End { id } => end_task(reach, &id, "done").await,
         TaskAction::Start(new) => {
             let started = start_task(&client, new, None).await?;
@@ -210,7 +218,11 @@ async fn evidence(action: EvidenceAction) -> Result<ExitCode> {
             if reach.json {
                 output::json(&serde_json::json!({ "file": output.display().to_string(), "bytes": bundle.len() }))?;
             } else {
-                output::print(&format!("{} ({} bytes); verify it with `gatehouse evidence verify`", output.display(), bundle.len()))?;
+                output::print(&format!(
+                    "{} ({} bytes); verify it with `gatehouse evidence verify`",
+                    output.display(),
+                    bundle.len()
+                ))?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -219,8 +231,11 @@ async fn evidence(action: EvidenceAction) -> Result<ExitCode> {
 }
 
 fn verify(file: &Path, key: &str, as_json: bool) -> Result<ExitCode> {
-    let text = if key.contains('+') && !Path::new(key).exists() { key.to_string() } else {
-        std::fs::read_to_string(key).with_context(|| format!("{key} is neither a public key nor a file that holds one"))?
+    let text = if key.contains('+') && !Path::new(key).exists() {
+        key.to_string()
+    } else {
+        std::fs::read_to_string(key)
+            .with_context(|| format!("{key} is neither a public key nor a file that holds one"))?
     };
     let key: VerifierKey = text.trim().parse().context("this is not a public key of a journal")?;
     let bundle = std::fs::File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;

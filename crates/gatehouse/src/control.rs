@@ -62,7 +62,8 @@ impl ApiControl {
         };
         let on_behalf_of = new.on_behalf_of.as_deref().map(user_name).transpose()?;
         loaded.people.subject(&identity, on_behalf_of.as_ref()).map_err(bad)?;
-        let targets: BTreeSet<TargetName> = new.targets.iter().map(|name| TargetName::new(name)).collect::<Result<_, _>>().map_err(bad)?;
+        let targets: BTreeSet<TargetName> =
+            new.targets.iter().map(|name| TargetName::new(name)).collect::<Result<_, _>>().map_err(bad)?;
         for target in &targets {
             if !loaded.targets.contains_key(target.as_str()) {
                 return Err(Problem::not_found("target", target.as_str(), "targets"));
@@ -82,14 +83,17 @@ impl ApiControl {
         let StartedTask { task, credential, verifier } = started;
         let mut addresses = BTreeMap::new();
         for target in &task.targets {
-            let protocol = loaded.targets.get(target.as_str()).map(|target| target.protocol.clone()).unwrap_or_default();
+            let protocol =
+                loaded.targets.get(target.as_str()).map(|target| target.protocol.clone()).unwrap_or_default();
             if let Some(address) = state.listening_at(&protocol) {
                 addresses.insert(target.to_string(), address.to_string());
             }
         }
-        let root_certificate = loaded.config.listen.values().find_map(|listen| {
-            std::fs::read_to_string(loaded.base.join(listen.tls_certificate.as_ref()?)).ok()
-        });
+        let root_certificate = loaded
+            .config
+            .listen
+            .values()
+            .find_map(|listen| std::fs::read_to_string(loaded.base.join(listen.tls_certificate.as_ref()?)).ok());
         let view = StartedTaskView {
             task: TaskView {
                 id: task.id.to_string(),
@@ -256,9 +260,13 @@ impl Control for ApiControl {
         async move {
             let session = self.one_session(id).await?;
             let loaded = self.state.loaded.load();
-            let protocol = loaded.targets.get(&session.target).map_or("postgres", |target| target.protocol.as_str()).to_string();
+            let protocol =
+                loaded.targets.get(&session.target).map_or("postgres", |target| target.protocol.as_str()).to_string();
             let path = self.state.data.recordings().join(format!("{id}.rec"));
-            tokio::task::spawn_blocking(move || replay(&path, &protocol)).await.map_err(unavailable)?.map_err(unavailable)
+            tokio::task::spawn_blocking(move || replay(&path, &protocol))
+                .await
+                .map_err(unavailable)?
+                .map_err(unavailable)
         }
         .boxed()
     }
@@ -302,7 +310,10 @@ impl Control for ApiControl {
                 }
                 Err(error @ AnswerError::Over { .. }) => return Err(Problem::conflict(error.to_string())),
                 Err(error @ (AnswerError::OwnRequest(_) | AnswerError::NotAllowed { .. })) => {
-                    return Err(Problem::forbidden(error.to_string(), "Ask somebody who may; `gatehouse requests show` names the groups"));
+                    return Err(Problem::forbidden(
+                        error.to_string(),
+                        "Ask somebody who may; `gatehouse requests show` names the groups",
+                    ));
                 }
                 Err(error @ AnswerError::Unrecorded(_)) => return Err(unavailable(error)),
             };
@@ -349,12 +360,18 @@ impl Control for ApiControl {
             self.groups_of(&user)?;
             let max = self.state.loaded.load().config.limits.token_secs_max;
             if !(1..=max).contains(&new.ttl_secs) {
-                return Err(Problem::bad_request(format!("a token lives between 1 s and limits.token_secs_max = {max} s")));
+                return Err(Problem::bad_request(format!(
+                    "a token lives between 1 s and limits.token_secs_max = {max} s"
+                )));
             }
             let (token, digest) = Token::issue(self.state.entropy());
-            let expires = self.state.now().saturating_add(SignedDuration::from_secs(i64::from(new.ttl_secs))).map_err(bad)?;
+            let expires =
+                self.state.now().saturating_add(SignedDuration::from_secs(i64::from(new.ttl_secs))).map_err(bad)?;
             self.state.store.keep_token(&digest, &user, expires).await.map_err(unavailable)?;
-            Ok(TokenView { token: String::from_utf8_lossy(token.0.expose()).into_owned(), expires: expires.to_string() })
+            Ok(TokenView {
+                token: String::from_utf8_lossy(token.0.expose()).into_owned(),
+                expires: expires.to_string(),
+            })
         }
         .boxed()
     }
@@ -408,8 +425,12 @@ fn replay(path: &std::path::Path, protocol: &str) -> anyhow::Result<String> {
         let time = format!("{:>9.3}s", chunk.offset as f64 / 1e6);
         match chunk.direction {
             Direction::Mark => lines.push(format!("{time}  {}", plain(&String::from_utf8_lossy(&chunk.content)))),
-            Direction::ToClient => lines.extend(transcript.show(&chunk.content).into_iter().map(|line| format!("{:>10}{line}", ""))),
-            Direction::Cut => lines.push(format!("{time}  (what follows was longer than the limit; its digest was kept)")),
+            Direction::ToClient => {
+                lines.extend(transcript.show(&chunk.content).into_iter().map(|line| format!("{:>10}{line}", "")))
+            }
+            Direction::Cut => {
+                lines.push(format!("{time}  (what follows was longer than the limit; its digest was kept)"))
+            }
         }
     }
     if reader.torn().is_some() {
@@ -434,7 +455,9 @@ fn by(caller: &Caller) -> String {
 fn user_name(text: &str) -> Result<UserName, Problem> {
     match Identity::parse(text).map_err(bad)? {
         Identity::User(user) => Ok(user),
-        Identity::Agent(_) => Err(Problem::bad_request(format!("`{text}` is an agent, and here only a person will do: user:NAME"))),
+        Identity::Agent(_) => {
+            Err(Problem::bad_request(format!("`{text}` is an agent, and here only a person will do: user:NAME")))
+        }
     }
 }
 

@@ -78,7 +78,10 @@ async fn instructions(running: &serve::Running, folder: &Path) -> Result<String>
     let token = control.issue_token(&caller, token).await.map_err(problem)?;
     let address = running.state.listening_at("postgres").context("nothing listens for PostgreSQL")?;
     let passfile = folder.join("agent.pgpass");
-    write_private(&passfile, format!("{}:{}:*:{}:{}\n", address.ip(), address.port(), started.user, started.password).as_bytes())?;
+    write_private(
+        &passfile,
+        format!("{}:{}:*:{}:{}\n", address.ip(), address.port(), started.user, started.password).as_bytes(),
+    )?;
     let tokenfile = folder.join("dana.token");
     write_private(&tokenfile, format!("{}\n", token.token).as_bytes())?;
     let api = running.api.context("the API does not listen")?;

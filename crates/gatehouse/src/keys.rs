@@ -26,7 +26,8 @@ fn key(data: &DataFolder, name: &str) -> Result<Zeroizing<[u8; 32]>> {
     let mut bytes = Zeroizing::new([0; 32]);
     match OpenOptions::new().read(true).open(&path) {
         Ok(mut file) => {
-            file.read_exact(&mut *bytes).with_context(|| format!("the key {} is damaged: restore it from a copy", path.display()))?;
+            file.read_exact(&mut *bytes)
+                .with_context(|| format!("the key {} is damaged: restore it from a copy", path.display()))?;
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             getrandom::fill(&mut *bytes).map_err(|error| anyhow::anyhow!("there is no randomness: {error}"))?;

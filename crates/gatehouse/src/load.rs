@@ -124,12 +124,20 @@ impl Checker<'_> {
         for (name, listen) in &config.listen {
             let place = ["listen", name.as_str()];
             if registry::protocol(name).is_none() {
-                self.fault(&place, format!("there is no protocol `{name}`"), format!("The protocols are: {}", protocol_names()));
+                self.fault(
+                    &place,
+                    format!("there is no protocol `{name}`"),
+                    format!("The protocols are: {}", protocol_names()),
+                );
             }
             let address: Result<SocketAddr, _> = listen.address.parse();
             let Ok(address) = address else {
                 let place = ["listen", name, "address"];
-                self.fault(&place, format!("`{}` is not an address", listen.address), "Write an IP address and a port, such as 127.0.0.1:5433");
+                self.fault(
+                    &place,
+                    format!("`{}` is not an address", listen.address),
+                    "Write an IP address and a port, such as 127.0.0.1:5433",
+                );
                 continue;
             };
             match (&listen.tls_certificate, &listen.tls_key) {
@@ -137,7 +145,11 @@ impl Checker<'_> {
                     self.fault(&place, "TLS takes a certificate and a key", "Give both tls_certificate and tls_key");
                 }
                 (None, None) if !address.ip().is_loopback() || listen.tls_required => {
-                    self.fault(&place, "this listener needs TLS", "Give tls_certificate and tls_key, or listen on a loopback address");
+                    self.fault(
+                        &place,
+                        "this listener needs TLS",
+                        "Give tls_certificate and tls_key, or listen on a loopback address",
+                    );
                 }
                 (None, None) => {}
                 (Some(certificate), Some(key)) => self.certificate(name, certificate, key),
@@ -146,8 +158,16 @@ impl Checker<'_> {
         if let Some(api) = &config.api {
             match api.address.parse::<SocketAddr>() {
                 Ok(address) if address.ip().is_loopback() => {}
-                Ok(_) => self.fault(&["api", "address"], "the API is served without TLS, so only on a loopback address", "Use 127.0.0.1:PORT, with a TLS proxy before it"),
-                Err(_) => self.fault(&["api", "address"], format!("`{}` is not an address", api.address), "Write an IP address and a port, such as 127.0.0.1:8470"),
+                Ok(_) => self.fault(
+                    &["api", "address"],
+                    "the API is served without TLS, so only on a loopback address",
+                    "Use 127.0.0.1:PORT, with a TLS proxy before it",
+                ),
+                Err(_) => self.fault(
+                    &["api", "address"],
+                    format!("`{}` is not an address", api.address),
+                    "Write an IP address and a port, such as 127.0.0.1:8470",
+                ),
             }
         }
     }
@@ -157,8 +177,14 @@ impl Checker<'_> {
         let chain = std::fs::read(self.base.join(certificate));
         let key = Reference::File(self.base.join(key)).fetch();
         match (chain, key) {
-            (Err(error), _) => self.fault(&place, format!("the certificate cannot be read: {error}"), "Name a PEM file that the gateway can read"),
-            (_, Err(error)) => self.fault(&["listen", name, "tls_key"], error.to_string(), "Name a PEM file with mode 0600"),
+            (Err(error), _) => self.fault(
+                &place,
+                format!("the certificate cannot be read: {error}"),
+                "Name a PEM file that the gateway can read",
+            ),
+            (_, Err(error)) => {
+                self.fault(&["listen", name, "tls_key"], error.to_string(), "Name a PEM file with mode 0600")
+            }
             (Ok(chain), Ok(key)) => {
                 if let Err(error) = gatehouse_engine::ServerTls::new(&chain, key.expose()) {
                     self.fault(&place, error.to_string(), "Name a certificate chain and its key, both in PEM form");
@@ -183,7 +209,11 @@ impl Checker<'_> {
         ];
         for (name, value, least) in least {
             if value < least {
-                self.fault(&["limits", name], format!("limits.{name} = {value} is too small"), format!("Use at least {least}"));
+                self.fault(
+                    &["limits", name],
+                    format!("limits.{name} = {value} is too small"),
+                    format!("Use at least {least}"),
+                );
             }
         }
     }
@@ -195,7 +225,9 @@ impl Checker<'_> {
                 Ok(group) => {
                     groups.insert(group);
                 }
-                Err(error) => self.fault(&[place[0], place[1], "groups"], error.to_string(), "Correct the group's name"),
+                Err(error) => {
+                    self.fault(&[place[0], place[1], "groups"], error.to_string(), "Correct the group's name")
+                }
             }
         }
         groups
@@ -237,7 +269,11 @@ impl Checker<'_> {
             let detector = section.detector.as_deref().and_then(|detector| {
                 let found = Detector::from_name(detector);
                 if found.is_none() {
-                    self.fault(&["classes", name, "detector"], format!("there is no detector `{detector}`"), "docs/masking.md lists the detectors");
+                    self.fault(
+                        &["classes", name, "detector"],
+                        format!("there is no detector `{detector}`"),
+                        "docs/masking.md lists the detectors",
+                    );
                 }
                 found
             });
@@ -264,44 +300,71 @@ impl Checker<'_> {
         let mut secrets = BTreeMap::new();
         for (name, section) in &config.targets {
             let before = self.faults.len();
-            let target_name = TargetName::new(name).map_err(|error| self.fault(&["targets", name], error.to_string(), "Correct the name")).ok();
+            let target_name = TargetName::new(name)
+                .map_err(|error| self.fault(&["targets", name], error.to_string(), "Correct the name"))
+                .ok();
             let route = self.route(name, section);
             let classes = self.classes(name, section, rules, key);
-            let secret = Reference::parse(&section.password, self.base).and_then(|secret| secret.fetch().map(|_| secret));
-            let secret = secret.map_err(|error| self.fault(&["targets", name, "password"], error.to_string(), "Put the secret in a file with mode 0600 and write password = \"file:PATH\"")).ok();
+            let secret =
+                Reference::parse(&section.password, self.base).and_then(|secret| secret.fetch().map(|_| secret));
+            let secret = secret
+                .map_err(|error| {
+                    self.fault(
+                        &["targets", name, "password"],
+                        error.to_string(),
+                        "Put the secret in a file with mode 0600 and write password = \"file:PATH\"",
+                    )
+                })
+                .ok();
             if !config.listen.contains_key(&section.protocol) && registry::protocol(&section.protocol).is_some() {
-                self.fault(&["targets", name, "protocol"], format!("nothing listens for {}", section.protocol), format!("Add [listen.{}] with an address", section.protocol));
+                self.fault(
+                    &["targets", name, "protocol"],
+                    format!("nothing listens for {}", section.protocol),
+                    format!("Add [listen.{}] with an address", section.protocol),
+                );
             }
-            let (Some(target_name), Some(route), Some(classes), Some(secret)) = (target_name, route, classes, secret) else {
+            let (Some(target_name), Some(route), Some(classes), Some(secret)) = (target_name, route, classes, secret)
+            else {
                 continue;
             };
             if self.faults.len() > before {
                 continue;
             }
             secrets.insert(target_name.clone(), secret);
-            targets.insert(name.clone(), Arc::new(Target {
-                name: target_name,
-                protocol: section.protocol.clone(),
-                route,
-                on_hold: match section.on_hold {
-                    OnHold::Wait => HoldMode::Wait,
-                    OnHold::Refuse => HoldMode::Refuse,
-                },
-                hold_secs_max: section.hold_secs_max,
-                survey_secs_max: section.survey_secs_max,
-                classes: Arc::new(classes),
-            }));
+            targets.insert(
+                name.clone(),
+                Arc::new(Target {
+                    name: target_name,
+                    protocol: section.protocol.clone(),
+                    route,
+                    on_hold: match section.on_hold {
+                        OnHold::Wait => HoldMode::Wait,
+                        OnHold::Refuse => HoldMode::Refuse,
+                    },
+                    hold_secs_max: section.hold_secs_max,
+                    survey_secs_max: section.survey_secs_max,
+                    classes: Arc::new(classes),
+                }),
+            );
         }
         (targets, secrets)
     }
 
     fn route(&mut self, name: &str, section: &TargetSection) -> Option<Route> {
         if registry::protocol(&section.protocol).is_none() {
-            self.fault(&["targets", name, "protocol"], format!("there is no protocol `{}`", section.protocol), format!("The protocols are: {}", protocol_names()));
+            self.fault(
+                &["targets", name, "protocol"],
+                format!("there is no protocol `{}`", section.protocol),
+                format!("The protocols are: {}", protocol_names()),
+            );
         }
         let parts = section.address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
         let Some((host, port)) = parts.filter(|(host, _)| !host.is_empty()) else {
-            self.fault(&["targets", name, "address"], format!("`{}` is not HOST:PORT", section.address), "Write the host, a colon and the port, such as db.internal:5432");
+            self.fault(
+                &["targets", name, "address"],
+                format!("`{}` is not HOST:PORT", section.address),
+                "Write the host, a colon and the port, such as db.internal:5432",
+            );
             return None;
         };
         let trust = match &section.tls_authorities {
@@ -309,7 +372,11 @@ impl Checker<'_> {
             Some(path) => match std::fs::read_to_string(self.base.join(path)) {
                 Ok(pem) => Trust::Pem(pem.into()),
                 Err(error) => {
-                    self.fault(&["targets", name, "tls_authorities"], format!("the certificates cannot be read: {error}"), "Name a PEM file");
+                    self.fault(
+                        &["targets", name, "tls_authorities"],
+                        format!("the certificates cannot be read: {error}"),
+                        "Name a PEM file",
+                    );
                     return None;
                 }
             },
@@ -330,12 +397,22 @@ impl Checker<'_> {
         })
     }
 
-    fn classes(&mut self, name: &str, section: &TargetSection, rules: &[ClassRule], key: &PseudonymKey) -> Option<Classes> {
+    fn classes(
+        &mut self,
+        name: &str,
+        section: &TargetSection,
+        rules: &[ClassRule],
+        key: &PseudonymKey,
+    ) -> Option<Classes> {
         let mut columns = BTreeMap::new();
         for (column, class) in &section.columns {
             let place = ["targets", name, "columns", column];
             if column.split('.').count() != 3 {
-                self.fault(&place, format!("`{column}` is not schema.table.column"), "Write all three parts, such as \"public.customers.email\"");
+                self.fault(
+                    &place,
+                    format!("`{column}` is not schema.table.column"),
+                    "Write all three parts, such as \"public.customers.email\"",
+                );
                 continue;
             }
             let assignment = if class == "clear" {
@@ -343,7 +420,11 @@ impl Checker<'_> {
             } else if let Some(rule) = rules.iter().find(|rule| rule.name.as_str() == class) {
                 Assignment::Class(rule.name.clone())
             } else {
-                self.fault(&place, format!("there is no class `{class}`"), format!("Use one of the classes, or add [classes.{class}]"));
+                self.fault(
+                    &place,
+                    format!("there is no class `{class}`"),
+                    format!("Use one of the classes, or add [classes.{class}]"),
+                );
                 continue;
             };
             columns.insert(column.clone(), assignment);
@@ -416,7 +497,10 @@ fn warnings(
         for group in &summary.hold {
             let can = |target: &Arc<Target>| {
                 let resource = || Resource::new(kind::TARGET, target.name.as_str(), [] as [Parent; 0]);
-                people.users.iter().any(|(user, groups)| groups.contains(group) && policies.may_approve(user, groups, resource()))
+                people
+                    .users
+                    .iter()
+                    .any(|(user, groups)| groups.contains(group) && policies.may_approve(user, groups, resource()))
             };
             if !targets.is_empty() && !targets.values().any(can) {
                 warnings.push(Fault {

@@ -28,7 +28,11 @@ async fn main() -> ExitCode {
 fn begin_logs() {
     let filter = EnvFilter::try_from_env("GATEHOUSE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log_writer());
-    if std::io::IsTerminal::is_terminal(&std::io::stderr()) { logs.with_target(false).init() } else { logs.json().init() }
+    if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        logs.with_target(false).init()
+    } else {
+        logs.json().init()
+    }
 }
 
 /// PostgreSQL's parser takes file descriptor 2 away while it parses, so logs go to a copy of it.

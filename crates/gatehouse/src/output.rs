@@ -28,7 +28,9 @@ fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     let bold = std::io::stdout().is_terminal();
-    table.set_header(heads.iter().map(|head| if bold { Cell::new(head).add_attribute(Attribute::Bold) } else { Cell::new(head) }));
+    table.set_header(
+        heads.iter().map(|head| if bold { Cell::new(head).add_attribute(Attribute::Bold) } else { Cell::new(head) }),
+    );
     for row in rows {
         table.add_row(row.into_iter().map(|value| if bold { coloured(&value) } else { Cell::new(plain(&value)) }));
     }
@@ -75,7 +77,14 @@ impl Shown for TaskView {
     const HEADS: &'static [&'static str] = &["TASK", "STATE", "IDENTITY", "TARGETS", "EXPIRES", "REASON"];
 
     fn row(&self) -> Vec<String> {
-        vec![self.id.clone(), self.state.clone(), self.identity.clone(), self.targets.join(" "), second(&self.expires), short(&self.reason)]
+        vec![
+            self.id.clone(),
+            self.state.clone(),
+            self.identity.clone(),
+            self.targets.join(" "),
+            second(&self.expires),
+            short(&self.reason),
+        ]
     }
 
     fn page(&self) -> Vec<(&'static str, String)> {
@@ -97,7 +106,8 @@ impl Shown for TaskView {
 }
 
 impl Shown for SessionView {
-    const HEADS: &'static [&'static str] = &["SESSION", "STATE", "IDENTITY", "TARGET", "OPENED", "OPERATIONS", "REFUSED", "ROWS", "MASKED"];
+    const HEADS: &'static [&'static str] =
+        &["SESSION", "STATE", "IDENTITY", "TARGET", "OPENED", "OPERATIONS", "REFUSED", "ROWS", "MASKED"];
 
     fn row(&self) -> Vec<String> {
         vec![
@@ -138,7 +148,14 @@ impl Shown for RequestView {
     const HEADS: &'static [&'static str] = &["REQUEST", "STATE", "IDENTITY", "TARGET", "GROUPS", "STATEMENT"];
 
     fn row(&self) -> Vec<String> {
-        vec![self.id.clone(), self.state.clone(), self.identity.clone(), self.target.clone(), self.groups.join(" "), short(&self.statement)]
+        vec![
+            self.id.clone(),
+            self.state.clone(),
+            self.identity.clone(),
+            self.target.clone(),
+            self.groups.join(" "),
+            short(&self.statement),
+        ]
     }
 
     fn page(&self) -> Vec<(&'static str, String)> {
@@ -152,7 +169,9 @@ impl Shown for RequestView {
             ("target", self.target.clone()),
             (statement, self.statement.clone()),
         ];
-        page.extend(self.binds.iter().enumerate().map(|(place, bind)| ("bind value", format!("${} = {bind}", place + 1))));
+        page.extend(
+            self.binds.iter().enumerate().map(|(place, bind)| ("bind value", format!("${} = {bind}", place + 1))),
+        );
         page.extend(self.accesses.iter().map(|access| ("access", access.clone())));
         page.extend([
             ("held by", format!("{} ({})", self.policies.join(", "), self.reasons.join("; "))),
@@ -172,7 +191,8 @@ impl Shown for RequestView {
 }
 
 impl Shown for TargetView {
-    const HEADS: &'static [&'static str] = &["TARGET", "PROTOCOL", "ADDRESS", "CLIENTS CONNECT TO", "ON HOLD", "SESSIONS"];
+    const HEADS: &'static [&'static str] =
+        &["TARGET", "PROTOCOL", "ADDRESS", "CLIENTS CONNECT TO", "ON HOLD", "SESSIONS"];
 
     fn row(&self) -> Vec<String> {
         vec![
@@ -199,7 +219,13 @@ impl Shown for PolicyView {
     const HEADS: &'static [&'static str] = &["POLICY", "EFFECT", "HOLDS FOR", "FILE", "REASON"];
 
     fn row(&self) -> Vec<String> {
-        vec![self.id.clone(), self.effect.clone(), self.hold.join(" "), self.file.clone(), self.reason.clone().unwrap_or_default()]
+        vec![
+            self.id.clone(),
+            self.effect.clone(),
+            self.hold.join(" "),
+            self.file.clone(),
+            self.reason.clone().unwrap_or_default(),
+        ]
     }
 
     fn page(&self) -> Vec<(&'static str, String)> {

@@ -39,16 +39,26 @@ fn section(root: &Value, path: &str, schema: &Value, page: &mut String) {
     for (name, property) in properties {
         let target = resolved(root, property);
         let described = text(property, "description").or_else(|| text(target, "description")).unwrap_or_default();
-        let map = target.get("additionalProperties").map(|value| resolved(root, value)).filter(|value| value.get("properties").is_some());
+        let map = target
+            .get("additionalProperties")
+            .map(|value| resolved(root, value))
+            .filter(|value| value.get("properties").is_some());
         if let Some(value) = map {
             inner.push((join(path, &format!("{name}.NAME")), described, value));
         } else if target.get("properties").is_some() {
             inner.push((join(path, name), described, target));
         } else {
             let default = property.get("default").map(|value| format!("`{value}`")).unwrap_or_default();
-            let required = schema.get("required").and_then(Value::as_array).is_some_and(|all| all.contains(&Value::from(name.as_str())));
+            let required = schema
+                .get("required")
+                .and_then(Value::as_array)
+                .is_some_and(|all| all.contains(&Value::from(name.as_str())));
             let default = if required { "(required)".into() } else { default };
-            rows.push_str(&format!("| `{name}` | {} | {default} | {} |\n", kind(root, target), described.replace('\n', " ")));
+            rows.push_str(&format!(
+                "| `{name}` | {} | {default} | {} |\n",
+                kind(root, target),
+                described.replace('\n', " ")
+            ));
         }
     }
     if !rows.is_empty() {
@@ -83,7 +93,8 @@ fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
 
 fn kind(root: &Value, schema: &Value) -> String {
     if let Some(all) = schema.get("oneOf").and_then(Value::as_array) {
-        let words: Vec<String> = all.iter().filter_map(|one| text(one, "const")).map(|word| format!("`\"{word}\"`")).collect();
+        let words: Vec<String> =
+            all.iter().filter_map(|one| text(one, "const")).map(|word| format!("`\"{word}\"`")).collect();
         return words.join(", ");
     }
     match schema.get("type") {
@@ -111,7 +122,8 @@ fn commands() -> String {
     let all: Vec<clap::Command> = root.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
     for command in all.into_iter().filter(|command| command.get_name() != "help") {
         describe(&command, &mut page);
-        let inner: Vec<clap::Command> = command.get_subcommands().filter(|inner| inner.get_name() != "help").cloned().collect();
+        let inner: Vec<clap::Command> =
+            command.get_subcommands().filter(|inner| inner.get_name() != "help").cloned().collect();
         inner.iter().for_each(|inner| describe(inner, &mut page));
     }
     page
@@ -119,7 +131,13 @@ fn commands() -> String {
 
 fn describe(command: &clap::Command, page: &mut String) {
     let name = command.get_display_name().unwrap_or(command.get_name()).replace('-', " ");
-    let help = command.clone().disable_help_flag(true).disable_version_flag(true).term_width(100).render_long_help().to_string();
+    let help = command
+        .clone()
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .term_width(100)
+        .render_long_help()
+        .to_string();
     let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
     page.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.trim()));
 }

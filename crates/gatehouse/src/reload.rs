@@ -10,9 +10,9 @@ use gatehouse_model::{Denial, Digest, Reason};
 use sha2::{Digest as _, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::keys;
 use crate::load::{self, Fault, Loaded};
 use crate::state::State;
-use crate::keys;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -59,7 +59,9 @@ fn fingerprint(state: &State, config: &Path) -> Option<[u8; 32]> {
 /// Loads the files, and puts them in force if nothing is wrong with them.
 pub(crate) fn apply(state: &State, config: &Path) {
     let outcome = keys::pseudonym_key(&state.data)
-        .map_err(|error| vec![Fault { file: "keys".into(), line: None, message: error.to_string(), remedy: "Restore it".into() }])
+        .map_err(|error| {
+            vec![Fault { file: "keys".into(), line: None, message: error.to_string(), remedy: "Restore it".into() }]
+        })
         .and_then(|key| load::load(config, key));
     let fault = match outcome {
         Ok(loaded) => adopt(state, loaded).err(),
@@ -73,7 +75,8 @@ pub(crate) fn apply(state: &State, config: &Path) {
 
 fn adopt(state: &State, loaded: Loaded) -> Result<(), String> {
     let now = state.now();
-    keep_policies(&state.attachments, &loaded).map_err(|error| format!("the policies cannot be kept as evidence: {error}"))?;
+    keep_policies(&state.attachments, &loaded)
+        .map_err(|error| format!("the policies cannot be kept as evidence: {error}"))?;
     state
         .gate
         .ledger()
@@ -107,5 +110,9 @@ fn cut_orphans(state: &State) {
 
 /// Keeps the text of every policy file under its digest, for evidence bundles.
 pub(crate) fn keep_policies(attachments: &FileAttachments, loaded: &Loaded) -> std::io::Result<()> {
-    loaded.policies.sources().iter().try_for_each(|source| attachments.keep_policy(source.text.as_bytes()).map(|_: Digest| ()))
+    loaded
+        .policies
+        .sources()
+        .iter()
+        .try_for_each(|source| attachments.keep_policy(source.text.as_bytes()).map(|_: Digest| ()))
 }

@@ -7,7 +7,7 @@ use std::fs::File;
 use anyhow::{Context as _, Result};
 use gatehouse_engine::House as _;
 use gatehouse_gate::{HoldMode, PendingRequest, RequestState};
-use gatehouse_journal::{RecordingSealed, recording};
+use gatehouse_journal::{RecordingSealed, SessionClosed, recording};
 use gatehouse_model::{
     Digest, GroupName, Hold, Identity, PolicyId, RequestId, SessionId, TargetName, Task, TaskEnd, TaskId, UserName,
 };
@@ -27,19 +27,37 @@ pub(crate) async fn sessions(state: &State) -> Result<()> {
         let sealed = File::open(state.data.recordings().join(&file)).and_then(recording::digest_stream);
         let (bytes, sha256) = match sealed {
             Ok(sealed) => sealed,
-            // The gateway died before the recording began: the digest of nothing says so.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (0, gatehouse_journal::tree::sha256(b"")),
+            // The gateway died before the recording began, and so before any operation.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                state.gate.ledger().record(state.now(), never_began(&session.id))?;
+                continue;
+            }
             Err(error) => return Err(error).context(format!("the recording {file} cannot be read")),
         };
-        state.gate.ledger().record(state.now(), RecordingSealed {
-            session: session.id,
-            file,
-            bytes,
-            sha256: sha256.to_string(),
-            cause: "the gateway ended before the session did".into(),
-        })?;
+        state.gate.ledger().record(
+            state.now(),
+            RecordingSealed {
+                session: session.id,
+                file,
+                bytes,
+                sha256: sha256.to_string(),
+                cause: "the gateway ended before the session did".into(),
+            },
+        )?;
     }
     Ok(())
+}
+
+fn never_began(session: &str) -> SessionClosed {
+    SessionClosed {
+        session: session.into(),
+        cause: "the gateway ended before the session began".into(),
+        operations: 0,
+        rows: 0,
+        bytes: 0,
+        masked: BTreeMap::new(),
+        recording: None,
+    }
 }
 
 pub(crate) async fn tasks(state: &State) -> Result<()> {

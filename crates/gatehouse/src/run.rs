@@ -55,7 +55,12 @@ fn environment(started: &StartedTaskView, targets: &[String], folder: &Path) -> 
         passwords.push_str(&format!("{host}:{port}:*:{}:{}\n", started.user, started.password));
         services.push_str(&format!("[{target}]\nhost={host}\nport={port}\ndbname={target}\nuser={}\n\n", started.user));
         if !environment.contains_key("PGHOST") {
-            let own = [("PGHOST", host), ("PGPORT", port), ("PGDATABASE", target.as_str()), ("PGUSER", started.user.as_str())];
+            let own = [
+                ("PGHOST", host),
+                ("PGPORT", port),
+                ("PGDATABASE", target.as_str()),
+                ("PGUSER", started.user.as_str()),
+            ];
             environment.extend(own.map(|(name, value)| (name.to_string(), value.to_string())));
         }
     }

@@ -53,7 +53,14 @@ impl Postgres {
         failed("initdb", &initdb.current_dir(&home).output().context("initdb cannot be run")?)?;
         std::fs::remove_file(&pwfile)?;
         let mut server = as_user(user, &bin.join("postgres"));
-        server.arg("-D").arg(&data).args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]);
+        server.arg("-D").arg(&data).args([
+            "-p",
+            &port.to_string(),
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "fsync=off",
+        ]);
         server.arg("-c").arg(format!("unix_socket_directories={}", home.display()));
         for setting in settings {
             server.arg("-c").arg(setting);
@@ -69,7 +76,16 @@ impl Postgres {
     /// psql as the superuser.
     pub fn psql(&self, database: &str) -> Command {
         let mut psql = Command::new(self.bin.join("psql"));
-        psql.env("PGPASSFILE", &self.passfile).args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres"]);
+        psql.env("PGPASSFILE", &self.passfile).args([
+            "-X",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "postgres",
+        ]);
         psql.args(["-p", &self.port.to_string(), "-d", database]).stdin(Stdio::null());
         psql
     }
@@ -138,7 +154,8 @@ fn binaries() -> Result<PathBuf> {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).find(|folder| folder.join("initdb").exists());
-    on_path.context("no PostgreSQL server was found: install one, on Debian and Ubuntu with `apt-get install postgresql`")
+    on_path
+        .context("no PostgreSQL server was found: install one, on Debian and Ubuntu with `apt-get install postgresql`")
 }
 
 /// PostgreSQL refuses to run as root; for root, the user that its package made, or nobody.

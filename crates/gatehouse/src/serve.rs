@@ -14,7 +14,8 @@ use gatehouse_engine::{Disk, Engine, EngineLimits, House as _, Listener, ServerT
 use gatehouse_gate::{Gate, GateLimits, Ledger};
 use gatehouse_identity::TaskBook;
 use gatehouse_journal::{
-    ConfigurationLoaded, FileAttachments, GatewayStarted, GatewayStopped, Journal, RequestEnded, SegmentLimits, Segments,
+    ConfigurationLoaded, FileAttachments, GatewayStarted, GatewayStopped, Journal, RequestEnded, SegmentLimits,
+    Segments,
 };
 use gatehouse_model::{Denial, Reason, TaskEnd};
 use gatehouse_secrets::Reference;
@@ -64,12 +65,17 @@ pub async fn start(config: &Path) -> Result<Running> {
     let state = open(loaded, data).await?;
     let disk = Disk::start(state.gate.ledger().clone())?;
     let limits = &state.loaded.load().config.limits.clone();
-    let engine = Engine::new(state.gate.clone(), state.clone(), disk.clone(), EngineLimits {
-        connections_max: limits.connections_max,
-        login_secs_max: limits.login_secs_max,
-        frame_bytes_max: limits.frame_bytes_max,
-        outlet_bytes_max: limits.outlet_bytes_max,
-    });
+    let engine = Engine::new(
+        state.gate.clone(),
+        state.clone(),
+        disk.clone(),
+        EngineLimits {
+            connections_max: limits.connections_max,
+            login_secs_max: limits.login_secs_max,
+            frame_bytes_max: limits.frame_bytes_max,
+            outlet_bytes_max: limits.outlet_bytes_max,
+        },
+    );
     let _ = state.engine.set(engine.clone());
     let mut work = JoinSet::new();
     listen(&state, &engine, &mut work).await?;
@@ -85,31 +91,41 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
     let key = keys::journal_key(&data, &loaded.config.gateway.name)?;
     std::fs::write(data.public_key(), format!("{}\n", key.verifier()))?;
     let segment_limits = SegmentLimits { segment_bytes_max: limits.segment_bytes_max };
-    let (segments, recovery) = Segments::open(&data.journal(), segment_limits, &[key.verifier()]).context("the journal cannot be opened")?;
+    let (segments, recovery) =
+        Segments::open(&data.journal(), segment_limits, &[key.verifier()]).context("the journal cannot be opened")?;
     let segments = SharedSegments::new(segments);
     let recorded = Arc::new(Notify::new());
     let bell = recorded.clone();
     let journal = Journal::new(Box::new(segments.clone()) as Box<dyn gatehouse_journal::Sink>, recovery.frontier);
     let ledger = Ledger::new(journal, Arc::new(move |_| bell.notify_one()));
     let now = Timestamp::now();
-    ledger.record(now, GatewayStarted {
-        version: env!("CARGO_PKG_VERSION").into(),
-        node: loaded.config.gateway.name.clone(),
-        config: loaded.digest.to_string(),
-        recovered: recovery.torn.as_ref().map(ToString::to_string),
-    })?;
+    ledger.record(
+        now,
+        GatewayStarted {
+            version: env!("CARGO_PKG_VERSION").into(),
+            node: loaded.config.gateway.name.clone(),
+            config: loaded.digest.to_string(),
+            recovered: recovery.torn.as_ref().map(ToString::to_string),
+        },
+    )?;
     ledger.record(now, ConfigurationLoaded { digest: loaded.digest.to_string() })?;
     let attachments = FileAttachments::new(&data.recordings(), &data.policies());
     reload::keep_policies(&attachments, &loaded)?;
-    let gate = Arc::new(Gate::new(loaded.policies.clone(), ledger, GateLimits {
-        approval_secs_max: limits.approval_secs_max,
-        open_requests_max: limits.open_requests_max,
-        every_record_to_disk: limits.every_record_to_disk,
-    }));
+    let gate = Arc::new(Gate::new(
+        loaded.policies.clone(),
+        ledger,
+        GateLimits {
+            approval_secs_max: limits.approval_secs_max,
+            open_requests_max: limits.open_requests_max,
+            every_record_to_disk: limits.every_record_to_disk,
+        },
+    ));
     gate.adopt(now, loaded.policies.clone())?;
     let store: Store = Arc::new(Sqlite::open(&data.index()).await.context("the index cannot be opened")?);
     let size = gate.ledger().with(|journal| journal.size());
-    indexer::catch_up(&segments.files(), &store, size).await.context("the index cannot be completed from the journal")?;
+    indexer::catch_up(&segments.files(), &store, size)
+        .await
+        .context("the index cannot be completed from the journal")?;
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let handle = metrics.handle();
     // A second gateway in one process, as in tests, keeps the first one's recorder.
@@ -148,7 +164,8 @@ async fn listen(state: &Arc<State>, engine: &Arc<Engine>, work: &mut JoinSet<()>
             _ => None,
         };
         let socket = TcpListener::bind(&listen.address).await;
-        let socket = socket.with_context(|| format!("{} cannot be listened on: change listen.{name}.address", listen.address))?;
+        let socket = socket
+            .with_context(|| format!("{} cannot be listened on: change listen.{name}.address", listen.address))?;
         let address = socket.local_addr()?;
         tracing::info!(protocol = name, %address, tls = tls.is_some(), "listening");
         state.listening.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.clone(), address);
@@ -167,7 +184,8 @@ async fn serve_api(state: &Arc<State>, work: &mut JoinSet<()>) -> Result<(Option
     }
     // What is left of a gateway that was killed.
     let _ = std::fs::remove_file(&path);
-    let socket = UnixListener::bind(&path).with_context(|| format!("the admin socket {} cannot be made", path.display()))?;
+    let socket =
+        UnixListener::bind(&path).with_context(|| format!("the admin socket {} cannot be made", path.display()))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     let router = gatehouse_api::router(control.clone(), Door::AdminSocket);
     work.spawn(async move {
@@ -232,8 +250,10 @@ fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
 
 /// Signs the journal if it grew; returns the size that is signed now.
 pub fn checkpoint(state: &State, signed: u64) -> Result<u64> {
-    let (size, note, target) =
-        state.gate.ledger().with(|journal| (journal.size(), journal.checkpoint(&state.key), journal.sink().sync_target()));
+    let (size, note, target) = state
+        .gate
+        .ledger()
+        .with(|journal| (journal.size(), journal.checkpoint(&state.key), journal.sink().sync_target()));
     if size == signed {
         return Ok(signed);
     }

@@ -108,7 +108,12 @@ pub struct State {
 
 impl State {
     /// Ends a task on the record, and cuts its sessions. `Ok(None)` if it was not alive.
-    pub async fn end_task(&self, id: &TaskId, cause: TaskEnd, by: &str) -> Result<Option<Task>, gatehouse_gate::Unrecorded> {
+    pub async fn end_task(
+        &self,
+        id: &TaskId,
+        cause: TaskEnd,
+        by: &str,
+    ) -> Result<Option<Task>, gatehouse_gate::Unrecorded> {
         let now = self.now();
         // Its credential is dead before anything can fail.
         let Some(task) = self.tasks.end(id, now, cause) else {
@@ -150,7 +155,10 @@ impl House for State {
 
     fn entropy(&self) -> [u8; 32] {
         let mut bytes = [0; 32];
-        #[expect(clippy::expect_used, reason = "without randomness no credential or nonce is safe, so nothing may go on")]
+        #[expect(
+            clippy::expect_used,
+            reason = "without randomness no credential or nonce is safe, so nothing may go on"
+        )]
         getrandom::fill(&mut bytes).expect("the operating system has randomness");
         bytes
     }

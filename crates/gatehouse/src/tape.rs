@@ -7,27 +7,33 @@ use std::path::Path;
 use std::time::Duration;
 
 use gatehouse_gate::{Tape, TapeSeal, Target};
-use gatehouse_journal::{Direction, RecordingError, RecordingHeader, RecordingWriter};
+use gatehouse_journal::{Direction, RecordingError, RecordingHeader, RecordingWriter, Tail};
 use gatehouse_model::SessionId;
 use jiff::Timestamp;
 
 /// One session's recording. Every chunk is with the operating system before the client sees what it holds.
 pub(crate) struct FileTape {
     file: String,
-    writer: Option<RecordingWriter<File>>,
+    writer: Option<RecordingWriter<Tail<File>>>,
 }
 
 impl FileTape {
     /// Begins the recording of a session.
-    pub(crate) fn begin(folder: &Path, session: &SessionId, target: &Target, opened: Timestamp, bytes_max: u64) -> io::Result<Self> {
+    pub(crate) fn begin(
+        folder: &Path,
+        session: &SessionId,
+        target: &Target,
+        opened: Timestamp,
+        bytes_max: u64,
+    ) -> io::Result<Self> {
         let file = format!("{session}.rec");
-        let handle = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(&file))?;
+        let handle = OpenOptions::new().append(true).create_new(true).mode(0o600).open(folder.join(&file))?;
         let header = RecordingHeader {
             session: session.to_string(),
             started: opened.to_string(),
             target: target.name.to_string(),
         };
-        let writer = RecordingWriter::new(handle, &header, bytes_max).map_err(plain)?;
+        let writer = RecordingWriter::new(Tail::new(handle, 0), &header, bytes_max).map_err(plain)?;
         Ok(Self { file, writer: Some(writer) })
     }
 
@@ -49,8 +55,8 @@ impl Tape for FileTape {
 
     fn seal(&mut self) -> io::Result<TapeSeal> {
         let writer = self.writer.take().ok_or_else(|| io::Error::other("the recording is sealed"))?;
-        let (seal, file) = writer.finish().map_err(plain)?;
-        file.sync_data()?;
+        let (seal, tail) = writer.finish().map_err(plain)?;
+        tail.into_file().sync_data()?;
         Ok(TapeSeal { file: self.file.clone(), bytes: seal.bytes, digest: seal.sha256, cut: seal.truncated })
     }
 }
@@ -58,6 +64,6 @@ impl Tape for FileTape {
 fn plain(error: RecordingError) -> io::Error {
     match error {
         RecordingError::Io(error) => error,
-        other @ (RecordingError::Broken | RecordingError::NotARecording | RecordingError::Damaged { .. }) => io::Error::other(other),
+        other @ (RecordingError::NotARecording | RecordingError::Damaged { .. }) => io::Error::other(other),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gatehouse_model::{Identity, Task, TaskEnd, TaskId, TargetName, UserName, Verifier};
+use gatehouse_model::{Identity, TargetName, Task, TaskEnd, TaskId, UserName, Verifier};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::credential::Credential;
@@ -63,7 +63,13 @@ pub struct TaskBook {
 
 impl NewTask {
     /// Makes the task and its credential.
-    pub fn start(self, now: Timestamp, entropy: [u8; 32], id: TaskId, task_secs_max: u32) -> Result<StartedTask, TaskError> {
+    pub fn start(
+        self,
+        now: Timestamp,
+        entropy: [u8; 32],
+        id: TaskId,
+        task_secs_max: u32,
+    ) -> Result<StartedTask, TaskError> {
         if self.targets.is_empty() {
             return Err(TaskError::NoTarget);
         }

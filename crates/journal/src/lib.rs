@@ -37,6 +37,7 @@ pub mod note;
 pub mod record;
 pub mod recording;
 pub mod segments;
+pub mod tail;
 pub mod tree;
 
 pub use attachments::FileAttachments;
@@ -58,4 +59,5 @@ pub use recording::{
 pub use segments::{
     Recovery, SEGMENT_BYTES_MAX, SegmentFiles, SegmentLimits, Segments, SegmentsError, SyncTarget, Torn,
 };
+pub use tail::{Append, Storage, Tail};
 pub use tree::{Frontier, ProofError, Tree};

@@ -11,8 +11,9 @@
 //! Past a limit content is no longer kept, but its digest and length are ([`Direction::Cut`]), so that the file is still
 //! evidence of what was sent: whoever kept the answer can prove that it is the one.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Read};
 
+use crate::tail::Append;
 use gatehouse_model::Digest;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -37,12 +38,9 @@ const CHUNK_HEAD_BYTES: u64 = 13;
 /// Why a recording cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
-    /// The file failed. After a failed write the recording takes nothing more.
+    /// The file failed. After a failed write the recording is as it was before.
     #[error("the recording cannot be read or written: repair its disk")]
     Io(#[source] io::Error),
-    /// An earlier write failed.
-    #[error("the recording takes nothing more, because an earlier write failed")]
-    Broken,
     /// The file is something else.
     #[error("it is not a recording, or one of another version")]
     NotARecording,
@@ -142,7 +140,7 @@ struct Unkept {
     bytes: u64,
 }
 
-/// Writes a recording. Buffering is the writer's business; [`RecordingWriter::finish`] flushes.
+/// Writes a recording, a whole chunk at a time.
 pub struct RecordingWriter<W> {
     writer: W,
     hash: Sha256,
@@ -150,7 +148,6 @@ pub struct RecordingWriter<W> {
     bytes_max: u64,
     unkept: Option<Unkept>,
     last_offset: u64,
-    broken: bool,
 }
 
 impl<W> std::fmt::Debug for RecordingWriter<W> {
@@ -159,14 +156,13 @@ impl<W> std::fmt::Debug for RecordingWriter<W> {
     }
 }
 
-impl<W: Write> RecordingWriter<W> {
+impl<W: Append> RecordingWriter<W> {
     /// Begins a recording with its header. Past `bytes_max` bytes of file only digests are kept.
     ///
     /// # Errors
     /// [`RecordingError::Io`] if the header cannot be written.
     pub fn new(writer: W, header: &RecordingHeader, bytes_max: u64) -> Result<Self, RecordingError> {
-        let mut this =
-            Self { writer, hash: Sha256::new(), bytes: 0, bytes_max, unkept: None, last_offset: 0, broken: false };
+        let mut this = Self { writer, hash: Sha256::new(), bytes: 0, bytes_max, unkept: None, last_offset: 0 };
         let mut head = MAGIC.to_vec();
         head.push(b'\n');
         head.extend(serde_json::to_vec(header).map_err(|error| RecordingError::Io(error.into()))?);
@@ -179,7 +175,7 @@ impl<W: Write> RecordingWriter<W> {
     /// given with it counts as unkept.
     ///
     /// # Errors
-    /// [`RecordingError::Io`], and [`RecordingError::Broken`] from then on.
+    /// [`RecordingError::Io`]; then the recording is as it was, and may be tried again.
     pub fn write(&mut self, offset: u64, direction: Direction, content: &[u8]) -> Result<(), RecordingError> {
         self.last_offset = offset;
         for piece in content.chunks(CHUNK_BYTES_MAX) {
@@ -197,16 +193,12 @@ impl<W: Write> RecordingWriter<W> {
         Ok(())
     }
 
-    /// Ends the recording, flushes it and returns its seal with the writer, which the caller may sync.
+    /// Ends the recording and returns its seal with the writer, which the caller may sync.
     ///
     /// # Errors
     /// As [`RecordingWriter::write`].
     pub fn finish(mut self) -> Result<(Seal, W), RecordingError> {
         self.put_cut(self.last_offset)?;
-        if self.broken {
-            return Err(RecordingError::Broken);
-        }
-        self.writer.flush().map_err(RecordingError::Io)?;
         let seal =
             Seal { bytes: self.bytes, sha256: Digest(self.hash.finalize().into()), truncated: self.unkept.is_some() };
         Ok((seal, self.writer))
@@ -230,7 +222,7 @@ impl<W: Write> RecordingWriter<W> {
     }
 
     fn put_chunk(&mut self, offset: u64, direction: Direction, content: &[u8]) -> Result<(), RecordingError> {
-        let length = u32::try_from(content.len()).map_err(|_| RecordingError::Broken)?;
+        let length = u32::try_from(content.len()).map_err(|error| RecordingError::Io(io::Error::other(error)))?;
         let mut chunk = Vec::with_capacity(content.len() + 13);
         chunk.extend_from_slice(&offset.to_le_bytes());
         chunk.push(direction.byte());
@@ -240,13 +232,7 @@ impl<W: Write> RecordingWriter<W> {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), RecordingError> {
-        if self.broken {
-            return Err(RecordingError::Broken);
-        }
-        self.writer.write_all(bytes).map_err(|error| {
-            self.broken = true;
-            RecordingError::Io(error)
-        })?;
+        self.writer.append(bytes).map_err(RecordingError::Io)?;
         self.hash.update(bytes);
         self.bytes += bytes.len() as u64;
         Ok(())

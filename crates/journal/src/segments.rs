@@ -12,7 +12,7 @@
 
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::from_utf8;
@@ -23,6 +23,7 @@ use crate::line::{Line, read_line};
 use crate::log::Sink;
 use crate::note::{Checkpoint, NOTE_BYTES_MAX, NoteError, VerifierKey};
 use crate::record::{RECORD_BYTES_MAX, Record, RecordError};
+use crate::tail::{Append, Tail};
 use crate::tree::{Frontier, leaf_hash};
 
 /// The most bytes in one segment, by default. One record may be longer; then it has a segment of its own.
@@ -190,70 +191,6 @@ impl SyncTarget {
             return Ok(());
         };
         file.sync_data().inspect_err(|_| self.failed.store(true, Ordering::SeqCst))
-    }
-}
-
-/// What a tail needs of a file; a seam for tests with full disks.
-trait Storage {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
-    fn set_len(&mut self, bytes: u64) -> io::Result<()>;
-}
-
-impl Storage for Arc<File> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&**self).write(bytes)
-    }
-
-    fn set_len(&mut self, bytes: u64) -> io::Result<()> {
-        File::set_len(self, bytes)
-    }
-}
-
-/// The end of a file that only grows by whole pieces.
-#[derive(Debug)]
-struct Tail<F> {
-    file: F,
-    bytes: u64,
-    /// True while there may be a part of a piece past `bytes`.
-    ragged: bool,
-}
-
-impl<F: Storage> Tail<F> {
-    fn new(file: F, bytes: u64) -> Self {
-        Self { file, bytes, ragged: false }
-    }
-
-    /// Appends all of the piece, or leaves the file as it was. If even that fails, the next call tries again first.
-    fn append(&mut self, piece: &[u8]) -> io::Result<()> {
-        self.repair()?;
-        if let Err(error) = self.write_all(piece) {
-            self.ragged = true;
-            // The write's error is the one to report; the next append meets this one if it lasts.
-            let _ = self.repair();
-            return Err(error);
-        }
-        self.bytes += piece.len() as u64;
-        Ok(())
-    }
-
-    fn repair(&mut self) -> io::Result<()> {
-        if self.ragged {
-            self.file.set_len(self.bytes)?;
-            self.ragged = false;
-        }
-        Ok(())
-    }
-
-    fn write_all(&mut self, mut rest: &[u8]) -> io::Result<()> {
-        while !rest.is_empty() {
-            match self.file.write(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 }
 
@@ -623,6 +560,7 @@ mod tests {
     use crate::log::Journal;
     use crate::note::SigningKey;
     use crate::record::CancelSent;
+    use crate::tail::Storage;
 
     fn key() -> SigningKey {
         SigningKey::from_seed("gateway.example/log", &Zeroizing::new([7; 32])).expect("a name")

@@ -145,7 +145,13 @@ impl Policies {
         decision.verdict == Verdict::Allow
     }
 
-    fn decide_for(&self, identity: &Identity, groups: &BTreeSet<GroupName>, access: &Access, facts: &Facts) -> Decision {
+    fn decide_for(
+        &self,
+        identity: &Identity,
+        groups: &BTreeSet<GroupName>,
+        access: &Access,
+        facts: &Facts,
+    ) -> Decision {
         match self.request(identity, groups, access, facts) {
             Ok((request, entities)) => self.judge(access, &request, &entities),
             Err(cause) => deny(format!("{access} cannot be decided: {cause}")),
@@ -158,7 +164,8 @@ impl Policies {
         let permits = self.ask(&self.permits, request, entities);
         let brakes = self.ask(&self.brakes, request, entities);
 
-        let failed: BTreeSet<CedarId> = [&walls.failed, &permits.failed, &brakes.failed].into_iter().flatten().cloned().collect();
+        let failed: BTreeSet<CedarId> =
+            [&walls.failed, &permits.failed, &brakes.failed].into_iter().flatten().cloned().collect();
         if !failed.is_empty() {
             let mut decision = deny(format!("a policy failed to evaluate for {access}"));
             decision.policies = self.names(&failed);
@@ -242,12 +249,8 @@ impl Policies {
         let action_parents = action_parents.ok_or_else(|| format!("the schema has no action `{}`", access.action))?;
 
         let resource = uid(self.resource_type(access.resource.kind)?, &access.resource.id);
-        let within: Result<HashSet<EntityUid>, String> = access
-            .resource
-            .within
-            .iter()
-            .map(|parent| Ok(uid(self.resource_type(parent.kind)?, &parent.id)))
-            .collect();
+        let within: Result<HashSet<EntityUid>, String> =
+            access.resource.within.iter().map(|parent| Ok(uid(self.resource_type(parent.kind)?, &parent.id))).collect();
 
         let entities = [
             Entity::new_no_attrs(principal.clone(), parents),
@@ -255,7 +258,8 @@ impl Policies {
             Entity::new_no_attrs(resource.clone(), within?),
         ];
         let entities = Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
-        let request = Request::new(principal, action, resource, context(facts)?, None).map_err(|error| error.to_string())?;
+        let request =
+            Request::new(principal, action, resource, context(facts)?, None).map_err(|error| error.to_string())?;
         Ok((request, entities))
     }
 

@@ -143,7 +143,12 @@ impl Sorted {
         };
         let line = line_of(&source.text, offset);
         let mut fault = |message: String, remedy: &str| {
-            self.faults.push(PolicyFault { file: source.name.clone(), line: Some(line), message, remedy: remedy.into() });
+            self.faults.push(PolicyFault {
+                file: source.name.clone(),
+                line: Some(line),
+                message,
+                remedy: remedy.into(),
+            });
         };
         let Ok(id) = PolicyId::new(&name) else {
             return fault(format!("`{name}` cannot be a policy's @id"), "Use letters, digits, `.`, `_` and `-`");
@@ -204,9 +209,7 @@ fn hold_groups(policy: &Policy) -> Result<BTreeSet<GroupName>, String> {
     let Some(text) = policy.annotation("hold") else {
         return Ok(BTreeSet::new());
     };
-    text.split(',')
-        .map(|name| GroupName::new(name.trim()).map_err(|error| format!("@hold: {error}")))
-        .collect()
+    text.split(',').map(|name| GroupName::new(name.trim()).map_err(|error| format!("@hold: {error}"))).collect()
 }
 
 fn parse_fault(source: &PolicySource, error: &cedar_policy::ParseError) -> PolicyFault {

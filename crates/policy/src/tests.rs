@@ -70,7 +70,12 @@ fn column(class: &str) -> Resource {
 fn show(decision: &Decision) -> String {
     let names: Vec<&str> = decision.policies.iter().map(PolicyId::as_str).collect();
     let groups: Vec<&str> = decision.hold.groups.iter().map(GroupName::as_str).collect();
-    format!("{} [{}]{}", decision.verdict, names.join(", "), if groups.is_empty() { String::new() } else { format!(" for {}", groups.join(", ")) })
+    format!(
+        "{} [{}]{}",
+        decision.verdict,
+        names.join(", "),
+        if groups.is_empty() { String::new() } else { format!(" for {}", groups.join(", ")) }
+    )
 }
 
 #[test]
@@ -127,7 +132,8 @@ fn golden_table_of_role_by_action_by_resource() {
         user eve (-)           sql:drop on Table shop/orders    deny [no-destroy]
         user eve (-)           reveal on Column shop/customers.email deny []
         user eve (-)           reveal on Column shop/customers.ssn deny []
-    "#]].assert_eq(&lines);
+    "#]]
+    .assert_eq(&lines);
 }
 
 #[test]
@@ -193,19 +199,34 @@ fn check_faults(text: &str, expect: Expect) {
 
 #[test]
 fn mistakes_are_named_by_file_line_and_remedy() {
-    check_faults("permit (principal, action, resource)\n", expect![[r#"
+    check_faults(
+        "permit (principal, action, resource)\n",
+        expect![[r#"
         test.cedar:1: unexpected end of input. See docs/policies.md for the entity types and actions
-    "#]]);
-    check_faults("\n\nforbid (principal, action == Action::\"sql:slect\", resource);", expect![[r#"
+    "#]],
+    );
+    check_faults(
+        "\n\nforbid (principal, action == Action::\"sql:slect\", resource);",
+        expect![[r#"
         test.cedar:3: for policy `test.cedar.1`, unrecognized action `Action::"sql:slect"`. did you mean `Action::"sql:select"`?
-    "#]]);
-    check_faults("@hold(\"a b\")\npermit (principal, action, resource);", expect![[r#"
+    "#]],
+    );
+    check_faults(
+        "@hold(\"a b\")\npermit (principal, action, resource);",
+        expect![[r#"
         test.cedar:1: @hold: `a b` is not a valid group name: use 1 to 63 of a-z, A-Z, 0-9, `.`, `_` and `-`, starting with a letter or digit. Write @hold("group"), several separated by commas
-    "#]]);
-    check_faults("@id(\"x\") permit (principal, action, resource);\n@id(\"x\") forbid (principal, action, resource);", expect![[r#"
+    "#]],
+    );
+    check_faults(
+        "@id(\"x\") permit (principal, action, resource);\n@id(\"x\") forbid (principal, action, resource);",
+        expect![[r#"
         test.cedar:2: the @id `x` is taken by another policy. Give each policy an @id of its own
-    "#]]);
-    check_faults("@hodl(\"dba\")\npermit (principal, action, resource);", expect![[r#"
+    "#]],
+    );
+    check_faults(
+        "@hodl(\"dba\")\npermit (principal, action, resource);",
+        expect![[r#"
         test.cedar:1: there is no annotation @hodl. Use @id, @hold and @reason
-    "#]]);
+    "#]],
+    );
 }

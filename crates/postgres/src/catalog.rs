@@ -335,7 +335,9 @@ impl Catalog {
 fn kind_of_own(oid: u32, modifier: i32) -> ValueKind {
     match oid {
         25 | 705 => ValueKind::Text { chars_max: None },
-        1042 | 1043 => ValueKind::Text { chars_max: modifier.checked_sub(4).and_then(|chars| u32::try_from(chars).ok()) },
+        1042 | 1043 => {
+            ValueKind::Text { chars_max: modifier.checked_sub(4).and_then(|chars| u32::try_from(chars).ok()) }
+        }
         19 => ValueKind::Text { chars_max: Some(63) },
         114 => ValueKind::Json,
         3802 => ValueKind::Jsonb,

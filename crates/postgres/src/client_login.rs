@@ -87,12 +87,14 @@ impl PostgresClientLogin {
                 Ok(ClientStep::Cancel(CancelKey(packet.slice(8..))))
             }
             code if code >> 16 == 3 => self.parameters_of(code, reader),
-            code => Err(Breach::client(format!("protocol version {}.{}", code >> 16, code & 0xffff)).telling(Denial::new(
-                Reason::NotUnderstood,
-                "unsupported frontend protocol",
-                "Gatehouse speaks version 3 of PostgreSQL's protocol",
-                "Use a client of PostgreSQL 7.4 or newer",
-            ))),
+            code => {
+                Err(Breach::client(format!("protocol version {}.{}", code >> 16, code & 0xffff)).telling(Denial::new(
+                    Reason::NotUnderstood,
+                    "unsupported frontend protocol",
+                    "Gatehouse speaks version 3 of PostgreSQL's protocol",
+                    "Use a client of PostgreSQL 7.4 or newer",
+                )))
+            }
         }
     }
 
@@ -109,7 +111,11 @@ impl PostgresClientLogin {
 
     fn parameters_of(&mut self, code: i32, mut reader: Reader<'_>) -> Result<ClientStep, Breach> {
         if self.tls == TlsOffer::Required && !self.tls_active {
-            return Err(login_error("TLS is required", "the client asked for a session in clear text", "Connect with sslmode=require or stronger"));
+            return Err(login_error(
+                "TLS is required",
+                "the client asked for a session in clear text",
+                "Connect with sslmode=require or stronger",
+            ));
         }
         let malformed = || Breach::client("the startup packet is malformed");
         let mut unknown = Vec::new();
@@ -127,7 +133,11 @@ impl PostgresClientLogin {
         }
         self.judge_parameters()?;
         let user = self.parameter("user").ok_or_else(|| {
-            login_error("no user name was given", "the startup packet names none", "Set user to the name that the task was started with")
+            login_error(
+                "no user name was given",
+                "the startup packet names none",
+                "Set user to the name that the task was started with",
+            )
         })?;
         let target = self.parameter("database").unwrap_or_else(|| user.clone());
         self.state = State::LookingUp;

@@ -78,12 +78,9 @@ struct Unsurveyed;
 impl Session for Unsurveyed {
     fn inspect(&mut self, _side: Side, _buf: &[u8]) -> Result<Step, Breach> {
         let message = "the session was opened without facts about its target";
-        Err(Breach { blame: gatehouse_model::Blame::Gateway, message: message.into(), denial: None }.telling(Denial::new(
-            Reason::NotUnderstood,
-            message,
-            "",
-            "This is a defect of Gatehouse: please report it",
-        )))
+        Err(Breach { blame: gatehouse_model::Blame::Gateway, message: message.into(), denial: None }.telling(
+            Denial::new(Reason::NotUnderstood, message, "", "This is a defect of Gatehouse: please report it"),
+        ))
     }
 
     fn pass(&mut self, _side: Side, _run: &Bytes, _out: &mut BytesMut) -> Passed {

@@ -54,7 +54,9 @@ pub(crate) fn notice(text: &str, out: &mut BytesMut) {
 }
 
 fn fields(body: &mut BytesMut, severity: &str, code: &str, message: &str, detail: &str, hint: &str) {
-    for (field, text) in [(b'S', severity), (b'V', severity), (b'C', code), (b'M', message), (b'D', detail), (b'H', hint)] {
+    for (field, text) in
+        [(b'S', severity), (b'V', severity), (b'C', code), (b'M', message), (b'D', detail), (b'H', hint)]
+    {
         if !text.is_empty() {
             body.put_u8(field);
             put_cstr(body, text);

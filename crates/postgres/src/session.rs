@@ -100,16 +100,40 @@ impl<T> Clone for Named<T> {
 
 /// One message that the target will answer, in the order in which it will.
 enum Awaited {
-    Parse { name: Arc<str>, prepared: Arc<Prepared>, previous: Option<Named<Prepared>> },
-    Bind { name: Arc<str>, portal: Arc<Portal>, previous: Option<Named<Portal>> },
-    DescribeStatement { prepared: Arc<Prepared> },
-    DescribePortal { portal: Arc<Portal>, absorb: bool },
-    Execute { portal: Arc<Portal> },
-    Close { is_statement: bool, name: Arc<str> },
+    Parse {
+        name: Arc<str>,
+        prepared: Arc<Prepared>,
+        previous: Option<Named<Prepared>>,
+    },
+    Bind {
+        name: Arc<str>,
+        portal: Arc<Portal>,
+        previous: Option<Named<Portal>>,
+    },
+    DescribeStatement {
+        prepared: Arc<Prepared>,
+    },
+    DescribePortal {
+        portal: Arc<Portal>,
+        absorb: bool,
+    },
+    Execute {
+        portal: Arc<Portal>,
+    },
+    Close {
+        is_statement: bool,
+        name: Arc<str>,
+    },
     /// The end of what the client copies in: answered by nothing, it marks the place.
     CopyEnd,
-    Sync { batch: u64 },
-    Query { prepared: Arc<Prepared>, done: usize, shape: Option<Arc<Shape>> },
+    Sync {
+        batch: u64,
+    },
+    Query {
+        prepared: Arc<Prepared>,
+        done: usize,
+        shape: Option<Arc<Shape>>,
+    },
     /// A statement that fails on purpose, in a batch.
     Abort,
     /// The same as a simple query.
@@ -120,8 +144,12 @@ impl Awaited {
     /// The statement that errors and notices belong to while this is at the front.
     fn prepared(&self) -> Option<&Prepared> {
         match self {
-            Self::Parse { prepared, .. } | Self::DescribeStatement { prepared } | Self::Query { prepared, .. } => Some(prepared),
-            Self::Bind { portal, .. } | Self::DescribePortal { portal, .. } | Self::Execute { portal } => portal.prepared(),
+            Self::Parse { prepared, .. } | Self::DescribeStatement { prepared } | Self::Query { prepared, .. } => {
+                Some(prepared)
+            }
+            Self::Bind { portal, .. } | Self::DescribePortal { portal, .. } | Self::Execute { portal } => {
+                portal.prepared()
+            }
             Self::Close { .. } | Self::CopyEnd | Self::Sync { .. } | Self::Abort | Self::AbortQuery => None,
         }
     }
@@ -206,7 +234,13 @@ impl Session for PostgresSession {
         }
     }
 
-    fn rewrite(&mut self, shape: &Shape, run: &Bytes, editor: &mut dyn Editor, out: &mut BytesMut) -> Result<(), Breach> {
+    fn rewrite(
+        &mut self,
+        shape: &Shape,
+        run: &Bytes,
+        editor: &mut dyn Editor,
+        out: &mut BytesMut,
+    ) -> Result<(), Breach> {
         self.rewrite_target(shape, run, editor, out)?;
         self.arrived(run);
         Ok(())
@@ -228,9 +262,8 @@ impl Session for PostgresSession {
     }
 
     fn is_quiet(&self) -> bool {
-        let synced = |awaited: &Awaited| {
-            matches!(awaited, Awaited::Sync { .. } | Awaited::Query { .. } | Awaited::AbortQuery)
-        };
+        let synced =
+            |awaited: &Awaited| matches!(awaited, Awaited::Sync { .. } | Awaited::Query { .. } | Awaited::AbortQuery);
         !self.awaited.iter().any(synced)
     }
 

@@ -39,7 +39,12 @@ impl Survey for PostgresSurvey {
                     b'D' => self.row(frame.body)?,
                     b'C' => self.result_set += 1,
                     b'Z' => return self.finish().map(Some),
-                    b'E' => return Err(Breach::target(format!("the catalog could not be read: {}", error_text(frame.body)))),
+                    b'E' => {
+                        return Err(Breach::target(format!(
+                            "the catalog could not be read: {}",
+                            error_text(frame.body)
+                        )));
+                    }
                     _ => {}
                 }
             }
@@ -60,7 +65,8 @@ impl PostgresSurvey {
 
     fn finish(&mut self) -> Result<SurveyFacts, Breach> {
         let builder = std::mem::take(&mut self.builder);
-        let catalog = builder.finish().map_err(|error| Breach::target(format!("the catalog is not understood: {error}")))?;
+        let catalog =
+            builder.finish().map_err(|error| Breach::target(format!("the catalog is not understood: {error}")))?;
         Ok(Arc::new(catalog))
     }
 }

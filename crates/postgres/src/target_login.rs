@@ -76,9 +76,9 @@ impl PostgresTargetLogin {
                 self.startup(out);
                 Ok(TargetStep::Read)
             }
-            (b'N', TlsWish::Require | TlsWish::Disable) => Err(unreachable_target(
-                "the target has no TLS, and its configuration demands it",
-            )),
+            (b'N', TlsWish::Require | TlsWish::Disable) => {
+                Err(unreachable_target("the target has no TLS, and its configuration demands it"))
+            }
             _ => Err(unreachable_target("the target's answer to the request for TLS is not PostgreSQL's")),
         }
     }
@@ -98,11 +98,12 @@ impl PostgresTargetLogin {
                 Ok(None)
             }
             b'N' => Ok(None),
-            b'E' => Err(unreachable_target(&format!("the target refused the gateway's login: {}", error_text(frame.body)))),
-            b'Z' if matches!(self.state, State::Authenticated) => Ok(Some(TargetReady {
-                parameters: std::mem::take(&mut self.parameters),
-                cancel: self.cancel.clone(),
-            })),
+            b'E' => {
+                Err(unreachable_target(&format!("the target refused the gateway's login: {}", error_text(frame.body))))
+            }
+            b'Z' if matches!(self.state, State::Authenticated) => {
+                Ok(Some(TargetReady { parameters: std::mem::take(&mut self.parameters), cancel: self.cancel.clone() }))
+            }
             tag => Err(unreachable_target(&format!("the target sent {:?} during the login", char::from(tag)))),
         }
     }
@@ -157,7 +158,8 @@ impl PostgresTargetLogin {
         let State::Scram(scram) = &mut self.state else {
             return Err(unreachable_target("the target sent a SASL message at the wrong time"));
         };
-        let failed = |error: std::io::Error| unreachable_target(&format!("the SCRAM exchange with the target failed: {error}"));
+        let failed =
+            |error: std::io::Error| unreachable_target(&format!("the SCRAM exchange with the target failed: {error}"));
         if kind == 12 {
             scram.finish(data).map_err(failed)?;
             self.state = State::Startup;

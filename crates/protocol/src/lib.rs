@@ -295,7 +295,13 @@ pub trait Session: Send {
     fn pass(&mut self, side: Side, run: &Bytes, out: &mut BytesMut) -> Passed;
 
     /// Content goes on with edits.
-    fn rewrite(&mut self, shape: &Shape, run: &Bytes, editor: &mut dyn Editor, out: &mut BytesMut) -> Result<(), Breach>;
+    fn rewrite(
+        &mut self,
+        shape: &Shape,
+        run: &Bytes,
+        editor: &mut dyn Editor,
+        out: &mut BytesMut,
+    ) -> Result<(), Breach>;
 
     /// The run at the front of the client's bytes does not go on: writes the native "no".
     fn refuse(&mut self, run: &Bytes, denial: &Denial, reply: &mut Reply);

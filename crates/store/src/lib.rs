@@ -218,7 +218,12 @@ pub trait Backend: Send + Sync {
     /// All verifiers, by task.
     fn credentials(&self) -> BoxFuture<'_, Result<Vec<(String, Verifier)>, StoreError>>;
     /// Keeps the hash of a person's token.
-    fn keep_token<'a>(&'a self, sha256: &'a [u8; 32], user: &'a UserName, expires: Timestamp) -> BoxFuture<'a, Result<(), StoreError>>;
+    fn keep_token<'a>(
+        &'a self,
+        sha256: &'a [u8; 32],
+        user: &'a UserName,
+        expires: Timestamp,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Whose token this is, if it has not expired.
     fn token<'a>(&'a self, sha256: &'a [u8; 32], now: Timestamp) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
 }

@@ -81,7 +81,10 @@ impl<'a> Analyzer<'a> {
         self.depth += 1;
         self.steps += 1;
         let result = if self.depth > DEPTH_MAX {
-            Err(Misunderstood::new("the statement is nested too deeply to be understood", "Split it, or use WITH queries"))
+            Err(Misunderstood::new(
+                "the statement is nested too deeply to be understood",
+                "Split it, or use WITH queries",
+            ))
         } else if self.steps > STEPS_MAX {
             Err(Misunderstood::new("the statement is too complex to be understood", "Split it"))
         } else {
@@ -277,7 +280,9 @@ impl<'a> Analyzer<'a> {
         }
         let is_deep = self.open_views.len() >= VIEW_DEPTH_MAX || self.open_views.contains(&relation.oid);
         let inside = match &relation.definition {
-            Some(definition) if !is_deep => self.definition(relation.oid, definition).unwrap_or_else(|_| Columns::unknown()),
+            Some(definition) if !is_deep => {
+                self.definition(relation.oid, definition).unwrap_or_else(|_| Columns::unknown())
+            }
             Some(_) | None => Columns::unknown(),
         };
         let is_whole = inside.rest.is_none() && inside.named.len() == relation.columns.len();
@@ -288,7 +293,8 @@ impl<'a> Analyzer<'a> {
             };
             let own = self.resources.column(relation, name);
             // A class that is given to the view's own column holds where its source has none.
-            let lineage = if lineage.is_clean() && resource::is_classified(&own) { Lineage::Copy(own) } else { lineage };
+            let lineage =
+                if lineage.is_clean() && resource::is_classified(&own) { Lineage::Copy(own) } else { lineage };
             Named::new(name, lineage)
         };
         let named = relation.columns.iter().map(|column| &*column.name).enumerate().map(column).collect();

@@ -100,13 +100,23 @@ fn form(copy: &CopyStmt) -> Result<Form, Misunderstood> {
         match option.defname().unwrap_or_default() {
             "format" => form.format = format(value)?,
             "encoding" => {
-                let is_utf8 = value.is_some_and(|name| matches!(name.to_lowercase().as_str(), "utf8" | "utf-8" | "unicode"));
+                let is_utf8 =
+                    value.is_some_and(|name| matches!(name.to_lowercase().as_str(), "utf8" | "utf-8" | "unicode"));
                 if !is_utf8 {
-                    return Err(Misunderstood::new("COPY in another encoding than UTF-8 is not supported", "Leave ENCODING out"));
+                    return Err(Misunderstood::new(
+                        "COPY in another encoding than UTF-8 is not supported",
+                        "Leave ENCODING out",
+                    ));
                 }
             }
             "delimiter" | "null" | "header" | "default" | "quote" | "escape" | "force_quote" => form.plain = false,
-            "freeze" | "force_not_null" | "force_null" | "on_error" | "log_verbosity" | "reject_limit" | "convert_selectively" => {}
+            "freeze"
+            | "force_not_null"
+            | "force_null"
+            | "on_error"
+            | "log_verbosity"
+            | "reject_limit"
+            | "convert_selectively" => {}
             _ => return Err(Misunderstood::new("COPY has an option that is not understood", "Leave it out")),
         }
     }

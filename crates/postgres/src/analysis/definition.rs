@@ -327,7 +327,11 @@ impl Analyzer<'_> {
     }
 
     /// Something happens to the definition of a function.
-    pub(super) fn alter_function<'t>(&mut self, function: Option<&ObjectWithArgs>, mut options: impl Iterator<Item = &'t DefElem>) {
+    pub(super) fn alter_function<'t>(
+        &mut self,
+        function: Option<&ObjectWithArgs>,
+        mut options: impl Iterator<Item = &'t DefElem>,
+    ) {
         let names = function.map(|function| strings(function.objname())).unwrap_or_default();
         let (schema, name) = tree::qualified(&names);
         let function = self.function(schema, name, Kind::User);
@@ -529,7 +533,11 @@ impl Analyzer<'_> {
     }
 
     /// An action on each relation of a list.
-    pub(super) fn access_list(&mut self, action: gatehouse_model::Action, list: &NodeList) -> Result<(), Misunderstood> {
+    pub(super) fn access_list(
+        &mut self,
+        action: gatehouse_model::Action,
+        list: &NodeList,
+    ) -> Result<(), Misunderstood> {
         for node in list {
             match node {
                 Node::RangeVar(table) => self.access_tables(action, table),

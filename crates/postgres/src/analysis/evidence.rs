@@ -39,7 +39,9 @@ fn token(text: &str, first: char) -> (usize, Kept) {
         '$' => dollar(text),
         '-' if text.starts_with("--") => (text.find(['\n', '\r']).unwrap_or(text.len()), Kept::Comment),
         '/' if text.starts_with("/*") => (comment(text), Kept::Comment),
-        '.' if text.chars().nth(1).is_some_and(|next| next.is_ascii_digit()) => (1 + number(text.get(1..).unwrap_or("")), Kept::Number),
+        '.' if text.chars().nth(1).is_some_and(|next| next.is_ascii_digit()) => {
+            (1 + number(text.get(1..).unwrap_or("")), Kept::Number)
+        }
         digit if digit.is_ascii_digit() => (number(text), Kept::Number),
         letter if is_word(letter) => word(text),
         other => (other.len_utf8(), Kept::Whole),
@@ -52,7 +54,8 @@ fn is_word(letter: char) -> bool {
 
 /// A word, or a string that a word such as `E` stands before.
 fn word(text: &str) -> (usize, Kept) {
-    let end = text.find(|letter: char| !is_word(letter) && !letter.is_ascii_digit() && letter != '$').unwrap_or(text.len());
+    let end =
+        text.find(|letter: char| !is_word(letter) && !letter.is_ascii_digit() && letter != '$').unwrap_or(text.len());
     let (name, after) = text.split_at_checked(end).unwrap_or((text, ""));
     let opens = |prefix: &str| name.eq_ignore_ascii_case(prefix) && after.starts_with('\'');
     if opens("e") {
@@ -115,7 +118,9 @@ fn comment(text: &str) -> usize {
 fn number(text: &str) -> usize {
     let mut before = ' ';
     let is_part = |letter: char, before: char| {
-        letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_') || matches!(letter, '+' | '-') && matches!(before, 'e' | 'E')
+        letter.is_ascii_alphanumeric()
+            || matches!(letter, '.' | '_')
+            || matches!(letter, '+' | '-') && matches!(before, 'e' | 'E')
     };
     for (place, letter) in text.char_indices() {
         if !is_part(letter, before) {

@@ -116,11 +116,18 @@ impl Analyzer<'_> {
                 let value = self.json_value(aggregate.arg(), scope)?;
                 self.json_aggregate(aggregate.constructor(), value, scope)
             }
-            _ => Err(Misunderstood::new("the statement has an expression that is not understood", "Write it in another way")),
+            _ => Err(Misunderstood::new(
+                "the statement has an expression that is not understood",
+                "Write it in another way",
+            )),
         }
     }
 
-    pub(super) fn json_value(&mut self, value: Option<&JsonValueExpr>, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+    pub(super) fn json_value(
+        &mut self,
+        value: Option<&JsonValueExpr>,
+        scope: &Scope<'_>,
+    ) -> Result<Lineage, Misunderstood> {
         match value {
             Some(value) => self.expressions([value.raw_expr(), value.formatted_expr()], scope),
             None => Ok(Lineage::Clean),
@@ -145,7 +152,11 @@ impl Analyzer<'_> {
         Ok(Lineage::derive([&context, &path, &passing, &empty, &error]))
     }
 
-    pub(super) fn json_behavior(&mut self, behavior: Option<&JsonBehavior>, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
+    pub(super) fn json_behavior(
+        &mut self,
+        behavior: Option<&JsonBehavior>,
+        scope: &Scope<'_>,
+    ) -> Result<Lineage, Misunderstood> {
         behavior.map_or(Ok(Lineage::Clean), |behavior| self.expression(behavior.expr(), scope))
     }
 
@@ -169,11 +180,8 @@ impl Analyzer<'_> {
     fn column(&mut self, column: &ColumnRef, scope: &Scope<'_>) -> Lineage {
         self.inventory.strike(Node::ColumnRef(column));
         let is_star = matches!(column.fields().iter().next_back(), Some(Node::A_Star(_)));
-        let lineage = if is_star {
-            self.star(column, scope).row()
-        } else {
-            self.named_column(&strings(column.fields()), scope)
-        };
+        let lineage =
+            if is_star { self.star(column, scope).row() } else { self.named_column(&strings(column.fields()), scope) };
         self.read(&lineage);
         lineage
     }
@@ -343,7 +351,14 @@ impl Analyzer<'_> {
                 Lineage::Clean
             }
             Kind::Place if !call.agg_within_group => Lineage::Clean,
-            Kind::Plain | Kind::Place | Kind::Rows | Kind::Memory | Kind::Sequence | Kind::Notify | Kind::Dangerous | Kind::User => {
+            Kind::Plain
+            | Kind::Place
+            | Kind::Rows
+            | Kind::Memory
+            | Kind::Sequence
+            | Kind::Notify
+            | Kind::Dangerous
+            | Kind::User => {
                 if call.agg_within_group {
                     Lineage::derive([&result, &Lineage::derive(&ordered)])
                 } else {

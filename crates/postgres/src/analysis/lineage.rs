@@ -188,7 +188,9 @@ impl Columns {
         let named = self.named.iter().enumerate().map(|(place, column)| {
             let lineage = match other.named.get(place) {
                 Some(twin) if whole => Lineage::either(&column.lineage, &twin.lineage),
-                Some(_) | None if other.named.is_empty() && other.rest == Some(Lineage::Nothing) => column.lineage.clone(),
+                Some(_) | None if other.named.is_empty() && other.rest == Some(Lineage::Nothing) => {
+                    column.lineage.clone()
+                }
                 Some(_) | None => Lineage::derive([&column.lineage, &all]),
             };
             Named { name: column.name.clone(), lineage }

@@ -61,9 +61,12 @@ fn figure<'t>(node: Node<'t>, depth: usize) -> Figured<'t> {
         Node::RowExpr(_) => Figured::Strong("row"),
         Node::CoalesceExpr(_) => Figured::Strong("coalesce"),
         Node::GroupingFunc(_) => Figured::Strong("grouping"),
-        Node::A_Expr(_) | Node::A_Const(_) | Node::ParamRef(_) | Node::BoolExpr(_) | Node::NullTest(_) | Node::BooleanTest(_) => {
-            Figured::Unnamed
-        }
+        Node::A_Expr(_)
+        | Node::A_Const(_)
+        | Node::ParamRef(_)
+        | Node::BoolExpr(_)
+        | Node::NullTest(_)
+        | Node::BooleanTest(_) => Figured::Unnamed,
         Node::None => Figured::Unnamed,
         _ => Figured::Unsure,
     }

@@ -40,7 +40,11 @@ impl Analyzer<'_> {
     }
 
     /// The WITH queries that are visible below a WITH clause.
-    pub(super) fn with(&mut self, clause: Option<&WithClause>, scope: &Scope<'_>) -> Result<Option<Rc<With>>, Misunderstood> {
+    pub(super) fn with(
+        &mut self,
+        clause: Option<&WithClause>,
+        scope: &Scope<'_>,
+    ) -> Result<Option<Rc<With>>, Misunderstood> {
         let mut with = scope.with.clone();
         let Some(clause) = clause else {
             return Ok(with);
@@ -59,7 +63,12 @@ impl Analyzer<'_> {
         Ok(with)
     }
 
-    fn with_query(&mut self, query: &CommonTableExpr, recursive: bool, scope: &Scope<'_>) -> Result<Columns, Misunderstood> {
+    fn with_query(
+        &mut self,
+        query: &CommonTableExpr,
+        recursive: bool,
+        scope: &Scope<'_>,
+    ) -> Result<Columns, Misunderstood> {
         let is_union = matches!(query.ctequery(), Node::SelectStmt(select) if select.op != SetOperation::SETOP_NONE);
         let mut columns = if recursive && is_union {
             self.recursion(query, scope)?
@@ -227,7 +236,12 @@ impl Analyzer<'_> {
         self.place_or_predicate(node, columns, scope)
     }
 
-    fn place_or_predicate(&mut self, node: Node<'_>, columns: &Columns, scope: &Scope<'_>) -> Result<(), Misunderstood> {
+    fn place_or_predicate(
+        &mut self,
+        node: Node<'_>,
+        columns: &Columns,
+        scope: &Scope<'_>,
+    ) -> Result<(), Misunderstood> {
         let Some(place) = position(node) else {
             return self.predicate(node, scope);
         };
@@ -317,7 +331,12 @@ impl Analyzer<'_> {
     }
 
     /// One element of FROM; `left` is what stands before it, which LATERAL can see.
-    pub(super) fn from_item(&mut self, node: Node<'_>, left: &Sources, scope: &Scope<'_>) -> Result<Sources, Misunderstood> {
+    pub(super) fn from_item(
+        &mut self,
+        node: Node<'_>,
+        left: &Sources,
+        scope: &Scope<'_>,
+    ) -> Result<Sources, Misunderstood> {
         self.enter(|analyzer| match node {
             Node::RangeVar(relation) => Ok(Sources::of(analyzer.named_source(relation, scope))),
             Node::RangeSubselect(subselect) => analyzer.subselect(subselect, left, scope),
@@ -343,7 +362,12 @@ impl Analyzer<'_> {
         }
     }
 
-    fn subselect(&mut self, subselect: &RangeSubselect, left: &Sources, scope: &Scope<'_>) -> Result<Sources, Misunderstood> {
+    fn subselect(
+        &mut self,
+        subselect: &RangeSubselect,
+        left: &Sources,
+        scope: &Scope<'_>,
+    ) -> Result<Sources, Misunderstood> {
         let columns = if subselect.lateral {
             self.query(subselect.subquery(), &scope.inner(left))?
         } else {
@@ -353,7 +377,12 @@ impl Analyzer<'_> {
         Ok(Sources::of(Item::query(alias, columns.renamed(names))))
     }
 
-    fn sample(&mut self, sample: &RangeTableSample, left: &Sources, scope: &Scope<'_>) -> Result<Sources, Misunderstood> {
+    fn sample(
+        &mut self,
+        sample: &RangeTableSample,
+        left: &Sources,
+        scope: &Scope<'_>,
+    ) -> Result<Sources, Misunderstood> {
         let sources = self.from_item(sample.relation(), left, scope)?;
         let inner = scope.inner(left);
         for argument in sample.args() {
@@ -410,7 +439,8 @@ impl Analyzer<'_> {
         }
         let lineage = Lineage::derive(&parts);
         self.probe(&lineage);
-        let named = table.columns().iter().map(|column| Named::new(column.colname().unwrap_or_default(), lineage.clone()));
+        let named =
+            table.columns().iter().map(|column| Named::new(column.colname().unwrap_or_default(), lineage.clone()));
         let columns = Columns { named: named.collect(), rest: None };
         let (alias, names) = tree::alias(table.alias());
         Ok(Sources::of(Item::query(alias.or(Some("xmltable")), columns.renamed(names))))
@@ -494,7 +524,8 @@ impl Analyzer<'_> {
             self.probe(&one.columns.row());
             self.probe(&other.columns.row());
         }
-        let has = |columns: &Columns, name: &str| columns.named.iter().any(|column| column.name.as_deref() == Some(name));
+        let has =
+            |columns: &Columns, name: &str| columns.named.iter().any(|column| column.name.as_deref() == Some(name));
         let names = one.columns.named.iter().filter_map(|column| column.name.clone());
         names.filter(|name| has(&other.columns, name)).collect()
     }

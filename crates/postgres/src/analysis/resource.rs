@@ -73,7 +73,13 @@ impl Resources<'_> {
         self.classifier.column(&format!("{schema}.{table}"), column)
     }
 
-    fn column_of(&self, schema: &str, table: &str, column: &str, classes: impl IntoIterator<Item = ClassName>) -> Resource {
+    fn column_of(
+        &self,
+        schema: &str,
+        table: &str,
+        column: &str,
+        classes: impl IntoIterator<Item = ClassName>,
+    ) -> Resource {
         let class = |name: ClassName| Parent { kind: kind::CLASS, id: name.as_str().into() };
         let mut within: Vec<Parent> = classes.into_iter().map(class).collect();
         within.push(Parent { kind: TABLE, id: self.id(&format!("{schema}.{table}")).into() });

@@ -76,10 +76,12 @@ const HARMLESS: [&str; 58] = [
 ];
 
 /// Whole families of such settings.
-const HARMLESS_PREFIXES: [&str; 7] = ["enable_", "geqo", "jit_", "max_parallel_", "min_parallel_", "parallel_", "vacuum_cost_"];
+const HARMLESS_PREFIXES: [&str; 7] =
+    ["enable_", "geqo", "jit_", "max_parallel_", "min_parallel_", "parallel_", "vacuum_cost_"];
 
 /// Extensions whose settings decide what is recorded, or run code.
-const GUARDED_PREFIXES: [&str; 6] = ["auto_explain.", "pgaudit.", "pg_stat_statements.", "plperl.", "plpython.", "pltcl."];
+const GUARDED_PREFIXES: [&str; 6] =
+    ["auto_explain.", "pgaudit.", "pg_stat_statements.", "plperl.", "plpython.", "pltcl."];
 
 /// Settings under which the server would read statements otherwise than Gatehouse does, and the only value that fits.
 const FIXED: [(&str, &[&str]); 4] = [

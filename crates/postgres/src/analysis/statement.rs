@@ -76,7 +76,9 @@ impl Analyzer<'_> {
             self.mark_sensitive();
         }
         match columns.rest {
-            None => Outputs::Columns(columns.named.into_iter().map(|column| column.lineage.into_provenance()).collect()),
+            None => {
+                Outputs::Columns(columns.named.into_iter().map(|column| column.lineage.into_provenance()).collect())
+            }
             Some(_) if is_clean => Outputs::Clean,
             Some(_) => Outputs::Unknown,
         }

@@ -20,7 +20,14 @@ impl Classifier for ByName {
     }
 }
 
-fn relation(oid: u32, schema: &str, name: &str, kind: RelationKind, columns: &[&str], definition: Option<&str>) -> Relation {
+fn relation(
+    oid: u32,
+    schema: &str,
+    name: &str,
+    kind: RelationKind,
+    columns: &[&str],
+    definition: Option<&str>,
+) -> Relation {
     let column = |(place, name): (usize, &&str)| ColumnInfo {
         number: i16::try_from(place + 1).expect("few columns"),
         name: (*name).into(),
@@ -41,7 +48,8 @@ fn relation(oid: u32, schema: &str, name: &str, kind: RelationKind, columns: &[&
 
 fn relations() -> Vec<Relation> {
     let table = |oid, schema, name, columns: &[&str]| relation(oid, schema, name, RelationKind::Table, columns, None);
-    let view = |oid, name, columns: &[&str], query| relation(oid, "public", name, RelationKind::View, columns, Some(query));
+    let view =
+        |oid, name, columns: &[&str], query| relation(oid, "public", name, RelationKind::View, columns, Some(query));
     let mut child = table(106, "public", "vip", &["id", "name", "email", "ssn", "level"]);
     child.parents = vec![100];
     vec![
@@ -66,11 +74,37 @@ fn relations() -> Vec<Relation> {
 fn catalog() -> Catalog {
     let own = |name: &str, volatile| FunctionInfo { name: name.into(), schema: None, volatile };
     let plain = [
-        "count", "max", "lower", "upper", "length", "row_to_json", "now", "string_agg", "array_agg", "row_number",
-        "generate_series", "unnest", "json_each", "regexp_split_to_table", "pg_table_is_visible", "percentile_disc",
-        "obj_description", "concat", "database_to_xml",
+        "count",
+        "max",
+        "lower",
+        "upper",
+        "length",
+        "row_to_json",
+        "now",
+        "string_agg",
+        "array_agg",
+        "row_number",
+        "generate_series",
+        "unnest",
+        "json_each",
+        "regexp_split_to_table",
+        "pg_table_is_visible",
+        "percentile_disc",
+        "obj_description",
+        "concat",
+        "database_to_xml",
     ];
-    let volatile = ["nextval", "random", "query_to_xml", "pg_read_file", "set_config", "pg_notify", "pg_sleep", "pg_advisory_lock", "lo_import"];
+    let volatile = [
+        "nextval",
+        "random",
+        "query_to_xml",
+        "pg_read_file",
+        "set_config",
+        "pg_notify",
+        "pg_sleep",
+        "pg_advisory_lock",
+        "lo_import",
+    ];
     let mut functions: Vec<FunctionInfo> = plain.iter().map(|name| own(name, false)).collect();
     functions.extend(volatile.iter().map(|name| own(name, true)));
     functions.push(FunctionInfo { name: "leak".into(), schema: Some("public".into()), volatile: false });
@@ -236,9 +270,18 @@ fn columns_have_lineage() {
 #[test]
 fn lineage_goes_through_from() {
     let cases = [
-        ("select c.email, o.total from customers c join orders o on o.customer_id = c.id", "=customers.email =orders.total"),
-        ("select * from orders o join customers c using (id)", "=orders.id =orders.customer_id =orders.total =customers.name =customers.email =customers.ssn"),
-        ("select * from orders natural join customers", "=orders.id =orders.customer_id =orders.total =customers.name =customers.email =customers.ssn"),
+        (
+            "select c.email, o.total from customers c join orders o on o.customer_id = c.id",
+            "=customers.email =orders.total",
+        ),
+        (
+            "select * from orders o join customers c using (id)",
+            "=orders.id =orders.customer_id =orders.total =customers.name =customers.email =customers.ssn",
+        ),
+        (
+            "select * from orders natural join customers",
+            "=orders.id =orders.customer_id =orders.total =customers.name =customers.email =customers.ssn",
+        ),
         ("select j.email from (orders o join customers c on true) as j", "=customers.email"),
         ("select x from customers c, lateral (select c.email as x) l", "=customers.email"),
         ("select x from customers c, unnest(array[c.email]) as x", "~customers.email"),
@@ -279,10 +322,19 @@ fn with_queries_hide_tables_where_they_are_visible() {
         ("with customers as (select email from customers) select * from customers", "=customers.email"),
         ("with customers as (select 1 as email) select email from public.customers", "=customers.email"),
         ("with a as (select email from customers), b(x) as (select * from a) select x from b", "=customers.email"),
-        ("select (with customers as (select 1 as email) select email from customers), (select email from customers limit 1)", "- =customers.email"),
+        (
+            "select (with customers as (select 1 as email) select email from customers), (select email from customers limit 1)",
+            "- =customers.email",
+        ),
         ("with recursive t(n) as (select 1 union all select n + 1 from t) select n from t", "-"),
-        ("with recursive t(e) as (select email from customers union all select e from t) select e from t", "=customers.email"),
-        ("with recursive t(a, b) as (select name, email from customers union all select b, a from t) select a, b from t", "~customers.email ~customers.email"),
+        (
+            "with recursive t(e) as (select email from customers union all select e from t) select e from t",
+            "=customers.email",
+        ),
+        (
+            "with recursive t(a, b) as (select name, email from customers union all select b, a from t) select a, b from t",
+            "~customers.email ~customers.email",
+        ),
         ("with recursive a as (select * from b), b as (select email from customers) select * from a", "unknown"),
         ("with d as (delete from customers returning email) select * from d", "=customers.email"),
     ];
@@ -312,15 +364,30 @@ fn accesses_are_found_wherever_they_are() {
         ("select count(*) filter (where email = 'a') from customers", "probe customers.email, select customers"),
         ("select name from customers group by name having max(email) > 'a'", "probe customers.email, select customers"),
         ("select row_number() over (partition by email) from customers", "probe customers.email, select customers"),
-        ("select row_number() over w from customers window w as (order by email)", "probe customers.email, select customers"),
+        (
+            "select row_number() over w from customers window w as (order by email)",
+            "probe customers.email, select customers",
+        ),
         ("select case when email = 'a' then 1 end from customers", "probe customers.email, select customers"),
         ("select generate_series(1, length(email)) from customers", "probe customers.email, select customers"),
-        ("select id from customers limit (select length(max(email)) from customers)", "probe customers.email, select customers"),
+        (
+            "select id from customers limit (select length(max(email)) from customers)",
+            "probe customers.email, select customers",
+        ),
         ("select email from customers union select 'a'", "probe customers.email, select customers"),
-        ("select id from (select id, email as e from customers) s where s.e = 'a'", "probe customers.email, select customers"),
+        (
+            "select id from (select id, email as e from customers) s where s.e = 'a'",
+            "probe customers.email, select customers",
+        ),
         ("select n from customer_view where mail = 'a'", "probe customers.email, select customer_view"),
-        ("select 1 from customers a join vip b using (email)", "probe customers.email, probe vip.email, select customers, select vip"),
-        ("select relname from pg_catalog.pg_class c where c.relname operator(pg_catalog.=) 'x' and pg_catalog.pg_table_is_visible(c.oid)", "select pg_catalog.pg_class"),
+        (
+            "select 1 from customers a join vip b using (email)",
+            "probe customers.email, probe vip.email, select customers, select vip",
+        ),
+        (
+            "select relname from pg_catalog.pg_class c where c.relname operator(pg_catalog.=) 'x' and pg_catalog.pg_table_is_visible(c.oid)",
+            "select pg_catalog.pg_class",
+        ),
         ("select rolname from pg_authid", "admin pg_catalog.pg_authid, select pg_catalog.pg_authid"),
         ("select leak()", "call leak"),
         ("select c.leak from customers c", "call leak, select customers"),
@@ -329,7 +396,10 @@ fn accesses_are_found_wherever_they_are() {
         ("select query_to_xml('select email from customers', true, true, '')", "admin pg_catalog.query_to_xml"),
         ("select database_to_xml(true, true, '')", "admin pg_catalog.database_to_xml"),
         ("select pg_read_file('/etc/passwd')", "admin pg_catalog.pg_read_file"),
-        ("select pg_sleep(length(email)) from customers", "admin pg_catalog.pg_sleep, reveal customers.email, select customers"),
+        (
+            "select pg_sleep(length(email)) from customers",
+            "admin pg_catalog.pg_sleep, reveal customers.email, select customers",
+        ),
         ("select pg_notify('c', email) from customers", "listen shop, reveal customers.email, select customers"),
         ("select nextval('s')", "update pg_catalog.nextval"),
         ("select id from customers for update", "lock customers, select customers"),
@@ -337,7 +407,10 @@ fn accesses_are_found_wherever_they_are() {
         ("select * from away.nowhere", "select away.nowhere"),
         ("explain select id from customers", "explain shop, select customers"),
         ("explain analyze delete from customers", "delete customers, explain shop"),
-        ("explain (analyze, format json) with d as (delete from orders returning id) select * from d", "delete orders, explain shop, select orders"),
+        (
+            "explain (analyze, format json) with d as (delete from orders returning id) select * from d",
+            "delete orders, explain shop, select orders",
+        ),
         ("declare c cursor for select email from customers", "cursor shop, select customers"),
         ("prepare p as delete from orders where id = $1", "delete orders, prepared shop"),
         ("select 1; delete from orders", "delete orders, select shop"),
@@ -381,23 +454,62 @@ fn writes_keep_data_in_its_classes() {
     let cases = [
         ("insert into orders (total) values (1)", "insert orders"),
         ("insert into orders (total) select id from customers", "insert orders, select customers"),
-        ("insert into orders (total) select ssn from customers", "insert orders, probe customers.ssn, reveal customers.ssn, select customers"),
+        (
+            "insert into orders (total) select ssn from customers",
+            "insert orders, probe customers.ssn, reveal customers.ssn, select customers",
+        ),
         ("insert into customers (email) select email from customers", "insert customers, select customers"),
-        ("insert into customers (name) select email from customers", "insert customers, probe customers.email, reveal customers.email, select customers"),
+        (
+            "insert into customers (name) select email from customers",
+            "insert customers, probe customers.email, reveal customers.email, select customers",
+        ),
         ("insert into customers values (1, 'n', 'e', 's') returning email", "insert customers, select customers"),
-        ("insert into customers (id, email) values (1, 'e') on conflict (id) do update set email = excluded.email", "insert customers, update customers"),
-        ("insert into customers (email) values ('e') on conflict (email) do nothing", "insert customers, probe customers.email"),
+        (
+            "insert into customers (id, email) values (1, 'e') on conflict (id) do update set email = excluded.email",
+            "insert customers, update customers",
+        ),
+        (
+            "insert into customers (email) values ('e') on conflict (email) do nothing",
+            "insert customers, probe customers.email",
+        ),
         ("update customers set email = lower(email) where id = 1", "update customers"),
-        ("update customers set name = email where id = 1", "probe customers.email, reveal customers.email, update customers"),
-        ("update orders set (total, id) = (select c.ssn, c.id from customers c limit 1) where id = 1", "probe customers.ssn, reveal customers.ssn, select customers, update orders"),
-        ("delete from orders using customers c where c.id = customer_id and c.email = 'a'", "delete orders, probe customers.email, select customers"),
-        ("merge into orders o using customers c on o.customer_id = c.id when matched then update set total = c.ssn when not matched then insert (id) values (c.id)", "insert orders, merge orders, probe customers.ssn, reveal customers.ssn, select customers, update orders"),
-        ("create table x as select email from customers", "ddl x, probe customers.email, reveal customers.email, select customers"),
-        ("select email into x from customers", "ddl x, probe customers.email, reveal customers.email, select customers"),
+        (
+            "update customers set name = email where id = 1",
+            "probe customers.email, reveal customers.email, update customers",
+        ),
+        (
+            "update orders set (total, id) = (select c.ssn, c.id from customers c limit 1) where id = 1",
+            "probe customers.ssn, reveal customers.ssn, select customers, update orders",
+        ),
+        (
+            "delete from orders using customers c where c.id = customer_id and c.email = 'a'",
+            "delete orders, probe customers.email, select customers",
+        ),
+        (
+            "merge into orders o using customers c on o.customer_id = c.id when matched then update set total = c.ssn when not matched then insert (id) values (c.id)",
+            "insert orders, merge orders, probe customers.ssn, reveal customers.ssn, select customers, update orders",
+        ),
+        (
+            "create table x as select email from customers",
+            "ddl x, probe customers.email, reveal customers.email, select customers",
+        ),
+        (
+            "select email into x from customers",
+            "ddl x, probe customers.email, reveal customers.email, select customers",
+        ),
         ("create view v as select email from customers", "ddl v, select customers"),
-        ("create table y (email text, copy text generated always as (email) stored)", "ddl y, probe y.email, reveal y.email"),
-        ("alter table customers rename column email to other", "ddl customers, probe customers.email, reveal customers.email"),
-        ("alter table customers alter column name type text using ssn", "ddl customers, probe customers.ssn, reveal customers.ssn"),
+        (
+            "create table y (email text, copy text generated always as (email) stored)",
+            "ddl y, probe y.email, reveal y.email",
+        ),
+        (
+            "alter table customers rename column email to other",
+            "ddl customers, probe customers.email, reveal customers.email",
+        ),
+        (
+            "alter table customers alter column name type text using ssn",
+            "ddl customers, probe customers.ssn, reveal customers.ssn",
+        ),
         ("alter table customers drop column email", "ddl customers, drop customers"),
         ("alter table customers disable trigger all", "admin customers, ddl customers"),
         ("create table z (id int default leak())", "call leak, ddl z"),
@@ -412,8 +524,14 @@ fn writes_keep_data_in_its_classes() {
 fn results_of_other_statements() {
     let cases = [
         ("insert into orders (id) values (1)", "none"),
-        ("insert into customers (id) values (1) returning *", "=customers.id =customers.name =customers.email =customers.ssn"),
-        ("update customers set id = 1 where id = 2 returning email as x, lower(ssn)", "=customers.email ~customers.ssn"),
+        (
+            "insert into customers (id) values (1) returning *",
+            "=customers.id =customers.name =customers.email =customers.ssn",
+        ),
+        (
+            "update customers set id = 1 where id = 2 returning email as x, lower(ssn)",
+            "=customers.email ~customers.ssn",
+        ),
         ("delete from customers where id = 1 returning customers", "~customers.email+customers.ssn"),
         ("show all", "clean"),
         ("explain select email from customers", "clean"),
@@ -436,7 +554,10 @@ fn results_of_other_statements() {
     let analysis = analyzed("declare c cursor for select 1");
     assert_eq!(analysis.statements.first().and_then(|output| output.cursor.as_deref()), Some("c"));
     let analysis = analyzed("copy customers to stdout (format binary)");
-    assert_eq!(analysis.statements.first().and_then(|output| output.copy), Some(CopyOut { format: CopyFormat::Binary }));
+    assert_eq!(
+        analysis.statements.first().and_then(|output| output.copy),
+        Some(CopyOut { format: CopyFormat::Binary })
+    );
 }
 
 #[test]
@@ -529,13 +650,19 @@ fn an_uncertain_path_means_every_relation_of_a_name() {
         (tables.join(" "), analysis.statements.first().map(|output| shown_outputs(&output.columns)))
     });
     assert_eq!(shown, ("hidden.orders orders".to_string(), Some("=hidden.orders.email =orders.total".to_string())));
-    assert_eq!(accesses("set search_path = hidden; select id from orders"), "select hidden.orders, select orders, set search_path");
+    assert_eq!(
+        accesses("set search_path = hidden; select id from orders"),
+        "select hidden.orders, select orders, set search_path"
+    );
 }
 
 #[test]
 fn evidence_holds_no_constants_of_sensitive_statements() {
     assert_eq!(analyzed("select id from orders where id = 5").evidence, "select id from orders where id = 5");
-    assert_eq!(analyzed("select 1 from customers where email = 'a@b'").evidence, "select … from customers where email = '…'");
+    assert_eq!(
+        analyzed("select 1 from customers where email = 'a@b'").evidence,
+        "select … from customers where email = '…'"
+    );
     assert_eq!(analyzed("alter role r password 'x'").evidence, "alter role r password '…'");
 }
 
@@ -555,7 +682,8 @@ fn columns_of_row_descriptions() {
 fn a_column_is_in_its_classes_and_its_table() {
     let analysis = analyzed("select 1 from vip where email = 'a'");
     let probe = analysis.accesses.iter().find(|access| access.action == Action::PROBE).expect("a probe");
-    let within: Vec<String> = probe.resource.within.iter().map(|parent| format!("{} {}", parent.kind, parent.id)).collect();
+    let within: Vec<String> =
+        probe.resource.within.iter().map(|parent| format!("{} {}", parent.kind, parent.id)).collect();
     assert_eq!(within, ["Class email", "Table shop/public.vip", "Schema shop/public", "Target shop"]);
 }
 
@@ -569,18 +697,24 @@ fn effects() {
 
 #[test]
 fn whole_analyses() {
-    check("delete from customers where email = 'a@b.c' returning id", expect![[r#"
+    check(
+        "delete from customers where email = 'a@b.c' returning id",
+        expect![[r#"
         DELETE
         delete customers, probe customers.email, select customers
         =customers.id
         Write {"has_where": Bool(true), "statements_in_batch": Long(1), "tables": Long(1)} sensitive=true
         delete from customers where email = '…' returning id
-    "#]]);
-    check("begin; select id from orders where id = 7; commit", expect![[r#"
+    "#]],
+    );
+    check(
+        "begin; select id from orders where id = 7; commit",
+        expect![[r#"
         BEGIN; SELECT; COMMIT
         select orders, transaction shop
         none | =orders.id | none
         Read {"statements_in_batch": Long(3), "tables": Long(1)} sensitive=false
         begin; select id from orders where id = 7; commit
-    "#]]);
+    "#]],
+    );
 }

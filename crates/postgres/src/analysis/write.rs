@@ -204,7 +204,12 @@ impl Analyzer<'_> {
         }
     }
 
-    fn on_conflict(&mut self, conflict: &OnConflictClause, target: &Item, scope: &Scope<'_>) -> Result<(), Misunderstood> {
+    fn on_conflict(
+        &mut self,
+        conflict: &OnConflictClause,
+        target: &Item,
+        scope: &Scope<'_>,
+    ) -> Result<(), Misunderstood> {
         let mut sources = Sources::of(target.clone());
         sources.items.push(Item::query(Some("excluded"), target.columns.clone()));
         let inner = scope.inner(&sources);
@@ -302,7 +307,9 @@ fn accepts_itself(expression: &A_Expr) -> bool {
             let (left, right) = (strings(left.fields()), strings(right.fields()));
             known && accepts && left.last() == right.last() && (left == right || left.len() != right.len())
         }
-        (_, Node::A_Const(pattern)) if matches!(expression.kind, A_Expr_Kind::AEXPR_LIKE | A_Expr_Kind::AEXPR_ILIKE) => {
+        (_, Node::A_Const(pattern))
+            if matches!(expression.kind, A_Expr_Kind::AEXPR_LIKE | A_Expr_Kind::AEXPR_ILIKE) =>
+        {
             let any = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte == b'%');
             operator.last().is_some_and(|name| !name.starts_with('!'))
                 && matches!(pattern.val(), Some(ConstValue::String(text)) if any(text))

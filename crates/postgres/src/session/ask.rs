@@ -43,7 +43,13 @@ impl PostgresSession {
             b'D' | b'E' if self.names_unconfirmed_portal(frame) => Ok(Step::Wait),
             b'd' => Ok(plumbing(copy_run(buf, self.frame_bytes_max))),
             b'D' | b'E' | b'C' | b'H' | b'S' | b'X' | b'c' | b'f' => Ok(plumbing(frame.len)),
-            b'F' => Ok(self.misunderstood(frame.len, "FUNCTION CALL", Reason::NotUnderstood, "the fast-path function call is not supported", "Use SELECT function(…) instead")),
+            b'F' => Ok(self.misunderstood(
+                frame.len,
+                "FUNCTION CALL",
+                Reason::NotUnderstood,
+                "the fast-path function call is not supported",
+                "Use SELECT function(…) instead",
+            )),
             tag => Err(Breach::client(format!("the client sent an unknown message {:?}", char::from(tag)))),
         }
     }
@@ -54,7 +60,8 @@ impl PostgresSession {
     }
 
     fn inspect_query(&mut self, frame: Frame<'_>) -> Result<Step, Breach> {
-        let sql = Reader(frame.body).text().ok_or_else(|| Breach::client("a Query message is malformed or not UTF-8"))?;
+        let sql =
+            Reader(frame.body).text().ok_or_else(|| Breach::client("a Query message is malformed or not UTF-8"))?;
         self.inspect_statement(frame.len, sql, Vec::new(), Phase::Run)
     }
 
@@ -72,7 +79,8 @@ impl PostgresSession {
         let analysis = match analysis::analyze(sql, &self.context()) {
             Ok(analysis) => analysis,
             Err(cause) => {
-                let reason = if cause.message.starts_with("syntax error") { Reason::Syntax } else { Reason::NotUnderstood };
+                let reason =
+                    if cause.message.starts_with("syntax error") { Reason::Syntax } else { Reason::NotUnderstood };
                 return Ok(self.misunderstood(len, "?", reason, &cause.message, &cause.hint));
             }
         };
@@ -90,7 +98,13 @@ impl PostgresSession {
             in_sql: false,
         });
         let Some(operation) = self.operation(&prepared, Vec::new(), phase) else {
-            return Ok(self.misunderstood(len, "EXECUTE", Reason::Unknown, "the prepared statement is not known", "PREPARE it on this connection first"));
+            return Ok(self.misunderstood(
+                len,
+                "EXECUTE",
+                Reason::Unknown,
+                "the prepared statement is not known",
+                "PREPARE it on this connection first",
+            ));
         };
         self.asked = Some(Asked::Statement(prepared));
         Ok(Step::Run { len, meaning: Meaning::Act(Box::new(operation)) })
@@ -122,14 +136,22 @@ impl PostgresSession {
         }
         let prepared = match self.renewed(named.value.clone()) {
             Ok(prepared) => prepared,
-            Err(cause) => return Ok(self.misunderstood(frame.len, "BIND", Reason::NotUnderstood, &cause.message, &cause.hint)),
+            Err(cause) => {
+                return Ok(self.misunderstood(frame.len, "BIND", Reason::NotUnderstood, &cause.message, &cause.hint));
+            }
         };
         if prepared.analysis.unknown_relations && self.survey != FrontSurvey::Done {
             return Ok(self.ask_for_survey());
         }
         let binds = bind.values(&prepared);
         let Some(operation) = self.operation(&prepared, binds, Phase::Run) else {
-            return Ok(self.misunderstood(frame.len, "EXECUTE", Reason::Unknown, "the prepared statement is not known", "PREPARE it on this connection first"));
+            return Ok(self.misunderstood(
+                frame.len,
+                "EXECUTE",
+                Reason::Unknown,
+                "the prepared statement is not known",
+                "PREPARE it on this connection first",
+            ));
         };
         self.asked = Some(Asked::Bound { prepared, formats: bind.result_formats });
         Ok(Step::Run { len: frame.len, meaning: Meaning::Act(Box::new(operation)) })

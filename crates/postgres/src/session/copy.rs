@@ -66,7 +66,8 @@ pub(super) fn rewrite_copy(shape: &Shape, body: &[u8], editor: &mut dyn Editor, 
             copy_field(shape, 0, body, editor, &mut scratch, out);
             return;
         }
-        let fields: Vec<&[u8]> = if shape.columns.len() == 1 { vec![line] } else { line.split(|&byte| byte == b'\t').collect() };
+        let fields: Vec<&[u8]> =
+            if shape.columns.len() == 1 { vec![line] } else { line.split(|&byte| byte == b'\t').collect() };
         let fits = fields.len() == shape.columns.len();
         for (column, field) in fields.into_iter().enumerate() {
             if column > 0 {

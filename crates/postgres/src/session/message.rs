@@ -17,7 +17,8 @@ const SCANNED: usize = 0;
 /// Words that may be values of classified columns.
 const HIDDEN: usize = 1;
 
-static PLAIN: LazyLock<Arc<Shape>> = LazyLock::new(|| Arc::new(Shape { role: ShapeRole::Message, columns: vec![column("text", Provenance::Clean)] }));
+static PLAIN: LazyLock<Arc<Shape>> =
+    LazyLock::new(|| Arc::new(Shape { role: ShapeRole::Message, columns: vec![column("text", Provenance::Clean)] }));
 static SENSITIVE: LazyLock<Arc<Shape>> = LazyLock::new(|| {
     let columns = vec![column("text", Provenance::Clean), column("quoted", Provenance::Unknown)];
     Arc::new(Shape { role: ShapeRole::Message, columns })

@@ -81,7 +81,9 @@ impl PostgresSession {
             None | Some(Awaited::Abort | Awaited::AbortQuery | Awaited::Close { .. }) => false,
             // Deferred constraints speak at the end of a batch, of whatever it did.
             Some(Awaited::Sync { .. }) => true,
-            Some(front) => front.prepared().is_none_or(|prepared| prepared.analysis.sensitive || prepared.touches_end()),
+            Some(front) => {
+                front.prepared().is_none_or(|prepared| prepared.analysis.sensitive || prepared.touches_end())
+            }
         }
     }
 
@@ -94,7 +96,11 @@ impl PostgresSession {
             "standard_conforming_strings" => value == "on",
             _ => true,
         };
-        if fits { Ok(()) } else { Err(Breach::client(format!("{name} became {value}: statements can no longer be read safely"))) }
+        if fits {
+            Ok(())
+        } else {
+            Err(Breach::client(format!("{name} became {value}: statements can no longer be read safely")))
+        }
     }
 
     fn row_shape(&self) -> Result<Arc<Shape>, Breach> {
@@ -130,7 +136,9 @@ impl PostgresSession {
                 let is_named = |output: &&StatementOutput| output.prepares.as_ref() == Some(name);
                 match &inner.analysis.statements.iter().find(is_named)?.columns {
                     Outputs::Columns(columns) => Some(columns.as_slice().into()),
-                    Outputs::None | Outputs::Cursor(_) | Outputs::Prepared(_) | Outputs::Clean | Outputs::Unknown => None,
+                    Outputs::None | Outputs::Cursor(_) | Outputs::Prepared(_) | Outputs::Clean | Outputs::Unknown => {
+                        None
+                    }
                 }
             }
             Outputs::None | Outputs::Columns(_) | Outputs::Clean | Outputs::Unknown => None,
@@ -329,7 +337,10 @@ impl PostgresSession {
         while matches!(self.awaited.front(), Some(Awaited::CopyEnd)) {
             self.pop();
         }
-        if matches!(self.awaited.front(), None | Some(Awaited::Query { .. } | Awaited::AbortQuery | Awaited::Sync { .. })) {
+        if matches!(
+            self.awaited.front(),
+            None | Some(Awaited::Query { .. } | Awaited::AbortQuery | Awaited::Sync { .. })
+        ) {
             return;
         }
         let mut skipped = Vec::new();

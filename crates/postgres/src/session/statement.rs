@@ -28,7 +28,10 @@ impl Prepared {
     pub(crate) fn is_barrier(&self) -> bool {
         let analysis = &self.analysis;
         let names = |output: &analysis::StatementOutput| output.cursor.is_some() || output.prepares.is_some();
-        analysis.changes_meaning || analysis.changes_catalog || analysis.changes_path || analysis.statements.iter().any(names)
+        analysis.changes_meaning
+            || analysis.changes_catalog
+            || analysis.changes_path
+            || analysis.statements.iter().any(names)
     }
 
     /// It runs code that the gateway cannot read.
@@ -158,7 +161,9 @@ pub(crate) enum Lineage {
 impl Lineage {
     fn at(&self, place: usize, count: usize) -> Provenance {
         match self {
-            Self::Columns(columns) if columns.len() == count => columns.get(place).cloned().unwrap_or(Provenance::Unknown),
+            Self::Columns(columns) if columns.len() == count => {
+                columns.get(place).cloned().unwrap_or(Provenance::Unknown)
+            }
             Self::Clean => Provenance::Clean,
             Self::Columns(_) | Self::Unknown => Provenance::Unknown,
         }

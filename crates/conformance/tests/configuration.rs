@@ -1,0 +1,140 @@
+//! Configuration: every mistake is named by file, line and remedy; changed files come into force whole or not at all.
+
+use std::time::{Duration, Instant};
+
+use gatehouse_conformance::{Fixture, Setup};
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    while !is_so()? {
+        anyhow::ensure!(begun.elapsed() < Duration::from_secs(10), "{what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+#[test]
+fn check_names_file_line_and_remedy() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let good = std::fs::read_to_string(fixture.config())?;
+    let config = fixture.folder.path().join("gatehouse/other.toml");
+    let policies = fixture.folder.path().join("gatehouse/policies/other.cedar");
+    let check = |text: &str| -> anyhow::Result<String> {
+        std::fs::write(&config, text)?;
+        let output = fixture.command(&["check", "--config", &config.display().to_string()])?;
+        Ok(format!("{} {}", output.status.success(), String::from_utf8(output.stdout)?))
+    };
+    assert!(check(&good)?.starts_with("true"), "{}", check(&good)?);
+    for (from, to, line_of, expected) in [
+        ("user = \"gatehouse\"", "usre = \"gatehouse\"", "usre", "unknown field"),
+        ("protocol = \"postgres\"", "protocol = \"postgers\"", "postgers", "there is no protocol `postgers`"),
+        ("password = \"file:shop.secret\"", "password = \"hunter2\"", "hunter2", "is no reference to a secret"),
+        ("password = \"file:shop.secret\"", "password = \"file:nowhere\"", "nowhere", "cannot be read"),
+        ("groups = [\"dba\"]", "groups = [\"d b a\"]", "d b a", "is not a valid group name"),
+        ("address = \"127.0.0.1:0\"\n\n[api]", "address = \"0.0.0.0:0\"\n\n[api]", "[listen.postgres]", "needs TLS"),
+        (
+            "[targets.shop]",
+            "[targets.shop.columns]\n\"a.b\" = \"email\"\n[targets.shop]",
+            "\"a.b\"",
+            "is not schema.table.column",
+        ),
+        (
+            "[targets.shop]",
+            "[targets.shop.columns]\n\"a.b.c\" = \"emial\"\n[targets.shop]",
+            "\"a.b.c\"",
+            "there is no class `emial`",
+        ),
+        ("[users.dana]", "[limits]\nframe_bytes_max = 1\n[users.dana]", "frame_bytes_max", "is too small"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let text = good.replacen(from, to, 1);
+        let line = text.lines().position(|line| line.contains(line_of)).map(|line| line + 1).unwrap_or_default();
+        let said = check(&text)?;
+        assert!(said.starts_with("false") && said.contains(expected), "{said}");
+        assert!(said.contains(&format!("other.toml:{line}:")), "line {line}: {said}");
+        assert!(!said.contains("hunter2"), "a secret in the wrong place is not repeated: {said}");
+    }
+    std::fs::write(
+        &policies,
+        "permit (principal, action, resource);\n\npermit (principal, action == Action::\"sql:selct\", resource);\n",
+    )?;
+    let said = check(&good)?;
+    assert!(said.contains("other.cedar:3:") && said.contains("sql:selct"), "{said}");
+    std::fs::write(&policies, "@hold(\"nobody\") @id(\"x\") permit (principal, action, resource);\n")?;
+    assert!(check(&good)?.contains("nobody in that group may approve"));
+    Ok(())
+}
+
+#[test]
+fn changed_policies_come_into_force_and_broken_ones_do_not() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let policies = fixture.folder.path().join("gatehouse/policies/test.cedar");
+    let good = std::fs::read_to_string(&policies)?;
+    let reads = || Ok(fixture.psql(&agent, "select count(*) from orders")?.trim() == "200");
+    assert!(reads()?);
+
+    std::fs::write(&policies, good.replace("Action::\"sql:read\"", "Action::\"sql:raed\""))?;
+    wait_until("the mistake is shown", || Ok(std::fs::read_to_string(fixture.log())?.contains("sql:raed")))?;
+    assert!(reads()?, "the last good ones are kept");
+
+    std::fs::write(
+        &policies,
+        format!("{good}\n@id(\"closed\") forbid (principal, action == Action::\"sql:select\", resource);"),
+    )?;
+    wait_until("the new policy is in force", || Ok(!reads()?))?;
+    assert!(fixture.psql(&agent, "select count(*) from orders")?.contains("policy closed"));
+    std::fs::write(&policies, good)?;
+    wait_until("the old policy is back", reads)?;
+    let loaded = fixture.records()?.iter().filter(|record| record["kind"] == "policies.loaded").count();
+    assert_eq!(loaded, 3, "each revision is on the record, and no broken one");
+    assert!(fixture.verify()?.starts_with("sound: "));
+    Ok(())
+}
+
+#[test]
+fn an_identity_that_is_taken_away_loses_its_sessions() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let mut psql = fixture.psql_command(&agent);
+    let mut child = psql
+        .args(["-c", "select count(*) from generate_series(1, 1000000000)"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()?;
+    wait_until("the session lives", || Ok(fixture.json(&["targets", "ls"])?[0]["sessions"] == 1))?;
+    let config = std::fs::read_to_string(fixture.config())?;
+    std::fs::write(fixture.config(), config.replace("[agents.claude]", "[agents.claudia]"))?;
+    wait_until("the session is cut", || Ok(child.try_wait()?.is_some()))?;
+    let said = fixture.psql(&agent, "select 1")?;
+    assert!(said.contains("the task has ended"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn the_api_is_closed_without_a_token_and_administration_over_tcp() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let log = std::fs::read_to_string(fixture.log())?;
+    let api = log.split("http://").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_string();
+    let token = fixture.folder.path().join("token");
+    let path = token.display().to_string();
+    fixture.command(&["login", "--as", "user:dana", "-o", &path])?;
+    let over_tcp = |arguments: &[&str]| -> anyhow::Result<(bool, String)> {
+        let url = format!("http://{api}");
+        let output = fixture.command(&[arguments, &["--api", url.as_str(), "--token-file", path.as_str()]].concat())?;
+        Ok((output.status.success(), String::from_utf8(output.stderr)?))
+    };
+    assert!(over_tcp(&["requests", "ls"])?.0, "{api}: {:?}", over_tcp(&["requests", "ls"])?);
+    for forbidden in [
+        vec!["task", "start", "--as", "agent:claude", "--target", "shop", "--reason", "x"],
+        vec!["revoke", "tsk-000000000000"],
+        vec!["kill", "ses-000000000000"],
+        vec!["login", "--as", "user:dana"],
+    ] {
+        let (worked, said) = over_tcp(&forbidden)?;
+        assert!(!worked && said.contains("may not do this over the network"), "{forbidden:?}: {said}");
+    }
+    std::fs::write(&token, "ghu_guessed")?;
+    let (worked, said) = over_tcp(&["requests", "ls"])?;
+    assert!(!worked && said.contains("no valid token"), "{said}");
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! Tasks: what ends, ends at once, on every path.
+
+use std::io::Read as _;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use gatehouse_conformance::{Credential, Fixture, Setup};
+
+/// A client that sits in a long statement; returns when it is really in it.
+fn busy(fixture: &Fixture, credential: &Credential) -> anyhow::Result<std::process::Child> {
+    let mut psql = fixture.psql_command(credential);
+    psql.args(["-c", "select 'in'", "-c", "select count(*) from generate_series(1, 1000000000)"]);
+    let mut child = psql.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut first = [0; 2];
+    child.stdout.as_mut().map(|output| output.read_exact(&mut first)).transpose()?;
+    Ok(child)
+}
+
+fn ends_within_a_second(mut child: std::process::Child) -> anyhow::Result<String> {
+    let begun = Instant::now();
+    while child.try_wait()?.is_none() {
+        assert!(begun.elapsed() < Duration::from_millis(1500), "the session was not cut");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut said = String::new();
+    child.stderr.take().map(|mut error| error.read_to_string(&mut said)).transpose()?;
+    Ok(said)
+}
+
+#[test]
+fn revoking_a_task_cuts_its_sessions_and_kills_its_credential() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let (agent, other) = (fixture.task("agent:claude", "10m")?, fixture.task("agent:other", "10m")?);
+    let (cut, spared) = (busy(&fixture, &agent)?, busy(&fixture, &other)?);
+    fixture.json(&["revoke", &agent.task])?;
+    let said = ends_within_a_second(cut)?;
+    assert!(said.contains("the task has ended: revoked"), "{said}");
+    assert!(fixture.psql(&agent, "select 1")?.contains("password authentication failed"));
+    assert!(fixture.json(&["revoke", &agent.task]).is_err(), "once is enough");
+
+    let mut spared = spared;
+    assert!(spared.try_wait()?.is_none(), "nobody else's connection is touched");
+    let session = fixture.json(&["sessions", "ls"])?;
+    let live = session.as_array().into_iter().flatten().find(|session| session["state"] == "live");
+    let id = live.and_then(|session| session["id"].as_str()).unwrap_or_default().to_string();
+    fixture.json(&["kill", &id])?;
+    ends_within_a_second(spared)?;
+    assert_eq!(fixture.psql(&other, "select 1")?.trim(), "1", "a killed session is not an ended task");
+    Ok(())
+}
+
+#[test]
+fn a_task_expires_with_its_sessions() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "3s")?;
+    let started = Instant::now();
+    let cut = busy(&fixture, &agent)?;
+    std::thread::sleep(Duration::from_secs(3).saturating_sub(started.elapsed()));
+    let said = ends_within_a_second(cut)?;
+    assert!(said.contains("the task has ended"), "{said}");
+    assert!(fixture.psql(&agent, "select 1")?.contains("password authentication failed"));
+    let begun = Instant::now();
+    while fixture.json(&["tasks", "show", &agent.task])?["state"] != "expired" {
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_credential_opens_only_the_targets_of_its_task() -> anyhow::Result<()> {
+    let second = "[targets.second]\nprotocol = \"postgres\"\naddress = \"127.0.0.1:1\"\nuser = \"x\"\npassword = \"file:shop.secret\"\n";
+    let fixture = Fixture::start(Setup { config: second.into(), ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let mut psql = fixture.psql_command(&agent);
+    let said = psql
+        .env("PGDATABASE", "second")
+        .args([
+            "-d",
+            &format!("host={} port={} dbname=second user={}", agent.host, agent.port, agent.user),
+            "-c",
+            "select 1",
+        ])
+        .output()?;
+    let said = String::from_utf8(said.stderr)?;
+    assert!(said.contains("is not for target \"second\""), "{said}");
+    for (arguments, expected) in [
+        (
+            vec!["task", "start", "--as", "agent:nobody", "--target", "shop", "--reason", "x"],
+            "not in the configuration",
+        ),
+        (vec!["task", "start", "--as", "agent:claude", "--target", "nowhere", "--reason", "x"], "there is no target"),
+        (vec!["task", "start", "--as", "agent:claude", "--target", "shop", "--reason", " "], "has a reason"),
+        (
+            vec!["task", "start", "--as", "agent:claude", "--target", "shop", "--reason", "x", "--ttl", "25h"],
+            "task_secs_max",
+        ),
+    ] {
+        let error = fixture.json(&arguments).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_restart_loses_no_task_and_ends_what_ended_meanwhile() -> anyhow::Result<()> {
+    let mut fixture = Fixture::start(Setup::default())?;
+    let (long, short) = (fixture.task("agent:claude", "10m")?, fixture.task("agent:other", "1s")?);
+    fixture.kill_gateway()?;
+    std::thread::sleep(Duration::from_millis(1100));
+    fixture.start_gateway()?;
+    let port = fixture.task("agent:claude", "1m")?.port;
+    assert_eq!(fixture.psql(&Credential { port, ..long }, "select 1")?.trim(), "1");
+    assert!(
+        fixture.psql(&Credential { port, ..short.clone() }, "select 1")?.contains("password authentication failed")
+    );
+    let begun = Instant::now();
+    while fixture.json(&["tasks", "show", &short.task])?["state"] != "expired" {
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+    Ok(())
+}

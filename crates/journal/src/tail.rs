@@ -1,0 +1,111 @@
+//! The end of a file that grows by whole pieces only, whatever the disk does.
+//!
+//! Knows how to put a file back to its last whole piece; must not know what the pieces are.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+/// Takes pieces, each whole or not at all.
+pub trait Append {
+    /// Appends all of the piece.
+    ///
+    /// # Errors
+    /// Those of the disk; then nothing of the piece is there, and a later piece may be taken again.
+    fn append(&mut self, piece: &[u8]) -> io::Result<()>;
+}
+
+/// Pieces in memory, for tests.
+impl Append for Vec<u8> {
+    fn append(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.extend_from_slice(piece);
+        Ok(())
+    }
+}
+
+/// What a tail needs of a file; a seam for tests with full disks.
+pub trait Storage {
+    /// Writes some of the bytes at the end.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Cuts the file to a length.
+    fn set_len(&mut self, bytes: u64) -> io::Result<()>;
+}
+
+impl Storage for File {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        io::Write::write(self, bytes)
+    }
+
+    fn set_len(&mut self, bytes: u64) -> io::Result<()> {
+        File::set_len(self, bytes)
+    }
+}
+
+impl Storage for Arc<File> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&**self).write(bytes)
+    }
+
+    fn set_len(&mut self, bytes: u64) -> io::Result<()> {
+        File::set_len(self, bytes)
+    }
+}
+
+/// The end of a file that only grows by whole pieces.
+#[derive(Debug)]
+pub struct Tail<F> {
+    pub(crate) file: F,
+    pub(crate) bytes: u64,
+    /// True while there may be a part of a piece past `bytes`.
+    pub(crate) ragged: bool,
+}
+
+impl<F> Tail<F> {
+    /// The end of a file of this length, which was opened to append.
+    pub fn new(file: F, bytes: u64) -> Self {
+        Self { file, bytes, ragged: false }
+    }
+
+    /// The file.
+    pub fn into_file(self) -> F {
+        self.file
+    }
+}
+
+impl<F: Storage> Append for Tail<F> {
+    /// If even putting the file back fails, the next call tries that again first.
+    fn append(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.repair()?;
+        if let Err(error) = self.write_all(piece) {
+            self.ragged = true;
+            // The write's error is the one to report; the next append meets this one if it lasts.
+            let _ = self.repair();
+            return Err(error);
+        }
+        self.bytes += piece.len() as u64;
+        Ok(())
+    }
+}
+
+impl<F: Storage> Tail<F> {
+    /// Cuts off what is left of a piece that was not taken whole.
+    pub(crate) fn repair(&mut self) -> io::Result<()> {
+        if self.ragged {
+            self.file.set_len(self.bytes)?;
+            self.ragged = false;
+        }
+        Ok(())
+    }
+
+    fn write_all(&mut self, mut rest: &[u8]) -> io::Result<()> {
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
