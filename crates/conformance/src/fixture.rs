@@ -268,7 +268,8 @@ impl Fixture {
 
     /// The state of a request.
     pub fn request_state(&self, id: &str) -> Result<String> {
-        Ok(self.json(&["requests", "show", id])?["state"].as_str().unwrap_or_default().to_string())
+        let request = self.json(&["requests", "show", id])?;
+        Ok(request.get("state").and_then(Value::as_str).unwrap_or_default().to_string())
     }
 
     /// Every record of the journal.

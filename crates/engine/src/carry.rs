@@ -64,7 +64,7 @@ struct Carrying<'a> {
     /// The client's side rests until the target has spoken.
     waits_for_target: bool,
     wants_survey: bool,
-    held: Option<Held>,
+    held: Option<Box<Held>>,
     seat: Seated,
     cancel_at_target: gatehouse_protocol::CancelKey,
 }
@@ -344,7 +344,7 @@ impl Carrying<'_> {
     }
 }
 
-async fn answer_of(held: &mut Option<Held>) -> Option<Answer> {
+async fn answer_of(held: &mut Option<Box<Held>>) -> Option<Answer> {
     match held {
         Some(held) => held.answer().await,
         None => std::future::pending().await,

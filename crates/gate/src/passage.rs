@@ -43,7 +43,7 @@ pub enum Next {
     /// Something may be written.
     Out(Outward),
     /// A person must decide first; meanwhile the client hears this.
-    Hold(Held, Outward),
+    Hold(Box<Held>, Outward),
 }
 
 /// What may be written, by direction.
@@ -374,7 +374,7 @@ impl Passage {
         let outward = self.own_words_after(now, Reply { to_client: words, to_target: BytesMut::new() }, receipt);
         let held =
             Held { request: opened.id, run, operation, decision, digest, number: self.operations, expires, answer };
-        Ok(Next::Hold(held, outward))
+        Ok(Next::Hold(Box::new(held), outward))
     }
 
     fn request(&self, now: Timestamp, operation: &Operation, decision: &Decision, digest: Digest) -> PendingRequest {
@@ -435,11 +435,11 @@ impl Passage {
     }
 
     /// The person answered: everything is checked again before the operation goes on.
-    pub fn resume(&mut self, now: Timestamp, held: Held, answer: Option<Answer>) -> Result<Outward, Stop> {
+    pub fn resume(&mut self, now: Timestamp, held: Box<Held>, answer: Option<Answer>) -> Result<Outward, Stop> {
         let policies = self.gate.policies();
         let lease = self.grant.lease().clone();
         let now_decided = policies.decide_all(&lease.subject, &held.operation.accesses, &held.operation.facts);
-        let Held { request, run, operation, decision, digest, number, .. } = held;
+        let Held { request, run, operation, decision, digest, number, .. } = *held;
         let refuse = |passage: &mut Self, state: RequestState, denial: Denial| {
             // Whether or not the end of the request can be recorded, the operation does not pass.
             let _ = passage.gate.desk().end(now, &request, state);
@@ -499,7 +499,7 @@ impl Passage {
     }
 
     /// The client took a held operation back, or went away.
-    pub fn withdraw(&mut self, now: Timestamp, held: Held) -> Result<Outward, Stop> {
+    pub fn withdraw(&mut self, now: Timestamp, held: Box<Held>) -> Result<Outward, Stop> {
         let _ = self.gate.desk().end(now, &held.request, RequestState::Withdrawn);
         let denial = Denial::new(
             Reason::Withdrawn,

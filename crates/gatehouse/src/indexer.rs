@@ -70,7 +70,7 @@ fn time(text: &str, otherwise: Timestamp) -> Timestamp {
 fn change(record: &Record) -> Option<Change> {
     let at = record.time;
     match &record.entry {
-        Entry::TaskStarted(task) => Some(Change::TaskStarted(TaskRow {
+        Entry::TaskStarted(task) => Some(Change::TaskStarted(Box::new(TaskRow {
             id: task.task.clone(),
             identity: task.identity.clone(),
             on_behalf_of: task.on_behalf_of.clone(),
@@ -80,9 +80,9 @@ fn change(record: &Record) -> Option<Change> {
             expires: time(&task.expires, at),
             ended: None,
             started_by: task.by.clone(),
-        })),
+        }))),
         Entry::TaskEnded(task) => Some(Change::TaskEnded { task: task.task.clone(), at, cause: task.cause.clone() }),
-        Entry::SessionOpened(session) => Some(Change::SessionOpened(SessionRow {
+        Entry::SessionOpened(session) => Some(Change::SessionOpened(Box::new(SessionRow {
             id: session.session.clone(),
             task: session.task.clone(),
             identity: session.identity.clone(),
@@ -96,7 +96,7 @@ fn change(record: &Record) -> Option<Change> {
             rows: 0,
             masked: 0,
             recording: None,
-        })),
+        }))),
         Entry::SessionClosed(session) => Some(Change::SessionClosed {
             session: session.session.clone(),
             at,
@@ -118,7 +118,7 @@ fn change(record: &Record) -> Option<Change> {
             refused: operation.refused.is_some(),
             approval: operation.approval.clone(),
         }),
-        Entry::RequestOpened(request) => Some(Change::RequestOpened(RequestRow {
+        Entry::RequestOpened(request) => Some(Change::RequestOpened(Box::new(RequestRow {
             id: request.request.clone(),
             session: request.session.clone(),
             task: request.task.clone(),
@@ -140,7 +140,7 @@ fn change(record: &Record) -> Option<Change> {
             approved_until: None,
             approvals: std::collections::BTreeMap::new(),
             answer_reason: None,
-        })),
+        }))),
         Entry::RequestAnswered(answer) => Some(Change::RequestAnswered {
             request: answer.request.clone(),
             approved: answer.answer == "approved",

@@ -289,7 +289,6 @@ impl Checker<'_> {
         rules
     }
 
-    #[expect(clippy::type_complexity, reason = "the pair is taken apart where it is made")]
     fn targets(
         &mut self,
         config: &Config,

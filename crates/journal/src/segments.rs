@@ -603,7 +603,7 @@ mod tests {
     }
 
     fn complaint(dir: &Path) -> String {
-        let error = open(dir).err().expect("an error").to_string();
+        let error = open(dir).expect_err("an error").to_string();
         error.replace(&dir.display().to_string(), "DIR")
     }
 

@@ -172,7 +172,7 @@ impl Sorted {
             (Effect::Forbid, true) => &mut self.walls,
             (Effect::Forbid, false) => &mut self.brakes,
         };
-        if set.add(renamed.clone()).and_then(|()| self.whole.add(renamed)).is_err() {
+        if set.add(renamed.clone()).is_err() || self.whole.add(renamed).is_err() {
             return fault(format!("the policy `{name}` cannot be added"), "Give it another @id");
         }
         let reason = policy.annotation("reason").map(str::to_string);

@@ -131,7 +131,7 @@ pub struct RequestRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// A task began.
-    TaskStarted(TaskRow),
+    TaskStarted(Box<TaskRow>),
     /// A task ended.
     TaskEnded {
         /// Which.
@@ -142,7 +142,7 @@ pub enum Change {
         cause: String,
     },
     /// A session was opened.
-    SessionOpened(SessionRow),
+    SessionOpened(Box<SessionRow>),
     /// A session had an operation.
     Operation {
         /// Which session.
@@ -168,7 +168,7 @@ pub enum Change {
         recording: Option<String>,
     },
     /// A request was filed.
-    RequestOpened(RequestRow),
+    RequestOpened(Box<RequestRow>),
     /// A person answered.
     RequestAnswered {
         /// Which.

@@ -70,7 +70,7 @@ fn is_luhn(digits: &[u8]) -> bool {
 fn is_article_number(digits: &[u8]) -> bool {
     let weigh = |(place, digit): (usize, &u8)| u32::from(*digit) * if place % 2 == 0 { 1 } else { 3 };
     let sum: u32 = digits.iter().enumerate().map(weigh).sum();
-    digits.len() == 13 && sum % 10 == 0
+    digits.len() == 13 && sum.is_multiple_of(10)
 }
 
 /// The US social security number that begins at `start`.

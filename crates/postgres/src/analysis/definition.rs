@@ -292,7 +292,7 @@ impl Analyzer<'_> {
             // Lineage follows a materialized view through its definition.
             return self.define_table(into.rel());
         }
-        self.into_table(into, &columns);
+        self.table_made_by_into(into, &columns);
         self.found.changes_catalog = true;
         Ok(())
     }

@@ -13,7 +13,7 @@ const DEPTH_MAX: usize = 64;
 const UNNAMED: &str = "?column?";
 
 /// The name of an output column.
-pub(super) fn output_name<'t>(target: &'t ResTarget) -> Option<&'t str> {
+pub(super) fn output_name(target: &ResTarget) -> Option<&str> {
     match target.name() {
         Some(name) => Some(name),
         None => match figure(target.val(), DEPTH_MAX) {

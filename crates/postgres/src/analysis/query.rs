@@ -182,13 +182,13 @@ impl Analyzer<'_> {
         self.locks(select.locking_clause().iter(), &sources);
         if let Some(into) = select.into_clause() {
             self.found.selects_into = true;
-            self.into_table(into, &columns);
+            self.table_made_by_into(into, &columns);
         }
         Ok(columns)
     }
 
     /// The rows go into a new table, where no class follows them.
-    pub(super) fn into_table(&mut self, into: &IntoClause, columns: &Columns) {
+    pub(super) fn table_made_by_into(&mut self, into: &IntoClause, columns: &Columns) {
         if let Some(table) = into.rel() {
             let table = self.new_table(table);
             self.access(action::DDL, table);
@@ -324,14 +324,14 @@ impl Analyzer<'_> {
     pub(super) fn from(&mut self, list: &NodeList, scope: &Scope<'_>) -> Result<Sources, Misunderstood> {
         let mut sources = Sources::default();
         for node in list {
-            let next = self.from_item(node, &sources, scope)?;
+            let next = self.source_item(node, &sources, scope)?;
             sources.extend(next);
         }
         Ok(sources)
     }
 
     /// One element of FROM; `left` is what stands before it, which LATERAL can see.
-    pub(super) fn from_item(
+    pub(super) fn source_item(
         &mut self,
         node: Node<'_>,
         left: &Sources,
@@ -383,7 +383,7 @@ impl Analyzer<'_> {
         left: &Sources,
         scope: &Scope<'_>,
     ) -> Result<Sources, Misunderstood> {
-        let sources = self.from_item(sample.relation(), left, scope)?;
+        let sources = self.source_item(sample.relation(), left, scope)?;
         let inner = scope.inner(left);
         for argument in sample.args() {
             self.predicate(argument, &inner)?;
@@ -486,10 +486,10 @@ impl Analyzer<'_> {
     }
 
     fn join(&mut self, join: &JoinExpr, left: &Sources, scope: &Scope<'_>) -> Result<Sources, Misunderstood> {
-        let one = self.from_item(join.larg(), left, scope)?;
+        let one = self.source_item(join.larg(), left, scope)?;
         let mut before = left.clone();
         before.extend(one.clone());
-        let other = self.from_item(join.rarg(), &before, scope)?;
+        let other = self.source_item(join.rarg(), &before, scope)?;
         let names: Vec<Arc<str>> = if join.is_natural {
             self.natural(&one, &other)
         } else {

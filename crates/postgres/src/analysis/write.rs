@@ -75,7 +75,7 @@ impl Analyzer<'_> {
         let scope = Scope { with, ..scope.clone() };
         let target = self.written(merge.relation(), action::MERGE)?;
         self.read(&target.columns.row());
-        let mut sources = self.from_item(merge.source_relation(), &Sources::default(), &scope)?;
+        let mut sources = self.source_item(merge.source_relation(), &Sources::default(), &scope)?;
         sources.extend(Sources::of(target.clone()));
         let inner = scope.inner(&sources);
         self.predicate(merge.join_condition(), &inner)?;
