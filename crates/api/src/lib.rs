@@ -52,12 +52,12 @@ pub trait Control: Send + Sync + 'static {
     fn session<'a>(&'a self, id: &'a str) -> Asked<'a, SessionView>;
     /// Cuts a session.
     fn kill<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, SessionView>;
-    /// A session's replay, as lines of text.
-    fn replay<'a>(&'a self, id: &'a str) -> Asked<'a, String>;
-    /// The newest requests.
-    fn requests(&self, limit: u32) -> Asked<'_, Vec<RequestView>>;
-    /// One request.
-    fn request<'a>(&'a self, id: &'a str) -> Asked<'a, RequestView>;
+    /// A session's replay, as lines of text: for those who oversee its target.
+    fn replay<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, String>;
+    /// The newest requests that the caller oversees or filed.
+    fn requests<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asked<'a, Vec<RequestView>>;
+    /// One request, likewise.
+    fn request<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, RequestView>;
     /// Answers a request.
     fn answer<'a>(&'a self, caller: &'a Caller, id: &'a str, approve: bool, answer: Answer) -> Asked<'a, AnswerView>;
     /// The targets of the configuration.

@@ -156,24 +156,24 @@ async fn kill(State(served): State<Served>, caller: Caller, Path(id): Path<Strin
 
 /// A session's replay: what was asked, and what the client saw.
 #[utoipa::path(get, path = "/api/v1/sessions/{id}/replay", params(("id" = String, Path)), responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = Problem)))]
-async fn replay(State(served): State<Served>, _caller: Caller, Path(id): Path<String>) -> Result<String, Problem> {
-    served.control.replay(&id).await
+async fn replay(State(served): State<Served>, caller: Caller, Path(id): Path<String>) -> Result<String, Problem> {
+    served.control.replay(&caller, &id).await
 }
 
 /// The newest requests.
 #[utoipa::path(get, path = "/api/v1/requests", params(Listing), responses((status = 200, body = Vec<RequestView>)))]
 async fn requests(
     State(served): State<Served>,
-    _caller: Caller,
+    caller: Caller,
     Query(listing): Query<Listing>,
 ) -> Answered<Vec<RequestView>> {
-    served.control.requests(listing.limit()).await.map(Json)
+    served.control.requests(&caller, listing.limit()).await.map(Json)
 }
 
 /// One request.
 #[utoipa::path(get, path = "/api/v1/requests/{id}", params(("id" = String, Path)), responses((status = 200, body = RequestView), (status = 404, body = Problem)))]
-async fn request(State(served): State<Served>, _caller: Caller, Path(id): Path<String>) -> Answered<RequestView> {
-    served.control.request(&id).await.map(Json)
+async fn request(State(served): State<Served>, caller: Caller, Path(id): Path<String>) -> Answered<RequestView> {
+    served.control.request(&caller, &id).await.map(Json)
 }
 
 /// Approves a request.

@@ -4,6 +4,7 @@
 
 pub mod fixture;
 pub mod laws;
+pub mod raw;
 pub mod recorded;
 
 pub use fixture::{Credential, Fixture, Setup};

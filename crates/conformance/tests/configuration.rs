@@ -138,3 +138,29 @@ fn the_api_is_closed_without_a_token_and_administration_over_tcp() -> anyhow::Re
     assert!(!worked && said.contains("no valid token"), "{said}");
     Ok(())
 }
+
+#[test]
+fn a_token_shows_only_what_its_holder_oversees() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup { target: "on_hold = \"refuse\"".into(), ..Setup::default() })?;
+    let support = fixture.task("user:sam", "10m")?;
+    fixture.psql(&support, "select email from customers where id = 8")?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    fixture.psql(&agent, "update customers set tier = 'gold' where id = 8")?;
+    let session = fixture.json(&["sessions", "ls"])?;
+    let id = session.as_array().and_then(|all| all.last()?["id"].as_str()).unwrap_or_default().to_string();
+    let log = std::fs::read_to_string(fixture.log())?;
+    let url = format!("http://{}", log.split("http://").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default());
+    for (user, oversees) in [("user:dana", true), ("user:nina", false), ("user:sam", false)] {
+        let token = fixture.folder.path().join("token").display().to_string();
+        fixture.command(&["login", "--as", user, "-o", &token])?;
+        let over_tcp = |arguments: &[&str]| -> anyhow::Result<String> {
+            let output = fixture.command(&[arguments, &["--api", url.as_str(), "--token-file", token.as_str()]].concat())?;
+            Ok(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+        };
+        let bundle = fixture.folder.path().join("theirs.tar").display().to_string();
+        assert_eq!(over_tcp(&["replay", &id])?.contains("raw.person8"), oversees, "{user}");
+        assert_eq!(over_tcp(&["requests", "ls"])?.contains("req-"), oversees, "{user}");
+        assert_eq!(over_tcp(&["evidence", "export", "-o", &bundle])?.contains("bytes"), oversees, "{user}");
+    }
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! The only data-path sockets: listens, dials, and carries bytes between them and the gate.
 //!
 //! Knows sockets, TLS, time and tasks of the runtime. What bytes mean it asks the gate, and it writes nothing but
-//! what the gate cleared: [`dial`](crate::dial) takes nothing but a grant, [`Outlet`] nothing but a cleared frame.
+//! what the gate cleared: `dial` takes nothing but a grant, [`Outlet`] nothing but a cleared frame.
 
 mod carry;
 mod dial;
@@ -35,8 +35,9 @@ pub trait House: Send + Sync {
     /// 32 random bytes.
     fn entropy(&self) -> [u8; 32];
 
-    /// The credential that a client logs in by, and the task that it belongs to.
-    fn verifier(&self, user: &str, target: &str) -> Option<(TaskId, Verifier)>;
+    /// The credential that a client logs in by, and the task that it belongs to; without a task it is a decoy, always
+    /// the same for the same user.
+    fn verifier(&self, user: &str, target: &str) -> (Option<TaskId>, Verifier);
 
     /// The lease of a task as it stands now, with the flag that is raised when it ends.
     fn lease(&self, task: &TaskId) -> Option<(Lease, Arc<AtomicBool>)>;

@@ -87,11 +87,10 @@ impl Client<'_> {
                     self = self.start_tls(listener).await?;
                 }
                 ClientStep::Verify { user, target } => {
-                    let found = engine.house.verifier(&user, &target);
-                    let (task, verifier) = found.map_or((None, None), |(task, verifier)| (Some(task), Some(verifier)));
+                    let (task, verifier) = engine.house.verifier(&user, &target);
+                    let is_real = task.is_some();
                     claim = Some((user, target, task));
-                    // A refusal comes with the next step.
-                    let _ = self.login.verifier(verifier);
+                    self.login.verifier(verifier, is_real);
                 }
                 ClientStep::Cancel(key) => {
                     engine.roster.cancel(&key);

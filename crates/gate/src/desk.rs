@@ -245,6 +245,7 @@ impl Desk {
             return Err(None);
         }
         let index = self.ledger.record(now, entry).map_err(Some)?;
+        metrics::counter!("gatehouse_requests_total").increment(1);
         let (sender, answer) = oneshot::channel();
         let waits = request.mode == HoldMode::Wait;
         let id = request.id.clone();

@@ -173,6 +173,9 @@ impl Gate {
         if end.masked.hidden() > 0 {
             masked.insert("(hidden)".into(), end.masked.hidden());
         }
+        for (class, count) in &masked {
+            metrics::counter!("gatehouse_values_masked_total", "class" => class.clone()).increment(*count);
+        }
         let entry = SessionClosed {
             session: grant.session().to_string(),
             cause: end.cause,
@@ -260,6 +263,10 @@ impl Gate {
             refused: refused.map(str::to_string),
         };
         let index = self.ledger.record(now, entry)?;
+        let outcome = if refused.is_some() { "refused" } else { "passed" };
+        let target = grant.target().name.to_string();
+        metrics::counter!("gatehouse_operations_total", "target" => target, "verdict" => decision.verdict.as_str(), "outcome" => outcome)
+            .increment(1);
         let weighty = operation.effect == Effect::Write || refused.is_some() || self.limits.every_record_to_disk;
         Ok(Receipt::new(index, if weighty { Durability::Disk } else { Durability::Process }))
     }
@@ -313,6 +320,9 @@ pub(crate) fn digest(grant: &Grant, operation: &Operation) -> Digest {
                 part(bytes);
             }
         }
+    }
+    if operation.state.contains_key(Operation::SESSION_STATE) {
+        part(grant.session().as_str().as_bytes());
     }
     for (name, value) in &operation.state {
         part(name.as_bytes());

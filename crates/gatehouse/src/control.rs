@@ -16,7 +16,8 @@ use gatehouse_gate::{AnswerError, Answered, PendingRequest};
 use gatehouse_identity::{StartedTask, Token, token_digest};
 use gatehouse_journal::{Direction, Export, RecordingReader, TaskStarted};
 use gatehouse_model::{
-    Denial, GroupName, Identity, PolicyId, Reason, RequestId, SessionId, TargetName, TaskEnd, TaskId, UserName,
+    Denial, GroupName, Identity, PolicyId, Reason, RequestId, Resource, SessionId, TargetName, TaskEnd, TaskId, UserName,
+    kind,
 };
 use gatehouse_store::{RequestRow, SessionRow, TaskRow};
 use jiff::SignedDuration;
@@ -159,6 +160,29 @@ impl ApiControl {
         row.map(task_view).ok_or_else(|| Problem::not_found("task", id, "tasks"))
     }
 
+    /// What a session showed, and what a request holds to the letter, is for administrators and for those whom policy
+    /// permits `approve` on the target.
+    fn must_oversee(&self, caller: &Caller, target: &str) -> Result<(), Problem> {
+        let user = match caller {
+            Caller::Administrator(_) => return Ok(()),
+            Caller::User(user) => user,
+        };
+        let resource = Resource::root(kind::TARGET, target);
+        if self.state.gate.policies().may_approve(user, &self.groups_of(user)?, resource) {
+            return Ok(());
+        }
+        Err(Problem::forbidden(
+            format!("{user} does not oversee target {target}"),
+            "Ask somebody whom policy permits `approve` on the target, or an administrator of the gateway",
+        ))
+    }
+
+    fn sees(&self, caller: &Caller, request: &RequestView) -> bool {
+        let own = caller.user().map(|user| format!("user:{user}"));
+        let is_own = own.is_some() && (own.as_deref() == Some(&request.identity) || own == request.on_behalf_of);
+        is_own || self.must_oversee(caller, &request.target).is_ok()
+    }
+
     fn groups_of(&self, user: &UserName) -> Result<BTreeSet<GroupName>, Problem> {
         let loaded = self.state.loaded.load();
         let groups = loaded.people.groups(&Identity::User(user.clone()));
@@ -256,9 +280,10 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn replay<'a>(&'a self, id: &'a str) -> Asked<'a, String> {
+    fn replay<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, String> {
         async move {
             let session = self.one_session(id).await?;
+            self.must_oversee(caller, &session.target)?;
             let loaded = self.state.loaded.load();
             let protocol =
                 loaded.targets.get(&session.target).map_or("postgres", |target| target.protocol.as_str()).to_string();
@@ -271,7 +296,7 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn requests(&self, limit: u32) -> Asked<'_, Vec<RequestView>> {
+    fn requests<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asked<'a, Vec<RequestView>> {
         async move {
             self.fresh_index().await?;
             let rows = self.state.store.requests(limit).await.map_err(unavailable)?;
@@ -279,13 +304,20 @@ impl Control for ApiControl {
                 Some(request) => live_view(&request),
                 None => stored_view(row),
             };
-            Ok(rows.into_iter().map(view).collect())
+            Ok(rows.into_iter().map(view).filter(|request| self.sees(caller, request)).collect())
         }
         .boxed()
     }
 
-    fn request<'a>(&'a self, id: &'a str) -> Asked<'a, RequestView> {
-        self.one_request(id).boxed()
+    fn request<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, RequestView> {
+        async move {
+            let request = self.one_request(id).await?;
+            if self.sees(caller, &request) {
+                return Ok(request);
+            }
+            self.must_oversee(caller, &request.target).map(|()| request)
+        }
+        .boxed()
     }
 
     fn answer<'a>(&'a self, caller: &'a Caller, id: &'a str, approve: bool, answer: Answer) -> Asked<'a, AnswerView> {
@@ -376,13 +408,14 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn evidence<'a>(&'a self, _caller: &'a Caller, evidence: Evidence) -> Asked<'a, Vec<u8>> {
+    fn evidence<'a>(&'a self, caller: &'a Caller, evidence: Evidence) -> Asked<'a, Vec<u8>> {
         async move {
-            match &evidence.selection {
-                Selection::All => {}
-                Selection::Task(id) => drop(self.one_task(id).await?),
-                Selection::Session(id) => drop(self.one_session(id).await?),
-            }
+            let targets = match &evidence.selection {
+                Selection::All => self.state.loaded.load().targets.keys().cloned().collect(),
+                Selection::Task(id) => self.one_task(id).await?.targets,
+                Selection::Session(id) => vec![self.one_session(id).await?.target],
+            };
+            targets.iter().try_for_each(|target| self.must_oversee(caller, target))?;
             let state = self.state.clone();
             let bundle = tokio::task::spawn_blocking(move || export(&state, &evidence.selection)).await;
             bundle.map_err(unavailable)?.map_err(unavailable)

@@ -39,3 +39,10 @@ fn key(data: &DataFolder, name: &str) -> Result<Zeroizing<[u8; 32]>> {
     }
     Ok(bytes)
 }
+
+/// 32 random bytes.
+pub(crate) fn random() -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("there is no randomness: {error}"))?;
+    Ok(bytes)
+}

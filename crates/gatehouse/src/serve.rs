@@ -143,6 +143,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         reload_fault: Mutex::new(None),
         recorded,
         engine: OnceLock::new(),
+        decoys: keys::random()?,
         metrics: handle,
     });
     restore::sessions(&state).await?;

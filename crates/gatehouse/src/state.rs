@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use gatehouse_engine::{Engine, House};
 use gatehouse_gate::{Gate, Tape, Target};
-use gatehouse_identity::TaskBook;
+use gatehouse_identity::{Credential, TaskBook};
 use gatehouse_journal::{FileAttachments, SigningKey};
 use gatehouse_model::{Denial, Lease, Reason, Secret, SessionId, Task, TaskEnd, TaskId, Verifier};
 use gatehouse_store::Store;
@@ -102,6 +102,8 @@ pub struct State {
     pub recorded: Arc<Notify>,
     /// The data path, once it stands.
     pub engine: std::sync::OnceLock<Arc<Engine>>,
+    /// What decoys for unknown users are made from.
+    pub decoys: [u8; 32],
     /// Renders the metrics.
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
 }
@@ -163,8 +165,11 @@ impl House for State {
         bytes
     }
 
-    fn verifier(&self, user: &str, _target: &str) -> Option<(TaskId, Verifier)> {
-        self.tasks.credential(user, self.now())
+    fn verifier(&self, user: &str, _target: &str) -> (Option<TaskId>, Verifier) {
+        match self.tasks.credential(user, self.now()) {
+            Some((task, verifier)) => (Some(task), verifier),
+            None => (None, Credential::decoy(user, &self.decoys)),
+        }
     }
 
     fn lease(&self, task: &TaskId) -> Option<(Lease, Arc<AtomicBool>)> {

@@ -7,6 +7,9 @@ use sha2::{Digest, Sha256};
 /// RFC 7677 asks for at least this many; the password has 160 random bits, so more would protect nothing.
 const ITERATIONS: u32 = 4096;
 
+/// The rest of an entropy of 32 bytes is the password's 160 bits.
+const SALT_BYTES: usize = 12;
+
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// A user name and a password that belong to one task.
@@ -21,11 +24,24 @@ pub struct Credential {
 impl Credential {
     /// Makes the credential of a task, and the verifier to keep.
     pub fn issue(task: &Task, entropy: [u8; 32]) -> (Self, Verifier) {
-        let (random, salt) = entropy.split_at(20);
+        let (random, salt) = entropy.split_at(entropy.len() - SALT_BYTES);
         let password = format!("gh_{}", encode(random));
         let number = task.id.as_str().trim_start_matches("tsk-");
         let verifier = verifier(password.as_bytes(), salt);
         (Self { user: format!("{}.{number}", task.identity.name()), password: Secret::new(password) }, verifier)
+    }
+}
+
+impl Credential {
+    /// What a user who does not exist is challenged with: always the same, and like a real one in every length.
+    pub fn decoy(user: &str, key: &[u8; 32]) -> Verifier {
+        let part = |purpose: &str| hmac(key, format!("{purpose} {user}").as_bytes());
+        Verifier {
+            salt: part("salt").iter().copied().take(SALT_BYTES).collect(),
+            iterations: ITERATIONS,
+            stored_key: part("stored key"),
+            server_key: part("server key"),
+        }
     }
 }
 

@@ -72,3 +72,9 @@ pub struct Operation {
     /// Whether it runs now or is only made known.
     pub phase: Phase,
 }
+
+impl Operation {
+    /// The name in [`Operation::state`] of what only the session itself knows: an approval of an operation that has it
+    /// binds to its session too.
+    pub const SESSION_STATE: &str = "changes of this session";
+}

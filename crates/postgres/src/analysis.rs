@@ -29,7 +29,7 @@ use gatehouse_model::{Access, Action, Effect, FactValue, Facts, Provenance, Targ
 use gatehouse_protocol::Classifier;
 
 use self::analyzer::{Analyzer, Found};
-use crate::catalog::{Catalog, Relation};
+use crate::catalog::{Catalog, Relation, TEMPORARY_SCHEMA};
 
 /// How many statements a title names.
 const TITLE_STATEMENTS_MAX: usize = 4;
@@ -95,6 +95,8 @@ pub(crate) struct Analysis {
     pub(crate) changes_catalog: bool,
     /// It names relations that the catalog does not have.
     pub(crate) unknown_relations: bool,
+    /// It makes or names something temporary, which can stand before what the catalog has.
+    pub(crate) makes_temporary: bool,
 }
 
 /// What one statement gives.
@@ -202,8 +204,16 @@ fn conclude(sql: &str, titles: &[&str], statements: Vec<StatementOutput>, found:
         changes_path: found.changes_path,
         changes_catalog: found.changes_catalog,
         unknown_relations: found.unknown_relations,
+        makes_temporary: found.makes_temporary || names_temporary_schema(sql),
         accesses: found.accesses.into_iter().collect(),
     }
+}
+
+/// True if the letters of a temporary schema's name are anywhere in a text: as the schema of a function or type, in a
+/// setting, or in a quoted identifier. In an identifier with Unicode escapes they cannot be told.
+fn names_temporary_schema(sql: &str) -> bool {
+    let holds = |word: &[u8]| sql.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
+    holds(TEMPORARY_SCHEMA.as_bytes()) || holds(b"u&\"")
 }
 
 fn title(titles: &[&str]) -> String {

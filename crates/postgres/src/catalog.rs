@@ -10,6 +10,9 @@ use gatehouse_model::ValueKind;
 /// The schemas that belong to PostgreSQL itself.
 pub(crate) const SYSTEM_SCHEMAS: [&str; 2] = ["pg_catalog", "information_schema"];
 
+/// The temporary schema of the session at hand; with `_` and a number behind it, that of any session.
+pub(crate) const TEMPORARY_SCHEMA: &str = "pg_temp";
+
 /// How many domains may stand on each other before a type is taken for opaque.
 const DOMAIN_DEPTH_MAX: usize = 16;
 
@@ -18,11 +21,16 @@ pub(crate) fn is_system_schema(schema: &str) -> bool {
     SYSTEM_SCHEMAS.contains(&schema)
 }
 
+/// True for the temporary schema of this or another session.
+pub(crate) fn is_temporary_schema(schema: &str) -> bool {
+    schema.strip_prefix(TEMPORARY_SCHEMA).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+}
+
 /// One question (a simple query of several statements) whose answers, in text form, build a [`Catalog`].
 ///
 /// The first answer is read before `search_path` is set, so it uses no operator and qualifies every function;
 /// the setting lasts as long as the question's implicit transaction, and makes `pg_get_viewdef` qualify every name.
-/// Functions of extensions that only compute from their arguments count as PostgreSQL's own.
+/// Functions of extensions that only compute from their arguments are marked as such.
 pub(crate) const QUESTION: &str = "\
 select s from pg_catalog.unnest(pg_catalog.current_schemas(false)) as s;
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -41,16 +49,19 @@ select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated 
       or c.relkind = 'c' and n.nspname not in ('pg_catalog', 'information_schema'))
   order by a.attrelid, a.attnum;
 select i.inhrelid, i.inhparent from pg_catalog.pg_inherits i;
-select p.proname, s.own, pg_catalog.bool_or(p.provolatile = 'v' and n.nspname in ('pg_catalog', 'information_schema'))
+select p.proname, s.outside, s.computes,
+    pg_catalog.bool_or(p.provolatile = 'v' and n.nspname in ('pg_catalog', 'information_schema'))
   from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
     left join pg_catalog.pg_depend d
       on d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid and d.deptype = 'e'
     left join pg_catalog.pg_extension e
       on d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass and e.oid = d.refobjid
-    cross join lateral (select case when n.nspname in ('pg_catalog', 'information_schema') or e.extname in
-      ('btree_gin', 'btree_gist', 'citext', 'cube', 'earthdistance', 'fuzzystrmatch', 'hstore', 'intarray', 'isn',
-       'ltree', 'pg_trgm', 'pgcrypto', 'seg', 'unaccent', 'uuid-ossp', 'vector') then null else n.nspname end) as s(own)
-  group by 1, 2;
+    cross join lateral (select
+      case when n.nspname not in ('pg_catalog', 'information_schema') then n.nspname end,
+      coalesce(e.extname in
+        ('btree_gin', 'btree_gist', 'citext', 'cube', 'earthdistance', 'fuzzystrmatch', 'hstore', 'intarray', 'isn',
+         'ltree', 'pg_trgm', 'pgcrypto', 'seg', 'unaccent', 'uuid-ossp', 'vector'), false)) as s(outside, computes)
+  group by 1, 2, 3;
 select distinct o.oprname
   from pg_catalog.pg_operator o join pg_catalog.pg_namespace n on n.oid = o.oprnamespace
   where n.nspname not in ('pg_catalog', 'information_schema')
@@ -144,8 +155,10 @@ impl Relation {
 pub(crate) struct FunctionInfo {
     /// Its name.
     pub(crate) name: Arc<str>,
-    /// Its schema; `None` for PostgreSQL's own, and those of extensions that only compute.
+    /// Its schema; `None` for PostgreSQL's own.
     pub(crate) schema: Option<Arc<str>>,
+    /// Whether it belongs to an extension whose functions only compute from their arguments.
+    pub(crate) computes: bool,
     /// Whether one of PostgreSQL's own by that name is volatile.
     pub(crate) volatile: bool,
 }
@@ -187,6 +200,8 @@ pub(crate) struct Catalog {
     named: HashMap<Arc<str>, Vec<Arc<Relation>>>,
     children: HashMap<u32, Vec<u32>>,
     own_functions: HashMap<Arc<str>, bool>,
+    /// By name, the schemas in which extensions have one that only computes.
+    computing_functions: HashMap<Arc<str>, Vec<Arc<str>>>,
     user_functions: HashMap<Arc<str>, Vec<Arc<str>>>,
     user_operators: HashSet<Arc<str>>,
     types: HashMap<u32, TypeInfo>,
@@ -215,6 +230,10 @@ impl Catalog {
         }
         for function in parts.functions {
             match function.schema {
+                Some(schema) if function.computes => {
+                    catalog.own_functions.entry(function.name.clone()).or_default();
+                    catalog.computing_functions.entry(function.name).or_default().push(schema);
+                }
                 Some(schema) => catalog.user_functions.entry(function.name).or_default().push(schema),
                 None => *catalog.own_functions.entry(function.name).or_default() |= function.volatile,
             }
@@ -274,17 +293,26 @@ impl Catalog {
         }
     }
 
-    /// True for the name of a function outside PostgreSQL's own, in any schema.
+    /// True if every function of this schema and name belongs to an extension whose functions only compute.
+    pub(crate) fn is_computing_function(&self, schema: &str, name: &str) -> bool {
+        let holds = |schemas: &[Arc<str>]| schemas.iter().any(|other| &**other == schema);
+        holds(self.computing_functions.get(name).map_or(&[], Vec::as_slice))
+            && !holds(self.user_function_schemas(name))
+    }
+
+    /// True for the name of a function that is neither PostgreSQL's own nor of an extension whose functions only
+    /// compute, in any schema.
     pub(crate) fn is_user_function(&self, name: &str) -> bool {
         self.user_functions.contains_key(name)
     }
 
-    /// The schemas outside PostgreSQL's own that have a function of this name.
+    /// The schemas that have such a function of this name.
     pub(crate) fn user_function_schemas(&self, name: &str) -> &[Arc<str>] {
         self.user_functions.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// For one of PostgreSQL's own functions, whether it is volatile; `None` if it has none of this name.
+    /// For a name that PostgreSQL's own functions or those of computing extensions have, whether one of its own is
+    /// volatile; `None` if there is none of this name.
     pub(crate) fn own_function(&self, name: &str) -> Option<bool> {
         self.own_functions.get(name).copied()
     }
@@ -342,6 +370,8 @@ fn kind_of_own(oid: u32, modifier: i32) -> ValueKind {
         114 => ValueKind::Json,
         3802 => ValueKind::Jsonb,
         2950 => ValueKind::Uuid,
+        // bool; int8, int2, int4, oid; float4, float8, numeric; date, time, timestamp, timestamptz, interval, timetz.
+        16 | 20 | 21 | 23 | 26 | 700 | 701 | 1700 | 1082 | 1083 | 1114 | 1184 | 1186 | 1266 => ValueKind::Fixed,
         _ => ValueKind::Opaque,
     }
 }
@@ -441,7 +471,8 @@ impl Builder {
         self.parts.functions.push(FunctionInfo {
             name: row.text(0)?.into(),
             schema: row.optional(1)?.map(Into::into),
-            volatile: row.truth(2)?,
+            computes: row.truth(2)?,
+            volatile: row.truth(3)?,
         });
         Ok(())
     }
@@ -503,13 +534,19 @@ mod tests {
 
     #[test]
     fn a_domain_is_what_it_stands_on() {
-        let types = vec![domain(9000, 1043, 44), domain(9001, 9000, -1), domain(9002, 9002, -1)];
+        let types =
+            vec![domain(9000, 1043, 44), domain(9001, 9000, -1), domain(9002, 9002, -1), domain(9003, 1700, -1)];
         let catalog = Catalog::new(Parts { types, ..Parts::default() });
         assert_eq!(catalog.kind_of(9001, -1), ValueKind::Text { chars_max: Some(40) });
         assert_eq!(catalog.kind_of(9002, -1), ValueKind::Opaque);
         assert_eq!(catalog.kind_of(1043, -1), ValueKind::Text { chars_max: None });
         assert_eq!(catalog.kind_of(2950, -1), ValueKind::Uuid);
-        assert_eq!(catalog.kind_of(23, -1), ValueKind::Opaque);
+        assert_eq!(catalog.kind_of(23, -1), ValueKind::Fixed);
+        assert_eq!(catalog.kind_of(9003, -1), ValueKind::Fixed);
+        // int4[], bytea, xml, inet, record, and one that nobody knows.
+        for opaque in [1007, 17, 142, 869, 2249, 4_000_000] {
+            assert_eq!(catalog.kind_of(opaque, -1), ValueKind::Opaque);
+        }
     }
 
     #[test]

@@ -41,15 +41,22 @@ pub(crate) struct PostgresClientLogin {
     state: State,
 }
 
+/// What a client's proof is checked against. One that is not real runs to its end and then fails, so that nobody learns
+/// who exists.
+struct Claim {
+    verifier: Verifier,
+    is_real: bool,
+}
+
 enum State {
     /// Before the startup packet.
     Startup,
     /// The engine looks the credential up.
     LookingUp,
     /// The mechanisms are to be offered.
-    Offering(Option<Verifier>),
+    Offering(Option<Claim>),
     /// The client chooses a mechanism and sends its first message.
-    First(Option<Verifier>),
+    First(Claim),
     /// The client sends its proof.
     Final(Challenged),
     /// Identified, refused or cancelled.
@@ -178,7 +185,7 @@ impl PostgresClientLogin {
         self.parameters.iter().filter(|(name, _)| passed(name)).cloned().collect()
     }
 
-    fn offer(&mut self, verifier: Option<Verifier>) -> ClientStep {
+    fn offer(&mut self, claim: Claim) -> ClientStep {
         let mut out = BytesMut::new();
         if let Some(unknown) = self.parameter(NEGOTIATED) {
             negotiate(&unknown, &mut out);
@@ -188,7 +195,7 @@ impl PostgresClientLogin {
             put_cstr(body, scram::MECHANISM);
             body.put_u8(0);
         });
-        self.state = State::First(verifier);
+        self.state = State::First(claim);
         ClientStep::Send(out.freeze())
     }
 
@@ -206,7 +213,7 @@ impl PostgresClientLogin {
             return Err(Breach::client("expected a SASL message"));
         }
         match std::mem::replace(&mut self.state, State::Done) {
-            State::First(verifier) => self.first(&body, verifier),
+            State::First(claim) => self.first(&body, claim),
             State::Final(challenged) => self.last(&body, challenged),
             State::Startup | State::LookingUp | State::Offering(_) | State::Done => {
                 Err(Breach::client("a SASL message came at the wrong time"))
@@ -214,16 +221,15 @@ impl PostgresClientLogin {
         }
     }
 
-    fn first(&mut self, body: &[u8], verifier: Option<Verifier>) -> Result<ClientStep, Breach> {
+    fn first(&mut self, body: &[u8], claim: Claim) -> Result<ClientStep, Breach> {
         let mut reader = Reader(body);
         let mechanism = reader.text();
         let message = reader.value().flatten().and_then(|message| std::str::from_utf8(message).ok());
         let (Some(scram::MECHANISM), Some(message)) = (mechanism, message) else {
             return Err(wrong_password("the client chose no mechanism that was offered"));
         };
-        let decoy = || self.decoy();
         let nonce = scram::hmac(&self.entropy, b"nonce");
-        let (challenged, reply) = scram::challenge(message, verifier, decoy, &nonce).map_err(scram_breach)?;
+        let (challenged, reply) = scram::challenge(message, claim.verifier, claim.is_real, &nonce).map_err(scram_breach)?;
         self.state = State::Final(challenged);
         Ok(ClientStep::Send(sasl_message(11, &reply)))
     }
@@ -232,17 +238,6 @@ impl PostgresClientLogin {
         let message = std::str::from_utf8(body).map_err(|_| wrong_password("the proof is not text"))?;
         let reply = challenged.finish(message).map_err(scram_breach)?;
         Ok(ClientStep::Identified { send: sasl_message(12, &reply), parameters: self.passed_parameters() })
-    }
-
-    /// What an unknown user is challenged with. It must look like a real verifier.
-    fn decoy(&self) -> Verifier {
-        let salt = scram::hmac(&self.entropy, b"decoy salt");
-        Verifier {
-            salt: salt.iter().copied().take(16).collect(),
-            iterations: 4096,
-            stored_key: scram::hmac(&self.entropy, b"decoy stored key"),
-            server_key: scram::hmac(&self.entropy, b"decoy server key"),
-        }
     }
 }
 
@@ -253,18 +248,17 @@ impl ClientLogin for PostgresClientLogin {
     fn handle(&mut self, buf: &mut BytesMut) -> Result<ClientStep, Breach> {
         match &mut self.state {
             State::Startup => self.startup(buf),
-            State::Offering(verifier) => {
-                let verifier = verifier.take();
-                Ok(self.offer(verifier))
-            }
+            State::Offering(claim) => match claim.take() {
+                Some(claim) => Ok(self.offer(claim)),
+                None => Ok(ClientStep::Read),
+            },
             State::First(_) | State::Final(_) => self.sasl(buf),
             State::LookingUp | State::Done => Ok(ClientStep::Read),
         }
     }
 
-    fn verifier(&mut self, verifier: Option<Verifier>) -> Result<(), Breach> {
-        self.state = State::Offering(verifier);
-        Ok(())
+    fn verifier(&mut self, verifier: Verifier, is_real: bool) {
+        self.state = State::Offering(Some(Claim { verifier, is_real }));
     }
 
     fn tls_started(&mut self) {

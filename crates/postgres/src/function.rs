@@ -3,7 +3,7 @@
 //! Knows names, and the catalog's word on who owns a name. Must not know trees, lineage or resources. Err on the side
 //! of danger: a volatile function that is not known to be harmless counts as dangerous.
 
-use crate::catalog::{Catalog, is_system_schema};
+use crate::catalog::{Catalog, is_system_schema, is_temporary_schema};
 
 /// What a call of a function does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,6 +228,43 @@ const ONE_COLUMN: [&str; 12] = [
     "string_to_table",
 ];
 
+/// Functions whose failure, or whose NULL, tells nothing of the values of their first argument, so that a masked result
+/// gives nothing away. Any other can be made to fail, or to give NULL, for chosen values.
+const PASSING: [&str; 14] = [
+    "array_agg",
+    "concat",
+    "json_agg",
+    "jsonb_agg",
+    "lower",
+    "max",
+    "min",
+    "row_to_json",
+    "string_agg",
+    "text",
+    "to_json",
+    "to_jsonb",
+    "upper",
+    "varchar",
+];
+
+/// Types that any value can be cast to, as it is written.
+const PASSING_TYPES: [&str; 2] = ["text", "varchar"];
+
+/// True for one of PostgreSQL's own functions that gives nothing of its first argument away but in its result.
+pub(crate) fn is_passing(name: &str) -> bool {
+    PASSING.contains(&name)
+}
+
+/// True for one of PostgreSQL's own operators that gives nothing of its operands away but in its result.
+pub(crate) fn is_passing_operator(name: &str) -> bool {
+    name == "||"
+}
+
+/// True for one of PostgreSQL's own types that any value can be cast to.
+pub(crate) fn is_passing_type(name: &str) -> bool {
+    PASSING_TYPES.contains(&name)
+}
+
 /// True for a function in FROM whose result is one column.
 pub(crate) fn has_one_column(name: &str) -> bool {
     ONE_COLUMN.contains(&name)
@@ -244,7 +281,8 @@ pub(crate) fn is_dangerous(name: &str) -> bool {
 pub(crate) fn kind(schema: Option<&str>, name: &str, catalog: &Catalog, visible: impl Fn(&str) -> bool) -> Kind {
     let own = match schema {
         Some(schema) if is_system_schema(schema) => true,
-        Some(_) => catalog.own_function(name).is_some() && !catalog.is_user_function(name),
+        // A name of PostgreSQL's own in another schema, such as the temporary one, is somebody else's function.
+        Some(schema) => !is_temporary_schema(schema) && catalog.is_computing_function(schema, name),
         None => !catalog.user_function_schemas(name).iter().any(|schema| visible(schema)),
     };
     if !own {
@@ -315,7 +353,7 @@ mod tests {
     use crate::catalog::{FunctionInfo, Parts};
 
     fn function(name: &str, schema: Option<&str>, volatile: bool) -> FunctionInfo {
-        FunctionInfo { name: name.into(), schema: schema.map(Into::into), volatile }
+        FunctionInfo { name: name.into(), schema: schema.map(Into::into), computes: false, volatile }
     }
 
     #[test]
@@ -326,11 +364,23 @@ mod tests {
             function("random", None, true),
             function("leak", Some("public"), false),
             function("lower", Some("hidden"), false),
+            FunctionInfo { computes: true, ..function("similarity", Some("public"), false) },
+            FunctionInfo { computes: true, ..function("shadowed", Some("public"), false) },
+            function("shadowed", Some("public"), false),
         ];
         let catalog = Catalog::new(Parts { functions, ..Parts::default() });
         let of = |schema, name| kind(schema, name, &catalog, |schema| schema == "public");
         assert_eq!(of(None, "lower"), Kind::Plain);
         assert_eq!(of(Some("hidden"), "lower"), Kind::User);
+        assert_eq!(of(Some("pg_temp"), "lower"), Kind::User);
+        assert_eq!(of(Some("pg_temp_3"), "count"), Kind::User);
+        assert_eq!(of(Some("public"), "count"), Kind::User);
+        assert_eq!(of(Some("public"), "similarity"), Kind::Plain);
+        assert_eq!(of(None, "similarity"), Kind::Plain);
+        assert_eq!(of(Some("hidden"), "similarity"), Kind::User);
+        assert_eq!(of(Some("pg_temp"), "similarity"), Kind::User);
+        assert_eq!(of(Some("public"), "shadowed"), Kind::User);
+        assert_eq!(of(None, "shadowed"), Kind::User);
         assert_eq!(of(None, "leak"), Kind::User);
         assert_eq!(of(None, "nobody_knows"), Kind::User);
         assert_eq!(of(None, "brand_new"), Kind::Dangerous);
@@ -342,7 +392,7 @@ mod tests {
 
     #[test]
     fn lists_are_in_order() {
-        for list in [&DANGEROUS[..], &HARMLESS[..], &ROWS[..], &ONE_COLUMN[..], &DANGEROUS_PREFIXES[..]] {
+        for list in [&DANGEROUS[..], &HARMLESS[..], &ROWS[..], &ONE_COLUMN[..], &PASSING[..], &DANGEROUS_PREFIXES[..]] {
             assert!(list.iter().zip(list.iter().skip(1)).all(|(one, next)| one < next), "{list:?}");
         }
     }

@@ -9,7 +9,7 @@ mod message;
 mod reply;
 mod statement;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -31,8 +31,13 @@ pub(crate) struct PostgresSession {
     /// Whether the statement at the front of the client's bytes was looked at with a catalog that was read for it.
     survey: FrontSurvey,
     path: SearchPath,
-    /// How often this session changed what names mean; part of what an approval binds to.
+    /// How often this session changed what statements mean; an approval then binds to this session.
     meaning_changes: u64,
+    /// What the target reported of settings that change what constants mean.
+    settings: BTreeMap<String, String>,
+    /// What the catalog does not show may stand before what it shows.
+    doubt: Doubt,
+    prepared_bytes: usize,
     /// The transaction status that the target reported last: `I`, `T` or `E`.
     status: u8,
     awaited: VecDeque<Awaited>,
@@ -81,7 +86,24 @@ enum FrontSurvey {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CopyIn {
     No,
+    /// The statement was sent; until the target says that it is ready for the data, the client rests.
+    Asked,
     Open,
+}
+
+/// Whether relations that no survey shows may hide behind the names that statements use.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    None,
+    /// Definitions of this transaction are not visible to a survey before it ends.
+    UntilCommitted,
+    /// Temporary objects never are.
+    Always,
+}
+
+/// Settings that the target reports and that change what constants in statements mean.
+fn gives_meaning(setting: &str) -> bool {
+    ["DateStyle", "TimeZone", "IntervalStyle"].contains(&setting)
 }
 
 /// A statement or portal under its name.
@@ -124,8 +146,6 @@ enum Awaited {
         is_statement: bool,
         name: Arc<str>,
     },
-    /// The end of what the client copies in: answered by nothing, it marks the place.
-    CopyEnd,
     Sync {
         batch: u64,
     },
@@ -133,6 +153,8 @@ enum Awaited {
         prepared: Arc<Prepared>,
         done: usize,
         shape: Option<Arc<Shape>>,
+        /// A completion or an error came, so the end may come.
+        ended: bool,
     },
     /// A statement that fails on purpose, in a batch.
     Abort,
@@ -150,7 +172,7 @@ impl Awaited {
             Self::Bind { portal, .. } | Self::DescribePortal { portal, .. } | Self::Execute { portal } => {
                 portal.prepared()
             }
-            Self::Close { .. } | Self::CopyEnd | Self::Sync { .. } | Self::Abort | Self::AbortQuery => None,
+            Self::Close { .. } | Self::Sync { .. } | Self::Abort | Self::AbortQuery => None,
         }
     }
 
@@ -163,7 +185,6 @@ impl Awaited {
             | Self::DescribeStatement { .. }
             | Self::DescribePortal { .. }
             | Self::Close { .. }
-            | Self::CopyEnd
             | Self::Sync { .. }
             | Self::Abort
             | Self::AbortQuery => false,
@@ -185,6 +206,9 @@ impl PostgresSession {
             catalog_is_stale: false,
             survey: FrontSurvey::None,
             meaning_changes: 0,
+            settings: opening.ready.parameters.iter().filter(|(name, _)| gives_meaning(name)).cloned().collect(),
+            doubt: Doubt::None,
+            prepared_bytes: 0,
             status: b'I',
             awaited: VecDeque::new(),
             barriers: 0,

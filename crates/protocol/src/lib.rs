@@ -93,9 +93,9 @@ pub trait ClientLogin: Send {
     /// Consumes what it can of `buf` and says what comes next.
     fn handle(&mut self, buf: &mut BytesMut) -> Result<ClientStep, Breach>;
 
-    /// Answers [`ClientStep::Verify`]. `None`: there is no such credential; the exchange goes on with a decoy, so that
-    /// the client cannot tell.
-    fn verifier(&mut self, verifier: Option<Verifier>) -> Result<(), Breach>;
+    /// Answers [`ClientStep::Verify`]. With a verifier that is not real the exchange goes on to its end and then fails,
+    /// so that the client cannot tell whether the credential exists.
+    fn verifier(&mut self, verifier: Verifier, is_real: bool);
 
     /// The TLS handshake asked for by [`ClientStep::StartTls`] is done.
     fn tls_started(&mut self);

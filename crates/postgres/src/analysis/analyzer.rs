@@ -14,7 +14,7 @@ use super::resource::{self, Resources, UNKNOWN_SCHEMA};
 use super::scope::{Item, Scope, Sources};
 use super::tree::{self, Inventory};
 use super::{Context, Misunderstood, SearchPath, action};
-use crate::catalog::{Relation, RelationKind};
+use crate::catalog::{Relation, RelationKind, is_temporary_schema};
 use crate::function::{self, Kind};
 
 /// How deep queries and expressions may be nested, views included.
@@ -38,6 +38,8 @@ pub(super) struct Found {
     pub(super) changes_path: bool,
     pub(super) changes_catalog: bool,
     pub(super) unknown_relations: bool,
+    /// Something temporary is made or named.
+    pub(super) makes_temporary: bool,
     /// Whether each UPDATE and DELETE has a condition; `None` without any.
     pub(super) has_where: Option<bool>,
     /// Whether something is dropped or emptied with what depends on it; `None` if nothing is.
@@ -97,6 +99,8 @@ impl<'a> Analyzer<'a> {
     /// Notes an access. What a view does is its owner's, not the statement's.
     pub(super) fn access(&mut self, action: Action, resource: Resource) {
         if self.open_views.is_empty() {
+            // Checks, indexes on expressions and new types quote the rows that they fail on.
+            self.found.sensitive |= action == action::DDL;
             self.found.accesses.insert(Access::new(action, resource));
         }
     }
@@ -167,6 +171,10 @@ impl<'a> Analyzer<'a> {
     /// What an unqualified or qualified name of a relation means; empty if the catalog has none.
     pub(super) fn relations(&self, schema: Option<&str>, name: &str) -> Vec<Arc<Relation>> {
         let catalog = self.resources.catalog;
+        if schema.is_some_and(is_temporary_schema) {
+            // Which relations it has is known to the session at the target alone.
+            return Vec::new();
+        }
         if let Some(schema) = schema {
             return catalog.relation(schema, name).cloned().into_iter().collect();
         }
@@ -187,6 +195,7 @@ impl<'a> Analyzer<'a> {
     /// The tables that a name means; one of an unknown schema if the catalog has none.
     pub(super) fn tables(&mut self, node: &RangeVar) -> Vec<Resource> {
         self.inventory.strike(Node::RangeVar(node));
+        self.found.makes_temporary |= tree::is_temporary(node);
         let (schema, name) = tree::relation_name(node);
         self.tables_named(schema, name)
     }

@@ -18,7 +18,7 @@ use super::resource::UNKNOWN_SCHEMA;
 use super::scope::{Item, Scope, Sources};
 use super::tree::{self, strings};
 use super::{Misunderstood, SearchPath, action};
-use crate::catalog::RelationKind;
+use crate::catalog::{RelationKind, is_temporary_schema};
 use crate::function::Kind;
 
 /// Languages whose functions can do no more than statements.
@@ -69,7 +69,7 @@ impl Analyzer<'_> {
         let (schema, name) = tree::relation_name(table);
         let schema = match (schema, self.search_path()) {
             (Some(schema), _) => schema.to_string(),
-            (None, _) if table.relpersistence == b't' as std::ffi::c_char => "pg_temp".to_string(),
+            (None, _) if tree::is_temporary(table) => "pg_temp".to_string(),
             (None, SearchPath::Known(path)) if !self.found.changes_path => {
                 path.first().map_or_else(|| UNKNOWN_SCHEMA.to_string(), ToString::to_string)
             }
@@ -82,6 +82,7 @@ impl Analyzer<'_> {
     pub(super) fn new_table(&mut self, table: &RangeVar) -> Resource {
         self.inventory.strike(Node::RangeVar(table));
         let (schema, name) = self.new_name(table);
+        self.found.makes_temporary |= tree::is_temporary(table) || is_temporary_schema(&schema);
         self.resources.table(&schema, name)
     }
 

@@ -34,7 +34,7 @@ enum Kept {
 /// The length in bytes of the token at the front, and what is kept of it.
 fn token(text: &str, first: char) -> (usize, Kept) {
     match first {
-        '\'' => (quoted(text, 1, '\'', false), Kept::String),
+        '\'' => (string(text, 1, false), Kept::String),
         '"' => (quoted(text, 1, '"', false), Kept::Whole),
         '$' => dollar(text),
         '-' if text.starts_with("--") => (text.find(['\n', '\r']).unwrap_or(text.len()), Kept::Comment),
@@ -59,24 +59,53 @@ fn word(text: &str) -> (usize, Kept) {
     let (name, after) = text.split_at_checked(end).unwrap_or((text, ""));
     let opens = |prefix: &str| name.eq_ignore_ascii_case(prefix) && after.starts_with('\'');
     if opens("e") {
-        (quoted(text, end + 1, '\'', true), Kept::String)
+        (string(text, end + 1, true), Kept::String)
     } else if opens("b") || opens("x") || opens("n") {
-        (quoted(text, end + 1, '\'', false), Kept::String)
+        (string(text, end + 1, false), Kept::String)
     } else if name.eq_ignore_ascii_case("u") && after.starts_with("&'") {
-        (quoted(text, end + 2, '\'', false), Kept::String)
+        (string(text, end + 2, false), Kept::String)
     } else {
         (end, Kept::Whole)
     }
 }
 
+/// The end of a string constant whose content begins at `start`. Quoted text after whitespace with a newline continues
+/// it by the same rules for backslashes ("String Constants" in PostgreSQL's manual, `quotecontinue` in its scan.l).
+fn string(text: &str, start: usize, escapes: bool) -> usize {
+    let mut end = quoted(text, start, '\'', escapes);
+    while let Some(len) = text.get(end..).and_then(continuation) {
+        end = quoted(text, end + len, '\'', escapes);
+    }
+    end
+}
+
+/// The length of what stands between two parts of a string constant, the quotation mark that opens the second included.
+/// A `--` comment counts as whitespace, one in `/*` does not.
+fn continuation(text: &str) -> Option<usize> {
+    let (mut at, mut has_newline) = (0, false);
+    loop {
+        let rest = text.get(at..)?;
+        match rest.chars().next()? {
+            '\n' | '\r' => {
+                has_newline = true;
+                at += 1;
+            }
+            ' ' | '\t' | '\u{b}' | '\u{c}' => at += 1,
+            '-' if rest.starts_with("--") => at += rest.find(['\n', '\r'])?,
+            '\'' if has_newline => return Some(at + 1),
+            _ => return None,
+        }
+    }
+}
+
 /// The end of what is quoted from `start` on; a doubled quote goes on, and so does an escaped one.
 fn quoted(text: &str, start: usize, quote: char, escapes: bool) -> usize {
-    let mut letters = text.char_indices().skip_while(|(place, _)| *place < start).peekable();
+    let mut letters = text.get(start..).unwrap_or("").char_indices().peekable();
     while let Some((place, letter)) = letters.next() {
         if escapes && letter == '\\' {
             letters.next();
         } else if letter == quote && letters.next_if(|(_, next)| *next == quote).is_none() {
-            return place + quote.len_utf8();
+            return start + place + quote.len_utf8();
         }
     }
     text.len()
@@ -147,6 +176,14 @@ mod tests {
             ("alter role r password 'x'", "alter role r password '…'"),
             ("select été, '…' from ünï1", "select été, '…' from ünï1"),
             ("select 'open", "select '…'"),
+            ("select E'x'\n'\\'Hidden, ' , 1", "select '…' , …"),
+            ("select e'x' -- it's\n -- one 'more'\r\t'\\'Hidden'\n'\\'Hidden'", "select '…'"),
+            ("select U&'x'\n'Hidden\\', 'y'", "select '…', '…'"),
+            ("select 'x'\n'\\', 'Hidden', n'x'\n'Hidden'", "select '…', '…', '…'"),
+            ("select b'0'\n'1', x'f'\n'e'", "select '…', '…'"),
+            ("select E'x' '\\', 'Hidden'", "select '…' '…', '…'"),
+            ("select E'x' -- 'Hidden'", "select '…'  "),
+            ("select $$x$$\n'Hidden'", "select '…'\n'…'"),
         ];
         for (sql, expected) in cases {
             assert_eq!(without_constants(sql), expected, "{sql}");

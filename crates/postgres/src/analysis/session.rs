@@ -4,7 +4,7 @@
 
 use pg_raw_parse::Node;
 use pg_raw_parse::nodes::{
-    DeclareCursorStmt, DiscardStmt, ExecuteStmt, ExplainStmt, FetchStmt, PrepareStmt, VariableSetStmt,
+    DeclareCursorStmt, DefElem, DiscardStmt, ExecuteStmt, ExplainStmt, FetchStmt, PrepareStmt, VariableSetStmt,
 };
 use pg_raw_parse::raw::{DiscardMode, VariableSetKind};
 
@@ -178,13 +178,27 @@ impl Analyzer<'_> {
         if matches!(explain.query(), Node::ExecuteStmt(_)) {
             return Err(Misunderstood::new("EXPLAIN EXECUTE is not supported", "Explain the statement itself"));
         }
-        let before = std::mem::take(&mut self.found.opaque);
+        let opaque = std::mem::take(&mut self.found.opaque);
+        let sensitive = std::mem::take(&mut self.found.sensitive);
         self.inner_statement(explain.query())?;
-        let columns = if self.found.opaque { Outputs::Unknown } else { Outputs::Clean };
-        self.found.opaque |= before;
+        // What a plan measured, such as counts of rows and sizes of memory, tells of the values.
+        let tells = self.found.opaque || self.found.sensitive && explain.options().iter().any(measures);
+        let columns = if tells { Outputs::Unknown } else { Outputs::Clean };
+        self.found.opaque |= opaque;
+        self.found.sensitive |= sensitive;
         self.found.selects_into = false;
         Ok(StatementOutput::of(columns))
     }
+}
+
+/// True for the option of EXPLAIN that runs the statement, unless it is off for certain.
+fn measures(option: &DefElem) -> bool {
+    let is_off = match option.arg() {
+        Node::Integer(number) => number.ival == 0,
+        value => text_of(value).is_some_and(|word| ["off", "false"].iter().any(|off| word.eq_ignore_ascii_case(off))),
+    };
+    let name = option.defname().unwrap_or_default();
+    !is_off && ["analyze", "analyse"].iter().any(|analyze| name.eq_ignore_ascii_case(analyze))
 }
 
 /// An error unless the setting stays such that Gatehouse and the server read statements alike.

@@ -1,6 +1,7 @@
 //! The parser's trees: making them, counting them, and the strings in them.
 //!
-//! Knows the parser, which nothing outside `analysis` names. Must not know the catalog or what a statement means.
+//! Knows the parser, which nothing outside `analysis` names. Must not know what the catalog holds or what a statement
+//! means.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,9 +13,10 @@ use pg_raw_parse::walk::{Recurse, walk_manual};
 use pg_raw_parse::{Node, ParseResult};
 
 use super::Misunderstood;
+use crate::catalog::is_temporary_schema;
 
 /// The longest statement that is read, in bytes.
-const STATEMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+const STATEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How many nodes a statement's tree may have.
 const NODES_MAX: usize = 1_000_000;
 
@@ -201,6 +203,11 @@ pub(super) fn qualified<'t>(parts: &[&'t str]) -> (Option<&'t str>, &'t str) {
 /// The schema and name of a function.
 pub(super) fn function_name(call: &FuncCall) -> (Option<&str>, &str) {
     qualified(&strings(call.funcname()))
+}
+
+/// True if a relation lives, or is to live, in the session's temporary schema.
+pub(super) fn is_temporary(relation: &RangeVar) -> bool {
+    relation.relpersistence == b't' as std::ffi::c_char || relation.schemaname().is_some_and(is_temporary_schema)
 }
 
 /// The schema and name of a relation.

@@ -62,6 +62,8 @@ impl Analyzer<'_> {
         let with = self.with(delete.with_clause(), scope)?;
         let scope = Scope { with, ..scope.clone() };
         let target = self.written(delete.relation(), action::DELETE)?;
+        // An error about what still refers to a row quotes the row's key.
+        self.read(&target.columns.row());
         let mut sources = Sources::of(target.clone());
         sources.extend(self.from(delete.using_clause(), &scope)?);
         self.predicate(delete.where_clause(), &scope.inner(&sources))?;

@@ -1,5 +1,6 @@
 //! The client's side of a session: what is asked, passed on, refused, or answered in the target's place.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -7,7 +8,7 @@ use gatehouse_model::{Bind, Denial, Operation, Phase, Reason};
 use gatehouse_protocol::{Breach, Meaning, Misunderstood, Passed, Reply, Step};
 
 use super::statement::{Asked, Portal, Prepared};
-use super::{Awaited, CopyIn, Discard, FrontSurvey, Named, PostgresSession};
+use super::{Awaited, CopyIn, Discard, Doubt, FrontSurvey, Named, PostgresSession};
 use crate::analysis::{self, Outputs, SearchPath};
 use crate::frame::{self, Frame, Peek, Reader, put_cstr};
 use crate::report::{self, Severity};
@@ -29,6 +30,12 @@ impl PostgresSession {
             let meaning = if goes_on { Meaning::Plumbing } else { Meaning::Local };
             return Ok(Step::Run { len: frame.len, meaning });
         }
+        if self.copy_in == CopyIn::Asked && frame.tag != b'X' {
+            return Ok(Step::Wait);
+        }
+        if self.copy_in == CopyIn::Open {
+            return self.inspect_copy(frame, buf);
+        }
         let asks = matches!(frame.tag, b'Q' | b'P' | b'B' | b'F');
         if asks && self.barriers > 0 {
             return Ok(Step::Wait);
@@ -41,8 +48,9 @@ impl PostgresSession {
             b'P' => self.inspect_parse(frame),
             b'B' => self.inspect_bind(frame),
             b'D' | b'E' if self.names_unconfirmed_portal(frame) => Ok(Step::Wait),
-            b'd' => Ok(plumbing(copy_run(buf, self.frame_bytes_max))),
-            b'D' | b'E' | b'C' | b'H' | b'S' | b'X' | b'c' | b'f' => Ok(plumbing(frame.len)),
+            // Data that nobody waits for any more: the server drops it too.
+            b'd' | b'c' | b'f' => Ok(Step::Run { len: frame.len, meaning: Meaning::Local }),
+            b'D' | b'E' | b'C' | b'H' | b'S' | b'X' => Ok(plumbing(frame.len)),
             b'F' => Ok(self.misunderstood(
                 frame.len,
                 "FUNCTION CALL",
@@ -51,6 +59,16 @@ impl PostgresSession {
                 "Use SELECT function(…) instead",
             )),
             tag => Err(Breach::client(format!("the client sent an unknown message {:?}", char::from(tag)))),
+        }
+    }
+
+    /// While data is copied in, the server drops Sync and Flush, and so they go no further.
+    fn inspect_copy(&self, frame: Frame<'_>, buf: &[u8]) -> Result<Step, Breach> {
+        match frame.tag {
+            b'd' => Ok(plumbing(copy_run(buf, self.frame_bytes_max))),
+            b'c' | b'f' | b'X' => Ok(plumbing(frame.len)),
+            b'S' | b'H' => Ok(Step::Run { len: frame.len, meaning: Meaning::Local }),
+            tag => Err(Breach::client(format!("the client sent {:?} while it copied data in", char::from(tag)))),
         }
     }
 
@@ -87,6 +105,25 @@ impl PostgresSession {
         if analysis.unknown_relations && self.survey != FrontSurvey::Done {
             return Ok(self.ask_for_survey());
         }
+        if let Some(refusal) = self.refusal_of_names(&analysis, phase) {
+            return Ok(match refusal {
+                NameRefusal::Wait => Step::Wait,
+                NameRefusal::No(message, hint) => {
+                    self.misunderstood(len, "EXECUTE", Reason::NotUnderstood, message, hint)
+                }
+            });
+        }
+        if phase == Phase::Prepare
+            && (self.statements.len() >= STATEMENTS_MAX || self.prepared_bytes + sql.len() > PREPARED_BYTES_MAX)
+        {
+            return Ok(self.misunderstood(
+                len,
+                "PREPARE",
+                Reason::Limit,
+                "this session has too many prepared statements",
+                "Close or deallocate those that are no longer used, or connect again",
+            ));
+        }
         let prepared = Arc::new(Prepared {
             sql: sql.into(),
             analysis,
@@ -94,7 +131,6 @@ impl PostgresSession {
             meaning_changes: self.meaning_changes,
             parameters: OnceLock::new(),
             declared,
-            row: OnceLock::new(),
             in_sql: false,
         });
         let Some(operation) = self.operation(&prepared, Vec::new(), phase) else {
@@ -153,7 +189,7 @@ impl PostgresSession {
                 "PREPARE it on this connection first",
             ));
         };
-        self.asked = Some(Asked::Bound { prepared, formats: bind.result_formats });
+        self.asked = Some(Asked::Bound(prepared));
         Ok(Step::Run { len: frame.len, meaning: Meaning::Act(Box::new(operation)) })
     }
 
@@ -170,14 +206,38 @@ impl PostgresSession {
             meaning_changes: self.meaning_changes,
             parameters: prepared.parameters.clone(),
             declared: prepared.declared.clone(),
-            row: prepared.row.clone(),
             in_sql: prepared.in_sql,
         }))
     }
 
-    /// The statement that `EXECUTE` would run, as it is understood now.
+    /// What `EXECUTE` and `FETCH` mean hangs on names that other messages change. They are read only where nothing is
+    /// under way that could, and only in a simple query, where nothing comes between reading and running.
+    fn refusal_of_names(&self, analysis: &analysis::Analysis, phase: Phase) -> Option<NameRefusal> {
+        let names = |wanted: fn(&Outputs) -> bool| analysis.statements.iter().any(|output| wanted(&output.columns));
+        let executes = names(|outputs| matches!(outputs, Outputs::Prepared(_)));
+        if !executes && !names(|outputs| matches!(outputs, Outputs::Cursor(_))) {
+            return None;
+        }
+        if phase == Phase::Prepare {
+            return Some(NameRefusal::No(
+                "EXECUTE and FETCH are not taken in the extended protocol",
+                "Send them as simple queries, or use the protocol's own statements and portals",
+            ));
+        }
+        if executes && analysis.statements.len() > 1 {
+            return Some(NameRefusal::No("EXECUTE stands with other statements in one message", "Send it alone"));
+        }
+        (!self.awaited.is_empty()).then_some(NameRefusal::Wait)
+    }
+
+    /// The statement that `EXECUTE` would run. One that `PREPARE` made is known only as it was understood then.
     pub(super) fn prepared_in_sql(&self, name: &str) -> Option<Arc<Prepared>> {
-        self.renewed(self.statements.get(name)?.value.clone()).ok()
+        let prepared = self.statements.get(name)?.value.clone();
+        if !prepared.in_sql {
+            return self.renewed(prepared).ok();
+        }
+        let current = Arc::ptr_eq(&prepared.catalog, &self.catalog) && prepared.meaning_changes == self.meaning_changes;
+        current.then_some(prepared)
     }
 
     /// `None` if it executes a statement that is not known.
@@ -185,11 +245,13 @@ impl PostgresSession {
         let analysis = &prepared.analysis;
         let mut accesses = analysis.accesses.clone();
         let mut effect = analysis.effect;
+        let mut facts = analysis.facts.clone();
         for output in &analysis.statements {
             if let Outputs::Prepared(name) = &output.columns {
                 let inner = self.prepared_in_sql(name)?;
                 accesses.extend(inner.analysis.accesses.iter().cloned());
                 effect = effect.max(inner.analysis.effect);
+                facts.extend(inner.analysis.facts.clone());
             }
         }
         accesses.sort();
@@ -205,20 +267,27 @@ impl PostgresSession {
             evidence: analysis.evidence.as_str().into(),
             evidence_binds: evidence_binds.collect(),
             binds,
-            state: [("names".to_string(), self.names_state())].into(),
+            state: self.meaning(prepared),
             accesses,
-            facts: analysis.facts.clone(),
+            facts,
             effect,
             phase,
         })
     }
 
-    /// What an approval binds to besides the statement: how names are resolved here and now.
-    fn names_state(&self) -> String {
-        match &self.path {
-            SearchPath::Known(schemas) => format!("{} search_path {}", self.meaning_changes, schemas.join(",")),
-            SearchPath::Uncertain => format!("{} search_path uncertain", self.meaning_changes),
+    /// What an approval binds to besides the statement: how names are resolved, what constants mean, which types the
+    /// parameters have. What a session changed beyond that is known to that session alone.
+    fn meaning(&self, prepared: &Prepared) -> BTreeMap<String, String> {
+        let mut state = self.settings.clone();
+        if let SearchPath::Known(schemas) = &self.path {
+            state.insert("search_path".into(), schemas.join(","));
         }
+        let types: Vec<String> = prepared.parameter_types().map(|kind| kind.to_string()).collect();
+        state.insert("parameter types".into(), types.join(","));
+        if self.meaning_changes > 0 || self.doubt != Doubt::None {
+            state.insert(Operation::SESSION_STATE.into(), self.meaning_changes.to_string());
+        }
+        state
     }
 
     fn misunderstood(&mut self, len: usize, title: &str, reason: Reason, message: &str, hint: &str) -> Step {
@@ -258,16 +327,15 @@ impl PostgresSession {
         match frame.tag {
             b'Q' => {
                 if let Some(Asked::Statement(prepared)) = asked {
-                    self.push(Awaited::Query { prepared: prepared.clone(), done: 0, shape: None });
+                    self.begins(prepared);
+                    self.push(Awaited::Query { prepared: prepared.clone(), done: 0, shape: None, ended: false });
                 }
                 self.end_batch();
                 return Passed::AsIs;
             }
             b'S' => {
-                if self.copy_in == CopyIn::No {
-                    self.push(Awaited::Sync { batch: self.batch.number });
-                    self.end_batch();
-                }
+                self.push(Awaited::Sync { batch: self.batch.number });
+                self.end_batch();
                 return Passed::AsIs;
             }
             b'P' => self.pass_parse(reader.text(), asked),
@@ -278,11 +346,7 @@ impl PostgresSession {
                 self.push(Awaited::Close { is_statement, name: reader.text().unwrap_or_default().into() });
             }
             b'c' | b'f' => {
-                if self.copy_in == CopyIn::Open {
-                    self.copy_in = CopyIn::No;
-                } else {
-                    self.push(Awaited::CopyEnd);
-                }
+                self.copy_in = CopyIn::No;
                 return Passed::AsIs;
             }
             b'E' => {
@@ -306,24 +370,22 @@ impl PostgresSession {
             return;
         };
         let name: Arc<str> = name.into();
+        self.prepared_bytes += prepared.sql.len();
         let named = Named { value: prepared.clone(), batch: self.batch.number, confirmed: false };
         let previous = self.statements.insert(name.clone(), named);
         self.push(Awaited::Parse { name, prepared: prepared.clone(), previous });
     }
 
     fn pass_bind(&mut self, name: Option<&str>, asked: Option<&Asked>) {
-        let (Some(name), Some(Asked::Bound { prepared, formats })) = (name, asked) else {
+        let (Some(name), Some(Asked::Bound(prepared))) = (name, asked) else {
             return;
         };
         let name: Arc<str> = name.into();
-        let described = OnceLock::new();
-        if prepared.row.get().is_some() {
-            let _ = described.set(());
-        }
+        // A cursor of this name is gone, or this Bind fails.
+        self.cursors.remove(&*name);
         let portal = Arc::new(Portal {
             statement: Some(prepared.clone()),
-            formats: formats.clone(),
-            described,
+            described: OnceLock::new(),
             shape: OnceLock::new(),
         });
         let named = Named { value: portal.clone(), batch: self.batch.number, confirmed: false };
@@ -363,8 +425,11 @@ impl PostgresSession {
             });
             self.push(Awaited::DescribePortal { portal: portal.clone(), absorb: true });
         }
+        if let Some(prepared) = portal.statement.clone() {
+            self.begins(&prepared);
+        }
         let awaited = Awaited::Execute { portal };
-        let flush = awaited.is_barrier();
+        let flush = awaited.is_barrier() || self.copy_in == CopyIn::Asked;
         self.push(awaited);
         if !describe && !flush {
             return Passed::AsIs;
@@ -374,6 +439,20 @@ impl PostgresSession {
             frame::write(out, b'H', |_| {});
         }
         Passed::Written
+    }
+
+    /// A statement is about to run; what may go wrong with names counts from here.
+    fn begins(&mut self, prepared: &Prepared) {
+        let analysis = &prepared.analysis;
+        let runs_code = analysis.accesses.iter().any(|access| access.action == analysis::action::DO);
+        if runs_code || prepared.may_make_temporary() || (analysis.changes_catalog && self.meaning_changes > 0) {
+            self.doubt = Doubt::Always;
+        } else if analysis.changes_catalog && self.doubt == Doubt::None {
+            self.doubt = Doubt::UntilCommitted;
+        }
+        if analysis.accesses.iter().any(|access| access.action == analysis::action::COPY_IN) {
+            self.copy_in = CopyIn::Asked;
+        }
     }
 
     pub(super) fn refuse_client(&mut self, run: &Bytes, denial: &Denial, reply: &mut Reply) {
@@ -420,12 +499,22 @@ impl PostgresSession {
     }
 }
 
+/// Named statements of one session, and how much text they may have together, in bytes.
+const STATEMENTS_MAX: usize = 2_000;
+const PREPARED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Why a statement that goes by a name is not read now.
+enum NameRefusal {
+    /// Something is under way that may change what the name means.
+    Wait,
+    No(&'static str, &'static str),
+}
+
 /// The parts of a Bind message.
 struct BindMessage<'a> {
     statement: &'a str,
     formats: Vec<i16>,
     values: Vec<Option<&'a [u8]>>,
-    result_formats: Vec<i16>,
 }
 
 impl<'a> BindMessage<'a> {
@@ -436,8 +525,8 @@ impl<'a> BindMessage<'a> {
         let formats = read_formats(&mut reader)?;
         let count = reader.i16()?.cast_unsigned();
         let values: Option<Vec<_>> = (0..count).map(|_| reader.value()).collect();
-        let result_formats = read_formats(&mut reader)?;
-        reader.is_empty().then_some(Self { statement, formats, values: values?, result_formats })
+        let _result_formats = read_formats(&mut reader)?;
+        reader.is_empty().then_some(Self { statement, formats, values: values? })
     }
 
     fn values(&self, prepared: &Prepared) -> Vec<Bind> {

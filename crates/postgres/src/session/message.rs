@@ -1,7 +1,8 @@
 //! Errors, notices and notifications of the target with edits.
 //!
-//! Such a message may quote data. What it quotes is shown only if it is no data: an identifier of the catalog, or
-//! what the client itself wrote in the statement.
+//! A message about a statement that touches classified data may quote that data, and what runs in the statement can
+//! shape the words around it. Such a message is shown only where it cannot hold data: it is of the parser's, or it is
+//! one of the server's fixed sentences with names of the catalog in it. Otherwise its SQLSTATE remains.
 
 use std::sync::{Arc, LazyLock};
 
@@ -20,7 +21,7 @@ const HIDDEN: usize = 1;
 static PLAIN: LazyLock<Arc<Shape>> =
     LazyLock::new(|| Arc::new(Shape { role: ShapeRole::Message, columns: vec![column("text", Provenance::Clean)] }));
 static SENSITIVE: LazyLock<Arc<Shape>> = LazyLock::new(|| {
-    let columns = vec![column("text", Provenance::Clean), column("quoted", Provenance::Unknown)];
+    let columns = vec![column("text", Provenance::Clean), column("withheld", Provenance::Unknown)];
     Arc::new(Shape { role: ShapeRole::Message, columns })
 });
 
@@ -33,16 +34,26 @@ pub(super) fn shape(is_sensitive: bool) -> Arc<Shape> {
     if is_sensitive { SENSITIVE.clone() } else { PLAIN.clone() }
 }
 
-/// What may be quoted: names, and the client's own words.
+/// Names that a message may quote.
 pub(super) struct Words<'a> {
-    pub(super) sql: Option<&'a str>,
     pub(super) catalog: &'a Catalog,
 }
 
 impl Words<'_> {
-    fn may_show(&self, word: &str) -> bool {
-        self.sql.is_some_and(|sql| sql.contains(word)) || self.catalog.is_identifier(word)
+    /// A name of the catalog, alone or qualified.
+    fn is_name(&self, word: &str) -> bool {
+        word.split('.').all(|part| self.catalog.is_identifier(part))
     }
+}
+
+/// How much of a message about a sensitive statement is shown.
+enum Shown {
+    /// All but what detectors find: the statement had not begun to run, so the message quotes the client and the catalog.
+    Scanned,
+    /// Its template with the names in it, where every quoted word is a name.
+    Names,
+    /// A word in its place.
+    Nothing,
 }
 
 /// Writes an ErrorResponse or NoticeResponse with edits; `None` if it is malformed.
@@ -53,59 +64,111 @@ pub(super) fn rewrite_report(
     editor: &mut dyn Editor,
     out: &mut BytesMut,
 ) -> Option<()> {
+    let fields = fields(frame.body)?;
     let is_sensitive = shape.columns.len() > 1;
-    let raised_by_code = is_raised_by_code(frame.body);
-    let mut reader = Reader(frame.body);
-    let mut whole = None;
+    let shown = if is_sensitive { shown(&fields) } else { Shown::Scanned };
     frame::write(out, frame.tag, |out| {
-        whole = loop {
-            let Some(field) = reader.u8() else { break None };
-            if field == 0 {
-                out.put_u8(0);
-                break reader.is_empty().then_some(());
+        for (field, value) in &fields {
+            out.put_u8(*field);
+            match (field, &shown) {
+                (b'M' | b'H' | b'D' | b'W' | b'q', Shown::Scanned) => put_cstr(out, &edited(SCANNED, value, editor)),
+                (b'M', Shown::Names) => put_cstr(out, &names_only(value, words, editor)),
+                (b'M' | b'H' | b'D' | b'W' | b'q', Shown::Names | Shown::Nothing) => {
+                    put_cstr(out, &edited(HIDDEN, value, editor));
+                }
+                // What code raises may say anything in the place of a name.
+                (b's' | b't' | b'c' | b'd' | b'n', _) if is_sensitive && !words.is_name(value) => {
+                    put_cstr(out, &edited(HIDDEN, value, editor));
+                }
+                // Severity, SQLSTATE, positions, places in the server's source.
+                (_, _) => put_cstr(out, value),
             }
-            let Some(value) = reader.cstr() else { break None };
-            let text = String::from_utf8_lossy(value);
-            out.put_u8(field);
-            match field {
-                b'M' | b'H' if is_sensitive && !raised_by_code => put_cstr(out, &quoted_parts(&text, words, editor)),
-                b'M' | b'H' | b'D' | b'W' | b'q' if is_sensitive => put_cstr(out, &edited(HIDDEN, &text, editor)),
-                b'M' | b'H' | b'D' | b'W' | b'q' => put_cstr(out, &edited(SCANNED, &text, editor)),
-                // Severity, SQLSTATE, positions, names of objects, places in the server's source.
-                _ => put_cstr(out, &text),
-            }
-        };
+        }
+        out.put_u8(0);
     });
-    whole
+    Some(())
 }
 
-/// A message that functions write as they please has a SQLSTATE of success, of a warning, or of `RAISE`.
-fn is_raised_by_code(body: &[u8]) -> bool {
+fn fields(body: &[u8]) -> Option<Vec<(u8, String)>> {
     let mut reader = Reader(body);
-    while let Some(field @ 1..) = reader.u8() {
-        let Some(value) = reader.cstr() else { return true };
-        if field == b'C' {
-            return ["00", "01", "P0"].iter().any(|class| value.starts_with(class.as_bytes()));
+    let mut fields = Vec::new();
+    loop {
+        match reader.u8()? {
+            0 => return reader.is_empty().then_some(fields),
+            field => fields.push((field, String::from_utf8_lossy(reader.cstr()?).into_owned())),
         }
     }
-    true
 }
 
-/// The message with every quoted part hidden that is neither a name nor the client's own word.
-fn quoted_parts(text: &str, words: &Words<'_>, editor: &mut dyn Editor) -> String {
-    let mut parts = text.split('"');
-    let mut shown = edited(SCANNED, parts.next().unwrap_or_default(), editor);
-    let mut is_quoted = true;
-    for part in parts {
-        shown.push('"');
-        if !is_quoted || words.may_show(part) {
-            shown.push_str(&edited(SCANNED, part, editor));
-        } else {
-            shown.push_str(&edited(HIDDEN, part, editor));
-        }
-        is_quoted = !is_quoted;
+/// SQLSTATEs whose messages are fixed sentences of the server's with names of objects in them.
+const NAMING: [&str; 14] = [
+    "22012", "23502", "23503", "23505", "23514", "23P01", "25P02", "40001", "40P01", "42501", "55P03", "57014", "57P01", "53200",
+];
+
+fn shown(fields: &[(u8, String)]) -> Shown {
+    let field = |wanted: u8| fields.iter().find(|(field, _)| *field == wanted).map(|(_, value)| value.as_str());
+    // A position points into the statement's text: only the parser and the analysis of names give one.
+    if field(b'P').is_some() && field(b'S') != Some("NOTICE") {
+        return Shown::Scanned;
     }
-    shown
+    match field(b'C') {
+        Some(code) if NAMING.contains(&code) => Shown::Names,
+        Some(_) | None => Shown::Nothing,
+    }
+}
+
+/// What stands between the names in such messages.
+const BETWEEN_NAMES: [&str; 9] = [
+    " of relation ",
+    " violates not-null constraint",
+    " violates foreign key constraint ",
+    " violates check constraint ",
+    " violates unique constraint ",
+    " on table ",
+    " in relation ",
+    "",
+    ": ",
+];
+/// How such messages begin.
+const BEFORE_NAMES: [&str; 16] = [
+    "division by zero",
+    "duplicate key value violates unique constraint ",
+    "null value in column ",
+    "insert or update on table ",
+    "update or delete on table ",
+    "new row for relation ",
+    "conflicting key value violates exclusion constraint ",
+    "current transaction is aborted, commands ignored until end of transaction block",
+    "permission denied for table ",
+    "could not serialize access due to concurrent update",
+    "could not obtain lock on relation ",
+    "deadlock detected",
+    "canceling statement due to user request",
+    "canceling statement due to statement timeout",
+    "canceling statement due to lock timeout",
+    "terminating connection due to administrator command",
+];
+
+/// The message, if it is one of the known sentences with nothing but names between its quotes.
+fn names_only(text: &str, words: &Words<'_>, editor: &mut dyn Editor) -> String {
+    let mut parts = text.split('"');
+    let known_beginning = parts.next().is_some_and(|first| BEFORE_NAMES.contains(&first) || words.is_bare_denial(first));
+    let mut is_quoted = true;
+    let only_names = parts.all(|part| {
+        let fits = if is_quoted { words.is_name(part) } else { BETWEEN_NAMES.contains(&part) };
+        is_quoted = !is_quoted;
+        fits
+    });
+    if known_beginning && only_names { text.into() } else { edited(HIDDEN, text, editor) }
+}
+
+impl Words<'_> {
+    /// `permission denied for table customers`, which quotes no name.
+    fn is_bare_denial(&self, text: &str) -> bool {
+        text.strip_prefix("permission denied for ")
+            .and_then(|rest| rest.split_once(' '))
+            .is_some_and(|(_, name)| self.is_name(name))
+    }
 }
 
 fn edited(column: usize, text: &str, editor: &mut dyn Editor) -> String {

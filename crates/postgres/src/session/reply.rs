@@ -7,7 +7,7 @@ use gatehouse_model::{Shape, ShapeRole};
 use gatehouse_protocol::{Breach, Editor, Meaning, Reply, Step};
 
 use super::statement::{self, Lineage, Portal, Prepared, copy_shape, lineage};
-use super::{Awaited, CopyIn, Discard, Named, PostgresSession, copy, message};
+use super::{Awaited, CopyIn, Discard, Doubt, Named, PostgresSession, copy, gives_meaning, message};
 use crate::analysis::{CopyFormat, Outputs, SearchPath, StatementOutput};
 use crate::frame::{self, Frame, Peek, Reader};
 
@@ -60,8 +60,10 @@ impl PostgresSession {
             Some(Awaited::DescribeStatement { .. }) => matches!(tag, b't' | b'T' | b'n'),
             Some(Awaited::DescribePortal { .. }) => matches!(tag, b'T' | b'n'),
             Some(Awaited::Execute { .. }) => matches!(tag, b'C' | b'I' | b's' | b'G' | b'H' | b'c'),
-            Some(Awaited::Query { .. }) => matches!(tag, b'T' | b'C' | b'I' | b'Z' | b'G' | b'H' | b'c'),
-            Some(Awaited::CopyEnd) => matches!(tag, b'C' | b'Z'),
+            Some(Awaited::Query { ended, .. }) => match tag {
+                b'Z' => *ended,
+                tag => matches!(tag, b'T' | b'C' | b'I' | b'G' | b'H' | b'c'),
+            },
             Some(Awaited::Sync { .. } | Awaited::AbortQuery) => tag == b'Z',
             Some(Awaited::Abort) | None => false,
         }
@@ -76,13 +78,13 @@ impl PostgresSession {
     }
 
     fn front_is_sensitive(&self) -> bool {
-        let front = self.awaited.iter().find(|awaited| !matches!(awaited, Awaited::CopyEnd));
-        match front {
+        match self.awaited.front() {
             None | Some(Awaited::Abort | Awaited::AbortQuery | Awaited::Close { .. }) => false,
             // Deferred constraints speak at the end of a batch, of whatever it did.
             Some(Awaited::Sync { .. }) => true,
             Some(front) => {
-                front.prepared().is_none_or(|prepared| prepared.analysis.sensitive || prepared.touches_end())
+                let may_quote = |prepared: &Prepared| prepared.analysis.sensitive || prepared.touches_end();
+                self.doubt != Doubt::None || front.prepared().is_none_or(may_quote)
             }
         }
     }
@@ -115,12 +117,7 @@ impl PostgresSession {
         if let Some(shape) = portal.shape.get() {
             return shape.clone();
         }
-        let columns = portal.statement.as_ref().and_then(|statement| statement.row.get());
-        let Some(columns) = columns else {
-            return nothing_known();
-        };
-        let shape = self.shape(&portal.formatted(columns), portal.statement.as_deref(), 0);
-        portal.shape.get_or_init(|| shape).clone()
+        nothing_known()
     }
 
     fn shape(&self, columns: &[statement::RowColumn], prepared: Option<&Prepared>, place: usize) -> Arc<Shape> {
@@ -129,6 +126,9 @@ impl PostgresSession {
     }
 
     fn lineage(&self, output: Option<&StatementOutput>) -> Lineage {
+        if self.doubt != Doubt::None {
+            return Lineage::Unknown;
+        }
         let named = |outputs: &Outputs| match outputs {
             Outputs::Cursor(name) => self.cursors.get(name).cloned(),
             Outputs::Prepared(name) => {
@@ -164,6 +164,7 @@ impl PostgresSession {
                 b'G' => self.copy_in_begins(),
                 b'H' => self.copy_out_begins(frame.body),
                 b'c' => self.copy_out = None,
+                b'S' => self.setting(frame.body),
                 b'E' => self.failed(),
                 b'Z' => self.ready(frame.body),
                 _ => {}
@@ -172,20 +173,39 @@ impl PostgresSession {
     }
 
     fn parse_complete(&mut self) {
-        if let Some(Awaited::Parse { name, prepared, .. }) = self.pop()
-            && let Some(named) = self.statements.get_mut(&name)
+        let Some(Awaited::Parse { name, prepared, .. }) = self.pop() else {
+            return;
+        };
+        if let Some(named) = self.statements.get_mut(&name)
             && Arc::ptr_eq(&named.value, &prepared)
         {
             named.confirmed = true;
         }
+        // A later Parse under the same name may have taken its place already, and give it back when it fails.
+        for awaited in &mut self.awaited {
+            if let Awaited::Parse { previous: Some(previous), .. } = awaited
+                && Arc::ptr_eq(&previous.value, &prepared)
+            {
+                previous.confirmed = true;
+            }
+        }
     }
 
     fn bind_complete(&mut self) {
-        if let Some(Awaited::Bind { name, portal, .. }) = self.pop()
-            && let Some(named) = self.portals.get_mut(&name)
+        let Some(Awaited::Bind { name, portal, .. }) = self.pop() else {
+            return;
+        };
+        if let Some(named) = self.portals.get_mut(&name)
             && Arc::ptr_eq(&named.value, &portal)
         {
             named.confirmed = true;
+        }
+        for awaited in &mut self.awaited {
+            if let Awaited::Bind { previous: Some(previous), .. } = awaited
+                && Arc::ptr_eq(&previous.value, &portal)
+            {
+                previous.confirmed = true;
+            }
         }
     }
 
@@ -196,7 +216,8 @@ impl PostgresSession {
         };
         if is_statement {
             if self.statements.get(&name).is_some_and(|named| named.confirmed) {
-                self.statements.remove(&name);
+                let closed = self.statements.remove(&name);
+                self.prepared_bytes -= closed.map_or(0, |named| named.value.sql.len()).min(self.prepared_bytes);
             }
         } else if self.portals.get(&name).is_some_and(|named| named.confirmed) {
             self.portals.remove(&name);
@@ -221,8 +242,7 @@ impl PostgresSession {
                     *shape = Some(new);
                 }
             }
-            Some(Awaited::DescribeStatement { prepared }) => {
-                let _ = prepared.row.set(columns);
+            Some(Awaited::DescribeStatement { .. }) => {
                 self.pop();
             }
             Some(Awaited::DescribePortal { portal, .. }) => {
@@ -234,23 +254,34 @@ impl PostgresSession {
         }
     }
 
+    fn setting(&mut self, body: &[u8]) {
+        let mut reader = Reader(body);
+        if let (Some(name), Some(value)) = (reader.text(), reader.text())
+            && gives_meaning(name)
+        {
+            self.settings.insert(name.into(), value.into());
+        }
+    }
+
     fn described(&mut self) {
         self.pop();
     }
 
     fn command_complete(&mut self) {
-        while matches!(self.awaited.front(), Some(Awaited::CopyEnd)) {
-            self.pop();
+        if self.copy_in == CopyIn::Open {
+            self.copy_in = CopyIn::No;
         }
         match self.awaited.front_mut() {
-            Some(Awaited::Query { prepared, done, shape }) => {
+            Some(Awaited::Query { prepared, done, shape, ended }) => {
                 let (prepared, place) = (prepared.clone(), *done);
                 *done += 1;
                 *shape = None;
+                *ended = true;
                 self.took_effect(&prepared, place);
             }
             Some(Awaited::Execute { portal }) => {
                 let statement = portal.statement.clone();
+                self.copy_in = CopyIn::No;
                 self.pop();
                 match statement {
                     Some(prepared) => self.took_effect(&prepared, 0),
@@ -270,6 +301,8 @@ impl PostgresSession {
         }
         if analysis.changes_path {
             self.path = SearchPath::Uncertain;
+        }
+        if analysis.changes_path || analysis.changes_meaning {
             self.meaning_changes += 1;
         }
         let Some(output) = analysis.statements.get(place) else {
@@ -285,7 +318,11 @@ impl PostgresSession {
             };
         }
         if let Some(name) = &output.prepares {
-            let value = Arc::new(Prepared { in_sql: true, ..prepared.renamed() });
+            let mut named = prepared.renamed();
+            named.in_sql = true;
+            named.analysis.statements = vec![output.clone()];
+            named.meaning_changes = self.meaning_changes;
+            let value = Arc::new(named);
             self.statements.insert(name.as_str().into(), Named { value, batch: self.batch.number, confirmed: true });
         }
     }
@@ -296,22 +333,8 @@ impl PostgresSession {
         self.cursors.clear();
     }
 
-    /// While data is copied in, the server drops Syncs; those that were sent before it said so are answered by nothing.
     fn copy_in_begins(&mut self) {
-        let end = self.awaited.iter().position(|awaited| matches!(awaited, Awaited::CopyEnd));
-        match end {
-            Some(end) => {
-                let mut place = 0;
-                self.awaited.retain(|awaited| {
-                    place += 1;
-                    place > end + 1 || !matches!(awaited, Awaited::Sync { .. } | Awaited::CopyEnd)
-                });
-            }
-            None => {
-                self.copy_in = CopyIn::Open;
-                self.awaited.retain(|awaited| !matches!(awaited, Awaited::Sync { .. }));
-            }
-        }
+        self.copy_in = CopyIn::Open;
     }
 
     fn copy_out_begins(&mut self, body: &[u8]) {
@@ -334,13 +357,11 @@ impl PostgresSession {
     fn failed(&mut self) {
         self.copy_in = CopyIn::No;
         self.copy_out = None;
-        while matches!(self.awaited.front(), Some(Awaited::CopyEnd)) {
-            self.pop();
+        if let Some(Awaited::Query { ended, .. }) = self.awaited.front_mut() {
+            *ended = true;
+            return;
         }
-        if matches!(
-            self.awaited.front(),
-            None | Some(Awaited::Query { .. } | Awaited::AbortQuery | Awaited::Sync { .. })
-        ) {
+        if matches!(self.awaited.front(), None | Some(Awaited::AbortQuery | Awaited::Sync { .. })) {
             return;
         }
         let mut skipped = Vec::new();
@@ -382,7 +403,6 @@ impl PostgresSession {
             | Awaited::DescribePortal { .. }
             | Awaited::Execute { .. }
             | Awaited::Close { .. }
-            | Awaited::CopyEnd
             | Awaited::Sync { .. }
             | Awaited::Query { .. }
             | Awaited::Abort
@@ -393,8 +413,11 @@ impl PostgresSession {
     fn ready(&mut self, body: &[u8]) {
         self.status = body.first().copied().unwrap_or(b'E');
         self.copy_out = None;
-        while matches!(self.awaited.front(), Some(Awaited::CopyEnd)) {
-            self.pop();
+        self.copy_in = CopyIn::No;
+        if self.status == b'I' && self.doubt == Doubt::UntilCommitted {
+            // From here on a survey shows what was defined, and one is due before the next statement.
+            self.doubt = Doubt::None;
+            self.catalog_is_stale = true;
         }
         let batch = match self.pop() {
             Some(Awaited::Sync { batch }) => batch,
@@ -433,8 +456,7 @@ impl PostgresSession {
                 (ShapeRole::Rows, b'D') => copy::rewrite_row(shape, frame.body, editor, out),
                 (ShapeRole::Rows, b'd') => copy::rewrite_copy(shape, frame.body, editor, out),
                 (ShapeRole::Message, b'E' | b'N') => {
-                    let front = self.awaited.front().and_then(Awaited::prepared);
-                    let words = message::Words { sql: front.map(|prepared| &*prepared.sql), catalog: &self.catalog };
+                    let words = message::Words { catalog: &self.catalog };
                     message::rewrite_report(frame, shape, &words, editor, out)
                 }
                 (ShapeRole::Message, b'A') => message::rewrite_notification(frame.body, editor, out),

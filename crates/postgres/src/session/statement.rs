@@ -18,7 +18,6 @@ pub(crate) struct Prepared {
     /// The types of its parameters, as the client declared them or the target said.
     pub(crate) parameters: OnceLock<Vec<u32>>,
     pub(crate) declared: Vec<u32>,
-    pub(crate) row: OnceLock<Vec<RowColumn>>,
     /// `PREPARE` made it, so that only `EXECUTE` runs it.
     pub(crate) in_sql: bool,
 }
@@ -49,9 +48,20 @@ impl Prepared {
             meaning_changes: self.meaning_changes,
             parameters: OnceLock::new(),
             declared: self.declared.clone(),
-            row: OnceLock::new(),
             in_sql: self.in_sql,
         }
+    }
+
+    /// It may make a temporary object, which no survey shows. A text that could name `pg_temp` by escapes counts too.
+    pub(crate) fn may_make_temporary(&self) -> bool {
+        let sql = self.sql.to_ascii_lowercase();
+        self.analysis.changes_catalog && (sql.contains("temp") || sql.contains("u&"))
+    }
+
+    /// The types of the parameters that are known.
+    pub(crate) fn parameter_types(&self) -> impl Iterator<Item = u32> {
+        let known = self.declared.len().max(self.parameters.get().map_or(0, Vec::len));
+        (0..known).map(|place| self.parameter_type(place))
     }
 
     pub(crate) fn parameter_type(&self, place: usize) -> u32 {
@@ -67,34 +77,18 @@ impl Prepared {
 pub(crate) struct Portal {
     /// `None` for a portal that a statement opened under a name of its own: nothing is known of its columns.
     pub(crate) statement: Option<Arc<Prepared>>,
-    /// Result formats as Bind gave them: none, one for all, or one a column.
-    pub(crate) formats: Vec<i16>,
-    /// A Describe of this portal, or of its statement, was sent.
+    /// A Describe of this very portal was sent: what a statement was described as may not be what a portal of it is.
     pub(crate) described: OnceLock<()>,
     pub(crate) shape: OnceLock<Arc<Shape>>,
 }
 
 impl Portal {
     pub(crate) fn unknown() -> Self {
-        Self { statement: None, formats: Vec::new(), described: OnceLock::new(), shape: OnceLock::new() }
+        Self { statement: None, described: OnceLock::new(), shape: OnceLock::new() }
     }
 
     pub(crate) fn prepared(&self) -> Option<&Prepared> {
         self.statement.as_deref()
-    }
-
-    fn format(&self, place: usize) -> i16 {
-        match self.formats.as_slice() {
-            [] => 0,
-            [all] => *all,
-            each => each.get(place).copied().unwrap_or(0),
-        }
-    }
-
-    /// The columns of its statement in this portal's formats.
-    pub(crate) fn formatted(&self, columns: &[RowColumn]) -> Vec<RowColumn> {
-        let columns = columns.iter().enumerate();
-        columns.map(|(place, column)| RowColumn { format: self.format(place), ..column.clone() }).collect()
     }
 }
 
@@ -103,7 +97,7 @@ pub(crate) enum Asked {
     /// A statement, in a Query or a Parse.
     Statement(Arc<Prepared>),
     /// A Bind of this statement.
-    Bound { prepared: Arc<Prepared>, formats: Vec<i16> },
+    Bound(Arc<Prepared>),
 }
 
 /// One column of a RowDescription.

@@ -1,0 +1,135 @@
+//! A client that sends whatever frames a test wants, in whatever order: what no driver does, an attacker may.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use anyhow::{Context as _, Result, bail};
+use bytes::{BufMut as _, BytesMut};
+use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
+
+use crate::fixture::{Credential, PATIENCE};
+
+/// One connection, logged in.
+pub struct RawClient {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+/// A frame: its tag, and its body as bytes.
+pub type Answer = (u8, Vec<u8>);
+
+/// Builds a frame.
+pub fn frame(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    out.put_u8(tag);
+    out.put_i32(4 + i32::try_from(parts.iter().map(|part| part.len()).sum::<usize>()).unwrap_or(i32::MAX));
+    parts.iter().for_each(|part| out.put_slice(part));
+    out.to_vec()
+}
+
+/// A simple query.
+pub fn query(sql: &str) -> Vec<u8> {
+    frame(b'Q', &[sql.as_bytes(), b"\0"])
+}
+
+/// A Parse without declared types.
+pub fn parse(name: &str, sql: &str) -> Vec<u8> {
+    frame(b'P', &[name.as_bytes(), b"\0", sql.as_bytes(), b"\0", &[0, 0]])
+}
+
+/// A Bind without values.
+pub fn bind(portal: &str, statement: &str) -> Vec<u8> {
+    frame(b'B', &[portal.as_bytes(), b"\0", statement.as_bytes(), b"\0", &[0, 0, 0, 0, 0, 0]])
+}
+
+/// A Describe of a statement (`S`) or a portal (`P`).
+pub fn describe(kind: u8, name: &str) -> Vec<u8> {
+    frame(b'D', &[&[kind], name.as_bytes(), b"\0"])
+}
+
+/// An Execute of all rows.
+pub fn execute(portal: &str) -> Vec<u8> {
+    frame(b'E', &[portal.as_bytes(), b"\0", &[0; 4]])
+}
+
+/// A Sync.
+pub fn sync() -> Vec<u8> {
+    frame(b'S', &[])
+}
+
+impl RawClient {
+    /// Connects and logs in.
+    pub fn connect(credential: &Credential) -> Result<Self> {
+        let stream = TcpStream::connect((credential.host.as_str(), credential.port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut client = Self { stream, read: Vec::new() };
+        let startup = [b"user\0", credential.user.as_bytes(), b"\0database\0shop\0\0"].concat();
+        let mut hello = BytesMut::new();
+        hello.put_i32(i32::try_from(startup.len() + 8)?);
+        hello.put_i32(3 << 16);
+        hello.put_slice(&startup);
+        client.stream.write_all(&hello)?;
+        client.expect(b'R')?;
+        let mut scram = ScramSha256::new(credential.password.as_bytes(), ChannelBinding::unsupported());
+        let length = i32::try_from(scram.message().len())?.to_be_bytes();
+        let first = frame(b'p', &[b"SCRAM-SHA-256\0", &length, scram.message()]);
+        client.stream.write_all(&first)?;
+        let challenge = client.expect(b'R')?;
+        scram.update(challenge.get(4..).unwrap_or_default())?;
+        let last = frame(b'p', &[scram.message()]);
+        client.stream.write_all(&last)?;
+        while client.answer()?.0 != b'Z' {}
+        Ok(client)
+    }
+
+    fn expect(&mut self, tag: u8) -> Result<Vec<u8>> {
+        let (found, body) = self.answer()?;
+        if found != tag {
+            bail!("{:?} came: {}", char::from(found), String::from_utf8_lossy(&body));
+        }
+        Ok(body)
+    }
+
+    /// Sends frames in one write.
+    pub fn send(&mut self, frames: &[Vec<u8>]) -> Result<()> {
+        Ok(self.stream.write_all(&frames.concat())?)
+    }
+
+    /// The next frame.
+    pub fn answer(&mut self) -> Result<Answer> {
+        loop {
+            if let Some((&[tag, a, b, c, d], rest)) = self.read.split_first_chunk::<5>() {
+                let length = usize::try_from(i32::from_be_bytes([a, b, c, d]))?.checked_sub(4).context("a length")?;
+                if let Some(body) = rest.get(..length) {
+                    let answer = (tag, body.to_vec());
+                    self.read.drain(..length + 5);
+                    return Ok(answer);
+                }
+            }
+            let mut buffer = [0; 4096];
+            match self.stream.read(&mut buffer)? {
+                0 => bail!("the gateway closed the connection"),
+                read => self.read.extend(buffer.get(..read).unwrap_or_default()),
+            }
+        }
+    }
+
+    /// Everything up to the `count`th ReadyForQuery, or up to the end of the connection, as text.
+    pub fn until_ready(&mut self, count: usize) -> Result<String> {
+        let mut said = String::new();
+        let mut ready = 0;
+        while ready < count {
+            match self.answer() {
+                Ok((tag, body)) => {
+                    ready += usize::from(tag == b'Z');
+                    said.push_str(&format!("{} {}\n", char::from(tag), String::from_utf8_lossy(&body)));
+                }
+                Err(error) => {
+                    said.push_str(&format!("end: {error}\n"));
+                    break;
+                }
+            }
+        }
+        Ok(said)
+    }
+}
