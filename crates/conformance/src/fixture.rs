@@ -149,6 +149,20 @@ impl Fixture {
         }
     }
 
+    /// The address of the control API, as the gateway logs it.
+    pub fn api(&self) -> Result<String> {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let log = std::fs::read_to_string(self.log())?;
+            let address = log.rsplit("the control API listens on ").next().and_then(|rest| rest.split('"').next());
+            if let Some(address) = address.filter(|address| address.starts_with("http://")) {
+                return Ok(address.into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("the control API does not listen")
+    }
+
     /// The gateway's process id.
     pub fn gateway_pid(&self) -> Option<u32> {
         self.gateway.as_ref().map(Child::id)

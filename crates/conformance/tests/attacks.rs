@@ -26,24 +26,42 @@ fn a_held_statement_does_not_run_under_another_name() -> anyhow::Result<()> {
     let fixture = Fixture::start(Setup { target: "on_hold = \"refuse\"".into(), ..Setup::default() })?;
     let agent = fixture.task("agent:claude", "10m")?;
     // A Parse that fails, since the name is taken, must not lend its meaning to the old statement.
-    play(&agent, &[
-        (1, vec![parse("a", HELD), sync()]),
-        (2, vec![parse("a", "select 1"), sync(), query("execute a")]),
-    ])?;
+    play(
+        &agent,
+        &[(1, vec![parse("a", HELD), sync()]), (2, vec![parse("a", "select 1"), sync(), query("execute a")])],
+    )?;
     // Nor must one that is skipped after an error in its batch.
-    play(&agent, &[
-        (1, vec![parse("", HELD), sync()]),
-        (2, vec![parse("x", "select 1/0"), bind("", "x"), execute(""), parse("", "select 1"), sync(), bind("", ""), execute(""), sync()]),
-    ])?;
+    play(
+        &agent,
+        &[
+            (1, vec![parse("", HELD), sync()]),
+            (
+                2,
+                vec![
+                    parse("x", "select 1/0"),
+                    bind("", "x"),
+                    execute(""),
+                    parse("", "select 1"),
+                    sync(),
+                    bind("", ""),
+                    execute(""),
+                    sync(),
+                ],
+            ),
+        ],
+    )?;
     // Nor may EXECUTE mean something else when it runs than when it was read.
-    play(&agent, &[
-        (1, vec![query("begin")]),
-        (1, vec![query("prepare a as select tier from customers where id = 43")]),
-        (1, vec![parse("s", "execute a"), bind("p", "s"), describe(b'P', "p"), sync()]),
-        (2, vec![query("deallocate a"), parse("a", HELD), sync()]),
-        (1, vec![execute("p"), sync()]),
-        (1, vec![query("commit")]),
-    ])?;
+    play(
+        &agent,
+        &[
+            (1, vec![query("begin")]),
+            (1, vec![query("prepare a as select tier from customers where id = 43")]),
+            (1, vec![parse("s", "execute a"), bind("p", "s"), describe(b'P', "p"), sync()]),
+            (2, vec![query("deallocate a"), parse("a", HELD), sync()]),
+            (1, vec![execute("p"), sync()]),
+            (1, vec![query("commit")]),
+        ],
+    )?;
     play(&agent, &[(1, vec![query(&format!("prepare a as select 1; deallocate a; prepare a as {HELD}; execute a"))])])?;
     assert_eq!(fixture.truth("select count(*) from customers where tier = 'gold'")?, "0");
     Ok(())
@@ -79,12 +97,15 @@ fn lineage_follows_names_wherever_they_lead() -> anyhow::Result<()> {
         ],
         // Executed without ever being described, in both formats.
         vec![(1, vec![parse("", raw), bind("", ""), execute(""), sync()])],
-        vec![(1, vec![
-            parse("", "select email, full_name from customers limit 2"),
-            frame(b'B', &[b"\0\0", &[0, 0, 0, 0, 0, 1, 0, 1]]),
-            execute(""),
-            sync(),
-        ])],
+        vec![(
+            1,
+            vec![
+                parse("", "select email, full_name from customers limit 2"),
+                frame(b'B', &[b"\0\0", &[0, 0, 0, 0, 0, 1, 0, 1]]),
+                execute(""),
+                sync(),
+            ],
+        )],
         // A cursor of SQL, executed as a portal of the protocol.
         vec![(1, vec![query(&format!("begin; declare c cursor for {raw}"))]), (1, vec![execute("c"), sync()])],
         // The name of a statement is closed and given again in one batch.
@@ -104,20 +125,26 @@ fn data_that_is_copied_in_does_not_shift_the_answers() -> anyhow::Result<()> {
         + "@id(\"copies\") permit (principal in Group::\"support\", action == Action::\"sql:copy_in\", resource in Target::\"shop\");";
     let fixture = Fixture::start(Setup { policies, ..Setup::default() })?;
     let support = fixture.task("user:sam", "10m")?;
-    let said = play(&support, &[(5, vec![
-        parse("", "copy orders from stdin"),
-        bind("", ""),
-        execute(""),
-        sync(),
-        frame(b'd', &[b"not-a-number\t1\t1\tx\n"]),
-        sync(),
-        frame(b'c', &[]),
-        sync(),
-        query("select 'q2'"),
-        query("select full_name || '' from customers where id = 8"),
-        query("select 'q4'"),
-        query("select 'q5'"),
-    ])])?;
+    let said = play(
+        &support,
+        &[(
+            5,
+            vec![
+                parse("", "copy orders from stdin"),
+                bind("", ""),
+                execute(""),
+                sync(),
+                frame(b'd', &[b"not-a-number\t1\t1\tx\n"]),
+                sync(),
+                frame(b'c', &[]),
+                sync(),
+                query("select 'q2'"),
+                query("select full_name || '' from customers where id = 8"),
+                query("select 'q4'"),
+                query("select 'q5'"),
+            ],
+        )],
+    )?;
     assert_nothing_raw(&said);
     // Stray data outside a copy is dropped, as the server drops it, and the connection lives on.
     let said = play(&support, &[(1, vec![frame(b'c', &[]), frame(b'd', &[b"x"]), query("select 'alive'")])])?;
@@ -167,7 +194,11 @@ fn what_no_survey_shows_is_not_believed() -> anyhow::Result<()> {
             psql.arg("-c").arg(statement);
         }
         let output = psql.output()?;
-        assert_nothing_raw(&format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)));
+        assert_nothing_raw(&format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        ));
     }
     Ok(())
 }

@@ -113,17 +113,15 @@ fn an_identity_that_is_taken_away_loses_its_sessions() -> anyhow::Result<()> {
 #[test]
 fn the_api_is_closed_without_a_token_and_administration_over_tcp() -> anyhow::Result<()> {
     let fixture = Fixture::start(Setup::default())?;
-    let log = std::fs::read_to_string(fixture.log())?;
-    let api = log.split("http://").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_string();
+    let url = fixture.api()?;
     let token = fixture.folder.path().join("token");
     let path = token.display().to_string();
     fixture.command(&["login", "--as", "user:dana", "-o", &path])?;
     let over_tcp = |arguments: &[&str]| -> anyhow::Result<(bool, String)> {
-        let url = format!("http://{api}");
         let output = fixture.command(&[arguments, &["--api", url.as_str(), "--token-file", path.as_str()]].concat())?;
         Ok((output.status.success(), String::from_utf8(output.stderr)?))
     };
-    assert!(over_tcp(&["requests", "ls"])?.0, "{api}: {:?}", over_tcp(&["requests", "ls"])?);
+    assert!(over_tcp(&["requests", "ls"])?.0, "{url}: {:?}", over_tcp(&["requests", "ls"])?);
     for forbidden in [
         vec!["task", "start", "--as", "agent:claude", "--target", "shop", "--reason", "x"],
         vec!["revoke", "tsk-000000000000"],
@@ -148,13 +146,13 @@ fn a_token_shows_only_what_its_holder_oversees() -> anyhow::Result<()> {
     fixture.psql(&agent, "update customers set tier = 'gold' where id = 8")?;
     let session = fixture.json(&["sessions", "ls"])?;
     let id = session.as_array().and_then(|all| all.last()?["id"].as_str()).unwrap_or_default().to_string();
-    let log = std::fs::read_to_string(fixture.log())?;
-    let url = format!("http://{}", log.split("http://").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default());
+    let url = fixture.api()?;
     for (user, oversees) in [("user:dana", true), ("user:nina", false), ("user:sam", false)] {
         let token = fixture.folder.path().join("token").display().to_string();
         fixture.command(&["login", "--as", user, "-o", &token])?;
         let over_tcp = |arguments: &[&str]| -> anyhow::Result<String> {
-            let output = fixture.command(&[arguments, &["--api", url.as_str(), "--token-file", token.as_str()]].concat())?;
+            let output =
+                fixture.command(&[arguments, &["--api", url.as_str(), "--token-file", token.as_str()]].concat())?;
             Ok(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
         };
         let bundle = fixture.folder.path().join("theirs.tar").display().to_string();

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use gatehouse_conformance::{Credential, Fixture, Setup};
 
@@ -19,29 +21,17 @@ async fn kill_9_loses_no_record_of_what_reached_the_target() -> anyhow::Result<(
     let first = fixture.task("agent:claude", "1h")?;
     for round in 0..KILLS {
         let agent = Credential { port: fixture.task("agent:other", "1h")?.port, ..first.clone() };
-        let writers: Vec<_> = (0..2u64)
-            .map(|writer| {
-                let connecting = connect(agent.clone());
-                tokio::spawn(async move {
-                    let Ok(client) = connecting.await else { return };
-                    for number in 0.. {
-                        let mark = format!("mark-{round}-{writer}-{number}");
-                        let sql = format!("insert into marks values ('{mark}')");
-                        // Half of them in the extended protocol, so that both ways through the gate are killed.
-                        let outcome = if number % 2 == 0 {
-                            client.batch_execute(&sql).await
-                        } else {
-                            client.execute(sql.as_str(), &[]).await.map(|_| ())
-                        };
-                        if outcome.is_err() {
-                            return;
-                        }
-                    }
-                })
-            })
-            .collect();
-        // A different moment each time, from before the login to deep in the work.
-        tokio::time::sleep(Duration::from_micros(20_000 + round * 7919 % 220_000)).await;
+        let written = Arc::new(AtomicU64::new(0));
+        let writers: Vec<_> =
+            (0..2).map(|writer| tokio::spawn(write(agent.clone(), round, writer, written.clone()))).collect();
+        // Every fifth kill comes during the logins; the others after so many writes, and then at no moment in particular.
+        let enough = if round % 5 == 0 { u64::MAX } else { round % 17 };
+        let patience = if round % 5 == 0 { Duration::from_millis(round) } else { Duration::from_secs(5) };
+        let begun = Instant::now();
+        while written.load(Ordering::Relaxed) <= enough && begun.elapsed() < patience {
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+        tokio::time::sleep(Duration::from_micros(round * 7919 % 5000)).await;
         tokio::task::block_in_place(|| fixture.kill_gateway())?;
         for writer in writers {
             writer.await?;
@@ -66,6 +56,25 @@ async fn kill_9_loses_no_record_of_what_reached_the_target() -> anyhow::Result<(
     let live = sessions.as_array().into_iter().flatten().filter(|session| session["state"] == "live").count();
     assert_eq!(live, 0, "the index was completed from the journal");
     Ok(())
+}
+
+/// Writes marks until the connection breaks. Every other one goes by the extended protocol, so that both ways through
+/// the gate are killed.
+async fn write(agent: Credential, round: u64, writer: u64, written: Arc<AtomicU64>) {
+    let Ok(client) = connect(agent).await else { return };
+    for number in 0.. {
+        let mark = format!("mark-{round}-{writer}-{number}");
+        let sql = format!("insert into marks values ('{mark}')");
+        let outcome = if number % 2 == 0 {
+            client.batch_execute(&sql).await
+        } else {
+            client.execute(sql.as_str(), &[]).await.map(|_| ())
+        };
+        if outcome.is_err() {
+            return;
+        }
+        written.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 async fn connect(agent: Credential) -> anyhow::Result<tokio_postgres::Client> {

@@ -1,6 +1,6 @@
 //! Applies a mask plan to the fields of a run.
 
-use gatehouse_mask::{Classes, ColumnPlan, Counts, Outcome, Plan};
+use gatehouse_mask::{Classes, Counts, Outcome, Plan};
 use gatehouse_protocol::{Edit, Editor, Field};
 
 /// The plan of one shape at work.
@@ -10,18 +10,12 @@ pub(crate) struct Masking<'a> {
     pub(crate) counts: &'a mut Counts,
 }
 
-impl Masking<'_> {
-    fn hides(&self, column: usize) -> bool {
-        matches!(self.plan.columns().get(column), None | Some(ColumnPlan::Hide))
-    }
-}
-
 impl Editor for Masking<'_> {
     fn edit(&mut self, field: Field<'_>, out: &mut Vec<u8>) -> Edit {
         let value = match field.value {
             Some(value) => value,
             // Of a hidden value not even its absence shows.
-            None if self.hides(field.column) => b"",
+            None if self.plan.hides(field.column) => b"",
             None => return Edit::Keep,
         };
         match self.plan.apply(self.classes, field.column, field.kind, field.encoding, value, out, self.counts) {

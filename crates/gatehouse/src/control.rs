@@ -16,8 +16,8 @@ use gatehouse_gate::{AnswerError, Answered, PendingRequest};
 use gatehouse_identity::{StartedTask, Token, token_digest};
 use gatehouse_journal::{Direction, Export, RecordingReader, TaskStarted};
 use gatehouse_model::{
-    Denial, GroupName, Identity, PolicyId, Reason, RequestId, Resource, SessionId, TargetName, TaskEnd, TaskId, UserName,
-    kind,
+    Denial, GroupName, Identity, PolicyId, Reason, RequestId, Resource, SessionId, TargetName, TaskEnd, TaskId,
+    UserName, kind,
 };
 use gatehouse_store::{RequestRow, SessionRow, TaskRow};
 use jiff::SignedDuration;

@@ -42,6 +42,15 @@ impl Transform {
         }
     }
 
+    /// The same, but nothing is invented.
+    pub(crate) fn without_pseudonym(self) -> Self {
+        match self {
+            Self::Pseudonym | Self::Redact => Self::Redact,
+            Self::Partial => Self::Partial,
+            Self::Null => Self::Null,
+        }
+    }
+
     /// The transform of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|transform| transform.name() == name)
@@ -213,6 +222,11 @@ impl Classes {
     /// What is done to the values of a class; a class that no rule makes is redacted.
     pub fn transform(&self, class: &ClassName) -> Transform {
         self.entry(class).map_or(Transform::Redact, |entry| entry.transform)
+    }
+
+    /// Every class.
+    pub fn names(&self) -> impl Iterator<Item = &ClassName> {
+        self.entries.iter().map(|entry| &entry.name)
     }
 
     /// The classes whose values can be found inside others.

@@ -17,6 +17,8 @@ pub enum ColumnPlan {
     Keep,
     /// What these detectors find in them is replaced.
     Scan(Detectors),
+    /// What these detectors find in them is replaced, but by no pseudonym: the client may have written it itself.
+    ScanOwn(Detectors),
     /// They are of this class and masked.
     Mask(ClassName, Transform),
     /// They may show something classified: hidden whole.
@@ -38,17 +40,26 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     columns: Vec<ColumnPlan>,
+    /// What becomes of values whose column is not known.
+    unknown: ColumnPlan,
 }
 
 impl Plan {
     /// True if no value of the shape has to be looked at.
     pub fn is_keep(&self) -> bool {
-        self.columns.iter().all(|column| *column == ColumnPlan::Keep)
+        // A shape without columns is one that nobody knows.
+        let mut columns = self.columns.iter().chain(self.columns.is_empty().then_some(&self.unknown));
+        columns.all(|column| *column == ColumnPlan::Keep)
     }
 
     /// The plan of each column, in the shape's order.
     pub fn columns(&self) -> &[ColumnPlan] {
         &self.columns
+    }
+
+    /// True if the values of a column are hidden whole, as are those of one that the plan does not know.
+    pub fn hides(&self, column: usize) -> bool {
+        *self.columns.get(column).unwrap_or(&self.unknown) == ColumnPlan::Hide
     }
 
     /// Decides what becomes of one value that is present and counts what was masked. Appends to `out` what stands in
@@ -65,14 +76,15 @@ impl Plan {
         counts: &mut Counts,
     ) -> Outcome {
         let kind = Type { kind, encoding };
-        match self.columns.get(column) {
-            Some(ColumnPlan::Keep) => Outcome::Keep,
-            Some(ColumnPlan::Scan(detectors)) => classes.scan(*detectors, kind, value, out, counts),
-            Some(ColumnPlan::Mask(class, transform)) => {
+        match self.columns.get(column).unwrap_or(&self.unknown) {
+            ColumnPlan::Keep => Outcome::Keep,
+            ColumnPlan::Scan(detectors) => classes.scan(*detectors, kind, value, out, counts),
+            ColumnPlan::ScanOwn(detectors) => classes.scan_own(*detectors, kind, value, out, counts),
+            ColumnPlan::Mask(class, transform) => {
                 counts.add(class);
                 classes.mask(class, *transform, kind, value, out)
             }
-            Some(ColumnPlan::Hide) | None => {
+            ColumnPlan::Hide => {
                 counts.hidden += 1;
                 replace::hide(kind, value, out)
             }
@@ -131,6 +143,9 @@ impl Classes {
         reveal_class: &mut dyn FnMut(&ClassName) -> bool,
     ) -> Plan {
         let detectors = self.detectors(|class| !reveal_class(class));
+        // What may be anything is for those alone who may see everything that there is.
+        let sees_all = self.names().all(|class| reveal_class(class));
+        let unknown = if sees_all { ColumnPlan::Keep } else { ColumnPlan::Hide };
         let columns = shape.columns.iter().map(|column| match &column.provenance {
             Provenance::Copy(source) => self.plan_copy(source, column.kind, detectors, reveals),
             Provenance::Derived(sources) => {
@@ -140,10 +155,13 @@ impl Classes {
                     ColumnPlan::Hide
                 }
             }
-            Provenance::Clean => scan_or_keep(column.kind, detectors),
-            Provenance::Unknown => ColumnPlan::Hide,
+            Provenance::Clean => match scan_or_keep(column.kind, detectors) {
+                ColumnPlan::Scan(detectors) => ColumnPlan::ScanOwn(detectors),
+                plan => plan,
+            },
+            Provenance::Unknown => unknown.clone(),
         });
-        Plan { columns: columns.collect() }
+        Plan { columns: columns.collect(), unknown: unknown.clone() }
     }
 
     fn plan_copy(
@@ -184,12 +202,15 @@ fn class_names(column: &Resource) -> impl Iterator<Item = &str> {
 
 fn scan_or_keep(kind: ValueKind, detectors: Detectors) -> ColumnPlan {
     match kind {
-        ValueKind::Text { .. } | ValueKind::Json | ValueKind::Jsonb if !detectors.is_empty() => {
+        ValueKind::Text { .. } | ValueKind::Json | ValueKind::Jsonb | ValueKind::Opaque if !detectors.is_empty() => {
             ColumnPlan::Scan(detectors)
         }
-        ValueKind::Text { .. } | ValueKind::Json | ValueKind::Jsonb | ValueKind::Uuid | ValueKind::Opaque => {
-            ColumnPlan::Keep
-        }
+        ValueKind::Text { .. }
+        | ValueKind::Json
+        | ValueKind::Jsonb
+        | ValueKind::Uuid
+        | ValueKind::Fixed
+        | ValueKind::Opaque => ColumnPlan::Keep,
     }
 }
 
@@ -236,19 +257,23 @@ mod tests {
             (Provenance::Copy(column(&[])), TEXT, ColumnPlan::Scan(scan)),
             (Provenance::Copy(column(&[])), ValueKind::Jsonb, ColumnPlan::Scan(scan)),
             (Provenance::Copy(column(&[])), ValueKind::Uuid, ColumnPlan::Keep),
-            (Provenance::Copy(column(&[])), ValueKind::Opaque, ColumnPlan::Keep),
+            (Provenance::Copy(column(&[])), ValueKind::Fixed, ColumnPlan::Keep),
+            (Provenance::Copy(column(&[])), ValueKind::Opaque, ColumnPlan::Scan(scan)),
             (Provenance::Copy(column(&["email"])), TEXT, ColumnPlan::Scan(scan.without(Detector::Email))),
-            (Provenance::Copy(column(&["email"])), ValueKind::Opaque, ColumnPlan::Keep),
+            (Provenance::Copy(column(&["email"])), ValueKind::Opaque, ColumnPlan::Scan(scan.without(Detector::Email))),
+            (Provenance::Copy(column(&["us_ssn"])), ValueKind::Fixed, mask("us_ssn", Transform::Redact)),
             (Provenance::Copy(column(&["us_ssn"])), TEXT, mask("us_ssn", Transform::Redact)),
             (Provenance::Copy(column(&["phone", "iban", "password"])), TEXT, mask("iban", Transform::Redact)),
             (Provenance::Copy(column(&["phone", "date_of_birth"])), TEXT, mask("date_of_birth", Transform::Null)),
             (Provenance::Copy(column(&["no_such_class"])), ValueKind::Uuid, mask("no_such_class", Transform::Redact)),
             (Provenance::Copy(column(&["not a name"])), TEXT, ColumnPlan::Hide),
             (derived(&["email"]), TEXT, ColumnPlan::Scan(scan.without(Detector::Email))),
-            (derived(&["email"]), ValueKind::Opaque, ColumnPlan::Keep),
+            (derived(&["email"]), ValueKind::Opaque, ColumnPlan::Scan(scan.without(Detector::Email))),
+            (derived(&["email"]), ValueKind::Fixed, ColumnPlan::Keep),
             (derived(&["us_ssn"]), TEXT, ColumnPlan::Hide),
-            (Provenance::Clean, TEXT, ColumnPlan::Scan(scan)),
-            (Provenance::Clean, ValueKind::Opaque, ColumnPlan::Keep),
+            (Provenance::Clean, TEXT, ColumnPlan::ScanOwn(scan)),
+            (Provenance::Clean, ValueKind::Opaque, ColumnPlan::ScanOwn(scan)),
+            (Provenance::Clean, ValueKind::Fixed, ColumnPlan::Keep),
             (Provenance::Unknown, TEXT, ColumnPlan::Hide),
             (Provenance::Unknown, ValueKind::Opaque, ColumnPlan::Hide),
         ] {
@@ -270,8 +295,10 @@ mod tests {
             ColumnPlan::Scan(Detectors::all()),
             ColumnPlan::Mask(name("email"), Transform::Redact),
             ColumnPlan::Hide,
+            ColumnPlan::ScanOwn(Detectors::all()),
         ];
-        let plan = Plan { columns };
+        let plan = Plan { columns, unknown: ColumnPlan::Hide };
+        assert_eq!([0, 1, 2, 3, 4, 9].map(|column| plan.hides(column)), [false, false, false, true, false, true]);
         let mut counts = Counts::default();
         let mut apply = |column, value: &str| {
             let mut out = b"before ".to_vec();
@@ -292,12 +319,13 @@ mod tests {
         check(apply(2, "bob@x.com"), Outcome::Replace, "before [redacted:email]");
         check(apply(3, "anything"), Outcome::Replace, "before [redacted]");
         check(apply(9, "anything"), Outcome::Replace, "before [redacted]");
+        check(apply(4, "bob@x.com"), Outcome::Replace, "before [redacted:email]");
 
         let mut total = Counts::default();
         assert!(total.is_empty() && !counts.is_empty());
         total.merge(&counts);
         total.merge(&counts);
-        let expected = BTreeMap::from([(name("email"), 2), (name("us_ssn"), 2)]);
+        let expected = BTreeMap::from([(name("email"), 4), (name("us_ssn"), 2)]);
         assert_eq!((total.classes(), total.hidden()), (&expected, 4));
     }
 }

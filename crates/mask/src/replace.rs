@@ -55,7 +55,7 @@ impl Type {
                 out.extend_from_slice(text.as_bytes());
                 out.push(b'"');
             }
-            ValueKind::Uuid | ValueKind::Opaque => return Outcome::Null,
+            ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => return Outcome::Null,
         }
         Outcome::Replace
     }
@@ -63,7 +63,7 @@ impl Type {
     fn chars_max(self) -> Option<u32> {
         match self.kind {
             ValueKind::Text { chars_max } => chars_max,
-            ValueKind::Json | ValueKind::Jsonb | ValueKind::Uuid | ValueKind::Opaque => None,
+            ValueKind::Json | ValueKind::Jsonb | ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => None,
         }
     }
 }
@@ -123,22 +123,55 @@ impl Classes {
         out: &mut Vec<u8>,
         counts: &mut Counts,
     ) -> Outcome {
+        self.scan_with(detectors, kind, value, out, counts, |transform| transform)
+    }
+
+    /// As [`Self::scan`], in a value that the client itself may have written: a pseudonym would tell which real value
+    /// is the one that it guessed.
+    pub(crate) fn scan_own(
+        &self,
+        detectors: Detectors,
+        kind: Type,
+        value: &[u8],
+        out: &mut Vec<u8>,
+        counts: &mut Counts,
+    ) -> Outcome {
+        self.scan_with(detectors, kind, value, out, counts, Transform::without_pseudonym)
+    }
+
+    fn scan_with(
+        &self,
+        detectors: Detectors,
+        kind: Type,
+        value: &[u8],
+        out: &mut Vec<u8>,
+        counts: &mut Counts,
+        transform: fn(Transform) -> Transform,
+    ) -> Outcome {
         let (version, body) = kind.split(value);
-        let finds = self.finder.find(body, detectors);
+        let mut finds = self.finder.find(body, detectors);
+        let encoded = if finds.is_empty() { encoded_bytes(kind, body) } else { None };
+        if let Some(bytes) = &encoded {
+            finds = self.finder.find(bytes, detectors);
+        }
         if finds.is_empty() {
             return Outcome::Keep;
         }
         let found: Detectors = finds.iter().map(|found| found.detector).collect();
         found.iter().filter_map(|detector| self.class_of(detector)).for_each(|class| counts.add(class));
+        if encoded.is_some() {
+            // Where a find lies in the encoded form is not followed.
+            return Outcome::Null;
+        }
         let patches = match kind.kind {
             ValueKind::Text { .. } => whole_characters(body, &finds),
             ValueKind::Json | ValueKind::Jsonb => json::fit(body, &whole_finds(body, &finds)),
-            ValueKind::Uuid | ValueKind::Opaque => return Outcome::Null,
+            ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => return Outcome::Null,
         };
         out.extend(version);
         let start = out.len();
         self.write_patched(body, &patches, out, |class, content| {
-            self.stand_in(class, self.transform(class), content, None)
+            self.stand_in(class, transform(self.transform(class)), content, None)
         });
         truncate_chars(out, start, kind.chars_max());
         Outcome::Replace
@@ -203,8 +236,33 @@ fn json_content(kind: Type, body: &[u8]) -> &[u8] {
         (ValueKind::Json | ValueKind::Jsonb, [b'"', content @ .., b'"']) if memchr2(b'"', b'\\', content).is_none() => {
             content
         }
-        (ValueKind::Json | ValueKind::Jsonb | ValueKind::Text { .. } | ValueKind::Uuid | ValueKind::Opaque, _) => body,
+        (
+            ValueKind::Json
+            | ValueKind::Jsonb
+            | ValueKind::Text { .. }
+            | ValueKind::Uuid
+            | ValueKind::Fixed
+            | ValueKind::Opaque,
+            _,
+        ) => body,
     }
+}
+
+/// The bytes of a `bytea` in PostgreSQL's hexadecimal text form, its backslash doubled where COPY wrote it.
+fn encoded_bytes(kind: Type, body: &[u8]) -> Option<Vec<u8>> {
+    let digits = match (kind.kind, kind.encoding) {
+        (ValueKind::Text { .. } | ValueKind::Opaque, Encoding::Text) => {
+            body.strip_prefix(b"\\x").or_else(|| body.strip_prefix(b"\\\\x"))?
+        }
+        (ValueKind::Text { .. } | ValueKind::Opaque, Encoding::Binary)
+        | (ValueKind::Json | ValueKind::Jsonb | ValueKind::Uuid | ValueKind::Fixed, _) => return None,
+    };
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let bytes = digits.chunks(2).map(|pair| match pair {
+        [high, low] => u8::try_from(digit(high)? * 16 + digit(low)?).ok(),
+        _ => None,
+    });
+    bytes.collect()
 }
 
 /// Cuts a mask to what fits.
@@ -361,7 +419,9 @@ mod tests {
             (ValueKind::Json, Transform::Partial, "{\"a\":\"bob@x.com\"}", Some("\"[redacted:email]\"")),
             (ValueKind::Jsonb, Transform::Redact, "null", Some("\"[redacted:email]\"")),
             (ValueKind::Uuid, Transform::Redact, "550e8400-e29b-41d4-a716-446655440000", None),
-            (ValueKind::Opaque, Transform::Redact, "2001-01-01", None),
+            (ValueKind::Fixed, Transform::Redact, "2001-01-01", None),
+            (ValueKind::Fixed, Transform::Pseudonym, "17", None),
+            (ValueKind::Opaque, Transform::Redact, "{bob@x.com}", None),
             (ValueKind::Opaque, Transform::Pseudonym, "17", None),
             (TEXT, Transform::Redact, "[redacted:email]", Some("***")),
         ] {
@@ -412,11 +472,25 @@ mod tests {
             ),
             (ValueKind::Json, "[\"\\u00e9bob@x.com\"]", "[\"[redacted:email]\"]"),
             (ValueKind::Opaque, "bob@x.com", "NULL"),
+            (ValueKind::Opaque, "{1,bob@x.com,2}", "NULL"),
+            (ValueKind::Opaque, "{1,2}", "{1,2}"),
+            (ValueKind::Opaque, "\\x626f6240782e636f6d", "NULL"),
+            (TEXT, "\\\\x626F6240782E636F6D", "NULL"),
+            (ValueKind::Opaque, "\\x626f62", "\\x626f62"),
             (ValueKind::Text { chars_max: Some(10) }, "é bob@x.co", "é [redacte"),
             (TEXT, "postgres://app:hunter2@db.example/x", "postgres://app:[redacted:url_password]@db.example/x"),
         ] {
             assert_eq!(scan(kind, value), expected);
         }
+    }
+
+    #[test]
+    fn what_the_client_may_have_written_gets_no_pseudonym() {
+        let kind = Type { kind: TEXT, encoding: Encoding::Text };
+        let mut out = Vec::new();
+        let value = b"to bob@x.com";
+        let outcome = CLASSES.scan_own(Detectors::all(), kind, value, &mut out, &mut Counts::default());
+        assert_eq!((outcome, out.as_slice()), (Outcome::Replace, b"to [redacted:email]".as_slice()));
     }
 
     #[test]
@@ -433,6 +507,7 @@ mod tests {
             Just(ValueKind::Json),
             Just(ValueKind::Jsonb),
             Just(ValueKind::Uuid),
+            Just(ValueKind::Fixed),
             Just(ValueKind::Opaque),
         ];
         let encoding = prop_oneof![Just(Encoding::Text), Just(Encoding::Binary)];

@@ -29,7 +29,9 @@ pub enum ValueKind {
     Jsonb,
     /// A UUID.
     Uuid,
-    /// Anything else: only its absence (NULL) is a valid mask.
+    /// Of a fixed form that holds no text: a boolean, a number, a date or time. Only its absence is a valid mask.
+    Fixed,
+    /// Anything else, which may hold text: only its absence is a valid mask.
     Opaque,
 }
 

@@ -296,7 +296,7 @@ impl Catalog {
     /// True if every function of this schema and name belongs to an extension whose functions only compute.
     pub(crate) fn is_computing_function(&self, schema: &str, name: &str) -> bool {
         let holds = |schemas: &[Arc<str>]| schemas.iter().any(|other| &**other == schema);
-        holds(self.computing_functions.get(name).map_or(&[], Vec::as_slice))
+        self.computing_functions.get(name).is_some_and(|schemas| holds(schemas))
             && !holds(self.user_function_schemas(name))
     }
 

@@ -229,7 +229,8 @@ impl PostgresClientLogin {
             return Err(wrong_password("the client chose no mechanism that was offered"));
         };
         let nonce = scram::hmac(&self.entropy, b"nonce");
-        let (challenged, reply) = scram::challenge(message, claim.verifier, claim.is_real, &nonce).map_err(scram_breach)?;
+        let (challenged, reply) =
+            scram::challenge(message, claim.verifier, claim.is_real, &nonce).map_err(scram_breach)?;
         self.state = State::Final(challenged);
         Ok(ClientStep::Send(sasl_message(11, &reply)))
     }

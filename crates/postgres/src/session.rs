@@ -51,6 +51,8 @@ pub(crate) struct PostgresSession {
     copy_in: CopyIn,
     copy_out: Option<Arc<Shape>>,
     rows: u64,
+    /// Portals that were executed, but for those that fetch from a cursor.
+    executed: u64,
     /// What inspection found at the front of the client's bytes, kept until the run passes or is refused.
     asked: Option<Asked>,
 }
@@ -220,6 +222,7 @@ impl PostgresSession {
             copy_in: CopyIn::No,
             copy_out: None,
             rows: 0,
+            executed: 0,
             asked: None,
         })
     }

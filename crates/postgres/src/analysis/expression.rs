@@ -7,7 +7,7 @@ use pg_raw_parse::nodes::{
     A_Expr, A_Indirection, CaseExpr, ColumnRef, FuncCall, JsonAggConstructor, JsonBehavior, JsonFuncExpr, JsonKeyValue,
     JsonValueExpr, SortBy, SubLink, TypeCast, TypeName, WindowDef,
 };
-use pg_raw_parse::raw::SubLinkType;
+use pg_raw_parse::raw::{A_Expr_Kind, SubLinkType};
 use pg_raw_parse::{ConstValue, Node};
 
 use super::analyzer::Analyzer;
@@ -15,7 +15,8 @@ use super::lineage::{Columns, Lineage};
 use super::scope::{self, Scope};
 use super::tree::{self, strings};
 use super::{Misunderstood, action};
-use crate::function::Kind;
+use crate::catalog::is_temporary_schema;
+use crate::function::{self, Kind};
 
 impl Analyzer<'_> {
     /// Of one value.
@@ -60,15 +61,15 @@ impl Analyzer<'_> {
             Node::NodeList(list) => self.expressions(list, scope),
             Node::ColumnRef(column) => Ok(self.column(column, scope)),
             Node::A_Expr(expression) => self.operation(expression, scope),
-            Node::BoolExpr(expression) => self.expressions(expression.args(), scope),
-            Node::NullTest(test) => self.expressions([test.arg()], scope),
-            Node::BooleanTest(test) => self.expressions([test.arg()], scope),
+            Node::BoolExpr(expression) => self.computed(expression.args(), scope),
+            Node::NullTest(test) => self.computed([test.arg()], scope),
+            Node::BooleanTest(test) => self.computed([test.arg()], scope),
             Node::FuncCall(call) => self.function_call(call, scope),
             Node::NamedArgExpr(argument) => self.expression(argument.arg(), scope),
             Node::SubLink(link) => self.sublink(link, scope),
             Node::CaseExpr(case) => self.case(case, scope),
-            Node::CoalesceExpr(expression) => self.expressions(expression.args(), scope),
-            Node::MinMaxExpr(expression) => self.expressions(expression.args(), scope),
+            Node::CoalesceExpr(expression) => self.computed(expression.args(), scope),
+            Node::MinMaxExpr(expression) => self.computed(expression.args(), scope),
             Node::RowExpr(row) => self.expressions(row.args(), scope),
             Node::A_ArrayExpr(array) => self.expressions(array.elements(), scope),
             Node::A_Indirection(indirection) => self.indirection(indirection, scope),
@@ -84,11 +85,29 @@ impl Analyzer<'_> {
             Node::XmlExpr(xml) => {
                 let named = self.expressions(xml.named_args(), scope)?;
                 let others = self.expressions(xml.args(), scope)?;
-                Ok(Lineage::derive([&named, &others]))
+                Ok(self.probed(Lineage::derive([&named, &others])))
             }
-            Node::XmlSerialize(xml) => self.expressions([xml.expr()], scope),
-            other => self.json(other, scope),
+            Node::XmlSerialize(xml) => self.computed([xml.expr()], scope),
+            other => {
+                let lineage = self.json(other, scope)?;
+                Ok(self.probed(lineage))
+            }
         }
+    }
+
+    /// Of a value whose computing can fail, or give NULL, for some values: that is seen even where it is masked.
+    fn computed<'t>(
+        &mut self,
+        nodes: impl IntoIterator<Item = Node<'t>>,
+        scope: &Scope<'_>,
+    ) -> Result<Lineage, Misunderstood> {
+        let lineage = self.expressions(nodes, scope)?;
+        Ok(self.probed(lineage))
+    }
+
+    fn probed(&mut self, lineage: Lineage) -> Lineage {
+        self.probe(&lineage);
+        lineage
     }
 
     fn json(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
@@ -213,6 +232,9 @@ impl Analyzer<'_> {
     fn attribute(&mut self, name: &str, value: &Lineage) -> Option<Lineage> {
         let kind = self.function_kind(None, name);
         let acts = kind == Kind::Dangerous || self.resources.catalog.is_user_function(name);
+        if (acts || self.resources.catalog.own_function(name).is_some()) && !passes(kind, name) {
+            self.probe(value);
+        }
         acts.then(|| self.call(kind, None, name, value.clone()))
     }
 
@@ -231,17 +253,25 @@ impl Analyzer<'_> {
 
     /// An operator; a chain of them, as in `a || b || c`, is followed without going deeper.
     fn operation(&mut self, outermost: &A_Expr, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
-        let (mut parts, mut is_known) = (Vec::new(), true);
+        let (mut parts, mut is_known, mut passes) = (Vec::new(), true, true);
         let mut expression = outermost;
         loop {
-            is_known &= self.operator(expression.name());
-            parts.push(self.expression(expression.rexpr(), scope)?);
-            match expression.lexpr() {
-                Node::A_Expr(left) => expression = left,
-                left => {
-                    parts.push(self.expression(left, scope)?);
-                    break;
+            let is_own = self.operator(expression.name());
+            is_known &= is_own;
+            // What stands further left flows into this operator too.
+            passes &= is_own && is_passing_operation(expression);
+            let left = expression.lexpr();
+            let next = if let Node::A_Expr(next) = left { Some(next) } else { None };
+            for operand in std::iter::once(expression.rexpr()).chain(next.is_none().then_some(left)) {
+                let lineage = self.expression(operand, scope)?;
+                if !passes {
+                    self.probe(&lineage);
                 }
+                parts.push(lineage);
+            }
+            match next {
+                Some(next) => expression = next,
+                None => break,
             }
         }
         let lineage = Lineage::derive(&parts);
@@ -252,7 +282,9 @@ impl Analyzer<'_> {
     fn operator(&mut self, name: &NodeList) -> bool {
         let names = strings(name);
         let (schema, name) = tree::qualified(&names);
-        if schema == Some("pg_catalog") || !self.resources.catalog.is_user_operator(name) {
+        // The catalog has no operators of temporary schemas.
+        let is_temporary = schema.is_some_and(is_temporary_schema);
+        if schema == Some("pg_catalog") || !is_temporary && !self.resources.catalog.is_user_operator(name) {
             return true;
         }
         self.access(action::CALL, self.resources.function(schema, name));
@@ -261,19 +293,15 @@ impl Analyzer<'_> {
     }
 
     fn case(&mut self, case: &CaseExpr, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
-        let argument = self.expression(case.arg(), scope)?;
-        self.probe(&argument);
-        let mut parts = vec![argument, self.expression(case.defresult(), scope)?];
+        let mut parts = vec![self.expression(case.arg(), scope)?, self.expression(case.defresult(), scope)?];
         for when in case.args() {
             let Node::CaseWhen(when) = when else {
                 return Err(Misunderstood::new("a CASE is not understood", "Write it in another way"));
             };
-            let condition = self.expression(when.expr(), scope)?;
-            self.probe(&condition);
-            parts.push(condition);
+            parts.push(self.expression(when.expr(), scope)?);
             parts.push(self.expression(when.result(), scope)?);
         }
-        Ok(Lineage::derive(&parts))
+        Ok(self.probed(Lineage::derive(&parts)))
     }
 
     fn sublink(&mut self, link: &SubLink, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
@@ -284,7 +312,8 @@ impl Analyzer<'_> {
         let lineage = match (link.sub_link_type, columns.named.as_slice()) {
             (SubLinkType::EXISTS_SUBLINK, _) => Lineage::Clean,
             (SubLinkType::EXPR_SUBLINK, [only]) if columns.rest.is_none() => only.lineage.clone(),
-            _ => Lineage::derive([&test, &columns.row()]),
+            (SubLinkType::EXPR_SUBLINK | SubLinkType::ARRAY_SUBLINK, _) => Lineage::derive([&test, &columns.row()]),
+            _ => self.probed(Lineage::derive([&test, &columns.row()])),
         };
         Ok(if is_known { lineage } else { lineage.doubted() })
     }
@@ -301,7 +330,7 @@ impl Analyzer<'_> {
                 }
                 index => {
                     let index = self.expression(index, scope)?;
-                    Lineage::derive([&lineage, &index])
+                    self.probed(Lineage::derive([&lineage, &index]))
                 }
             };
         }
@@ -312,7 +341,16 @@ impl Analyzer<'_> {
         if !cast.type_name().is_some_and(|name| self.is_own_type(name)) {
             self.mark_sensitive();
         }
-        self.expressions([cast.arg()], scope)
+        if cast.type_name().is_some_and(|name| self.is_passing_type(name)) {
+            self.expressions([cast.arg()], scope)
+        } else {
+            self.computed([cast.arg()], scope)
+        }
+    }
+
+    fn is_passing_type(&self, name: &TypeName) -> bool {
+        let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
+        self.is_own_type(name) && name.array_bounds().is_empty() && function::is_passing_type(tree::qualified(&names).1)
     }
 
     fn is_own_type(&self, name: &TypeName) -> bool {
@@ -341,6 +379,11 @@ impl Analyzer<'_> {
             self.probe(&whole);
         }
         let kind = self.function_kind(schema, name);
+        // Only the first argument passes, but for `concat`: a second one, such as a separator, must be constant.
+        let rest_is_clean = name == "concat" || arguments.iter().skip(1).all(Lineage::is_clean);
+        if kind != Kind::Count && !(passes(kind, name) && rest_is_clean) {
+            self.probe(&whole);
+        }
         let result = self.call(kind, schema, name, whole);
         Ok(match kind {
             Kind::Count => {
@@ -397,6 +440,17 @@ impl Analyzer<'_> {
         self.predicate(window.start_offset(), scope)?;
         self.predicate(window.end_offset(), scope)
     }
+}
+
+/// True for a function of PostgreSQL's own that gives nothing away but in its result.
+fn passes(kind: Kind, name: &str) -> bool {
+    kind == Kind::Plain && function::is_passing(name)
+}
+
+/// True for a plain operator that gives nothing away but in its result.
+fn is_passing_operation(expression: &A_Expr) -> bool {
+    expression.kind == A_Expr_Kind::AEXPR_OP
+        && function::is_passing_operator(tree::qualified(&strings(expression.name())).1)
 }
 
 /// The place that an integer constant stands for in ORDER BY and GROUP BY, from 0.

@@ -72,7 +72,7 @@ fn relations() -> Vec<Relation> {
 }
 
 fn catalog() -> Catalog {
-    let own = |name: &str, volatile| FunctionInfo { name: name.into(), schema: None, volatile };
+    let own = |name: &str, volatile| FunctionInfo { name: name.into(), schema: None, computes: false, volatile };
     let plain = [
         "count",
         "max",
@@ -93,6 +93,12 @@ fn catalog() -> Catalog {
         "obj_description",
         "concat",
         "database_to_xml",
+        "ascii",
+        "json_agg",
+        "jsonb_build_object",
+        "min",
+        "substring",
+        "to_jsonb",
     ];
     let volatile = [
         "nextval",
@@ -107,7 +113,13 @@ fn catalog() -> Catalog {
     ];
     let mut functions: Vec<FunctionInfo> = plain.iter().map(|name| own(name, false)).collect();
     functions.extend(volatile.iter().map(|name| own(name, true)));
-    functions.push(FunctionInfo { name: "leak".into(), schema: Some("public".into()), volatile: false });
+    let outside = |name: &str, computes| FunctionInfo {
+        name: name.into(),
+        schema: Some("public".into()),
+        computes,
+        volatile: false,
+    };
+    functions.extend([outside("leak", false), outside("similarity", true)]);
     let own_type = |(place, name): (usize, &&str)| TypeInfo {
         oid: 9000 + u32::try_from(place).expect("few types"),
         name: (*name).into(),
@@ -390,21 +402,34 @@ fn accesses_are_found_wherever_they_are() {
         ),
         ("select rolname from pg_authid", "admin pg_catalog.pg_authid, select pg_catalog.pg_authid"),
         ("select leak()", "call leak"),
-        ("select c.leak from customers c", "call leak, select customers"),
-        ("select (c).leak from customers c", "call leak, select customers"),
+        ("select c.leak from customers c", "call leak, probe customers.email, probe customers.ssn, select customers"),
+        ("select (c).leak from customers c", "call leak, probe customers.email, probe customers.ssn, select customers"),
         ("select name === 'x' from customers", "call ===, select customers"),
         ("select query_to_xml('select email from customers', true, true, '')", "admin pg_catalog.query_to_xml"),
         ("select database_to_xml(true, true, '')", "admin pg_catalog.database_to_xml"),
         ("select pg_read_file('/etc/passwd')", "admin pg_catalog.pg_read_file"),
         (
             "select pg_sleep(length(email)) from customers",
-            "admin pg_catalog.pg_sleep, reveal customers.email, select customers",
+            "admin pg_catalog.pg_sleep, probe customers.email, reveal customers.email, select customers",
         ),
-        ("select pg_notify('c', email) from customers", "listen shop, reveal customers.email, select customers"),
+        (
+            "select pg_notify('c', email) from customers",
+            "listen shop, probe customers.email, reveal customers.email, select customers",
+        ),
         ("select nextval('s')", "update pg_catalog.nextval"),
         ("select id from customers for update", "lock customers, select customers"),
         ("select * from nowhere", "select ?.nowhere"),
         ("select * from away.nowhere", "select away.nowhere"),
+        ("select * from pg_temp.customers", "select pg_temp.customers"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(accesses(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn accesses_of_other_statements_are_found() {
+    let cases = [
         ("explain select id from customers", "explain shop, select customers"),
         ("explain analyze delete from customers", "delete customers, explain shop"),
         (
@@ -446,6 +471,130 @@ fn accesses_are_found_wherever_they_are() {
     ];
     for (sql, expected) in cases {
         assert_eq!(accesses(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn what_can_fail_for_some_values_probes_them() {
+    let probing = [
+        "1 / (ascii(email) - 79)",
+        "email::int4",
+        "email::text[]",
+        "int4(email)",
+        "email::nobodys_type",
+        "nullif(email, 'a')",
+        "substring(email from '^a')",
+        "case when id = 1 then email end",
+        "case email when 'a' then 1 end",
+        "email = 'a'",
+        "email is null",
+        "email || name = 'a'",
+        "(email = 'a') || name",
+        "email like 'a%'",
+        "coalesce(email, 'x')",
+        "greatest(email, 'm')",
+        "length(email)",
+        "lower(substring(email, 1))",
+        "(array[email])[2]",
+        "email in ('a')",
+        "email = any(array['a'])",
+        "jsonb_build_object(email, 1)",
+        "json_object('a': email)",
+        "xmlelement(name a, email)",
+        "string_agg(name, email)",
+        "array(select email::int4 from customers)",
+        "leak(email)",
+        "name in (select email from customers)",
+    ];
+    for expression in probing {
+        let sql = format!("select {expression} from customers");
+        assert!(accesses(&sql).contains("probe customers.email"), "{sql}");
+    }
+    let passing = [
+        "email",
+        "c",
+        "row(c.*)",
+        "array[email]",
+        "row_to_json(c)",
+        "to_jsonb(email)",
+        "json_agg(c)",
+        "array_agg(email)",
+        "string_agg(email, ', ')",
+        "max(email), min(ssn)",
+        "upper(lower(email))",
+        "concat(email, name, ssn)",
+        "email || ' ' || name || ssn",
+        "email::text, ssn::varchar(3), (email || '')::text collate \"C\"",
+        "count(email), count(*)",
+        "(select email)",
+        "array(select email from customers)",
+        "id = 1, name::int4",
+    ];
+    for expression in passing {
+        let sql = format!("select {expression} from customers c");
+        assert_eq!(accesses(&sql), "select customers", "{sql}");
+    }
+}
+
+#[test]
+fn what_can_fail_probes_wherever_it_is() {
+    let cases = [
+        ("select low, upper(low), mail || 'x' from customer_view", "select customer_view"),
+        ("select mail::int4 from customer_view", "probe customers.email, select customer_view"),
+        (
+            "update customers set id = 1 where id = 2 returning email::int4",
+            "probe customers.email, select customers, update customers",
+        ),
+        ("values ((select email::int4 from customers))", "probe customers.email, select customers"),
+        (
+            "update customers set email = (1 / (ascii(email) - 79))::text where id = 1",
+            "probe customers.email, update customers",
+        ),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(accesses(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn qualified_names_are_only_what_the_catalog_says() {
+    let cases = [
+        ("select pg_temp.lower(email) from customers", "?"),
+        ("select pg_temp_3.now()", "?"),
+        ("select public.count(*) from customers", "?"),
+        ("select public.similarity(email, 'a') from customers", "~customers.email"),
+        ("select similarity(email, 'a') from customers", "~customers.email"),
+        ("select hidden.similarity('a', 'b')", "?"),
+        ("select name operator(pg_temp.||) 'x' from customers", "?"),
+        ("select email from pg_temp.customers", "?"),
+        ("select email from pg_temp_3.customers", "?"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(outputs(sql), expected, "{sql}");
+    }
+    assert_eq!(accesses("select pg_temp.lower('x')"), "call pg_temp.lower");
+    assert!(analyzed("select pg_temp.lower('x')").sensitive);
+    assert!(analyzed("select id from pg_temp.customers").unknown_relations);
+}
+
+#[test]
+fn temporary_things_are_noted() {
+    let cases = [
+        ("select id from customers", false),
+        ("create table x (id int)", false),
+        ("create temp table x (id int)", true),
+        ("create local temporary table x as select 1", true),
+        ("select 1 into temp x", true),
+        ("create temporary view v as select 1", true),
+        ("create temp sequence s", true),
+        ("create function pg_temp.f() returns int language sql as 'select 1'", true),
+        ("create domain PG_TEMP.d as text", true),
+        ("select id from pg_temp_12.x", true),
+        ("set search_path = pg_temp, public", true),
+        ("select U&\"\\0070g_temp\".f()", true),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(analyzed(sql).makes_temporary, expected, "{sql}");
     }
 }
 
@@ -536,6 +685,15 @@ fn results_of_other_statements() {
         ("show all", "clean"),
         ("explain select email from customers", "clean"),
         ("explain select leak()", "unknown"),
+        ("explain (analyze off) select email from customers", "clean"),
+        ("explain (analyze 0, format json) select email from customers", "clean"),
+        ("explain analyze select id from orders", "clean"),
+        ("select email from customers; explain analyze select id from orders", "clean"),
+        ("explain analyze select email from customers", "unknown"),
+        ("explain analyse verbose select email from customers", "unknown"),
+        ("explain (buffers, ANALYZE) select 1 from customers where email = 'a'", "unknown"),
+        ("explain (analyze off, analyze 1) select email from customers", "unknown"),
+        ("explain (analyze 'true') delete from customers", "unknown"),
         ("fetch all from c", "cursor c"),
         ("move 5 in c", "none"),
         ("execute p", "prepared p"),
@@ -627,11 +785,14 @@ fn the_session_is_told_what_changes() {
         ("select set_config('search_path', 'x', false)", (true, true, false, true)),
         ("select leak()", (true, true, false, true)),
         ("do $$ begin end $$", (true, true, true, true)),
-        ("create table x (id int)", (false, false, true, false)),
+        ("create table x (id int)", (false, false, true, true)),
+        ("create index on orders ((1 / total))", (false, false, true, true)),
+        ("drop table orders", (false, false, true, false)),
         ("select id from customers", (false, false, false, false)),
         ("select email from customers", (false, false, false, true)),
         ("select id from customers where ssn = '1'", (false, false, false, true)),
-        ("delete from customers where id = 5", (false, false, false, false)),
+        ("delete from customers where id = 5", (false, false, false, true)),
+        ("delete from orders where id = 5", (false, false, false, false)),
         ("update customers set id = 5 where id = 6", (false, false, false, true)),
         ("alter role r password 'x'", (false, false, true, true)),
     ];
@@ -664,6 +825,15 @@ fn evidence_holds_no_constants_of_sensitive_statements() {
         "select … from customers where email = '…'"
     );
     assert_eq!(analyzed("alter role r password 'x'").evidence, "alter role r password '…'");
+    assert_eq!(analyzed("delete from customers where id = 5").evidence, "delete from customers where id = …");
+    assert_eq!(
+        analyzed("alter table orders add check (total <> 'Hidden')").evidence,
+        "alter table orders add check (total <> '…')"
+    );
+    assert_eq!(
+        analyzed("select E'x'\n'\\'Hidden, ' from customers where email = ''").evidence,
+        "select '…' from customers where email = '…'"
+    );
 }
 
 #[test]

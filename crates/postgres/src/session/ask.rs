@@ -48,6 +48,14 @@ impl PostgresSession {
             b'P' => self.inspect_parse(frame),
             b'B' => self.inspect_bind(frame),
             b'D' | b'E' if self.names_unconfirmed_portal(frame) => Ok(Step::Wait),
+            b'D' | b'E' | b'C' if !self.knows_name_of(frame) => Ok(self.unknown_name(frame)),
+            b'E' if self.fetch_is_stale(frame) => Ok(self.misunderstood(
+                frame.len,
+                "FETCH",
+                Reason::NotUnderstood,
+                "a FETCH is executed in the batch that bound it, before anything else",
+                "Bind it again",
+            )),
             // Data that nobody waits for any more: the server drops it too.
             b'd' | b'c' | b'f' => Ok(Step::Run { len: frame.len, meaning: Meaning::Local }),
             b'D' | b'E' | b'C' | b'H' | b'S' | b'X' => Ok(plumbing(frame.len)),
@@ -219,9 +227,10 @@ impl PostgresSession {
             return None;
         }
         if phase == Phase::Prepare {
-            return Some(NameRefusal::No(
-                "EXECUTE and FETCH are not taken in the extended protocol",
-                "Send them as simple queries, or use the protocol's own statements and portals",
+            // FETCH is read when it is bound, and must run right then: see `fetch_is_stale`.
+            return executes.then_some(NameRefusal::No(
+                "EXECUTE is not taken in the extended protocol",
+                "Send it as a simple query, or use the protocol's own statements",
             ));
         }
         if executes && analysis.statements.len() > 1 {
@@ -312,6 +321,48 @@ impl PostgresSession {
         }
     }
 
+    /// Whether something that passed has given the name that a Describe, Execute or Close goes by.
+    fn knows_name_of(&self, frame: Frame<'_>) -> bool {
+        let mut reader = Reader(frame.body);
+        let is_statement = frame.tag != b'E' && reader.u8() == Some(b'S');
+        let Some(name) = reader.text() else {
+            return false;
+        };
+        if is_statement {
+            self.statements.contains_key(name)
+        } else {
+            self.portals.contains_key(name) || self.cursors.contains_key(name)
+        }
+    }
+
+    /// Whether something ran since a FETCH was bound: its cursor may be another one now.
+    fn fetch_is_stale(&self, frame: Frame<'_>) -> bool {
+        let name = Reader(frame.body).text().unwrap_or_default();
+        let portal = self.portals.get(name).map(|named| &named.value);
+        portal.is_some_and(|portal| portal.fetches_at.is_some_and(|moment| moment != self.moment()))
+    }
+
+    /// Counts what may change the meaning of a cursor's name.
+    fn moment(&self) -> (u64, u64) {
+        (self.batch.number, self.executed)
+    }
+
+    /// The server says that there is no such name, or has nothing to close; so does the gateway, and the target need
+    /// not hear of it.
+    fn unknown_name(&mut self, frame: Frame<'_>) -> Step {
+        if self.barriers > 0 {
+            return Step::Wait;
+        }
+        if frame.tag == b'C' {
+            let in_order = self.awaited.is_empty() && !self.batch.forwarded;
+            let meaning = if in_order { Meaning::Local } else { Meaning::Plumbing };
+            return Step::Run { len: frame.len, meaning };
+        }
+        let title = if frame.tag == b'D' { "DESCRIBE" } else { "EXECUTE" };
+        let message = "there is no statement or portal of this name";
+        self.misunderstood(frame.len, title, Reason::Unknown, message, "Parse or bind it on this connection first")
+    }
+
     pub(super) fn pass_client(&mut self, run: &Bytes, out: &mut BytesMut) -> Passed {
         self.survey = FrontSurvey::None;
         let asked = self.asked.take();
@@ -383,8 +434,10 @@ impl PostgresSession {
         let name: Arc<str> = name.into();
         // A cursor of this name is gone, or this Bind fails.
         self.cursors.remove(&*name);
+        let fetches = |output: &analysis::StatementOutput| matches!(output.columns, Outputs::Cursor(_));
         let portal = Arc::new(Portal {
             statement: Some(prepared.clone()),
+            fetches_at: prepared.analysis.statements.iter().any(fetches).then(|| self.moment()),
             described: OnceLock::new(),
             shape: OnceLock::new(),
         });
@@ -428,6 +481,9 @@ impl PostgresSession {
         if let Some(prepared) = portal.statement.clone() {
             self.begins(&prepared);
         }
+        if portal.fetches_at.is_none() {
+            self.executed += 1;
+        }
         let awaited = Awaited::Execute { portal };
         let flush = awaited.is_barrier() || self.copy_in == CopyIn::Asked;
         self.push(awaited);
@@ -445,7 +501,7 @@ impl PostgresSession {
     fn begins(&mut self, prepared: &Prepared) {
         let analysis = &prepared.analysis;
         let runs_code = analysis.accesses.iter().any(|access| access.action == analysis::action::DO);
-        if runs_code || prepared.may_make_temporary() || (analysis.changes_catalog && self.meaning_changes > 0) {
+        if runs_code || analysis.makes_temporary || (analysis.changes_catalog && self.meaning_changes > 0) {
             self.doubt = Doubt::Always;
         } else if analysis.changes_catalog && self.doubt == Doubt::None {
             self.doubt = Doubt::UntilCommitted;
@@ -495,6 +551,8 @@ impl PostgresSession {
         if run.first() == Some(&b'S') && self.batch.discard == Discard::WithSync {
             report::ready(self.status, &mut reply.to_client);
             self.end_batch();
+        } else if run.first() == Some(&b'C') && self.batch.discard == Discard::No {
+            frame::write(&mut reply.to_client, b'3', |_| {});
         }
     }
 }

@@ -102,7 +102,8 @@ fn fields(body: &[u8]) -> Option<Vec<(u8, String)>> {
 
 /// SQLSTATEs whose messages are fixed sentences of the server's with names of objects in them.
 const NAMING: [&str; 14] = [
-    "22012", "23502", "23503", "23505", "23514", "23P01", "25P02", "40001", "40P01", "42501", "55P03", "57014", "57P01", "53200",
+    "22012", "23502", "23503", "23505", "23514", "23P01", "25P02", "40001", "40P01", "42501", "55P03", "57014",
+    "57P01", "53200",
 ];
 
 fn shown(fields: &[(u8, String)]) -> Shown {
@@ -152,7 +153,8 @@ const BEFORE_NAMES: [&str; 16] = [
 /// The message, if it is one of the known sentences with nothing but names between its quotes.
 fn names_only(text: &str, words: &Words<'_>, editor: &mut dyn Editor) -> String {
     let mut parts = text.split('"');
-    let known_beginning = parts.next().is_some_and(|first| BEFORE_NAMES.contains(&first) || words.is_bare_denial(first));
+    let known_beginning =
+        parts.next().is_some_and(|first| BEFORE_NAMES.contains(&first) || words.is_bare_denial(first));
     let mut is_quoted = true;
     let only_names = parts.all(|part| {
         let fits = if is_quoted { words.is_name(part) } else { BETWEEN_NAMES.contains(&part) };

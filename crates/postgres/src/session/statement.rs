@@ -52,12 +52,6 @@ impl Prepared {
         }
     }
 
-    /// It may make a temporary object, which no survey shows. A text that could name `pg_temp` by escapes counts too.
-    pub(crate) fn may_make_temporary(&self) -> bool {
-        let sql = self.sql.to_ascii_lowercase();
-        self.analysis.changes_catalog && (sql.contains("temp") || sql.contains("u&"))
-    }
-
     /// The types of the parameters that are known.
     pub(crate) fn parameter_types(&self) -> impl Iterator<Item = u32> {
         let known = self.declared.len().max(self.parameters.get().map_or(0, Vec::len));
@@ -77,6 +71,8 @@ impl Prepared {
 pub(crate) struct Portal {
     /// `None` for a portal that a statement opened under a name of its own: nothing is known of its columns.
     pub(crate) statement: Option<Arc<Prepared>>,
+    /// For a FETCH: when it was bound, by what had run until then.
+    pub(crate) fetches_at: Option<(u64, u64)>,
     /// A Describe of this very portal was sent: what a statement was described as may not be what a portal of it is.
     pub(crate) described: OnceLock<()>,
     pub(crate) shape: OnceLock<Arc<Shape>>,
@@ -84,7 +80,7 @@ pub(crate) struct Portal {
 
 impl Portal {
     pub(crate) fn unknown() -> Self {
-        Self { statement: None, described: OnceLock::new(), shape: OnceLock::new() }
+        Self { statement: None, fetches_at: None, described: OnceLock::new(), shape: OnceLock::new() }
     }
 
     pub(crate) fn prepared(&self) -> Option<&Prepared> {
