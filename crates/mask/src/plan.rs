@@ -144,7 +144,7 @@ impl Classes {
     ) -> Plan {
         let detectors = self.detectors(|class| !reveal_class(class));
         // What may be anything is for those alone who may see everything that there is.
-        let sees_all = self.names().all(|class| reveal_class(class));
+        let sees_all = self.names().all(&mut *reveal_class);
         let unknown = if sees_all { ColumnPlan::Keep } else { ColumnPlan::Hide };
         let columns = shape.columns.iter().map(|column| match &column.provenance {
             Provenance::Copy(source) => self.plan_copy(source, column.kind, detectors, reveals),
