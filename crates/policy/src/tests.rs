@@ -214,8 +214,8 @@ fn mistakes_are_named_by_file_line_and_remedy() {
     check_faults(
         "@hold(\"a b\")\npermit (principal, action, resource);",
         expect![[r#"
-        test.cedar:1: @hold: `a b` is not a valid group name: use 1 to 63 of a-z, A-Z, 0-9, `.`, `_` and `-`, starting with a letter or digit. Write @hold("group"), several separated by commas
-    "#]],
+            test.cedar:1: @hold: `a b` is not a valid group name: use 1 to 128 printable ASCII characters without spaces, quotes, `/`, `:` and backslash. Write @hold("group"), several separated by commas
+        "#]],
     );
     check_faults(
         "@id(\"x\") permit (principal, action, resource);\n@id(\"x\") forbid (principal, action, resource);",

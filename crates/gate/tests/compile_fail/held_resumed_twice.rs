@@ -3,7 +3,7 @@
 use gatehouse_gate::{Answer, Held, Passage};
 use jiff::Timestamp;
 
-fn resume(passage: &mut Passage, now: Timestamp, held: Held) {
+fn resume(passage: &mut Passage, now: Timestamp, held: Box<Held>) {
     let _ = passage.resume(now, held, Some(Answer::Approved));
     let _ = passage.resume(now, held, Some(Answer::Approved));
 }
