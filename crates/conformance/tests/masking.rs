@@ -41,6 +41,8 @@ fn nothing_classified_leaves_by_any_statement_that_policy_permits() -> anyhow::R
         "copy (select email, full_name from customers limit 3) to stdout with (format csv)",
         "copy (select email, full_name from customers limit 3) to stdout with (delimiter '|')",
         "copy (select note from customers limit 3) to stdout with (format csv)",
+        "copy (select note from customers limit 3) to stdout with (format binary)",
+        "select array[note], row(note), note::bytea from customers limit 2",
         "begin; declare k cursor for select email, full_name || '!' from customers; fetch 3 from k; commit",
         "prepare p as select email, upper(full_name) from customers limit 3; execute p",
         "explain select email from customers where id = 8",

@@ -1,8 +1,8 @@
 //! Rows with edits: DataRow, and the lines of `COPY … TO STDOUT`.
 
 use bytes::{BufMut, BytesMut};
-use gatehouse_model::{Encoding, Shape, ValueKind};
-use gatehouse_protocol::{Edit, Editor, Field};
+use gatehouse_model::{Denial, Encoding, Reason, Shape, ValueKind};
+use gatehouse_protocol::{Breach, Edit, Editor, Field};
 
 use crate::frame::{self, Reader};
 
@@ -53,19 +53,30 @@ fn kind_of(shape: &Shape, column: usize) -> (ValueKind, Encoding) {
 }
 
 /// Writes one CopyData with edits. A line that has not the columns that it should have is hidden whole.
-pub(super) fn rewrite_copy(shape: &Shape, body: &[u8], editor: &mut dyn Editor, out: &mut BytesMut) -> Option<()> {
+/// A binary one cannot be edited, so where something would have to be, the session ends.
+pub(super) fn rewrite_copy(
+    shape: &Shape,
+    body: &[u8],
+    editor: &mut dyn Editor,
+    out: &mut BytesMut,
+) -> Result<(), Breach> {
     let mut scratch = Vec::new();
+    if let [column] = shape.columns.as_slice()
+        && column.kind == ValueKind::Opaque
+    {
+        let (kind, encoding) = kind_of(shape, 0);
+        let edit = editor.edit(Field { column: 0, kind, encoding, value: Some(body) }, &mut scratch);
+        if edit != Edit::Keep {
+            return Err(uneditable());
+        }
+        frame::write(out, b'd', |out| out.put_slice(body));
+        return Ok(());
+    }
     frame::write(out, b'd', |out| {
         let (line, end): (&[u8], &[u8]) = match body.strip_suffix(b"\n") {
             Some(line) => (line, b"\n"),
             None => (body, b""),
         };
-        if let [column] = shape.columns.as_slice()
-            && column.kind == ValueKind::Opaque
-        {
-            copy_field(shape, 0, body, editor, &mut scratch, out);
-            return;
-        }
         let fields: Vec<&[u8]> =
             if shape.columns.len() == 1 { vec![line] } else { line.split(|&byte| byte == b'\t').collect() };
         let fits = fields.len() == shape.columns.len();
@@ -78,7 +89,18 @@ pub(super) fn rewrite_copy(shape: &Shape, body: &[u8], editor: &mut dyn Editor, 
         }
         out.put_slice(end);
     });
-    Some(())
+    Ok(())
+}
+
+fn uneditable() -> Breach {
+    let message = "a binary COPY holds a value that must be masked";
+    let denial = Denial::new(
+        Reason::Policy,
+        message,
+        "a detector found a classified value, and binary data cannot be masked on its way",
+        "Copy in text format",
+    );
+    Breach::client(message).telling(denial)
 }
 
 fn copy_field(

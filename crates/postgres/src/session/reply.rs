@@ -454,7 +454,7 @@ impl PostgresSession {
         for frame in frame::frames(run) {
             let written = match (shape.role, frame.tag) {
                 (ShapeRole::Rows, b'D') => copy::rewrite_row(shape, frame.body, editor, out),
-                (ShapeRole::Rows, b'd') => copy::rewrite_copy(shape, frame.body, editor, out),
+                (ShapeRole::Rows, b'd') => Some(copy::rewrite_copy(shape, frame.body, editor, out)?),
                 (ShapeRole::Message, b'E' | b'N') => {
                     let words = message::Words { catalog: &self.catalog };
                     message::rewrite_report(frame, shape, &words, editor, out)
