@@ -347,6 +347,17 @@ impl Desk {
         self.ledger.record(now, RequestEnded { request: id.to_string(), cause }).map(|_| ())
     }
 
+    /// Ends what a task has asked for and can no longer use. A client that waits ends its own request.
+    pub fn end_task(&self, now: Timestamp, task: &TaskId) {
+        let refused = |ticket: &&Ticket| ticket.request.task == *task && ticket.request.mode == HoldMode::Refuse;
+        let ids: Vec<RequestId> =
+            self.lock().values().filter(refused).map(|ticket| ticket.request.id.clone()).collect();
+        for id in ids {
+            // The task is over whether or not that can be recorded.
+            let _ = self.end(now, &id, RequestState::Withdrawn);
+        }
+    }
+
     /// Ends what lapsed and forgets what ended long ago. Meant to be called every second or so.
     pub fn sweep(&self, now: Timestamp) {
         let lapsed: Vec<RequestId> = self

@@ -366,10 +366,7 @@ pub(crate) fn policy_denial(decision: &Decision, title: &str) -> Denial {
     } else {
         (
             format!("{cause} (policy {})", policies.join(", ")),
-            format!(
-                "Change the statement so that the policy does not apply; `gatehouse policies show {}` shows it",
-                policies.first().copied().unwrap_or_default()
-            ),
+            format!("Do it in another way, or ask who keeps the policy {}", policies.join(", ")),
         )
     };
     let mut denial = Denial::new(Reason::Policy, format!("{title} is denied by policy"), detail, hint);

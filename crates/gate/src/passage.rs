@@ -242,12 +242,12 @@ impl Passage {
         refused: Option<&str>,
     ) -> Result<Receipt, Unrecorded> {
         // What the replay shows before the answer; without room for it there is none for the answer either.
-        let line = format!(
-            "{} #{} {}",
-            decision.verdict,
-            self.operations,
-            self.grant.target().classes.scrub(&operation.evidence)
-        );
+        let word = match (refused, approval) {
+            (Some(_), _) => "refused".to_string(),
+            (None, Some(request)) => format!("approved ({request})"),
+            (None, None) => decision.verdict.to_string(),
+        };
+        let line = format!("{word} #{} {}", self.operations, self.grant.target().classes.scrub(&operation.evidence));
         self.tape.mark(self.elapsed(now), &line).map_err(|error| Unrecorded(JournalError::Sink(error)))?;
         let receipt = self.gate.record_operation(
             now,

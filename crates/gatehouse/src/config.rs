@@ -34,7 +34,8 @@ pub struct Config {
     /// Machines, by name.
     #[serde(default)]
     pub agents: BTreeMap<String, Member>,
-    /// Classes of data, by name. They come on top of the built-in ones; one of the same name takes its place.
+    /// Classes of data, by name. They come on top of the built-in ones; one of the same name changes what it says and
+    /// keeps the rest.
     #[serde(default)]
     pub classes: BTreeMap<String, ClassSection>,
     /// Backends, by name.
@@ -168,7 +169,7 @@ pub struct Member {
 }
 
 /// A class of data.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassSection {
     /// What is done to its values.
@@ -195,7 +196,7 @@ pub enum Mask {
 }
 
 /// A backend.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TargetSection {
     /// What it speaks: `postgres`.

@@ -24,8 +24,14 @@ pub(crate) enum IndexError {
 
 /// Brings the index up to `size` records.
 pub(crate) async fn catch_up(files: &SegmentFiles, store: &Store, size: u64) -> Result<(), IndexError> {
-    let from = store.next_index().await?;
-    if from >= size {
+    let mut from = store.next_index().await?;
+    if from > size {
+        // The index is of a journal that went on further than this one: after a power failure, or from another backup.
+        tracing::warn!(index = from, journal = size, "the index is ahead of the journal, so it is built anew");
+        store.begin_anew().await?;
+        from = 0;
+    }
+    if from == size {
         return Ok(());
     }
     let unreadable = |error: &dyn std::fmt::Display| IndexError::Journal(error.to_string());

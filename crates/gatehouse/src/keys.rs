@@ -13,6 +13,11 @@ use crate::state::DataFolder;
 
 /// The key that signs the journal.
 pub(crate) fn journal_key(data: &DataFolder, name: &str) -> Result<SigningKey> {
+    let path = data.keys().join("journal");
+    let has_journal = std::fs::read_dir(data.journal()).is_ok_and(|mut files| files.next().is_some());
+    if has_journal && !path.exists() {
+        anyhow::bail!("there is a journal, but its key {} is gone: restore it from a copy", path.display());
+    }
     Ok(SigningKey::from_seed(name, &key(data, "journal")?)?)
 }
 

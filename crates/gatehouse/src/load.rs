@@ -283,8 +283,15 @@ impl Checker<'_> {
                 Mask::Null => Transform::Null,
                 Mask::Pseudonym => Transform::Pseudonym,
             };
-            rules.retain(|rule| rule.name != class);
-            rules.push(ClassRule { name: class, transform, column_names: section.columns.clone(), detector });
+            // What is not said anew stays as it was: to change a mask must not lose the names and the detector.
+            let before = rules.iter().position(|rule| rule.name == class).map(|place| rules.remove(place));
+            let (names, found_by) = before.map_or((Vec::new(), None), |rule| (rule.column_names, rule.detector));
+            rules.push(ClassRule {
+                name: class,
+                transform,
+                column_names: if section.columns.is_empty() { names } else { section.columns.clone() },
+                detector: detector.or(found_by),
+            });
         }
         rules
     }

@@ -24,7 +24,7 @@ fn configuration() -> String {
     let mut page = String::from(
         "# Configuration reference\n\nGenerated from the types that read the file (`gatehouse reference configuration`).\n\
          `gatehouse check` names every mistake by file, line and remedy. Changes are taken over within two seconds, or on\n\
-         SIGHUP, all at once or not at all; `listen`, `api`, `admin`, `gateway` and `limits` are read at the start only.\n",
+         SIGHUP, all at once or not at all; `listen`, `api`, `admin`, `gateway` and most `limits` are read at the start only.\n",
     );
     section(schema, "", schema, &mut page);
     page

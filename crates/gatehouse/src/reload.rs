@@ -88,23 +88,33 @@ fn adopt(state: &State, loaded: Loaded) -> Result<(), String> {
     }
     tracing::info!(policies = %loaded.policies.revision(), "the changed configuration is in force");
     state.loaded.store(Arc::new(loaded));
-    cut_orphans(state);
+    cut_changed(state, &old);
     Ok(())
 }
 
-/// Sessions whose target or identity is gone end; all others are judged by the new policies from their next operation.
-fn cut_orphans(state: &State) {
+/// Sessions whose target, classes or groups are no longer what they were opened with end; all others are judged by the
+/// new policies from their next operation.
+fn cut_changed(state: &State, old: &Loaded) {
     let Some(engine) = state.engine.get() else {
         return;
     };
+    let new = state.loaded.load_full();
+    let classes_changed = old.config.classes != new.config.classes;
     let denial = Denial::new(
         Reason::TaskEnded,
-        "the session's target or identity is no longer configured",
-        "the gateway's configuration changed",
-        "Ask the operator of the gateway",
+        "the configuration of this session's target or identity changed",
+        "the session stood on what it was before",
+        "Connect again",
     );
     engine.roster.end_where(&denial, |session| {
-        state.target(session.target.as_str()).is_none() || state.lease(&session.task).is_none()
+        let target = session.target.as_str();
+        let Some((task, _)) = state.tasks.task(&session.task, state.now()) else {
+            return true;
+        };
+        let subject = |loaded: &Loaded| loaded.people.subject(&task.identity, task.on_behalf_of.as_ref()).ok();
+        classes_changed
+            || old.config.targets.get(target) != new.config.targets.get(target)
+            || subject(old) != subject(&new)
     });
 }
 

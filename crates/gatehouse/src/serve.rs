@@ -89,10 +89,11 @@ pub async fn start(config: &Path) -> Result<Running> {
 async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
     let limits = loaded.config.limits.clone();
     let key = keys::journal_key(&data, &loaded.config.gateway.name)?;
-    std::fs::write(data.public_key(), format!("{}\n", key.verifier()))?;
     let segment_limits = SegmentLimits { segment_bytes_max: limits.segment_bytes_max };
     let (segments, recovery) =
         Segments::open(&data.journal(), segment_limits, &[key.verifier()]).context("the journal cannot be opened")?;
+    // Only now is it sure that the key is this journal's.
+    std::fs::write(data.public_key(), format!("{}\n", key.verifier()))?;
     let segments = SharedSegments::new(segments);
     let recorded = Arc::new(Notify::new());
     let bell = recorded.clone();

@@ -130,6 +130,7 @@ impl State {
         if let Some(engine) = self.engine.get() {
             engine.roster.end_where(&denial, |session| session.task == *id);
         }
+        self.gate.desk().end_task(now, id);
         if let Err(error) = self.store.forget_credential(id.as_str()).await {
             tracing::warn!(%error, "the verifier of an ended task stays in the index until it is rebuilt");
         }

@@ -172,9 +172,10 @@ impl Policies {
             return decision;
         }
         if !walls.satisfied.is_empty() {
-            let mut decision = deny(format!("{access} is forbidden"));
+            let reasons: Vec<String> = self.reasons(&walls.satisfied).into_iter().collect();
+            let cause = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
+            let mut decision = deny(format!("{access} is forbidden{cause}"));
             decision.policies = self.names(&walls.satisfied);
-            decision.reasons.extend(self.reasons(&walls.satisfied));
             return decision;
         }
         if permits.satisfied.is_empty() {

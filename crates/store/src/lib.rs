@@ -197,6 +197,8 @@ pub enum Change {
 pub trait Backend: Send + Sync {
     /// The index of the first record whose changes are not in yet.
     fn next_index(&self) -> BoxFuture<'_, Result<u64, StoreError>>;
+    /// Forgets all that the journal can tell again.
+    fn begin_anew(&self) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Applies changes and moves on to `next_index`, all or nothing. Applying the same twice changes nothing more.
     fn apply<'a>(&'a self, next_index: u64, changes: &'a [Change]) -> BoxFuture<'a, Result<(), StoreError>>;
     /// The newest tasks, newest first.

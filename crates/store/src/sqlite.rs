@@ -53,6 +53,23 @@ impl Backend for Sqlite {
         .boxed()
     }
 
+    fn begin_anew(&self) -> Fallible<'_, ()> {
+        async {
+            let mut transaction = self.pool.begin().await?;
+            for sql in [
+                "DELETE FROM tasks",
+                "DELETE FROM sessions",
+                "DELETE FROM requests",
+                "UPDATE progress SET next_index = 0",
+            ] {
+                sqlx::query(sql).execute(&mut *transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn apply<'a>(&'a self, next_index: u64, changes: &'a [Change]) -> Fallible<'a, ()> {
         async move {
             let mut transaction = self.pool.begin().await?;

@@ -122,13 +122,12 @@ impl PostgresSession {
 
     fn shape(&self, columns: &[statement::RowColumn], prepared: Option<&Prepared>, place: usize) -> Arc<Shape> {
         let output = prepared.and_then(|prepared| prepared.analysis.statements.get(place));
-        Arc::new(statement::shape(columns, &self.lineage(output), &self.context()))
+        let doubted = self.doubt != Doubt::None && prepared.is_none_or(Prepared::names_relations);
+        let lineage = if doubted { Lineage::Unknown } else { self.lineage(output) };
+        Arc::new(statement::shape(columns, &lineage, &self.context()))
     }
 
     fn lineage(&self, output: Option<&StatementOutput>) -> Lineage {
-        if self.doubt != Doubt::None {
-            return Lineage::Unknown;
-        }
         let named = |outputs: &Outputs| match outputs {
             Outputs::Cursor(name) => self.cursors.get(name).cloned(),
             Outputs::Prepared(name) => {
@@ -348,7 +347,7 @@ impl PostgresSession {
         };
         let output = prepared.and_then(|prepared| prepared.analysis.statements.get(place));
         let format = output.and_then(|output| output.copy.as_ref()).map(|copy| copy.format);
-        let lineage = self.lineage(output);
+        let lineage = if self.doubt == Doubt::None { self.lineage(output) } else { Lineage::Unknown };
         let shape = copy_shape(&lineage, count, format == Some(CopyFormat::Text), format == Some(CopyFormat::Binary));
         self.copy_out = Some(Arc::new(shape));
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use gatehouse_model::{Column, Encoding, Provenance, Shape, ShapeRole, ValueKind};
+use gatehouse_model::{Column, Encoding, Provenance, Shape, ShapeRole, ValueKind, kind};
 
 use crate::analysis::{self, Analysis, Context, Outputs};
 use crate::catalog::Catalog;
@@ -31,6 +31,12 @@ impl Prepared {
             || analysis.changes_catalog
             || analysis.changes_path
             || analysis.statements.iter().any(names)
+    }
+
+    /// It reads or writes something that has a name, and so something that may stand in its place.
+    pub(crate) fn names_relations(&self) -> bool {
+        let harmless = |access: &gatehouse_model::Access| matches!(access.resource.kind, kind::TARGET | "Setting");
+        !self.analysis.accesses.iter().all(harmless)
     }
 
     /// It runs code that the gateway cannot read.
