@@ -162,3 +162,48 @@ fn a_token_shows_only_what_its_holder_oversees() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_class_that_changes_its_mask_keeps_its_names_and_its_detector() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup { config: "[classes.email]\nmask = \"redact\"\n".into(), ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let said = fixture.psql(&agent, "select email, note from customers where id = 8")?;
+    assert!(said.starts_with("[redacted:email]|call [redacted:email] about"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn an_index_that_is_lost_or_ahead_is_built_anew() -> anyhow::Result<()> {
+    let mut fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    fixture.psql(&agent, "select 1")?;
+    let sessions = fixture.json(&["sessions", "ls"])?;
+    fixture.stop_gateway()?;
+    for file in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
+        let _ = std::fs::remove_file(fixture.data.join(file));
+    }
+    fixture.start_gateway()?;
+    assert_eq!(fixture.json(&["sessions", "ls"])?, sessions);
+    assert_eq!(
+        fixture.json(&["tasks", "show", &agent.task])?["state"],
+        "revoked",
+        "its verifier is gone, so it is too"
+    );
+    Ok(())
+}
+
+#[test]
+fn groups_that_are_taken_away_end_the_sessions_that_stood_on_them() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let mut psql = fixture.psql_command(&agent);
+    psql.args(["-c", "select count(*) from generate_series(1, 1000000000)"]);
+    let mut child = psql.stderr(std::process::Stdio::piped()).spawn()?;
+    wait_until("the session lives", || Ok(fixture.json(&["targets", "ls"])?[0]["sessions"] == 1))?;
+    let config = std::fs::read_to_string(fixture.config())?;
+    let without = config.replacen("[agents.claude]\ngroups = [\"agents\"]", "[agents.claude]\ngroups = []", 1);
+    assert_ne!(config, without);
+    std::fs::write(fixture.config(), without)?;
+    wait_until("the session is cut", || Ok(child.try_wait()?.is_some()))?;
+    Ok(())
+}
