@@ -158,7 +158,15 @@ fn a_token_shows_only_what_its_holder_oversees() -> anyhow::Result<()> {
         let bundle = fixture.folder.path().join("theirs.tar").display().to_string();
         assert_eq!(over_tcp(&["replay", &id])?.contains("raw.person8"), oversees, "{user}");
         assert_eq!(over_tcp(&["requests", "ls"])?.contains("req-"), oversees, "{user}");
-        assert_eq!(over_tcp(&["evidence", "export", "-o", &bundle])?.contains("bytes"), oversees, "{user}");
+        assert_eq!(
+            over_tcp(&["evidence", "export", "--session", &id, "-o", &bundle])?.contains("bytes"),
+            oversees,
+            "{user}"
+        );
+        assert!(
+            !over_tcp(&["evidence", "export", "-o", &bundle])?.contains("bytes"),
+            "all of it is for administrators"
+        );
     }
     Ok(())
 }
@@ -173,7 +181,7 @@ fn a_class_that_changes_its_mask_keeps_its_names_and_its_detector() -> anyhow::R
 }
 
 #[test]
-fn an_index_that_is_lost_or_ahead_is_built_anew() -> anyhow::Result<()> {
+fn an_index_that_is_lost_is_built_anew() -> anyhow::Result<()> {
     let mut fixture = Fixture::start(Setup::default())?;
     let agent = fixture.task("agent:claude", "10m")?;
     fixture.psql(&agent, "select 1")?;

@@ -35,6 +35,13 @@ fn revoking_a_task_cuts_its_sessions_and_kills_its_credential() -> anyhow::Resul
     fixture.json(&["revoke", &agent.task])?;
     let said = ends_within_a_second(cut)?;
     assert!(said.contains("the task has ended: revoked"), "{said}");
+    let running =
+        "select count(*) from pg_stat_activity where state = 'active' and query like 'select count(*) from gen%'";
+    let begun = Instant::now();
+    while fixture.truth(running)? != "1" {
+        assert!(begun.elapsed() < Duration::from_secs(5), "what ran for the revoked task goes on at the target");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     assert!(fixture.psql(&agent, "select 1")?.contains("password authentication failed"));
     assert!(fixture.json(&["revoke", &agent.task]).is_err(), "once is enough");
 

@@ -66,7 +66,7 @@ struct Carrying<'a> {
     wants_survey: bool,
     held: Option<Box<Held>>,
     seat: Seated,
-    cancel_at_target: gatehouse_protocol::CancelKey,
+    target_key: gatehouse_protocol::CancelKey,
 }
 
 /// What happened.
@@ -105,7 +105,7 @@ pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carriage: Ca
         wants_survey: false,
         held: None,
         seat,
-        cancel_at_target: reached.ready.cancel,
+        target_key: reached.ready.cancel,
     };
     let end = carrying.run().await;
     carrying.end(end).await;
@@ -259,15 +259,21 @@ impl Carrying<'_> {
             self.push(outward);
             return Ok(());
         }
-        match self.passage.cancel(now, &self.cancel_at_target) {
+        self.cancel_at_target(now);
+        Ok(())
+    }
+
+    /// Asks the target to stop what it runs for this session, once that is on the record.
+    fn cancel_at_target(&self, now: Timestamp) {
+        match self.passage.cancel(now, &self.target_key) {
             Ok(words) => {
                 let grant = self.passage.grant().clone();
                 let disk = self.engine.disk.clone();
-                tokio::spawn(async move { cancel_at(&grant, words, &disk).await });
+                let within = Duration::from_secs(LAST_WORDS_SECS_MAX);
+                tokio::spawn(async move { tokio::time::timeout(within, cancel_at(&grant, words, &disk)).await });
             }
             Err(error) => tracing::error!(%error, "a cancel could not be recorded, so it was not passed"),
         }
-        Ok(())
     }
 
     async fn survey(&mut self) -> Result<(), End> {
@@ -333,11 +339,17 @@ impl Carrying<'_> {
                 self.to_client.push(words);
             }
         }
-        // What the client has not taken by then it will not take.
-        let last = self.to_client.drain(&self.engine.disk);
-        let _ = tokio::time::timeout(Duration::from_secs(LAST_WORDS_SECS_MAX), last).await;
-        self.to_client.shut().await;
+        if matches!(end, End::Stopped(_)) {
+            // Closing the connection alone would let the target finish what runs.
+            self.cancel_at_target(now);
+        }
         self.to_target.shut().await;
+        // What the client has not taken by then it will not take.
+        let last = async {
+            let _ = self.to_client.drain(&self.engine.disk).await;
+            self.to_client.shut().await;
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(LAST_WORDS_SECS_MAX), last).await;
         if let Err(error) = self.passage.close(self.engine.house.now(), &cause) {
             tracing::error!(%error, "the end of a session could not be recorded");
         }

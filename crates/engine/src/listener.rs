@@ -136,6 +136,7 @@ impl Engine {
         let protocol = login::protocol_of(listener);
         match self.dialed(&grant, &*protocol, std::mem::take(&mut client.parameters)).await {
             Ok((reached, facts)) => {
+                self.still_granted(&grant)?;
                 let tape = self.house.tape(grant.session(), grant.target(), opened).map_err(|error| {
                     tracing::error!(%error, "a recording could not be begun");
                     self.never_opened(&grant, "the recording could not be begun");
@@ -167,6 +168,22 @@ impl Engine {
                 ))
             }
         }
+    }
+
+    /// While the target was dialed, the task may have ended, or the target may have become another.
+    fn still_granted(&self, grant: &Grant) -> Result<(), Denial> {
+        let current = self.house.target(grant.target().name.as_str());
+        let same = current.is_some_and(|current| Arc::ptr_eq(&current, grant.target()));
+        if same && grant.is_live(self.house.now()) {
+            return Ok(());
+        }
+        self.never_opened(grant, "the task or the target changed while the session was opened");
+        Err(Denial::new(
+            Reason::TaskEnded,
+            "the task has ended, or its target changed",
+            "it happened while the session was opened",
+            "Connect again, with a new task if this one is over",
+        ))
     }
 
     fn never_opened(&self, grant: &Grant, cause: &str) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use gatehouse_gate::Grant;
+use gatehouse_gate::{Grant, Route};
 use gatehouse_model::{Secret, TargetName};
 use gatehouse_protocol::{Protocol, SurveyFacts};
 use tokio::io::AsyncReadExt;
@@ -20,6 +20,8 @@ const SURVEY_SECS_MAX: u64 = 15;
 #[derive(Clone)]
 struct Surveyed {
     facts: SurveyFacts,
+    /// Of which server and database they tell.
+    route: Route,
     at: Instant,
 }
 
@@ -35,7 +37,7 @@ impl Surveyor {
         let target = grant.target();
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).get(&target.name).cloned()?;
         let max = Duration::from_secs(u64::from(target.survey_secs_max));
-        (newest.at.elapsed() < max).then_some(newest.facts)
+        (newest.at.elapsed() < max && newest.route == target.route).then_some(newest.facts)
     }
 
     /// Asks the target, over a connection of its own.
@@ -52,8 +54,13 @@ impl Surveyor {
         let answer = ask(grant, protocol, secret, entropy, disk);
         let facts =
             tokio::time::timeout(Duration::from_secs(SURVEY_SECS_MAX), answer).await.map_err(|_| DialError::Slow)??;
-        let surveyed = Surveyed { facts: facts.clone(), at };
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner).insert(grant.target().name.clone(), surveyed);
+        let surveyed = Surveyed { facts: facts.clone(), route: grant.target().route.clone(), at };
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_newer =
+            newest.get(&grant.target().name).is_none_or(|other| other.at < at || other.route != surveyed.route);
+        if is_newer {
+            newest.insert(grant.target().name.clone(), surveyed);
+        }
         Ok(facts)
     }
 }

@@ -266,6 +266,7 @@ impl Desk {
         let request = &mut ticket.request;
         if request.state == RequestState::Open && request.expires <= now {
             request.state = RequestState::Expired;
+            self.ledger.record(now, RequestEnded { request: id.to_string(), cause: "expired".into() })?;
         }
         if request.state != RequestState::Open {
             return Err(AnswerError::Over { id: id.clone(), state: request.state.as_str() });
@@ -364,7 +365,9 @@ impl Desk {
             .lock()
             .values()
             .filter(|ticket| match ticket.request.state {
-                RequestState::Open => ticket.request.expires <= now && ticket.waiter.is_none(),
+                RequestState::Open => {
+                    ticket.request.expires <= now && ticket.waiter.as_ref().is_none_or(oneshot::Sender::is_canceled)
+                }
                 RequestState::Approved(until) => until <= now,
                 RequestState::Denied | RequestState::Used | RequestState::Withdrawn | RequestState::Expired => false,
             })
@@ -374,9 +377,8 @@ impl Desk {
             // It has lapsed whether or not that can be recorded; the next sweep does not find it again.
             let _ = self.end(now, &id, RequestState::Expired);
         }
-        let kept = SignedDuration::from_hours(1);
-        self.lock()
-            .retain(|_, ticket| !ticket.request.state.is_over() || now.duration_since(ticket.request.expires) < kept);
+        // The index remembers what is over.
+        self.lock().retain(|_, ticket| !ticket.request.state.is_over());
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RequestId, Ticket>> {

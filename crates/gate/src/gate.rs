@@ -267,7 +267,10 @@ impl Gate {
         let target = grant.target().name.to_string();
         metrics::counter!("gatehouse_operations_total", "target" => target, "verdict" => decision.verdict.as_str(), "outcome" => outcome)
             .increment(1);
-        let weighty = operation.effect == Effect::Write || refused.is_some() || self.limits.every_record_to_disk;
+        let weighty = operation.effect == Effect::Write
+            || refused.is_some()
+            || approval.is_some()
+            || self.limits.every_record_to_disk;
         Ok(Receipt::new(index, if weighty { Durability::Disk } else { Durability::Process }))
     }
 }

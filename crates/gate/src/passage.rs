@@ -607,7 +607,9 @@ impl Passage {
 
     /// Ends the recording and writes the session's last record.
     pub fn close(&mut self, now: Timestamp, cause: &str) -> Result<(), Unrecorded> {
-        let recording: Option<TapeSeal> = self.tape.seal().ok();
+        // Without its seal the session is not closed on the record; a restart seals what it finds.
+        let seal: TapeSeal = self.tape.seal().map_err(|error| Unrecorded(JournalError::Sink(error)))?;
+        let recording = Some(seal);
         let end = SessionEnd {
             cause: cause.into(),
             operations: self.operations,

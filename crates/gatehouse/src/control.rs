@@ -22,8 +22,8 @@ use gatehouse_model::{
 use gatehouse_store::{RequestRow, SessionRow, TaskRow};
 use jiff::SignedDuration;
 
+use crate::registry;
 use crate::state::State;
-use crate::{indexer, registry};
 
 /// The control API over the running gateway.
 pub(crate) struct ApiControl {
@@ -49,8 +49,7 @@ impl ApiControl {
 
     /// Whoever asks reads what they wrote: the index is brought up to the journal first.
     async fn fresh_index(&self) -> Result<(), Problem> {
-        let size = self.state.gate.ledger().with(|journal| journal.size());
-        indexer::catch_up(&self.state.segments.files(), &self.state.store, size).await.map_err(unavailable)
+        self.state.indexer.catch_up().await.map_err(unavailable)
     }
 
     async fn start(&self, caller: &Caller, new: NewTask) -> Result<StartedTaskView, Problem> {
@@ -411,7 +410,10 @@ impl Control for ApiControl {
     fn evidence<'a>(&'a self, caller: &'a Caller, evidence: Evidence) -> Asked<'a, Vec<u8>> {
         async move {
             let targets = match &evidence.selection {
-                Selection::All => self.state.loaded.load().targets.keys().cloned().collect(),
+                Selection::All => {
+                    caller.must_administer()?;
+                    Vec::new()
+                }
                 Selection::Task(id) => self.one_task(id).await?.targets,
                 Selection::Session(id) => vec![self.one_session(id).await?.target],
             };

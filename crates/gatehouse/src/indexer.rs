@@ -22,16 +22,55 @@ pub(crate) enum IndexError {
     Journal(String),
 }
 
-/// Brings the index up to `size` records.
-pub(crate) async fn catch_up(files: &SegmentFiles, store: &Store, size: u64) -> Result<(), IndexError> {
-    let mut from = store.next_index().await?;
-    if from > size {
-        // The index is of a journal that went on further than this one: after a power failure, or from another backup.
-        tracing::warn!(index = from, journal = size, "the index is ahead of the journal, so it is built anew");
-        store.begin_anew().await?;
-        from = 0;
+/// The index, and who brings it up to the journal: one at a time, or changes would count twice.
+pub(crate) struct Indexer {
+    files: SegmentFiles,
+    store: Store,
+    size: Box<dyn Fn() -> u64 + Send + Sync>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Indexer {
+    /// Over these files and this index; `size` tells how many records there are.
+    pub(crate) fn new(files: SegmentFiles, store: Store, size: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self { files, store, size: Box::new(size), turn: tokio::sync::Mutex::new(()) }
     }
-    if from == size {
+
+    /// Begins anew where the index is of a journal that went on further than this one: after a power failure, or from
+    /// another backup. Only at the start, while nobody else uses it.
+    pub(crate) async fn repair(&self) -> Result<(), IndexError> {
+        let (index, journal) = (self.store.next_index().await?, (self.size)());
+        if index > journal {
+            tracing::warn!(index, journal, "the index is ahead of the journal, so it is built anew");
+            self.store.begin_anew().await?;
+        }
+        Ok(())
+    }
+
+    /// Brings the index up to what is recorded now.
+    pub(crate) async fn catch_up(&self) -> Result<(), IndexError> {
+        let _turn = self.turn.lock().await;
+        catch_up(&self.files, &self.store, (self.size)()).await
+    }
+
+    /// Follows the journal until the runtime ends.
+    pub(crate) async fn follow(&self, recorded: Arc<Notify>) {
+        loop {
+            recorded.notified().await;
+            if let Err(error) = self.catch_up().await {
+                // The journal has it all; the index goes on where it stopped.
+                tracing::warn!(%error, "the index lags behind the journal");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                recorded.notify_one();
+            }
+        }
+    }
+}
+
+/// Brings the index up to `size` records.
+async fn catch_up(files: &SegmentFiles, store: &Store, size: u64) -> Result<(), IndexError> {
+    let from = store.next_index().await?;
+    if from >= size {
         return Ok(());
     }
     let unreadable = |error: &dyn std::fmt::Display| IndexError::Journal(error.to_string());
@@ -49,19 +88,6 @@ pub(crate) async fn catch_up(files: &SegmentFiles, store: &Store, size: u64) -> 
             return Ok(());
         };
         store.apply(next, &changes).await?;
-    }
-}
-
-/// Follows the journal until the runtime ends.
-pub(crate) async fn follow(files: SegmentFiles, store: Store, size: impl Fn() -> u64, recorded: Arc<Notify>) {
-    loop {
-        recorded.notified().await;
-        if let Err(error) = catch_up(&files, &store, size()).await {
-            // The journal has it all; the index goes on where it stopped.
-            tracing::warn!(%error, "the index lags behind the journal");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            recorded.notify_one();
-        }
     }
 }
 

@@ -309,6 +309,12 @@ impl Checker<'_> {
             let target_name = TargetName::new(name)
                 .map_err(|error| self.fault(&["targets", name], error.to_string(), "Correct the name"))
                 .ok();
+            for (key, value) in [("hold_secs_max", section.hold_secs_max), ("survey_secs_max", section.survey_secs_max)]
+            {
+                if value == 0 {
+                    self.fault(&["targets", name, key], format!("{key} = 0 is too small"), "Use at least 1");
+                }
+            }
             let route = self.route(name, section);
             let classes = self.classes(name, section, rules, key);
             let secret =

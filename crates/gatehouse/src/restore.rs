@@ -28,10 +28,12 @@ pub(crate) async fn sessions(state: &State) -> Result<()> {
         let (bytes, sha256) = match sealed {
             Ok(sealed) => sealed,
             // The gateway died before the recording began, and so before any operation.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && session.operations == 0 => {
                 state.gate.ledger().record(state.now(), never_began(&session.id))?;
                 continue;
             }
+            // It was there, for there were operations. The seal of nothing says that it is gone.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (0, gatehouse_journal::tree::sha256(b"")),
             Err(error) => return Err(error).context(format!("the recording {file} cannot be read")),
         };
         state.gate.ledger().record(

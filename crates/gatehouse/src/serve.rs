@@ -26,10 +26,11 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::control::ApiControl;
+use crate::indexer::Indexer;
 use crate::load::{self, Fault, Loaded};
 use crate::log_files::SharedSegments;
 use crate::state::{DataFolder, State};
-use crate::{indexer, keys, registry, reload, restore};
+use crate::{keys, registry, reload, restore};
 
 /// How long sessions may take to end when the gateway does.
 const GOODBYE_SECS_MAX: u64 = 5;
@@ -123,10 +124,10 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
     ));
     gate.adopt(now, loaded.policies.clone())?;
     let store: Store = Arc::new(Sqlite::open(&data.index()).await.context("the index cannot be opened")?);
-    let size = gate.ledger().with(|journal| journal.size());
-    indexer::catch_up(&segments.files(), &store, size)
-        .await
-        .context("the index cannot be completed from the journal")?;
+    let ledger = gate.ledger().clone();
+    let indexer = Indexer::new(segments.files(), store.clone(), move || ledger.with(|journal| journal.size()));
+    indexer.repair().await.context("the index cannot be read")?;
+    indexer.catch_up().await.context("the index cannot be completed from the journal")?;
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let handle = metrics.handle();
     // A second gateway in one process, as in tests, keeps the first one's recorder.
@@ -136,6 +137,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         data,
         tasks: TaskBook::default(),
         store,
+        indexer,
         gate,
         segments,
         key,
@@ -145,6 +147,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         recorded,
         engine: OnceLock::new(),
         decoys: keys::random()?,
+        ending: Mutex::new(Vec::new()),
         metrics: handle,
     });
     restore::sessions(&state).await?;
@@ -212,9 +215,8 @@ async fn serve_api(state: &Arc<State>, work: &mut JoinSet<()>) -> Result<(Option
 
 /// What goes on beside the sessions: the index, checkpoints, the ends of tasks and requests, changed files.
 fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
-    let ledger = state.gate.ledger().clone();
-    let size = move || ledger.with(|journal| journal.size());
-    work.spawn(indexer::follow(state.segments.files(), state.store.clone(), size, state.recorded.clone()));
+    let following = state.clone();
+    work.spawn(async move { following.indexer.follow(following.recorded.clone()).await });
 
     let signing = state.clone();
     work.spawn(async move {
@@ -240,6 +242,7 @@ fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
             ticks.tick().await;
             let now = sweeping.now();
             sweeping.gate.desk().sweep(now);
+            sweeping.finish_endings().await;
             for task in sweeping.tasks.expired(now) {
                 if let Err(error) = sweeping.end_task(&task, TaskEnd::Expired, "gateway").await {
                     tracing::error!(%error, %task, "the end of a task could not be recorded");
@@ -286,8 +289,7 @@ impl Running {
         }
         self.work.shutdown().await;
         state.gate.ledger().record(state.now(), GatewayStopped {})?;
-        let size = state.gate.ledger().with(|journal| journal.size());
-        indexer::catch_up(&state.segments.files(), &state.store, size).await?;
+        state.indexer.catch_up().await?;
         checkpoint(state, 0)?;
         self.disk.close();
         // A socket that is gone already is what was wanted.

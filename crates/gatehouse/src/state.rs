@@ -86,6 +86,8 @@ pub struct State {
     pub tasks: TaskBook,
     /// The index.
     pub store: Store,
+    /// Brings the index up to the journal.
+    pub(crate) indexer: crate::indexer::Indexer,
     /// The door.
     pub gate: Arc<Gate>,
     /// The journal's files.
@@ -104,6 +106,8 @@ pub struct State {
     pub engine: std::sync::OnceLock<Arc<Engine>>,
     /// What decoys for unknown users are made from.
     pub decoys: [u8; 32],
+    /// Tasks that ended, but whose end is not kept yet.
+    pub(crate) ending: Mutex<Vec<(TaskId, TaskEnd, String)>>,
     /// Renders the metrics.
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
 }
@@ -131,12 +135,29 @@ impl State {
             engine.roster.end_where(&denial, |session| session.task == *id);
         }
         self.gate.desk().end_task(now, id);
-        if let Err(error) = self.store.forget_credential(id.as_str()).await {
-            tracing::warn!(%error, "the verifier of an ended task stays in the index until it is rebuilt");
+        if let Err(error) = self.keep_end(id, cause, by).await {
+            // It is dead in this process whatever happens; a restart must not bring it back.
+            tracing::error!(%error, %id, "the end of a task is not kept yet, and will be tried again");
+            self.ending.lock().unwrap_or_else(PoisonError::into_inner).push((id.clone(), cause, by.into()));
         }
-        let entry = gatehouse_journal::TaskEnded { task: id.to_string(), cause: cause.as_str().into(), by: by.into() };
-        self.gate.ledger().record(now, entry)?;
         Ok(Some(task))
+    }
+
+    /// Keeps the end of a task: its record, then the loss of its verifier.
+    async fn keep_end(&self, id: &TaskId, cause: TaskEnd, by: &str) -> anyhow::Result<()> {
+        let entry = gatehouse_journal::TaskEnded { task: id.to_string(), cause: cause.as_str().into(), by: by.into() };
+        self.gate.ledger().record(self.now(), entry)?;
+        Ok(self.store.forget_credential(id.as_str()).await?)
+    }
+
+    /// Tries again what [`State::end_task`] could not keep.
+    pub(crate) async fn finish_endings(&self) {
+        let endings = std::mem::take(&mut *self.ending.lock().unwrap_or_else(PoisonError::into_inner));
+        for (id, cause, by) in endings {
+            if self.keep_end(&id, cause, &by).await.is_err() {
+                self.ending.lock().unwrap_or_else(PoisonError::into_inner).push((id, cause, by));
+            }
+        }
     }
 
     /// The address that clients reach a protocol at.

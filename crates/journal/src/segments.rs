@@ -190,6 +190,10 @@ impl SyncTarget {
         let Some(file) = &self.file else {
             return Ok(());
         };
+        if self.failed.load(Ordering::SeqCst) {
+            // The kernel tells of a lost write once; a later sync that succeeds says nothing of it.
+            return Err(io::Error::other("an earlier sync failed: restart the gateway when its disk is right"));
+        }
         file.sync_data().inspect_err(|_| self.failed.store(true, Ordering::SeqCst))
     }
 }

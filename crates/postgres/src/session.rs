@@ -37,7 +37,6 @@ pub(crate) struct PostgresSession {
     settings: BTreeMap<String, String>,
     /// What the catalog does not show may stand before what it shows.
     doubt: Doubt,
-    prepared_bytes: usize,
     /// The transaction status that the target reported last: `I`, `T` or `E`.
     status: u8,
     awaited: VecDeque<Awaited>,
@@ -210,7 +209,6 @@ impl PostgresSession {
             meaning_changes: 0,
             settings: opening.ready.parameters.iter().filter(|(name, _)| gives_meaning(name)).cloned().collect(),
             doubt: Doubt::None,
-            prepared_bytes: 0,
             status: b'I',
             awaited: VecDeque::new(),
             barriers: 0,

@@ -122,7 +122,7 @@ impl PostgresSession {
             });
         }
         if phase == Phase::Prepare
-            && (self.statements.len() >= STATEMENTS_MAX || self.prepared_bytes + sql.len() > PREPARED_BYTES_MAX)
+            && (self.statements.len() >= STATEMENTS_MAX || self.prepared_bytes() + sql.len() > PREPARED_BYTES_MAX)
         {
             return Ok(self.misunderstood(
                 len,
@@ -421,7 +421,6 @@ impl PostgresSession {
             return;
         };
         let name: Arc<str> = name.into();
-        self.prepared_bytes += prepared.sql.len();
         let named = Named { value: prepared.clone(), batch: self.batch.number, confirmed: false };
         let previous = self.statements.insert(name.clone(), named);
         self.push(Awaited::Parse { name, prepared: prepared.clone(), previous });
@@ -495,6 +494,10 @@ impl PostgresSession {
             frame::write(out, b'H', |_| {});
         }
         Passed::Written
+    }
+
+    fn prepared_bytes(&self) -> usize {
+        self.statements.values().map(|named| named.value.sql.len()).sum()
     }
 
     /// A statement is about to run; what may go wrong with names counts from here.

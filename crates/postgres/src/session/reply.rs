@@ -215,8 +215,7 @@ impl PostgresSession {
         };
         if is_statement {
             if self.statements.get(&name).is_some_and(|named| named.confirmed) {
-                let closed = self.statements.remove(&name);
-                self.prepared_bytes -= closed.map_or(0, |named| named.value.sql.len()).min(self.prepared_bytes);
+                self.statements.remove(&name);
             }
         } else if self.portals.get(&name).is_some_and(|named| named.confirmed) {
             self.portals.remove(&name);
