@@ -92,6 +92,7 @@ async fn instructions(running: &serve::Running, folder: &Path) -> Result<String>
         .replace("{host}", &address.ip().to_string())
         .replace("{port}", &address.port().to_string())
         .replace("{user}", &started.user)
+        .replace("{task}", &started.task.id)
         .replace("{api}", &format!("http://{api}"))
         .replace("{tokenfile}", &tokenfile.display().to_string())
         .replace("{gatehouse}", &program.to_string())
