@@ -46,8 +46,10 @@ pub(crate) struct House {
 
 impl House {
     fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
-        Ok(Self { root: root.into() })
+        // Where it runs, not where it was built: a target directory may serve several checkouts.
+        let here = std::env::current_dir()?;
+        let root = here.ancestors().find(|folder| folder.join("xtask/Cargo.toml").exists());
+        Ok(Self { root: root.context("run this inside the workspace")?.into() })
     }
 
     /// A file or folder, by its path from the root.

@@ -309,17 +309,25 @@ impl Desk {
         Ok(Answered::Decided)
     }
 
-    /// Takes the live approval of exactly this operation; it cannot be taken again.
-    pub(crate) fn take(&self, now: Timestamp, digest: &Digest, mode: Option<&RequestId>) -> Option<PendingRequest> {
+    /// Takes the live approval of exactly this operation, if it covers all that must approve now; it cannot be taken
+    /// again. `named` is the request of a client that waits; without it, any that was refused at once.
+    pub(crate) fn take(
+        &self,
+        now: Timestamp,
+        digest: &Digest,
+        named: Option<&RequestId>,
+        needed: &BTreeSet<GroupName>,
+    ) -> Option<PendingRequest> {
         let mut tickets = self.lock();
         let ticket = tickets.values_mut().find(|ticket| {
             let request = &ticket.request;
-            let right_one = match mode {
+            let right_one = match named {
                 Some(id) => request.id == *id,
                 None => request.mode == HoldMode::Refuse,
             };
             let live = matches!(request.state, RequestState::Approved(until) if now < until);
-            right_one && live && request.digest == *digest
+            let covers = needed.iter().all(|group| request.approvals.contains_key(group));
+            right_one && live && covers && request.digest == *digest
         })?;
         let before = ticket.request.clone();
         ticket.request.state = RequestState::Used;

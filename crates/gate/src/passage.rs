@@ -64,6 +64,7 @@ pub struct Held {
     run: Bytes,
     operation: Box<Operation>,
     decision: Decision,
+    policies: Arc<Policies>,
     digest: Digest,
     number: u64,
     expires: Timestamp,
@@ -123,6 +124,8 @@ pub struct Passage {
     bytes: u64,
     masked: Counts,
     planned: Option<Planned>,
+    /// The policies by which the operation at hand was decided, for its record.
+    judged_by: Arc<Policies>,
 }
 
 impl Passage {
@@ -135,7 +138,9 @@ impl Passage {
         tape: Box<dyn Tape>,
         opened: Timestamp,
     ) -> Self {
+        let judged_by = gate.policies();
         Self {
+            judged_by,
             gate,
             grant,
             protocol,
@@ -189,6 +194,7 @@ impl Passage {
 
     fn act(&mut self, now: Timestamp, operation: Box<Operation>, len: usize, buf: &mut BytesMut) -> Result<Next, Stop> {
         let policies = self.gate.policies();
+        self.judged_by = policies.clone();
         let lease = self.grant.lease();
         let decision = policies.decide_all(&lease.subject, &operation.accesses, &operation.facts);
         let decision = match (decision.verdict, operation.phase) {
@@ -259,7 +265,7 @@ impl Passage {
                 digest,
                 approval,
                 refused,
-                policies: &self.gate.policies(),
+                policies: &self.judged_by,
             },
         )?;
         self.operations += 1;
@@ -311,6 +317,7 @@ impl Passage {
         if !self.session.is_quiet() {
             return Ok(Next::Wait);
         }
+        self.judged_by = self.gate.policies();
         let run = buf.split_to(len).freeze();
         let operation = Operation {
             title: unclear.title.clone(),
@@ -341,7 +348,7 @@ impl Passage {
     ) -> Result<Next, Stop> {
         let target = self.grant.target().clone();
         if target.on_hold == HoldMode::Refuse
-            && let Some(used) = self.gate.desk().take(now, &digest, None)
+            && let Some(used) = self.gate.desk().take(now, &digest, None, &decision.hold.groups)
         {
             return self.pass_approved(now, &operation, decision, digest, used, run).map(Next::Out);
         }
@@ -372,8 +379,17 @@ impl Passage {
         self.session.remark(&remark, &mut words);
         let receipt = opened.index.map(|index| Receipt::new(index, Durability::Disk));
         let outward = self.own_words_after(now, Reply { to_client: words, to_target: BytesMut::new() }, receipt);
-        let held =
-            Held { request: opened.id, run, operation, decision, digest, number: self.operations, expires, answer };
+        let held = Held {
+            request: opened.id,
+            run,
+            operation,
+            decision,
+            policies: self.judged_by.clone(),
+            digest,
+            number: self.operations,
+            expires,
+            answer,
+        };
         Ok(Next::Hold(Box::new(held), outward))
     }
 
@@ -428,7 +444,7 @@ impl Passage {
             groups: request.hold.groups.iter().map(ToString::to_string).collect(),
             reasons: request.hold.reasons.iter().cloned().collect(),
             policies: request.policies.iter().map(PolicyId::to_string).collect(),
-            revision: self.gate.policies().revision().to_string(),
+            revision: self.judged_by.revision().to_string(),
             expires: request.expires.to_string(),
             mode: request.mode.as_str().into(),
         }
@@ -439,7 +455,9 @@ impl Passage {
         let policies = self.gate.policies();
         let lease = self.grant.lease().clone();
         let now_decided = policies.decide_all(&lease.subject, &held.operation.accesses, &held.operation.facts);
-        let Held { request, run, operation, decision, digest, number, .. } = *held;
+        let Held { request, run, operation, decision, policies: held_by, digest, number, .. } = *held;
+        // A refusal is of the decision that held it; what passes was decided anew.
+        self.judged_by = held_by;
         let refuse = |passage: &mut Self, state: RequestState, denial: Denial| {
             // Whether or not the end of the request can be recorded, the operation does not pass.
             let _ = passage.gate.desk().end(now, &request, state);
@@ -458,16 +476,20 @@ impl Passage {
                     return refuse(self, RequestState::Withdrawn, gate::policy_denial(&now_decided, &operation.title));
                 }
                 let same = number == self.operations && gate::digest(&self.grant, &operation) == digest;
-                let taken = if same { self.gate.desk().take(now, &digest, Some(&request)) } else { None };
+                let needed = &now_decided.hold.groups;
+                let taken = if same { self.gate.desk().take(now, &digest, Some(&request), needed) } else { None };
                 match taken {
-                    Some(used) => self.pass_approved(now, &operation, now_decided, digest, used, run),
+                    Some(used) => {
+                        self.judged_by = policies;
+                        self.pass_approved(now, &operation, now_decided, digest, used, run)
+                    }
                     None => refuse(self, RequestState::Expired, hold_expired(&request)),
                 }
             }
         }
     }
 
-    /// An approval was taken for this operation; it counts only if it covers every group that policy names now.
+    /// An approval was taken for this operation, which now passes.
     fn pass_approved(
         &mut self,
         now: Timestamp,
@@ -477,12 +499,6 @@ impl Passage {
         used: PendingRequest,
         run: Bytes,
     ) -> Result<Outward, Stop> {
-        if decision.verdict == Verdict::Hold
-            && !decision.hold.groups.iter().all(|group| used.approvals.contains_key(group))
-        {
-            let denial = held_denial(&decision, &used.id, &operation.title);
-            return self.refuse(now, operation, &decision, digest, &run, denial);
-        }
         let id = used.id.clone();
         match self.record(now, operation, &decision, digest, Some(&id), None) {
             Ok(receipt) => {
@@ -501,6 +517,7 @@ impl Passage {
     /// The client took a held operation back, or went away.
     pub fn withdraw(&mut self, now: Timestamp, held: Box<Held>) -> Result<Outward, Stop> {
         let _ = self.gate.desk().end(now, &held.request, RequestState::Withdrawn);
+        self.judged_by = held.policies.clone();
         let denial = Denial::new(
             Reason::Withdrawn,
             "canceling statement due to user request",

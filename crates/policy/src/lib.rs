@@ -77,6 +77,12 @@ struct Said {
     failed: BTreeSet<CedarId>,
 }
 
+impl std::fmt::Debug for Policies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Policies").field("revision", &self.revision).finish_non_exhaustive()
+    }
+}
+
 impl Policies {
     /// Parses and validates policies against the core schema and the protocols' fragments.
     pub fn load(sources: &[PolicySource], fragments: &[&str]) -> Result<Self, Vec<PolicyFault>> {
