@@ -31,6 +31,16 @@ install_needs() {
     command -v cc >/dev/null || missing+=(build-essential)
     has_libclang || missing+=(libclang-dev)
     has_postgres || missing+=(postgresql)
+    install_packages "${missing[@]}"
+}
+
+# Installs the Debian packages that are named, if any are.
+install_packages() {
+    local missing=()
+    local name
+    for name in "$@"; do
+        [ -z "$name" ] || missing+=("$name")
+    done
     [ "${#missing[@]}" -eq 0 ] && return
 
     local as_root=()

@@ -12,16 +12,14 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail, ensure};
 use bytes::{Bytes, BytesMut};
 use gatehouse_gate::{
-    Gate, GateLimits, Grant, HoldMode, Ledger, Next, Outward, Passage, Route, Stop, Tape, TapeSeal, Target, TlsMode,
-    Trust,
+    Cleared, Gate, GateLimits, Grant, HoldMode, Ledger, Next, Passage, Piece, Route, Stop, Tape, TapeSeal, Target,
+    TargetClasses, TlsMode, Trust,
 };
 use gatehouse_journal::{Frontier, Journal, Sink, SyncTarget};
 use gatehouse_mask::{ClassRule, Classes, PseudonymKey};
-use gatehouse_model::{
-    AgentName, ClassName, Denial, Digest, Identity, Lease, SessionId, Subject, TargetName, Task, TaskId,
-};
+use gatehouse_model::{AgentName, Denial, Digest, Identity, Lease, SessionId, Subject, TargetName, Task, TaskId};
 use gatehouse_policy::{Policies, PolicySource};
-use gatehouse_protocol::{CancelKey, Classifier, Opening, Protocol, Side, SurveyFacts, TargetReady};
+use gatehouse_protocol::{CancelKey, Opening, Protocol, Side, SurveyFacts, TargetReady};
 use jiff::Timestamp;
 
 use crate::recorded::{Recording, Recordings};
@@ -238,7 +236,8 @@ impl Harness {
         self.disk_is_full.store(false, Ordering::Release);
         let session = SessionId::from_random(1);
         let lease = lease(&self.target.name)?;
-        Ok(self.gate.admit(NOW, session, lease, self.target.clone(), Arc::default(), "127.0.0.1:1"))
+        let wishes = self.protocol.wishes(&self.target.name, &[]).map_err(|denial| anyhow!(denial.detail))?;
+        Ok(self.gate.admit(NOW, session, lease, self.target.clone(), Arc::default(), "127.0.0.1:1", &wishes))
     }
 
     /// Feeds a recording to a session and collects what may be written.
@@ -266,8 +265,9 @@ impl Harness {
         let session = self.protocol.session(Opening {
             target: self.target.name.clone(),
             facts: self.facts.clone(),
-            classifier: Arc::new(ClassesOf(self.target.classes.clone())),
+            classifier: self.target.classes.clone(),
             ready: TargetReady { parameters: Vec::new(), cancel: CancelKey(Bytes::new()) },
+            parameters: Vec::new(),
             frame_bytes_max: FRAME_BYTES_MAX,
         });
         let tape = MemoryTape::default();
@@ -328,12 +328,18 @@ impl Stage<'_> {
             return Ok(false);
         }
         match self.passage.advance(NOW, side, &mut inlet.buf) {
-            Ok(Next::Out(outward)) => {
+            Ok(Next::Out(frame)) => {
                 ensure!(inlet.buf.len() < before, "something is written for {side:?}, and nothing was taken");
                 inlet.needs = 1;
                 self.was_surveyed = false;
-                self.collect(outward);
-                Ok(true)
+                self.collect(frame);
+                match self.release() {
+                    Ok(()) => Ok(true),
+                    Err(stop) => {
+                        self.stop(stop);
+                        Ok(false)
+                    }
+                }
             }
             Ok(Next::Read { at_least }) => {
                 ensure!(at_least > before, "{at_least} bytes of {side:?} are asked for, and {before} are there");
@@ -347,7 +353,7 @@ impl Stage<'_> {
                 self.passage.surveyed(self.harness.facts.clone());
                 Ok(true)
             }
-            Ok(Next::Hold(..)) => bail!("an operation is held, and no policy holds any"),
+            Ok(Next::Hold(_)) => bail!("an operation is held, and no policy holds any"),
             Err(stop) => {
                 self.stop(stop);
                 Ok(false)
@@ -356,23 +362,23 @@ impl Stage<'_> {
     }
 
     fn stop(&mut self, stop: Stop) {
-        if let Some(denial) = &stop.denial
-            && let Some(words) = self.passage.last_words(NOW, denial)
-        {
-            self.played.to_client.extend_from_slice(&words.into_frame());
+        if let Some(denial) = &stop.denial {
+            self.passage.last_words(denial);
         }
+        // Nothing of the target's is among last words, so they are shown whatever becomes of the recording.
+        let _ = self.release();
         self.played.stopped = Some(stop.cause);
     }
 
-    fn collect(&mut self, outward: Outward) {
-        if let Some(frame) = outward.to_client {
-            self.played.to_client.extend_from_slice(&frame.into_frame());
-        }
-        if let Some(frame) = outward.to_target {
-            let frame = frame.into_frame();
-            if !frame.is_empty() {
-                self.played.to_target.push(frame);
-            }
+    fn release(&mut self) -> Result<(), Stop> {
+        let heard = &mut self.played.to_client;
+        self.passage.release(NOW, |frame| heard.extend_from_slice(&frame.into_frame()))
+    }
+
+    fn collect(&mut self, to_target: Option<Cleared<Bytes>>) {
+        let frame = to_target.map(Cleared::into_frame).unwrap_or_default();
+        if !frame.is_empty() {
+            self.played.to_target.push(frame);
         }
     }
 
@@ -411,25 +417,23 @@ impl Sink for Disk {
 struct MemoryTape(Arc<Mutex<Vec<u8>>>);
 
 impl Tape for MemoryTape {
-    fn to_client(&mut self, _at: Duration, bytes: &[u8]) -> io::Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+    fn write(&mut self, _at: Duration, pieces: &[Piece<'_>]) -> io::Result<()> {
+        let mut taped = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for piece in pieces {
+            match piece {
+                Piece::ToClient(bytes) => taped.extend_from_slice(bytes),
+                Piece::Mark(_) => {}
+            }
+        }
         Ok(())
     }
 
-    fn mark(&mut self, _at: Duration, _text: &str) -> io::Result<()> {
+    fn reserve(&mut self, _bytes: usize) -> io::Result<()> {
         Ok(())
     }
 
     fn seal(&mut self) -> io::Result<TapeSeal> {
         Ok(TapeSeal { file: "memory".into(), bytes: 0, digest: Digest([0; 32]), cut: false })
-    }
-}
-
-struct ClassesOf(Arc<Classes>);
-
-impl Classifier for ClassesOf {
-    fn column(&self, table: &str, column: &str) -> Vec<ClassName> {
-        self.0.column(table, column)
     }
 }
 
@@ -444,11 +448,12 @@ fn target(protocol: &dyn Protocol, classes: Classes) -> Result<Target> {
             database: "shop".into(),
             tls: TlsMode::Disable,
             trust: Trust::System,
+            identity: None,
         },
         on_hold: HoldMode::Refuse,
         hold_secs_max: 60,
         survey_secs_max: 60,
-        classes: Arc::new(classes),
+        classes: Arc::new(TargetClasses(classes)),
     })
 }
 

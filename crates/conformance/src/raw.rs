@@ -90,6 +90,11 @@ impl RawClient {
         Ok(body)
     }
 
+    /// The socket, for what reads and writes by itself; nothing must be left unread of what came before.
+    pub fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
     /// Sends frames in one write.
     pub fn send(&mut self, frames: &[Vec<u8>]) -> Result<()> {
         Ok(self.stream.write_all(&frames.concat())?)

@@ -18,7 +18,7 @@ use gatehouse_conformance::laws::{Chunking, Harness, NOTHING_REVEALED, Voices};
 use gatehouse_conformance::recorded::{self, Recording, Recordings, Spoken};
 use gatehouse_mask::Classes;
 use gatehouse_model::{Secret, Verifier};
-use gatehouse_protocol::{ClientStep, Protocol, Side, TargetCall, TargetStep, TlsOffer, TlsWish};
+use gatehouse_protocol::{ClientStep, Protocol, Side, TargetCall, TargetStep, TlsOffer, TlsStarted, TlsWish};
 use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::sample::Index;
@@ -137,7 +137,13 @@ fn client_login(protocol: &dyn Protocol, bytes: &[u8], tls: TlsOffer, is_real: b
             match login.handle(&mut buf) {
                 Ok(ClientStep::Read) => break,
                 Ok(ClientStep::Send(_)) => {}
-                Ok(ClientStep::StartTls(_)) => login.tls_started(),
+                Ok(ClientStep::StartTls(_)) => {
+                    // The bytes of a handshake are not the protocol's.
+                    buf.clear();
+                    if login.tls_started(TlsStarted::default()).is_err() {
+                        return Ok(());
+                    }
+                }
                 Ok(ClientStep::Verify { .. }) => login.verifier(self::verifier(), is_real),
                 Ok(ClientStep::Identified { .. }) => bail!("nobody can prove a credential that was never issued"),
                 Ok(ClientStep::Cancel(_)) | Err(_) => return Ok(()),
@@ -170,7 +176,7 @@ fn target_login(protocol: &dyn Protocol, bytes: &[u8], tls: TlsWish) -> Result<(
             steps = steps.checked_sub(1).context("the login goes on for ever")?;
             match login.handle(&mut buf, &mut out) {
                 Ok(TargetStep::Read) => break,
-                Ok(TargetStep::StartTls) => login.tls_started(&mut out),
+                Ok(TargetStep::StartTls) => login.tls_started(TlsStarted::default(), &mut out),
                 Ok(TargetStep::Ready(_)) | Err(_) => return Ok(()),
             }
         }

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use gatehouse_conformance::{Fixture, Setup};
 
 struct Certificates {
@@ -131,23 +132,55 @@ fn nobody_gets_in_without_a_live_credential_for_the_target() -> anyhow::Result<(
     Ok(())
 }
 
+/// Wishes for a session are settings like any others: policy decides, and what they change is followed.
 #[test]
-fn startup_parameters_that_change_meaning_are_not_accepted() -> anyhow::Result<()> {
+fn startup_parameters_are_judged_and_followed() -> anyhow::Result<()> {
     let fixture = Fixture::start(Setup::default())?;
     let agent = fixture.task("agent:claude", "10m")?;
-    for options in ["-c search_path=evil", "-c session_replication_role=replica"] {
+    let with_options = |options: &str, sql: &str| -> anyhow::Result<String> {
         let mut psql = fixture.psql_command(&agent);
-        let output = psql.env("PGOPTIONS", options).arg("-c").arg("select 1").output()?;
-        let said = String::from_utf8(output.stderr)?;
-        assert!(said.contains("connection parameter \"options\" is not accepted"), "{said}");
+        let output = psql.env("PGOPTIONS", options).arg("-c").arg(sql).output()?;
+        Ok(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+    };
+    for options in ["-c session_replication_role=replica", "-c role=postgres", "--session-authorization=postgres"] {
+        let said = with_options(options, "select 1")?;
+        assert!(said.contains("is denied by policy") && said.contains("sql:admin"), "{options}: {said}");
     }
+    assert!(with_options("-x", "select 1")?.contains("\"options\" is not understood"));
+    assert_eq!(with_options("-c search_path=pg_catalog -c work_mem=5MB", "show work_mem")?.trim(), "5MB");
+    // Names mean something else now; what is classified is masked all the same.
+    let said = with_options("-c search_path=pg_catalog,public", "select email from customers where id = 1")?;
+    assert!(!said.contains("ada@example.org") && said.contains('@'), "{said}");
+    // Only what reads the same under any setting is read under another than the usual one.
+    let off = "-c standard_conforming_strings=off";
+    assert_eq!(with_options(off, "select 'a'")?.trim(), "a");
+    assert!(with_options(off, r"select 'a\'' || $$ ' $$")?.contains("cannot be read in the encoding"));
+    let record = fixture.records()?.into_iter().find(|record| record["wishes"].is_string());
+    assert_eq!(record.context("it is on the record")?["wishes"], "search_path = pg_catalog; work_mem = 5MB");
+    Ok(())
+}
+
+#[test]
+fn what_a_session_changes_about_texts_is_followed() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
     let mut psql = fixture.psql_command(&agent);
-    let output = psql.env("PGCLIENTENCODING", "SJIS").arg("-c").arg("select 1").output()?;
-    assert!(String::from_utf8(output.stderr)?.contains("client_encoding"));
-    for sql in ["set client_encoding to 'SJIS'", "set standard_conforming_strings to off", "set role postgres"] {
-        let said = fixture.psql(&agent, sql)?;
-        assert!(said.contains("ERROR"), "{sql}: {said}");
-    }
+    let output = psql.env("PGCLIENTENCODING", "LATIN1").arg("-c").arg("select 'caf' || chr(233)").output()?;
+    assert_eq!(output.stdout, b"caf\xe9\n");
+    let said = fixture.psql(&agent, "set role postgres")?;
+    assert!(said.contains("ERROR"), "{said}");
+    let script = "set standard_conforming_strings = off;\nselect 'plain';\nselect 'a\\\\b';\n\
+                  set standard_conforming_strings = on;\nselect 'a\\\\b';\n";
+    let mut psql = fixture.psql_command(&agent);
+    let mut child = psql
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()?;
+    child.stdin.take().context("it is piped")?.write_all(script.as_bytes())?;
+    let output = child.wait_with_output()?;
+    assert_eq!(String::from_utf8(output.stdout)?, "plain\na\\\\b\n");
+    assert!(String::from_utf8(output.stderr)?.contains("cannot be read in the encoding"));
     Ok(())
 }
 

@@ -2,18 +2,21 @@
 //!
 //! One task serves both directions, so that nothing is locked and a slow reader slows its own session only.
 
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use gatehouse_gate::{Answer, Grant, Held, Next, Outward, Passage, Stop};
+use bytes::{Bytes, BytesMut};
+use gatehouse_gate::{Answer, Cleared, Grant, Held, Next, Passage, Stop};
 use gatehouse_model::{Blame, Denial, Reason};
-use gatehouse_protocol::{Side, SurveyFacts};
+use gatehouse_protocol::{Protocol, Side, SurveyFacts};
 use jiff::Timestamp;
-use tokio::io::AsyncReadExt;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
-use crate::dial::{self, Reached, WireOutlet, WireReader};
+use crate::dial::{self, Reached, WireOutlet};
 use crate::listener::Engine;
 use crate::login::Identified;
 use crate::roster::{Seated, Signal};
@@ -21,8 +24,6 @@ use crate::surveyor;
 
 /// How long last words may take to reach a client.
 const LAST_WORDS_SECS_MAX: u64 = 5;
-/// What a read asks for at least, in bytes.
-const READ_BYTES: usize = 16 * 1024;
 
 /// Everything that a session needs beside its client.
 pub(crate) struct Carriage {
@@ -32,24 +33,31 @@ pub(crate) struct Carriage {
     pub(crate) opened: Timestamp,
 }
 
-/// One direction's input.
-struct Inlet {
-    reader: WireReader,
+/// One side of the session.
+struct Peer {
+    outlet: WireOutlet,
+    /// What was read and not yet taken.
     buf: BytesMut,
     /// The length that the buffer must reach before it is looked at again.
     needs: usize,
+    /// It will say nothing more.
     ended: bool,
 }
 
-impl Inlet {
-    fn new(reader: WireReader, buf: BytesMut) -> Self {
-        Self { reader, buf, needs: 1, ended: false }
+impl Peer {
+    fn new(outlet: WireOutlet, buf: BytesMut) -> Self {
+        Self { outlet, buf, needs: 1, ended: false }
     }
 
-    async fn read(&mut self) -> std::io::Result<()> {
-        self.buf.reserve(READ_BYTES.max(self.needs.saturating_sub(self.buf.len())));
-        self.ended = self.reader.read_buf(&mut self.buf).await? == 0;
-        Ok(())
+    /// What was read may hold something that can be taken.
+    fn has_news(&self) -> bool {
+        self.buf.len() >= self.needs
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let read = ready!(self.outlet.poll_read(cx, &mut self.buf, self.needs))?;
+        self.ended = read == 0;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -57,21 +65,23 @@ struct Carrying<'a> {
     engine: &'a Arc<Engine>,
     passage: Passage,
     facts: SurveyFacts,
-    client: Inlet,
-    target: Inlet,
-    to_client: WireOutlet,
-    to_target: WireOutlet,
+    client: Peer,
+    target: Peer,
     /// The client's side rests until the target has spoken.
     waits_for_target: bool,
     wants_survey: bool,
+    /// The client ended, and the target was told.
+    said_goodbye: bool,
     held: Option<Box<Held>>,
     seat: Seated,
     target_key: gatehouse_protocol::CancelKey,
+    alarm: Pin<Box<Sleep>>,
+    alarm_at: Timestamp,
 }
 
 /// What happened.
 enum Event {
-    Moved(std::io::Result<()>),
+    Moved(io::Result<()>),
     Answered(Option<Answer>),
     Signal(Signal),
 }
@@ -80,40 +90,39 @@ enum Event {
 enum End {
     Client,
     Target,
-    Lost(std::io::Error),
+    Lost(io::Error),
     Stopped(Stop),
 }
 
 pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carriage: Carriage) {
     let Carriage { passage, reached, facts, opened } = carriage;
-    let Identified { reader, mut outlet, read, mut login, .. } = client;
-    let cancel = passage_cancel_key(engine, &passage);
+    let Identified { mut outlet, read, mut login, .. } = client;
+    let cancel = login.cancel_key(engine.house.entropy(), &reached.ready);
     let seat = engine.roster.seat(passage.grant(), opened, cancel.clone());
     let mut words = BytesMut::new();
     login.accept(&reached.ready, &cancel, &mut words);
     outlet.push(engine.gate.greet(words.freeze()));
     metrics::gauge!("gatehouse_sessions_open").increment(1);
+    let now = engine.house.now();
+    let alarm_at = passage.grant().lease().task.expires;
     let mut carrying = Carrying {
         engine,
         passage,
         facts,
-        client: Inlet::new(reader, read),
-        target: Inlet::new(reached.reader, reached.read),
-        to_client: outlet,
-        to_target: reached.outlet,
+        client: Peer::new(outlet, read),
+        target: Peer::new(reached.outlet, reached.read),
         waits_for_target: false,
         wants_survey: false,
+        said_goodbye: false,
         held: None,
         seat,
         target_key: reached.ready.cancel,
+        alarm: Box::pin(tokio::time::sleep_until(instant(now, alarm_at))),
+        alarm_at,
     };
     let end = carrying.run().await;
     carrying.end(end).await;
     metrics::gauge!("gatehouse_sessions_open").decrement(1);
-}
-
-fn passage_cancel_key(engine: &Engine, passage: &Passage) -> gatehouse_protocol::CancelKey {
-    passage.protocol().cancel_key(engine.house.entropy())
 }
 
 impl Carrying<'_> {
@@ -128,13 +137,18 @@ impl Carrying<'_> {
                 }
                 continue;
             }
-            if self.target.ended {
-                return End::Target;
+            if self.target.ended && !self.target.has_news() {
+                return if self.said_goodbye { End::Client } else { End::Target };
             }
-            if self.client.ended && self.to_target.is_empty() {
-                return End::Client;
+            if self.client_is_done() {
+                if self.held.is_some() {
+                    return End::Client;
+                }
+                // What it asked for is answered all the same.
+                self.said_goodbye = true;
+                self.target.outlet.shut().await;
             }
-            let event = self.event().await;
+            let event = poll_fn(|cx| self.poll_event(cx)).await;
             let outcome = match event {
                 Event::Moved(Ok(())) => Ok(()),
                 Event::Moved(Err(error)) => return End::Lost(error),
@@ -151,34 +165,54 @@ impl Carrying<'_> {
         }
     }
 
+    /// The client ended, and all that it said has been passed on, as far as it can be.
+    fn client_is_done(&self) -> bool {
+        let waits = self.waits_for_target || self.client.has_news();
+        self.client.ended && !self.said_goodbye && (self.held.is_some() || !waits && self.target.outlet.is_empty())
+    }
+
     /// Takes all from the buffers that can be taken now.
     fn progress(&mut self) -> Result<(), Stop> {
+        let now = self.engine.house.now();
+        let taken = self.take_from_target(now).and_then(|()| {
+            self.renew_facts();
+            self.take_from_client(now)
+        });
+        // Also before the end of the session the client sees what was said until then.
+        let shown = self.release(now);
+        taken.and(shown)
+    }
+
+    fn take_from_target(&mut self, now: Timestamp) -> Result<(), Stop> {
         let limit = self.engine.limits.outlet_bytes_max;
-        while self.target.buf.len() >= self.target.needs && self.to_client.len() < limit {
-            let next = self.passage.advance(self.engine.house.now(), Side::Target, &mut self.target.buf)?;
+        while self.target.has_news() && self.client.outlet.len() + self.passage.unseen_bytes() < limit {
+            let next = self.passage.advance(now, Side::Target, &mut self.target.buf)?;
             self.waits_for_target = false;
             match next {
-                Next::Out(outward) => {
+                Next::Out(frame) => {
                     self.target.needs = 1;
-                    self.push(outward);
+                    self.push(frame);
                 }
                 Next::Read { at_least } => self.target.needs = at_least,
-                Next::Wait | Next::Survey | Next::Hold(..) => break,
+                Next::Wait | Next::Survey | Next::Hold(_) => break,
             }
         }
-        self.renew_facts();
-        while self.client_may_go_on() && self.to_target.len() < limit {
-            match self.passage.advance(self.engine.house.now(), Side::Client, &mut self.client.buf)? {
-                Next::Out(outward) => {
+        Ok(())
+    }
+
+    fn take_from_client(&mut self, now: Timestamp) -> Result<(), Stop> {
+        let limit = self.engine.limits.outlet_bytes_max;
+        while self.client_may_go_on() && self.target.outlet.len() < limit {
+            match self.passage.advance(now, Side::Client, &mut self.client.buf)? {
+                Next::Out(frame) => {
                     self.client.needs = 1;
-                    self.push(outward);
+                    self.push(frame);
                 }
                 Next::Read { at_least } => self.client.needs = at_least,
                 Next::Wait => self.waits_for_target = true,
                 Next::Survey => self.wants_survey = true,
-                Next::Hold(held, outward) => {
+                Next::Hold(held) => {
                     self.client.needs = 1;
-                    self.push(outward);
                     tracing::info!(request = %held.request(), session = %self.passage.grant().session(), "an operation waits for approval");
                     self.held = Some(held);
                 }
@@ -189,13 +223,25 @@ impl Carrying<'_> {
 
     fn client_may_go_on(&self) -> bool {
         let rests = self.waits_for_target || self.wants_survey || self.held.is_some();
-        !rests && self.client.buf.len() >= self.client.needs
+        !rests && self.client.has_news()
+    }
+
+    fn push(&mut self, to_target: Option<Cleared<Bytes>>) {
+        if let Some(frame) = to_target {
+            self.target.outlet.push(frame);
+        }
+    }
+
+    /// Gives the client what is on the recording.
+    fn release(&mut self, now: Timestamp) -> Result<(), Stop> {
+        let outlet = &mut self.client.outlet;
+        self.passage.release(now, |frame| outlet.push(frame))
     }
 
     /// Facts that grew old are asked for again before the next statement is looked at; newer ones of other sessions
     /// are taken over.
     fn renew_facts(&mut self) {
-        if self.client.buf.len() < self.client.needs || self.held.is_some() {
+        if !self.client.has_news() || self.held.is_some() {
             return;
         }
         match self.engine.surveyor.fresh(self.passage.grant()) {
@@ -208,46 +254,58 @@ impl Carrying<'_> {
         }
     }
 
-    fn push(&mut self, outward: Outward) {
-        if let Some(frame) = outward.to_client {
-            self.to_client.push(frame);
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Poll::Ready(signal) = self.seat.signals.poll_recv(cx) {
+            return Poll::Ready(Event::Signal(signal.unwrap_or_else(|| Signal::End(ended()))));
         }
-        if let Some(frame) = outward.to_target {
-            self.to_target.push(frame);
-        }
-    }
-
-    async fn event(&mut self) -> Event {
-        let limit = self.engine.limits.outlet_bytes_max;
-        let disk = &self.engine.disk;
-        let client_room = !self.client.ended && self.client.buf.len() < self.engine.limits.frame_bytes_max + READ_BYTES;
-        let client_wanted = self.held.is_some() || self.waits_for_target || self.client.buf.len() < self.client.needs;
-        let target_wanted = self.target.buf.len() < self.target.needs && self.to_client.len() < limit;
-        let now = self.engine.house.now();
-        let until = self.passage.grant().lease().task.expires;
-        let until = self.held.as_ref().map_or(until, |held| held.expires().min(until));
-        let expired = self.held.is_some();
-        tokio::select! {
-            biased;
-            signal = self.seat.signals.recv() => match signal {
-                Some(signal) => Event::Signal(signal),
-                None => Event::Signal(Signal::End(ended())),
-            },
-            moved = self.to_client.write_some(disk), if !self.to_client.is_empty() => Event::Moved(moved),
-            moved = self.to_target.write_some(disk), if !self.to_target.is_empty() => Event::Moved(moved),
-            answer = answer_of(&mut self.held), if self.held.is_some() => Event::Answered(answer),
-            moved = self.target.read(), if target_wanted => Event::Moved(moved),
-            moved = self.client.read(), if client_room && client_wanted => Event::Moved(moved),
-            () = tokio::time::sleep_until(instant(now, until)) => {
-                if expired { Event::Answered(None) } else { Event::Signal(Signal::End(ended())) }
+        for peer in [&mut self.client, &mut self.target] {
+            if !peer.outlet.is_empty()
+                && let Poll::Ready(moved) = peer.outlet.poll_write(cx, &self.engine.disk)
+            {
+                return Poll::Ready(Event::Moved(moved));
             }
         }
+        if let Some(held) = &mut self.held
+            && let Poll::Ready(answer) = held.poll_answer(cx)
+        {
+            return Poll::Ready(Event::Answered(answer));
+        }
+        if let Poll::Ready(moved) = self.poll_reads(cx) {
+            return Poll::Ready(Event::Moved(moved));
+        }
+        self.poll_alarm(cx)
+    }
+
+    fn poll_reads(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let limits = &self.engine.limits;
+        let target_wanted =
+            !self.target.ended && !self.target.has_news() && self.client.outlet.len() < limits.outlet_bytes_max;
+        if target_wanted && let Poll::Ready(moved) = self.target.poll_read(cx) {
+            return Poll::Ready(moved);
+        }
+        // While its operation is held or its turn has not come, the client is read so that its end is noticed.
+        let rests = self.held.is_some() || self.waits_for_target;
+        let has_room = self.client.buf.len() < if rests { limits.outlet_bytes_max } else { usize::MAX };
+        let client_wanted = !self.client.ended && has_room && (rests || !self.client.has_news());
+        if client_wanted { self.client.poll_read(cx) } else { Poll::Pending }
+    }
+
+    /// The end of the task, or before it that of the wait for a person.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        let ends = self.passage.grant().lease().task.expires;
+        let at = self.held.as_ref().map_or(ends, |held| held.expires().min(ends));
+        if at != self.alarm_at {
+            self.alarm_at = at;
+            self.alarm.as_mut().reset(instant(self.engine.house.now(), at));
+        }
+        ready!(self.alarm.as_mut().poll(cx));
+        Poll::Ready(if self.held.is_some() { Event::Answered(None) } else { Event::Signal(Signal::End(ended())) })
     }
 
     fn answered(&mut self, answer: Option<Answer>) -> Result<(), Stop> {
         if let Some(held) = self.held.take() {
-            let outward = self.passage.resume(self.engine.house.now(), held, answer)?;
-            self.push(outward);
+            let frame = self.passage.resume(self.engine.house.now(), held, answer)?;
+            self.push(frame);
         }
         Ok(())
     }
@@ -255,8 +313,8 @@ impl Carrying<'_> {
     fn cancel(&mut self) -> Result<(), Stop> {
         let now = self.engine.house.now();
         if let Some(held) = self.held.take() {
-            let outward = self.passage.withdraw(now, held)?;
-            self.push(outward);
+            let frame = self.passage.withdraw(now, held)?;
+            self.push(frame);
             return Ok(());
         }
         self.cancel_at_target(now);
@@ -267,10 +325,12 @@ impl Carrying<'_> {
     fn cancel_at_target(&self, now: Timestamp) {
         match self.passage.cancel(now, &self.target_key) {
             Ok(words) => {
-                let grant = self.passage.grant().clone();
-                let disk = self.engine.disk.clone();
+                let (engine, grant) = (self.engine.clone(), self.passage.grant().clone());
+                let protocol = self.passage.protocol().clone();
                 let within = Duration::from_secs(LAST_WORDS_SECS_MAX);
-                tokio::spawn(async move { tokio::time::timeout(within, cancel_at(&grant, words, &disk)).await });
+                tokio::spawn(async move {
+                    tokio::time::timeout(within, cancel_at(&engine, &grant, &*protocol, words)).await
+                });
             }
             Err(error) => tracing::error!(%error, "a cancel could not be recorded, so it was not passed"),
         }
@@ -333,21 +393,24 @@ impl Carrying<'_> {
                 Blame::Gateway => "gateway",
             };
             tracing::warn!(session = %self.passage.grant().session(), blame, cause, "the session was ended");
-            if let Some(denial) = &stop.denial
-                && let Some(words) = self.passage.last_words(now, denial)
-            {
-                self.to_client.push(words);
+            if let Some(denial) = &stop.denial {
+                self.passage.last_words(denial);
             }
         }
         if matches!(end, End::Stopped(_)) {
             // Closing the connection alone would let the target finish what runs.
             self.cancel_at_target(now);
         }
-        self.to_target.shut().await;
+        if let Err(stop) = self.release(now) {
+            tracing::warn!(cause = %stop.cause, "not all that was said could be recorded, so it was not shown");
+        }
+        if !self.said_goodbye {
+            self.target.outlet.shut().await;
+        }
         // What the client has not taken by then it will not take.
         let last = async {
-            let _ = self.to_client.drain(&self.engine.disk).await;
-            self.to_client.shut().await;
+            let _ = self.client.outlet.drain(&self.engine.disk).await;
+            self.client.outlet.shut().await;
         };
         let _ = tokio::time::timeout(Duration::from_secs(LAST_WORDS_SECS_MAX), last).await;
         if let Err(error) = self.passage.close(self.engine.house.now(), &cause) {
@@ -356,25 +419,9 @@ impl Carrying<'_> {
     }
 }
 
-async fn answer_of(held: &mut Option<Box<Held>>) -> Option<Answer> {
-    match held {
-        Some(held) => held.answer().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn cancel_at(grant: &Grant, words: gatehouse_gate::Cleared<bytes::Bytes>, disk: &crate::Disk) {
-    match dial::connect(grant).await {
-        Ok(stream) => {
-            let mut outlet = crate::Outlet::new(stream);
-            outlet.push(words);
-            let sent = outlet.drain(disk).await;
-            outlet.shut().await;
-            if let Err(error) = sent {
-                tracing::warn!(%error, "a cancel could not be sent to the target");
-            }
-        }
-        Err(error) => tracing::warn!(%error, "a cancel could not be sent to the target"),
+async fn cancel_at(engine: &Engine, grant: &Grant, protocol: &dyn Protocol, words: Cleared<Bytes>) {
+    if let Err(error) = dial::say(grant, protocol, words, &engine.disk).await {
+        tracing::warn!(%error, "a cancel could not be sent to the target");
     }
 }
 

@@ -3,31 +3,26 @@
 use std::io;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use gatehouse_gate::{Grant, TlsMode};
+use bytes::{Bytes, BytesMut};
+use gatehouse_gate::{Cleared, Grant, Route, TlsMode};
 use gatehouse_model::Secret;
-use gatehouse_protocol::{Breach, Protocol, TargetCall, TargetReady, TargetStep, TlsWish};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadHalf, WriteHalf};
+use gatehouse_protocol::{Breach, Protocol, TargetCall, TargetLogin, TargetReady, TargetStep, TlsWish};
 use tokio::net::TcpStream;
 
 use crate::disk::Disk;
 use crate::outlet::Outlet;
-use crate::tls::{self, TlsError};
+use crate::tls::{self, ConnectError};
+use crate::wire::Wire;
 
 /// How long a connection to a target and the login there may take.
 const DIAL_SECS_MAX: u64 = 15;
+/// What a read of a login asks for, in bytes.
+pub(crate) const LOGIN_READ_BYTES: usize = 4 * 1024;
 
-/// A connection of either kind.
-pub(crate) trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrier for T {}
-
-pub(crate) type Wire = Box<dyn Carrier>;
-pub(crate) type WireReader = ReadHalf<Wire>;
-pub(crate) type WireOutlet = Outlet<WriteHalf<Wire>>;
+pub(crate) type WireOutlet = Outlet<Wire>;
 
 /// A connection to a target, logged in.
 pub(crate) struct Reached {
-    pub(crate) reader: WireReader,
     pub(crate) outlet: WireOutlet,
     /// What the target sent after it was ready.
     pub(crate) read: BytesMut,
@@ -42,20 +37,30 @@ pub(crate) enum DialError {
     #[error("the target did not answer within {DIAL_SECS_MAX} s")]
     Slow,
     #[error("TLS with the target failed: {0}")]
-    Tls(#[from] TlsError),
+    Tls(#[from] ConnectError),
     #[error("the connection failed during the login: {0}")]
     Wire(#[from] io::Error),
     #[error("{0}")]
     Breach(Breach),
 }
 
+/// A peer that vanished without a word is noticed within two minutes.
+pub(crate) fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    let alive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(20))
+        .with_retries(3);
+    socket2::SockRef::from(stream).set_tcp_keepalive(&alive)
+}
+
 /// Connects by TCP, for the session that holds the grant.
-pub(crate) async fn connect(grant: &Grant) -> Result<TcpStream, DialError> {
+async fn connect(grant: &Grant) -> Result<TcpStream, DialError> {
     let route = &grant.target().route;
     let connected = TcpStream::connect((route.host.as_str(), route.port)).await;
     let stream =
         connected.map_err(|source| DialError::Connect { host: route.host.clone(), port: route.port, source })?;
     stream.set_nodelay(true)?;
+    keep_alive(&stream)?;
     Ok(stream)
 }
 
@@ -81,21 +86,42 @@ async fn log_in(
     disk: &Disk,
 ) -> Result<Reached, DialError> {
     let route = &grant.target().route;
-    let wire: Wire = Box::new(connect(grant).await?);
-    let (mut reader, writer) = tokio::io::split(wire);
-    let mut outlet = Outlet::new(writer);
-    let mut login = protocol.target_login(TargetCall {
+    let login = protocol.target_login(TargetCall {
         user: route.user.clone(),
         password: secret,
         database: route.database.clone(),
         parameters,
-        tls: match route.tls {
-            TlsMode::Disable => TlsWish::Disable,
-            TlsMode::Prefer => TlsWish::Prefer,
-            TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull => TlsWish::Require,
-        },
+        tls: wish(route),
         entropy,
     });
+    converse(grant, login, disk).await
+}
+
+fn wish(route: &Route) -> TlsWish {
+    match route.tls {
+        TlsMode::Disable => TlsWish::Disable,
+        TlsMode::Prefer => TlsWish::Prefer,
+        TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull => TlsWish::Require,
+    }
+}
+
+/// Says one thing over a connection of its own, and listens to no answer.
+pub(crate) async fn say(
+    grant: &Grant,
+    protocol: &dyn Protocol,
+    words: Cleared<Bytes>,
+    disk: &Disk,
+) -> Result<(), DialError> {
+    let knock = protocol.knock(wish(&grant.target().route));
+    let mut reached = converse(grant, knock, disk).await?;
+    reached.outlet.push(words);
+    reached.outlet.drain(disk).await?;
+    reached.outlet.shut().await;
+    Ok(())
+}
+
+async fn converse(grant: &Grant, mut login: Box<dyn TargetLogin>, disk: &Disk) -> Result<Reached, DialError> {
+    let mut outlet = Outlet::new(Wire::Plain(connect(grant).await?));
     let mut read = BytesMut::new();
     let mut words = BytesMut::new();
     loop {
@@ -103,22 +129,20 @@ async fn log_in(
         outlet.push(grant.hello(words.split().freeze()));
         outlet.drain(disk).await?;
         match step {
-            TargetStep::Ready(ready) => return Ok(Reached { reader, outlet, read, ready }),
+            TargetStep::Ready(ready) => return Ok(Reached { outlet, read, ready }),
             TargetStep::Read => {
-                if reader.read_buf(&mut read).await? == 0 {
+                read.reserve(LOGIN_READ_BYTES);
+                if outlet.read(&mut read).await? == 0 {
                     return Err(DialError::Wire(io::ErrorKind::UnexpectedEof.into()));
                 }
             }
             TargetStep::StartTls => {
-                let Some((connector, name)) = tls::connector(route)? else {
-                    return Err(DialError::Tls(TlsError::Name(route.host.clone())));
+                let Wire::Plain(socket) = outlet.into_writer() else {
+                    return Err(DialError::Wire(io::Error::other("TLS was asked for inside of TLS")));
                 };
-                let wire = reader.unsplit(outlet.into_writer());
-                let wire: Wire = Box::new(connector.connect(name, wire).await?);
-                let (new_reader, writer) = tokio::io::split(wire);
-                reader = new_reader;
-                outlet = Outlet::new(writer);
-                login.tls_started(&mut words);
+                let (wire, started) = tls::connect(&grant.target().route, socket).await?;
+                outlet = Outlet::new(wire);
+                login.tls_started(started, &mut words);
             }
         }
     }

@@ -54,6 +54,11 @@ impl Disk {
         Ok(Self { wanted, known })
     }
 
+    /// True if the record with this index is known to be on disk.
+    pub fn has(&self, index: u64) -> bool {
+        matches!(*self.known.borrow(), Known::Before(next) if index < next)
+    }
+
     /// Waits until the record with this index is on disk.
     pub async fn holds(&self, index: u64) -> Result<(), NotOnDisk> {
         let mut known = self.known.clone();

@@ -12,6 +12,7 @@ mod outlet;
 mod roster;
 mod surveyor;
 mod tls;
+mod wire;
 
 use std::io;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub use disk::Disk;
 pub use listener::{Engine, EngineLimits, Listener};
 pub use outlet::Outlet;
 pub use roster::{LiveSession, Roster};
-pub use tls::{ServerTls, TlsError};
+pub use tls::{ServerTls, TlsError, check_identity};
 
 /// What the engine asks of the rest of the gateway.
 pub trait House: Send + Sync {

@@ -92,7 +92,7 @@ impl Engine {
         peer: SocketAddr,
         _place: OwnedSemaphorePermit,
     ) {
-        if let Err(error) = stream.set_nodelay(true).and_then(|()| keep_alive(&stream)) {
+        if let Err(error) = stream.set_nodelay(true).and_then(|()| dial::keep_alive(&stream)) {
             tracing::debug!(%peer, %error, "the connection was gone at once");
             return;
         }
@@ -134,7 +134,8 @@ impl Engine {
         opened: jiff::Timestamp,
     ) -> Result<Box<Carriage>, Denial> {
         let protocol = login::protocol_of(listener);
-        match self.dialed(&grant, &*protocol, std::mem::take(&mut client.parameters)).await {
+        let parameters = std::mem::take(&mut client.parameters);
+        match self.dialed(&grant, &*protocol, parameters.clone()).await {
             Ok((reached, facts)) => {
                 self.still_granted(&grant)?;
                 let tape = self.house.tape(grant.session(), grant.target(), opened).map_err(|error| {
@@ -150,8 +151,9 @@ impl Engine {
                 let session = protocol.session(Opening {
                     target: grant.target().name.clone(),
                     facts: facts.clone(),
-                    classifier: Arc::new(ClassesOf(grant.target().classes.clone())),
+                    classifier: grant.target().classes.clone(),
                     ready: reached.ready.clone(),
+                    parameters,
                     frame_bytes_max: self.limits.frame_bytes_max,
                 });
                 let passage = Passage::new(self.gate.clone(), grant, protocol, session, tape, opened);
@@ -223,22 +225,4 @@ impl Engine {
     fn secret(&self, grant: &Grant) -> Result<Secret, DialError> {
         self.house.secret(grant.target()).map_err(|cause| DialError::Wire(std::io::Error::other(cause)))
     }
-}
-
-/// The classes of a target, as protocols ask for them.
-struct ClassesOf(Arc<gatehouse_mask::Classes>);
-
-impl gatehouse_protocol::Classifier for ClassesOf {
-    fn column(&self, table: &str, column: &str) -> Vec<gatehouse_model::ClassName> {
-        self.0.column(table, column)
-    }
-}
-
-/// A peer that vanished without a word is noticed within two minutes.
-fn keep_alive(stream: &TcpStream) -> std::io::Result<()> {
-    let alive = socket2::TcpKeepalive::new()
-        .with_time(Duration::from_secs(60))
-        .with_interval(Duration::from_secs(20))
-        .with_retries(3);
-    socket2::SockRef::from(stream).set_tcp_keepalive(&alive)
 }

@@ -4,18 +4,17 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use gatehouse_gate::{Gate, Grant};
-use gatehouse_model::{Denial, Reason, SessionId, TaskId};
+use gatehouse_model::{Denial, Reason, SessionId, TargetName, TaskId};
 use gatehouse_protocol::{Breach, ClientLogin, ClientStep, Protocol, TlsOffer};
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use crate::dial::{Wire, WireOutlet, WireReader};
+use crate::dial::{LOGIN_READ_BYTES, WireOutlet};
 use crate::listener::{Engine, Listener};
 use crate::outlet::Outlet;
+use crate::wire::{Early, Wire};
 
 /// A client that proved who it is.
 pub(crate) struct Identified {
-    pub(crate) reader: WireReader,
     pub(crate) outlet: WireOutlet,
     pub(crate) read: BytesMut,
     pub(crate) login: Box<dyn ClientLogin>,
@@ -38,12 +37,9 @@ pub(crate) async fn identify(
         (Some(_), false) => TlsOffer::Optional,
         (Some(_), true) => TlsOffer::Required,
     };
-    let wire: Wire = Box::new(stream);
-    let (reader, writer) = tokio::io::split(wire);
     let client = Client {
         gate: &engine.gate,
-        reader,
-        outlet: Outlet::new(writer),
+        outlet: Outlet::new(Wire::Plain(stream)),
         read: BytesMut::new(),
         login: listener.protocol.client_login(engine.house.entropy(), offer),
     };
@@ -52,7 +48,6 @@ pub(crate) async fn identify(
 
 struct Client<'a> {
     gate: &'a Gate,
-    reader: WireReader,
     outlet: WireOutlet,
     read: BytesMut,
     login: Box<dyn ClientLogin>,
@@ -73,7 +68,7 @@ impl Client<'_> {
             };
             match step {
                 ClientStep::Read => {
-                    if self.read.len() >= UNIDENTIFIED_BYTES_MAX || self.reader.read_buf(&mut self.read).await? == 0 {
+                    if self.read.len() >= UNIDENTIFIED_BYTES_MAX || self.read().await? == 0 {
                         return Ok(None);
                     }
                 }
@@ -84,7 +79,13 @@ impl Client<'_> {
                 ClientStep::StartTls(words) => {
                     self.outlet.push(self.gate.greet(words));
                     self.outlet.drain(&engine.disk).await?;
-                    self = self.start_tls(listener).await?;
+                    self = match self.start_tls(listener).await? {
+                        Ok(client) => client,
+                        Err(breach) => {
+                            refused(engine, listener, "", "", &breach);
+                            return Ok(None);
+                        }
+                    };
                 }
                 ClientStep::Verify { user, target } => {
                     let (task, verifier) = engine.house.verifier(&user, &target);
@@ -102,7 +103,6 @@ impl Client<'_> {
                     };
                     self.outlet.push(self.gate.greet(send));
                     return Ok(Some(Identified {
-                        reader: self.reader,
                         outlet: self.outlet,
                         read: self.read,
                         login: self.login,
@@ -115,16 +115,25 @@ impl Client<'_> {
         }
     }
 
-    async fn start_tls(self, listener: &Listener) -> std::io::Result<Self> {
-        let Some(tls) = &listener.tls else {
+    /// Waits for the client before it takes room for what the client says.
+    async fn read(&mut self) -> std::io::Result<usize> {
+        std::future::poll_fn(|cx| self.outlet.poll_readable(cx)).await?;
+        self.read.reserve(LOGIN_READ_BYTES);
+        self.outlet.read(&mut self.read).await
+    }
+
+    async fn start_tls(self, listener: &Listener) -> std::io::Result<Result<Self, Breach>> {
+        let (Some(tls), Wire::Plain(socket)) = (&listener.tls, self.outlet.into_writer()) else {
             return Err(std::io::ErrorKind::Unsupported.into());
         };
-        let wire = self.reader.unsplit(self.outlet.into_writer());
-        let wire: Wire = Box::new(tls.acceptor().accept(wire).await?);
-        let (reader, writer) = tokio::io::split(wire);
+        let (wire, started) = tls.accept(Early::new(self.read, socket)).await?;
         let mut login = self.login;
-        login.tls_started();
-        Ok(Self { gate: self.gate, reader, outlet: Outlet::new(writer), read: BytesMut::new(), login })
+        Ok(login.tls_started(started).map(|()| Self {
+            gate: self.gate,
+            outlet: Outlet::new(wire),
+            read: BytesMut::new(),
+            login,
+        }))
     }
 
     async fn refuse(&mut self, engine: &Engine, breach: Breach) -> std::io::Result<()> {
@@ -151,11 +160,15 @@ fn refused(engine: &Engine, listener: &Listener, user: &str, target: &str, breac
 
 /// Asks the gate for the grant of an identified client.
 pub(crate) fn admit(engine: &Engine, listener: &Listener, client: &Identified, peer: &str) -> Result<Grant, Denial> {
-    let target = engine.house.target(&client.target).filter(|target| target.protocol == listener.protocol.name());
+    let name = match client.target.as_str() {
+        "" => only_target(engine, listener, &client.task),
+        named => named.to_string(),
+    };
+    let target = engine.house.target(&name).filter(|target| target.protocol == listener.protocol.name());
     let target = target.ok_or_else(|| {
         Denial::new(
             Reason::Login,
-            format!("there is no target \"{}\" here", client.target),
+            format!("there is no target \"{name}\" here"),
             format!("the database name of the connection names a target that speaks {}", listener.protocol.name()),
             "`gatehouse targets ls` shows the targets; pass one as the database name",
         )
@@ -170,7 +183,22 @@ pub(crate) fn admit(engine: &Engine, listener: &Listener, client: &Identified, p
     };
     let (lease, revoked) = engine.house.lease(&client.task).ok_or_else(ended)?;
     let session = SessionId::from_random(u64::from_be_bytes(first_eight(engine.house.entropy())));
-    engine.gate.admit(engine.house.now(), session, lease, target, revoked, peer)
+    let wishes = listener.protocol.wishes(&target.name, &client.parameters)?;
+    engine.gate.admit(engine.house.now(), session, lease, target, revoked, peer, &wishes)
+}
+
+/// The target of a task that is for no other of this protocol; empty if there is not just one.
+fn only_target(engine: &Engine, listener: &Listener, task: &TaskId) -> String {
+    let lease = engine.house.lease(task);
+    let named = lease.iter().flat_map(|(lease, _)| &lease.task.targets);
+    let speaks = |name: &&TargetName| {
+        engine.house.target(name.as_str()).is_some_and(|target| target.protocol == listener.protocol.name())
+    };
+    let mut targets = named.filter(speaks);
+    match (targets.next(), targets.next()) {
+        (Some(only), None) => only.to_string(),
+        (None | Some(_), _) => String::new(),
+    }
 }
 
 fn first_eight(entropy: [u8; 32]) -> [u8; 8] {

@@ -8,7 +8,6 @@ use bytes::BytesMut;
 use gatehouse_gate::{Grant, Route};
 use gatehouse_model::{Secret, TargetName};
 use gatehouse_protocol::{Protocol, SurveyFacts};
-use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 use crate::dial::{self, DialError};
@@ -16,8 +15,9 @@ use crate::disk::Disk;
 
 /// How long a survey may take.
 const SURVEY_SECS_MAX: u64 = 15;
+/// What a read of its answer asks for, in bytes.
+const SURVEY_READ_BYTES: usize = 64 * 1024;
 
-#[derive(Clone)]
 struct Surveyed {
     facts: SurveyFacts,
     /// Of which server and database they tell.
@@ -35,9 +35,10 @@ impl Surveyor {
     /// The newest facts, if they are young enough.
     pub(crate) fn fresh(&self, grant: &Grant) -> Option<SurveyFacts> {
         let target = grant.target();
-        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).get(&target.name).cloned()?;
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = newest.get(&target.name)?;
         let max = Duration::from_secs(u64::from(target.survey_secs_max));
-        (newest.at.elapsed() < max && newest.route == target.route).then_some(newest.facts)
+        (newest.at.elapsed() < max && newest.route == target.route).then(|| newest.facts.clone())
     }
 
     /// Asks the target, over a connection of its own.
@@ -72,9 +73,8 @@ async fn ask(
     entropy: [u8; 32],
     disk: &Disk,
 ) -> Result<SurveyFacts, DialError> {
-    let parameters = vec![("application_name".to_string(), "gatehouse survey".to_string())];
-    let mut reached = dial::dial(grant, protocol, secret, parameters, entropy, disk).await?;
     let mut survey = protocol.survey();
+    let mut reached = dial::dial(grant, protocol, secret, survey.parameters(), entropy, disk).await?;
     reached.outlet.push(grant.hello(survey.question()));
     reached.outlet.drain(disk).await?;
     let mut read: BytesMut = reached.read;
@@ -83,7 +83,8 @@ async fn ask(
             reached.outlet.shut().await;
             return Ok(facts);
         }
-        if reached.reader.read_buf(&mut read).await? == 0 {
+        read.reserve(SURVEY_READ_BYTES);
+        if reached.outlet.read(&mut read).await? == 0 {
             return Err(DialError::Wire(std::io::ErrorKind::UnexpectedEof.into()));
         }
     }

@@ -1,15 +1,22 @@
 //! TLS on both sides, with rustls: certificates for listeners, libpq's modes for targets.
 
+use std::io;
 use std::sync::Arc;
 
-use gatehouse_gate::{Route, TlsMode, Trust};
+use bytes::Bytes;
+use gatehouse_gate::{Route, TlsIdentity, TlsMode, Trust};
+use gatehouse_protocol::TlsStarted;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use sha2::Digest as _;
+use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::wire::{Early, Wire};
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -27,24 +34,84 @@ pub enum TlsError {
 
 /// A listener's certificate and key.
 #[derive(Clone)]
-pub struct ServerTls(Arc<ServerConfig>);
+pub struct ServerTls {
+    config: Arc<ServerConfig>,
+    /// What channel bindings call the certificate.
+    endpoint: Option<Bytes>,
+}
 
 impl ServerTls {
     /// From a PEM chain and a PEM key.
-    pub fn new(chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+    /// Clients that name application protocols (RFC 7301) must name one of these.
+    pub fn new(chain: &[u8], key: &[u8], application_protocols: &[&[u8]]) -> Result<Self, TlsError> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
         let chain = chain.map_err(|error| TlsError::Pem(error.to_string()))?;
+        let endpoint = chain.first().and_then(endpoint);
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsError::Pem(error.to_string()))?;
-        let config = ServerConfig::builder_with_provider(provider())
+        let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
-        Ok(Self(Arc::new(config)))
+        config.alpn_protocols = application_protocols.iter().map(|name| name.to_vec()).collect();
+        Ok(Self { config: Arc::new(config), endpoint })
     }
 
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.0.clone())
+    /// Shakes hands with a client.
+    pub(crate) async fn accept(&self, socket: Early) -> io::Result<(Wire, TlsStarted)> {
+        let stream = TlsAcceptor::from(self.config.clone()).accept(socket).await?;
+        let application = stream.get_ref().1.alpn_protocol().map(Bytes::copy_from_slice);
+        Ok((Wire::Server(Box::new(stream)), TlsStarted { endpoint: self.endpoint.clone(), application }))
     }
+}
+
+/// Shakes hands with a target.
+pub(crate) async fn connect(route: &Route, socket: TcpStream) -> Result<(Wire, TlsStarted), ConnectError> {
+    let Some((connector, name)) = connector(route)? else {
+        return Err(TlsError::Name(route.host.clone()).into());
+    };
+    let stream = connector.connect(name, socket).await?;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let started = TlsStarted { endpoint: certificate.and_then(endpoint), application: None };
+    Ok((Wire::Client(Box::new(stream)), started))
+}
+
+/// Whether a certificate and a key for targets fit each other.
+pub fn check_identity(identity: &TlsIdentity) -> Result<(), TlsError> {
+    let (chain, key) = identity_of(identity)?;
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(RootCertStore::empty())
+        .with_client_auth_cert(chain, key)?;
+    Ok(())
+}
+
+/// Why TLS with a target failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error(transparent)]
+    Setup(#[from] TlsError),
+    #[error(transparent)]
+    Handshake(#[from] io::Error),
+}
+
+/// The digest of a certificate that the channel binding `tls-server-end-point` is (RFC 5929, section 4.1): by the hash
+/// of its signature, or SHA-256 where that is MD5 or SHA-1. `None` where its signature names no hash.
+fn endpoint(certificate: &CertificateDer<'_>) -> Option<Bytes> {
+    use x509_cert::der::Decode as _;
+    let parsed = x509_cert::Certificate::from_der(certificate).ok()?;
+    let bytes: &[u8] = certificate;
+    let digest = match parsed.signature_algorithm().oid.to_string().as_str() {
+        // md5WithRSAEncryption, sha1WithRSAEncryption, sha256WithRSAEncryption, ecdsa-with-SHA1, ecdsa-with-SHA256
+        "1.2.840.113549.1.1.4"
+        | "1.2.840.113549.1.1.5"
+        | "1.2.840.113549.1.1.11"
+        | "1.2.840.10045.4.1"
+        | "1.2.840.10045.4.3.2" => sha2::Sha256::digest(bytes).to_vec(),
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => sha2::Sha384::digest(bytes).to_vec(),
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => sha2::Sha512::digest(bytes).to_vec(),
+        _ => return None,
+    };
+    Some(digest.into())
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -52,7 +119,7 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 /// The connector of a route; `None` where TLS is disabled.
-pub(crate) fn connector(route: &Route) -> Result<Option<(TlsConnector, ServerName<'static>)>, TlsError> {
+fn connector(route: &Route) -> Result<Option<(TlsConnector, ServerName<'static>)>, TlsError> {
     let verifier: Arc<dyn ServerCertVerifier> = match route.tls {
         TlsMode::Disable => return Ok(None),
         TlsMode::Prefer | TlsMode::Require => Arc::new(Unverified(provider())),
@@ -62,10 +129,24 @@ pub(crate) fn connector(route: &Route) -> Result<Option<(TlsConnector, ServerNam
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(verifier);
+    let config = match &route.identity {
+        None => config.with_no_client_auth(),
+        Some(identity) => {
+            let (chain, key) = identity_of(identity)?;
+            config.with_client_auth_cert(chain, key)?
+        }
+    };
     let name = ServerName::try_from(route.host.clone()).map_err(|_| TlsError::Name(route.host.clone()))?;
     Ok(Some((TlsConnector::from(Arc::new(config)), name)))
+}
+
+/// The gateway's own certificate and key for a target.
+fn identity_of(identity: &TlsIdentity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let pem = |error: rustls::pki_types::pem::Error| TlsError::Pem(error.to_string());
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(identity.chain.as_bytes()).collect();
+    let key = PrivateKeyDer::from_pem_slice(identity.key.expose()).map_err(pem)?;
+    Ok((chain.map_err(pem)?, key))
 }
 
 fn authorities(trust: &Trust) -> Result<Arc<WebPkiServerVerifier>, TlsError> {

@@ -12,8 +12,8 @@ use gatehouse_journal::{
 };
 use gatehouse_mask::Counts;
 use gatehouse_model::{
-    Access, Action, Bind, Decision, Denial, Digest, Effect, FactValue, Facts, GroupName, Lease, Operation, Phase,
-    PolicyId, Reason, RequestId, Resource, SessionId, Subject, UserName, Verdict, kind,
+    Access, Action, Bind, Decision, Denial, Digest, Effect, FactValue, Facts, GroupName, Intent, Lease, Operation,
+    Phase, PolicyId, Reason, RequestId, Resource, SessionId, Subject, TargetName, UserName, Verdict, kind,
 };
 use gatehouse_policy::Policies;
 use jiff::Timestamp;
@@ -90,7 +90,9 @@ impl Gate {
         &self.ledger
     }
 
-    /// Opens a session: the lease must be live and hold the target, and policy must permit `connect`.
+    /// Opens a session: the lease must be live and hold the target, and policy must permit `connect` and what the client
+    /// wishes for the session.
+    #[expect(clippy::too_many_arguments, reason = "all that a session stands on, each of its own type")]
     pub fn admit(
         &self,
         now: Timestamp,
@@ -99,6 +101,7 @@ impl Gate {
         target: Arc<Target>,
         revoked: Arc<AtomicBool>,
         peer: &str,
+        wishes: &Intent,
     ) -> Result<Grant, Denial> {
         let refuse = |denial: Denial| {
             let entry = LoginRefused {
@@ -129,6 +132,13 @@ impl Gate {
             // A login has no statement that a person could read; a task's access is asked for when the task starts.
             Verdict::Hold | Verdict::Deny => return Err(refuse(policy_denial(&decision, "connect"))),
         }
+        if !wishes.accesses.is_empty() {
+            let decision = policies.decide_all(&lease.subject, &wishes.accesses, &wishes.facts);
+            match decision.verdict {
+                Verdict::Allow => {}
+                Verdict::Hold | Verdict::Deny => return Err(refuse(policy_denial(&decision, &wishes.statement))),
+            }
+        }
         self.ledger
             .record(
                 now,
@@ -140,6 +150,7 @@ impl Gate {
                     target: target.name.to_string(),
                     peer: peer.into(),
                     policies: policies.revision().to_string(),
+                    wishes: (!wishes.accesses.is_empty()).then(|| target.classes.scrub(&wishes.evidence).into_owned()),
                 },
             )
             .map_err(|_| unrecorded_denial())?;
@@ -228,50 +239,35 @@ impl Gate {
 
     /// Writes the record of an operation; what it says may happen only after it is as safe as the receipt says.
     pub(crate) fn record_operation(&self, now: Timestamp, record: &OperationRecord<'_>) -> Result<Receipt, Unrecorded> {
-        let OperationRecord { grant, number, operation, decision, digest, approval, refused, policies } = record;
-        let lease = grant.lease();
-        let entry = OperationDecided {
-            session: grant.session().to_string(),
-            task: lease.task.id.to_string(),
-            identity: lease.subject.identity.to_string(),
-            on_behalf_of: on_behalf_of(&lease.subject),
-            target: grant.target().name.to_string(),
-            number: *number,
-            title: operation.title.clone(),
-            statement: grant.target().classes.scrub(&operation.evidence).into_owned(),
-            binds: operation
-                .evidence_binds
-                .iter()
-                .map(|bind| grant.target().classes.scrub(bind).into_owned())
-                .collect(),
-            digest: digest.to_string(),
-            accesses: operation.accesses.iter().map(access_record).collect(),
-            facts: facts_record(&operation.facts),
-            phase: match operation.phase {
-                Phase::Prepare => "prepare".into(),
-                Phase::Run => "run".into(),
-            },
-            effect: match operation.effect {
-                Effect::Read => "read".into(),
-                Effect::Write => "write".into(),
-            },
-            verdict: decision.verdict.to_string(),
-            policies: decision.policies.iter().map(PolicyId::to_string).collect(),
-            revision: policies.revision().to_string(),
-            reasons: decision.reasons.iter().chain(&decision.hold.reasons).cloned().collect(),
-            approval: approval.map(RequestId::to_string),
-            refused: refused.map(str::to_string),
+        let index = self.ledger.record(now, record.entry())?;
+        let outcome = if record.refused.is_some() { "refused" } else { "passed" };
+        operations_counter(&record.grant.target().name, record.decision.verdict, outcome).increment(1);
+        let effect = match (record.refused, record.approval) {
+            (None, None) => record.intent.effect,
+            // What a person decided, or nobody may do, is as weighty as a write.
+            (Some(_), _) | (_, Some(_)) => Effect::Write,
         };
-        let index = self.ledger.record(now, entry)?;
-        let outcome = if refused.is_some() { "refused" } else { "passed" };
-        let target = grant.target().name.to_string();
-        metrics::counter!("gatehouse_operations_total", "target" => target, "verdict" => decision.verdict.as_str(), "outcome" => outcome)
-            .increment(1);
-        let weighty = operation.effect == Effect::Write
-            || refused.is_some()
-            || approval.is_some()
-            || self.limits.every_record_to_disk;
-        Ok(Receipt::new(index, if weighty { Durability::Disk } else { Durability::Process }))
+        Ok(self.receipt(index, effect))
+    }
+
+    /// How safe a record must be before an operation of this effect goes on.
+    pub(crate) fn receipt(&self, index: u64, effect: Effect) -> Receipt {
+        let weighty = effect == Effect::Write || self.limits.every_record_to_disk;
+        Receipt::new(index, if weighty { Durability::Disk } else { Durability::Process })
+    }
+}
+
+/// Counts operations by what became of them.
+pub(crate) fn operations_counter(target: &TargetName, verdict: Verdict, outcome: &'static str) -> metrics::Counter {
+    let target = target.to_string();
+    metrics::counter!("gatehouse_operations_total", "target" => target, "verdict" => verdict.as_str(), "outcome" => outcome)
+}
+
+/// The word for a phase in records.
+pub(crate) const fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Prepare => "prepare",
+        Phase::Run => "run",
     }
 }
 
@@ -279,12 +275,49 @@ impl Gate {
 pub(crate) struct OperationRecord<'a> {
     pub(crate) grant: &'a Grant,
     pub(crate) number: u64,
-    pub(crate) operation: &'a Operation,
+    pub(crate) intent: &'a Intent,
+    pub(crate) binds: &'a [String],
+    pub(crate) phase: Phase,
     pub(crate) decision: &'a Decision,
     pub(crate) digest: Digest,
     pub(crate) approval: Option<&'a RequestId>,
     pub(crate) refused: Option<&'a str>,
     pub(crate) policies: &'a Policies,
+}
+
+impl OperationRecord<'_> {
+    /// The record.
+    pub(crate) fn entry(&self) -> OperationDecided {
+        let Self { grant, number, intent, binds, decision, digest, approval, refused, policies, .. } = self;
+        let lease = grant.lease();
+        let classes = &grant.target().classes;
+        let unclear = intent.unclear.iter().map(|denial| &denial.message);
+        OperationDecided {
+            session: grant.session().to_string(),
+            task: lease.task.id.to_string(),
+            identity: lease.subject.identity.to_string(),
+            on_behalf_of: on_behalf_of(&lease.subject),
+            target: grant.target().name.to_string(),
+            number: *number,
+            title: intent.title.clone(),
+            statement: classes.scrub(&intent.evidence).into_owned(),
+            binds: binds.iter().map(|bind| classes.scrub(bind).into_owned()).collect(),
+            digest: digest.to_string(),
+            accesses: intent.accesses.iter().map(access_record).collect(),
+            facts: facts_record(&intent.facts),
+            phase: phase(self.phase).into(),
+            effect: match intent.effect {
+                Effect::Read => "read".into(),
+                Effect::Write => "write".into(),
+            },
+            verdict: decision.verdict.to_string(),
+            policies: decision.policies.iter().map(PolicyId::to_string).collect(),
+            revision: policies.revision().to_string(),
+            reasons: decision.reasons.iter().chain(&decision.hold.reasons).chain(unclear).cloned().collect(),
+            approval: approval.map(RequestId::to_string),
+            refused: refused.map(str::to_string),
+        }
+    }
 }
 
 /// The record of policies coming into force.
@@ -309,7 +342,7 @@ pub(crate) fn digest(grant: &Grant, operation: &Operation) -> Digest {
     part(on_behalf_of(&lease.subject).unwrap_or_default().as_bytes());
     part(lease.task.id.as_str().as_bytes());
     part(grant.target().name.as_str().as_bytes());
-    part(operation.statement.as_bytes());
+    part(operation.intent.statement.as_bytes());
     part(&(operation.binds.len() as u64).to_be_bytes());
     for bind in &operation.binds {
         match bind {
@@ -327,7 +360,7 @@ pub(crate) fn digest(grant: &Grant, operation: &Operation) -> Digest {
     if operation.state.contains_key(Operation::SESSION_STATE) {
         part(grant.session().as_str().as_bytes());
     }
-    for (name, value) in &operation.state {
+    for (name, value) in &*operation.state {
         part(name.as_bytes());
         part(value.as_bytes());
     }

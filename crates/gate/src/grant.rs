@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use gatehouse_mask::Classes;
-use gatehouse_model::{Lease, SessionId, TargetName};
+use gatehouse_model::{ClassName, Lease, Secret, SessionId, TargetName};
+use gatehouse_protocol::Classifier;
 use jiff::Timestamp;
 
 use crate::cleared::Cleared;
@@ -35,6 +36,15 @@ pub enum Trust {
     Pem(Arc<str>),
 }
 
+/// The gateway's own certificate for a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsIdentity {
+    /// The certificate and those that it is signed by, as PEM text.
+    pub chain: Arc<str>,
+    /// Its key, as PEM text.
+    pub key: Secret,
+}
+
 /// How a target is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -50,6 +60,8 @@ pub struct Route {
     pub tls: TlsMode,
     /// Who vouches for its certificate.
     pub trust: Trust,
+    /// What the gateway shows of itself, where the target asks for a certificate.
+    pub identity: Option<TlsIdentity>,
 }
 
 /// A target as the configuration has it.
@@ -67,7 +79,25 @@ pub struct Target {
     /// How old facts about the target may be, in seconds.
     pub survey_secs_max: u32,
     /// Its classes and masks.
-    pub classes: Arc<Classes>,
+    pub classes: Arc<TargetClasses>,
+}
+
+/// The classes of a target, as protocols ask for them. One allocation stands for one configuration, so that what was
+/// understood with it can be kept.
+pub struct TargetClasses(pub Classes);
+
+impl std::ops::Deref for TargetClasses {
+    type Target = Classes;
+
+    fn deref(&self) -> &Classes {
+        &self.0
+    }
+}
+
+impl Classifier for TargetClasses {
+    fn column(&self, table: &str, column: &str) -> Vec<ClassName> {
+        self.0.column(table, column)
+    }
 }
 
 /// The right of one session to exist: one identity, one task, one target. Only the gate makes one.

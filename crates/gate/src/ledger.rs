@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gatehouse_journal::{Entry, Journal, JournalError, Sink};
+use gatehouse_journal::{Entry, Journal, JournalError, OperationTemplate, OperationValues, Sink};
 use jiff::Timestamp;
 
 /// The record could not be written, so what it tells of must not happen.
@@ -29,6 +29,18 @@ impl Ledger {
     /// Writes a record and returns its index.
     pub fn record(&self, now: Timestamp, entry: impl Into<Entry>) -> Result<u64, Unrecorded> {
         let appended = self.lock().append(now, entry).map_err(Unrecorded)?;
+        (self.written)(appended.index);
+        Ok(appended.index)
+    }
+
+    /// Writes the record of an operation from a template and returns its index.
+    pub fn record_operation(
+        &self,
+        now: Timestamp,
+        template: &OperationTemplate,
+        values: &OperationValues<'_>,
+    ) -> Result<u64, Unrecorded> {
+        let appended = self.lock().append_operation(now, template, values).map_err(Unrecorded)?;
         (self.written)(appended.index);
         Ok(appended.index)
     }

@@ -3,16 +3,20 @@
 //! It holds the protocol's state and turns bytes that were read into frames that may be written. Its caller moves
 //! bytes; it never sees one that was not cleared but in its own read buffers.
 
+use std::collections::BTreeMap;
+use std::future::Future as _;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_channel::oneshot;
-use gatehouse_journal::{JournalError, RequestEnded, RequestOpened};
+use gatehouse_journal::{JournalError, OperationTemplate, OperationValues, RequestEnded, RequestOpened};
 use gatehouse_mask::{Counts, Plan};
 use gatehouse_model::{
-    Access, Action, Bind, Blame, Decision, Denial, Digest, Facts, Operation, Phase, PolicyId, Reason, RequestId,
-    Resource, Shape, Verdict, kind,
+    Access, Action, Bind, Blame, Decision, Denial, Digest, Facts, Intent, Operation, Phase, PolicyId, Reason,
+    RequestId, Resource, Shape, Verdict, kind,
 };
 use gatehouse_policy::Policies;
 use gatehouse_protocol::{
@@ -25,11 +29,13 @@ use crate::desk::{Answer, HoldMode, PendingRequest, RequestState};
 use crate::editor::Masking;
 use crate::gate::{self, Gate, OperationRecord, SessionEnd};
 use crate::grant::Grant;
+use crate::judgement::Judgements;
 use crate::ledger::Unrecorded;
-use crate::tape::{Tape, TapeSeal};
+use crate::tape::{Piece, Tape, TapeSeal};
 
-/// What comes of looking at what was read.
+/// What comes of looking at what was read. What the client may see of it is given out by [`Passage::release`].
 #[derive(Debug)]
+#[must_use = "what is not written is lost"]
 pub enum Next {
     /// More bytes are needed: this many in all.
     Read {
@@ -40,20 +46,20 @@ pub enum Next {
     Wait,
     /// Newer facts about the target are needed: see [`Passage::surveyed`].
     Survey,
-    /// Something may be written.
-    Out(Outward),
-    /// A person must decide first; meanwhile the client hears this.
-    Hold(Box<Held>, Outward),
+    /// The front was taken, and this may be written to the target.
+    Out(Option<Cleared<Bytes>>),
+    /// A person must decide first.
+    Hold(Box<Held>),
 }
 
-/// What may be written, by direction.
-#[derive(Debug, Default)]
-#[must_use = "what is not written is lost"]
-pub struct Outward {
-    /// To the client.
-    pub to_client: Option<Cleared<Bytes>>,
-    /// To the target.
-    pub to_target: Option<Cleared<Bytes>>,
+/// What waits to be put on the recording, and then to be shown.
+enum Unseen {
+    /// A remark of the recording.
+    Mark(String),
+    /// The target's, masked: shown only when it is on the recording.
+    Theirs(Bytes),
+    /// The gateway's own words, which hold nothing of the target's. They are shown even where nothing can be recorded.
+    Own(Bytes, Option<Receipt>),
 }
 
 /// An operation that waits for a person, with everything that will be checked again when the answer comes.
@@ -82,9 +88,9 @@ impl Held {
         self.expires
     }
 
-    /// Waits for the person. `None` if the request went away.
-    pub async fn answer(&mut self) -> Option<Answer> {
-        (&mut self.answer).await.ok()
+    /// The person's answer, once there is one. `None` if the request went away.
+    pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
+        Pin::new(&mut self.answer).poll(cx).map(Result::ok)
     }
 }
 
@@ -105,7 +111,12 @@ impl From<Breach> for Stop {
     }
 }
 
-/// The mask plan of the shape at hand.
+/// How many mask plans one session remembers.
+const PLANS_MAX: usize = 8;
+/// What a recording must have room for before an operation passes, beside its mark, in bytes.
+const TAPE_MARGIN_BYTES: usize = 1024;
+
+/// The mask plan of a shape.
 struct Planned {
     shape: Arc<Shape>,
     policies: Arc<Policies>,
@@ -123,9 +134,16 @@ pub struct Passage {
     operations: u64,
     bytes: u64,
     masked: Counts,
-    planned: Option<Planned>,
+    /// The newest use last.
+    planned: Vec<Planned>,
+    /// Which classes the subject sees unmasked, under which policies.
+    revealed: Option<(Arc<Policies>, BTreeMap<Resource, bool>)>,
+    judgements: Judgements,
     /// The policies by which the operation at hand was decided, for its record.
     judged_by: Arc<Policies>,
+    unseen: Vec<Unseen>,
+    unseen_bytes: usize,
+    passed: Option<metrics::Counter>,
 }
 
 impl Passage {
@@ -150,7 +168,12 @@ impl Passage {
             operations: 0,
             bytes: 0,
             masked: Counts::default(),
-            planned: None,
+            planned: Vec::new(),
+            revealed: None,
+            judgements: Judgements::default(),
+            unseen: Vec::new(),
+            unseen_bytes: 0,
+            passed: None,
         }
     }
 
@@ -177,47 +200,66 @@ impl Passage {
             Meaning::Misunderstood(unclear) => self.misunderstood(now, &unclear, len, buf),
             Meaning::Plumbing => {
                 let run = buf.split_to(len).freeze();
-                self.relay(now, side, run, None).map(Next::Out)
+                Ok(Next::Out(self.relay(side, run, None)))
             }
             Meaning::Content(shape) => {
                 let run = buf.split_to(len).freeze();
-                self.content(now, &shape, run).map(Next::Out)
+                self.content(&shape, run)?;
+                Ok(Next::Out(None))
             }
             Meaning::Local => {
                 let run = buf.split_to(len).freeze();
                 let mut reply = Reply::default();
                 self.session.answer(side, &run, &mut reply);
-                Ok(Next::Out(self.own_words(now, reply)))
+                Ok(Next::Out(self.own_words(reply)))
             }
+        }
+    }
+
+    fn decide(&mut self, policies: &Arc<Policies>, intent: &Arc<Intent>) -> Decided {
+        let subject = &self.grant.lease().subject;
+        let classes = &self.grant.target().classes;
+        let decide = || policies.decide_all(subject, &intent.accesses, &intent.facts);
+        match self.judgements.of(policies, intent, classes, decide) {
+            Some(judgement) => Decided {
+                decision: judgement.decision.clone(),
+                statement: judgement.statement.clone(),
+                template: judgement.template.clone(),
+            },
+            None => Decided {
+                decision: Arc::new(decide()),
+                statement: classes.scrub(&intent.evidence).into(),
+                template: None,
+            },
         }
     }
 
     fn act(&mut self, now: Timestamp, operation: Box<Operation>, len: usize, buf: &mut BytesMut) -> Result<Next, Stop> {
         let policies = self.gate.policies();
         self.judged_by = policies.clone();
-        let lease = self.grant.lease();
-        let decision = policies.decide_all(&lease.subject, &operation.accesses, &operation.facts);
-        let decision = match (decision.verdict, operation.phase) {
+        let decided = self.decide(&policies, &operation.intent);
+        let verdict = match (decided.decision.verdict, operation.phase) {
             // What is only made known runs nothing; it is held when it is to run.
-            (Verdict::Hold, Phase::Prepare) => Decision { verdict: Verdict::Allow, ..decision },
-            (Verdict::Allow | Verdict::Hold | Verdict::Deny, _) => decision,
+            (Verdict::Hold, Phase::Prepare) => Verdict::Allow,
+            (verdict @ (Verdict::Allow | Verdict::Hold | Verdict::Deny), _) => verdict,
         };
-        if decision.verdict != Verdict::Allow && !self.session.is_quiet() {
+        if verdict != Verdict::Allow && !self.session.is_quiet() {
             return Ok(Next::Wait);
         }
         let digest = gate::digest(&self.grant, &operation);
         let run = buf.split_to(len).freeze();
         if !self.grant.is_live(now) {
             let ended = gate::task_ended();
-            return self.refuse(now, &operation, &decision, digest, &run, ended).map(Next::Out);
+            return self.refuse(now, &operation, &decided.decision, digest, &run, ended).map(Next::Out);
         }
-        match decision.verdict {
-            Verdict::Allow => self.clear(now, &operation, &decision, digest, None, run).map(Next::Out),
+        match verdict {
+            Verdict::Allow => self.clear(now, &operation, &decided, digest, run).map(Next::Out),
             Verdict::Deny => {
-                let denial = gate::policy_denial(&decision, &operation.title);
-                self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out)
+                let unclear = operation.intent.unclear.clone();
+                let denial = unclear.unwrap_or_else(|| gate::policy_denial(&decided.decision, &operation.intent.title));
+                self.refuse(now, &operation, &decided.decision, digest, &run, denial).map(Next::Out)
             }
-            Verdict::Hold => self.hold(now, operation, decision, digest, run),
+            Verdict::Hold => self.hold(now, operation, (*decided.decision).clone(), digest, run),
         }
     }
 
@@ -226,16 +268,83 @@ impl Passage {
         &mut self,
         now: Timestamp,
         operation: &Operation,
-        decision: &Decision,
+        decided: &Decided,
         digest: Digest,
-        approval: Option<&RequestId>,
         run: Bytes,
-    ) -> Result<Outward, Stop> {
-        let receipt = match self.record(now, operation, decision, digest, approval, None) {
-            Ok(receipt) => receipt,
-            Err(_) => return self.refuse_unrecorded(now, &run),
+    ) -> Result<Option<Cleared<Bytes>>, Stop> {
+        let receipt = if decided.decision.verdict == Verdict::Allow {
+            self.record_passing(now, operation, decided, digest)
+        } else {
+            let allowed = Decision { verdict: Verdict::Allow, ..(*decided.decision).clone() };
+            self.record(now, operation, &allowed, digest, None, None)
         };
-        self.relay(now, Side::Client, run, Some(receipt))
+        match receipt {
+            Ok(receipt) => Ok(self.relay(Side::Client, run, Some(receipt))),
+            Err(_) => self.refuse_unrecorded(&run),
+        }
+    }
+
+    /// The record of an operation that passes by itself, which is what nearly all of them do.
+    fn record_passing(
+        &mut self,
+        now: Timestamp,
+        operation: &Operation,
+        decided: &Decided,
+        digest: Digest,
+    ) -> Result<Receipt, Unrecorded> {
+        let intent = &operation.intent;
+        let Some(template) = &decided.template else {
+            let receipt = self.record(now, operation, &decided.decision, digest, None, None)?;
+            self.remember_template(intent, &decided.decision);
+            return Ok(receipt);
+        };
+        self.mark(&format!("{} #{} {}", decided.decision.verdict, self.operations, decided.statement))?;
+        let classes = &self.grant.target().classes;
+        let binds: Vec<String> = operation.evidence_binds.iter().map(|bind| classes.scrub(bind).into_owned()).collect();
+        let values = OperationValues {
+            number: self.operations,
+            statement: &decided.statement,
+            binds: &binds,
+            digest: &digest.to_string(),
+            phase: gate::phase(operation.phase),
+        };
+        let index = self.gate.ledger().record_operation(now, template, &values)?;
+        self.operations += 1;
+        let target = &self.grant.target().name;
+        let passed = self.passed.get_or_insert_with(|| gate::operations_counter(target, Verdict::Allow, "passed"));
+        passed.increment(1);
+        Ok(self.gate.receipt(index, intent.effect))
+    }
+
+    fn remember_template(&mut self, intent: &Arc<Intent>, decision: &Decision) {
+        let record = OperationRecord {
+            grant: &self.grant,
+            number: 0,
+            intent,
+            binds: &[],
+            phase: Phase::Run,
+            decision,
+            digest: Digest([0; 32]),
+            approval: None,
+            refused: None,
+            policies: &self.judged_by,
+        };
+        // Without a template the next record is made as this one was.
+        let template = OperationTemplate::new(record.entry()).ok().map(Arc::new);
+        let classes = &self.grant.target().classes;
+        let policies = self.judged_by.clone();
+        if let Some(judgement) = self.judgements.of(&policies, intent, classes, || decision.clone()) {
+            judgement.template = template;
+        }
+    }
+
+    /// A remark before what it announces; without room for it there is none for the answer either.
+    fn mark(&mut self, line: &str) -> Result<(), Unrecorded> {
+        let room = line.len() + self.unseen_bytes + TAPE_MARGIN_BYTES;
+        self.tape.reserve(room).map_err(|error| Unrecorded(JournalError::Sink(error)))?;
+        self.unseen_bytes += line.len();
+        self.unseen.push(Unseen::Mark(line.into()));
+        Ok(())
     }
 
     fn record(
@@ -247,20 +356,22 @@ impl Passage {
         approval: Option<&RequestId>,
         refused: Option<&str>,
     ) -> Result<Receipt, Unrecorded> {
-        // What the replay shows before the answer; without room for it there is none for the answer either.
+        // What the replay shows before the answer.
         let word = match (refused, approval) {
             (Some(_), _) => "refused".to_string(),
             (None, Some(request)) => format!("approved ({request})"),
             (None, None) => decision.verdict.to_string(),
         };
-        let line = format!("{word} #{} {}", self.operations, self.grant.target().classes.scrub(&operation.evidence));
-        self.tape.mark(self.elapsed(now), &line).map_err(|error| Unrecorded(JournalError::Sink(error)))?;
+        let evidence = self.grant.target().classes.scrub(&operation.intent.evidence).into_owned();
+        self.mark(&format!("{word} #{} {evidence}", self.operations))?;
         let receipt = self.gate.record_operation(
             now,
             &OperationRecord {
                 grant: &self.grant,
                 number: self.operations,
-                operation,
+                intent: &operation.intent,
+                binds: &operation.evidence_binds,
+                phase: operation.phase,
                 decision,
                 digest,
                 approval,
@@ -280,24 +391,24 @@ impl Passage {
         digest: Digest,
         run: &Bytes,
         denial: Denial,
-    ) -> Result<Outward, Stop> {
+    ) -> Result<Option<Cleared<Bytes>>, Stop> {
         match self.record(now, operation, decision, digest, None, Some(&denial.message)) {
             Ok(receipt) => {
                 let mut reply = Reply::default();
                 self.session.refuse(run, &denial, &mut reply);
-                Ok(self.own_words_after(now, reply, Some(receipt)))
+                Ok(self.own_words_after(reply, Some(receipt)))
             }
-            Err(_) => self.refuse_unrecorded(now, run),
+            Err(_) => self.refuse_unrecorded(run),
         }
     }
 
     /// While nothing can be recorded the target hears nothing, not even the abort of a transaction: where one would
     /// be due, the session ends, and with it the transaction.
-    fn refuse_unrecorded(&mut self, now: Timestamp, run: &Bytes) -> Result<Outward, Stop> {
+    fn refuse_unrecorded(&mut self, run: &Bytes) -> Result<Option<Cleared<Bytes>>, Stop> {
         let mut reply = Reply::default();
         self.session.refuse(run, &gate::unrecorded_denial(), &mut reply);
         if reply.to_target.is_empty() {
-            Ok(self.own_words(now, reply))
+            Ok(self.own_words(reply))
         } else {
             Err(Stop {
                 blame: Blame::Gateway,
@@ -319,21 +430,24 @@ impl Passage {
         }
         self.judged_by = self.gate.policies();
         let run = buf.split_to(len).freeze();
-        let operation = Operation {
+        let intent = Intent {
             title: unclear.title.clone(),
             statement: "".into(),
             // It was not understood, so what is data in it is not known either.
             evidence: format!("({} bytes that were not understood)", run.len()).into(),
-            binds: Vec::new(),
-            evidence_binds: Vec::new(),
-            state: [("run".to_string(), run_digest(&run).to_string())].into(),
             accesses: Vec::new(),
             facts: Facts::new(),
             effect: gatehouse_model::Effect::Read,
+            unclear: Some(unclear.denial.clone()),
+        };
+        let operation = Operation {
+            intent: Arc::new(intent),
+            binds: Vec::new(),
+            evidence_binds: Vec::new(),
+            state: Arc::new([("run".to_string(), run_digest(&run).to_string())].into()),
             phase: Phase::Run,
         };
-        let mut decision = gatehouse_policy::combine([]);
-        decision.reasons = [unclear.denial.message.clone()].into();
+        let decision = gatehouse_policy::combine([]);
         let digest = gate::digest(&self.grant, &operation);
         self.refuse(now, &operation, &decision, digest, &run, unclear.denial.clone()).map(Next::Out)
     }
@@ -357,14 +471,14 @@ impl Passage {
         let expires = request.expires;
         let opened = match self.gate.desk().open(now, request, entry) {
             Ok(opened) => opened,
-            Err(Some(_)) => return self.refuse_unrecorded(now, &run).map(Next::Out),
+            Err(Some(_)) => return self.refuse_unrecorded(&run).map(Next::Out),
             Err(None) => {
                 let denial = too_many_requests();
                 return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
             }
         };
         let Some(answer) = opened.answer else {
-            let mut denial = held_denial(&decision, &opened.id, &operation.title);
+            let mut denial = held_denial(&decision, &opened.id, &operation.intent.title);
             denial.request = Some(opened.id);
             return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
         };
@@ -372,13 +486,14 @@ impl Passage {
         let groups: Vec<String> = decision.hold.groups.iter().map(ToString::to_string).collect();
         let remark = format!(
             "{} waits for approval by {} as request {}; cancel to withdraw it",
-            operation.title,
+            operation.intent.title,
             groups.join(" and "),
             opened.id
         );
         self.session.remark(&remark, &mut words);
         let receipt = opened.index.map(|index| Receipt::new(index, Durability::Disk));
-        let outward = self.own_words_after(now, Reply { to_client: words, to_target: BytesMut::new() }, receipt);
+        // A remark is for the client alone.
+        let _ = self.own_words_after(Reply { to_client: words, to_target: BytesMut::new() }, receipt);
         let held = Held {
             request: opened.id,
             run,
@@ -390,7 +505,7 @@ impl Passage {
             expires,
             answer,
         };
-        Ok(Next::Hold(Box::new(held), outward))
+        Ok(Next::Hold(Box::new(held)))
     }
 
     fn request(&self, now: Timestamp, operation: &Operation, decision: &Decision, digest: Digest) -> PendingRequest {
@@ -410,10 +525,10 @@ impl Passage {
             task_reason: lease.task.reason.clone(),
             subject: lease.subject.clone(),
             target: target.name.clone(),
-            title: operation.title.clone(),
-            statement: operation.statement.to_string(),
+            title: operation.intent.title.clone(),
+            statement: operation.intent.statement.to_string(),
             binds: operation.binds.iter().map(shown_bind).collect(),
-            accesses: operation.accesses.iter().map(ToString::to_string).collect(),
+            accesses: operation.intent.accesses.iter().map(ToString::to_string).collect(),
             hold: decision.hold.clone(),
             policies: decision.policies.clone(),
             digest,
@@ -437,10 +552,10 @@ impl Passage {
             on_behalf_of: gate::on_behalf_of(&request.subject),
             target: request.target.to_string(),
             title: request.title.clone(),
-            statement: classes.scrub(&operation.evidence).into_owned(),
+            statement: classes.scrub(&operation.intent.evidence).into_owned(),
             binds: operation.evidence_binds.iter().map(|bind| classes.scrub(bind).into_owned()).collect(),
             digest: request.digest.to_string(),
-            accesses: operation.accesses.iter().map(gate::access_record).collect(),
+            accesses: operation.intent.accesses.iter().map(gate::access_record).collect(),
             groups: request.hold.groups.iter().map(ToString::to_string).collect(),
             reasons: request.hold.reasons.iter().cloned().collect(),
             policies: request.policies.iter().map(PolicyId::to_string).collect(),
@@ -451,10 +566,16 @@ impl Passage {
     }
 
     /// The person answered: everything is checked again before the operation goes on.
-    pub fn resume(&mut self, now: Timestamp, held: Box<Held>, answer: Option<Answer>) -> Result<Outward, Stop> {
+    pub fn resume(
+        &mut self,
+        now: Timestamp,
+        held: Box<Held>,
+        answer: Option<Answer>,
+    ) -> Result<Option<Cleared<Bytes>>, Stop> {
         let policies = self.gate.policies();
         let lease = self.grant.lease().clone();
-        let now_decided = policies.decide_all(&lease.subject, &held.operation.accesses, &held.operation.facts);
+        let now_decided =
+            policies.decide_all(&lease.subject, &held.operation.intent.accesses, &held.operation.intent.facts);
         let Held { request, run, operation, decision, policies: held_by, digest, number, .. } = *held;
         // A refusal is of the decision that held it; what passes was decided anew.
         self.judged_by = held_by;
@@ -466,14 +587,18 @@ impl Passage {
         match answer {
             None => refuse(self, RequestState::Expired, hold_expired(&request)),
             Some(Answer::Denied { by, reason }) => {
-                refuse(self, RequestState::Denied, disapproved(&operation.title, &by.to_string(), &reason))
+                refuse(self, RequestState::Denied, disapproved(&operation.intent.title, &by.to_string(), &reason))
             }
             Some(Answer::Approved) => {
                 if !self.grant.is_live(now) {
                     return refuse(self, RequestState::Withdrawn, gate::task_ended());
                 }
                 if now_decided.verdict == Verdict::Deny {
-                    return refuse(self, RequestState::Withdrawn, gate::policy_denial(&now_decided, &operation.title));
+                    return refuse(
+                        self,
+                        RequestState::Withdrawn,
+                        gate::policy_denial(&now_decided, &operation.intent.title),
+                    );
                 }
                 let same = number == self.operations && gate::digest(&self.grant, &operation) == digest;
                 let needed = &now_decided.hold.groups;
@@ -498,24 +623,24 @@ impl Passage {
         digest: Digest,
         used: PendingRequest,
         run: Bytes,
-    ) -> Result<Outward, Stop> {
+    ) -> Result<Option<Cleared<Bytes>>, Stop> {
         let id = used.id.clone();
         match self.record(now, operation, &decision, digest, Some(&id), None) {
             Ok(receipt) => {
-                let outward = self.relay(now, Side::Client, run, Some(receipt))?;
+                let outward = self.relay(Side::Client, run, Some(receipt));
                 // The operation's record names the approval, which ends it as surely as this one.
                 let _ = self.gate.ledger().record(now, RequestEnded { request: id.to_string(), cause: "used".into() });
                 Ok(outward)
             }
             Err(_) => {
                 self.gate.desk().put_back(used);
-                self.refuse_unrecorded(now, &run)
+                self.refuse_unrecorded(&run)
             }
         }
     }
 
     /// The client took a held operation back, or went away.
-    pub fn withdraw(&mut self, now: Timestamp, held: Box<Held>) -> Result<Outward, Stop> {
+    pub fn withdraw(&mut self, now: Timestamp, held: Box<Held>) -> Result<Option<Cleared<Bytes>>, Stop> {
         let _ = self.gate.desk().end(now, &held.request, RequestState::Withdrawn);
         self.judged_by = held.policies.clone();
         let denial = Denial::new(
@@ -527,77 +652,138 @@ impl Passage {
         self.refuse(now, &held.operation, &held.decision, held.digest, &held.run, denial)
     }
 
-    fn content(&mut self, now: Timestamp, shape: &Arc<Shape>, run: Bytes) -> Result<Outward, Stop> {
+    fn content(&mut self, shape: &Arc<Shape>, run: Bytes) -> Result<(), Stop> {
         self.plan(shape);
-        let Some(planned) = &self.planned else {
-            return self.relay(now, Side::Target, run, None);
-        };
-        if planned.plan.is_keep() {
-            return self.relay(now, Side::Target, run, None);
+        let keep = self.planned.last().is_none_or(|planned| planned.plan.is_keep());
+        if keep {
+            let nothing_for_target = self.relay(Side::Target, run, None);
+            debug_assert!(nothing_for_target.is_none(), "content goes to the client");
+            return Ok(());
         }
-        let mut out = BytesMut::with_capacity(run.len());
-        let classes = self.grant.target().classes.clone();
-        let mut masking = Masking { plan: &planned.plan, classes: &classes, counts: &mut self.masked };
-        self.session.rewrite(shape, &run, &mut masking, &mut out)?;
-        let frame = out.freeze();
-        self.seen(now, &frame)?;
-        Ok(Outward { to_client: Some(Cleared::new(frame, None)), to_target: None })
+        if let Some(planned) = self.planned.last() {
+            let mut out = BytesMut::with_capacity(run.len() + run.len() / 8);
+            let classes = &self.grant.target().classes;
+            let mut masking = Masking { plan: &planned.plan, classes, counts: &mut self.masked };
+            self.session.rewrite(shape, &run, &mut masking, &mut out)?;
+            self.unseen_bytes += out.len();
+            self.unseen.push(Unseen::Theirs(out.freeze()));
+        }
+        Ok(())
     }
 
-    /// Plans the masks of a shape once, and again when the policies change.
+    /// Brings the mask plan of a shape to the end of what is remembered, and makes it where it is not.
     fn plan(&mut self, shape: &Arc<Shape>) {
         let policies = self.gate.policies();
-        let current =
-            |planned: &Planned| Arc::ptr_eq(&planned.shape, shape) && Arc::ptr_eq(&planned.policies, &policies);
-        if self.planned.as_ref().is_some_and(current) {
-            return;
-        }
-        let subject = &self.grant.lease().subject;
-        let may_reveal = |resource: Resource| {
-            let access = Access::new(Action::REVEAL, resource);
-            policies.decide(subject, &access, &Facts::new()).verdict == Verdict::Allow
+        let current = |planned: &Planned| {
+            Arc::ptr_eq(&planned.policies, &policies) && (Arc::ptr_eq(&planned.shape, shape) || planned.shape == *shape)
         };
-        let plan = self.grant.target().classes.plan(shape, &mut |column| may_reveal(column.clone()), &mut |class| {
-            may_reveal(Resource::root(kind::CLASS, class.as_str()))
-        });
-        self.planned = Some(Planned { shape: shape.clone(), policies, plan });
+        let known = self.planned.iter().rposition(current);
+        match known {
+            Some(place) if place + 1 == self.planned.len() => {}
+            Some(place) => {
+                let planned = self.planned.remove(place);
+                self.planned.push(planned);
+            }
+            None => {
+                let plan = self.new_plan(shape, &policies);
+                if self.planned.len() >= PLANS_MAX {
+                    self.planned.remove(0);
+                }
+                self.planned.push(Planned { shape: shape.clone(), policies, plan });
+            }
+        }
     }
 
-    fn relay(&mut self, now: Timestamp, side: Side, run: Bytes, receipt: Option<Receipt>) -> Result<Outward, Stop> {
+    fn new_plan(&mut self, shape: &Shape, policies: &Arc<Policies>) -> Plan {
+        let subject = &self.grant.lease().subject;
+        let revealed = match self.revealed.take() {
+            Some((known_by, revealed)) if Arc::ptr_eq(&known_by, policies) => revealed,
+            Some(_) | None => BTreeMap::new(),
+        };
+        let revealed = std::cell::RefCell::new(revealed);
+        let may_reveal = |resource: Resource| {
+            *revealed.borrow_mut().entry(resource).or_insert_with_key(|resource| {
+                let access = Access::new(Action::REVEAL, resource.clone());
+                policies.decide(subject, &access, &Facts::new()).verdict == Verdict::Allow
+            })
+        };
+        let classes = &self.grant.target().classes;
+        let plan = classes.plan(shape, &mut |column| may_reveal(column.clone()), &mut |class| {
+            may_reveal(Resource::root(kind::CLASS, class.as_str()))
+        });
+        let mut revealed = revealed.into_inner();
+        // Classes are few; columns may be many, and are asked for again.
+        revealed.retain(|resource, _| resource.kind == kind::CLASS);
+        self.revealed = Some((policies.clone(), revealed));
+        plan
+    }
+
+    /// What goes on as it is: to the target at once, to the client when it is on the recording.
+    fn relay(&mut self, side: Side, run: Bytes, receipt: Option<Receipt>) -> Option<Cleared<Bytes>> {
         let mut out = BytesMut::new();
         let frame = match self.session.pass(side, &run, &mut out) {
             Passed::AsIs => run,
             Passed::Written => out.freeze(),
         };
         match side {
-            Side::Client => Ok(Outward { to_client: None, to_target: Some(Cleared::new(frame, receipt)) }),
+            Side::Client => Some(Cleared::new(frame, receipt)),
             Side::Target => {
-                self.seen(now, &frame)?;
-                Ok(Outward { to_client: Some(Cleared::new(frame, receipt)), to_target: None })
+                self.unseen_bytes += frame.len();
+                self.unseen.push(Unseen::Theirs(frame));
+                None
             }
         }
     }
 
-    /// What comes from the target is shown to the client only once it is on the tape.
-    fn seen(&mut self, now: Timestamp, frame: &Bytes) -> Result<(), Stop> {
-        self.bytes += frame.len() as u64;
-        self.tape.to_client(self.elapsed(now), frame).map_err(|error| Stop {
-            blame: Blame::Gateway,
-            cause: format!("the recording cannot be written: {error}"),
-            denial: Some(gate::unrecorded_denial()),
-        })
+    /// How many bytes wait to be released.
+    pub fn unseen_bytes(&self) -> usize {
+        self.unseen_bytes
     }
 
-    fn own_words(&mut self, now: Timestamp, reply: Reply) -> Outward {
-        self.own_words_after(now, reply, None)
+    /// Puts on the recording what the client is about to see, in one piece, and then gives it out.
+    pub fn release(&mut self, now: Timestamp, mut show: impl FnMut(Cleared<Bytes>)) -> Result<(), Stop> {
+        if self.unseen.is_empty() {
+            return Ok(());
+        }
+        let pieces: Vec<Piece<'_>> = self.unseen.iter().map(Unseen::piece).collect();
+        let written = self.tape.write(self.elapsed(now), &pieces);
+        self.unseen_bytes = 0;
+        let unseen = std::mem::take(&mut self.unseen);
+        let shows_theirs = unseen.iter().any(|piece| matches!(piece, Unseen::Theirs(_)));
+        for piece in unseen {
+            match piece {
+                Unseen::Mark(_) => {}
+                Unseen::Theirs(frame) if written.is_ok() => {
+                    self.bytes += frame.len() as u64;
+                    show(Cleared::new(frame, None));
+                }
+                Unseen::Theirs(_) => {}
+                Unseen::Own(words, receipt) => {
+                    self.bytes += words.len() as u64;
+                    show(Cleared::new(words, receipt));
+                }
+            }
+        }
+        match written {
+            Err(error) if shows_theirs => Err(Stop {
+                blame: Blame::Gateway,
+                cause: format!("the recording cannot be written: {error}"),
+                denial: Some(gate::unrecorded_denial()),
+            }),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
-    /// The gateway's own words hold nothing of the target's, so they pass even where they cannot be taped.
-    fn own_words_after(&mut self, now: Timestamp, reply: Reply, receipt: Option<Receipt>) -> Outward {
-        let wrap = |bytes: BytesMut| (!bytes.is_empty()).then(|| Cleared::new(bytes.freeze(), receipt));
-        self.bytes += reply.to_client.len() as u64;
-        let _ = self.tape.to_client(self.elapsed(now), &reply.to_client);
-        Outward { to_client: wrap(reply.to_client), to_target: wrap(reply.to_target) }
+    fn own_words(&mut self, reply: Reply) -> Option<Cleared<Bytes>> {
+        self.own_words_after(reply, None)
+    }
+
+    fn own_words_after(&mut self, reply: Reply, receipt: Option<Receipt>) -> Option<Cleared<Bytes>> {
+        if !reply.to_client.is_empty() {
+            self.unseen_bytes += reply.to_client.len();
+            self.unseen.push(Unseen::Own(reply.to_client.freeze(), receipt));
+        }
+        (!reply.to_target.is_empty()).then(|| Cleared::new(reply.to_target.freeze(), receipt))
     }
 
     fn elapsed(&self, now: Timestamp) -> Duration {
@@ -615,11 +801,12 @@ impl Passage {
         Ok(Cleared::new(self.protocol.cancel(key), None))
     }
 
-    /// The last message of a session that is ended from this side.
-    pub fn last_words(&mut self, now: Timestamp, denial: &Denial) -> Option<Cleared<Bytes>> {
+    /// Adds the last message of a session that is ended from this side, to be released.
+    pub fn last_words(&mut self, denial: &Denial) {
         let mut words = BytesMut::new();
         self.session.end(denial, &mut words);
-        self.own_words(now, Reply { to_client: words, to_target: BytesMut::new() }).to_client
+        // The end is for the client alone.
+        let _ = self.own_words(Reply { to_client: words, to_target: BytesMut::new() });
     }
 
     /// Ends the recording and writes the session's last record.
@@ -637,6 +824,22 @@ impl Passage {
         };
         self.gate.close(now, &self.grant, end)
     }
+}
+
+impl Unseen {
+    fn piece(&self) -> Piece<'_> {
+        match self {
+            Self::Mark(text) => Piece::Mark(text),
+            Self::Theirs(bytes) | Self::Own(bytes, _) => Piece::ToClient(bytes),
+        }
+    }
+}
+
+/// A decision with what its record is made of.
+struct Decided {
+    decision: Arc<Decision>,
+    statement: Arc<str>,
+    template: Option<Arc<OperationTemplate>>,
 }
 
 fn shown_bind(bind: &Bind) -> String {

@@ -5,13 +5,22 @@ use std::time::Duration;
 
 use gatehouse_model::Digest;
 
+/// One piece of a recording.
+#[derive(Debug, Clone, Copy)]
+pub enum Piece<'a> {
+    /// What the client is about to see.
+    ToClient(&'a [u8]),
+    /// A remark between, such as the statement that what follows answers.
+    Mark(&'a str),
+}
+
 /// A recording being written. A failure stops what it would have shown.
 pub trait Tape: Send {
-    /// What the client is about to see, `at` after the session began.
-    fn to_client(&mut self, at: Duration, bytes: &[u8]) -> io::Result<()>;
+    /// Adds pieces in their order, all or none, `at` after the session began.
+    fn write(&mut self, at: Duration, pieces: &[Piece<'_>]) -> io::Result<()>;
 
-    /// A remark between, such as the statement that what follows answers.
-    fn mark(&mut self, at: Duration, text: &str) -> io::Result<()>;
+    /// Makes sure that there is room for so many bytes more, where that can be told before they are written.
+    fn reserve(&mut self, bytes: usize) -> io::Result<()>;
 
     /// Ends it.
     fn seal(&mut self) -> io::Result<TapeSeal>;

@@ -209,11 +209,14 @@ pub struct TargetSection {
     pub password: String,
     /// The database there. The target's own name where it is not given.
     pub database: Option<String>,
-    /// TLS towards it.
-    #[serde(default)]
-    pub tls: Tls,
+    /// TLS towards it. Where it is not given: `prefer` for an address of this machine, `require` for any other.
+    pub tls: Option<Tls>,
     /// PEM certificates of the authorities that vouch for it, relative to this file; the system's where not given.
     pub tls_authorities: Option<PathBuf>,
+    /// A PEM certificate chain that the gateway shows to it, relative to this file.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its PEM key, with mode 0600.
+    pub tls_key: Option<PathBuf>,
     /// What happens to an operation that policy holds.
     #[serde(default)]
     pub on_hold: OnHold,
@@ -237,13 +240,12 @@ const fn survey_secs_max() -> u32 {
 }
 
 /// TLS towards a target, in libpq's words.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tls {
     /// Never.
     Disable,
     /// Where the target has it; its certificate is not checked.
-    #[default]
     Prefer,
     /// Always; its certificate is not checked.
     Require,

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatehouse_journal::{AccessRecord, Entry, Record, SegmentFiles};
+use gatehouse_journal::{AccessRecord, Entry, Lines, OperationMark, Record, SegmentFiles};
 use gatehouse_store::{Change, RequestRow, SessionRow, Store, StoreError, TaskRow};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
 /// Records applied in one transaction.
-const BATCH_RECORDS_MAX: usize = 500;
+const BATCH_RECORDS_MAX: usize = 5_000;
+/// How far back a change of the same session is looked for.
+const RECENT_CHANGES: usize = 64;
+/// How long the index may lie behind while nobody asks for it, so that what comes in between is one transaction.
+const LAG: Duration = Duration::from_millis(500);
 
 /// Why the index could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -27,13 +31,21 @@ pub(crate) struct Indexer {
     files: SegmentFiles,
     store: Store,
     size: Box<dyn Fn() -> u64 + Send + Sync>,
-    turn: tokio::sync::Mutex<()>,
+    /// Where the reading of the journal stands; whoever has it, has the turn.
+    place: tokio::sync::Mutex<Option<Place>>,
+}
+
+/// How far the journal was read.
+struct Place {
+    lines: Lines,
+    /// The next record that the index does not have.
+    next: u64,
 }
 
 impl Indexer {
     /// Over these files and this index; `size` tells how many records there are.
     pub(crate) fn new(files: SegmentFiles, store: Store, size: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Self { files, store, size: Box::new(size), turn: tokio::sync::Mutex::new(()) }
+        Self { files, store, size: Box::new(size), place: tokio::sync::Mutex::new(None) }
     }
 
     /// Begins anew where the index is of a journal that went on further than this one: after a power failure, or from
@@ -49,14 +61,46 @@ impl Indexer {
 
     /// Brings the index up to what is recorded now.
     pub(crate) async fn catch_up(&self) -> Result<(), IndexError> {
-        let _turn = self.turn.lock().await;
-        catch_up(&self.files, &self.store, (self.size)()).await
+        let mut place = self.place.lock().await;
+        // After a failure it is not known how far the index came, so the place is found anew.
+        let begun = match place.take() {
+            Some(begun) => begun,
+            None => {
+                let next = self.store.next_index().await?;
+                Place { lines: self.files.lines(next, next).map_err(|error| unreadable(&error))?, next }
+            }
+        };
+        *place = Some(self.go_on(begun).await?);
+        Ok(())
+    }
+
+    async fn go_on(&self, mut place: Place) -> Result<Place, IndexError> {
+        place.lines.go_on((self.size)());
+        loop {
+            let mut changes = Vec::new();
+            let before = place.next;
+            for line in place.lines.by_ref().take(BATCH_RECORDS_MAX) {
+                let (index, line) = line.map_err(|error| unreadable(&error))?;
+                place.next = index + 1;
+                if let Some(mark) = OperationMark::of(&line) {
+                    count(&mark, &mut changes);
+                    continue;
+                }
+                let record = Record::parse(&line).map_err(|error| unreadable(&error))?;
+                changes.extend(change(&record));
+            }
+            if place.next == before {
+                return Ok(place);
+            }
+            self.store.apply(place.next, &changes).await?;
+        }
     }
 
     /// Follows the journal until the runtime ends.
     pub(crate) async fn follow(&self, recorded: Arc<Notify>) {
         loop {
             recorded.notified().await;
+            tokio::time::sleep(LAG).await;
             if let Err(error) = self.catch_up().await {
                 // The journal has it all; the index goes on where it stopped.
                 tracing::warn!(%error, "the index lags behind the journal");
@@ -67,27 +111,31 @@ impl Indexer {
     }
 }
 
-/// Brings the index up to `size` records.
-async fn catch_up(files: &SegmentFiles, store: &Store, size: u64) -> Result<(), IndexError> {
-    let from = store.next_index().await?;
-    if from >= size {
-        return Ok(());
-    }
-    let unreadable = |error: &dyn std::fmt::Display| IndexError::Journal(error.to_string());
-    let mut lines = files.lines(from, size).map_err(|error| unreadable(&error))?;
-    loop {
-        let mut next = None;
-        let mut changes = Vec::new();
-        for line in lines.by_ref().take(BATCH_RECORDS_MAX) {
-            let (index, line) = line.map_err(|error| unreadable(&error))?;
-            let record = Record::parse(&line).map_err(|error| unreadable(&error))?;
-            changes.extend(change(&record));
-            next = Some(index + 1);
+fn unreadable(error: &dyn std::fmt::Display) -> IndexError {
+    IndexError::Journal(error.to_string())
+}
+
+/// Operations of one session that follow each other closely are one change.
+fn count(mark: &OperationMark<'_>, changes: &mut Vec<Change>) {
+    let recent = changes.iter_mut().rev().take(RECENT_CHANGES);
+    let same = recent.filter_map(|change| match change {
+        Change::Operations { session, count, refused, approval: None } if session == mark.session => {
+            Some((count, refused))
         }
-        let Some(next) = next else {
-            return Ok(());
-        };
-        store.apply(next, &changes).await?;
+        _ => None,
+    });
+    let refused = u64::from(mark.refused);
+    match same.take(1).next() {
+        Some((count, refusals)) if mark.approval.is_none() => {
+            *count += 1;
+            *refusals += refused;
+        }
+        Some(_) | None => changes.push(Change::Operations {
+            session: mark.session.into(),
+            count: 1,
+            refused,
+            approval: mark.approval.map(Into::into),
+        }),
     }
 }
 
@@ -145,9 +193,10 @@ fn change(record: &Record) -> Option<Change> {
             masked: 0,
             recording: Some(seal.file.clone()),
         }),
-        Entry::OperationDecided(operation) => Some(Change::Operation {
+        Entry::OperationDecided(operation) => Some(Change::Operations {
             session: operation.session.clone(),
-            refused: operation.refused.is_some(),
+            count: 1,
+            refused: u64::from(operation.refused.is_some()),
             approval: operation.approval.clone(),
         }),
         Entry::RequestOpened(request) => Some(Change::RequestOpened(Box::new(RequestRow {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gatehouse_gate::{HoldMode, Route, Target, TlsMode, Trust};
+use gatehouse_gate::{HoldMode, Route, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
 use gatehouse_identity::People;
 use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, PseudonymKey, Transform};
 use gatehouse_model::{AgentName, ClassName, Digest, GroupName, Parent, Resource, TargetName, UserName, kind};
@@ -186,7 +186,7 @@ impl Checker<'_> {
                 self.fault(&["listen", name, "tls_key"], error.to_string(), "Name a PEM file with mode 0600")
             }
             (Ok(chain), Ok(key)) => {
-                if let Err(error) = gatehouse_engine::ServerTls::new(&chain, key.expose()) {
+                if let Err(error) = gatehouse_engine::ServerTls::new(&chain, key.expose(), &[]) {
                     self.fault(&place, error.to_string(), "Name a certificate chain and its key, both in PEM form");
                 }
             }
@@ -355,7 +355,7 @@ impl Checker<'_> {
                     },
                     hold_secs_max: section.hold_secs_max,
                     survey_secs_max: section.survey_secs_max,
-                    classes: Arc::new(classes),
+                    classes: Arc::new(TargetClasses(classes)),
                 }),
             );
         }
@@ -393,12 +393,14 @@ impl Checker<'_> {
                 }
             },
         };
+        let host = host.trim_matches(['[', ']']);
+        let identity = self.tls_identity(name, section)?;
         Some(Route {
-            host: host.trim_matches(['[', ']']).into(),
+            host: host.into(),
             port,
             user: section.user.clone(),
             database: section.database.clone().unwrap_or_else(|| name.into()),
-            tls: match section.tls {
+            tls: match section.tls.unwrap_or(if is_loopback(host) { Tls::Prefer } else { Tls::Require }) {
                 Tls::Disable => TlsMode::Disable,
                 Tls::Prefer => TlsMode::Prefer,
                 Tls::Require => TlsMode::Require,
@@ -406,7 +408,41 @@ impl Checker<'_> {
                 Tls::VerifyFull => TlsMode::VerifyFull,
             },
             trust,
+            identity,
         })
+    }
+
+    /// The gateway's own certificate for a target, if it has one there; the outer `None` is a fault.
+    fn tls_identity(&mut self, name: &str, section: &TargetSection) -> Option<Option<TlsIdentity>> {
+        let (chain, key) = match (&section.tls_certificate, &section.tls_key) {
+            (None, None) => return Some(None),
+            (Some(chain), Some(key)) => (chain, key),
+            (Some(_), None) | (None, Some(_)) => {
+                self.fault(&["targets", name], "tls_certificate and tls_key belong together", "Give both, or neither");
+                return None;
+            }
+        };
+        let chain = std::fs::read_to_string(self.base.join(chain)).map_err(|error| error.to_string());
+        let key = Reference::File(self.base.join(key)).fetch().map_err(|error| error.to_string());
+        match (chain, key) {
+            (Ok(chain), Ok(key)) => {
+                let identity = TlsIdentity { chain: chain.into(), key };
+                if let Err(error) = gatehouse_engine::check_identity(&identity) {
+                    let key = ["targets", name, "tls_certificate"];
+                    self.fault(&key, error.to_string(), "Give a PEM certificate and its PEM key");
+                    return None;
+                }
+                Some(Some(identity))
+            }
+            (Err(error), _) => {
+                self.fault(&["targets", name, "tls_certificate"], error, "Name a PEM file");
+                None
+            }
+            (_, Err(error)) => {
+                self.fault(&["targets", name, "tls_key"], error, "Name a PEM file with mode 0600");
+                None
+            }
+        }
     }
 
     fn classes(
@@ -555,4 +591,9 @@ fn line_of(text: &str, place: &[&str]) -> Option<usize> {
         }
     }
     line
+}
+
+/// True for a host of this machine alone.
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

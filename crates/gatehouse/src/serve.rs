@@ -164,7 +164,7 @@ async fn listen(state: &Arc<State>, engine: &Arc<Engine>, work: &mut JoinSet<()>
             (Some(certificate), Some(key)) => {
                 let chain = std::fs::read(loaded.base.join(certificate))?;
                 let key = Reference::File(loaded.base.join(key)).fetch()?;
-                Some(ServerTls::new(&chain, key.expose())?)
+                Some(ServerTls::new(&chain, key.expose(), protocol.application_protocols())?)
             }
             _ => None,
         };

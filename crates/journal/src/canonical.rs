@@ -53,8 +53,14 @@ pub(crate) fn write(value: &Value, out: &mut String) -> Result<(), Fraction> {
     Ok(())
 }
 
-fn write_text(text: &str, out: &mut String) {
+/// Appends a text in quotes.
+pub(crate) fn write_text(text: &str, out: &mut String) {
     out.push('"');
+    if !text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     for character in text.chars() {
         match character {
             '"' => out.push_str("\\\""),

@@ -38,6 +38,7 @@ pub mod record;
 pub mod recording;
 pub mod segments;
 pub mod tail;
+pub mod template;
 pub mod tree;
 
 pub use attachments::FileAttachments;
@@ -57,7 +58,8 @@ pub use recording::{
     RecordingWriter, Seal,
 };
 pub use segments::{
-    Recovery, SEGMENT_BYTES_MAX, SegmentFiles, SegmentLimits, Segments, SegmentsError, SyncTarget, Torn,
+    Lines, Recovery, SEGMENT_BYTES_MAX, SegmentFiles, SegmentLimits, Segments, SegmentsError, SyncTarget, Torn,
 };
 pub use tail::{Append, Storage, Tail};
+pub use template::{OperationMark, OperationTemplate, OperationValues};
 pub use tree::{Frontier, ProofError, Tree};

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::note::SigningKey;
 use crate::record::{Entry, Record, RecordError};
 use crate::segments::SyncTarget;
+use crate::template::{OperationTemplate, OperationValues};
 use crate::tree::{Frontier, leaf_hash};
 
 /// Where lines go.
@@ -93,12 +94,31 @@ impl<S: Sink> Journal<S> {
     /// [`JournalError`]; then nothing was recorded, and the journal is as it was.
     pub fn append(&mut self, now: Timestamp, entry: impl Into<Entry>) -> Result<Appended, JournalError> {
         let record = Record::new(self.frontier.size(), now, entry.into());
-        let mut line = record.to_line().map_err(JournalError::Record)?;
+        let line = record.to_line().map_err(JournalError::Record)?;
+        self.append_line(line, record.time)
+    }
+
+    /// Records an operation, with what is its own in the gaps of a template.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn append_operation(
+        &mut self,
+        now: Timestamp,
+        template: &OperationTemplate,
+        values: &OperationValues<'_>,
+    ) -> Result<Appended, JournalError> {
+        let line = template.line(self.frontier.size(), now, values).map_err(JournalError::Record)?;
+        self.append_line(line, now)
+    }
+
+    fn append_line(&mut self, mut line: String, time: Timestamp) -> Result<Appended, JournalError> {
         let leaf = leaf_hash(line.as_bytes());
         line.push('\n');
         self.sink.append(line.as_bytes()).map_err(JournalError::Sink)?;
+        let index = self.frontier.size();
         self.frontier.append(leaf);
-        Ok(Appended { index: record.index, time: record.time, leaf })
+        Ok(Appended { index, time, leaf })
     }
 
     /// The number of records.

@@ -254,6 +254,9 @@ pub struct SessionOpened {
     pub peer: String,
     /// The revision of the policies in force.
     pub policies: String,
+    /// What the client asked for its session beyond what anybody may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wishes: Option<String>,
 }
 
 /// The digest that ties a recording to the journal.

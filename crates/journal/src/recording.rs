@@ -177,20 +177,33 @@ impl<W: Append> RecordingWriter<W> {
     /// # Errors
     /// [`RecordingError::Io`]; then the recording is as it was, and may be tried again.
     pub fn write(&mut self, offset: u64, direction: Direction, content: &[u8]) -> Result<(), RecordingError> {
+        self.write_all(offset, &[(direction, content)])
+    }
+
+    /// Adds several pieces at once; those of one direction that follow each other become one chunk. All are kept or none,
+    /// but for pieces beyond [`CHUNK_BYTES_MAX`] and those around the limit of what is kept.
+    ///
+    /// # Errors
+    /// As [`RecordingWriter::write`].
+    pub fn write_all(&mut self, offset: u64, pieces: &[(Direction, &[u8])]) -> Result<(), RecordingError> {
         self.last_offset = offset;
-        for piece in content.chunks(CHUNK_BYTES_MAX) {
-            let fits = self.bytes.saturating_add(CHUNK_HEAD_BYTES).saturating_add(piece.len() as u64) <= self.bytes_max;
-            let keep = match direction {
-                Direction::ToClient | Direction::Mark => self.unkept.is_none() && fits,
-                Direction::Cut => false,
-            };
-            if keep {
-                self.put_chunk(offset, direction, piece)?;
-            } else {
-                self.leave_out(offset, piece)?;
+        let mut batch = Batch::default();
+        for &(direction, content) in pieces {
+            for piece in content.chunks(CHUNK_BYTES_MAX) {
+                let bytes = self.bytes + batch.bytes + CHUNK_HEAD_BYTES + piece.len() as u64;
+                let keep = match direction {
+                    Direction::ToClient | Direction::Mark => self.unkept.is_none() && bytes <= self.bytes_max,
+                    Direction::Cut => false,
+                };
+                if keep {
+                    batch.add(direction, piece);
+                } else {
+                    self.put_batch(offset, std::mem::take(&mut batch))?;
+                    self.leave_out(offset, piece)?;
+                }
             }
         }
-        Ok(())
+        self.put_batch(offset, batch)
     }
 
     /// Ends the recording and returns its seal with the writer, which the caller may sync.
@@ -222,20 +235,92 @@ impl<W: Append> RecordingWriter<W> {
     }
 
     fn put_chunk(&mut self, offset: u64, direction: Direction, content: &[u8]) -> Result<(), RecordingError> {
-        let length = u32::try_from(content.len()).map_err(|error| RecordingError::Io(io::Error::other(error)))?;
-        let mut chunk = Vec::with_capacity(content.len() + 13);
-        chunk.extend_from_slice(&offset.to_le_bytes());
-        chunk.push(direction.byte());
-        chunk.extend_from_slice(&length.to_le_bytes());
-        chunk.extend_from_slice(content);
-        self.put(&chunk)
+        let mut batch = Batch::default();
+        batch.add(direction, content);
+        self.put_batch(offset, batch)
+    }
+
+    fn put_batch(&mut self, offset: u64, batch: Batch<'_>) -> Result<(), RecordingError> {
+        if batch.chunks.is_empty() {
+            return Ok(());
+        }
+        let heads: Result<Vec<_>, RecordingError> =
+            batch.chunks.iter().map(|chunk| head(offset, chunk.direction, chunk.bytes)).collect();
+        let heads = heads?;
+        let mut parts: Vec<&[u8]> = Vec::with_capacity(heads.len() * 2);
+        for (head, chunk) in heads.iter().zip(&batch.chunks) {
+            parts.push(head);
+            parts.extend_from_slice(&chunk.parts);
+        }
+        self.put_parts(&parts)
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), RecordingError> {
-        self.writer.append(bytes).map_err(RecordingError::Io)?;
-        self.hash.update(bytes);
-        self.bytes += bytes.len() as u64;
+        self.put_parts(&[bytes])
+    }
+
+    fn put_parts(&mut self, parts: &[&[u8]]) -> Result<(), RecordingError> {
+        self.writer.append_parts(parts).map_err(RecordingError::Io)?;
+        for part in parts {
+            self.hash.update(part);
+            self.bytes += part.len() as u64;
+        }
         Ok(())
+    }
+
+    /// Where it is written.
+    pub fn writer(&self) -> &W {
+        &self.writer
+    }
+
+    /// The length of the file so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// The head of a chunk.
+fn head(offset: u64, direction: Direction, bytes: u64) -> Result<[u8; 13], RecordingError> {
+    let length = u32::try_from(bytes).map_err(|error| RecordingError::Io(io::Error::other(error)))?;
+    let mut head = [0; 13];
+    let (at, rest) = head.split_at_mut(8);
+    at.copy_from_slice(&offset.to_le_bytes());
+    if let Some((kind, size)) = rest.split_first_mut() {
+        *kind = direction.byte();
+        size.copy_from_slice(&length.to_le_bytes());
+    }
+    Ok(head)
+}
+
+/// Chunks that are written together.
+#[derive(Default)]
+struct Batch<'a> {
+    chunks: Vec<BatchChunk<'a>>,
+    /// The length of them all, heads included.
+    bytes: u64,
+}
+
+struct BatchChunk<'a> {
+    direction: Direction,
+    parts: Vec<&'a [u8]>,
+    bytes: u64,
+}
+
+impl<'a> Batch<'a> {
+    fn add(&mut self, direction: Direction, piece: &'a [u8]) {
+        let bytes = piece.len() as u64;
+        self.bytes += bytes;
+        if let Some(last) = self.chunks.last_mut()
+            && last.direction == direction
+            && direction == Direction::ToClient
+            && last.bytes + bytes <= CHUNK_BYTES_MAX as u64
+        {
+            last.parts.push(piece);
+            last.bytes += bytes;
+            return;
+        }
+        self.bytes += CHUNK_HEAD_BYTES;
+        self.chunks.push(BatchChunk { direction, parts: vec![piece], bytes });
     }
 }
 

@@ -467,10 +467,10 @@ impl SegmentFiles {
     /// # Errors
     /// [`SegmentsError::Io`] if the directory cannot be read. Segments are opened as they are reached.
     pub fn lines(&self, from: u64, until: u64) -> Result<Lines, SegmentsError> {
-        let mut segments = self.list()?;
-        let skip = segments.iter().rposition(|(first, _)| *first <= from).unwrap_or(0);
-        segments.drain(..skip);
-        Ok(Lines { segments: segments.into_iter(), current: None, next: 0, from, until })
+        let segments = self.list()?;
+        let before = segments.iter().rposition(|(first, _)| *first <= from).unwrap_or(0);
+        let next = segments.get(before).map_or(from, |(first, _)| *first);
+        Ok(Lines { files: self.clone(), current: None, next, from, until })
     }
 
     fn path(&self, first: u64) -> PathBuf {
@@ -493,10 +493,12 @@ impl SegmentFiles {
     }
 }
 
-/// Lines of records with their indexes, in order. It ends at the limit, or at the end of what is written so far.
+/// Lines of records with their indexes, in order. It ends at the limit, or at the end of what is written so far, and
+/// goes on from there when the limit is raised.
 #[derive(Debug)]
 pub struct Lines {
-    segments: std::vec::IntoIter<(u64, PathBuf)>,
+    files: SegmentFiles,
+    /// The segment at hand.
     current: Option<(PathBuf, BufReader<File>)>,
     next: u64,
     from: u64,
@@ -504,21 +506,27 @@ pub struct Lines {
 }
 
 impl Lines {
+    /// Raises the limit.
+    pub fn go_on(&mut self, until: u64) {
+        self.until = self.until.max(until);
+    }
+
     fn read(&mut self) -> Result<Option<(u64, String)>, SegmentsError> {
         let mut buffer = Vec::new();
         while self.next < self.until {
             let Some((path, reader)) = &mut self.current else {
-                let Some((first, path)) = self.segments.next() else {
+                if !self.open_next()? {
                     return Ok(None);
-                };
-                let file = File::open(&path).map_err(failed("open", &path))?;
-                self.next = first;
-                self.current = Some((path, BufReader::with_capacity(256 * 1024, file)));
+                }
                 continue;
             };
             let index = self.next;
             match read_line(reader, &mut buffer, RECORD_BYTES_MAX).map_err(failed("read", path))? {
-                Line::End => self.current = None,
+                Line::End => {
+                    if !self.open_next()? {
+                        return Ok(None);
+                    }
+                }
                 // The line is being written just now.
                 Line::Torn => return Ok(None),
                 Line::TooLong => {
@@ -538,6 +546,22 @@ impl Lines {
         }
         Ok(None)
     }
+
+    /// Opens the segment that begins with the next record; false if there is none yet.
+    fn open_next(&mut self) -> Result<bool, SegmentsError> {
+        let path = self.files.path(self.next);
+        if self.current.as_ref().is_some_and(|(current, _)| *current == path) {
+            return Ok(false);
+        }
+        match File::open(&path) {
+            Ok(file) => {
+                self.current = Some((path, BufReader::with_capacity(256 * 1024, file)));
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed("open", &path)(error)),
+        }
+    }
 }
 
 impl Iterator for Lines {
@@ -545,8 +569,8 @@ impl Iterator for Lines {
 
     fn next(&mut self) -> Option<Self::Item> {
         let result = self.read().transpose();
-        if !matches!(result, Some(Ok(_))) {
-            // Nothing follows an end or an error.
+        if matches!(result, Some(Err(_))) {
+            // Nothing follows an error.
             self.until = 0;
         }
         result
@@ -708,7 +732,8 @@ mod tests {
     }
 
     impl Storage for Disk {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        fn write(&mut self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
+            let bytes: &[u8] = parts.iter().find(|part| !part.is_empty()).map_or(&[], |part| part);
             let free = self.room.saturating_sub(self.bytes.len()).min(bytes.len());
             if free == 0 {
                 return Err(io::ErrorKind::StorageFull.into());

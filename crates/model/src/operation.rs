@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::Access;
+use crate::{Access, Denial};
 
 /// How far an operation takes its statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,27 +48,37 @@ pub enum FactValue {
 /// Facts by name; the protocol's schema fragment declares them.
 pub type Facts = BTreeMap<&'static str, FactValue>;
 
-/// One thing that the client asks.
+/// What a statement wants, understood once for everyone who sends it with whatever values.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Operation {
+pub struct Intent {
     /// A word or two for listings, such as `DELETE`.
     pub title: String,
     /// The statement to the letter. It is digested and shown to an approver, never stored.
     pub statement: Arc<str>,
     /// The statement as evidence keeps it: constants that may be classified are taken out.
     pub evidence: Arc<str>,
-    /// Bind values to the letter; digested and shown to an approver, never stored.
-    pub binds: Vec<Bind>,
-    /// The bind values as evidence keeps them, in the same way.
-    pub evidence_binds: Vec<String>,
-    /// Session state that changes what the statement means, by name.
-    pub state: BTreeMap<String, String>,
     /// Everything that it wants.
     pub accesses: Vec<Access>,
     /// What policies can test.
     pub facts: Facts,
     /// Whether it can change the target.
     pub effect: Effect,
+    /// Why it was not understood, where it was not. Its accesses are then all that it could want, and where they are
+    /// denied the client is told this.
+    pub unclear: Option<Denial>,
+}
+
+/// One thing that the client asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// What it wants. Two operations with the same allocation want the same.
+    pub intent: Arc<Intent>,
+    /// Bind values to the letter; digested and shown to an approver, never stored.
+    pub binds: Vec<Bind>,
+    /// The bind values as evidence keeps them, in the same way as the statement.
+    pub evidence_binds: Vec<String>,
+    /// Session state that changes what the statement means, by name.
+    pub state: Arc<BTreeMap<String, String>>,
     /// Whether it runs now or is only made known.
     pub phase: Phase,
 }

@@ -25,10 +25,13 @@ mod write;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gatehouse_model::{Access, Action, Effect, FactValue, Facts, Provenance, TargetName};
+use gatehouse_model::{
+    Access, Action, Denial, Effect, FactValue, Facts, Intent, Provenance, Reason, Resource, TargetName, kind,
+};
 use gatehouse_protocol::Classifier;
 
 use self::analyzer::{Analyzer, Found};
+pub(crate) use self::session::setting_accesses;
 use crate::catalog::{Catalog, Relation, TEMPORARY_SCHEMA};
 
 /// How many statements a title names.
@@ -73,20 +76,13 @@ pub(crate) enum SearchPath {
 /// A statement text, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Analysis {
-    /// Words for listings, such as `SELECT; DELETE`.
-    pub(crate) title: String,
+    /// What the whole text wants: its accesses are sorted, each once. Its evidence is without constants if it is
+    /// sensitive or may hold a password.
+    pub(crate) intent: Arc<Intent>,
     /// One for each statement, and so for each CommandComplete.
     pub(crate) statements: Vec<StatementOutput>,
-    /// Everything that the whole text wants, sorted, each once.
-    pub(crate) accesses: Vec<Access>,
-    /// What policies can test.
-    pub(crate) facts: Facts,
-    /// Whether it can change the target.
-    pub(crate) effect: Effect,
     /// Classified data or anything opaque takes part: errors and notices may quote it.
     pub(crate) sensitive: bool,
-    /// The text as the journal keeps it: without constants if it is sensitive or may hold a password.
-    pub(crate) evidence: String,
     /// Later statements must be read only after this one is done.
     pub(crate) changes_meaning: bool,
     /// `search_path` or the role may be different afterwards.
@@ -193,19 +189,53 @@ pub(crate) fn analyze(sql: &str, context: &Context<'_>) -> Result<Analysis, Misu
 fn conclude(sql: &str, titles: &[&str], statements: Vec<StatementOutput>, found: Found) -> Analysis {
     let writes = found.accesses.iter().any(|access| !READS.contains(&access.action));
     let withheld = found.sensitive || found.secret;
-    Analysis {
+    let intent = Intent {
         title: title(titles),
+        statement: sql.into(),
+        evidence: if withheld { evidence::without_constants(sql).into() } else { sql.into() },
         facts: facts(&statements, &found),
-        statements,
         effect: if writes { Effect::Write } else { Effect::Read },
+        accesses: found.accesses.into_iter().collect(),
+        unclear: None,
+    };
+    Analysis {
+        intent: Arc::new(intent),
+        statements,
         sensitive: withheld,
-        evidence: if withheld { evidence::without_constants(sql) } else { sql.to_string() },
         changes_meaning: found.changes_meaning,
         changes_path: found.changes_path,
         changes_catalog: found.changes_catalog,
         unknown_relations: found.unknown_relations,
         makes_temporary: found.makes_temporary || names_temporary_schema(sql),
-        accesses: found.accesses.into_iter().collect(),
+    }
+}
+
+/// What stands for a text that was not understood: it wants all that there is, so that no policy that forbids anything
+/// is passed by, and [`action::OPAQUE`], which alone can permit it. Nothing is known of what it gives or leaves behind.
+pub(crate) fn opaque(title: &str, sql: &str, target: &TargetName, cause: &Misunderstood) -> Analysis {
+    let target = Resource::root(kind::TARGET, target.as_str());
+    let mut accesses: Vec<Access> = action::ALL.iter().map(|action| Access::new(*action, target.clone())).collect();
+    accesses.sort();
+    let reason = if cause.message.starts_with("syntax error") { Reason::Syntax } else { Reason::NotUnderstood };
+    let detail = "Gatehouse passes on only what it understands, unless policy permits sql:opaque";
+    let intent = Intent {
+        title: title.into(),
+        statement: sql.into(),
+        evidence: evidence::without_constants(sql).into(),
+        facts: Facts::new(),
+        effect: Effect::Write,
+        accesses,
+        unclear: Some(Denial::new(reason, &cause.message, detail, &cause.hint)),
+    };
+    Analysis {
+        intent: Arc::new(intent),
+        statements: Vec::new(),
+        sensitive: true,
+        changes_meaning: true,
+        changes_path: true,
+        changes_catalog: true,
+        unknown_relations: false,
+        makes_temporary: true,
     }
 }
 
@@ -246,18 +276,4 @@ pub(crate) fn view_outputs(relation: &Arc<Relation>, context: &Context<'_>) -> V
         Ok(columns.named.into_iter().map(|column| column.lineage.into_provenance()).collect())
     };
     tree::guarded(read).unwrap_or_else(|_| vec![Provenance::Unknown; relation.columns.len()])
-}
-
-/// Where a column of a result comes from, given the table and attribute that RowDescription names.
-pub(crate) fn column_provenance(table: u32, attribute: i16, context: &Context<'_>) -> Provenance {
-    let Some(relation) = context.catalog.relation_by_oid(table) else {
-        return Provenance::Unknown;
-    };
-    if attribute < 0 {
-        return Provenance::Clean;
-    }
-    let Some(place) = relation.columns.iter().position(|column| column.number == attribute) else {
-        return Provenance::Unknown;
-    };
-    view_outputs(relation, context).into_iter().nth(place).unwrap_or(Provenance::Unknown)
 }

@@ -5,40 +5,51 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use gatehouse_model::{Denial, Reason, Verifier};
-use gatehouse_protocol::{Breach, CancelKey, ClientLogin, ClientStep, Entropy, TargetReady, TlsOffer};
+use gatehouse_protocol::{Breach, CancelKey, ClientLogin, ClientStep, Entropy, TargetReady, TlsOffer, TlsStarted};
 
 use crate::frame::{self, Peek, Reader, put_cstr};
 use crate::report::{self, Severity};
-use crate::scram::{self, Challenged, ScramError};
+use crate::scram::{self, Binding, Challenged, ScramError};
 
 /// PostgreSQL's own limit on a startup packet, in bytes.
 const STARTUP_BYTES_MAX: usize = 10_000;
 /// The longest message of a SASL exchange, in bytes.
 const SASL_BYTES_MAX: usize = 4_096;
 
-const PROTOCOL_3: i32 = 3 << 16;
+const PROTOCOL_3_0: i32 = 3 << 16;
+const PROTOCOL_3_2: i32 = 3 << 16 | 2;
+/// The application protocol of direct TLS, by its registered name.
+pub(crate) const ALPN: &[u8] = b"postgresql";
+/// How the record of a TLS handshake begins.
+const TLS_HANDSHAKE: u8 = 0x16;
 const CANCEL_REQUEST: i32 = 80_877_102;
 const SSL_REQUEST: i32 = 80_877_103;
 const GSS_REQUEST: i32 = 80_877_104;
-
-/// What a client may set when it connects: nothing here changes what a statement means.
-const HARMLESS_PARAMETERS: [&str; 8] = [
-    "application_name",
-    "client_encoding",
-    "datestyle",
-    "extra_float_digits",
-    "intervalstyle",
-    "timezone",
-    "lc_monetary",
-    "bytea_output",
-];
 
 pub(crate) struct PostgresClientLogin {
     entropy: Entropy,
     tls: TlsOffer,
     tls_active: bool,
+    /// TLS began without being asked for, so its application protocol must be PostgreSQL's.
+    tls_is_direct: bool,
+    /// What SCRAM can bind to.
+    endpoint: Option<Bytes>,
+    version: Version,
+    /// Options of the protocol that the client named and nobody here knows.
+    unknown_options: Vec<String>,
+    /// The version that the client asked for is spoken as it asked.
+    is_negotiated: bool,
     parameters: Vec<(String, String)>,
     state: State,
+}
+
+/// The version of the protocol that is spoken with the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    /// PostgreSQL 7.4 to 17.
+    V3_0,
+    /// PostgreSQL 18: keys for cancelling may be longer.
+    V3_2,
 }
 
 /// What a client's proof is checked against. One that is not real runs to its end and then fails, so that nobody learns
@@ -65,10 +76,25 @@ enum State {
 
 impl PostgresClientLogin {
     pub(crate) fn new(entropy: Entropy, tls: TlsOffer) -> Self {
-        Self { entropy, tls, tls_active: false, parameters: Vec::new(), state: State::Startup }
+        Self {
+            entropy,
+            tls,
+            tls_active: false,
+            tls_is_direct: false,
+            endpoint: None,
+            version: Version::V3_0,
+            unknown_options: Vec::new(),
+            is_negotiated: false,
+            parameters: Vec::new(),
+            state: State::Startup,
+        }
     }
 
     fn startup(&mut self, buf: &mut BytesMut) -> Result<ClientStep, Breach> {
+        if buf.first() == Some(&TLS_HANDSHAKE) && self.tls != TlsOffer::None && !self.tls_active {
+            self.tls_is_direct = true;
+            return Ok(ClientStep::StartTls(Bytes::new()));
+        }
         let Some((length, _)) = buf.split_first_chunk::<4>() else {
             return Ok(ClientStep::Read);
         };
@@ -78,7 +104,7 @@ impl PostgresClientLogin {
                 Reason::NotUnderstood,
                 "this is not a PostgreSQL startup packet",
                 format!("its length is not between 8 and {STARTUP_BYTES_MAX} bytes"),
-                "Connect with a PostgreSQL client; for TLS use sslmode, not sslnegotiation=direct",
+                "Connect with a PostgreSQL client; for TLS, the listener needs tls_certificate and tls_key",
             )));
         }
         if buf.len() < length {
@@ -125,7 +151,6 @@ impl PostgresClientLogin {
             ));
         }
         let malformed = || Breach::client("the startup packet is malformed");
-        let mut unknown = Vec::new();
         while !reader.is_empty() {
             let name = reader.text().ok_or_else(malformed)?;
             if name.is_empty() {
@@ -133,12 +158,13 @@ impl PostgresClientLogin {
             }
             let value = reader.text().ok_or_else(malformed)?;
             if name.starts_with("_pq_.") {
-                unknown.push(name.to_string());
+                self.unknown_options.push(name.to_string());
             } else {
                 self.parameters.push((name.to_ascii_lowercase(), value.to_string()));
             }
         }
-        self.judge_parameters()?;
+        self.version = if code >= PROTOCOL_3_2 { Version::V3_2 } else { Version::V3_0 };
+        self.is_negotiated = ![PROTOCOL_3_0, PROTOCOL_3_2].contains(&code) || !self.unknown_options.is_empty();
         let user = self.parameter("user").ok_or_else(|| {
             login_error(
                 "no user name was given",
@@ -147,51 +173,32 @@ impl PostgresClientLogin {
             )
         })?;
         let target = self.parameter("database").unwrap_or_else(|| user.clone());
+        // Tools of physical replication name no database, and libpq then names this one.
+        let names_none = self.parameter("replication").is_some() && target == "replication";
         self.state = State::LookingUp;
-        if code != PROTOCOL_3 || !unknown.is_empty() {
-            self.parameters.push((NEGOTIATED.into(), unknown.join("\0")));
-        }
-        Ok(ClientStep::Verify { user, target })
+        Ok(ClientStep::Verify { user, target: if names_none { String::new() } else { target } })
     }
 
     fn parameter(&self, name: &str) -> Option<String> {
         self.parameters.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
     }
 
-    /// Session settings that change what statements mean are set by statements, which policy judges.
-    fn judge_parameters(&self) -> Result<(), Breach> {
-        for (name, value) in &self.parameters {
-            let harmless = match name.as_str() {
-                "user" | "database" => true,
-                "client_encoding" => is_utf8(value),
-                "options" => value.trim().is_empty(),
-                "replication" => ["", "false", "off", "no", "0"].contains(&value.as_str()),
-                other => HARMLESS_PARAMETERS.contains(&other),
-            };
-            if !harmless {
-                return Err(login_error(
-                    &format!("the connection parameter \"{name}\" is not accepted"),
-                    "it could change what later statements mean before policy sees them",
-                    "Leave it out and use SET after connecting, where policy permits it; client_encoding must be UTF8",
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// What is passed on to the target.
-    fn passed_parameters(&self) -> Vec<(String, String)> {
-        let passed = |name: &str| HARMLESS_PARAMETERS.contains(&name) && name != "client_encoding";
-        self.parameters.iter().filter(|(name, _)| passed(name)).cloned().collect()
+    /// What the client wishes for its session.
+    fn wishes(&self) -> Vec<(String, String)> {
+        let wishes = self.parameters.iter().filter(|(name, _)| !["user", "database"].contains(&name.as_str()));
+        wishes.cloned().collect()
     }
 
     fn offer(&mut self, claim: Claim) -> ClientStep {
         let mut out = BytesMut::new();
-        if let Some(unknown) = self.parameter(NEGOTIATED) {
-            negotiate(&unknown, &mut out);
+        if self.is_negotiated {
+            negotiate(self.version, &self.unknown_options, &mut out);
         }
         frame::write(&mut out, b'R', |body| {
             body.put_i32(10);
+            if self.endpoint.is_some() {
+                put_cstr(body, scram::MECHANISM_PLUS);
+            }
             put_cstr(body, scram::MECHANISM);
             body.put_u8(0);
         });
@@ -225,12 +232,16 @@ impl PostgresClientLogin {
         let mut reader = Reader(body);
         let mechanism = reader.text();
         let message = reader.value().flatten().and_then(|message| std::str::from_utf8(message).ok());
-        let (Some(scram::MECHANISM), Some(message)) = (mechanism, message) else {
-            return Err(wrong_password("the client chose no mechanism that was offered"));
+        let binding = match (mechanism, &self.endpoint) {
+            (Some(scram::MECHANISM), None) => Binding::None,
+            (Some(scram::MECHANISM), Some(_)) => Binding::Declined,
+            (Some(scram::MECHANISM_PLUS), Some(endpoint)) => Binding::EndPoint(endpoint),
+            (Some(_) | None, _) => return Err(wrong_password("the client chose no mechanism that was offered")),
         };
+        let message = message.ok_or_else(|| wrong_password("the client's first message is not text"))?;
         let nonce = scram::hmac(&self.entropy, b"nonce");
         let (challenged, reply) =
-            scram::challenge(message, claim.verifier, claim.is_real, &nonce).map_err(scram_breach)?;
+            scram::challenge(message, claim.verifier, claim.is_real, &nonce, binding).map_err(scram_breach)?;
         self.state = State::Final(challenged);
         Ok(ClientStep::Send(sasl_message(11, &reply)))
     }
@@ -238,12 +249,9 @@ impl PostgresClientLogin {
     fn last(&mut self, body: &[u8], challenged: Challenged) -> Result<ClientStep, Breach> {
         let message = std::str::from_utf8(body).map_err(|_| wrong_password("the proof is not text"))?;
         let reply = challenged.finish(message).map_err(scram_breach)?;
-        Ok(ClientStep::Identified { send: sasl_message(12, &reply), parameters: self.passed_parameters() })
+        Ok(ClientStep::Identified { send: sasl_message(12, &reply), parameters: self.wishes() })
     }
 }
-
-/// Stands in the parameters for the wish to speak something newer than 3.0, with the unknown options.
-const NEGOTIATED: &str = "\0negotiated";
 
 impl ClientLogin for PostgresClientLogin {
     fn handle(&mut self, buf: &mut BytesMut) -> Result<ClientStep, Breach> {
@@ -262,12 +270,28 @@ impl ClientLogin for PostgresClientLogin {
         self.state = State::Offering(Some(Claim { verifier, is_real }));
     }
 
-    fn tls_started(&mut self) {
+    fn tls_started(&mut self, tls: TlsStarted) -> Result<(), Breach> {
+        if self.tls_is_direct && tls.application.as_deref() != Some(ALPN) {
+            return Err(Breach::client("direct TLS without the application protocol of PostgreSQL"));
+        }
         self.tls_active = true;
+        self.endpoint = tls.endpoint;
+        Ok(())
     }
 
     fn refuse(&mut self, denial: &Denial, out: &mut BytesMut) {
         report::error(denial, Severity::Fatal, out);
+    }
+
+    /// The process that a client sees is the target's, as notifications name it; the secret is the gateway's own.
+    fn cancel_key(&self, entropy: Entropy, target: &TargetReady) -> CancelKey {
+        let secret_bytes = match self.version {
+            Version::V3_0 => 4,
+            Version::V3_2 => 28,
+        };
+        let process = target.cancel.0.get(..4).unwrap_or(&[0; 4]);
+        let secret = entropy.get(..secret_bytes).unwrap_or_default();
+        CancelKey([process, secret].concat().into())
     }
 
     fn accept(&mut self, target: &TargetReady, cancel: &CancelKey, out: &mut BytesMut) {
@@ -283,11 +307,13 @@ impl ClientLogin for PostgresClientLogin {
     }
 }
 
-/// NegotiateProtocolVersion: 3.0, and the options that are not known.
-fn negotiate(unknown: &str, out: &mut BytesMut) {
-    let unknown: Vec<&str> = unknown.split('\0').filter(|name| !name.is_empty()).collect();
+/// NegotiateProtocolVersion: what is spoken, and the options that are not known.
+fn negotiate(version: Version, unknown: &[String], out: &mut BytesMut) {
     frame::write(out, b'v', |body| {
-        body.put_i32(PROTOCOL_3);
+        body.put_i32(match version {
+            Version::V3_0 => PROTOCOL_3_0,
+            Version::V3_2 => PROTOCOL_3_2,
+        });
         body.put_i32(i32::try_from(unknown.len()).unwrap_or(i32::MAX));
         for name in unknown {
             put_cstr(body, name);
@@ -302,11 +328,6 @@ fn sasl_message(kind: i32, text: &str) -> Bytes {
         body.put_slice(text.as_bytes());
     });
     out.freeze()
-}
-
-fn is_utf8(encoding: &str) -> bool {
-    let plain: String = encoding.chars().filter(char::is_ascii_alphanumeric).collect();
-    ["", "utf8", "unicode"].contains(&plain.to_ascii_lowercase().as_str())
 }
 
 fn login_error(message: &str, detail: &str, hint: &str) -> Breach {

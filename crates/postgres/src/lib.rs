@@ -8,6 +8,7 @@ mod catalog;
 mod client_login;
 mod frame;
 mod function;
+mod reading;
 mod report;
 mod scram;
 mod session;
@@ -15,13 +16,16 @@ mod survey;
 mod target_login;
 mod transcript;
 mod value;
+mod wishes;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use gatehouse_model::{Denial, Reason, Shape};
+use gatehouse_model::{Denial, Intent, Reason, Shape, TargetName};
 use gatehouse_protocol::{
     Breach, CancelKey, ClientLogin, Editor, Entropy, Opening, Passed, Protocol, Reply, Session, Side, Step, Survey,
-    SurveyFacts, TargetCall, TargetLogin, TlsOffer, Transcript,
+    SurveyFacts, TargetCall, TargetLogin, TlsOffer, TlsWish, Transcript,
 };
+
+use wishes::Wishes;
 
 /// PostgreSQL, as the registry holds it.
 pub struct Postgres;
@@ -35,16 +39,24 @@ impl Protocol for Postgres {
         include_str!("schema.cedarschema")
     }
 
+    fn application_protocols(&self) -> &'static [&'static [u8]] {
+        &[client_login::ALPN]
+    }
+
     fn client_login(&self, entropy: Entropy, tls: TlsOffer) -> Box<dyn ClientLogin> {
         Box::new(client_login::PostgresClientLogin::new(entropy, tls))
     }
 
-    fn cancel_key(&self, entropy: Entropy) -> CancelKey {
-        CancelKey(Bytes::copy_from_slice(entropy.first_chunk::<8>().map_or(&[][..], |key| key)))
+    fn wishes(&self, target: &TargetName, parameters: &[(String, String)]) -> Result<Intent, Denial> {
+        Ok(Wishes::read(parameters)?.intent(target))
     }
 
     fn target_login(&self, call: TargetCall) -> Box<dyn TargetLogin> {
         Box::new(target_login::PostgresTargetLogin::new(call))
+    }
+
+    fn knock(&self, tls: TlsWish) -> Box<dyn TargetLogin> {
+        Box::new(target_login::PostgresKnock::new(tls))
     }
 
     fn survey(&self) -> Box<dyn Survey> {

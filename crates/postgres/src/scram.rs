@@ -1,4 +1,5 @@
-//! SCRAM-SHA-256 on the server's side (RFC 5802, RFC 7677), as far as PostgreSQL uses it, without channel binding.
+//! SCRAM-SHA-256 on the server's side (RFC 5802, RFC 7677), as far as PostgreSQL uses it, with the channel binding
+//! `tls-server-end-point` (RFC 5929).
 //!
 //! Knows verifiers, never passwords. Nonces come from the caller.
 
@@ -11,6 +12,19 @@ use subtle::ConstantTimeEq;
 
 /// The name under which the mechanism is offered.
 pub(crate) const MECHANISM: &str = "SCRAM-SHA-256";
+/// The same with channel binding.
+pub(crate) const MECHANISM_PLUS: &str = "SCRAM-SHA-256-PLUS";
+
+/// What the mechanism that the client chose says of channel binding.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Binding<'a> {
+    /// There was none to be had.
+    None,
+    /// It was offered, and the client chose to do without.
+    Declined,
+    /// It binds to this.
+    EndPoint(&'a [u8]),
+}
 
 /// The server after the client's first message.
 pub(crate) struct Challenged {
@@ -20,7 +34,8 @@ pub(crate) struct Challenged {
     client_first_bare: String,
     server_first: String,
     nonce: String,
-    header: String,
+    /// What the client's last message must repeat: its header, and what the channel is bound to.
+    channel: Vec<u8>,
 }
 
 /// Why an exchange failed; the client is told no more than that it did.
@@ -39,8 +54,9 @@ pub(crate) fn challenge(
     verifier: Verifier,
     known: bool,
     server_nonce: &[u8],
+    binding: Binding<'_>,
 ) -> Result<(Challenged, String), ScramError> {
-    let (header, bare) = split_header(client_first)?;
+    let (header, bare) = split_header(client_first, binding)?;
     let mut attributes = bare.split(',');
     if !attributes.next().is_some_and(|name| name.starts_with("n=")) {
         return Err(ScramError::Malformed("the first message has no user name"));
@@ -57,19 +73,28 @@ pub(crate) fn challenge(
         client_first_bare: bare.into(),
         server_first: server_first.clone(),
         nonce,
-        header: header.into(),
+        channel: match binding {
+            Binding::None | Binding::Declined => header.as_bytes().to_vec(),
+            Binding::EndPoint(endpoint) => [header.as_bytes(), endpoint].concat(),
+        },
     };
     Ok((challenged, server_first))
 }
 
-/// Splits `n,,` or `y,,` (no channel binding) from the rest.
-fn split_header(message: &str) -> Result<(&str, &str), ScramError> {
-    for header in ["n,,", "y,,"] {
+/// Splits the header from the rest. `y` says that the client could bind and believes that the server cannot: where it
+/// can, somebody in between has hidden the offer.
+fn split_header<'a>(message: &'a str, binding: Binding<'_>) -> Result<(&'a str, &'a str), ScramError> {
+    let headers: &[&str] = match binding {
+        Binding::None => &["n,,", "y,,"],
+        Binding::Declined => &["n,,"],
+        Binding::EndPoint(_) => &["p=tls-server-end-point,,"],
+    };
+    for header in headers {
         if let Some(bare) = message.strip_prefix(header) {
-            return Ok((header, bare));
+            return Ok((message.get(..header.len()).unwrap_or_default(), bare));
         }
     }
-    Err(ScramError::Malformed("channel binding or an authorization identity was asked for"))
+    Err(ScramError::Malformed("its channel binding is not that of its mechanism, or it has an authorization identity"))
 }
 
 impl Challenged {
@@ -77,7 +102,7 @@ impl Challenged {
     pub(crate) fn finish(self, client_final: &str) -> Result<String, ScramError> {
         let (without_proof, proof) =
             client_final.rsplit_once(",p=").ok_or(ScramError::Malformed("the final message has no proof"))?;
-        let expected = format!("c={},r={}", BASE64.encode(&self.header), self.nonce);
+        let expected = format!("c={},r={}", BASE64.encode(&self.channel), self.nonce);
         if without_proof != expected {
             return Err(ScramError::Malformed("the final message does not belong to this exchange"));
         }
@@ -132,7 +157,7 @@ mod tests {
     fn exchange(password: &[u8], verifier: Verifier, known: bool) -> Result<(), ScramError> {
         let mut client = ScramSha256::new(password, ChannelBinding::unsupported());
         let first = String::from_utf8(client.message().to_vec()).unwrap();
-        let (challenged, reply) = challenge(&first, verifier, known, b"server nonce")?;
+        let (challenged, reply) = challenge(&first, verifier, known, b"server nonce", Binding::None)?;
         client.update(reply.as_bytes()).unwrap();
         let last = challenged.finish(std::str::from_utf8(client.message()).unwrap())?;
         client.finish(last.as_bytes()).unwrap();
@@ -147,12 +172,30 @@ mod tests {
     }
 
     #[test]
+    fn binds_to_the_channel() {
+        let bound = |client: &[u8], server: &[u8]| {
+            let binding = ChannelBinding::tls_server_end_point(client.to_vec());
+            let mut client = ScramSha256::new(b"right", binding);
+            let first = String::from_utf8(client.message().to_vec()).unwrap();
+            let (challenged, reply) = challenge(&first, verifier(b"right"), true, b"x", Binding::EndPoint(server))?;
+            client.update(reply.as_bytes()).unwrap();
+            challenged.finish(std::str::from_utf8(client.message()).unwrap()).map(|_| ())
+        };
+        assert_eq!(bound(b"certificate", b"certificate"), Ok(()));
+        assert!(bound(b"another certificate", b"certificate").is_err());
+        // A header that says the client could bind, where binding was offered, shows that the offer was hidden.
+        assert!(challenge("y,,n=,r=abc", verifier(b""), true, b"x", Binding::Declined).is_err());
+        assert!(challenge("n,,n=,r=abc", verifier(b""), true, b"x", Binding::Declined).is_ok());
+        assert!(challenge("n,,n=,r=abc", verifier(b""), true, b"x", Binding::EndPoint(b"c")).is_err());
+    }
+
+    #[test]
     fn refuses_malformed_messages() {
         for first in ["", "n,,", "n,,n=", "n,,n=,r=", "p=tls-unique,,n=,r=abc", "n,a=x,n=,r=abc", "n,,m=x,n=,r=abc"] {
-            assert!(challenge(first, verifier(b""), true, b"x").is_err(), "{first}");
+            assert!(challenge(first, verifier(b""), true, b"x", Binding::None).is_err(), "{first}");
         }
         for last in ["", "c=biws", "c=biws,r=other,p=AAAA", "c=eSws,r=abceA==,p=AAAA", "c=biws,r=abceA==,p=AAAA"] {
-            let (challenged, _) = challenge("n,,n=,r=abc", verifier(b""), true, b"x").unwrap();
+            let (challenged, _) = challenge("n,,n=,r=abc", verifier(b""), true, b"x", Binding::None).unwrap();
             assert!(challenged.finish(last).is_err(), "{last}");
         }
     }

@@ -16,16 +16,17 @@ use bytes::{Bytes, BytesMut};
 use gatehouse_model::{Denial, Provenance, Shape, TargetName};
 use gatehouse_protocol::{Breach, Classifier, Editor, Opening, Passed, Reply, Session, Side, Step, SurveyFacts};
 
-use crate::analysis::{Context, SearchPath};
-use crate::catalog::Catalog;
+use crate::analysis::{Analysis, SearchPath};
+use crate::reading::{self, Known};
 use crate::report::{self, Severity};
+use crate::wishes::{Replication, Wishes};
 use statement::{Asked, Portal, Prepared};
 
 pub(crate) struct PostgresSession {
     target: TargetName,
     classifier: Arc<dyn Classifier>,
     frame_bytes_max: usize,
-    catalog: Arc<Catalog>,
+    known: Arc<Known>,
     /// DDL of this session may have changed what the catalog says.
     catalog_is_stale: bool,
     /// Whether the statement at the front of the client's bytes was looked at with a catalog that was read for it.
@@ -35,6 +36,13 @@ pub(crate) struct PostgresSession {
     meaning_changes: u64,
     /// What the target reported of settings that change what constants mean.
     settings: BTreeMap<String, String>,
+    /// How the server reads texts, as far as it is known.
+    script: Script,
+    replication: Replication,
+    /// What approvals bind to besides a statement, by the types of its parameters, until it changes.
+    meaning: Option<(Vec<u32>, Arc<BTreeMap<String, String>>)>,
+    /// Shapes that were made of row descriptions, the newest use last.
+    shapes: Vec<Described>,
     /// What the catalog does not show may stand before what it shows.
     doubt: Doubt,
     /// The transaction status that the target reported last: `I`, `T` or `E`.
@@ -102,6 +110,51 @@ enum Doubt {
     Always,
 }
 
+/// How the server reads the text of a statement.
+struct Script {
+    /// Text is UTF-8.
+    is_utf8: bool,
+    /// A backslash in a plain string stands for itself.
+    strings_are_standard: bool,
+    /// Until the target has answered this batch, it may have changed how it reads, and not yet said so.
+    doubted_until: Option<u64>,
+}
+
+impl Script {
+    fn new(reported: &[(String, String)]) -> Self {
+        let mut script = Self { is_utf8: true, strings_are_standard: true, doubted_until: None };
+        reported.iter().for_each(|(name, value)| script.reported(name, value));
+        script
+    }
+
+    fn reported(&mut self, name: &str, value: &str) {
+        match name {
+            "client_encoding" => self.is_utf8 = value.eq_ignore_ascii_case("UTF8"),
+            "standard_conforming_strings" => self.strings_are_standard = value == "on",
+            _ => {}
+        }
+    }
+
+    /// Whether Gatehouse reads this text as the server does; what is the same under every setting, it does.
+    fn reads(&self, text: &[u8]) -> bool {
+        let is_certain = self.doubted_until.is_none();
+        (is_certain && self.is_utf8 || text.is_ascii())
+            && (is_certain && self.strings_are_standard || !text.contains(&b'\\'))
+    }
+}
+
+/// How many shapes one session remembers.
+const SHAPES_MAX: usize = 8;
+
+/// A shape, and what it was made of.
+struct Described {
+    body: Bytes,
+    known: Arc<Known>,
+    /// The statement and the place in it, unless every column is a table's own.
+    source: Option<(Arc<Analysis>, usize)>,
+    shape: Arc<Shape>,
+}
+
 /// Settings that the target reports and that change what constants in statements mean.
 fn gives_meaning(setting: &str) -> bool {
     ["DateStyle", "TimeZone", "IntervalStyle"].contains(&setting)
@@ -152,6 +205,7 @@ enum Awaited {
     },
     Query {
         prepared: Arc<Prepared>,
+        batch: u64,
         done: usize,
         shape: Option<Arc<Shape>>,
         /// A completion or an error came, so the end may come.
@@ -160,26 +214,36 @@ enum Awaited {
     /// A statement that fails on purpose, in a batch.
     Abort,
     /// The same as a simple query.
-    AbortQuery,
+    AbortQuery {
+        batch: u64,
+    },
+    /// A fast-path call of a function.
+    Function {
+        prepared: Arc<Prepared>,
+        batch: u64,
+        /// Its value or an error came, so the end may come.
+        ended: bool,
+    },
 }
 
 impl Awaited {
     /// The statement that errors and notices belong to while this is at the front.
     fn prepared(&self) -> Option<&Prepared> {
         match self {
-            Self::Parse { prepared, .. } | Self::DescribeStatement { prepared } | Self::Query { prepared, .. } => {
-                Some(prepared)
-            }
+            Self::Parse { prepared, .. }
+            | Self::DescribeStatement { prepared }
+            | Self::Query { prepared, .. }
+            | Self::Function { prepared, .. } => Some(prepared),
             Self::Bind { portal, .. } | Self::DescribePortal { portal, .. } | Self::Execute { portal } => {
                 portal.prepared()
             }
-            Self::Close { .. } | Self::Sync { .. } | Self::Abort | Self::AbortQuery => None,
+            Self::Close { .. } | Self::Sync { .. } | Self::Abort | Self::AbortQuery { .. } => None,
         }
     }
 
     fn is_barrier(&self) -> bool {
         match self {
-            Self::Query { prepared, .. } => prepared.is_barrier(),
+            Self::Query { prepared, .. } | Self::Function { prepared, .. } => prepared.is_barrier(),
             Self::Execute { portal } => portal.prepared().is_none_or(Prepared::is_barrier),
             Self::Parse { .. }
             | Self::Bind { .. }
@@ -188,22 +252,27 @@ impl Awaited {
             | Self::Close { .. }
             | Self::Sync { .. }
             | Self::Abort
-            | Self::AbortQuery => false,
+            | Self::AbortQuery { .. } => false,
         }
     }
 }
 
 impl PostgresSession {
     pub(crate) fn new(opening: Opening) -> Result<Self, Opening> {
-        let Ok(catalog) = opening.facts.clone().downcast::<Catalog>() else {
+        let (Ok(known), Ok(wishes)) = (opening.facts.clone().downcast::<Known>(), Wishes::read(&opening.parameters))
+        else {
             return Err(opening);
         };
         Ok(Self {
             target: opening.target,
             classifier: opening.classifier,
             frame_bytes_max: opening.frame_bytes_max,
-            path: SearchPath::Known(catalog.search_path().to_vec()),
-            catalog,
+            path: wishes.path(SearchPath::Known(known.catalog.search_path().to_vec())),
+            known,
+            script: Script::new(&opening.ready.parameters),
+            replication: wishes.replication,
+            meaning: None,
+            shapes: Vec::new(),
             catalog_is_stale: false,
             survey: FrontSurvey::None,
             meaning_changes: 0,
@@ -225,8 +294,8 @@ impl PostgresSession {
         })
     }
 
-    fn context(&self) -> Context<'_> {
-        Context { target: &self.target, catalog: &self.catalog, classifier: &*self.classifier, path: &self.path }
+    fn reader(&self) -> reading::Reader<'_> {
+        reading::Reader { target: &self.target, classifier: &self.classifier, path: &self.path }
     }
 
     fn push(&mut self, awaited: Awaited) {
@@ -287,14 +356,18 @@ impl Session for PostgresSession {
     }
 
     fn is_quiet(&self) -> bool {
-        let synced =
-            |awaited: &Awaited| matches!(awaited, Awaited::Sync { .. } | Awaited::Query { .. } | Awaited::AbortQuery);
+        let synced = |awaited: &Awaited| {
+            matches!(
+                awaited,
+                Awaited::Sync { .. } | Awaited::Query { .. } | Awaited::AbortQuery { .. } | Awaited::Function { .. }
+            )
+        };
         !self.awaited.iter().any(synced)
     }
 
     fn surveyed(&mut self, facts: SurveyFacts) {
-        if let Ok(catalog) = facts.downcast::<Catalog>() {
-            self.catalog = catalog;
+        if let Ok(known) = facts.downcast::<Known>() {
+            self.known = known;
             if self.survey == FrontSurvey::Asked {
                 self.catalog_is_stale = false;
                 self.survey = FrontSurvey::Done;

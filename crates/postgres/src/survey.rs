@@ -9,6 +9,7 @@ use gatehouse_protocol::{Breach, Survey, SurveyFacts};
 
 use crate::catalog::{self, Builder};
 use crate::frame::{self, Peek, Reader, put_cstr};
+use crate::reading::Known;
 use crate::target_login::error_text;
 
 /// No row of the catalog is longer, in bytes; the longest are definitions of views.
@@ -21,6 +22,11 @@ pub(crate) struct PostgresSurvey {
 }
 
 impl Survey for PostgresSurvey {
+    fn parameters(&self) -> Vec<(String, String)> {
+        let parameters = [("application_name", "gatehouse survey"), ("client_encoding", "UTF8")];
+        parameters.map(|(name, value)| (name.into(), value.into())).into()
+    }
+
     fn question(&self) -> Bytes {
         let mut out = BytesMut::new();
         frame::write(&mut out, b'Q', |body| put_cstr(body, catalog::QUESTION));
@@ -67,6 +73,6 @@ impl PostgresSurvey {
         let builder = std::mem::take(&mut self.builder);
         let catalog =
             builder.finish().map_err(|error| Breach::target(format!("the catalog is not understood: {error}")))?;
-        Ok(Arc::new(catalog))
+        Ok(Arc::new(Known::new(catalog)))
     }
 }

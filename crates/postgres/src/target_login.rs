@@ -4,9 +4,9 @@
 
 use bytes::{Buf, BufMut, BytesMut};
 use gatehouse_model::{Denial, Reason};
-use gatehouse_protocol::{Breach, CancelKey, TargetCall, TargetLogin, TargetReady, TargetStep, TlsWish};
+use gatehouse_protocol::{Breach, CancelKey, TargetCall, TargetLogin, TargetReady, TargetStep, TlsStarted, TlsWish};
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
 
 use crate::frame::{self, Frame, Peek, Reader, put_cstr};
 
@@ -20,6 +20,7 @@ pub(crate) struct PostgresTargetLogin {
     state: State,
     parameters: Vec<(String, String)>,
     cancel: CancelKey,
+    tls: Option<TlsStarted>,
 }
 
 enum State {
@@ -32,14 +33,14 @@ enum State {
 
 impl PostgresTargetLogin {
     pub(crate) fn new(call: TargetCall) -> Self {
-        Self { call, state: State::Begin, parameters: Vec::new(), cancel: CancelKey(bytes::Bytes::new()) }
+        Self { call, state: State::Begin, parameters: Vec::new(), cancel: CancelKey(bytes::Bytes::new()), tls: None }
     }
 
     fn begin(&mut self, out: &mut BytesMut) -> TargetStep {
         match self.call.tls {
             TlsWish::Disable => self.startup(out),
             TlsWish::Prefer | TlsWish::Require => {
-                frame::write_untagged(out, |body| body.put_i32(SSL_REQUEST));
+                ask_for_tls(out);
                 self.state = State::AskedForTls;
             }
         }
@@ -51,9 +52,8 @@ impl PostgresTargetLogin {
             body.put_i32(PROTOCOL_3);
             let own = [("user", &self.call.user), ("database", &self.call.database)];
             let own = own.into_iter().map(|(name, value)| (name, value.as_str()));
-            let encoding = [("client_encoding", "UTF8")];
             let passed = self.call.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            for (name, value) in own.chain(encoding).chain(passed) {
+            for (name, value) in own.chain(passed) {
                 put_cstr(body, name);
                 put_cstr(body, value);
             }
@@ -63,23 +63,13 @@ impl PostgresTargetLogin {
     }
 
     fn tls_answer(&mut self, buf: &mut BytesMut, out: &mut BytesMut) -> Result<TargetStep, Breach> {
-        let Some(answer) = buf.first().copied() else {
-            return Ok(TargetStep::Read);
-        };
-        match (answer, self.call.tls) {
-            (b'S', _) if buf.len() == 1 => {
-                buf.advance(1);
-                Ok(TargetStep::StartTls)
-            }
-            (b'N', TlsWish::Prefer) => {
-                buf.advance(1);
+        match tls_answer(self.call.tls, buf)? {
+            TlsAnswer::None => Ok(TargetStep::Read),
+            TlsAnswer::Yes => Ok(TargetStep::StartTls),
+            TlsAnswer::No => {
                 self.startup(out);
                 Ok(TargetStep::Read)
             }
-            (b'N', TlsWish::Require | TlsWish::Disable) => {
-                Err(unreachable_target("the target has no TLS, and its configuration demands it"))
-            }
-            _ => Err(unreachable_target("the target's answer to the request for TLS is not PostgreSQL's")),
         }
     }
 
@@ -134,19 +124,25 @@ impl PostgresTargetLogin {
     }
 
     fn begin_scram(&mut self, mut reader: Reader<'_>, out: &mut BytesMut) -> Result<(), Breach> {
-        let mut offered = false;
-        while let Some(mechanism) = reader.text() {
-            offered |= mechanism == SCRAM_SHA_256;
-            if mechanism.is_empty() {
-                break;
-            }
+        let mut offered = Vec::new();
+        while let Some(mechanism) = reader.text().filter(|mechanism| !mechanism.is_empty()) {
+            offered.push(mechanism);
         }
-        if !offered {
+        // With channel binding nobody in between can pass the proof on.
+        let endpoint = self.tls.as_ref().and_then(|tls| tls.endpoint.clone());
+        let (mechanism, binding) = match endpoint {
+            Some(endpoint) if offered.contains(&SCRAM_SHA_256_PLUS) => {
+                (SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(endpoint.to_vec()))
+            }
+            Some(_) => (SCRAM_SHA_256, ChannelBinding::unrequested()),
+            None => (SCRAM_SHA_256, ChannelBinding::unsupported()),
+        };
+        if !offered.contains(&mechanism) {
             return Err(unreachable_target("the target offers no SCRAM-SHA-256"));
         }
-        let scram = ScramSha256::new(self.call.password.expose(), ChannelBinding::unsupported());
+        let scram = ScramSha256::new(self.call.password.expose(), binding);
         frame::write(out, b'p', |body| {
-            put_cstr(body, SCRAM_SHA_256);
+            put_cstr(body, mechanism);
             body.put_i32(i32::try_from(scram.message().len()).unwrap_or(i32::MAX));
             body.put_slice(scram.message());
         });
@@ -192,8 +188,85 @@ impl TargetLogin for PostgresTargetLogin {
         }
     }
 
-    fn tls_started(&mut self, out: &mut BytesMut) {
+    fn tls_started(&mut self, tls: TlsStarted, out: &mut BytesMut) {
+        self.tls = Some(tls);
         self.startup(out);
+    }
+}
+
+/// A connection that is never logged in: its TLS alone.
+pub(crate) struct PostgresKnock {
+    tls: TlsWish,
+    state: Knock,
+}
+
+enum Knock {
+    Begin,
+    AskedForTls,
+    Done,
+}
+
+impl PostgresKnock {
+    pub(crate) fn new(tls: TlsWish) -> Self {
+        Self { tls, state: Knock::Begin }
+    }
+}
+
+impl TargetLogin for PostgresKnock {
+    fn handle(&mut self, buf: &mut BytesMut, out: &mut BytesMut) -> Result<TargetStep, Breach> {
+        match (&self.state, self.tls) {
+            (Knock::Begin, TlsWish::Prefer | TlsWish::Require) => {
+                ask_for_tls(out);
+                self.state = Knock::AskedForTls;
+                Ok(TargetStep::Read)
+            }
+            (Knock::AskedForTls, wish) => match tls_answer(wish, buf)? {
+                TlsAnswer::None => Ok(TargetStep::Read),
+                TlsAnswer::Yes => Ok(TargetStep::StartTls),
+                TlsAnswer::No => {
+                    self.state = Knock::Done;
+                    self.handle(buf, out)
+                }
+            },
+            (Knock::Begin, TlsWish::Disable) | (Knock::Done, _) => {
+                Ok(TargetStep::Ready(TargetReady { parameters: Vec::new(), cancel: CancelKey(bytes::Bytes::new()) }))
+            }
+        }
+    }
+
+    fn tls_started(&mut self, _tls: TlsStarted, _out: &mut BytesMut) {
+        self.state = Knock::Done;
+    }
+}
+
+fn ask_for_tls(out: &mut BytesMut) {
+    frame::write_untagged(out, |body| body.put_i32(SSL_REQUEST));
+}
+
+/// What a target says to the request for TLS.
+enum TlsAnswer {
+    /// Nothing yet.
+    None,
+    Yes,
+    No,
+}
+
+fn tls_answer(wish: TlsWish, buf: &mut BytesMut) -> Result<TlsAnswer, Breach> {
+    match (buf.first().copied(), wish) {
+        (None, _) => Ok(TlsAnswer::None),
+        // Bytes behind it would be taken for bytes from inside of TLS.
+        (Some(b'S'), _) if buf.len() == 1 => {
+            buf.advance(1);
+            Ok(TlsAnswer::Yes)
+        }
+        (Some(b'N'), TlsWish::Prefer) => {
+            buf.advance(1);
+            Ok(TlsAnswer::No)
+        }
+        (Some(b'N'), TlsWish::Require | TlsWish::Disable) => {
+            Err(unreachable_target("the target has no TLS, and its configuration demands it"))
+        }
+        (Some(_), _) => Err(unreachable_target("the target's answer to the request for TLS is not PostgreSQL's")),
     }
 }
 

@@ -7,7 +7,9 @@ use std::any::Any;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use gatehouse_model::{Blame, ClassName, Denial, Encoding, Operation, Secret, Shape, TargetName, ValueKind, Verifier};
+use gatehouse_model::{
+    Blame, ClassName, Denial, Encoding, Intent, Operation, Secret, Shape, TargetName, ValueKind, Verifier,
+};
 
 /// One protocol, as the registry holds it.
 pub trait Protocol: Send + Sync {
@@ -17,14 +19,22 @@ pub trait Protocol: Send + Sync {
     /// The Cedar schema fragment that declares its entity types and actions.
     fn schema(&self) -> &'static str;
 
+    /// What clients may call it when they begin TLS (RFC 7301).
+    fn application_protocols(&self) -> &'static [&'static [u8]];
+
     /// Faces a new client. `entropy` seeds nonces.
     fn client_login(&self, entropy: Entropy, tls: TlsOffer) -> Box<dyn ClientLogin>;
 
-    /// Makes the key by which a client can cancel what its session runs.
-    fn cancel_key(&self, entropy: Entropy) -> CancelKey;
+    /// What a client's wishes for its session want, for policy to decide before the target is dialed; the denial is of
+    /// wishes that are not understood. Without accesses there is nothing to decide.
+    fn wishes(&self, target: &TargetName, parameters: &[(String, String)]) -> Result<Intent, Denial>;
 
     /// Faces the target on behalf of the gateway.
     fn target_login(&self, call: TargetCall) -> Box<dyn TargetLogin>;
+
+    /// Faces the target for a connection on which one thing is said and nothing answered, such as a cancel: it is ready
+    /// when TLS is as it should be.
+    fn knock(&self, tls: TlsWish) -> Box<dyn TargetLogin>;
 
     /// Reads from a target what the understanding of statements needs; runs on a connection that is logged in.
     fn survey(&self) -> Box<dyn Survey>;
@@ -88,6 +98,15 @@ pub enum TlsOffer {
     Required,
 }
 
+/// What a TLS handshake came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsStarted {
+    /// The server's certificate as channel bindings name it: `tls-server-end-point` of RFC 5929.
+    pub endpoint: Option<Bytes>,
+    /// The application protocol that both sides agreed on (RFC 7301).
+    pub application: Option<Bytes>,
+}
+
 /// A client's login, up to the point where it is identified.
 pub trait ClientLogin: Send {
     /// Consumes what it can of `buf` and says what comes next.
@@ -98,10 +117,13 @@ pub trait ClientLogin: Send {
     fn verifier(&mut self, verifier: Verifier, is_real: bool);
 
     /// The TLS handshake asked for by [`ClientStep::StartTls`] is done.
-    fn tls_started(&mut self);
+    fn tls_started(&mut self, tls: TlsStarted) -> Result<(), Breach>;
 
     /// Writes the native refusal of a login.
     fn refuse(&mut self, denial: &Denial, out: &mut BytesMut);
+
+    /// Makes the key by which the client can cancel what its session runs.
+    fn cancel_key(&self, entropy: Entropy, target: &TargetReady) -> CancelKey;
 
     /// Writes what tells the client that its session is open.
     fn accept(&mut self, target: &TargetReady, cancel: &CancelKey, out: &mut BytesMut);
@@ -114,13 +136,13 @@ pub enum ClientStep {
     Read,
     /// These bytes go to the client.
     Send(Bytes),
-    /// These bytes go to the client; then a TLS handshake begins.
+    /// These bytes go to the client; then a TLS handshake begins. What is left in the buffer belongs to it.
     StartTls(Bytes),
     /// The credential of this user for this target is needed: see [`ClientLogin::verifier`].
     Verify {
         /// The name that the client logs in by.
         user: String,
-        /// The target that it names.
+        /// The target that it names; empty for the only one that its task is for.
         target: String,
     },
     /// The client proved that it holds the credential. `send` goes to it before anything else.
@@ -142,7 +164,7 @@ pub struct TargetCall {
     pub password: Secret,
     /// The database, or the protocol's like.
     pub database: String,
-    /// Parameters that the client may set, and the gateway's own.
+    /// Parameters that the client asked for, or the survey.
     pub parameters: Vec<(String, String)>,
     /// Whether to ask for TLS.
     pub tls: TlsWish,
@@ -168,7 +190,7 @@ pub trait TargetLogin: Send {
     fn handle(&mut self, buf: &mut BytesMut, out: &mut BytesMut) -> Result<TargetStep, Breach>;
 
     /// The TLS handshake asked for by [`TargetStep::StartTls`] is done.
-    fn tls_started(&mut self, out: &mut BytesMut);
+    fn tls_started(&mut self, tls: TlsStarted, out: &mut BytesMut);
 }
 
 /// What a login at the target wants next.
@@ -182,7 +204,7 @@ pub enum TargetStep {
 }
 
 /// What a target said of itself when the login was done.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct TargetReady {
     /// The parameters that it reported, in order.
     pub parameters: Vec<(String, String)>,
@@ -195,6 +217,9 @@ pub type SurveyFacts = Arc<dyn Any + Send + Sync>;
 
 /// Reads facts about a target over a connection that is logged in.
 pub trait Survey: Send {
+    /// What its connection is to be like.
+    fn parameters(&self) -> Vec<(String, String)>;
+
     /// The question.
     fn question(&self) -> Bytes;
 
@@ -218,6 +243,8 @@ pub struct Opening {
     pub classifier: Arc<dyn Classifier>,
     /// What the target said of itself.
     pub ready: TargetReady,
+    /// What the client asked for its session, as policy permitted it.
+    pub parameters: Vec<(String, String)>,
     /// The largest frame that is held whole, in bytes.
     pub frame_bytes_max: usize,
 }

@@ -143,13 +143,15 @@ pub enum Change {
     },
     /// A session was opened.
     SessionOpened(Box<SessionRow>),
-    /// A session had an operation.
-    Operation {
+    /// A session had operations.
+    Operations {
         /// Which session.
         session: String,
-        /// Whether it was refused.
-        refused: bool,
-        /// The approval that it used.
+        /// How many.
+        count: u64,
+        /// How many of them were refused.
+        refused: u64,
+        /// The approval that the last of them used.
         approval: Option<String>,
     },
     /// A session ended.

@@ -219,12 +219,13 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 .bind(session.peer.clone())
                 .bind(session.opened.to_string())
         }
-        Change::Operation { session, refused, approval } => {
+        Change::Operations { session, count, refused, approval } => {
             if let Some(approval) = approval {
                 end_request(transaction, approval, "used").await?;
             }
-            sqlx::query("UPDATE sessions SET operations = operations + 1, refused = refused + ? WHERE id = ?")
-                .bind(i64::from(*refused))
+            sqlx::query("UPDATE sessions SET operations = operations + ?, refused = refused + ? WHERE id = ?")
+                .bind(signed(*count))
+                .bind(signed(*refused))
                 .bind(session.clone())
         }
         Change::SessionClosed { session, at, cause, rows, masked, recording } => {

@@ -63,6 +63,7 @@ fn session_opened(number: u64) -> Entry {
         target: "shop".into(),
         peer: "192.0.2.1:5000".into(),
         policies: "r1".into(),
+        wishes: None,
     }
     .into()
 }

@@ -50,3 +50,35 @@ pub(crate) const FILE: Action = Action::new("sql:file");
 pub(crate) const ADMIN: Action = Action::new("sql:admin");
 /// Publications and subscriptions.
 pub(crate) const REPLICATION: Action = Action::new("sql:replication");
+/// What Gatehouse does not understand, whatever it is.
+pub(crate) const OPAQUE: Action = Action::new("sql:opaque");
+
+/// Every verb of this vocabulary.
+pub(crate) const ALL: [Action; 26] = [
+    SELECT,
+    INSERT,
+    UPDATE,
+    DELETE,
+    MERGE,
+    TRUNCATE,
+    DROP,
+    DDL,
+    COPY_IN,
+    COPY_OUT,
+    CALL,
+    DO,
+    SET,
+    SHOW,
+    TRANSACTION,
+    LISTEN,
+    CURSOR,
+    PREPARED,
+    LOCK,
+    EXPLAIN,
+    PROGRAM,
+    FILE,
+    ADMIN,
+    REPLICATION,
+    OPAQUE,
+    Action::PROBE,
+];

@@ -19,6 +19,12 @@ const SETTING: &str = "Setting";
 /// Stands for a schema that is not known.
 pub(super) const UNKNOWN_SCHEMA: &str = "?";
 
+/// A setting of a target.
+pub(super) fn setting(target: &Resource, name: &str) -> Resource {
+    let parent = Parent { kind: target.kind, id: target.id.clone() };
+    Resource::new(SETTING, &format!("{}/{name}", target.id), vec![parent])
+}
+
 /// Makes the resources of one target.
 #[derive(Clone, Copy)]
 pub(super) struct Resources<'a> {
@@ -49,7 +55,7 @@ impl Resources<'_> {
     }
 
     pub(super) fn setting(&self, name: &str) -> Resource {
-        Resource::new(SETTING, &self.id(name), vec![self.target_parent()])
+        setting(&self.target(), name)
     }
 
     /// A column with its classes: its own, and those of the same column in the tables that its table inherits from or

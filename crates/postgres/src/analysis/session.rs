@@ -2,6 +2,7 @@
 //!
 //! Knows which settings change how statements are read or what protects data.
 
+use gatehouse_model::{Access, Resource, TargetName, kind};
 use pg_raw_parse::Node;
 use pg_raw_parse::nodes::{
     DeclareCursorStmt, DefElem, DiscardStmt, ExecuteStmt, ExplainStmt, FetchStmt, PrepareStmt, VariableSetStmt,
@@ -11,7 +12,7 @@ use pg_raw_parse::raw::{DiscardMode, VariableSetKind};
 use super::analyzer::Analyzer;
 use super::definition::text_of;
 use super::scope::{Scope, Sources};
-use super::{Misunderstood, Outputs, StatementOutput, action};
+use super::{Misunderstood, Outputs, StatementOutput, action, resource};
 
 /// Settings that change neither what statements mean nor what protects data, for the session that sets them.
 const HARMLESS: [&str; 58] = [
@@ -84,12 +85,8 @@ const GUARDED_PREFIXES: [&str; 6] =
     ["auto_explain.", "pgaudit.", "pg_stat_statements.", "plperl.", "plpython.", "pltcl."];
 
 /// Settings under which the server would read statements otherwise than Gatehouse does, and the only value that fits.
-const FIXED: [(&str, &[&str]); 4] = [
-    ("client_encoding", &["utf8", "utf-8", "unicode"]),
-    ("standard_conforming_strings", &["on", "true", "yes", "1"]),
-    ("backslash_quote", &["safe_encoding"]),
-    ("escape_string_warning", &["on", "true", "yes", "1"]),
-];
+const FIXED: [(&str, &[&str]); 2] =
+    [("backslash_quote", &["safe_encoding"]), ("escape_string_warning", &["on", "true", "yes", "1"])];
 
 fn is_harmless(name: &str) -> bool {
     let extension = name.contains('.') && !GUARDED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
@@ -98,6 +95,26 @@ fn is_harmless(name: &str) -> bool {
         || HARMLESS_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         || name == "jit"
         || name.ends_with("_timeout")
+}
+
+/// Settings after which names may mean something else.
+const MOVING: [&str; 3] = ["search_path", "role", "session_authorization"];
+
+/// What it wants to change a setting.
+fn accesses(setting: Resource, target: Resource, name: &str) -> Vec<Access> {
+    let mut accesses = vec![Access::new(action::SET, setting.clone())];
+    match name {
+        "role" | "session_authorization" => accesses.push(Access::new(action::ADMIN, target)),
+        other if !is_harmless(other) => accesses.push(Access::new(action::ADMIN, setting)),
+        _ => {}
+    }
+    accesses
+}
+
+/// The same outside of a statement.
+pub(crate) fn setting_accesses(target: &TargetName, name: &str) -> Vec<Access> {
+    let target = Resource::root(kind::TARGET, target.as_str());
+    accesses(resource::setting(&target, name), target, name)
 }
 
 impl Analyzer<'_> {
@@ -115,16 +132,10 @@ impl Analyzer<'_> {
             return Ok(());
         }
         fits(set, &name)?;
-        match name.as_str() {
-            "search_path" => self.found.changes_path = true,
-            "role" | "session_authorization" => {
-                self.found.changes_path = true;
-                self.access_target(action::ADMIN);
-            }
-            other if !is_harmless(other) => self.access(action::ADMIN, self.resources.setting(other)),
-            _ => {}
+        self.found.changes_path |= MOVING.contains(&name.as_str());
+        for access in accesses(self.resources.setting(&name), self.resources.target(), &name) {
+            self.found.accesses.insert(access);
         }
-        self.access(action::SET, self.resources.setting(&name));
         Ok(())
     }
 

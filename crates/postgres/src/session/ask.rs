@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use gatehouse_model::{Bind, Denial, Operation, Phase, Reason};
+use gatehouse_model::{Bind, Denial, Intent, Operation, Phase, Reason};
 use gatehouse_protocol::{Breach, Meaning, Misunderstood, Passed, Reply, Step};
 
 use super::statement::{Asked, Portal, Prepared};
 use super::{Awaited, CopyIn, Discard, Doubt, FrontSurvey, Named, PostgresSession};
-use crate::analysis::{self, Outputs, SearchPath};
+use crate::analysis::{self, Analysis, Outputs, SearchPath};
 use crate::frame::{self, Frame, Peek, Reader, put_cstr};
 use crate::report::{self, Severity};
 use crate::value;
+use crate::wishes::Replication;
 
 /// A statement that fails in every state of a session: it aborts the transaction whose statement was refused.
 const ABORTING: &str = "Gatehouse refused a statement of this transaction";
@@ -59,15 +60,32 @@ impl PostgresSession {
             // Data that nobody waits for any more: the server drops it too.
             b'd' | b'c' | b'f' => Ok(Step::Run { len: frame.len, meaning: Meaning::Local }),
             b'D' | b'E' | b'C' | b'H' | b'S' | b'X' => Ok(plumbing(frame.len)),
-            b'F' => Ok(self.misunderstood(
-                frame.len,
-                "FUNCTION CALL",
-                Reason::NotUnderstood,
-                "the fast-path function call is not supported",
-                "Use SELECT function(…) instead",
-            )),
+            b'F' => self.inspect_function_call(frame),
             tag => Err(Breach::client(format!("the client sent an unknown message {:?}", char::from(tag)))),
         }
+    }
+
+    /// A fast-path call names a function by its OID, which the catalog does not have: what it does is not known.
+    fn inspect_function_call(&mut self, frame: Frame<'_>) -> Result<Step, Breach> {
+        let malformed = || Breach::client("a FunctionCall message is malformed");
+        let mut reader = Reader(frame.body);
+        let function = reader.u32().ok_or_else(malformed)?;
+        let formats = read_formats(&mut reader).ok_or_else(malformed)?;
+        let count = reader.i16().ok_or_else(malformed)?.cast_unsigned();
+        let values: Option<Vec<_>> = (0..count).map(|_| reader.value()).collect();
+        let values = values.ok_or_else(malformed)?;
+        let cause = analysis::Misunderstood {
+            message: "the fast-path function call is not understood".into(),
+            hint: "Use SELECT function(…) instead".into(),
+        };
+        let text = format!("fast-path call of function {function}");
+        let analysis = analysis::opaque("FUNCTION CALL", &text, &self.target, &cause);
+        let prepared = self.prepared(Arc::new(analysis), Vec::new());
+        let bind = BindMessage { statement: "", formats, values };
+        let binds = bind.values(&prepared);
+        let operation = self.operation_of(&prepared, prepared.analysis.intent.clone(), binds, Phase::Run);
+        self.asked = Some(Asked::Statement(Arc::new(prepared)));
+        Ok(Step::Run { len: frame.len, meaning: Meaning::Act(Box::new(operation)) })
     }
 
     /// While data is copied in, the server drops Sync and Flush, and so they go no further.
@@ -86,30 +104,63 @@ impl PostgresSession {
     }
 
     fn inspect_query(&mut self, frame: Frame<'_>) -> Result<Step, Breach> {
-        let sql =
-            Reader(frame.body).text().ok_or_else(|| Breach::client("a Query message is malformed or not UTF-8"))?;
+        let sql = Reader(frame.body).cstr().ok_or_else(|| Breach::client("a Query message has no end"))?;
         self.inspect_statement(frame.len, sql, Vec::new(), Phase::Run)
     }
 
     fn inspect_parse(&mut self, frame: Frame<'_>) -> Result<Step, Breach> {
-        let malformed = || Breach::client("a Parse message is malformed or not UTF-8");
+        let malformed = || Breach::client("a Parse message is malformed");
         let mut reader = Reader(frame.body);
         let _name = reader.text().ok_or_else(malformed)?;
-        let sql = reader.text().ok_or_else(malformed)?;
+        let sql = reader.cstr().ok_or_else(malformed)?;
         let count = reader.i16().ok_or_else(malformed)?;
         let declared: Option<Vec<u32>> = (0..count).map(|_| reader.u32()).collect();
         self.inspect_statement(frame.len, sql, declared.ok_or_else(malformed)?, Phase::Prepare)
     }
 
-    fn inspect_statement(&mut self, len: usize, sql: &str, declared: Vec<u32>, phase: Phase) -> Result<Step, Breach> {
-        let analysis = match analysis::analyze(sql, &self.context()) {
-            Ok(analysis) => analysis,
-            Err(cause) => {
-                let reason =
-                    if cause.message.starts_with("syntax error") { Reason::Syntax } else { Reason::NotUnderstood };
-                return Ok(self.misunderstood(len, "?", reason, &cause.message, &cause.hint));
+    /// Understands a text, or says that it cannot.
+    fn understand(&self, text: &[u8]) -> Arc<Analysis> {
+        let known = match std::str::from_utf8(text) {
+            Ok(sql) if self.replication == Replication::No && self.script.reads(text) => {
+                self.known.analyze(sql, &self.reader())
             }
+            Ok(_) | Err(_) => Err(self.unreadable()),
         };
+        known.unwrap_or_else(|cause| {
+            let sql = match std::str::from_utf8(text) {
+                Ok(sql) => sql.to_string(),
+                // An approval must not be good for another text, so no byte is lost.
+                Err(_) => format!("(not UTF-8) {}", text.escape_ascii()),
+            };
+            Arc::new(analysis::opaque(title_of(&sql), &sql, &self.target, &cause))
+        })
+    }
+
+    fn unreadable(&self) -> analysis::Misunderstood {
+        let (message, hint) = if self.replication == Replication::Yes {
+            ("the commands of a replication connection are not understood", "Connect without replication")
+        } else {
+            (
+                "the statement cannot be read in the encoding and with the strings of this session",
+                "SET client_encoding TO UTF8 and standard_conforming_strings TO on",
+            )
+        };
+        analysis::Misunderstood { message: message.into(), hint: hint.into() }
+    }
+
+    fn prepared(&self, analysis: Arc<Analysis>, declared: Vec<u32>) -> Prepared {
+        Prepared {
+            analysis,
+            known: self.known.clone(),
+            meaning_changes: self.meaning_changes,
+            parameters: OnceLock::new(),
+            declared,
+            in_sql: false,
+        }
+    }
+
+    fn inspect_statement(&mut self, len: usize, text: &[u8], declared: Vec<u32>, phase: Phase) -> Result<Step, Breach> {
+        let analysis = self.understand(text);
         if analysis.unknown_relations && self.survey != FrontSurvey::Done {
             return Ok(self.ask_for_survey());
         }
@@ -122,7 +173,7 @@ impl PostgresSession {
             });
         }
         if phase == Phase::Prepare
-            && (self.statements.len() >= STATEMENTS_MAX || self.prepared_bytes() + sql.len() > PREPARED_BYTES_MAX)
+            && (self.statements.len() >= STATEMENTS_MAX || self.prepared_bytes() + text.len() > PREPARED_BYTES_MAX)
         {
             return Ok(self.misunderstood(
                 len,
@@ -132,15 +183,7 @@ impl PostgresSession {
                 "Close or deallocate those that are no longer used, or connect again",
             ));
         }
-        let prepared = Arc::new(Prepared {
-            sql: sql.into(),
-            analysis,
-            catalog: self.catalog.clone(),
-            meaning_changes: self.meaning_changes,
-            parameters: OnceLock::new(),
-            declared,
-            in_sql: false,
-        });
+        let prepared = Arc::new(self.prepared(analysis, declared));
         let Some(operation) = self.operation(&prepared, Vec::new(), phase) else {
             return Ok(self.misunderstood(
                 len,
@@ -178,12 +221,7 @@ impl PostgresSession {
                 "Run it with EXECUTE",
             ));
         }
-        let prepared = match self.renewed(named.value.clone()) {
-            Ok(prepared) => prepared,
-            Err(cause) => {
-                return Ok(self.misunderstood(frame.len, "BIND", Reason::NotUnderstood, &cause.message, &cause.hint));
-            }
-        };
+        let prepared = self.renewed(named.value.clone());
         if prepared.analysis.unknown_relations && self.survey != FrontSurvey::Done {
             return Ok(self.ask_for_survey());
         }
@@ -202,20 +240,24 @@ impl PostgresSession {
     }
 
     /// The server plans again when names mean something else, so the statement is looked at again too.
-    fn renewed(&self, prepared: Arc<Prepared>) -> Result<Arc<Prepared>, analysis::Misunderstood> {
-        let same_catalog = Arc::ptr_eq(&prepared.catalog, &self.catalog);
+    fn renewed(&self, prepared: Arc<Prepared>) -> Arc<Prepared> {
+        let same_catalog = Arc::ptr_eq(&prepared.known, &self.known);
         if same_catalog && prepared.meaning_changes == self.meaning_changes {
-            return Ok(prepared);
+            return prepared;
         }
-        Ok(Arc::new(Prepared {
-            sql: prepared.sql.clone(),
-            analysis: analysis::analyze(&prepared.sql, &self.context())?,
-            catalog: self.catalog.clone(),
-            meaning_changes: self.meaning_changes,
+        // How it was written was settled when it was parsed; what is opaque stays so.
+        let statement = &prepared.analysis.intent.statement;
+        let analysis = match prepared.analysis.intent.unclear {
+            Some(_) => prepared.analysis.clone(),
+            None => self.known.analyze(statement, &self.reader()).unwrap_or_else(|cause| {
+                Arc::new(analysis::opaque(title_of(statement), statement, &self.target, &cause))
+            }),
+        };
+        Arc::new(Prepared {
             parameters: prepared.parameters.clone(),
-            declared: prepared.declared.clone(),
             in_sql: prepared.in_sql,
-        }))
+            ..self.prepared(analysis, prepared.declared.clone())
+        })
     }
 
     /// What `EXECUTE` and `FETCH` mean hangs on names that other messages change. They are read only where nothing is
@@ -243,59 +285,62 @@ impl PostgresSession {
     pub(super) fn prepared_in_sql(&self, name: &str) -> Option<Arc<Prepared>> {
         let prepared = self.statements.get(name)?.value.clone();
         if !prepared.in_sql {
-            return self.renewed(prepared).ok();
+            return Some(self.renewed(prepared));
         }
-        let current = Arc::ptr_eq(&prepared.catalog, &self.catalog) && prepared.meaning_changes == self.meaning_changes;
+        let current = Arc::ptr_eq(&prepared.known, &self.known) && prepared.meaning_changes == self.meaning_changes;
         current.then_some(prepared)
     }
 
     /// `None` if it executes a statement that is not known.
-    fn operation(&self, prepared: &Prepared, binds: Vec<Bind>, phase: Phase) -> Option<Operation> {
+    fn operation(&mut self, prepared: &Prepared, binds: Vec<Bind>, phase: Phase) -> Option<Operation> {
         let analysis = &prepared.analysis;
-        let mut accesses = analysis.accesses.clone();
-        let mut effect = analysis.effect;
-        let mut facts = analysis.facts.clone();
+        let mut intent = analysis.intent.clone();
         for output in &analysis.statements {
             if let Outputs::Prepared(name) = &output.columns {
                 let inner = self.prepared_in_sql(name)?;
-                accesses.extend(inner.analysis.accesses.iter().cloned());
-                effect = effect.max(inner.analysis.effect);
-                facts.extend(inner.analysis.facts.clone());
+                let wanted = &inner.analysis.intent;
+                let whole = Arc::make_mut(&mut intent);
+                whole.accesses.extend(wanted.accesses.iter().cloned());
+                whole.accesses.sort();
+                whole.accesses.dedup();
+                whole.effect = whole.effect.max(wanted.effect);
+                whole.facts.extend(wanted.facts.clone());
+                whole.unclear = whole.unclear.take().or_else(|| wanted.unclear.clone());
             }
         }
-        accesses.sort();
-        accesses.dedup();
+        Some(self.operation_of(prepared, intent, binds, phase))
+    }
+
+    fn operation_of(&mut self, prepared: &Prepared, intent: Arc<Intent>, binds: Vec<Bind>, phase: Phase) -> Operation {
+        let sensitive = prepared.analysis.sensitive;
         let evidence_binds = binds.iter().map(|bind| match bind {
-            Bind::Text(text) if !analysis.sensitive => text.clone(),
+            Bind::Text(text) if !sensitive => text.clone(),
             Bind::Null => "NULL".into(),
             Bind::Text(_) | Bind::Binary(_) => WITHHELD.into(),
         });
-        Some(Operation {
-            title: analysis.title.clone(),
-            statement: prepared.sql.clone(),
-            evidence: analysis.evidence.as_str().into(),
-            evidence_binds: evidence_binds.collect(),
-            binds,
-            state: self.meaning(prepared),
-            accesses,
-            facts,
-            effect,
-            phase,
-        })
+        Operation { intent, evidence_binds: evidence_binds.collect(), binds, state: self.meaning(prepared), phase }
     }
 
     /// What an approval binds to besides the statement: how names are resolved, what constants mean, which types the
     /// parameters have. What a session changed beyond that is known to that session alone.
-    fn meaning(&self, prepared: &Prepared) -> BTreeMap<String, String> {
+    fn meaning(&mut self, prepared: &Prepared) -> Arc<BTreeMap<String, String>> {
+        let types: Vec<u32> = prepared.parameter_types().collect();
+        if let Some((known, meaning)) = &self.meaning
+            && *known == types
+        {
+            return meaning.clone();
+        }
         let mut state = self.settings.clone();
         if let SearchPath::Known(schemas) = &self.path {
             state.insert("search_path".into(), schemas.join(","));
         }
-        let types: Vec<String> = prepared.parameter_types().map(|kind| kind.to_string()).collect();
-        state.insert("parameter types".into(), types.join(","));
+        let shown: Vec<String> = types.iter().map(ToString::to_string).collect();
+        state.insert("parameter types".into(), shown.join(","));
         if self.meaning_changes > 0 || self.doubt != Doubt::None {
             state.insert(Operation::SESSION_STATE.into(), self.meaning_changes.to_string());
         }
+        let state = Arc::new(state);
+        self.meaning = Some((types, state.clone()));
         state
     }
 
@@ -379,7 +424,16 @@ impl PostgresSession {
             b'Q' => {
                 if let Some(Asked::Statement(prepared)) = asked {
                     self.begins(prepared);
-                    self.push(Awaited::Query { prepared: prepared.clone(), done: 0, shape: None, ended: false });
+                    let batch = self.batch.number;
+                    self.push(Awaited::Query { prepared: prepared.clone(), batch, done: 0, shape: None, ended: false });
+                }
+                self.end_batch();
+                return Passed::AsIs;
+            }
+            b'F' => {
+                if let Some(Asked::Statement(prepared)) = asked {
+                    self.begins(prepared);
+                    self.push(Awaited::Function { prepared: prepared.clone(), batch: self.batch.number, ended: false });
                 }
                 self.end_batch();
                 return Passed::AsIs;
@@ -497,19 +551,29 @@ impl PostgresSession {
     }
 
     fn prepared_bytes(&self) -> usize {
-        self.statements.values().map(|named| named.value.sql.len()).sum()
+        self.statements.values().map(|named| named.value.analysis.intent.statement.len()).sum()
     }
 
     /// A statement is about to run; what may go wrong with names counts from here.
     fn begins(&mut self, prepared: &Prepared) {
         let analysis = &prepared.analysis;
-        let runs_code = analysis.accesses.iter().any(|access| access.action == analysis::action::DO);
+        let accesses = &analysis.intent.accesses;
+        let before = self.doubt;
+        if analysis.changes_meaning || prepared.is_opaque() {
+            self.script.doubted_until = Some(self.batch.number);
+        }
+        let runs_code = accesses.iter().any(|access| access.action == analysis::action::DO);
         if runs_code || analysis.makes_temporary || (analysis.changes_catalog && self.meaning_changes > 0) {
             self.doubt = Doubt::Always;
         } else if analysis.changes_catalog && self.doubt == Doubt::None {
             self.doubt = Doubt::UntilCommitted;
         }
-        if analysis.accesses.iter().any(|access| access.action == analysis::action::COPY_IN) {
+        if self.doubt != before {
+            self.meaning = None;
+        }
+        // What is opaque wants it too, but a client waits for the word before it sends data.
+        if analysis.intent.unclear.is_none() && accesses.iter().any(|access| access.action == analysis::action::COPY_IN)
+        {
             self.copy_in = CopyIn::Asked;
         }
     }
@@ -517,7 +581,7 @@ impl PostgresSession {
     pub(super) fn refuse_client(&mut self, run: &Bytes, denial: &Denial, reply: &mut Reply) {
         self.asked = None;
         self.survey = FrontSurvey::None;
-        let simple = run.first() == Some(&b'Q');
+        let simple = matches!(run.first(), Some(b'Q' | b'F'));
         let mut error = BytesMut::new();
         report::error(denial, Severity::Error, &mut error);
         if self.batch.forwarded || self.status == b'T' {
@@ -525,7 +589,7 @@ impl PostgresSession {
             self.swap = Some(error.freeze());
             if simple {
                 frame::write(&mut reply.to_target, b'Q', |body| put_cstr(body, ABORTING));
-                self.push(Awaited::AbortQuery);
+                self.push(Awaited::AbortQuery { batch: self.batch.number });
                 self.end_batch();
             } else {
                 frame::write(&mut reply.to_target, b'P', |body| {
@@ -563,6 +627,17 @@ impl PostgresSession {
 /// Named statements of one session, and how much text they may have together, in bytes.
 const STATEMENTS_MAX: usize = 2_000;
 const PREPARED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// The first word of a text that was not understood, for listings.
+fn title_of(sql: &str) -> &'static str {
+    const WORDS: [&str; 14] = [
+        "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "CREATE", "ALTER", "DROP", "COPY", "DO", "CALL",
+        "GRANT", "SET",
+    ];
+    let word =
+        sql.split(|letter: char| !letter.is_ascii_alphabetic()).find(|word| !word.is_empty()).unwrap_or_default();
+    WORDS.into_iter().find(|known| known.eq_ignore_ascii_case(word)).unwrap_or("?")
+}
 
 /// Why a statement that goes by a name is not read now.
 enum NameRefusal {

@@ -23,6 +23,15 @@ pub(super) fn rewrite_row(shape: &Shape, body: &[u8], editor: &mut dyn Editor, o
     whole.filter(|()| reader.is_empty())
 }
 
+/// Writes a FunctionCallResponse with its one value edited; `None` if it is malformed.
+pub(super) fn rewrite_function_value(body: &[u8], editor: &mut dyn Editor, out: &mut BytesMut) -> Option<()> {
+    let mut reader = Reader(body);
+    let value = reader.value()?;
+    let shape = Shape { role: gatehouse_model::ShapeRole::Rows, columns: Vec::new() };
+    frame::write(out, b'V', |out| edit_value(&shape, 0, value, editor, &mut Vec::new(), out));
+    reader.is_empty().then_some(())
+}
+
 fn edit_value(
     shape: &Shape,
     column: usize,

@@ -7,9 +7,12 @@ use gatehouse_model::{Shape, ShapeRole};
 use gatehouse_protocol::{Breach, Editor, Meaning, Reply, Step};
 
 use super::statement::{self, Lineage, Portal, Prepared, copy_shape, lineage};
-use super::{Awaited, CopyIn, Discard, Doubt, Named, PostgresSession, copy, gives_meaning, message};
+use super::{
+    Awaited, CopyIn, Described, Discard, Doubt, Named, PostgresSession, SHAPES_MAX, copy, gives_meaning, message,
+};
 use crate::analysis::{CopyFormat, Outputs, SearchPath, StatementOutput};
-use crate::frame::{self, Frame, Peek, Reader};
+use crate::frame::{self, Peek, Reader};
+use crate::wishes::Replication;
 
 impl PostgresSession {
     pub(super) fn inspect_target(&mut self, buf: &[u8]) -> Result<Step, Breach> {
@@ -24,11 +27,17 @@ impl PostgresSession {
                 let shape = self.copy_out.clone().ok_or_else(|| unexpected(frame.tag))?;
                 Ok(Step::Run { len: self.run_of(buf, b'd'), meaning: Meaning::Content(shape) })
             }
+            b'V' => self.function_value(frame.len),
+            b'W' if self.replication == Replication::Yes
+                && matches!(self.awaited.front(), Some(Awaited::Query { .. })) =>
+            {
+                whole(Meaning::Plumbing)
+            }
             b'E' if self.error_is_ours() => whole(Meaning::Local),
             b'E' | b'N' => whole(Meaning::Content(message::shape(self.front_is_sensitive()))),
             b'A' => whole(Meaning::Content(message::shape(false))),
             b'T' | b'n' if self.describe_is_ours() => whole(Meaning::Local),
-            b'S' => self.parameter_status(frame).and_then(|()| whole(Meaning::Plumbing)),
+            b'S' => whole(Meaning::Plumbing),
             b'1' | b'2' | b'3' | b't' | b'T' | b'n' | b'C' | b'I' | b's' | b'Z' | b'G' | b'H' | b'c' => {
                 if !self.is_expected(frame.tag) {
                     return Err(unexpected(frame.tag));
@@ -36,6 +45,16 @@ impl PostgresSession {
                 whole(Meaning::Plumbing)
             }
             tag => Err(unexpected(tag)),
+        }
+    }
+
+    /// The value of a fast-path call: nothing is known of it.
+    fn function_value(&self, len: usize) -> Result<Step, Breach> {
+        match self.awaited.front() {
+            Some(Awaited::Function { ended: false, .. }) => {
+                Ok(Step::Run { len, meaning: Meaning::Content(nothing_known()) })
+            }
+            _ => Err(unexpected(b'V')),
         }
     }
 
@@ -64,13 +83,14 @@ impl PostgresSession {
                 b'Z' => *ended,
                 tag => matches!(tag, b'T' | b'C' | b'I' | b'G' | b'H' | b'c'),
             },
-            Some(Awaited::Sync { .. } | Awaited::AbortQuery) => tag == b'Z',
+            Some(Awaited::Sync { .. } | Awaited::AbortQuery { .. }) => tag == b'Z',
+            Some(Awaited::Function { ended, .. }) => tag == b'Z' && *ended,
             Some(Awaited::Abort) | None => false,
         }
     }
 
     fn error_is_ours(&self) -> bool {
-        self.swap.is_some() && matches!(self.awaited.front(), Some(Awaited::Abort | Awaited::AbortQuery))
+        self.swap.is_some() && matches!(self.awaited.front(), Some(Awaited::Abort | Awaited::AbortQuery { .. }))
     }
 
     fn describe_is_ours(&self) -> bool {
@@ -79,29 +99,13 @@ impl PostgresSession {
 
     fn front_is_sensitive(&self) -> bool {
         match self.awaited.front() {
-            None | Some(Awaited::Abort | Awaited::AbortQuery | Awaited::Close { .. }) => false,
+            None | Some(Awaited::Abort | Awaited::AbortQuery { .. } | Awaited::Close { .. }) => false,
             // Deferred constraints speak at the end of a batch, of whatever it did.
             Some(Awaited::Sync { .. }) => true,
             Some(front) => {
                 let may_quote = |prepared: &Prepared| prepared.analysis.sensitive || prepared.touches_end();
                 self.doubt != Doubt::None || front.prepared().is_none_or(may_quote)
             }
-        }
-    }
-
-    /// Settings under which the gateway would read statements otherwise than the server.
-    fn parameter_status(&self, frame: Frame<'_>) -> Result<(), Breach> {
-        let mut reader = Reader(frame.body);
-        let (name, value) = (reader.text().unwrap_or_default(), reader.text().unwrap_or_default());
-        let fits = match name {
-            "client_encoding" => value.eq_ignore_ascii_case("UTF8"),
-            "standard_conforming_strings" => value == "on",
-            _ => true,
-        };
-        if fits {
-            Ok(())
-        } else {
-            Err(Breach::client(format!("{name} became {value}: statements can no longer be read safely")))
         }
     }
 
@@ -120,11 +124,45 @@ impl PostgresSession {
         nothing_known()
     }
 
-    fn shape(&self, columns: &[statement::RowColumn], prepared: Option<&Prepared>, place: usize) -> Arc<Shape> {
+    fn shape(&mut self, body: &[u8], prepared: Option<&Prepared>, place: usize) -> Arc<Shape> {
+        let columns = statement::row_description(body).unwrap_or_default();
         let output = prepared.and_then(|prepared| prepared.analysis.statements.get(place));
-        let doubted = self.doubt != Doubt::None && prepared.is_none_or(Prepared::names_relations);
-        let lineage = if doubted { Lineage::Unknown } else { self.lineage(output) };
-        Arc::new(statement::shape(columns, &lineage, &self.context()))
+        if self.doubt != Doubt::None && prepared.is_none_or(Prepared::names_relations) {
+            return self.new_shape(&columns, &Lineage::Unknown);
+        }
+        let is_direct = columns.iter().all(|column| column.table != 0);
+        let is_by_name =
+            output.is_none_or(|output| matches!(output.columns, Outputs::Cursor(_) | Outputs::Prepared(_)));
+        let source = prepared.filter(|_| !is_direct).map(|prepared| (prepared.analysis.clone(), place));
+        if !is_direct && is_by_name {
+            return self.new_shape(&columns, &self.lineage(output));
+        }
+        let is_same = |described: &Described| {
+            let same_source = match (&described.source, &source) {
+                (Some((a, place_a)), Some((b, place_b))) => Arc::ptr_eq(a, b) && place_a == place_b,
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            };
+            same_source && described.body == body && Arc::ptr_eq(&described.known, &self.known)
+        };
+        let described = match self.shapes.iter().rposition(is_same) {
+            Some(at) => self.shapes.remove(at),
+            None => {
+                let shape = self.new_shape(&columns, &self.lineage(output));
+                Described { body: Bytes::copy_from_slice(body), known: self.known.clone(), source, shape }
+            }
+        };
+        let shape = described.shape.clone();
+        if self.shapes.len() >= SHAPES_MAX {
+            self.shapes.remove(0);
+        }
+        self.shapes.push(described);
+        shape
+    }
+
+    fn new_shape(&self, columns: &[statement::RowColumn], lineage: &Lineage) -> Arc<Shape> {
+        let column_of = |table, attribute| self.known.column(table, attribute, &self.reader());
+        Arc::new(statement::shape(columns, lineage, &self.known, column_of))
     }
 
     fn lineage(&self, output: Option<&StatementOutput>) -> Lineage {
@@ -160,8 +198,14 @@ impl PostgresSession {
                 b's' => {
                     self.pop();
                 }
+                b'V' => {
+                    if let Some(Awaited::Function { ended, .. }) = self.awaited.front_mut() {
+                        *ended = true;
+                    }
+                }
                 b'G' => self.copy_in_begins(),
                 b'H' => self.copy_out_begins(frame.body),
+                b'W' => self.copy_both_begins(),
                 b'c' => self.copy_out = None,
                 b'S' => self.setting(frame.body),
                 b'E' => self.failed(),
@@ -232,10 +276,10 @@ impl PostgresSession {
     }
 
     fn row_description(&mut self, body: &[u8]) {
-        let columns = statement::row_description(body).unwrap_or_default();
         match self.awaited.front() {
             Some(Awaited::Query { prepared, done, .. }) => {
-                let new = self.shape(&columns, Some(prepared), *done);
+                let (prepared, place) = (prepared.clone(), *done);
+                let new = self.shape(body, Some(&prepared), place);
                 if let Some(Awaited::Query { shape, .. }) = self.awaited.front_mut() {
                     *shape = Some(new);
                 }
@@ -244,7 +288,8 @@ impl PostgresSession {
                 self.pop();
             }
             Some(Awaited::DescribePortal { portal, .. }) => {
-                let new = self.shape(&columns, portal.prepared(), 0);
+                let portal = portal.clone();
+                let new = self.shape(body, portal.prepared(), 0);
                 let _ = portal.shape.set(new);
                 self.pop();
             }
@@ -254,10 +299,13 @@ impl PostgresSession {
 
     fn setting(&mut self, body: &[u8]) {
         let mut reader = Reader(body);
-        if let (Some(name), Some(value)) = (reader.text(), reader.text())
-            && gives_meaning(name)
-        {
+        let (Some(name), Some(value)) = (reader.text(), reader.text()) else {
+            return;
+        };
+        self.script.reported(name, value);
+        if gives_meaning(name) {
             self.settings.insert(name.into(), value.into());
+            self.meaning = None;
         }
     }
 
@@ -270,7 +318,7 @@ impl PostgresSession {
             self.copy_in = CopyIn::No;
         }
         match self.awaited.front_mut() {
-            Some(Awaited::Query { prepared, done, shape, ended }) => {
+            Some(Awaited::Query { prepared, done, shape, ended, .. }) => {
                 let (prepared, place) = (prepared.clone(), *done);
                 *done += 1;
                 *shape = None;
@@ -303,6 +351,7 @@ impl PostgresSession {
         if analysis.changes_path || analysis.changes_meaning {
             self.meaning_changes += 1;
         }
+        self.meaning = None;
         let Some(output) = analysis.statements.get(place) else {
             return;
         };
@@ -318,7 +367,9 @@ impl PostgresSession {
         if let Some(name) = &output.prepares {
             let mut named = prepared.renamed();
             named.in_sql = true;
-            named.analysis.statements = vec![output.clone()];
+            let mut analysis = (*named.analysis).clone();
+            analysis.statements = vec![output.clone()];
+            named.analysis = Arc::new(analysis);
             named.meaning_changes = self.meaning_changes;
             let value = Arc::new(named);
             self.statements.insert(name.as_str().into(), Named { value, batch: self.batch.number, confirmed: true });
@@ -351,15 +402,21 @@ impl PostgresSession {
         self.copy_out = Some(Arc::new(shape));
     }
 
+    /// A stream of replication: what flows in it is not known.
+    fn copy_both_begins(&mut self) {
+        self.copy_in = CopyIn::Open;
+        self.copy_out = Some(Arc::new(copy_shape(&Lineage::Unknown, 1, false, true)));
+    }
+
     /// An error fails the rest of the batch: nothing of it will be answered, and what it would have named is not there.
     fn failed(&mut self) {
         self.copy_in = CopyIn::No;
         self.copy_out = None;
-        if let Some(Awaited::Query { ended, .. }) = self.awaited.front_mut() {
+        if let Some(Awaited::Query { ended, .. } | Awaited::Function { ended, .. }) = self.awaited.front_mut() {
             *ended = true;
             return;
         }
-        if matches!(self.awaited.front(), None | Some(Awaited::AbortQuery | Awaited::Sync { .. })) {
+        if matches!(self.awaited.front(), None | Some(Awaited::AbortQuery { .. } | Awaited::Sync { .. })) {
             return;
         }
         let mut skipped = Vec::new();
@@ -404,7 +461,8 @@ impl PostgresSession {
             | Awaited::Sync { .. }
             | Awaited::Query { .. }
             | Awaited::Abort
-            | Awaited::AbortQuery => {}
+            | Awaited::AbortQuery { .. }
+            | Awaited::Function { .. } => {}
         }
     }
 
@@ -418,9 +476,16 @@ impl PostgresSession {
             self.catalog_is_stale = true;
         }
         let batch = match self.pop() {
-            Some(Awaited::Sync { batch }) => batch,
+            Some(
+                Awaited::Sync { batch }
+                | Awaited::Query { batch, .. }
+                | Awaited::AbortQuery { batch }
+                | Awaited::Function { batch, .. },
+            ) => batch,
             _ => self.batch.number.saturating_sub(1),
         };
+        // What changed is reported before the target says that it is ready.
+        self.script.doubted_until = self.script.doubted_until.filter(|until| *until > batch);
         if self.status == b'I' {
             self.portals.retain(|_, named| named.batch > batch);
         }
@@ -431,7 +496,7 @@ impl PostgresSession {
             if let Some(swap) = self.swap.take() {
                 reply.to_client.put_slice(&swap);
             }
-            if matches!(self.awaited.front(), Some(Awaited::AbortQuery)) {
+            if matches!(self.awaited.front(), Some(Awaited::AbortQuery { .. })) {
                 return;
             }
             // The client's Sync may be on its way or still to come.
@@ -452,9 +517,10 @@ impl PostgresSession {
         for frame in frame::frames(run) {
             let written = match (shape.role, frame.tag) {
                 (ShapeRole::Rows, b'D') => copy::rewrite_row(shape, frame.body, editor, out),
+                (ShapeRole::Rows, b'V') => copy::rewrite_function_value(frame.body, editor, out),
                 (ShapeRole::Rows, b'd') => Some(copy::rewrite_copy(shape, frame.body, editor, out)?),
                 (ShapeRole::Message, b'E' | b'N') => {
-                    let words = message::Words { catalog: &self.catalog };
+                    let words = message::Words { catalog: &self.known.catalog };
                     message::rewrite_report(frame, shape, &words, editor, out)
                 }
                 (ShapeRole::Message, b'A') => message::rewrite_notification(frame.body, editor, out),
@@ -469,7 +535,7 @@ impl PostgresSession {
 impl Prepared {
     /// It ends a transaction, where deferred constraints and triggers speak of what earlier statements did.
     fn touches_end(&self) -> bool {
-        self.analysis.accesses.iter().any(|access| access.action == crate::analysis::action::TRANSACTION)
+        self.analysis.intent.accesses.iter().any(|access| access.action == crate::analysis::action::TRANSACTION)
     }
 }
 

@@ -4,16 +4,15 @@ use std::sync::{Arc, OnceLock};
 
 use gatehouse_model::{Column, Encoding, Provenance, Shape, ShapeRole, ValueKind, kind};
 
-use crate::analysis::{self, Analysis, Context, Outputs};
-use crate::catalog::Catalog;
+use crate::analysis::{self, Analysis, Outputs};
 use crate::frame::Reader;
+use crate::reading::Known;
 
 /// A statement as the target may hold it.
 pub(crate) struct Prepared {
-    pub(crate) sql: Arc<str>,
-    pub(crate) analysis: Analysis,
+    pub(crate) analysis: Arc<Analysis>,
     /// The catalog and the state of names that the analysis stands on.
-    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) known: Arc<Known>,
     pub(crate) meaning_changes: u64,
     /// The types of its parameters, as the client declared them or the target said.
     pub(crate) parameters: OnceLock<Vec<u32>>,
@@ -36,21 +35,20 @@ impl Prepared {
     /// It reads or writes something that has a name, and so something that may stand in its place.
     pub(crate) fn names_relations(&self) -> bool {
         let harmless = |access: &gatehouse_model::Access| matches!(access.resource.kind, kind::TARGET | "Setting");
-        !self.analysis.accesses.iter().all(harmless)
+        !self.analysis.intent.accesses.iter().all(harmless)
     }
 
     /// It runs code that the gateway cannot read.
     pub(crate) fn is_opaque(&self) -> bool {
         let opaque = [analysis::action::CALL, analysis::action::DO];
-        self.analysis.accesses.iter().any(|access| opaque.contains(&access.action))
+        self.analysis.intent.accesses.iter().any(|access| opaque.contains(&access.action))
     }
 
     /// The same statement under another name.
     pub(crate) fn renamed(&self) -> Self {
         Self {
-            sql: self.sql.clone(),
             analysis: self.analysis.clone(),
-            catalog: self.catalog.clone(),
+            known: self.known.clone(),
             meaning_changes: self.meaning_changes,
             parameters: OnceLock::new(),
             declared: self.declared.clone(),
@@ -133,15 +131,20 @@ pub(crate) fn row_description(body: &[u8]) -> Option<Vec<RowColumn>> {
 
 /// The shape of rows: a plain column is known by its table, anything else by the statement's lineage. Where they
 /// do not agree on the number of columns, nothing is known.
-pub(crate) fn shape(columns: &[RowColumn], lineage: &Lineage, context: &Context<'_>) -> Shape {
+pub(crate) fn shape(
+    columns: &[RowColumn],
+    lineage: &Lineage,
+    known: &Known,
+    column_of: impl Fn(u32, i16) -> Provenance,
+) -> Shape {
     let columns = columns.iter().enumerate().map(|(place, column)| Column {
         name: column.name.clone(),
         provenance: if column.table == 0 {
             lineage.at(place, columns.len())
         } else {
-            analysis::column_provenance(column.table, column.attribute, context)
+            column_of(column.table, column.attribute)
         },
-        kind: context.catalog.kind_of(column.kind, column.modifier),
+        kind: known.catalog.kind_of(column.kind, column.modifier),
         encoding: if column.format == 1 { Encoding::Binary } else { Encoding::Text },
     });
     Shape { role: ShapeRole::Rows, columns: columns.collect() }

@@ -1,0 +1,59 @@
+//! What the gateway costs on the way to PostgreSQL, beside what others cost there: `scripts/bench pg`.
+//!
+//! Every figure is taken from all contestants in turn, round by round, and compared as a ratio within its round, so that
+//! a machine whose speed drifts does not decide. Processor time is that of the contestant's own process, from /proc.
+
+mod contest;
+mod load;
+mod report;
+
+use anyhow::{Context as _, Result};
+
+use contest::Arena;
+
+/// How long one cell of pgbench takes, and how often all are gone through.
+pub(crate) struct Effort {
+    pub(crate) secs: u32,
+    pub(crate) rounds: usize,
+    pub(crate) rows: u32,
+    pub(crate) logins: u32,
+    pub(crate) idle: usize,
+}
+
+fn main() -> Result<()> {
+    // cargo adds `--bench`.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["splice", target] = words.as_slice() {
+        return contest::splice(target.parse().context("a port")?);
+    }
+    let option = |name: &str| words.iter().position(|word| *word == name).and_then(|at| words.get(at + 1));
+    let number = |name: &str, default: u32| option(name).map_or(Ok(default), |value| value.parse::<u32>());
+    let effort = Effort {
+        secs: number("--secs", 3)?,
+        rounds: number("--rounds", 5)?.try_into()?,
+        rows: number("--rows", 1_000_000)?,
+        logins: number("--logins", 300)?,
+        idle: number("--idle", 400)?.try_into()?,
+    };
+    let only = option("--only").map(|only| only.split(',').map(str::to_string).collect::<Vec<_>>());
+    let wanted = |part: &str| only.as_ref().is_none_or(|only| only.iter().any(|name| name == part));
+    let arena = Arena::open(effort.rows)?;
+    let mut sheet = report::Sheet::default();
+    if wanted("statements") {
+        load::statements(&arena, &effort, &mut sheet)?;
+    }
+    if wanted("latency") {
+        load::latency(&arena, &effort, &mut sheet)?;
+    }
+    if wanted("logins") {
+        load::logins(&arena, &effort, &mut sheet)?;
+    }
+    if wanted("rows") {
+        load::rows(&arena, &effort, &mut sheet)?;
+    }
+    if wanted("memory") {
+        load::memory(&arena, &effort, &mut sheet)?;
+    }
+    sheet.print(option("--write").map(|path| std::path::Path::new(*path)))
+}

@@ -1,0 +1,181 @@
+//! What was understood with one catalog, kept for all sessions: texts that were read, and where relations' columns come
+//! from.
+//!
+//! Knows the limits of what is kept. What is kept dies with its catalog, and counts only for the classes and the search
+//! path that it was read with.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gatehouse_model::{Provenance, TargetName};
+use gatehouse_protocol::Classifier;
+
+use crate::analysis::{self, Analysis, Context, Misunderstood, SearchPath};
+use crate::catalog::Catalog;
+
+/// How many texts are kept in each of two generations, and how long one may be, in bytes.
+const TEXTS_MAX: usize = 512;
+const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// How many relations' columns are kept.
+const RELATIONS_MAX: usize = 4_096;
+
+/// A catalog, and what was understood with it.
+pub(crate) struct Known {
+    /// The catalog.
+    pub(crate) catalog: Catalog,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// Texts that were read since the generations last changed.
+    young: HashMap<Arc<str>, Text>,
+    /// Texts of the generation before; one that is used becomes young again.
+    old: HashMap<Arc<str>, Text>,
+    columns: HashMap<u32, Columns>,
+}
+
+#[derive(Clone)]
+struct Text {
+    target: TargetName,
+    classifier: Arc<dyn Classifier>,
+    path: SearchPath,
+    analysis: Arc<Analysis>,
+}
+
+struct Columns {
+    classifier: Arc<dyn Classifier>,
+    by_place: Arc<[Provenance]>,
+}
+
+/// What a session reads texts with.
+pub(crate) struct Reader<'a> {
+    pub(crate) target: &'a TargetName,
+    pub(crate) classifier: &'a Arc<dyn Classifier>,
+    pub(crate) path: &'a SearchPath,
+}
+
+fn same(a: &Arc<dyn Classifier>, b: &Arc<dyn Classifier>) -> bool {
+    // Only the allocation counts, not the pointer to its methods.
+    std::ptr::addr_eq(Arc::as_ptr(a), Arc::as_ptr(b))
+}
+
+impl Known {
+    /// A catalog with which nothing was read yet.
+    pub(crate) fn new(catalog: Catalog) -> Self {
+        Self { catalog, kept: Mutex::default() }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Whatever was being kept when a thread panicked is whole or not there.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn context<'a>(&'a self, reader: &'a Reader<'_>) -> Context<'a> {
+        Context { target: reader.target, catalog: &self.catalog, classifier: &**reader.classifier, path: reader.path }
+    }
+
+    /// Reads a text, or remembers how it was read.
+    pub(crate) fn analyze(&self, sql: &str, reader: &Reader<'_>) -> Result<Arc<Analysis>, Misunderstood> {
+        let fits = |text: &Text| {
+            same(&text.classifier, reader.classifier) && text.target == *reader.target && text.path == *reader.path
+        };
+        if let Some(text) = self.kept().text(sql).filter(|text| fits(text)) {
+            return Ok(text.analysis.clone());
+        }
+        let analysis = Arc::new(analysis::analyze(sql, &self.context(reader))?);
+        if sql.len() <= TEXT_BYTES_MAX {
+            let text = Text {
+                target: reader.target.clone(),
+                classifier: reader.classifier.clone(),
+                path: reader.path.clone(),
+                analysis: analysis.clone(),
+            };
+            self.kept().keep(analysis.intent.statement.clone(), text);
+        }
+        Ok(analysis)
+    }
+
+    /// Where a column of a result comes from, given the table and attribute that RowDescription names.
+    pub(crate) fn column(&self, table: u32, attribute: i16, reader: &Reader<'_>) -> Provenance {
+        let Some(relation) = self.catalog.relation_by_oid(table) else {
+            return Provenance::Unknown;
+        };
+        if attribute < 0 {
+            return Provenance::Clean;
+        }
+        let Some(place) = relation.columns.iter().position(|column| column.number == attribute) else {
+            return Provenance::Unknown;
+        };
+        let known = self
+            .kept()
+            .columns
+            .get(&table)
+            .filter(|columns| same(&columns.classifier, reader.classifier))
+            .map(|columns| columns.by_place.clone());
+        let by_place = known.unwrap_or_else(|| {
+            let by_place: Arc<[Provenance]> = analysis::view_outputs(relation, &self.context(reader)).into();
+            let mut kept = self.kept();
+            if kept.columns.len() >= RELATIONS_MAX {
+                kept.columns.clear();
+            }
+            kept.columns.insert(table, Columns { classifier: reader.classifier.clone(), by_place: by_place.clone() });
+            by_place
+        });
+        by_place.get(place).cloned().unwrap_or(Provenance::Unknown)
+    }
+}
+
+impl Kept {
+    fn text(&mut self, sql: &str) -> Option<&Text> {
+        if !self.young.contains_key(sql)
+            && let Some((sql, text)) = self.old.remove_entry(sql)
+        {
+            self.keep(sql, text);
+        }
+        self.young.get(sql)
+    }
+
+    fn keep(&mut self, sql: Arc<str>, text: Text) {
+        if self.young.len() >= TEXTS_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(sql, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gatehouse_model::ClassName;
+
+    use super::*;
+
+    struct NoClasses;
+
+    impl Classifier for NoClasses {
+        fn column(&self, _table: &str, _column: &str) -> Vec<ClassName> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn what_is_kept_counts_for_the_same_reader_alone_and_has_a_limit() {
+        let known = Known::new(Catalog::default());
+        let target = TargetName::new("shop").unwrap();
+        let classifier: Arc<dyn Classifier> = Arc::new(NoClasses);
+        let path = SearchPath::Uncertain;
+        let reader = Reader { target: &target, classifier: &classifier, path: &path };
+        let first = known.analyze("select 1", &reader).unwrap();
+        assert!(Arc::ptr_eq(&first, &known.analyze("select 1", &reader).unwrap()));
+        let known_path = SearchPath::Known(Vec::new());
+        let other = known.analyze("select 1", &Reader { path: &known_path, ..reader }).unwrap();
+        assert!(!Arc::ptr_eq(&first, &other));
+        let classifier: Arc<dyn Classifier> = Arc::new([NoClasses; 1].into_iter().next().unwrap());
+        let reader = Reader { target: &target, classifier: &classifier, path: &path };
+        for number in 0..3 * TEXTS_MAX {
+            known.analyze(&format!("select {number}"), &reader).unwrap();
+        }
+        let kept = known.kept();
+        assert!(kept.young.len() <= TEXTS_MAX && kept.old.len() <= TEXTS_MAX);
+    }
+}
