@@ -33,9 +33,10 @@ step_aside() {
 compare() {
     checked=$((checked + 1))
     pg_dump -n gh_dump 2>&1 | plainly >restored.sql
-    if diff original.sql restored.sql; then
+    if diff original.sql restored.sql >difference.txt; then
         printf 'restored as it was: %s lines\n' "$(wc -l <restored.sql)"
     fi
+    head -n 40 difference.txt
     sql -c 'SET client_min_messages = warning' -c 'DROP SCHEMA IF EXISTS gh_dump CASCADE' -c 'ALTER SCHEMA gh_dump_original RENAME TO gh_dump'
 }
 
@@ -142,7 +143,7 @@ pg_restore -1 --clean --if-exists -d "$PGDATABASE" dump.custom 2>&1
 printf 'exit %s\n' "$?"
 sql -c 'CREATE SCHEMA gh_dump_original'
 checked=$((checked + 1))
-pg_dump -n gh_dump 2>&1 | plainly | diff original.sql - && printf 'restored as it was\n'
+pg_dump -n gh_dump 2>&1 | plainly | diff original.sql - | head -n 40 && printf 'restored as it was\n'
 
 printf '\n== what is there already\n'
 checked=$((checked + 1))

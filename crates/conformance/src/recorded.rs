@@ -118,7 +118,7 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 fn facts(protocol: &dyn Protocol, path: &Path) -> Result<SurveyFacts> {
     let answer = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let mut answer = BytesMut::from(answer.as_slice());
-    let facts = protocol.survey().handle(&mut answer)?;
+    let facts = protocol.survey().handle(&mut answer, &mut BytesMut::new())?;
     facts.with_context(|| format!("{} is not a whole answer: record it again", path.display()))
 }
 

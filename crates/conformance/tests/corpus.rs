@@ -189,7 +189,7 @@ fn survey(protocol: &dyn Protocol, bytes: &[u8]) {
     let mut buf = BytesMut::new();
     for chunk in bytes.chunks(3) {
         buf.extend_from_slice(chunk);
-        if !matches!(survey.handle(&mut buf), Ok(None)) {
+        if !matches!(survey.handle(&mut buf, &mut BytesMut::new()), Ok(None)) {
             return;
         }
     }

@@ -7,14 +7,16 @@ use std::time::Duration;
 use bytes::BytesMut;
 use gatehouse_gate::{Grant, Route};
 use gatehouse_model::{Secret, TargetName};
-use gatehouse_protocol::{Protocol, SurveyFacts};
+use gatehouse_protocol::{Protocol, Survey, SurveyFacts};
 use tokio::time::Instant;
 
-use crate::dial::{self, DialError};
+use crate::dial::{self, DialError, Reached};
 use crate::disk::Disk;
 
 /// How long a survey may take.
 const SURVEY_SECS_MAX: u64 = 15;
+/// How long a connection is kept for the next survey, in seconds.
+const SPARE_SECS_MAX: u64 = 30;
 /// What a read of its answer asks for, in bytes.
 const SURVEY_READ_BYTES: usize = 64 * 1024;
 
@@ -29,6 +31,7 @@ struct Surveyed {
 #[derive(Default)]
 pub(crate) struct Surveyor {
     newest: Mutex<HashMap<TargetName, Surveyed>>,
+    spares: Arc<Mutex<HashMap<TargetName, Spare>>>,
 }
 
 impl Surveyor {
@@ -52,7 +55,7 @@ impl Surveyor {
     ) -> Result<SurveyFacts, DialError> {
         // What changes while the survey runs is not in it, so its age counts from before.
         let at = Instant::now();
-        let answer = ask(grant, protocol, secret, entropy, disk);
+        let answer = self.ask(grant, protocol, secret, entropy, disk);
         let facts =
             tokio::time::timeout(Duration::from_secs(SURVEY_SECS_MAX), answer).await.map_err(|_| DialError::Slow)??;
         let surveyed = Surveyed { facts: facts.clone(), route: grant.target().route.clone(), at };
@@ -64,30 +67,79 @@ impl Surveyor {
         }
         Ok(facts)
     }
-}
 
-async fn ask(
-    grant: &Grant,
-    protocol: &dyn Protocol,
-    secret: Secret,
-    entropy: [u8; 32],
-    disk: &Disk,
-) -> Result<SurveyFacts, DialError> {
-    let mut survey = protocol.survey();
-    let mut reached = dial::dial(grant, protocol, secret, survey.parameters(), entropy, disk).await?;
-    reached.outlet.push(grant.hello(survey.question()));
-    reached.outlet.drain(disk).await?;
-    let mut read: BytesMut = reached.read;
-    loop {
-        if let Some(facts) = survey.handle(&mut read).map_err(DialError::Breach)? {
-            reached.outlet.shut().await;
+    async fn ask(
+        &self,
+        grant: &Grant,
+        protocol: &dyn Protocol,
+        secret: Secret,
+        entropy: [u8; 32],
+        disk: &Disk,
+    ) -> Result<SurveyFacts, DialError> {
+        let mut survey = protocol.survey();
+        if let Some(mut reached) = self.take_spare(grant)
+            // Whatever became of it since, another connection is as good.
+            && let Ok(facts) = inquire(&mut reached, &mut *survey, grant, disk).await
+        {
+            self.keep_spare(grant, reached);
             return Ok(facts);
         }
-        read.reserve(SURVEY_READ_BYTES);
-        if reached.outlet.read(&mut read).await? == 0 {
-            return Err(DialError::Wire(std::io::ErrorKind::UnexpectedEof.into()));
+        let mut survey = protocol.survey();
+        let mut reached = dial::dial(grant, protocol, secret, survey.parameters(), entropy, disk).await?;
+        let facts = inquire(&mut reached, &mut *survey, grant, disk).await?;
+        self.keep_spare(grant, reached);
+        Ok(facts)
+    }
+
+    fn take_spare(&self, grant: &Grant) -> Option<Reached> {
+        let spare = self.spares.lock().unwrap_or_else(PoisonError::into_inner).remove(&grant.target().name)?;
+        (spare.route == grant.target().route).then_some(spare.reached)
+    }
+
+    /// Keeps a connection for a while, and gives it back to the target when nobody needed it.
+    fn keep_spare(&self, grant: &Grant, reached: Reached) {
+        let (name, since) = (grant.target().name.clone(), Instant::now());
+        let spare = Spare { route: grant.target().route.clone(), reached, since };
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), spare);
+        let spares = self.spares.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(SPARE_SECS_MAX)).await;
+            let mut spares = spares.lock().unwrap_or_else(PoisonError::into_inner);
+            if spares.get(&name).is_some_and(|spare| spare.since == since) {
+                spares.remove(&name);
+            }
+        });
+    }
+}
+
+async fn inquire(
+    reached: &mut Reached,
+    survey: &mut dyn Survey,
+    grant: &Grant,
+    disk: &Disk,
+) -> Result<SurveyFacts, DialError> {
+    let mut words = BytesMut::from(&*survey.question());
+    loop {
+        reached.outlet.push(grant.hello(words.split().freeze()));
+        reached.outlet.drain(disk).await?;
+        if let Some(facts) = survey.handle(&mut reached.read, &mut words).map_err(DialError::Breach)? {
+            reached.read = BytesMut::new();
+            return Ok(facts);
+        }
+        if words.is_empty() {
+            reached.read.reserve(SURVEY_READ_BYTES);
+            if reached.outlet.read(&mut reached.read).await? == 0 {
+                return Err(DialError::Wire(std::io::ErrorKind::UnexpectedEof.into()));
+            }
         }
     }
+}
+
+/// A connection that was surveyed over, and may be again.
+struct Spare {
+    route: Route,
+    reached: Reached,
+    since: Instant,
 }
 
 /// Facts shared by reference, to see whether newer ones came.

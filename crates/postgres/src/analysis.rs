@@ -216,7 +216,11 @@ pub(crate) fn opaque(title: &str, sql: &str, target: &TargetName, cause: &Misund
     let target = Resource::root(kind::TARGET, target.as_str());
     let mut accesses: Vec<Access> = action::ALL.iter().map(|action| Access::new(*action, target.clone())).collect();
     accesses.sort();
-    let reason = if cause.message.starts_with("syntax error") { Reason::Syntax } else { Reason::NotUnderstood };
+    let reason = match cause.message.as_str() {
+        message if message.starts_with("syntax error") => Reason::Syntax,
+        message if message.ends_with("does not exist") => Reason::Unknown,
+        _ => Reason::NotUnderstood,
+    };
     let detail = "Gatehouse passes on only what it understands, unless policy permits sql:opaque";
     let intent = Intent {
         title: title.into(),

@@ -29,14 +29,11 @@ pub(crate) fn is_temporary_schema(schema: &str) -> bool {
 /// One question (a simple query of several statements) whose answers, in text form, build a [`Catalog`].
 ///
 /// The first answer is read before `search_path` is set, so it uses no operator and qualifies every function;
-/// the setting lasts as long as the question's implicit transaction, and makes `pg_get_viewdef` qualify every name.
-/// Functions of extensions that only compute from their arguments are marked as such.
+/// the setting lasts as long as the question's implicit transaction. Functions of extensions that only compute from their arguments are marked as such.
 pub(crate) const QUESTION: &str = "\
 select s from pg_catalog.unnest(pg_catalog.current_schemas(false)) as s;
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-select c.oid, n.nspname, c.relname, c.relkind,
-    case when c.relkind in ('v', 'm') and n.nspname not in ('pg_catalog', 'information_schema')
-        then pg_catalog.pg_get_viewdef(c.oid) end
+select c.oid, n.nspname, c.relname, c.relkind
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where n.nspname !~ '^pg_(toast|temp_)'
     and (c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
@@ -70,6 +67,23 @@ select distinct o.oprname
 select t.oid, t.typname, n.nspname in ('pg_catalog', 'information_schema'), t.typbasetype, t.typtypmod
   from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
   where t.typtype <> 'c' and t.typcategory <> 'A'";
+
+/// The second question: the definitions of views, with every name qualified. To read one takes a lock on the tables
+/// underneath, so that those which somebody changes right now are left out, and nobody is waited for.
+pub(crate) const DEFINITIONS: &str = "\
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+  pg_catalog.set_config('lock_timeout', '200ms', true);
+with locked as materialized (select l.relation from pg_catalog.pg_locks l
+    where l.locktype = 'relation' and l.granted and l.mode = 'AccessExclusiveLock')
+select c.oid, pg_catalog.pg_get_viewdef(c.oid)
+  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where c.relkind in ('v', 'm') and n.nspname not in ('pg_catalog', 'information_schema')
+    and n.nspname !~ '^pg_(toast|temp_)'
+    and not exists (select from locked k where k.relation = c.oid)
+    and not exists (select from locked k
+      join pg_catalog.pg_depend d on d.refobjid = k.relation and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+      join pg_catalog.pg_rewrite r on r.oid = d.objid and d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+      where r.ev_class = c.oid)";
 
 /// What kind of relation a row of `pg_class` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -416,6 +430,8 @@ impl Builder {
                 Ok(())
             }
             7 => self.kind(&row),
+            8 => Ok(()),
+            9 => self.definition(&row),
             _ => Err(row.error("there is no such answer")),
         }
     }
@@ -438,9 +454,17 @@ impl Builder {
             name: row.text(2)?.into(),
             kind,
             columns: Vec::new(),
-            definition: row.optional(4)?.map(Into::into),
+            definition: None,
             parents: Vec::new(),
         });
+        Ok(())
+    }
+
+    fn definition(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
+        let oid: u32 = row.number(0)?;
+        if let Some(relation) = self.places.get(&oid).and_then(|&place| self.parts.relations.get_mut(place)) {
+            relation.definition = row.optional(1)?.map(Into::into);
+        }
         Ok(())
     }
 

@@ -15,10 +15,15 @@ use crate::target_login::error_text;
 /// No row of the catalog is longer, in bytes; the longest are definitions of views.
 const CATALOG_ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// The place of the second question's first answer among all answers.
+const FIRST_OF_DEFINITIONS: usize = 8;
+
 #[derive(Default)]
 pub(crate) struct PostgresSurvey {
     builder: Builder,
     result_set: usize,
+    /// The second question was asked.
+    asked_for_definitions: bool,
 }
 
 impl Survey for PostgresSurvey {
@@ -33,7 +38,7 @@ impl Survey for PostgresSurvey {
         out.freeze()
     }
 
-    fn handle(&mut self, buf: &mut BytesMut) -> Result<Option<SurveyFacts>, Breach> {
+    fn handle(&mut self, buf: &mut BytesMut, out: &mut BytesMut) -> Result<Option<SurveyFacts>, Breach> {
         loop {
             let len = match frame::peek(buf, CATALOG_ROW_BYTES_MAX, Breach::target)? {
                 Peek::Short(_) => return Ok(None),
@@ -44,7 +49,14 @@ impl Survey for PostgresSurvey {
                 match frame.tag {
                     b'D' => self.row(frame.body)?,
                     b'C' => self.result_set += 1,
-                    b'Z' => return self.finish().map(Some),
+                    b'Z' if self.asked_for_definitions => return self.finish().map(Some),
+                    b'Z' => {
+                        self.asked_for_definitions = true;
+                        self.result_set = FIRST_OF_DEFINITIONS;
+                        frame::write(out, b'Q', |body| put_cstr(body, catalog::DEFINITIONS));
+                    }
+                    // Somebody changes a table right now: what is not defined is not known, and so not shown.
+                    b'E' if self.asked_for_definitions => {}
                     b'E' => {
                         return Err(Breach::target(format!(
                             "the catalog could not be read: {}",

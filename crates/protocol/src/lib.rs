@@ -220,11 +220,12 @@ pub trait Survey: Send {
     /// What its connection is to be like.
     fn parameters(&self) -> Vec<(String, String)>;
 
-    /// The question.
+    /// The first question.
     fn question(&self) -> Bytes;
 
-    /// Consumes what it can of the answer; `Some` when it is complete.
-    fn handle(&mut self, buf: &mut BytesMut) -> Result<Option<SurveyFacts>, Breach>;
+    /// Consumes what it can of the answer and writes further questions to `out`; `Some` when the answer is complete, and
+    /// the connection ready for another survey.
+    fn handle(&mut self, buf: &mut BytesMut, out: &mut BytesMut) -> Result<Option<SurveyFacts>, Breach>;
 }
 
 /// Says which classes a column is of, by configuration and by name.

@@ -50,11 +50,11 @@ impl PostgresSession {
             b'B' => self.inspect_bind(frame),
             b'D' | b'E' if self.names_unconfirmed_portal(frame) => Ok(Step::Wait),
             b'D' | b'E' | b'C' if !self.knows_name_of(frame) => Ok(self.unknown_name(frame)),
-            b'E' if self.fetch_is_stale(frame) => Ok(self.misunderstood(
+            b'E' if self.is_stale(frame) => Ok(self.misunderstood(
                 frame.len,
                 "FETCH",
                 Reason::NotUnderstood,
-                "a FETCH is executed in the batch that bound it, before anything else",
+                "FETCH and EXECUTE run in the batch that bound them, before anything else",
                 "Bind it again",
             )),
             // Data that nobody waits for any more: the server drops it too.
@@ -155,12 +155,12 @@ impl PostgresSession {
             meaning_changes: self.meaning_changes,
             parameters: OnceLock::new(),
             declared,
-            in_sql: false,
+            in_sql: None,
         }
     }
 
     fn inspect_statement(&mut self, len: usize, text: &[u8], declared: Vec<u32>, phase: Phase) -> Result<Step, Breach> {
-        let analysis = self.understand(text);
+        let analysis = self.with_names(self.understand(text));
         if analysis.unknown_relations && self.survey != FrontSurvey::Done {
             return Ok(self.ask_for_survey());
         }
@@ -184,15 +184,7 @@ impl PostgresSession {
             ));
         }
         let prepared = Arc::new(self.prepared(analysis, declared));
-        let Some(operation) = self.operation(&prepared, Vec::new(), phase) else {
-            return Ok(self.misunderstood(
-                len,
-                "EXECUTE",
-                Reason::Unknown,
-                "the prepared statement is not known",
-                "PREPARE it on this connection first",
-            ));
-        };
+        let operation = self.operation(&prepared, Vec::new(), phase);
         self.asked = Some(Asked::Statement(prepared));
         Ok(Step::Run { len, meaning: Meaning::Act(Box::new(operation)) })
     }
@@ -212,7 +204,7 @@ impl PostgresSession {
         if !named.confirmed && named.batch != self.batch.number {
             return Ok(Step::Wait);
         }
-        if named.value.in_sql {
+        if named.value.in_sql.is_some() {
             return Ok(self.misunderstood(
                 frame.len,
                 "BIND",
@@ -221,20 +213,28 @@ impl PostgresSession {
                 "Run it with EXECUTE",
             ));
         }
-        let prepared = self.renewed(named.value.clone());
+        let mut prepared = self.renewed(named.value.clone());
+        let analysis = self.with_names(prepared.analysis.clone());
+        if !Arc::ptr_eq(&analysis, &prepared.analysis) {
+            prepared = Arc::new(Prepared {
+                parameters: prepared.parameters.clone(),
+                ..self.prepared(analysis, prepared.declared.clone())
+            });
+        }
         if prepared.analysis.unknown_relations && self.survey != FrontSurvey::Done {
             return Ok(self.ask_for_survey());
         }
-        let binds = bind.values(&prepared);
-        let Some(operation) = self.operation(&prepared, binds, Phase::Run) else {
+        if self.name_is_moving(&prepared.analysis) {
             return Ok(self.misunderstood(
                 frame.len,
                 "EXECUTE",
-                Reason::Unknown,
-                "the prepared statement is not known",
-                "PREPARE it on this connection first",
+                Reason::NotUnderstood,
+                "EXECUTE follows in one batch what may change its statement",
+                "Send a Sync before it",
             ));
-        };
+        }
+        let binds = bind.values(&prepared);
+        let operation = self.operation(&prepared, binds, Phase::Run);
         self.asked = Some(Asked::Bound(prepared));
         Ok(Step::Run { len: frame.len, meaning: Meaning::Act(Box::new(operation)) })
     }
@@ -269,35 +269,83 @@ impl PostgresSession {
             return None;
         }
         if phase == Phase::Prepare {
-            // FETCH is read when it is bound, and must run right then: see `fetch_is_stale`.
-            return executes.then_some(NameRefusal::No(
-                "EXECUTE is not taken in the extended protocol",
-                "Send it as a simple query, or use the protocol's own statements",
-            ));
+            // Both are read when they are bound, and must run right then: see `is_stale`.
+            return None;
         }
-        if executes && analysis.statements.len() > 1 {
-            return Some(NameRefusal::No("EXECUTE stands with other statements in one message", "Send it alone"));
+        let prepares = analysis.statements.iter().any(|output| output.prepares.is_some());
+        if executes && prepares {
+            return Some(NameRefusal::No("EXECUTE stands with PREPARE in one message", "Send it alone"));
         }
         (!self.awaited.is_empty()).then_some(NameRefusal::Wait)
     }
 
-    /// The statement that `EXECUTE` would run. One that `PREPARE` made is known only as it was understood then.
-    pub(super) fn prepared_in_sql(&self, name: &str) -> Option<Arc<Prepared>> {
-        let prepared = self.statements.get(name)?.value.clone();
-        if !prepared.in_sql {
-            return Some(self.renewed(prepared));
-        }
-        let current = Arc::ptr_eq(&prepared.known, &self.known) && prepared.meaning_changes == self.meaning_changes;
-        current.then_some(prepared)
+    /// Whether something that was asked and not answered may still change what the name of an executed statement means.
+    fn name_is_moving(&self, analysis: &analysis::Analysis) -> bool {
+        let named = analysis.statements.iter().filter_map(|output| match &output.columns {
+            Outputs::Prepared(name) => Some(name.as_str()),
+            Outputs::None | Outputs::Columns(_) | Outputs::Cursor(_) | Outputs::Clean | Outputs::Unknown => None,
+        });
+        let moves = |name: &str| {
+            let moving = |awaited: &Awaited| match awaited {
+                Awaited::Parse { name: other, .. } | Awaited::Close { is_statement: true, name: other } => {
+                    **other == *name
+                }
+                Awaited::Query { prepared, .. } => prepared.is_opaque(),
+                Awaited::Execute { portal } => portal.prepared().is_none_or(Prepared::is_opaque),
+                Awaited::Function { .. } => true,
+                Awaited::Bind { .. }
+                | Awaited::DescribeStatement { .. }
+                | Awaited::DescribePortal { .. }
+                | Awaited::Close { is_statement: false, .. }
+                | Awaited::Sync { .. }
+                | Awaited::Abort
+                | Awaited::AbortQuery { .. } => false,
+            };
+            self.awaited.iter().any(moving) || self.statements.get(name).is_some_and(|named| !named.confirmed)
+        };
+        named.into_iter().any(moves)
     }
 
-    /// `None` if it executes a statement that is not known.
-    fn operation(&mut self, prepared: &Prepared, binds: Vec<Bind>, phase: Phase) -> Option<Operation> {
+    /// The statement that `EXECUTE` would run, as it is understood now: the server, too, keeps what was written and looks
+    /// its names up again.
+    pub(super) fn prepared_in_sql(&self, name: &str) -> Option<Arc<Prepared>> {
+        let prepared = self.statements.get(name)?.value.clone();
+        let renewed = self.renewed(prepared);
+        let is_it = |output: &analysis::StatementOutput| output.prepares.as_deref() == Some(name);
+        (renewed.in_sql.is_none() || renewed.executed_output().is_some_and(is_it)).then_some(renewed)
+    }
+
+    /// What a text executes must be known, and nothing but a query; else nothing is known of the text either.
+    fn with_names(&self, analysis: Arc<Analysis>) -> Arc<Analysis> {
+        let is_plain = |name: &str| {
+            self.prepared_in_sql(name).is_some_and(|inner| {
+                let analysis = &inner.analysis;
+                let executes = |output: &analysis::StatementOutput| matches!(output.columns, Outputs::Prepared(_));
+                let changes = analysis.changes_meaning || analysis.changes_path || analysis.changes_catalog;
+                !changes && !analysis.makes_temporary && !analysis.statements.iter().any(executes)
+            })
+        };
+        let unknown = analysis.statements.iter().find_map(|output| match &output.columns {
+            Outputs::Prepared(name) if !is_plain(name) => Some(name),
+            _ => None,
+        });
+        let Some(name) = unknown else {
+            return analysis;
+        };
+        let cause = analysis::Misunderstood {
+            message: format!("prepared statement \"{name}\" does not exist"),
+            hint: "PREPARE it on this connection first".into(),
+        };
+        Arc::new(analysis::opaque("EXECUTE", &analysis.intent.statement, &self.target, &cause))
+    }
+
+    /// The operation of a statement whose names are known: see `with_names`.
+    fn operation(&mut self, prepared: &Prepared, binds: Vec<Bind>, phase: Phase) -> Operation {
         let analysis = &prepared.analysis;
         let mut intent = analysis.intent.clone();
         for output in &analysis.statements {
             if let Outputs::Prepared(name) = &output.columns {
-                let inner = self.prepared_in_sql(name)?;
+                let Some(inner) = self.prepared_in_sql(name) else { continue };
                 let wanted = &inner.analysis.intent;
                 let whole = Arc::make_mut(&mut intent);
                 whole.accesses.extend(wanted.accesses.iter().cloned());
@@ -308,7 +356,7 @@ impl PostgresSession {
                 whole.unclear = whole.unclear.take().or_else(|| wanted.unclear.clone());
             }
         }
-        Some(self.operation_of(prepared, intent, binds, phase))
+        self.operation_of(prepared, intent, binds, phase)
     }
 
     fn operation_of(&mut self, prepared: &Prepared, intent: Arc<Intent>, binds: Vec<Bind>, phase: Phase) -> Operation {
@@ -380,8 +428,8 @@ impl PostgresSession {
         }
     }
 
-    /// Whether something ran since a FETCH was bound: its cursor may be another one now.
-    fn fetch_is_stale(&self, frame: Frame<'_>) -> bool {
+    /// Whether something ran since a FETCH or an EXECUTE was bound: what it names may be another one now.
+    fn is_stale(&self, frame: Frame<'_>) -> bool {
         let name = Reader(frame.body).text().unwrap_or_default();
         let portal = self.portals.get(name).map(|named| &named.value);
         portal.is_some_and(|portal| portal.fetches_at.is_some_and(|moment| moment != self.moment()))
@@ -404,8 +452,11 @@ impl PostgresSession {
             return Step::Run { len: frame.len, meaning };
         }
         let title = if frame.tag == b'D' { "DESCRIBE" } else { "EXECUTE" };
-        let message = "there is no statement or portal of this name";
-        self.misunderstood(frame.len, title, Reason::Unknown, message, "Parse or bind it on this connection first")
+        let mut reader = Reader(frame.body);
+        let is_statement = frame.tag == b'D' && reader.u8() == Some(b'S');
+        let kind = if is_statement { "prepared statement" } else { "portal" };
+        let message = format!("{kind} \"{}\" does not exist", reader.text().unwrap_or_default());
+        self.misunderstood(frame.len, title, Reason::Unknown, &message, "Parse or bind it on this connection first")
     }
 
     pub(super) fn pass_client(&mut self, run: &Bytes, out: &mut BytesMut) -> Passed {
@@ -487,7 +538,8 @@ impl PostgresSession {
         let name: Arc<str> = name.into();
         // A cursor of this name is gone, or this Bind fails.
         self.cursors.remove(&*name);
-        let fetches = |output: &analysis::StatementOutput| matches!(output.columns, Outputs::Cursor(_));
+        let fetches =
+            |output: &analysis::StatementOutput| matches!(output.columns, Outputs::Cursor(_) | Outputs::Prepared(_));
         let portal = Arc::new(Portal {
             statement: Some(prepared.clone()),
             fetches_at: prepared.analysis.statements.iter().any(fetches).then(|| self.moment()),

@@ -170,8 +170,7 @@ impl PostgresSession {
             Outputs::Cursor(name) => self.cursors.get(name).cloned(),
             Outputs::Prepared(name) => {
                 let inner = self.prepared_in_sql(name)?;
-                let is_named = |output: &&StatementOutput| output.prepares.as_ref() == Some(name);
-                match &inner.analysis.statements.iter().find(is_named)?.columns {
+                match &inner.executed_output()?.columns {
                     Outputs::Columns(columns) => Some(columns.as_slice().into()),
                     Outputs::None | Outputs::Cursor(_) | Outputs::Prepared(_) | Outputs::Clean | Outputs::Unknown => {
                         None
@@ -365,13 +364,7 @@ impl PostgresSession {
             };
         }
         if let Some(name) = &output.prepares {
-            let mut named = prepared.renamed();
-            named.in_sql = true;
-            let mut analysis = (*named.analysis).clone();
-            analysis.statements = vec![output.clone()];
-            named.analysis = Arc::new(analysis);
-            named.meaning_changes = self.meaning_changes;
-            let value = Arc::new(named);
+            let value = Arc::new(prepared.made_at(place, self.meaning_changes));
             self.statements.insert(name.as_str().into(), Named { value, batch: self.batch.number, confirmed: true });
         }
     }

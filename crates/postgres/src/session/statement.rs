@@ -17,8 +17,8 @@ pub(crate) struct Prepared {
     /// The types of its parameters, as the client declared them or the target said.
     pub(crate) parameters: OnceLock<Vec<u32>>,
     pub(crate) declared: Vec<u32>,
-    /// `PREPARE` made it, so that only `EXECUTE` runs it.
-    pub(crate) in_sql: bool,
+    /// Where `PREPARE` made it, among the statements of its text; then only `EXECUTE` runs it.
+    pub(crate) in_sql: Option<usize>,
 }
 
 impl Prepared {
@@ -44,16 +44,21 @@ impl Prepared {
         self.analysis.intent.accesses.iter().any(|access| opaque.contains(&access.action))
     }
 
-    /// The same statement under another name.
-    pub(crate) fn renamed(&self) -> Self {
+    /// What `PREPARE` made at a place of this text.
+    pub(crate) fn made_at(&self, place: usize, meaning_changes: u64) -> Self {
         Self {
             analysis: self.analysis.clone(),
             known: self.known.clone(),
-            meaning_changes: self.meaning_changes,
+            meaning_changes,
             parameters: OnceLock::new(),
             declared: self.declared.clone(),
-            in_sql: self.in_sql,
+            in_sql: Some(place),
         }
+    }
+
+    /// What it gives: for what `PREPARE` made, that statement's alone.
+    pub(crate) fn executed_output(&self) -> Option<&analysis::StatementOutput> {
+        self.in_sql.and_then(|place| self.analysis.statements.get(place))
     }
 
     /// The types of the parameters that are known.
