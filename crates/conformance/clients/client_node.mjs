@@ -288,14 +288,9 @@ async function startup() {
       return answer;
     });
   }
-  await attempt('a wrong password', async () => {
-    try {
-      await connect({ password: 'wrong' });
-    } catch (error) {
-      error.message = error.message.replace(place.user, 'USER');
-      throw error;
-    }
-  });
+  // What a gateway says of the cause is its own.
+  await connect({ password: 'wrong' }).catch((error) =>
+    show('a wrong password', error.code, error.severity, error.message.replace(place.user, 'USER')));
 }
 
 const client = new pg.Client(place);

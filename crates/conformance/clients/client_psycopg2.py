@@ -319,7 +319,7 @@ def options():
     try:
         psycopg2.connect(host=HOST, port=PORT, user=USER, password="wrong", dbname=DATABASE)
     except psycopg2.OperationalError as error:
-        show("a wrong password", str(error).replace(f"port {PORT}", "port").replace(USER, "USER"))
+        show("a wrong password", str(error).splitlines()[0].replace(f"port {PORT}", "port").replace(USER, "USER"))
 
 
 def main():

@@ -14,6 +14,7 @@ use gatehouse_gate::{Answer, Cleared, Grant, Held, Next, Passage, Stop};
 use gatehouse_model::{Blame, Denial, Reason};
 use gatehouse_protocol::{Protocol, Side, SurveyFacts};
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
 use crate::dial::{self, Reached, WireOutlet};
@@ -153,7 +154,7 @@ impl Carrying<'_> {
                 Event::Moved(Ok(())) => Ok(()),
                 Event::Moved(Err(error)) => return End::Lost(error),
                 Event::Answered(answer) => self.answered(answer),
-                Event::Signal(Signal::Cancel) => self.cancel(),
+                Event::Signal(Signal::Cancel(done)) => self.cancel(done),
                 Event::Signal(Signal::End(denial)) => {
                     let cause = denial.message.clone();
                     Err(Stop { blame: Blame::Gateway, cause, denial: Some(denial) })
@@ -310,26 +311,28 @@ impl Carrying<'_> {
         Ok(())
     }
 
-    fn cancel(&mut self) -> Result<(), Stop> {
+    fn cancel(&mut self, done: oneshot::Sender<()>) -> Result<(), Stop> {
         let now = self.engine.house.now();
         if let Some(held) = self.held.take() {
             let frame = self.passage.withdraw(now, held)?;
             self.push(frame);
             return Ok(());
         }
-        self.cancel_at_target(now);
+        self.cancel_at_target(now, Some(done));
         Ok(())
     }
 
     /// Asks the target to stop what it runs for this session, once that is on the record.
-    fn cancel_at_target(&self, now: Timestamp) {
+    fn cancel_at_target(&self, now: Timestamp, done: Option<oneshot::Sender<()>>) {
         match self.passage.cancel(now, &self.target_key) {
             Ok(words) => {
                 let (engine, grant) = (self.engine.clone(), self.passage.grant().clone());
                 let protocol = self.passage.protocol().clone();
                 let within = Duration::from_secs(LAST_WORDS_SECS_MAX);
                 tokio::spawn(async move {
-                    tokio::time::timeout(within, cancel_at(&engine, &grant, &*protocol, words)).await
+                    // A target that is slow to hear of it has been told all the same.
+                    let _ = tokio::time::timeout(within, cancel_at(&engine, &grant, &*protocol, words)).await;
+                    drop(done);
                 });
             }
             Err(error) => tracing::error!(%error, "a cancel could not be recorded, so it was not passed"),
@@ -342,7 +345,8 @@ impl Carrying<'_> {
         let facts = tokio::select! {
             facts = self.engine.survey(&grant, &*protocol) => facts,
             signal = self.seat.signals.recv() => match signal {
-                Some(Signal::Cancel) => return Ok(()),
+                // Nothing runs yet that could be cancelled.
+                Some(Signal::Cancel(_)) => return Ok(()),
                 Some(Signal::End(denial)) => {
                     let cause = denial.message.clone();
                     return Err(End::Stopped(Stop { blame: Blame::Gateway, cause, denial: Some(denial) }));
@@ -399,7 +403,7 @@ impl Carrying<'_> {
         }
         if matches!(end, End::Stopped(_)) {
             // Closing the connection alone would let the target finish what runs.
-            self.cancel_at_target(now);
+            self.cancel_at_target(now, None);
         }
         if let Err(stop) = self.release(now) {
             tracing::warn!(cause = %stop.cause, "not all that was said could be recorded, so it was not shown");

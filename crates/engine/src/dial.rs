@@ -105,7 +105,7 @@ fn wish(route: &Route) -> TlsWish {
     }
 }
 
-/// Says one thing over a connection of its own, and listens to no answer.
+/// Says one thing over a connection of its own, and waits until the target ends that.
 pub(crate) async fn say(
     grant: &Grant,
     protocol: &dyn Protocol,
@@ -117,6 +117,8 @@ pub(crate) async fn say(
     reached.outlet.push(words);
     reached.outlet.drain(disk).await?;
     reached.outlet.shut().await;
+    let mut answer = BytesMut::new();
+    while reached.outlet.read(&mut answer).await? > 0 && answer.len() < LOGIN_READ_BYTES {}
     Ok(())
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Identified {
     pub(crate) parameters: Vec<(String, String)>,
 }
 
+/// How long a client that cancels waits for the target to hear of it, in seconds.
+const CANCEL_SECS_MAX: u64 = 5;
 /// Nothing more than this is read from a client that is not identified, in bytes.
 const UNIDENTIFIED_BYTES_MAX: usize = 32 * 1024;
 
@@ -94,7 +96,11 @@ impl Client<'_> {
                     self.login.verifier(verifier, is_real);
                 }
                 ClientStep::Cancel(key) => {
-                    engine.roster.cancel(&key);
+                    if let Some(told) = engine.roster.cancel(&key) {
+                        // The client takes the end of this connection for the word that it is done.
+                        let within = std::time::Duration::from_secs(CANCEL_SECS_MAX);
+                        let _ = tokio::time::timeout(within, told).await;
+                    }
                     return Ok(None);
                 }
                 ClientStep::Identified { send, parameters } => {

@@ -7,15 +7,16 @@ use gatehouse_gate::Grant;
 use gatehouse_model::{Denial, SessionId, TargetName, TaskId};
 use gatehouse_protocol::CancelKey;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// What a session is told from outside.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Signal {
     /// End, with these last words.
     End(Denial),
-    /// The client wants what runs to be cancelled.
-    Cancel,
+    /// The client wants what runs to be cancelled, and waits until this is dropped: then the target has heard of it, and
+    /// what the client sends next is not meant.
+    Cancel(oneshot::Sender<()>),
 }
 
 /// A session as listings show it.
@@ -93,12 +94,14 @@ impl Roster {
         ending.filter(|seat| seat.signals.send(Signal::End(denial.clone())).is_ok()).count()
     }
 
-    /// Tells the session that this key names; a key that names none is nobody's business.
-    pub(crate) fn cancel(&self, key: &CancelKey) {
+    /// Tells the session that this key names; a key that names none is nobody's business. What is returned ends when
+    /// that is done.
+    pub(crate) fn cancel(&self, key: &CancelKey) -> Option<oneshot::Receiver<()>> {
         let seats = self.lock();
-        if let Some(seat) = seats.values().find(|seat| seat.cancel == *key) {
-            let _ = seat.signals.send(Signal::Cancel);
-        }
+        let seat = seats.values().find(|seat| seat.cancel == *key)?;
+        let (done, told) = oneshot::channel();
+        seat.signals.send(Signal::Cancel(done)).ok()?;
+        Some(told)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Seat>> {

@@ -229,6 +229,7 @@ impl PostgresClientLogin {
     }
 
     fn first(&mut self, body: &[u8], claim: Claim) -> Result<ClientStep, Breach> {
+        let user = self.parameter("user").unwrap_or_default();
         let mut reader = Reader(body);
         let mechanism = reader.text();
         let message = reader.value().flatten().and_then(|message| std::str::from_utf8(message).ok());
@@ -236,19 +237,20 @@ impl PostgresClientLogin {
             (Some(scram::MECHANISM), None) => Binding::None,
             (Some(scram::MECHANISM), Some(_)) => Binding::Declined,
             (Some(scram::MECHANISM_PLUS), Some(endpoint)) => Binding::EndPoint(endpoint),
-            (Some(_) | None, _) => return Err(wrong_password("the client chose no mechanism that was offered")),
+            (Some(_) | None, _) => return Err(wrong_password(&user, "the client chose no mechanism that was offered")),
         };
-        let message = message.ok_or_else(|| wrong_password("the client's first message is not text"))?;
+        let message = message.ok_or_else(|| wrong_password(&user, "the client's first message is not text"))?;
         let nonce = scram::hmac(&self.entropy, b"nonce");
-        let (challenged, reply) =
-            scram::challenge(message, claim.verifier, claim.is_real, &nonce, binding).map_err(scram_breach)?;
+        let (challenged, reply) = scram::challenge(message, claim.verifier, claim.is_real, &nonce, binding)
+            .map_err(|error| scram_breach(&user, error))?;
         self.state = State::Final(challenged);
         Ok(ClientStep::Send(sasl_message(11, &reply)))
     }
 
     fn last(&mut self, body: &[u8], challenged: Challenged) -> Result<ClientStep, Breach> {
-        let message = std::str::from_utf8(body).map_err(|_| wrong_password("the proof is not text"))?;
-        let reply = challenged.finish(message).map_err(scram_breach)?;
+        let user = self.parameter("user").unwrap_or_default();
+        let message = std::str::from_utf8(body).map_err(|_| wrong_password(&user, "the proof is not text"))?;
+        let reply = challenged.finish(message).map_err(|error| scram_breach(&user, error))?;
         Ok(ClientStep::Identified { send: sasl_message(12, &reply), parameters: self.wishes() })
     }
 }
@@ -334,18 +336,18 @@ fn login_error(message: &str, detail: &str, hint: &str) -> Breach {
     Breach::client(message).telling(Denial::new(Reason::Login, message, detail, hint))
 }
 
-fn wrong_password(cause: &str) -> Breach {
+fn wrong_password(user: &str, cause: &str) -> Breach {
     Breach::client(cause).telling(Denial::new(
         Reason::Login,
-        "password authentication failed",
+        format!("password authentication failed for user \"{user}\""),
         "the credential is unknown, wrong, or its task has ended",
         "Start a task with `gatehouse task start` or `gatehouse run`, and use the user name and the password that it gives",
     ))
 }
 
-fn scram_breach(error: ScramError) -> Breach {
+fn scram_breach(user: &str, error: ScramError) -> Breach {
     match error {
-        ScramError::Malformed(cause) => wrong_password(cause),
-        ScramError::Refused => wrong_password("the proof is wrong or the credential is unknown"),
+        ScramError::Malformed(cause) => wrong_password(user, cause),
+        ScramError::Refused => wrong_password(user, "the proof is wrong or the credential is unknown"),
     }
 }

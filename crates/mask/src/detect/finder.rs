@@ -4,9 +4,11 @@
 //! bounded and each detector reads a bounded way around a match, or consumes what it reads: the time is linear.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
+use regex_automata::dfa::{Automaton as _, StartKind, dense};
 use regex_automata::meta::{BuildError, Regex};
-use regex_automata::nfa::thompson::WhichCaptures;
+use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::syntax;
 use regex_automata::{Input, Match};
 
@@ -85,6 +87,36 @@ static TRIGGERS: [(Trigger, &str); 11] = [
     (Trigger::Url, r":(?:\\?/){2}"),
 ];
 
+/// The largest table of states for [`CANDIDATES`], in bytes.
+const TABLE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Tells whether there is anything to look closer at, with one look-up for each byte: nearly all values hold nothing.
+/// Without it everything is looked at closely, which is slower and finds the same.
+static CANDIDATES: LazyLock<Option<dense::DFA<Vec<u32>>>> = LazyLock::new(|| {
+    let config = dense::Config::new()
+        .start_kind(StartKind::Unanchored)
+        .dfa_size_limit(Some(TABLE_BYTES_MAX))
+        .determinize_size_limit(Some(TABLE_BYTES_MAX));
+    dense::Builder::new()
+        .configure(config)
+        .syntax(plain_bytes())
+        .thompson(thompson::Config::new().utf8(false))
+        .build_many(&TRIGGERS.map(|(_, pattern)| pattern))
+        .ok()
+});
+
+fn plain_bytes() -> syntax::Config {
+    syntax::Config::new().unicode(false).utf8(false)
+}
+
+/// False if no trigger matches anywhere.
+fn may_hold_something(hay: &[u8]) -> bool {
+    let Some(candidates) = &*CANDIDATES else {
+        return true;
+    };
+    !matches!(candidates.try_search_fwd(&Input::new(hay).earliest(true)), Ok(None))
+}
+
 /// Finds values. Built once: its automaton is filled as it runs, and shared by all threads.
 pub(crate) struct Finder {
     regex: Regex,
@@ -94,7 +126,7 @@ impl Finder {
     pub(crate) fn new() -> Result<Self, Box<BuildError>> {
         let patterns = TRIGGERS.map(|(_, pattern)| pattern);
         let regex = Regex::builder()
-            .syntax(syntax::Config::new().unicode(false).utf8(false))
+            .syntax(plain_bytes())
             .configure(Regex::config().utf8_empty(false).which_captures(WhichCaptures::Implicit))
             .build_many(&patterns)
             .map_err(Box::new)?;
@@ -104,7 +136,7 @@ impl Finder {
     /// What the wanted detectors find, in order and without overlaps.
     pub(crate) fn find(&self, hay: &[u8], wanted: Detectors) -> Vec<Found> {
         let mut finds = Vec::new();
-        if hay.len() < VALUE_BYTES_MIN || wanted.is_empty() {
+        if hay.len() < VALUE_BYTES_MIN || wanted.is_empty() || !may_hold_something(hay) {
             return finds;
         }
         let mut at = 0;
@@ -247,7 +279,29 @@ pub(super) mod tests {
         }
     }
 
+    #[test]
+    fn the_table_of_candidates_stands_and_overlooks_nothing() {
+        assert!(CANDIDATES.as_ref().is_some_and(|table| table.memory_usage() < TABLE_BYTES_MAX));
+        for (trigger, text) in [
+            (Trigger::Mail, "a@b"),
+            (Trigger::Number, "x 4111 1111 11"),
+            (Trigger::International, "+44 20 7946"),
+            (Trigger::Jwt, "_eyJhbGciOiJ"),
+            (Trigger::AwsSecret, "AWS_secret"),
+            (Trigger::Url, "x://"),
+        ] {
+            assert!(may_hold_something(text.as_bytes()), "{trigger:?}");
+        }
+        assert!(!may_hold_something(b"prefers letters to calls, City 512"));
+    }
+
     proptest! {
+        #[test]
+        fn what_is_no_candidate_holds_nothing(hay in "[0-9a-fA-F@.:/\\\\ +()_$eyJ\"-]{0,80}") {
+            let matches = FINDER.regex.is_match(hay.as_bytes());
+            prop_assert_eq!(may_hold_something(hay.as_bytes()), matches);
+        }
+
         #[test]
         fn finds_are_in_order_and_inside(hay in prop::collection::vec(any::<u8>(), 0..400)) {
             let mut end = 0;
