@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::House;
+use crate::carriers::Carriers;
 use crate::carry::{Carriage, carry};
 use crate::dial::{self, DialError, Reached};
 use crate::disk::Disk;
@@ -50,14 +51,16 @@ pub struct Engine {
     pub(crate) disk: Disk,
     pub(crate) limits: EngineLimits,
     pub(crate) surveyor: Surveyor,
+    carriers: Carriers,
     /// The sessions that live now.
     pub roster: Arc<Roster>,
 }
 
 impl Engine {
     /// A data path through this gate.
-    pub fn new(gate: Arc<Gate>, house: Arc<dyn House>, disk: Disk, limits: EngineLimits) -> Arc<Self> {
-        Arc::new(Self { gate, house, disk, limits, surveyor: Surveyor::default(), roster: Arc::default() })
+    pub fn new(gate: Arc<Gate>, house: Arc<dyn House>, disk: Disk, limits: EngineLimits) -> std::io::Result<Arc<Self>> {
+        let (surveyor, carriers) = (Surveyor::default(), Carriers::start()?);
+        Ok(Arc::new(Self { gate, house, disk, limits, surveyor, carriers, roster: Arc::default() }))
     }
 
     /// Accepts connections until the runtime ends.
@@ -81,7 +84,19 @@ impl Engine {
             };
             let engine = self.clone();
             let listener = listener.clone();
-            tokio::spawn(async move { engine.serve(&listener, stream, peer, place).await });
+            let stream = match stream.into_std() {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::debug!(%peer, %error, "the connection was gone at once");
+                    continue;
+                }
+            };
+            self.carriers.spawn(async move {
+                match TcpStream::from_std(stream) {
+                    Ok(stream) => engine.serve(&listener, stream, peer, place).await,
+                    Err(error) => tracing::warn!(%peer, %error, "a connection could not be taken over"),
+                }
+            });
         }
     }
 

@@ -52,6 +52,14 @@ pub enum Next {
     Hold(Box<Held>),
 }
 
+/// What is still to come of a frame whose beginning was taken.
+#[derive(Debug, Default, Clone, Copy)]
+struct Rest {
+    bytes: u64,
+    /// It goes where the beginning went; else it is dropped.
+    goes_on: bool,
+}
+
 /// What waits to be put on the recording, and then to be shown.
 enum Unseen {
     /// A remark of the recording.
@@ -143,6 +151,10 @@ pub struct Passage {
     judged_by: Arc<Policies>,
     unseen: Vec<Unseen>,
     unseen_bytes: usize,
+    /// Words that wait for the end of a frame that goes by in parts.
+    deferred: Vec<Unseen>,
+    client_rest: Rest,
+    target_rest: Rest,
     passed: Option<metrics::Counter>,
 }
 
@@ -173,6 +185,9 @@ impl Passage {
             judgements: Judgements::default(),
             unseen: Vec::new(),
             unseen_bytes: 0,
+            deferred: Vec::new(),
+            client_rest: Rest::default(),
+            target_rest: Rest::default(),
             passed: None,
         }
     }
@@ -189,29 +204,86 @@ impl Passage {
 
     /// Looks at the front of what one side sent, and takes from `buf` what may be written or was answered.
     pub fn advance(&mut self, now: Timestamp, side: Side, buf: &mut BytesMut) -> Result<Next, Stop> {
-        let (len, meaning) = match self.session.inspect(side, buf)? {
+        if self.rest(side).bytes > 0 {
+            return Ok(self.go_on(side, buf));
+        }
+        let (len, tail, meaning) = match self.session.inspect(side, buf)? {
             Step::Read { at_least } => return Ok(Next::Read { at_least }),
             Step::Wait => return Ok(Next::Wait),
             Step::Survey => return Ok(Next::Survey),
-            Step::Run { len, meaning } => (len, meaning),
+            Step::Run { len, tail, meaning } => (len, tail, meaning),
         };
+        // What is refused or answered here takes its tail with it; what goes on says so below.
+        let end = Rest { bytes: tail, goes_on: false };
         match meaning {
-            Meaning::Act(operation) => self.act(now, operation, len, buf),
-            Meaning::Misunderstood(unclear) => self.misunderstood(now, &unclear, len, buf),
+            Meaning::Act(operation) => {
+                let next = self.act(now, operation, len, tail, buf)?;
+                // A tail belongs to what was taken; what waits was not.
+                if !matches!(next, Next::Wait) && self.rest(side).bytes == 0 {
+                    *self.rest(side) = end;
+                }
+                Ok(next)
+            }
+            Meaning::Misunderstood(unclear) => {
+                let next = self.misunderstood(now, &unclear, len, buf)?;
+                if !matches!(next, Next::Wait) {
+                    *self.rest(side) = end;
+                }
+                Ok(next)
+            }
             Meaning::Plumbing => {
                 let run = buf.split_to(len).freeze();
+                *self.rest(side) = Rest { bytes: tail, goes_on: true };
                 Ok(Next::Out(self.relay(side, run, None)))
             }
             Meaning::Content(shape) => {
+                self.plan(&shape);
+                if tail > 0 && !self.plan_keeps() {
+                    return Ok(Next::Read { at_least: self.session.whole(buf)? });
+                }
                 let run = buf.split_to(len).freeze();
                 self.content(&shape, run)?;
+                *self.rest(side) = Rest { bytes: tail, goes_on: true };
                 Ok(Next::Out(None))
             }
             Meaning::Local => {
+                *self.rest(side) = end;
                 let run = buf.split_to(len).freeze();
                 let mut reply = Reply::default();
                 self.session.answer(side, &run, &mut reply);
                 Ok(Next::Out(self.own_words(reply)))
+            }
+        }
+    }
+
+    fn rest(&mut self, side: Side) -> &mut Rest {
+        match side {
+            Side::Client => &mut self.client_rest,
+            Side::Target => &mut self.target_rest,
+        }
+    }
+
+    /// Takes what is there of a frame whose beginning went by.
+    fn go_on(&mut self, side: Side, buf: &mut BytesMut) -> Next {
+        let rest = self.rest(side);
+        let here = usize::try_from(rest.bytes).unwrap_or(usize::MAX).min(buf.len());
+        if here == 0 {
+            return Next::Read { at_least: 1 };
+        }
+        rest.bytes -= here as u64;
+        let (goes_on, is_done) = (rest.goes_on, rest.bytes == 0);
+        let part = buf.split_to(here).freeze();
+        match side {
+            Side::Client => Next::Out(goes_on.then(|| Cleared::new(part, None))),
+            Side::Target => {
+                if goes_on {
+                    self.unseen_bytes += part.len();
+                    self.unseen.push(Unseen::Theirs(part));
+                }
+                if is_done {
+                    self.unseen.append(&mut self.deferred);
+                }
+                Next::Out(None)
             }
         }
     }
@@ -234,7 +306,14 @@ impl Passage {
         }
     }
 
-    fn act(&mut self, now: Timestamp, operation: Box<Operation>, len: usize, buf: &mut BytesMut) -> Result<Next, Stop> {
+    fn act(
+        &mut self,
+        now: Timestamp,
+        operation: Box<Operation>,
+        len: usize,
+        tail: u64,
+        buf: &mut BytesMut,
+    ) -> Result<Next, Stop> {
         let policies = self.gate.policies();
         self.judged_by = policies.clone();
         let decided = self.decide(&policies, &operation.intent);
@@ -253,7 +332,11 @@ impl Passage {
             return self.refuse(now, &operation, &decided.decision, digest, &run, ended).map(Next::Out);
         }
         match verdict {
-            Verdict::Allow => self.clear(now, &operation, &decided, digest, run).map(Next::Out),
+            Verdict::Allow => self.clear(now, &operation, &decided, digest, tail, run).map(Next::Out),
+            Verdict::Hold if tail > 0 => {
+                let denial = too_long_to_hold(&operation.intent.title);
+                self.refuse(now, &operation, &decided.decision, digest, &run, denial).map(Next::Out)
+            }
             Verdict::Deny => {
                 let unclear = operation.intent.unclear.clone();
                 let denial = unclear.unwrap_or_else(|| gate::policy_denial(&decided.decision, &operation.intent.title));
@@ -270,6 +353,7 @@ impl Passage {
         operation: &Operation,
         decided: &Decided,
         digest: Digest,
+        tail: u64,
         run: Bytes,
     ) -> Result<Option<Cleared<Bytes>>, Stop> {
         let receipt = if decided.decision.verdict == Verdict::Allow {
@@ -279,7 +363,10 @@ impl Passage {
             self.record(now, operation, &allowed, digest, None, None)
         };
         match receipt {
-            Ok(receipt) => Ok(self.relay(Side::Client, run, Some(receipt))),
+            Ok(receipt) => {
+                self.client_rest = Rest { bytes: tail, goes_on: true };
+                Ok(self.relay(Side::Client, run, Some(receipt)))
+            }
             Err(_) => self.refuse_unrecorded(&run),
         }
     }
@@ -652,16 +739,20 @@ impl Passage {
         self.refuse(now, &held.operation, &held.decision, held.digest, &held.run, denial)
     }
 
+    /// Whether the shape at hand is shown as it is.
+    fn plan_keeps(&self) -> bool {
+        self.planned.last().is_none_or(|planned| planned.plan.is_keep())
+    }
+
+    /// Shows content by the plan at hand.
     fn content(&mut self, shape: &Arc<Shape>, run: Bytes) -> Result<(), Stop> {
-        self.plan(shape);
-        let keep = self.planned.last().is_none_or(|planned| planned.plan.is_keep());
-        if keep {
+        if self.plan_keeps() {
             let nothing_for_target = self.relay(Side::Target, run, None);
             debug_assert!(nothing_for_target.is_none(), "content goes to the client");
             return Ok(());
         }
         if let Some(planned) = self.planned.last() {
-            let mut out = BytesMut::with_capacity(run.len() + run.len() / 8);
+            let mut out = BytesMut::with_capacity(run.len() + run.len() / 2);
             let classes = &self.grant.target().classes;
             let mut masking = Masking { plan: &planned.plan, classes, counts: &mut self.masked };
             self.session.rewrite(shape, &run, &mut masking, &mut out)?;
@@ -781,7 +872,9 @@ impl Passage {
     fn own_words_after(&mut self, reply: Reply, receipt: Option<Receipt>) -> Option<Cleared<Bytes>> {
         if !reply.to_client.is_empty() {
             self.unseen_bytes += reply.to_client.len();
-            self.unseen.push(Unseen::Own(reply.to_client.freeze(), receipt));
+            let words = Unseen::Own(reply.to_client.freeze(), receipt);
+            // Not in the middle of a frame of the target's.
+            if self.target_rest.bytes > 0 { self.deferred.push(words) } else { self.unseen.push(words) }
         }
         (!reply.to_target.is_empty()).then(|| Cleared::new(reply.to_target.freeze(), receipt))
     }
@@ -901,6 +994,15 @@ fn disapproved(title: &str, by: &str, reason: &str) -> Denial {
         format!("{title} was refused by {by}"),
         if reason.is_empty() { "no reason was given".to_string() } else { format!("the reason given: {reason}") },
         "Talk to the approver, change the statement, and ask again",
+    )
+}
+
+fn too_long_to_hold(title: &str) -> Denial {
+    Denial::new(
+        Reason::Limit,
+        format!("{title} needs approval and is too long to be held"),
+        "its values are longer than limits.frame_bytes_max, so a person could not be shown them",
+        "Send less at once",
     )
 }
 

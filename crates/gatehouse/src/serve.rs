@@ -76,7 +76,7 @@ pub async fn start(config: &Path) -> Result<Running> {
             frame_bytes_max: limits.frame_bytes_max,
             outlet_bytes_max: limits.outlet_bytes_max,
         },
-    );
+    )?;
     let _ = state.engine.set(engine.clone());
     let mut work = JoinSet::new();
     listen(&state, &engine, &mut work).await?;

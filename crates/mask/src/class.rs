@@ -3,6 +3,7 @@
 //! Knows rules, column names and the configuration's own word on a column, which outranks names. Does not know who
 //! may see what.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
@@ -13,7 +14,7 @@ use regex_automata::meta::BuildError;
 use crate::builtin;
 use crate::detect::{Detector, Detectors, Finder};
 use crate::partial::Form;
-use crate::pseudonym::{PseudonymKey, Pseudonyms};
+use crate::pseudonym::{ClassPseudonyms, PseudonymKey, Pseudonyms};
 
 /// What is done to the values of a class. Most restrictive last, so that the maximum of several is what is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,7 +160,7 @@ pub struct Classes {
     places: BTreeMap<ClassName, usize>,
     columns: BTreeMap<String, Assignment>,
     pub(crate) finder: Finder,
-    pub(crate) pseudonyms: Pseudonyms,
+    pseudonyms: Pseudonyms,
 }
 
 struct Entry {
@@ -168,6 +169,7 @@ struct Entry {
     patterns: Vec<Pattern>,
     detector: Option<Detector>,
     form: Form,
+    pseudonyms: ClassPseudonyms,
 }
 
 impl Classes {
@@ -180,10 +182,11 @@ impl Classes {
         columns: BTreeMap<String, Assignment>,
         key: PseudonymKey,
     ) -> Result<Self, ClassError> {
+        let pseudonyms = Pseudonyms::new(&key);
         let mut places = BTreeMap::new();
         let mut entries: Vec<Entry> = Vec::with_capacity(rules.len());
         for rule in rules {
-            let entry = Entry::new(rule)?;
+            let entry = Entry::new(rule, &pseudonyms)?;
             if let Some(detector) = entry.detector
                 && let Some(first) = entries.iter().find(|other| other.detector == Some(detector))
             {
@@ -198,7 +201,7 @@ impl Classes {
             check_column(column, assignment, &places)?;
         }
         let finder = Finder::new().map_err(ClassError::Detectors)?;
-        Ok(Self { entries, places, columns, finder, pseudonyms: Pseudonyms::new(&key) })
+        Ok(Self { entries, places, columns, finder, pseudonyms })
     }
 
     /// Classes that suit most databases; a configuration may replace any of them.
@@ -254,8 +257,21 @@ impl Classes {
         self.entry(class).map_or(Form::Other, |entry| entry.form)
     }
 
+    /// The name as the classes themselves have it, by which they are found the fastest.
+    pub(crate) fn own_name(&self, class: ClassName) -> ClassName {
+        self.entry(&class).map_or(class, |entry| entry.name.clone())
+    }
+
+    /// The pseudonyms of a class.
+    pub(crate) fn pseudonyms_of(&self, class: &ClassName) -> Cow<'_, ClassPseudonyms> {
+        let own = self.entry(class).map(|entry| Cow::Borrowed(&entry.pseudonyms));
+        own.unwrap_or_else(|| Cow::Owned(self.pseudonyms.of(class)))
+    }
+
     fn entry(&self, class: &ClassName) -> Option<&Entry> {
-        self.places.get(class).and_then(|place| self.entries.get(*place))
+        let same = |entry: &&Entry| std::ptr::eq(entry.name.as_str(), class.as_str());
+        let by_address = self.entries.iter().find(same);
+        by_address.or_else(|| self.places.get(class).and_then(|place| self.entries.get(*place)))
     }
 }
 
@@ -279,7 +295,7 @@ fn check_column(column: &str, assignment: &Assignment, places: &BTreeMap<ClassNa
 }
 
 impl Entry {
-    fn new(rule: ClassRule) -> Result<Self, ClassError> {
+    fn new(rule: ClassRule, pseudonyms: &Pseudonyms) -> Result<Self, ClassError> {
         let mut patterns = Vec::with_capacity(rule.column_names.len());
         for name in rule.column_names {
             match Pattern::parse(&name) {
@@ -288,7 +304,8 @@ impl Entry {
             }
         }
         let form = Form::of(&rule.name, rule.detector);
-        Ok(Self { name: rule.name, transform: rule.transform, patterns, detector: rule.detector, form })
+        let pseudonyms = pseudonyms.of(&rule.name);
+        Ok(Self { name: rule.name, transform: rule.transform, patterns, detector: rule.detector, form, pseudonyms })
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn hint(form: Form, value: &str) -> String {
     let shown_max = chars / 4;
     match form {
         Form::Email => email(value, shown_max),
-        Form::Phone => format!("***{}", last_digits(value, shown_max.min(2))),
+        Form::Phone => [NO_HINT, &last_digits(value, shown_max.min(2))].concat(),
         Form::UsSsn => format!("***-**-{:*>4}", last_digits(value, shown_max.min(4))),
         Form::PaymentCard => card(value, shown_max),
         Form::PersonName | Form::Other => initial(value),
@@ -104,9 +104,10 @@ fn card(value: &str, shown_max: usize) -> String {
 
 /// The last digits, of at most a quarter of all digits.
 fn last_digits(value: &str, shown_max: usize) -> String {
-    let digits: String = value.chars().filter(char::is_ascii_digit).collect();
-    let shown = shown_max.min(digits.len() / 4);
-    digits.get(digits.len() - shown..).unwrap_or_default().to_owned()
+    let count = value.bytes().filter(u8::is_ascii_digit).count();
+    let shown = shown_max.min(count / 4);
+    let digits = value.bytes().filter(u8::is_ascii_digit).skip(count - shown);
+    digits.map(char::from).collect()
 }
 
 /// Letters and digits show; quotes, backslashes and control characters must not get into a JSON string unescaped.

@@ -53,9 +53,28 @@ impl Pseudonyms {
         Self { keyed: Hmac::<Sha256>::new(&block.into()) }
     }
 
+    /// The pseudonyms of a class. The class is a part of what is hashed: equal values of different classes cannot be
+    /// joined.
+    pub(crate) fn of(&self, class: &ClassName) -> ClassPseudonyms {
+        let mut keyed = self.keyed.clone();
+        keyed.update(class.as_str().as_bytes());
+        keyed.update(&[0]);
+        ClassPseudonyms { keyed, prefix: format!("{class}-") }
+    }
+}
+
+/// Makes the pseudonyms of one class.
+#[derive(Clone)]
+pub(crate) struct ClassPseudonyms {
+    keyed: Hmac<Sha256>,
+    /// What those of no other form begin with.
+    prefix: String,
+}
+
+impl ClassPseudonyms {
     /// The text that stands for a value; at most `chars_max` characters, all ASCII, none a quotation mark or backslash.
-    pub(crate) fn text(&self, form: Form, class: &ClassName, value: &[u8], chars_max: Option<u32>) -> String {
-        let mac = self.mac(class, value);
+    pub(crate) fn text(&self, form: Form, value: &[u8], chars_max: Option<u32>) -> String {
+        let mac = self.mac(value);
         let chars_max = chars_max.map_or(usize::MAX, |chars| chars as usize);
         let fits = |text: String| (text.len() <= chars_max).then_some(text);
         let made = match form {
@@ -64,14 +83,14 @@ impl Pseudonyms {
             Form::Phone => fits(format!("+1555{}", digits(&mac, 0, 10))).or_else(|| Some(digits(&mac, 0, chars_max))),
             Form::UsSsn => fits(us_ssn(&mac)).or_else(|| Some(digits(&mac, 0, chars_max))),
             Form::PaymentCard => fits(payment_card(&mac)).or_else(|| Some(digits(&mac, 0, chars_max))),
-            Form::Other => affixed(&format!("{class}-"), &mac, HASH_CHARS, "", chars_max),
+            Form::Other => affixed(&self.prefix, &mac, HASH_CHARS, "", chars_max),
         };
         made.unwrap_or_else(|| hash(&mac, 0, HASH_CHARS.min(chars_max)))
     }
 
     /// The UUID that stands for another: version 8 of RFC 9562.
-    pub(crate) fn uuid(&self, class: &ClassName, value: [u8; 16]) -> [u8; 16] {
-        let mac = self.mac(class, &value);
+    pub(crate) fn uuid(&self, value: [u8; 16]) -> [u8; 16] {
+        let mac = self.mac(&value);
         let mut uuid = [0_u8; 16];
         for (to, from) in uuid.iter_mut().zip(mac) {
             *to = from;
@@ -81,11 +100,8 @@ impl Pseudonyms {
         uuid
     }
 
-    /// The class is a part of what is hashed: equal values of different classes cannot be joined.
-    fn mac(&self, class: &ClassName, value: &[u8]) -> [u8; 32] {
+    fn mac(&self, value: &[u8]) -> [u8; 32] {
         let mut mac = self.keyed.clone();
-        mac.update(class.as_str().as_bytes());
-        mac.update(&[0]);
         mac.update(value);
         mac.finalize().into_bytes().into()
     }
@@ -94,13 +110,24 @@ impl Pseudonyms {
 /// A hash between a prefix and a suffix, as long as there is room for; `None` if it would be too short.
 fn affixed(prefix: &str, mac: &[u8; 32], hash_chars: usize, suffix: &str, chars_max: usize) -> Option<String> {
     let room = chars_max.checked_sub(prefix.len() + suffix.len())?.min(hash_chars);
-    (room >= HASH_CHARS_MIN).then(|| format!("{prefix}{}{suffix}", hash(mac, 0, room)))
+    (room >= HASH_CHARS_MIN).then(|| {
+        let mut text = String::with_capacity(prefix.len() + room + suffix.len());
+        text.push_str(prefix);
+        push_hash(mac, 0, room, &mut text);
+        text.push_str(suffix);
+        text
+    })
 }
 
 /// A name with four letters that keep apart whom the lists would confuse.
 fn person_name(mac: &[u8; 32]) -> String {
     let name = |byte: u8, names: &[&'static str; 64]| names.get(usize::from(byte & 63)).copied().unwrap_or_default();
-    format!("{} {}-{}", name(mac[0], &FIRST_NAMES), name(mac[1], &LAST_NAMES), hash(mac, 2, 4))
+    let mut text = String::with_capacity(32);
+    for part in [name(mac[0], &FIRST_NAMES), " ", name(mac[1], &LAST_NAMES), "-"] {
+        text.push_str(part);
+    }
+    push_hash(mac, 2, 4, &mut text);
+    text
 }
 
 /// Areas from 900 are never issued, and groups below 50 are no taxpayer's number either.
@@ -121,9 +148,15 @@ fn payment_card(mac: &[u8; 32]) -> String {
     card
 }
 
-fn hash(mac: &[u8; 32], skip: usize, chars: usize) -> String {
+fn push_hash(mac: &[u8; 32], skip: usize, chars: usize, out: &mut String) {
     let places = mac.iter().skip(skip).take(chars).map(|byte| usize::from(byte & 31));
-    places.filter_map(|place| ALPHABET.get(place)).map(|byte| char::from(*byte)).collect()
+    out.extend(places.filter_map(|place| ALPHABET.get(place)).map(|byte| char::from(*byte)));
+}
+
+fn hash(mac: &[u8; 32], skip: usize, chars: usize) -> String {
+    let mut text = String::with_capacity(chars.min(mac.len()));
+    push_hash(mac, skip, chars, &mut text);
+    text
 }
 
 fn digits(mac: &[u8; 32], skip: usize, count: usize) -> String {
@@ -168,7 +201,7 @@ mod tests {
     }
 
     fn text(form: Form, value: &str) -> String {
-        pseudonyms(1).text(form, &class("thing"), value.as_bytes(), None)
+        pseudonyms(1).of(&class("thing")).text(form, value.as_bytes(), None)
     }
 
     #[test]
@@ -200,7 +233,7 @@ mod tests {
     #[test]
     fn key_and_class_make_a_difference() {
         let value = b"bob@example.com";
-        let make = |key, name| pseudonyms(key).text(Form::Other, &class(name), value, None);
+        let make = |key, name| pseudonyms(key).of(&class(name)).text(Form::Other, value, None);
         let hash = |text: String| text.rsplit_once('-').unwrap().1.to_owned();
         assert_eq!(make(1, "a"), make(1, "a"));
         assert_ne!(make(1, "a"), make(2, "a"));
@@ -210,9 +243,9 @@ mod tests {
 
     #[test]
     fn uuids_have_their_version() {
-        let uuid = pseudonyms(1).uuid(&class("a"), [3; 16]);
+        let uuid = pseudonyms(1).of(&class("a")).uuid([3; 16]);
         assert_eq!((uuid[6] >> 4, uuid[8] >> 6), (8, 2));
-        assert_eq!(uuid, pseudonyms(1).uuid(&class("a"), [3; 16]));
+        assert_eq!(uuid, pseudonyms(1).of(&class("a")).uuid([3; 16]));
     }
 
     #[test]
@@ -220,17 +253,17 @@ mod tests {
         let mut mac = Hmac::<Sha256>::new_from_slice(&[1; 32]).unwrap();
         mac.update(b"a\0value");
         let expected: [u8; 32] = mac.finalize().into_bytes().into();
-        assert_eq!(pseudonyms(1).mac(&class("a"), b"value"), expected);
+        assert_eq!(pseudonyms(1).of(&class("a")).mac(b"value"), expected);
     }
 
     proptest! {
         #[test]
         fn pseudonyms_fit(value in prop::collection::vec(any::<u8>(), 0..40), chars_max in 0_u32..40) {
-            let pseudonyms = pseudonyms(1);
+            let pseudonyms = pseudonyms(1).of(&class("thing"));
             for form in FORMS {
-                let text = pseudonyms.text(form, &class("thing"), &value, Some(chars_max));
+                let text = pseudonyms.text(form, &value, Some(chars_max));
                 prop_assert!(text.is_ascii() && text.len() <= chars_max as usize);
-                prop_assert_eq!(&text, &pseudonyms.text(form, &class("thing"), &value, Some(chars_max)));
+                prop_assert_eq!(&text, &pseudonyms.text(form, &value, Some(chars_max)));
             }
         }
     }

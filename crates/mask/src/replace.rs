@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use gatehouse_model::{ClassName, Encoding, ValueKind};
-use memchr::{memchr2, memmem};
+use memchr::memchr2;
 
 use crate::detect::{Detectors, Found};
 use crate::json::{self, Patch};
@@ -106,7 +106,7 @@ impl Classes {
             Encoding::Text => parse_uuid(value),
         };
         let Some(uuid) = uuid else { return Outcome::Null };
-        let uuid = self.pseudonyms.uuid(class, uuid);
+        let uuid = self.pseudonyms_of(class).uuid(uuid);
         match encoding {
             Encoding::Binary => out.extend_from_slice(&uuid),
             Encoding::Text => out.extend_from_slice(format_uuid(uuid).as_bytes()),
@@ -217,7 +217,7 @@ impl Classes {
     fn stand_in(&self, class: &ClassName, transform: Transform, value: &[u8], chars_max: Option<u32>) -> String {
         let form = self.form(class);
         let text = match transform {
-            Transform::Pseudonym => self.pseudonyms.text(form, class, value, chars_max),
+            Transform::Pseudonym => self.pseudonyms_of(class).text(form, value, chars_max),
             Transform::Partial => {
                 let hint =
                     std::str::from_utf8(value).map_or_else(|_| STARS.to_owned(), |text| partial::hint(form, text));
@@ -281,7 +281,10 @@ fn cut(text: String, chars_max: Option<u32>) -> String {
 
 /// Gives another mask if this one happens to hold the value.
 fn conceal(text: String, value: &[u8], chars_max: Option<u32>) -> String {
-    let tells = value.len() >= TELLING_BYTES_MIN && memmem::find(text.as_bytes(), value).is_some();
+    // A mask is short: to prepare a search would take longer than to look.
+    let first = value.first();
+    let holds = || text.as_bytes().windows(value.len()).any(|part| part.first() == first && part == value);
+    let tells = (TELLING_BYTES_MIN..=text.len()).contains(&value.len()) && holds();
     if tells { cut(STARS.to_owned(), chars_max) } else { text }
 }
 
@@ -349,6 +352,7 @@ fn format_uuid(uuid: [u8; 16]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use memchr::memmem;
     use std::collections::BTreeMap;
     use std::sync::LazyLock;
 

@@ -208,7 +208,7 @@ impl PostgresClientLogin {
 
     fn sasl(&mut self, buf: &mut BytesMut) -> Result<ClientStep, Breach> {
         let (tag, body) = match frame::peek(buf, SASL_BYTES_MAX, Breach::client)? {
-            Peek::Short(_) => return Ok(ClientStep::Read),
+            Peek::Short(_) | Peek::Large(..) => return Ok(ClientStep::Read),
             Peek::Whole(frame) => {
                 let (tag, len) = (frame.tag, frame.len);
                 let mut whole = buf.split_to(len);

@@ -19,6 +19,8 @@ pub(crate) enum Peek<'a> {
     /// The buffer must reach this length.
     Short(usize),
     Whole(Frame<'a>),
+    /// It is longer than what is held whole: its tag and its length.
+    Large(u8, usize),
 }
 
 const HEADER: usize = 5;
@@ -26,6 +28,20 @@ const HEADER: usize = 5;
 /// Looks at the frame at the front of `buf`; a frame longer than `frame_bytes_max` or with an impossible length is a
 /// breach, made by `blame`.
 pub(crate) fn peek(buf: &[u8], frame_bytes_max: usize, blame: fn(String) -> Breach) -> Result<Peek<'_>, Breach> {
+    match peek_any(buf, frame_bytes_max, blame)? {
+        Peek::Large(tag, len) => Err(blame(too_long(tag, len, frame_bytes_max))),
+        other @ (Peek::Short(_) | Peek::Whole(_)) => Ok(other),
+    }
+}
+
+/// What is said of a frame that is longer than it may be.
+pub(crate) fn too_long(tag: u8, len: usize, frame_bytes_max: usize) -> String {
+    let tag = char::from(tag);
+    format!("a frame {tag:?} has {len} bytes, more than limits.frame_bytes_max = {frame_bytes_max}")
+}
+
+/// The same where a longer frame may be relayed in parts.
+pub(crate) fn peek_any(buf: &[u8], frame_bytes_max: usize, blame: fn(String) -> Breach) -> Result<Peek<'_>, Breach> {
     let Some((header, rest)) = buf.split_first_chunk::<HEADER>() else {
         return Ok(Peek::Short(HEADER));
     };
@@ -36,10 +52,7 @@ pub(crate) fn peek(buf: &[u8], frame_bytes_max: usize, blame: fn(String) -> Brea
     };
     let len = HEADER + body;
     if len > frame_bytes_max {
-        return Err(blame(format!(
-            "a frame {:?} has {len} bytes, more than limits.frame_bytes_max = {frame_bytes_max}",
-            char::from(tag)
-        )));
+        return Ok(Peek::Large(tag, len));
     }
     match rest.get(..body) {
         Some(body) => Ok(Peek::Whole(Frame { tag, body, len })),
@@ -47,14 +60,19 @@ pub(crate) fn peek(buf: &[u8], frame_bytes_max: usize, blame: fn(String) -> Brea
     }
 }
 
-/// The frames of a run that was already inspected.
+/// The frames of a run that was already inspected. The last one may be cut off: then its tail follows the run.
 pub(crate) fn frames(mut run: &[u8]) -> impl Iterator<Item = Frame<'_>> {
-    std::iter::from_fn(move || match peek(run, usize::MAX, Breach::target) {
-        Ok(Peek::Whole(frame)) => {
-            run = run.get(frame.len..).unwrap_or_default();
-            Some(frame)
-        }
-        Ok(Peek::Short(_)) | Err(_) => None,
+    std::iter::from_fn(move || {
+        let frame = match peek(run, usize::MAX, Breach::target) {
+            Ok(Peek::Whole(frame)) => frame,
+            Ok(Peek::Short(_) | Peek::Large(..)) => {
+                let (&[tag, ..], body) = run.split_first_chunk::<HEADER>()?;
+                Frame { tag, body, len: run.len() }
+            }
+            Err(_) => return None,
+        };
+        run = run.get(frame.len..).unwrap_or_default();
+        Some(frame)
     })
 }
 

@@ -95,6 +95,10 @@ impl Session for Unsurveyed {
         ))
     }
 
+    fn whole(&self, buf: &[u8]) -> Result<usize, Breach> {
+        Ok(buf.len())
+    }
+
     fn pass(&mut self, _side: Side, _run: &Bytes, _out: &mut BytesMut) -> Passed {
         Passed::Written
     }

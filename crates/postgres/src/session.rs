@@ -13,10 +13,11 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use gatehouse_model::{Denial, Provenance, Shape, TargetName};
+use gatehouse_model::{Denial, Provenance, Reason, Shape, TargetName};
 use gatehouse_protocol::{Breach, Classifier, Editor, Opening, Passed, Reply, Session, Side, Step, SurveyFacts};
 
 use crate::analysis::{Analysis, SearchPath};
+use crate::frame::{self, Peek};
 use crate::reading::{self, Known};
 use crate::report::{self, Severity};
 use crate::wishes::{Replication, Wishes};
@@ -315,6 +316,23 @@ impl Session for PostgresSession {
         match side {
             Side::Client => self.inspect_client(buf),
             Side::Target => self.inspect_target(buf),
+        }
+    }
+
+    fn whole(&self, buf: &[u8]) -> Result<usize, Breach> {
+        match frame::peek_any(buf, self.frame_bytes_max, Breach::target)? {
+            Peek::Short(len) => Ok(len),
+            Peek::Whole(frame) => Ok(frame.len),
+            Peek::Large(..) => {
+                let message = "a value that must be masked is too long to be held whole";
+                let hint = "Ask for a part of it, such as left(…, 1000000)";
+                Err(Breach::client(message).telling(Denial::new(
+                    Reason::Limit,
+                    message,
+                    format!("it is longer than limits.frame_bytes_max = {}", self.frame_bytes_max),
+                    hint,
+                )))
+            }
         }
     }
 

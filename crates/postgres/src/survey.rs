@@ -41,7 +41,7 @@ impl Survey for PostgresSurvey {
     fn handle(&mut self, buf: &mut BytesMut, out: &mut BytesMut) -> Result<Option<SurveyFacts>, Breach> {
         loop {
             let len = match frame::peek(buf, CATALOG_ROW_BYTES_MAX, Breach::target)? {
-                Peek::Short(_) => return Ok(None),
+                Peek::Short(_) | Peek::Large(..) => return Ok(None),
                 Peek::Whole(frame) => frame.len,
             };
             let whole = buf.split_to(len);

@@ -176,7 +176,7 @@ impl TargetLogin for PostgresTargetLogin {
         }
         loop {
             let len = match frame::peek(buf, LOGIN_BYTES_MAX, Breach::target)? {
-                Peek::Short(_) => return Ok(TargetStep::Read),
+                Peek::Short(_) | Peek::Large(..) => return Ok(TargetStep::Read),
                 Peek::Whole(frame) => frame.len,
             };
             let whole = buf.split_to(len);

@@ -25,7 +25,7 @@ impl Transcript for PostgresTranscript {
         loop {
             let len = match frame::peek(&self.buf, usize::MAX, Breach::target) {
                 Ok(Peek::Whole(frame)) => frame.len,
-                Ok(Peek::Short(_)) => return lines,
+                Ok(Peek::Short(_) | Peek::Large(..)) => return lines,
                 Err(_) => {
                     self.buf.clear();
                     return lines;

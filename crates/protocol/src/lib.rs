@@ -275,6 +275,8 @@ pub enum Step {
     Run {
         /// How many bytes it has.
         len: usize,
+        /// How many more bytes the last of its frames has, which have not been read: they go where the run goes.
+        tail: u64,
         /// What it means.
         meaning: Meaning,
     },
@@ -317,6 +319,10 @@ pub struct Reply {
 pub trait Session: Send {
     /// Says what is at the front of `buf`, without consuming it. An unknown frame is a [`Breach`].
     fn inspect(&mut self, side: Side, buf: &[u8]) -> Result<Step, Breach>;
+
+    /// How long the frame at the front is, which was given with a tail and must be held whole to be edited. A breach if
+    /// that is more than may be held.
+    fn whole(&self, buf: &[u8]) -> Result<usize, Breach>;
 
     /// The run goes on: moves the state past it and writes what is to be sent, which is the run itself but for
     /// frames that the protocol adds for its own understanding.

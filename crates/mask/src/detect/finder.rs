@@ -88,7 +88,22 @@ static TRIGGERS: [(Trigger, &str); 11] = [
 ];
 
 /// The largest table of states for [`CANDIDATES`], in bytes.
-const TABLE_BYTES_MAX: usize = 4 * 1024 * 1024;
+const TABLE_BYTES_MAX: usize = 1024 * 1024;
+
+/// What every match of a trigger holds, in fewer states: short, and without a look at what stands around it.
+const HINTS: [&str; 11] = [
+    "@",
+    r"[0-9][0-9 .\-]{6}",
+    "[0-9A-Fa-f]{4}:",
+    r"\+[1-9]",
+    r"\([2-9][0-9]{2}\)",
+    r"[A-Z]{2}[0-9]{2}[ \-A-Z0-9]",
+    "eyJ|PRIVATE KEY|A[KS]IA|gh[oprsu]_|github_pat_|glpat-|xox[abeprs]-|xapp-|k_live_|sk-[A-Za-z0-9]|npm_|pypi-|AIza",
+    r"(?i:aws[_\-]?secret|secret[_\-]?access)",
+    r"\$2[abxy]\$|\$argon2|SCRAM-SHA-|pbkdf2_sha",
+    "md5[0-9a-f]{8}",
+    r":\\?/",
+];
 
 /// Tells whether there is anything to look closer at, with one look-up for each byte: nearly all values hold nothing.
 /// Without it everything is looked at closely, which is slower and finds the same.
@@ -101,7 +116,7 @@ static CANDIDATES: LazyLock<Option<dense::DFA<Vec<u32>>>> = LazyLock::new(|| {
         .configure(config)
         .syntax(plain_bytes())
         .thompson(thompson::Config::new().utf8(false))
-        .build_many(&TRIGGERS.map(|(_, pattern)| pattern))
+        .build_many(&HINTS)
         .ok()
 });
 
@@ -109,7 +124,7 @@ fn plain_bytes() -> syntax::Config {
     syntax::Config::new().unicode(false).utf8(false)
 }
 
-/// False if no trigger matches anywhere.
+/// False only if no trigger matches anywhere.
 fn may_hold_something(hay: &[u8]) -> bool {
     let Some(candidates) = &*CANDIDATES else {
         return true;
@@ -281,7 +296,8 @@ pub(super) mod tests {
 
     #[test]
     fn the_table_of_candidates_stands_and_overlooks_nothing() {
-        assert!(CANDIDATES.as_ref().is_some_and(|table| table.memory_usage() < TABLE_BYTES_MAX));
+        let table = CANDIDATES.as_ref().expect("it is small enough");
+        assert!(table.memory_usage() < TABLE_BYTES_MAX, "{}", table.memory_usage());
         for (trigger, text) in [
             (Trigger::Mail, "a@b"),
             (Trigger::Number, "x 4111 1111 11"),
@@ -297,9 +313,8 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn what_is_no_candidate_holds_nothing(hay in "[0-9a-fA-F@.:/\\\\ +()_$eyJ\"-]{0,80}") {
-            let matches = FINDER.regex.is_match(hay.as_bytes());
-            prop_assert_eq!(may_hold_something(hay.as_bytes()), matches);
+        fn what_is_no_candidate_holds_nothing(hay in "[0-9a-fA-FSKIVP@.:/\\\\ +()_$eyJ\"-]{0,80}") {
+            prop_assert!(may_hold_something(hay.as_bytes()) || !FINDER.regex.is_match(hay.as_bytes()));
         }
 
         #[test]

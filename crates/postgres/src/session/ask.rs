@@ -17,19 +17,27 @@ use crate::wishes::Replication;
 
 /// A statement that fails in every state of a session: it aborts the transaction whose statement was refused.
 const ABORTING: &str = "Gatehouse refused a statement of this transaction";
+/// From this length on data is relayed as it comes, in bytes, where nobody has to look at it.
+pub(super) const RELAYED_BYTES_MIN: usize = 256 * 1024;
+/// What is read of a Bind that is too long to be held: its names and formats lie within, in bytes.
+const BIND_HEAD_BYTES: usize = 64 * 1024;
 /// What stands for a bind value in evidence when the statement touches classified data.
 const WITHHELD: &str = "…";
 
 impl PostgresSession {
     pub(super) fn inspect_client(&mut self, buf: &[u8]) -> Result<Step, Breach> {
-        let frame = match frame::peek(buf, self.frame_bytes_max, oversize)? {
+        let frame = match frame::peek_any(buf, self.frame_bytes_max, oversize)? {
+            Peek::Short(at_least) if at_least > RELAYED_BYTES_MIN && self.is_copy_data(buf) => {
+                return Ok(part(buf, at_least, Meaning::Plumbing));
+            }
             Peek::Short(at_least) => return Ok(Step::Read { at_least }),
             Peek::Whole(frame) => frame,
+            Peek::Large(tag, len) => return self.inspect_large(tag, len, buf),
         };
         if self.batch.discard != Discard::No && frame.tag != b'X' {
             let goes_on = frame.tag == b'S' && self.batch.discard == Discard::ButSync;
             let meaning = if goes_on { Meaning::Plumbing } else { Meaning::Local };
-            return Ok(Step::Run { len: frame.len, meaning });
+            return Ok(run(frame.len, meaning));
         }
         if self.copy_in == CopyIn::Asked && frame.tag != b'X' {
             return Ok(Step::Wait);
@@ -58,11 +66,54 @@ impl PostgresSession {
                 "Bind it again",
             )),
             // Data that nobody waits for any more: the server drops it too.
-            b'd' | b'c' | b'f' => Ok(Step::Run { len: frame.len, meaning: Meaning::Local }),
+            b'd' | b'c' | b'f' => Ok(run(frame.len, Meaning::Local)),
             b'D' | b'E' | b'C' | b'H' | b'S' | b'X' => Ok(plumbing(frame.len)),
             b'F' => self.inspect_function_call(frame),
             tag => Err(Breach::client(format!("the client sent an unknown message {:?}", char::from(tag)))),
         }
+    }
+
+    fn is_copy_data(&self, buf: &[u8]) -> bool {
+        self.copy_in == CopyIn::Open && self.batch.discard == Discard::No && buf.first() == Some(&b'd')
+    }
+
+    /// What is too long to be held whole: data is relayed, a Bind is known by its head, a text is not read.
+    fn inspect_large(&mut self, tag: u8, len: usize, buf: &[u8]) -> Result<Step, Breach> {
+        if self.batch.discard != Discard::No {
+            return Ok(part(buf, len, Meaning::Local));
+        }
+        if self.copy_in == CopyIn::Asked || matches!(tag, b'Q' | b'P' | b'B') && self.barriers > 0 {
+            return Ok(Step::Wait);
+        }
+        match tag {
+            b'd' if self.copy_in == CopyIn::Open => Ok(part(buf, len, Meaning::Plumbing)),
+            b'd' => Ok(part(buf, len, Meaning::Local)),
+            b'B' if self.copy_in == CopyIn::No => self.inspect_large_bind(len, buf),
+            b'Q' | b'P' if self.copy_in == CopyIn::No => {
+                let message = frame::too_long(tag, len, self.frame_bytes_max);
+                let hint = "Send less at once, or ask the operator to raise limits.frame_bytes_max";
+                let step = self.misunderstood(buf.len(), "?", Reason::Limit, &message, hint);
+                Ok(with_tail(step, len.saturating_sub(buf.len())))
+            }
+            tag => Err(oversize(frame::too_long(tag, len, self.frame_bytes_max))),
+        }
+    }
+
+    /// The names and formats of a Bind stand before its values, which then go by without being known.
+    fn inspect_large_bind(&mut self, len: usize, buf: &[u8]) -> Result<Step, Breach> {
+        if buf.len() < BIND_HEAD_BYTES {
+            return Ok(Step::Read { at_least: BIND_HEAD_BYTES });
+        }
+        if self.catalog_is_stale {
+            return Ok(self.ask_for_survey());
+        }
+        let mut reader = Reader(buf.get(5..).unwrap_or_default());
+        let malformed = || Breach::client("a Bind message is malformed, or its names are too long");
+        let _portal = reader.text().ok_or_else(malformed)?;
+        let statement = reader.text().ok_or_else(malformed)?;
+        let step = self
+            .inspect_bind_of(buf.len(), statement, |_| vec![Bind::Text(format!("({len} bytes that were not held)"))])?;
+        Ok(with_tail(step, len.saturating_sub(buf.len())))
     }
 
     /// A fast-path call names a function by its OID, which the catalog does not have: what it does is not known.
@@ -85,7 +136,7 @@ impl PostgresSession {
         let binds = bind.values(&prepared);
         let operation = self.operation_of(&prepared, prepared.analysis.intent.clone(), binds, Phase::Run);
         self.asked = Some(Asked::Statement(Arc::new(prepared)));
-        Ok(Step::Run { len: frame.len, meaning: Meaning::Act(Box::new(operation)) })
+        Ok(run(frame.len, Meaning::Act(Box::new(operation))))
     }
 
     /// While data is copied in, the server drops Sync and Flush, and so they go no further.
@@ -93,7 +144,7 @@ impl PostgresSession {
         match frame.tag {
             b'd' => Ok(plumbing(copy_run(buf, self.frame_bytes_max))),
             b'c' | b'f' | b'X' => Ok(plumbing(frame.len)),
-            b'S' | b'H' => Ok(Step::Run { len: frame.len, meaning: Meaning::Local }),
+            b'S' | b'H' => Ok(run(frame.len, Meaning::Local)),
             tag => Err(Breach::client(format!("the client sent {:?} while it copied data in", char::from(tag)))),
         }
     }
@@ -186,18 +237,27 @@ impl PostgresSession {
         let prepared = Arc::new(self.prepared(analysis, declared));
         let operation = self.operation(&prepared, Vec::new(), phase);
         self.asked = Some(Asked::Statement(prepared));
-        Ok(Step::Run { len, meaning: Meaning::Act(Box::new(operation)) })
+        Ok(run(len, Meaning::Act(Box::new(operation))))
     }
 
     fn inspect_bind(&mut self, frame: Frame<'_>) -> Result<Step, Breach> {
         let malformed = || Breach::client("a Bind message is malformed");
         let bind = BindMessage::read(frame.body).ok_or_else(malformed)?;
-        let Some(named) = self.statements.get(bind.statement) else {
+        self.inspect_bind_of(frame.len, bind.statement, |prepared| bind.values(prepared))
+    }
+
+    fn inspect_bind_of(
+        &mut self,
+        len: usize,
+        statement: &str,
+        values: impl FnOnce(&Prepared) -> Vec<Bind>,
+    ) -> Result<Step, Breach> {
+        let Some(named) = self.statements.get(statement) else {
             return Ok(self.misunderstood(
-                frame.len,
+                len,
                 "BIND",
                 Reason::Unknown,
-                &format!("prepared statement \"{}\" does not exist", bind.statement),
+                &format!("prepared statement \"{statement}\" does not exist"),
                 "Prepare it on this connection first",
             ));
         };
@@ -206,7 +266,7 @@ impl PostgresSession {
         }
         if named.value.in_sql.is_some() {
             return Ok(self.misunderstood(
-                frame.len,
+                len,
                 "BIND",
                 Reason::NotUnderstood,
                 "a statement that PREPARE made is not bound by the protocol",
@@ -226,17 +286,17 @@ impl PostgresSession {
         }
         if self.name_is_moving(&prepared.analysis) {
             return Ok(self.misunderstood(
-                frame.len,
+                len,
                 "EXECUTE",
                 Reason::NotUnderstood,
                 "EXECUTE follows in one batch what may change its statement",
                 "Send a Sync before it",
             ));
         }
-        let binds = bind.values(&prepared);
+        let binds = values(&prepared);
         let operation = self.operation(&prepared, binds, Phase::Run);
         self.asked = Some(Asked::Bound(prepared));
-        Ok(Step::Run { len: frame.len, meaning: Meaning::Act(Box::new(operation)) })
+        Ok(run(len, Meaning::Act(Box::new(operation))))
     }
 
     /// The server plans again when names mean something else, so the statement is looked at again too.
@@ -396,7 +456,7 @@ impl PostgresSession {
         let denial = Denial::new(reason, message, "Gatehouse passes on only what it understands", hint);
         let unclear = Box::new(Misunderstood { title: title.into(), denial });
         self.asked = None;
-        Step::Run { len, meaning: Meaning::Misunderstood(unclear) }
+        run(len, Meaning::Misunderstood(unclear))
     }
 
     /// A portal of an earlier batch whose Bind the target has not answered may not be what it seems.
@@ -449,7 +509,7 @@ impl PostgresSession {
         if frame.tag == b'C' {
             let in_order = self.awaited.is_empty() && !self.batch.forwarded;
             let meaning = if in_order { Meaning::Local } else { Meaning::Plumbing };
-            return Step::Run { len: frame.len, meaning };
+            return run(frame.len, meaning);
         }
         let title = if frame.tag == b'D' { "DESCRIBE" } else { "EXECUTE" };
         let mut reader = Reader(frame.body);
@@ -738,7 +798,24 @@ fn read_formats(reader: &mut Reader<'_>) -> Option<Vec<i16>> {
 }
 
 fn plumbing(len: usize) -> Step {
-    Step::Run { len, meaning: Meaning::Plumbing }
+    run(len, Meaning::Plumbing)
+}
+
+/// Whole frames.
+pub(super) fn run(len: usize, meaning: Meaning) -> Step {
+    Step::Run { len, tail: 0, meaning }
+}
+
+/// As much as is there of a frame that has `len` bytes.
+pub(super) fn part(buf: &[u8], len: usize, meaning: Meaning) -> Step {
+    Step::Run { len: buf.len(), tail: len.saturating_sub(buf.len()) as u64, meaning }
+}
+
+fn with_tail(step: Step, tail: usize) -> Step {
+    match step {
+        Step::Run { len, meaning, .. } => Step::Run { len, tail: tail as u64, meaning },
+        other @ (Step::Read { .. } | Step::Wait | Step::Survey) => other,
+    }
 }
 
 /// The length of the run of CopyData frames at the front, which has at least one.
@@ -747,7 +824,7 @@ fn copy_run(buf: &[u8], frame_bytes_max: usize) -> usize {
     while let Some(rest) = buf.get(len..) {
         match frame::peek(rest, frame_bytes_max, Breach::client) {
             Ok(Peek::Whole(frame)) if frame.tag == b'd' => len += frame.len,
-            Ok(Peek::Whole(_) | Peek::Short(_)) | Err(_) => break,
+            Ok(Peek::Whole(_) | Peek::Short(_) | Peek::Large(..)) | Err(_) => break,
         }
     }
     len

@@ -6,6 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use gatehouse_model::{Shape, ShapeRole};
 use gatehouse_protocol::{Breach, Editor, Meaning, Reply, Step};
 
+use super::ask::{self, RELAYED_BYTES_MIN};
 use super::statement::{self, Lineage, Portal, Prepared, copy_shape, lineage};
 use super::{
     Awaited, CopyIn, Described, Discard, Doubt, Named, PostgresSession, SHAPES_MAX, copy, gives_meaning, message,
@@ -16,16 +17,21 @@ use crate::wishes::Replication;
 
 impl PostgresSession {
     pub(super) fn inspect_target(&mut self, buf: &[u8]) -> Result<Step, Breach> {
-        let frame = match frame::peek(buf, self.frame_bytes_max, Breach::target)? {
-            Peek::Short(at_least) => return Ok(Step::Read { at_least }),
+        let frame = match frame::peek_any(buf, self.frame_bytes_max, Breach::target)? {
+            Peek::Short(at_least) if at_least <= RELAYED_BYTES_MIN => return Ok(Step::Read { at_least }),
+            Peek::Short(len) => return self.inspect_long(len, buf, |at_least| Ok(Step::Read { at_least })),
             Peek::Whole(frame) => frame,
+            Peek::Large(tag, len) => {
+                let too_long = frame::too_long(tag, len, self.frame_bytes_max);
+                return self.inspect_long(len, buf, |_| Err(Breach::target(too_long)));
+            }
         };
-        let whole = |meaning| Ok(Step::Run { len: frame.len, meaning });
+        let whole = |meaning| Ok(ask::run(frame.len, meaning));
         match frame.tag {
-            b'D' => Ok(Step::Run { len: self.run_of(buf, b'D'), meaning: Meaning::Content(self.row_shape()?) }),
+            b'D' => Ok(ask::run(self.run_of(buf, b'D'), Meaning::Content(self.row_shape()?))),
             b'd' => {
                 let shape = self.copy_out.clone().ok_or_else(|| unexpected(frame.tag))?;
-                Ok(Step::Run { len: self.run_of(buf, b'd'), meaning: Meaning::Content(shape) })
+                Ok(ask::run(self.run_of(buf, b'd'), Meaning::Content(shape)))
             }
             b'V' => self.function_value(frame.len),
             b'W' if self.replication == Replication::Yes
@@ -48,12 +54,27 @@ impl PostgresSession {
         }
     }
 
+    /// Rows and data may be long, and are given as they come; of anything else `otherwise` says what becomes.
+    fn inspect_long(
+        &self,
+        len: usize,
+        buf: &[u8],
+        otherwise: impl FnOnce(usize) -> Result<Step, Breach>,
+    ) -> Result<Step, Breach> {
+        match buf.first() {
+            Some(b'D') => Ok(ask::part(buf, len, Meaning::Content(self.row_shape()?))),
+            Some(b'd') => {
+                let shape = self.copy_out.clone().ok_or_else(|| unexpected(b'd'))?;
+                Ok(ask::part(buf, len, Meaning::Content(shape)))
+            }
+            Some(_) | None => otherwise(len),
+        }
+    }
+
     /// The value of a fast-path call: nothing is known of it.
     fn function_value(&self, len: usize) -> Result<Step, Breach> {
         match self.awaited.front() {
-            Some(Awaited::Function { ended: false, .. }) => {
-                Ok(Step::Run { len, meaning: Meaning::Content(nothing_known()) })
-            }
+            Some(Awaited::Function { ended: false, .. }) => Ok(ask::run(len, Meaning::Content(nothing_known()))),
             _ => Err(unexpected(b'V')),
         }
     }
@@ -64,7 +85,7 @@ impl PostgresSession {
         while let Some(rest) = buf.get(len..) {
             match frame::peek(rest, self.frame_bytes_max, Breach::target) {
                 Ok(Peek::Whole(frame)) if frame.tag == tag => len += frame.len,
-                Ok(Peek::Whole(_) | Peek::Short(_)) | Err(_) => break,
+                Ok(Peek::Whole(_) | Peek::Short(_) | Peek::Large(..)) | Err(_) => break,
             }
         }
         len
