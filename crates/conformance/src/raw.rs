@@ -13,6 +13,7 @@ use crate::fixture::{Credential, PATIENCE};
 pub struct RawClient {
     stream: TcpStream,
     read: Vec<u8>,
+    cancel_key: Vec<u8>,
 }
 
 /// A frame: its tag, and its body as bytes.
@@ -62,7 +63,7 @@ impl RawClient {
     pub fn connect(credential: &Credential) -> Result<Self> {
         let stream = TcpStream::connect((credential.host.as_str(), credential.port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut client = Self { stream, read: Vec::new() };
+        let mut client = Self { stream, read: Vec::new(), cancel_key: Vec::new() };
         let startup = [b"user\0", credential.user.as_bytes(), b"\0database\0shop\0\0"].concat();
         let mut hello = BytesMut::new();
         hello.put_i32(i32::try_from(startup.len() + 8)?);
@@ -78,8 +79,13 @@ impl RawClient {
         scram.update(challenge.get(4..).unwrap_or_default())?;
         let last = frame(b'p', &[scram.message()]);
         client.stream.write_all(&last)?;
-        while client.answer()?.0 != b'Z' {}
-        Ok(client)
+        loop {
+            match client.answer()? {
+                (b'K', key) => client.cancel_key = key,
+                (b'Z', _) => return Ok(client),
+                _ => {}
+            }
+        }
     }
 
     fn expect(&mut self, tag: u8) -> Result<Vec<u8>> {
@@ -88,6 +94,11 @@ impl RawClient {
             bail!("{:?} came: {}", char::from(found), String::from_utf8_lossy(&body));
         }
         Ok(body)
+    }
+
+    /// The key by which what runs here can be cancelled.
+    pub fn cancel_key(&self) -> &[u8] {
+        &self.cancel_key
     }
 
     /// The socket, for what reads and writes by itself; nothing must be left unread of what came before.

@@ -73,6 +73,11 @@ impl Postgres {
         Ok(Self { bin, port, passfile, server, folder: folder.into() })
     }
 
+    /// One of PostgreSQL's own programs.
+    pub fn binary(&self, name: &str) -> PathBuf {
+        self.bin.join(name)
+    }
+
     /// psql as the superuser.
     pub fn psql(&self, database: &str) -> Command {
         let mut psql = Command::new(self.bin.join("psql"));

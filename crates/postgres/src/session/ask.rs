@@ -253,13 +253,9 @@ impl PostgresSession {
         values: impl FnOnce(&Prepared) -> Vec<Bind>,
     ) -> Result<Step, Breach> {
         let Some(named) = self.statements.get(statement) else {
-            return Ok(self.misunderstood(
-                len,
-                "BIND",
-                Reason::Unknown,
-                &format!("prepared statement \"{statement}\" does not exist"),
-                "Prepare it on this connection first",
-            ));
+            let (prepared, step) = self.unheard_of(len, "BIND", "prepared statement", statement);
+            self.asked = Some(Asked::Bound(prepared));
+            return Ok(step);
         };
         if !named.confirmed && named.batch != self.batch.number {
             return Ok(Step::Wait);
@@ -515,8 +511,20 @@ impl PostgresSession {
         let mut reader = Reader(frame.body);
         let is_statement = frame.tag == b'D' && reader.u8() == Some(b'S');
         let kind = if is_statement { "prepared statement" } else { "portal" };
-        let message = format!("{kind} \"{}\" does not exist", reader.text().unwrap_or_default());
-        self.misunderstood(frame.len, title, Reason::Unknown, &message, "Parse or bind it on this connection first")
+        self.unheard_of(frame.len, title, kind, reader.text().unwrap_or_default()).1
+    }
+
+    /// What goes by a name that nothing has as far as is known. Where policy lets that pass, the server knows better.
+    fn unheard_of(&mut self, len: usize, title: &str, kind: &str, name: &str) -> (Arc<Prepared>, Step) {
+        let cause = analysis::Misunderstood {
+            message: format!("{kind} \"{name}\" does not exist"),
+            hint: "Prepare it on this connection first".into(),
+        };
+        let analysis = analysis::opaque(title, &format!("{title} \"{name}\""), &self.target, &cause);
+        let prepared = Arc::new(self.prepared(Arc::new(analysis), Vec::new()));
+        let operation = self.operation_of(&prepared, prepared.analysis.intent.clone(), Vec::new(), Phase::Run);
+        self.asked = None;
+        (prepared, run(len, Meaning::Act(Box::new(operation))))
     }
 
     pub(super) fn pass_client(&mut self, run: &Bytes, out: &mut BytesMut) -> Passed {

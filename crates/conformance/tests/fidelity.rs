@@ -1,0 +1,699 @@
+//! What the wire says: byte for byte what the database itself would have said, where policy permits everything and
+//! nothing is hidden.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use gatehouse_conformance::laws::EVERYTHING;
+use gatehouse_conformance::raw::{self, RawClient, bind, describe, execute, frame, parse, query, sync};
+use gatehouse_conformance::{Credential, Fixture, Setup};
+
+const TABLES: &str = "
+create table t (id int primary key, word text, made timestamptz default '2026-01-01', data bytea, tags text[], doc jsonb);
+insert into t (id, word, data, tags, doc) select i, 'word ' || i, decode(lpad(to_hex(i), 4, '0'), 'hex'), array['a', i::text],
+  jsonb_build_object('i', i) from generate_series(1, 50) i;
+create table big (id int, content text, data bytea);
+grant all on all tables in schema public to gatehouse;
+grant create on schema public to gatehouse;
+create function shout(text) returns text language plpgsql as
+  $$ begin raise notice 'shouting %', $1; raise warning 'loud'; return upper($1); end $$;
+";
+
+fn everything() -> Setup {
+    Setup { policies: format!("@id(\"everything\") {EVERYTHING}"), sql: TABLES.into(), ..Setup::default() }
+}
+
+fn direct(fixture: &Fixture) -> Credential {
+    Credential {
+        task: String::new(),
+        user: "gatehouse".into(),
+        password: fixture.secret.clone(),
+        host: "127.0.0.1".into(),
+        port: fixture.postgres.port,
+    }
+}
+
+fn bind_with(portal: &str, statement: &str, formats: &[i16], values: &[Option<&[u8]>], results: &[i16]) -> Vec<u8> {
+    let mut body = [portal.as_bytes(), b"\0", statement.as_bytes(), b"\0"].concat();
+    let count = |count: usize| u16::try_from(count).unwrap_or(u16::MAX).to_be_bytes();
+    body.extend(count(formats.len()));
+    body.extend(formats.iter().flat_map(|format| format.to_be_bytes()));
+    body.extend(count(values.len()));
+    for value in values {
+        match value {
+            None => body.extend((-1i32).to_be_bytes()),
+            Some(value) => {
+                body.extend(i32::try_from(value.len()).unwrap_or(i32::MAX).to_be_bytes());
+                body.extend_from_slice(value);
+            }
+        }
+    }
+    body.extend(count(results.len()));
+    body.extend(results.iter().flat_map(|format| format.to_be_bytes()));
+    frame(b'B', &[&body])
+}
+
+fn execute_rows(portal: &str, rows: i32) -> Vec<u8> {
+    frame(b'E', &[portal.as_bytes(), b"\0", &rows.to_be_bytes()])
+}
+
+fn close(kind: u8, name: &str) -> Vec<u8> {
+    frame(b'C', &[&[kind], name.as_bytes(), b"\0"])
+}
+
+fn flush() -> Vec<u8> {
+    frame(b'H', &[])
+}
+
+fn copy_data(data: &[u8]) -> Vec<u8> {
+    frame(b'd', &[data])
+}
+
+/// What a client writes at once, and how many ReadyForQuery come back.
+type Write = (Vec<Vec<u8>>, usize);
+
+/// Conversations, each on a connection of its own.
+fn conversations() -> Vec<(&'static str, Vec<Write>)> {
+    let select = "select * from t where id < 4 order by id";
+    vec![
+        (
+            "simple queries",
+            vec![
+                (vec![query(select)], 1),
+                (vec![query("select 1; select 2; select 'three' as x")], 1),
+                (vec![query("")], 1),
+                (vec![query(" ; ;")], 1),
+                (vec![query("select 1 / 0")], 1),
+                (vec![query("select 1; select 1 / 0; select 3")], 1),
+                (vec![query("selec 1")], 1),
+                (vec![query("select * from nowhere")], 1),
+                (vec![query("select shout('hey')")], 1),
+                (vec![query("show datestyle"), query("select 5"), query("select 6")], 3),
+            ],
+        ),
+        (
+            "transactions",
+            vec![
+                (vec![query("begin")], 1),
+                (vec![query("insert into t values (1000, 'x')")], 1),
+                (vec![query("savepoint s"), query("insert into t values (1000, 'y')")], 2),
+                (vec![query("select 1")], 1),
+                (vec![query("rollback to s"), query("select count(*) from t"), query("rollback")], 3),
+                (vec![query("commit")], 1),
+                (vec![query("begin; select 1; commit; select 2")], 1),
+            ],
+        ),
+        (
+            "the extended protocol",
+            vec![
+                (vec![parse("s", "select id, word from t where id = $1"), describe(b'S', "s"), sync()], 1),
+                (vec![bind_with("", "s", &[0], &[Some(b"3")], &[]), describe(b'P', ""), execute(""), sync()], 1),
+                (vec![bind_with("", "s", &[1], &[Some(&4i32.to_be_bytes())], &[1]), execute(""), sync()], 1),
+                (vec![bind_with("", "s", &[0], &[None], &[1, 0]), describe(b'P', ""), execute(""), sync()], 1),
+                (vec![bind_with("", "s", &[0], &[Some(b"oops")], &[]), execute(""), sync()], 1),
+                (vec![bind_with("", "nothing", &[], &[], &[]), execute(""), sync()], 1),
+                (vec![describe(b'S', "nothing"), sync()], 1),
+                (vec![close(b'S', "s"), close(b'S', "never"), close(b'P', "never"), sync()], 1),
+                (
+                    vec![
+                        parse("", "select $1::int + $2::int"),
+                        bind_with("", "", &[], &[Some(b"1"), Some(b"2")], &[1]),
+                        describe(b'P', ""),
+                        execute(""),
+                        sync(),
+                    ],
+                    1,
+                ),
+                (vec![parse("", ""), bind("", ""), describe(b'P', ""), execute(""), sync()], 1),
+                (
+                    vec![
+                        parse("", "begin"),
+                        bind("", ""),
+                        execute(""),
+                        parse("", "select 1"),
+                        bind("", ""),
+                        execute(""),
+                        parse("", "commit"),
+                        bind("", ""),
+                        execute(""),
+                        sync(),
+                    ],
+                    1,
+                ),
+                (vec![sync(), sync(), sync()], 3),
+            ],
+        ),
+        (
+            "portals in parts",
+            vec![
+                (vec![query("begin")], 1),
+                (
+                    vec![
+                        parse("p", "select id from t order by id"),
+                        bind("c", "p"),
+                        describe(b'P', "c"),
+                        execute_rows("c", 3),
+                        execute_rows("c", 3),
+                        sync(),
+                    ],
+                    1,
+                ),
+                (vec![execute_rows("c", 2), sync()], 1),
+                (vec![execute_rows("c", 0), execute_rows("c", 5), sync()], 1),
+                (vec![close(b'P', "c"), execute_rows("c", 1), sync()], 1),
+                (vec![query("rollback")], 1),
+            ],
+        ),
+        (
+            "pipelines and errors",
+            vec![
+                (
+                    vec![
+                        parse("", "insert into t values (2000)"),
+                        bind("", ""),
+                        execute(""),
+                        sync(),
+                        parse("", "select 1 / 0"),
+                        bind("", ""),
+                        execute(""),
+                        parse("", "select 'skipped'"),
+                        bind("", ""),
+                        execute(""),
+                        sync(),
+                        parse("", "select 'goes on'"),
+                        bind("", ""),
+                        execute(""),
+                        sync(),
+                        parse("", "delete from t where id = 2000"),
+                        bind("", ""),
+                        execute(""),
+                        sync(),
+                    ],
+                    4,
+                ),
+                (vec![parse("a", "select 1"), parse("a", "select 2"), sync(), query("select 3")], 2),
+            ],
+        ),
+        (
+            "statements and cursors of SQL",
+            vec![
+                (
+                    vec![
+                        query("prepare q(int) as select word from t where id = $1"),
+                        query("execute q(7)"),
+                        query("execute q(8)"),
+                    ],
+                    3,
+                ),
+                (vec![parse("", "execute q(9)"), bind("", ""), describe(b'P', ""), execute(""), sync()], 1),
+                (vec![query("deallocate q"), query("execute q(7)")], 2),
+                (vec![query("begin; declare c scroll cursor for select id from t order by id")], 1),
+                (vec![query("fetch 3 from c"), query("move 2 in c"), query("fetch backward 1 from c")], 3),
+                (
+                    vec![
+                        parse("", "fetch 2 from c"),
+                        bind_with("", "", &[], &[], &[1]),
+                        describe(b'P', ""),
+                        execute(""),
+                        sync(),
+                    ],
+                    1,
+                ),
+                (vec![query("close c; commit")], 1),
+            ],
+        ),
+        (
+            "copies",
+            vec![
+                (vec![query("copy (select id, word from t where id < 4 order by id) to stdout")], 1),
+                (
+                    vec![query(
+                        "copy (select id, word from t where id < 4 order by id) to stdout (format csv, header)",
+                    )],
+                    1,
+                ),
+                (
+                    vec![query(
+                        "copy (select id, word, data from t where id < 4 order by id) to stdout (format binary)",
+                    )],
+                    1,
+                ),
+                (vec![query("copy t (id, word) from stdin"), copy_data(b"3000\tin\n3001\tout\n"), frame(b'c', &[])], 1),
+                (
+                    vec![
+                        query("copy t (id, word) from stdin"),
+                        copy_data(b"3002\tin\n"),
+                        frame(b'f', &[b"given up\0"]),
+                    ],
+                    1,
+                ),
+                (
+                    vec![
+                        query("copy t (id, word) from stdin"),
+                        copy_data(b"bad\tline\n"),
+                        frame(b'c', &[]),
+                        query("select 1"),
+                    ],
+                    2,
+                ),
+                (vec![parse("", "copy t (id, word) from stdin"), bind("", ""), execute(""), flush()], 0),
+                (vec![copy_data(b"3003\tin\n"), frame(b'c', &[]), sync()], 1),
+                (vec![parse("", "copy t (id) to stdout"), bind("", ""), execute(""), sync()], 1),
+                (vec![query("delete from t where id >= 3000"), query("copy nowhere from stdin")], 2),
+            ],
+        ),
+        (
+            "settings and notifications",
+            vec![
+                (vec![query("set timezone = 'Asia/Tokyo'; set application_name = 'x'")], 1),
+                (vec![query("select made from t where id = 1")], 1),
+                (vec![query("listen news"), query("select pg_notify('news', 'hello')"), query("unlisten *")], 3),
+                (
+                    vec![
+                        query("set client_encoding = 'LATIN1'"),
+                        query("select chr(233)"),
+                        query("set client_encoding = 'UTF8'"),
+                    ],
+                    3,
+                ),
+                (
+                    vec![
+                        query("set standard_conforming_strings = off"),
+                        query(r"select 'a\'b'"),
+                        query("reset standard_conforming_strings"),
+                    ],
+                    3,
+                ),
+                (
+                    vec![
+                        query("set statement_timeout = 50"),
+                        query("select pg_sleep(2)"),
+                        query("reset statement_timeout"),
+                    ],
+                    3,
+                ),
+                (vec![query("discard all"), query("reset all")], 2),
+            ],
+        ),
+        (
+            "definitions",
+            vec![
+                (
+                    vec![query(
+                        "create temp table tt (a int, b text); insert into tt values (1, 'x'); select a + 0, b || '' from tt",
+                    )],
+                    1,
+                ),
+                (
+                    vec![query(
+                        "create table made_here (a int primary key); insert into made_here values (1); insert into made_here values (1)",
+                    )],
+                    1,
+                ),
+                (vec![query("create table made_here (a int); drop table made_here")], 1),
+                (vec![query("do $$ begin raise notice 'done'; end $$")], 1),
+                (vec![query("explain (costs off) select * from t where id = 1")], 1),
+            ],
+        ),
+        (
+            "the fast path",
+            vec![
+                // 1299 is now(), 1397 is abs(int4).
+                (
+                    vec![frame(
+                        b'F',
+                        &[
+                            &1397u32.to_be_bytes(),
+                            &[0, 1, 0, 1, 0, 1],
+                            &4i32.to_be_bytes(),
+                            &(-5i32).to_be_bytes(),
+                            &[0, 1],
+                        ],
+                    )],
+                    1,
+                ),
+                (vec![frame(b'F', &[&999_999u32.to_be_bytes(), &[0, 0, 0, 0, 0, 0]]), query("select 1")], 2),
+            ],
+        ),
+    ]
+}
+
+/// Everything that comes back, frame by frame.
+fn converse(credential: &Credential, writes: &[Write]) -> Result<Vec<String>> {
+    let mut client = RawClient::connect(credential)?;
+    let mut heard = Vec::new();
+    for (frames, ready) in writes {
+        client.send(frames)?;
+        let mut seen = 0;
+        // A write without a ReadyForQuery ends with the server's word that it is ready for data.
+        while seen < *ready || *ready == 0 {
+            let (tag, body) = client.answer()?;
+            seen += usize::from(tag == b'Z');
+            // The process of a notification is another on each connection.
+            let body = if tag == b'A' { body.get(4..).unwrap_or_default().to_vec() } else { body };
+            heard.push(format!("{} {}", char::from(tag), body.escape_ascii()));
+            if *ready == 0 && tag == b'G' {
+                break;
+            }
+        }
+    }
+    Ok(heard)
+}
+
+#[test]
+fn what_the_database_says_is_what_the_client_hears() -> Result<()> {
+    let fixture = Fixture::start(everything())?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    for (name, writes) in conversations() {
+        let expected = converse(&direct(&fixture), &writes).with_context(|| format!("{name}, directly"))?;
+        let heard = converse(&agent, &writes).with_context(|| format!("{name}, through the gateway"))?;
+        for (place, (expected, heard)) in expected.iter().zip(&heard).enumerate() {
+            assert_eq!(heard, expected, "{name}: message {place}");
+        }
+        assert_eq!(heard.len(), expected.len(), "{name}");
+    }
+    Ok(())
+}
+
+fn resident_kib(fixture: &Fixture, field: &str) -> Result<u64> {
+    let pid = fixture.gateway_pid().context("the gateway runs")?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
+    Ok(line.trim_start_matches(':').trim().trim_end_matches(" kB").trim().parse()?)
+}
+
+/// Reads one long frame without holding it; returns its tag and length.
+fn skip_frame(client: &mut RawClient) -> Result<(u8, usize)> {
+    let stream = client.stream();
+    let mut header = [0; 5];
+    stream.read_exact(&mut header)?;
+    let [tag, length @ ..] = header;
+    let length = u32::from_be_bytes(length) as usize - 4;
+    let copied = std::io::copy(&mut stream.take(length as u64), &mut std::io::sink())?;
+    ensure!(copied == length as u64, "the frame ends early");
+    Ok((tag, length))
+}
+
+#[test]
+fn long_values_pass_in_little_memory() -> Result<()> {
+    let mut setup = everything();
+    setup.config = "[limits]\nframe_bytes_max = 4194304\nrecording_bytes_max = 1048576\n".into();
+    let fixture = Fixture::start(setup)?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    let mut client = RawClient::connect(&agent)?;
+    client.send(&[query("select 1")])?;
+    client.until_ready(1)?;
+    let before = resident_kib(&fixture, "VmRSS")?;
+
+    // Out: a row of 200 MB, and a line of COPY as long.
+    for sql in ["select repeat('x', 200000000)", "copy (select repeat('y', 200000000)) to stdout"] {
+        client.send(&[query(sql)])?;
+        let mut longest = 0;
+        loop {
+            let (tag, length) = skip_frame(&mut client)?;
+            longest = longest.max(length);
+            if tag == b'Z' {
+                break;
+            }
+        }
+        assert!(longest > 200_000_000, "{sql}: {longest}");
+    }
+    // In: a value of a Bind, and data of a COPY.
+    let long = vec![b'z'; 60_000_000];
+    let parsed = parse("", "insert into big (id, data) values (1, $1)");
+    client.send(&[parsed, bind_with("", "", &[1], &[Some(&long)], &[]), execute(""), sync()])?;
+    assert!(client.until_ready(1)?.contains("INSERT 0 1"));
+    client.send(&[
+        query("copy big (content) from stdin"),
+        copy_data(&[&long[..], b"\n"].concat()),
+        frame(b'c', &[]),
+    ])?;
+    assert!(client.until_ready(1)?.contains("COPY 1"));
+    assert_eq!(fixture.truth("select sum(length(data)), sum(length(content)) from big")?, "60000000|60000000");
+    // A text of that length is not read, so it is refused; the connection lives on.
+    client.send(&[query(&format!("select '{}'", "q".repeat(5_000_000))), query("select 'lives'")])?;
+    let said = client.until_ready(2)?;
+    assert!(said.contains("limits.frame_bytes_max") && said.contains("lives"), "{said}");
+    client.send(&[parse("", &format!("select '{}'", "q".repeat(5_000_000))), sync(), query("select 'lives'")])?;
+    assert!(client.until_ready(2)?.contains("lives"));
+
+    let grown = resident_kib(&fixture, "VmHWM")?.saturating_sub(before);
+    assert!(grown < 48 * 1024, "{grown} KiB more were resident at most");
+    Ok(())
+}
+
+#[test]
+fn a_long_value_that_must_be_masked_does_not_pass() -> Result<()> {
+    let mut setup = Setup { config: "[limits]\nframe_bytes_max = 1048576\n".into(), ..Setup::default() };
+    setup.sql.push_str(
+        "\ninsert into customers (id, full_name, email) values (777, repeat('secret', 500000), 'x@example.org');",
+    );
+    let fixture = Fixture::start(setup)?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    let mut client = RawClient::connect(&agent)?;
+    client.send(&[query("select full_name from customers where id = 777")])?;
+    let said = client.until_ready(1)?;
+    assert!(!said.contains("secret") && said.contains("too long to be held"), "{said}");
+    Ok(())
+}
+
+/// A client that says all it has to say and closes its side still hears the answers.
+#[test]
+fn a_half_closed_connection_is_answered_to_its_end() -> Result<()> {
+    let fixture = Fixture::start(everything())?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    let mut client = RawClient::connect(&agent)?;
+    client.send(&[query("select pg_sleep(0.3)"), query("select 'the last word'")])?;
+    client.stream().shutdown(std::net::Shutdown::Write)?;
+    let said = client.until_ready(2)?;
+    assert!(said.contains("the last word"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn the_targets_last_words_reach_the_client() -> Result<()> {
+    let fixture = Fixture::start(everything())?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    let mut idle = RawClient::connect(&agent)?;
+    let mut timed_out = RawClient::connect(&agent)?;
+    timed_out.send(&[query("set idle_in_transaction_session_timeout = 100"), query("begin")])?;
+    timed_out.until_ready(2)?;
+    assert!(timed_out.until_ready(1)?.contains("25P03"), "the transaction was idle for too long");
+    fixture.truth(
+        "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'gatehouse' and state = 'idle'",
+    )?;
+    assert!(idle.until_ready(1)?.contains("57P01"), "an administrator ended the connection");
+    Ok(())
+}
+
+/// Runs Python with libpq 18, as the drivers' package brings it.
+fn python(script: &str, environment: &[(&str, &str)]) -> Result<String> {
+    let test = std::env::current_exe()?;
+    let python = test.ancestors().nth(3).context("the test lies in target/*/deps")?.join("clients/venv/bin/python");
+    let mut command = Command::new(&python);
+    command.arg("-c").arg(script).stdin(Stdio::null());
+    for (name, value) in environment {
+        command.env(name, value);
+    }
+    let output = command.output().with_context(|| format!("{}: run scripts/client-needs.sh", python.display()))?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// What a client of PostgreSQL 18 can ask for: the newest protocol, TLS from the first byte, and a password that is
+/// bound to the certificate.
+#[test]
+fn clients_of_postgresql_18_get_what_they_ask_for() -> Result<()> {
+    let certificate = rcgen::generate_simple_self_signed(vec!["localhost".into()])?;
+    let (chain, key) = (certificate.cert.pem(), certificate.signing_key.serialize_pem());
+    let fixture = Fixture::start(Setup {
+        listen: "tls_certificate = \"gateway.pem\"\ntls_key = \"gateway.key\"\n".into(),
+        files: vec![("gateway.pem", chain), ("gateway.key", key)],
+        ..everything()
+    })?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    let place = format!("host={} port={} user={} dbname=shop", agent.host, agent.port, agent.user);
+    let script = "
+import os, psycopg, threading, time
+place, password = os.environ['PLACE'], os.environ['PASSWORD']
+for options in ['sslmode=require max_protocol_version=3.2 min_protocol_version=3.2',
+                'sslmode=require sslnegotiation=direct',
+                'sslmode=require channel_binding=require',
+                'sslmode=disable max_protocol_version=3.2',
+                'sslmode=disable max_protocol_version=latest',
+                'sslmode=prefer gssencmode=prefer']:
+    with psycopg.connect(f'{place} {options}', password=password, autocommit=True) as connection:
+        version = connection.pgconn.server_version > 0
+        pid = connection.execute('select pg_backend_pid()').fetchone()[0]
+        timer = threading.Timer(0.3, connection.cancel_safe)
+        timer.start()
+        try:
+            connection.execute('select pg_sleep(20)')
+            said = 'slept'
+        except psycopg.errors.QueryCanceled:
+            said = 'cancelled'
+        timer.join()
+        print(options, version, pid == connection.info.backend_pid, said)
+";
+    let said = python(script, &[("PLACE", &place), ("PASSWORD", &agent.password)])?;
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 6, "{said}");
+    assert!(lines.iter().all(|line| line.ends_with("True True cancelled")), "{said}");
+    Ok(())
+}
+
+/// With direct TLS a client must say that it speaks PostgreSQL's protocol: another protocol's client is turned away.
+#[test]
+fn direct_tls_without_the_protocols_name_is_turned_away() -> Result<()> {
+    let certificate = rcgen::generate_simple_self_signed(vec!["localhost".into()])?;
+    let (chain, key) = (certificate.cert.pem(), certificate.signing_key.serialize_pem());
+    let fixture = Fixture::start(Setup {
+        listen: "tls_certificate = \"gateway.pem\"\ntls_key = \"gateway.key\"\n".into(),
+        files: vec![("gateway.pem", chain), ("gateway.key", key)],
+        ..everything()
+    })?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    let script = "
+import os, socket, ssl, struct
+context = ssl.create_default_context(); context.check_hostname = False; context.verify_mode = ssl.CERT_NONE
+def first(alpn):
+    if alpn: context.set_alpn_protocols(alpn)
+    try:
+        with context.wrap_socket(socket.create_connection((os.environ['HOST'], int(os.environ['PORT'])))) as wire:
+            wire.sendall(struct.pack('>iih', 10, 196608, 0)); wire.settimeout(5)
+            return 'answered' if wire.recv(1) else 'closed'
+    except (ssl.SSLError, ConnectionError):
+        return 'closed'
+print(first(None), first(['http/1.1']), first(['postgresql']))
+";
+    let port = agent.port.to_string();
+    let said = python(script, &[("HOST", &agent.host), ("PORT", &port)])?;
+    assert_eq!(said.trim(), "closed closed answered");
+    Ok(())
+}
+
+/// Replication is an operation like any other: denied unless permitted, and right when it is.
+#[test]
+fn replication_is_judged_and_works() -> Result<()> {
+    let mut setup = everything();
+    setup.settings = vec!["wal_level=logical".into(), "max_wal_senders=4".into()];
+    setup.sql.push_str("alter role gatehouse replication;");
+    let fixture = Fixture::start(setup)?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    let tool = |program: &str, arguments: &[&str]| -> Result<std::process::Output> {
+        let mut command = Command::new(fixture.postgres.binary(program));
+        command.args(["-h", &agent.host, "-p", &agent.port.to_string(), "-U", &agent.user]);
+        command.env("PGPASSWORD", &agent.password).args(arguments).stdin(Stdio::null());
+        Ok(command.output()?)
+    };
+    let text = |output: &std::process::Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let backup = fixture.folder.path().join("backup");
+    let backup_path = backup.to_str().context("the path is text")?;
+    let output = tool("pg_basebackup", &["-D", backup_path, "-X", "stream", "-c", "fast", "--no-sync"])?;
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(backup.join("PG_VERSION").exists() && backup.join("backup_manifest").exists());
+    let output = Command::new(fixture.postgres.binary("pg_verifybackup")).arg(&backup).output()?;
+    assert!(output.status.success(), "{}", text(&output));
+
+    let slot = ["-d", "shop", "--slot", "s", "--create-slot", "-P", "test_decoding"];
+    let output = tool("pg_recvlogical", &slot)?;
+    assert!(output.status.success(), "{}", text(&output));
+    fixture.truth("insert into big (id, content) values (42, 'decoded')")?;
+    let until = fixture.truth("select pg_current_wal_lsn()")?;
+    let output = tool("pg_recvlogical", &["-d", "shop", "--slot", "s", "--start", "-f", "-", "--endpos", &until])?;
+    assert!(String::from_utf8_lossy(&output.stdout).contains("content[text]:'decoded'"), "{}", text(&output));
+    let wal = fixture.folder.path().join("wal");
+    std::fs::create_dir(&wal)?;
+    let output =
+        tool("pg_receivewal", &["-D", wal.to_str().context("text")?, "--endpos", &until, "--no-loop", "--no-sync"])?;
+    assert!(output.status.success(), "{}", text(&output));
+
+    let strict = Fixture::start(Setup::default())?;
+    let agent = strict.task("agent:claude", "1h")?;
+    let mut psql = strict.psql_command(&agent);
+    psql.args([
+        "-d",
+        &format!("host={} port={} dbname=shop user={} replication=database", agent.host, agent.port, agent.user),
+    ]);
+    let output = psql.arg("-c").arg("IDENTIFY_SYSTEM").output()?;
+    assert!(text(&output).contains("sql:replication"), "{}", text(&output));
+    Ok(())
+}
+
+/// A cancel that came first must not hit what the client sends next.
+#[test]
+fn a_cancel_is_over_when_its_connection_closes() -> Result<()> {
+    let fixture = Fixture::start(everything())?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    let mut client = RawClient::connect(&agent)?;
+    for _ in 0..20 {
+        client.send(&[query("select pg_sleep(20)")])?;
+        let begun = Instant::now();
+        // Until the statement runs there is nothing to cancel.
+        while fixture.truth("select count(*) from pg_stat_activity where query like '%pg_sleep(20)' and state = 'active' and pid <> pg_backend_pid()")? == "0" {
+            ensure!(begun.elapsed() < Duration::from_secs(20), "the statement never ran");
+        }
+        let mut cancel = std::net::TcpStream::connect((agent.host.as_str(), agent.port))?;
+        let key = client.cancel_key();
+        let length = i32::try_from(8 + key.len())?.to_be_bytes();
+        cancel.write_all(&[&length[..], &80_877_102i32.to_be_bytes(), key].concat())?;
+        std::io::copy(&mut cancel, &mut std::io::sink())?;
+        assert!(client.until_ready(1)?.contains("57014"));
+        client.send(&[query("select 'not meant'")])?;
+        assert!(client.until_ready(1)?.contains("not meant"));
+    }
+    Ok(())
+}
+
+/// Startup packets of every length, most of them nonsense: each ends its own connection, in order.
+#[test]
+fn startup_packets_of_every_length() -> Result<()> {
+    let fixture = Fixture::start(everything())?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    for length in (0..=300).chain([9_999, 10_000, 10_001, 65_535, i32::MAX, -1]) {
+        let mut stream = std::net::TcpStream::connect((agent.host.as_str(), agent.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        let body = usize::try_from(length).unwrap_or(0).min(70_000);
+        let filled: Vec<u8> = [&3i32.to_be_bytes()[..], &[0, 0]]
+            .concat()
+            .into_iter()
+            .chain(b"user\0claude\0".iter().copied())
+            .cycle()
+            .take(body.saturating_sub(4))
+            .collect();
+        let _ = stream.write_all(&[&length.to_be_bytes()[..], &filled].concat());
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut said = Vec::new();
+        // Closed in whatever way, but closed.
+        let _ = stream.read_to_end(&mut said);
+        assert!(!said.windows(5).any(|part| part == b"Z\0\0\0\x05"), "length {length} opened a session");
+    }
+    assert!(raw::RawClient::connect(&agent).is_ok());
+    Ok(())
+}
+
+/// A thousand clients that say nothing keep nobody else from logging in.
+#[test]
+fn silent_clients_delay_nobody() -> Result<()> {
+    let mut setup = everything();
+    setup.config = "[limits]\nconnections_max = 1200\n".into();
+    let fixture = Fixture::start(setup)?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    let mut silent = Vec::new();
+    for number in 0..1_000 {
+        let mut stream = std::net::TcpStream::connect((agent.host.as_str(), agent.port))?;
+        // Half of them begin a packet and never end it.
+        if number % 2 == 0 {
+            stream.write_all(&[0, 0, 0])?;
+        }
+        silent.push(stream);
+    }
+    let mut client = RawClient::connect(&agent)?;
+    client.send(&[query("select 'served'")])?;
+    assert!(client.until_ready(1)?.contains("served"));
+    Ok(())
+}
