@@ -23,6 +23,8 @@ use crate::login::Identified;
 use crate::roster::{Seated, Signal};
 use crate::surveyor;
 
+/// How long a session must say nothing before its buffers are given back.
+const REST: Duration = Duration::from_secs(1);
 /// How long last words may take to reach a client.
 const LAST_WORDS_SECS_MAX: u64 = 5;
 
@@ -78,6 +80,19 @@ struct Carrying<'a> {
     target_key: gatehouse_protocol::CancelKey,
     alarm: Pin<Box<Sleep>>,
     alarm_at: Timestamp,
+    rest: Pin<Box<Sleep>>,
+    activity: Activity,
+}
+
+/// Whether a session rests, so that its buffers can be given back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Activity {
+    /// It moved since the clock was last looked at.
+    Moved,
+    /// It has not moved since; if that stays so, its buffers go.
+    Watched,
+    /// It has no buffers, and no clock runs.
+    Rests,
 }
 
 /// What happened.
@@ -120,6 +135,8 @@ pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carriage: Ca
         target_key: reached.ready.cancel,
         alarm: Box::pin(tokio::time::sleep_until(instant(now, alarm_at))),
         alarm_at,
+        rest: Box::pin(tokio::time::sleep(REST)),
+        activity: Activity::Watched,
     };
     let end = carrying.run().await;
     carrying.end(end).await;
@@ -150,6 +167,10 @@ impl Carrying<'_> {
                 self.target.outlet.shut().await;
             }
             let event = poll_fn(|cx| self.poll_event(cx)).await;
+            if self.activity == Activity::Rests {
+                self.rest.as_mut().reset(Instant::now() + REST);
+            }
+            self.activity = Activity::Moved;
             let outcome = match event {
                 Event::Moved(Ok(())) => Ok(()),
                 Event::Moved(Err(error)) => return End::Lost(error),
@@ -274,7 +295,29 @@ impl Carrying<'_> {
         if let Poll::Ready(moved) = self.poll_reads(cx) {
             return Poll::Ready(Event::Moved(moved));
         }
+        self.poll_rest(cx);
         self.poll_alarm(cx)
+    }
+
+    /// Gives the buffers back when nothing moved for a while. The clock is looked at now and then, not set anew for
+    /// every statement.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) {
+        while self.activity != Activity::Rests && self.rest.as_mut().poll(cx).is_ready() {
+            self.activity = match self.activity {
+                Activity::Moved => {
+                    self.rest.as_mut().reset(Instant::now() + REST);
+                    Activity::Watched
+                }
+                Activity::Watched | Activity::Rests => {
+                    for peer in [&mut self.client, &mut self.target] {
+                        if peer.buf.is_empty() {
+                            peer.buf = BytesMut::new();
+                        }
+                    }
+                    Activity::Rests
+                }
+            };
+        }
     }
 
     fn poll_reads(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

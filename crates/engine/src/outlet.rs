@@ -162,8 +162,8 @@ impl<W: AsyncRead + Unpin> Outlet<W> {
 }
 
 impl Outlet<Wire> {
-    /// Reads some bytes behind what `buf` has, which is to reach `needs`; 0 at the end. While nothing is there to be
-    /// read, no room is kept for it.
+    /// Reads some bytes behind what `buf` has, which is to reach `needs`; 0 at the end. No room is made before there is
+    /// something to be read.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -171,9 +171,6 @@ impl Outlet<Wire> {
         needs: usize,
     ) -> Poll<io::Result<usize>> {
         if self.writer.poll_readable(cx)?.is_pending() {
-            if buf.is_empty() {
-                *buf = BytesMut::new();
-            }
             return Poll::Pending;
         }
         let room = self.read_bytes.max(needs.saturating_sub(buf.len()).min(READ_BYTES_MAX));

@@ -12,6 +12,7 @@ mod indexer;
 mod keys;
 pub mod load;
 mod log_files;
+mod mentions;
 mod output;
 mod reference;
 mod registry;

@@ -14,7 +14,8 @@ use gatehouse_policy::{Policies, PolicySource};
 use gatehouse_secrets::Reference;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Config, Mask, OnHold, TargetSection, Tls};
+use crate::config::{Config, Member, Mask, OnHold, TargetSection, Tls};
+use crate::mentions::Known;
 use crate::registry;
 
 /// One mistake.
@@ -94,7 +95,8 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
     let Some(policies) = policies.filter(|_| faults.is_empty()) else {
         return Err(faults);
     };
-    let warnings = warnings(&config, &people, &targets, &policies, &path.display().to_string());
+    let mut warnings = warnings(&config, &people, &targets, &policies, &path.display().to_string());
+    warnings.extend(policy_warnings(&config, &base.join(&config.policies.directory), &policies));
     Ok(Loaded {
         digest: Digest(Sha256::digest(text.as_bytes()).into()),
         config,
@@ -516,6 +518,41 @@ fn load_policies(directory: &Path, faults: &mut Vec<Fault>) -> Option<Policies> 
             None
         }
     }
+}
+
+/// Policies that cannot do what they were written for: about what there is not, or in files that are not read.
+fn policy_warnings(config: &Config, directory: &Path, policies: &Policies) -> Vec<Fault> {
+    let names = |section: &BTreeMap<String, Member>| section.keys().cloned().collect();
+    let members = || config.users.values().chain(config.agents.values());
+    let builtin = Classes::builtin().into_iter().map(|rule| rule.name.to_string());
+    let known = Known {
+        targets: config.targets.keys().cloned().collect(),
+        groups: members().flat_map(|member| member.groups.clone()).collect(),
+        users: names(&config.users),
+        agents: names(&config.agents),
+        classes: builtin.chain(config.classes.keys().cloned()).collect(),
+    };
+    let shown = |name: &str| directory.join(name).display().to_string();
+    let mut warnings = known.strangers(policies.sources(), shown);
+    let files = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let ignored = files.map(|entry| entry.path()).filter(|path| {
+        path.is_file() && path.extension().is_none_or(|extension| extension != "cedar" && extension != "md")
+    });
+    warnings.extend(ignored.map(|path| Fault {
+        file: path.display().to_string(),
+        line: None,
+        message: "it is not read: only files whose names end in .cedar are policies".into(),
+        remedy: "Rename it, or move it elsewhere".into(),
+    }));
+    if policies.sources().is_empty() {
+        warnings.push(Fault {
+            file: directory.display().to_string(),
+            line: None,
+            message: "there is no policy, so nothing is permitted".into(),
+            remedy: "Write one: the README has a first example, docs/policies.md has more".into(),
+        });
+    }
+    warnings
 }
 
 /// The `*.cedar` files of a folder, in the order of their names.

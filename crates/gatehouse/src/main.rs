@@ -12,6 +12,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 #[tokio::main]
 async fn main() -> ExitCode {
     begin_logs();
+    std::panic::set_hook(Box::new(log_panic));
     match gatehouse::commands::execute(Cli::parse()).await {
         Ok(code) => code,
         Err(error) => {
@@ -21,6 +22,18 @@ async fn main() -> ExitCode {
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+/// A panic ends nothing but what it happened in. The parser's crate panics on trees that it does not expect, which means
+/// that a statement was not understood: whoever sends such statements must not fill the log.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let message = panic.payload_as_str().unwrap_or_default();
+    if place.contains("pg_raw_parse") {
+        tracing::debug!(place, message, "a statement's tree could not be read");
+    } else {
+        tracing::error!(place, message, backtrace = %std::backtrace::Backtrace::capture(), "a defect of Gatehouse: please report it");
     }
 }
 

@@ -24,7 +24,12 @@ pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -
     let folder = tempfile::Builder::new().prefix("gatehouse-run-").tempdir()?;
     let outcome = async {
         let environment = environment(&started, &targets, folder.path())?;
-        let child = Command::new(program).args(arguments).envs(environment).spawn();
+        let mut command = Command::new(program);
+        // What the caller's own environment says of connections would lead the child elsewhere, past the gateway.
+        for name in STRANGERS {
+            command.env_remove(name);
+        }
+        let child = command.args(arguments).envs(environment).spawn();
         wait(child.with_context(|| format!("{program} cannot be run"))?).await
     }
     .await;
@@ -36,6 +41,30 @@ pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -
     }
     outcome
 }
+
+/// What libpq reads and a task does not set: see "Environment Variables" in libpq's documentation.
+const STRANGERS: [&str; 20] = [
+    "PGHOSTADDR",
+    "PGPASSWORD",
+    "PGREQUIREAUTH",
+    "PGCHANNELBINDING",
+    "PGSERVICE",
+    "PGOPTIONS",
+    "PGSSLMODE",
+    "PGREQUIRESSL",
+    "PGSSLCERT",
+    "PGSSLKEY",
+    "PGSSLROOTCERT",
+    "PGSSLCRL",
+    "PGSSLCRLDIR",
+    "PGSSLNEGOTIATION",
+    "PGSSLMINPROTOCOLVERSION",
+    "PGSSLMAXPROTOCOLVERSION",
+    "PGGSSENCMODE",
+    "PGREQUIREPEER",
+    "PGTARGETSESSIONATTRS",
+    "PGLOADBALANCEHOSTS",
+];
 
 /// What PostgreSQL's tools read. The first target is the default; a service file names them all.
 fn environment(started: &StartedTaskView, targets: &[String], folder: &Path) -> Result<BTreeMap<String, String>> {

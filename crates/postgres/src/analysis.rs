@@ -246,8 +246,15 @@ pub(crate) fn opaque(title: &str, sql: &str, target: &TargetName, cause: &Misund
 /// True if the letters of a temporary schema's name are anywhere in a text: as the schema of a function or type, in a
 /// setting, or in a quoted identifier. In an identifier with Unicode escapes they cannot be told.
 fn names_temporary_schema(sql: &str) -> bool {
-    let holds = |word: &[u8]| sql.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
-    holds(TEMPORARY_SCHEMA.as_bytes()) || holds(b"u&\"")
+    let text = sql.as_bytes();
+    let follows = |at: usize, word: &[u8]| {
+        text.get(at..at + word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word))
+    };
+    // Both words have a sign that is rare in SQL: of each, the place before it is looked at.
+    memchr::memchr2_iter(b'_', b'&', text).any(|at| match text.get(at) {
+        Some(b'_') => at >= 2 && follows(at - 2, TEMPORARY_SCHEMA.as_bytes()),
+        Some(_) | None => at >= 1 && follows(at - 1, b"u&\""),
+    })
 }
 
 fn title(titles: &[&str]) -> String {

@@ -57,8 +57,8 @@ pub(crate) fn statements(arena: &Arena, effort: &Effort, sheet: &mut Sheet) -> R
     let ways: Vec<&Contestant> = arena.ways.iter().filter(|way| way.name != "gatehouse, all revealed").collect();
     for round in 0..effort.rounds {
         eprintln!("statements, round {} of {}", round + 1, effort.rounds);
-        for mode in ["prepared", "extended", "simple"] {
-            for clients in ["1", "8", "32"] {
+        for mode in &effort.modes {
+            for clients in &effort.clients {
                 for way in &ways {
                     let secs = effort.secs.to_string();
                     let arguments = ["-M", mode, "-c", clients, "-j", "1", "-T", &secs, "-f", script];

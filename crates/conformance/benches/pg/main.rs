@@ -18,6 +18,9 @@ pub(crate) struct Effort {
     pub(crate) rows: u32,
     pub(crate) logins: u32,
     pub(crate) idle: usize,
+    /// The modes of pgbench, and the numbers of its clients.
+    pub(crate) modes: Vec<String>,
+    pub(crate) clients: Vec<String>,
 }
 
 fn main() -> Result<()> {
@@ -29,12 +32,17 @@ fn main() -> Result<()> {
     }
     let option = |name: &str| words.iter().position(|word| *word == name).and_then(|at| words.get(at + 1));
     let number = |name: &str, default: u32| option(name).map_or(Ok(default), |value| value.parse::<u32>());
+    let list = |name: &str, default: &str| -> Vec<String> {
+        option(name).copied().unwrap_or(default).split(',').map(str::to_string).collect()
+    };
     let effort = Effort {
         secs: number("--secs", 3)?,
         rounds: number("--rounds", 5)?.try_into()?,
         rows: number("--rows", 1_000_000)?,
         logins: number("--logins", 300)?,
         idle: number("--idle", 400)?.try_into()?,
+        modes: list("--modes", "prepared,extended,simple"),
+        clients: list("--clients", "1,8,32"),
     };
     let only = option("--only").map(|only| only.split(',').map(str::to_string).collect::<Vec<_>>());
     let wanted = |part: &str| only.as_ref().is_none_or(|only| only.iter().any(|name| name == part));
