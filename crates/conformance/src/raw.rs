@@ -61,10 +61,19 @@ pub fn sync() -> Vec<u8> {
 impl RawClient {
     /// Connects and logs in.
     pub fn connect(credential: &Credential) -> Result<Self> {
+        Self::connect_with(credential, &[])
+    }
+
+    /// Connects and logs in, with parameters of the startup packet.
+    pub fn connect_with(credential: &Credential, parameters: &[(&str, &str)]) -> Result<Self> {
         let stream = TcpStream::connect((credential.host.as_str(), credential.port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut client = Self { stream, read: Vec::new(), cancel_key: Vec::new() };
-        let startup = [b"user\0", credential.user.as_bytes(), b"\0database\0shop\0\0"].concat();
+        let mut startup = [b"user\0", credential.user.as_bytes(), b"\0database\0shop\0"].concat();
+        for (name, value) in parameters {
+            startup.extend([name.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());
+        }
+        startup.push(0);
         let mut hello = BytesMut::new();
         hello.put_i32(i32::try_from(startup.len() + 8)?);
         hello.put_i32(3 << 16);

@@ -220,3 +220,213 @@ fn an_approval_does_not_follow_a_change_of_meaning() -> anyhow::Result<()> {
     assert_eq!(fixture.psql(&agent, sql)?, "");
     Ok(())
 }
+
+/// Names that the server cuts, and names that change between a Bind and its Execute.
+#[test]
+fn what_a_name_means_is_what_was_judged() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup { target: "on_hold = \"refuse\"".into(), ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let long = |end: &str| format!("{}{end}", "a".repeat(63));
+    let clean = "select lower(tier) from customers where id = 8";
+    let dirty = "select lower(full_name) from customers where id = 8";
+    let close = |kind: u8, name: &str| frame(b'C', &[&[kind], name.as_bytes(), b"\0"]);
+    let flush = || frame(b'H', &[]);
+    let writes: Vec<Vec<(usize, Vec<Vec<u8>>)>> = vec![
+        vec![
+            (1, vec![parse(&long("x"), "select 1"), sync()]),
+            (1, vec![query("deallocate all")]),
+            (1, vec![parse(&long("y"), HELD), sync()]),
+            (1, vec![bind("", &long("x")), execute(""), sync()]),
+        ],
+        vec![
+            (1, vec![parse("foo", "select 1"), sync()]),
+            (
+                1,
+                vec![
+                    parse("ex", "execute foo"),
+                    bind("", "ex"),
+                    close(b'S', "foo"),
+                    parse("foo", HELD),
+                    execute(""),
+                    sync(),
+                ],
+            ),
+        ],
+        vec![
+            (1, vec![query(&format!("prepare foo as {clean}"))]),
+            (
+                1,
+                vec![
+                    parse("ex", "execute foo"),
+                    bind("", "ex"),
+                    describe(b'P', ""),
+                    close(b'S', "foo"),
+                    parse("foo", dirty),
+                    execute(""),
+                    flush(),
+                    sync(),
+                ],
+            ),
+        ],
+        vec![
+            (1, vec![query(&format!("begin; declare c cursor for {clean}"))]),
+            (1, vec![parse("s", dirty), sync()]),
+            (
+                1,
+                vec![
+                    parse("f", "fetch all from c"),
+                    bind("", "f"),
+                    describe(b'P', ""),
+                    close(b'P', "c"),
+                    bind("c", "s"),
+                    execute(""),
+                    sync(),
+                ],
+            ),
+        ],
+    ];
+    for writes in writes {
+        let said = play(&agent, &writes)?;
+        assert!(!said.contains("realname") && !said.contains("rawlings"), "{said}");
+    }
+    assert_eq!(fixture.truth("select count(*) from customers where tier = 'gold'")?, "0");
+    Ok(())
+}
+
+/// An approval of EXECUTE is one of what it executes.
+#[test]
+fn an_approval_of_execute_is_for_what_it_executes() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup { target: "on_hold = \"refuse\"".into(), ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let other = "update customers set tier = 'gold' where id between 1 and 40";
+    let mut client = RawClient::connect(&agent)?;
+    client.send(&[parse("foo", HELD), sync(), query("execute foo")])?;
+    assert!(client.until_ready(2)?.contains("needs approval"));
+    let request = fixture.open_request()?;
+    assert!(request["statement"].as_str().unwrap_or_default().contains("where id = 42"), "{request}");
+    fixture.json(&["approve", request["id"].as_str().unwrap_or_default(), "--as", "user:dana"])?;
+    client.send(&[frame(b'C', &[b"Sfoo\0"]), parse("foo", other), sync(), query("execute foo")])?;
+    assert!(client.until_ready(2)?.contains("needs approval"));
+    assert_eq!(fixture.truth("select count(*) from customers where tier = 'gold'")?, "0");
+    client.send(&[frame(b'C', &[b"Sfoo\0"]), parse("foo", HELD), sync(), query("execute foo")])?;
+    assert!(client.until_ready(2)?.contains("UPDATE 1"));
+    Ok(())
+}
+
+/// Settings come back at the end of a transaction, and with them what a text means.
+#[test]
+fn the_end_of_a_transaction_changes_what_texts_mean() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let smuggled = r"select concat('\'' , lower(full_name)) from customers where id = 3 --'))";
+    for end in ["rollback", "rollback to s; commit", "commit"] {
+        let begin = if end == "commit" {
+            "begin; set local standard_conforming_strings = on"
+        } else {
+            "begin; savepoint s; set standard_conforming_strings = on"
+        };
+        let mut client = RawClient::connect_with(&agent, &[("options", "-c standard_conforming_strings=off")])?;
+        client.send(&[query(begin)])?;
+        client.until_ready(1)?;
+        client.send(&[query(end), query(smuggled)])?;
+        let said = client.until_ready(2)?;
+        assert!(!said.contains("realname3") && !said.contains("rawlings3"), "{end}: {said}");
+    }
+    Ok(())
+}
+
+/// What the gateway read in the options is all that the target hears of them.
+#[test]
+fn options_hold_nothing_that_was_not_judged() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    fixture.truth("create role boss; grant boss to gatehouse")?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    for between in ["\u{b}", "\u{c}", "\u{85}", "\u{a0}"] {
+        let options = format!("-capplication_name=x{between}-crole=boss");
+        let Ok(mut client) = RawClient::connect_with(&agent, &[("options", &options)]) else { continue };
+        client.send(&[query("select current_user")])?;
+        assert!(!client.until_ready(1)?.contains("boss"), "{}", between.escape_unicode());
+    }
+    Ok(())
+}
+
+/// An approval given under one wish for the session is not used under another.
+#[test]
+fn an_approval_does_not_follow_other_wishes() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup { target: "on_hold = \"refuse\"".into(), ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let sql = "update customers set tier = 'gold' where note = null or id = -1";
+    let ask = |options: &str| -> anyhow::Result<String> {
+        let mut client = RawClient::connect_with(&agent, &[("options", options)])?;
+        client.send(&[query(sql)])?;
+        client.until_ready(1)
+    };
+    assert!(ask("")?.contains("needs approval"));
+    let id = fixture.open_request()?["id"].as_str().unwrap_or_default().to_string();
+    fixture.json(&["approve", &id, "--as", "user:dana"])?;
+    assert!(ask("-c transform_null_equals=on")?.contains("needs approval"));
+    assert!(ask("")?.contains("UPDATE 0"));
+    Ok(())
+}
+
+/// What follows a long frame in one read is looked at like anything else.
+#[test]
+fn nothing_rides_along_behind_a_long_frame() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup { config: "[limits]\nframe_bytes_max = 65536\n".into(), ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let mut client = RawClient::connect(&agent)?;
+    client.send(&[parse("s", "select length($1::text)"), sync()])?;
+    client.until_ready(1)?;
+    // Reads grow with what arrives, so that all of what follows lies in one buffer.
+    client.send(&(0..40_000).map(|_| frame(b'C', &[b"Snobody\0"])).chain([sync()]).collect::<Vec<_>>())?;
+    client.until_ready(1)?;
+    let value = vec![b'v'; 65_700];
+    let length = u32::try_from(value.len())?.to_be_bytes();
+    let bound = frame(b'B', &[b"\0s\0", &[0, 0, 0, 1], &length, &value, &[0, 0]]);
+    client.send(&[
+        bound,
+        execute(""),
+        sync(),
+        query("drop table if exists nonesuch; delete from orders where id = 1"),
+    ])?;
+    let said = client.until_ready(2)?;
+    let log = std::fs::read_to_string(fixture.log())?;
+    assert!(said.contains("65700") && said.contains("denied by policy"), "{said}\n{log}");
+    assert_eq!(fixture.truth("select count(*) from orders where id = 1")?, "1");
+    Ok(())
+}
+
+/// Small texts that once took all memory, or minutes.
+#[test]
+fn small_texts_take_little_memory_and_time() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let mut doubling = "with x0 as (select * from customers)".to_string();
+    for level in 1..26 {
+        let below = level - 1;
+        doubling.push_str(&format!(", x{level} as (select * from x{below} a{level}, x{below} b{level})"));
+    }
+    let count = 100_000;
+    for text in [
+        format!("{doubling} select 1 from x25"),
+        format!("select 1 from {}", vec!["customers"; count].join(", ")),
+        format!("{}{} select 1", "/*".repeat(count), "*/".repeat(count)),
+        format!("select 1 {} 1", "+".repeat(count)),
+        format!("select {} from customers", vec!["customers.*"; 3_900].join(",")),
+    ] {
+        let mut client = RawClient::connect(&agent)?;
+        client.send(&[query(&text), query("select 'alive'")])?;
+        let said = client.until_ready(2)?;
+        assert!(said.contains("alive"), "{}: {said}", text.chars().take(60).collect::<String>());
+    }
+    // Answers of the gateway's own wait for their reader, within bounds.
+    let mut client = RawClient::connect(&agent)?;
+    let closes: Vec<u8> = frame(b'C', &[b"Snobody\0"]).repeat(8_000_000);
+    client.stream().set_write_timeout(Some(std::time::Duration::from_secs(1)))?;
+    assert!(std::io::Write::write_all(client.stream(), &closes).is_err(), "the gateway stops reading");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", fixture.gateway_pid().unwrap_or_default()))?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    let kib: u64 = resident.trim().trim_end_matches(" kB").trim().parse()?;
+    assert!(kib < 300 * 1024, "{kib} KiB were resident");
+    Ok(())
+}

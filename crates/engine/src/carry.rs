@@ -206,8 +206,7 @@ impl Carrying<'_> {
     }
 
     fn take_from_target(&mut self, now: Timestamp) -> Result<(), Stop> {
-        let limit = self.engine.limits.outlet_bytes_max;
-        while self.target.has_news() && self.client.outlet.len() + self.passage.unseen_bytes() < limit {
+        while self.target.has_news() && self.client_has_room() {
             let next = self.passage.advance(now, Side::Target, &mut self.target.buf)?;
             self.waits_for_target = false;
             match next {
@@ -224,7 +223,8 @@ impl Carrying<'_> {
 
     fn take_from_client(&mut self, now: Timestamp) -> Result<(), Stop> {
         let limit = self.engine.limits.outlet_bytes_max;
-        while self.client_may_go_on() && self.target.outlet.len() < limit {
+        // What is answered here goes to the client, who must take it before it may ask for more.
+        while self.client_may_go_on() && self.target.outlet.len() < limit && self.client_has_room() {
             match self.passage.advance(now, Side::Client, &mut self.client.buf)? {
                 Next::Out(frame) => {
                     self.client.needs = 1;
@@ -241,6 +241,11 @@ impl Carrying<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What waits for the client is within bounds.
+    fn client_has_room(&self) -> bool {
+        self.client.outlet.len() + self.passage.unseen_bytes() < self.engine.limits.outlet_bytes_max
     }
 
     fn client_may_go_on(&self) -> bool {
@@ -330,7 +335,8 @@ impl Carrying<'_> {
         // While its operation is held or its turn has not come, the client is read so that its end is noticed.
         let rests = self.held.is_some() || self.waits_for_target;
         let has_room = self.client.buf.len() < if rests { limits.outlet_bytes_max } else { usize::MAX };
-        let client_wanted = !self.client.ended && has_room && (rests || !self.client.has_news());
+        let wanted = rests || !self.client.has_news() && self.client_has_room();
+        let client_wanted = !self.client.ended && has_room && wanted;
         if client_wanted { self.client.poll_read(cx) } else { Poll::Pending }
     }
 

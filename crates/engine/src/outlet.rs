@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use crate::disk::{Disk, NotOnDisk};
 use crate::wire::Wire;
 
+/// What it takes to keep a frame that waits, in bytes.
+const FRAME_OVERHEAD_BYTES: usize = 128;
 /// Frames written in one system call.
 const FRAMES_PER_WRITE_MAX: usize = 64;
 /// What is read at a time, in bytes: little from a peer that says little, more from one that fills it.
@@ -26,9 +28,12 @@ pub struct Outlet<W> {
     bytes: usize,
     /// Something was written that may lie in a buffer below.
     unflushed: bool,
-    disk_wait: Option<Pin<Box<dyn Future<Output = Result<(), NotOnDisk>> + Send>>>,
+    disk_wait: Option<DiskWait>,
     read_bytes: usize,
 }
+
+/// The wait for a record to be on disk.
+struct DiskWait(Pin<Box<dyn Future<Output = Result<(), NotOnDisk>> + Send>>);
 
 struct Waiting {
     /// The record that must be on disk first.
@@ -52,9 +57,9 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
         }
     }
 
-    /// How many bytes wait to be written.
+    /// How many bytes wait to be written, with what it takes to keep them.
     pub fn len(&self) -> usize {
-        self.bytes
+        self.bytes + self.queue.len() * FRAME_OVERHEAD_BYTES
     }
 
     /// True when nothing waits to be written.
@@ -94,9 +99,9 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
             if !disk.has(index) {
                 let wait = self.disk_wait.get_or_insert_with(|| {
                     let disk = disk.clone();
-                    Box::pin(async move { disk.holds(index).await })
+                    DiskWait(Box::pin(async move { disk.holds(index).await }))
                 });
-                let held = ready!(wait.as_mut().poll(cx));
+                let held = ready!(wait.0.as_mut().poll(cx));
                 self.disk_wait = None;
                 held.map_err(io::Error::other)?;
             }

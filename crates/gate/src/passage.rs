@@ -826,9 +826,9 @@ impl Passage {
         }
     }
 
-    /// How many bytes wait to be released.
+    /// How many bytes wait to be released, with what it takes to keep them.
     pub fn unseen_bytes(&self) -> usize {
-        self.unseen_bytes
+        self.unseen_bytes + (self.unseen.len() + self.deferred.len()) * size_of::<Unseen>()
     }
 
     /// Puts on the recording what the client is about to see, in one piece, and then gives it out.

@@ -14,7 +14,7 @@ use gatehouse_policy::{Policies, PolicySource};
 use gatehouse_secrets::Reference;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Config, Member, Mask, OnHold, TargetSection, Tls};
+use crate::config::{Config, Mask, Member, OnHold, TargetSection, Tls};
 use crate::mentions::Known;
 use crate::registry;
 

@@ -34,6 +34,8 @@ use self::analyzer::{Analyzer, Found};
 pub(crate) use self::session::setting_accesses;
 use crate::catalog::{Catalog, Relation, TEMPORARY_SCHEMA};
 
+/// How much evidence keeps of a text that was not understood, in bytes.
+const OPAQUE_EVIDENCE_BYTES_MAX: usize = 16 * 1024;
 /// How many statements a title names.
 const TITLE_STATEMENTS_MAX: usize = 4;
 
@@ -91,6 +93,8 @@ pub(crate) struct Analysis {
     pub(crate) changes_catalog: bool,
     /// It names relations that the catalog does not have.
     pub(crate) unknown_relations: bool,
+    /// It ends a transaction or goes back in it, and so takes back what was set in it.
+    pub(crate) ends_transaction: bool,
     /// It makes or names something temporary, which can stand before what the catalog has.
     pub(crate) makes_temporary: bool,
 }
@@ -106,11 +110,22 @@ pub(crate) struct StatementOutput {
     pub(crate) cursor: Option<String>,
     /// The statement that it prepares.
     pub(crate) prepares: Option<String>,
+    /// The prepared statements that it forgets.
+    pub(crate) deallocates: Option<Deallocated>,
+}
+
+/// What DEALLOCATE or DISCARD forgets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Deallocated {
+    /// The statement of this name.
+    Named(String),
+    /// Every statement.
+    All,
 }
 
 impl StatementOutput {
     fn of(columns: Outputs) -> Self {
-        Self { columns, copy: None, cursor: None, prepares: None }
+        Self { columns, copy: None, cursor: None, prepares: None, deallocates: None }
     }
 }
 
@@ -206,6 +221,7 @@ fn conclude(sql: &str, titles: &[&str], statements: Vec<StatementOutput>, found:
         changes_path: found.changes_path,
         changes_catalog: found.changes_catalog,
         unknown_relations: found.unknown_relations,
+        ends_transaction: found.ends_transaction,
         makes_temporary: found.makes_temporary || names_temporary_schema(sql),
     }
 }
@@ -225,7 +241,7 @@ pub(crate) fn opaque(title: &str, sql: &str, target: &TargetName, cause: &Misund
     let intent = Intent {
         title: title.into(),
         statement: sql.into(),
-        evidence: evidence::without_constants(sql).into(),
+        evidence: evidence_of_opaque(sql).into(),
         facts: Facts::new(),
         effect: Effect::Write,
         accesses,
@@ -239,7 +255,19 @@ pub(crate) fn opaque(title: &str, sql: &str, target: &TargetName, cause: &Misund
         changes_path: true,
         changes_catalog: true,
         unknown_relations: false,
+        ends_transaction: true,
         makes_temporary: true,
+    }
+}
+
+/// What evidence keeps of a text that was not understood: its beginning, for it may be as long as a message.
+fn evidence_of_opaque(sql: &str) -> String {
+    let end = sql.floor_char_boundary(OPAQUE_EVIDENCE_BYTES_MAX);
+    match sql.get(..end) {
+        Some(beginning) if end < sql.len() => {
+            format!("{} … ({} bytes in all)", evidence::without_constants(beginning), sql.len())
+        }
+        Some(_) | None => evidence::without_constants(sql),
     }
 }
 
@@ -247,9 +275,8 @@ pub(crate) fn opaque(title: &str, sql: &str, target: &TargetName, cause: &Misund
 /// setting, or in a quoted identifier. In an identifier with Unicode escapes they cannot be told.
 fn names_temporary_schema(sql: &str) -> bool {
     let text = sql.as_bytes();
-    let follows = |at: usize, word: &[u8]| {
-        text.get(at..at + word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word))
-    };
+    let follows =
+        |at: usize, word: &[u8]| text.get(at..at + word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word));
     // Both words have a sign that is rare in SQL: of each, the place before it is looked at.
     memchr::memchr2_iter(b'_', b'&', text).any(|at| match text.get(at) {
         Some(b'_') => at >= 2 && follows(at - 2, TEMPORARY_SCHEMA.as_bytes()),

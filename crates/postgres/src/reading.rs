@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gatehouse_model::{Provenance, TargetName};
 use gatehouse_protocol::Classifier;
 
-use crate::analysis::{self, Analysis, Context, Misunderstood, SearchPath};
+use crate::analysis::{self, Analysis, Context, Misunderstood, Outputs, SearchPath};
 use crate::catalog::Catalog;
 
-/// How many texts are kept in each of two generations, and how long one may be, in bytes.
+/// How many texts are kept in each of two generations, how long one may be, in bytes, and of how many columns and
+/// accesses.
 const TEXTS_MAX: usize = 512;
 const TEXT_BYTES_MAX: usize = 16 * 1024;
+const TEXT_PARTS_MAX: usize = 256;
 /// How many relations' columns are kept.
 const RELATIONS_MAX: usize = 4_096;
 
@@ -84,7 +86,7 @@ impl Known {
             return Ok(text.analysis.clone());
         }
         let analysis = Arc::new(analysis::analyze(sql, &self.context(reader))?);
-        if sql.len() <= TEXT_BYTES_MAX {
+        if sql.len() <= TEXT_BYTES_MAX && parts(&analysis) <= TEXT_PARTS_MAX {
             let text = Text {
                 target: reader.target.clone(),
                 classifier: reader.classifier.clone(),
@@ -124,6 +126,15 @@ impl Known {
         });
         by_place.get(place).cloned().unwrap_or(Provenance::Unknown)
     }
+}
+
+/// What an analysis weighs in memory.
+fn parts(analysis: &Analysis) -> usize {
+    let columns = analysis.statements.iter().map(|output| match &output.columns {
+        Outputs::Columns(columns) => columns.len() + 1,
+        Outputs::None | Outputs::Cursor(_) | Outputs::Prepared(_) | Outputs::Clean | Outputs::Unknown => 1,
+    });
+    columns.sum::<usize>() + analysis.intent.accesses.len()
 }
 
 impl Kept {

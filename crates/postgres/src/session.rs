@@ -40,8 +40,14 @@ pub(crate) struct PostgresSession {
     /// How the server reads texts, as far as it is known.
     script: Script,
     replication: Replication,
+    /// What the client asked for at its login and that may change what statements mean.
+    wishes: BTreeMap<String, String>,
+    /// How many messages gave names, or took them away.
+    named: u64,
+    /// Something was set since the target was last outside of a transaction, which its end may take back.
+    changed_in_transaction: bool,
     /// What approvals bind to besides a statement, by the types of its parameters, until it changes.
-    meaning: Option<(Vec<u32>, Arc<BTreeMap<String, String>>)>,
+    meaning: Option<KnownMeaning>,
     /// Shapes that were made of row descriptions, the newest use last.
     shapes: Vec<Described>,
     /// What the catalog does not show may stand before what it shows.
@@ -142,6 +148,12 @@ impl Script {
         (is_certain && self.is_utf8 || text.is_ascii())
             && (is_certain && self.strings_are_standard || !text.contains(&b'\\'))
     }
+}
+
+/// What approvals bind to besides a statement whose parameters are of these types.
+struct KnownMeaning {
+    types: Vec<u32>,
+    state: Arc<BTreeMap<String, String>>,
 }
 
 /// How many shapes one session remembers.
@@ -270,6 +282,9 @@ impl PostgresSession {
             frame_bytes_max: opening.frame_bytes_max,
             path: wishes.path(SearchPath::Known(known.catalog.search_path().to_vec())),
             known,
+            wishes: wishes.state().collect(),
+            named: 0,
+            changed_in_transaction: false,
             script: Script::new(&opening.ready.parameters),
             replication: wishes.replication,
             meaning: None,

@@ -9,6 +9,7 @@ use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
 
 use crate::frame::{self, Frame, Peek, Reader, put_cstr};
+use crate::wishes::Wishes;
 
 /// No message of a login is longer, in bytes.
 const LOGIN_BYTES_MAX: usize = 64 * 1024;
@@ -52,8 +53,9 @@ impl PostgresTargetLogin {
             body.put_i32(PROTOCOL_3);
             let own = [("user", &self.call.user), ("database", &self.call.database)];
             let own = own.into_iter().map(|(name, value)| (name, value.as_str()));
-            let passed = self.call.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            for (name, value) in own.chain(passed) {
+            // What is not understood was refused before anything was dialed.
+            let wishes = Wishes::read(&self.call.parameters).unwrap_or_default();
+            for (name, value) in own.chain(wishes.parameters()) {
                 put_cstr(body, name);
                 put_cstr(body, value);
             }

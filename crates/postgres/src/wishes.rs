@@ -26,6 +26,8 @@ pub(crate) struct Wishes {
     settings: Vec<(String, String)>,
     /// The connection speaks the commands of replication.
     pub(crate) replication: Replication,
+    /// The client's own word for that.
+    replication_word: Option<String>,
 }
 
 /// Whether a connection is one for replication.
@@ -45,7 +47,10 @@ impl Wishes {
         for (name, value) in parameters {
             match name.as_str() {
                 "options" => wishes.options(value)?,
-                "replication" => wishes.replication = replication(value)?,
+                "replication" => {
+                    wishes.replication = replication(value)?;
+                    wishes.replication_word = Some(value.clone());
+                }
                 setting => wishes.settings.push((setting.to_ascii_lowercase(), value.clone())),
             }
         }
@@ -99,6 +104,19 @@ impl Wishes {
         }
     }
 
+    /// What the target is told: every setting by its own name, so that nothing is left for it to read otherwise than it
+    /// was read here.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        let settings = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        settings.chain(self.replication_word.as_deref().map(|word| ("replication", word)))
+    }
+
+    /// The settings that may change what a statement means, for approvals to bind to.
+    pub(crate) fn state(&self) -> impl Iterator<Item = (String, String)> {
+        let telling = self.settings.iter().filter(|(name, _)| !HARMLESS.contains(&name.as_str()));
+        telling.map(|(name, value)| (format!("asked at login: {name}"), value.clone()))
+    }
+
     /// Where unqualified names are looked up, given where they are without any wishes.
     pub(crate) fn path(&self, otherwise: SearchPath) -> SearchPath {
         let moves = ["search_path", "role", "session_authorization"];
@@ -130,7 +148,8 @@ fn words(text: &str) -> Vec<String> {
     while let Some(letter) = letters.next() {
         match letter {
             '\\' => word.get_or_insert_default().extend(letters.next()),
-            space if space.is_ascii_whitespace() => words.extend(word.take()),
+            // The vertical tab is white space to the server.
+            space if space.is_ascii_whitespace() || space == '\u{b}' => words.extend(word.take()),
             other => word.get_or_insert_default().push(other),
         }
     }

@@ -3,6 +3,13 @@
 //! Every figure is taken from all contestants in turn, round by round, and compared as a ratio within its round, so that
 //! a machine whose speed drifts does not decide. Processor time is that of the contestant's own process, from /proc.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    reason = "a bench prints, and stops at its own mistakes"
+)]
+
 mod contest;
 mod load;
 mod report;

@@ -13,7 +13,7 @@ use super::lineage::{Columns, Lineage, Named};
 use super::resource::{self, Resources, UNKNOWN_SCHEMA};
 use super::scope::{Item, Scope, Sources};
 use super::tree::{self, Inventory};
-use super::{Context, Misunderstood, SearchPath, action};
+use super::{Context, Deallocated, Misunderstood, SearchPath, action};
 use crate::catalog::{Relation, RelationKind, is_temporary_schema};
 use crate::function::{self, Kind};
 
@@ -21,6 +21,10 @@ use crate::function::{self, Kind};
 const DEPTH_MAX: usize = 128;
 /// How many steps the reading of a statement may take, repeated ones included.
 const STEPS_MAX: usize = 2_000_000;
+/// How many columns a query may give: PostgreSQL's own limit.
+pub(super) const COLUMNS_MAX: usize = 1_664;
+/// How many columns may be looked at in the whole of a statement, each time that they are joined or selected.
+const COLUMNS_TOTAL_MAX: usize = 200_000;
 /// How deep views may stand on views.
 const VIEW_DEPTH_MAX: usize = 16;
 
@@ -38,6 +42,9 @@ pub(super) struct Found {
     pub(super) changes_path: bool,
     pub(super) changes_catalog: bool,
     pub(super) unknown_relations: bool,
+    pub(super) ends_transaction: bool,
+    /// What the statement at hand forgets of prepared statements.
+    pub(super) deallocates: Option<Deallocated>,
     /// Something temporary is made or named.
     pub(super) makes_temporary: bool,
     /// Whether each UPDATE and DELETE has a condition; `None` without any.
@@ -58,6 +65,7 @@ pub(super) struct Analyzer<'a> {
     open_views: Vec<u32>,
     depth: usize,
     steps: usize,
+    columns: usize,
 }
 
 impl<'a> Analyzer<'a> {
@@ -72,6 +80,7 @@ impl<'a> Analyzer<'a> {
             open_views: Vec::new(),
             depth: 0,
             steps: 0,
+            columns: 0,
         }
     }
 
@@ -94,6 +103,18 @@ impl<'a> Analyzer<'a> {
         };
         self.depth -= 1;
         result
+    }
+
+    /// Counts columns, for they can double with every query that joins another with itself.
+    pub(super) fn spend(&mut self, columns: usize) -> Result<(), Misunderstood> {
+        self.columns += columns;
+        if self.columns > COLUMNS_TOTAL_MAX {
+            return Err(Misunderstood::new(
+                "the statement joins too many columns to be understood",
+                "Name the columns",
+            ));
+        }
+        Ok(())
     }
 
     /// Notes an access. What a view does is its owner's, not the statement's.

@@ -13,7 +13,7 @@ use pg_raw_parse::nodes::{
 };
 use pg_raw_parse::raw::SetOperation;
 
-use super::analyzer::Analyzer;
+use super::analyzer::{Analyzer, COLUMNS_MAX};
 use super::expression::{bare_name, position};
 use super::lineage::{Columns, Lineage, Named};
 use super::naming::output_name;
@@ -295,7 +295,12 @@ impl Analyzer<'_> {
     ) -> Result<Columns, Misunderstood> {
         let mut columns = Columns::default();
         for target in targets {
-            columns.extend(self.output(target, scope)?);
+            let more = self.output(target, scope)?;
+            self.spend(more.named.len())?;
+            columns.extend(more);
+            if columns.named.len() > COLUMNS_MAX {
+                return Err(Misunderstood::new("target lists can have at most 1664 entries", "Name fewer columns"));
+            }
         }
         Ok(columns)
     }
@@ -337,7 +342,7 @@ impl Analyzer<'_> {
         left: &Sources,
         scope: &Scope<'_>,
     ) -> Result<Sources, Misunderstood> {
-        self.enter(|analyzer| match node {
+        let sources = self.enter(|analyzer| match node {
             Node::RangeVar(relation) => Ok(Sources::of(analyzer.named_source(relation, scope))),
             Node::RangeSubselect(subselect) => analyzer.subselect(subselect, left, scope),
             Node::RangeFunction(function) => analyzer.range_function(function, &scope.inner(left)),
@@ -346,7 +351,9 @@ impl Analyzer<'_> {
             Node::RangeTableSample(sample) => analyzer.sample(sample, left, scope),
             Node::JoinExpr(join) => analyzer.join(join, left, scope),
             _ => Err(Misunderstood::new("an element of FROM is not understood", "Write it in another way")),
-        })
+        })?;
+        self.spend(sources.columns.named.len())?;
+        Ok(sources)
     }
 
     fn named_source(&mut self, relation: &RangeVar, scope: &Scope<'_>) -> Item {

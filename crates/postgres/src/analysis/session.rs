@@ -12,7 +12,7 @@ use pg_raw_parse::raw::{DiscardMode, VariableSetKind};
 use super::analyzer::Analyzer;
 use super::definition::text_of;
 use super::scope::{Scope, Sources};
-use super::{Misunderstood, Outputs, StatementOutput, action, resource};
+use super::{Deallocated, Misunderstood, Outputs, StatementOutput, action, resource};
 
 /// Settings that change neither what statements mean nor what protects data, for the session that sets them.
 const HARMLESS: [&str; 58] = [
@@ -150,6 +150,7 @@ impl Analyzer<'_> {
         self.found.changes_meaning = true;
         if discard.target == DiscardMode::DISCARD_ALL {
             self.found.changes_path = true;
+            self.found.deallocates = Some(Deallocated::All);
         }
     }
 

@@ -11,7 +11,7 @@ use super::analyzer::Analyzer;
 use super::lineage::{Columns, Lineage};
 use super::scope::{Scope, Sources};
 use super::tree;
-use super::{Misunderstood, Outputs, StatementOutput, action};
+use super::{Deallocated, Misunderstood, Outputs, StatementOutput, action};
 use crate::function::Kind;
 
 impl Analyzer<'_> {
@@ -54,7 +54,8 @@ impl Analyzer<'_> {
             Node::CallStmt(call) => self.procedure(call),
             _ => {
                 self.silent_statement(node)?;
-                Ok(StatementOutput::of(Outputs::None))
+                let deallocates = self.found.deallocates.take();
+                Ok(StatementOutput { deallocates, ..StatementOutput::of(Outputs::None) })
             }
         }
     }
@@ -107,7 +108,11 @@ impl Analyzer<'_> {
             Node::VariableSetStmt(set) => return self.set(set),
             Node::DiscardStmt(discard) => self.discard(discard),
             Node::ClosePortalStmt(_) => self.access_target(action::CURSOR),
-            Node::DeallocateStmt(_) => self.access_target(action::PREPARED),
+            Node::DeallocateStmt(deallocate) => {
+                self.access_target(action::PREPARED);
+                let named = deallocate.name().map(|name| Deallocated::Named(name.into()));
+                self.found.deallocates = Some(named.unwrap_or(Deallocated::All));
+            }
             Node::ListenStmt(_) | Node::UnlistenStmt(_) | Node::NotifyStmt(_) => self.access_target(action::LISTEN),
             Node::LockStmt(lock) => return self.access_list(action::LOCK, lock.relations()),
             Node::TruncateStmt(truncate) => {
@@ -247,6 +252,13 @@ impl Analyzer<'_> {
 
     fn transaction(&mut self, transaction: &TransactionStmt) -> Result<(), Misunderstood> {
         self.access_target(action::TRANSACTION);
+        let goes_on = [
+            TransactionStmtKind::TRANS_STMT_BEGIN,
+            TransactionStmtKind::TRANS_STMT_START,
+            TransactionStmtKind::TRANS_STMT_SAVEPOINT,
+            TransactionStmtKind::TRANS_STMT_RELEASE,
+        ];
+        self.found.ends_transaction |= !goes_on.contains(&transaction.kind);
         let two_phase = [
             TransactionStmtKind::TRANS_STMT_PREPARE,
             TransactionStmtKind::TRANS_STMT_COMMIT_PREPARED,

@@ -26,10 +26,33 @@ const NODES_MAX: usize = 1_000_000;
 #[cfg(not(parser_leaves_stderr))]
 static PARSER: Mutex<()> = Mutex::new(());
 
+/// How many `/*` a statement may have, and how many signs of operators in a row: the lexer goes back over each of them,
+/// so that its time grows with the square of their number.
+const COMMENTS_MAX: usize = 256;
+const OPERATOR_BYTES_MAX: usize = 512;
+
+fn is_slow_to_lex(sql: &[u8]) -> bool {
+    let (mut comments, mut run) = (0, 0);
+    let mut before = 0;
+    for &byte in sql {
+        comments += usize::from(before == b'/' && byte == b'*');
+        run = if b"~!@#^&|`?+*/%<>=".contains(&byte) || byte == b'-' && before != b'-' { run + 1 } else { 0 };
+        if comments > COMMENTS_MAX || run > OPERATOR_BYTES_MAX {
+            return true;
+        }
+        before = byte;
+    }
+    false
+}
+
 /// Reads SQL text.
 pub(super) fn parse(sql: &str) -> Result<ParseResult, Misunderstood> {
     if sql.len() > STATEMENT_BYTES_MAX {
         return Err(Misunderstood::new("the statement is too long to be read", "Send it in parts"));
+    }
+    if is_slow_to_lex(sql.as_bytes()) {
+        let message = "the statement has too many comments or operator signs in a row to be read";
+        return Err(Misunderstood::new(message, "Leave them out"));
     }
     #[cfg(not(parser_leaves_stderr))]
     let _turn = PARSER.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use gatehouse_model::{Bind, Denial, Intent, Operation, Phase, Reason};
 use gatehouse_protocol::{Breach, Meaning, Misunderstood, Passed, Reply, Step};
 
 use super::statement::{Asked, Portal, Prepared};
-use super::{Awaited, CopyIn, Discard, Doubt, FrontSurvey, Named, PostgresSession};
+use super::{Awaited, CopyIn, Discard, Doubt, FrontSurvey, KnownMeaning, Named, PostgresSession};
 use crate::analysis::{self, Analysis, Outputs, SearchPath};
 use crate::frame::{self, Frame, Peek, Reader, put_cstr};
 use crate::report::{self, Severity};
@@ -19,6 +19,8 @@ use crate::wishes::Replication;
 const ABORTING: &str = "Gatehouse refused a statement of this transaction";
 /// From this length on data is relayed as it comes, in bytes, where nobody has to look at it.
 pub(super) const RELAYED_BYTES_MIN: usize = 256 * 1024;
+/// PostgreSQL's own limit on names, in bytes: NAMEDATALEN less its closing zero.
+const NAME_BYTES_MAX: usize = 63;
 /// What is read of a Bind that is too long to be held: its names and formats lie within, in bytes.
 const BIND_HEAD_BYTES: usize = 64 * 1024;
 /// What stands for a bind value in evidence when the statement touches classified data.
@@ -41,6 +43,9 @@ impl PostgresSession {
         }
         if self.copy_in == CopyIn::Asked && frame.tag != b'X' {
             return Ok(Step::Wait);
+        }
+        if self.copy_in == CopyIn::No && !self.names_are_plain(frame.tag, frame.body) {
+            return Ok(self.name_is_strange(frame.len));
         }
         if self.copy_in == CopyIn::Open {
             return self.inspect_copy(frame, buf);
@@ -77,6 +82,32 @@ impl PostgresSession {
         self.copy_in == CopyIn::Open && self.batch.discard == Discard::No && buf.first() == Some(&b'd')
     }
 
+    /// The server cuts names, and brings them into its own encoding: two that are different here may be one there.
+    fn names_are_plain(&self, tag: u8, body: &[u8]) -> bool {
+        let is_plain = |name: Option<&[u8]>| {
+            name.is_none_or(|name| {
+                let is_certain = self.script.is_utf8 && self.script.doubted_until.is_none();
+                name.len() <= NAME_BYTES_MAX && (is_certain || name.is_ascii())
+            })
+        };
+        let mut reader = Reader(body);
+        match tag {
+            b'P' | b'E' => is_plain(reader.cstr()),
+            b'B' => is_plain(reader.cstr()) && is_plain(reader.cstr()),
+            b'D' | b'C' => {
+                let _kind = reader.u8();
+                is_plain(reader.cstr())
+            }
+            _ => true,
+        }
+    }
+
+    fn name_is_strange(&mut self, len: usize) -> Step {
+        let message =
+            "names of statements and portals have at most 63 bytes, and are plain text where the encoding is not UTF-8";
+        self.misunderstood(len, "?", Reason::Limit, message, "Use shorter names")
+    }
+
     /// What is too long to be held whole: data is relayed, a Bind is known by its head, a text is not read.
     fn inspect_large(&mut self, tag: u8, len: usize, buf: &[u8]) -> Result<Step, Breach> {
         if self.batch.discard != Discard::No {
@@ -92,8 +123,9 @@ impl PostgresSession {
             b'Q' | b'P' if self.copy_in == CopyIn::No => {
                 let message = frame::too_long(tag, len, self.frame_bytes_max);
                 let hint = "Send less at once, or ask the operator to raise limits.frame_bytes_max";
-                let step = self.misunderstood(buf.len(), "?", Reason::Limit, &message, hint);
-                Ok(with_tail(step, len.saturating_sub(buf.len())))
+                let head = buf.len().min(len);
+                let step = self.misunderstood(head, "?", Reason::Limit, &message, hint);
+                Ok(with_tail(step, len - head))
             }
             tag => Err(oversize(frame::too_long(tag, len, self.frame_bytes_max))),
         }
@@ -111,9 +143,14 @@ impl PostgresSession {
         let malformed = || Breach::client("a Bind message is malformed, or its names are too long");
         let _portal = reader.text().ok_or_else(malformed)?;
         let statement = reader.text().ok_or_else(malformed)?;
-        let step = self
-            .inspect_bind_of(buf.len(), statement, |_| vec![Bind::Text(format!("({len} bytes that were not held)"))])?;
-        Ok(with_tail(step, len.saturating_sub(buf.len())))
+        let head = buf.len().min(len);
+        if !self.names_are_plain(b'B', buf.get(5..head).unwrap_or_default()) {
+            let step = self.name_is_strange(head);
+            return Ok(with_tail(step, len - head));
+        }
+        let not_held = |_: &Prepared| vec![Bind::Text(format!("({len} bytes that were not held)"))];
+        let step = self.inspect_bind_of(head, statement, not_held)?;
+        Ok(with_tail(step, len - head))
     }
 
     /// A fast-path call names a function by its OID, which the catalog does not have: what it does is not known.
@@ -211,7 +248,7 @@ impl PostgresSession {
     }
 
     fn inspect_statement(&mut self, len: usize, text: &[u8], declared: Vec<u32>, phase: Phase) -> Result<Step, Breach> {
-        let analysis = self.with_names(self.understand(text));
+        let analysis = self.with_end(self.with_names(self.understand(text)));
         if analysis.unknown_relations && self.survey != FrontSurvey::Done {
             return Ok(self.ask_for_survey());
         }
@@ -253,7 +290,7 @@ impl PostgresSession {
         values: impl FnOnce(&Prepared) -> Vec<Bind>,
     ) -> Result<Step, Breach> {
         let Some(named) = self.statements.get(statement) else {
-            let (prepared, step) = self.unheard_of(len, "BIND", "prepared statement", statement);
+            let (prepared, step) = self.unheard_of(len, "BIND", "prepared statement", statement, values);
             self.asked = Some(Asked::Bound(prepared));
             return Ok(step);
         };
@@ -270,7 +307,7 @@ impl PostgresSession {
             ));
         }
         let mut prepared = self.renewed(named.value.clone());
-        let analysis = self.with_names(prepared.analysis.clone());
+        let analysis = self.with_end(self.with_names(prepared.analysis.clone()));
         if !Arc::ptr_eq(&analysis, &prepared.analysis) {
             prepared = Arc::new(Prepared {
                 parameters: prepared.parameters.clone(),
@@ -395,6 +432,14 @@ impl PostgresSession {
         Arc::new(analysis::opaque("EXECUTE", &analysis.intent.statement, &self.target, &cause))
     }
 
+    /// The end of a transaction takes back what was set in it, which changes what later statements mean.
+    fn with_end(&self, analysis: Arc<Analysis>) -> Arc<Analysis> {
+        if !analysis.ends_transaction || !self.changed_in_transaction || analysis.changes_meaning {
+            return analysis;
+        }
+        Arc::new(Analysis { changes_meaning: true, ..(*analysis).clone() })
+    }
+
     /// The operation of a statement whose names are known: see `with_names`.
     fn operation(&mut self, prepared: &Prepared, binds: Vec<Bind>, phase: Phase) -> Operation {
         let analysis = &prepared.analysis;
@@ -404,6 +449,9 @@ impl PostgresSession {
                 let Some(inner) = self.prepared_in_sql(name) else { continue };
                 let wanted = &inner.analysis.intent;
                 let whole = Arc::make_mut(&mut intent);
+                // What the name stands for is what is judged, shown, recorded and approved.
+                whole.statement = format!("{} -- {name}: {}", whole.statement, wanted.statement).into();
+                whole.evidence = format!("{} -- {name}: {}", whole.evidence, wanted.evidence).into();
                 whole.accesses.extend(wanted.accesses.iter().cloned());
                 whole.accesses.sort();
                 whole.accesses.dedup();
@@ -429,12 +477,11 @@ impl PostgresSession {
     /// parameters have. What a session changed beyond that is known to that session alone.
     fn meaning(&mut self, prepared: &Prepared) -> Arc<BTreeMap<String, String>> {
         let types: Vec<u32> = prepared.parameter_types().collect();
-        if let Some((known, meaning)) = &self.meaning
-            && *known == types
-        {
-            return meaning.clone();
+        if let Some(known) = self.meaning.as_ref().filter(|known| known.types == types) {
+            return known.state.clone();
         }
         let mut state = self.settings.clone();
+        state.extend(self.wishes.clone());
         if let SearchPath::Known(schemas) = &self.path {
             state.insert("search_path".into(), schemas.join(","));
         }
@@ -444,7 +491,7 @@ impl PostgresSession {
             state.insert(Operation::SESSION_STATE.into(), self.meaning_changes.to_string());
         }
         let state = Arc::new(state);
-        self.meaning = Some((types, state.clone()));
+        self.meaning = Some(KnownMeaning { types, state: state.clone() });
         state
     }
 
@@ -492,8 +539,8 @@ impl PostgresSession {
     }
 
     /// Counts what may change the meaning of a cursor's name.
-    fn moment(&self) -> (u64, u64) {
-        (self.batch.number, self.executed)
+    fn moment(&self) -> (u64, u64, u64) {
+        (self.batch.number, self.executed, self.named)
     }
 
     /// The server says that there is no such name, or has nothing to close; so does the gateway, and the target need
@@ -511,18 +558,26 @@ impl PostgresSession {
         let mut reader = Reader(frame.body);
         let is_statement = frame.tag == b'D' && reader.u8() == Some(b'S');
         let kind = if is_statement { "prepared statement" } else { "portal" };
-        self.unheard_of(frame.len, title, kind, reader.text().unwrap_or_default()).1
+        self.unheard_of(frame.len, title, kind, reader.text().unwrap_or_default(), |_| Vec::new()).1
     }
 
     /// What goes by a name that nothing has as far as is known. Where policy lets that pass, the server knows better.
-    fn unheard_of(&mut self, len: usize, title: &str, kind: &str, name: &str) -> (Arc<Prepared>, Step) {
+    fn unheard_of(
+        &mut self,
+        len: usize,
+        title: &str,
+        kind: &str,
+        name: &str,
+        values: impl FnOnce(&Prepared) -> Vec<Bind>,
+    ) -> (Arc<Prepared>, Step) {
         let cause = analysis::Misunderstood {
             message: format!("{kind} \"{name}\" does not exist"),
             hint: "Prepare it on this connection first".into(),
         };
         let analysis = analysis::opaque(title, &format!("{title} \"{name}\""), &self.target, &cause);
         let prepared = Arc::new(self.prepared(Arc::new(analysis), Vec::new()));
-        let operation = self.operation_of(&prepared, prepared.analysis.intent.clone(), Vec::new(), Phase::Run);
+        let binds = values(&prepared);
+        let operation = self.operation_of(&prepared, prepared.analysis.intent.clone(), binds, Phase::Run);
         self.asked = None;
         (prepared, run(len, Meaning::Act(Box::new(operation))))
     }
@@ -567,6 +622,7 @@ impl PostgresSession {
             b'D' => self.pass_describe(reader),
             b'C' => {
                 let is_statement = reader.u8() == Some(b'S');
+                self.named += 1;
                 self.push(Awaited::Close { is_statement, name: reader.text().unwrap_or_default().into() });
             }
             b'c' | b'f' => {
@@ -594,6 +650,7 @@ impl PostgresSession {
             return;
         };
         let name: Arc<str> = name.into();
+        self.named += 1;
         let named = Named { value: prepared.clone(), batch: self.batch.number, confirmed: false };
         let previous = self.statements.insert(name.clone(), named);
         self.push(Awaited::Parse { name, prepared: prepared.clone(), previous });
@@ -604,6 +661,7 @@ impl PostgresSession {
             return;
         };
         let name: Arc<str> = name.into();
+        self.named += 1;
         // A cursor of this name is gone, or this Bind fails.
         self.cursors.remove(&*name);
         let fetches =
@@ -681,6 +739,7 @@ impl PostgresSession {
         let before = self.doubt;
         if analysis.changes_meaning || prepared.is_opaque() {
             self.script.doubted_until = Some(self.batch.number);
+            self.changed_in_transaction = true;
         }
         let runs_code = accesses.iter().any(|access| access.action == analysis::action::DO);
         if runs_code || analysis.makes_temporary || (analysis.changes_catalog && self.meaning_changes > 0) {
@@ -745,7 +804,7 @@ impl PostgresSession {
 }
 
 /// Named statements of one session, and how much text they may have together, in bytes.
-const STATEMENTS_MAX: usize = 2_000;
+pub(super) const STATEMENTS_MAX: usize = 2_000;
 const PREPARED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// The first word of a text that was not understood, for listings.
@@ -814,9 +873,10 @@ pub(super) fn run(len: usize, meaning: Meaning) -> Step {
     Step::Run { len, tail: 0, meaning }
 }
 
-/// As much as is there of a frame that has `len` bytes.
+/// As much as is there of a frame that has `len` bytes, and nothing of what follows it.
 pub(super) fn part(buf: &[u8], len: usize, meaning: Meaning) -> Step {
-    Step::Run { len: buf.len(), tail: len.saturating_sub(buf.len()) as u64, meaning }
+    let head = buf.len().min(len);
+    Step::Run { len: head, tail: (len - head) as u64, meaning }
 }
 
 fn with_tail(step: Step, tail: usize) -> Step {

@@ -6,12 +6,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use gatehouse_model::{Shape, ShapeRole};
 use gatehouse_protocol::{Breach, Editor, Meaning, Reply, Step};
 
-use super::ask::{self, RELAYED_BYTES_MIN};
+use super::ask::{self, RELAYED_BYTES_MIN, STATEMENTS_MAX};
 use super::statement::{self, Lineage, Portal, Prepared, copy_shape, lineage};
 use super::{
     Awaited, CopyIn, Described, Discard, Doubt, Named, PostgresSession, SHAPES_MAX, copy, gives_meaning, message,
 };
-use crate::analysis::{CopyFormat, Outputs, SearchPath, StatementOutput};
+use crate::analysis::{CopyFormat, Deallocated, Outputs, SearchPath, StatementOutput};
 use crate::frame::{self, Peek, Reader};
 use crate::wishes::Replication;
 
@@ -365,6 +365,10 @@ impl PostgresSession {
         if prepared.is_opaque() {
             self.forget_names();
         }
+        if prepared.runs_text() {
+            // It may have prepared anything under any name.
+            self.statements.retain(|_, named| named.value.in_sql.is_none());
+        }
         if analysis.changes_path {
             self.path = SearchPath::Uncertain;
         }
@@ -378,13 +382,26 @@ impl PostgresSession {
         if let Some(name) = &output.cursor {
             self.portals.remove(name.as_str());
             match &output.columns {
-                Outputs::Columns(columns) => self.cursors.insert(name.clone(), columns.as_slice().into()),
-                Outputs::None | Outputs::Cursor(_) | Outputs::Prepared(_) | Outputs::Clean | Outputs::Unknown => {
-                    self.cursors.remove(name)
+                Outputs::Columns(columns) if self.cursors.len() < STATEMENTS_MAX => {
+                    self.cursors.insert(name.clone(), columns.as_slice().into())
                 }
+                Outputs::Columns(_)
+                | Outputs::None
+                | Outputs::Cursor(_)
+                | Outputs::Prepared(_)
+                | Outputs::Clean
+                | Outputs::Unknown => self.cursors.remove(name),
             };
         }
-        if let Some(name) = &output.prepares {
+        match &output.deallocates {
+            Some(Deallocated::Named(name)) => drop(self.statements.remove(name.as_str())),
+            Some(Deallocated::All) => self.statements.clear(),
+            None => {}
+        }
+        // Past the limit the name is not known, and nothing executes it.
+        if let Some(name) = &output.prepares
+            && self.statements.len() < STATEMENTS_MAX
+        {
             let value = Arc::new(prepared.made_at(place, self.meaning_changes));
             self.statements.insert(name.as_str().into(), Named { value, batch: self.batch.number, confirmed: true });
         }
@@ -484,6 +501,9 @@ impl PostgresSession {
         self.status = body.first().copied().unwrap_or(b'E');
         self.copy_out = None;
         self.copy_in = CopyIn::No;
+        if self.status == b'I' {
+            self.changed_in_transaction = false;
+        }
         if self.status == b'I' && self.doubt == Doubt::UntilCommitted {
             // From here on a survey shows what was defined, and one is due before the next statement.
             self.doubt = Doubt::None;

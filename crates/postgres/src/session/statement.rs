@@ -25,7 +25,9 @@ impl Prepared {
     /// Later statements are understood only when this one is done.
     pub(crate) fn is_barrier(&self) -> bool {
         let analysis = &self.analysis;
-        let names = |output: &analysis::StatementOutput| output.cursor.is_some() || output.prepares.is_some();
+        let names = |output: &analysis::StatementOutput| {
+            output.cursor.is_some() || output.prepares.is_some() || output.deallocates.is_some()
+        };
         analysis.changes_meaning
             || analysis.changes_catalog
             || analysis.changes_path
@@ -42,6 +44,12 @@ impl Prepared {
     pub(crate) fn is_opaque(&self) -> bool {
         let opaque = [analysis::action::CALL, analysis::action::DO];
         self.analysis.intent.accesses.iter().any(|access| opaque.contains(&access.action))
+    }
+
+    /// It runs text that the gateway never sees as a statement.
+    pub(crate) fn runs_text(&self) -> bool {
+        let intent = &self.analysis.intent;
+        intent.unclear.is_some() || intent.accesses.iter().any(|access| access.action == analysis::action::DO)
     }
 
     /// What `PREPARE` made at a place of this text.
@@ -81,7 +89,7 @@ pub(crate) struct Portal {
     /// `None` for a portal that a statement opened under a name of its own: nothing is known of its columns.
     pub(crate) statement: Option<Arc<Prepared>>,
     /// For a FETCH: when it was bound, by what had run until then.
-    pub(crate) fetches_at: Option<(u64, u64)>,
+    pub(crate) fetches_at: Option<(u64, u64, u64)>,
     /// A Describe of this very portal was sent: what a statement was described as may not be what a portal of it is.
     pub(crate) described: OnceLock<()>,
     pub(crate) shape: OnceLock<Arc<Shape>>,
