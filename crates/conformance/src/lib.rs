@@ -6,5 +6,6 @@ pub mod fixture;
 pub mod laws;
 pub mod raw;
 pub mod recorded;
+pub mod replay;
 
 pub use fixture::{Credential, Fixture, Setup};

@@ -66,10 +66,15 @@ impl RawClient {
 
     /// Connects and logs in, with parameters of the startup packet.
     pub fn connect_with(credential: &Credential, parameters: &[(&str, &str)]) -> Result<Self> {
+        Self::connect_to(credential, "shop", parameters)
+    }
+
+    /// The same to a target of another name.
+    pub fn connect_to(credential: &Credential, target: &str, parameters: &[(&str, &str)]) -> Result<Self> {
         let stream = TcpStream::connect((credential.host.as_str(), credential.port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut client = Self { stream, read: Vec::new(), cancel_key: Vec::new() };
-        let mut startup = [b"user\0", credential.user.as_bytes(), b"\0database\0shop\0"].concat();
+        let mut startup = [b"user\0", credential.user.as_bytes(), b"\0database\0", target.as_bytes(), b"\0"].concat();
         for (name, value) in parameters {
             startup.extend([name.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());
         }

@@ -105,6 +105,11 @@ impl Shown for TaskView {
     }
 }
 
+/// What is counted when a session ends; until then nothing is said of it.
+fn at_the_end(session: &SessionView, count: String) -> String {
+    if session.closed.is_some() { count } else { "-".into() }
+}
+
 impl Shown for SessionView {
     const HEADS: &'static [&'static str] =
         &["SESSION", "STATE", "IDENTITY", "TARGET", "OPENED", "OPERATIONS", "REFUSED", "ROWS", "MASKED"];
@@ -118,8 +123,8 @@ impl Shown for SessionView {
             second(&self.opened),
             self.operations.to_string(),
             self.refused.to_string(),
-            self.rows.to_string(),
-            self.masked.to_string(),
+            at_the_end(self, self.rows.to_string()),
+            at_the_end(self, self.masked.to_string()),
         ]
     }
 
@@ -135,7 +140,7 @@ impl Shown for SessionView {
             ("opened", second(&self.opened)),
             ("closed", self.closed.as_deref().map(second).unwrap_or_default()),
             ("operations", format!("{} ({} refused)", self.operations, self.refused)),
-            ("rows", format!("{} ({} values masked)", self.rows, self.masked)),
+            ("rows", at_the_end(self, format!("{} ({} values masked)", self.rows, self.masked))),
         ]
     }
 

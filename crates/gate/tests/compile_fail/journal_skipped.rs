@@ -3,10 +3,9 @@
 use bytes::Bytes;
 use gatehouse_gate::Passage;
 use gatehouse_protocol::Side;
-use jiff::Timestamp;
 
-fn relay(passage: &mut Passage, now: Timestamp, run: Bytes) {
-    let _ = passage.relay(now, Side::Client, run, None);
+fn relay(passage: &mut Passage, run: Bytes) {
+    let _ = passage.relay(Side::Client, run, None);
 }
 
 fn main() {}
