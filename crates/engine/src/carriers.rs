@@ -1,5 +1,5 @@
 //! The threads that carry sessions: each has a runtime of its own, so that a session's two sockets and its timers are
-//! served by one thread, and no thread wakes another for them.
+//! served by one thread, and no thread wakes another for them. Connections for surveys alone move from one to another.
 
 use std::future::Future;
 use std::io;

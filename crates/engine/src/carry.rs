@@ -389,19 +389,23 @@ impl Carrying<'_> {
     }
 
     async fn survey(&mut self) -> Result<(), End> {
-        let protocol = self.passage.protocol().clone();
+        let (engine, protocol) = (self.engine, self.passage.protocol().clone());
         let grant = self.passage.grant().clone();
-        let facts = tokio::select! {
-            facts = self.engine.survey(&grant, &*protocol) => facts,
-            signal = self.seat.signals.recv() => match signal {
-                // Nothing runs yet that could be cancelled.
-                Some(Signal::Cancel(_)) => return Ok(()),
+        let mut survey = std::pin::pin!(engine.survey(&grant, &*protocol));
+        let facts = loop {
+            let signal = tokio::select! {
+                facts = &mut survey => break facts,
+                signal = self.seat.signals.recv() => signal,
+            };
+            match signal {
+                // What was passed on before the survey may still run.
+                Some(Signal::Cancel(done)) => self.cancel_at_target(engine.house.now(), Some(done)),
                 Some(Signal::End(denial)) => {
                     let cause = denial.message.clone();
                     return Err(End::Stopped(Stop { blame: Blame::Gateway, cause, denial: Some(denial) }));
                 }
                 None => return Err(End::Client),
-            },
+            }
         };
         match facts {
             Ok(facts) => {

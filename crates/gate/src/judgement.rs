@@ -10,8 +10,9 @@ use gatehouse_mask::Classes;
 use gatehouse_model::{Decision, Intent};
 use gatehouse_policy::Policies;
 
-/// How many judgements one session remembers.
+/// How many judgements one session remembers, and how long a statement with its evidence may be for that, in bytes.
 const JUDGEMENTS_MAX: usize = 16;
+const JUDGEMENT_BYTES_MAX: usize = 32 * 1024;
 
 /// A decision, with what it was about.
 pub(crate) struct Judgement {
@@ -40,7 +41,8 @@ impl Judgement {
 pub(crate) struct Judgements(Vec<Judgement>);
 
 impl Judgements {
-    /// The judgement of an intent: the one that is remembered, or else what `decide` says.
+    /// The judgement of an intent: the one that is remembered, or else what `decide` says. `None` of one that is too long
+    /// to be remembered.
     pub(crate) fn of(
         &mut self,
         policies: &Arc<Policies>,
@@ -48,6 +50,9 @@ impl Judgements {
         classes: &Classes,
         decide: impl FnOnce() -> Decision,
     ) -> Option<&mut Judgement> {
+        if intent.statement.len() + intent.evidence.len() > JUDGEMENT_BYTES_MAX {
+            return None;
+        }
         let known = self.0.iter().rposition(|judgement| judgement.is_of(policies, intent));
         let judgement = match known {
             Some(place) if place + 1 == self.0.len() => self.0.pop(),

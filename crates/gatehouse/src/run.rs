@@ -26,7 +26,7 @@ pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -
         let environment = environment(&started, &targets, folder.path())?;
         let mut command = Command::new(program);
         // What the caller's own environment says of connections would lead the child elsewhere, past the gateway.
-        for name in STRANGERS {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
             command.env_remove(name);
         }
         let child = command.args(arguments).envs(environment).spawn();
@@ -41,30 +41,6 @@ pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -
     }
     outcome
 }
-
-/// What libpq reads and a task does not set: see "Environment Variables" in libpq's documentation.
-const STRANGERS: [&str; 20] = [
-    "PGHOSTADDR",
-    "PGPASSWORD",
-    "PGREQUIREAUTH",
-    "PGCHANNELBINDING",
-    "PGSERVICE",
-    "PGOPTIONS",
-    "PGSSLMODE",
-    "PGREQUIRESSL",
-    "PGSSLCERT",
-    "PGSSLKEY",
-    "PGSSLROOTCERT",
-    "PGSSLCRL",
-    "PGSSLCRLDIR",
-    "PGSSLNEGOTIATION",
-    "PGSSLMINPROTOCOLVERSION",
-    "PGSSLMAXPROTOCOLVERSION",
-    "PGGSSENCMODE",
-    "PGREQUIREPEER",
-    "PGTARGETSESSIONATTRS",
-    "PGLOADBALANCEHOSTS",
-];
 
 /// What PostgreSQL's tools read. The first target is the default; a service file names them all.
 fn environment(started: &StartedTaskView, targets: &[String], folder: &Path) -> Result<BTreeMap<String, String>> {

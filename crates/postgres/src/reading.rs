@@ -18,6 +18,8 @@ use crate::catalog::Catalog;
 const TEXTS_MAX: usize = 512;
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 const TEXT_PARTS_MAX: usize = 256;
+/// What a column or an access takes, roughly, in bytes.
+const PART_BYTES: usize = 128;
 /// How many relations' columns are kept.
 const RELATIONS_MAX: usize = 4_096;
 
@@ -128,7 +130,13 @@ impl Known {
     }
 }
 
-/// What an analysis weighs in memory.
+/// What an analysis weighs in memory, in bytes and roughly.
+pub(crate) fn weight(analysis: &Analysis) -> usize {
+    let texts = analysis.intent.statement.len() + analysis.intent.evidence.len();
+    texts + parts(analysis) * PART_BYTES
+}
+
+/// How many columns and accesses an analysis has.
 fn parts(analysis: &Analysis) -> usize {
     let columns = analysis.statements.iter().map(|output| match &output.columns {
         Outputs::Columns(columns) => columns.len() + 1,

@@ -50,6 +50,7 @@ pub(crate) struct PostgresSession {
     meaning: Option<KnownMeaning>,
     /// Shapes that were made of row descriptions, the newest use last.
     shapes: Vec<Described>,
+    waiting: Option<Waiting>,
     /// What the catalog does not show may stand before what it shows.
     doubt: Doubt,
     /// The transaction status that the target reported last: `I`, `T` or `E`.
@@ -147,6 +148,21 @@ impl Script {
         let is_certain = self.doubted_until.is_none();
         (is_certain && self.is_utf8 || text.is_ascii())
             && (is_certain && self.strings_are_standard || !text.contains(&b'\\'))
+    }
+}
+
+/// The reading of a long text at the front of the client's bytes, whose turn has not come.
+struct Waiting {
+    known: Arc<Known>,
+    path: SearchPath,
+    analysis: Arc<Analysis>,
+}
+
+impl Waiting {
+    fn is_of(&self, text: &[u8], known: &Arc<Known>, path: &SearchPath) -> bool {
+        // Only a text that was understood stands in its analysis as it is.
+        let is_same = self.analysis.intent.unclear.is_none() && self.analysis.intent.statement.as_bytes() == text;
+        is_same && Arc::ptr_eq(&self.known, known) && self.path == *path
     }
 }
 
@@ -289,6 +305,7 @@ impl PostgresSession {
             replication: wishes.replication,
             meaning: None,
             shapes: Vec::new(),
+            waiting: None,
             catalog_is_stale: false,
             survey: FrontSurvey::None,
             meaning_changes: 0,

@@ -1,23 +1,19 @@
 //! What a client asks for its session when it connects: settings, options of the server's command line, replication.
 //!
-//! Knows which settings change nothing but the form of answers. Everything else is a `SET` like any other, and wants
-//! what that wants.
+//! Knows which settings every driver asks for, and so nobody needs leave for. Everything else is a `SET` like any other,
+//! and wants what that wants.
 
 use gatehouse_model::{Access, Denial, Effect, Facts, Intent, Reason, Resource, TargetName, kind};
 
 use crate::analysis::{SearchPath, action, setting_accesses};
 
-/// What a client may set without anybody's leave: nothing here changes what a statement means.
-const HARMLESS: [&str; 8] = [
-    "application_name",
-    "client_encoding",
-    "datestyle",
-    "extra_float_digits",
-    "intervalstyle",
-    "timezone",
-    "lc_monetary",
-    "bytea_output",
-];
+/// What a client may set at its login without anybody's leave, for drivers ask for it by themselves. What of it changes
+/// the meaning of constants is bound to approvals all the same.
+const NEEDS_NO_PERMIT: [&str; 6] =
+    ["application_name", "client_encoding", "datestyle", "extra_float_digits", "intervalstyle", "timezone"];
+
+/// Settings that change no statement's meaning: an approval is good whatever they are.
+const MEANS_NOTHING: [&str; 2] = ["application_name", "client_encoding"];
 
 /// The wishes, understood.
 #[derive(Debug, Default)]
@@ -44,9 +40,13 @@ impl Wishes {
     /// Reads the parameters of a startup packet.
     pub(crate) fn read(parameters: &[(String, String)]) -> Result<Self, Denial> {
         let mut wishes = Self::default();
+        // The server takes over what the options set before anything else.
+        for (_, value) in parameters.iter().filter(|(name, _)| name == "options") {
+            wishes.options(value)?;
+        }
         for (name, value) in parameters {
             match name.as_str() {
-                "options" => wishes.options(value)?,
+                "options" => {}
                 "replication" => {
                     wishes.replication = replication(value)?;
                     wishes.replication_word = Some(value.clone());
@@ -79,7 +79,7 @@ impl Wishes {
     /// What the wishes want.
     pub(crate) fn intent(&self, target: &TargetName) -> Intent {
         let mut accesses: Vec<Access> = Vec::new();
-        let asked = || self.settings.iter().filter(|(name, _)| !HARMLESS.contains(&name.as_str()));
+        let asked = || self.settings.iter().filter(|(name, _)| !NEEDS_NO_PERMIT.contains(&name.as_str()));
         for (name, _) in asked() {
             accesses.extend(setting_accesses(target, name));
         }
@@ -113,7 +113,7 @@ impl Wishes {
 
     /// The settings that may change what a statement means, for approvals to bind to.
     pub(crate) fn state(&self) -> impl Iterator<Item = (String, String)> {
-        let telling = self.settings.iter().filter(|(name, _)| !HARMLESS.contains(&name.as_str()));
+        let telling = self.settings.iter().filter(|(name, _)| !MEANS_NOTHING.contains(&name.as_str()));
         telling.map(|(name, value)| (format!("asked at login: {name}"), value.clone()))
     }
 

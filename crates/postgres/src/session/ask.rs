@@ -8,15 +8,18 @@ use gatehouse_model::{Bind, Denial, Intent, Operation, Phase, Reason};
 use gatehouse_protocol::{Breach, Meaning, Misunderstood, Passed, Reply, Step};
 
 use super::statement::{Asked, Portal, Prepared};
-use super::{Awaited, CopyIn, Discard, Doubt, FrontSurvey, KnownMeaning, Named, PostgresSession};
+use super::{Awaited, CopyIn, Discard, Doubt, FrontSurvey, KnownMeaning, Named, PostgresSession, Waiting};
 use crate::analysis::{self, Analysis, Outputs, SearchPath};
 use crate::frame::{self, Frame, Peek, Reader, put_cstr};
+use crate::reading;
 use crate::report::{self, Severity};
 use crate::value;
 use crate::wishes::Replication;
 
 /// A statement that fails in every state of a session: it aborts the transaction whose statement was refused.
 const ABORTING: &str = "Gatehouse refused a statement of this transaction";
+/// A shorter text is kept with the catalog, or read again in no time, in bytes.
+const WAITING_BYTES_MIN: usize = 16 * 1024;
 /// From this length on data is relayed as it comes, in bytes, where nobody has to look at it.
 pub(super) const RELAYED_BYTES_MIN: usize = 256 * 1024;
 /// PostgreSQL's own limit on names, in bytes: NAMEDATALEN less its closing zero.
@@ -206,8 +209,22 @@ impl PostgresSession {
         self.inspect_statement(frame.len, sql, declared.ok_or_else(malformed)?, Phase::Prepare)
     }
 
-    /// Understands a text, or says that it cannot.
-    fn understand(&self, text: &[u8]) -> Arc<Analysis> {
+    /// Understands a text, or says that it cannot. While a text waits for its turn it is not read again.
+    fn understand(&mut self, text: &[u8]) -> Arc<Analysis> {
+        if let Some(waiting) = &self.waiting
+            && waiting.is_of(text, &self.known, &self.path)
+        {
+            return waiting.analysis.clone();
+        }
+        let analysis = self.understand_anew(text);
+        if text.len() > WAITING_BYTES_MIN {
+            self.waiting =
+                Some(Waiting { known: self.known.clone(), path: self.path.clone(), analysis: analysis.clone() });
+        }
+        analysis
+    }
+
+    fn understand_anew(&self, text: &[u8]) -> Arc<Analysis> {
         let known = match std::str::from_utf8(text) {
             Ok(sql) if self.replication == Replication::No && self.script.reads(text) => {
                 self.known.analyze(sql, &self.reader())
@@ -248,7 +265,8 @@ impl PostgresSession {
     }
 
     fn inspect_statement(&mut self, len: usize, text: &[u8], declared: Vec<u32>, phase: Phase) -> Result<Step, Breach> {
-        let analysis = self.with_end(self.with_names(self.understand(text)));
+        let understood = self.understand(text);
+        let analysis = self.with_end(self.with_names(understood));
         if analysis.unknown_relations && self.survey != FrontSurvey::Done {
             return Ok(self.ask_for_survey());
         }
@@ -260,9 +278,7 @@ impl PostgresSession {
                 }
             });
         }
-        if phase == Phase::Prepare
-            && (self.statements.len() >= STATEMENTS_MAX || self.prepared_bytes() + text.len() > PREPARED_BYTES_MAX)
-        {
+        if phase == Phase::Prepare && !self.has_room_for(&analysis) {
             return Ok(self.misunderstood(
                 len,
                 "PREPARE",
@@ -325,6 +341,10 @@ impl PostgresSession {
                 "EXECUTE follows in one batch what may change its statement",
                 "Send a Sync before it",
             ));
+        }
+        if self.portals.len() >= PORTALS_UNCOUNTED && !self.has_room_for(&prepared.analysis) {
+            let message = "this session has too many portals";
+            return Ok(self.misunderstood(len, "BIND", Reason::Limit, message, "Close those that are no longer used"));
         }
         let binds = values(&prepared);
         let operation = self.operation(&prepared, binds, Phase::Run);
@@ -584,6 +604,7 @@ impl PostgresSession {
 
     pub(super) fn pass_client(&mut self, run: &Bytes, out: &mut BytesMut) -> Passed {
         self.survey = FrontSurvey::None;
+        self.waiting = None;
         let asked = self.asked.take();
         let mut written = Passed::AsIs;
         for frame in frame::frames(run) {
@@ -728,8 +749,16 @@ impl PostgresSession {
         Passed::Written
     }
 
-    fn prepared_bytes(&self) -> usize {
-        self.statements.values().map(|named| named.value.analysis.intent.statement.len()).sum()
+    /// Whether this session may keep one more statement or portal.
+    pub(super) fn has_room_for(&self, analysis: &Analysis) -> bool {
+        let statements = self.statements.values().map(|named| &named.value.analysis);
+        let portals = self.portals.values().filter_map(|named| named.value.statement.as_ref());
+        let kept = statements.chain(portals.map(|prepared| &prepared.analysis));
+        let count = self.statements.len().max(self.portals.len());
+        // Many share one analysis, which is counted each time: the limit is one of effort, not a measure of memory.
+        count < STATEMENTS_MAX
+            && kept.map(|analysis| reading::weight(analysis)).sum::<usize>() + reading::weight(analysis)
+                <= PREPARED_BYTES_MAX
     }
 
     /// A statement is about to run; what may go wrong with names counts from here.
@@ -759,6 +788,7 @@ impl PostgresSession {
 
     pub(super) fn refuse_client(&mut self, run: &Bytes, denial: &Denial, reply: &mut Reply) {
         self.asked = None;
+        self.waiting = None;
         self.survey = FrontSurvey::None;
         let simple = matches!(run.first(), Some(b'Q' | b'F'));
         let mut error = BytesMut::new();
@@ -817,6 +847,9 @@ fn title_of(sql: &str) -> &'static str {
         sql.split(|letter: char| !letter.is_ascii_alphabetic()).find(|word| !word.is_empty()).unwrap_or_default();
     WORDS.into_iter().find(|known| known.eq_ignore_ascii_case(word)).unwrap_or("?")
 }
+
+/// So many portals nobody counts: to bind a statement is the commonest thing of all.
+const PORTALS_UNCOUNTED: usize = 32;
 
 /// Why a statement that goes by a name is not read now.
 enum NameRefusal {

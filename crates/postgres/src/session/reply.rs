@@ -400,7 +400,7 @@ impl PostgresSession {
         }
         // Past the limit the name is not known, and nothing executes it.
         if let Some(name) = &output.prepares
-            && self.statements.len() < STATEMENTS_MAX
+            && self.has_room_for(&prepared.analysis)
         {
             let value = Arc::new(prepared.made_at(place, self.meaning_changes));
             self.statements.insert(name.as_str().into(), Named { value, batch: self.batch.number, confirmed: true });
