@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # What the client matrix needs beyond scripts/needs.sh: unmodified PostgreSQL clients of several languages, in pinned
-# versions. For scripts/test to source after scripts/needs.sh, whose has_package it uses, or to be run by itself.
+# versions. For scripts/test to source, or to be run by itself.
 
 client_needs_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+source "$client_needs_root/scripts/needs.sh"
 
 # The drivers of Python and of Node.js lie beside what cargo builds; nothing is put into the home folder.
 client_needs_folder() {
@@ -26,23 +27,7 @@ install_client_packages() {
     command -v node >/dev/null || missing+=(nodejs)
     command -v npm >/dev/null || missing+=(npm)
     command -v pgbench >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/pgbench' >/dev/null || missing+=(postgresql-contrib)
-    [ "${#missing[@]}" -eq 0 ] && return
-
-    local as_root=()
-    if [ "$(id -u)" -ne 0 ]; then
-        if ! command -v sudo >/dev/null; then
-            echo "Missing: ${missing[*]}. Install them as root: apt-get install ${missing[*]}" >&2
-            return 1
-        fi
-        as_root=(sudo)
-    fi
-    if ! command -v apt-get >/dev/null; then
-        echo "Missing, by Debian's names: ${missing[*]}. Install what your system calls them." >&2
-        return 1
-    fi
-    echo "Installing ${missing[*]}"
-    "${as_root[@]}" apt-get update -qq &&
-        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    install_packages "${missing[@]}"
 }
 
 # What was asked for is kept beside what was installed: the two differ when a version is changed.
