@@ -185,6 +185,8 @@ fn an_index_that_is_lost_is_built_anew() -> anyhow::Result<()> {
     let mut fixture = Fixture::start(Setup::default())?;
     let agent = fixture.task("agent:claude", "10m")?;
     fixture.psql(&agent, "select 1")?;
+    // psql may be gone a moment before the gateway has seen it go.
+    wait_until("the session is closed", || Ok(fixture.json(&["sessions", "ls"])?[0]["state"] == "the client left"))?;
     let sessions = fixture.json(&["sessions", "ls"])?;
     fixture.stop_gateway()?;
     for file in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
