@@ -215,6 +215,40 @@ fn garbage_before_the_login_ends_its_own_connection_only() -> anyhow::Result<()>
     Ok(())
 }
 
+/// What is said in the clear behind the wish for TLS must not count as said within it, in whatever pieces it comes.
+#[test]
+fn nothing_in_the_clear_passes_behind_a_wish_for_tls() -> anyhow::Result<()> {
+    let fixture = Fixture::start(tls_listener(&certificates("127.0.0.1")?, true))?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let wish = [&8i32.to_be_bytes()[..], &80_877_103i32.to_be_bytes()].concat();
+    let parameters = format!("user\0{}\0database\0shop\0\0", agent.user).into_bytes();
+    let length = i32::try_from(parameters.len() + 8)?;
+    let startup = [&length.to_be_bytes()[..], &196_608i32.to_be_bytes(), &parameters].concat();
+    for (wishes, piece) in [(1, 4096), (1, 1), (1, 9), (2, 4096), (2, 8), (3, 5)] {
+        let mut stream = TcpStream::connect((agent.host.as_str(), agent.port))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        for chunk in [wish.repeat(wishes), startup.clone()].concat().chunks(piece) {
+            // The gateway may have hung up already.
+            if stream.write_all(chunk).is_err() {
+                break;
+            }
+        }
+        let mut answer = Vec::new();
+        let end = stream.read_to_end(&mut answer);
+        let is_over = end.is_ok() || end.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset);
+        assert!(is_over, "{wishes} wishes in pieces of {piece}: the connection lives on");
+        // S, an alert of TLS or an error are all right; a question for a password is not.
+        let asks = [b"SCRAM-SHA-256".as_slice(), b"R\0\0\0"];
+        let is_asked = asks.iter().any(|ask| answer.windows(ask.len()).any(|window| window == *ask));
+        assert!(!is_asked, "{wishes} wishes in pieces of {piece}: {answer:?}");
+    }
+    let mut psql = fixture.psql_command(&agent);
+    let output = psql.env("PGSSLMODE", "require").args(["-c", "select 1"]).output()?;
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "1");
+    Ok(())
+}
+
 #[test]
 fn with_every_policy_taken_away_the_target_hears_nothing() -> anyhow::Result<()> {
     let settings = vec!["log_connections=on".to_string(), "log_statement=all".to_string()];
