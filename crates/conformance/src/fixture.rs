@@ -220,6 +220,17 @@ impl Fixture {
         })
     }
 
+    /// What reaches the target without the gateway, to compare with.
+    pub fn direct(&self) -> Credential {
+        Credential {
+            task: String::new(),
+            user: "gatehouse".into(),
+            password: self.secret.clone(),
+            host: "127.0.0.1".into(),
+            port: self.postgres.port,
+        }
+    }
+
     /// Runs a script with unmodified psql.
     pub fn psql(&self, credential: &Credential, script: &str) -> Result<String> {
         let mut command = self.psql_command(credential);

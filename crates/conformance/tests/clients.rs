@@ -84,13 +84,7 @@ fn check(client: &str) -> Result<()> {
         ..Setup::default()
     };
     let fixture = Fixture::start(setup)?;
-    let direct = Credential {
-        task: String::new(),
-        user: "gatehouse".into(),
-        password: fixture.secret.clone(),
-        host: "127.0.0.1".into(),
-        port: fixture.postgres.port,
-    };
+    let direct = fixture.direct();
     let agent = fixture.task("agent:claude", "1h")?;
     let expected = run(&fixture, client, &direct)?;
     assert!(expected.lines().last().is_some_and(|line| line.starts_with("checked ")), "{client} came to its end");

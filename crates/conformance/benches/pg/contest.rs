@@ -78,13 +78,7 @@ impl Arena {
             ..Setup::default()
         };
         let fixture = Fixture::start(setup)?;
-        let direct = Credential {
-            task: String::new(),
-            user: "gatehouse".into(),
-            password: fixture.secret.clone(),
-            host: "127.0.0.1".into(),
-            port: fixture.postgres.port,
-        };
+        let direct = fixture.direct();
         let (splice, splice_port) = start_splice(fixture.postgres.port)?;
         let (bouncer, bouncer_port) = start_bouncer(&fixture, &chain_file, &key_file)?;
         let masked = fixture.task("agent:claude", "8h")?;

@@ -29,16 +29,6 @@ fn everything() -> Setup {
     Setup { policies: format!("@id(\"everything\") {EVERYTHING}"), sql: TABLES.into(), ..Setup::default() }
 }
 
-fn direct(fixture: &Fixture) -> Credential {
-    Credential {
-        task: String::new(),
-        user: "gatehouse".into(),
-        password: fixture.secret.clone(),
-        host: "127.0.0.1".into(),
-        port: fixture.postgres.port,
-    }
-}
-
 /// Everything that comes back, frame by frame.
 fn converse(credential: &Credential, writes: &[Write]) -> Result<Vec<String>> {
     let mut client = RawClient::connect(credential)?;
@@ -66,7 +56,7 @@ fn what_the_database_says_is_what_the_client_hears() -> Result<()> {
     let fixture = Fixture::start(everything())?;
     let agent = fixture.task("agent:claude", "1h")?;
     for (name, writes) in conversations::all() {
-        let expected = converse(&direct(&fixture), &writes).with_context(|| format!("{name}, directly"))?;
+        let expected = converse(&fixture.direct(), &writes).with_context(|| format!("{name}, directly"))?;
         let heard = converse(&agent, &writes).with_context(|| format!("{name}, through the gateway"))?;
         for (place, (expected, heard)) in expected.iter().zip(&heard).enumerate() {
             assert_eq!(heard, expected, "{name}: message {place}");
