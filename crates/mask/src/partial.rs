@@ -8,7 +8,7 @@ use gatehouse_model::ClassName;
 use crate::Detector;
 
 const CHARS_MIN: usize = 6;
-const NO_HINT: &str = "***";
+const NO_HINT: &[u8] = b"***";
 const CARD_DIGITS_MIN: usize = 8;
 
 /// The form of a class's values, as far as masks imitate it.
@@ -53,61 +53,74 @@ impl Form {
     }
 }
 
-/// The hint that stands for a value.
-pub(crate) fn hint(form: Form, value: &str) -> String {
-    let chars = value.chars().count();
+/// Appends the hint that stands for a value.
+pub(crate) fn hint(form: Form, value: &str, out: &mut Vec<u8>) {
+    // Of ASCII the length is the number of characters.
+    let chars = if value.is_ascii() { value.len() } else { value.chars().count() };
     if chars < CHARS_MIN {
-        return NO_HINT.to_owned();
+        return out.extend_from_slice(NO_HINT);
     }
     let shown_max = chars / 4;
     match form {
-        Form::Email => email(value, shown_max),
-        Form::Phone => [NO_HINT, &last_digits(value, shown_max.min(2))].concat(),
-        Form::UsSsn => format!("***-**-{:*>4}", last_digits(value, shown_max.min(4))),
-        Form::PaymentCard => card(value, shown_max),
-        Form::PersonName | Form::Other => initial(value),
+        Form::Email => email(value, shown_max, out),
+        Form::Phone => {
+            out.extend_from_slice(NO_HINT);
+            last_digits(value, shown_max.min(2), 0, out);
+        }
+        Form::UsSsn => {
+            out.extend_from_slice(b"***-**-");
+            last_digits(value, shown_max.min(4), 4, out);
+        }
+        Form::PaymentCard => card(value, shown_max, out),
+        Form::PersonName | Form::Other => initial(value, out),
     }
 }
 
-fn initial(value: &str) -> String {
-    let mut hint = String::new();
-    hint.extend(value.chars().next().map(shown));
-    hint + NO_HINT
+fn initial(value: &str, out: &mut Vec<u8>) {
+    push_shown(value.chars().next(), out);
+    out.extend_from_slice(NO_HINT);
 }
 
 /// `b***@e***.com`, with as much of it as the quarter allows.
-fn email(value: &str, shown_max: usize) -> String {
-    let Some((local, domain)) = value.rsplit_once('@') else { return initial(value) };
+fn email(value: &str, shown_max: usize, out: &mut Vec<u8>) {
+    let Some((local, domain)) = value.rsplit_once('@') else { return initial(value, out) };
     let top_level = domain.rsplit_once('.').map(|(_, label)| label);
-    let mut hint = String::new();
-    hint.extend(local.chars().next().map(shown));
-    hint.push_str("***@");
+    push_shown(local.chars().next(), out);
+    out.extend_from_slice(b"***@");
     if shown_max >= 2 {
-        hint.extend(domain.chars().next().map(shown));
+        push_shown(domain.chars().next(), out);
     }
-    hint.push_str("***.");
+    out.extend_from_slice(b"***.");
     match top_level {
         Some(label) if shown_max >= 2 + label.len() && label.bytes().all(|b| b.is_ascii_alphanumeric()) => {
-            hint.push_str(label);
+            out.extend_from_slice(label.as_bytes());
         }
-        Some(_) | None => hint.push_str(NO_HINT),
+        Some(_) | None => out.extend_from_slice(NO_HINT),
     }
-    hint
 }
 
-fn card(value: &str, shown_max: usize) -> String {
+fn card(value: &str, shown_max: usize, out: &mut Vec<u8>) {
     if value.bytes().filter(u8::is_ascii_digit).count() < CARD_DIGITS_MIN {
-        return NO_HINT.to_owned();
+        return out.extend_from_slice(NO_HINT);
     }
-    format!("**** **** **** {:*>4}", last_digits(value, shown_max.min(4)))
+    out.extend_from_slice(b"**** **** **** ");
+    last_digits(value, shown_max.min(4), 4, out);
 }
 
-/// The last digits, of at most a quarter of all digits.
-fn last_digits(value: &str, shown_max: usize) -> String {
+/// The last digits, of at most a quarter of all digits, behind as many stars as make them `width` wide.
+fn last_digits(value: &str, shown_max: usize, width: usize, out: &mut Vec<u8>) {
     let count = value.bytes().filter(u8::is_ascii_digit).count();
     let shown = shown_max.min(count / 4);
-    let digits = value.bytes().filter(u8::is_ascii_digit).skip(count - shown);
-    digits.map(char::from).collect()
+    out.extend(std::iter::repeat_n(b'*', width.saturating_sub(shown)));
+    let start = out.len();
+    out.extend(value.bytes().rev().filter(u8::is_ascii_digit).take(shown));
+    out.get_mut(start..).unwrap_or_default().reverse();
+}
+
+fn push_shown(c: Option<char>, out: &mut Vec<u8>) {
+    if let Some(c) = c {
+        out.extend_from_slice(shown(c).encode_utf8(&mut [0; 4]).as_bytes());
+    }
 }
 
 /// Letters and digits show; quotes, backslashes and control characters must not get into a JSON string unescaped.
@@ -137,7 +150,9 @@ mod tests {
             (Form::Other, "short", "***"),
             (Form::Other, "", "***"),
         ] {
-            assert_eq!(hint(form, value), expected, "{value}");
+            let mut out = Vec::new();
+            hint(form, value, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{value}");
         }
     }
 }

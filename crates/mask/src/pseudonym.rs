@@ -34,6 +34,9 @@ const BLOCK_BYTES: usize = 64;
 /// Crockford's base 32 alphabet in lower case: no `i`, `l`, `o` or `u`.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+const PHONE_CHARS: usize = 15;
+const US_SSN_CHARS: usize = 11;
+const CARD_CHARS: usize = 16;
 const HASH_CHARS: usize = 12;
 const EMAIL_HASH_CHARS: usize = 10;
 /// A shorter hash behind a prefix would not keep values apart: then the prefix goes.
@@ -72,20 +75,23 @@ pub(crate) struct ClassPseudonyms {
 }
 
 impl ClassPseudonyms {
-    /// The text that stands for a value; at most `chars_max` characters, all ASCII, none a quotation mark or backslash.
-    pub(crate) fn text(&self, form: Form, value: &[u8], chars_max: Option<u32>) -> String {
+    /// Appends the text that stands for a value; at most `chars_max` characters, all ASCII, none a quotation mark or
+    /// backslash.
+    pub(crate) fn text(&self, form: Form, value: &[u8], chars_max: Option<u32>, out: &mut Vec<u8>) {
         let mac = self.mac(value);
-        let chars_max = chars_max.map_or(usize::MAX, |chars| chars as usize);
-        let fits = |text: String| (text.len() <= chars_max).then_some(text);
-        let made = match form {
-            Form::Email => affixed("user-", &mac, EMAIL_HASH_CHARS, "@masked.example", chars_max),
-            Form::PersonName => fits(person_name(&mac)),
-            Form::Phone => fits(format!("+1555{}", digits(&mac, 0, 10))).or_else(|| Some(digits(&mac, 0, chars_max))),
-            Form::UsSsn => fits(us_ssn(&mac)).or_else(|| Some(digits(&mac, 0, chars_max))),
-            Form::PaymentCard => fits(payment_card(&mac)).or_else(|| Some(digits(&mac, 0, chars_max))),
-            Form::Other => affixed(&self.prefix, &mac, HASH_CHARS, "", chars_max),
-        };
-        made.unwrap_or_else(|| hash(&mac, 0, HASH_CHARS.min(chars_max)))
+        let room = chars_max.map_or(usize::MAX, |chars| chars as usize);
+        match form {
+            Form::Email => affixed(b"user-", &mac, EMAIL_HASH_CHARS, b"@masked.example", room, out),
+            Form::PersonName => person_name(&mac, room, out),
+            Form::Phone if room >= PHONE_CHARS => {
+                out.extend_from_slice(b"+1555");
+                push_digits(&mac, 0, 10, out);
+            }
+            Form::UsSsn if room >= US_SSN_CHARS => us_ssn(&mac, out),
+            Form::PaymentCard if room >= CARD_CHARS => payment_card(&mac, out),
+            Form::Phone | Form::UsSsn | Form::PaymentCard => push_digits(&mac, 0, room, out),
+            Form::Other => affixed(self.prefix.as_bytes(), &mac, HASH_CHARS, b"", room, out),
+        }
     }
 
     /// The UUID that stands for another: version 8 of RFC 9562.
@@ -107,60 +113,63 @@ impl ClassPseudonyms {
     }
 }
 
-/// A hash between a prefix and a suffix, as long as there is room for; `None` if it would be too short.
-fn affixed(prefix: &str, mac: &[u8; 32], hash_chars: usize, suffix: &str, chars_max: usize) -> Option<String> {
-    let room = chars_max.checked_sub(prefix.len() + suffix.len())?.min(hash_chars);
-    (room >= HASH_CHARS_MIN).then(|| {
-        let mut text = String::with_capacity(prefix.len() + room + suffix.len());
-        text.push_str(prefix);
-        push_hash(mac, 0, room, &mut text);
-        text.push_str(suffix);
-        text
-    })
+/// A hash between a prefix and a suffix, as long as there is room for; alone where that would be too short.
+fn affixed(prefix: &[u8], mac: &[u8; 32], hash_chars: usize, suffix: &[u8], room: usize, out: &mut Vec<u8>) {
+    match room.checked_sub(prefix.len() + suffix.len()) {
+        Some(rest) if rest >= HASH_CHARS_MIN => {
+            out.extend_from_slice(prefix);
+            push_hash(mac, 0, rest.min(hash_chars), out);
+            out.extend_from_slice(suffix);
+        }
+        Some(_) | None => push_hash(mac, 0, HASH_CHARS.min(room), out),
+    }
 }
 
 /// A name with four letters that keep apart whom the lists would confuse.
-fn person_name(mac: &[u8; 32]) -> String {
+fn person_name(mac: &[u8; 32], room: usize, out: &mut Vec<u8>) {
     let name = |byte: u8, names: &[&'static str; 64]| names.get(usize::from(byte & 63)).copied().unwrap_or_default();
-    let mut text = String::with_capacity(32);
-    for part in [name(mac[0], &FIRST_NAMES), " ", name(mac[1], &LAST_NAMES), "-"] {
-        text.push_str(part);
+    let (first, last) = (name(mac[0], &FIRST_NAMES), name(mac[1], &LAST_NAMES));
+    if first.len() + last.len() + 6 > room {
+        return push_hash(mac, 0, HASH_CHARS.min(room), out);
     }
-    push_hash(mac, 2, 4, &mut text);
-    text
+    for part in [first, " ", last, "-"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    push_hash(mac, 2, 4, out);
 }
 
 /// Areas from 900 are never issued, and groups below 50 are no taxpayer's number either.
-fn us_ssn(mac: &[u8; 32]) -> String {
-    format!("9{}-{}{}-{}", digits(mac, 0, 2), mac[2] % 5, digits(mac, 3, 1), digits(mac, 4, 4))
+fn us_ssn(mac: &[u8; 32], out: &mut Vec<u8>) {
+    out.push(b'9');
+    push_digits(mac, 0, 2, out);
+    out.extend_from_slice(&[b'-', b'0' + mac[2] % 5]);
+    push_digits(mac, 3, 1, out);
+    out.push(b'-');
+    push_digits(mac, 4, 4, out);
 }
 
 /// Sixteen digits of no issuer, whose last one fails Luhn's checksum.
-fn payment_card(mac: &[u8; 32]) -> String {
-    let mut card = format!("9999{}", digits(mac, 0, 11));
-    let sum = card.bytes().rev().enumerate().fold(0_u32, |sum, (place, digit)| {
+fn payment_card(mac: &[u8; 32], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(b"9999");
+    push_digits(mac, 0, 11, out);
+    let card = out.get(start..).unwrap_or_default();
+    let sum = card.iter().rev().enumerate().fold(0_u32, |sum, (place, digit)| {
         let digit = u32::from(digit.saturating_sub(b'0'));
         sum + if place % 2 == 0 { digit * 2 / 10 + digit * 2 % 10 } else { digit }
     });
     let right = (10 - sum % 10) % 10;
     let wrong = (right + 1 + u32::from(mac[11]) % 9) % 10;
-    card.extend(char::from_digit(wrong, 10));
-    card
+    out.extend(u8::try_from(wrong).map(|wrong| b'0' + wrong));
 }
 
-fn push_hash(mac: &[u8; 32], skip: usize, chars: usize, out: &mut String) {
+fn push_hash(mac: &[u8; 32], skip: usize, chars: usize, out: &mut Vec<u8>) {
     let places = mac.iter().skip(skip).take(chars).map(|byte| usize::from(byte & 31));
-    out.extend(places.filter_map(|place| ALPHABET.get(place)).map(|byte| char::from(*byte)));
+    out.extend(places.filter_map(|place| ALPHABET.get(place)));
 }
 
-fn hash(mac: &[u8; 32], skip: usize, chars: usize) -> String {
-    let mut text = String::with_capacity(chars.min(mac.len()));
-    push_hash(mac, skip, chars, &mut text);
-    text
-}
-
-fn digits(mac: &[u8; 32], skip: usize, count: usize) -> String {
-    mac.iter().skip(skip).take(count).map(|byte| char::from(b'0' + byte % 10)).collect()
+fn push_digits(mac: &[u8; 32], skip: usize, count: usize, out: &mut Vec<u8>) {
+    out.extend(mac.iter().skip(skip).take(count).map(|byte| b'0' + byte % 10));
 }
 
 #[rustfmt::skip]
@@ -200,8 +209,14 @@ mod tests {
         ClassName::new(name).unwrap()
     }
 
+    fn text_of(pseudonyms: &ClassPseudonyms, form: Form, value: &[u8], chars_max: Option<u32>) -> String {
+        let mut out = Vec::new();
+        pseudonyms.text(form, value, chars_max, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
     fn text(form: Form, value: &str) -> String {
-        pseudonyms(1).of(&class("thing")).text(form, value.as_bytes(), None)
+        text_of(&pseudonyms(1).of(&class("thing")), form, value.as_bytes(), None)
     }
 
     #[test]
@@ -233,7 +248,7 @@ mod tests {
     #[test]
     fn key_and_class_make_a_difference() {
         let value = b"bob@example.com";
-        let make = |key, name| pseudonyms(key).of(&class(name)).text(Form::Other, value, None);
+        let make = |key, name| text_of(&pseudonyms(key).of(&class(name)), Form::Other, value, None);
         let hash = |text: String| text.rsplit_once('-').unwrap().1.to_owned();
         assert_eq!(make(1, "a"), make(1, "a"));
         assert_ne!(make(1, "a"), make(2, "a"));
@@ -261,9 +276,9 @@ mod tests {
         fn pseudonyms_fit(value in prop::collection::vec(any::<u8>(), 0..40), chars_max in 0_u32..40) {
             let pseudonyms = pseudonyms(1).of(&class("thing"));
             for form in FORMS {
-                let text = pseudonyms.text(form, &value, Some(chars_max));
+                let text = text_of(&pseudonyms, form, &value, Some(chars_max));
                 prop_assert!(text.is_ascii() && text.len() <= chars_max as usize);
-                prop_assert_eq!(&text, &pseudonyms.text(form, &value, Some(chars_max)));
+                prop_assert_eq!(&text, &text_of(&pseudonyms, form, &value, Some(chars_max)));
             }
         }
     }

@@ -14,9 +14,9 @@ use crate::plan::{Counts, Outcome};
 use crate::{Classes, Transform};
 
 /// What stands for a value of which nothing is known.
-const HIDDEN: &str = "[redacted]";
+const HIDDEN: &[u8] = b"[redacted]";
 /// What stands for a value that happens to be a part of its own mask. Too short to hold one that counts.
-const STARS: &str = "***";
+const STARS: &[u8] = b"***";
 /// From this length on a value must not be a part of its mask.
 const TELLING_BYTES_MIN: usize = 6;
 /// A shorter cut of a mask would be no word any more.
@@ -45,14 +45,14 @@ impl Type {
         self.kind == ValueKind::Jsonb && self.encoding == Encoding::Binary
     }
 
-    /// Writes a text as a whole value; the text has nothing that JSON would have to escape.
-    fn write(self, text: &str, out: &mut Vec<u8>) -> Outcome {
+    /// Lets `fill` append a text as a whole value; the text has nothing that JSON would have to escape.
+    fn write(self, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) -> Outcome {
         match self.kind {
-            ValueKind::Text { .. } => out.extend_from_slice(text.as_bytes()),
+            ValueKind::Text { .. } => fill(out),
             ValueKind::Json | ValueKind::Jsonb => {
                 out.extend(self.is_binary_jsonb().then_some(JSONB_VERSION));
                 out.push(b'"');
-                out.extend_from_slice(text.as_bytes());
+                fill(out);
                 out.push(b'"');
             }
             ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => return Outcome::Null,
@@ -71,8 +71,11 @@ impl Type {
 /// Hides a value whole.
 pub(crate) fn hide(kind: Type, value: &[u8], out: &mut Vec<u8>) -> Outcome {
     let (_, body) = kind.split(value);
-    let text = conceal(cut(HIDDEN.to_owned(), kind.chars_max()), json_content(kind, body), kind.chars_max());
-    kind.write(&text, out)
+    kind.write(out, |out| {
+        let start = out.len();
+        out.extend_from_slice(HIDDEN);
+        fit(out, start, json_content(kind, body), kind.chars_max());
+    })
 }
 
 impl Classes {
@@ -94,7 +97,7 @@ impl Classes {
                 let is_document = kind.chars_max().is_none() && matches!(content, [b'{' | b'[', ..]);
                 let transform =
                     if is_document && transform == Transform::Partial { Transform::Redact } else { transform };
-                kind.write(&self.stand_in(class, transform, content, kind.chars_max()), out)
+                kind.write(out, |out| self.stand_in(class, transform, content, kind.chars_max(), out))
             }
         }
     }
@@ -170,10 +173,12 @@ impl Classes {
         };
         out.extend(version);
         let start = out.len();
-        self.write_patched(body, &patches, out, |class, content| {
-            self.stand_in(class, transform(self.transform(class)), content, None)
+        self.write_patched(body, &patches, out, |class, content, out| {
+            self.stand_in(class, transform(self.transform(class)), content, None, out);
         });
-        truncate_chars(out, start, kind.chars_max());
+        if let Some(chars) = kind.chars_max() {
+            truncate_chars(out, start, chars as usize);
+        }
         Outcome::Replace
     }
 
@@ -185,7 +190,7 @@ impl Classes {
         }
         let mut out = Vec::with_capacity(text.len());
         let patches = whole_characters(text.as_bytes(), &finds);
-        self.write_patched(text.as_bytes(), &patches, &mut out, |class, _| format!("[redacted:{class}]"));
+        self.write_patched(text.as_bytes(), &patches, &mut out, |class, _, out| redact(class.as_str(), out));
         Cow::Owned(String::from_utf8_lossy(&out).into_owned())
     }
 
@@ -194,38 +199,49 @@ impl Classes {
         body: &[u8],
         patches: &[Patch],
         out: &mut Vec<u8>,
-        stand_in: impl Fn(&ClassName, &[u8]) -> String,
+        stand_in: impl Fn(&ClassName, &[u8], &mut Vec<u8>),
     ) {
         let mut at = 0;
         for patch in patches {
             out.extend_from_slice(body.get(at..patch.start).unwrap_or_default());
             let content = body.get(patch.start..patch.end).unwrap_or_default();
-            let text = match self.class_of(patch.detector) {
-                Some(class) => stand_in(class, content),
-                None => format!("[redacted:{}]", patch.detector),
-            };
             let quote = patch.quote.then_some(b'"');
             out.extend(quote);
-            out.extend_from_slice(text.as_bytes());
+            match self.class_of(patch.detector) {
+                Some(class) => stand_in(class, content, out),
+                None => redact(patch.detector.name(), out),
+            }
             out.extend(quote);
             at = patch.end;
         }
         out.extend_from_slice(body.get(at..).unwrap_or_default());
     }
 
-    /// The text that stands for a value: no quotation marks, backslashes or control characters.
-    fn stand_in(&self, class: &ClassName, transform: Transform, value: &[u8], chars_max: Option<u32>) -> String {
-        let form = self.form(class);
-        let text = match transform {
-            Transform::Pseudonym => self.pseudonyms_of(class).text(form, value, chars_max),
-            Transform::Partial => {
-                let hint =
-                    std::str::from_utf8(value).map_or_else(|_| STARS.to_owned(), |text| partial::hint(form, text));
-                cut(hint, chars_max)
-            }
-            Transform::Redact | Transform::Null => cut(format!("[redacted:{class}]"), chars_max),
-        };
-        conceal(text, value, chars_max)
+    /// Appends the text that stands for a value: no quotation marks, backslashes or control characters.
+    fn stand_in(
+        &self,
+        class: &ClassName,
+        transform: Transform,
+        value: &[u8],
+        chars_max: Option<u32>,
+        out: &mut Vec<u8>,
+    ) {
+        let start = out.len();
+        match transform {
+            Transform::Pseudonym => self.pseudonyms_of(class).text(self.form(class), value, chars_max, out),
+            Transform::Partial => match std::str::from_utf8(value) {
+                Ok(text) => partial::hint(self.form(class), text, out),
+                Err(_) => out.extend_from_slice(STARS),
+            },
+            Transform::Redact | Transform::Null => redact(class.as_str(), out),
+        }
+        fit(out, start, value, chars_max);
+    }
+}
+
+fn redact(name: &str, out: &mut Vec<u8>) {
+    for part in ["[redacted:", name, "]"] {
+        out.extend_from_slice(part.as_bytes());
     }
 }
 
@@ -265,27 +281,27 @@ fn encoded_bytes(kind: Type, body: &[u8]) -> Option<Vec<u8>> {
     bytes.collect()
 }
 
-/// Cuts a mask to what fits.
-fn cut(text: String, chars_max: Option<u32>) -> String {
-    match chars_max.map(|chars| chars as usize) {
-        Some(chars) if text.chars().count() > chars => {
-            if chars < CUT_CHARS_MIN {
-                "*".repeat(chars)
-            } else {
-                text.chars().take(chars).collect()
-            }
-        }
-        Some(_) | None => text,
+/// Makes the mask that was written from `start` on fit, and puts another in its place if it happens to hold the value.
+fn fit(out: &mut Vec<u8>, start: usize, value: &[u8], chars_max: Option<u32>) {
+    cut(out, start, chars_max);
+    let mask = out.get(start..).unwrap_or_default();
+    // A mask is short: to prepare a search would take longer than to look.
+    let first = value.first();
+    let holds = || mask.windows(value.len()).any(|part| part.first() == first && part == value);
+    if (TELLING_BYTES_MIN..=mask.len()).contains(&value.len()) && holds() {
+        out.truncate(start);
+        out.extend_from_slice(STARS);
+        cut(out, start, chars_max);
     }
 }
 
-/// Gives another mask if this one happens to hold the value.
-fn conceal(text: String, value: &[u8], chars_max: Option<u32>) -> String {
-    // A mask is short: to prepare a search would take longer than to look.
-    let first = value.first();
-    let holds = || text.as_bytes().windows(value.len()).any(|part| part.first() == first && part == value);
-    let tells = (TELLING_BYTES_MIN..=text.len()).contains(&value.len()) && holds();
-    if tells { cut(STARS.to_owned(), chars_max) } else { text }
+/// Cuts a mask to what fits.
+fn cut(out: &mut Vec<u8>, start: usize, chars_max: Option<u32>) {
+    let Some(chars) = chars_max.map(|chars| chars as usize) else { return };
+    if truncate_chars(out, start, chars) && chars < CUT_CHARS_MIN {
+        out.truncate(start);
+        out.extend(std::iter::repeat_n(b'*', chars));
+    }
 }
 
 /// Widens finds so that none begins or ends inside a character.
@@ -316,15 +332,18 @@ fn whole_characters(body: &[u8], finds: &[Found]) -> Vec<Patch> {
     whole.into_iter().map(patch).collect()
 }
 
-/// Cuts what was written from `start` on to so many characters.
-fn truncate_chars(out: &mut Vec<u8>, start: usize, chars_max: Option<u32>) {
-    let Some(chars_max) = chars_max else { return };
+/// Cuts what was written from `start` on to so many characters; true if there were more.
+fn truncate_chars(out: &mut Vec<u8>, start: usize, chars: usize) -> bool {
+    if out.len() - start <= chars {
+        return false;
+    }
     let written = out.iter().enumerate().skip(start);
     let mut characters = written.filter(|(_, byte)| !matches!(byte, 0x80..=0xBF));
-    let end = characters.nth(chars_max as usize).map(|(place, _)| place);
+    let end = characters.nth(chars).map(|(place, _)| place);
     if let Some(end) = end {
         out.truncate(end);
     }
+    end.is_some()
 }
 
 /// Reads a UUID in any of PostgreSQL's input forms.

@@ -66,6 +66,8 @@ pub(crate) struct PostgresSession {
     copy_in: CopyIn,
     copy_out: Option<Arc<Shape>>,
     rows: u64,
+    /// The run of content at the front of the target's bytes, as it was looked at last.
+    seen: Run,
     /// Portals that were executed, but for those that fetch from a cursor.
     executed: u64,
     /// What inspection found at the front of the client's bytes, kept until the run passes or is refused.
@@ -78,6 +80,13 @@ struct Batch {
     /// The target heard some of it, so an error must reach the target's transaction too.
     forwarded: bool,
     discard: Discard,
+}
+
+/// Frames of content that go on together.
+#[derive(Clone, Copy, Default)]
+struct Run {
+    len: usize,
+    frames: u64,
 }
 
 /// What happens to the client's messages up to the next Sync.
@@ -322,6 +331,7 @@ impl PostgresSession {
             copy_in: CopyIn::No,
             copy_out: None,
             rows: 0,
+            seen: Run::default(),
             executed: 0,
             asked: None,
         })

@@ -111,11 +111,11 @@ fn tables(rows: u32) -> String {
     format!(
         "create table accounts (id int primary key, balance int not null, note text not null);
          insert into accounts select i, i % 977, 'opened at branch ' || i % 31 from generate_series(1, 100000) i;
-         create table people (first_name text, email text, phone text, city text, note text, reference text);
+         create table people (badge text, email text, phone text, city text, note text, reference text);
          insert into people select 'Ada' || i % 1000, 'ada' || i || '@example.org', '+44 20 7946 ' || lpad((i % 10000)::text, 4, '0'),
            'City ' || i % 500, 'prefers letters to calls', 'ref ' || i from generate_series(1, {rows}) i;
          create table plain (a text, b text, c text, d text, e text, f text);
-         insert into plain select first_name, 'mail ' || reference, 'line ' || reference, city, note, reference from people;
+         insert into plain select badge, 'mail ' || reference, 'line ' || reference, city, note, reference from people;
          vacuum analyze;
          grant select, insert, update, delete on all tables in schema public to gatehouse;"
     )

@@ -1,104 +1,180 @@
-//! Rows with edits: DataRow, and the lines of `COPY … TO STDOUT`.
+//! Rows with edits: DataRow, FunctionCallResponse, and the lines of `COPY … TO STDOUT`.
+//!
+//! What stays is copied in one piece with all that stands around it, across fields and frames.
 
 use bytes::{BufMut, BytesMut};
 use gatehouse_model::{Denial, Encoding, Reason, Shape, ValueKind};
 use gatehouse_protocol::{Breach, Edit, Editor, Field};
 
-use crate::frame::{self, Reader};
+use crate::frame::{self, Frame, Reader};
 
-/// Writes a DataRow with edits; `None` if it is malformed.
-pub(super) fn rewrite_row(shape: &Shape, body: &[u8], editor: &mut dyn Editor, out: &mut BytesMut) -> Option<()> {
-    let mut reader = Reader(body);
-    let count = reader.i16()?.cast_unsigned();
-    let mut scratch = Vec::new();
-    let mut whole = Some(());
-    frame::write(out, b'D', |out| {
-        out.put_u16(count);
-        whole = (0..usize::from(count)).try_for_each(|column| {
-            let value = reader.value()?;
-            edit_value(shape, column, value, editor, &mut scratch, out);
-            Some(())
-        });
-    });
-    whole.filter(|()| reader.is_empty())
-}
-
-/// Writes a FunctionCallResponse with its one value edited; `None` if it is malformed.
-pub(super) fn rewrite_function_value(body: &[u8], editor: &mut dyn Editor, out: &mut BytesMut) -> Option<()> {
-    let mut reader = Reader(body);
-    let value = reader.value()?;
-    let shape = Shape { role: gatehouse_model::ShapeRole::Rows, columns: Vec::new() };
-    frame::write(out, b'V', |out| edit_value(&shape, 0, value, editor, &mut Vec::new(), out));
-    reader.is_empty().then_some(())
-}
-
-fn edit_value(
+/// Writes a run of rows or of copied data with edits.
+pub(super) fn rewrite_rows(
     shape: &Shape,
-    column: usize,
-    value: Option<&[u8]>,
-    editor: &mut dyn Editor,
-    scratch: &mut Vec<u8>,
-    out: &mut BytesMut,
-) {
-    scratch.clear();
-    let (kind, encoding) = kind_of(shape, column);
-    let edit = editor.edit(Field { column, kind, encoding, value }, scratch);
-    let value = match edit {
-        Edit::Keep => value,
-        Edit::Null => None,
-        Edit::Replace => Some(scratch.as_slice()),
-    };
-    match value {
-        None => out.put_i32(-1),
-        Some(value) => {
-            out.put_i32(i32::try_from(value.len()).unwrap_or(i32::MAX));
-            out.put_slice(value);
-        }
-    }
-}
-
-fn kind_of(shape: &Shape, column: usize) -> (ValueKind, Encoding) {
-    shape.columns.get(column).map_or((ValueKind::Opaque, Encoding::Text), |column| (column.kind, column.encoding))
-}
-
-/// Writes one CopyData with edits. A line that has not the columns that it should have is hidden whole.
-/// A binary one cannot be edited, so where something would have to be, the session ends.
-pub(super) fn rewrite_copy(
-    shape: &Shape,
-    body: &[u8],
+    run: &[u8],
     editor: &mut dyn Editor,
     out: &mut BytesMut,
 ) -> Result<(), Breach> {
-    let mut scratch = Vec::new();
-    if let [column] = shape.columns.as_slice()
-        && column.kind == ValueKind::Opaque
-    {
-        let (kind, encoding) = kind_of(shape, 0);
-        let edit = editor.edit(Field { column: 0, kind, encoding, value: Some(body) }, &mut scratch);
-        if edit != Edit::Keep {
-            return Err(uneditable());
-        }
-        frame::write(out, b'd', |out| out.put_slice(body));
-        return Ok(());
-    }
-    frame::write(out, b'd', |out| {
-        let (line, end): (&[u8], &[u8]) = match body.strip_suffix(b"\n") {
-            Some(line) => (line, b"\n"),
-            None => (body, b""),
+    let mut rewrite = Rewrite { shape, editor, scratch: Vec::new(), splice: Splice::new(run, out) };
+    let mut start = 0;
+    for frame in frame::frames(run) {
+        rewrite.splice.begin_frame(start);
+        start += frame.len;
+        let written = match frame.tag {
+            b'D' => rewrite.row(frame, start),
+            b'V' => rewrite.function_value(frame, start),
+            b'd' => Some(rewrite.copied(frame, start)?),
+            _ => None,
         };
-        let fields: Vec<&[u8]> =
-            if shape.columns.len() == 1 { vec![line] } else { line.split(|&byte| byte == b'\t').collect() };
-        let fits = fields.len() == shape.columns.len();
-        for (column, field) in fields.into_iter().enumerate() {
-            if column > 0 {
-                out.put_u8(b'\t');
-            }
-            // Past the shape's columns nothing is known of a field, so it is hidden.
-            copy_field(shape, if fits { column } else { usize::MAX }, field, editor, &mut scratch, out);
-        }
-        out.put_slice(end);
-    });
+        written.ok_or_else(|| malformed(frame.tag))?;
+        rewrite.splice.end_frame(start);
+    }
+    rewrite.splice.keep_until(run.len());
     Ok(())
+}
+
+pub(super) fn malformed(tag: u8) -> Breach {
+    Breach::target(format!("the target sent a malformed message {:?}", char::from(tag)))
+}
+
+/// A run on its way into the output.
+struct Splice<'a> {
+    run: &'a [u8],
+    out: &'a mut BytesMut,
+    /// What stands before is in the output, as it was or edited.
+    done: usize,
+    /// Where the frame at hand begins in the run.
+    frame: usize,
+    /// Where it begins in the output, once something in it was edited.
+    edited: Option<usize>,
+}
+
+impl<'a> Splice<'a> {
+    fn new(run: &'a [u8], out: &'a mut BytesMut) -> Self {
+        Self { run, out, done: 0, frame: 0, edited: None }
+    }
+
+    fn begin_frame(&mut self, start: usize) {
+        self.frame = start;
+        self.edited = None;
+    }
+
+    fn keep_until(&mut self, end: usize) {
+        self.out.put_slice(self.run.get(self.done..end).unwrap_or_default());
+        self.done = end;
+    }
+
+    /// Puts something else in the place of these bytes of the frame at hand.
+    fn replace(&mut self, start: usize, end: usize, fill: impl FnOnce(&mut BytesMut)) {
+        self.keep_until(start);
+        if self.edited.is_none() {
+            self.edited = Some(self.out.len() - (start - self.frame));
+        }
+        fill(self.out);
+        self.done = end;
+    }
+
+    /// A frame with edits has another length.
+    fn end_frame(&mut self, end: usize) {
+        let Some(start) = self.edited else { return };
+        // The tag does not count; what follows the last edit is still to be copied.
+        let len = self.out.len() - start - 1 + (end - self.done);
+        if let Some(place) = self.out.get_mut(start + 1..start + 5) {
+            place.copy_from_slice(&i32::try_from(len).unwrap_or(i32::MAX).to_be_bytes());
+        }
+    }
+}
+
+struct Rewrite<'a> {
+    shape: &'a Shape,
+    editor: &'a mut dyn Editor,
+    /// What the editor puts in a value's place.
+    scratch: Vec<u8>,
+    splice: Splice<'a>,
+}
+
+impl Rewrite<'_> {
+    /// A DataRow that ends at `end`; `None` if it is malformed.
+    fn row(&mut self, frame: Frame<'_>, end: usize) -> Option<()> {
+        let mut reader = Reader(frame.body);
+        let count = reader.i16()?.cast_unsigned();
+        for column in 0..usize::from(count) {
+            self.value(column, &mut reader, end)?;
+        }
+        reader.is_empty().then_some(())
+    }
+
+    /// A FunctionCallResponse, of whose value nothing is known.
+    fn function_value(&mut self, frame: Frame<'_>, end: usize) -> Option<()> {
+        let mut reader = Reader(frame.body);
+        self.value(usize::MAX, &mut reader, end)?;
+        reader.is_empty().then_some(())
+    }
+
+    /// A value behind its length, at the front of what is left of a frame.
+    fn value(&mut self, column: usize, reader: &mut Reader<'_>, end: usize) -> Option<()> {
+        let from = end - reader.0.len();
+        let value = reader.value()?;
+        let to = end - reader.0.len();
+        let scratch = match self.edit(column, value) {
+            Edit::Keep => return Some(()),
+            Edit::Null => None,
+            Edit::Replace => Some(self.scratch.as_slice()),
+        };
+        self.splice.replace(from, to, |out| match scratch {
+            None => out.put_i32(-1),
+            Some(value) => {
+                out.put_i32(i32::try_from(value.len()).unwrap_or(i32::MAX));
+                out.put_slice(value);
+            }
+        });
+        Some(())
+    }
+
+    fn edit(&mut self, column: usize, value: Option<&[u8]>) -> Edit {
+        self.scratch.clear();
+        let known = self.shape.columns.get(column);
+        let (kind, encoding) =
+            known.map_or((ValueKind::Opaque, Encoding::Text), |column| (column.kind, column.encoding));
+        self.editor.edit(Field { column, kind, encoding, value }, &mut self.scratch)
+    }
+
+    /// One CopyData. A line that has not the columns that it should have is hidden whole. A binary one cannot be edited,
+    /// so where something would have to be, the session ends.
+    fn copied(&mut self, frame: Frame<'_>, end: usize) -> Result<(), Breach> {
+        if let [column] = self.shape.columns.as_slice()
+            && column.kind == ValueKind::Opaque
+        {
+            let edit = self.edit(0, Some(frame.body));
+            return if edit == Edit::Keep { Ok(()) } else { Err(uneditable()) };
+        }
+        let line = frame.body.strip_suffix(b"\n").unwrap_or(frame.body);
+        let columns = self.shape.columns.len();
+        let start = end - frame.body.len();
+        if columns == 1 {
+            self.copied_field(0, line, start);
+            return Ok(());
+        }
+        let fits = memchr::memchr_iter(b'\t', line).count() + 1 == columns;
+        let mut from = 0;
+        for (column, to) in memchr::memchr_iter(b'\t', line).chain([line.len()]).enumerate() {
+            // Past the shape's columns nothing is known of a field, so it is hidden.
+            let column = if fits { column } else { usize::MAX };
+            self.copied_field(column, line.get(from..to).unwrap_or_default(), start + from);
+            from = to + 1;
+        }
+        Ok(())
+    }
+
+    fn copied_field(&mut self, column: usize, field: &[u8], start: usize) {
+        let value = (field != b"\\N").then_some(field);
+        let with = match self.edit(column, value) {
+            Edit::Keep => return,
+            Edit::Null => b"\\N",
+            Edit::Replace => self.scratch.as_slice(),
+        };
+        self.splice.replace(start, start + field.len(), |out| out.put_slice(with));
+    }
 }
 
 fn uneditable() -> Breach {
@@ -110,22 +186,4 @@ fn uneditable() -> Breach {
         "Copy in text format",
     );
     Breach::client(message).telling(denial)
-}
-
-fn copy_field(
-    shape: &Shape,
-    column: usize,
-    field: &[u8],
-    editor: &mut dyn Editor,
-    scratch: &mut Vec<u8>,
-    out: &mut BytesMut,
-) {
-    scratch.clear();
-    let (kind, encoding) = kind_of(shape, column);
-    let value = (field != b"\\N").then_some(field);
-    match editor.edit(Field { column, kind, encoding, value }, scratch) {
-        Edit::Keep => out.put_slice(field),
-        Edit::Null => out.put_slice(b"\\N"),
-        Edit::Replace => out.put_slice(scratch),
-    }
 }

@@ -9,7 +9,7 @@ use gatehouse_protocol::{Breach, Editor, Meaning, Reply, Step};
 use super::ask::{self, RELAYED_BYTES_MIN, STATEMENTS_MAX};
 use super::statement::{self, Lineage, Portal, Prepared, copy_shape, lineage};
 use super::{
-    Awaited, CopyIn, Described, Discard, Doubt, Named, PostgresSession, SHAPES_MAX, copy, gives_meaning, message,
+    Awaited, CopyIn, Described, Discard, Doubt, Named, PostgresSession, Run, SHAPES_MAX, copy, gives_meaning, message,
 };
 use crate::analysis::{CopyFormat, Deallocated, Outputs, SearchPath, StatementOutput};
 use crate::frame::{self, Peek, Reader};
@@ -56,11 +56,12 @@ impl PostgresSession {
 
     /// Rows and data may be long, and are given as they come; of anything else `otherwise` says what becomes.
     fn inspect_long(
-        &self,
+        &mut self,
         len: usize,
         buf: &[u8],
         otherwise: impl FnOnce(usize) -> Result<Step, Breach>,
     ) -> Result<Step, Breach> {
+        self.seen = Run::default();
         match buf.first() {
             Some(b'D') => Ok(ask::part(buf, len, Meaning::Content(self.row_shape()?))),
             Some(b'd') => {
@@ -79,16 +80,20 @@ impl PostgresSession {
         }
     }
 
-    /// The length of the run of frames of one kind at the front, which has at least one.
-    fn run_of(&self, buf: &[u8], tag: u8) -> usize {
-        let mut len = 0;
-        while let Some(rest) = buf.get(len..) {
+    /// The length of the run of rows or of copied data at the front, which has at least one frame.
+    fn run_of(&mut self, buf: &[u8], tag: u8) -> usize {
+        let mut run = Run { len: 0, frames: 0 };
+        while let Some(rest) = buf.get(run.len..) {
             match frame::peek(rest, self.frame_bytes_max, Breach::target) {
-                Ok(Peek::Whole(frame)) if frame.tag == tag => len += frame.len,
+                Ok(Peek::Whole(frame)) if frame.tag == tag => {
+                    run.len += frame.len;
+                    run.frames += 1;
+                }
                 Ok(Peek::Whole(_) | Peek::Short(_) | Peek::Large(..)) | Err(_) => break,
             }
         }
-        len
+        self.seen = run;
+        run.len
     }
 
     /// The answers stand in the order of what was asked; one that does not is a breach, for masking stands on it.
@@ -205,6 +210,15 @@ impl PostgresSession {
 
     /// Moves the state past frames that go on to the client.
     pub(super) fn arrived(&mut self, run: &Bytes) {
+        // The frames of a run of content were counted when its end was looked for.
+        match run.first() {
+            Some(b'D') if run.len() == self.seen.len => {
+                self.rows += self.seen.frames;
+                return;
+            }
+            Some(b'd') if run.len() == self.seen.len => return,
+            Some(_) | None => {}
+        }
         for frame in frame::frames(run) {
             match frame.tag {
                 b'D' => self.rows += 1,
@@ -547,20 +561,19 @@ impl PostgresSession {
         editor: &mut dyn Editor,
         out: &mut BytesMut,
     ) -> Result<(), Breach> {
-        let malformed = |tag: u8| Breach::target(format!("the target sent a malformed message {:?}", char::from(tag)));
+        if shape.role == ShapeRole::Rows {
+            return copy::rewrite_rows(shape, run, editor, out);
+        }
         for frame in frame::frames(run) {
-            let written = match (shape.role, frame.tag) {
-                (ShapeRole::Rows, b'D') => copy::rewrite_row(shape, frame.body, editor, out),
-                (ShapeRole::Rows, b'V') => copy::rewrite_function_value(frame.body, editor, out),
-                (ShapeRole::Rows, b'd') => Some(copy::rewrite_copy(shape, frame.body, editor, out)?),
-                (ShapeRole::Message, b'E' | b'N') => {
+            let written = match frame.tag {
+                b'E' | b'N' => {
                     let words = message::Words { catalog: &self.known.catalog };
                     message::rewrite_report(frame, shape, &words, editor, out)
                 }
-                (ShapeRole::Message, b'A') => message::rewrite_notification(frame.body, editor, out),
+                b'A' => message::rewrite_notification(frame.body, editor, out),
                 _ => None,
             };
-            written.ok_or_else(|| malformed(frame.tag))?;
+            written.ok_or_else(|| copy::malformed(frame.tag))?;
         }
         Ok(())
     }
