@@ -8,6 +8,7 @@ use std::fmt;
 use gatehouse_model::{ClassName, Secret};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use sha2::block_api::compress256;
 
 use crate::partial::Form;
 
@@ -42,9 +43,19 @@ const EMAIL_HASH_CHARS: usize = 10;
 /// A shorter hash behind a prefix would not keep values apart: then the prefix goes.
 const HASH_CHARS_MIN: usize = 4;
 
+/// SHA-256's first state (FIPS 180-4, section 5.3.3).
+const FIRST_STATE: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+/// What ends a message in its last block: one byte and its length in bits.
+const PADDING_BYTES: usize = 9;
+const DIGEST_BYTES: usize = 32;
+
 /// Makes pseudonyms with one key.
 pub(crate) struct Pseudonyms {
     keyed: Hmac<Sha256>,
+    /// The states after the key's two blocks.
+    inner: [u32; 8],
+    outer: [u32; 8],
 }
 
 impl Pseudonyms {
@@ -53,7 +64,12 @@ impl Pseudonyms {
         for (to, from) in block.iter_mut().zip(key.0.expose()) {
             *to = *from;
         }
-        Self { keyed: Hmac::<Sha256>::new(&block.into()) }
+        let after = |pad: u8| {
+            let mut state = FIRST_STATE;
+            compress256(&mut state, &[block.map(|byte| byte ^ pad)]);
+            state
+        };
+        Self { keyed: Hmac::<Sha256>::new(&block.into()), inner: after(0x36), outer: after(0x5c) }
     }
 
     /// The pseudonyms of a class. The class is a part of what is hashed: equal values of different classes cannot be
@@ -62,7 +78,8 @@ impl Pseudonyms {
         let mut keyed = self.keyed.clone();
         keyed.update(class.as_str().as_bytes());
         keyed.update(&[0]);
-        ClassPseudonyms { keyed, prefix: format!("{class}-") }
+        let head = [class.as_str().as_bytes(), &[0]].concat();
+        ClassPseudonyms { keyed, inner: self.inner, outer: self.outer, head, prefix: format!("{class}-") }
     }
 }
 
@@ -70,6 +87,10 @@ impl Pseudonyms {
 #[derive(Clone)]
 pub(crate) struct ClassPseudonyms {
     keyed: Hmac<Sha256>,
+    inner: [u32; 8],
+    outer: [u32; 8],
+    /// What is hashed before a value.
+    head: Vec<u8>,
     /// What those of no other form begin with.
     prefix: String,
 }
@@ -106,11 +127,44 @@ impl ClassPseudonyms {
         uuid
     }
 
-    fn mac(&self, value: &[u8]) -> [u8; 32] {
-        let mut mac = self.keyed.clone();
-        mac.update(value);
-        mac.finalize().into_bytes().into()
+    /// HMAC-SHA-256 of class and value.
+    fn mac(&self, value: &[u8]) -> [u8; DIGEST_BYTES] {
+        self.short_mac(value).unwrap_or_else(|| {
+            let mut mac = self.keyed.clone();
+            mac.update(value);
+            mac.finalize().into_bytes().into()
+        })
     }
+
+    /// The same of a value that fits into a block, as most do: two blocks, and nothing around them.
+    fn short_mac(&self, value: &[u8]) -> Option<[u8; DIGEST_BYTES]> {
+        let inner = digest(self.inner, last_block(&[&self.head, value])?);
+        Some(digest(self.outer, last_block(&[&inner])?))
+    }
+}
+
+/// The last block of a message that one block precedes; `None` if the parts do not fit into it.
+fn last_block(parts: &[&[u8]]) -> Option<[u8; BLOCK_BYTES]> {
+    let mut block = [0; BLOCK_BYTES];
+    let mut len = 0;
+    for part in parts {
+        let room = block.get_mut(len..BLOCK_BYTES - PADDING_BYTES)?;
+        room.get_mut(..part.len())?.copy_from_slice(part);
+        len += part.len();
+    }
+    *block.get_mut(len)? = 0x80;
+    let bits = u64::try_from((BLOCK_BYTES + len) * 8).ok()?;
+    *block.last_chunk_mut()? = bits.to_be_bytes();
+    Some(block)
+}
+
+fn digest(mut state: [u32; 8], block: [u8; BLOCK_BYTES]) -> [u8; DIGEST_BYTES] {
+    compress256(&mut state, &[block]);
+    let mut digest = [0; DIGEST_BYTES];
+    for (to, word) in digest.chunks_exact_mut(4).zip(state) {
+        to.copy_from_slice(&word.to_be_bytes());
+    }
+    digest
 }
 
 /// A hash between a prefix and a suffix, as long as there is room for; alone where that would be too short.
@@ -264,11 +318,15 @@ mod tests {
     }
 
     #[test]
-    fn a_filled_up_key_is_the_key() {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&[1; 32]).unwrap();
-        mac.update(b"a\0value");
-        let expected: [u8; 32] = mac.finalize().into_bytes().into();
-        assert_eq!(pseudonyms(1).of(&class("a")).mac(b"value"), expected);
+    fn a_short_message_is_hashed_as_any_other() {
+        let pseudonyms = pseudonyms(1).of(&class("a"));
+        for length in 0..200 {
+            let value = vec![b'v'; length];
+            let mut mac = Hmac::<Sha256>::new_from_slice(&[1; 32]).unwrap();
+            mac.update(&[b"a\0", value.as_slice()].concat());
+            let expected: [u8; 32] = mac.finalize().into_bytes().into();
+            assert_eq!(pseudonyms.mac(&value), expected, "{length}");
+        }
     }
 
     proptest! {
