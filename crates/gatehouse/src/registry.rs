@@ -7,7 +7,7 @@ use gatehouse_protocol::Protocol;
 /// Every protocol.
 pub fn protocols() -> Vec<Arc<dyn Protocol>> {
     vec![
-        Arc::new(gatehouse_postgres::Postgres), //
+        Arc::new(gatehouse_postgres::Postgres::default()), //
     ]
 }
 

@@ -9,7 +9,8 @@ use gatehouse_protocol::{Breach, CancelKey, ClientLogin, ClientStep, Entropy, Ta
 
 use crate::frame::{self, Peek, Reader, put_cstr};
 use crate::report::{self, Severity};
-use crate::scram::{self, Binding, Challenged, ScramError};
+use crate::scram::server::{self, Binding, Challenged};
+use crate::scram::{self, ScramError};
 
 /// PostgreSQL's own limit on a startup packet, in bytes.
 const STARTUP_BYTES_MAX: usize = 10_000;
@@ -241,7 +242,7 @@ impl PostgresClientLogin {
         };
         let message = message.ok_or_else(|| wrong_password(&user, "the client's first message is not text"))?;
         let nonce = scram::hmac(&self.entropy, b"nonce");
-        let (challenged, reply) = scram::challenge(message, claim.verifier, claim.is_real, &nonce, binding)
+        let (challenged, reply) = server::challenge(message, claim.verifier, claim.is_real, &nonce, binding)
             .map_err(|error| scram_breach(&user, error))?;
         self.state = State::Final(challenged);
         Ok(ClientStep::Send(sasl_message(11, &reply)))

@@ -28,7 +28,10 @@ use gatehouse_protocol::{
 use wishes::Wishes;
 
 /// PostgreSQL, as the registry holds it.
-pub struct Postgres;
+#[derive(Default)]
+pub struct Postgres {
+    keys: scram::client::KnownKeys,
+}
 
 impl Protocol for Postgres {
     fn name(&self) -> &'static str {
@@ -52,7 +55,7 @@ impl Protocol for Postgres {
     }
 
     fn target_login(&self, call: TargetCall) -> Box<dyn TargetLogin> {
-        Box::new(target_login::PostgresTargetLogin::new(call))
+        Box::new(target_login::PostgresTargetLogin::new(call, self.keys.clone()))
     }
 
     fn knock(&self, tls: TlsWish) -> Box<dyn TargetLogin> {

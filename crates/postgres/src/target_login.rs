@@ -6,9 +6,10 @@ use bytes::{Buf, BufMut, BytesMut};
 use gatehouse_model::{Denial, Reason};
 use gatehouse_protocol::{Breach, CancelKey, TargetCall, TargetLogin, TargetReady, TargetStep, TlsStarted, TlsWish};
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
 
 use crate::frame::{self, Frame, Peek, Reader, put_cstr};
+use crate::scram::client::{Begun, Binding, KnownKeys, Proven};
+use crate::scram::{MECHANISM_PLUS, ScramError};
 use crate::wishes::Wishes;
 
 /// No message of a login is longer, in bytes.
@@ -18,6 +19,7 @@ const PROTOCOL_3: i32 = 3 << 16;
 
 pub(crate) struct PostgresTargetLogin {
     call: TargetCall,
+    keys: KnownKeys,
     state: State,
     parameters: Vec<(String, String)>,
     cancel: CancelKey,
@@ -28,13 +30,15 @@ enum State {
     Begin,
     AskedForTls,
     Startup,
-    Scram(Box<ScramSha256>),
+    Scram(Begun),
+    Proven(Proven),
     Authenticated,
 }
 
 impl PostgresTargetLogin {
-    pub(crate) fn new(call: TargetCall) -> Self {
-        Self { call, state: State::Begin, parameters: Vec::new(), cancel: CancelKey(bytes::Bytes::new()), tls: None }
+    pub(crate) fn new(call: TargetCall, keys: KnownKeys) -> Self {
+        let cancel = CancelKey(bytes::Bytes::new());
+        Self { call, keys, state: State::Begin, parameters: Vec::new(), cancel, tls: None }
     }
 
     fn begin(&mut self, out: &mut BytesMut) -> TargetStep {
@@ -103,7 +107,7 @@ impl PostgresTargetLogin {
     fn authentication(&mut self, mut reader: Reader<'_>, out: &mut BytesMut) -> Result<(), Breach> {
         match reader.i32() {
             Some(0) => {
-                if matches!(self.state, State::Scram(_)) {
+                if matches!(self.state, State::Scram(_) | State::Proven(_)) {
                     return Err(unreachable_target("the target did not prove that it knows the password"));
                 }
                 self.state = State::Authenticated;
@@ -132,39 +136,41 @@ impl PostgresTargetLogin {
         }
         // With channel binding nobody in between can pass the proof on.
         let endpoint = self.tls.as_ref().and_then(|tls| tls.endpoint.clone());
-        let (mechanism, binding) = match endpoint {
-            Some(endpoint) if offered.contains(&SCRAM_SHA_256_PLUS) => {
-                (SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(endpoint.to_vec()))
-            }
-            Some(_) => (SCRAM_SHA_256, ChannelBinding::unrequested()),
-            None => (SCRAM_SHA_256, ChannelBinding::unsupported()),
+        let binding = match endpoint {
+            Some(endpoint) if offered.contains(&MECHANISM_PLUS) => Binding::EndPoint(endpoint.to_vec()),
+            Some(_) => Binding::NotOffered,
+            None => Binding::None,
         };
+        let mechanism = binding.mechanism();
         if !offered.contains(&mechanism) {
             return Err(unreachable_target("the target offers no SCRAM-SHA-256"));
         }
-        let scram = ScramSha256::new(self.call.password.expose(), binding);
+        let begun = Begun::new(binding, &self.call.entropy);
+        let message = begun.message();
         frame::write(out, b'p', |body| {
             put_cstr(body, mechanism);
-            body.put_i32(i32::try_from(scram.message().len()).unwrap_or(i32::MAX));
-            body.put_slice(scram.message());
+            body.put_i32(i32::try_from(message.len()).unwrap_or(i32::MAX));
+            body.put_slice(message.as_bytes());
         });
-        self.state = State::Scram(Box::new(scram));
+        self.state = State::Scram(begun);
         Ok(())
     }
 
     fn go_on_scram(&mut self, kind: i32, data: &[u8], out: &mut BytesMut) -> Result<(), Breach> {
-        let State::Scram(scram) = &mut self.state else {
-            return Err(unreachable_target("the target sent a SASL message at the wrong time"));
-        };
         let failed =
-            |error: std::io::Error| unreachable_target(&format!("the SCRAM exchange with the target failed: {error}"));
-        if kind == 12 {
-            scram.finish(data).map_err(failed)?;
-            self.state = State::Startup;
-        } else {
-            scram.update(data).map_err(failed)?;
-            frame::write(out, b'p', |body| body.put_slice(scram.message()));
-        }
+            |error: ScramError| unreachable_target(&format!("the SCRAM exchange with the target failed: {error}"));
+        self.state = match (kind, std::mem::replace(&mut self.state, State::Startup)) {
+            (11, State::Scram(begun)) => {
+                let (proven, message) = begun.prove(data, &self.call.password, &self.keys).map_err(failed)?;
+                frame::write(out, b'p', |body| body.put_slice(message.as_bytes()));
+                State::Proven(proven)
+            }
+            (12, State::Proven(proven)) => {
+                proven.finish(data).map_err(failed)?;
+                State::Startup
+            }
+            _ => return Err(unreachable_target("the target sent a SASL message at the wrong time")),
+        };
         Ok(())
     }
 }
@@ -174,7 +180,7 @@ impl TargetLogin for PostgresTargetLogin {
         match self.state {
             State::Begin => return Ok(self.begin(out)),
             State::AskedForTls => return self.tls_answer(buf, out),
-            State::Startup | State::Scram(_) | State::Authenticated => {}
+            State::Startup | State::Scram(_) | State::Proven(_) | State::Authenticated => {}
         }
         loop {
             let len = match frame::peek(buf, LOGIN_BYTES_MAX, Breach::target)? {
