@@ -304,7 +304,7 @@ impl Carrying<'_> {
         self.poll_alarm(cx)
     }
 
-    /// Gives the buffers back when nothing moved for a while. The clock is looked at now and then, not set anew for
+    /// Gives the buffers back when nothing moved for a while, and says on the recording what is waited for. The clock is looked at now and then, not set anew for
     /// every statement.
     fn poll_rest(&mut self, cx: &mut Context<'_>) {
         while self.activity != Activity::Rests && self.rest.as_mut().poll(cx).is_ready() {
@@ -314,6 +314,7 @@ impl Carrying<'_> {
                     Activity::Watched
                 }
                 Activity::Watched | Activity::Rests => {
+                    self.passage.rest(self.engine.house.now());
                     for peer in [&mut self.client, &mut self.target] {
                         if peer.buf.is_empty() {
                             peer.buf = BytesMut::new();

@@ -17,6 +17,8 @@ use crate::wire::Wire;
 const FRAME_OVERHEAD_BYTES: usize = 128;
 /// Frames written in one system call.
 const FRAMES_PER_WRITE_MAX: usize = 64;
+/// So much is written from one place, for that is faster than from many, in bytes.
+const TOGETHER_BYTES_MAX: usize = 16 * 1024;
 /// What is read at a time, in bytes: little from a peer that says little, more from one that fills it.
 const READ_BYTES_MIN: usize = 8 * 1024;
 const READ_BYTES_MAX: usize = 256 * 1024;
@@ -107,6 +109,7 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
             }
             front.after = None;
         }
+        self.join_small();
         let ready_frames = self.queue.iter().take_while(|waiting| waiting.after.is_none());
         let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE_MAX];
         let mut count = 0;
@@ -125,6 +128,24 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
         self.unflushed = true;
         self.written(written);
         Poll::Ready(Ok(true))
+    }
+
+    /// Makes one frame of those at the front, if they are small together.
+    fn join_small(&mut self) {
+        let (mut count, mut bytes) = (0, 0);
+        for waiting in self.queue.iter().take_while(|waiting| waiting.after.is_none()) {
+            if bytes + waiting.frame.len() > TOGETHER_BYTES_MAX {
+                break;
+            }
+            count += 1;
+            bytes += waiting.frame.len();
+        }
+        if count < 2 {
+            return;
+        }
+        let mut joined = Vec::with_capacity(bytes);
+        self.queue.drain(..count).for_each(|waiting| joined.extend_from_slice(&waiting.frame));
+        self.queue.push_front(Waiting { after: None, frame: joined.into() });
     }
 
     fn written(&mut self, mut count: usize) {

@@ -62,8 +62,8 @@ struct Rest {
 
 /// What waits to be put on the recording, and then to be shown.
 enum Unseen {
-    /// A remark of the recording.
-    Mark(String),
+    /// A remark of the recording, and when it was made, since the session began.
+    Mark(Duration, String),
     /// The target's, masked: shown only when it is on the recording.
     Theirs(Bytes),
     /// The gateway's own words, which hold nothing of the target's. They are shown even where nothing can be recorded.
@@ -121,6 +121,8 @@ impl From<Breach> for Stop {
 
 /// How many mask plans one session remembers.
 const PLANS_MAX: usize = 8;
+/// Remarks that wait for what they announce, in bytes.
+const MARKS_BYTES_MAX: usize = 16 * 1024;
 /// What a recording must have room for before an operation passes, beside its mark, in bytes.
 const TAPE_MARGIN_BYTES: usize = 1024;
 
@@ -204,7 +206,7 @@ impl Passage {
 
     /// Looks at the front of what one side sent, and takes from `buf` what may be written or was answered.
     pub fn advance(&mut self, now: Timestamp, side: Side, buf: &mut BytesMut) -> Result<Next, Stop> {
-        if self.rest(side).bytes > 0 {
+        if self.rest_of(side).bytes > 0 {
             return Ok(self.go_on(side, buf));
         }
         let (len, tail, meaning) = match self.session.inspect(side, buf)? {
@@ -219,21 +221,21 @@ impl Passage {
             Meaning::Act(operation) => {
                 let next = self.act(now, operation, len, tail, buf)?;
                 // A tail belongs to what was taken; what waits was not.
-                if !matches!(next, Next::Wait) && self.rest(side).bytes == 0 {
-                    *self.rest(side) = end;
+                if !matches!(next, Next::Wait) && self.rest_of(side).bytes == 0 {
+                    *self.rest_of(side) = end;
                 }
                 Ok(next)
             }
             Meaning::Misunderstood(unclear) => {
                 let next = self.misunderstood(now, &unclear, len, buf)?;
                 if !matches!(next, Next::Wait) {
-                    *self.rest(side) = end;
+                    *self.rest_of(side) = end;
                 }
                 Ok(next)
             }
             Meaning::Plumbing => {
                 let run = buf.split_to(len).freeze();
-                *self.rest(side) = Rest { bytes: tail, goes_on: true };
+                *self.rest_of(side) = Rest { bytes: tail, goes_on: true };
                 Ok(Next::Out(self.relay(side, run, None)))
             }
             Meaning::Content(shape) => {
@@ -243,11 +245,11 @@ impl Passage {
                 }
                 let run = buf.split_to(len).freeze();
                 self.content(&shape, run)?;
-                *self.rest(side) = Rest { bytes: tail, goes_on: true };
+                *self.rest_of(side) = Rest { bytes: tail, goes_on: true };
                 Ok(Next::Out(None))
             }
             Meaning::Local => {
-                *self.rest(side) = end;
+                *self.rest_of(side) = end;
                 let run = buf.split_to(len).freeze();
                 let mut reply = Reply::default();
                 self.session.answer(side, &run, &mut reply);
@@ -256,7 +258,7 @@ impl Passage {
         }
     }
 
-    fn rest(&mut self, side: Side) -> &mut Rest {
+    fn rest_of(&mut self, side: Side) -> &mut Rest {
         match side {
             Side::Client => &mut self.client_rest,
             Side::Target => &mut self.target_rest,
@@ -265,7 +267,7 @@ impl Passage {
 
     /// Takes what is there of a frame whose beginning went by.
     fn go_on(&mut self, side: Side, buf: &mut BytesMut) -> Next {
-        let rest = self.rest(side);
+        let rest = self.rest_of(side);
         let here = usize::try_from(rest.bytes).unwrap_or(usize::MAX).min(buf.len());
         if here == 0 {
             return Next::Read { at_least: 1 };
@@ -385,7 +387,7 @@ impl Passage {
             self.remember_template(intent, &decided.decision);
             return Ok(receipt);
         };
-        self.mark(&format!("{} #{} {}", decided.decision.verdict, self.operations, decided.statement))?;
+        self.mark(now, format!("{} #{} {}", decided.decision.verdict, self.operations, decided.statement))?;
         let classes = &self.grant.target().classes;
         let binds: Vec<String> = operation.evidence_binds.iter().map(|bind| classes.scrub(bind).into_owned()).collect();
         let values = OperationValues {
@@ -426,11 +428,11 @@ impl Passage {
     }
 
     /// A remark before what it announces; without room for it there is none for the answer either.
-    fn mark(&mut self, line: &str) -> Result<(), Unrecorded> {
+    fn mark(&mut self, now: Timestamp, line: String) -> Result<(), Unrecorded> {
         let room = line.len() + self.unseen_bytes + TAPE_MARGIN_BYTES;
         self.tape.reserve(room).map_err(|error| Unrecorded(JournalError::Sink(error)))?;
         self.unseen_bytes += line.len();
-        self.unseen.push(Unseen::Mark(line.into()));
+        self.unseen.push(Unseen::Mark(self.elapsed(now), line));
         Ok(())
     }
 
@@ -450,7 +452,7 @@ impl Passage {
             (None, None) => decision.verdict.to_string(),
         };
         let evidence = self.grant.target().classes.scrub(&operation.intent.evidence).into_owned();
-        self.mark(&format!("{word} #{} {evidence}", self.operations))?;
+        self.mark(now, format!("{word} #{} {evidence}", self.operations))?;
         let receipt = self.gate.record_operation(
             now,
             &OperationRecord {
@@ -831,11 +833,22 @@ impl Passage {
         self.unseen_bytes + (self.unseen.len() + self.deferred.len()) * size_of::<Unseen>()
     }
 
-    /// Puts on the recording what the client is about to see, in one piece, and then gives it out.
-    pub fn release(&mut self, now: Timestamp, mut show: impl FnMut(Cleared<Bytes>)) -> Result<(), Stop> {
-        if self.unseen.is_empty() {
-            return Ok(());
+    /// Puts on the recording what the client is about to see, in one piece, and then gives it out. Remarks wait for what
+    /// they announce, as long as they are few: see [`Passage::rest`].
+    pub fn release(&mut self, now: Timestamp, show: impl FnMut(Cleared<Bytes>)) -> Result<(), Stop> {
+        let shows = self.unseen.iter().any(|piece| !matches!(piece, Unseen::Mark(..)));
+        if shows || self.unseen_bytes > MARKS_BYTES_MAX { self.release_all(now, show) } else { Ok(()) }
+    }
+
+    /// Nothing has moved for a while: what is announced may be long in coming, so the remarks do not wait for it.
+    pub fn rest(&mut self, now: Timestamp) {
+        if !self.unseen.is_empty() && self.unseen.iter().all(|piece| matches!(piece, Unseen::Mark(..))) {
+            // There is room for them. Where they cannot be written all the same, what follows them is not shown.
+            let _ = self.release_all(now, |_| {});
         }
+    }
+
+    fn release_all(&mut self, now: Timestamp, mut show: impl FnMut(Cleared<Bytes>)) -> Result<(), Stop> {
         let pieces: Vec<Piece<'_>> = self.unseen.iter().map(Unseen::piece).collect();
         let written = self.tape.write(self.elapsed(now), &pieces);
         self.unseen_bytes = 0;
@@ -843,7 +856,7 @@ impl Passage {
         let shows_theirs = unseen.iter().any(|piece| matches!(piece, Unseen::Theirs(_)));
         for piece in unseen {
             match piece {
-                Unseen::Mark(_) => {}
+                Unseen::Mark(..) => {}
                 Unseen::Theirs(frame) if written.is_ok() => {
                     self.bytes += frame.len() as u64;
                     show(Cleared::new(frame, None));
@@ -904,6 +917,7 @@ impl Passage {
 
     /// Ends the recording and writes the session's last record.
     pub fn close(&mut self, now: Timestamp, cause: &str) -> Result<(), Unrecorded> {
+        self.rest(now);
         // Without its seal the session is not closed on the record; a restart seals what it finds.
         let seal: TapeSeal = self.tape.seal().map_err(|error| Unrecorded(JournalError::Sink(error)))?;
         let recording = Some(seal);
@@ -922,7 +936,7 @@ impl Passage {
 impl Unseen {
     fn piece(&self) -> Piece<'_> {
         match self {
-            Self::Mark(text) => Piece::Mark(text),
+            Self::Mark(at, text) => Piece::Mark(*at, text),
             Self::Theirs(bytes) | Self::Own(bytes, _) => Piece::ToClient(bytes),
         }
     }

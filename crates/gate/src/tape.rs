@@ -10,13 +10,13 @@ use gatehouse_model::Digest;
 pub enum Piece<'a> {
     /// What the client is about to see.
     ToClient(&'a [u8]),
-    /// A remark between, such as the statement that what follows answers.
-    Mark(&'a str),
+    /// A remark between, such as the statement that what follows answers, and when that was, since the session began.
+    Mark(Duration, &'a str),
 }
 
 /// A recording being written. A failure stops what it would have shown.
 pub trait Tape: Send {
-    /// Adds pieces in their order, all or none, `at` after the session began.
+    /// Adds pieces in their order, all or none; what is about to be seen is seen `at` after the session began.
     fn write(&mut self, at: Duration, pieces: &[Piece<'_>]) -> io::Result<()>;
 
     /// Makes sure that there is room for so many bytes more, where that can be told before they are written.

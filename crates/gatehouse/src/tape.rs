@@ -51,15 +51,15 @@ fn sealed() -> io::Error {
 impl Tape for FileTape {
     fn write(&mut self, at: Duration, pieces: &[Piece<'_>]) -> io::Result<()> {
         let writer = self.writer.as_mut().ok_or_else(sealed)?;
-        let micros = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
-        let pieces: Vec<(Direction, &[u8])> = pieces
+        let micros = |at: Duration| u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+        let pieces: Vec<(u64, Direction, &[u8])> = pieces
             .iter()
             .map(|piece| match piece {
-                Piece::ToClient(bytes) => (Direction::ToClient, *bytes),
-                Piece::Mark(text) => (Direction::Mark, text.as_bytes()),
+                Piece::ToClient(bytes) => (micros(at), Direction::ToClient, *bytes),
+                Piece::Mark(at, text) => (micros(*at), Direction::Mark, text.as_bytes()),
             })
             .collect();
-        writer.write_all(micros, &pieces).map_err(plain)
+        writer.write_all(&pieces).map_err(plain)
     }
 
     fn reserve(&mut self, bytes: usize) -> io::Result<()> {

@@ -35,6 +35,9 @@ const CUT_BYTES_MAX: u64 = 1024 * 1024;
 const MAGIC: &[u8] = b"gatehouse-recording 1";
 const CHUNK_HEAD_BYTES: u64 = 13;
 
+/// So much is written from one place, for that is faster than from many.
+const TOGETHER_BYTES_MAX: u64 = 16 * 1024;
+
 /// Why a recording cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
@@ -177,7 +180,7 @@ impl<W: Append> RecordingWriter<W> {
     /// # Errors
     /// [`RecordingError::Io`]; then the recording is as it was, and may be tried again.
     pub fn write(&mut self, offset: u64, direction: Direction, content: &[u8]) -> Result<(), RecordingError> {
-        self.write_all(offset, &[(direction, content)])
+        self.write_all(&[(offset, direction, content)])
     }
 
     /// Adds several pieces at once; those of one direction that follow each other become one chunk. All are kept or none,
@@ -185,10 +188,10 @@ impl<W: Append> RecordingWriter<W> {
     ///
     /// # Errors
     /// As [`RecordingWriter::write`].
-    pub fn write_all(&mut self, offset: u64, pieces: &[(Direction, &[u8])]) -> Result<(), RecordingError> {
-        self.last_offset = offset;
+    pub fn write_all(&mut self, pieces: &[(u64, Direction, &[u8])]) -> Result<(), RecordingError> {
         let mut batch = Batch::default();
-        for &(direction, content) in pieces {
+        for &(offset, direction, content) in pieces {
+            self.last_offset = offset;
             for piece in content.chunks(CHUNK_BYTES_MAX) {
                 let bytes = self.bytes + batch.bytes + CHUNK_HEAD_BYTES + piece.len() as u64;
                 let keep = match direction {
@@ -196,14 +199,14 @@ impl<W: Append> RecordingWriter<W> {
                     Direction::Cut => false,
                 };
                 if keep {
-                    batch.add(direction, piece);
+                    batch.add(offset, direction, piece);
                 } else {
-                    self.put_batch(offset, std::mem::take(&mut batch))?;
+                    self.put_batch(std::mem::take(&mut batch))?;
                     self.leave_out(offset, piece)?;
                 }
             }
         }
-        self.put_batch(offset, batch)
+        self.put_batch(batch)
     }
 
     /// Ends the recording and returns its seal with the writer, which the caller may sync.
@@ -236,23 +239,22 @@ impl<W: Append> RecordingWriter<W> {
 
     fn put_chunk(&mut self, offset: u64, direction: Direction, content: &[u8]) -> Result<(), RecordingError> {
         let mut batch = Batch::default();
-        batch.add(direction, content);
-        self.put_batch(offset, batch)
+        batch.add(offset, direction, content);
+        self.put_batch(batch)
     }
 
-    fn put_batch(&mut self, offset: u64, batch: Batch<'_>) -> Result<(), RecordingError> {
+    fn put_batch(&mut self, batch: Batch<'_>) -> Result<(), RecordingError> {
         if batch.chunks.is_empty() {
             return Ok(());
         }
-        let heads: Result<Vec<_>, RecordingError> =
-            batch.chunks.iter().map(|chunk| head(offset, chunk.direction, chunk.bytes)).collect();
+        let heads: Result<Vec<_>, RecordingError> = batch.chunks.iter().map(BatchChunk::head).collect();
         let heads = heads?;
         let mut parts: Vec<&[u8]> = Vec::with_capacity(heads.len() * 2);
         for (head, chunk) in heads.iter().zip(&batch.chunks) {
             parts.push(head);
             parts.extend_from_slice(&chunk.parts);
         }
-        self.put_parts(&parts)
+        if batch.bytes <= TOGETHER_BYTES_MAX { self.put(&parts.concat()) } else { self.put_parts(&parts) }
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), RecordingError> {
@@ -279,19 +281,6 @@ impl<W: Append> RecordingWriter<W> {
     }
 }
 
-/// The head of a chunk.
-fn head(offset: u64, direction: Direction, bytes: u64) -> Result<[u8; 13], RecordingError> {
-    let length = u32::try_from(bytes).map_err(|error| RecordingError::Io(io::Error::other(error)))?;
-    let mut head = [0; 13];
-    let (at, rest) = head.split_at_mut(8);
-    at.copy_from_slice(&offset.to_le_bytes());
-    if let Some((kind, size)) = rest.split_first_mut() {
-        *kind = direction.byte();
-        size.copy_from_slice(&length.to_le_bytes());
-    }
-    Ok(head)
-}
-
 /// Chunks that are written together.
 #[derive(Default)]
 struct Batch<'a> {
@@ -301,17 +290,18 @@ struct Batch<'a> {
 }
 
 struct BatchChunk<'a> {
+    offset: u64,
     direction: Direction,
     parts: Vec<&'a [u8]>,
     bytes: u64,
 }
 
 impl<'a> Batch<'a> {
-    fn add(&mut self, direction: Direction, piece: &'a [u8]) {
+    fn add(&mut self, offset: u64, direction: Direction, piece: &'a [u8]) {
         let bytes = piece.len() as u64;
         self.bytes += bytes;
         if let Some(last) = self.chunks.last_mut()
-            && last.direction == direction
+            && (last.offset, last.direction) == (offset, direction)
             && direction == Direction::ToClient
             && last.bytes + bytes <= CHUNK_BYTES_MAX as u64
         {
@@ -320,7 +310,21 @@ impl<'a> Batch<'a> {
             return;
         }
         self.bytes += CHUNK_HEAD_BYTES;
-        self.chunks.push(BatchChunk { direction, parts: vec![piece], bytes });
+        self.chunks.push(BatchChunk { offset, direction, parts: vec![piece], bytes });
+    }
+}
+
+impl BatchChunk<'_> {
+    fn head(&self) -> Result<[u8; 13], RecordingError> {
+        let length = u32::try_from(self.bytes).map_err(|error| RecordingError::Io(io::Error::other(error)))?;
+        let mut head = [0; 13];
+        let (at, rest) = head.split_at_mut(8);
+        at.copy_from_slice(&self.offset.to_le_bytes());
+        if let Some((kind, size)) = rest.split_first_mut() {
+            *kind = self.direction.byte();
+            size.copy_from_slice(&length.to_le_bytes());
+        }
+        Ok(head)
     }
 }
 

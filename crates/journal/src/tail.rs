@@ -39,9 +39,16 @@ pub trait Storage {
     fn set_len(&mut self, bytes: u64) -> io::Result<()>;
 }
 
+fn write_to(mut file: &File, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    match parts {
+        [only] => file.write(only),
+        several => file.write_vectored(several),
+    }
+}
+
 impl Storage for File {
     fn write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        io::Write::write_vectored(self, parts)
+        write_to(self, parts)
     }
 
     fn set_len(&mut self, bytes: u64) -> io::Result<()> {
@@ -51,7 +58,7 @@ impl Storage for File {
 
 impl Storage for Arc<File> {
     fn write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&**self).write_vectored(parts)
+        write_to(self, parts)
     }
 
     fn set_len(&mut self, bytes: u64) -> io::Result<()> {

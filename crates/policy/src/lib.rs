@@ -4,6 +4,7 @@
 //! or what becomes of a decision. A decision is a pure function of subject, access, facts and policies.
 
 mod load;
+mod remembered;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -17,6 +18,7 @@ use gatehouse_model::{
 };
 
 pub use load::{PolicyFault, PolicySource};
+use remembered::Remembered;
 
 /// A set of policies that parsed, passed the schema and can decide.
 pub struct Policies {
@@ -34,6 +36,7 @@ pub struct Policies {
     authorizer: Authorizer,
     revision: Digest,
     sources: Vec<PolicySource>,
+    remembered: Remembered,
 }
 
 /// The entity types that requests are made of, parsed once.
@@ -129,6 +132,14 @@ impl Policies {
 
     /// Decides one access. Where the subject acts for a person, both are asked and the stricter answer counts.
     pub fn decide(&self, subject: &Subject, access: &Access, facts: &Facts) -> Decision {
+        if facts.is_empty() {
+            self.remembered.of(subject, access, || self.decide_anew(subject, access, facts))
+        } else {
+            self.decide_anew(subject, access, facts)
+        }
+    }
+
+    fn decide_anew(&self, subject: &Subject, access: &Access, facts: &Facts) -> Decision {
         let own = self.decide_for(&subject.identity, &subject.groups, access, facts);
         match &subject.on_behalf_of {
             None => own,

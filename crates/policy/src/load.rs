@@ -12,6 +12,7 @@ use gatehouse_model::{Digest, GroupName, PolicyId};
 use miette::Diagnostic;
 use sha2::{Digest as _, Sha256};
 
+use crate::remembered::Remembered;
 use crate::{EntityTypes, Note, Policies};
 
 const CORE_SCHEMA: &str = include_str!("core.cedarschema");
@@ -88,6 +89,7 @@ pub(crate) fn load(sources: &[PolicySource], fragments: &[&str]) -> Result<Polic
         authorizer: Authorizer::new(),
         revision: revision(sources),
         sources: sources.to_vec(),
+        remembered: Remembered::default(),
     })
 }
 

@@ -53,7 +53,11 @@ fn main() -> Result<()> {
     };
     let only = option("--only").map(|only| only.split(',').map(str::to_string).collect::<Vec<_>>());
     let wanted = |part: &str| only.as_ref().is_none_or(|only| only.iter().any(|name| name == part));
-    let arena = Arena::open(effort.rows)?;
+    let mut arena = Arena::open(effort.rows)?;
+    if option("--ways").is_some() {
+        let ways = list("--ways", "");
+        arena.ways.retain(|way| ways.iter().any(|name| name == way.name));
+    }
     let mut sheet = report::Sheet::default();
     if wanted("statements") {
         load::statements(&arena, &effort, &mut sheet)?;
