@@ -195,6 +195,9 @@ impl Carrying<'_> {
 
     /// Takes all from the buffers that can be taken now.
     fn progress(&mut self) -> Result<(), Stop> {
+        if !self.client.has_news() && !self.target.has_news() && self.passage.unseen_bytes() == 0 {
+            return Ok(());
+        }
         let now = self.engine.house.now();
         let taken = self.take_from_target(now).and_then(|()| {
             self.renew_facts();
@@ -285,9 +288,13 @@ impl Carrying<'_> {
         if let Poll::Ready(signal) = self.seat.signals.poll_recv(cx) {
             return Poll::Ready(Event::Signal(signal.unwrap_or_else(|| Signal::End(ended()))));
         }
+        // What waited for room goes on as soon as there is some; else nothing comes of a write, and reading goes on.
+        let limit = self.engine.limits.outlet_bytes_max;
+        let waits_for_room = !self.client_has_room() || self.target.outlet.len() >= limit || self.client.ended;
         for peer in [&mut self.client, &mut self.target] {
             if !peer.outlet.is_empty()
                 && let Poll::Ready(moved) = peer.outlet.poll_write(cx, &self.engine.disk)
+                && (waits_for_room || moved.is_err())
             {
                 return Poll::Ready(Event::Moved(moved));
             }

@@ -331,17 +331,8 @@ pub(crate) fn policies_loaded(policies: &Policies) -> PoliciesLoaded {
 
 /// What an approval binds to: who, under which task, where, what to the letter, and what it means there.
 pub(crate) fn digest(grant: &Grant, operation: &Operation) -> Digest {
-    let lease = grant.lease();
-    let mut hash = Sha256::new();
-    let mut part = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_be_bytes());
-        hash.update(bytes);
-    };
-    part(b"gatehouse operation 1");
-    part(lease.subject.identity.to_string().as_bytes());
-    part(on_behalf_of(&lease.subject).unwrap_or_default().as_bytes());
-    part(lease.task.id.as_str().as_bytes());
-    part(grant.target().name.as_str().as_bytes());
+    let mut hash = grant.digest_begun();
+    let mut part = |bytes: &[u8]| digest_part(&mut hash, bytes);
     part(operation.intent.statement.as_bytes());
     part(&(operation.binds.len() as u64).to_be_bytes());
     for bind in &operation.binds {
@@ -365,6 +356,23 @@ pub(crate) fn digest(grant: &Grant, operation: &Operation) -> Digest {
         part(value.as_bytes());
     }
     Digest(hash.finalize().into())
+}
+
+/// What the digests of all operations under a grant begin with.
+pub(crate) fn begin_digest(lease: &Lease, target: &TargetName) -> Sha256 {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| digest_part(&mut hash, bytes);
+    part(b"gatehouse operation 1");
+    part(lease.subject.identity.to_string().as_bytes());
+    part(on_behalf_of(&lease.subject).unwrap_or_default().as_bytes());
+    part(lease.task.id.as_str().as_bytes());
+    part(target.as_str().as_bytes());
+    hash
+}
+
+fn digest_part(hash: &mut Sha256, bytes: &[u8]) {
+    hash.update((bytes.len() as u64).to_be_bytes());
+    hash.update(bytes);
 }
 
 pub(crate) fn on_behalf_of(subject: &Subject) -> Option<String> {

@@ -8,9 +8,11 @@ use gatehouse_mask::Classes;
 use gatehouse_model::{ClassName, Lease, Secret, SessionId, TargetName};
 use gatehouse_protocol::Classifier;
 use jiff::Timestamp;
+use sha2::Sha256;
 
 use crate::cleared::Cleared;
 use crate::desk::HoldMode;
+use crate::gate;
 
 /// Whether and how TLS is used towards a target, in libpq's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,11 +109,18 @@ pub struct Grant {
     lease: Lease,
     target: Arc<Target>,
     revoked: Arc<AtomicBool>,
+    digest_begun: Sha256,
 }
 
 impl Grant {
     pub(crate) fn new(session: SessionId, lease: Lease, target: Arc<Target>, revoked: Arc<AtomicBool>) -> Self {
-        Self { session, lease, target, revoked }
+        let digest_begun = gate::begin_digest(&lease, &target.name);
+        Self { session, lease, target, revoked, digest_begun }
+    }
+
+    /// What the digests of all operations under this grant begin with.
+    pub(crate) fn digest_begun(&self) -> Sha256 {
+        self.digest_begun.clone()
     }
 
     /// The session that it is for.

@@ -17,6 +17,7 @@ mod resource;
 mod scope;
 mod session;
 mod statement;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -32,6 +33,7 @@ use gatehouse_protocol::Classifier;
 
 use self::analyzer::{Analyzer, Found};
 pub(crate) use self::session::setting_accesses;
+pub(crate) use self::tables::Tables;
 use crate::catalog::{Catalog, Relation, TEMPORARY_SCHEMA};
 
 /// How much evidence keeps of a text that was not understood, in bytes.
@@ -62,6 +64,8 @@ pub(crate) struct Context<'a> {
     pub(crate) catalog: &'a Catalog,
     /// The classes of columns.
     pub(crate) classifier: &'a dyn Classifier,
+    /// What is kept of tables that were read with these three.
+    pub(crate) tables: &'a Tables,
     /// Where unqualified names are looked up.
     pub(crate) path: &'a SearchPath,
 }

@@ -2,9 +2,10 @@
 //!
 //! Knows the question that reads it and the answer's shape. Must not know statements, policies, classes or frames.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use gatehouse_model::ValueKind;
 
 /// The schemas that belong to PostgreSQL itself.

@@ -4,13 +4,13 @@
 //! Knows the limits of what is kept. What is kept dies with its catalog, and counts only for the classes and the search
 //! path that it was read with.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::HashMap;
 use gatehouse_model::{Provenance, TargetName};
 use gatehouse_protocol::Classifier;
 
-use crate::analysis::{self, Analysis, Context, Misunderstood, Outputs, SearchPath};
+use crate::analysis::{self, Analysis, Context, Misunderstood, Outputs, SearchPath, Tables};
 use crate::catalog::Catalog;
 
 /// How many texts are kept in each of two generations, how long one may be, in bytes, and of how many columns and
@@ -37,6 +37,14 @@ struct Kept {
     /// Texts of the generation before; one that is used becomes young again.
     old: HashMap<Arc<str>, Text>,
     columns: HashMap<u32, Columns>,
+    tables: Option<ReadTables>,
+}
+
+/// The tables that were read for one target with one classifier.
+struct ReadTables {
+    target: TargetName,
+    classifier: Arc<dyn Classifier>,
+    tables: Arc<Tables>,
 }
 
 #[derive(Clone)]
@@ -75,8 +83,21 @@ impl Known {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn context<'a>(&'a self, reader: &'a Reader<'_>) -> Context<'a> {
-        Context { target: reader.target, catalog: &self.catalog, classifier: &**reader.classifier, path: reader.path }
+    fn context<'a>(&'a self, reader: &'a Reader<'_>, tables: &'a Tables) -> Context<'a> {
+        let Reader { target, classifier, path } = *reader;
+        Context { target, catalog: &self.catalog, classifier: &**classifier, tables, path }
+    }
+
+    fn tables(&self, reader: &Reader<'_>) -> Arc<Tables> {
+        let mut kept = self.kept();
+        let fits = |read: &&ReadTables| read.target == *reader.target && same(&read.classifier, reader.classifier);
+        if let Some(read) = kept.tables.as_ref().filter(fits) {
+            return read.tables.clone();
+        }
+        let (target, classifier) = (reader.target.clone(), reader.classifier.clone());
+        let tables = Arc::<Tables>::default();
+        kept.tables = Some(ReadTables { target, classifier, tables: tables.clone() });
+        tables
     }
 
     /// Reads a text, or remembers how it was read.
@@ -87,7 +108,7 @@ impl Known {
         if let Some(text) = self.kept().text(sql).filter(|text| fits(text)) {
             return Ok(text.analysis.clone());
         }
-        let analysis = Arc::new(analysis::analyze(sql, &self.context(reader))?);
+        let analysis = Arc::new(analysis::analyze(sql, &self.context(reader, &self.tables(reader)))?);
         if sql.len() <= TEXT_BYTES_MAX && parts(&analysis) <= TEXT_PARTS_MAX {
             let text = Text {
                 target: reader.target.clone(),
@@ -118,7 +139,7 @@ impl Known {
             .filter(|columns| same(&columns.classifier, reader.classifier))
             .map(|columns| columns.by_place.clone());
         let by_place = known.unwrap_or_else(|| {
-            let by_place: Arc<[Provenance]> = analysis::view_outputs(relation, &self.context(reader)).into();
+            let by_place: Arc<[Provenance]> = analysis::view_outputs(relation, &self.context(reader, &self.tables(reader))).into();
             let mut kept = self.kept();
             if kept.columns.len() >= RELATIONS_MAX {
                 kept.columns.clear();

@@ -9,10 +9,11 @@ mod message;
 mod reply;
 mod statement;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use foldhash::{HashMap, HashMapExt as _};
 use gatehouse_model::{Denial, Provenance, Reason, Shape, TargetName};
 use gatehouse_protocol::{Breach, Classifier, Editor, Opening, Passed, Reply, Session, Side, Step, SurveyFacts};
 

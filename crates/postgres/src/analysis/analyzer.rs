@@ -2,9 +2,10 @@
 //!
 //! Knows the catalog, through the search path. What trees mean is in the modules beside.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt as _};
 use gatehouse_model::{Access, Action, Resource};
 use pg_raw_parse::Node;
 use pg_raw_parse::nodes::RangeVar;
@@ -13,7 +14,7 @@ use super::lineage::{Columns, Lineage, Named};
 use super::resource::{self, Resources, UNKNOWN_SCHEMA};
 use super::scope::{Item, Scope, Sources};
 use super::tree::{self, Inventory};
-use super::{Context, Deallocated, Misunderstood, SearchPath, action};
+use super::{Context, Deallocated, Misunderstood, SearchPath, Tables, action};
 use crate::catalog::{Relation, RelationKind, is_temporary_schema};
 use crate::function::{self, Kind};
 
@@ -60,6 +61,7 @@ pub(super) struct Analyzer<'a> {
     pub(super) resources: Resources<'a>,
     pub(super) inventory: Inventory,
     pub(super) found: Found,
+    tables: &'a Tables,
     path: &'a SearchPath,
     views: HashMap<u32, Columns>,
     open_views: Vec<u32>,
@@ -70,11 +72,12 @@ pub(super) struct Analyzer<'a> {
 
 impl<'a> Analyzer<'a> {
     pub(super) fn new(context: &Context<'a>) -> Self {
-        let Context { target, catalog, classifier, path } = *context;
+        let Context { target, catalog, classifier, tables, path } = *context;
         Self {
             resources: Resources { target, catalog, classifier },
             inventory: Inventory::default(),
             found: Found::default(),
+            tables,
             path,
             views: HashMap::new(),
             open_views: Vec::new(),
@@ -298,7 +301,10 @@ impl<'a> Analyzer<'a> {
             | RelationKind::Index
             | RelationKind::Composite => {
                 let copy = |name: &str| Named::new(name, Lineage::Copy(self.resources.column(relation, name)));
-                Columns { named: relation.columns.iter().map(|column| copy(&column.name)).collect(), rest: None }
+                self.tables.columns(relation.oid, || Columns {
+                    named: relation.columns.iter().map(|column| copy(&column.name)).collect(),
+                    rest: None,
+                })
             }
         }
     }

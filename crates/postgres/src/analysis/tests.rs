@@ -140,7 +140,7 @@ fn catalog() -> Catalog {
 fn with_context<T>(path: &SearchPath, read: impl FnOnce(&Context<'_>) -> T) -> T {
     let target = TargetName::new("shop").expect("a name");
     let catalog = catalog();
-    read(&Context { target: &target, catalog: &catalog, classifier: &ByName, path })
+    read(&Context { target: &target, catalog: &catalog, classifier: &ByName, tables: &Tables::default(), path })
 }
 
 fn known() -> SearchPath {
