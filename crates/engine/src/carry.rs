@@ -139,7 +139,7 @@ pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carriage: Ca
         activity: Activity::Watched,
     };
     let end = carrying.run().await;
-    carrying.end(end).await;
+    Box::pin(carrying.end(end)).await;
     metrics::gauge!("gatehouse_sessions_open").decrement(1);
 }
 
@@ -178,7 +178,7 @@ impl Carrying<'_> {
                 Event::Signal(Signal::Cancel(done)) => self.cancel(done),
                 Event::Signal(Signal::End(denial)) => {
                     let cause = denial.message.clone();
-                    Err(Stop { blame: Blame::Gateway, cause, denial: Some(denial) })
+                    Err(Stop { blame: Blame::Gateway, cause, denial: Some(*denial) })
                 }
             };
             if let Err(stop) = outcome {
@@ -286,7 +286,7 @@ impl Carrying<'_> {
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         if let Poll::Ready(signal) = self.seat.signals.poll_recv(cx) {
-            return Poll::Ready(Event::Signal(signal.unwrap_or_else(|| Signal::End(ended()))));
+            return Poll::Ready(Event::Signal(signal.unwrap_or_else(|| Signal::End(Box::new(ended())))));
         }
         // What waited for room goes on as soon as there is some; else nothing comes of a write, and reading goes on.
         let limit = self.engine.limits.outlet_bytes_max;
@@ -357,7 +357,11 @@ impl Carrying<'_> {
             self.alarm.as_mut().reset(instant(self.engine.house.now(), at));
         }
         ready!(self.alarm.as_mut().poll(cx));
-        Poll::Ready(if self.held.is_some() { Event::Answered(None) } else { Event::Signal(Signal::End(ended())) })
+        Poll::Ready(if self.held.is_some() {
+            Event::Answered(None)
+        } else {
+            Event::Signal(Signal::End(Box::new(ended())))
+        })
     }
 
     fn answered(&mut self, answer: Option<Answer>) -> Result<(), Stop> {
@@ -399,7 +403,7 @@ impl Carrying<'_> {
     async fn survey(&mut self) -> Result<(), End> {
         let (engine, protocol) = (self.engine, self.passage.protocol().clone());
         let grant = self.passage.grant().clone();
-        let mut survey = std::pin::pin!(engine.survey(&grant, &*protocol));
+        let mut survey = Box::pin(engine.survey(&grant, &*protocol));
         let facts = loop {
             let signal = tokio::select! {
                 facts = &mut survey => break facts,
@@ -410,7 +414,7 @@ impl Carrying<'_> {
                 Some(Signal::Cancel(done)) => self.cancel_at_target(engine.house.now(), Some(done)),
                 Some(Signal::End(denial)) => {
                     let cause = denial.message.clone();
-                    return Err(End::Stopped(Stop { blame: Blame::Gateway, cause, denial: Some(denial) }));
+                    return Err(End::Stopped(Stop { blame: Blame::Gateway, cause, denial: Some(*denial) }));
                 }
                 None => return Err(End::Client),
             }

@@ -112,7 +112,9 @@ impl Engine {
             return;
         }
         let within = Duration::from_secs(u64::from(self.limits.login_secs_max));
-        let identified = tokio::time::timeout(within, login::identify(&self, listener, stream)).await;
+        // What the login takes is given back before the session is carried.
+        let login = Box::pin(login::identify(&self, listener, stream));
+        let identified = tokio::time::timeout(within, login).await;
         match identified {
             Ok(Ok(Some(client))) => self.open(listener, client, peer).await,
             Ok(Ok(None)) => {}
@@ -124,7 +126,7 @@ impl Engine {
     async fn open(self: &Arc<Self>, listener: &Listener, mut client: Identified, peer: SocketAddr) {
         let opened = self.house.now();
         let outcome = match login::admit(self, listener, &client, &peer.to_string()) {
-            Ok(grant) => self.reach(listener, &mut client, Arc::new(grant), opened).await,
+            Ok(grant) => Box::pin(self.reach(listener, &mut client, Arc::new(grant), opened)).await,
             Err(denial) => Err(denial),
         };
         match outcome {

@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 /// What a session is told from outside.
 #[derive(Debug)]
 pub(crate) enum Signal {
-    /// End, with these last words.
-    End(Denial),
+    /// End, with these last words. Boxed, for every session keeps room for some signals.
+    End(Box<Denial>),
     /// The client wants what runs to be cancelled, and waits until this is dropped: then the target has heard of it, and
     /// what the client sends next is not meant.
     Cancel(oneshot::Sender<()>),
@@ -81,7 +81,7 @@ impl Roster {
     /// Ends one session; false if it does not live.
     pub fn end_session(&self, id: &SessionId, denial: &Denial) -> bool {
         match self.lock().get(id) {
-            Some(seat) => seat.signals.send(Signal::End(denial.clone())).is_ok(),
+            Some(seat) => seat.signals.send(Signal::End(Box::new(denial.clone()))).is_ok(),
             None => false,
         }
     }
@@ -91,7 +91,7 @@ impl Roster {
         let seats = self.lock();
         let ending = seats.values().filter(|seat| matches(&seat.session));
         // A session that cannot be told any more is ending already.
-        ending.filter(|seat| seat.signals.send(Signal::End(denial.clone())).is_ok()).count()
+        ending.filter(|seat| seat.signals.send(Signal::End(Box::new(denial.clone()))).is_ok()).count()
     }
 
     /// Tells the session that this key names; a key that names none is nobody's business. What is returned ends when

@@ -139,7 +139,8 @@ impl Known {
             .filter(|columns| same(&columns.classifier, reader.classifier))
             .map(|columns| columns.by_place.clone());
         let by_place = known.unwrap_or_else(|| {
-            let by_place: Arc<[Provenance]> = analysis::view_outputs(relation, &self.context(reader, &self.tables(reader))).into();
+            let by_place: Arc<[Provenance]> =
+                analysis::view_outputs(relation, &self.context(reader, &self.tables(reader))).into();
             let mut kept = self.kept();
             if kept.columns.len() >= RELATIONS_MAX {
                 kept.columns.clear();

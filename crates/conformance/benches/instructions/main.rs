@@ -67,7 +67,10 @@ fn play(case: &Case, count: u64) -> Result<()> {
     ensure!(played.stopped.is_none(), "the session was stopped: {}", played.stopped.unwrap_or_default());
     let raw_address = b"@example.org";
     let shows = played.to_client.windows(raw_address.len()).any(|part| part == raw_address);
-    ensure!(shows == (case.policies == EVERYTHING && case.name.ends_with("row")), "the masks are not those of the case");
+    ensure!(
+        shows == (case.policies == EVERYTHING && case.name.ends_with("row")),
+        "the masks are not those of the case"
+    );
     Ok(())
 }
 
@@ -82,7 +85,8 @@ fn counted(case: &Case, count: u64) -> Result<u64> {
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
     // What makes a session's bytes and looks at what came of them does not count.
     valgrind.arg("--toggle-collect=gatehouse_conformance::laws::Harness::play").arg(std::env::current_exe()?);
-    let output = valgrind.args(["play", case.name, &count.to_string()]).output().context("valgrind is not installed")?;
+    let output =
+        valgrind.args(["play", case.name, &count.to_string()]).output().context("valgrind is not installed")?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "{} failed:\n{said}", case.name);
     let collected = said.lines().find_map(|line| line.split_once("Collected :")).context("valgrind counted nothing")?;

@@ -1,10 +1,11 @@
 //! The loads: statements, round trips, logins, rows, idle connections.
 
 use std::io::{Read as _, Write as _};
-use std::process::Command;
-use std::time::Instant;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use gatehouse_conformance::fixture::PATIENCE;
 use gatehouse_conformance::raw::{self, RawClient};
 
 use crate::Effort;
@@ -30,12 +31,16 @@ fn measured<T>(way: &Contestant, work: impl FnOnce() -> Result<T>) -> Result<(T,
     Ok((value, (after - before) as f64))
 }
 
-fn pgbench(arena: &Arena, way: &Contestant, arguments: &[&str]) -> Result<(f64, f64)> {
+fn pgbench_command(way: &Contestant) -> Command {
     let mut command = Command::new("pgbench");
     command.env("PGPASSWORD", &way.credential.password).env("PGUSER", &way.credential.user);
     command.env("PGSSLMODE", if way.tls { "require" } else { "disable" });
     command.args(["-n", "-h", &way.credential.host, "-p", &way.credential.port.to_string()]);
-    let output = command.args(arguments).arg("shop").output().context("pgbench cannot be run")?;
+    command
+}
+
+fn pgbench(arena: &Arena, way: &Contestant, arguments: &[&str]) -> Result<(f64, f64)> {
+    let output = pgbench_command(way).args(arguments).arg("shop").output().context("pgbench cannot be run")?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         let log = std::fs::read_to_string(arena.fixture.log()).unwrap_or_default();
@@ -201,24 +206,33 @@ fn resident_kib(pid: u32, field: &str) -> Result<f64> {
     Ok(line.trim_start_matches(':').trim().trim_end_matches(" kB").trim().parse()?)
 }
 
-pub(crate) fn memory(arena: &Arena, effort: &Effort, sheet: &mut Sheet) -> Result<()> {
-    for way in &arena.ways {
+pub(crate) fn memory(arena: &mut Arena, effort: &Effort, sheet: &mut Sheet) -> Result<()> {
+    for place in 0..arena.ways.len() {
+        if arena.ways[place].name.starts_with("gatehouse") {
+            // What other loads left behind would take connections in, and none would seem to cost anything.
+            arena.fixture.stop_gateway()?;
+            arena.fixture.start_gateway()?;
+            arena.ways[place].pid = arena.fixture.gateway_pid();
+            // It listens anew; credentials stay good.
+            arena.ways[place].credential.port = arena.fixture.task("agent:claude", "1h")?.port;
+        }
+        let arena = &*arena;
+        let way = &arena.ways[place];
         let Some(pid) = way.pid else { continue };
+        let before = resident_kib(pid, "VmRSS")?;
+        // What the first connections of all make is no connection's own.
+        let first = Idle::begin(arena, way, IDLE_FIRST)?;
+        let (few, more) = (resident_kib(pid, "VmRSS")?, Idle::begin(arena, way, effort.idle)?);
+        sheet.add("resident MiB before", way.name, before / 1024.0);
+        sheet.add(
+            "resident KiB for an idle connection",
+            way.name,
+            (resident_kib(pid, "VmRSS")? - few) / effort.idle as f64,
+        );
+        drop((first, more));
         if way.tls {
             continue;
         }
-        let before = resident_kib(pid, "VmRSS")?;
-        sheet.add("resident MiB before", way.name, before / 1024.0);
-        let mut clients = Vec::new();
-        for _ in 0..effort.idle {
-            let mut client = RawClient::connect(&way.credential)?;
-            client.send(&[raw::query("select 1")])?;
-            client.until_ready(1)?;
-            clients.push(client);
-        }
-        let after = resident_kib(pid, "VmRSS")?;
-        sheet.add("resident KiB for an idle connection", way.name, (after - before) / effort.idle as f64);
-        drop(clients);
         std::fs::write(format!("/proc/{pid}/clear_refs"), "5")?;
         let settled = resident_kib(pid, "VmRSS")?;
         let mut client = RawClient::connect(&way.credential)?;
@@ -227,4 +241,42 @@ pub(crate) fn memory(arena: &Arena, effort: &Effort, sheet: &mut Sheet) -> Resul
         sheet.add("resident MiB more over the rows", way.name, (resident_kib(pid, "VmHWM")? - settled) / 1024.0);
     }
     Ok(())
+}
+
+/// Connections that are open before those that are measured.
+const IDLE_FIRST: usize = 100;
+/// How long connections must rest to be idle: the gateway takes a second for it.
+const REST: Duration = Duration::from_millis(2_500);
+
+/// Connections that ran one statement and now say nothing.
+struct Idle(Child);
+
+impl Idle {
+    fn begin(arena: &Arena, way: &Contestant, count: usize) -> Result<Self> {
+        let script = arena.script("idle.sql", "select 1;\n\\sleep 600 s\n")?;
+        let script = script.to_str().context("the path is text")?;
+        let name = format!("idle {count}");
+        let mut command = pgbench_command(way);
+        command.env("PGAPPNAME", &name).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(["-c", &count.to_string(), "-j", "1", "-T", "600", "-f", script, "shop"]);
+        let idle = Self(command.spawn().context("pgbench cannot be run")?);
+        let rests = format!(
+            "select count(*) from pg_stat_activity where application_name = '{name}' and state = 'idle' and query like 'select%'"
+        );
+        let begun = Instant::now();
+        while arena.fixture.psql(&arena.fixture.direct(), &rests)?.trim() != count.to_string() {
+            ensure!(begun.elapsed() < PATIENCE, "{count} connections through {} do not come about", way.name);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        std::thread::sleep(REST);
+        Ok(idle)
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        std::thread::sleep(REST);
+    }
 }

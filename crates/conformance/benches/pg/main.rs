@@ -72,7 +72,7 @@ fn main() -> Result<()> {
         load::rows(&arena, &effort, &mut sheet)?;
     }
     if wanted("memory") {
-        load::memory(&arena, &effort, &mut sheet)?;
+        load::memory(&mut arena, &effort, &mut sheet)?;
     }
     sheet.print(option("--write").map(|path| std::path::Path::new(*path)))
 }
