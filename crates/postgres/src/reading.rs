@@ -4,9 +4,11 @@
 //! Knows the limits of what is kept. What is kept dies with its catalog, and counts only for the classes and the search
 //! path that it was read with.
 
+use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use foldhash::HashMap;
+use foldhash::fast::RandomState;
+use foldhash::{HashMap, HashSet};
 use gatehouse_model::{Provenance, TargetName};
 use gatehouse_protocol::Classifier;
 
@@ -16,6 +18,8 @@ use crate::catalog::Catalog;
 /// How many texts are kept in each of two generations, how long one may be, in bytes, and of how many columns and
 /// accesses.
 const TEXTS_MAX: usize = 512;
+/// How many texts that were read once are remembered.
+const ONCE_MAX: usize = 4_096;
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 const TEXT_PARTS_MAX: usize = 256;
 /// What a column or an access takes, roughly, in bytes.
@@ -32,6 +36,9 @@ pub(crate) struct Known {
 
 #[derive(Default)]
 struct Kept {
+    /// Texts that were read once, by their hashes: only what comes again is worth keeping.
+    once: HashSet<u64>,
+    hasher: RandomState,
     /// Texts that were read since the generations last changed.
     young: HashMap<Arc<str>, Text>,
     /// Texts of the generation before; one that is used becomes young again.
@@ -109,7 +116,7 @@ impl Known {
             return Ok(text.analysis.clone());
         }
         let analysis = Arc::new(analysis::analyze(sql, &self.context(reader, &self.tables(reader)))?);
-        if sql.len() <= TEXT_BYTES_MAX && parts(&analysis) <= TEXT_PARTS_MAX {
+        if sql.len() <= TEXT_BYTES_MAX && parts(&analysis) <= TEXT_PARTS_MAX && self.kept().comes_again(sql) {
             let text = Text {
                 target: reader.target.clone(),
                 classifier: reader.classifier.clone(),
@@ -177,6 +184,19 @@ impl Kept {
         self.young.get(sql)
     }
 
+    /// Whether a text was read before; one that was forgotten since counts as new.
+    fn comes_again(&mut self, sql: &str) -> bool {
+        let hash = self.hasher.hash_one(sql);
+        if self.once.remove(&hash) {
+            return true;
+        }
+        if self.once.len() >= ONCE_MAX {
+            self.once.clear();
+        }
+        self.once.insert(hash);
+        false
+    }
+
     fn keep(&mut self, sql: Arc<str>, text: Text) {
         if self.young.len() >= TEXTS_MAX {
             self.old = std::mem::take(&mut self.young);
@@ -206,7 +226,9 @@ mod tests {
         let classifier: Arc<dyn Classifier> = Arc::new(NoClasses);
         let path = SearchPath::Uncertain;
         let reader = Reader { target: &target, classifier: &classifier, path: &path };
+        let once = known.analyze("select 1", &reader).unwrap();
         let first = known.analyze("select 1", &reader).unwrap();
+        assert!(!Arc::ptr_eq(&once, &first));
         assert!(Arc::ptr_eq(&first, &known.analyze("select 1", &reader).unwrap()));
         let known_path = SearchPath::Known(Vec::new());
         let other = known.analyze("select 1", &Reader { path: &known_path, ..reader }).unwrap();
@@ -214,9 +236,15 @@ mod tests {
         let classifier: Arc<dyn Classifier> = Arc::new([NoClasses; 1].into_iter().next().unwrap());
         let reader = Reader { target: &target, classifier: &classifier, path: &path };
         for number in 0..3 * TEXTS_MAX {
-            known.analyze(&format!("select {number}"), &reader).unwrap();
+            for _ in 0..2 {
+                known.analyze(&format!("select {number}"), &reader).unwrap();
+            }
+        }
+        for number in 0..2 * ONCE_MAX {
+            known.analyze(&format!("select -{number}"), &reader).unwrap();
         }
         let kept = known.kept();
+        assert!(!kept.young.is_empty() && kept.once.len() <= ONCE_MAX);
         assert!(kept.young.len() <= TEXTS_MAX && kept.old.len() <= TEXTS_MAX);
     }
 }
