@@ -135,6 +135,16 @@ fn sqlalchemy() -> Result<()> {
 }
 
 #[test]
+fn tokio_postgres() -> Result<()> {
+    check("client_tokio_postgres.rs")
+}
+
+#[test]
+fn sqlx() -> Result<()> {
+    check("client_sqlx.rs")
+}
+
+#[test]
 fn node_postgres() -> Result<()> {
     check("client_node.mjs")
 }
