@@ -48,33 +48,27 @@ async fn connect() -> Result<(Client, UnboundedReceiver<AsyncMessage>)> {
 }
 
 fn describe(error: &Error) -> String {
-    let Some(db) = error.as_db_error() else { return error.to_string() };
-    let DbErrorShown(text) = db.into();
-    text
+    error.as_db_error().map_or_else(|| error.to_string(), fields)
 }
 
-/// Every field of an error.
-struct DbErrorShown(String);
-
-impl From<&DbError> for DbErrorShown {
-    fn from(error: &DbError) -> Self {
-        let position = error.position().map(|position| format!("{position:?}"));
-        Self(format!(
-            "{} {} {:?} {:?} {:?} {position:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
-            error.severity(),
-            error.code().code(),
-            error.message(),
-            error.detail(),
-            error.hint(),
-            error.where_(),
-            error.schema(),
-            error.table(),
-            error.column(),
-            error.datatype(),
-            error.constraint(),
-            error.routine(),
-        ))
-    }
+/// Every field of an error or notice.
+fn fields(error: &DbError) -> String {
+    let position = error.position().map(|position| format!("{position:?}"));
+    format!(
+        "{} {} {:?} {:?} {:?} {position:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        error.severity(),
+        error.code().code(),
+        error.message(),
+        error.detail(),
+        error.hint(),
+        error.where_(),
+        error.schema(),
+        error.table(),
+        error.column(),
+        error.datatype(),
+        error.constraint(),
+        error.routine(),
+    )
 }
 
 async fn types(client: &Client) -> Result<()> {
@@ -220,7 +214,7 @@ async fn notifications(client: &Client, messages: &mut UnboundedReceiver<AsyncMe
     for _ in 0..3 {
         let message = tokio::time::timeout(Duration::from_secs(30), messages.recv()).await?.context("no message")?;
         match message {
-            AsyncMessage::Notice(notice) => show("notice", DbErrorShown::from(&notice).0),
+            AsyncMessage::Notice(notice) => show("notice", fields(&notice)),
             AsyncMessage::Notification(news) => show("news", (news.channel(), news.payload())),
             _ => show("message", "another"),
         }

@@ -1,13 +1,14 @@
 //! The client matrix: real clients do the same directly and through the gateway, and must not see a difference.
 //!
 //! Policy permits everything and nothing is hidden, so whatever differs is the gateway's doing. The clients lie in
-//! `crates/conformance/clients`; `scripts/client-needs.sh` installs what they are made of.
+//! `crates/conformance/clients`, where `scripts/client-needs.sh` installs what they are made of, and those in Rust in
+//! `crates/conformance/examples`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use gatehouse_conformance::laws::EVERYTHING;
 use gatehouse_conformance::{Credential, Fixture, Setup};
 
@@ -30,7 +31,16 @@ fn target_folder() -> Result<PathBuf> {
 fn run(fixture: &Fixture, client: &str, credential: &Credential) -> Result<String> {
     let said = fixture.folder.path().join(format!("{client}.{}.out", credential.port));
     let errors = said.with_extension("err");
+    let examples = std::env::current_exe()?.ancestors().nth(2).context("the test lies in deps")?.join("examples");
+    if let Some(name) = client.strip_suffix(".rs") {
+        let changed = |path: PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified());
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(client);
+        let is_new =
+            changed(examples.join(name)).is_ok_and(|built| changed(source).is_ok_and(|written| built >= written));
+        ensure!(is_new, "{client} is not built: cargo build -p gatehouse-conformance --examples");
+    }
     let mut command = Command::new(clients().join("run"));
+    command.env("GATEHOUSE_EXAMPLES", examples);
     command.arg(client).env("CARGO_TARGET_DIR", target_folder()?);
     command.env("PGHOST", &credential.host).env("PGPORT", credential.port.to_string());
     command.env("PGUSER", &credential.user).env("PGPASSWORD", &credential.password).env("PGDATABASE", "shop");

@@ -199,13 +199,19 @@ impl Carrying<'_> {
             return Ok(());
         }
         let now = self.engine.house.now();
-        let taken = self.take_from_target(now).and_then(|()| {
-            self.renew_facts();
-            self.take_from_client(now)
-        });
-        // Also before the end of the session the client sees what was said until then.
-        let shown = self.release(now);
-        taken.and(shown)
+        loop {
+            let taken = self.take_from_target(now).and_then(|()| {
+                self.renew_facts();
+                self.take_from_client(now)
+            });
+            // Also before the end of the session the client sees what was said until then.
+            let shown = self.release(now);
+            taken.and(shown)?;
+            // What was recorded has made room, and nobody else would say so.
+            if !self.takes_from_client() {
+                return Ok(());
+            }
+        }
     }
 
     fn take_from_target(&mut self, now: Timestamp) -> Result<(), Stop> {
@@ -225,9 +231,7 @@ impl Carrying<'_> {
     }
 
     fn take_from_client(&mut self, now: Timestamp) -> Result<(), Stop> {
-        let limit = self.engine.limits.outlet_bytes_max;
-        // What is answered here goes to the client, who must take it before it may ask for more.
-        while self.client_may_go_on() && self.target.outlet.len() < limit && self.client_has_room() {
+        while self.takes_from_client() {
             match self.passage.advance(now, Side::Client, &mut self.client.buf)? {
                 Next::Out(frame) => {
                     self.client.needs = 1;
@@ -249,6 +253,12 @@ impl Carrying<'_> {
     /// What waits for the client is within bounds.
     fn client_has_room(&self) -> bool {
         self.client.outlet.len() + self.passage.unseen_bytes() < self.engine.limits.outlet_bytes_max
+    }
+
+    /// What is answered here goes to the client, who must take it before it may ask for more.
+    fn takes_from_client(&self) -> bool {
+        let target_has_room = self.target.outlet.len() < self.engine.limits.outlet_bytes_max;
+        self.client_may_go_on() && target_has_room && self.client_has_room()
     }
 
     fn client_may_go_on(&self) -> bool {
@@ -288,13 +298,13 @@ impl Carrying<'_> {
         if let Poll::Ready(signal) = self.seat.signals.poll_recv(cx) {
             return Poll::Ready(Event::Signal(signal.unwrap_or_else(|| Signal::End(Box::new(ended())))));
         }
-        // What waited for room goes on as soon as there is some; else nothing comes of a write, and reading goes on.
-        let limit = self.engine.limits.outlet_bytes_max;
-        let waits_for_room = !self.client_has_room() || self.target.outlet.len() >= limit || self.client.ended;
+        // What was read and not taken may wait for the room that a write makes. Where there is none, nothing comes of it,
+        // and reading goes on.
+        let goes_on = self.client.has_news() || self.target.has_news() || self.client.ended;
         for peer in [&mut self.client, &mut self.target] {
             if !peer.outlet.is_empty()
                 && let Poll::Ready(moved) = peer.outlet.poll_write(cx, &self.engine.disk)
-                && (waits_for_room || moved.is_err())
+                && (goes_on || moved.is_err())
             {
                 return Poll::Ready(Event::Moved(moved));
             }
@@ -307,13 +317,15 @@ impl Carrying<'_> {
         if let Poll::Ready(moved) = self.poll_reads(cx) {
             return Poll::Ready(Event::Moved(moved));
         }
-        self.poll_rest(cx);
+        if self.poll_rest(cx) {
+            return Poll::Ready(Event::Moved(Ok(())));
+        }
         self.poll_alarm(cx)
     }
 
-    /// Gives the buffers back when nothing moved for a while, and says on the recording what is waited for. The clock is looked at now and then, not set anew for
-    /// every statement.
-    fn poll_rest(&mut self, cx: &mut Context<'_>) {
+    /// Gives the buffers back when nothing moved for a while, and puts on the recording what is waited for; true if that
+    /// made room. The clock is looked at now and then, not set anew for every statement.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> bool {
         while self.activity != Activity::Rests && self.rest.as_mut().poll(cx).is_ready() {
             self.activity = match self.activity {
                 Activity::Moved => {
@@ -321,16 +333,19 @@ impl Carrying<'_> {
                     Activity::Watched
                 }
                 Activity::Watched | Activity::Rests => {
-                    self.passage.rest(self.engine.house.now());
                     for peer in [&mut self.client, &mut self.target] {
                         if peer.buf.is_empty() {
                             peer.buf = BytesMut::new();
                         }
                     }
+                    if self.passage.record_marks(self.engine.house.now()) {
+                        return true;
+                    }
                     Activity::Rests
                 }
             };
         }
+        false
     }
 
     fn poll_reads(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -62,7 +62,7 @@ struct Rest {
 
 /// What waits to be put on the recording, and then to be shown.
 enum Unseen {
-    /// A remark of the recording, and when it was made, since the session began.
+    /// A mark of the recording, and when it was made, since the session began.
     Mark(Duration, String),
     /// The target's, masked: shown only when it is on the recording.
     Theirs(Bytes),
@@ -121,8 +121,9 @@ impl From<Breach> for Stop {
 
 /// How many mask plans one session remembers.
 const PLANS_MAX: usize = 8;
-/// Remarks that wait for what they announce, in bytes.
-const MARKS_BYTES_MAX: usize = 16 * 1024;
+/// Marks that wait for what they announce, in bytes with what it takes to keep them. Less than what any configuration lets
+/// wait for a client, so that they never keep the answers from being taken that they wait for.
+const MARKS_BYTES_MAX: usize = 4 * 1024;
 /// What a recording must have room for before an operation passes, beside its mark, in bytes.
 const TAPE_MARGIN_BYTES: usize = 1024;
 
@@ -427,9 +428,10 @@ impl Passage {
         }
     }
 
-    /// A remark before what it announces; without room for it there is none for the answer either.
+    /// A mark before what it announces; without room for it there is none for the answer either.
     fn mark(&mut self, now: Timestamp, line: String) -> Result<(), Unrecorded> {
-        let room = line.len() + self.unseen_bytes + TAPE_MARGIN_BYTES;
+        // What it takes to keep a mark is more than what it takes to write its head.
+        let room = line.len() + self.unseen_bytes() + TAPE_MARGIN_BYTES;
         self.tape.reserve(room).map_err(|error| Unrecorded(JournalError::Sink(error)))?;
         self.unseen_bytes += line.len();
         self.unseen.push(Unseen::Mark(self.elapsed(now), line));
@@ -833,19 +835,21 @@ impl Passage {
         self.unseen_bytes + (self.unseen.len() + self.deferred.len()) * size_of::<Unseen>()
     }
 
-    /// Puts on the recording what the client is about to see, in one piece, and then gives it out. Remarks wait for what
-    /// they announce, as long as they are few: see [`Passage::rest`].
+    /// Puts on the recording what the client is about to see, in one piece, and then gives it out. Marks wait for what
+    /// they announce, as long as they are few: see [`Passage::record_marks`].
     pub fn release(&mut self, now: Timestamp, show: impl FnMut(Cleared<Bytes>)) -> Result<(), Stop> {
-        let shows = self.unseen.iter().any(|piece| !matches!(piece, Unseen::Mark(..)));
-        if shows || self.unseen_bytes > MARKS_BYTES_MAX { self.release_all(now, show) } else { Ok(()) }
+        let only_marks = self.unseen.iter().all(Unseen::is_mark);
+        if only_marks && self.unseen_bytes() <= MARKS_BYTES_MAX { Ok(()) } else { self.release_all(now, show) }
     }
 
-    /// Nothing has moved for a while: what is announced may be long in coming, so the remarks do not wait for it.
-    pub fn rest(&mut self, now: Timestamp) {
-        if !self.unseen.is_empty() && self.unseen.iter().all(|piece| matches!(piece, Unseen::Mark(..))) {
-            // There is room for them. Where they cannot be written all the same, what follows them is not shown.
-            let _ = self.release_all(now, |_| {});
+    /// Nothing has moved for a while: what is announced may be long in coming, so that marks do not wait for it any longer.
+    /// True if there were any, and now there is room again.
+    pub fn record_marks(&mut self, now: Timestamp) -> bool {
+        if self.unseen.is_empty() || !self.unseen.iter().all(Unseen::is_mark) {
+            return false;
         }
+        // What cannot be written now is tried again with what follows it.
+        self.release_all(now, |_| {}).is_ok() && self.unseen.is_empty()
     }
 
     fn release_all(&mut self, now: Timestamp, mut show: impl FnMut(Cleared<Bytes>)) -> Result<(), Stop> {
@@ -856,7 +860,11 @@ impl Passage {
         let shows_theirs = unseen.iter().any(|piece| matches!(piece, Unseen::Theirs(_)));
         for piece in unseen {
             match piece {
-                Unseen::Mark(..) => {}
+                Unseen::Mark(..) if written.is_ok() || self.unseen_bytes > MARKS_BYTES_MAX => {}
+                Unseen::Mark(at, line) => {
+                    self.unseen_bytes += line.len();
+                    self.unseen.push(Unseen::Mark(at, line));
+                }
                 Unseen::Theirs(frame) if written.is_ok() => {
                     self.bytes += frame.len() as u64;
                     show(Cleared::new(frame, None));
@@ -917,7 +925,7 @@ impl Passage {
 
     /// Ends the recording and writes the session's last record.
     pub fn close(&mut self, now: Timestamp, cause: &str) -> Result<(), Unrecorded> {
-        self.rest(now);
+        self.record_marks(now);
         // Without its seal the session is not closed on the record; a restart seals what it finds.
         let seal: TapeSeal = self.tape.seal().map_err(|error| Unrecorded(JournalError::Sink(error)))?;
         let recording = Some(seal);
@@ -934,6 +942,10 @@ impl Passage {
 }
 
 impl Unseen {
+    fn is_mark(&self) -> bool {
+        matches!(self, Self::Mark(..))
+    }
+
     fn piece(&self) -> Piece<'_> {
         match self {
             Self::Mark(at, text) => Piece::Mark(*at, text),

@@ -183,7 +183,7 @@ impl<W: Append> RecordingWriter<W> {
         self.write_all(&[(offset, direction, content)])
     }
 
-    /// Adds several pieces at once; those of one direction that follow each other become one chunk. All are kept or none,
+    /// Adds several pieces at once; those of one direction and time that follow each other become one chunk. All are kept or none,
     /// but for pieces beyond [`CHUNK_BYTES_MAX`] and those around the limit of what is kept.
     ///
     /// # Errors

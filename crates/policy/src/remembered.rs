@@ -9,7 +9,7 @@ use gatehouse_model::{Access, Decision, Subject};
 
 /// The most decisions that are remembered; past them all are forgotten.
 const DECISIONS_MAX: usize = 1024;
-/// A longer name is not remembered, in bytes.
+/// What is done to a resource with a longer id is not remembered, in bytes.
 const NAME_BYTES_MAX: usize = 512;
 
 #[derive(Default)]

@@ -18,10 +18,10 @@ use crate::catalog::Catalog;
 /// How many texts are kept in each of two generations, how long one may be, in bytes, and of how many columns and
 /// accesses.
 const TEXTS_MAX: usize = 512;
-/// How many texts that were read once are remembered.
-const ONCE_MAX: usize = 4_096;
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 const TEXT_PARTS_MAX: usize = 256;
+/// How many texts that were read once are remembered.
+const ONCE_MAX: usize = 4_096;
 /// What a column or an access takes, roughly, in bytes.
 const PART_BYTES: usize = 128;
 /// How many relations' columns are kept.

@@ -1,6 +1,7 @@
 //! Logs the gateway in at a PostgreSQL server: TLS, SCRAM-SHA-256 or md5, parameters, the cancel key.
 //!
-//! Knows the secret only while it proves it. Nothing that the server says here reaches the client.
+//! What is derived from the secret is kept for the next login, see [`KnownKeys`]. Nothing that the server says here reaches the
+//! client.
 
 use bytes::{Buf, BufMut, BytesMut};
 use gatehouse_model::{Denial, Reason};
@@ -130,6 +131,9 @@ impl PostgresTargetLogin {
     }
 
     fn begin_scram(&mut self, mut reader: Reader<'_>, out: &mut BytesMut) -> Result<(), Breach> {
+        if !matches!(self.state, State::Startup) {
+            return Err(unreachable_target("the target asks for a second exchange"));
+        }
         let mut offered = Vec::new();
         while let Some(mechanism) = reader.text().filter(|mechanism| !mechanism.is_empty()) {
             offered.push(mechanism);
@@ -300,4 +304,79 @@ fn unreachable_target(cause: &str) -> Breach {
         "Gatehouse could not log in at the target",
         "Ask the operator of the gateway: its log has the cause",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use gatehouse_model::Secret;
+
+    use super::*;
+
+    fn login() -> PostgresTargetLogin {
+        let call = TargetCall {
+            user: "gatehouse".into(),
+            password: Secret::new(*b"secret"),
+            database: "shop".into(),
+            parameters: Vec::new(),
+            tls: TlsWish::Disable,
+            entropy: [7; 32],
+        };
+        let mut login = PostgresTargetLogin::new(call, KnownKeys::default());
+        assert!(matches!(login.handle(&mut BytesMut::new(), &mut BytesMut::new()), Ok(TargetStep::Read)));
+        login
+    }
+
+    fn says(kind: i32, data: &[u8]) -> BytesMut {
+        let mut out = BytesMut::new();
+        frame::write(&mut out, b'R', |out| {
+            out.put_i32(kind);
+            out.put_slice(data);
+        });
+        out
+    }
+
+    fn hears(login: &mut PostgresTargetLogin, mut message: BytesMut) -> Result<BytesMut, Breach> {
+        let mut out = BytesMut::new();
+        login.handle(&mut message, &mut out).map(|_| out)
+    }
+
+    const OFFER: &[u8] = b"SCRAM-SHA-256\0\0";
+
+    /// The challenge that goes on from the gateway's first message.
+    fn challenge(first: &[u8]) -> Vec<u8> {
+        let text = String::from_utf8_lossy(first).into_owned();
+        let nonce = text.split("r=").nth(1).unwrap().to_string();
+        format!("r={nonce}more,s=c2FsdA==,i=4096").into_bytes()
+    }
+
+    #[test]
+    fn no_server_is_believed_before_it_proved_itself() {
+        let mut login = self::login();
+        let first = hears(&mut login, says(10, OFFER)).unwrap();
+        assert!(hears(&mut login, says(0, &[])).is_err(), "after the first message");
+
+        let mut login = self::login();
+        let challenge = challenge(&hears(&mut login, says(10, OFFER)).unwrap());
+        assert_eq!(challenge, self::challenge(&first), "the nonce is the entropy's");
+        hears(&mut login, says(11, &challenge)).unwrap();
+        assert!(hears(&mut login, says(0, &[])).is_err(), "after the proof");
+    }
+
+    #[test]
+    fn an_exchange_goes_one_way_only() {
+        let begun = || {
+            let mut login = login();
+            let challenge = challenge(&hears(&mut login, says(10, OFFER)).unwrap());
+            (login, challenge)
+        };
+        let (mut login, challenge) = begun();
+        assert!(hears(&mut login, says(10, OFFER)).is_err(), "a second offer");
+        let (mut login, _) = begun();
+        assert!(hears(&mut login, says(12, b"v=AAAA")).is_err(), "an end before the challenge");
+        for again in [says(11, &challenge), says(10, OFFER), says(12, b"v=AAAA"), says(12, b"e=no")] {
+            let (mut login, challenge) = begun();
+            hears(&mut login, says(11, &challenge)).unwrap();
+            assert!(hears(&mut login, again).is_err());
+        }
+    }
 }

@@ -26,6 +26,8 @@ const EXPECTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instruction
 /// One thing that is done over and over.
 struct Case {
     name: &'static str,
+    /// Whether a value is seen that masks would hide.
+    shows: bool,
     /// How often it is done at least, and at most.
     few: u64,
     many: u64,
@@ -34,15 +36,18 @@ struct Case {
 }
 
 const CASES: [Case; 5] = [
-    Case { name: "prepared", few: 200, many: 1_200, policies: NOTHING_REVEALED, session: prepared },
-    Case { name: "unseen", few: 200, many: 1_200, policies: NOTHING_REVEALED, session: unseen },
-    Case { name: "masked-row", few: 1_000, many: 11_000, policies: NOTHING_REVEALED, session: rows },
-    Case { name: "clear-row", few: 1_000, many: 11_000, policies: EVERYTHING, session: rows },
-    Case { name: "masked-copy", few: 1_000, many: 11_000, policies: NOTHING_REVEALED, session: copied },
+    Case { name: "prepared", shows: false, few: 200, many: 1_200, policies: NOTHING_REVEALED, session: prepared },
+    Case { name: "unseen", shows: false, few: 200, many: 1_200, policies: NOTHING_REVEALED, session: unseen },
+    Case { name: "masked-row", shows: false, few: 1_000, many: 11_000, policies: NOTHING_REVEALED, session: rows },
+    Case { name: "clear-row", shows: true, few: 1_000, many: 11_000, policies: EVERYTHING, session: rows },
+    Case { name: "masked-copy", shows: false, few: 1_000, many: 11_000, policies: NOTHING_REVEALED, session: copied },
 ];
 
 fn main() -> Result<()> {
-    // cargo adds `--bench`.
+    // `cargo test --all-targets` runs every bench, without optimization and without `--bench`: that counts nothing.
+    if std::env::args().len() == 1 {
+        return Ok(());
+    }
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["play", name, count] => play(case(name)?, count.parse().context("a count")?),
@@ -67,10 +72,7 @@ fn play(case: &Case, count: u64) -> Result<()> {
     ensure!(played.stopped.is_none(), "the session was stopped: {}", played.stopped.unwrap_or_default());
     let raw_address = b"@example.org";
     let shows = played.to_client.windows(raw_address.len()).any(|part| part == raw_address);
-    ensure!(
-        shows == (case.policies == EVERYTHING && case.name.ends_with("row")),
-        "the masks are not those of the case"
-    );
+    ensure!(shows == case.shows, "the masks are not those of the case");
     Ok(())
 }
 

@@ -53,5 +53,5 @@ pub(crate) const FAILURES: [&str; 8] = [
     "do $$ begin raise exception 'mine' using errcode = 'P0042', detail = 'a detail', hint = 'a hint'; end $$",
 ];
 
-/// Each as SQL with its type, so that every driver decodes the same values.
+/// Five million characters.
 pub(crate) const LARGE: &str = "select repeat('0123456789', 500000)";

@@ -149,6 +149,31 @@ fn a_long_value_that_must_be_masked_does_not_pass() -> Result<()> {
 }
 
 /// A client that says all it has to say and closes its side still hears the answers.
+/// What is noted of statements on the recording counts towards what may wait, and must not keep a session waiting.
+#[test]
+fn pipelines_of_long_texts_and_of_many_short_ones_go_through() -> Result<()> {
+    let small = Setup { config: "[limits]\noutlet_bytes_max = 16384\n".into(), ..everything() };
+    // Names stand on the recording; comments and constants do not. The answers are short, so that the server keeps them until
+    // the Sync.
+    for (setup, names, count) in [(everything(), 150_000, 3), (everything(), 2_000, 150), (small, 1, 200)] {
+        let fixture = Fixture::start(setup)?;
+        let mut client = RawClient::connect(&fixture.task("agent:claude", "10m")?)?;
+        let text = format!("select from t where false and array[{}] is null", vec!["id"; names].join(", "));
+        client.send(&[raw::parse("long", &text), raw::sync()])?;
+        client.until_ready(1)?;
+        let mut frames: Vec<Vec<u8>> = Vec::new();
+        for _ in 0..count {
+            frames.extend([raw::bind("", "long"), raw::execute("")]);
+        }
+        frames.push(raw::sync());
+        client.send(&frames)?;
+        let answered = client.until_ready(1)?;
+        let completed = answered.lines().filter(|line| line.starts_with("C ")).count();
+        assert_eq!(completed, count, "{names} names, {count} times");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_half_closed_connection_is_answered_to_its_end() -> Result<()> {
     let fixture = Fixture::start(everything())?;

@@ -2,13 +2,14 @@
 //!
 //! Knows the password only while keys are derived from it; those are kept, for each derivation takes thousands of hashes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use gatehouse_model::Secret;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 use super::{MECHANISM, MECHANISM_PLUS, ScramError, hmac, xor};
 
@@ -21,8 +22,8 @@ const ITERATIONS_MAX: u32 = 100_000;
 struct Keys {
     /// Of what it is derived.
     origin: [u8; 32],
-    client: Secret,
-    server: Secret,
+    client: Zeroizing<[u8; 32]>,
+    server: Zeroizing<[u8; 32]>,
 }
 
 /// Keys by what they are derived from.
@@ -37,38 +38,45 @@ impl KnownKeys {
             .chain_update(salt)
             .chain_update(password);
         let origin: [u8; 32] = origin.finalize().into();
-        if let Some(keys) = self.take(&origin) {
-            return self.put(keys);
+        if let Some(keys) = self.used(&origin) {
+            return keys;
         }
-        let mut salted = [0; 32];
-        pbkdf2::pbkdf2_hmac::<Sha256>(&prepared(password), salt, iterations, &mut salted);
-        let key = |name: &[u8]| Secret::new(hmac(&salted, name));
-        self.put(Arc::new(Keys { origin, client: key(b"Client Key"), server: key(b"Server Key") }))
+        let mut salted = Zeroizing::new([0; 32]);
+        pbkdf2::pbkdf2_hmac::<Sha256>(&prepared(password), salt, iterations, &mut *salted);
+        let key = |name: &[u8]| Zeroizing::new(hmac(&*salted, name));
+        let keys = Arc::new(Keys { origin, client: key(b"Client Key"), server: key(b"Server Key") });
+        self.keep(keys.clone());
+        keys
     }
 
-    fn take(&self, origin: &[u8; 32]) -> Option<Arc<Keys>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Keys that are kept, which are now those used last.
+    fn used(&self, origin: &[u8; 32]) -> Option<Arc<Keys>> {
+        let mut known = self.lock();
         let place = known.iter().position(|keys| keys.origin == *origin)?;
-        Some(known.remove(place))
+        let keys = known.remove(place);
+        known.push(keys.clone());
+        Some(keys)
     }
 
-    /// Puts keys to the end of what is kept.
-    fn put(&self, keys: Arc<Keys>) -> Arc<Keys> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn keep(&self, keys: Arc<Keys>) {
+        let mut known = self.lock();
         known.retain(|other| other.origin != keys.origin);
         if known.len() >= KEYS_MAX {
             known.remove(0);
         }
-        known.push(keys.clone());
-        keys
+        known.push(keys);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Keys>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The password as RFC 7677 has it; PostgreSQL takes one that has no such form as it is.
-fn prepared(password: &[u8]) -> Vec<u8> {
+fn prepared(password: &[u8]) -> Zeroizing<Vec<u8>> {
     let text = std::str::from_utf8(password).ok();
     let prepared = text.and_then(|text| stringprep::saslprep(text).ok());
-    prepared.map_or_else(|| password.to_vec(), |text| text.as_bytes().to_vec())
+    Zeroizing::new(prepared.map_or_else(|| password.to_vec(), |text| text.into_owned().into_bytes()))
 }
 
 /// What the exchange binds to.
@@ -144,9 +152,8 @@ impl Begun {
         let channel = BASE64.encode([header.as_bytes(), bound].concat());
         let without_proof = format!("c={channel},r={nonce}");
         let messages = format!("n=,r={},{challenge},{without_proof}", self.nonce);
-        let client: [u8; 32] = keys.client.expose().try_into().unwrap_or_default();
-        let stored = Sha256::digest(client);
-        let proof = BASE64.encode(xor(client, hmac(&stored, messages.as_bytes())));
+        let stored = Sha256::digest(*keys.client);
+        let proof = BASE64.encode(xor(*keys.client, hmac(&stored, messages.as_bytes())));
         Ok((Proven { keys, messages }, format!("{without_proof},p={proof}")))
     }
 }
@@ -166,7 +173,7 @@ impl Proven {
         let last = std::str::from_utf8(last).ok().and_then(|last| last.strip_prefix("v="));
         let signature = last.and_then(|last| BASE64.decode(last.split(',').next()?).ok());
         let signature = signature.ok_or(ScramError::Malformed("the last message has no signature"))?;
-        let expected = hmac(self.keys.server.expose(), self.messages.as_bytes());
+        let expected = hmac(&*self.keys.server, self.messages.as_bytes());
         if bool::from(signature.ct_eq(&expected)) { Ok(()) } else { Err(ScramError::Refused) }
     }
 }
@@ -183,10 +190,9 @@ mod tests {
         let keys = KnownKeys::default().of(b"pencil", &BASE64.decode(SALT).unwrap(), 4096);
         let messages = "n=user,r=rOprNGfwEbeRWgbNEkqO,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
                         s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
-        let client: [u8; 32] = keys.client.expose().try_into().unwrap();
-        let proof = xor(client, hmac(&Sha256::digest(client), messages.as_bytes()));
+        let proof = xor(*keys.client, hmac(&Sha256::digest(*keys.client), messages.as_bytes()));
         assert_eq!(BASE64.encode(proof), "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=");
-        let signature = hmac(keys.server.expose(), messages.as_bytes());
+        let signature = hmac(&*keys.server, messages.as_bytes());
         assert_eq!(BASE64.encode(signature), "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
     }
 
@@ -197,7 +203,7 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &known.of(b"a", b"salt", 1)));
         for (password, salt, iterations) in [(b"b", &b"salt"[..], 1), (b"a", b"sal", 1), (b"a", b"salt", 2)] {
             let other = known.of(password, salt, iterations);
-            assert_ne!(other.client.expose(), first.client.expose());
+            assert_ne!(other.client, first.client);
         }
         for number in 0..KEYS_MAX {
             known.of(b"a", &number.to_be_bytes(), 1);
@@ -238,7 +244,7 @@ mod tests {
             let last = last(&proven);
             proven.finish(last.as_bytes())
         };
-        let sign = |proven: &Proven| hmac(proven.keys.server.expose(), proven.messages.as_bytes());
+        let sign = |proven: &Proven| hmac(&*proven.keys.server, proven.messages.as_bytes());
         assert_eq!(finish(&|proven| format!("v={}", BASE64.encode(sign(proven)))), Ok(()));
         assert_eq!(finish(&|_| format!("v={}", BASE64.encode([0; 32]))), Err(ScramError::Refused));
         assert_eq!(finish(&|proven| format!("v={}", BASE64.encode(&sign(proven)[..31]))), Err(ScramError::Refused));

@@ -187,3 +187,114 @@ fn uneditable() -> Breach {
     );
     Breach::client(message).telling(denial)
 }
+
+#[cfg(test)]
+mod tests {
+    use gatehouse_model::{Column, Provenance, ShapeRole};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Keeps, removes or replaces a value by its first byte.
+    struct ByFirst;
+
+    fn edited(value: Option<&[u8]>) -> Option<Option<Vec<u8>>> {
+        match value {
+            None => None,
+            Some([b'n', ..]) => Some(None),
+            Some([b'r', rest @ ..]) => Some(Some([rest, b"replaced", rest].concat())),
+            Some([b's', ..]) => Some(Some(Vec::new())),
+            Some(_) => None,
+        }
+    }
+
+    impl Editor for ByFirst {
+        fn edit(&mut self, field: Field<'_>, out: &mut Vec<u8>) -> Edit {
+            match edited(field.value) {
+                None => Edit::Keep,
+                Some(None) => Edit::Null,
+                Some(Some(value)) => {
+                    out.extend_from_slice(&value);
+                    Edit::Replace
+                }
+            }
+        }
+    }
+
+    fn shape(columns: usize) -> Shape {
+        let column = Column {
+            name: "c".into(),
+            provenance: Provenance::Clean,
+            kind: ValueKind::Text { chars_max: None },
+            encoding: Encoding::Text,
+        };
+        Shape { role: ShapeRole::Rows, columns: vec![column; columns] }
+    }
+
+    fn row(values: &[Option<Vec<u8>>]) -> BytesMut {
+        let mut out = BytesMut::new();
+        frame::write(&mut out, b'D', |out| {
+            out.put_u16(u16::try_from(values.len()).unwrap());
+            for value in values {
+                out.put_i32(value.as_ref().map_or(-1, |value| i32::try_from(value.len()).unwrap()));
+                out.put_slice(value.as_deref().unwrap_or_default());
+            }
+        });
+        out
+    }
+
+    fn line(fields: &[Option<Vec<u8>>]) -> BytesMut {
+        let mut out = BytesMut::new();
+        let fields: Vec<&[u8]> = fields.iter().map(|field| field.as_deref().unwrap_or(b"\\N")).collect();
+        frame::write(&mut out, b'd', |out| {
+            out.put_slice(&fields.join(&b'\t'));
+            out.put_u8(b'\n');
+        });
+        out
+    }
+
+    fn rewritten(shape: &Shape, run: &[u8]) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        rewrite_rows(shape, run, &mut ByFirst, &mut out).unwrap();
+        out.to_vec()
+    }
+
+    fn values() -> impl Strategy<Value = Vec<Option<Vec<u8>>>> {
+        let value = prop::option::of("[nrsk][a-z]{0,12}|".prop_map(String::into_bytes));
+        prop::collection::vec(value, 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn a_run_is_what_its_frames_are_with_their_edits(rows in prop::collection::vec(values(), 1..8)) {
+            let after = |row: &Vec<Option<Vec<u8>>>| {
+                let value = |value: &Option<Vec<u8>>| edited(value.as_deref()).unwrap_or_else(|| value.clone());
+                row.iter().map(value).collect::<Vec<_>>()
+            };
+            let run: Vec<u8> = rows.iter().flat_map(|values| row(values).to_vec()).collect();
+            let expected: Vec<u8> = rows.iter().flat_map(|values| row(&after(values)).to_vec()).collect();
+            prop_assert_eq!(rewritten(&shape(6), &run), expected);
+            // A line always has a field, and an absent one has no other form than its own.
+            let rows: Vec<_> = rows.into_iter().filter(|values| !values.is_empty()).collect();
+            let run: Vec<u8> = rows.iter().flat_map(|values| line(values).to_vec()).collect();
+            let expected: Vec<u8> = rows.iter().flat_map(|values| line(&after(values)).to_vec()).collect();
+            prop_assert_eq!(rewritten(&shape(3), &run), expected);
+        }
+
+        #[test]
+        fn a_row_that_is_cut_or_too_long_is_a_breach(values in values(), cut in 1_usize..8) {
+            let whole = row(&values);
+            let body = whole.get(5..).unwrap_or_default();
+            let framed = |body: &[u8]| {
+                let mut out = BytesMut::new();
+                frame::write(&mut out, b'D', |out| out.put_slice(body));
+                out
+            };
+            let short = framed(body.get(..body.len().saturating_sub(cut)).unwrap_or_default());
+            let long = framed(&[body, b"more"].concat());
+            for run in [short, long] {
+                prop_assert!(rewrite_rows(&shape(6), &run, &mut ByFirst, &mut BytesMut::new()).is_err());
+            }
+        }
+    }
+}
