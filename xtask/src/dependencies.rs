@@ -49,6 +49,8 @@ const NAMED_BY: &[(&str, &[&str])] = &[
     ("sqlx", &["gatehouse-store"]),
     ("cedar-policy", &["gatehouse-policy"]),
     ("ed25519-dalek", &["gatehouse-journal"]),
+    ("jsonwebtoken", &["gatehouse-identity"]),
+    ("ring", &["gatehouse-identity"]),
     ("pg_raw_parse", &["gatehouse-postgres"]),
     ("clap", &["gatehouse"]),
 ];

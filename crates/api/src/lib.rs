@@ -4,6 +4,7 @@
 //! a rule of its own. Wire types live here; inner types are never serialized.
 
 mod caller;
+mod oauth;
 mod problem;
 mod routes;
 mod views;
@@ -15,6 +16,7 @@ use futures_util::future::BoxFuture;
 use gatehouse_model::UserName;
 
 pub use caller::{Caller, Door};
+pub use oauth::{Exchange, Exchanged, OauthError};
 pub use problem::Problem;
 pub use views::{
     Answer, AnswerView, EndTask, Evidence, NewTask, NewToken, PolicyView, RequestView, Selection, SessionView,
@@ -44,6 +46,12 @@ pub trait Control: Send + Sync + 'static {
     fn task<'a>(&'a self, id: &'a str) -> Asked<'a, TaskView>;
     /// Starts a task and issues its credential.
     fn start_task<'a>(&'a self, caller: &'a Caller, new: NewTask) -> Asked<'a, StartedTaskView>;
+    /// Starts a task for a workload that shows its issuer's token.
+    fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Exchanged, OauthError>>;
+    /// Ends the task of a credential that is given back.
+    fn give_back<'a>(&'a self, user: &'a str, password: &'a str) -> BoxFuture<'a, Result<(), OauthError>>;
+    /// Where this API is reached over the network, if it is.
+    fn address(&self) -> Option<String>;
     /// Ends a task and cuts its sessions.
     fn end_task<'a>(&'a self, caller: &'a Caller, id: &'a str, end: EndTask) -> Asked<'a, TaskView>;
     /// The newest sessions.

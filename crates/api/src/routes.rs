@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::caller::{Caller, Door};
+use crate::oauth;
 use crate::problem::Problem;
 use crate::views::{
     Answer, AnswerView, EndTask, Evidence, NewTask, NewToken, PolicyView, RequestView, SessionView, StartedTaskView,
@@ -51,6 +52,9 @@ fn api() -> OpenApiRouter<Served> {
         .routes(routes!(policies))
         .routes(routes!(issue_token))
         .routes(routes!(evidence))
+        .routes(routes!(oauth::token))
+        .routes(routes!(oauth::revoke))
+        .routes(routes!(oauth::metadata))
         .routes(routes!(healthz))
         .routes(routes!(readyz))
         .routes(routes!(metrics))

@@ -34,6 +34,10 @@ pub struct Config {
     /// Machines, by name.
     #[serde(default)]
     pub agents: BTreeMap<String, Member>,
+    /// Issuers of workload tokens that are trusted, by name: a machine that shows such a token is the agent that its claims
+    /// say, and may start a task for itself where policy permits `start`.
+    #[serde(default)]
+    pub issuers: BTreeMap<String, IssuerSection>,
     /// Classes of data, by name. They come on top of the built-in ones; one of the same name changes what it says and
     /// keeps the rest.
     #[serde(default)]
@@ -80,6 +84,8 @@ pub struct Listen {
 pub struct Api {
     /// `HOST:PORT`, on a loopback interface; put a TLS proxy before it for anything else.
     pub address: String,
+    /// Where it is reached from outside, such as `https://gateway.example`. Its own address where it is not given.
+    pub url: Option<String>,
 }
 
 /// The admin socket. Whoever can open it administers the gateway.
@@ -166,6 +172,31 @@ pub struct Member {
     /// The groups that it is in.
     #[serde(default)]
     pub groups: Vec<String>,
+}
+
+/// An issuer of workload tokens (RFC 7519).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerSection {
+    /// What its tokens say as `iss`, to the letter.
+    pub issuer: String,
+    /// What they must say as `aud`: a name that is this gateway's alone, so that a token for somebody else is none here.
+    pub audience: String,
+    /// Its public keys: a file with a JSON Web Key Set, relative to this one. It is read with the configuration.
+    pub keys: PathBuf,
+    /// Which of its tokens are which agent's; the first that fits counts.
+    pub agents: Vec<IssuedAgent>,
+}
+
+/// Which tokens of an issuer are an agent's.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssuedAgent {
+    /// The agent, one of `[agents]`.
+    pub agent: String,
+    /// What claims of the token must be, by name: all of them. A list in the token must hold the value. A name that begins
+    /// with `/` is a JSON pointer (RFC 6901).
+    pub claims: BTreeMap<String, String>,
 }
 
 /// A class of data.

@@ -8,16 +8,17 @@ use std::sync::{Arc, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gatehouse_api::{
-    Answer, AnswerView, Caller, Control, EndTask, Evidence, NewTask, NewToken, PolicyView, Problem, RequestView,
-    Selection, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
+    Answer, AnswerView, Caller, Control, EndTask, Evidence, Exchange, Exchanged, NewTask, NewToken, OauthError,
+    PolicyView, Problem, RequestView, Selection, SessionView, StartedTaskView, TargetView, TaskView, TokenView,
+    Version,
 };
 use gatehouse_engine::House as _;
 use gatehouse_gate::{AnswerError, Answered, PendingRequest};
-use gatehouse_identity::{StartedTask, Token, token_digest};
+use gatehouse_identity::{StartedTask, Token, proves, token_digest, verify_token};
 use gatehouse_journal::{Direction, Export, RecordingReader, TaskStarted};
 use gatehouse_model::{
-    Denial, GroupName, Identity, PolicyId, Reason, RequestId, Resource, SessionId, TargetName, TaskEnd, TaskId,
-    UserName, kind,
+    Access, Action, Denial, Facts, GroupName, Identity, PolicyId, Reason, RequestId, Resource, SessionId, TargetName,
+    TaskEnd, TaskId, UserName, Verdict, kind,
 };
 use gatehouse_store::{RequestRow, SessionRow, TaskRow};
 use jiff::SignedDuration;
@@ -76,9 +77,15 @@ impl ApiControl {
             reason: new.reason,
             ttl: SignedDuration::from_secs(i64::from(new.ttl_secs)),
         };
+        self.begin(new, by(caller)).await
+    }
+
+    /// Starts a task that may be started.
+    async fn begin(&self, new: gatehouse_identity::NewTask, by: String) -> Result<StartedTaskView, Problem> {
+        let state = &self.state;
+        let loaded = state.loaded.load_full();
         let id = TaskId::from_random(state.random());
         let started = new.start(state.now(), state.entropy(), id, loaded.config.limits.task_secs_max).map_err(bad)?;
-        let by = by(caller);
         self.record_task(&started, &by).await?;
         let StartedTask { task, credential, verifier } = started;
         let mut addresses = BTreeMap::new();
@@ -189,6 +196,76 @@ impl ApiControl {
     }
 }
 
+impl ApiControl {
+    /// A workload proves by its issuer's token which agent it is, and policy says whether that agent may start a task.
+    async fn exchanged(&self, exchange: Exchange) -> Result<Exchanged, OauthError> {
+        let state = &self.state;
+        let loaded = state.loaded.load_full();
+        let workload = verify_token(&loaded.issuers, &exchange.subject_token, state.now()).map_err(|error| {
+            // Why it is not good is for the operator, who can mend it, and not for whoever shows it.
+            tracing::warn!(%error, "a workload's token was refused");
+            OauthError::invalid_request("the subject token is not good: the gateway's log has the cause")
+        })?;
+        let identity = Identity::Agent(workload.agent.clone());
+        let by = format!("issuer {} ({})", workload.issuer, workload.subject);
+        let subject = loaded.people.subject(&identity, None).map_err(|error| {
+            tracing::warn!(%error, "a workload's token was refused");
+            OauthError::invalid_target("the agent is not configured any more: ask the operator of the gateway")
+        })?;
+        let mut targets = BTreeSet::new();
+        for name in &exchange.targets {
+            let target = TargetName::new(name).ok().filter(|target| loaded.targets.contains_key(target.as_str()));
+            targets.insert(target.ok_or_else(|| OauthError::invalid_target(format!("there is no target `{name}`")))?);
+        }
+        let start = |target: &TargetName| Access::new(Action::START, Resource::root(kind::TARGET, target.as_str()));
+        let accesses: Vec<Access> = targets.iter().map(start).collect();
+        let decision = state.gate.policies().decide_all(&subject, &accesses, &Facts::new());
+        match decision.verdict {
+            Verdict::Allow => {}
+            Verdict::Hold | Verdict::Deny => {
+                let reasons: Vec<String> = decision.reasons.iter().chain(&decision.hold.reasons).cloned().collect();
+                tracing::warn!(agent = %workload.agent, reasons = reasons.join("; "), "a task was refused to a workload");
+                let what = if decision.verdict == Verdict::Hold {
+                    "policy lets a person start this task: ask one who administers the gateway"
+                } else {
+                    "policy does not permit this agent to start a task for these targets"
+                };
+                return Err(OauthError::invalid_target(what));
+            }
+        }
+        let ttl = SignedDuration::from_secs(i64::from(exchange.ttl_secs));
+        let new = gatehouse_identity::NewTask { identity, on_behalf_of: None, targets, reason: exchange.reason, ttl };
+        let started = self.begin(new, by).await.map_err(|problem| match problem.status {
+            400..500 => OauthError::invalid_request(problem.title),
+            _ => OauthError::unavailable(),
+        })?;
+        Ok(Exchanged {
+            access_token: started.password,
+            issued_token_type: "urn:ietf:params:oauth:token-type:access_token".into(),
+            token_type: "N_A".into(),
+            expires_in: exchange.ttl_secs,
+            user: started.user,
+            task: started.task,
+            addresses: started.addresses,
+            root_certificate: started.root_certificate,
+        })
+    }
+
+    /// Whoever holds a credential may end its task.
+    async fn given_back(&self, user: &str, password: &str) -> Result<(), OauthError> {
+        let state = &self.state;
+        let Some((task, verifier)) = state.tasks.credential(user, state.now()) else { return Ok(()) };
+        if !proves(&verifier, password.as_bytes()) {
+            return Ok(());
+        }
+        let ended = state.end_task(&task, TaskEnd::Done, "its own credential").await;
+        ended.map(|_| ()).map_err(|error| {
+            tracing::error!(%error, "a task could not be ended");
+            OauthError::unavailable()
+        })
+    }
+}
+
 impl Control for ApiControl {
     fn version(&self) -> Version {
         let fault = self.state.reload_fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -230,6 +307,20 @@ impl Control for ApiControl {
 
     fn start_task<'a>(&'a self, caller: &'a Caller, new: NewTask) -> Asked<'a, StartedTaskView> {
         self.start(caller, new).boxed()
+    }
+
+    fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Exchanged, OauthError>> {
+        self.exchanged(exchange).boxed()
+    }
+
+    fn give_back<'a>(&'a self, user: &'a str, password: &'a str) -> BoxFuture<'a, Result<(), OauthError>> {
+        self.given_back(user, password).boxed()
+    }
+
+    fn address(&self) -> Option<String> {
+        let bound = self.state.listening_at(crate::serve::API)?;
+        let url = self.state.loaded.load().config.api.as_ref().and_then(|api| api.url.clone());
+        Some(url.map_or_else(|| format!("http://{bound}"), |url| url.trim_end_matches('/').to_string()))
     }
 
     fn end_task<'a>(&'a self, caller: &'a Caller, id: &'a str, end: EndTask) -> Asked<'a, TaskView> {

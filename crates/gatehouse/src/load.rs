@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gatehouse_gate::{HoldMode, Route, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
-use gatehouse_identity::People;
+use gatehouse_identity::{AgentRule, Issuer, KeySet, People};
 use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, PseudonymKey, Transform};
 use gatehouse_model::{AgentName, ClassName, Digest, GroupName, Parent, Resource, TargetName, UserName, kind};
 use gatehouse_policy::{Policies, PolicySource};
 use gatehouse_secrets::Reference;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Config, Mask, Member, OnHold, TargetSection, Tls};
+use crate::config::{Config, IssuedAgent, Mask, Member, OnHold, TargetSection, Tls};
 use crate::mentions::Known;
 use crate::registry;
 
@@ -48,6 +48,8 @@ pub struct Loaded {
     pub digest: Digest,
     /// Everyone who is named.
     pub people: People,
+    /// The issuers whose workload tokens are trusted.
+    pub issuers: Vec<Issuer>,
     /// The targets.
     pub targets: BTreeMap<String, Arc<Target>>,
     /// Where their secrets lie.
@@ -88,6 +90,7 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
     checker.listeners(&config);
     checker.limits(&config);
     let people = checker.people(&config);
+    let issuers = checker.issuers(&config, &people);
     let rules = checker.class_rules(&config);
     let (targets, secrets) = checker.targets(&config, &rules, &key);
     let mut faults = checker.faults;
@@ -102,6 +105,7 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
         config,
         base,
         people,
+        issuers,
         targets,
         secrets,
         policies: Arc::new(policies),
@@ -256,6 +260,63 @@ impl Checker<'_> {
             }
         }
         people
+    }
+
+    fn issuers(&mut self, config: &Config, people: &People) -> Vec<Issuer> {
+        let mut issuers: Vec<Issuer> = Vec::new();
+        for (name, section) in &config.issuers {
+            let place = ["issuers", name.as_str()];
+            if section.issuer.is_empty() || section.audience.is_empty() {
+                self.fault(&place, "an issuer has an `issuer` and an `audience`", "Write what its tokens say");
+            }
+            if issuers.iter().any(|other| other.issuer == section.issuer) {
+                let message = format!("two issuers are `{}`", section.issuer);
+                self.fault(&place, message, "Put their agents under one of them");
+            }
+            let agents = self.issued_agents(&place, &section.agents, people);
+            let path = self.base.join(&section.keys);
+            let keys = std::fs::read(&path).map_err(|error| error.to_string());
+            match keys.and_then(|text| KeySet::parse(&text).map_err(|error| error.to_string())) {
+                Ok(keys) => issuers.push(Issuer {
+                    name: name.clone(),
+                    issuer: section.issuer.clone(),
+                    audience: section.audience.clone(),
+                    keys,
+                    agents,
+                }),
+                Err(error) => {
+                    let message = format!("the keys {} cannot be used: {error}", path.display());
+                    self.fault(
+                        &place,
+                        message,
+                        "Put the issuer's JSON Web Key Set there; `jwks_uri` in its discovery says where it is",
+                    );
+                }
+            }
+        }
+        issuers
+    }
+
+    fn issued_agents(&mut self, place: &[&str], sections: &[IssuedAgent], people: &People) -> Vec<AgentRule> {
+        if sections.is_empty() {
+            self.fault(place, "an issuer has agents", "Add `agents = [{ agent = \"NAME\", claims = { … } }]`");
+        }
+        let mut rules = Vec::new();
+        for section in sections {
+            let agent = AgentName::new(&section.agent).ok().filter(|agent| people.agents.contains_key(agent));
+            if section.claims.is_empty() {
+                let message = format!("any token of the issuer would be agent {}", section.agent);
+                self.fault(place, message, "Pin the claims that are the workload's alone");
+            }
+            match agent {
+                Some(agent) => rules.push(AgentRule { agent, claims: section.claims.clone() }),
+                None => {
+                    let message = format!("there is no agent `{}`", section.agent);
+                    self.fault(place, message, "Add it under [agents]");
+                }
+            }
+        }
+        rules
     }
 
     fn class_rules(&mut self, config: &Config) -> Vec<ClassRule> {

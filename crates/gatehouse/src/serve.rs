@@ -32,6 +32,8 @@ use crate::log_files::SharedSegments;
 use crate::state::{DataFolder, State};
 use crate::{keys, registry, reload, restore};
 
+/// The name of the control API among the protocols that are listened for.
+pub(crate) const API: &str = "api";
 /// How long sessions may take to end when the gateway does.
 const GOODBYE_SECS_MAX: u64 = 5;
 
@@ -204,6 +206,7 @@ async fn serve_api(state: &Arc<State>, work: &mut JoinSet<()>) -> Result<(Option
     let socket = TcpListener::bind(&api.address).await;
     let socket = socket.with_context(|| format!("{} cannot be listened on: change api.address", api.address))?;
     let address = socket.local_addr()?;
+    state.listening.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(API.into(), address);
     let router = gatehouse_api::router(control, Door::Tcp);
     work.spawn(async move {
         if let Err(error) = axum::serve(socket, router).await {

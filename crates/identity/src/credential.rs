@@ -3,6 +3,7 @@
 use gatehouse_model::{Secret, Task, Verifier};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
 
 /// RFC 7677 asks for at least this many; the password has 160 random bits, so more would protect nothing.
 const ITERATIONS: u32 = 4096;
@@ -65,6 +66,12 @@ fn hmac(key: &[u8], data: &[u8]) -> [u8; 32] {
         // HMAC takes keys of every length.
         Err(_) => [0; 32],
     }
+}
+
+/// Whether a password is the one that a verifier was made of.
+pub fn proves(of: &Verifier, password: &[u8]) -> bool {
+    let made = verifier(password, &of.salt);
+    of.iterations == ITERATIONS && bool::from(made.stored_key.ct_eq(&of.stored_key))
 }
 
 /// What a person shows to the API. It expires, and only its digest is kept.

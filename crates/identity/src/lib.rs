@@ -3,9 +3,15 @@
 //! Knows the model and the index. Makes credentials from random bytes that it is given, and keeps only verifiers.
 
 mod credential;
+mod issuer;
 mod people;
 mod tasks;
+mod token;
 
-pub use credential::{Credential, Token, token_digest};
+pub use credential::{Credential, Token, proves, token_digest};
+pub use issuer::{
+    AgentRule, Issuer, KEY_SET_BYTES_MAX, KeySet, KeySetError, SKEW_SECS_MAX, TOKEN_BYTES_MAX, TokenError, Workload,
+    verify as verify_token,
+};
 pub use people::{People, UnknownIdentity};
 pub use tasks::{NewTask, StartedTask, TaskBook, TaskError};

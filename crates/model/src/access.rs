@@ -22,6 +22,8 @@ impl Action {
     pub const REVEAL: Self = Self("reveal");
     /// To use a masked column in a filter, join, sort or grouping.
     pub const PROBE: Self = Self("probe");
+    /// To start a task for a target by oneself.
+    pub const START: Self = Self("start");
     /// To answer a request.
     pub const APPROVE: Self = Self("approve");
 

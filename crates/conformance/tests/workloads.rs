@@ -1,0 +1,189 @@
+//! Workloads that start their own tasks with the tokens of their issuers, over the network and with nothing else.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use gatehouse_conformance::fixture::PATIENCE;
+use gatehouse_conformance::{Credential, Fixture, Setup};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use serde_json::{Value, json};
+
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+const START: &str =
+    "\npermit (principal in Group::\"agents\", action == Action::\"start\", resource in Target::\"shop\");\n";
+
+/// A CI system with a key.
+struct Ci(EcdsaKeyPair);
+
+impl Ci {
+    fn new() -> Result<Self> {
+        let (how, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+        let document = EcdsaKeyPair::generate_pkcs8(how, &random).ok().context("a key")?;
+        Ok(Self(EcdsaKeyPair::from_pkcs8(how, document.as_ref(), &random).ok().context("a key")?))
+    }
+
+    fn keys(&self) -> String {
+        let point = self.0.public_key().as_ref();
+        let (x, y) = (BASE64.encode(&point[1..33]), BASE64.encode(&point[33..]));
+        json!({ "keys": [{ "kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": "ci-1", "use": "sig" }] }).to_string()
+    }
+
+    fn token(&self, environment: &str) -> Result<String> {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+        let claims = json!({
+            "iss": "https://ci.example", "aud": "gatehouse", "sub": "repo:shop", "iat": now, "exp": now + 120,
+            "repository_id": "77", "environment": environment,
+        });
+        let header = json!({ "alg": "ES256", "kid": "ci-1" }).to_string();
+        let message = format!("{}.{}", BASE64.encode(header), BASE64.encode(claims.to_string()));
+        let signature = self.0.sign(&SystemRandom::new(), message.as_bytes()).ok().context("a signature")?;
+        Ok(format!("{message}.{}", BASE64.encode(signature)))
+    }
+
+    fn setup(&self, policies: &str) -> Setup {
+        let setup = Setup::default();
+        Setup {
+            policies: format!("{}{policies}", setup.policies),
+            config: "[issuers.ci]\nissuer = \"https://ci.example\"\naudience = \"gatehouse\"\nkeys = \"ci.jwks\"\n\
+                     agents = [{ agent = \"claude\", claims = { repository_id = \"77\", environment = \"production\" } }]\n"
+                .into(),
+            files: vec![("ci.jwks", self.keys())],
+            ..setup
+        }
+    }
+}
+
+/// Posts a form, or gets a page where there is none; the status and the answer.
+fn call(fixture: &Fixture, path: &str, form: Option<&[(&str, &str)]>) -> Result<(u16, String)> {
+    let url = fixture.api()?;
+    let authority = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(authority)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let (method, body) = match form {
+        Some(form) => ("POST", form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()),
+        None => ("GET", String::new()),
+    };
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).context("no status")?.parse()?;
+    let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
+    Ok((status, body.to_string()))
+}
+
+fn exchange(fixture: &Fixture, token: &str, more: &[(&str, &str)]) -> Result<(u16, Value)> {
+    let mut form = vec![("grant_type", EXCHANGE), ("subject_token", token), ("subject_token_type", JWT)];
+    form.extend([("audience", "shop"), ("reason", "nightly report")]);
+    form.extend(more);
+    let (status, body) = call(fixture, "/oauth/token", Some(&form))?;
+    Ok((status, serde_json::from_str(&body).with_context(|| format!("{status}: {body}"))?))
+}
+
+fn credential(answer: &Value) -> Result<Credential> {
+    let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_string();
+    let address = text("/addresses/shop");
+    let (host, port) = address.rsplit_once(':').context("no address")?;
+    Ok(Credential {
+        task: text("/task/id"),
+        user: text("/user"),
+        password: text("/access_token"),
+        host: host.into(),
+        port: port.parse()?,
+    })
+}
+
+#[test]
+fn a_workload_starts_its_own_task_and_gives_it_back() -> Result<()> {
+    let ci = Ci::new()?;
+    let fixture = Fixture::start(ci.setup(START))?;
+    let token = ci.token("production")?;
+    let (status, answer) = exchange(&fixture, &token, &[("ttl_secs", "300")])?;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!((&answer["token_type"], &answer["expires_in"]), (&json!("N_A"), &json!(300)));
+    assert_eq!(
+        (&answer["task"]["identity"], &answer["task"]["reason"]),
+        (&json!("agent:claude"), &json!("nightly report"))
+    );
+    assert_eq!(answer["task"]["started_by"], "issuer ci (repo:shop)");
+    let issued = credential(&answer)?;
+    assert_eq!(fixture.psql(&issued, "select count(*) from orders")?.trim(), "200");
+
+    // Another password gives nothing back, and says nothing of it.
+    let forms =
+        [[("client_id", issued.user.as_str()), ("token", "gh_wrong")], [("client_id", "nobody"), ("token", "x")]];
+    for form in forms {
+        assert_eq!(call(&fixture, "/oauth/revoke", Some(&form))?.0, 200);
+    }
+    assert_eq!(fixture.psql(&issued, "select 1")?.trim(), "1");
+    let form = [("client_id", issued.user.as_str()), ("token", issued.password.as_str())];
+    assert_eq!(call(&fixture, "/oauth/revoke", Some(&form))?.0, 200);
+    let refused = fixture.psql(&issued, "select 1")?;
+    assert!(refused.contains("password authentication failed"), "the credential outlived its task: {refused}");
+
+    // The token itself is written nowhere.
+    let signature = token.rsplit('.').next().context("a signature")?;
+    let records: Vec<String> = fixture.records()?.iter().map(Value::to_string).collect();
+    let log = std::fs::read_to_string(fixture.log())?;
+    assert!(!log.contains(signature) && !records.iter().any(|record| record.contains(signature)));
+    assert!(!log.contains(&issued.password) && !records.iter().any(|record| record.contains(&issued.password)));
+    Ok(())
+}
+
+#[test]
+fn a_token_that_is_not_right_starts_nothing() -> Result<()> {
+    let (ci, other) = (Ci::new()?, Ci::new()?);
+    let fixture = Fixture::start(ci.setup(START))?;
+    let good = ci.token("production")?;
+    let mut changed = good.clone().into_bytes();
+    let middle = changed.len() / 2;
+    changed[middle] = if changed[middle] == b'A' { b'B' } else { b'A' };
+    for token in [String::from_utf8(changed)?, other.token("production")?, ci.token("staging")?, "x.y.z".into()] {
+        let (status, answer) = exchange(&fixture, &token, &[])?;
+        assert_eq!((status, &answer["error"]), (400, &json!("invalid_request")), "{answer}");
+    }
+    for more in [("audience", "nowhere"), ("ttl_secs", "9999999"), ("actor_token", "x"), ("reason", "another")] {
+        let (status, answer) = exchange(&fixture, &good, &[more])?;
+        assert_eq!(status, 400, "{more:?}: {answer}");
+    }
+    let started = |record: &Value| record["kind"] == "task.started";
+    assert!(!fixture.records()?.iter().any(started), "a task was started");
+    Ok(())
+}
+
+#[test]
+fn without_a_permit_no_workload_starts_a_task() -> Result<()> {
+    let ci = Ci::new()?;
+    let fixture = Fixture::start(ci.setup(""))?;
+    let (status, answer) = exchange(&fixture, &ci.token("production")?, &[])?;
+    assert_eq!((status, &answer["error"]), (400, &json!("invalid_target")), "{answer}");
+    let held = format!("\n@id(\"asked\") @hold(\"dba\"){}", START.trim_start());
+    let fixture = Fixture::start(ci.setup(&held))?;
+    let (status, answer) = exchange(&fixture, &ci.token("production")?, &[])?;
+    assert_eq!((status, &answer["error"]), (400, &json!("invalid_target")), "{answer}");
+    Ok(())
+}
+
+#[test]
+fn the_metadata_names_the_endpoints() -> Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let (status, body) = call(&fixture, "/.well-known/oauth-authorization-server", None)?;
+    let metadata: Value = serde_json::from_str(&body)?;
+    let base = fixture.api()?;
+    assert_eq!((status, &metadata["issuer"]), (200, &json!(base)));
+    assert_eq!(metadata["token_endpoint"], format!("{base}/oauth/token"));
+    assert_eq!(metadata["grant_types_supported"], json!([EXCHANGE]));
+    // Without an issuer no token is good.
+    let (status, answer) = exchange(&fixture, &Ci::new()?.token("production")?, &[])?;
+    assert_eq!((status, &answer["error"]), (400, &json!("invalid_request")));
+    Ok(())
+}
