@@ -28,8 +28,9 @@ impl Ci {
     }
 
     fn keys(&self) -> String {
-        let point = self.0.public_key().as_ref();
-        let (x, y) = (BASE64.encode(&point[1..33]), BASE64.encode(&point[33..]));
+        // One byte says that both coordinates follow.
+        let (x, y) = self.0.public_key().as_ref().split_at(33);
+        let (x, y) = (BASE64.encode(x.get(1..).unwrap_or_default()), BASE64.encode(y));
         json!({ "keys": [{ "kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": "ci-1", "use": "sig" }] }).to_string()
     }
 

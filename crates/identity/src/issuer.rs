@@ -227,7 +227,8 @@ fn is_or_holds(claim: Option<&Value>, wanted: &str) -> bool {
     match claim {
         Some(Value::String(text)) => text == wanted,
         Some(Value::Array(items)) => items.iter().any(|item| item.as_str() == Some(wanted)),
-        Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string() == wanted,
+        Some(Value::Number(number)) => number.to_string() == wanted,
+        Some(Value::Bool(value)) => wanted == if *value { "true" } else { "false" },
         Some(Value::Null | Value::Object(_)) | None => false,
     }
 }
