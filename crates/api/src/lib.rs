@@ -46,6 +46,8 @@ pub trait Control: Send + Sync + 'static {
     fn task<'a>(&'a self, id: &'a str) -> Asked<'a, TaskView>;
     /// Starts a task and issues its credential.
     fn start_task<'a>(&'a self, caller: &'a Caller, new: NewTask) -> Asked<'a, StartedTaskView>;
+    /// Takes a sign of life of whoever started a task.
+    fn heartbeat(&self, id: &str) -> Result<(), Problem>;
     /// Starts a task for a workload that shows its issuer's token.
     fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Exchanged, OauthError>>;
     /// Ends the task of a credential that is given back.

@@ -40,6 +40,7 @@ fn api() -> OpenApiRouter<Served> {
         .routes(routes!(tasks, start_task))
         .routes(routes!(task))
         .routes(routes!(end_task))
+        .routes(routes!(heartbeat))
         .routes(routes!(sessions))
         .routes(routes!(session))
         .routes(routes!(kill))
@@ -133,6 +134,17 @@ async fn end_task(
 ) -> Answered<TaskView> {
     caller.must_administer()?;
     served.control.end_task(&caller, &id, end).await.map(Json)
+}
+
+/// Says that whoever started a task is still there; administrators only.
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/heartbeat", params(("id" = String, Path)), responses((status = 204), (status = 409, body = Problem)))]
+async fn heartbeat(
+    State(served): State<Served>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    caller.must_administer()?;
+    served.control.heartbeat(&id).map(|()| StatusCode::NO_CONTENT)
 }
 
 /// The newest sessions.

@@ -23,7 +23,7 @@ pub struct TaskView {
     pub started: String,
     /// When it ends by itself.
     pub expires: String,
-    /// `live`, `done`, `expired` or `revoked`.
+    /// `live`, `done`, `expired`, `revoked` or `abandoned`.
     pub state: String,
     /// Who started it.
     pub started_by: String,
@@ -45,6 +45,9 @@ pub struct NewTask {
     pub reason: String,
     /// For how many seconds.
     pub ttl_secs: u32,
+    /// The task ends before that when no sign of life comes for so many seconds: see `/api/v1/tasks/{id}/heartbeat`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_secs: Option<u32>,
 }
 
 /// A started task with its credential, which is shown this once.

@@ -1,9 +1,10 @@
 //! Tasks: what ends, ends at once, on every path.
 
-use std::io::Read as _;
-use std::process::Stdio;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use gatehouse_conformance::{Credential, Fixture, Setup};
 
 /// A client that sits in a long statement; returns when it is really in it.
@@ -125,4 +126,34 @@ fn a_restart_loses_no_task_and_ends_what_ended_meanwhile() -> anyhow::Result<()>
         assert!(begun.elapsed() < Duration::from_secs(5));
     }
     Ok(())
+}
+
+/// Without a word, and without an end of its own.
+#[test]
+fn a_run_that_is_killed_takes_its_task_along() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let mut run = Command::new(gatehouse_conformance::fixture::program()?);
+    run.env("GATEHOUSE_ADMIN_SOCKET", fixture.data.join("admin.sock")).stdin(Stdio::null()).stdout(Stdio::piped());
+    // The command says under which task it runs, and outlives whoever started it.
+    run.args(["run", "--as", "agent:claude", "--target", "shop", "--reason", "a test", "--"]);
+    run.args(["sh", "-c", "echo $$ $GATEHOUSE_TASK; exec sleep 60"]);
+    let mut run = run.spawn()?;
+    let mut said = String::new();
+    BufReader::new(run.stdout.take().context("its output")?).read_line(&mut said)?;
+    let (pid, task) = said.trim().split_once(' ').context("a process and a task")?;
+    let state = || -> anyhow::Result<String> {
+        Ok(fixture.json(&["tasks", "show", task])?["state"].as_str().unwrap_or_default().to_string())
+    };
+    // Longer than a heartbeat: it lives because there are some.
+    std::thread::sleep(Duration::from_secs(12));
+    assert_eq!(state()?, "live");
+    run.kill()?;
+    run.wait()?;
+    let begun = Instant::now();
+    while state()? != "abandoned" {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the task outlives its run");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let command = rustix::process::Pid::from_raw(pid.parse()?).context("a process")?;
+    Ok(rustix::process::kill_process(command, rustix::process::Signal::KILL)?)
 }

@@ -131,7 +131,7 @@ async fn tasks(action: TaskAction, reach: &Reach) -> Result<()> {
         }
         TaskAction::End { id } => end_task(reach, &id, "done").await,
         TaskAction::Start(new) => {
-            let started = start_task(&client, new, None).await?;
+            let started = start_task(&client, new, None, None).await?;
             if reach.json {
                 return output::json(&started);
             }
@@ -151,7 +151,12 @@ async fn tasks(action: TaskAction, reach: &Reach) -> Result<()> {
 }
 
 /// Starts a task; `command` stands in for a reason that was not given.
-pub(crate) async fn start_task(client: &Client, new: NewTaskArgs, command: Option<&str>) -> Result<StartedTaskView> {
+pub(crate) async fn start_task(
+    client: &Client,
+    new: NewTaskArgs,
+    command: Option<&str>,
+    heartbeat_secs: Option<u32>,
+) -> Result<StartedTaskView> {
     let reason = new.reason.or_else(|| command.map(|command| format!("gatehouse run {command}")));
     let new = NewTask {
         identity: new.identity,
@@ -159,6 +164,7 @@ pub(crate) async fn start_task(client: &Client, new: NewTaskArgs, command: Optio
         targets: new.targets,
         reason: reason.ok_or_else(|| anyhow!("a task has a reason: --reason \"…\""))?,
         ttl_secs: new.ttl,
+        heartbeat_secs,
     };
     client.post("/api/v1/tasks", &new).await
 }

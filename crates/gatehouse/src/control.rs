@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, PoisonError};
 
 use futures_util::FutureExt as _;
@@ -30,6 +31,9 @@ use crate::state::State;
 pub(crate) struct ApiControl {
     state: Arc<State>,
 }
+
+/// How long whoever started a task may be asked to be silent at most, in seconds.
+const HEARTBEAT_SECS: RangeInclusive<u32> = 5..=3600;
 
 type Asked<'a, T> = BoxFuture<'a, Result<T, Problem>>;
 
@@ -70,6 +74,11 @@ impl ApiControl {
                 return Err(Problem::not_found("target", target.as_str(), "targets"));
             }
         }
+        let heartbeat_secs = new.heartbeat_secs;
+        if heartbeat_secs.is_some_and(|secs| !HEARTBEAT_SECS.contains(&secs)) {
+            let (least, most) = (HEARTBEAT_SECS.start(), HEARTBEAT_SECS.end());
+            return Err(Problem::bad_request(format!("a heartbeat comes within {least} to {most} s")));
+        }
         let new = gatehouse_identity::NewTask {
             identity,
             on_behalf_of,
@@ -77,16 +86,21 @@ impl ApiControl {
             reason: new.reason,
             ttl: SignedDuration::from_secs(i64::from(new.ttl_secs)),
         };
-        self.begin(new, by(caller)).await
+        self.begin(new, by(caller), heartbeat_secs).await
     }
 
     /// Starts a task that may be started.
-    async fn begin(&self, new: gatehouse_identity::NewTask, by: String) -> Result<StartedTaskView, Problem> {
+    async fn begin(
+        &self,
+        new: gatehouse_identity::NewTask,
+        by: String,
+        heartbeat_secs: Option<u32>,
+    ) -> Result<StartedTaskView, Problem> {
         let state = &self.state;
         let loaded = state.loaded.load_full();
         let id = TaskId::from_random(state.random());
         let started = new.start(state.now(), state.entropy(), id, loaded.config.limits.task_secs_max).map_err(bad)?;
-        self.record_task(&started, &by).await?;
+        self.record_task(&started, &by, heartbeat_secs).await?;
         let StartedTask { task, credential, verifier } = started;
         let mut addresses = BTreeMap::new();
         for target in &task.targets {
@@ -118,12 +132,17 @@ impl ApiControl {
             addresses,
             root_certificate,
         };
-        state.tasks.adopt(task, verifier);
+        state.tasks.adopt(state.now(), task, verifier, heartbeat_secs);
         Ok(view)
     }
 
     /// The record first; a credential that cannot be kept is of a task that never lives.
-    async fn record_task(&self, started: &StartedTask, by: &str) -> Result<(), Problem> {
+    async fn record_task(
+        &self,
+        started: &StartedTask,
+        by: &str,
+        heartbeat_secs: Option<u32>,
+    ) -> Result<(), Problem> {
         let task = &started.task;
         let entry = TaskStarted {
             task: task.id.to_string(),
@@ -138,7 +157,8 @@ impl ApiControl {
         ledger.record(task.started, entry).map_err(unavailable)?;
         let target = ledger.with(|journal| journal.sink().sync_target());
         target.sync().map_err(unavailable)?;
-        self.state.store.keep_credential(task.id.as_str(), &started.verifier).await.map_err(unavailable)
+        let kept = self.state.store.keep_credential(task.id.as_str(), &started.verifier, heartbeat_secs);
+        kept.await.map_err(unavailable)
     }
 
     fn live_request(&self, id: &str) -> Option<PendingRequest> {
@@ -235,7 +255,7 @@ impl ApiControl {
         }
         let ttl = SignedDuration::from_secs(i64::from(exchange.ttl_secs));
         let new = gatehouse_identity::NewTask { identity, on_behalf_of: None, targets, reason: exchange.reason, ttl };
-        let started = self.begin(new, by).await.map_err(|problem| match problem.status {
+        let started = self.begin(new, by, None).await.map_err(|problem| match problem.status {
             400..500 => OauthError::invalid_request(problem.title),
             _ => OauthError::unavailable(),
         })?;
@@ -307,6 +327,12 @@ impl Control for ApiControl {
 
     fn start_task<'a>(&'a self, caller: &'a Caller, new: NewTask) -> Asked<'a, StartedTaskView> {
         self.start(caller, new).boxed()
+    }
+
+    fn heartbeat(&self, id: &str) -> Result<(), Problem> {
+        let task = TaskId::parse(id).map_err(bad)?;
+        let is_live = self.state.tasks.beat(&task, self.state.now());
+        if is_live { Ok(()) } else { Err(Problem::conflict(format!("task {id} does not live any more"))) }
     }
 
     fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Exchanged, OauthError>> {

@@ -42,7 +42,7 @@ fn coloured(value: &str) -> Cell {
     match value {
         "live" | "approved" | "used" => cell.fg(Color::Green),
         "open" => cell.fg(Color::Yellow),
-        "denied" | "revoked" => cell.fg(Color::Red),
+        "denied" | "revoked" | "abandoned" => cell.fg(Color::Red),
         _ => cell,
     }
 }

@@ -63,18 +63,20 @@ fn never_began(session: &str) -> SessionClosed {
 }
 
 pub(crate) async fn tasks(state: &State) -> Result<()> {
-    let mut verifiers: BTreeMap<_, _> = state.store.credentials().await?.into_iter().collect();
+    let kept = state.store.credentials().await?.into_iter();
+    let mut credentials: BTreeMap<_, _> = kept.map(|kept| (kept.task.clone(), kept)).collect();
     let rows = state.store.tasks(ROWS_MAX).await?;
     for row in rows.into_iter().filter(|row| row.ended.is_none()) {
         let task = task_of(&row).with_context(|| format!("the index holds a task that is not valid: {}", row.id))?;
-        let Some(verifier) = verifiers.remove(&row.id) else {
+        let Some(kept) = credentials.remove(&row.id) else {
             // It was recorded, but the gateway ended before its credential was kept; nobody can ever use it.
             end_unusable(state, &task)?;
             continue;
         };
-        state.tasks.adopt(task, verifier);
+        // Whoever gives signs of life could give none to a gateway that did not run.
+        state.tasks.adopt(state.now(), task, kept.verifier, kept.heartbeat_secs);
     }
-    for (task, _) in verifiers {
+    for (task, _) in credentials {
         state.store.forget_credential(&task).await?;
     }
     Ok(())

@@ -2,8 +2,10 @@
 //! read, and ends the task when the command ends.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gatehouse_api::{EndTask, StartedTaskView, TaskView};
@@ -15,12 +17,15 @@ use crate::cli::{NewTaskArgs, Reach};
 use crate::client::Client;
 use crate::commands::{start_task, write_private};
 
+/// How long the gateway waits for a sign of life before it ends the task, in seconds.
+const HEARTBEAT_SECS: u32 = 10;
+
 /// Runs the command and returns its exit status.
 pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -> Result<ExitCode> {
     let (program, arguments) = command.split_first().context("there is no command to run")?;
     let client = Client::new(reach)?;
     let targets = new.targets.clone();
-    let started = start_task(&client, new, Some(program)).await?;
+    let started = start_task(&client, new, Some(program), Some(HEARTBEAT_SECS)).await?;
     let folder = tempfile::Builder::new().prefix("gatehouse-run-").tempdir()?;
     let outcome = async {
         let environment = environment(&started, &targets, folder.path())?;
@@ -30,7 +35,11 @@ pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -
             command.env_remove(name);
         }
         let child = command.args(arguments).envs(environment).spawn();
-        wait(child.with_context(|| format!("{program} cannot be run"))?).await
+        let child = child.with_context(|| format!("{program} cannot be run"))?;
+        tokio::select! {
+            code = wait(child) => code,
+            never = give_signs_of_life(&client, &started.task.id) => match never {},
+        }
     }
     .await;
     // However the command ended, its credential ends too.
@@ -40,6 +49,18 @@ pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -
         tracing::warn!("the task {} was not ended: {error:#}; it expires at {}", started.task.id, started.task.expires);
     }
     outcome
+}
+
+/// Tells the gateway now and then that this process is there. One that dies without a word tells it nothing, and the task
+/// ends.
+async fn give_signs_of_life(client: &Client, task: &str) -> Infallible {
+    let mut ticks = tokio::time::interval(Duration::from_secs(u64::from(HEARTBEAT_SECS)) / 4);
+    let path = format!("/api/v1/tasks/{task}/heartbeat");
+    loop {
+        ticks.tick().await;
+        // A gateway that is being started anew hears the next one, and of a task that ended the command hears itself.
+        let _ = client.post_bytes(&path, &()).await;
+    }
 }
 
 /// What PostgreSQL's tools read. The first target is the default; a service file names them all.

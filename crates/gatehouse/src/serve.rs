@@ -246,8 +246,8 @@ fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
             let now = sweeping.now();
             sweeping.gate.desk().sweep(now);
             sweeping.finish_endings().await;
-            for task in sweeping.tasks.expired(now) {
-                if let Err(error) = sweeping.end_task(&task, TaskEnd::Expired, "gateway").await {
+            for (task, cause) in sweeping.tasks.over(now) {
+                if let Err(error) = sweeping.end_task(&task, cause, "gateway").await {
                     tracing::error!(%error, %task, "the end of a task could not be recorded");
                 }
             }

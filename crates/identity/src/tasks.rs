@@ -53,12 +53,35 @@ struct Live {
     task: Task,
     verifier: Verifier,
     ended: Arc<AtomicBool>,
+    pulse: Option<Pulse>,
+}
+
+/// The signs of life of whoever started a task.
+struct Pulse {
+    /// For how long there may be none.
+    within: SignedDuration,
+    last: Timestamp,
 }
 
 /// The tasks that are alive.
 #[derive(Default)]
 pub struct TaskBook {
     live: Mutex<HashMap<TaskId, Live>>,
+}
+
+impl Live {
+    fn is_live(&self, now: Timestamp) -> bool {
+        self.task.is_live(now) && self.over(now).is_none()
+    }
+
+    fn over(&self, now: Timestamp) -> Option<TaskEnd> {
+        let is_silent = |pulse: &Pulse| now.duration_since(pulse.last) > pulse.within;
+        if self.task.expires <= now {
+            Some(TaskEnd::Expired)
+        } else {
+            self.pulse.as_ref().is_some_and(is_silent).then_some(TaskEnd::Abandoned)
+        }
+    }
 }
 
 impl NewTask {
@@ -97,10 +120,22 @@ impl NewTask {
 }
 
 impl TaskBook {
-    /// Makes a task alive.
-    pub fn adopt(&self, task: Task, verifier: Verifier) {
+    /// Makes a task alive. One with a heartbeat ends when [`TaskBook::beat`] is not called for so many seconds.
+    pub fn adopt(&self, now: Timestamp, task: Task, verifier: Verifier, heartbeat_secs: Option<u32>) {
         let ended = Arc::new(AtomicBool::new(false));
-        self.lock().insert(task.id.clone(), Live { task, verifier, ended });
+        let within = heartbeat_secs.map(|secs| SignedDuration::from_secs(i64::from(secs)));
+        let pulse = within.map(|within| Pulse { within, last: now });
+        self.lock().insert(task.id.clone(), Live { task, verifier, ended, pulse });
+    }
+
+    /// Takes a sign of life of whoever started a task; false if it is not alive.
+    pub fn beat(&self, id: &TaskId, now: Timestamp) -> bool {
+        let mut live = self.lock();
+        let Some(found) = live.get_mut(id).filter(|live| live.is_live(now)) else { return false };
+        if let Some(pulse) = &mut found.pulse {
+            pulse.last = now;
+        }
+        true
     }
 
     /// The credential that a client logs in by: `NAME.NUMBER`, or `NAME` alone for the newest task of that name.
@@ -113,18 +148,18 @@ impl TaskBook {
         let found = match exact {
             Some(found) => Some(found),
             None => {
-                let named = live.values().filter(|live| live.task.identity.name() == user && live.task.is_live(now));
+                let named = live.values().filter(|live| live.task.identity.name() == user && live.is_live(now));
                 named.max_by(|a, b| (a.task.started, &a.task.id).cmp(&(b.task.started, &b.task.id)))
             }
         };
-        let found = found.filter(|found| found.task.is_live(now))?;
+        let found = found.filter(|found| found.is_live(now))?;
         Some((found.task.id.clone(), found.verifier.clone()))
     }
 
     /// A task that is alive, with the flag that is raised when it ends.
     pub fn task(&self, id: &TaskId, now: Timestamp) -> Option<(Task, Arc<AtomicBool>)> {
         let live = self.lock();
-        let found = live.get(id).filter(|live| live.task.is_live(now))?;
+        let found = live.get(id).filter(|live| live.is_live(now))?;
         Some((found.task.clone(), found.ended.clone()))
     }
 
@@ -136,9 +171,10 @@ impl TaskBook {
         Some(found.task)
     }
 
-    /// Tasks whose time ran out.
-    pub fn expired(&self, now: Timestamp) -> Vec<TaskId> {
-        self.lock().values().filter(|live| live.task.expires <= now).map(|live| live.task.id.clone()).collect()
+    /// Tasks that are over by themselves, and why.
+    pub fn over(&self, now: Timestamp) -> Vec<(TaskId, TaskEnd)> {
+        let over = |live: &Live| Some((live.task.id.clone(), live.over(now)?));
+        self.lock().values().filter_map(over).collect()
     }
 
     /// Every task that is alive.
@@ -165,8 +201,24 @@ mod tests {
         };
         let now = Timestamp::from_second(started).unwrap();
         let started = new.start(now, [7; 32], TaskId::from_random(number), 3600).unwrap();
-        book.adopt(started.task.clone(), started.verifier.clone());
+        book.adopt(now, started.task.clone(), started.verifier.clone(), None);
         started
+    }
+
+    #[test]
+    fn a_task_with_a_heartbeat_ends_without_one() {
+        let book = TaskBook::default();
+        let started = start(&book, 1, 1000);
+        let at = |second| Timestamp::from_second(second).unwrap();
+        book.adopt(at(1000), started.task.clone(), started.verifier.clone(), Some(10));
+        let (id, user) = (&started.task.id, started.credential.user.as_str());
+        assert!(book.credential(user, at(1010)).is_some() && book.over(at(1010)).is_empty());
+        assert!(book.beat(id, at(1010)));
+        assert!(book.credential(user, at(1020)).is_some());
+        assert!(book.credential(user, at(1021)).is_none() && book.task(id, at(1021)).is_none());
+        assert!(!book.beat(id, at(1021)), "what is over does not come back");
+        assert_eq!(book.over(at(1021)), [(id.clone(), TaskEnd::Abandoned)]);
+        assert_eq!(book.over(started.task.expires), [(id.clone(), TaskEnd::Expired)]);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub enum TaskEnd {
     Expired,
     /// A person took it away.
     Revoked,
+    /// Whoever started it gave no sign of life any more.
+    Abandoned,
 }
 
 impl TaskEnd {
@@ -24,6 +26,7 @@ impl TaskEnd {
             Self::Done => "done",
             Self::Expired => "expired",
             Self::Revoked => "revoked",
+            Self::Abandoned => "abandoned",
         }
     }
 }

@@ -195,6 +195,17 @@ pub enum Change {
     },
 }
 
+/// What is kept of a task's credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptCredential {
+    /// The task.
+    pub task: String,
+    /// What checks the password.
+    pub verifier: Verifier,
+    /// For how many seconds whoever started the task may give no sign of life.
+    pub heartbeat_secs: Option<u32>,
+}
+
 /// A database that can hold the index.
 pub trait Backend: Send + Sync {
     /// The index of the first record whose changes are not in yet.
@@ -215,12 +226,17 @@ pub trait Backend: Send + Sync {
     fn requests(&self, limit: u32) -> BoxFuture<'_, Result<Vec<RequestRow>, StoreError>>;
     /// One request.
     fn request<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<RequestRow>, StoreError>>;
-    /// Keeps the verifier of a task's credential.
-    fn keep_credential<'a>(&'a self, task: &'a str, verifier: &'a Verifier) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Keeps the verifier of a task's credential, and for how many seconds whoever started it may give no sign of life.
+    fn keep_credential<'a>(
+        &'a self,
+        task: &'a str,
+        verifier: &'a Verifier,
+        heartbeat_secs: Option<u32>,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Forgets it.
     fn forget_credential<'a>(&'a self, task: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
     /// All verifiers, by task.
-    fn credentials(&self) -> BoxFuture<'_, Result<Vec<(String, Verifier)>, StoreError>>;
+    fn credentials(&self) -> BoxFuture<'_, Result<Vec<KeptCredential>, StoreError>>;
     /// Keeps the hash of a person's token.
     fn keep_token<'a>(
         &'a self,

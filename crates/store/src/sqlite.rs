@@ -14,7 +14,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Row, Sqlite as Db, Transaction};
 
-use crate::{Backend, Change, RequestRow, SessionRow, StoreError, TaskRow};
+use crate::{Backend, Change, KeptCredential, RequestRow, SessionRow, StoreError, TaskRow};
 
 /// The index in an SQLite file.
 pub struct Sqlite {
@@ -135,14 +135,20 @@ impl Backend for Sqlite {
         .boxed()
     }
 
-    fn keep_credential<'a>(&'a self, task: &'a str, verifier: &'a Verifier) -> Fallible<'a, ()> {
+    fn keep_credential<'a>(
+        &'a self,
+        task: &'a str,
+        verifier: &'a Verifier,
+        heartbeat_secs: Option<u32>,
+    ) -> Fallible<'a, ()> {
         async move {
-            sqlx::query("INSERT INTO credentials VALUES (?, ?, ?, ?, ?)")
+            sqlx::query("INSERT INTO credentials VALUES (?, ?, ?, ?, ?, ?)")
                 .bind(task)
                 .bind(verifier.salt.as_slice())
                 .bind(verifier.iterations)
                 .bind(verifier.stored_key.as_slice())
                 .bind(verifier.server_key.as_slice())
+                .bind(heartbeat_secs)
                 .execute(&self.pool)
                 .await?;
             Ok(())
@@ -158,7 +164,7 @@ impl Backend for Sqlite {
         .boxed()
     }
 
-    fn credentials(&self) -> Fallible<'_, Vec<(String, Verifier)>> {
+    fn credentials(&self) -> Fallible<'_, Vec<KeptCredential>> {
         async {
             let rows = sqlx::query("SELECT * FROM credentials").fetch_all(&self.pool).await?;
             rows.iter().map(credential_row).collect()
@@ -369,7 +375,7 @@ fn request_row(row: &SqliteRow) -> Result<RequestRow, StoreError> {
     })
 }
 
-fn credential_row(row: &SqliteRow) -> Result<(String, Verifier), StoreError> {
+fn credential_row(row: &SqliteRow) -> Result<KeptCredential, StoreError> {
     let key = |column: &str| {
         let bytes: Vec<u8> = row.try_get(column)?;
         <[u8; 32]>::try_from(bytes).map_err(|_| StoreError::Corrupt(format!("credentials.{column}")))
@@ -380,7 +386,7 @@ fn credential_row(row: &SqliteRow) -> Result<(String, Verifier), StoreError> {
         stored_key: key("stored_key")?,
         server_key: key("server_key")?,
     };
-    Ok((row.try_get("task")?, verifier))
+    Ok(KeptCredential { task: row.try_get("task")?, verifier, heartbeat_secs: row.try_get("heartbeat_secs")? })
 }
 
 fn json(value: &impl Serialize) -> String {
