@@ -19,7 +19,7 @@ pub use caller::{Caller, Door};
 pub use oauth::{Exchange, Exchanged, OauthError};
 pub use problem::Problem;
 pub use views::{
-    Answer, AnswerView, EndTask, Evidence, NewTask, NewToken, PolicyView, RequestView, Selection, SessionView,
+    Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView, RequestView, Selection, SessionView,
     StartedTaskView, TargetView, TaskView, TokenView, Version,
 };
 
@@ -70,6 +70,12 @@ pub trait Control: Send + Sync + 'static {
     fn request<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, RequestView>;
     /// Answers a request.
     fn answer<'a>(&'a self, caller: &'a Caller, id: &'a str, approve: bool, answer: Answer) -> Asked<'a, AnswerView>;
+    /// What is shut.
+    fn lockdowns(&self) -> Asked<'_, Vec<LockdownView>>;
+    /// Shuts something and cuts its sessions.
+    fn lock_down<'a>(&'a self, caller: &'a Caller, new: NewLockdown) -> Asked<'a, LockdownView>;
+    /// Opens it again.
+    fn lift_lockdown<'a>(&'a self, caller: &'a Caller, lift: LiftLockdown) -> Asked<'a, ()>;
     /// The targets of the configuration.
     fn targets(&self) -> Asked<'_, Vec<TargetView>>;
     /// The policies in force.

@@ -15,7 +15,7 @@ use crate::caller::{Caller, Door};
 use crate::oauth;
 use crate::problem::Problem;
 use crate::views::{
-    Answer, AnswerView, EndTask, Evidence, NewTask, NewToken, PolicyView, RequestView, SessionView, StartedTaskView,
+    Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView, RequestView, SessionView, StartedTaskView,
     TargetView, TaskView, TokenView, Version,
 };
 use crate::{BODY_BYTES_MAX, Control, LISTING_ENTRIES_MAX};
@@ -49,6 +49,8 @@ fn api() -> OpenApiRouter<Served> {
         .routes(routes!(request))
         .routes(routes!(approve))
         .routes(routes!(deny))
+        .routes(routes!(lockdowns, lock_down))
+        .routes(routes!(lift_lockdown))
         .routes(routes!(targets))
         .routes(routes!(policies))
         .routes(routes!(issue_token))
@@ -212,6 +214,34 @@ async fn deny(
     Json(answer): Json<Answer>,
 ) -> Answered<AnswerView> {
     served.control.answer(&caller, &id, false, answer).await.map(Json)
+}
+
+/// What is shut, whatever policy permits.
+#[utoipa::path(get, path = "/api/v1/lockdowns", responses((status = 200, body = Vec<LockdownView>)))]
+async fn lockdowns(State(served): State<Served>, _caller: Caller) -> Answered<Vec<LockdownView>> {
+    served.control.lockdowns().await.map(Json)
+}
+
+/// Shuts everything, an identity or a target, and cuts its sessions; administrators only.
+#[utoipa::path(post, path = "/api/v1/lockdowns", request_body = NewLockdown, responses((status = 201, body = LockdownView), (status = 400, body = Problem), (status = 403, body = Problem)))]
+async fn lock_down(
+    State(served): State<Served>,
+    caller: Caller,
+    Json(new): Json<NewLockdown>,
+) -> Result<(StatusCode, Json<LockdownView>), Problem> {
+    caller.must_administer()?;
+    served.control.lock_down(&caller, new).await.map(|lockdown| (StatusCode::CREATED, Json(lockdown)))
+}
+
+/// Opens again what was shut; administrators only.
+#[utoipa::path(post, path = "/api/v1/lockdowns/lift", request_body = LiftLockdown, responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)))]
+async fn lift_lockdown(
+    State(served): State<Served>,
+    caller: Caller,
+    Json(lift): Json<LiftLockdown>,
+) -> Result<StatusCode, Problem> {
+    caller.must_administer()?;
+    served.control.lift_lockdown(&caller, lift).await.map(|()| StatusCode::NO_CONTENT)
 }
 
 /// The targets of the configuration.

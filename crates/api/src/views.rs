@@ -66,6 +66,40 @@ pub struct StartedTaskView {
     pub root_certificate: Option<String>,
 }
 
+/// Something that a person shut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LockdownView {
+    /// What: `all`, `agent:NAME`, `user:NAME` or `target:NAME`.
+    pub scope: String,
+    /// Why.
+    pub reason: String,
+    /// Who began it.
+    pub by: String,
+    /// Since when (RFC 3339).
+    pub since: String,
+    /// How many sessions were cut by the call that began it.
+    #[serde(default)]
+    pub cut: u64,
+}
+
+/// A lockdown to begin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewLockdown {
+    /// What: `all`, `agent:NAME`, `user:NAME` or `target:NAME`.
+    pub scope: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A lockdown to lift.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LiftLockdown {
+    /// What.
+    pub scope: String,
+}
+
 /// How a task ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

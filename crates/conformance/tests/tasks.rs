@@ -157,3 +157,41 @@ fn a_run_that_is_killed_takes_its_task_along() -> anyhow::Result<()> {
     let command = rustix::process::Pid::from_raw(pid.parse()?).context("a process")?;
     Ok(rustix::process::kill_process(command, rustix::process::Signal::KILL)?)
 }
+
+/// Whatever policy permits, on every path, over a restart, until it is lifted.
+#[test]
+fn a_lockdown_shuts_what_it_names_and_nothing_else() -> anyhow::Result<()> {
+    let mut fixture = Fixture::start(Setup::default())?;
+    let (claude, other) = (fixture.task("agent:claude", "10m")?, fixture.task("agent:other", "10m")?);
+    let cut = busy(&fixture, &claude)?;
+    let begun = fixture.json(&["lockdown", "begin", "agent:claude", "--reason", "it runs wild"])?;
+    assert_eq!((&begun["scope"], &begun["cut"]), (&"agent:claude".into(), &1.into()));
+    let said = ends_within_a_second(cut)?;
+    assert!(said.contains("lockdown: agent:claude is shut"), "{said}");
+    let shut = |fixture: &Fixture, credential: &Credential| -> anyhow::Result<bool> {
+        let said = fixture.psql(credential, "select 'in'")?;
+        assert!(said.trim() == "in" || said.contains("is shut"), "{said}");
+        Ok(said.contains("is shut"))
+    };
+    assert!(shut(&fixture, &claude)? && !shut(&fixture, &other)?);
+    let refused = fixture.task("agent:claude", "1m").err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(refused.contains("is shut") && refused.contains("it runs wild"), "{refused}");
+
+    fixture.kill_gateway()?;
+    fixture.start_gateway()?;
+    let port = fixture.task("agent:other", "1m")?.port;
+    let (claude, other) = (Credential { port, ..claude }, Credential { port, ..other });
+    assert!(shut(&fixture, &claude)? && !shut(&fixture, &other)?, "a restart lifts nothing");
+    fixture.json(&["lockdown", "begin", "target:shop", "--reason", "restoring a backup"])?;
+    assert!(shut(&fixture, &other)?);
+    assert_eq!(fixture.json(&["lockdown", "ls"])?.as_array().map(Vec::len), Some(2));
+    for scope in ["agent:claude", "target:shop"] {
+        fixture.json(&["lockdown", "lift", scope])?;
+    }
+    assert!(!shut(&fixture, &claude)? && !shut(&fixture, &other)?);
+    assert!(fixture.json(&["lockdown", "lift", "all"]).is_err(), "there is none");
+    let kinds: Vec<String> = fixture.records()?.iter().filter_map(|record| Some(record["kind"].as_str()?.into())).collect();
+    let count = |kind: &str| kinds.iter().filter(|found| *found == kind).count();
+    assert_eq!((count("lockdown.begun"), count("lockdown.lifted")), (2, 2));
+    Ok(())
+}

@@ -23,6 +23,7 @@ use crate::cleared::{Cleared, Durability, Receipt};
 use crate::desk::{Answer, AnswerError, Answered, Approver, Desk};
 use crate::grant::{Grant, Target};
 use crate::ledger::{Ledger, Unrecorded};
+use crate::lockdown::Lockdowns;
 use crate::tape::TapeSeal;
 
 /// What the gate limits.
@@ -41,6 +42,7 @@ pub struct Gate {
     policies: ArcSwap<Policies>,
     ledger: Ledger,
     desk: Desk,
+    lockdowns: Lockdowns,
     limits: GateLimits,
 }
 
@@ -65,7 +67,8 @@ impl Gate {
     /// A door with these policies in force and this journal behind it.
     pub fn new(policies: Arc<Policies>, ledger: Ledger, limits: GateLimits) -> Self {
         let desk = Desk::new(ledger.clone(), limits.approval_secs_max, limits.open_requests_max);
-        Self { policies: ArcSwap::new(policies), ledger, desk, limits }
+        let lockdowns = Lockdowns::new(ledger.clone());
+        Self { policies: ArcSwap::new(policies), ledger, desk, lockdowns, limits }
     }
 
     /// The policies in force.
@@ -83,6 +86,20 @@ impl Gate {
     /// The requests and their answers.
     pub fn desk(&self) -> &Desk {
         &self.desk
+    }
+
+    /// What a person has shut.
+    pub fn lockdowns(&self) -> &Lockdowns {
+        &self.lockdowns
+    }
+
+    /// Why nothing passes under a grant any more, if so it is: its task is over, or a person shut it.
+    pub(crate) fn shut(&self, grant: &Grant, now: Timestamp) -> Option<Denial> {
+        if !grant.is_live(now) {
+            return Some(task_ended());
+        }
+        let (task, target) = (&grant.lease().task, &grant.target().name);
+        self.lockdowns.of(&task.identity, task.on_behalf_of.as_ref(), target).map(|lockdown| lockdown.denial())
     }
 
     /// The journal.
@@ -113,8 +130,8 @@ impl Gate {
             self.ledger.record(now, entry).err().map_or(denial, |_| unrecorded_denial())
         };
         let grant = Grant::new(session, lease.clone(), target.clone(), revoked);
-        if !grant.is_live(now) {
-            return Err(refuse(task_ended()));
+        if let Some(denial) = self.shut(&grant, now) {
+            return Err(refuse(denial));
         }
         if !lease.task.targets.contains(&target.name) {
             return Err(refuse(Denial::new(
@@ -418,7 +435,7 @@ pub(crate) fn policy_denial(decision: &Decision, title: &str) -> Denial {
     denial
 }
 
-pub(crate) fn task_ended() -> Denial {
+fn task_ended() -> Denial {
     Denial::new(
         Reason::TaskEnded,
         "the task has ended",

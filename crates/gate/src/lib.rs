@@ -11,6 +11,7 @@ mod gate;
 mod grant;
 mod judgement;
 mod ledger;
+mod lockdown;
 mod passage;
 mod tape;
 
@@ -19,5 +20,6 @@ pub use desk::{Answer, AnswerError, Answered, Desk, HoldMode, PendingRequest, Re
 pub use gate::{Gate, GateLimits, SessionEnd};
 pub use grant::{Grant, Route, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
 pub use ledger::{Ledger, Log, Unrecorded};
+pub use lockdown::{Lockdown, Lockdowns, Scope};
 pub use passage::{Held, Next, Passage, Stop};
 pub use tape::{Piece, Tape, TapeSeal};

@@ -330,9 +330,8 @@ impl Passage {
         }
         let digest = gate::digest(&self.grant, &operation);
         let run = buf.split_to(len).freeze();
-        if !self.grant.is_live(now) {
-            let ended = gate::task_ended();
-            return self.refuse(now, &operation, &decided.decision, digest, &run, ended).map(Next::Out);
+        if let Some(shut) = self.gate.shut(&self.grant, now) {
+            return self.refuse(now, &operation, &decided.decision, digest, &run, shut).map(Next::Out);
         }
         match verdict {
             Verdict::Allow => self.clear(now, &operation, &decided, digest, tail, run).map(Next::Out),
@@ -681,8 +680,8 @@ impl Passage {
                 refuse(self, RequestState::Denied, disapproved(&operation.intent.title, &by.to_string(), &reason))
             }
             Some(Answer::Approved) => {
-                if !self.grant.is_live(now) {
-                    return refuse(self, RequestState::Withdrawn, gate::task_ended());
+                if let Some(shut) = self.gate.shut(&self.grant, now) {
+                    return refuse(self, RequestState::Withdrawn, shut);
                 }
                 if now_decided.verdict == Verdict::Deny {
                     return refuse(

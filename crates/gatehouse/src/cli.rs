@@ -114,6 +114,15 @@ pub enum Command {
         #[command(flatten)]
         reach: Reach,
     },
+    /// Shuts everything, an identity or a target at once, whatever policy permits.
+    Lockdown {
+        /// What to do.
+        #[command(subcommand)]
+        action: LockdownAction,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
     /// Cuts a session.
     Kill {
         /// The session.
@@ -192,6 +201,26 @@ pub enum Show {
     Show {
         /// Which.
         id: String,
+    },
+}
+
+/// What to do with lockdowns.
+#[derive(Debug, Subcommand)]
+pub enum LockdownAction {
+    /// What is shut.
+    Ls,
+    /// Shuts it: its sessions are cut, and nothing of it passes until it is lifted.
+    Begin {
+        /// What: all, agent:NAME, user:NAME or target:NAME.
+        scope: String,
+        /// Why; whoever meets it reads it.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Opens it again, as far as policy permits.
+    Lift {
+        /// What.
+        scope: String,
     },
 }
 

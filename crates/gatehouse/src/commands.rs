@@ -9,14 +9,14 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::CommandFactory as _;
 use gatehouse_api::{
-    Answer, AnswerView, EndTask, Evidence, NewTask, NewToken, PolicyView, RequestView, Selection, SessionView,
+    Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView, RequestView, Selection, SessionView,
     StartedTaskView, TargetView, TaskView, TokenView,
 };
 use gatehouse_journal::VerifierKey;
 use gatehouse_mask::PseudonymKey;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, EvidenceAction, Listing, NewTaskArgs, Reach, Show, TaskAction};
+use crate::cli::{Cli, Command, EvidenceAction, Listing, LockdownAction, NewTaskArgs, Reach, Show, TaskAction};
 use crate::client::Client;
 use crate::output::{self, Shown};
 use crate::{demo, load, reference, run, serve};
@@ -40,6 +40,7 @@ pub async fn execute(cli: Cli) -> Result<ExitCode> {
             answer(&reach, acting_as.as_deref(), &id, "deny", reason).await?
         }
         Command::Revoke { task, reach } => end_task(&reach, &task, "revoked").await?,
+        Command::Lockdown { action, reach } => lockdown(action, &reach).await?,
         Command::Kill { session, reach } => {
             let killed: SessionView =
                 Client::new(&reach)?.post(&format!("/api/v1/sessions/{session}/kill"), &()).await?;
@@ -173,6 +174,26 @@ async fn end_task(reach: &Reach, id: &str, cause: &str) -> Result<()> {
     let end = EndTask { cause: cause.into() };
     let ended: TaskView = Client::new(reach)?.post(&format!("/api/v1/tasks/{id}/end"), &end).await?;
     output::page(&ended, reach.json)
+}
+
+async fn lockdown(action: LockdownAction, reach: &Reach) -> Result<()> {
+    let client = Client::new(reach)?;
+    match action {
+        LockdownAction::Ls => {
+            output::listing(&client.get::<Vec<LockdownView>>("/api/v1/lockdowns").await?, reach.json)
+        }
+        LockdownAction::Begin { scope, reason } => {
+            let begun: LockdownView = client.post("/api/v1/lockdowns", &NewLockdown { scope, reason }).await?;
+            output::page(&begun, reach.json)
+        }
+        LockdownAction::Lift { scope } => {
+            client.post_bytes("/api/v1/lockdowns/lift", &LiftLockdown { scope: scope.clone() }).await?;
+            if reach.json {
+                return output::json(&serde_json::json!({ "lifted": scope }));
+            }
+            output::print(&format!("the lockdown of {scope} is lifted"))
+        }
+    }
 }
 
 async fn answer(reach: &Reach, acting_as: Option<&str>, id: &str, word: &str, reason: String) -> Result<()> {

@@ -9,12 +9,12 @@ use std::sync::{Arc, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gatehouse_api::{
-    Answer, AnswerView, Caller, Control, EndTask, Evidence, Exchange, Exchanged, NewTask, NewToken, OauthError,
-    PolicyView, Problem, RequestView, Selection, SessionView, StartedTaskView, TargetView, TaskView, TokenView,
-    Version,
+    Answer, AnswerView, Caller, Control, EndTask, Evidence, Exchange, Exchanged, LiftLockdown, LockdownView,
+    NewLockdown, NewTask, NewToken, OauthError, PolicyView, Problem, RequestView, Selection, SessionView,
+    StartedTaskView, TargetView, TaskView, TokenView, Version,
 };
 use gatehouse_engine::House as _;
-use gatehouse_gate::{AnswerError, Answered, PendingRequest};
+use gatehouse_gate::{AnswerError, Answered, Lockdown, PendingRequest, Scope};
 use gatehouse_identity::{StartedTask, Token, proves, token_digest, verify_token};
 use gatehouse_journal::{Direction, Export, RecordingReader, TaskStarted};
 use gatehouse_model::{
@@ -98,6 +98,12 @@ impl ApiControl {
     ) -> Result<StartedTaskView, Problem> {
         let state = &self.state;
         let loaded = state.loaded.load_full();
+        for target in &new.targets {
+            if let Some(lockdown) = state.gate.lockdowns().of(&new.identity, new.on_behalf_of.as_ref(), target) {
+                let denial = lockdown.denial();
+                return Err(Problem::forbidden(denial.message, format!("{}. {}", denial.detail, denial.hint)));
+            }
+        }
         let id = TaskId::from_random(state.random());
         let started = new.start(state.now(), state.entropy(), id, loaded.config.limits.task_secs_max).map_err(bad)?;
         self.record_task(&started, &by, heartbeat_secs).await?;
@@ -137,12 +143,7 @@ impl ApiControl {
     }
 
     /// The record first; a credential that cannot be kept is of a task that never lives.
-    async fn record_task(
-        &self,
-        started: &StartedTask,
-        by: &str,
-        heartbeat_secs: Option<u32>,
-    ) -> Result<(), Problem> {
+    async fn record_task(&self, started: &StartedTask, by: &str, heartbeat_secs: Option<u32>) -> Result<(), Problem> {
         let task = &started.task;
         let entry = TaskStarted {
             task: task.id.to_string(),
@@ -470,6 +471,47 @@ impl Control for ApiControl {
         .boxed()
     }
 
+    fn lockdowns(&self) -> Asked<'_, Vec<LockdownView>> {
+        async move { Ok(self.state.gate.lockdowns().all().into_iter().map(lockdown_view).collect()) }.boxed()
+    }
+
+    fn lock_down<'a>(&'a self, caller: &'a Caller, new: NewLockdown) -> Asked<'a, LockdownView> {
+        async move {
+            let state = &self.state;
+            let scope = Scope::parse(&new.scope).map_err(bad)?;
+            let reason: String = new.reason.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            if !(1..=500).contains(&reason.chars().count()) {
+                return Err(Problem::bad_request("a lockdown has a reason of 1 to 500 characters"));
+            }
+            let lockdown = Lockdown { scope, by: by(caller), reason, since: state.now() };
+            let recorded = state.gate.lockdowns().begin(lockdown.clone());
+            // It is in force: sessions are cut whether or not it can be recorded.
+            let cut = state.engine.get().map_or(0, |engine| {
+                engine.roster.end_where(&lockdown.denial(), |session| {
+                    let task = state.tasks.task(&session.task, state.now());
+                    task.is_none_or(|(task, _)| {
+                        lockdown.scope.holds(&task.identity, task.on_behalf_of.as_ref(), &session.target)
+                    })
+                })
+            });
+            recorded.map_err(unavailable)?;
+            let target = state.gate.ledger().with(|journal| journal.sink().sync_target());
+            target.sync().map_err(unavailable)?;
+            Ok(LockdownView { cut: cut as u64, ..lockdown_view(lockdown) })
+        }
+        .boxed()
+    }
+
+    fn lift_lockdown<'a>(&'a self, caller: &'a Caller, lift: LiftLockdown) -> Asked<'a, ()> {
+        async move {
+            let scope = Scope::parse(&lift.scope).map_err(bad)?;
+            let lifted =
+                self.state.gate.lockdowns().lift(self.state.now(), &scope, &by(caller)).map_err(unavailable)?;
+            if lifted { Ok(()) } else { Err(Problem::not_found("lockdown of", &lift.scope, "lockdown")) }
+        }
+        .boxed()
+    }
+
     fn targets(&self) -> Asked<'_, Vec<TargetView>> {
         async move {
             let sessions = self.state.engine.get().map(|engine| engine.roster.sessions()).unwrap_or_default();
@@ -647,6 +689,16 @@ fn session_view(row: SessionRow) -> SessionView {
         refused: row.refused,
         rows: row.rows,
         masked: row.masked,
+    }
+}
+
+fn lockdown_view(lockdown: Lockdown) -> LockdownView {
+    LockdownView {
+        scope: lockdown.scope.to_string(),
+        reason: lockdown.reason,
+        by: lockdown.by,
+        since: lockdown.since.to_string(),
+        cut: 0,
     }
 }
 

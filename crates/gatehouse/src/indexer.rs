@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatehouse_journal::{AccessRecord, Entry, Lines, OperationMark, Record, SegmentFiles};
-use gatehouse_store::{Change, RequestRow, SessionRow, Store, StoreError, TaskRow};
+use gatehouse_journal::{AccessRecord, Entry, Lines, OperationMark, Record, RequestOpened, SegmentFiles};
+use gatehouse_store::{Change, LockdownRow, RequestRow, SessionRow, Store, StoreError, TaskRow};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -162,6 +162,13 @@ fn change(record: &Record) -> Option<Change> {
             started_by: task.by.clone(),
         }))),
         Entry::TaskEnded(task) => Some(Change::TaskEnded { task: task.task.clone(), at, cause: task.cause.clone() }),
+        Entry::LockdownBegun(lockdown) => Some(Change::LockdownBegun(Box::new(LockdownRow {
+            scope: lockdown.scope.clone(),
+            by: lockdown.by.clone(),
+            reason: lockdown.reason.clone(),
+            since: at,
+        }))),
+        Entry::LockdownLifted(lockdown) => Some(Change::LockdownLifted { scope: lockdown.scope.clone() }),
         Entry::SessionOpened(session) => Some(Change::SessionOpened(Box::new(SessionRow {
             id: session.session.clone(),
             task: session.task.clone(),
@@ -199,29 +206,7 @@ fn change(record: &Record) -> Option<Change> {
             refused: u64::from(operation.refused.is_some()),
             approval: operation.approval.clone(),
         }),
-        Entry::RequestOpened(request) => Some(Change::RequestOpened(Box::new(RequestRow {
-            id: request.request.clone(),
-            session: request.session.clone(),
-            task: request.task.clone(),
-            identity: request.identity.clone(),
-            on_behalf_of: request.on_behalf_of.clone(),
-            target: request.target.clone(),
-            title: request.title.clone(),
-            statement: request.statement.clone(),
-            binds: request.binds.clone(),
-            accesses: accesses(&request.accesses),
-            groups: request.groups.clone(),
-            reasons: request.reasons.clone(),
-            policies: request.policies.clone(),
-            digest: request.digest.clone(),
-            mode: request.mode.clone(),
-            opened: at,
-            expires: time(&request.expires, at),
-            state: "open".into(),
-            approved_until: None,
-            approvals: std::collections::BTreeMap::new(),
-            answer_reason: None,
-        }))),
+        Entry::RequestOpened(request) => Some(Change::RequestOpened(Box::new(request_row(request, at)))),
         Entry::RequestAnswered(answer) => Some(Change::RequestAnswered {
             request: answer.request.clone(),
             approved: answer.answer == "approved",
@@ -239,5 +224,31 @@ fn change(record: &Record) -> Option<Change> {
         | Entry::ConfigurationLoaded(_)
         | Entry::LoginRefused(_)
         | Entry::CancelSent(_) => None,
+    }
+}
+
+fn request_row(request: &RequestOpened, at: Timestamp) -> RequestRow {
+    RequestRow {
+        id: request.request.clone(),
+        session: request.session.clone(),
+        task: request.task.clone(),
+        identity: request.identity.clone(),
+        on_behalf_of: request.on_behalf_of.clone(),
+        target: request.target.clone(),
+        title: request.title.clone(),
+        statement: request.statement.clone(),
+        binds: request.binds.clone(),
+        accesses: accesses(&request.accesses),
+        groups: request.groups.clone(),
+        reasons: request.reasons.clone(),
+        policies: request.policies.clone(),
+        digest: request.digest.clone(),
+        mode: request.mode.clone(),
+        opened: at,
+        expires: time(&request.expires, at),
+        state: "open".into(),
+        approved_until: None,
+        approvals: std::collections::BTreeMap::new(),
+        answer_reason: None,
     }
 }

@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::Result;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
-use gatehouse_api::{PolicyView, RequestView, SessionView, TargetView, TaskView};
+use gatehouse_api::{LockdownView, PolicyView, RequestView, SessionView, TargetView, TaskView};
 use serde::Serialize;
 
 /// Prints text, and minds a reader that has gone.
@@ -217,6 +217,28 @@ impl Shown for TargetView {
 
     fn id(&self) -> &str {
         &self.name
+    }
+}
+
+impl Shown for LockdownView {
+    const HEADS: &'static [&'static str] = &["SHUT", "SINCE", "BY", "REASON"];
+
+    fn row(&self) -> Vec<String> {
+        vec![self.scope.clone(), second(&self.since), self.by.clone(), short(&self.reason)]
+    }
+
+    fn page(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("shut", self.scope.clone()),
+            ("since", self.since.clone()),
+            ("by", self.by.clone()),
+            ("reason", self.reason.clone()),
+            ("sessions cut", self.cut.to_string()),
+        ]
+    }
+
+    fn id(&self) -> &str {
+        &self.scope
     }
 }
 

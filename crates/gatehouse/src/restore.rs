@@ -6,12 +6,12 @@ use std::fs::File;
 
 use anyhow::{Context as _, Result};
 use gatehouse_engine::House as _;
-use gatehouse_gate::{HoldMode, PendingRequest, RequestState};
+use gatehouse_gate::{HoldMode, Lockdown, PendingRequest, RequestState, Scope};
 use gatehouse_journal::{RecordingSealed, SessionClosed, recording};
 use gatehouse_model::{
     Digest, GroupName, Hold, Identity, PolicyId, RequestId, SessionId, TargetName, Task, TaskEnd, TaskId, UserName,
 };
-use gatehouse_store::{RequestRow, TaskRow};
+use gatehouse_store::{LockdownRow, RequestRow, TaskRow};
 
 use crate::serve::Running;
 use crate::state::State;
@@ -60,6 +60,17 @@ fn never_began(session: &str) -> SessionClosed {
         masked: BTreeMap::new(),
         recording: None,
     }
+}
+
+/// What was shut stays shut. A lockdown that cannot be read must not be one that is not there.
+pub(crate) async fn lockdowns(state: &State) -> Result<()> {
+    let lockdown = |row: LockdownRow| {
+        let scope = Scope::parse(&row.scope).with_context(|| format!("the index holds the lockdown `{}`", row.scope))?;
+        Ok(Lockdown { scope, by: row.by, reason: row.reason, since: row.since })
+    };
+    let found: Result<Vec<Lockdown>> = state.store.lockdowns().await?.into_iter().map(lockdown).collect();
+    state.gate.lockdowns().restore(found?);
+    Ok(())
 }
 
 pub(crate) async fn tasks(state: &State) -> Result<()> {

@@ -152,6 +152,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         ending: Mutex::new(Vec::new()),
         metrics: handle,
     });
+    restore::lockdowns(&state).await?;
     restore::sessions(&state).await?;
     restore::tasks(&state).await?;
     restore::requests(&state).await?;

@@ -138,6 +138,10 @@ entries! {
     TaskStarted = "task.started",
     /// A task ended.
     TaskEnded = "task.ended",
+    /// A person shut something, whatever policy permits.
+    LockdownBegun = "lockdown.begun",
+    /// It is open again, as far as policy permits.
+    LockdownLifted = "lockdown.lifted",
     /// A login failed.
     LoginRefused = "login.refused",
     /// A session began.
@@ -217,9 +221,29 @@ pub struct TaskStarted {
 pub struct TaskEnded {
     /// The task.
     pub task: String,
-    /// `done`, `expired` or `revoked`.
+    /// `done`, `expired`, `revoked` or `abandoned`.
     pub cause: String,
-    /// Who ended it; `gateway` when its time ran out.
+    /// Who ended it; `gateway` when it ended by itself.
+    pub by: String,
+}
+
+/// A person shut something, whatever policy permits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockdownBegun {
+    /// What: `all`, `agent:NAME`, `user:NAME` or `target:NAME`.
+    pub scope: String,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// It is open again, as far as policy permits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockdownLifted {
+    /// What.
+    pub scope: String,
+    /// Who lifted it.
     pub by: String,
 }
 

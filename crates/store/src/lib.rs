@@ -141,6 +141,13 @@ pub enum Change {
         /// Why.
         cause: String,
     },
+    /// Something was shut.
+    LockdownBegun(Box<LockdownRow>),
+    /// It was opened again.
+    LockdownLifted {
+        /// What.
+        scope: String,
+    },
     /// A session was opened.
     SessionOpened(Box<SessionRow>),
     /// A session had operations.
@@ -195,6 +202,19 @@ pub enum Change {
     },
 }
 
+/// What a person has shut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockdownRow {
+    /// What.
+    pub scope: String,
+    /// Who began it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// What is kept of a task's credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptCredential {
@@ -226,6 +246,8 @@ pub trait Backend: Send + Sync {
     fn requests(&self, limit: u32) -> BoxFuture<'_, Result<Vec<RequestRow>, StoreError>>;
     /// One request.
     fn request<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<RequestRow>, StoreError>>;
+    /// What is shut.
+    fn lockdowns(&self) -> BoxFuture<'_, Result<Vec<LockdownRow>, StoreError>>;
     /// Keeps the verifier of a task's credential, and for how many seconds whoever started it may give no sign of life.
     fn keep_credential<'a>(
         &'a self,

@@ -14,7 +14,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Row, Sqlite as Db, Transaction};
 
-use crate::{Backend, Change, KeptCredential, RequestRow, SessionRow, StoreError, TaskRow};
+use crate::{Backend, Change, KeptCredential, LockdownRow, RequestRow, SessionRow, StoreError, TaskRow};
 
 /// The index in an SQLite file.
 pub struct Sqlite {
@@ -60,6 +60,7 @@ impl Backend for Sqlite {
                 "DELETE FROM tasks",
                 "DELETE FROM sessions",
                 "DELETE FROM requests",
+                "DELETE FROM lockdowns",
                 "UPDATE progress SET next_index = 0",
             ] {
                 sqlx::query(sql).execute(&mut *transaction).await?;
@@ -131,6 +132,22 @@ impl Backend for Sqlite {
         async move {
             let query = sqlx::query("SELECT * FROM requests WHERE id = ?").bind(id);
             query.fetch_optional(&self.pool).await?.as_ref().map(request_row).transpose()
+        }
+        .boxed()
+    }
+
+    fn lockdowns(&self) -> Fallible<'_, Vec<LockdownRow>> {
+        async {
+            let rows = sqlx::query("SELECT * FROM lockdowns").fetch_all(&self.pool).await?;
+            let row = |row: &SqliteRow| {
+                Ok(LockdownRow {
+                    scope: row.try_get("scope")?,
+                    by: row.try_get("begun_by")?,
+                    reason: row.try_get("reason")?,
+                    since: time(row, "since")?,
+                })
+            };
+            rows.iter().map(row).collect()
         }
         .boxed()
     }
@@ -215,6 +232,12 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 .bind(cause.clone())
                 .bind(task.clone())
         }
+        Change::LockdownBegun(lockdown) => sqlx::query("INSERT OR REPLACE INTO lockdowns VALUES (?, ?, ?, ?)")
+            .bind(lockdown.scope.clone())
+            .bind(lockdown.by.clone())
+            .bind(lockdown.reason.clone())
+            .bind(lockdown.since.to_string()),
+        Change::LockdownLifted { scope } => sqlx::query("DELETE FROM lockdowns WHERE scope = ?").bind(scope.clone()),
         Change::SessionOpened(session) => {
             sqlx::query("INSERT OR IGNORE INTO sessions (id, task, identity, on_behalf_of, target, peer, opened) VALUES (?, ?, ?, ?, ?, ?, ?)")
                 .bind(session.id.clone())

@@ -74,6 +74,8 @@ impl Wanted {
             | Entry::PoliciesLoaded(_)
             | Entry::ConfigurationLoaded(_)
             | Entry::TaskEnded(_)
+            | Entry::LockdownBegun(_)
+            | Entry::LockdownLifted(_)
             | Entry::LoginRefused(_)
             | Entry::SessionClosed(_)
             | Entry::OperationDecided(_)
@@ -106,6 +108,8 @@ impl Wanted {
             | Entry::GatewayStopped(_)
             | Entry::PoliciesLoaded(_)
             | Entry::ConfigurationLoaded(_)
+            | Entry::LockdownBegun(_)
+            | Entry::LockdownLifted(_)
             | Entry::LoginRefused(_) => false,
         }
     }
@@ -126,7 +130,9 @@ fn is_circumstance(entry: &Entry) -> bool {
         Entry::GatewayStarted(_)
         | Entry::GatewayStopped(_)
         | Entry::PoliciesLoaded(_)
-        | Entry::ConfigurationLoaded(_) => true,
+        | Entry::ConfigurationLoaded(_)
+        | Entry::LockdownBegun(_)
+        | Entry::LockdownLifted(_) => true,
         Entry::TaskStarted(_)
         | Entry::TaskEnded(_)
         | Entry::LoginRefused(_)
