@@ -19,8 +19,8 @@ pub use caller::{Caller, Door};
 pub use oauth::{Exchange, Exchanged, OauthError};
 pub use problem::Problem;
 pub use views::{
-    Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView, RequestView, Selection, SessionView,
-    StartedTaskView, TargetView, TaskView, TokenView, Version,
+    Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView,
+    RequestView, Selection, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
 };
 
 /// The largest request body, in bytes.

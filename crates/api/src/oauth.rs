@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{RawForm, State};
+use axum::extract::{FromRequest, RawForm, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use gatehouse_model::Secret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,24 +17,23 @@ use crate::routes::Served;
 use crate::views::TaskView;
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// What is issued: no access token, for it is a password with a user name.
+const TASK_CREDENTIAL: &str = "urn:gatehouse:token-type:task-credential";
 /// The kinds of tokens that are taken; each must be a signed JSON Web Token.
 const SUBJECT_TOKEN_TYPES: [&str; 2] =
     ["urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"];
-/// How long a task lives that asks for nothing else, in seconds.
-const TASK_SECS: u32 = 1800;
 
 /// What a workload asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
     /// The token that it shows.
-    pub subject_token: String,
+    pub subject_token: Secret,
     /// The targets.
     pub targets: Vec<String>,
     /// Why.
     pub reason: String,
-    /// For how many seconds.
-    pub ttl_secs: u32,
+    /// For how many seconds, if it says so.
+    pub ttl_secs: Option<u32>,
 }
 
 /// The credential of a task that a workload started for itself.
@@ -41,7 +41,7 @@ pub struct Exchange {
 pub struct Exchanged {
     /// The password of the task's credential.
     pub access_token: String,
-    /// `urn:ietf:params:oauth:token-type:access_token`.
+    /// `urn:gatehouse:token-type:task-credential`.
     pub issued_token_type: String,
     /// `N_A`: it is a password, and no bearer token.
     pub token_type: String,
@@ -88,6 +88,11 @@ impl OauthError {
         Self::new("invalid_target", description)
     }
 
+    /// The user name is none that the gateway issued.
+    pub fn invalid_client(description: impl Into<String>) -> Self {
+        Self::new("invalid_client", description)
+    }
+
     /// The gateway cannot do it now.
     pub fn unavailable() -> Self {
         let description = "the gateway cannot do this now: try again later; its log has the cause";
@@ -103,7 +108,7 @@ impl IntoResponse for OauthError {
 }
 
 /// The parameters of a form. One that comes twice is refused (RFC 6749, section 3.2), but for the audience (RFC 8693).
-struct Form(BTreeMap<String, Vec<String>>);
+pub(crate) struct Form(BTreeMap<String, Vec<String>>);
 
 impl Form {
     fn read(bytes: &[u8]) -> Result<Self, OauthError> {
@@ -143,12 +148,14 @@ impl Form {
                 return Err(OauthError::invalid_request(format!("`{unsupported}` is not supported")));
             }
         }
-        if self.get("requested_token_type").is_some_and(|kind| kind != ACCESS_TOKEN) {
-            return Err(OauthError::invalid_request(format!("only `requested_token_type={ACCESS_TOKEN}` is issued")));
+        if self.get("requested_token_type").is_some_and(|kind| kind != TASK_CREDENTIAL) {
+            return Err(OauthError::invalid_request(format!(
+                "only `requested_token_type={TASK_CREDENTIAL}` is issued"
+            )));
         }
-        let ttl_secs = self.get("ttl_secs").map_or(Ok(TASK_SECS), str::parse);
+        let ttl_secs = self.get("ttl_secs").map(str::parse).transpose();
         Ok(Exchange {
-            subject_token: self.need("subject_token")?.into(),
+            subject_token: Secret::new(self.need("subject_token")?),
             targets: self
                 .0
                 .get("audience")
@@ -160,19 +167,34 @@ impl Form {
     }
 }
 
+/// A machine calls, and no page in somebody's browser, which says where it comes from.
+pub(crate) struct Machine(Form);
+
+impl<S: Send + Sync> FromRequest<S> for Machine {
+    type Rejection = OauthError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, OauthError> {
+        if request.headers().contains_key(header::ORIGIN) || request.headers().contains_key("sec-fetch-site") {
+            return Err(OauthError::invalid_request("this is not for web pages"));
+        }
+        let form = RawForm::from_request(request, state).await;
+        let RawForm(form) = form.map_err(|error| OauthError::invalid_request(error.to_string()))?;
+        Form::read(&form).map(Self)
+    }
+}
+
 /// Exchanges a workload's token for the credential of a task (RFC 8693). `audience` names the targets, once for each;
 /// `reason` says why, and `ttl_secs` for how long.
 #[utoipa::path(post, path = "/oauth/token", request_body(content = String, content_type = "application/x-www-form-urlencoded"), responses((status = 200, body = Exchanged), (status = 400, body = OauthError), (status = 503, body = OauthError)))]
-pub(crate) async fn token(State(served): State<Served>, RawForm(form): RawForm) -> Result<Response, OauthError> {
-    let exchanged = served.control.exchange(Form::read(&form)?.exchange()?).await?;
+pub(crate) async fn token(State(served): State<Served>, Machine(form): Machine) -> Result<Response, OauthError> {
+    let exchanged = served.control.exchange(form.exchange()?).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(exchanged)).into_response())
 }
 
 /// Ends the task of a credential (RFC 7009): `client_id` is its user name and `token` its password. Of one that is not
 /// good it says nothing.
 #[utoipa::path(post, path = "/oauth/revoke", request_body(content = String, content_type = "application/x-www-form-urlencoded"), responses((status = 200), (status = 400, body = OauthError), (status = 503, body = OauthError)))]
-pub(crate) async fn revoke(State(served): State<Served>, RawForm(form): RawForm) -> Result<StatusCode, OauthError> {
-    let form = Form::read(&form)?;
+pub(crate) async fn revoke(State(served): State<Served>, Machine(form): Machine) -> Result<StatusCode, OauthError> {
     served.control.give_back(form.need("client_id")?, form.need("token")?).await.map(|()| StatusCode::OK)
 }
 
@@ -197,6 +219,7 @@ pub(crate) async fn metadata(State(served): State<Served>) -> Result<Json<Metada
         revocation_endpoint: format!("{base}/oauth/revoke"),
         issuer: base,
         grant_types_supported: vec![TOKEN_EXCHANGE.into()],
+        // RFC 8414 wants it to be there; there is no authorization endpoint.
         response_types_supported: Vec::new(),
         token_endpoint_auth_methods_supported: vec!["none".into()],
         revocation_endpoint_auth_methods_supported: vec!["none".into()],
@@ -221,9 +244,9 @@ mod tests {
     #[test]
     fn a_whole_request_is_read() {
         let read = exchange(&format!("{}&audience=api&ttl_secs=60", whole())).unwrap();
-        assert_eq!((read.targets.as_slice(), read.ttl_secs), (["shop".to_string(), "api".into()].as_slice(), 60));
-        assert_eq!((read.subject_token.as_str(), read.reason.as_str()), ("a.b.c", "a deploy"));
-        assert_eq!(exchange(&whole()).unwrap().ttl_secs, TASK_SECS);
+        assert_eq!((read.targets.as_slice(), read.ttl_secs), (["shop".to_string(), "api".into()].as_slice(), Some(60)));
+        assert_eq!((read.subject_token.expose(), read.reason.as_str()), (b"a.b.c".as_slice(), "a deploy"));
+        assert_eq!(exchange(&whole()).unwrap().ttl_secs, None);
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::caller::{Caller, Door};
 use crate::oauth;
 use crate::problem::Problem;
 use crate::views::{
-    Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView, RequestView, SessionView, StartedTaskView,
-    TargetView, TaskView, TokenView, Version,
+    Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView,
+    RequestView, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
 };
 use crate::{BODY_BYTES_MAX, Control, LISTING_ENTRIES_MAX};
 

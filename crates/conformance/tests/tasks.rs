@@ -190,7 +190,8 @@ fn a_lockdown_shuts_what_it_names_and_nothing_else() -> anyhow::Result<()> {
     }
     assert!(!shut(&fixture, &claude)? && !shut(&fixture, &other)?);
     assert!(fixture.json(&["lockdown", "lift", "all"]).is_err(), "there is none");
-    let kinds: Vec<String> = fixture.records()?.iter().filter_map(|record| Some(record["kind"].as_str()?.into())).collect();
+    let kinds: Vec<String> =
+        fixture.records()?.iter().filter_map(|record| Some(record["kind"].as_str()?.into())).collect();
     let count = |kind: &str| kinds.iter().filter(|found| *found == kind).count();
     assert_eq!((count("lockdown.begun"), count("lockdown.lifted")), (2, 2));
     Ok(())

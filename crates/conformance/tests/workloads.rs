@@ -120,11 +120,16 @@ fn a_workload_starts_its_own_task_and_gives_it_back() -> Result<()> {
     assert_eq!(fixture.psql(&issued, "select count(*) from orders")?.trim(), "200");
 
     // Another password gives nothing back, and says nothing of it.
-    let forms =
-        [[("client_id", issued.user.as_str()), ("token", "gh_wrong")], [("client_id", "nobody"), ("token", "x")]];
-    for form in forms {
+    let wrong = format!("gh_{}", "0".repeat(32));
+    for (user, password) in
+        [(issued.user.as_str(), wrong.as_str()), (&issued.user, "x"), ("nobody.000000000000", &wrong)]
+    {
+        let form = [("client_id", user), ("token", password)];
         assert_eq!(call(&fixture, "/oauth/revoke", Some(&form))?.0, 200);
     }
+    // A bare name is that of whichever task is the newest, and nobody's to end.
+    let bare = [("client_id", "claude"), ("token", issued.password.as_str())];
+    assert_eq!(call(&fixture, "/oauth/revoke", Some(&bare))?.0, 400);
     assert_eq!(fixture.psql(&issued, "select 1")?.trim(), "1");
     let form = [("client_id", issued.user.as_str()), ("token", issued.password.as_str())];
     assert_eq!(call(&fixture, "/oauth/revoke", Some(&form))?.0, 200);
@@ -152,7 +157,7 @@ fn a_token_that_is_not_right_starts_nothing() -> Result<()> {
         let (status, answer) = exchange(&fixture, &token, &[])?;
         assert_eq!((status, &answer["error"]), (400, &json!("invalid_request")), "{answer}");
     }
-    for more in [("audience", "nowhere"), ("ttl_secs", "9999999"), ("actor_token", "x"), ("reason", "another")] {
+    for more in [("audience", "nowhere"), ("ttl_secs", "3601"), ("actor_token", "x"), ("reason", "another")] {
         let (status, answer) = exchange(&fixture, &good, &[more])?;
         assert_eq!(status, 400, "{more:?}: {answer}");
     }
@@ -186,5 +191,44 @@ fn the_metadata_names_the_endpoints() -> Result<()> {
     // Without an issuer no token is good.
     let (status, answer) = exchange(&fixture, &Ci::new()?.token("production")?, &[])?;
     assert_eq!((status, &answer["error"]), (400, &json!("invalid_request")));
+    Ok(())
+}
+
+/// Keys are taken over when their file changes, and what they signed is good no longer.
+#[test]
+fn a_key_that_is_taken_away_is_trusted_no_longer() -> Result<()> {
+    let (old, new) = (Ci::new()?, Ci::new()?);
+    let fixture = Fixture::start(old.setup(START))?;
+    assert_eq!(exchange(&fixture, &old.token("production")?, &[])?.0, 200);
+    std::fs::write(fixture.config().with_file_name("ci.jwks"), new.keys())?;
+    let begun = std::time::Instant::now();
+    while exchange(&fixture, &new.token("production")?, &[])?.0 != 200 {
+        assert!(begun.elapsed() < PATIENCE, "the new key is not taken over");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    assert_eq!(exchange(&fixture, &old.token("production")?, &[])?.0, 400);
+    Ok(())
+}
+
+#[test]
+fn a_token_starts_only_so_many_tasks() -> Result<()> {
+    let ci = Ci::new()?;
+    let mut setup = ci.setup(START);
+    setup.config = format!("[limits]\nlive_tasks_max = 2\n{}", setup.config);
+    let fixture = Fixture::start(setup)?;
+    let token = ci.token("production")?;
+    let first = exchange(&fixture, &token, &[])?.1;
+    assert_eq!(exchange(&fixture, &token, &[])?.0, 200);
+    let (status, answer) = exchange(&fixture, &token, &[])?;
+    assert!(status == 400 && answer["error_description"].to_string().contains("live_tasks_max"), "{answer}");
+    let first = credential(&first)?;
+    let form = [("client_id", first.user.as_str()), ("token", first.password.as_str())];
+    assert_eq!(call(&fixture, "/oauth/revoke", Some(&form))?.0, 200);
+    assert_eq!(exchange(&fixture, &token, &[])?.0, 200);
+    // What was refused by policy is on the record; a page in a browser is turned away.
+    let elsewhere = exchange(&fixture, &token, &[("audience", "elsewhere")])?;
+    assert_eq!((elsewhere.0, &elsewhere.1["error"]), (400, &json!("invalid_target")));
+    let refused = |record: &Value| record["kind"] == "login.refused" && record["user"] == "agent:claude";
+    assert!(fixture.records()?.iter().any(refused));
     Ok(())
 }

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::CommandFactory as _;
 use gatehouse_api::{
-    Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView, RequestView, Selection, SessionView,
-    StartedTaskView, TargetView, TaskView, TokenView,
+    Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView,
+    RequestView, Selection, SessionView, StartedTaskView, TargetView, TaskView, TokenView,
 };
 use gatehouse_journal::VerifierKey;
 use gatehouse_mask::PseudonymKey;
@@ -179,9 +179,7 @@ async fn end_task(reach: &Reach, id: &str, cause: &str) -> Result<()> {
 async fn lockdown(action: LockdownAction, reach: &Reach) -> Result<()> {
     let client = Client::new(reach)?;
     match action {
-        LockdownAction::Ls => {
-            output::listing(&client.get::<Vec<LockdownView>>("/api/v1/lockdowns").await?, reach.json)
-        }
+        LockdownAction::Ls => output::listing(&client.get::<Vec<LockdownView>>("/api/v1/lockdowns").await?, reach.json),
         LockdownAction::Begin { scope, reason } => {
             let begun: LockdownView = client.post("/api/v1/lockdowns", &NewLockdown { scope, reason }).await?;
             output::page(&begun, reach.json)

@@ -130,6 +130,8 @@ pub struct Limits {
     pub outlet_bytes_max: usize,
     /// The longest life of a task, in seconds.
     pub task_secs_max: u32,
+    /// Tasks of one identity that live at a time.
+    pub live_tasks_max: usize,
     /// The longest life of a person's token, in seconds.
     pub token_secs_max: u32,
     /// How long an approval may wait for its use, in seconds.
@@ -154,6 +156,7 @@ impl Default for Limits {
             frame_bytes_max: 64 * 1024 * 1024,
             outlet_bytes_max: 1024 * 1024,
             task_secs_max: 24 * 3600,
+            live_tasks_max: 100,
             token_secs_max: 12 * 3600,
             approval_secs_max: 900,
             open_requests_max: 20,
@@ -186,6 +189,13 @@ pub struct IssuerSection {
     pub keys: PathBuf,
     /// Which of its tokens are which agent's; the first that fits counts.
     pub agents: Vec<IssuedAgent>,
+    /// The longest life of a task that is started with one of its tokens, in seconds.
+    #[serde(default = "issued_task_secs_max")]
+    pub task_secs_max: u32,
+}
+
+const fn issued_task_secs_max() -> u32 {
+    3600
 }
 
 /// Which tokens of an issuer are an agent's.

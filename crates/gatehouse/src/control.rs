@@ -15,11 +15,11 @@ use gatehouse_api::{
 };
 use gatehouse_engine::House as _;
 use gatehouse_gate::{AnswerError, Answered, Lockdown, PendingRequest, Scope};
-use gatehouse_identity::{StartedTask, Token, proves, token_digest, verify_token};
+use gatehouse_identity::{Credential, StartedTask, Token, proves, token_digest, verify_token};
 use gatehouse_journal::{Direction, Export, RecordingReader, TaskStarted};
 use gatehouse_model::{
-    Access, Action, Denial, Facts, GroupName, Identity, PolicyId, Reason, RequestId, Resource, SessionId, TargetName,
-    TaskEnd, TaskId, UserName, Verdict, kind,
+    Access, Action, Denial, Facts, GroupName, Identity, PolicyId, Reason, RequestId, Resource, Secret, SessionId,
+    Subject, TargetName, TaskEnd, TaskId, UserName, Verdict, kind,
 };
 use gatehouse_store::{RequestRow, SessionRow, TaskRow};
 use jiff::SignedDuration;
@@ -34,6 +34,9 @@ pub(crate) struct ApiControl {
 
 /// How long whoever started a task may be asked to be silent at most, in seconds.
 const HEARTBEAT_SECS: RangeInclusive<u32> = 5..=3600;
+
+/// How long a task lives whose workload asks for nothing else, in seconds.
+const TASK_SECS: u32 = 1800;
 
 type Asked<'a, T> = BoxFuture<'a, Result<T, Problem>>;
 
@@ -89,8 +92,18 @@ impl ApiControl {
         self.begin(new, by(caller), heartbeat_secs).await
     }
 
-    /// Starts a task that may be started.
+    /// Starts a task that may be started. Whoever hangs up meanwhile leaves nothing half done.
     async fn begin(
+        &self,
+        new: gatehouse_identity::NewTask,
+        by: String,
+        heartbeat_secs: Option<u32>,
+    ) -> Result<StartedTaskView, Problem> {
+        let control = Self { state: self.state.clone() };
+        tokio::spawn(async move { control.begun(new, by, heartbeat_secs).await }).await.map_err(unavailable)?
+    }
+
+    async fn begun(
         &self,
         new: gatehouse_identity::NewTask,
         by: String,
@@ -103,6 +116,11 @@ impl ApiControl {
                 let denial = lockdown.denial();
                 return Err(Problem::forbidden(denial.message, format!("{}. {}", denial.detail, denial.hint)));
             }
+        }
+        let max = loaded.config.limits.live_tasks_max;
+        if state.tasks.count(&new.identity, state.now()) >= max {
+            let title = format!("{} has limits.live_tasks_max = {max} tasks already", new.identity);
+            return Err(Problem::forbidden(title, "End those that are done: `gatehouse tasks ls` shows them"));
         }
         let id = TaskId::from_random(state.random());
         let started = new.start(state.now(), state.entropy(), id, loaded.config.limits.task_secs_max).map_err(bad)?;
@@ -222,49 +240,52 @@ impl ApiControl {
     async fn exchanged(&self, exchange: Exchange) -> Result<Exchanged, OauthError> {
         let state = &self.state;
         let loaded = state.loaded.load_full();
-        let workload = verify_token(&loaded.issuers, &exchange.subject_token, state.now()).map_err(|error| {
+        let token = String::from_utf8_lossy(exchange.subject_token.expose());
+        let workload = verify_token(&loaded.issuers, &token, state.now()).map_err(|error| {
+            metrics::counter!("gatehouse_tokens_refused_total").increment(1);
             // Why it is not good is for the operator, who can mend it, and not for whoever shows it.
             tracing::warn!(%error, "a workload's token was refused");
             OauthError::invalid_request("the subject token is not good: the gateway's log has the cause")
         })?;
+        let refused = |cause: &str, told: OauthError| {
+            let (agent, targets) = (format!("agent:{}", workload.agent), exchange.targets.join(" "));
+            let via = format!("issuer {}", workload.issuer);
+            // It is refused whether or not that can be recorded.
+            let _ = state.gate.login_refused(state.now(), &via, &agent, &targets, cause);
+            told
+        };
+        // One answer for what is not there and for what is not permitted: to ask is not to be told what there is.
+        let no_target = || {
+            OauthError::invalid_target(
+                "there is no such target, or policy does not permit the agent to start a task for it",
+            )
+        };
         let identity = Identity::Agent(workload.agent.clone());
-        let by = format!("issuer {} ({})", workload.issuer, workload.subject);
-        let subject = loaded.people.subject(&identity, None).map_err(|error| {
-            tracing::warn!(%error, "a workload's token was refused");
-            OauthError::invalid_target("the agent is not configured any more: ask the operator of the gateway")
-        })?;
+        let subject = loaded.people.subject(&identity, None);
+        let subject = subject.map_err(|error| refused(&error.to_string(), no_target()))?;
         let mut targets = BTreeSet::new();
         for name in &exchange.targets {
             let target = TargetName::new(name).ok().filter(|target| loaded.targets.contains_key(target.as_str()));
-            targets.insert(target.ok_or_else(|| OauthError::invalid_target(format!("there is no target `{name}`")))?);
+            targets.insert(target.ok_or_else(|| refused("there is no such target", no_target()))?);
         }
-        let start = |target: &TargetName| Access::new(Action::START, Resource::root(kind::TARGET, target.as_str()));
-        let accesses: Vec<Access> = targets.iter().map(start).collect();
-        let decision = state.gate.policies().decide_all(&subject, &accesses, &Facts::new());
-        match decision.verdict {
-            Verdict::Allow => {}
-            Verdict::Hold | Verdict::Deny => {
-                let reasons: Vec<String> = decision.reasons.iter().chain(&decision.hold.reasons).cloned().collect();
-                tracing::warn!(agent = %workload.agent, reasons = reasons.join("; "), "a task was refused to a workload");
-                let what = if decision.verdict == Verdict::Hold {
-                    "policy lets a person start this task: ask one who administers the gateway"
-                } else {
-                    "policy does not permit this agent to start a task for these targets"
-                };
-                return Err(OauthError::invalid_target(what));
-            }
+        self.may_start(&subject, &targets).map_err(|cause| refused(&cause, no_target()))?;
+        let secs_max = workload.task_secs_max.min(loaded.config.limits.task_secs_max);
+        let secs = exchange.ttl_secs.unwrap_or(TASK_SECS.min(secs_max));
+        if !(1..=secs_max).contains(&secs) {
+            return Err(OauthError::invalid_request(format!("a task lives between 1 s and {secs_max} s: `ttl_secs`")));
         }
-        let ttl = SignedDuration::from_secs(i64::from(exchange.ttl_secs));
+        let ttl = SignedDuration::from_secs(i64::from(secs));
         let new = gatehouse_identity::NewTask { identity, on_behalf_of: None, targets, reason: exchange.reason, ttl };
+        let by = format!("issuer {} ({})", workload.issuer, workload.subject);
         let started = self.begin(new, by, None).await.map_err(|problem| match problem.status {
             400..500 => OauthError::invalid_request(problem.title),
             _ => OauthError::unavailable(),
         })?;
         Ok(Exchanged {
             access_token: started.password,
-            issued_token_type: "urn:ietf:params:oauth:token-type:access_token".into(),
+            issued_token_type: "urn:gatehouse:token-type:task-credential".into(),
             token_type: "N_A".into(),
-            expires_in: exchange.ttl_secs,
+            expires_in: secs,
             user: started.user,
             task: started.task,
             addresses: started.addresses,
@@ -272,13 +293,37 @@ impl ApiControl {
         })
     }
 
+    /// Whether policy permits `start` on each target; if not, why not.
+    fn may_start(&self, subject: &Subject, targets: &BTreeSet<TargetName>) -> Result<(), String> {
+        let start = |target: &TargetName| Access::new(Action::START, Resource::root(kind::TARGET, target.as_str()));
+        let accesses: Vec<Access> = targets.iter().map(start).collect();
+        let decision = self.state.gate.policies().decide_all(subject, &accesses, &Facts::new());
+        match decision.verdict {
+            Verdict::Allow => Ok(()),
+            Verdict::Hold => Err("policy lets a person start such a task".into()),
+            Verdict::Deny => Err(decision.reasons.into_iter().collect::<Vec<_>>().join("; ")),
+        }
+    }
+
     /// Whoever holds a credential may end its task.
     async fn given_back(&self, user: &str, password: &str) -> Result<(), OauthError> {
         let state = &self.state;
-        let Some((task, verifier)) = state.tasks.credential(user, state.now()) else { return Ok(()) };
-        if !proves(&verifier, password.as_bytes()) {
+        if !Credential::is_user(user) {
+            return Err(OauthError::invalid_client("`client_id` is the user name of the credential: NAME.NUMBER"));
+        }
+        if !Credential::is_password(password) {
             return Ok(());
         }
+        let claimed = state.tasks.credential(user, state.now());
+        let is_known = claimed.is_some();
+        let (task, verifier) = claimed.unzip();
+        // Whether there is such a task does not show in how long it takes, and few are computed at a time.
+        let verifier = verifier.unwrap_or_else(|| Credential::decoy(user, &state.decoys));
+        let place = state.proofs.acquire().await.map_err(|_| OauthError::unavailable())?;
+        let password = Secret::new(password);
+        let proven = tokio::task::spawn_blocking(move || proves(&verifier, password.expose())).await.unwrap_or(false);
+        drop(place);
+        let Some(task) = task.filter(|_| is_known && proven) else { return Ok(()) };
         let ended = state.end_task(&task, TaskEnd::Done, "its own credential").await;
         ended.map(|_| ()).map_err(|error| {
             tracing::error!(%error, "a task could not be ended");

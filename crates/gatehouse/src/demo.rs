@@ -72,6 +72,7 @@ async fn instructions(running: &serve::Running, folder: &Path) -> Result<String>
         targets: vec!["shop".into()],
         reason: "Try Gatehouse".into(),
         ttl_secs: 8 * 3600,
+        heartbeat_secs: None,
     };
     let started = control.start_task(&caller, new).await.map_err(problem)?;
     let token = NewToken { user: "user:dana".into(), ttl_secs: 8 * 3600 };

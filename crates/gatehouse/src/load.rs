@@ -44,7 +44,7 @@ pub struct Loaded {
     pub config: Config,
     /// The folder of the configuration file, which paths are relative to.
     pub base: PathBuf,
-    /// The digest of the file.
+    /// The digest of the file, and of the keys of issuers that it names.
     pub digest: Digest,
     /// Everyone who is named.
     pub people: People,
@@ -101,7 +101,7 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
     let mut warnings = warnings(&config, &people, &targets, &policies, &path.display().to_string());
     warnings.extend(policy_warnings(&config, &base.join(&config.policies.directory), &policies));
     Ok(Loaded {
-        digest: Digest(Sha256::digest(text.as_bytes()).into()),
+        digest: digest(&text, &config, &base),
         config,
         base,
         people,
@@ -111,6 +111,15 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
         policies: Arc::new(policies),
         warnings,
     })
+}
+
+/// The digest of the file, and of the keys that it names: whom it trusts is a part of what it says.
+fn digest(text: &str, config: &Config, base: &Path) -> Digest {
+    let mut hash = Sha256::new_with_prefix(text);
+    for issuer in config.issuers.values() {
+        hash.update(std::fs::read(base.join(&issuer.keys)).unwrap_or_default());
+    }
+    Digest(hash.finalize().into())
 }
 
 struct Checker<'a> {
@@ -283,6 +292,7 @@ impl Checker<'_> {
                     audience: section.audience.clone(),
                     keys,
                     agents,
+                    task_secs_max: section.task_secs_max,
                 }),
                 Err(error) => {
                     let message = format!("the keys {} cannot be used: {error}", path.display());

@@ -53,6 +53,10 @@ fn fingerprint(state: &State, config: &Path) -> Option<[u8; 32]> {
         hash.update(source.text);
         hash.update([0]);
     }
+    for issuer in loaded.config.issuers.values() {
+        hash.update(std::fs::read(loaded.base.join(&issuer.keys)).ok()?);
+        hash.update([0]);
+    }
     Some(hash.finalize().into())
 }
 

@@ -65,7 +65,8 @@ fn never_began(session: &str) -> SessionClosed {
 /// What was shut stays shut. A lockdown that cannot be read must not be one that is not there.
 pub(crate) async fn lockdowns(state: &State) -> Result<()> {
     let lockdown = |row: LockdownRow| {
-        let scope = Scope::parse(&row.scope).with_context(|| format!("the index holds the lockdown `{}`", row.scope))?;
+        let scope =
+            Scope::parse(&row.scope).with_context(|| format!("the index holds the lockdown `{}`", row.scope))?;
         Ok(Lockdown { scope, by: row.by, reason: row.reason, since: row.since })
     };
     let found: Result<Vec<Lockdown>> = state.store.lockdowns().await?.into_iter().map(lockdown).collect();
@@ -76,8 +77,7 @@ pub(crate) async fn lockdowns(state: &State) -> Result<()> {
 pub(crate) async fn tasks(state: &State) -> Result<()> {
     let kept = state.store.credentials().await?.into_iter();
     let mut credentials: BTreeMap<_, _> = kept.map(|kept| (kept.task.clone(), kept)).collect();
-    let rows = state.store.tasks(ROWS_MAX).await?;
-    for row in rows.into_iter().filter(|row| row.ended.is_none()) {
+    for row in state.store.live_tasks().await? {
         let task = task_of(&row).with_context(|| format!("the index holds a task that is not valid: {}", row.id))?;
         let Some(kept) = credentials.remove(&row.id) else {
             // It was recorded, but the gateway ended before its credential was kept; nobody can ever use it.

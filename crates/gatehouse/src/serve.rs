@@ -17,14 +17,15 @@ use gatehouse_journal::{
     ConfigurationLoaded, FileAttachments, GatewayStarted, GatewayStopped, Journal, RequestEnded, SegmentLimits,
     Segments,
 };
-use gatehouse_model::{Denial, Reason, TaskEnd};
+use gatehouse_model::{Denial, Reason};
 use gatehouse_secrets::Reference;
 use gatehouse_store::{Sqlite, Store};
 use jiff::Timestamp;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::bounded::Bounded;
 use crate::control::ApiControl;
 use crate::indexer::Indexer;
 use crate::load::{self, Fault, Loaded};
@@ -34,6 +35,8 @@ use crate::{keys, registry, reload, restore};
 
 /// The name of the control API among the protocols that are listened for.
 pub(crate) const API: &str = "api";
+/// Passwords that are looked at at a time outside of the data path.
+const PROOFS_MAX: usize = 1;
 /// How long sessions may take to end when the gateway does.
 const GOODBYE_SECS_MAX: u64 = 5;
 
@@ -145,6 +148,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         key,
         attachments,
         listening: Mutex::new(BTreeMap::new()),
+        proofs: Semaphore::new(PROOFS_MAX),
         reload_fault: Mutex::new(None),
         recorded,
         engine: OnceLock::new(),
@@ -209,6 +213,7 @@ async fn serve_api(state: &Arc<State>, work: &mut JoinSet<()>) -> Result<(Option
     let address = socket.local_addr()?;
     state.listening.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(API.into(), address);
     let router = gatehouse_api::router(control, Door::Tcp);
+    let socket = Bounded::new(socket);
     work.spawn(async move {
         if let Err(error) = axum::serve(socket, router).await {
             tracing::error!(%error, "the API failed");

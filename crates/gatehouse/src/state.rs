@@ -13,7 +13,7 @@ use gatehouse_journal::{FileAttachments, SigningKey};
 use gatehouse_model::{Denial, Lease, Reason, Secret, SessionId, Task, TaskEnd, TaskId, Verifier};
 use gatehouse_store::Store;
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::load::Loaded;
 use crate::log_files::SharedSegments;
@@ -84,6 +84,8 @@ pub struct State {
     pub data: DataFolder,
     /// The tasks that are alive.
     pub tasks: TaskBook,
+    /// How many passwords may be looked at at a time outside of the data path: each takes thousands of hashes.
+    pub(crate) proofs: Semaphore,
     /// The index.
     pub store: Store,
     /// Brings the index up to the journal.

@@ -1,6 +1,6 @@
 //! Issued credentials: shown once, kept only as what can check them.
 
-use gatehouse_model::{Secret, Task, Verifier};
+use gatehouse_model::{Secret, Task, TaskId, Verifier};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -10,6 +10,10 @@ const ITERATIONS: u32 = 4096;
 
 /// The rest of an entropy of 32 bytes is the password's 160 bits.
 const SALT_BYTES: usize = 12;
+
+/// What every password begins with, and how many characters follow: five bits each.
+const PREFIX: &str = "gh_";
+const PASSWORD_CHARS: usize = 32;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
@@ -26,7 +30,7 @@ impl Credential {
     /// Makes the credential of a task, and the verifier to keep.
     pub fn issue(task: &Task, entropy: [u8; 32]) -> (Self, Verifier) {
         let (random, salt) = entropy.split_at(entropy.len() - SALT_BYTES);
-        let password = format!("gh_{}", encode(random));
+        let password = format!("{PREFIX}{}", encode(random));
         let number = task.id.as_str().trim_start_matches("tsk-");
         let verifier = verifier(password.as_bytes(), salt);
         (Self { user: format!("{}.{number}", task.identity.name()), password: Secret::new(password) }, verifier)
@@ -34,6 +38,17 @@ impl Credential {
 }
 
 impl Credential {
+    /// Whether a user name is of the form that credentials have: `NAME.NUMBER`.
+    pub fn is_user(user: &str) -> bool {
+        user.rsplit_once('.').is_some_and(|(_, number)| TaskId::parse(&format!("tsk-{number}")).is_ok())
+    }
+
+    /// Whether a password is of the form that credentials have: what is not needs no proof.
+    pub fn is_password(password: &str) -> bool {
+        let random = password.strip_prefix(PREFIX).unwrap_or_default();
+        random.len() == PASSWORD_CHARS && random.bytes().all(|byte| ALPHABET.contains(&byte))
+    }
+
     /// What a user who does not exist is challenged with: always the same, and like a real one in every length.
     pub fn decoy(user: &str, key: &[u8; 32]) -> Verifier {
         let part = |purpose: &str| hmac(key, format!("{purpose} {user}").as_bytes());

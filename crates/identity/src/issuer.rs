@@ -9,8 +9,8 @@ use std::fmt;
 
 use gatehouse_model::AgentName;
 use jiff::Timestamp;
-use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
-use jsonwebtoken::{DecodingKey, Header, Validation, decode, decode_header};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
+use jsonwebtoken::{AlgorithmFamily, DecodingKey, Header, Validation, decode, decode_header};
 use serde_json::Value;
 
 use crate::token::{self, ALGORITHMS};
@@ -22,6 +22,8 @@ pub const SKEW_SECS_MAX: i64 = 30;
 /// The longest key set, in bytes, and how many keys one may have.
 pub const KEY_SET_BYTES_MAX: usize = 256 * 1024;
 const KEYS_MAX: usize = 64;
+/// 2048 bits in base64url.
+const RSA_MODULUS_CHARS_MIN: usize = 342;
 
 /// The keys that an issuer signs with.
 #[derive(Clone)]
@@ -49,6 +51,8 @@ pub struct Issuer {
     pub keys: KeySet,
     /// Its agents; the first rule that fits counts.
     pub agents: Vec<AgentRule>,
+    /// The longest life of a task that is started with one of its tokens, in seconds.
+    pub task_secs_max: u32,
 }
 
 /// A workload that proved who it is.
@@ -60,8 +64,8 @@ pub struct Workload {
     pub issuer: String,
     /// What the issuer calls it.
     pub subject: String,
-    /// When its token ends.
-    pub expires: Timestamp,
+    /// The longest life of a task that it starts, in seconds.
+    pub task_secs_max: u32,
 }
 
 /// Why a token is not good. Says nothing of the token but what is wrong with it.
@@ -74,7 +78,7 @@ pub enum TokenError {
     #[error("it is not a signed JSON Web Token with an algorithm that is accepted")]
     Form,
     /// Nobody whom the configuration trusts says that it is theirs.
-    #[error("no trusted issuer says `{0}`: add it under [issuers]")]
+    #[error("no trusted issuer says {0:?}: add it under [issuers]")]
     Issuer(String),
     /// It names a key that its issuer does not have, or none of several.
     #[error("the issuer `{0}` has no key of the token's `kid`")]
@@ -88,6 +92,9 @@ pub enum TokenError {
     /// A claim that every token needs is not there, or is no such thing.
     #[error("the token has no valid `{0}`")]
     Claim(&'static str),
+    /// Whoever shows it must show a key too.
+    #[error("the token is bound to a key (`cnf`), which cannot be shown here")]
+    Bound,
     /// It is over.
     #[error("the token has expired")]
     Expired,
@@ -126,12 +133,6 @@ impl KeySet {
         if set.keys.len() > KEYS_MAX {
             return Err(KeySetError::TooMany);
         }
-        let signs = |key: &Jwk| {
-            let for_signatures = key.common.public_key_use.as_ref().is_none_or(|is| *is == PublicKeyUse::Signature);
-            // A shared secret is no key that an issuer publishes.
-            let is_public = !matches!(key.algorithm, jsonwebtoken::jwk::AlgorithmParameters::OctetKey(_));
-            for_signatures && is_public && DecodingKey::from_jwk(key).is_ok()
-        };
         let keys: Vec<Jwk> = set.keys.into_iter().filter(signs).collect();
         if keys.is_empty() { Err(KeySetError::NoKey) } else { Ok(Self(keys)) }
     }
@@ -139,11 +140,38 @@ impl KeySet {
     /// The key that a token names. One that names none is of the only key that there is.
     fn of(&self, header: &Header) -> Option<&Jwk> {
         match (&header.kid, self.0.as_slice()) {
-            (Some(kid), keys) => keys.iter().find(|key| key.common.key_id.as_ref() == Some(kid)),
+            (Some(kid), keys) => {
+                let named = || keys.iter().filter(|key| key.common.key_id.as_ref() == Some(kid));
+                // Keys of different kinds may have the same name (RFC 7517, section 4.5).
+                let of_its_kind = |key: &&Jwk| family(key) == Some(header.alg.family());
+                named().find(of_its_kind).or_else(|| named().next())
+            }
             (None, [only]) => Some(only),
             (None, _) => None,
         }
     }
+}
+
+fn family(key: &Jwk) -> Option<AlgorithmFamily> {
+    DecodingKey::from_jwk(key).ok().map(|key| key.family())
+}
+
+/// Whether a signature can be checked with a key: it is a public one, of a kind and size that is accepted.
+fn signs(key: &Jwk) -> bool {
+    let for_signatures = match &key.common.public_key_use {
+        None | Some(PublicKeyUse::Signature) => true,
+        // SPIFFE's word for it.
+        Some(PublicKeyUse::Other(word)) => word == "jwt-svid",
+        Some(PublicKeyUse::Encryption) => false,
+    };
+    let is_accepted = match &key.algorithm {
+        AlgorithmParameters::EllipticCurve(point) => matches!(point.curve, EllipticCurve::P256 | EllipticCurve::P384),
+        AlgorithmParameters::OctetKeyPair(point) => point.curve == EllipticCurve::Ed25519,
+        AlgorithmParameters::RSA(modulus) => modulus.n.len() >= RSA_MODULUS_CHARS_MIN,
+        // Shared secrets, which no issuer publishes, and what may come.
+        _ => false,
+    };
+    for_signatures && is_accepted && DecodingKey::from_jwk(key).is_ok()
 }
 
 impl fmt::Debug for KeySet {
@@ -158,6 +186,8 @@ impl fmt::Debug for KeySet {
 /// [`TokenError`], which is for the log; whoever showed the token learns only that it is not good.
 pub fn verify(issuers: &[Issuer], token: &str, now: Timestamp) -> Result<Workload, TokenError> {
     token::install();
+    // Files end in a line break.
+    let token = token.trim_ascii();
     if token.len() > TOKEN_BYTES_MAX {
         return Err(TokenError::TooLong);
     }
@@ -183,8 +213,11 @@ pub fn verify(issuers: &[Issuer], token: &str, now: Timestamp) -> Result<Workloa
     validation.required_spec_claims.clear();
     let claims = decode::<Value>(token, &key, &validation).map_err(|_| TokenError::Signature)?.claims;
     check_times(&claims, now)?;
-    if !is_or_holds(claims.get("aud"), &issuer.audience) {
+    if !is_meant(claims.get("aud"), &issuer.audience) {
         return Err(TokenError::Audience(issuer.audience.clone()));
+    }
+    if claims.get("cnf").is_some() {
+        return Err(TokenError::Bound);
     }
     let subject = claims.get("sub").and_then(Value::as_str).ok_or(TokenError::Claim("sub"))?;
     let fits = |rule: &&AgentRule| rule.claims.iter().all(|(name, wanted)| is_or_holds(claim(&claims, name), wanted));
@@ -192,8 +225,8 @@ pub fn verify(issuers: &[Issuer], token: &str, now: Timestamp) -> Result<Workloa
     Ok(Workload {
         agent: rule.agent.clone(),
         issuer: issuer.name.clone(),
-        subject: subject.chars().take(200).collect(),
-        expires: time(&claims, "exp")?.ok_or(TokenError::Claim("exp"))?,
+        subject: subject.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        task_secs_max: issuer.task_secs_max,
     })
 }
 
@@ -222,12 +255,21 @@ fn claim<'a>(claims: &'a Value, name: &str) -> Option<&'a Value> {
     if name.starts_with('/') { claims.pointer(name) } else { claims.get(name) }
 }
 
-/// Whether a claim is the text, or a list that holds it. Numbers and booleans are compared as they are written.
+/// Whether `aud` is the audience, or a list that has it (RFC 7519, section 4.1.3).
+fn is_meant(claim: Option<&Value>, audience: &str) -> bool {
+    match claim {
+        Some(Value::Array(items)) => items.iter().any(|item| item.as_str() == Some(audience)),
+        other => other.and_then(Value::as_str) == Some(audience),
+    }
+}
+
+/// Whether a claim is the text, or a list that holds it. Booleans and whole numbers are compared as they are written; other
+/// numbers have no one form, and are nothing that could be pinned.
 fn is_or_holds(claim: Option<&Value>, wanted: &str) -> bool {
     match claim {
         Some(Value::String(text)) => text == wanted,
-        Some(Value::Array(items)) => items.iter().any(|item| item.as_str() == Some(wanted)),
-        Some(Value::Number(number)) => number.to_string() == wanted,
+        Some(Value::Array(items)) => items.iter().any(|item| !item.is_array() && is_or_holds(Some(item), wanted)),
+        Some(Value::Number(number)) => !number.is_f64() && number.to_string() == wanted,
         Some(Value::Bool(value)) => wanted == if *value { "true" } else { "false" },
         Some(Value::Null | Value::Object(_)) | None => false,
     }
@@ -306,6 +348,7 @@ mod tests {
             issuer: "https://ci.example".into(),
             audience: "gatehouse".into(),
             keys: signer.keys(),
+            task_secs_max: 600,
             agents: vec![
                 rule("staging", &[("repository_id", "1234"), ("environment", "staging")]),
                 rule(
@@ -326,7 +369,7 @@ mod tests {
         for header in [header(), json!({ "alg": "EdDSA", "kid": "edwards" })] {
             let workload = verify(&issuers(&signer), &signer.sign(&header, &claims()), now()).unwrap();
             assert_eq!((workload.agent.as_str(), workload.issuer.as_str()), ("deployer", "ci"));
-            assert_eq!((workload.subject.as_str(), workload.expires.as_second()), ("repo:shop:main", NOW + 300));
+            assert_eq!((workload.subject.as_str(), workload.task_secs_max), ("repo:shop:main", 600));
         }
     }
 
@@ -359,6 +402,10 @@ mod tests {
             (with("nbf", json!(NOW + SKEW_SECS_MAX + 1)), TokenError::NotYet),
             (with("iat", json!(NOW + SKEW_SECS_MAX + 1)), TokenError::NotYet),
             (without("sub"), TokenError::Claim("sub")),
+            (with("cnf", json!({ "jkt": "x" })), TokenError::Bound),
+            (with("repository_id", json!(1234.5)), TokenError::Agent("ci".into())),
+            (with("repository_id", json!({ "id": "1234" })), TokenError::Agent("ci".into())),
+            (with("aud", json!(["other", ["gatehouse"]])), TokenError::Audience("gatehouse".into())),
             (with("environment", json!("test")), TokenError::Agent("ci".into())),
             (with("repository_id", json!(12345)), TokenError::Agent("ci".into())),
             (without("kubernetes.io"), TokenError::Agent("ci".into())),
@@ -411,6 +458,13 @@ mod tests {
         assert_eq!(parse(&json!({ "keys": [] })), Some(KeySetError::NoKey));
         assert_eq!(parse(&json!({ "keys": [{ "kty": "oct", "k": "c2hhcmVk" }] })), Some(KeySetError::NoKey));
         assert_eq!(parse(&json!([])), Some(KeySetError::Form));
+        for unusable in [
+            json!({ "kty": "EC", "crv": "P-521", "x": "AA", "y": "AA" }),
+            json!({ "kty": "OKP", "crv": "Ed25519", "x": BASE64.encode([7; 32]), "use": "enc" }),
+            json!({ "kty": "RSA", "n": BASE64.encode([7; 128]), "e": "AQAB" }),
+        ] {
+            assert_eq!(parse(&json!({ "keys": [unusable] })), Some(KeySetError::NoKey), "{unusable}");
+        }
         let key = json!({ "kty": "OKP", "crv": "Ed25519", "x": BASE64.encode([7; 32]) });
         assert_eq!(parse(&json!({ "keys": vec![key.clone(); KEYS_MAX] })), None);
         assert_eq!(parse(&json!({ "keys": vec![key; KEYS_MAX + 1] })), Some(KeySetError::TooMany));

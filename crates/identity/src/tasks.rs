@@ -177,6 +177,11 @@ impl TaskBook {
         self.lock().values().filter_map(over).collect()
     }
 
+    /// How many tasks of an identity are alive.
+    pub fn count(&self, identity: &Identity, now: Timestamp) -> usize {
+        self.lock().values().filter(|live| live.task.identity == *identity && live.is_live(now)).count()
+    }
+
     /// Every task that is alive.
     pub fn all(&self) -> Vec<Task> {
         self.lock().values().map(|live| live.task.clone()).collect()
@@ -226,6 +231,10 @@ mod tests {
         let book = TaskBook::default();
         let (old, new) = (start(&book, 1, 1000), start(&book, 2, 1001));
         let now = Timestamp::from_second(1002).unwrap();
+        assert_eq!(book.count(&old.task.identity, now), 2);
+        assert!(Credential::is_user(&old.credential.user) && !Credential::is_user("claude"));
+        let password = String::from_utf8(old.credential.password.expose().to_vec()).unwrap();
+        assert!(Credential::is_password(&password) && !Credential::is_password(&password[1..]));
         let task_of = |user: &str, now| book.credential(user, now).map(|(task, _)| task);
         assert_eq!(task_of(&old.credential.user, now), Some(old.task.id.clone()));
         assert_eq!(task_of("claude", now), Some(new.task.id.clone()));

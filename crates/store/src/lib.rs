@@ -246,6 +246,8 @@ pub trait Backend: Send + Sync {
     fn requests(&self, limit: u32) -> BoxFuture<'_, Result<Vec<RequestRow>, StoreError>>;
     /// One request.
     fn request<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<RequestRow>, StoreError>>;
+    /// Every task that has not ended.
+    fn live_tasks(&self) -> BoxFuture<'_, Result<Vec<TaskRow>, StoreError>>;
     /// What is shut.
     fn lockdowns(&self) -> BoxFuture<'_, Result<Vec<LockdownRow>, StoreError>>;
     /// Keeps the verifier of a task's credential, and for how many seconds whoever started it may give no sign of life.

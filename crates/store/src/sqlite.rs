@@ -136,6 +136,14 @@ impl Backend for Sqlite {
         .boxed()
     }
 
+    fn live_tasks(&self) -> Fallible<'_, Vec<TaskRow>> {
+        async {
+            let query = sqlx::query("SELECT * FROM tasks WHERE ended IS NULL");
+            query.fetch_all(&self.pool).await?.iter().map(task_row).collect()
+        }
+        .boxed()
+    }
+
     fn lockdowns(&self) -> Fallible<'_, Vec<LockdownRow>> {
         async {
             let rows = sqlx::query("SELECT * FROM lockdowns").fetch_all(&self.pool).await?;
