@@ -212,7 +212,7 @@ pub struct TaskStarted {
     pub reason: String,
     /// When it ends by itself.
     pub expires: String,
-    /// Who started it, as `user:NAME` or `agent:NAME`.
+    /// Who started it: `admin socket`, `user:NAME`, or `issuer NAME (SUBJECT)` of a workload that showed its token.
     pub by: String,
 }
 
