@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail, ensure};
 use bytes::{Bytes, BytesMut};
 use gatehouse_gate::{
-    Cleared, Gate, GateLimits, Grant, HoldMode, Ledger, Next, Passage, Piece, Route, Stop, Tape, TapeSeal, Target,
-    TargetClasses, TlsMode, Trust,
+    Cleared, Gate, GateLimits, Grant, HoldMode, Ledger, Lockdown, Next, Passage, Piece, Route, Scope, Stop, Tape,
+    TapeSeal, Target, TargetClasses, TlsMode, Trust,
 };
 use gatehouse_journal::{Frontier, Journal, Sink, SyncTarget};
 use gatehouse_mask::{ClassRule, Classes, PseudonymKey};
@@ -44,6 +44,7 @@ pub struct Laws {
     denying: Harness,
     allowing: Harness,
     unrecorded: Harness,
+    shut: Harness,
     masking: Harness,
 }
 
@@ -56,6 +57,7 @@ impl Laws {
             denying: harness(CONNECT_ONLY, Vec::new())?,
             allowing: harness(EVERYTHING, Vec::new())?,
             unrecorded: harness(EVERYTHING, Vec::new())?.with_failing_journal(),
+            shut: harness(EVERYTHING, Vec::new())?.with_lockdown(),
             masking: harness(NOTHING_REVEALED, Classes::builtin())?,
             recordings,
         })
@@ -89,6 +91,15 @@ impl Laws {
         let played = self.unrecorded.play(recording, Voices::Client, chunking)?;
         self.target_heard_nothing(&played)?;
         ensure!(!played.to_client.is_empty(), "the client was told nothing");
+        Ok(())
+    }
+
+    /// What a person has shut while the session was open does not pass, whatever policy permits, and the client is told.
+    pub fn shut_nothing_heard(&self, recording: &Recording, chunking: &Chunking) -> Result<()> {
+        let played = self.shut.play(recording, Voices::Client, chunking)?;
+        self.target_heard_nothing(&played)?;
+        let told = String::from_utf8_lossy(&played.to_client).contains("lockdown");
+        ensure!(told, "the client was not told of the lockdown");
         Ok(())
     }
 
@@ -194,6 +205,7 @@ pub struct Harness {
     target: Arc<Target>,
     disk_is_full: Arc<AtomicBool>,
     journal_fails: bool,
+    is_shut: bool,
 }
 
 impl Harness {
@@ -221,6 +233,7 @@ impl Harness {
             target: Arc::new(target(&**protocol, classes)?),
             disk_is_full,
             journal_fails: false,
+            is_shut: false,
         })
     }
 
@@ -231,9 +244,17 @@ impl Harness {
         self
     }
 
+    /// Everything is shut as soon as a session is open.
+    #[must_use]
+    pub fn with_lockdown(mut self) -> Self {
+        self.is_shut = true;
+        self
+    }
+
     /// Asks the gate for a session. The inner error is its refusal.
     fn admit(&self) -> Result<Result<Grant, Denial>> {
         self.disk_is_full.store(false, Ordering::Release);
+        self.gate.lockdowns().lift(NOW, &Scope::All, "the laws")?;
         let session = SessionId::from_random(1);
         let lease = lease(&self.target.name)?;
         let wishes = self.protocol.wishes(&self.target.name, &[]).map_err(|denial| anyhow!(denial.detail))?;
@@ -275,6 +296,10 @@ impl Harness {
         let passage =
             Passage::new(self.gate.clone(), Arc::new(grant), self.protocol.clone(), session, Box::new(tape), NOW);
         self.disk_is_full.store(self.journal_fails, Ordering::Release);
+        if self.is_shut {
+            let (by, reason) = ("the laws".into(), "a law".into());
+            self.gate.lockdowns().begin(Lockdown { scope: Scope::All, by, reason, since: NOW })?;
+        }
         Ok(Stage {
             harness: self,
             passage,

@@ -30,6 +30,11 @@ fn law_3_nothing_recorded_nothing_heard() -> Result<()> {
 }
 
 #[test]
+fn what_is_shut_is_not_heard() -> Result<()> {
+    holds(Laws::shut_nothing_heard, CASES)
+}
+
+#[test]
 fn law_4_chunks_change_nothing() -> Result<()> {
     holds(Laws::chunks_change_nothing, CHUNKING_CASES)
 }

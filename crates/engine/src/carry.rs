@@ -115,11 +115,15 @@ pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carriage: Ca
     let Identified { mut outlet, read, mut login, .. } = client;
     let cancel = login.cancel_key(engine.house.entropy(), &reached.ready);
     let seat = engine.roster.seat(passage.grant(), opened, cancel.clone());
-    let mut words = BytesMut::new();
-    login.accept(&reached.ready, &cancel, &mut words);
-    outlet.push(engine.gate.greet(words.freeze()));
     metrics::gauge!("gatehouse_sessions_open").increment(1);
     let now = engine.house.now();
+    // Whoever shuts something cuts the sessions that have a seat; what was shut just before is seen here.
+    let shut = engine.gate.shut(passage.grant(), now);
+    if shut.is_none() {
+        let mut words = BytesMut::new();
+        login.accept(&reached.ready, &cancel, &mut words);
+        outlet.push(engine.gate.greet(words.freeze()));
+    }
     let alarm_at = passage.grant().lease().task.expires;
     let mut carrying = Carrying {
         engine,
@@ -138,7 +142,13 @@ pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carriage: Ca
         rest: Box::pin(tokio::time::sleep(REST)),
         activity: Activity::Watched,
     };
-    let end = carrying.run().await;
+    let end = match shut {
+        None => carrying.run().await,
+        Some(denial) => {
+            let cause = denial.message.clone();
+            End::Stopped(Stop { blame: Blame::Gateway, cause, denial: Some(denial) })
+        }
+    };
     Box::pin(carrying.end(end)).await;
     metrics::gauge!("gatehouse_sessions_open").decrement(1);
 }

@@ -189,20 +189,25 @@ impl Engine {
         }
     }
 
-    /// While the target was dialed, the task may have ended, or the target may have become another.
+    /// While the target was dialed, the task may have ended, somebody may have shut it, or the target may have become another.
     fn still_granted(&self, grant: &Grant) -> Result<(), Denial> {
         let current = self.house.target(grant.target().name.as_str());
         let same = current.is_some_and(|current| Arc::ptr_eq(&current, grant.target()));
-        if same && grant.is_live(self.house.now()) {
-            return Ok(());
+        let changed = || {
+            Denial::new(
+                Reason::TaskEnded,
+                "the target changed",
+                "it happened while the session was opened",
+                "Connect again",
+            )
+        };
+        match self.gate.shut(grant, self.house.now()).or_else(|| (!same).then(changed)) {
+            None => Ok(()),
+            Some(denial) => {
+                self.never_opened(grant, "the task or the target changed while the session was opened");
+                Err(denial)
+            }
         }
-        self.never_opened(grant, "the task or the target changed while the session was opened");
-        Err(Denial::new(
-            Reason::TaskEnded,
-            "the task has ended, or its target changed",
-            "it happened while the session was opened",
-            "Connect again, with a new task if this one is over",
-        ))
     }
 
     fn never_opened(&self, grant: &Grant, cause: &str) {

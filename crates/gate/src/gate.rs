@@ -94,7 +94,7 @@ impl Gate {
     }
 
     /// Why nothing passes under a grant any more, if so it is: its task is over, or a person shut it.
-    pub(crate) fn shut(&self, grant: &Grant, now: Timestamp) -> Option<Denial> {
+    pub fn shut(&self, grant: &Grant, now: Timestamp) -> Option<Denial> {
         if !grant.is_live(now) {
             return Some(task_ended());
         }

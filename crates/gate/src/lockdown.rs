@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use gatehouse_journal::{LockdownBegun, LockdownLifted};
@@ -86,15 +86,17 @@ impl Lockdown {
 /// The lockdowns in force.
 pub struct Lockdowns {
     in_force: ArcSwap<BTreeMap<Scope, Lockdown>>,
+    /// Held over each change and its record, so that both come in one order.
+    changing: Mutex<()>,
     ledger: Ledger,
 }
 
 impl Lockdowns {
     pub(crate) fn new(ledger: Ledger) -> Self {
-        Self { in_force: ArcSwap::default(), ledger }
+        Self { in_force: ArcSwap::default(), changing: Mutex::new(()), ledger }
     }
 
-    /// Begins one; of what is shut already the reason is now this one. It is in force even if it cannot be recorded, but then
+    /// Begins one; of what is shut already this one takes the place. It is in force even if it cannot be recorded, but then
     /// a restart does not know of it.
     pub fn begin(&self, lockdown: Lockdown) -> Result<(), Unrecorded> {
         let entry = LockdownBegun {
@@ -103,12 +105,14 @@ impl Lockdowns {
             reason: lockdown.reason.clone(),
         };
         let now = lockdown.since;
+        let _changing = self.changing();
         self.change(|in_force| drop(in_force.insert(lockdown.scope.clone(), lockdown.clone())));
         self.ledger.record(now, entry).map(|_| ())
     }
 
     /// Lifts one; false if there is none of that scope.
     pub fn lift(&self, now: Timestamp, scope: &Scope, by: &str) -> Result<bool, Unrecorded> {
+        let _changing = self.changing();
         if !self.in_force.load().contains_key(scope) {
             return Ok(false);
         }
@@ -135,12 +139,14 @@ impl Lockdowns {
         in_force.values().find(|lockdown| lockdown.scope.holds(identity, on_behalf_of, target)).cloned()
     }
 
-    fn change(&self, change: impl Fn(&mut BTreeMap<Scope, Lockdown>)) {
-        self.in_force.rcu(|in_force| {
-            let mut changed = BTreeMap::clone(in_force);
-            change(&mut changed);
-            changed
-        });
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<Scope, Lockdown>)) {
+        let mut changed = BTreeMap::clone(&self.in_force.load());
+        change(&mut changed);
+        self.in_force.store(Arc::new(changed));
     }
 }
 

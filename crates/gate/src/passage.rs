@@ -325,12 +325,14 @@ impl Passage {
             (Verdict::Hold, Phase::Prepare) => Verdict::Allow,
             (verdict @ (Verdict::Allow | Verdict::Hold | Verdict::Deny), _) => verdict,
         };
-        if verdict != Verdict::Allow && !self.session.is_quiet() {
+        let shut = self.gate.shut(&self.grant, now);
+        // What is refused is answered here, and answers come in the order of what was asked.
+        if (verdict != Verdict::Allow || shut.is_some()) && !self.session.is_quiet() {
             return Ok(Next::Wait);
         }
         let digest = gate::digest(&self.grant, &operation);
         let run = buf.split_to(len).freeze();
-        if let Some(shut) = self.gate.shut(&self.grant, now) {
+        if let Some(shut) = shut {
             return self.refuse(now, &operation, &decided.decision, digest, &run, shut).map(Next::Out);
         }
         match verdict {
