@@ -130,10 +130,11 @@ fn is_circumstance(entry: &Entry) -> bool {
         Entry::GatewayStarted(_)
         | Entry::GatewayStopped(_)
         | Entry::PoliciesLoaded(_)
-        | Entry::ConfigurationLoaded(_)
-        | Entry::LockdownBegun(_)
-        | Entry::LockdownLifted(_) => true,
-        Entry::TaskStarted(_)
+        | Entry::ConfigurationLoaded(_) => true,
+        // Whom else something was shut for is none of a task's business; what it was refused for, its own records say.
+        Entry::LockdownBegun(_)
+        | Entry::LockdownLifted(_)
+        | Entry::TaskStarted(_)
         | Entry::TaskEnded(_)
         | Entry::LoginRefused(_)
         | Entry::SessionOpened(_)
