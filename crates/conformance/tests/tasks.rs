@@ -190,9 +190,37 @@ fn a_lockdown_shuts_what_it_names_and_nothing_else() -> anyhow::Result<()> {
     }
     assert!(!shut(&fixture, &claude)? && !shut(&fixture, &other)?);
     assert!(fixture.json(&["lockdown", "lift", "all"]).is_err(), "there is none");
+    assert!(
+        fixture.json(&["lockdown", "begin", "agent:cluade", "--reason", "a typo"]).is_err(),
+        "nobody has that name"
+    );
+    fixture.json(&["lockdown", "begin", "all", "--reason", "everybody out"])?;
+    assert!(shut(&fixture, &claude)? && shut(&fixture, &other)?);
+    fixture.json(&["lockdown", "lift", "all"])?;
     let kinds: Vec<String> =
         fixture.records()?.iter().filter_map(|record| Some(record["kind"].as_str()?.into())).collect();
     let count = |kind: &str| kinds.iter().filter(|found| *found == kind).count();
-    assert_eq!((count("lockdown.begun"), count("lockdown.lifted")), (2, 2));
+    assert_eq!((count("lockdown.begun"), count("lockdown.lifted")), (3, 3));
+    Ok(())
+}
+
+/// Who is shut answers nothing, and nothing is done for them.
+#[test]
+fn a_person_who_is_shut_neither_works_nor_approves() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let mut held = fixture.psql_command(&agent);
+    let held = held.args(["-c", "update orders set note = 'x' where id = 1"]).stderr(Stdio::piped()).spawn()?;
+    let request = fixture.open_request()?["id"].as_str().context("a request")?.to_string();
+    let approve = |who: &str| fixture.json(&["approve", &request, "--as", who]);
+    fixture.json(&["lockdown", "begin", "user:dana", "--reason", "her token was stolen"])?;
+    let refused = approve("user:dana").err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(refused.contains("user:dana is shut"), "{refused}");
+    let on_behalf = ["task", "start", "--as", "agent:other", "--on-behalf-of", "user:dana", "--target", "shop"];
+    assert!(fixture.json(&[&on_behalf[..], &["--reason", "x"]].concat()).is_err(), "nothing is done for her");
+    fixture.json(&["lockdown", "lift", "user:dana"])?;
+    approve("user:dana")?;
+    let output = held.wait_with_output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }

@@ -17,8 +17,8 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// Connections at a time.
 const CONNECTIONS_MAX: usize = 256;
-/// How long a caller may say nothing that is waited for.
-const SILENCE: Duration = Duration::from_secs(120);
+/// How long nothing may be said or taken. An answer that takes longer to make is cut, so this is much.
+const SILENCE: Duration = Duration::from_secs(300);
 
 /// Accepts no more than there is room for.
 pub(crate) struct Bounded {
@@ -87,7 +87,12 @@ impl AsyncRead for Placed {
 
 impl AsyncWrite for Placed {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if written.is_ready() {
+            let until = Instant::now() + self.within;
+            self.silence.as_mut().reset(until);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

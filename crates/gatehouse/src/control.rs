@@ -113,10 +113,11 @@ impl ApiControl {
         let loaded = state.loaded.load_full();
         for target in &new.targets {
             if let Some(lockdown) = state.gate.lockdowns().of(&new.identity, new.on_behalf_of.as_ref(), target) {
-                let denial = lockdown.denial();
-                return Err(Problem::forbidden(denial.message, format!("{}. {}", denial.detail, denial.hint)));
+                return Err(shut(&lockdown));
             }
         }
+        // One at a time, so that what was counted is still so when this one is added.
+        let _starting = state.starting.lock().await;
         let max = loaded.config.limits.live_tasks_max;
         if state.tasks.count(&new.identity, state.now()) >= max {
             let title = format!("{} has limits.live_tasks_max = {max} tasks already", new.identity);
@@ -278,7 +279,7 @@ impl ApiControl {
         let new = gatehouse_identity::NewTask { identity, on_behalf_of: None, targets, reason: exchange.reason, ttl };
         let by = format!("issuer {} ({})", workload.issuer, workload.subject);
         let started = self.begin(new, by, None).await.map_err(|problem| match problem.status {
-            400..500 => OauthError::invalid_request(problem.title),
+            400..500 => refused(&problem.title, OauthError::invalid_request(problem.title.clone())),
             _ => OauthError::unavailable(),
         })?;
         Ok(Exchanged {
@@ -305,6 +306,26 @@ impl ApiControl {
         }
     }
 
+    /// A name that nothing has shuts nothing, which is not what whoever typed it meant.
+    fn must_know(&self, scope: &Scope) -> Result<(), Problem> {
+        let loaded = self.state.loaded.load();
+        match scope {
+            Scope::All => Ok(()),
+            Scope::Identity(identity) => loaded.people.groups(identity).map(|_| ()).map_err(bad),
+            Scope::Target(target) if loaded.targets.contains_key(target.as_str()) => Ok(()),
+            Scope::Target(target) => Err(Problem::not_found("target", target.as_str(), "targets")),
+        }
+    }
+
+    /// The lockdown that keeps a person from answering a request: of the person, of whoever asks, of the target, or of all.
+    fn shuts_answer(&self, user: &UserName, id: &RequestId) -> Option<Lockdown> {
+        let lockdowns = self.state.gate.lockdowns();
+        let request = self.state.gate.desk().request(id)?;
+        let behalf = request.subject.on_behalf_of.as_ref().map(|(user, _)| user);
+        let of_person = lockdowns.of(&Identity::User(user.clone()), None, &request.target);
+        of_person.or_else(|| lockdowns.of(&request.subject.identity, behalf, &request.target))
+    }
+
     /// Whoever holds a credential may end its task.
     async fn given_back(&self, user: &str, password: &str) -> Result<(), OauthError> {
         let state = &self.state;
@@ -319,10 +340,14 @@ impl ApiControl {
         let (task, verifier) = claimed.unzip();
         // Whether there is such a task does not show in how long it takes, and few are computed at a time.
         let verifier = verifier.unwrap_or_else(|| Credential::decoy(user, &state.decoys));
-        let place = state.proofs.acquire().await.map_err(|_| OauthError::unavailable())?;
+        let place = state.proofs.clone().acquire_owned().await.map_err(|_| OauthError::unavailable())?;
         let password = Secret::new(password);
-        let proven = tokio::task::spawn_blocking(move || proves(&verifier, password.expose())).await.unwrap_or(false);
-        drop(place);
+        let proof = tokio::task::spawn_blocking(move || {
+            // Whoever hangs up meanwhile gives the place free no sooner.
+            let _place = place;
+            proves(&verifier, password.expose())
+        });
+        let proven = proof.await.unwrap_or(false);
         let Some(task) = task.filter(|_| is_known && proven) else { return Ok(()) };
         let ended = state.end_task(&task, TaskEnd::Done, "its own credential").await;
         ended.map(|_| ()).map_err(|error| {
@@ -343,8 +368,12 @@ impl Control for ApiControl {
             let digest = token_digest(token);
             let name = self.state.store.token(&digest, self.state.now()).await.map_err(unavailable)?;
             let user = name.and_then(|name| UserName::new(&name).ok());
-            // A person who is no longer configured is nobody, whatever token they hold.
-            Ok(user.filter(|user| self.groups_of(user).is_ok()))
+            // A person who is no longer configured is nobody, whatever token they hold; neither is one who was shut.
+            let is_shut = |user: &UserName| {
+                let scope = Scope::Identity(Identity::User(user.clone()));
+                self.state.gate.lockdowns().all().iter().any(|lockdown| lockdown.scope == scope)
+            };
+            Ok(user.filter(|user| self.groups_of(user).is_ok() && !is_shut(user)))
         }
         .boxed()
     }
@@ -490,6 +519,9 @@ impl Control for ApiControl {
             let groups = self.groups_of(user)?;
             let request = RequestId::parse(id).map_err(bad)?;
             let (gate, now) = (&self.state.gate, self.state.now());
+            if let Some(lockdown) = self.shuts_answer(user, &request) {
+                return Err(shut(&lockdown));
+            }
             let answered = if approve {
                 gate.approve(now, &request, user, &groups, caller.via())
             } else {
@@ -524,6 +556,7 @@ impl Control for ApiControl {
         async move {
             let state = &self.state;
             let scope = Scope::parse(&new.scope).map_err(bad)?;
+            self.must_know(&scope)?;
             let reason: String = new.reason.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             if !(1..=500).contains(&reason.chars().count()) {
                 return Err(Problem::bad_request("a lockdown has a reason of 1 to 500 characters"));
@@ -552,6 +585,8 @@ impl Control for ApiControl {
             let scope = Scope::parse(&lift.scope).map_err(bad)?;
             let lifted =
                 self.state.gate.lockdowns().lift(self.state.now(), &scope, &by(caller)).map_err(unavailable)?;
+            let target = self.state.gate.ledger().with(|journal| journal.sink().sync_target());
+            target.sync().map_err(unavailable)?;
             if lifted { Ok(()) } else { Err(Problem::not_found("lockdown of", &lift.scope, "lockdown")) }
         }
         .boxed()
@@ -735,6 +770,11 @@ fn session_view(row: SessionRow) -> SessionView {
         rows: row.rows,
         masked: row.masked,
     }
+}
+
+fn shut(lockdown: &Lockdown) -> Problem {
+    let denial = lockdown.denial();
+    Problem::forbidden(denial.message, format!("{}. {}", denial.detail, denial.hint))
 }
 
 fn lockdown_view(lockdown: Lockdown) -> LockdownView {

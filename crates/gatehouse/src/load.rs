@@ -117,7 +117,7 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
 fn digest(text: &str, config: &Config, base: &Path) -> Digest {
     let mut hash = Sha256::new_with_prefix(text);
     for issuer in config.issuers.values() {
-        hash.update(std::fs::read(base.join(&issuer.keys)).unwrap_or_default());
+        hash.update(Sha256::digest(std::fs::read(base.join(&issuer.keys)).unwrap_or_default()));
     }
     Digest(hash.finalize().into())
 }
@@ -281,6 +281,9 @@ impl Checker<'_> {
             if issuers.iter().any(|other| other.issuer == section.issuer) {
                 let message = format!("two issuers are `{}`", section.issuer);
                 self.fault(&place, message, "Put their agents under one of them");
+            }
+            if section.task_secs_max == 0 {
+                self.fault(&place, "task_secs_max = 0 lets no task live", "Write a number of seconds, or nothing");
             }
             let agents = self.issued_agents(&place, &section.agents, people);
             let path = self.base.join(&section.keys);

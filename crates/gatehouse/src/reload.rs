@@ -54,8 +54,10 @@ fn fingerprint(state: &State, config: &Path) -> Option<[u8; 32]> {
         hash.update([0]);
     }
     for issuer in loaded.config.issuers.values() {
-        hash.update(std::fs::read(loaded.base.join(&issuer.keys)).ok()?);
-        hash.update([0]);
+        // Keys that are gone are a change like any other.
+        let keys = std::fs::read(loaded.base.join(&issuer.keys));
+        hash.update([u8::from(keys.is_ok())]);
+        hash.update(Sha256::digest(keys.unwrap_or_default()));
     }
     Some(hash.finalize().into())
 }

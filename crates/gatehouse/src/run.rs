@@ -58,8 +58,10 @@ async fn give_signs_of_life(client: &Client, task: &str) -> Infallible {
     let path = format!("/api/v1/tasks/{task}/heartbeat");
     loop {
         ticks.tick().await;
-        // A gateway that is being started anew hears the next one, and of a task that ended the command hears itself.
-        let _ = client.post_bytes(&path, &()).await;
+        // A gateway that is being started anew hears the next one.
+        if let Err(error) = client.post_bytes(&path, &()).await {
+            tracing::warn!("{error:#}");
+        }
     }
 }
 

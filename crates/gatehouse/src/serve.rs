@@ -20,7 +20,7 @@ use gatehouse_journal::{
 use gatehouse_model::{Denial, Reason};
 use gatehouse_secrets::Reference;
 use gatehouse_store::{Sqlite, Store};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
@@ -35,6 +35,8 @@ use crate::{keys, registry, reload, restore};
 
 /// The name of the control API among the protocols that are listened for.
 pub(crate) const API: &str = "api";
+/// A sweep that comes so much later than the one before says something of the clock, in seconds.
+const SWEEP_SECS_LATE: i64 = 3;
 /// Passwords that are looked at at a time outside of the data path.
 const PROOFS_MAX: usize = 1;
 /// How long sessions may take to end when the gateway does.
@@ -148,7 +150,8 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         key,
         attachments,
         listening: Mutex::new(BTreeMap::new()),
-        proofs: Semaphore::new(PROOFS_MAX),
+        proofs: Arc::new(Semaphore::new(PROOFS_MAX)),
+        starting: tokio::sync::Mutex::new(()),
         reload_fault: Mutex::new(None),
         recorded,
         engine: OnceLock::new(),
@@ -247,9 +250,15 @@ fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
     let sweeping = state.clone();
     work.spawn(async move {
         let mut ticks = tokio::time::interval(Duration::from_millis(500));
+        let mut last = None;
         loop {
             ticks.tick().await;
             let now = sweeping.now();
+            // After a start, a suspend or a step of the clock nobody could give signs of life in time.
+            let is_late = |last: Timestamp| now.duration_since(last).abs() > SignedDuration::from_secs(SWEEP_SECS_LATE);
+            if last.replace(now).is_none_or(is_late) {
+                sweeping.tasks.renew(now);
+            }
             sweeping.gate.desk().sweep(now);
             sweeping.finish_endings().await;
             for (task, cause) in sweeping.tasks.over(now) {

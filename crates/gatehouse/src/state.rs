@@ -85,7 +85,9 @@ pub struct State {
     /// The tasks that are alive.
     pub tasks: TaskBook,
     /// How many passwords may be looked at at a time outside of the data path: each takes thousands of hashes.
-    pub(crate) proofs: Semaphore,
+    pub(crate) proofs: Arc<Semaphore>,
+    /// Held while a task is started.
+    pub(crate) starting: tokio::sync::Mutex<()>,
     /// The index.
     pub store: Store,
     /// Brings the index up to the journal.

@@ -177,6 +177,12 @@ impl TaskBook {
         self.lock().values().filter_map(over).collect()
     }
 
+    /// Takes it for given that whoever started the tasks is there: nobody could say so.
+    pub fn renew(&self, now: Timestamp) {
+        let mut live = self.lock();
+        live.values_mut().filter_map(|live| live.pulse.as_mut()).for_each(|pulse| pulse.last = now);
+    }
+
     /// How many tasks of an identity are alive.
     pub fn count(&self, identity: &Identity, now: Timestamp) -> usize {
         self.lock().values().filter(|live| live.task.identity == *identity && live.is_live(now)).count()
@@ -223,6 +229,8 @@ mod tests {
         assert!(book.credential(user, at(1021)).is_none() && book.task(id, at(1021)).is_none());
         assert!(!book.beat(id, at(1021)), "what is over does not come back");
         assert_eq!(book.over(at(1021)), [(id.clone(), TaskEnd::Abandoned)]);
+        book.renew(at(1021));
+        assert!(book.over(at(1031)).is_empty());
         assert_eq!(book.over(started.task.expires), [(id.clone(), TaskEnd::Expired)]);
     }
 
