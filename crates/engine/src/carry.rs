@@ -166,7 +166,9 @@ impl Carrying<'_> {
                 continue;
             }
             if self.target.ended && !self.target.has_news() {
-                return if self.said_goodbye { End::Client } else { End::Target };
+                // Which of the two closed connections is seen first is chance.
+                let client_left = self.said_goodbye || self.passage.client_has_left();
+                return if client_left { End::Client } else { End::Target };
             }
             if self.client_is_done() {
                 if self.held.is_some() {

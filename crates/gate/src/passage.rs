@@ -831,6 +831,11 @@ impl Passage {
         }
     }
 
+    /// Whether the client has said that it leaves.
+    pub fn client_has_left(&self) -> bool {
+        self.session.has_left()
+    }
+
     /// How many bytes wait to be released, with what it takes to keep them.
     pub fn unseen_bytes(&self) -> usize {
         self.unseen_bytes + (self.unseen.len() + self.deferred.len()) * size_of::<Unseen>()

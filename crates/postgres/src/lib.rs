@@ -122,6 +122,10 @@ impl Session for Unsurveyed {
         true
     }
 
+    fn has_left(&self) -> bool {
+        false
+    }
+
     fn surveyed(&mut self, _facts: SurveyFacts) {}
 
     fn remark(&self, _text: &str, _out: &mut BytesMut) {}

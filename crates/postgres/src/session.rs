@@ -67,6 +67,8 @@ pub(crate) struct PostgresSession {
     copy_in: CopyIn,
     copy_out: Option<Arc<Shape>>,
     rows: u64,
+    /// Terminate was passed on.
+    left: bool,
     /// The run of content at the front of the target's bytes, as it was looked at last.
     seen: Run,
     /// Portals that were executed, but for those that fetch from a cursor.
@@ -332,6 +334,7 @@ impl PostgresSession {
             copy_in: CopyIn::No,
             copy_out: None,
             rows: 0,
+            left: false,
             seen: Run::default(),
             executed: 0,
             asked: None,
@@ -424,6 +427,10 @@ impl Session for PostgresSession {
             )
         };
         !self.awaited.iter().any(synced)
+    }
+
+    fn has_left(&self) -> bool {
+        self.left
     }
 
     fn surveyed(&mut self, facts: SurveyFacts) {

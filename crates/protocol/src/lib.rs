@@ -349,6 +349,9 @@ pub trait Session: Send {
     /// True when all that was asked before the run at the front is answered, so that a refusal would stand in order.
     fn is_quiet(&self) -> bool;
 
+    /// True once the client has said that it leaves, so that the target closes the connection for its sake.
+    fn has_left(&self) -> bool;
+
     /// Newer facts, after [`Step::Survey`].
     fn surveyed(&mut self, facts: SurveyFacts);
 

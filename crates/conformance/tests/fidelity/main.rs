@@ -186,6 +186,27 @@ fn a_half_closed_connection_is_answered_to_its_end() -> Result<()> {
     Ok(())
 }
 
+/// Whose end it was does not depend on which of the two connections is seen to close first.
+#[test]
+fn who_ended_a_session_stands_in_its_record() -> Result<()> {
+    let fixture = Fixture::start(everything())?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    let ends = "select pg_terminate_backend(pg_backend_pid())";
+    for (last_words, expected) in
+        [(frame(b'X', &[]), "the client left"), (query(ends), "the target closed the connection")]
+    {
+        let mut client = RawClient::connect(&agent)?;
+        client.send(&[last_words])?;
+        // The client closes nothing itself.
+        while client.answer().is_ok() {}
+        let begun = Instant::now();
+        while fixture.json(&["sessions", "ls"])?[0]["state"] != expected {
+            ensure!(begun.elapsed() < Duration::from_secs(10), "{expected}: {}", fixture.json(&["sessions", "ls"])?);
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn the_targets_last_words_reach_the_client() -> Result<()> {
     let fixture = Fixture::start(everything())?;

@@ -650,6 +650,10 @@ impl PostgresSession {
                 self.copy_in = CopyIn::No;
                 return Passed::AsIs;
             }
+            b'X' => {
+                self.left = true;
+                return Passed::AsIs;
+            }
             b'E' => {
                 self.batch.forwarded = true;
                 return self.pass_execute(reader, run, out);
