@@ -44,6 +44,13 @@ fn check_names_file_line_and_remedy() -> anyhow::Result<()> {
             "\"a.b.c\"",
             "there is no class `emial`",
         ),
+        ("[api]", "[api]\nurl = \"gateway.example\"", "gateway.example", "not where an API can be reached"),
+        (
+            "[api]",
+            "[api]\nurl = \"https://dana:secret@gateway.example\"",
+            "dana:secret",
+            "not where an API can be reached",
+        ),
         ("[users.dana]", "[limits]\nframe_bytes_max = 1\n[users.dana]", "frame_bytes_max", "is too small"),
     ] {
         assert!(good.contains(from), "{from}");
@@ -188,12 +195,15 @@ fn an_index_that_is_lost_is_built_anew() -> anyhow::Result<()> {
     // psql may be gone a moment before the gateway has seen it go.
     wait_until("the session is closed", || Ok(fixture.json(&["sessions", "ls"])?[0]["state"] == "the client left"))?;
     let sessions = fixture.json(&["sessions", "ls"])?;
+    fixture.json(&["lockdown", "begin", "agent:other", "--reason", "a test"])?;
+    let lockdowns = fixture.json(&["lockdown", "ls"])?;
     fixture.stop_gateway()?;
     for file in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
         let _ = std::fs::remove_file(fixture.data.join(file));
     }
     fixture.start_gateway()?;
     assert_eq!(fixture.json(&["sessions", "ls"])?, sessions);
+    assert_eq!(fixture.json(&["lockdown", "ls"])?, lockdowns, "it is in force still");
     assert_eq!(
         fixture.json(&["tasks", "show", &agent.task])?["state"],
         "revoked",

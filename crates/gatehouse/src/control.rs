@@ -22,7 +22,7 @@ use gatehouse_model::{
     Subject, TargetName, TaskEnd, TaskId, UserName, Verdict, kind,
 };
 use gatehouse_store::{RequestRow, SessionRow, TaskRow};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::registry;
 use crate::state::State;
@@ -561,7 +561,9 @@ impl Control for ApiControl {
             if !(1..=500).contains(&reason.chars().count()) {
                 return Err(Problem::bad_request("a lockdown has a reason of 1 to 500 characters"));
             }
-            let lockdown = Lockdown { scope, by: by(caller), reason, since: state.now() };
+            // As the journal keeps it, so that a restart changes nothing.
+            let since = Timestamp::from_microsecond(state.now().as_microsecond()).map_err(unavailable)?;
+            let lockdown = Lockdown { scope, by: by(caller), reason, since };
             let recorded = state.gate.lockdowns().begin(lockdown.clone());
             // It is in force: sessions are cut whether or not it can be recorded.
             let cut = state.engine.get().map_or(0, |engine| {

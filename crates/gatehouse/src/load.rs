@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use axum::http::Uri;
 use gatehouse_gate::{HoldMode, Route, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
 use gatehouse_identity::{AgentRule, Issuer, KeySet, People};
 use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, PseudonymKey, Transform};
@@ -113,6 +114,16 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
     })
 }
 
+/// Whether paths can be put behind a URL, as in the metadata of RFC 8414: it has a scheme and a host, and nobody's password,
+/// query or fragment.
+fn is_base(url: &str) -> bool {
+    url.parse::<Uri>().is_ok_and(|parsed| {
+        let is_web = matches!(parsed.scheme_str(), Some("http" | "https"));
+        let is_host = parsed.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+        is_web && is_host && parsed.query().is_none() && !url.contains('#')
+    })
+}
+
 /// The digest of the file, and of the keys that it names: whom it trusts is a part of what it says.
 fn digest(text: &str, config: &Config, base: &Path) -> Digest {
     let mut hash = Sha256::new_with_prefix(text);
@@ -171,6 +182,13 @@ impl Checker<'_> {
             }
         }
         if let Some(api) = &config.api {
+            if api.url.as_ref().is_some_and(|url| !is_base(url)) {
+                self.fault(
+                    &["api", "url"],
+                    "it is not where an API can be reached",
+                    "Write https:// and a host, with a port or a path where there is one, such as https://gateway.example",
+                );
+            }
             match api.address.parse::<SocketAddr>() {
                 Ok(address) if address.ip().is_loopback() => {}
                 Ok(_) => self.fault(

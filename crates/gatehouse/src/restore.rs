@@ -1,5 +1,5 @@
-//! Brings back what a restart must not lose: tasks with their credentials, requests with their approvals; and ends on
-//! the record what the restart ended.
+//! Brings back what a restart must not lose: tasks with their credentials, requests with their approvals, lockdowns; and
+//! ends on the record what the restart ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
