@@ -115,7 +115,6 @@ pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carriage: Ca
     let Identified { mut outlet, read, mut login, .. } = client;
     let cancel = login.cancel_key(engine.house.entropy(), &reached.ready);
     let seat = engine.roster.seat(passage.grant(), opened, cancel.clone());
-    metrics::gauge!("gatehouse_sessions_open").increment(1);
     let now = engine.house.now();
     // Whoever shuts something cuts the sessions that have a seat; what was shut just before is seen here.
     let shut = engine.gate.shut(passage.grant(), now);
@@ -150,7 +149,6 @@ pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carriage: Ca
         }
     };
     Box::pin(carrying.end(end)).await;
-    metrics::gauge!("gatehouse_sessions_open").decrement(1);
 }
 
 impl Carrying<'_> {

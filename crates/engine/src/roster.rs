@@ -9,6 +9,9 @@ use gatehouse_protocol::CancelKey;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+/// The gauge of those that are open: whatever ends a session, a panic too, takes it from its seat.
+const SESSIONS_OPEN: &str = "gatehouse_sessions_open";
+
 /// What a session is told from outside.
 #[derive(Debug)]
 pub(crate) enum Signal {
@@ -54,6 +57,7 @@ pub(crate) struct Seated {
 impl Drop for Seated {
     fn drop(&mut self) {
         self.roster.lock().remove(&self.id);
+        metrics::gauge!(SESSIONS_OPEN).decrement(1);
     }
 }
 
@@ -68,6 +72,7 @@ impl Roster {
             opened,
         };
         self.lock().insert(id.clone(), Seat { session, signals: sender, cancel });
+        metrics::gauge!(SESSIONS_OPEN).increment(1);
         Seated { roster: self.clone(), id, signals }
     }
 
