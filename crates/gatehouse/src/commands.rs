@@ -201,7 +201,9 @@ async fn answer(reach: &Reach, acting_as: Option<&str>, id: &str, word: &str, re
         return output::json(&view);
     }
     if view.still_needs.is_empty() {
-        output::print(&format!("request {id} is {}", view.request.state))
+        // What waited for the answer may have gone on before it is shown here.
+        let state = if view.request.state == "used" { "approved, and used" } else { &view.request.state };
+        output::print(&format!("request {id} is {state}"))
     } else {
         output::print(&format!("recorded; {} must still approve", view.still_needs.join(" and ")))
     }
