@@ -20,7 +20,8 @@ async fn kill_9_loses_no_record_of_what_reached_the_target() -> anyhow::Result<(
     fixture.truth("create table marks (mark text primary key); grant all on marks to gatehouse")?;
     let first = fixture.task("agent:claude", "1h")?;
     for round in 0..KILLS {
-        let agent = Credential { port: fixture.task("agent:other", "1h")?.port, ..first.clone() };
+        // Only where the gateway listens now is wanted of it.
+        let agent = Credential { port: fixture.task("agent:other", "5s")?.port, ..first.clone() };
         let written = Arc::new(AtomicU64::new(0));
         let writers: Vec<_> =
             (0..2).map(|writer| tokio::spawn(write(agent.clone(), round, writer, written.clone()))).collect();
