@@ -29,6 +29,16 @@ fn everything() -> Setup {
     Setup { policies: format!("@id(\"everything\") {EVERYTHING}"), sql: TABLES.into(), ..Setup::default() }
 }
 
+fn everything_over_tls() -> Result<Setup> {
+    let certificate = rcgen::generate_simple_self_signed(vec!["localhost".into()])?;
+    let (chain, key) = (certificate.cert.pem(), certificate.signing_key.serialize_pem());
+    Ok(Setup {
+        listen: "tls_certificate = \"gateway.pem\"\ntls_key = \"gateway.key\"\n".into(),
+        files: vec![("gateway.pem", chain), ("gateway.key", key)],
+        ..everything()
+    })
+}
+
 /// Everything that comes back, frame by frame.
 fn converse(credential: &Credential, writes: &[Write]) -> Result<Vec<String>> {
     let mut client = RawClient::connect(credential)?;
@@ -192,11 +202,20 @@ fn who_ended_a_session_stands_in_its_record() -> Result<()> {
     let fixture = Fixture::start(everything())?;
     let agent = fixture.task("agent:claude", "1h")?;
     let ends = "select pg_terminate_backend(pg_backend_pid())";
-    for (last_words, expected) in
-        [(frame(b'X', &[]), "the client left"), (query(ends), "the target closed the connection")]
-    {
+    let goodbye = frame(b'X', &[]);
+    let (head, tail) = goodbye.split_at(2);
+    for (last_words, expected) in [
+        (vec![goodbye.clone()], "the client left"),
+        (vec![head.to_vec(), tail.to_vec()], "the client left"),
+        (vec![[query("select 1"), goodbye.clone(), query("select 2")].concat()], "the client left"),
+        (vec![query(ends)], "the target closed the connection"),
+    ] {
         let mut client = RawClient::connect(&agent)?;
-        client.send(&[last_words])?;
+        for piece in last_words {
+            client.send(&[piece])?;
+            // So that it goes in a packet of its own.
+            std::thread::sleep(Duration::from_millis(20));
+        }
         // The client closes nothing itself.
         while client.answer().is_ok() {}
         let begun = Instant::now();
@@ -243,13 +262,7 @@ fn python(script: &str, environment: &[(&str, &str)]) -> Result<String> {
 /// bound to the certificate.
 #[test]
 fn clients_of_postgresql_18_get_what_they_ask_for() -> Result<()> {
-    let certificate = rcgen::generate_simple_self_signed(vec!["localhost".into()])?;
-    let (chain, key) = (certificate.cert.pem(), certificate.signing_key.serialize_pem());
-    let fixture = Fixture::start(Setup {
-        listen: "tls_certificate = \"gateway.pem\"\ntls_key = \"gateway.key\"\n".into(),
-        files: vec![("gateway.pem", chain), ("gateway.key", key)],
-        ..everything()
-    })?;
+    let fixture = Fixture::start(everything_over_tls()?)?;
     let agent = fixture.task("agent:claude", "1h")?;
     let place = format!("host={} port={} user={} dbname=shop", agent.host, agent.port, agent.user);
     let script = "
@@ -284,13 +297,7 @@ for options in ['sslmode=require max_protocol_version=3.2 min_protocol_version=3
 /// With direct TLS a client must say that it speaks PostgreSQL's protocol: another protocol's client is turned away.
 #[test]
 fn direct_tls_without_the_protocols_name_is_turned_away() -> Result<()> {
-    let certificate = rcgen::generate_simple_self_signed(vec!["localhost".into()])?;
-    let (chain, key) = (certificate.cert.pem(), certificate.signing_key.serialize_pem());
-    let fixture = Fixture::start(Setup {
-        listen: "tls_certificate = \"gateway.pem\"\ntls_key = \"gateway.key\"\n".into(),
-        files: vec![("gateway.pem", chain), ("gateway.key", key)],
-        ..everything()
-    })?;
+    let fixture = Fixture::start(everything_over_tls()?)?;
     let agent = fixture.task("agent:claude", "1h")?;
     let script = "
 import os, socket, ssl, struct
