@@ -24,6 +24,7 @@ use gatehouse_model::{
 use gatehouse_store::{RequestRow, SessionRow, TaskRow};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::output::plain;
 use crate::registry;
 use crate::state::State;
 
@@ -557,10 +558,8 @@ impl Control for ApiControl {
             let state = &self.state;
             let scope = Scope::parse(&new.scope).map_err(bad)?;
             self.must_know(&scope)?;
-            let reason: String = new.reason.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            if !(1..=500).contains(&reason.chars().count()) {
-                return Err(Problem::bad_request("a lockdown has a reason of 1 to 500 characters"));
-            }
+            let reason = gatehouse_identity::reason(&new.reason)
+                .ok_or_else(|| Problem::bad_request("a lockdown has a reason of 1 to 500 characters"))?;
             // As the journal keeps it, so that a restart changes nothing.
             let since = Timestamp::from_microsecond(state.now().as_microsecond()).map_err(unavailable)?;
             let lockdown = Lockdown { scope, by: by(caller), reason, since };
@@ -714,11 +713,6 @@ fn replay(path: &std::path::Path, protocol: &str) -> anyhow::Result<String> {
     }
     lines.push(String::new());
     Ok(lines.join("\n"))
-}
-
-/// Nothing that a terminal would obey.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '·' } else { c }).collect()
 }
 
 fn by(caller: &Caller) -> String {

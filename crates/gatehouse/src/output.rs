@@ -47,7 +47,7 @@ fn coloured(value: &str) -> Cell {
     }
 }
 
-/// Statements and reasons come from agents: nothing that a terminal would obey is shown.
+/// Statements and reasons come from agents, and recordings from clients: nothing that a terminal would obey is shown.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '·' } else { c }).collect()
 }

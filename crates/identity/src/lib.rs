@@ -14,4 +14,4 @@ pub use issuer::{
     verify as verify_token,
 };
 pub use people::{People, UnknownIdentity};
-pub use tasks::{NewTask, StartedTask, TaskBook, TaskError};
+pub use tasks::{NewTask, StartedTask, TaskBook, TaskError, reason};

@@ -84,6 +84,12 @@ impl Live {
     }
 }
 
+/// A reason as it is kept, in one line; `None` if it is not of 1 to 500 characters.
+pub fn reason(text: &str) -> Option<String> {
+    let reason: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    (1..=500).contains(&reason.chars().count()).then_some(reason)
+}
+
 impl NewTask {
     /// Makes the task and its credential.
     pub fn start(
@@ -96,10 +102,7 @@ impl NewTask {
         if self.targets.is_empty() {
             return Err(TaskError::NoTarget);
         }
-        let reason: String = self.reason.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        if !(1..=500).contains(&reason.chars().count()) {
-            return Err(TaskError::NoReason);
-        }
+        let reason = reason(&self.reason).ok_or(TaskError::NoReason)?;
         let secs = self.ttl.as_secs();
         if !(1..=i64::from(task_secs_max)).contains(&secs) {
             return Err(TaskError::Ttl(task_secs_max));
