@@ -50,6 +50,7 @@ const NAMED_BY: &[(&str, &[&str])] = &[
     ("cedar-policy", &["gatehouse-policy"]),
     ("ed25519-dalek", &["gatehouse-journal"]),
     ("jsonwebtoken", &["gatehouse-identity"]),
+    ("openidconnect", &["gatehouse-identity"]),
     ("ring", &["gatehouse-identity"]),
     ("pg_raw_parse", &["gatehouse-postgres"]),
     ("clap", &["gatehouse"]),

@@ -1,10 +1,14 @@
 //! Who calls the API, by the door that the call came through.
 
-use axum::extract::FromRequestParts;
+use std::convert::Infallible;
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use gatehouse_model::UserName;
 
+use crate::cookies::{SESSION, cookie};
 use crate::problem::Problem;
 use crate::routes::Served;
 
@@ -20,13 +24,22 @@ pub enum Door {
     Tcp,
 }
 
+/// What a person showed, for the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// A token in a header.
+    Token,
+    /// A browser's cookie.
+    Cookie,
+}
+
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// Somebody at the admin socket, for the person they name, if they name one.
     Administrator(Option<UserName>),
-    /// A person who showed a token.
-    User(UserName),
+    /// A person who proved who they are.
+    User(UserName, Shown),
 }
 
 impl Caller {
@@ -34,7 +47,7 @@ impl Caller {
     pub fn user(&self) -> Option<&UserName> {
         match self {
             Self::Administrator(user) => user.as_ref(),
-            Self::User(user) => Some(user),
+            Self::User(user, _) => Some(user),
         }
     }
 
@@ -42,19 +55,56 @@ impl Caller {
     pub fn via(&self) -> &'static str {
         match self {
             Self::Administrator(_) => "admin socket",
-            Self::User(_) => "api token",
+            Self::User(_, Shown::Token) => "api token",
+            Self::User(_, Shown::Cookie) => "browser",
         }
     }
 
-    /// Refuses everyone but administrators.
-    pub fn must_administer(&self) -> Result<(), Problem> {
+    /// Refuses whoever is not at the admin socket.
+    pub fn must_be_local(&self) -> Result<(), Problem> {
         match self {
             Self::Administrator(_) => Ok(()),
-            Self::User(user) => Err(Problem::forbidden(
+            Self::User(user, _) => Err(Problem::forbidden(
                 format!("{user} may not do this over the network"),
                 "Use the admin socket on the gateway's machine: --admin-socket PATH",
             )),
         }
+    }
+}
+
+/// The token that a call brings: in a header, or else in a browser's cookie, which no page of another site may make use of.
+pub(crate) fn token(parts: &Parts, is_secure: bool) -> Result<Option<(&str, Shown)>, Problem> {
+    let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if let Some(header) = header {
+        return Ok(header.strip_prefix("Bearer ").map(|token| (token, Shown::Token)));
+    }
+    let Some(token) = cookie(&parts.headers, SESSION, is_secure) else { return Ok(None) };
+    if !parts.method.is_safe() {
+        must_be_same_origin(&parts.headers)?;
+    }
+    Ok(Some((token, Shown::Cookie)))
+}
+
+/// Refuses what a page of another site sent. Browsers say where a request comes from (Fetch Metadata), old ones at least
+/// from which origin.
+pub(crate) fn must_be_same_origin(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_own = match (text("sec-fetch-site"), text("origin"), text("host")) {
+        (Some(site), _, _) => site == "same-origin",
+        (None, Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, origin)| origin == host),
+        (None, _, _) => false,
+    };
+    if is_own {
+        return Ok(());
+    }
+    Err(Problem::forbidden("this came from a page of another site", "Open the gateway's own page and try again there"))
+}
+
+impl OptionalFromRequestParts<Served> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, served: &Served) -> Result<Option<Self>, Infallible> {
+        Ok(<Self as FromRequestParts<Served>>::from_request_parts(parts, served).await.ok())
     }
 }
 
@@ -70,9 +120,9 @@ impl FromRequestParts<Served> for Caller {
                 Ok(Self::Administrator(user))
             }
             Door::Tcp => {
-                let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-                let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(Problem::unauthorized)?;
-                served.control.user_of(token).await?.map(Self::User).ok_or_else(Problem::unauthorized)
+                let (token, shown) = token(parts, served.is_secure())?.ok_or_else(Problem::unauthorized)?;
+                let user = served.control.user_of(token, shown).await?.ok_or_else(Problem::unauthorized)?;
+                Ok(Self::User(user, shown))
             }
         }
     }

@@ -4,9 +4,12 @@
 //! a rule of its own. Wire types live here; inner types are never serialized.
 
 mod caller;
+mod cookies;
 mod oauth;
+mod pages;
 mod problem;
 mod routes;
+mod sign_in;
 mod views;
 
 use std::sync::Arc;
@@ -15,9 +18,10 @@ use axum::Router;
 use futures_util::future::BoxFuture;
 use gatehouse_model::UserName;
 
-pub use caller::{Caller, Door};
+pub use caller::{Caller, Door, Shown};
 pub use oauth::{Exchange, Exchanged, OauthError};
 pub use problem::Problem;
+pub use sign_in::{CameBack, DeviceHandle, DeviceLoginView, LinkView, Me, NewLink, SignInBegun, SignedIn};
 pub use views::{
     Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView,
     RequestView, Selection, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
@@ -34,8 +38,28 @@ type Asked<'a, T> = BoxFuture<'a, Result<T, Problem>>;
 pub trait Control: Send + Sync + 'static {
     /// The gateway's version, and how it stands with its files.
     fn version(&self) -> Version;
-    /// Whose token this is.
-    fn user_of<'a>(&'a self, token: &'a str) -> Asked<'a, Option<UserName>>;
+    /// Whose token this is. One that was issued for the other use is nobody's.
+    fn user_of<'a>(&'a self, token: &'a str, shown: Shown) -> Asked<'a, Option<UserName>>;
+    /// Refuses whoever does not administer the gateway.
+    fn must_administer(&self, caller: &Caller) -> Result<(), Problem>;
+    /// Who calls, as the gateway sees it.
+    fn me(&self, caller: &Caller) -> Result<Me, Problem>;
+    /// Whether there is a provider to sign in by.
+    fn has_provider(&self) -> bool;
+    /// Begins a browser's sign-in at the provider.
+    fn begin_sign_in(&self) -> Asked<'_, SignInBegun>;
+    /// Ends it: the browser came back, with the secret that it was given.
+    fn complete_sign_in<'a>(&'a self, secret: &'a str, back: CameBack) -> Asked<'a, SignedIn>;
+    /// Begins a sign-in in a terminal.
+    fn begin_device_login(&self) -> Asked<'_, DeviceLoginView>;
+    /// What became of it; `None` while the person has not signed in.
+    fn poll_device_login(&self, handle: &str) -> Result<Option<TokenView>, Problem>;
+    /// Makes a link that signs a browser in, once.
+    fn new_link(&self, new: NewLink) -> Asked<'_, LinkView>;
+    /// Signs a browser in by it.
+    fn use_link<'a>(&'a self, code: &'a str) -> Asked<'a, SignedIn>;
+    /// Ends a token, and says where a browser goes on to sign out of the provider too.
+    fn sign_out<'a>(&'a self, token: &'a str, shown: Shown) -> Asked<'a, Option<String>>;
     /// Whether new sessions can be served: `Err` names what is missing.
     fn ready(&self) -> Result<(), String>;
     /// The metrics, in Prometheus' text form.

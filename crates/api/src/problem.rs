@@ -29,8 +29,8 @@ impl Problem {
 
     /// 401: nobody proved who they are.
     pub fn unauthorized() -> Self {
-        let detail =
-            "Send `Authorization: Bearer TOKEN`; `gatehouse login --as user:NAME` issues one at the admin socket";
+        let detail = "Sign in with `gatehouse login`, or with a browser at /login; `gatehouse login --as user:NAME` issues a \
+                      token at the admin socket. It is sent as `Authorization: Bearer TOKEN`";
         Self::new(StatusCode::UNAUTHORIZED, "no valid token was sent", detail)
     }
 
@@ -46,6 +46,16 @@ impl Problem {
             format!("there is no {what} {id}"),
             format!("`gatehouse {listing} ls` shows those there are"),
         )
+    }
+
+    /// 404: not with this gateway as it is configured.
+    pub fn not_here(title: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, title, detail)
+    }
+
+    /// 429: others are at it already.
+    pub fn too_many(title: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, title, "Try again in a minute")
     }
 
     /// 409: not in the state that it is in.

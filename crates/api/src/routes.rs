@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
@@ -12,13 +13,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::caller::{Caller, Door};
-use crate::oauth;
 use crate::problem::Problem;
 use crate::views::{
     Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView,
     RequestView, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
 };
-use crate::{BODY_BYTES_MAX, Control, LISTING_ENTRIES_MAX};
+use crate::{BODY_BYTES_MAX, Control, LISTING_ENTRIES_MAX, oauth, pages, sign_in};
 
 /// What every handler has.
 #[derive(Clone)]
@@ -58,6 +58,11 @@ fn api() -> OpenApiRouter<Served> {
         .routes(routes!(oauth::token))
         .routes(routes!(oauth::revoke))
         .routes(routes!(oauth::metadata))
+        .routes(routes!(sign_in::me))
+        .routes(routes!(sign_in::device_login))
+        .routes(routes!(sign_in::device_poll))
+        .routes(routes!(sign_in::end_token))
+        .routes(routes!(sign_in::new_link))
         .routes(routes!(healthz))
         .routes(routes!(readyz))
         .routes(routes!(metrics))
@@ -66,6 +71,12 @@ fn api() -> OpenApiRouter<Served> {
 pub(crate) fn router(control: Arc<dyn Control>, door: Door) -> Router {
     let (router, _) = api().split_for_parts();
     router
+        .route("/", get(sign_in::home))
+        .route("/style.css", get(pages::style))
+        .route("/login", get(sign_in::login))
+        .route("/login/callback", get(sign_in::callback))
+        .route("/login/link", get(sign_in::link).post(sign_in::use_link))
+        .route("/logout", post(sign_in::logout))
         .fallback(|| async { Problem::not_found("route", "here", "--help; gatehouse tasks") })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Served { control, door })
@@ -115,7 +126,7 @@ async fn start_task(
     caller: Caller,
     Json(new): Json<NewTask>,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
+    served.control.must_administer(&caller)?;
     let started = served.control.start_task(&caller, new).await?;
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(started)).into_response())
 }
@@ -134,7 +145,7 @@ async fn end_task(
     Path(id): Path<String>,
     Json(end): Json<EndTask>,
 ) -> Answered<TaskView> {
-    caller.must_administer()?;
+    served.control.must_administer(&caller)?;
     served.control.end_task(&caller, &id, end).await.map(Json)
 }
 
@@ -145,7 +156,7 @@ async fn heartbeat(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    caller.must_administer()?;
+    served.control.must_administer(&caller)?;
     served.control.heartbeat(&id).map(|()| StatusCode::NO_CONTENT)
 }
 
@@ -168,7 +179,7 @@ async fn session(State(served): State<Served>, _caller: Caller, Path(id): Path<S
 /// Cuts a session; administrators only.
 #[utoipa::path(post, path = "/api/v1/sessions/{id}/kill", params(("id" = String, Path)), responses((status = 200, body = SessionView), (status = 404, body = Problem)))]
 async fn kill(State(served): State<Served>, caller: Caller, Path(id): Path<String>) -> Answered<SessionView> {
-    caller.must_administer()?;
+    served.control.must_administer(&caller)?;
     served.control.kill(&caller, &id).await.map(Json)
 }
 
@@ -229,7 +240,7 @@ async fn lock_down(
     caller: Caller,
     Json(new): Json<NewLockdown>,
 ) -> Result<(StatusCode, Json<LockdownView>), Problem> {
-    caller.must_administer()?;
+    served.control.must_administer(&caller)?;
     served.control.lock_down(&caller, new).await.map(|lockdown| (StatusCode::CREATED, Json(lockdown)))
 }
 
@@ -240,7 +251,7 @@ async fn lift_lockdown(
     caller: Caller,
     Json(lift): Json<LiftLockdown>,
 ) -> Result<StatusCode, Problem> {
-    caller.must_administer()?;
+    served.control.must_administer(&caller)?;
     served.control.lift_lockdown(&caller, lift).await.map(|()| StatusCode::NO_CONTENT)
 }
 
@@ -256,14 +267,14 @@ async fn policies(State(served): State<Served>, _caller: Caller) -> Answered<Vec
     served.control.policies().await.map(Json)
 }
 
-/// Issues a person's token; administrators only.
+/// Issues a person's token; at the admin socket only.
 #[utoipa::path(post, path = "/api/v1/tokens", request_body = NewToken, responses((status = 201, body = TokenView), (status = 403, body = Problem)))]
 async fn issue_token(
     State(served): State<Served>,
     caller: Caller,
     Json(new): Json<NewToken>,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
+    caller.must_be_local()?;
     let issued = served.control.issue_token(&caller, new).await?;
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(issued)).into_response())
 }

@@ -129,11 +129,17 @@ impl Fixture {
         self.folder.path().join("gatehouse.log")
     }
 
+    /// What the gateway printed since it was started last.
+    pub fn printed(&self) -> PathBuf {
+        self.folder.path().join("gatehouse.out")
+    }
+
     /// Starts the gateway, again after a kill.
     pub fn start_gateway(&mut self) -> Result<()> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
         let mut command = Command::new(program()?);
-        command.arg("serve").arg("--config").arg(self.config()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.arg("serve").arg("--config").arg(self.config()).stdin(Stdio::null());
+        command.stdout(std::fs::File::create(self.printed())?).stderr(log);
         let mut child = command.spawn()?;
         let begun = Instant::now();
         loop {

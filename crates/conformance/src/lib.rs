@@ -2,8 +2,10 @@
 //!
 //! Knows everything, and is known by nothing.
 
+pub mod browser;
 pub mod fixture;
 pub mod laws;
+pub mod provider;
 pub mod raw;
 pub mod recorded;
 pub mod replay;

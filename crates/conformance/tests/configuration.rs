@@ -51,6 +51,36 @@ fn check_names_file_line_and_remedy() -> anyhow::Result<()> {
             "dana:secret",
             "not where an API can be reached",
         ),
+        (
+            "[users.dana]",
+            "[oidc]\nissuer = \"http://id.example\"\nclient_id = \"x\"\n[users.dana]",
+            "id.example",
+            "is no issuer",
+        ),
+        (
+            "[users.dana]",
+            "[oidc]\nissuer = \"https://id.example\"\nclient_id = \"x\"\nclient_secret = \"hunter2\"\n[users.dana]",
+            "hunter2",
+            "is no reference to a secret",
+        ),
+        (
+            "[users.dana]",
+            "[oidc]\nissuer = \"https://id.example\"\nclient_id = \"x\"\nsession_secs = 99999\n[users.dana]",
+            "session_secs",
+            "is not between 1 and",
+        ),
+        (
+            "[users.dana]",
+            "[oidc]\nissuer = \"https://id.example\"\nclient_id = \"x\"\ntls_authorities = \"nowhere\"\n[users.dana]",
+            "nowhere",
+            "Name a PEM file",
+        ),
+        (
+            "[users.dana]",
+            "[oidc]\nissuer = \"https://id.example\"\nclient_id = \"x\"\ngroups = { a = \"d b a\" }\n[users.dana]",
+            "d b a",
+            "is not a valid group name",
+        ),
         ("[users.dana]", "[limits]\nframe_bytes_max = 1\n[users.dana]", "frame_bytes_max", "is too small"),
     ] {
         assert!(good.contains(from), "{from}");
@@ -133,10 +163,13 @@ fn the_api_is_closed_without_a_token_and_administration_over_tcp() -> anyhow::Re
         vec!["task", "start", "--as", "agent:claude", "--target", "shop", "--reason", "x"],
         vec!["revoke", "tsk-000000000000"],
         vec!["kill", "ses-000000000000"],
+        vec!["lockdown", "begin", "all", "--reason", "x"],
         vec!["login", "--as", "user:dana"],
+        vec!["login", "--as", "user:dana", "--link"],
     ] {
         let (worked, said) = over_tcp(&forbidden)?;
-        assert!(!worked && said.contains("may not do this over the network"), "{forbidden:?}: {said}");
+        let refused = ["does not administer", "may not do this over the network"].iter().any(|why| said.contains(why));
+        assert!(!worked && refused, "{forbidden:?}: {said}");
     }
     std::fs::write(&token, "ghu_guessed")?;
     let (worked, said) = over_tcp(&["requests", "ls"])?;

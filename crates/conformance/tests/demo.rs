@@ -5,6 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use gatehouse_conformance::browser::Browser;
 use gatehouse_conformance::fixture::{PATIENCE, program};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -112,6 +113,11 @@ fn the_demo_does_what_it_prints() -> Result<()> {
     assert!(demo.approver("requests show", &[("REQUEST", &request)])?.contains("SET tier"));
     assert!(demo.approver("approve REQUEST", &[("REQUEST", &request)])?.contains("approved"));
     assert!(text(&held.wait_with_output()?).contains("UPDATE 1"), "it ran after the approval");
+
+    let mut browser = Browser::default();
+    browser.open(demo.line("http://")?)?;
+    browser.submit(&[])?;
+    assert!(browser.page.text.contains("user:dana"), "{}", browser.page.text);
 
     let sessions = demo.approver("sessions ls", &[])?;
     let mut words = sessions.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');

@@ -92,10 +92,7 @@ fn a_credential_opens_only_the_targets_of_its_task() -> anyhow::Result<()> {
     let said = String::from_utf8(said.stderr)?;
     assert!(said.contains("is not for target \"second\""), "{said}");
     for (arguments, expected) in [
-        (
-            vec!["task", "start", "--as", "agent:nobody", "--target", "shop", "--reason", "x"],
-            "not in the configuration",
-        ),
+        (vec!["task", "start", "--as", "agent:nobody", "--target", "shop", "--reason", "x"], "is not known"),
         (vec!["task", "start", "--as", "agent:claude", "--target", "nowhere", "--reason", "x"], "there is no target"),
         (vec!["task", "start", "--as", "agent:claude", "--target", "shop", "--reason", " "], "has a reason"),
         (

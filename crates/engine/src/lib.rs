@@ -13,6 +13,7 @@ mod outlet;
 mod roster;
 mod surveyor;
 mod tls;
+mod web;
 mod wire;
 
 use std::io;
@@ -28,6 +29,7 @@ pub use listener::{Engine, EngineLimits, Listener};
 pub use outlet::Outlet;
 pub use roster::{LiveSession, Roster};
 pub use tls::{ServerTls, TlsError, check_identity};
+pub use web::{WebStream, check_authorities, connect_web};
 
 /// What the engine asks of the rest of the gateway.
 pub trait House: Send + Sync {

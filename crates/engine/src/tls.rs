@@ -114,7 +114,7 @@ fn endpoint(certificate: &CertificateDer<'_>) -> Option<Bytes> {
     Some(digest.into())
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
@@ -149,7 +149,7 @@ fn identity_of(identity: &TlsIdentity) -> Result<(Vec<CertificateDer<'static>>, 
     Ok((chain.map_err(pem)?, key))
 }
 
-fn authorities(trust: &Trust) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
+pub(crate) fn authorities(trust: &Trust) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
     match trust {
         Trust::System => {

@@ -20,10 +20,13 @@ pub struct Reach {
     /// The admin socket of a gateway on this machine.
     #[arg(long, global = true, env = "GATEHOUSE_ADMIN_SOCKET", value_name = "PATH", default_value = "data/admin.sock")]
     pub admin_socket: PathBuf,
-    /// The API of a gateway, such as http://127.0.0.1:8470; used in place of the admin socket, with a token.
+    /// The address of a gateway's API, with its https://; used in place of the admin socket, with a token.
     #[arg(long, global = true, env = "GATEHOUSE_API", value_name = "URL")]
     pub api: Option<String>,
-    /// The file with your token for the API.
+    /// PEM certificates of the authorities that vouch for the API; the system's where not given.
+    #[arg(long, global = true, env = "GATEHOUSE_TLS_AUTHORITIES", value_name = "PATH")]
+    pub tls_authorities: Option<PathBuf>,
+    /// The file with your token for the API: the one that `gatehouse login` writes, where not given.
     #[arg(long, global = true, env = "GATEHOUSE_TOKEN_FILE", value_name = "PATH")]
     pub token_file: Option<PathBuf>,
     /// Answer with JSON.
@@ -145,17 +148,26 @@ pub enum Command {
         #[command(subcommand)]
         action: EvidenceAction,
     },
-    /// Issues a person's token for the API, at the admin socket.
+    /// Signs you in at the gateway of --api, by your provider; or makes anybody's token or link, at the admin socket.
     Login {
-        /// Who: user:NAME.
+        /// Who, at the admin socket: user:NAME.
         #[arg(long = "as", value_name = "IDENTITY")]
-        acting_as: String,
-        /// For how long, such as 8h.
+        acting_as: Option<String>,
+        /// Makes a link that signs their browser in, once, in place of a token.
+        #[arg(long, requires = "acting_as")]
+        link: bool,
+        /// For how long a token of the admin socket is good, such as 8h.
         #[arg(long, default_value = "8h", value_parser = seconds)]
         ttl: u32,
-        /// Where to put it, with mode 0600; printed where not given.
+        /// Where to put the token, with mode 0600. One of the admin socket is printed where this is not given.
         #[arg(long, short, value_name = "PATH")]
         output: Option<PathBuf>,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Ends your token at the gateway of --api.
+    Logout {
         /// How the gateway is reached.
         #[command(flatten)]
         reach: Reach,

@@ -1,9 +1,12 @@
-//! Calls the control API, over the admin socket or over TCP.
+//! Calls the control API, over the admin socket or over the network.
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use axum::http::Uri;
 use gatehouse_api::Problem;
+use gatehouse_engine::connect_web;
+use gatehouse_gate::Trust;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -12,9 +15,10 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 
 use crate::cli::Reach;
+use crate::web::is_private;
 
 /// A gateway to call.
 pub struct Client {
@@ -25,25 +29,42 @@ pub struct Client {
 
 enum Way {
     Socket(PathBuf),
-    Tcp { authority: String, token: String },
+    Web { base: Uri, trust: Trust, token: Option<String> },
 }
 
 impl Client {
-    /// Reads how the gateway is reached.
+    /// Reads how the gateway is reached, and with which token.
     pub fn new(reach: &Reach) -> Result<Self> {
+        let mut client = Self::anonymous(reach)?;
+        if let Way::Web { token, .. } = &mut client.way {
+            let path = token_file(reach)?;
+            let read = std::fs::read_to_string(&path).with_context(|| {
+                format!("the token file {} cannot be read: sign in with `gatehouse login`", path.display())
+            })?;
+            *token = Some(read.trim().to_string());
+        }
+        Ok(client)
+    }
+
+    /// The same without a token, for whoever has none yet.
+    pub fn anonymous(reach: &Reach) -> Result<Self> {
         let way = match &reach.api {
             None => Way::Socket(reach.admin_socket.clone()),
             Some(url) => {
-                let authority = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/').to_string());
-                let authority = authority.ok_or_else(|| anyhow!("`{url}` is no http:// address"))?;
-                let path = reach.token_file.as_ref().ok_or_else(|| {
-                    anyhow!(
-                        "the API asks for a token: set GATEHOUSE_TOKEN_FILE to the file that `gatehouse login` wrote"
-                    )
-                })?;
-                let token = std::fs::read_to_string(path)
-                    .with_context(|| format!("the token file {} cannot be read", path.display()))?;
-                Way::Tcp { authority, token: token.trim().to_string() }
+                let base: Uri = url.trim_end_matches('/').parse().with_context(|| format!("`{url}` is no address"))?;
+                if !is_private(&base) {
+                    bail!(
+                        "`{url}` would show your token to the network: write https://, or an address of this machine"
+                    );
+                }
+                let trust = match &reach.tls_authorities {
+                    None => Trust::System,
+                    Some(path) => {
+                        let pem = std::fs::read_to_string(path);
+                        Trust::Pem(pem.with_context(|| format!("{} cannot be read", path.display()))?.into())
+                    }
+                };
+                Way::Web { base, trust, token: None }
             }
         };
         Ok(Self { way, acting_as: None })
@@ -94,11 +115,14 @@ impl Client {
                 })?;
                 self.exchange(stream, method, path, body).await
             }
-            Way::Tcp { authority, .. } => {
-                let stream = TcpStream::connect(authority)
-                    .await
-                    .with_context(|| format!("no gateway answers at {authority}"))?;
-                self.exchange(stream, method, path, body).await
+            Way::Web { base, trust, .. } => {
+                let is_secure = base.scheme_str() == Some("https");
+                let (host, port) = (base.host().unwrap_or_default(), base.port_u16());
+                let port = port.unwrap_or(if is_secure { 443 } else { 80 });
+                let stream = connect_web(host, port, is_secure.then_some(trust)).await;
+                let stream = stream.with_context(|| format!("no gateway answers at {base}"))?;
+                let path = format!("{}{path}", base.path().trim_end_matches('/'));
+                self.exchange(stream, method, &path, body).await
             }
         }
     }
@@ -115,8 +139,13 @@ impl Client {
         let mut request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, "application/json");
         request = match &self.way {
             Way::Socket(_) => request.header(HOST, "gatehouse"),
-            Way::Tcp { authority, token } => {
-                request.header(HOST, authority).header(AUTHORIZATION, format!("Bearer {token}"))
+            Way::Web { base, token, .. } => {
+                let authority = base.authority().map_or("", |authority| authority.as_str());
+                let request = request.header(HOST, authority);
+                match token {
+                    Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
+                    None => request,
+                }
             }
         };
         if let Some(user) = &self.acting_as {
@@ -133,4 +162,15 @@ impl Client {
             Err(_) => bail!("the gateway answered {status}: {}", String::from_utf8_lossy(&body)),
         }
     }
+}
+
+/// Where a person's token lies.
+pub(crate) fn token_file(reach: &Reach) -> Result<PathBuf> {
+    if let Some(path) = &reach.token_file {
+        return Ok(path.clone());
+    }
+    let folder = std::env::var_os("XDG_CONFIG_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config"));
+    let folder = folder.or_else(home).ok_or_else(|| anyhow!("say where your token lies: --token-file PATH"))?;
+    Ok(folder.join("gatehouse/token"))
 }

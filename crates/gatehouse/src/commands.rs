@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::CommandFactory as _;
 use gatehouse_api::{
-    Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView,
-    RequestView, Selection, SessionView, StartedTaskView, TargetView, TaskView, TokenView,
+    Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, PolicyView, RequestView,
+    Selection, SessionView, StartedTaskView, TargetView, TaskView,
 };
 use gatehouse_journal::VerifierKey;
 use gatehouse_mask::PseudonymKey;
@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::{Cli, Command, EvidenceAction, Listing, LockdownAction, NewTaskArgs, Reach, Show, TaskAction};
 use crate::client::Client;
 use crate::output::{self, Shown};
-use crate::{demo, load, reference, run, serve};
+use crate::{demo, load, login, reference, run, serve};
 
 /// Carries a command out.
 pub async fn execute(cli: Cli) -> Result<ExitCode> {
@@ -51,7 +51,12 @@ pub async fn execute(cli: Cli) -> Result<ExitCode> {
             if reach.json { output::json(&text.lines().collect::<Vec<_>>())? } else { output::print(&text)? }
         }
         Command::Evidence { action } => return evidence(action).await,
-        Command::Login { acting_as, ttl, output, reach } => login(&reach, acting_as, ttl, output.as_deref()).await?,
+        Command::Login { acting_as: None, output, reach, .. } => login::by_provider(&reach, output).await?,
+        Command::Login { acting_as: Some(user), link: true, reach, .. } => login::link(&reach, user).await?,
+        Command::Login { acting_as: Some(user), ttl, output, reach, .. } => {
+            login::token(&reach, user, ttl, output.as_deref()).await?
+        }
+        Command::Logout { reach } => login::logout(&reach).await?,
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "gatehouse", &mut text);
@@ -68,6 +73,17 @@ async fn serve_until_stopped(config: &Path) -> Result<()> {
         tracing::info!("the control API listens on http://{api}");
     }
     tracing::info!("the admin socket is {}", running.socket.display());
+    if running.is_first
+        && running.api.is_some()
+        && let Some((user, link)) = running.state.first_link()
+    {
+        // To whoever started it, and into no log.
+        output::print(&format!(
+            "Sign in as user:{user}, who administers this gateway; good once, until {}:",
+            link.expires
+        ))?;
+        output::print(&link.url)?;
+    }
     stop_signal().await?;
     tracing::info!("stopping");
     running.stop().await
@@ -206,18 +222,6 @@ async fn answer(reach: &Reach, acting_as: Option<&str>, id: &str, word: &str, re
         output::print(&format!("request {id} is {state}"))
     } else {
         output::print(&format!("recorded; {} must still approve", view.still_needs.join(" and ")))
-    }
-}
-
-async fn login(reach: &Reach, user: String, ttl_secs: u32, output: Option<&Path>) -> Result<()> {
-    let token: TokenView = Client::new(reach)?.post("/api/v1/tokens", &NewToken { user, ttl_secs }).await?;
-    match output {
-        Some(path) => {
-            write_private(path, format!("{}\n", token.token).as_bytes())?;
-            output::print(&format!("token in {}, until {}", path.display(), token.expires))
-        }
-        None if reach.json => output::json(&token),
-        None => output::print(&token.token),
     }
 }
 

@@ -19,6 +19,9 @@ pub struct Config {
     pub listen: BTreeMap<String, Listen>,
     /// The control API on a TCP address; without it there is only the admin socket.
     pub api: Option<Api>,
+    /// The provider that people sign in by, with OpenID Connect: in a browser, or with `gatehouse login`. People who sign in
+    /// need not be listed under `[users]`.
+    pub oidc: Option<Oidc>,
     /// The admin socket.
     #[serde(default)]
     pub admin: Admin,
@@ -86,6 +89,61 @@ pub struct Api {
     pub address: String,
     /// Where it is reached from outside, such as `https://gateway.example`. Its own address where it is not given.
     pub url: Option<String>,
+}
+
+/// The provider that people sign in by.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Oidc {
+    /// Its issuer, to the letter; its discovery document is at `ISSUER/.well-known/openid-configuration`.
+    pub issuer: String,
+    /// What it calls this gateway. The address to register there for coming back is `API/login/callback`, where `API` is
+    /// `api.url`; for signing out, `API/`.
+    pub client_id: String,
+    /// The gateway's secret there: `file:PATH` (mode 0600, relative to this file) or `env:NAME`. A public client has none.
+    pub client_secret: Option<String>,
+    /// What is asked for besides `openid`.
+    #[serde(default = "oidc_scopes")]
+    pub scopes: Vec<String>,
+    /// The claim that is a person's name here; it must be one that people cannot choose for themselves. An `email` counts
+    /// only with `email_verified`. One that begins with `/` is a JSON pointer (RFC 6901).
+    #[serde(default = "oidc_user_claim")]
+    pub user_claim: String,
+    /// The claim that lists a person's groups.
+    #[serde(default = "oidc_groups_claim")]
+    pub groups_claim: String,
+    /// Which of the provider's groups are which of the gateway's: `"theirs" = "ours"`. Where any is given, only these
+    /// count; otherwise all do, under their own names.
+    #[serde(default)]
+    pub groups: BTreeMap<String, String>,
+    /// How long a person is signed in, in seconds; at most `limits.token_secs_max`.
+    #[serde(default = "oidc_session_secs")]
+    pub session_secs: u32,
+    /// How often the provider is asked again whether a person may still be let in, in seconds, where it gave a refresh token.
+    #[serde(default = "oidc_refresh_secs")]
+    pub refresh_secs: u32,
+    /// PEM certificates of the authorities that vouch for it, relative to this file; the system's where not given.
+    pub tls_authorities: Option<PathBuf>,
+}
+
+fn oidc_scopes() -> Vec<String> {
+    vec!["profile".into(), "email".into()]
+}
+
+fn oidc_user_claim() -> String {
+    "email".into()
+}
+
+fn oidc_groups_claim() -> String {
+    "groups".into()
+}
+
+const fn oidc_session_secs() -> u32 {
+    8 * 3600
+}
+
+const fn oidc_refresh_secs() -> u32 {
+    300
 }
 
 /// The admin socket. Whoever can open it administers the gateway.

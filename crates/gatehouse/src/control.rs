@@ -9,13 +9,14 @@ use std::sync::{Arc, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gatehouse_api::{
-    Answer, AnswerView, Caller, Control, EndTask, Evidence, Exchange, Exchanged, LiftLockdown, LockdownView,
-    NewLockdown, NewTask, NewToken, OauthError, PolicyView, Problem, RequestView, Selection, SessionView,
-    StartedTaskView, TargetView, TaskView, TokenView, Version,
+    Answer, AnswerView, Caller, CameBack, Control, DeviceLoginView, EndTask, Evidence, Exchange, Exchanged,
+    LiftLockdown, LinkView, LockdownView, Me, NewLink, NewLockdown, NewTask, NewToken, OauthError, PolicyView, Problem,
+    RequestView, Selection, SessionView, Shown, SignInBegun, SignedIn, StartedTaskView, TargetView, TaskView,
+    TokenView, Version,
 };
 use gatehouse_engine::House as _;
 use gatehouse_gate::{AnswerError, Answered, Lockdown, PendingRequest, Scope};
-use gatehouse_identity::{Credential, StartedTask, Token, proves, token_digest, verify_token};
+use gatehouse_identity::{Credential, StartedTask, proves, token_digest, verify_token};
 use gatehouse_journal::{Direction, Export, RecordingReader, TaskStarted};
 use gatehouse_model::{
     Access, Action, Denial, Facts, GroupName, Identity, PolicyId, Reason, RequestId, Resource, Secret, SessionId,
@@ -26,6 +27,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::output::plain;
 use crate::registry;
+use crate::sign_in::{Way, kind_of};
 use crate::state::State;
 
 /// The control API over the running gateway.
@@ -70,7 +72,7 @@ impl ApiControl {
             (None, _) => return Err(Problem::bad_request("name who works: --as agent:NAME or --as user:NAME")),
         };
         let on_behalf_of = new.on_behalf_of.as_deref().map(user_name).transpose()?;
-        loaded.people.subject(&identity, on_behalf_of.as_ref()).map_err(bad)?;
+        state.subject(&identity, on_behalf_of.as_ref()).map_err(bad)?;
         let targets: BTreeSet<TargetName> =
             new.targets.iter().map(|name| TargetName::new(name)).collect::<Result<_, _>>().map_err(bad)?;
         for target in &targets {
@@ -212,7 +214,7 @@ impl ApiControl {
     fn must_oversee(&self, caller: &Caller, target: &str) -> Result<(), Problem> {
         let user = match caller {
             Caller::Administrator(_) => return Ok(()),
-            Caller::User(user) => user,
+            Caller::User(user, _) => user,
         };
         let resource = Resource::root(kind::TARGET, target);
         if self.state.gate.policies().may_approve(user, &self.groups_of(user)?, resource) {
@@ -231,9 +233,8 @@ impl ApiControl {
     }
 
     fn groups_of(&self, user: &UserName) -> Result<BTreeSet<GroupName>, Problem> {
-        let loaded = self.state.loaded.load();
-        let groups = loaded.people.groups(&Identity::User(user.clone()));
-        groups.cloned().map_err(|error| Problem::forbidden(error.to_string(), "Ask an administrator of the gateway"))
+        let groups = self.state.groups(&Identity::User(user.clone()));
+        groups.map_err(|error| Problem::forbidden(error.to_string(), "Ask an administrator of the gateway"))
     }
 }
 
@@ -263,7 +264,7 @@ impl ApiControl {
             )
         };
         let identity = Identity::Agent(workload.agent.clone());
-        let subject = loaded.people.subject(&identity, None);
+        let subject = state.subject(&identity, None);
         let subject = subject.map_err(|error| refused(&error.to_string(), no_target()))?;
         let mut targets = BTreeSet::new();
         for name in &exchange.targets {
@@ -312,7 +313,7 @@ impl ApiControl {
         let loaded = self.state.loaded.load();
         match scope {
             Scope::All => Ok(()),
-            Scope::Identity(identity) => loaded.people.groups(identity).map(|_| ()).map_err(bad),
+            Scope::Identity(identity) => self.state.groups(identity).map(|_| ()).map_err(bad),
             Scope::Target(target) if loaded.targets.contains_key(target.as_str()) => Ok(()),
             Scope::Target(target) => Err(Problem::not_found("target", target.as_str(), "targets")),
         }
@@ -364,19 +365,79 @@ impl Control for ApiControl {
         Version { version: env!("CARGO_PKG_VERSION").into(), reload_fault: fault }
     }
 
-    fn user_of<'a>(&'a self, token: &'a str) -> Asked<'a, Option<UserName>> {
+    fn user_of<'a>(&'a self, token: &'a str, shown: Shown) -> Asked<'a, Option<UserName>> {
         async move {
             let digest = token_digest(token);
-            let name = self.state.store.token(&digest, self.state.now()).await.map_err(unavailable)?;
-            let user = name.and_then(|name| UserName::new(&name).ok());
-            // A person who is no longer configured is nobody, whatever token they hold; neither is one who was shut.
-            let is_shut = |user: &UserName| {
-                let scope = Scope::Identity(Identity::User(user.clone()));
-                self.state.gate.lockdowns().all().iter().any(|lockdown| lockdown.scope == scope)
-            };
-            Ok(user.filter(|user| self.groups_of(user).is_ok() && !is_shut(user)))
+            let kept = self.state.store.token(&digest, self.state.now()).await.map_err(unavailable)?;
+            let user = kept.filter(|kept| kept.kind == kind_of(shown)).map(|kept| kept.user);
+            // A person who is no longer known is nobody, whatever token they hold; neither is one who was shut.
+            Ok(user.filter(|user| self.groups_of(user).is_ok() && !self.state.is_shut(user)))
         }
         .boxed()
+    }
+
+    fn must_administer(&self, caller: &Caller) -> Result<(), Problem> {
+        let user = match caller {
+            Caller::Administrator(_) => return Ok(()),
+            Caller::User(user, _) => user,
+        };
+        let loaded = self.state.loaded.load();
+        let gateway = Resource::root(kind::GATEWAY, &loaded.config.gateway.name);
+        if self.state.gate.policies().may_administer(user, &self.groups_of(user)?, gateway) {
+            return Ok(());
+        }
+        Err(Problem::forbidden(
+            format!("{user} does not administer this gateway"),
+            "Ask somebody whom policy permits `administer`, or use the admin socket on the gateway's machine",
+        ))
+    }
+
+    fn me(&self, caller: &Caller) -> Result<Me, Problem> {
+        let groups = caller.user().map(|user| self.groups_of(user)).transpose()?.unwrap_or_default();
+        Ok(Me {
+            user: caller.user().map(|user| format!("user:{user}")),
+            groups: groups.iter().map(GroupName::to_string).collect(),
+            administers: self.must_administer(caller).is_ok(),
+            via: caller.via().into(),
+        })
+    }
+
+    fn has_provider(&self) -> bool {
+        self.state.loaded.load().provider.is_some()
+    }
+
+    fn begin_sign_in(&self) -> Asked<'_, SignInBegun> {
+        self.state.begin_sign_in().boxed()
+    }
+
+    fn complete_sign_in<'a>(&'a self, secret: &'a str, back: CameBack) -> Asked<'a, SignedIn> {
+        self.state.complete_sign_in(secret, back).boxed()
+    }
+
+    fn begin_device_login(&self) -> Asked<'_, DeviceLoginView> {
+        self.state.begin_device_login().boxed()
+    }
+
+    fn poll_device_login(&self, handle: &str) -> Result<Option<TokenView>, Problem> {
+        self.state.poll_device_login(handle)
+    }
+
+    fn new_link(&self, new: NewLink) -> Asked<'_, LinkView> {
+        async move {
+            let user = user_name(&new.user)?;
+            self.groups_of(&user)?;
+            self.state.must_not_be_shut(&user)?;
+            self.state.new_link(&user)
+        }
+        .boxed()
+    }
+
+    fn use_link<'a>(&'a self, code: &'a str) -> Asked<'a, SignedIn> {
+        self.state.use_link(code).boxed()
+    }
+
+    fn sign_out<'a>(&'a self, token: &'a str, shown: Shown) -> Asked<'a, Option<String>> {
+        self.state.sign_out(token, shown).boxed()
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -420,9 +481,7 @@ impl Control for ApiControl {
     }
 
     fn address(&self) -> Option<String> {
-        let bound = self.state.listening_at(crate::serve::API)?;
-        let url = self.state.loaded.load().config.api.as_ref().and_then(|api| api.url.clone());
-        Some(url.map_or_else(|| format!("http://{bound}"), |url| url.trim_end_matches('/').to_string()))
+        self.state.api_address()
     }
 
     fn end_task<'a>(&'a self, caller: &'a Caller, id: &'a str, end: EndTask) -> Asked<'a, TaskView> {
@@ -635,14 +694,10 @@ impl Control for ApiControl {
                     "a token lives between 1 s and limits.token_secs_max = {max} s"
                 )));
             }
-            let (token, digest) = Token::issue(self.state.entropy());
-            let expires =
-                self.state.now().saturating_add(SignedDuration::from_secs(i64::from(new.ttl_secs))).map_err(bad)?;
-            self.state.store.keep_token(&digest, &user, expires).await.map_err(unavailable)?;
-            Ok(TokenView {
-                token: String::from_utf8_lossy(token.0.expose()).into_owned(),
-                expires: expires.to_string(),
-            })
+            let now = self.state.now();
+            let until = now.saturating_add(SignedDuration::from_secs(i64::from(new.ttl_secs))).map_err(bad)?;
+            self.state.must_not_be_shut(&user)?;
+            self.state.sign_in(&user, Way::AdminSocket, None, until).await
         }
         .boxed()
     }
@@ -651,7 +706,7 @@ impl Control for ApiControl {
         async move {
             let targets = match &evidence.selection {
                 Selection::All => {
-                    caller.must_administer()?;
+                    self.must_administer(caller)?;
                     Vec::new()
                 }
                 Selection::Task(id) => self.one_task(id).await?.targets,

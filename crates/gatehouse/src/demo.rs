@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use gatehouse_api::{Caller, Control as _, NewTask, NewToken};
+use gatehouse_model::UserName;
 
 use crate::commands::{stop_signal, write_private};
 use crate::control::ApiControl;
@@ -17,11 +18,12 @@ use crate::scratch::Postgres;
 use crate::serve;
 
 const SHOP: &str = include_str!("../demo/shop.sql");
-const POLICIES: [(&str, &str); 4] = [
+const POLICIES: [(&str, &str); 5] = [
     ("10-read.cedar", include_str!("../demo/policies/10-read.cedar")),
     ("20-write.cedar", include_str!("../demo/policies/20-write.cedar")),
     ("30-never.cedar", include_str!("../demo/policies/30-never.cedar")),
     ("40-reveal.cedar", include_str!("../demo/policies/40-reveal.cedar")),
+    ("50-administer.cedar", include_str!("../demo/policies/50-administer.cedar")),
 ];
 const CONFIG: &str = include_str!("../demo/gatehouse.toml");
 
@@ -77,6 +79,7 @@ async fn instructions(running: &serve::Running, folder: &Path) -> Result<String>
     let started = control.start_task(&caller, new).await.map_err(problem)?;
     let token = NewToken { user: "user:dana".into(), ttl_secs: 8 * 3600 };
     let token = control.issue_token(&caller, token).await.map_err(problem)?;
+    let link = running.state.new_link(&UserName::new("dana")?).map_err(problem)?;
     let address = running.state.listening_at("postgres").context("nothing listens for PostgreSQL")?;
     let passfile = folder.join("agent.pgpass");
     write_private(
@@ -95,6 +98,7 @@ async fn instructions(running: &serve::Running, folder: &Path) -> Result<String>
         .replace("{user}", &started.user)
         .replace("{task}", &started.task.id)
         .replace("{api}", &format!("http://{api}"))
+        .replace("{link}", &link.url)
         .replace("{tokenfile}", &tokenfile.display().to_string())
         .replace("{gatehouse}", &program.to_string())
         .replace("{publickey}", &running.state.data.public_key().display().to_string()))

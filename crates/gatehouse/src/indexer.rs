@@ -222,6 +222,8 @@ fn change(record: &Record) -> Option<Change> {
         | Entry::GatewayStopped(_)
         | Entry::PoliciesLoaded(_)
         | Entry::ConfigurationLoaded(_)
+        | Entry::PersonSignedIn(_)
+        | Entry::PersonSignedOut(_)
         | Entry::LoginRefused(_)
         | Entry::CancelSent(_) => None,
     }

@@ -13,6 +13,7 @@ mod indexer;
 mod keys;
 pub mod load;
 mod log_files;
+mod login;
 mod mentions;
 mod output;
 mod reference;
@@ -22,7 +23,9 @@ mod restore;
 mod run;
 pub mod scratch;
 pub mod serve;
+mod sign_in;
 pub mod state;
 mod tape;
+mod web;
 
 pub use registry::{protocol, protocols, schemas};

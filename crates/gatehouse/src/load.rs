@@ -8,16 +8,16 @@ use std::sync::Arc;
 
 use axum::http::Uri;
 use gatehouse_gate::{HoldMode, Route, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
-use gatehouse_identity::{AgentRule, Issuer, KeySet, People};
+use gatehouse_identity::{AgentRule, Issuer, KeySet, People, Provider, ProviderSettings};
 use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, PseudonymKey, Transform};
-use gatehouse_model::{AgentName, ClassName, Digest, GroupName, Parent, Resource, TargetName, UserName, kind};
+use gatehouse_model::{AgentName, ClassName, Digest, GroupName, Parent, Resource, Secret, TargetName, UserName, kind};
 use gatehouse_policy::{Policies, PolicySource};
 use gatehouse_secrets::Reference;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Config, IssuedAgent, Mask, Member, OnHold, TargetSection, Tls};
+use crate::config::{Config, IssuedAgent, Mask, Member, Oidc, OnHold, TargetSection, Tls};
 use crate::mentions::Known;
-use crate::registry;
+use crate::{registry, web};
 
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Loaded {
     pub people: People,
     /// The issuers whose workload tokens are trusted.
     pub issuers: Vec<Issuer>,
+    /// The provider that people sign in by.
+    pub provider: Option<Arc<Provider>>,
     /// The targets.
     pub targets: BTreeMap<String, Arc<Target>>,
     /// Where their secrets lie.
@@ -92,6 +94,7 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
     checker.limits(&config);
     let people = checker.people(&config);
     let issuers = checker.issuers(&config, &people);
+    let provider = checker.provider(&config);
     let rules = checker.class_rules(&config);
     let (targets, secrets) = checker.targets(&config, &rules, &key);
     let mut faults = checker.faults;
@@ -107,6 +110,7 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
         base,
         people,
         issuers,
+        provider,
         targets,
         secrets,
         policies: Arc::new(policies),
@@ -348,6 +352,77 @@ impl Checker<'_> {
             }
         }
         rules
+    }
+
+    fn provider(&mut self, config: &Config) -> Option<Arc<Provider>> {
+        let section = config.oidc.as_ref()?;
+        let before = self.faults.len();
+        let place = |key| ["oidc", key];
+        if !section.issuer.parse::<Uri>().is_ok_and(|uri| web::is_private(&uri)) || !is_base(&section.issuer) {
+            self.fault(
+                &place("issuer"),
+                format!("`{}` is no issuer", section.issuer),
+                "Write the provider's issuer, which begins with https://",
+            );
+        }
+        if section.client_id.is_empty() {
+            self.fault(&place("client_id"), "the client id is empty", "Write what the provider calls this gateway");
+        }
+        if config.api.is_none() {
+            let remedy = "Add [api] with an address, and with the url that browsers reach it by";
+            self.fault(&["oidc"], "nobody could come back from the provider, for there is no API", remedy);
+        }
+        for (key, secs, most) in [
+            ("session_secs", section.session_secs, config.limits.token_secs_max),
+            ("refresh_secs", section.refresh_secs, u32::MAX),
+        ] {
+            if secs == 0 || secs > most {
+                let message = format!("oidc.{key} = {secs} is not between 1 and {most}");
+                self.fault(&place(key), message, "Change it; the longest is limits.token_secs_max");
+            }
+        }
+        let mut groups = BTreeMap::new();
+        for (theirs, ours) in &section.groups {
+            match GroupName::new(ours) {
+                Ok(ours) => drop(groups.insert(theirs.clone(), ours)),
+                Err(error) => self.fault(&["oidc", "groups", theirs], error.to_string(), "Correct the group's name"),
+            }
+        }
+        let client_secret = self.provider_secret(section);
+        let trust = self.provider_trust(section);
+        if self.faults.len() > before {
+            return None;
+        }
+        let settings = ProviderSettings {
+            issuer: section.issuer.clone(),
+            client_id: section.client_id.clone(),
+            client_secret,
+            scopes: section.scopes.clone(),
+            user_claim: section.user_claim.clone(),
+            groups_claim: section.groups_claim.clone(),
+            groups,
+        };
+        Some(Arc::new(Provider::new(settings, web::fetcher(trust))))
+    }
+
+    fn provider_secret(&mut self, section: &Oidc) -> Option<Secret> {
+        let reference = section.client_secret.as_ref()?;
+        let secret = Reference::parse(reference, self.base).and_then(|secret| secret.fetch());
+        let remedy = "Put the secret in a file with mode 0600 and write client_secret = \"file:PATH\"";
+        secret.map_err(|error| self.fault(&["oidc", "client_secret"], error.to_string(), remedy)).ok()
+    }
+
+    fn provider_trust(&mut self, section: &Oidc) -> Trust {
+        let Some(path) = &section.tls_authorities else { return Trust::System };
+        let pem = std::fs::read_to_string(self.base.join(path)).map_err(|error| error.to_string());
+        let checked = pem.and_then(|pem| {
+            gatehouse_engine::check_authorities(&pem).map_err(|error| error.to_string())?;
+            Ok(Trust::Pem(pem.into()))
+        });
+        checked.unwrap_or_else(|error| {
+            self.fault(&["oidc", "tls_authorities"], error, "Name a PEM file with certificates");
+            Trust::System
+        })
     }
 
     fn class_rules(&mut self, config: &Config) -> Vec<ClassRule> {
@@ -617,9 +692,15 @@ fn policy_warnings(config: &Config, directory: &Path, policies: &Policies) -> Ve
     let names = |section: &BTreeMap<String, Member>| section.keys().cloned().collect();
     let members = || config.users.values().chain(config.agents.values());
     let builtin = Classes::builtin().into_iter().map(|rule| rule.name.to_string());
+    let mapped = || config.oidc.iter().flat_map(|oidc| oidc.groups.values().cloned());
     let known = Known {
+        brought: match &config.oidc {
+            None => Vec::new(),
+            Some(oidc) if oidc.groups.is_empty() => vec!["User", "Group"],
+            Some(_) => vec!["User"],
+        },
         targets: config.targets.keys().cloned().collect(),
-        groups: members().flat_map(|member| member.groups.clone()).collect(),
+        groups: members().flat_map(|member| member.groups.clone()).chain(mapped()).collect(),
         users: names(&config.users),
         agents: names(&config.agents),
         classes: builtin.chain(config.classes.keys().cloned()).collect(),
@@ -679,7 +760,8 @@ fn warnings(
                     .iter()
                     .any(|(user, groups)| groups.contains(group) && policies.may_approve(user, groups, resource()))
             };
-            if !targets.is_empty() && !targets.values().any(can) {
+            // Who signs in at a provider is known when they do.
+            if config.oidc.is_none() && !targets.is_empty() && !targets.values().any(can) {
                 warnings.push(Fault {
                     file: summary.file.clone(),
                     line: None,

@@ -16,6 +16,8 @@ pub(crate) struct Known {
     pub(crate) users: BTreeSet<String>,
     pub(crate) agents: BTreeSet<String>,
     pub(crate) classes: BTreeSet<String>,
+    /// Types whose names a provider may bring when somebody signs in, so that none is strange.
+    pub(crate) brought: Vec<&'static str>,
 }
 
 /// Types whose ids begin with the name of a target and a slash.
@@ -50,7 +52,7 @@ impl Known {
             within if WITHIN_TARGETS.contains(&within) => ("target", &self.targets, id.split('/').next().unwrap_or(id)),
             _ => return None,
         };
-        if known.contains(id) {
+        if known.contains(id) || self.brought.contains(&kind) {
             return None;
         }
         let all: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -86,9 +88,11 @@ mod tests {
             users: set(&[]),
             agents: set(&["claude"]),
             classes: set(&["email"]),
+            brought: vec!["User"],
         };
         let text = "permit (principal in Group::\"agent\",\n action in [Action::\"connect\"], resource in Target::\"ap\");\n\
-                    // Group::\"nobody\"\nforbid (principal == Agent::\"claude\", action, resource == Table::\"apx/public.t\");";
+                    // Group::\"nobody\"\nforbid (principal == Agent::\"claude\", action, resource == Table::\"apx/public.t\");\n\
+                    permit (principal == User::\"dana@corp.example\", action, resource);";
         let source = PolicySource { name: "a.cedar".into(), text: text.into() };
         let said: Vec<String> = known.strangers(&[source], str::to_string).iter().map(ToString::to_string).collect();
         assert_eq!(said.len(), 3, "{said:?}");

@@ -16,6 +16,11 @@ pub(crate) fn print(text: &str) -> Result<()> {
     }
 }
 
+/// Tells a person something that is not the answer, where it does not stand among what a program reads.
+pub(crate) fn aside(text: &str) -> Result<()> {
+    Ok(writeln!(std::io::stderr().lock(), "{}", text.trim_end_matches('\n'))?)
+}
+
 /// Prints a value as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     print(&serde_json::to_string_pretty(value)?)

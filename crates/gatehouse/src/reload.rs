@@ -117,7 +117,7 @@ fn cut_changed(state: &State, old: &Loaded) {
         let Some((task, _)) = state.tasks.task(&session.task, state.now()) else {
             return true;
         };
-        let subject = |loaded: &Loaded| loaded.people.subject(&task.identity, task.on_behalf_of.as_ref()).ok();
+        let subject = |loaded| state.known(loaded).subject(&task.identity, task.on_behalf_of.as_ref()).ok();
         classes_changed
             || old.config.targets.get(target) != new.config.targets.get(target)
             || subject(old) != subject(&new)

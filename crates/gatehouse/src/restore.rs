@@ -7,6 +7,7 @@ use std::fs::File;
 use anyhow::{Context as _, Result};
 use gatehouse_engine::House as _;
 use gatehouse_gate::{HoldMode, Lockdown, PendingRequest, RequestState, Scope};
+use gatehouse_identity::Visit;
 use gatehouse_journal::{RecordingSealed, SessionClosed, recording};
 use gatehouse_model::{
     Digest, GroupName, Hold, Identity, PolicyId, RequestId, SessionId, TargetName, Task, TaskEnd, TaskId, UserName,
@@ -71,6 +72,15 @@ pub(crate) async fn lockdowns(state: &State) -> Result<()> {
     };
     let found: Result<Vec<Lockdown>> = state.store.lockdowns().await?.into_iter().map(lockdown).collect();
     state.gate.lockdowns().restore(found?);
+    Ok(())
+}
+
+/// Who was signed in stays so.
+pub(crate) async fn people(state: &State) -> Result<()> {
+    let visits = state.store.visits().await?.into_iter();
+    state
+        .visitors
+        .restore(visits.map(|visit| (visit.user, Visit { groups: visit.groups, until: visit.until })).collect());
     Ok(())
 }
 
@@ -147,7 +157,7 @@ async fn request_of(state: &State, row: &RequestRow) -> Result<PendingRequest> {
         session: SessionId::parse(&row.session)?,
         task: TaskId::parse(&row.task)?,
         task_reason: task.map(|task| task.reason).unwrap_or_default(),
-        subject: state.loaded.load().people.subject(&identity, user.as_ref())?,
+        subject: state.subject(&identity, user.as_ref())?,
         target: TargetName::new(&row.target)?,
         title: row.title.clone(),
         statement: row.statement.clone(),

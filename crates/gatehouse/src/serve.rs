@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use gatehouse_api::Door;
 use gatehouse_engine::{Disk, Engine, EngineLimits, House as _, Listener, ServerTls};
 use gatehouse_gate::{Gate, GateLimits, Ledger};
-use gatehouse_identity::TaskBook;
+use gatehouse_identity::{TaskBook, Visitors};
 use gatehouse_journal::{
     ConfigurationLoaded, FileAttachments, GatewayStarted, GatewayStopped, Journal, RequestEnded, SegmentLimits,
     Segments,
@@ -30,6 +30,7 @@ use crate::control::ApiControl;
 use crate::indexer::Indexer;
 use crate::load::{self, Fault, Loaded};
 use crate::log_files::SharedSegments;
+use crate::sign_in::SignIns;
 use crate::state::{DataFolder, State};
 use crate::{keys, registry, reload, restore};
 
@@ -50,6 +51,8 @@ pub struct Running {
     pub api: Option<SocketAddr>,
     /// The admin socket.
     pub socket: PathBuf,
+    /// Whether no gateway ran here before.
+    pub is_first: bool,
     disk: Disk,
     work: JoinSet<()>,
 }
@@ -65,6 +68,7 @@ pub async fn start(config: &Path) -> Result<Running> {
     let (first, _) = load::read_config(config).map_err(|faults| explain(&faults))?;
     let base = config.parent().map(Path::to_path_buf).unwrap_or_default();
     let data = DataFolder::open(&base.join(&first.gateway.data)).context("the data folder cannot be made")?;
+    let is_first = !data.journal().exists();
     let pseudonyms = keys::pseudonym_key(&data)?;
     let loaded = load::load(config, pseudonyms).map_err(|faults| explain(&faults))?;
     for warning in &loaded.warnings {
@@ -90,7 +94,7 @@ pub async fn start(config: &Path) -> Result<Running> {
     let (api, socket) = serve_api(&state, &mut work).await?;
     keep_going(&state, config, &mut work);
     state.recorded.notify_one();
-    Ok(Running { state, api, socket, disk, work })
+    Ok(Running { state, api, socket, is_first, disk, work })
 }
 
 /// Opens the journal and the index, and brings back what a restart must not lose.
@@ -143,6 +147,8 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         loaded: ArcSwap::from_pointee(loaded),
         data,
         tasks: TaskBook::default(),
+        visitors: Visitors::default(),
+        sign_ins: SignIns::default(),
         store,
         indexer,
         gate,
@@ -159,6 +165,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         ending: Mutex::new(Vec::new()),
         metrics: handle,
     });
+    restore::people(&state).await?;
     restore::lockdowns(&state).await?;
     restore::sessions(&state).await?;
     restore::tasks(&state).await?;
@@ -266,6 +273,14 @@ fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
                     tracing::error!(%error, %task, "the end of a task could not be recorded");
                 }
             }
+        }
+    });
+    let caring = state.clone();
+    work.spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(500));
+        loop {
+            ticks.tick().await;
+            caring.look_after_people().await;
         }
     });
     work.spawn(reload::watch(state.clone(), config.to_path_buf()));

@@ -1,5 +1,6 @@
 //! What the running gateway is made of, and how its parts reach each other.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -7,16 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use gatehouse_engine::{Engine, House};
-use gatehouse_gate::{Gate, Tape, Target};
-use gatehouse_identity::{Credential, TaskBook};
+use gatehouse_gate::{Gate, Scope, Tape, Target};
+use gatehouse_identity::{Credential, Known, TaskBook, UnknownIdentity, Visitors};
 use gatehouse_journal::{FileAttachments, SigningKey};
-use gatehouse_model::{Denial, Lease, Reason, Secret, SessionId, Task, TaskEnd, TaskId, Verifier};
+use gatehouse_model::{
+    Denial, GroupName, Identity, Lease, Reason, Secret, SessionId, Subject, Task, TaskEnd, TaskId, UserName, Verifier,
+};
 use gatehouse_store::Store;
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::load::Loaded;
 use crate::log_files::SharedSegments;
+use crate::sign_in::SignIns;
 use crate::tape::FileTape;
 
 /// Where things lie in the data folder.
@@ -88,6 +92,10 @@ pub struct State {
     pub(crate) proofs: Arc<Semaphore>,
     /// Held while a task is started.
     pub(crate) starting: tokio::sync::Mutex<()>,
+    /// People who signed in.
+    pub visitors: Visitors,
+    /// Sign-ins that are under way.
+    pub(crate) sign_ins: SignIns,
     /// The index.
     pub store: Store,
     /// Brings the index up to the journal.
@@ -164,6 +172,38 @@ impl State {
         }
     }
 
+    /// Everyone who is known now.
+    pub(crate) fn known<'a>(&'a self, loaded: &'a Loaded) -> Known<'a> {
+        Known { people: &loaded.people, visitors: &self.visitors, now: self.now() }
+    }
+
+    /// The groups of an identity.
+    pub(crate) fn groups(&self, identity: &Identity) -> Result<BTreeSet<GroupName>, UnknownIdentity> {
+        self.known(&self.loaded.load()).groups(identity)
+    }
+
+    /// An identity, and whom it acts for, with their groups.
+    pub(crate) fn subject(
+        &self,
+        identity: &Identity,
+        on_behalf_of: Option<&UserName>,
+    ) -> Result<Subject, UnknownIdentity> {
+        self.known(&self.loaded.load()).subject(identity, on_behalf_of)
+    }
+
+    /// Whether a person is shut by a lockdown of their own.
+    pub(crate) fn is_shut(&self, user: &UserName) -> bool {
+        let scope = Scope::Identity(Identity::User(user.clone()));
+        self.gate.lockdowns().all().iter().any(|lockdown| lockdown.scope == scope)
+    }
+
+    /// Where the API is reached, if it is.
+    pub(crate) fn api_address(&self) -> Option<String> {
+        let bound = self.listening_at(crate::serve::API)?;
+        let url = self.loaded.load().config.api.as_ref().and_then(|api| api.url.clone());
+        Some(url.map_or_else(|| format!("http://{bound}"), |url| url.trim_end_matches('/').to_string()))
+    }
+
     /// The address that clients reach a protocol at.
     pub fn listening_at(&self, protocol: &str) -> Option<std::net::SocketAddr> {
         self.listening.lock().unwrap_or_else(PoisonError::into_inner).get(protocol).copied()
@@ -200,7 +240,7 @@ impl House for State {
 
     fn lease(&self, task: &TaskId) -> Option<(Lease, Arc<AtomicBool>)> {
         let (task, ended) = self.tasks.task(task, self.now())?;
-        let subject = self.loaded.load().people.subject(&task.identity, task.on_behalf_of.as_ref()).ok()?;
+        let subject = self.subject(&task.identity, task.on_behalf_of.as_ref()).ok()?;
         Some((Lease { task, subject }, ended))
     }
 

@@ -251,7 +251,7 @@ fn time(claims: &Value, name: &'static str) -> Result<Option<Timestamp>, TokenEr
     seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()).map(Some).ok_or(TokenError::Claim(name))
 }
 
-fn claim<'a>(claims: &'a Value, name: &str) -> Option<&'a Value> {
+pub(crate) fn claim<'a>(claims: &'a Value, name: &str) -> Option<&'a Value> {
     if name.starts_with('/') { claims.pointer(name) } else { claims.get(name) }
 }
 

@@ -1,17 +1,24 @@
-//! Who is who, and which credentials are alive: the people and agents of the configuration, tasks, and what tasks issue.
+//! Who is who, and which credentials are alive: the people and agents of the configuration, people who signed in at their
+//! provider, tasks, and what tasks issue.
 //!
 //! Knows the model and the index. Makes credentials from random bytes that it is given, and keeps only verifiers.
 
 mod credential;
 mod issuer;
+mod oidc;
 mod people;
 mod tasks;
 mod token;
+mod visitors;
 
 pub use credential::{Credential, Token, proves, token_digest};
 pub use issuer::{
     AgentRule, Issuer, KEY_SET_BYTES_MAX, KeySet, KeySetError, SKEW_SECS_MAX, TOKEN_BYTES_MAX, TokenError, Workload,
     verify as verify_token,
 };
+pub use oidc::{
+    Again, BrowserSecret, DeviceLogin, Fetch, FetchError, GROUPS_MAX, Person, Provider, ProviderSettings, SignInError,
+};
 pub use people::{People, UnknownIdentity};
 pub use tasks::{NewTask, StartedTask, TaskBook, TaskError, reason};
+pub use visitors::{Known, Visit, Visitors};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gatehouse_model::{AgentName, GroupName, Identity, Subject, UserName};
+use gatehouse_model::{AgentName, GroupName, Identity, UserName};
 
 /// Everyone whom the configuration names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,31 +13,18 @@ pub struct People {
     pub agents: BTreeMap<AgentName, BTreeSet<GroupName>>,
 }
 
-/// Nobody of this name is configured.
+/// Nobody of this name is known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not in the configuration: add it under [users] or [agents]")]
+#[error("{0} is not known: add it under [users] or [agents]; a person of the provider under [oidc] has to sign in")]
 pub struct UnknownIdentity(pub String);
 
 impl People {
     /// The groups of an identity.
-    pub fn groups(&self, identity: &Identity) -> Result<&BTreeSet<GroupName>, UnknownIdentity> {
+    pub(crate) fn groups(&self, identity: &Identity) -> Result<&BTreeSet<GroupName>, UnknownIdentity> {
         let groups = match identity {
             Identity::User(name) => self.users.get(name),
             Identity::Agent(name) => self.agents.get(name),
         };
         groups.ok_or_else(|| UnknownIdentity(identity.to_string()))
-    }
-
-    /// An identity, and whom it acts for, with their groups.
-    pub fn subject(&self, identity: &Identity, on_behalf_of: Option<&UserName>) -> Result<Subject, UnknownIdentity> {
-        let on_behalf_of = on_behalf_of.map(|user| {
-            let groups = self.groups(&Identity::User(user.clone()))?.clone();
-            Ok::<_, UnknownIdentity>((user.clone(), groups))
-        });
-        Ok(Subject {
-            identity: identity.clone(),
-            groups: self.groups(identity)?.clone(),
-            on_behalf_of: on_behalf_of.transpose()?,
-        })
     }
 }

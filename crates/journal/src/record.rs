@@ -142,6 +142,10 @@ entries! {
     LockdownBegun = "lockdown.begun",
     /// It is open again, as far as policy permits.
     LockdownLifted = "lockdown.lifted",
+    /// A person proved who they are, and has a token or a browser's session.
+    PersonSignedIn = "person.signed_in",
+    /// That is over before its time.
+    PersonSignedOut = "person.signed_out",
     /// A login failed.
     LoginRefused = "login.refused",
     /// A session began.
@@ -245,6 +249,31 @@ pub struct LockdownLifted {
     pub scope: String,
     /// Who lifted it.
     pub by: String,
+}
+
+/// A person proved who they are, and has a token or a browser's session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonSignedIn {
+    /// Who, as `user:NAME`.
+    pub user: String,
+    /// By which way: `provider, browser`, `provider, device`, `link` or `admin socket`.
+    pub way: String,
+    /// What the provider calls them, for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The groups that they are in now.
+    pub groups: Vec<String>,
+    /// Until when.
+    pub expires: String,
+}
+
+/// A sign-in is over before its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonSignedOut {
+    /// Who, as `user:NAME`.
+    pub user: String,
+    /// `signed out`, or what the provider said.
+    pub cause: String,
 }
 
 /// A login failed.

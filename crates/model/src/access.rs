@@ -9,6 +9,8 @@ pub mod kind {
     pub const TARGET: &str = "Target";
     /// A kind of data.
     pub const CLASS: &str = "Class";
+    /// The gateway itself.
+    pub const GATEWAY: &str = "Gateway";
 }
 
 /// A verb of the policy vocabulary, such as `sql:delete`. Each protocol declares its own as constants.
@@ -26,6 +28,8 @@ impl Action {
     pub const START: Self = Self("start");
     /// To answer a request.
     pub const APPROVE: Self = Self("approve");
+    /// To administer the gateway over the network.
+    pub const ADMINISTER: Self = Self("administer");
 
     /// Declares an action; the protocol's schema fragment must know it.
     pub const fn new(name: &'static str) -> Self {

@@ -157,7 +157,15 @@ impl Policies {
 
     /// Whether this person may answer requests about a target.
     pub fn may_approve(&self, user: &UserName, groups: &BTreeSet<GroupName>, target: Resource) -> bool {
-        let access = Access::new(Action::APPROVE, target);
+        self.may(user, groups, Access::new(Action::APPROVE, target))
+    }
+
+    /// Whether this person may administer the gateway over the network.
+    pub fn may_administer(&self, user: &UserName, groups: &BTreeSet<GroupName>, gateway: Resource) -> bool {
+        self.may(user, groups, Access::new(Action::ADMINISTER, gateway))
+    }
+
+    fn may(&self, user: &UserName, groups: &BTreeSet<GroupName>, access: Access) -> bool {
         let decision = self.decide_for(&Identity::User(user.clone()), groups, &access, &Facts::new());
         decision.verdict == Verdict::Allow
     }

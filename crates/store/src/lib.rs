@@ -1,16 +1,16 @@
 //! The index: tasks, sessions and requests as the journal tells them, ready to be looked up.
 //!
 //! Knows SQL, nothing of policy or of the journal's format. The journal is the truth; what is here can be rebuilt from
-//! it, but for credentials' verifiers and tokens' hashes, whose loss only closes doors. [`Backend`] is the seam where
+//! it, but for credentials' verifiers, tokens' hashes and what providers say of people, whose loss only closes doors. [`Backend`] is the seam where
 //! another database enters.
 
 mod sqlite;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use gatehouse_model::{UserName, Verifier};
+use gatehouse_model::{GroupName, UserName, Verifier};
 use jiff::Timestamp;
 
 pub use sqlite::Sqlite;
@@ -226,6 +226,39 @@ pub struct KeptCredential {
     pub heartbeat_secs: Option<u32>,
 }
 
+/// What a person's token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenKind {
+    /// A program sends it in a header.
+    Api,
+    /// A browser sends it as a cookie.
+    Browser,
+}
+
+/// What is kept of a person's token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptToken {
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+    /// Whose it is.
+    pub user: UserName,
+    /// What it is for.
+    pub kind: TokenKind,
+    /// Until when.
+    pub expires: Timestamp,
+}
+
+/// What a provider said of a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptVisit {
+    /// Who.
+    pub user: UserName,
+    /// Their groups.
+    pub groups: BTreeSet<GroupName>,
+    /// Until when that counts.
+    pub until: Timestamp,
+}
+
 /// A database that can hold the index.
 pub trait Backend: Send + Sync {
     /// The index of the first record whose changes are not in yet.
@@ -261,15 +294,22 @@ pub trait Backend: Send + Sync {
     fn forget_credential<'a>(&'a self, task: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
     /// All verifiers, by task.
     fn credentials(&self) -> BoxFuture<'_, Result<Vec<KeptCredential>, StoreError>>;
-    /// Keeps the hash of a person's token.
-    fn keep_token<'a>(
+    /// Keeps the hash of a person's token, and forgets those that expired long before `now`.
+    fn keep_token<'a>(&'a self, token: &'a KeptToken, now: Timestamp) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Whose token this is, if it has not expired.
+    fn token<'a>(
         &'a self,
         sha256: &'a [u8; 32],
-        user: &'a UserName,
-        expires: Timestamp,
-    ) -> BoxFuture<'a, Result<(), StoreError>>;
-    /// Whose token this is, if it has not expired.
-    fn token<'a>(&'a self, sha256: &'a [u8; 32], now: Timestamp) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<KeptToken>, StoreError>>;
+    /// Forgets a token.
+    fn forget_token<'a>(&'a self, sha256: &'a [u8; 32]) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Forgets all tokens of a person, and what a provider said of them.
+    fn forget_person<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Keeps what a provider said of a person, in place of what it said before.
+    fn keep_visit<'a>(&'a self, visit: &'a KeptVisit) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// All that providers said of people.
+    fn visits(&self) -> BoxFuture<'_, Result<Vec<KeptVisit>, StoreError>>;
 }
 
 /// The index, whatever database holds it.

@@ -1,12 +1,13 @@
 //! The index in one SQLite file: the default for a single gateway.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use gatehouse_model::{UserName, Verifier};
-use jiff::Timestamp;
+use gatehouse_model::{GroupName, UserName, Verifier};
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::{
@@ -14,7 +15,10 @@ use sqlx::sqlite::{
 };
 use sqlx::{Row, Sqlite as Db, Transaction};
 
-use crate::{Backend, Change, KeptCredential, LockdownRow, RequestRow, SessionRow, StoreError, TaskRow};
+use crate::{
+    Backend, Change, KeptCredential, KeptToken, KeptVisit, LockdownRow, RequestRow, SessionRow, StoreError, TaskRow,
+    TokenKind,
+};
 
 /// The index in an SQLite file.
 pub struct Sqlite {
@@ -197,12 +201,75 @@ impl Backend for Sqlite {
         .boxed()
     }
 
-    fn keep_token<'a>(&'a self, sha256: &'a [u8; 32], user: &'a UserName, expires: Timestamp) -> Fallible<'a, ()> {
+    fn keep_token<'a>(&'a self, token: &'a KeptToken, now: Timestamp) -> Fallible<'a, ()> {
         async move {
-            sqlx::query("INSERT INTO tokens VALUES (?, ?, ?)")
-                .bind(sha256.as_slice())
-                .bind(user.as_str())
-                .bind(expires.to_string())
+            let mut transaction = self.pool.begin().await?;
+            // Texts of times are in order but for fractions of a second.
+            let long_ago = now.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(now);
+            let expired = sqlx::query("DELETE FROM tokens WHERE expires < ?").bind(long_ago.to_string());
+            expired.execute(&mut *transaction).await?;
+            sqlx::query("INSERT INTO tokens (sha256, user_name, expires, kind) VALUES (?, ?, ?, ?)")
+                .bind(token.sha256.as_slice())
+                .bind(token.user.as_str())
+                .bind(token.expires.to_string())
+                .bind(kind_word(token.kind))
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn token<'a>(&'a self, sha256: &'a [u8; 32], now: Timestamp) -> Fallible<'a, Option<KeptToken>> {
+        async move {
+            let query = sqlx::query("SELECT * FROM tokens WHERE sha256 = ?").bind(sha256.as_slice());
+            let Some(row) = query.fetch_optional(&self.pool).await? else {
+                return Ok(None);
+            };
+            let kind: String = row.try_get("kind")?;
+            let token = KeptToken {
+                sha256: *sha256,
+                user: user(&row)?,
+                kind: match kind.as_str() {
+                    "api" => TokenKind::Api,
+                    "browser" => TokenKind::Browser,
+                    other => return Err(StoreError::Corrupt(format!("tokens.kind: {other}"))),
+                },
+                expires: time(&row, "expires")?,
+            };
+            Ok(Some(token).filter(|token| now < token.expires))
+        }
+        .boxed()
+    }
+
+    fn forget_token<'a>(&'a self, sha256: &'a [u8; 32]) -> Fallible<'a, ()> {
+        async move {
+            sqlx::query("DELETE FROM tokens WHERE sha256 = ?").bind(sha256.as_slice()).execute(&self.pool).await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn forget_person<'a>(&'a self, user: &'a UserName) -> Fallible<'a, ()> {
+        async move {
+            let mut transaction = self.pool.begin().await?;
+            for sql in ["DELETE FROM tokens WHERE user_name = ?", "DELETE FROM visits WHERE user_name = ?"] {
+                sqlx::query(sql).bind(user.as_str()).execute(&mut *transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn keep_visit<'a>(&'a self, visit: &'a KeptVisit) -> Fallible<'a, ()> {
+        async move {
+            let groups: Vec<&str> = visit.groups.iter().map(GroupName::as_str).collect();
+            sqlx::query("INSERT OR REPLACE INTO visits VALUES (?, ?, ?)")
+                .bind(visit.user.as_str())
+                .bind(json(&groups))
+                .bind(visit.until.to_string())
                 .execute(&self.pool)
                 .await?;
             Ok(())
@@ -210,17 +277,31 @@ impl Backend for Sqlite {
         .boxed()
     }
 
-    fn token<'a>(&'a self, sha256: &'a [u8; 32], now: Timestamp) -> Fallible<'a, Option<String>> {
-        async move {
-            let query = sqlx::query("SELECT user_name, expires FROM tokens WHERE sha256 = ?").bind(sha256.as_slice());
-            let Some(row) = query.fetch_optional(&self.pool).await? else {
-                return Ok(None);
+    fn visits(&self) -> Fallible<'_, Vec<KeptVisit>> {
+        async {
+            let rows = sqlx::query("SELECT * FROM visits").fetch_all(&self.pool).await?;
+            let visit = |row: &SqliteRow| {
+                let names: Vec<String> = parsed(row, "groups")?;
+                let groups: Result<BTreeSet<GroupName>, _> = names.iter().map(|name| GroupName::new(name)).collect();
+                let groups = groups.map_err(|error| StoreError::Corrupt(error.to_string()))?;
+                Ok(KeptVisit { user: user(row)?, groups, until: time(row, "until")? })
             };
-            let user: String = row.try_get("user_name")?;
-            Ok((now < time(&row, "expires")?).then_some(user))
+            rows.iter().map(visit).collect()
         }
         .boxed()
     }
+}
+
+const fn kind_word(kind: TokenKind) -> &'static str {
+    match kind {
+        TokenKind::Api => "api",
+        TokenKind::Browser => "browser",
+    }
+}
+
+fn user(row: &SqliteRow) -> Result<UserName, StoreError> {
+    let name: String = row.try_get("user_name")?;
+    UserName::new(&name).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
 async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Result<(), StoreError> {

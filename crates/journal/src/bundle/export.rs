@@ -230,6 +230,8 @@ impl Plan {
             | Entry::ConfigurationLoaded(_)
             | Entry::TaskStarted(_)
             | Entry::TaskEnded(_)
+            | Entry::PersonSignedIn(_)
+            | Entry::PersonSignedOut(_)
             | Entry::LockdownBegun(_)
             | Entry::LockdownLifted(_)
             | Entry::LoginRefused(_)

@@ -111,6 +111,8 @@ impl<'s> Meaning<'s> {
             | Entry::ConfigurationLoaded(_)
             | Entry::TaskStarted(_)
             | Entry::TaskEnded(_)
+            | Entry::PersonSignedIn(_)
+            | Entry::PersonSignedOut(_)
             | Entry::LockdownBegun(_)
             | Entry::LockdownLifted(_)
             | Entry::LoginRefused(_)

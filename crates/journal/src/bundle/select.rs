@@ -74,6 +74,8 @@ impl Wanted {
             | Entry::PoliciesLoaded(_)
             | Entry::ConfigurationLoaded(_)
             | Entry::TaskEnded(_)
+            | Entry::PersonSignedIn(_)
+            | Entry::PersonSignedOut(_)
             | Entry::LockdownBegun(_)
             | Entry::LockdownLifted(_)
             | Entry::LoginRefused(_)
@@ -108,6 +110,8 @@ impl Wanted {
             | Entry::GatewayStopped(_)
             | Entry::PoliciesLoaded(_)
             | Entry::ConfigurationLoaded(_)
+            | Entry::PersonSignedIn(_)
+            | Entry::PersonSignedOut(_)
             | Entry::LockdownBegun(_)
             | Entry::LockdownLifted(_)
             | Entry::LoginRefused(_) => false,
@@ -134,6 +138,8 @@ fn is_circumstance(entry: &Entry) -> bool {
         // Whom else something was shut for is none of a task's business; what it was refused for, its own records say.
         Entry::LockdownBegun(_)
         | Entry::LockdownLifted(_)
+        | Entry::PersonSignedIn(_)
+        | Entry::PersonSignedOut(_)
         | Entry::TaskStarted(_)
         | Entry::TaskEnded(_)
         | Entry::LoginRefused(_)

@@ -1,0 +1,386 @@
+//! People who sign in: by a real OpenID provider, in a browser and in a terminal, and by a one-time link.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use gatehouse_conformance::browser::Browser;
+use gatehouse_conformance::fixture::{PATIENCE, program};
+use gatehouse_conformance::provider::{CLIENT_SECRET, Provider, sign_in};
+use gatehouse_conformance::{Fixture, Setup};
+use serde_json::{Value, json};
+
+const DANA: &str = "user:dana@corp.example";
+
+fn accounts() -> Value {
+    json!({
+        "d1": { "email": "dana@corp.example", "email_verified": true, "groups": ["dba"] },
+        "e2": { "email": "eve@corp.example", "email_verified": true, "groups": [] },
+        "m3": { "email": "mallory@corp.example", "email_verified": false, "groups": ["dba"] },
+        "r4": { "email": "root@corp.example", "email_verified": true, "groups": ["administrators"] },
+    })
+}
+
+const ADMINISTRATORS: &str =
+    "\npermit (principal in Group::\"administrators\", action == Action::\"administer\", resource);\n";
+
+fn start(more: &str) -> Result<(tempfile::TempDir, Provider, Fixture)> {
+    let folder = tempfile::tempdir()?;
+    let provider = Provider::start(folder.path(), &accounts())?;
+    let setup = Setup::default();
+    let fixture = Fixture::start(Setup {
+        config: provider.config(more),
+        policies: format!("{}{ADMINISTRATORS}", setup.policies),
+        files: vec![("oidc.secret", CLIENT_SECRET.into())],
+        ..setup
+    })?;
+    Ok((folder, provider, fixture))
+}
+
+/// Calls the API with what a browser or a program would show.
+fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Result<(u16, Value)> {
+    let authority = base.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(authority)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let body = if method == "POST" { "{\"cause\":\"done\"}" } else { "" };
+    write!(
+        stream,
+        "{method} {path} HTTP/1.0\r\nhost: {authority}\r\n{headers}content-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).context("no status")?.parse()?;
+    let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
+    Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+}
+
+fn me(base: &str, browser: &Browser) -> Result<(u16, Value)> {
+    let session = browser.cookie(base, "gatehouse_session").unwrap_or_default();
+    call(base, "GET", "/api/v1/me", &[("cookie", &format!("gatehouse_session={session}"))])
+}
+
+fn signed_in(base: &str, subject: &str) -> Result<Browser> {
+    let mut browser = Browser::default();
+    browser.open(&format!("{base}/login"))?;
+    sign_in(&mut browser, subject)?;
+    Ok(browser)
+}
+
+#[test]
+fn a_person_signs_in_and_out_with_a_browser() -> Result<()> {
+    let (_folder, _provider, fixture) = start("")?;
+    let base = fixture.api()?;
+    let mut browser = Browser::default();
+    assert!(browser.open(&base)?.text.contains("Nobody is signed in"));
+    browser.open(&format!("{base}/login?return_to=/"))?;
+    let begun = browser.cookie(&base, "gatehouse_sign_in").context("a secret")?.to_string();
+    sign_in(&mut browser, "d1")?;
+    assert_eq!((browser.page.status, browser.page.url.as_str()), (200, format!("{base}/").as_str()));
+    assert!(browser.page.text.contains(DANA) && browser.page.text.contains("dba"), "{}", browser.page.text);
+    assert!(browser.page.text.contains("content-security-policy: default-src 'none'"));
+    let (status, answer) = me(&base, &browser)?;
+    assert_eq!((status, &answer["user"], &answer["via"]), (200, &json!(DANA), &json!("browser")));
+
+    // What the browser holds is not what a program shows, and no page of another site may use it.
+    let session = browser.cookie(&base, "gatehouse_session").context("a session")?.to_string();
+    let cookie = format!("gatehouse_session={session}");
+    let bearer = format!("Bearer {session}");
+    assert_eq!(call(&base, "GET", "/api/v1/me", &[("authorization", &bearer)])?.0, 401);
+    for site in [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "http://evil.example")] {
+        let (status, _) = call(&base, "POST", "/api/v1/logout", &[("cookie", &cookie), site])?;
+        assert_eq!(status, 403, "{site:?}");
+    }
+    assert_eq!(call(&base, "POST", "/api/v1/logout", &[("cookie", &cookie)])?.0, 403);
+    assert_eq!(me(&base, &browser)?.0, 200);
+
+    browser.submit(&[])?;
+    assert!(browser.page.text.contains("/session/end/confirm"), "it goes on to the provider: {}", browser.page.text);
+    browser.set_cookie(&base, "gatehouse_session", &session)?;
+    assert_eq!(me(&base, &browser)?.0, 401, "a session that was ended is nobody's");
+
+    let records = fixture.records()?;
+    let of = |kind: &str| records.iter().find(|record| record["kind"] == kind).cloned();
+    let record = of("person.signed_in").context("a record")?;
+    assert_eq!((&record["user"], &record["subject"], &record["groups"]), (&json!(DANA), &json!("d1"), &json!(["dba"])));
+    assert_eq!(of("person.signed_out").context("a record")?["cause"], "signed out");
+    let written = format!("{records:?}{}", std::fs::read_to_string(fixture.log())?);
+    for secret in [session.as_str(), CLIENT_SECRET, begun.split(':').next().context("a secret")?] {
+        assert!(!written.contains(secret), "a secret was written down");
+    }
+    assert!(fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+#[test]
+fn a_sign_in_is_the_browsers_that_began_it() -> Result<()> {
+    let (_folder, provider, fixture) = start("")?;
+    let base = fixture.api()?;
+    let mut victim = Browser::default();
+    victim.open(&format!("{base}/login"))?;
+    let mine = victim.cookie(&base, "gatehouse_sign_in").context("a secret")?.to_string();
+    // What an attacker began in his own browser is nothing in this one.
+    let mut attacker = Browser::default();
+    attacker.open(&format!("{base}/login"))?;
+    let his = attacker.cookie(&base, "gatehouse_sign_in").context("a secret")?.to_string();
+    attacker.set_cookie(&base, "gatehouse_sign_in", "gone")?;
+    sign_in(&mut attacker, "e2")?;
+    let came_back = attacker.page.url.clone();
+    assert!(came_back.contains("code=") && attacker.page.status == 403, "{}", attacker.page.text);
+    victim.open(&came_back)?;
+    assert_eq!(victim.page.status, 403, "{}", victim.page.text);
+    assert_eq!(me(&base, &victim)?.0, 401);
+    // Neither is it with another issuer, nor a second time.
+    let issuer = form_urlencoded::byte_serialize(provider.issuer.as_bytes()).collect::<String>();
+    attacker.set_cookie(&base, "gatehouse_sign_in", &his)?;
+    assert_eq!(attacker.open(&came_back.replace(&issuer, "http%3A%2F%2F127.0.0.1%3A1"))?.status, 403);
+    attacker.set_cookie(&base, "gatehouse_sign_in", &his)?;
+    assert_eq!(attacker.open(&came_back)?.status, 200);
+    attacker.set_cookie(&base, "gatehouse_sign_in", &his)?;
+    assert_eq!(attacker.open(&came_back)?.status, 403, "a code is good once");
+    // The honest browser goes on where it was.
+    victim.open(&format!("{base}/login"))?;
+    assert_ne!(victim.cookie(&base, "gatehouse_sign_in"), Some(mine.as_str()));
+    sign_in(&mut victim, "d1")?;
+    assert_eq!(me(&base, &victim)?.0, 200);
+    Ok(())
+}
+
+#[test]
+fn whoever_the_provider_does_not_vouch_for_is_nobody() -> Result<()> {
+    let (_folder, _provider, fixture) = start("")?;
+    let base = fixture.api()?;
+    for (subject, cause) in [("m3", "email_verified"), ("nobody", "")] {
+        let browser = signed_in(&base, subject)?;
+        assert_ne!(browser.page.status, 200, "{subject}: {}", browser.page.text);
+        assert!(std::fs::read_to_string(fixture.log())?.contains(cause));
+        assert_eq!(me(&base, &browser)?.0, 401);
+    }
+    Ok(())
+}
+
+/// What `gatehouse login` says, and the way to its end.
+fn login(base: &str, file: &std::path::Path, subject: &str) -> Result<String> {
+    let mut command = Command::new(program()?);
+    command.args(["login", "--api", base, "--token-file"]).arg(file);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(child.stderr.take().context("it is piped")?).lines();
+    let whole = loop {
+        let line = lines.next().context("it says where to go")??;
+        if let Some((_, uri)) = line.split_once("or just ") {
+            break uri.to_string();
+        }
+    };
+    let mut browser = Browser::default();
+    browser.open(&whole)?;
+    browser.submit(&[])?;
+    browser.submit(&[("confirm", "yes")])?;
+    sign_in(&mut browser, subject)?;
+    Ok(String::from_utf8_lossy(&child.wait_with_output()?.stdout).into_owned())
+}
+
+#[test]
+fn a_person_signs_in_with_a_terminal_and_decides() -> Result<()> {
+    let (folder, _provider, fixture) = start("")?;
+    let (base, file) = (fixture.api()?, folder.path().join("config/token"));
+    let said = login(&base, &file, "d1")?;
+    assert!(said.contains("signed in until"), "{said}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file)?.permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let as_dana = |arguments: &[&str]| -> Result<(bool, String)> {
+        let mut command = Command::new(program()?);
+        let output = command.args(arguments).args(["--api", &base, "--token-file"]).arg(&file).output()?;
+        Ok((output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()))
+    };
+    let credential = fixture.task("agent:claude", "10m")?;
+    let held = fixture.psql_command(&credential).args(["-c", "UPDATE orders SET total = 1 WHERE id = 1"]).spawn()?;
+    let request = fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+    let (approved, said) = as_dana(&["approve", &request])?;
+    assert!(approved, "{said}");
+    assert!(held.wait_with_output()?.status.success());
+    // To decide is not to administer.
+    let (ended, said) = as_dana(&["task", "end", &credential.task])?;
+    assert!(!ended && said.contains("does not administer"), "{said}");
+    let token = std::fs::read_to_string(&file)?;
+    assert!(as_dana(&["logout"])?.0 && !file.exists());
+    let bearer = format!("Bearer {}", token.trim());
+    assert_eq!(call(&base, "GET", "/api/v1/me", &[("authorization", &bearer)])?.0, 401);
+    Ok(())
+}
+
+#[test]
+fn administrators_by_policy_do_over_the_network_what_others_may_not() -> Result<()> {
+    let (_folder, _provider, fixture) = start("")?;
+    let base = fixture.api()?;
+    let task = fixture.task("agent:claude", "10m")?.task;
+    let end = format!("/api/v1/tasks/{task}/end");
+    let as_person = |browser: &Browser, path: &str| {
+        let session = browser.cookie(&base, "gatehouse_session").unwrap_or_default().to_string();
+        let cookie = format!("gatehouse_session={session}");
+        call(&base, "POST", path, &[("cookie", &cookie), ("sec-fetch-site", "same-origin")])
+    };
+    let (eve, root) = (signed_in(&base, "e2")?, signed_in(&base, "r4")?);
+    assert!(root.page.text.contains("administers this gateway"));
+    assert_eq!(as_person(&eve, &end)?.0, 403);
+    assert_eq!(as_person(&root, &end)?.0, 200);
+    // Nobody makes another's token or link over the network: it would let them answer what they asked for.
+    for path in ["/api/v1/tokens", "/api/v1/links"] {
+        assert!([403, 422].contains(&as_person(&root, path)?.0), "{path}");
+    }
+    Ok(())
+}
+
+#[test]
+fn who_is_signed_in_outlives_an_outage_of_the_provider_and_a_restart() -> Result<()> {
+    let (_folder, mut provider, mut fixture) = start("refresh_secs = 1")?;
+    let browser = signed_in(&fixture.api()?, "d1")?;
+    provider.stop()?;
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let base = fixture.api()?;
+    assert_eq!(me(&base, &browser)?.1["groups"], json!(["dba"]), "{}", std::fs::read_to_string(fixture.log())?);
+    assert_eq!(call(&base, "POST", "/api/v1/login/device", &[])?.0, 503);
+    // New keys, which the gateway has not seen yet; and a browser without what the provider has forgotten.
+    provider.start_again()?;
+    let begun = Instant::now();
+    let other = loop {
+        let mut other = Browser::default();
+        if other.open(&format!("{base}/login"))?.status == 200 {
+            sign_in(&mut other, "e2")?;
+        }
+        if me(&base, &other)?.0 == 200 {
+            break other;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{}", other.page.text);
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    };
+    let session = other.cookie(&base, "gatehouse_session").context("a session")?.to_string();
+    fixture.stop_gateway()?;
+    std::fs::remove_file(fixture.log())?;
+    fixture.start_gateway()?;
+    let base = fixture.api()?;
+    let mut after = Browser::default();
+    after.set_cookie(&base, "gatehouse_session", &session)?;
+    assert_eq!(me(&base, &after)?.1["user"], "user:eve@corp.example");
+    Ok(())
+}
+
+/// The provider is asked again now and then. Whom it lets in no more is out, and so is the agent that works for them.
+#[test]
+fn whom_the_provider_lets_in_no_more_is_out() -> Result<()> {
+    let (_folder, provider, fixture) = start("refresh_secs = 1")?;
+    let base = fixture.api()?;
+    let browser = signed_in(&base, "d1")?;
+    let started = fixture.json(&[
+        "task",
+        "start",
+        "--as",
+        "agent:claude",
+        "--on-behalf-of",
+        DANA,
+        "--target",
+        "shop",
+        "--reason",
+        "a test",
+    ])?;
+    let address = started["addresses"]["shop"].as_str().context("an address")?.to_string();
+    let (host, port) = address.rsplit_once(':').context("a port")?;
+    let text = |name: &str| started[name].as_str().unwrap_or_default().to_string();
+    let credential = gatehouse_conformance::Credential {
+        task: String::new(),
+        user: text("user"),
+        password: text("password"),
+        host: host.into(),
+        port: port.parse()?,
+    };
+    let wait_for = |wanted: &dyn Fn(&Value) -> bool| -> Result<()> {
+        let begun = Instant::now();
+        while !wanted(&me(&base, &browser)?.1) {
+            assert!(begun.elapsed() < PATIENCE, "nothing changes: {}", std::fs::read_to_string(fixture.log())?);
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        Ok(())
+    };
+    let mut changed = accounts();
+    changed["d1"]["groups"] = json!(["dba", "oncall"]);
+    provider.change(&changed)?;
+    wait_for(&|me| me["groups"] == json!(["dba", "oncall"]))?;
+
+    let mut psql = fixture
+        .psql_command(&credential)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut input = psql.stdin.take().context("it is piped")?;
+    let mut lines = BufReader::new(psql.stdout.take().context("it is piped")?).lines();
+    writeln!(input, "select 'here';")?;
+    assert_eq!(lines.next().context("an answer")??, "here");
+    changed.as_object_mut().context("accounts")?.remove("d1");
+    provider.change(&changed)?;
+    wait_for(&|me| me["status"] == 401)?;
+    writeln!(input, "select 'still here';")?;
+    drop(input);
+    let said = String::from_utf8_lossy(&psql.wait_with_output()?.stderr).into_owned();
+    assert!(lines.next().is_none() && said.contains("not let in any more"), "{said}");
+    assert!(fixture.psql(&credential, "select 1")?.contains("FATAL"), "nobody works for whom nobody knows");
+    let out = |record: &Value| record["kind"] == "person.signed_out" && record["user"] == DANA;
+    assert!(fixture.records()?.iter().any(out));
+    Ok(())
+}
+
+#[test]
+fn a_link_signs_one_browser_in_once() -> Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let base = fixture.api()?;
+    let url = fixture.json(&["login", "--as", "user:dana", "--link"])?["url"].as_str().context("a link")?.to_string();
+    let mut browser = Browser::default();
+    // To look at it does not use it up, and no page of another site can use it.
+    browser.open(&url)?;
+    browser.open(&url)?;
+    browser.submit(&[])?;
+    assert!(browser.page.text.contains("user:dana"), "{}", browser.page.text);
+    assert_eq!(me(&base, &browser)?.1["via"], "browser");
+    let mut other = Browser::default();
+    other.open(&url)?;
+    other.submit(&[])?;
+    assert_eq!(other.page.status, 403);
+    assert!(fixture.json(&["login", "--as", "user:nobody", "--link"]).is_err());
+    // Without a provider nothing else signs anybody in.
+    other.open(&format!("{base}/login"))?;
+    assert_eq!(other.page.status, 404);
+    let begun = fixture.command(&["lockdown", "begin", "user:dana", "--reason", "a test"])?;
+    assert!(begun.status.success());
+    assert_eq!(me(&base, &browser)?.0, 401, "whoever is shut is nobody");
+    Ok(())
+}
+
+#[test]
+fn the_first_start_prints_a_link_for_an_administrator_and_no_other_does() -> Result<()> {
+    let setup = Setup::default();
+    let config = "[users.root]\ngroups = [\"administrators\"]\n".into();
+    let policies = format!("{}{ADMINISTRATORS}", setup.policies);
+    let mut fixture = Fixture::start(Setup { config, policies, ..setup })?;
+    let begun = Instant::now();
+    let url = loop {
+        let printed = std::fs::read_to_string(fixture.printed())?;
+        match printed.lines().find(|line| line.starts_with("http://")) {
+            Some(url) => break url.to_string(),
+            None => assert!(begun.elapsed() < PATIENCE, "{printed}"),
+        }
+    };
+    let mut browser = Browser::default();
+    browser.open(&url)?;
+    browser.submit(&[])?;
+    assert!(browser.page.text.contains("user:root") && browser.page.text.contains("administers this gateway"));
+    let code = url.split("code=").nth(1).context("a code")?;
+    assert!(!std::fs::read_to_string(fixture.log())?.contains(code), "the link is in the log");
+    fixture.stop_gateway()?;
+    fixture.start_gateway()?;
+    fixture.api()?;
+    assert_eq!(std::fs::read_to_string(fixture.printed())?, "");
+    Ok(())
+}

@@ -1,0 +1,576 @@
+//! People who prove at their OpenID provider who they are: in a browser (authorization code with PKCE, RFC 7636) or with a
+//! code that they type there (RFC 8628). OpenID Connect Core 1.0, Discovery 1.0 and RP-Initiated Logout 1.0.
+//!
+//! Knows what a provider must prove, and how its claims become a name and groups. Opens no connection: whoever makes a
+//! [`Provider`] gives it the means to fetch. Nothing is kept between the two halves of a sign-in, for a browser brings back
+//! the secret that everything of the first half is derived from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use futures_util::future::BoxFuture;
+use gatehouse_model::{GroupName, Secret, UserName};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use openidconnect::core::{
+    CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
+    CoreDeviceAuthorizationResponse, CoreGenderClaim, CoreGrantType, CoreIdToken, CoreJsonWebKey,
+    CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm, CoreResponseMode,
+    CoreResponseType, CoreSubjectIdentifierType, CoreTokenResponse,
+};
+use openidconnect::{
+    AdditionalClaims, AdditionalProviderMetadata, AsyncHttpClient, AuthType, AuthorizationCode,
+    ClaimsVerificationError, ClientId, ClientSecret, CsrfToken, DeviceAuthorizationUrl, EndSessionUrl,
+    EndpointMaybeSet, EndpointNotSet, EndpointSet, ErrorResponse, HttpRequest, HttpResponse, IssuerUrl, LogoutRequest,
+    Nonce, NonceVerifier, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl,
+    ProviderMetadata, RedirectUrl, RefreshToken, RequestTokenError, Scope, SubjectIdentifier, TokenResponse as _,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+
+use crate::issuer::claim;
+
+/// Groups of one person.
+pub const GROUPS_MAX: usize = 500;
+/// How long a provider's metadata and keys are used before they are fetched anew, in seconds.
+const METADATA_SECS: i64 = 3600;
+/// How soon they are fetched again for a key that they do not have, or after a failure, in seconds.
+const RETRY_SECS: i64 = 5;
+
+/// The algorithms that a provider may sign with: none that is broken, and none with a shared secret.
+const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
+    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
+    CoreJwsSigningAlgorithm::EdDsa,
+];
+
+/// Fetches something from the web.
+pub type Fetch = Arc<dyn Fn(HttpRequest) -> BoxFuture<'static, Result<HttpResponse, FetchError>> + Send + Sync>;
+
+struct Http(Fetch);
+
+impl<'c> AsyncHttpClient<'c> for Http {
+    type Error = FetchError;
+    type Future = BoxFuture<'static, Result<HttpResponse, FetchError>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        (self.0)(request)
+    }
+}
+
+/// Why something could not be fetched.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct FetchError(pub String);
+
+/// A provider, as the configuration has it.
+#[derive(Debug, Clone)]
+pub struct ProviderSettings {
+    /// Its issuer: where its discovery document begins.
+    pub issuer: String,
+    /// What it calls this gateway.
+    pub client_id: String,
+    /// The gateway's secret there; a public client has none.
+    pub client_secret: Option<Secret>,
+    /// What is asked for besides `openid`.
+    pub scopes: Vec<String>,
+    /// The claim that is a person's name.
+    pub user_claim: String,
+    /// The claim that lists a person's groups.
+    pub groups_claim: String,
+    /// Which of the provider's groups are which of the gateway's; where it is empty, they have the same names.
+    pub groups: BTreeMap<String, GroupName>,
+}
+
+/// Why somebody is not signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// The provider cannot be reached, or does not answer as it must.
+    #[error("the provider {issuer} does not answer as it must: {cause}")]
+    Provider {
+        /// Which.
+        issuer: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The provider said no.
+    #[error("the provider refused: {0}")]
+    Refused(String),
+    /// What it signed is not good.
+    #[error("the provider's ID token is not good: {0}")]
+    Token(String),
+    /// It does not say who somebody is.
+    #[error("the provider says no usable `{claim}` of this person: {cause}")]
+    Claim {
+        /// Which claim.
+        claim: String,
+        /// Why it is not.
+        cause: &'static str,
+    },
+    /// The groups are too many.
+    #[error("the provider names more than {GROUPS_MAX} groups: have it send only those that matter here")]
+    Groups,
+    /// It has no device flow.
+    #[error("the provider {0} has no device authorization endpoint: sign in with a browser")]
+    NoDevices(String),
+    /// Whoever comes back is not who went there.
+    #[error("this sign-in was not begun in this browser, or too long ago: begin anew")]
+    Stranger,
+}
+
+/// Somebody who proved who they are.
+#[derive(Debug)]
+pub struct Person {
+    /// Their name.
+    pub user: UserName,
+    /// What the provider calls them, for good.
+    pub subject: String,
+    /// Their groups.
+    pub groups: BTreeSet<GroupName>,
+    /// With what the provider can be asked again, if it gave that.
+    pub refresh: Option<Secret>,
+}
+
+/// What a provider says when it is asked again.
+#[derive(Debug)]
+pub struct Again {
+    /// Who it is now, if it said so.
+    pub person: Option<Person>,
+    /// With what it can be asked the next time.
+    pub refresh: Secret,
+}
+
+/// A sign-in with a code that a person types at the provider.
+pub struct DeviceLogin {
+    details: CoreDeviceAuthorizationResponse,
+}
+
+impl DeviceLogin {
+    /// Where the person goes.
+    pub fn verification_uri(&self) -> &str {
+        self.details.verification_uri().as_str()
+    }
+
+    /// The same with the code in it, if the provider has that.
+    pub fn verification_uri_complete(&self) -> Option<&str> {
+        self.details.verification_uri_complete().map(|uri| uri.secret().as_str())
+    }
+
+    /// What they type there.
+    pub fn user_code(&self) -> &str {
+        self.details.user_code().secret()
+    }
+
+    /// For how long that is good.
+    pub fn expires_in(&self) -> Duration {
+        self.details.expires_in()
+    }
+}
+
+/// What only the browser knows in which a sign-in was begun.
+pub struct BrowserSecret(Secret);
+
+impl BrowserSecret {
+    /// Of a text that cannot be guessed.
+    pub fn new(text: &str) -> Self {
+        Self(Secret::new(text))
+    }
+
+    fn derive(&self, purpose: &str) -> String {
+        match Hmac::<Sha256>::new_from_slice(self.0.expose()) {
+            Ok(mut mac) => {
+                mac.update(purpose.as_bytes());
+                BASE64.encode(mac.finalize().into_bytes())
+            }
+            // HMAC takes keys of every length.
+            Err(_) => String::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Endpoints {
+    device_authorization_endpoint: Option<DeviceAuthorizationUrl>,
+    end_session_endpoint: Option<EndSessionUrl>,
+}
+
+impl AdditionalProviderMetadata for Endpoints {}
+
+/// Claims whose names only the configuration knows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct OtherClaims {
+    #[serde(flatten)]
+    claims: BTreeMap<String, Value>,
+}
+
+impl AdditionalClaims for OtherClaims {}
+
+type Metadata = ProviderMetadata<
+    Endpoints,
+    CoreAuthDisplay,
+    CoreClientAuthMethod,
+    CoreClaimName,
+    CoreClaimType,
+    CoreGrantType,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm,
+    CoreJsonWebKey,
+    CoreResponseMode,
+    CoreResponseType,
+    CoreSubjectIdentifierType,
+>;
+
+type OidcClient =
+    CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
+
+/// What was fetched last, and when it was tried last.
+#[derive(Default)]
+struct Fetched {
+    metadata: Option<Arc<Metadata>>,
+    at: Option<Timestamp>,
+    tried: Option<Timestamp>,
+}
+
+/// A provider that people sign in by.
+pub struct Provider {
+    settings: ProviderSettings,
+    http: Http,
+    fetched: Mutex<Fetched>,
+}
+
+impl Provider {
+    /// A provider that is asked by these means. Nothing is fetched before somebody signs in.
+    pub fn new(settings: ProviderSettings, fetch: Fetch) -> Self {
+        Self { settings, http: Http(fetch), fetched: Mutex::default() }
+    }
+
+    /// Its issuer.
+    pub fn issuer(&self) -> &str {
+        &self.settings.issuer
+    }
+
+    /// Where a browser goes to sign in; it comes back to `redirect`.
+    ///
+    /// # Errors
+    /// [`SignInError::Provider`] if the provider cannot be asked for its endpoints.
+    pub async fn authorization_url(
+        &self,
+        now: Timestamp,
+        browser: &BrowserSecret,
+        redirect: &str,
+    ) -> Result<String, SignInError> {
+        let metadata = self.metadata(now, false).await?;
+        let client = self.client(&metadata, Some(redirect))?;
+        let flow = CoreAuthenticationFlow::AuthorizationCode;
+        let (state, nonce) = (browser.derive("state"), browser.derive("nonce"));
+        let verifier = PkceCodeVerifier::new(browser.derive("verifier"));
+        let request = client.authorize_url(flow, || CsrfToken::new(state), || Nonce::new(nonce));
+        let (url, _, _) = request
+            .add_scopes(self.scopes())
+            .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
+            .url();
+        Ok(url.into())
+    }
+
+    /// Finds out who came back from the provider with a code.
+    ///
+    /// # Errors
+    /// Any [`SignInError`]; [`SignInError::Stranger`] if the state is not that of this browser.
+    pub async fn complete(
+        &self,
+        now: Timestamp,
+        browser: &BrowserSecret,
+        redirect: &str,
+        state: &str,
+        code: &str,
+    ) -> Result<Person, SignInError> {
+        if !bool::from(browser.derive("state").as_bytes().ct_eq(state.as_bytes())) {
+            return Err(SignInError::Stranger);
+        }
+        let metadata = self.metadata(now, false).await?;
+        let client = self.client(&metadata, Some(redirect))?;
+        let exchange = client.exchange_code(AuthorizationCode::new(code.into()));
+        let exchange = exchange.map_err(|error| self.unusable(&error))?;
+        let verifier = PkceCodeVerifier::new(browser.derive("verifier"));
+        let answer = exchange.set_pkce_verifier(verifier).request_async(&self.http).await;
+        let answer = answer.map_err(|error| self.refused(error))?;
+        self.person(now, &answer, Some(&Nonce::new(browser.derive("nonce"))), None).await
+    }
+
+    /// Begins a sign-in with a code that the person types at the provider.
+    ///
+    /// # Errors
+    /// [`SignInError::NoDevices`] if the provider has no such thing.
+    pub async fn begin_device(&self, now: Timestamp) -> Result<DeviceLogin, SignInError> {
+        let metadata = self.metadata(now, false).await?;
+        let endpoint = metadata.additional_metadata().device_authorization_endpoint.clone();
+        let endpoint = endpoint.ok_or_else(|| SignInError::NoDevices(self.settings.issuer.clone()))?;
+        let client = self.client(&metadata, None)?.set_device_authorization_url(endpoint);
+        let details = client.exchange_device_code().add_scopes(self.scopes()).request_async(&self.http).await;
+        Ok(DeviceLogin { details: details.map_err(|error| self.refused(error))? })
+    }
+
+    /// Waits until the person has typed the code, and finds out who it is.
+    ///
+    /// # Errors
+    /// Any [`SignInError`]; [`SignInError::Refused`] also when the time is over.
+    pub async fn complete_device<S, F>(
+        &self,
+        login: &DeviceLogin,
+        sleep: S,
+        now: impl Fn() -> Timestamp,
+    ) -> Result<Person, SignInError>
+    where
+        S: Fn(Duration) -> F,
+        F: Future<Output = ()>,
+    {
+        let metadata = self.metadata(now(), false).await?;
+        let client = self.client(&metadata, None)?;
+        let exchange = client.exchange_device_access_token(&login.details);
+        let exchange = exchange.map_err(|error| self.unusable(&error))?;
+        let answer = exchange.request_async(&self.http, sleep, Some(login.expires_in())).await;
+        let answer = answer.map_err(|error| self.refused(error))?;
+        self.person(now(), &answer, None, None).await
+    }
+
+    /// Asks again about somebody who signed in before.
+    ///
+    /// # Errors
+    /// [`SignInError::Provider`] if the provider does not answer, and anything else if the person is to be let in no more.
+    pub async fn ask_again(&self, now: Timestamp, subject: &str, refresh: &Secret) -> Result<Again, SignInError> {
+        let metadata = self.metadata(now, false).await?;
+        let client = self.client(&metadata, None)?;
+        let refresh = RefreshToken::new(String::from_utf8_lossy(refresh.expose()).into_owned());
+        let exchange = client.exchange_refresh_token(&refresh).map_err(|error| self.unusable(&error))?;
+        let answer = exchange.request_async(&self.http).await.map_err(|error| self.refused(error))?;
+        // A provider that does not rotate them gives none.
+        let next = answer.refresh_token().map_or_else(|| refresh.secret().clone(), |token| token.secret().clone());
+        let person = match self.person(now, &answer, None, Some(subject)).await {
+            // It need say nothing anew of who it is (OpenID Connect Core 1.0, section 12.2).
+            Err(SignInError::Claim { .. }) if answer.id_token().is_none() => None,
+            said => Some(said?),
+        };
+        Ok(Again { person, refresh: Secret::new(next) })
+    }
+
+    /// Where a browser goes to sign out of the provider too, if the provider has such a place that is known.
+    pub fn end_session_url(&self, after: &str) -> Option<String> {
+        let metadata = self.fetched.lock().unwrap_or_else(PoisonError::into_inner).metadata.clone()?;
+        let endpoint = metadata.additional_metadata().end_session_endpoint.clone()?;
+        let after = PostLogoutRedirectUrl::new(after.into()).ok()?;
+        let request = LogoutRequest::from(endpoint).set_client_id(ClientId::new(self.settings.client_id.clone()));
+        Some(request.set_post_logout_redirect_uri(after).http_get_url().into())
+    }
+
+    fn scopes(&self) -> impl Iterator<Item = Scope> + '_ {
+        self.settings.scopes.iter().cloned().map(Scope::new)
+    }
+
+    /// The provider's metadata and keys. Those that were fetched before are used while the provider cannot be reached.
+    async fn metadata(&self, now: Timestamp, is_key_missing: bool) -> Result<Arc<Metadata>, SignInError> {
+        let (held, is_due) = {
+            let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+            let since =
+                |time: Option<Timestamp>| time.map_or(i64::MAX, |time| now.duration_since(time).as_secs().abs());
+            let is_old = is_key_missing || since(fetched.at) >= METADATA_SECS;
+            let is_due = is_old && since(fetched.tried) >= RETRY_SECS;
+            if is_due {
+                fetched.tried = Some(now);
+            }
+            (fetched.metadata.clone(), is_due)
+        };
+        if !is_due {
+            return held.ok_or_else(|| self.fault("it was asked a moment ago and did not answer; try again"));
+        }
+        let issuer = IssuerUrl::new(self.settings.issuer.clone()).map_err(|error| self.fault(error))?;
+        match Metadata::discover_async(issuer, &self.http).await {
+            Ok(metadata) => {
+                let metadata = Arc::new(metadata);
+                let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+                // A failure is tried again soon; what was fetched only for a key that it does not have.
+                *fetched = Fetched { metadata: Some(metadata.clone()), at: Some(now), tried: fetched.tried };
+                Ok(metadata)
+            }
+            Err(error) => held.ok_or_else(|| self.fault(chain(&error))),
+        }
+    }
+
+    fn client(&self, metadata: &Metadata, redirect: Option<&str>) -> Result<OidcClient, SignInError> {
+        let secret = self.settings.client_secret.as_ref();
+        let secret = secret.map(|secret| ClientSecret::new(String::from_utf8_lossy(secret.expose()).into_owned()));
+        let id = ClientId::new(self.settings.client_id.clone());
+        let mut client = CoreClient::from_provider_metadata(metadata.clone(), id, secret);
+        let methods = metadata.token_endpoint_auth_methods_supported();
+        let has = |method| methods.is_some_and(|methods| methods.contains(&method));
+        if has(CoreClientAuthMethod::ClientSecretPost) && !has(CoreClientAuthMethod::ClientSecretBasic) {
+            client = client.set_auth_type(AuthType::RequestBody);
+        }
+        match redirect {
+            None => Ok(client),
+            Some(redirect) => {
+                let redirect = RedirectUrl::new(redirect.into()).map_err(|error| self.fault(error))?;
+                Ok(client.set_redirect_uri(redirect))
+            }
+        }
+    }
+
+    /// Who it is that the provider answered about.
+    async fn person(
+        &self,
+        now: Timestamp,
+        answer: &CoreTokenResponse,
+        nonce: Option<&Nonce>,
+        subject: Option<&str>,
+    ) -> Result<Person, SignInError> {
+        let mut claims = match (answer.id_token(), subject) {
+            (Some(token), _) => self.proven(now, token, nonce).await?,
+            // An answer to a refresh need not prove anew who it is about.
+            (None, Some(subject)) => serde_json::json!({ "sub": subject }),
+            (None, None) => return Err(SignInError::Token("there is none: is `openid` among the scopes?".into())),
+        };
+        let told = claims.get("sub").and_then(Value::as_str).unwrap_or_default().to_string();
+        if subject.is_some_and(|subject| subject != told) {
+            return Err(SignInError::Token("it is about somebody else".into()));
+        }
+        let settings = &self.settings;
+        if [&settings.user_claim, &settings.groups_claim].iter().any(|name| claim(&claims, name).is_none()) {
+            self.ask_more(now, answer, &told, &mut claims).await?;
+        }
+        Ok(Person {
+            user: self.user(&claims)?,
+            groups: self.groups(&claims)?,
+            subject: told,
+            refresh: answer.refresh_token().map(|token| Secret::new(token.secret().as_str())),
+        })
+    }
+
+    /// The claims of an ID token that is good. A key that is not known makes the keys be fetched anew, once.
+    async fn proven(&self, now: Timestamp, token: &CoreIdToken, nonce: Option<&Nonce>) -> Result<Value, SignInError> {
+        let verified = self.verify(now, token, nonce, &*self.metadata(now, false).await?);
+        let verified = match verified {
+            Err(ClaimsVerificationError::SignatureVerification(_)) => {
+                self.verify(now, token, nonce, &*self.metadata(now, true).await?)
+            }
+            other => other,
+        };
+        verified.map_err(|error| SignInError::Token(chain(&error)))?;
+        // The same text whose signature was checked; its claims may have any names.
+        let text = token.to_string();
+        let payload = text.split('.').nth(1).and_then(|part| BASE64.decode(part).ok());
+        payload
+            .and_then(|payload| serde_json::from_slice(&payload).ok())
+            .ok_or_else(|| SignInError::Token("its claims cannot be read".into()))
+    }
+
+    fn verify(
+        &self,
+        now: Timestamp,
+        token: &CoreIdToken,
+        nonce: Option<&Nonce>,
+        metadata: &Metadata,
+    ) -> Result<(), ClaimsVerificationError> {
+        let client = self.client(metadata, None);
+        let client = client.map_err(|error| ClaimsVerificationError::Other(error.to_string()))?;
+        let time = move || chrono::DateTime::from_timestamp(now.as_second(), 0).unwrap_or_default();
+        let verifier = client.id_token_verifier().set_allowed_algs(ALGORITHMS).set_time_fn(time);
+        let check = |told: Option<&Nonce>| match nonce {
+            Some(nonce) => nonce.verify(told),
+            None => Ok(()),
+        };
+        token.claims(&verifier, check).map(|_| ())
+    }
+
+    /// Asks the UserInfo endpoint, if there is one, for what the ID token does not say.
+    async fn ask_more(
+        &self,
+        now: Timestamp,
+        answer: &CoreTokenResponse,
+        subject: &str,
+        claims: &mut Value,
+    ) -> Result<(), SignInError> {
+        let metadata = self.metadata(now, false).await?;
+        let client = self.client(&metadata, None)?;
+        let subject = SubjectIdentifier::new(subject.into());
+        let Ok(request) = client.user_info(answer.access_token().clone(), Some(subject)) else { return Ok(()) };
+        let more = request.request_async::<OtherClaims, _, CoreGenderClaim>(&self.http).await;
+        let more = more.map_err(|error| self.fault(chain(&error)))?;
+        let more = serde_json::to_value(&more).map_err(|error| self.fault(error))?;
+        if let (Value::Object(claims), Value::Object(more)) = (claims, more) {
+            // What is signed counts more than what is said.
+            for (name, value) in more {
+                claims.entry(name).or_insert(value);
+            }
+        }
+        Ok(())
+    }
+
+    fn user(&self, claims: &Value) -> Result<UserName, SignInError> {
+        let name = &self.settings.user_claim;
+        let wrong = |cause| SignInError::Claim { claim: name.clone(), cause };
+        let user = claim(claims, name).and_then(Value::as_str).ok_or_else(|| wrong("it is missing, or no text"))?;
+        let is_verified = claims.get("email_verified") == Some(&Value::Bool(true));
+        if name == "email" && !is_verified {
+            return Err(wrong("`email_verified` is not true, so it may be anybody's"));
+        }
+        UserName::new(user).map_err(|_| wrong("it cannot be a user name here"))
+    }
+
+    fn groups(&self, claims: &Value) -> Result<BTreeSet<GroupName>, SignInError> {
+        let names: Vec<&str> = match claim(claims, &self.settings.groups_claim) {
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+            Some(Value::String(name)) => vec![name],
+            Some(_) | None => Vec::new(),
+        };
+        if names.len() > GROUPS_MAX {
+            return Err(SignInError::Groups);
+        }
+        let mapped = &self.settings.groups;
+        let group = |name: &str| match mapped.is_empty() {
+            true => GroupName::new(name).ok(),
+            false => mapped.get(name).cloned(),
+        };
+        Ok(names.into_iter().filter_map(group).collect())
+    }
+
+    fn fault(&self, cause: impl ToString) -> SignInError {
+        SignInError::Provider { issuer: self.settings.issuer.clone(), cause: cause.to_string() }
+    }
+
+    fn unusable(&self, error: &dyn std::error::Error) -> SignInError {
+        self.fault(chain(error))
+    }
+
+    fn refused<E: ErrorResponse + std::fmt::Display + 'static>(
+        &self,
+        error: RequestTokenError<FetchError, E>,
+    ) -> SignInError {
+        match error {
+            RequestTokenError::ServerResponse(said) => SignInError::Refused(said.to_string()),
+            other => self.fault(chain(&other)),
+        }
+    }
+}
+
+/// An error with all of its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        said.push_str(": ");
+        said.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    said
+}
