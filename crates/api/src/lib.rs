@@ -23,8 +23,8 @@ pub use oauth::{Exchange, Exchanged, OauthError};
 pub use problem::Problem;
 pub use sign_in::{CameBack, DeviceHandle, DeviceLoginView, LinkView, Me, NewLink, SignInBegun, SignedIn};
 pub use views::{
-    Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView,
-    RequestView, Selection, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
+    Answer, AnswerView, AskedView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken,
+    PolicyView, RequestView, Selection, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
 };
 
 /// The largest request body, in bytes.
@@ -33,6 +33,14 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 pub const LISTING_ENTRIES_MAX: u32 = 1_000;
 
 type Asked<'a, T> = BoxFuture<'a, Result<T, Problem>>;
+
+/// What became of a task that was to be started.
+pub enum Begun {
+    /// It lives.
+    Started(Box<StartedTaskView>),
+    /// A person is asked.
+    Asked(Box<RequestView>),
+}
 
 /// What the API does, done by the rest of the gateway.
 pub trait Control: Send + Sync + 'static {
@@ -64,14 +72,14 @@ pub trait Control: Send + Sync + 'static {
     fn ready(&self) -> Result<(), String>;
     /// The metrics, in Prometheus' text form.
     fn metrics(&self) -> String;
-    /// The newest tasks.
-    fn tasks(&self, limit: u32) -> Asked<'_, Vec<TaskView>>;
+    /// The newest tasks that the caller has a part in or oversees.
+    fn tasks<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asked<'a, Vec<TaskView>>;
     /// One task.
-    fn task<'a>(&'a self, id: &'a str) -> Asked<'a, TaskView>;
-    /// Starts a task and issues its credential.
-    fn start_task<'a>(&'a self, caller: &'a Caller, new: NewTask) -> Asked<'a, StartedTaskView>;
+    fn task<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, TaskView>;
+    /// Starts a task and issues its credential; or asks a person first, where policy says so.
+    fn start_task<'a>(&'a self, caller: &'a Caller, new: NewTask) -> Asked<'a, Begun>;
     /// Takes a sign of life of whoever started a task.
-    fn heartbeat(&self, id: &str) -> Result<(), Problem>;
+    fn heartbeat(&self, caller: &Caller, id: &str) -> Result<(), Problem>;
     /// Starts a task for a workload that shows its issuer's token.
     fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Exchanged, OauthError>>;
     /// Ends the task of a credential that is given back.
@@ -80,10 +88,10 @@ pub trait Control: Send + Sync + 'static {
     fn address(&self) -> Option<String>;
     /// Ends a task and cuts its sessions.
     fn end_task<'a>(&'a self, caller: &'a Caller, id: &'a str, end: EndTask) -> Asked<'a, TaskView>;
-    /// The newest sessions.
-    fn sessions<'a>(&'a self, task: Option<&'a str>, limit: u32) -> Asked<'a, Vec<SessionView>>;
+    /// The newest sessions, likewise.
+    fn sessions<'a>(&'a self, caller: &'a Caller, task: Option<&'a str>, limit: u32) -> Asked<'a, Vec<SessionView>>;
     /// One session.
-    fn session<'a>(&'a self, id: &'a str) -> Asked<'a, SessionView>;
+    fn session<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, SessionView>;
     /// Cuts a session.
     fn kill<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, SessionView>;
     /// A session's replay, as lines of text: for those who oversee its target.

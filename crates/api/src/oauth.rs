@@ -13,7 +13,7 @@ use gatehouse_model::Secret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::routes::Served;
+use crate::routes::{RETRY_SECS, Served};
 use crate::views::TaskView;
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -65,6 +65,12 @@ pub struct OauthError {
     pub error: String,
     /// What is wrong, and what to do about it.
     pub error_description: String,
+    /// The request that a person must approve first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// How soon to ask again, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<u32>,
     #[serde(skip, default = "bad_request")]
     status: u16,
 }
@@ -75,7 +81,13 @@ fn bad_request() -> u16 {
 
 impl OauthError {
     fn new(error: &str, description: impl Into<String>) -> Self {
-        Self { error: error.into(), error_description: description.into(), status: bad_request() }
+        Self {
+            error: error.into(),
+            error_description: description.into(),
+            request: None,
+            interval: None,
+            status: bad_request(),
+        }
     }
 
     /// The request is not right, or the token that it shows.
@@ -91,6 +103,18 @@ impl OauthError {
     /// The user name is none that the gateway issued.
     pub fn invalid_client(description: impl Into<String>) -> Self {
         Self::new("invalid_client", description)
+    }
+
+    /// A person must approve first; the same call then succeeds (as RFC 8628, section 3.5, has it for devices).
+    pub fn pending(request: String) -> Self {
+        let description =
+            format!("a person is asked: request {request}. Ask again in the same words until it is answered");
+        Self { request: Some(request), interval: Some(RETRY_SECS), ..Self::new("authorization_pending", description) }
+    }
+
+    /// A person said no.
+    pub fn denied(description: impl Into<String>) -> Self {
+        Self::new("access_denied", description)
     }
 
     /// The gateway cannot do it now.

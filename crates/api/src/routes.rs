@@ -18,7 +18,10 @@ use crate::views::{
     Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView,
     RequestView, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
 };
-use crate::{BODY_BYTES_MAX, Control, LISTING_ENTRIES_MAX, oauth, pages, sign_in};
+use crate::{BODY_BYTES_MAX, Begun, Control, LISTING_ENTRIES_MAX, oauth, pages, sign_in};
+
+/// How soon to ask again for a task that a person must approve, in seconds.
+pub(crate) const RETRY_SECS: u32 = 5;
 
 /// What every handler has.
 #[derive(Clone)]
@@ -113,31 +116,42 @@ async fn version(State(served): State<Served>) -> Json<Version> {
 #[utoipa::path(get, path = "/api/v1/tasks", params(Listing), responses((status = 200, body = Vec<TaskView>), (status = 401, body = Problem)))]
 async fn tasks(
     State(served): State<Served>,
-    _caller: Caller,
+    caller: Caller,
     Query(listing): Query<Listing>,
 ) -> Answered<Vec<TaskView>> {
-    served.control.tasks(listing.limit()).await.map(Json)
+    served.control.tasks(&caller, listing.limit()).await.map(Json)
 }
 
-/// Starts a task and issues its credential; administrators only.
-#[utoipa::path(post, path = "/api/v1/tasks", request_body = NewTask, responses((status = 201, body = StartedTaskView), (status = 400, body = Problem), (status = 403, body = Problem)))]
+/// Starts a task and issues its credential: for anybody at the admin socket; over the network for oneself, or for an agent
+/// on one's own behalf, where policy permits `start`. Where policy holds it, 202 says which request was filed; the same
+/// call starts the task once that is approved.
+#[utoipa::path(post, path = "/api/v1/tasks", request_body = NewTask, responses((status = 201, body = StartedTaskView), (status = 202, body = RequestView), (status = 400, body = Problem), (status = 403, body = Problem)))]
 async fn start_task(
     State(served): State<Served>,
     caller: Caller,
     Json(new): Json<NewTask>,
 ) -> Result<Response, Problem> {
-    served.control.must_administer(&caller)?;
-    let started = served.control.start_task(&caller, new).await?;
-    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(started)).into_response())
+    Ok(match served.control.start_task(&caller, new).await? {
+        Begun::Started(started) => {
+            (StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(started)).into_response()
+        }
+        Begun::Asked(request) => {
+            let headers = [
+                (header::LOCATION, format!("/api/v1/requests/{}", request.id)),
+                (header::RETRY_AFTER, RETRY_SECS.to_string()),
+            ];
+            (StatusCode::ACCEPTED, headers, Json(request)).into_response()
+        }
+    })
 }
 
 /// One task.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}", params(("id" = String, Path)), responses((status = 200, body = TaskView), (status = 404, body = Problem)))]
-async fn task(State(served): State<Served>, _caller: Caller, Path(id): Path<String>) -> Answered<TaskView> {
-    served.control.task(&id).await.map(Json)
+async fn task(State(served): State<Served>, caller: Caller, Path(id): Path<String>) -> Answered<TaskView> {
+    served.control.task(&caller, &id).await.map(Json)
 }
 
-/// Ends a task and cuts its sessions; administrators only.
+/// Ends a task and cuts its sessions: one's own, or as an administrator any.
 #[utoipa::path(post, path = "/api/v1/tasks/{id}/end", params(("id" = String, Path)), request_body = EndTask, responses((status = 200, body = TaskView), (status = 404, body = Problem)))]
 async fn end_task(
     State(served): State<Served>,
@@ -145,35 +159,33 @@ async fn end_task(
     Path(id): Path<String>,
     Json(end): Json<EndTask>,
 ) -> Answered<TaskView> {
-    served.control.must_administer(&caller)?;
     served.control.end_task(&caller, &id, end).await.map(Json)
 }
 
-/// Says that whoever started a task is still there; administrators only.
+/// Says that whoever started a task is still there: of one's own, or as an administrator of any.
 #[utoipa::path(post, path = "/api/v1/tasks/{id}/heartbeat", params(("id" = String, Path)), responses((status = 204), (status = 409, body = Problem)))]
 async fn heartbeat(
     State(served): State<Served>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    served.control.must_administer(&caller)?;
-    served.control.heartbeat(&id).map(|()| StatusCode::NO_CONTENT)
+    served.control.heartbeat(&caller, &id).map(|()| StatusCode::NO_CONTENT)
 }
 
 /// The newest sessions.
 #[utoipa::path(get, path = "/api/v1/sessions", params(Listing), responses((status = 200, body = Vec<SessionView>)))]
 async fn sessions(
     State(served): State<Served>,
-    _caller: Caller,
+    caller: Caller,
     Query(listing): Query<Listing>,
 ) -> Answered<Vec<SessionView>> {
-    served.control.sessions(listing.task.as_deref(), listing.limit()).await.map(Json)
+    served.control.sessions(&caller, listing.task.as_deref(), listing.limit()).await.map(Json)
 }
 
 /// One session.
 #[utoipa::path(get, path = "/api/v1/sessions/{id}", params(("id" = String, Path)), responses((status = 200, body = SessionView), (status = 404, body = Problem)))]
-async fn session(State(served): State<Served>, _caller: Caller, Path(id): Path<String>) -> Answered<SessionView> {
-    served.control.session(&id).await.map(Json)
+async fn session(State(served): State<Served>, caller: Caller, Path(id): Path<String>) -> Answered<SessionView> {
+    served.control.session(&caller, &id).await.map(Json)
 }
 
 /// Cuts a session; administrators only.

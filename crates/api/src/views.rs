@@ -153,44 +153,63 @@ pub struct RequestView {
     /// For whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<String>,
-    /// The task.
-    pub task: String,
-    /// Why the task exists.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task_reason: Option<String>,
-    /// The session.
-    pub session: String,
-    /// Where.
-    pub target: String,
+    /// What is asked for.
+    #[serde(flatten)]
+    pub asked: AskedView,
+    /// Where: of a task, as far as it is granted.
+    pub targets: Vec<String>,
     /// A word or two.
     pub title: String,
-    /// The statement: to the letter while the gateway that holds it lives, else as evidence keeps it.
+    /// The statement: to the letter while the gateway that holds it lives, else as evidence keeps it. Of a task, the reason.
     pub statement: String,
-    /// The bind values, likewise.
-    pub binds: Vec<String>,
-    /// Whether statement and bind values are to the letter.
-    pub exact: bool,
     /// What it wants, one access an entry.
     pub accesses: Vec<String>,
-    /// Who must approve: one member of each group.
-    pub groups: Vec<String>,
+    /// How many members of which groups must approve.
+    pub needs: BTreeMap<String, u32>,
     /// Why it is held.
     pub reasons: Vec<String>,
     /// The policies that hold it.
     pub policies: Vec<String>,
     /// The SHA-256 digest that an approval binds to.
     pub digest: String,
-    /// `wait` or `refuse`.
-    pub mode: String,
     /// When it was filed.
     pub opened: String,
     /// When it lapses.
     pub expires: String,
     /// Who approved so far, by group.
-    pub approvals: BTreeMap<String, String>,
+    pub approvals: BTreeMap<String, Vec<String>>,
     /// What the last answer said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_reason: Option<String>,
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum AskedView {
+    /// An operation.
+    Operation {
+        /// The session.
+        session: String,
+        /// Its task.
+        task: String,
+        /// Why the task exists.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task_reason: Option<String>,
+        /// The bind values, like the statement.
+        binds: Vec<String>,
+        /// Whether statement and bind values are to the letter.
+        exact: bool,
+        /// `wait` or `refuse`.
+        mode: String,
+    },
+    /// A task.
+    Task {
+        /// For how many seconds, as far as it is granted.
+        ttl_secs: u32,
+        /// Who asks, by which way.
+        asked_by: String,
+    },
 }
 
 /// An answer to a request.
@@ -200,6 +219,12 @@ pub struct Answer {
     /// Why; the requester reads it.
     #[serde(default)]
     pub reason: String,
+    /// To approve of a task only these of its targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Vec<String>>,
+    /// To approve a task only for so many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_secs: Option<u32>,
 }
 
 /// What became of an answer.
@@ -207,8 +232,8 @@ pub struct Answer {
 pub struct AnswerView {
     /// The request, as it stands now.
     pub request: RequestView,
-    /// The groups that must still approve.
-    pub still_needs: Vec<String>,
+    /// How many members of which groups must still approve.
+    pub still_needs: BTreeMap<String, u32>,
 }
 
 /// A target.
@@ -240,6 +265,8 @@ pub struct PolicyView {
     pub effect: String,
     /// The groups that it holds for.
     pub hold: Vec<String>,
+    /// How many members of each of them must approve.
+    pub quorum: u32,
     /// What it says to who is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

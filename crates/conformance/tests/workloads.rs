@@ -167,15 +167,30 @@ fn a_token_that_is_not_right_starts_nothing() -> Result<()> {
 }
 
 #[test]
-fn without_a_permit_no_workload_starts_a_task() -> Result<()> {
+fn without_a_permit_or_a_persons_leave_no_workload_starts_a_task() -> Result<()> {
     let ci = Ci::new()?;
     let fixture = Fixture::start(ci.setup(""))?;
     let (status, answer) = exchange(&fixture, &ci.token("production")?, &[])?;
     assert_eq!((status, &answer["error"]), (400, &json!("invalid_target")), "{answer}");
     let held = format!("\n@id(\"asked\") @hold(\"dba\"){}", START.trim_start());
     let fixture = Fixture::start(ci.setup(&held))?;
-    let (status, answer) = exchange(&fixture, &ci.token("production")?, &[])?;
-    assert_eq!((status, &answer["error"]), (400, &json!("invalid_target")), "{answer}");
+    let ask = || exchange(&fixture, &ci.token("production")?, &[("ttl_secs", "600")]);
+    let (status, answer) = ask()?;
+    assert_eq!((status, &answer["error"]), (400, &json!("authorization_pending")), "{answer}");
+    let request = answer["request"].as_str().context("a request")?;
+    assert_eq!(ask()?.1["request"], request, "it is filed once");
+    let approved = fixture.command(&["approve", request, "--as", "user:dana", "--ttl", "1m"])?;
+    assert!(approved.status.success(), "{}", String::from_utf8_lossy(&approved.stderr));
+    let (status, answer) = ask()?;
+    assert_eq!((status, &answer["expires_in"]), (200, &json!(60)), "it is granted for less: {answer}");
+    assert_eq!(fixture.psql(&credential(&answer)?, "select count(*) from orders")?.trim(), "200");
+    // An approval is good once, and a denial is heard.
+    let (_, answer) = ask()?;
+    let request = answer["request"].as_str().context("a request")?;
+    assert!(fixture.command(&["deny", request, "--as", "user:dana", "--reason", "no more"])?.status.success());
+    let (status, answer) = ask()?;
+    assert_eq!((status, &answer["error"]), (400, &json!("access_denied")), "{answer}");
+    assert!(answer["error_description"].to_string().contains("no more"), "{answer}");
     Ok(())
 }
 

@@ -6,10 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_channel::oneshot;
-use gatehouse_journal::{RequestAnswered, RequestEnded, RequestOpened};
+use gatehouse_journal::{Entry, RequestAnswered, RequestEnded};
 use gatehouse_model::{
-    Digest, GroupName, Hold, Parent, PolicyId, RequestId, Resource, SessionId, Subject, TargetName, TaskId, UserName,
-    kind,
+    Digest, GroupName, Hold, PolicyId, RequestId, Resource, SessionId, Subject, TargetName, TaskId, UserName, kind,
 };
 use gatehouse_policy::Policies;
 use jiff::{SignedDuration, Timestamp};
@@ -73,27 +72,60 @@ impl RequestState {
     }
 }
 
-/// What a person is asked: one held operation, to the letter.
-#[derive(Debug, Clone)]
-pub struct PendingRequest {
-    /// Its id.
-    pub id: RequestId,
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// One operation, to the letter.
+    Operation(HeldOperation),
+    /// A task of one's own.
+    Task(AskedTask),
+}
+
+/// A held operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldOperation {
     /// The session that waits, or asked.
     pub session: SessionId,
     /// The task.
     pub task: TaskId,
     /// Why the task exists, in the words of who started it.
     pub task_reason: String,
-    /// Who asks, and for whom.
-    pub subject: Subject,
     /// Where.
     pub target: TargetName,
-    /// A word or two for listings.
-    pub title: String,
-    /// The statement to the letter; in memory only.
-    pub statement: String,
     /// The bind values, readable; in memory only.
     pub binds: Vec<String>,
+    /// Whether the client waits.
+    pub mode: HoldMode,
+    /// Statement and bind values are to the letter; after a restart they are those of the evidence.
+    pub is_exact: bool,
+}
+
+/// A task that somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedTask {
+    /// Where; whoever approves may leave some out.
+    pub targets: BTreeSet<TargetName>,
+    /// Why.
+    pub reason: String,
+    /// For how many seconds; whoever approves may shorten that.
+    pub ttl_secs: u32,
+    /// Who asks, by which way: only they can use the approval.
+    pub by: String,
+}
+
+/// What a person is asked.
+#[derive(Debug, Clone)]
+pub struct PendingRequest {
+    /// Its id.
+    pub id: RequestId,
+    /// What is asked for.
+    pub asked: Asked,
+    /// Who asks, and for whom.
+    pub subject: Subject,
+    /// A word or two for listings.
+    pub title: String,
+    /// The statement to the letter, or the task in words; in memory only.
+    pub statement: String,
     /// What it wants, one access a line.
     pub accesses: Vec<String>,
     /// Who must approve, and why.
@@ -102,8 +134,6 @@ pub struct PendingRequest {
     pub policies: BTreeSet<PolicyId>,
     /// What the approval binds to.
     pub digest: Digest,
-    /// Whether the client waits.
-    pub mode: HoldMode,
     /// When it was filed.
     pub opened: Timestamp,
     /// When it lapses without an answer.
@@ -111,11 +141,43 @@ pub struct PendingRequest {
     /// Where it stands.
     pub state: RequestState,
     /// Who approved for which group so far.
-    pub approvals: BTreeMap<GroupName, UserName>,
+    pub approvals: BTreeMap<GroupName, BTreeSet<UserName>>,
     /// What the last answer said.
     pub answer_reason: Option<String>,
-    /// Statement and bind values are to the letter; after a restart they are those of the evidence.
-    pub is_exact: bool,
+}
+
+impl PendingRequest {
+    /// The targets that it is about.
+    pub fn targets(&self) -> Vec<TargetName> {
+        match &self.asked {
+            Asked::Operation(operation) => vec![operation.target.clone()],
+            Asked::Task(task) => task.targets.iter().cloned().collect(),
+        }
+    }
+
+    /// The task that asks, if one does.
+    fn task(&self) -> Option<&TaskId> {
+        match &self.asked {
+            Asked::Operation(operation) => Some(&operation.task),
+            Asked::Task(_) => None,
+        }
+    }
+
+    /// Whether a client waits for the answer on its connection.
+    fn is_waited_for(&self) -> bool {
+        match &self.asked {
+            Asked::Operation(operation) => operation.mode == HoldMode::Wait,
+            Asked::Task(_) => false,
+        }
+    }
+
+    /// Whoever asks too much has as many open as there may be: under one task, or for tasks of one identity.
+    fn counts_with(&self, other: &Self) -> bool {
+        match (self.task(), other.task()) {
+            (None, None) => self.subject.identity == other.subject.identity,
+            (mine, others) => mine == others,
+        }
+    }
 }
 
 /// What the waiting session hears.
@@ -132,13 +194,45 @@ pub enum Answer {
     },
 }
 
+/// What somebody who approves a task grants of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Only these targets.
+    pub targets: Option<BTreeSet<TargetName>>,
+    /// Only for so many seconds.
+    pub ttl_secs: Option<u32>,
+}
+
+impl Terms {
+    /// What is left of what was asked for: never more.
+    fn narrow(&self, asked: &Asked) -> Result<Asked, AnswerError> {
+        let task = match asked {
+            Asked::Operation(_) if *self == Self::default() => return Ok(asked.clone()),
+            Asked::Operation(_) => {
+                return Err(AnswerError::Terms("an operation is approved as it is, or denied".into()));
+            }
+            Asked::Task(task) => task,
+        };
+        let targets = self.targets.as_ref().unwrap_or(&task.targets);
+        if targets.is_empty() || !targets.is_subset(&task.targets) {
+            let asked: Vec<&str> = task.targets.iter().map(TargetName::as_str).collect();
+            return Err(AnswerError::Terms(format!("the targets that are granted are some of {}", asked.join(", "))));
+        }
+        let ttl_secs = self.ttl_secs.unwrap_or(task.ttl_secs);
+        if !(1..=task.ttl_secs).contains(&ttl_secs) {
+            return Err(AnswerError::Terms(format!("the time that is granted is between 1 and {} s", task.ttl_secs)));
+        }
+        Ok(Asked::Task(AskedTask { targets: targets.clone(), ttl_secs, ..task.clone() }))
+    }
+}
+
 /// What became of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answered {
     /// It decided the request.
     Decided,
     /// Others must approve too.
-    StillNeeds(BTreeSet<GroupName>),
+    StillNeeds(Hold),
 }
 
 /// Why an answer does not count.
@@ -168,6 +262,12 @@ pub enum AnswerError {
         /// Who could.
         groups: String,
     },
+    /// Who approved already cannot do so again.
+    #[error("{0} approved this already; it takes others too")]
+    Again(UserName),
+    /// More than what was asked for cannot be granted, nor nothing of it.
+    #[error("{0}")]
+    Terms(String),
     /// Nothing counts that is not recorded.
     #[error(transparent)]
     Unrecorded(#[from] Unrecorded),
@@ -188,11 +288,17 @@ pub struct Desk {
     open_requests_max: usize,
 }
 
-/// Who answers, by which right.
-pub(crate) struct Approver<'a> {
-    pub(crate) user: &'a UserName,
-    pub(crate) groups: &'a BTreeSet<GroupName>,
-    pub(crate) via: &'a str,
+/// Who answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Approver<'a> {
+    /// A person who proved who they are.
+    pub user: &'a UserName,
+    /// Their groups.
+    pub groups: &'a BTreeSet<GroupName>,
+    /// Through what they answer.
+    pub via: &'a str,
+    /// Why, in their words.
+    pub reason: &'a str,
 }
 
 impl Desk {
@@ -220,37 +326,37 @@ impl Desk {
         self.lock().get(id).map(|ticket| ticket.request.clone())
     }
 
-    /// Files a request; `Err(None)` when its task has too many open already.
+    /// Files a request; `Err(None)` when too many are open already.
     pub(crate) fn open(
         &self,
         now: Timestamp,
         request: PendingRequest,
-        entry: RequestOpened,
+        entry: Entry,
     ) -> Result<Opened, Option<Unrecorded>> {
         let mut tickets = self.lock();
-        let same = |ticket: &&Ticket| {
-            ticket.request.mode == HoldMode::Refuse
-                && ticket.request.digest == request.digest
-                && ticket.request.state == RequestState::Open
-        };
-        if request.mode == HoldMode::Refuse
-            && let Some(ticket) = tickets.values().find(same)
-        {
+        let waits = request.is_waited_for();
+        let is_open = |ticket: &&Ticket| ticket.request.state == RequestState::Open;
+        let same = |ticket: &&Ticket| !ticket.request.is_waited_for() && ticket.request.digest == request.digest;
+        if !waits && let Some(ticket) = tickets.values().filter(is_open).find(same) {
             return Ok(Opened { id: ticket.request.id.clone(), answer: None, index: None });
         }
-        let open = tickets
-            .values()
-            .filter(|ticket| ticket.request.task == request.task && ticket.request.state == RequestState::Open);
-        if open.count() >= self.open_requests_max {
+        let beside = tickets.values().filter(is_open).filter(|ticket| ticket.request.counts_with(&request));
+        if beside.count() >= self.open_requests_max {
             return Err(None);
         }
         let index = self.ledger.record(now, entry).map_err(Some)?;
         metrics::counter!("gatehouse_requests_total").increment(1);
         let (sender, answer) = oneshot::channel();
-        let waits = request.mode == HoldMode::Wait;
         let id = request.id.clone();
         tickets.insert(id.clone(), Ticket { request, waiter: waits.then_some(sender) });
         Ok(Opened { id, answer: waits.then_some(answer), index: Some(index) })
+    }
+
+    /// What a person said to exactly this, when they said no to it not long ago.
+    pub(crate) fn denied(&self, digest: &Digest) -> Option<PendingRequest> {
+        let tickets = self.lock();
+        let mut requests = tickets.values().map(|ticket| &ticket.request);
+        requests.find(|request| request.state == RequestState::Denied && request.digest == *digest).cloned()
     }
 
     pub(crate) fn answer(
@@ -259,6 +365,7 @@ impl Desk {
         id: &RequestId,
         approver: &Approver<'_>,
         answer: Answer,
+        terms: &Terms,
         policies: &Policies,
     ) -> Result<Answered, AnswerError> {
         let mut tickets = self.lock();
@@ -271,33 +378,26 @@ impl Desk {
         if request.state != RequestState::Open {
             return Err(AnswerError::Over { id: id.clone(), state: request.state.as_str() });
         }
-        let groups = eligible(request, approver, policies)?;
-
-        let (word, reason) = match &answer {
-            Answer::Approved => ("approved", String::new()),
-            Answer::Denied { reason, .. } => ("denied", reason.clone()),
-        };
+        let granted = terms.narrow(&request.asked)?;
+        let groups = eligible(request, &granted, approver, policies)?;
+        if answer == Answer::Approved && groups.iter().all(|group| has_approved(request, group, approver.user)) {
+            return Err(AnswerError::Again(approver.user.clone()));
+        }
         let lapses = now.saturating_add(SignedDuration::from_secs(i64::from(self.approval_secs_max))).unwrap_or(now);
         self.ledger.record(
             now,
-            RequestAnswered {
-                request: id.to_string(),
-                answer: word.into(),
-                by: format!("user:{}", approver.user),
-                groups: groups.iter().map(GroupName::to_string).collect(),
-                reason: reason.clone(),
-                via: approver.via.into(),
-                expires: matches!(answer, Answer::Approved).then(|| lapses.to_string()),
-            },
+            answer_record(id, approver, &answer, &groups, (granted != request.asked).then_some(&granted), lapses),
         )?;
-        request.answer_reason = Some(reason);
+        request.answer_reason = Some(approver.reason.into());
         if let Answer::Denied { .. } = answer {
             request.state = RequestState::Denied;
         } else {
-            request.approvals.extend(groups.into_iter().map(|group| (group, approver.user.clone())));
-            let missing: BTreeSet<GroupName> =
-                request.hold.groups.iter().filter(|group| !request.approvals.contains_key(*group)).cloned().collect();
-            if !missing.is_empty() {
+            request.asked = granted;
+            for group in groups {
+                request.approvals.entry(group).or_default().insert(approver.user.clone());
+            }
+            let missing = request.hold.missing(&request.approvals);
+            if !missing.groups.is_empty() {
                 return Ok(Answered::StillNeeds(missing));
             }
             request.state = RequestState::Approved(lapses);
@@ -309,24 +409,24 @@ impl Desk {
         Ok(Answered::Decided)
     }
 
-    /// Takes the live approval of exactly this operation, if it covers all that must approve now; it cannot be taken
-    /// again. `named` is the request of a client that waits; without it, any that was refused at once.
+    /// Takes the live approval of exactly this, if it covers all that must approve now; it cannot be taken again. `named`
+    /// is the request of a client that waits; without it, any that nobody waits for.
     pub(crate) fn take(
         &self,
         now: Timestamp,
         digest: &Digest,
         named: Option<&RequestId>,
-        needed: &BTreeSet<GroupName>,
+        needed: &Hold,
     ) -> Option<PendingRequest> {
         let mut tickets = self.lock();
         let ticket = tickets.values_mut().find(|ticket| {
             let request = &ticket.request;
             let right_one = match named {
                 Some(id) => request.id == *id,
-                None => request.mode == HoldMode::Refuse,
+                None => !request.is_waited_for(),
             };
             let live = matches!(request.state, RequestState::Approved(until) if now < until);
-            let covers = needed.iter().all(|group| request.approvals.contains_key(group));
+            let covers = needed.missing(&request.approvals).groups.is_empty();
             right_one && live && covers && request.digest == *digest
         })?;
         let before = ticket.request.clone();
@@ -358,7 +458,7 @@ impl Desk {
 
     /// Ends what a task has asked for and can no longer use. A client that waits ends its own request.
     pub fn end_task(&self, now: Timestamp, task: &TaskId) {
-        let refused = |ticket: &&Ticket| ticket.request.task == *task && ticket.request.mode == HoldMode::Refuse;
+        let refused = |ticket: &&Ticket| ticket.request.task() == Some(task) && !ticket.request.is_waited_for();
         let ids: Vec<RequestId> =
             self.lock().values().filter(refused).map(|ticket| ticket.request.id.clone()).collect();
         for id in ids {
@@ -385,8 +485,13 @@ impl Desk {
             // It has lapsed whether or not that can be recorded; the next sweep does not find it again.
             let _ = self.end(now, &id, RequestState::Expired);
         }
-        // The index remembers what is over.
-        self.lock().retain(|_, ticket| !ticket.request.state.is_over());
+        // The index remembers what is over. Whoever was denied a task hears so for as long as they could have waited.
+        self.lock().retain(|_, ticket| {
+            let request = &ticket.request;
+            let is_remembered =
+                request.state == RequestState::Denied && request.task().is_none() && now < request.expires;
+            !request.state.is_over() || is_remembered
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RequestId, Ticket>> {
@@ -403,20 +508,61 @@ pub(crate) struct Opened {
     pub(crate) index: Option<u64>,
 }
 
+fn has_approved(request: &PendingRequest, group: &GroupName, user: &UserName) -> bool {
+    request.approvals.get(group).is_some_and(|users| users.contains(user))
+}
+
 /// The groups of the hold that this person can answer for.
 fn eligible(
     request: &PendingRequest,
+    granted: &Asked,
     approver: &Approver<'_>,
     policies: &Policies,
 ) -> Result<BTreeSet<GroupName>, AnswerError> {
     if request.subject.involves(approver.user) {
         return Err(AnswerError::OwnRequest(approver.user.clone()));
     }
-    let target = Resource::new(kind::TARGET, request.target.as_str(), [] as [Parent; 0]);
-    let groups: BTreeSet<GroupName> = request.hold.groups.intersection(approver.groups).cloned().collect();
-    if groups.is_empty() || !policies.may_approve(approver.user, approver.groups, target) {
-        let names: Vec<&str> = request.hold.groups.iter().map(GroupName::as_str).collect();
+    let may = |target: &TargetName| {
+        let target = Resource::root(kind::TARGET, target.as_str());
+        policies.may_approve(approver.user, approver.groups, target)
+    };
+    let may_all = match granted {
+        Asked::Operation(operation) => may(&operation.target),
+        Asked::Task(task) => task.targets.iter().all(may),
+    };
+    let held_for = request.hold.groups.keys();
+    let groups: BTreeSet<GroupName> = held_for.filter(|group| approver.groups.contains(*group)).cloned().collect();
+    if groups.is_empty() || !may_all {
+        let names: Vec<&str> = request.hold.groups.keys().map(GroupName::as_str).collect();
         return Err(AnswerError::NotAllowed { by: approver.user.clone(), groups: names.join(", ") });
     }
     Ok(groups)
+}
+
+fn answer_record(
+    id: &RequestId,
+    approver: &Approver<'_>,
+    answer: &Answer,
+    groups: &BTreeSet<GroupName>,
+    granted: Option<&Asked>,
+    lapses: Timestamp,
+) -> RequestAnswered {
+    let task = granted.and_then(|granted| match granted {
+        Asked::Operation(_) => None,
+        Asked::Task(task) => Some(task),
+    });
+    RequestAnswered {
+        request: id.to_string(),
+        answer: match answer {
+            Answer::Approved => "approved".into(),
+            Answer::Denied { .. } => "denied".into(),
+        },
+        by: format!("user:{}", approver.user),
+        groups: groups.iter().map(GroupName::to_string).collect(),
+        reason: approver.reason.into(),
+        via: approver.via.into(),
+        expires: matches!(answer, Answer::Approved).then(|| lapses.to_string()),
+        targets: task.map(|task| task.targets.iter().map(TargetName::to_string).collect()).unwrap_or_default(),
+        ttl_secs: task.map(|task| task.ttl_secs),
+    }
 }

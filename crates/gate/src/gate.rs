@@ -1,6 +1,6 @@
 //! Admits sessions, decides operations, writes their records.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -12,15 +12,15 @@ use gatehouse_journal::{
 };
 use gatehouse_mask::Counts;
 use gatehouse_model::{
-    Access, Action, Bind, Decision, Denial, Digest, Effect, FactValue, Facts, GroupName, Intent, Lease, Operation,
-    Phase, PolicyId, Reason, RequestId, Resource, SessionId, Subject, TargetName, UserName, Verdict, kind,
+    Access, Action, Bind, Decision, Denial, Digest, Effect, FactValue, Facts, Hold, Intent, Lease, Operation, Phase,
+    PolicyId, Reason, RequestId, Resource, SessionId, Subject, TargetName, Verdict, kind,
 };
 use gatehouse_policy::Policies;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::cleared::{Cleared, Durability, Receipt};
-use crate::desk::{Answer, AnswerError, Answered, Approver, Desk};
+use crate::desk::{Answer, AnswerError, Answered, Approver, Desk, Terms};
 use crate::grant::{Grant, Target};
 use crate::ledger::{Ledger, Unrecorded};
 use crate::lockdown::Lockdowns;
@@ -226,32 +226,21 @@ impl Gate {
         self.ledger.record(now, CancelSent { session: session.to_string() }).map(|_| ())
     }
 
-    /// Approves a request on behalf of a person who proved who they are, `via` the channel named.
+    /// Approves a request on behalf of a person who proved who they are; of a task, as far as the terms go.
     pub fn approve(
         &self,
         now: Timestamp,
         id: &RequestId,
-        user: &UserName,
-        groups: &BTreeSet<GroupName>,
-        via: &str,
+        approver: &Approver<'_>,
+        terms: &Terms,
     ) -> Result<Answered, AnswerError> {
-        let approver = Approver { user, groups, via };
-        self.desk.answer(now, id, &approver, Answer::Approved, &self.policies.load())
+        self.desk.answer(now, id, approver, Answer::Approved, terms, &self.policies.load())
     }
 
     /// Denies a request, likewise.
-    pub fn deny(
-        &self,
-        now: Timestamp,
-        id: &RequestId,
-        user: &UserName,
-        groups: &BTreeSet<GroupName>,
-        via: &str,
-        reason: &str,
-    ) -> Result<Answered, AnswerError> {
-        let approver = Approver { user, groups, via };
-        let answer = Answer::Denied { by: user.clone(), reason: reason.into() };
-        self.desk.answer(now, id, &approver, answer, &self.policies.load())
+    pub fn deny(&self, now: Timestamp, id: &RequestId, approver: &Approver<'_>) -> Result<Answered, AnswerError> {
+        let answer = Answer::Denied { by: approver.user.clone(), reason: approver.reason.into() };
+        self.desk.answer(now, id, approver, answer, &Terms::default(), &self.policies.load())
     }
 
     /// Writes the record of an operation; what it says may happen only after it is as safe as the receipt says.
@@ -387,13 +376,19 @@ pub(crate) fn begin_digest(lease: &Lease, target: &TargetName) -> Sha256 {
     hash
 }
 
-fn digest_part(hash: &mut Sha256, bytes: &[u8]) {
+pub(crate) fn digest_part(hash: &mut Sha256, bytes: &[u8]) {
     hash.update((bytes.len() as u64).to_be_bytes());
     hash.update(bytes);
 }
 
 pub(crate) fn on_behalf_of(subject: &Subject) -> Option<String> {
     subject.on_behalf_of.as_ref().map(|(user, _)| format!("user:{user}"))
+}
+
+/// How many of each group must approve, where one is not enough.
+pub(crate) fn quorum(hold: &Hold) -> BTreeMap<String, u32> {
+    let several = hold.groups.iter().filter(|(_, members)| **members > 1);
+    several.map(|(group, members)| (group.to_string(), *members)).collect()
 }
 
 pub(crate) fn access_record(access: &Access) -> AccessRecord {

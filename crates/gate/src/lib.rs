@@ -4,6 +4,7 @@
 //! dialer dials, and a [`Cleared`], without which no outlet writes; it makes them only after the record is written.
 //! It holds no socket, no runtime and no clock.
 
+mod asking;
 mod cleared;
 mod desk;
 mod editor;
@@ -15,8 +16,12 @@ mod lockdown;
 mod passage;
 mod tape;
 
+pub use asking::MayBegin;
 pub use cleared::{Cleared, Durability, Receipt};
-pub use desk::{Answer, AnswerError, Answered, Desk, HoldMode, PendingRequest, RequestState};
+pub use desk::{
+    Answer, AnswerError, Answered, Approver, Asked, AskedTask, Desk, HeldOperation, HoldMode, PendingRequest,
+    RequestState, Terms,
+};
 pub use gate::{Gate, GateLimits, SessionEnd};
 pub use grant::{Grant, Route, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
 pub use ledger::{Ledger, Log, Unrecorded};

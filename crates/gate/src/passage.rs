@@ -25,7 +25,7 @@ use gatehouse_protocol::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cleared::{Cleared, Durability, Receipt};
-use crate::desk::{Answer, HoldMode, PendingRequest, RequestState};
+use crate::desk::{Answer, Asked, HeldOperation, HoldMode, PendingRequest, RequestState};
 use crate::editor::Masking;
 use crate::gate::{self, Gate, OperationRecord, SessionEnd};
 use crate::grant::Grant;
@@ -554,14 +554,14 @@ impl Passage {
     ) -> Result<Next, Stop> {
         let target = self.grant.target().clone();
         if target.on_hold == HoldMode::Refuse
-            && let Some(used) = self.gate.desk().take(now, &digest, None, &decision.hold.groups)
+            && let Some(used) = self.gate.desk().take(now, &digest, None, &decision.hold)
         {
             return self.pass_approved(now, &operation, decision, digest, used, run).map(Next::Out);
         }
         let request = self.request(now, &operation, &decision, digest);
         let entry = self.request_opened(&operation, &request);
         let expires = request.expires;
-        let opened = match self.gate.desk().open(now, request, entry) {
+        let opened = match self.gate.desk().open(now, request, entry.into()) {
             Ok(opened) => opened,
             Err(Some(_)) => return self.refuse_unrecorded(&run).map(Next::Out),
             Err(None) => {
@@ -575,11 +575,10 @@ impl Passage {
             return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
         };
         let mut words = BytesMut::new();
-        let groups: Vec<String> = decision.hold.groups.iter().map(ToString::to_string).collect();
         let remark = format!(
             "{} waits for approval by {} as request {}; cancel to withdraw it",
             operation.intent.title,
-            groups.join(" and "),
+            decision.hold.who(),
             opened.id
         );
         self.session.remark(&remark, &mut words);
@@ -612,48 +611,52 @@ impl Passage {
             now.saturating_add(SignedDuration::from_secs(i64::from(secs))).unwrap_or(now).min(lease.task.expires);
         PendingRequest {
             id: RequestId::from_random(request_number(&digest, self.grant.session().as_str(), self.operations, now)),
-            session: self.grant.session().clone(),
-            task: lease.task.id.clone(),
-            task_reason: lease.task.reason.clone(),
+            asked: Asked::Operation(HeldOperation {
+                session: self.grant.session().clone(),
+                task: lease.task.id.clone(),
+                task_reason: lease.task.reason.clone(),
+                target: target.name.clone(),
+                binds: operation.binds.iter().map(shown_bind).collect(),
+                mode: target.on_hold,
+                is_exact: true,
+            }),
             subject: lease.subject.clone(),
-            target: target.name.clone(),
             title: operation.intent.title.clone(),
             statement: operation.intent.statement.to_string(),
-            binds: operation.binds.iter().map(shown_bind).collect(),
             accesses: operation.intent.accesses.iter().map(ToString::to_string).collect(),
             hold: decision.hold.clone(),
             policies: decision.policies.clone(),
             digest,
-            mode: target.on_hold,
             opened: now,
             expires,
             state: RequestState::Open,
             approvals: std::collections::BTreeMap::new(),
             answer_reason: None,
-            is_exact: true,
         }
     }
 
     fn request_opened(&self, operation: &Operation, request: &PendingRequest) -> RequestOpened {
-        let classes = &self.grant.target().classes;
+        let (target, task) = (self.grant.target(), &self.grant.lease().task);
+        let classes = &target.classes;
         RequestOpened {
             request: request.id.to_string(),
-            session: request.session.to_string(),
-            task: request.task.to_string(),
+            session: self.grant.session().to_string(),
+            task: task.id.to_string(),
             identity: request.subject.identity.to_string(),
             on_behalf_of: gate::on_behalf_of(&request.subject),
-            target: request.target.to_string(),
+            target: target.name.to_string(),
             title: request.title.clone(),
             statement: classes.scrub(&operation.intent.evidence).into_owned(),
             binds: operation.evidence_binds.iter().map(|bind| classes.scrub(bind).into_owned()).collect(),
             digest: request.digest.to_string(),
             accesses: operation.intent.accesses.iter().map(gate::access_record).collect(),
-            groups: request.hold.groups.iter().map(ToString::to_string).collect(),
+            groups: request.hold.groups.keys().map(ToString::to_string).collect(),
+            quorum: gate::quorum(&request.hold),
             reasons: request.hold.reasons.iter().cloned().collect(),
             policies: request.policies.iter().map(PolicyId::to_string).collect(),
             revision: self.judged_by.revision().to_string(),
             expires: request.expires.to_string(),
-            mode: request.mode.as_str().into(),
+            mode: target.on_hold.as_str().into(),
         }
     }
 
@@ -693,7 +696,7 @@ impl Passage {
                     );
                 }
                 let same = number == self.operations && gate::digest(&self.grant, &operation) == digest;
-                let needed = &now_decided.hold.groups;
+                let needed = &now_decided.hold;
                 let taken = if same { self.gate.desk().take(now, &digest, Some(&request), needed) } else { None };
                 match taken {
                     Some(used) => {
@@ -993,12 +996,11 @@ fn request_number(digest: &Digest, session: &str, number: u64, now: Timestamp) -
 }
 
 fn held_denial(decision: &Decision, request: &RequestId, title: &str) -> Denial {
-    let groups: Vec<String> = decision.hold.groups.iter().map(ToString::to_string).collect();
     let reasons: Vec<&str> = decision.hold.reasons.iter().map(String::as_str).collect();
     let policies: Vec<&str> = decision.policies.iter().map(PolicyId::as_str).collect();
     let mut denial = Denial::new(
         Reason::Held,
-        format!("{title} needs approval by {}: request {request}", groups.join(" and ")),
+        format!("{title} needs approval by {}: request {request}", decision.hold.who()),
         format!("{} (policy {})", reasons.join("; "), policies.join(", ")),
         format!(
             "Run exactly the same statement again once `gatehouse approve {request}` was given; it then passes once"

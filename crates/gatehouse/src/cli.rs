@@ -84,10 +84,19 @@ pub enum Command {
     /// Policies in force.
     #[command(visible_alias = "policy")]
     Policies(Listing),
-    /// Approves a request.
+    /// Approves a request; of a task, all of it or less.
     Approve {
         /// The request.
         id: String,
+        /// Why; the requester reads it.
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// Only this target of a task; may be given several times.
+        #[arg(long = "target", value_name = "NAME")]
+        targets: Vec<String>,
+        /// A task only for so long, such as 10m.
+        #[arg(long, value_parser = seconds)]
+        ttl: Option<u32>,
         /// Who approves, at the admin socket: user:NAME.
         #[arg(long = "as", env = "GATEHOUSE_AS", value_name = "IDENTITY")]
         acting_as: Option<String>,
@@ -273,6 +282,9 @@ pub struct NewTaskArgs {
     /// For how long, such as 30m.
     #[arg(long, default_value = "30m", value_parser = seconds)]
     pub ttl: u32,
+    /// Where a person must approve, wait for that.
+    #[arg(long)]
+    pub wait: bool,
 }
 
 /// What to do with evidence.

@@ -5,6 +5,7 @@ use std::io::{BufReader, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::CommandFactory as _;
@@ -21,6 +22,9 @@ use crate::client::Client;
 use crate::output::{self, Shown};
 use crate::{demo, load, login, reference, run, serve};
 
+/// How often somebody who waits for an answer asks whether there is one.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
 /// Carries a command out.
 pub async fn execute(cli: Cli) -> Result<ExitCode> {
     match cli.command {
@@ -33,11 +37,12 @@ pub async fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Sessions(listing) => show::<SessionView>(listing, "/api/v1/sessions", true).await?,
         Command::Targets(listing) => show::<TargetView>(listing, "/api/v1/targets", false).await?,
         Command::Policies(listing) => show::<PolicyView>(listing, "/api/v1/policies", false).await?,
-        Command::Approve { id, acting_as, reach } => {
-            answer(&reach, acting_as.as_deref(), &id, "approve", String::new()).await?
+        Command::Approve { id, reason, targets, ttl, acting_as, reach } => {
+            let targets = (!targets.is_empty()).then_some(targets);
+            answer(&reach, acting_as.as_deref(), &id, "approve", Answer { reason, targets, ttl_secs: ttl }).await?
         }
         Command::Deny { id, reason, acting_as, reach } => {
-            answer(&reach, acting_as.as_deref(), &id, "deny", reason).await?
+            answer(&reach, acting_as.as_deref(), &id, "deny", Answer { reason, ..Answer::default() }).await?
         }
         Command::Revoke { task, reach } => end_task(&reach, &task, "revoked").await?,
         Command::Lockdown { action, reach } => lockdown(action, &reach).await?,
@@ -167,7 +172,8 @@ async fn tasks(action: TaskAction, reach: &Reach) -> Result<()> {
     }
 }
 
-/// Starts a task; `command` stands in for a reason that was not given.
+/// Starts a task; `command` stands in for a reason that was not given. Where a person must approve first, it waits for that
+/// if it is to.
 pub(crate) async fn start_task(
     client: &Client,
     new: NewTaskArgs,
@@ -175,7 +181,7 @@ pub(crate) async fn start_task(
     heartbeat_secs: Option<u32>,
 ) -> Result<StartedTaskView> {
     let reason = new.reason.or_else(|| command.map(|command| format!("gatehouse run {command}")));
-    let new = NewTask {
+    let wanted = NewTask {
         identity: new.identity,
         on_behalf_of: new.on_behalf_of,
         targets: new.targets,
@@ -183,7 +189,49 @@ pub(crate) async fn start_task(
         ttl_secs: new.ttl,
         heartbeat_secs,
     };
-    client.post("/api/v1/tasks", &new).await
+    let mut waits_for = None;
+    loop {
+        let request: RequestView = match client.post("/api/v1/tasks", &wanted).await? {
+            TaskAnswer::Started(started) => return Ok(*started),
+            TaskAnswer::Asked(request) => *request,
+        };
+        let who = output::who(&request.needs);
+        if !new.wait {
+            bail!(
+                "{who} must approve this task first: request {}\nRun the same command again once it is approved, or with --wait",
+                request.id
+            );
+        }
+        if waits_for.as_ref() != Some(&request.id) {
+            output::aside(&format!("Waiting for approval by {who}: request {} …", request.id))?;
+            waits_for = Some(request.id.clone());
+        }
+        decided(client, &request.id).await?;
+    }
+}
+
+/// What comes of a task that was to be started.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum TaskAnswer {
+    Started(Box<StartedTaskView>),
+    Asked(Box<RequestView>),
+}
+
+/// Waits until a request is open no more. One that was not approved is an error.
+async fn decided(client: &Client, id: &str) -> Result<()> {
+    loop {
+        tokio::time::sleep(ASK_EVERY).await;
+        let request: RequestView = client.get(&format!("/api/v1/requests/{id}")).await?;
+        match request.state.as_str() {
+            "open" => {}
+            "approved" => return Ok(()),
+            other => {
+                let reason = request.answer_reason.filter(|reason| !reason.is_empty());
+                bail!("request {id} is {other}{}", reason.map(|reason| format!(": {reason}")).unwrap_or_default());
+            }
+        }
+    }
 }
 
 async fn end_task(reach: &Reach, id: &str, cause: &str) -> Result<()> {
@@ -210,9 +258,9 @@ async fn lockdown(action: LockdownAction, reach: &Reach) -> Result<()> {
     }
 }
 
-async fn answer(reach: &Reach, acting_as: Option<&str>, id: &str, word: &str, reason: String) -> Result<()> {
+async fn answer(reach: &Reach, acting_as: Option<&str>, id: &str, word: &str, answer: Answer) -> Result<()> {
     let client = Client::new(reach)?.acting_as(acting_as)?;
-    let view: AnswerView = client.post(&format!("/api/v1/requests/{id}/{word}"), &Answer { reason }).await?;
+    let view: AnswerView = client.post(&format!("/api/v1/requests/{id}/{word}"), &answer).await?;
     if reach.json {
         return output::json(&view);
     }
@@ -221,7 +269,7 @@ async fn answer(reach: &Reach, acting_as: Option<&str>, id: &str, word: &str, re
         let state = if view.request.state == "used" { "approved, and used" } else { &view.request.state };
         output::print(&format!("request {id} is {state}"))
     } else {
-        output::print(&format!("recorded; {} must still approve", view.still_needs.join(" and ")))
+        output::print(&format!("recorded; {} must still approve", output::who(&view.still_needs)))
     }
 }
 

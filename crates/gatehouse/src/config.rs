@@ -192,9 +192,11 @@ pub struct Limits {
     pub live_tasks_max: usize,
     /// The longest life of a person's token, in seconds.
     pub token_secs_max: u32,
+    /// How long a request for a task waits for an answer, in seconds.
+    pub request_secs_max: u32,
     /// How long an approval may wait for its use, in seconds.
     pub approval_secs_max: u32,
-    /// Requests that one task may have open.
+    /// Requests that one task may have open, and one identity for tasks.
     pub open_requests_max: usize,
     /// How much of what a session's client saw is recorded in full, in bytes; after that, only digests.
     pub recording_bytes_max: u64,
@@ -216,6 +218,7 @@ impl Default for Limits {
             task_secs_max: 24 * 3600,
             live_tasks_max: 100,
             token_secs_max: 12 * 3600,
+            request_secs_max: 4 * 3600,
             approval_secs_max: 900,
             open_requests_max: 20,
             recording_bytes_max: 256 * 1024 * 1024,

@@ -9,20 +9,22 @@ use std::sync::{Arc, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gatehouse_api::{
-    Answer, AnswerView, Caller, CameBack, Control, DeviceLoginView, EndTask, Evidence, Exchange, Exchanged,
-    LiftLockdown, LinkView, LockdownView, Me, NewLink, NewLockdown, NewTask, NewToken, OauthError, PolicyView, Problem,
-    RequestView, Selection, SessionView, Shown, SignInBegun, SignedIn, StartedTaskView, TargetView, TaskView,
-    TokenView, Version,
+    Answer, AnswerView, AskedView, Begun, Caller, CameBack, Control, DeviceLoginView, EndTask, Evidence, Exchange,
+    Exchanged, LiftLockdown, LinkView, LockdownView, Me, NewLink, NewLockdown, NewTask, NewToken, OauthError,
+    PolicyView, Problem, RequestView, Selection, SessionView, Shown, SignInBegun, SignedIn, StartedTaskView,
+    TargetView, TaskView, TokenView, Version,
 };
 use gatehouse_engine::House as _;
-use gatehouse_gate::{AnswerError, Answered, Lockdown, PendingRequest, Scope};
-use gatehouse_identity::{Credential, StartedTask, proves, token_digest, verify_token};
-use gatehouse_journal::{Direction, Export, RecordingReader, TaskStarted};
-use gatehouse_model::{
-    Access, Action, Denial, Facts, GroupName, Identity, PolicyId, Reason, RequestId, Resource, Secret, SessionId,
-    Subject, TargetName, TaskEnd, TaskId, UserName, Verdict, kind,
+use gatehouse_gate::{
+    AnswerError, Answered, Approver, Asked, AskedTask, Lockdown, MayBegin, PendingRequest, Scope, Terms,
 };
-use gatehouse_store::{RequestRow, SessionRow, TaskRow};
+use gatehouse_identity::{Credential, StartedTask, proves, token_digest, verify_token};
+use gatehouse_journal::{Direction, Export, RecordingReader, RequestEnded, TaskStarted};
+use gatehouse_model::{
+    Denial, GroupName, Hold, Identity, PolicyId, Reason, RequestId, Resource, Secret, SessionId, Subject, TargetName,
+    Task, TaskEnd, TaskId, UserName, kind,
+};
+use gatehouse_store::{AskedRow, RequestRow, SessionRow, TaskRow};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::output::plain;
@@ -41,7 +43,17 @@ const HEARTBEAT_SECS: RangeInclusive<u32> = 5..=3600;
 /// How long a task lives whose workload asks for nothing else, in seconds.
 const TASK_SECS: u32 = 1800;
 
-type Asked<'a, T> = BoxFuture<'a, Result<T, Problem>>;
+type Asking<'a, T> = BoxFuture<'a, Result<T, Problem>>;
+
+/// Whether a task may begin, as far as it may.
+enum Leave {
+    Given(gatehouse_identity::NewTask, Option<Box<PendingRequest>>),
+    Asked(Box<PendingRequest>),
+    /// A person said no.
+    Denied(String),
+    /// Policy does.
+    Forbidden(String),
+}
 
 fn unavailable(error: impl std::fmt::Display) -> Problem {
     tracing::error!(%error, "a call of the API failed");
@@ -63,16 +75,25 @@ impl ApiControl {
         self.state.indexer.catch_up().await.map_err(unavailable)
     }
 
-    async fn start(&self, caller: &Caller, new: NewTask) -> Result<StartedTaskView, Problem> {
+    async fn start(&self, caller: &Caller, new: NewTask) -> Result<Begun, Problem> {
         let state = &self.state;
         let loaded = state.loaded.load_full();
-        let identity = match (&new.identity, loaded.people.agents.keys().next()) {
-            (Some(identity), _) => Identity::parse(identity).map_err(bad)?,
-            (None, Some(only)) if loaded.people.agents.len() == 1 => Identity::Agent(only.clone()),
-            (None, _) => return Err(Problem::bad_request("name who works: --as agent:NAME or --as user:NAME")),
-        };
         let on_behalf_of = new.on_behalf_of.as_deref().map(user_name).transpose()?;
-        state.subject(&identity, on_behalf_of.as_ref()).map_err(bad)?;
+        let identity = match (&new.identity, caller, loaded.people.agents.keys().next()) {
+            (Some(identity), _, _) => Identity::parse(identity).map_err(bad)?,
+            (None, Caller::User(user, _), _) if on_behalf_of.is_none() => Identity::User(user.clone()),
+            (None, _, Some(only)) if loaded.people.agents.len() == 1 => Identity::Agent(only.clone()),
+            (None, _, _) => return Err(Problem::bad_request("name who works: --as agent:NAME or --as user:NAME")),
+        };
+        let subject = state.subject(&identity, on_behalf_of.as_ref()).map_err(bad)?;
+        if let Caller::User(user, _) = caller
+            && !subject.involves(user)
+        {
+            return Err(Problem::forbidden(
+                format!("{user} may start tasks for themselves, and for agents that work on their behalf"),
+                format!("Leave --as away, or add --on-behalf-of user:{user}"),
+            ));
+        }
         let targets: BTreeSet<TargetName> =
             new.targets.iter().map(|name| TargetName::new(name)).collect::<Result<_, _>>().map_err(bad)?;
         for target in &targets {
@@ -92,7 +113,63 @@ impl ApiControl {
             reason: new.reason,
             ttl: SignedDuration::from_secs(i64::from(new.ttl_secs)),
         };
-        self.begin(new, by(caller), heartbeat_secs).await
+        // Whoever can open the admin socket needs nobody's leave.
+        let begun = match caller {
+            Caller::Administrator(_) => self.begin(new, by(caller), heartbeat_secs, None).await?,
+            Caller::User(..) => {
+                let (new, approval) = match self.leave(&subject, new, &by(caller))? {
+                    Leave::Given(new, approval) => (new, approval),
+                    Leave::Asked(request) => return Ok(Begun::Asked(Box::new(live_view(&request)))),
+                    Leave::Denied(why) | Leave::Forbidden(why) => {
+                        return Err(Problem::forbidden(why, "Ask for less, or talk to those who decide"));
+                    }
+                };
+                self.begin(new, by(caller), heartbeat_secs, approval).await?
+            }
+        };
+        Ok(Begun::Started(Box::new(begun)))
+    }
+
+    /// Whether policy, or a person for it, lets a task begin; and as far as it does.
+    fn leave(&self, subject: &Subject, mut new: gatehouse_identity::NewTask, by: &str) -> Result<Leave, Problem> {
+        let (state, limits) = (&self.state, &self.state.loaded.load().config.limits);
+        new.check(limits.task_secs_max).map_err(bad)?;
+        let asked = AskedTask {
+            targets: new.targets.clone(),
+            reason: gatehouse_identity::reason(&new.reason).unwrap_or_default(),
+            ttl_secs: u32::try_from(new.ttl.as_secs()).unwrap_or(u32::MAX),
+            by: by.into(),
+        };
+        if let Some(lockdown) = self.lockdown_of(&new) {
+            return Err(shut(&lockdown));
+        }
+        let may = state.gate.may_begin(state.now(), subject, asked, limits.request_secs_max);
+        Ok(match may.map_err(unavailable)? {
+            MayBegin::Yes => Leave::Given(new, None),
+            MayBegin::Granted(request) => {
+                if let Asked::Task(granted) = &request.asked {
+                    new.targets.clone_from(&granted.targets);
+                    new.ttl = SignedDuration::from_secs(granted.ttl_secs.into());
+                }
+                Leave::Given(new, Some(request))
+            }
+            MayBegin::Asked(request) => Leave::Asked(request),
+            MayBegin::Denied(request) => {
+                let reason = request.answer_reason.as_deref().filter(|reason| !reason.is_empty());
+                let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                Leave::Denied(format!("request {} was denied{reason}", request.id))
+            }
+            MayBegin::No(why) => Leave::Forbidden(why),
+            MayBegin::TooMany => {
+                let title = format!("{} has limits.open_requests_max requests open already", subject.identity);
+                return Err(Problem::too_many(title));
+            }
+        })
+    }
+
+    fn lockdown_of(&self, new: &gatehouse_identity::NewTask) -> Option<Lockdown> {
+        let lockdowns = self.state.gate.lockdowns();
+        new.targets.iter().find_map(|target| lockdowns.of(&new.identity, new.on_behalf_of.as_ref(), target))
     }
 
     /// Starts a task that may be started. Whoever hangs up meanwhile leaves nothing half done.
@@ -101,9 +178,24 @@ impl ApiControl {
         new: gatehouse_identity::NewTask,
         by: String,
         heartbeat_secs: Option<u32>,
+        approval: Option<Box<PendingRequest>>,
     ) -> Result<StartedTaskView, Problem> {
         let control = Self { state: self.state.clone() };
-        tokio::spawn(async move { control.begun(new, by, heartbeat_secs).await }).await.map_err(unavailable)?
+        let begun = async move {
+            let begun = control.begun(new, by, heartbeat_secs, approval.as_ref().map(|request| &request.id)).await;
+            let gate = &control.state.gate;
+            match (approval, &begun) {
+                (None, _) => {}
+                (Some(used), Ok(_)) => {
+                    // The task's record names the approval, which ends it as surely as this one.
+                    let _ = gate.ledger().record(control.state.now(), ended(&used, "used"));
+                }
+                // It was good for a task, and there is none.
+                (Some(unused), Err(_)) => gate.not_begun(*unused),
+            }
+            begun
+        };
+        tokio::spawn(begun).await.map_err(unavailable)?
     }
 
     async fn begun(
@@ -111,13 +203,12 @@ impl ApiControl {
         new: gatehouse_identity::NewTask,
         by: String,
         heartbeat_secs: Option<u32>,
+        approval: Option<&RequestId>,
     ) -> Result<StartedTaskView, Problem> {
         let state = &self.state;
         let loaded = state.loaded.load_full();
-        for target in &new.targets {
-            if let Some(lockdown) = state.gate.lockdowns().of(&new.identity, new.on_behalf_of.as_ref(), target) {
-                return Err(shut(&lockdown));
-            }
+        if let Some(lockdown) = self.lockdown_of(&new) {
+            return Err(shut(&lockdown));
         }
         // One at a time, so that what was counted is still so when this one is added.
         let _starting = state.starting.lock().await;
@@ -128,44 +219,42 @@ impl ApiControl {
         }
         let id = TaskId::from_random(state.random());
         let started = new.start(state.now(), state.entropy(), id, loaded.config.limits.task_secs_max).map_err(bad)?;
-        self.record_task(&started, &by, heartbeat_secs).await?;
+        self.record_task(&started, &by, heartbeat_secs, approval).await?;
         let StartedTask { task, credential, verifier } = started;
-        let mut addresses = BTreeMap::new();
-        for target in &task.targets {
-            let protocol =
-                loaded.targets.get(target.as_str()).map(|target| target.protocol.clone()).unwrap_or_default();
-            if let Some(address) = state.listening_at(&protocol) {
-                addresses.insert(target.to_string(), address.to_string());
-            }
-        }
         let root_certificate = loaded
             .config
             .listen
             .values()
             .find_map(|listen| std::fs::read_to_string(loaded.base.join(listen.tls_certificate.as_ref()?)).ok());
         let view = StartedTaskView {
-            task: TaskView {
-                id: task.id.to_string(),
-                identity: task.identity.to_string(),
-                on_behalf_of: task.on_behalf_of.as_ref().map(|user| format!("user:{user}")),
-                targets: task.targets.iter().map(TargetName::to_string).collect(),
-                reason: task.reason.clone(),
-                started: task.started.to_string(),
-                expires: task.expires.to_string(),
-                state: "live".into(),
-                started_by: by,
-            },
+            task: started_view(&task, by),
             user: credential.user,
             password: String::from_utf8_lossy(credential.password.expose()).into_owned(),
-            addresses,
+            addresses: self.addresses(&task),
             root_certificate,
         };
         state.tasks.adopt(state.now(), task, verifier, heartbeat_secs);
         Ok(view)
     }
 
+    /// Where each target of a task is to be reached.
+    fn addresses(&self, task: &Task) -> BTreeMap<String, String> {
+        let loaded = self.state.loaded.load();
+        let address = |target: &TargetName| {
+            let protocol = &loaded.targets.get(target.as_str())?.protocol;
+            Some((target.to_string(), self.state.listening_at(protocol)?.to_string()))
+        };
+        task.targets.iter().filter_map(address).collect()
+    }
+
     /// The record first; a credential that cannot be kept is of a task that never lives.
-    async fn record_task(&self, started: &StartedTask, by: &str, heartbeat_secs: Option<u32>) -> Result<(), Problem> {
+    async fn record_task(
+        &self,
+        started: &StartedTask,
+        by: &str,
+        heartbeat_secs: Option<u32>,
+        approval: Option<&RequestId>,
+    ) -> Result<(), Problem> {
         let task = &started.task;
         let entry = TaskStarted {
             task: task.id.to_string(),
@@ -175,6 +264,7 @@ impl ApiControl {
             reason: task.reason.clone(),
             expires: task.expires.to_string(),
             by: by.into(),
+            approval: approval.map(RequestId::to_string),
         };
         let ledger = self.state.gate.ledger();
         ledger.record(task.started, entry).map_err(unavailable)?;
@@ -226,10 +316,39 @@ impl ApiControl {
         ))
     }
 
-    fn sees(&self, caller: &Caller, request: &RequestView) -> bool {
+    fn oversees_one(&self, caller: &Caller, targets: &[String]) -> bool {
+        targets.iter().any(|target| self.must_oversee(caller, target).is_ok())
+    }
+
+    /// Whether somebody may know of what was done or asked by whom, where: their own, what they oversee, and for whoever
+    /// administers, everything.
+    fn sees(&self, caller: &Caller, identity: &str, on_behalf_of: Option<&str>, targets: &[String]) -> bool {
         let own = caller.user().map(|user| format!("user:{user}"));
-        let is_own = own.is_some() && (own.as_deref() == Some(&request.identity) || own == request.on_behalf_of);
-        is_own || self.must_oversee(caller, &request.target).is_ok()
+        let is_own = own.is_some() && (own.as_deref() == Some(identity) || own.as_deref() == on_behalf_of);
+        is_own || self.oversees_one(caller, targets) || self.must_administer(caller).is_ok()
+    }
+
+    fn sees_request(&self, caller: &Caller, request: &RequestView) -> bool {
+        self.sees(caller, &request.identity, request.on_behalf_of.as_deref(), &request.targets)
+    }
+
+    fn sees_task(&self, caller: &Caller, task: &TaskView) -> bool {
+        self.sees(caller, &task.identity, task.on_behalf_of.as_deref(), &task.targets)
+    }
+
+    fn sees_session(&self, caller: &Caller, session: &SessionView) -> bool {
+        let target = std::slice::from_ref(&session.target);
+        self.sees(caller, &session.identity, session.on_behalf_of.as_deref(), target)
+    }
+
+    /// A task is its own people's to end and to keep alive, and every administrator's.
+    fn must_have_part(&self, caller: &Caller, id: &TaskId) -> Result<(), Problem> {
+        let is_own = |user: &UserName| {
+            let task = self.state.tasks.task(id, self.state.now());
+            let own = Identity::User(user.clone());
+            task.is_some_and(|(task, _)| task.identity == own || task.on_behalf_of.as_ref() == Some(user))
+        };
+        if caller.user().is_some_and(is_own) { Ok(()) } else { self.must_administer(caller) }
     }
 
     fn groups_of(&self, user: &UserName) -> Result<BTreeSet<GroupName>, Problem> {
@@ -271,7 +390,6 @@ impl ApiControl {
             let target = TargetName::new(name).ok().filter(|target| loaded.targets.contains_key(target.as_str()));
             targets.insert(target.ok_or_else(|| refused("there is no such target", no_target()))?);
         }
-        self.may_start(&subject, &targets).map_err(|cause| refused(&cause, no_target()))?;
         let secs_max = workload.task_secs_max.min(loaded.config.limits.task_secs_max);
         let secs = exchange.ttl_secs.unwrap_or(TASK_SECS.min(secs_max));
         if !(1..=secs_max).contains(&secs) {
@@ -280,10 +398,18 @@ impl ApiControl {
         let ttl = SignedDuration::from_secs(i64::from(secs));
         let new = gatehouse_identity::NewTask { identity, on_behalf_of: None, targets, reason: exchange.reason, ttl };
         let by = format!("issuer {} ({})", workload.issuer, workload.subject);
-        let started = self.begin(new, by, None).await.map_err(|problem| match problem.status {
+        let failed = |problem: Problem| match problem.status {
             400..500 => refused(&problem.title, OauthError::invalid_request(problem.title.clone())),
             _ => OauthError::unavailable(),
-        })?;
+        };
+        let (new, approval) = match self.leave(&subject, new, &by).map_err(failed)? {
+            Leave::Given(new, approval) => (new, approval),
+            Leave::Asked(request) => return Err(OauthError::pending(request.id.to_string())),
+            Leave::Denied(why) => return Err(OauthError::denied(why)),
+            Leave::Forbidden(why) => return Err(refused(&why, no_target())),
+        };
+        let secs = u32::try_from(new.ttl.as_secs()).unwrap_or(secs);
+        let started = self.begin(new, by, None, approval).await.map_err(failed)?;
         Ok(Exchanged {
             access_token: started.password,
             issued_token_type: "urn:gatehouse:token-type:task-credential".into(),
@@ -294,18 +420,6 @@ impl ApiControl {
             addresses: started.addresses,
             root_certificate: started.root_certificate,
         })
-    }
-
-    /// Whether policy permits `start` on each target; if not, why not.
-    fn may_start(&self, subject: &Subject, targets: &BTreeSet<TargetName>) -> Result<(), String> {
-        let start = |target: &TargetName| Access::new(Action::START, Resource::root(kind::TARGET, target.as_str()));
-        let accesses: Vec<Access> = targets.iter().map(start).collect();
-        let decision = self.state.gate.policies().decide_all(subject, &accesses, &Facts::new());
-        match decision.verdict {
-            Verdict::Allow => Ok(()),
-            Verdict::Hold => Err("policy lets a person start such a task".into()),
-            Verdict::Deny => Err(decision.reasons.into_iter().collect::<Vec<_>>().join("; ")),
-        }
     }
 
     /// A name that nothing has shuts nothing, which is not what whoever typed it meant.
@@ -324,8 +438,11 @@ impl ApiControl {
         let lockdowns = self.state.gate.lockdowns();
         let request = self.state.gate.desk().request(id)?;
         let behalf = request.subject.on_behalf_of.as_ref().map(|(user, _)| user);
-        let of_person = lockdowns.of(&Identity::User(user.clone()), None, &request.target);
-        of_person.or_else(|| lockdowns.of(&request.subject.identity, behalf, &request.target))
+        let person = Identity::User(user.clone());
+        let of = |target: &TargetName| {
+            lockdowns.of(&person, None, target).or_else(|| lockdowns.of(&request.subject.identity, behalf, target))
+        };
+        request.targets().iter().find_map(of)
     }
 
     /// Whoever holds a credential may end its task.
@@ -365,7 +482,7 @@ impl Control for ApiControl {
         Version { version: env!("CARGO_PKG_VERSION").into(), reload_fault: fault }
     }
 
-    fn user_of<'a>(&'a self, token: &'a str, shown: Shown) -> Asked<'a, Option<UserName>> {
+    fn user_of<'a>(&'a self, token: &'a str, shown: Shown) -> Asking<'a, Option<UserName>> {
         async move {
             let digest = token_digest(token);
             let kept = self.state.store.token(&digest, self.state.now()).await.map_err(unavailable)?;
@@ -406,15 +523,15 @@ impl Control for ApiControl {
         self.state.loaded.load().provider.is_some()
     }
 
-    fn begin_sign_in(&self) -> Asked<'_, SignInBegun> {
+    fn begin_sign_in(&self) -> Asking<'_, SignInBegun> {
         self.state.begin_sign_in().boxed()
     }
 
-    fn complete_sign_in<'a>(&'a self, secret: &'a str, back: CameBack) -> Asked<'a, SignedIn> {
+    fn complete_sign_in<'a>(&'a self, secret: &'a str, back: CameBack) -> Asking<'a, SignedIn> {
         self.state.complete_sign_in(secret, back).boxed()
     }
 
-    fn begin_device_login(&self) -> Asked<'_, DeviceLoginView> {
+    fn begin_device_login(&self) -> Asking<'_, DeviceLoginView> {
         self.state.begin_device_login().boxed()
     }
 
@@ -422,7 +539,7 @@ impl Control for ApiControl {
         self.state.poll_device_login(handle)
     }
 
-    fn new_link(&self, new: NewLink) -> Asked<'_, LinkView> {
+    fn new_link(&self, new: NewLink) -> Asking<'_, LinkView> {
         async move {
             let user = user_name(&new.user)?;
             self.groups_of(&user)?;
@@ -432,11 +549,11 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn use_link<'a>(&'a self, code: &'a str) -> Asked<'a, SignedIn> {
+    fn use_link<'a>(&'a self, code: &'a str) -> Asking<'a, SignedIn> {
         self.state.use_link(code).boxed()
     }
 
-    fn sign_out<'a>(&'a self, token: &'a str, shown: Shown) -> Asked<'a, Option<String>> {
+    fn sign_out<'a>(&'a self, token: &'a str, shown: Shown) -> Asking<'a, Option<String>> {
         self.state.sign_out(token, shown).boxed()
     }
 
@@ -449,25 +566,31 @@ impl Control for ApiControl {
         self.state.metrics.render()
     }
 
-    fn tasks(&self, limit: u32) -> Asked<'_, Vec<TaskView>> {
+    fn tasks<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asking<'a, Vec<TaskView>> {
         async move {
             self.fresh_index().await?;
             let rows = self.state.store.tasks(limit).await.map_err(unavailable)?;
-            Ok(rows.into_iter().map(task_view).collect())
+            Ok(rows.into_iter().map(task_view).filter(|task| self.sees_task(caller, task)).collect())
         }
         .boxed()
     }
 
-    fn task<'a>(&'a self, id: &'a str) -> Asked<'a, TaskView> {
-        self.one_task(id).boxed()
+    fn task<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, TaskView> {
+        async move {
+            let task = self.one_task(id).await?;
+            // What somebody has no part in is to them as if it was not there.
+            if self.sees_task(caller, &task) { Ok(task) } else { Err(Problem::not_found("task", id, "tasks")) }
+        }
+        .boxed()
     }
 
-    fn start_task<'a>(&'a self, caller: &'a Caller, new: NewTask) -> Asked<'a, StartedTaskView> {
+    fn start_task<'a>(&'a self, caller: &'a Caller, new: NewTask) -> Asking<'a, Begun> {
         self.start(caller, new).boxed()
     }
 
-    fn heartbeat(&self, id: &str) -> Result<(), Problem> {
+    fn heartbeat(&self, caller: &Caller, id: &str) -> Result<(), Problem> {
         let task = TaskId::parse(id).map_err(bad)?;
+        self.must_have_part(caller, &task)?;
         let is_live = self.state.tasks.beat(&task, self.state.now());
         if is_live { Ok(()) } else { Err(Problem::conflict(format!("task {id} does not live any more"))) }
     }
@@ -484,7 +607,7 @@ impl Control for ApiControl {
         self.state.api_address()
     }
 
-    fn end_task<'a>(&'a self, caller: &'a Caller, id: &'a str, end: EndTask) -> Asked<'a, TaskView> {
+    fn end_task<'a>(&'a self, caller: &'a Caller, id: &'a str, end: EndTask) -> Asking<'a, TaskView> {
         async move {
             let cause = match end.cause.as_str() {
                 "done" => TaskEnd::Done,
@@ -492,6 +615,7 @@ impl Control for ApiControl {
                 other => return Err(Problem::bad_request(format!("`{other}` is no cause: send done or revoked"))),
             };
             let task = TaskId::parse(id).map_err(bad)?;
+            self.must_have_part(caller, &task)?;
             let ended = self.state.end_task(&task, cause, &by(caller)).await.map_err(unavailable)?;
             let view = self.one_task(id).await?;
             match ended {
@@ -502,20 +626,25 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn sessions<'a>(&'a self, task: Option<&'a str>, limit: u32) -> Asked<'a, Vec<SessionView>> {
+    fn sessions<'a>(&'a self, caller: &'a Caller, task: Option<&'a str>, limit: u32) -> Asking<'a, Vec<SessionView>> {
         async move {
             self.fresh_index().await?;
             let rows = self.state.store.sessions(task, limit).await.map_err(unavailable)?;
-            Ok(rows.into_iter().map(session_view).collect())
+            Ok(rows.into_iter().map(session_view).filter(|session| self.sees_session(caller, session)).collect())
         }
         .boxed()
     }
 
-    fn session<'a>(&'a self, id: &'a str) -> Asked<'a, SessionView> {
-        self.one_session(id).boxed()
+    fn session<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, SessionView> {
+        async move {
+            let session = self.one_session(id).await?;
+            let is_seen = self.sees_session(caller, &session);
+            if is_seen { Ok(session) } else { Err(Problem::not_found("session", id, "sessions")) }
+        }
+        .boxed()
     }
 
-    fn kill<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, SessionView> {
+    fn kill<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, SessionView> {
         async move {
             let session = SessionId::parse(id).map_err(bad)?;
             let denial = Denial::new(
@@ -531,7 +660,7 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn replay<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, String> {
+    fn replay<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, String> {
         async move {
             let session = self.one_session(id).await?;
             self.must_oversee(caller, &session.target)?;
@@ -547,7 +676,7 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn requests<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asked<'a, Vec<RequestView>> {
+    fn requests<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asking<'a, Vec<RequestView>> {
         async move {
             self.fresh_index().await?;
             let rows = self.state.store.requests(limit).await.map_err(unavailable)?;
@@ -555,23 +684,21 @@ impl Control for ApiControl {
                 Some(request) => live_view(&request),
                 None => stored_view(row),
             };
-            Ok(rows.into_iter().map(view).filter(|request| self.sees(caller, request)).collect())
+            Ok(rows.into_iter().map(view).filter(|request| self.sees_request(caller, request)).collect())
         }
         .boxed()
     }
 
-    fn request<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, RequestView> {
+    fn request<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, RequestView> {
         async move {
             let request = self.one_request(id).await?;
-            if self.sees(caller, &request) {
-                return Ok(request);
-            }
-            self.must_oversee(caller, &request.target).map(|()| request)
+            let is_seen = self.sees_request(caller, &request);
+            if is_seen { Ok(request) } else { Err(Problem::not_found("request", id, "requests")) }
         }
         .boxed()
     }
 
-    fn answer<'a>(&'a self, caller: &'a Caller, id: &'a str, approve: bool, answer: Answer) -> Asked<'a, AnswerView> {
+    fn answer<'a>(&'a self, caller: &'a Caller, id: &'a str, approve: bool, answer: Answer) -> Asking<'a, AnswerView> {
         async move {
             let user = caller.user().ok_or_else(|| {
                 Problem::forbidden("a request is answered by a person", "Name one at the admin socket: --as user:NAME")
@@ -582,19 +709,23 @@ impl Control for ApiControl {
             if let Some(lockdown) = self.shuts_answer(user, &request) {
                 return Err(shut(&lockdown));
             }
+            let approver = Approver { user, groups: &groups, via: caller.via(), reason: &answer.reason };
             let answered = if approve {
-                gate.approve(now, &request, user, &groups, caller.via())
+                gate.approve(now, &request, &approver, &terms(&answer)?)
             } else {
-                gate.deny(now, &request, user, &groups, caller.via(), &answer.reason)
+                gate.deny(now, &request, &approver)
             };
             let still_needs = match answered {
-                Ok(Answered::Decided) => Vec::new(),
-                Ok(Answered::StillNeeds(groups)) => groups.iter().map(GroupName::to_string).collect(),
+                Ok(Answered::Decided) => BTreeMap::new(),
+                Ok(Answered::StillNeeds(hold)) => needs(&hold),
                 Err(AnswerError::Unknown(_)) => {
                     let view = self.one_request(id).await?;
                     return Err(Problem::conflict(format!("request {id} is over: {}", view.state)));
                 }
-                Err(error @ AnswerError::Over { .. }) => return Err(Problem::conflict(error.to_string())),
+                Err(error @ AnswerError::Terms(_)) => return Err(bad(error)),
+                Err(error @ (AnswerError::Over { .. } | AnswerError::Again(_))) => {
+                    return Err(Problem::conflict(error.to_string()));
+                }
                 Err(error @ (AnswerError::OwnRequest(_) | AnswerError::NotAllowed { .. })) => {
                     return Err(Problem::forbidden(
                         error.to_string(),
@@ -608,11 +739,11 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn lockdowns(&self) -> Asked<'_, Vec<LockdownView>> {
+    fn lockdowns(&self) -> Asking<'_, Vec<LockdownView>> {
         async move { Ok(self.state.gate.lockdowns().all().into_iter().map(lockdown_view).collect()) }.boxed()
     }
 
-    fn lock_down<'a>(&'a self, caller: &'a Caller, new: NewLockdown) -> Asked<'a, LockdownView> {
+    fn lock_down<'a>(&'a self, caller: &'a Caller, new: NewLockdown) -> Asking<'a, LockdownView> {
         async move {
             let state = &self.state;
             let scope = Scope::parse(&new.scope).map_err(bad)?;
@@ -640,7 +771,7 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn lift_lockdown<'a>(&'a self, caller: &'a Caller, lift: LiftLockdown) -> Asked<'a, ()> {
+    fn lift_lockdown<'a>(&'a self, caller: &'a Caller, lift: LiftLockdown) -> Asking<'a, ()> {
         async move {
             let scope = Scope::parse(&lift.scope).map_err(bad)?;
             let lifted =
@@ -652,7 +783,7 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn targets(&self) -> Asked<'_, Vec<TargetView>> {
+    fn targets(&self) -> Asking<'_, Vec<TargetView>> {
         async move {
             let sessions = self.state.engine.get().map(|engine| engine.roster.sessions()).unwrap_or_default();
             let loaded = self.state.loaded.load();
@@ -669,13 +800,14 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn policies(&self) -> Asked<'_, Vec<PolicyView>> {
+    fn policies(&self) -> Asking<'_, Vec<PolicyView>> {
         async move {
             let view = |policy: gatehouse_policy::PolicySummary| PolicyView {
                 id: policy.id.to_string(),
                 file: policy.file,
                 effect: policy.effect.into(),
                 hold: policy.hold.iter().map(GroupName::to_string).collect(),
+                quorum: policy.quorum,
                 reason: policy.reason,
                 text: policy.text,
             };
@@ -684,7 +816,7 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn issue_token<'a>(&'a self, _caller: &'a Caller, new: NewToken) -> Asked<'a, TokenView> {
+    fn issue_token<'a>(&'a self, _caller: &'a Caller, new: NewToken) -> Asking<'a, TokenView> {
         async move {
             let user = user_name(&new.user)?;
             self.groups_of(&user)?;
@@ -702,7 +834,7 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn evidence<'a>(&'a self, caller: &'a Caller, evidence: Evidence) -> Asked<'a, Vec<u8>> {
+    fn evidence<'a>(&'a self, caller: &'a Caller, evidence: Evidence) -> Asking<'a, Vec<u8>> {
         async move {
             let targets = match &evidence.selection {
                 Selection::All => {
@@ -838,56 +970,91 @@ fn lockdown_view(lockdown: Lockdown) -> LockdownView {
     }
 }
 
+/// What the terms of an answer say.
+fn terms(answer: &Answer) -> Result<Terms, Problem> {
+    let targets = answer.targets.as_ref().map(|names| names.iter().map(|name| TargetName::new(name)).collect());
+    Ok(Terms { targets: targets.transpose().map_err(bad)?, ttl_secs: answer.ttl_secs })
+}
+
+fn needs(hold: &Hold) -> BTreeMap<String, u32> {
+    hold.groups.iter().map(|(group, members)| (group.to_string(), *members)).collect()
+}
+
+fn ended(request: &PendingRequest, cause: &str) -> RequestEnded {
+    RequestEnded { request: request.id.to_string(), cause: cause.into() }
+}
+
+fn started_view(task: &Task, by: String) -> TaskView {
+    TaskView {
+        id: task.id.to_string(),
+        identity: task.identity.to_string(),
+        on_behalf_of: task.on_behalf_of.as_ref().map(|user| format!("user:{user}")),
+        targets: task.targets.iter().map(TargetName::to_string).collect(),
+        reason: task.reason.clone(),
+        started: task.started.to_string(),
+        expires: task.expires.to_string(),
+        state: "live".into(),
+        started_by: by,
+    }
+}
+
 fn live_view(request: &PendingRequest) -> RequestView {
+    let approvers = |users: &BTreeSet<UserName>| users.iter().map(|user| format!("user:{user}")).collect();
     RequestView {
         id: request.id.to_string(),
         state: request.state.as_str().into(),
         identity: request.subject.identity.to_string(),
         on_behalf_of: request.subject.on_behalf_of.as_ref().map(|(user, _)| format!("user:{user}")),
-        task: request.task.to_string(),
-        task_reason: Some(request.task_reason.clone()),
-        session: request.session.to_string(),
-        target: request.target.to_string(),
+        asked: match &request.asked {
+            Asked::Operation(operation) => AskedView::Operation {
+                session: operation.session.to_string(),
+                task: operation.task.to_string(),
+                task_reason: Some(operation.task_reason.clone()),
+                binds: operation.binds.clone(),
+                exact: operation.is_exact,
+                mode: operation.mode.as_str().into(),
+            },
+            Asked::Task(task) => AskedView::Task { ttl_secs: task.ttl_secs, asked_by: task.by.clone() },
+        },
+        targets: request.targets().iter().map(TargetName::to_string).collect(),
         title: request.title.clone(),
         statement: request.statement.clone(),
-        binds: request.binds.clone(),
-        exact: request.is_exact,
         accesses: request.accesses.clone(),
-        groups: request.hold.groups.iter().map(GroupName::to_string).collect(),
+        needs: needs(&request.hold),
         reasons: request.hold.reasons.iter().cloned().collect(),
         policies: request.policies.iter().map(PolicyId::to_string).collect(),
         digest: request.digest.to_string(),
-        mode: request.mode.as_str().into(),
         opened: request.opened.to_string(),
         expires: request.expires.to_string(),
-        approvals: request.approvals.iter().map(|(group, user)| (group.to_string(), format!("user:{user}"))).collect(),
+        approvals: request.approvals.iter().map(|(group, users)| (group.to_string(), approvers(users))).collect(),
         answer_reason: request.answer_reason.clone(),
     }
 }
 
 fn stored_view(row: RequestRow) -> RequestView {
+    let (asked, targets) = match row.asked {
+        AskedRow::Operation { session, task, target, binds, mode } => {
+            (AskedView::Operation { session, task, task_reason: None, binds, exact: false, mode }, vec![target])
+        }
+        AskedRow::Task { targets, ttl_secs, by } => (AskedView::Task { ttl_secs, asked_by: by }, targets),
+    };
     RequestView {
         id: row.id,
         state: row.state,
         identity: row.identity,
         on_behalf_of: row.on_behalf_of,
-        task: row.task,
-        task_reason: None,
-        session: row.session,
-        target: row.target,
+        asked,
+        targets,
         title: row.title,
         statement: row.statement,
-        binds: row.binds,
-        exact: false,
         accesses: row.accesses,
-        groups: row.groups,
+        needs: row.needs,
         reasons: row.reasons,
         policies: row.policies,
         digest: row.digest,
-        mode: row.mode,
         opened: row.opened.to_string(),
         expires: row.expires.to_string(),
-        approvals: row.approvals,
+        approvals: row.approvals.into_iter().map(|(group, users)| (group, users.into_iter().collect())).collect(),
         answer_reason: row.answer_reason,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use gatehouse_api::{Caller, Control as _, NewTask, NewToken};
+use gatehouse_api::{Begun, Caller, Control as _, NewTask, NewToken};
 use gatehouse_model::UserName;
 
 use crate::commands::{stop_signal, write_private};
@@ -76,7 +76,9 @@ async fn instructions(running: &serve::Running, folder: &Path) -> Result<String>
         ttl_secs: 8 * 3600,
         heartbeat_secs: None,
     };
-    let started = control.start_task(&caller, new).await.map_err(problem)?;
+    let Begun::Started(started) = control.start_task(&caller, new).await.map_err(problem)? else {
+        anyhow::bail!("the demo's task was not started");
+    };
     let token = NewToken { user: "user:dana".into(), ttl_secs: 8 * 3600 };
     let token = control.issue_token(&caller, token).await.map_err(problem)?;
     let link = running.state.new_link(&UserName::new("dana")?).map_err(problem)?;

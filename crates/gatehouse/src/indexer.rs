@@ -1,10 +1,13 @@
 //! Folds the journal into the index: at the start what is missing, then what comes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatehouse_journal::{AccessRecord, Entry, Lines, OperationMark, Record, RequestOpened, SegmentFiles};
-use gatehouse_store::{Change, LockdownRow, RequestRow, SessionRow, Store, StoreError, TaskRow};
+use gatehouse_journal::{
+    AccessRecord, Entry, Lines, OperationMark, Record, RequestOpened, SegmentFiles, TaskRequested,
+};
+use gatehouse_store::{AskedRow, Change, LockdownRow, RequestRow, SessionRow, Store, StoreError, TaskRow};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -207,6 +210,7 @@ fn change(record: &Record) -> Option<Change> {
             approval: operation.approval.clone(),
         }),
         Entry::RequestOpened(request) => Some(Change::RequestOpened(Box::new(request_row(request, at)))),
+        Entry::TaskRequested(request) => Some(Change::RequestOpened(Box::new(task_request_row(request, at)))),
         Entry::RequestAnswered(answer) => Some(Change::RequestAnswered {
             request: answer.request.clone(),
             approved: answer.answer == "approved",
@@ -214,6 +218,7 @@ fn change(record: &Record) -> Option<Change> {
             groups: answer.groups.clone(),
             reason: answer.reason.clone(),
             until: answer.expires.as_deref().map(|until| time(until, at)),
+            granted: answer.ttl_secs.map(|ttl_secs| (answer.targets.clone(), ttl_secs)),
         }),
         Entry::RequestEnded(request) => {
             Some(Change::RequestEnded { request: request.request.clone(), cause: request.cause.clone() })
@@ -232,25 +237,53 @@ fn change(record: &Record) -> Option<Change> {
 fn request_row(request: &RequestOpened, at: Timestamp) -> RequestRow {
     RequestRow {
         id: request.request.clone(),
-        session: request.session.clone(),
-        task: request.task.clone(),
+        asked: AskedRow::Operation {
+            session: request.session.clone(),
+            task: request.task.clone(),
+            target: request.target.clone(),
+            binds: request.binds.clone(),
+            mode: request.mode.clone(),
+        },
         identity: request.identity.clone(),
         on_behalf_of: request.on_behalf_of.clone(),
-        target: request.target.clone(),
         title: request.title.clone(),
         statement: request.statement.clone(),
-        binds: request.binds.clone(),
         accesses: accesses(&request.accesses),
-        groups: request.groups.clone(),
+        needs: needs(&request.groups, &request.quorum),
         reasons: request.reasons.clone(),
         policies: request.policies.clone(),
         digest: request.digest.clone(),
-        mode: request.mode.clone(),
         opened: at,
         expires: time(&request.expires, at),
         state: "open".into(),
         approved_until: None,
-        approvals: std::collections::BTreeMap::new(),
+        approvals: BTreeMap::new(),
         answer_reason: None,
     }
+}
+
+fn task_request_row(request: &TaskRequested, at: Timestamp) -> RequestRow {
+    RequestRow {
+        id: request.request.clone(),
+        asked: AskedRow::Task { targets: request.targets.clone(), ttl_secs: request.ttl_secs, by: request.by.clone() },
+        identity: request.identity.clone(),
+        on_behalf_of: request.on_behalf_of.clone(),
+        title: "task".into(),
+        statement: request.reason.clone(),
+        accesses: request.targets.iter().map(|target| format!("start on Target {target}")).collect(),
+        needs: needs(&request.groups, &request.quorum),
+        reasons: request.reasons.clone(),
+        policies: request.policies.clone(),
+        digest: request.digest.clone(),
+        opened: at,
+        expires: time(&request.expires, at),
+        state: "open".into(),
+        approved_until: None,
+        approvals: BTreeMap::new(),
+        answer_reason: None,
+    }
+}
+
+fn needs(groups: &[String], quorum: &BTreeMap<String, u32>) -> BTreeMap<String, u32> {
+    groups.iter().map(|group| (group.clone(), quorum.get(group).copied().unwrap_or(1))).collect()
 }

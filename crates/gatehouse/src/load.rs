@@ -239,6 +239,7 @@ impl Checker<'_> {
             ("outlet_bytes_max", limits.outlet_bytes_max as u64, 16 * 1024),
             ("task_secs_max", limits.task_secs_max.into(), 1),
             ("token_secs_max", limits.token_secs_max.into(), 1),
+            ("request_secs_max", limits.request_secs_max.into(), 1),
             ("approval_secs_max", limits.approval_secs_max.into(), 1),
             ("open_requests_max", limits.open_requests_max as u64, 1),
             ("segment_bytes_max", limits.segment_bytes_max, 64 * 1024),

@@ -1,10 +1,11 @@
 //! Tables and lines on a terminal, JSON for programs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::Result;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
-use gatehouse_api::{LockdownView, PolicyView, RequestView, SessionView, TargetView, TaskView};
+use gatehouse_api::{AskedView, LockdownView, PolicyView, RequestView, SessionView, TargetView, TaskView};
 use serde::Serialize;
 
 /// Prints text, and minds a reader that has gone.
@@ -154,39 +155,80 @@ impl Shown for SessionView {
     }
 }
 
+/// Who must approve, as people read it.
+pub(crate) fn who(needs: &BTreeMap<String, u32>) -> String {
+    let words = needs.iter().map(|(group, members)| match members {
+        1 => group.clone(),
+        _ => format!("{members} of {group}"),
+    });
+    words.collect::<Vec<_>>().join(" and ")
+}
+
+/// A time in the largest unit that it is whole in.
+fn span(secs: u32) -> String {
+    match secs {
+        _ if secs.is_multiple_of(3600) => format!("{} h", secs / 3600),
+        _ if secs.is_multiple_of(60) => format!("{} min", secs / 60),
+        _ => format!("{secs} s"),
+    }
+}
+
 impl Shown for RequestView {
-    const HEADS: &'static [&'static str] = &["REQUEST", "STATE", "IDENTITY", "TARGET", "GROUPS", "STATEMENT"];
+    const HEADS: &'static [&'static str] = &["REQUEST", "STATE", "IDENTITY", "TARGET", "NEEDS", "ASKS FOR"];
 
     fn row(&self) -> Vec<String> {
         vec![
             self.id.clone(),
             self.state.clone(),
             self.identity.clone(),
-            self.target.clone(),
-            self.groups.join(" "),
-            short(&self.statement),
+            self.targets.join(" "),
+            who(&self.needs),
+            match &self.asked {
+                AskedView::Operation { .. } => short(&self.statement),
+                AskedView::Task { ttl_secs, .. } => {
+                    short(&format!("a task for {}: {}", span(*ttl_secs), self.statement))
+                }
+            },
         ]
     }
 
     fn page(&self) -> Vec<(&'static str, String)> {
-        let statement = if self.exact { "statement" } else { "statement (as evidence keeps it)" };
         let mut page = vec![
             ("request", self.id.clone()),
             ("state", self.state.clone()),
             ("identity", self.identity.clone()),
             ("on behalf of", self.on_behalf_of.clone().unwrap_or_default()),
-            ("task", format!("{} {}", self.task, self.task_reason.as_deref().unwrap_or_default())),
-            ("target", self.target.clone()),
-            (statement, self.statement.clone()),
+            ("target", self.targets.join(", ")),
         ];
-        page.extend(
-            self.binds.iter().enumerate().map(|(place, bind)| ("bind value", format!("${} = {bind}", place + 1))),
-        );
+        match &self.asked {
+            AskedView::Operation { task, task_reason, binds, exact, .. } => {
+                page.push(("task", format!("{task} {}", task_reason.as_deref().unwrap_or_default())));
+                let statement = if *exact { "statement" } else { "statement (as evidence keeps it)" };
+                page.push((statement, self.statement.clone()));
+                let bind = |(place, bind): (usize, &String)| ("bind value", format!("${} = {bind}", place + 1));
+                page.extend(binds.iter().enumerate().map(bind));
+            }
+            AskedView::Task { ttl_secs, asked_by } => page.extend([
+                ("asks for", format!("a task for {}", span(*ttl_secs))),
+                ("reason", self.statement.clone()),
+                ("asked by", asked_by.clone()),
+            ]),
+        }
         page.extend(self.accesses.iter().map(|access| ("access", access.clone())));
         page.extend([
             ("held by", format!("{} ({})", self.policies.join(", "), self.reasons.join("; "))),
-            ("needs", self.groups.join(" and ")),
-            ("approved by", self.approvals.values().cloned().collect::<Vec<_>>().join(", ")),
+            ("needs", who(&self.needs)),
+            (
+                "approved by",
+                self.approvals
+                    .values()
+                    .flatten()
+                    .cloned()
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            ),
             ("answer", self.answer_reason.clone().unwrap_or_default()),
             ("opened", second(&self.opened)),
             ("expires", second(&self.expires)),

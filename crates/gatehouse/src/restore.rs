@@ -6,13 +6,14 @@ use std::fs::File;
 
 use anyhow::{Context as _, Result};
 use gatehouse_engine::House as _;
-use gatehouse_gate::{HoldMode, Lockdown, PendingRequest, RequestState, Scope};
+use gatehouse_gate::{Asked, AskedTask, HeldOperation, HoldMode, Lockdown, PendingRequest, RequestState, Scope};
 use gatehouse_identity::Visit;
 use gatehouse_journal::{RecordingSealed, SessionClosed, recording};
 use gatehouse_model::{
-    Digest, GroupName, Hold, Identity, PolicyId, RequestId, SessionId, TargetName, Task, TaskEnd, TaskId, UserName,
+    Digest, GroupName, Hold, Identity, InvalidName, PolicyId, RequestId, SessionId, TargetName, Task, TaskEnd, TaskId,
+    UserName,
 };
-use gatehouse_store::{LockdownRow, RequestRow, TaskRow};
+use gatehouse_store::{AskedRow, LockdownRow, RequestRow, TaskRow};
 
 use crate::serve::Running;
 use crate::state::State;
@@ -129,13 +130,11 @@ pub(crate) async fn requests(state: &State) -> Result<()> {
     let rows = state.store.requests(ROWS_MAX).await?;
     let mut alive = Vec::new();
     for row in rows.into_iter().filter(|row| ["open", "approved"].contains(&row.state.as_str())) {
-        if row.mode == HoldMode::Wait.as_str() {
-            state.gate.ledger().record(state.now(), Running::withdrawn(&row.id))?;
-        } else if let Ok(request) = request_of(state, &row).await {
-            alive.push(request);
-        } else {
-            // Its task or its people are gone, so nobody could use an approval.
-            state.gate.ledger().record(state.now(), Running::withdrawn(&row.id))?;
+        let is_waited_for = matches!(&row.asked, AskedRow::Operation { mode, .. } if mode == HoldMode::Wait.as_str());
+        // Whoever waited is gone; and whose task or people are gone could not use an approval.
+        match if is_waited_for { None } else { request_of(state, &row).await.ok() } {
+            Some(request) => alive.push(request),
+            None => drop(state.gate.ledger().record(state.now(), Running::withdrawn(&row.id))?),
         }
     }
     state.gate.desk().restore(alive);
@@ -145,28 +144,24 @@ pub(crate) async fn requests(state: &State) -> Result<()> {
 async fn request_of(state: &State, row: &RequestRow) -> Result<PendingRequest> {
     let identity = Identity::parse(&row.identity)?;
     let user = row.on_behalf_of.as_deref().map(|user| UserName::new(user.trim_start_matches("user:"))).transpose()?;
-    let task = state.store.task(&row.task).await?;
-    let groups: Result<BTreeSet<GroupName>, _> = row.groups.iter().map(|name| GroupName::new(name)).collect();
+    let groups = row.needs.iter().map(|(name, members)| Ok::<_, InvalidName>((GroupName::new(name)?, *members)));
+    let groups: Result<BTreeMap<_, _>, _> = groups.collect();
     let policies: Result<BTreeSet<PolicyId>, _> = row.policies.iter().map(|id| PolicyId::new(id)).collect();
-    let approvals = row.approvals.iter().map(|(group, by)| {
-        Ok::<_, gatehouse_model::InvalidName>((GroupName::new(group)?, UserName::new(by.trim_start_matches("user:"))?))
-    });
-    let approvals: Result<BTreeMap<_, _>, _> = approvals.collect();
+    let users = |by: &BTreeSet<String>| {
+        by.iter().map(|by| UserName::new(by.trim_start_matches("user:"))).collect::<Result<BTreeSet<_>, _>>()
+    };
+    let approvals = row.approvals.iter().map(|(group, by)| Ok::<_, InvalidName>((GroupName::new(group)?, users(by)?)));
+    let approvals: Result<BTreeMap<_, BTreeSet<_>>, _> = approvals.collect();
     Ok(PendingRequest {
         id: RequestId::parse(&row.id)?,
-        session: SessionId::parse(&row.session)?,
-        task: TaskId::parse(&row.task)?,
-        task_reason: task.map(|task| task.reason).unwrap_or_default(),
+        asked: asked_of(state, row).await?,
         subject: state.subject(&identity, user.as_ref())?,
-        target: TargetName::new(&row.target)?,
         title: row.title.clone(),
         statement: row.statement.clone(),
-        binds: row.binds.clone(),
         accesses: row.accesses.clone(),
         hold: Hold { groups: groups?, reasons: row.reasons.iter().cloned().collect() },
         policies: policies?,
         digest: Digest::parse(&row.digest).context("the digest is not valid")?,
-        mode: HoldMode::Refuse,
         opened: row.opened,
         expires: row.expires,
         state: match (row.state.as_str(), row.approved_until) {
@@ -175,6 +170,28 @@ async fn request_of(state: &State, row: &RequestRow) -> Result<PendingRequest> {
         },
         approvals: approvals?,
         answer_reason: row.answer_reason.clone(),
-        is_exact: false,
+    })
+}
+
+async fn asked_of(state: &State, row: &RequestRow) -> Result<Asked> {
+    Ok(match &row.asked {
+        AskedRow::Operation { session, task, target, binds, .. } => Asked::Operation(HeldOperation {
+            session: SessionId::parse(session)?,
+            task: TaskId::parse(task)?,
+            task_reason: state.store.task(task).await?.map(|task| task.reason).unwrap_or_default(),
+            target: TargetName::new(target)?,
+            binds: binds.clone(),
+            mode: HoldMode::Refuse,
+            is_exact: false,
+        }),
+        AskedRow::Task { targets, ttl_secs, by } => {
+            let targets: Result<BTreeSet<TargetName>, _> = targets.iter().map(|name| TargetName::new(name)).collect();
+            Asked::Task(AskedTask {
+                targets: targets?,
+                reason: row.statement.clone(),
+                ttl_secs: *ttl_secs,
+                by: by.clone(),
+            })
+        }
     })
 }

@@ -91,6 +91,21 @@ pub fn reason(text: &str) -> Option<String> {
 }
 
 impl NewTask {
+    /// Whether such a task can be; its reason, as it is kept.
+    ///
+    /// # Errors
+    /// What is missing, or too long.
+    pub fn check(&self, task_secs_max: u32) -> Result<String, TaskError> {
+        if self.targets.is_empty() {
+            return Err(TaskError::NoTarget);
+        }
+        let reason = reason(&self.reason).ok_or(TaskError::NoReason)?;
+        if !(1..=i64::from(task_secs_max)).contains(&self.ttl.as_secs()) {
+            return Err(TaskError::Ttl(task_secs_max));
+        }
+        Ok(reason)
+    }
+
     /// Makes the task and its credential.
     pub fn start(
         self,
@@ -99,14 +114,7 @@ impl NewTask {
         id: TaskId,
         task_secs_max: u32,
     ) -> Result<StartedTask, TaskError> {
-        if self.targets.is_empty() {
-            return Err(TaskError::NoTarget);
-        }
-        let reason = reason(&self.reason).ok_or(TaskError::NoReason)?;
-        let secs = self.ttl.as_secs();
-        if !(1..=i64::from(task_secs_max)).contains(&secs) {
-            return Err(TaskError::Ttl(task_secs_max));
-        }
+        let reason = self.check(task_secs_max)?;
         let task = Task {
             id,
             identity: self.identity,

@@ -52,7 +52,7 @@ pub use record::{
     AccessRecord, CancelSent, ConfigurationLoaded, Entry, Fact, GatewayStarted, GatewayStopped, LockdownBegun,
     LockdownLifted, LoginRefused, OperationDecided, PersonSignedIn, PersonSignedOut, PoliciesLoaded, RECORD_BYTES_MAX,
     Record, RecordError, RecordingSeal, RecordingSealed, RequestAnswered, RequestEnded, RequestOpened, SessionClosed,
-    SessionOpened, TaskEnded, TaskStarted,
+    SessionOpened, TaskEnded, TaskRequested, TaskStarted,
 };
 pub use recording::{
     CHUNK_BYTES_MAX, Chunk, Direction, RECORDING_BYTES_MAX, RecordingError, RecordingHeader, RecordingReader,

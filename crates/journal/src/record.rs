@@ -154,8 +154,10 @@ entries! {
     SessionClosed = "session.closed",
     /// An operation was decided for good.
     OperationDecided = "operation.decided",
-    /// A person was asked.
+    /// A person was asked about an operation.
     RequestOpened = "request.opened",
+    /// A person was asked whether a task may begin.
+    TaskRequested = "task.requested",
     /// A person answered.
     RequestAnswered = "request.answered",
     /// A request needs no answer any more.
@@ -218,6 +220,9 @@ pub struct TaskStarted {
     pub expires: String,
     /// Who started it: `admin socket`, `user:NAME`, or `issuer NAME (SUBJECT)` of a workload that showed its token.
     pub by: String,
+    /// The request whose approval was used for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
 }
 
 /// A task ended.
@@ -443,8 +448,11 @@ pub struct RequestOpened {
     pub digest: String,
     /// Everything that the operation wants.
     pub accesses: Vec<AccessRecord>,
-    /// One member of each of these must approve.
+    /// Members of each of these must approve: one, where `quorum` does not say how many.
     pub groups: Vec<String>,
+    /// How many members of a group must approve, where one is not enough.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quorum: BTreeMap<String, u32>,
     /// Why a person is asked.
     pub reasons: Vec<String>,
     /// The policies that ask.
@@ -455,6 +463,41 @@ pub struct RequestOpened {
     pub expires: String,
     /// `wait` if the client waits on its connection, `refuse` if it is to come again.
     pub mode: String,
+}
+
+/// A person was asked whether a task may begin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRequested {
+    /// The request.
+    pub request: String,
+    /// Who would work, as `user:NAME` or `agent:NAME`.
+    pub identity: String,
+    /// For whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<String>,
+    /// Where.
+    pub targets: Vec<String>,
+    /// Why, in the words of who asks.
+    pub reason: String,
+    /// For how many seconds.
+    pub ttl_secs: u32,
+    /// Who asks, as in the record of a task's beginning.
+    pub by: String,
+    /// What an approval binds to.
+    pub digest: String,
+    /// Members of each of these must approve: one, where `quorum` does not say how many.
+    pub groups: Vec<String>,
+    /// How many members of a group must approve, where one is not enough.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quorum: BTreeMap<String, u32>,
+    /// Why a person is asked.
+    pub reasons: Vec<String>,
+    /// The policies that ask.
+    pub policies: Vec<String>,
+    /// The revision that they are of.
+    pub revision: String,
+    /// When it can no longer be answered.
+    pub expires: String,
 }
 
 /// A person answered.
@@ -475,6 +518,12 @@ pub struct RequestAnswered {
     /// When the approval can no longer be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
+    /// The targets of a task that are granted, where those are fewer than were asked for, or its time is shorter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
+    /// For how many seconds, in the same case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_secs: Option<u32>,
 }
 
 /// A request needs no answer any more.

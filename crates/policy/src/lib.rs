@@ -53,6 +53,8 @@ struct Note {
     id: PolicyId,
     file: String,
     hold: BTreeSet<GroupName>,
+    /// How many of each group.
+    quorum: u32,
     reason: Option<String>,
 }
 
@@ -67,6 +69,8 @@ pub struct PolicySummary {
     pub effect: &'static str,
     /// The groups of its `@hold`.
     pub hold: BTreeSet<GroupName>,
+    /// Its `@quorum`: how many members of each of them.
+    pub quorum: u32,
     /// Its `@reason`.
     pub reason: Option<String>,
     /// Its text.
@@ -116,6 +120,7 @@ impl Policies {
                         cedar_policy::Effect::Forbid => "forbid",
                     },
                     hold: note.hold.clone(),
+                    quorum: note.quorum,
                     reason: note.reason.clone(),
                     text: policy.to_string(),
                 })
@@ -220,15 +225,11 @@ impl Policies {
                 reasons: BTreeSet::new(),
             };
         }
-        Decision {
-            verdict: Verdict::Hold,
-            policies: self.names(&holding),
-            hold: Hold {
-                groups: holding.iter().filter_map(|id| self.notes.get(id)).flat_map(|note| note.hold.clone()).collect(),
-                reasons: self.reasons(&holding),
-            },
-            reasons: BTreeSet::new(),
+        let mut hold = Hold { reasons: self.reasons(&holding), ..Hold::default() };
+        for note in holding.iter().filter_map(|id| self.notes.get(id)) {
+            note.hold.iter().for_each(|group| hold.need(group.clone(), note.quorum));
         }
+        Decision { verdict: Verdict::Hold, policies: self.names(&holding), hold, reasons: BTreeSet::new() }
     }
 
     fn ask(&self, policies: &PolicySet, request: &Request, entities: &Entities) -> Said {
@@ -331,8 +332,7 @@ pub fn combine(decisions: impl IntoIterator<Item = Decision>) -> Decision {
         std::cmp::Ordering::Greater => part,
         std::cmp::Ordering::Equal => {
             whole.policies.extend(part.policies);
-            whole.hold.groups.extend(part.hold.groups);
-            whole.hold.reasons.extend(part.hold.reasons);
+            whole.hold.join(part.hold);
             whole.reasons.extend(part.reasons);
             whole
         }

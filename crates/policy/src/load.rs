@@ -17,6 +17,9 @@ use crate::{EntityTypes, Note, Policies};
 
 const CORE_SCHEMA: &str = include_str!("core.cedarschema");
 
+/// Members of one group whom a hold may need.
+const QUORUM_MAX: u32 = 16;
+
 /// One policy file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicySource {
@@ -163,9 +166,13 @@ impl Sorted {
             Ok(hold) => hold,
             Err(message) => return fault(message, "Write @hold(\"group\"), several separated by commas"),
         };
+        let quorum = match quorum(policy, &hold) {
+            Ok(quorum) => quorum,
+            Err(message) => return fault(message, "Write @quorum(\"2\") beside @hold, for two members of each group"),
+        };
         for (key, _) in policy.annotations() {
-            if !["id", "hold", "reason"].contains(&key) {
-                fault(format!("there is no annotation @{key}"), "Use @id, @hold and @reason");
+            if !["id", "hold", "quorum", "reason"].contains(&key) {
+                fault(format!("there is no annotation @{key}"), "Use @id, @hold, @quorum and @reason");
             }
         }
         let renamed = policy.new_id(cedar_id.clone());
@@ -178,7 +185,7 @@ impl Sorted {
             return fault(format!("the policy `{name}` cannot be added"), "Give it another @id");
         }
         let reason = policy.annotation("reason").map(str::to_string);
-        self.notes.insert(cedar_id.clone(), Note { id, file: source.name.clone(), hold, reason });
+        self.notes.insert(cedar_id.clone(), Note { id, file: source.name.clone(), hold, quorum, reason });
         self.places.insert(cedar_id, Place { file: source.name.clone(), text: source.text.clone(), offset });
     }
 
@@ -212,6 +219,17 @@ fn hold_groups(policy: &Policy) -> Result<BTreeSet<GroupName>, String> {
         return Ok(BTreeSet::new());
     };
     text.split(',').map(|name| GroupName::new(name.trim()).map_err(|error| format!("@hold: {error}"))).collect()
+}
+
+fn quorum(policy: &Policy, hold: &BTreeSet<GroupName>) -> Result<u32, String> {
+    let Some(text) = policy.annotation("quorum") else {
+        return Ok(1);
+    };
+    if hold.is_empty() {
+        return Err("@quorum says how many of whom, and there is no @hold".into());
+    }
+    let quorum = text.parse().ok().filter(|quorum| (1..=QUORUM_MAX).contains(quorum));
+    quorum.ok_or_else(|| format!("@quorum: `{text}` is not a number from 1 to {QUORUM_MAX}"))
 }
 
 fn parse_fault(source: &PolicySource, error: &cedar_policy::ParseError) -> PolicyFault {

@@ -69,12 +69,12 @@ fn column(class: &str) -> Resource {
 
 fn show(decision: &Decision) -> String {
     let names: Vec<&str> = decision.policies.iter().map(PolicyId::as_str).collect();
-    let groups: Vec<&str> = decision.hold.groups.iter().map(GroupName::as_str).collect();
+    let who = decision.hold.who();
     format!(
         "{} [{}]{}",
         decision.verdict,
         names.join(", "),
-        if groups.is_empty() { String::new() } else { format!(" for {}", groups.join(", ")) }
+        if who.is_empty() { String::new() } else { format!(" for {who}") }
     )
 }
 
@@ -226,7 +226,30 @@ fn mistakes_are_named_by_file_line_and_remedy() {
     check_faults(
         "@hodl(\"dba\")\npermit (principal, action, resource);",
         expect![[r#"
-        test.cedar:1: there is no annotation @hodl. Use @id, @hold and @reason
+        test.cedar:1: there is no annotation @hodl. Use @id, @hold, @quorum and @reason
     "#]],
     );
+    check_faults(
+        "@hold(\"dba\") @quorum(\"0\")\npermit (principal, action, resource);\n@quorum(\"2\") permit (principal, action, resource);",
+        expect![[r#"
+            test.cedar:1: @quorum: `0` is not a number from 1 to 16. Write @quorum("2") beside @hold, for two members of each group
+            test.cedar:3: @quorum says how many of whom, and there is no @hold. Write @quorum("2") beside @hold, for two members of each group
+        "#]],
+    );
+}
+
+#[test]
+fn the_largest_quorum_counts() {
+    let sources = [PolicySource {
+        name: "test.cedar".into(),
+        text: "@id(\"one\") @hold(\"dba\") permit (principal, action == Action::\"start\", resource);\n\
+               @id(\"two\") @hold(\"dba, security\") @quorum(\"2\") permit (principal, action == Action::\"start\", resource);"
+            .into(),
+    }];
+    let policies = Policies::load(&sources, &[]).unwrap();
+    let subject =
+        Subject { identity: Identity::parse("agent:claude").unwrap(), groups: BTreeSet::new(), on_behalf_of: None };
+    let start = Access::new(Action::START, Resource::root(kind::TARGET, "shop"));
+    let decision = policies.decide(&subject, &start, &Facts::new());
+    expect!["hold [one, two] for 2 of dba and 2 of security"].assert_eq(&show(&decision));
 }

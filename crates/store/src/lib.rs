@@ -80,39 +80,58 @@ pub struct SessionRow {
     pub recording: Option<String>,
 }
 
-/// A request, as listings show it. Statement and binds are those of the evidence.
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AskedRow {
+    /// An operation.
+    Operation {
+        /// The session that asked.
+        session: String,
+        /// Its task.
+        task: String,
+        /// Where.
+        target: String,
+        /// The bind values, as evidence keeps them.
+        binds: Vec<String>,
+        /// `wait` or `refuse`.
+        mode: String,
+    },
+    /// A task.
+    Task {
+        /// Where, as far as it is granted.
+        targets: Vec<String>,
+        /// For how many seconds, likewise.
+        ttl_secs: u32,
+        /// Who asked, by which way.
+        by: String,
+    },
+}
+
+/// A request, as listings show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRow {
     /// Its id.
     pub id: String,
-    /// The session that asked.
-    pub session: String,
-    /// Its task.
-    pub task: String,
+    /// What it asks for.
+    pub asked: AskedRow,
     /// Who asks.
     pub identity: String,
     /// For whom.
     pub on_behalf_of: Option<String>,
-    /// Where.
-    pub target: String,
     /// A word or two.
     pub title: String,
-    /// The statement.
+    /// The statement, as evidence keeps it; of a task, the reason.
     pub statement: String,
-    /// The bind values.
-    pub binds: Vec<String>,
     /// What it wants.
     pub accesses: Vec<String>,
-    /// Who must approve.
-    pub groups: Vec<String>,
+    /// How many of which groups must approve.
+    pub needs: BTreeMap<String, u32>,
     /// Why it is held.
     pub reasons: Vec<String>,
     /// The policies that hold it.
     pub policies: Vec<String>,
     /// What an approval binds to.
     pub digest: String,
-    /// `wait` or `refuse`.
-    pub mode: String,
     /// When it was filed.
     pub opened: Timestamp,
     /// When it lapses.
@@ -122,7 +141,7 @@ pub struct RequestRow {
     /// Until when an approval can be used.
     pub approved_until: Option<Timestamp>,
     /// Who approved, by group.
-    pub approvals: BTreeMap<String, String>,
+    pub approvals: BTreeMap<String, BTreeSet<String>>,
     /// What the last answer said.
     pub answer_reason: Option<String>,
 }
@@ -192,6 +211,8 @@ pub enum Change {
         reason: String,
         /// Until when the approval can be used.
         until: Option<Timestamp>,
+        /// What is granted of a task, where that is less than was asked for.
+        granted: Option<(Vec<String>, u32)>,
     },
     /// A request ended otherwise.
     RequestEnded {

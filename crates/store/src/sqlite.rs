@@ -16,8 +16,8 @@ use sqlx::sqlite::{
 use sqlx::{Row, Sqlite as Db, Transaction};
 
 use crate::{
-    Backend, Change, KeptCredential, KeptToken, KeptVisit, LockdownRow, RequestRow, SessionRow, StoreError, TaskRow,
-    TokenKind,
+    AskedRow, Backend, Change, KeptCredential, KeptToken, KeptVisit, LockdownRow, RequestRow, SessionRow, StoreError,
+    TaskRow, TokenKind,
 };
 
 /// The index in an SQLite file.
@@ -364,36 +364,48 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
 }
 
 async fn open_request(transaction: &mut Transaction<'_, Db>, request: &RequestRow) -> Result<(), StoreError> {
-    let sql = "INSERT OR IGNORE INTO requests (id, session, task, identity, on_behalf_of, target, title, statement, \
-               binds, accesses, groups, reasons, policies, digest, mode, opened, expires, state) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    sqlx::query(sql)
+    let sql = "INSERT OR IGNORE INTO requests (id, identity, on_behalf_of, title, statement, accesses, needs, reasons, \
+               policies, digest, opened, expires, state, targets, session, task, binds, mode, ttl_secs, asked_by) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let query = sqlx::query(sql)
         .bind(&request.id)
-        .bind(&request.session)
-        .bind(&request.task)
         .bind(&request.identity)
         .bind(&request.on_behalf_of)
-        .bind(&request.target)
         .bind(&request.title)
         .bind(&request.statement)
-        .bind(json(&request.binds))
         .bind(json(&request.accesses))
-        .bind(json(&request.groups))
+        .bind(json(&request.needs))
         .bind(json(&request.reasons))
         .bind(json(&request.policies))
         .bind(&request.digest)
-        .bind(&request.mode)
         .bind(request.opened.to_string())
         .bind(request.expires.to_string())
-        .bind(&request.state)
-        .execute(&mut **transaction)
-        .await?;
+        .bind(&request.state);
+    let query = match &request.asked {
+        AskedRow::Operation { session, task, target, binds, mode } => query
+            .bind(json(&[target]))
+            .bind(Some(session))
+            .bind(Some(task))
+            .bind(Some(json(binds)))
+            .bind(Some(mode))
+            .bind(None::<u32>)
+            .bind(None::<&String>),
+        AskedRow::Task { targets, ttl_secs, by } => query
+            .bind(json(targets))
+            .bind(None::<&String>)
+            .bind(None::<&String>)
+            .bind(None::<String>)
+            .bind(None::<&String>)
+            .bind(Some(*ttl_secs))
+            .bind(Some(by)),
+    };
+    query.execute(&mut **transaction).await?;
     Ok(())
 }
 
-/// A request is approved when all of its groups are.
+/// A request is approved when enough of all of its groups did so.
 async fn answer_request(transaction: &mut Transaction<'_, Db>, change: &Change) -> Result<(), StoreError> {
-    let Change::RequestAnswered { request, approved, by, groups, reason, until } = change else {
+    let Change::RequestAnswered { request, approved, by, groups, reason, until, granted } = change else {
         return Ok(());
     };
     let query = sqlx::query("SELECT * FROM requests WHERE id = ?").bind(request);
@@ -402,18 +414,25 @@ async fn answer_request(transaction: &mut Transaction<'_, Db>, change: &Change) 
     };
     let mut row = request_row(&row)?;
     if *approved {
-        row.approvals.extend(groups.iter().map(|group| (group.clone(), by.clone())));
-        if row.groups.iter().all(|group| row.approvals.contains_key(group)) {
+        for group in groups {
+            row.approvals.entry(group.clone()).or_default().insert(by.clone());
+        }
+        let have = |group: &String| row.approvals.get(group).map_or(0, BTreeSet::len);
+        if row.needs.iter().all(|(group, needed)| have(group) >= *needed as usize) {
             row.state = "approved".into();
         }
     } else {
         row.state = "denied".into();
     }
-    sqlx::query("UPDATE requests SET state = ?, approvals = ?, approved_until = ?, answer_reason = ? WHERE id = ? AND state = 'open'")
+    let sql = "UPDATE requests SET state = ?, approvals = ?, approved_until = ?, answer_reason = ?, \
+               targets = coalesce(?, targets), ttl_secs = coalesce(?, ttl_secs) WHERE id = ? AND state = 'open'";
+    sqlx::query(sql)
         .bind(&row.state)
         .bind(json(&row.approvals))
         .bind(until.map(|until| until.to_string()))
         .bind(reason)
+        .bind(granted.as_ref().map(|(targets, _)| json(targets)))
+        .bind(granted.as_ref().map(|(_, ttl_secs)| *ttl_secs))
         .bind(request)
         .execute(&mut **transaction)
         .await?;
@@ -462,22 +481,30 @@ fn session_row(row: &SqliteRow) -> Result<SessionRow, StoreError> {
 }
 
 fn request_row(row: &SqliteRow) -> Result<RequestRow, StoreError> {
+    let mut targets: Vec<String> = parsed(row, "targets")?;
+    let session: Option<String> = row.try_get("session")?;
+    let asked = match session {
+        Some(session) => AskedRow::Operation {
+            session,
+            task: row.try_get("task")?,
+            target: targets.pop().unwrap_or_default(),
+            binds: parsed(row, "binds")?,
+            mode: row.try_get("mode")?,
+        },
+        None => AskedRow::Task { targets, ttl_secs: row.try_get("ttl_secs")?, by: row.try_get("asked_by")? },
+    };
     Ok(RequestRow {
         id: row.try_get("id")?,
-        session: row.try_get("session")?,
-        task: row.try_get("task")?,
+        asked,
         identity: row.try_get("identity")?,
         on_behalf_of: row.try_get("on_behalf_of")?,
-        target: row.try_get("target")?,
         title: row.try_get("title")?,
         statement: row.try_get("statement")?,
-        binds: parsed(row, "binds")?,
         accesses: parsed(row, "accesses")?,
-        groups: parsed(row, "groups")?,
+        needs: parsed(row, "needs")?,
         reasons: parsed(row, "reasons")?,
         policies: parsed(row, "policies")?,
         digest: row.try_get("digest")?,
-        mode: row.try_get("mode")?,
         opened: time(row, "opened")?,
         expires: time(row, "expires")?,
         state: row.try_get("state")?,

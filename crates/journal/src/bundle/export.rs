@@ -229,6 +229,7 @@ impl Plan {
             | Entry::GatewayStopped(_)
             | Entry::ConfigurationLoaded(_)
             | Entry::TaskStarted(_)
+            | Entry::TaskRequested(_)
             | Entry::TaskEnded(_)
             | Entry::PersonSignedIn(_)
             | Entry::PersonSignedOut(_)

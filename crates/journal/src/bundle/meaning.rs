@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Selection;
 use super::report::{FindingKind, Findings};
 use crate::record::{
     Entry, OperationDecided, PoliciesLoaded, Record, RecordingSeal, RequestAnswered, RequestOpened, SessionClosed,
-    SessionOpened,
+    SessionOpened, TaskRequested, TaskStarted,
 };
 
 /// A session as far as it was read.
@@ -25,11 +25,30 @@ struct Session {
     closed: Option<u64>,
 }
 
+/// What a request asks for.
+enum Asked {
+    Operation {
+        task: String,
+        target: String,
+    },
+    /// A task, as far as it is granted.
+    Task {
+        by: String,
+        targets: BTreeSet<String>,
+        ttl_secs: u32,
+    },
+}
+
 /// A request as far as it was read.
 struct Request {
-    opened: RequestOpened,
-    /// Groups that have not approved yet.
-    wanting: BTreeSet<String>,
+    asked: Asked,
+    identity: String,
+    on_behalf_of: Option<String>,
+    digest: String,
+    /// When it can no longer be answered.
+    answer_until: String,
+    /// How many of each group must still approve, besides those who did.
+    wanting: BTreeMap<String, (u32, BTreeSet<String>)>,
     approved: bool,
     denied: Option<u64>,
     ended: Option<(u64, String)>,
@@ -64,6 +83,61 @@ pub(super) struct Meaning<'s> {
     pub(super) operations: u64,
 }
 
+impl Request {
+    fn new(
+        asked: Asked,
+        whom: (&str, Option<&str>),
+        (digest, answer_until): (&str, &str),
+        groups: &[String],
+        quorum: &BTreeMap<String, u32>,
+    ) -> Self {
+        let wanting = |group: &String| (group.clone(), (quorum.get(group).copied().unwrap_or(1), BTreeSet::new()));
+        Self {
+            asked,
+            identity: whom.0.into(),
+            on_behalf_of: whom.1.map(Into::into),
+            digest: digest.into(),
+            answer_until: answer_until.into(),
+            wanting: groups.iter().map(wanting).collect(),
+            approved: false,
+            denied: None,
+            ended: None,
+            used: None,
+            expires: None,
+        }
+    }
+
+    /// True if the person who answers asked for it, or it is done on that person's behalf.
+    fn involves(&self, by: &str) -> bool {
+        let person = |name: &str| name.strip_prefix("user:").unwrap_or(name).to_owned();
+        by == self.identity || self.on_behalf_of.as_deref().is_some_and(|other| person(other) == person(by))
+    }
+
+    /// Takes in an approval; what it grants may be less than what was asked for, and never more.
+    fn approve(&mut self, answer: &RequestAnswered) -> Result<(), &'static str> {
+        self.approved = true;
+        for group in &answer.groups {
+            if let Some((_, approved)) = self.wanting.get_mut(group) {
+                approved.insert(answer.by.clone());
+            }
+        }
+        if let Some(text) = &answer.expires {
+            // A time that cannot be read is one that has passed.
+            let expires = parse_time(text).unwrap_or(Timestamp::MIN);
+            self.expires = Some(self.expires.map_or(expires, |other| other.min(expires)));
+        }
+        let granted: BTreeSet<String> = answer.targets.iter().cloned().collect();
+        match (&mut self.asked, answer.ttl_secs) {
+            (_, None) if granted.is_empty() => Ok(()),
+            (Asked::Task { targets, ttl_secs, .. }, Some(secs)) if granted.is_subset(targets) && secs <= *ttl_secs => {
+                (*targets, *ttl_secs) = (granted, secs);
+                Ok(())
+            }
+            (Asked::Task { .. } | Asked::Operation { .. }, _) => Err("which grants more than was asked for"),
+        }
+    }
+}
+
 impl<'s> Meaning<'s> {
     pub(super) fn new(selection: &'s Selection) -> Self {
         Self {
@@ -92,6 +166,12 @@ impl<'s> Meaning<'s> {
             Entry::SessionClosed(body) => self.session_closed(index, body, findings),
             Entry::OperationDecided(body) => self.operation(record, body, findings),
             Entry::RequestOpened(body) => self.request_opened(index, body, findings),
+            Entry::TaskRequested(body) => self.task_requested(index, body, findings),
+            Entry::TaskStarted(body) => {
+                if let Some(request) = &body.approval {
+                    self.use_for_task(record, body, request, findings);
+                }
+            }
             Entry::RequestAnswered(body) => self.answered(record, body, findings),
             Entry::RequestEnded(body) => match self.requests.get_mut(&body.request) {
                 Some(request) => request.ended = Some((index, body.cause.clone())),
@@ -109,7 +189,6 @@ impl<'s> Meaning<'s> {
             Entry::GatewayStarted(_)
             | Entry::GatewayStopped(_)
             | Entry::ConfigurationLoaded(_)
-            | Entry::TaskStarted(_)
             | Entry::TaskEnded(_)
             | Entry::PersonSignedIn(_)
             | Entry::PersonSignedOut(_)
@@ -263,17 +342,24 @@ impl<'s> Meaning<'s> {
 
     fn request_opened(&mut self, index: u64, body: &RequestOpened, findings: &mut Findings) {
         self.uses_revision(index, &body.revision);
-        let request = Request {
-            opened: body.clone(),
-            wanting: body.groups.iter().cloned().collect(),
-            approved: false,
-            denied: None,
-            ended: None,
-            used: None,
-            expires: None,
-        };
-        if self.requests.insert(body.request.clone(), request).is_some() {
-            let message = format!("request {} was opened more than once, last in record {index}", body.request);
+        let asked = Asked::Operation { task: body.task.clone(), target: body.target.clone() };
+        let whom = (body.identity.as_str(), body.on_behalf_of.as_deref());
+        let request = Request::new(asked, whom, (&body.digest, &body.expires), &body.groups, &body.quorum);
+        self.add_request(index, &body.request, request, findings);
+    }
+
+    fn task_requested(&mut self, index: u64, body: &TaskRequested, findings: &mut Findings) {
+        self.uses_revision(index, &body.revision);
+        let targets = body.targets.iter().cloned().collect();
+        let asked = Asked::Task { by: body.by.clone(), targets, ttl_secs: body.ttl_secs };
+        let whom = (body.identity.as_str(), body.on_behalf_of.as_deref());
+        let request = Request::new(asked, whom, (&body.digest, &body.expires), &body.groups, &body.quorum);
+        self.add_request(index, &body.request, request, findings);
+    }
+
+    fn add_request(&mut self, index: u64, name: &str, request: Request, findings: &mut Findings) {
+        if self.requests.insert(name.into(), request).is_some() {
+            let message = format!("request {name} was opened more than once, last in record {index}");
             findings.add(FindingKind::Approval, message);
         }
     }
@@ -288,10 +374,10 @@ impl<'s> Meaning<'s> {
         if body.by.starts_with("agent:") {
             add(format!("request {name} was answered by an agent, {}, in record {index}", body.by));
         }
-        if is_involved(&request.opened, &body.by) {
+        if request.involves(&body.by) {
             add(format!("request {name} was answered by whom it is for, {}, in record {index}", body.by));
         }
-        if parse_time(&request.opened.expires).is_none_or(|expires| record.time > expires) {
+        if parse_time(&request.answer_until).is_none_or(|expires| record.time > expires) {
             add(format!("request {name} was answered after it expired, in record {index}"));
         }
         if let Some((ended, cause)) = &request.ended {
@@ -299,14 +385,8 @@ impl<'s> Meaning<'s> {
         }
         match body.answer.as_str() {
             "approved" => {
-                request.approved = true;
-                for group in &body.groups {
-                    request.wanting.remove(group);
-                }
-                if let Some(text) = &body.expires {
-                    // A time that cannot be read is one that has passed.
-                    let expires = parse_time(text).unwrap_or(Timestamp::MIN);
-                    request.expires = Some(request.expires.map_or(expires, |other| other.min(expires)));
+                if let Err(wrong) = request.approve(body) {
+                    add(format!("request {name} has an answer, {wrong}, in record {index}"));
                 }
             }
             "denied" => request.denied = Some(index),
@@ -321,44 +401,70 @@ impl<'s> Meaning<'s> {
             return;
         };
         let mut add = |message| findings.add(FindingKind::Approval, message);
-        let opened = &request.opened;
-        if opened.digest != body.digest {
+        if request.digest != body.digest {
             add(format!("record {index} uses the approval {name} of another operation: the digests differ"));
         }
-        if (&opened.task, &opened.identity, &opened.on_behalf_of, &opened.target)
-            != (&body.task, &body.identity, &body.on_behalf_of, &body.target)
-        {
+        let is_its_own = match &request.asked {
+            Asked::Operation { task, target } => (task, target) == (&body.task, &body.target),
+            Asked::Task { .. } => false,
+        };
+        if !is_its_own || (&request.identity, &request.on_behalf_of) != (&body.identity, &body.on_behalf_of) {
             add(format!("record {index} uses the approval {name} of another task, identity or target"));
         }
-        if let Some(denied) = request.denied {
-            add(format!("record {index} uses request {name}, which was denied in record {denied}"));
-        } else if !request.approved {
-            add(format!("record {index} uses request {name} before it was approved"));
-        } else if !request.wanting.is_empty() {
-            let groups = request.wanting.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-            add(format!("record {index} uses request {name}, which nobody approved for {groups}"));
+        use_once(record, name, request, findings);
+    }
+
+    /// A task began by an approval: it must be the one that was asked for, as far as it was granted.
+    fn use_for_task(&mut self, record: &Record, body: &TaskStarted, name: &str, findings: &mut Findings) {
+        let index = record.index;
+        let Some(request) = self.requests.get_mut(name) else {
+            unknown_request(index, name, findings);
+            return;
+        };
+        let is_granted = match &request.asked {
+            Asked::Operation { .. } => false,
+            Asked::Task { by, targets, ttl_secs } => {
+                let until = record.time.saturating_add(SignedDuration::from_secs(i64::from(*ttl_secs) + 1));
+                let is_in_time = parse_time(&body.expires).zip(until.ok()).is_some_and(|(end, until)| end <= until);
+                *by == body.by && is_in_time && body.targets.iter().all(|target| targets.contains(target))
+            }
+        };
+        if !is_granted || (&request.identity, &request.on_behalf_of) != (&body.identity, &body.on_behalf_of) {
+            let message = format!("record {index} begins a task by the approval {name}, which grants another or less");
+            findings.add(FindingKind::Approval, message);
         }
-        if request.expires.is_some_and(|expires| record.time > expires) {
-            add(format!("record {index} uses the approval {name} after it expired"));
-        }
-        if let Some((ended, cause)) = request.ended.as_ref().filter(|(_, cause)| cause != "used") {
-            add(format!("record {index} uses request {name} after it ended ({cause}) in record {ended}"));
-        }
-        if let Some(first) = request.used.replace(index) {
-            add(format!("the approval {name} was used twice, in records {first} and {index}"));
-        }
+        use_once(record, name, request, findings);
+    }
+}
+
+/// An approval is used once, by then complete, and neither denied nor over.
+fn use_once(record: &Record, name: &str, request: &mut Request, findings: &mut Findings) {
+    let index = record.index;
+    let mut add = |message| findings.add(FindingKind::Approval, message);
+    let is_wanting =
+        |(_, (needed, approved)): &(&String, &(u32, BTreeSet<String>))| (approved.len() as u64) < u64::from(*needed);
+    let wanting: Vec<&str> = request.wanting.iter().filter(is_wanting).map(|(group, _)| group.as_str()).collect();
+    if let Some(denied) = request.denied {
+        add(format!("record {index} uses request {name}, which was denied in record {denied}"));
+    } else if !request.approved {
+        add(format!("record {index} uses request {name} before it was approved"));
+    } else if !wanting.is_empty() {
+        add(format!("record {index} uses request {name}, which nobody approved for {}", wanting.join(", ")));
+    }
+    if request.expires.is_some_and(|expires| record.time > expires) {
+        add(format!("record {index} uses the approval {name} after it expired"));
+    }
+    if let Some((ended, cause)) = request.ended.as_ref().filter(|(_, cause)| cause != "used") {
+        add(format!("record {index} uses request {name} after it ended ({cause}) in record {ended}"));
+    }
+    if let Some(first) = request.used.replace(index) {
+        add(format!("the approval {name} was used twice, in records {first} and {index}"));
     }
 }
 
 fn unknown_request(index: u64, request: &str, findings: &mut Findings) {
     let message = format!("record {index} names request {request}, and no record before it says that it was opened");
     findings.add(FindingKind::Approval, message);
-}
-
-/// True if the person who answers asked for it, or it is done on that person's behalf.
-fn is_involved(opened: &RequestOpened, by: &str) -> bool {
-    let person = |name: &str| name.strip_prefix("user:").unwrap_or(name).to_owned();
-    by == opened.identity || opened.on_behalf_of.as_deref().is_some_and(|other| person(other) == person(by))
 }
 
 fn parse_time(text: &str) -> Option<Timestamp> {

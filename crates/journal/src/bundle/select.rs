@@ -16,6 +16,8 @@ pub(super) struct Wanted {
     tasks: BTreeSet<String>,
     sessions: BTreeSet<String>,
     requests: BTreeSet<String>,
+    /// The request that each task began by, if it began by one.
+    granted: BTreeMap<String, String>,
 }
 
 impl Wanted {
@@ -50,12 +52,22 @@ impl Wanted {
     /// Learns from one record which ids belong to the selection.
     pub(super) fn survey(&mut self, selection: &Selection, record: &Record) {
         match &record.entry {
-            Entry::TaskStarted(body) => self.found |= *selection == Selection::Task(body.task.clone()),
+            Entry::TaskStarted(body) => {
+                let is_wanted = *selection == Selection::Task(body.task.clone());
+                self.found |= is_wanted;
+                if let Some(request) = &body.approval {
+                    if is_wanted {
+                        self.requests.insert(request.clone());
+                    }
+                    self.granted.insert(body.task.clone(), request.clone());
+                }
+            }
             Entry::SessionOpened(body) => match selection {
                 Selection::All => {}
                 Selection::Session(session) if *session == body.session => {
                     self.found = true;
                     self.tasks.insert(body.task.clone());
+                    self.requests.extend(self.granted.get(&body.task).cloned());
                 }
                 Selection::Task(task) if *task == body.task => {
                     self.found = true;
@@ -73,6 +85,7 @@ impl Wanted {
             | Entry::GatewayStopped(_)
             | Entry::PoliciesLoaded(_)
             | Entry::ConfigurationLoaded(_)
+            | Entry::TaskRequested(_)
             | Entry::TaskEnded(_)
             | Entry::PersonSignedIn(_)
             | Entry::PersonSignedOut(_)
@@ -93,7 +106,11 @@ impl Wanted {
     /// shows that there was no second.
     fn matches(&self, entry: &Entry) -> bool {
         match entry {
-            Entry::TaskStarted(body) => self.tasks.contains(&body.task),
+            Entry::TaskStarted(body) => {
+                self.tasks.contains(&body.task)
+                    || body.approval.as_ref().is_some_and(|request| self.requests.contains(request))
+            }
+            Entry::TaskRequested(body) => self.requests.contains(&body.request),
             Entry::TaskEnded(body) => self.tasks.contains(&body.task),
             Entry::SessionOpened(body) => self.sessions.contains(&body.session),
             Entry::SessionClosed(body) => self.sessions.contains(&body.session),
@@ -141,6 +158,7 @@ fn is_circumstance(entry: &Entry) -> bool {
         | Entry::PersonSignedIn(_)
         | Entry::PersonSignedOut(_)
         | Entry::TaskStarted(_)
+        | Entry::TaskRequested(_)
         | Entry::TaskEnded(_)
         | Entry::LoginRefused(_)
         | Entry::SessionOpened(_)

@@ -13,7 +13,7 @@ use crate::log::Journal;
 use crate::note::SigningKey;
 use crate::record::{
     Entry, GatewayStarted, GatewayStopped, OperationDecided, PoliciesLoaded, RecordingSeal, RequestAnswered,
-    RequestEnded, RequestOpened, SessionClosed, SessionOpened, TaskStarted,
+    RequestEnded, RequestOpened, SessionClosed, SessionOpened, TaskRequested, TaskStarted,
 };
 use crate::segments::{SegmentLimits, Segments};
 use crate::tree::sha256;
@@ -128,6 +128,7 @@ fn request_opened() -> RequestOpened {
         digest: "aa".into(),
         accesses: Vec::new(),
         groups: vec!["dba".into()],
+        quorum: BTreeMap::new(),
         reasons: Vec::new(),
         policies: vec!["writes".into()],
         revision: "r1".into(),
@@ -145,6 +146,8 @@ fn answered(answer: &str) -> RequestAnswered {
         reason: "fine".into(),
         via: "cli".into(),
         expires: Some("2026-01-01T02:00:00Z".into()),
+        targets: Vec::new(),
+        ttl_secs: None,
     }
 }
 
@@ -157,6 +160,7 @@ fn task_started(number: u64) -> Entry {
         reason: "look".into(),
         expires: "2026-01-01T08:00:00Z".into(),
         by: "user:ann".into(),
+        approval: None,
     }
     .into()
 }
@@ -655,6 +659,69 @@ fn approvals_are_for_one_operation_once() {
     tell(
         [RequestOpened { expires: "2026-01-01T00:00:01Z".into(), ..request_opened() }.into(), approved()],
         expect!["request req-1 was answered after it expired, in record 5"],
+    );
+}
+
+#[test]
+fn a_quorum_is_of_different_people() {
+    let opened = || Entry::from(RequestOpened { quorum: BTreeMap::from([("dba".into(), 2)]), ..request_opened() });
+    let by = |name: &str| Entry::from(RequestAnswered { by: format!("user:{name}"), ..answered("approved") });
+    tell([opened(), by("bob"), by("eve"), held(1, 0)], expect![""]);
+    let short = || expect!["record 7 uses request req-1, which nobody approved for dba"];
+    tell([opened(), by("bob"), by("bob"), held(1, 0)], short());
+}
+
+#[test]
+fn a_task_begins_as_it_was_granted() {
+    let asked = || {
+        Entry::from(TaskRequested {
+            request: "req-9".into(),
+            identity: "agent:helper".into(),
+            on_behalf_of: Some("user:ann".into()),
+            targets: vec!["bank".into(), "shop".into()],
+            reason: "look".into(),
+            ttl_secs: 3600,
+            by: "user:ann".into(),
+            digest: "cc".into(),
+            groups: vec!["dba".into()],
+            quorum: BTreeMap::new(),
+            reasons: Vec::new(),
+            policies: Vec::new(),
+            revision: "r1".into(),
+            expires: "2026-01-01T01:00:00Z".into(),
+        })
+    };
+    let granted = |targets: &[&str], ttl_secs: u32| {
+        let targets = targets.iter().map(ToString::to_string).collect();
+        let answer =
+            RequestAnswered { request: "req-9".into(), targets, ttl_secs: Some(ttl_secs), ..answered("approved") };
+        Entry::from(answer)
+    };
+    let began = |targets: &[&str], expires: &str| {
+        Entry::from(TaskStarted {
+            task: "tsk-9".into(),
+            identity: "agent:helper".into(),
+            on_behalf_of: Some("user:ann".into()),
+            targets: targets.iter().map(ToString::to_string).collect(),
+            reason: "look".into(),
+            expires: expires.into(),
+            by: "user:ann".into(),
+            approval: Some("req-9".into()),
+        })
+    };
+    let in_time = "2026-01-01T00:10:05Z";
+    tell([asked(), granted(&["shop"], 600), began(&["shop"], in_time)], expect![""]);
+    let other = || expect!["record 6 begins a task by the approval req-9, which grants another or less"];
+    tell([asked(), granted(&["shop"], 600), began(&["bank"], in_time)], other());
+    tell([asked(), granted(&["shop"], 600), began(&["shop"], "2026-01-01T00:59:00Z")], other());
+    tell([asked(), began(&["shop"], in_time)], expect!["record 5 uses request req-9 before it was approved"]);
+    tell(
+        [asked(), granted(&["vault"], 600)],
+        expect!["request req-9 has an answer, which grants more than was asked for, in record 5"],
+    );
+    tell(
+        [asked(), granted(&["shop"], 600), began(&["shop"], in_time), began(&["shop"], in_time)],
+        expect!["the approval req-9 was used twice, in records 6 and 7"],
     );
 }
 

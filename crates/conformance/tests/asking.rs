@@ -1,0 +1,226 @@
+//! Tasks that are asked for: by people and by workloads, granted by others, in whole or in part.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use gatehouse_conformance::fixture::{PATIENCE, program};
+use gatehouse_conformance::{Credential, Fixture, Setup};
+use serde_json::Value;
+
+const ASKING: &str = r#"
+@id("start-asked") @hold("dba") @reason("a database administrator lets people in")
+permit (principal in Group::"support", action == Action::"start", resource in Target::"shop");
+permit (principal in Group::"agents", action == Action::"start", resource in Target::"shop");
+permit (principal in Group::"dba", action == Action::"start", resource);
+permit (principal in Group::"dba", action == Action::"approve", resource);
+"#;
+
+/// A second target, and people of whom two are database administrators.
+fn setup(policies: &str) -> Setup {
+    let setup = Setup::default();
+    Setup {
+        policies: format!("{}{policies}", setup.policies),
+        config: "[users.dora]\ngroups = [\"dba\"]\n[users.kim]\ngroups = [\"dba\", \"support\"]\n".into(),
+        ..setup
+    }
+}
+
+/// A person at their own terminal, with a token of their own.
+struct Person {
+    api: String,
+    token: PathBuf,
+}
+
+impl Person {
+    fn new(fixture: &Fixture, name: &str) -> Result<Self> {
+        let token = fixture.folder.path().join(format!("{name}.token"));
+        let output = token.to_str().context("the path is text")?;
+        fixture.command(&["login", "--as", &format!("user:{name}"), "-o", output])?;
+        Ok(Self { api: fixture.api()?, token })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(program()?);
+        command.args(arguments.iter().take_while(|argument| **argument != "--"));
+        command.args(["--api", &self.api, "--token-file"]).arg(&self.token);
+        command.args(arguments.iter().skip_while(|argument| **argument != "--"));
+        command.env("PSQLRC", "/dev/null").stdin(Stdio::null());
+        Ok(command)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<(bool, String)> {
+        let output = self.command(arguments)?.output()?;
+        Ok((output.status.success(), text(&output)))
+    }
+
+    fn json(&self, arguments: &[&str]) -> Result<Value> {
+        let output = self.command(&[arguments, &["--json"]].concat())?.output()?;
+        anyhow::ensure!(output.status.success(), "{}", text(&output));
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// The only open request that this person sees.
+    fn open_request(&self) -> Result<String> {
+        let begun = Instant::now();
+        loop {
+            let requests = self.json(&["requests", "ls"])?;
+            let open = requests.as_array().into_iter().flatten().find(|request| request["state"] == "open");
+            if let Some(id) = open.and_then(|request| request["id"].as_str()) {
+                return Ok(id.into());
+            }
+            assert!(begun.elapsed() < PATIENCE, "no request is filed: {requests}");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
+
+    fn credential(&self, started: &Value) -> Result<Credential> {
+        let text = |pointer: &str| started.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_string();
+        let address = text("/addresses/shop");
+        let (host, port) = address.rsplit_once(':').context("an address")?;
+        Ok(Credential {
+            task: text("/task/id"),
+            user: text("/user"),
+            password: text("/password"),
+            host: host.into(),
+            port: port.parse()?,
+        })
+    }
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+const START: [&str; 8] = ["task", "start", "--target", "shop", "--reason", "ticket 7", "--ttl", "20m"];
+
+#[test]
+fn a_person_asks_and_gets_what_is_granted_once() -> Result<()> {
+    let mut fixture = Fixture::start(setup(ASKING))?;
+    let (sam, dana) = (Person::new(&fixture, "sam")?, Person::new(&fixture, "dana")?);
+    let (worked, said) = sam.run(&START)?;
+    assert!(!worked && said.contains("dba must approve this task first: request req-"), "{said}");
+    let request = dana.open_request()?;
+    let shown = dana.run(&["requests", "show", &request])?.1;
+    for part in ["user:sam", "a task for 20 min", "ticket 7", "shop", "start-asked", "dba"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    // Asked again in the same words, it is the same request; in others, another.
+    assert!(!sam.run(&START)?.0);
+    assert_eq!(dana.json(&["requests", "ls"])?.as_array().map(Vec::len), Some(1));
+    // Neither whoever asks nor whoever is in no group that must, nor more than was asked for.
+    let nina = Person::new(&fixture, "nina")?;
+    assert!(!sam.run(&["approve", &request])?.0 && !nina.run(&["approve", &request])?.0);
+    assert!(nina.run(&["requests", "show", &request])?.1.contains("there is no request"));
+    let (worked, said) = dana.run(&["approve", &request, "--ttl", "21m"])?;
+    assert!(!worked && said.contains("between 1 and 1200 s"), "{said}");
+    let (worked, said) = dana.run(&["approve", &request, "--target", "vault"])?;
+    assert!(!worked && said.contains("some of shop"), "{said}");
+    let (worked, said) = dana.run(&["approve", &request, "--ttl", "5m", "--reason", "be quick"])?;
+    assert!(worked && said.contains("approved"), "{said}");
+
+    // A restart loses neither the approval nor its terms.
+    let api = sam.api;
+    fixture.stop_gateway()?;
+    std::fs::remove_file(fixture.log())?;
+    fixture.start_gateway()?;
+    let sam = Person::new(&fixture, "sam")?;
+    assert_ne!(sam.api, api);
+    let started = sam.json(&START)?;
+    let task = &started["task"];
+    let life = |at: &str| task[at].as_str().context("a time")?.parse::<jiff::Timestamp>().context("a time");
+    assert_eq!(life("expires")?.duration_since(life("started")?).as_secs(), 300);
+    assert_eq!(task["started_by"], "user:sam via api token");
+    assert_eq!(fixture.psql(&sam.credential(&started)?, "select count(*) from orders")?.trim(), "200");
+    // It is used: the same words ask anew.
+    assert!(!sam.run(&START)?.0);
+    let id = task["id"].as_str().context("an id")?;
+    assert!(sam.run(&["task", "end", id])?.0, "one's own task is one's own to end");
+    let bundle = fixture.folder.path().join("task.tar").display().to_string();
+    fixture.command(&["evidence", "export", "--task", id, "-o", &bundle])?;
+    let key = fixture.data.join("journal.pub").display().to_string();
+    let verified = text(&fixture.command(&["evidence", "verify", &bundle, "--key", &key])?);
+    assert!(verified.starts_with("sound:"), "{verified}");
+    let records = std::fs::read(&bundle)?;
+    assert!(String::from_utf8_lossy(&records).contains("task.requested"), "the request is part of the task's evidence");
+    assert!(fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+#[test]
+fn whoever_waits_goes_on_when_it_is_decided() -> Result<()> {
+    let fixture = Fixture::start(setup(ASKING))?;
+    let (sam, dana) = (Person::new(&fixture, "sam")?, Person::new(&fixture, "dana")?);
+    let run = ["run", "--target", "shop", "--reason", "ticket 8", "--wait", "--", "psql", "-XAtc", "select 41 + 1"];
+    let waiting = sam.command(&run)?.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let request = dana.open_request()?;
+    assert!(dana.run(&["approve", &request])?.0);
+    let output = waiting.wait_with_output()?;
+    assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).trim() == "42", "{}", text(&output));
+
+    let waiting = sam.command(&run)?.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let request = dana.open_request()?;
+    assert!(dana.run(&["deny", &request, "--reason", "not today"])?.0);
+    let output = waiting.wait_with_output()?;
+    assert!(!output.status.success() && text(&output).contains("is denied: not today"), "{}", text(&output));
+    // A denial stands for as long as the request could have waited.
+    let (worked, said) = sam.run(&["task", "start", "--target", "shop", "--reason", "ticket 8"])?;
+    assert!(!worked && said.contains("was denied: not today"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_person_starts_tasks_for_themselves_and_their_agents_alone() -> Result<()> {
+    let fixture = Fixture::start(setup(ASKING))?;
+    let (dana, sam) = (Person::new(&fixture, "dana")?, Person::new(&fixture, "sam")?);
+    fn start<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        [&["task", "start", "--target", "shop", "--reason", "x"], more].concat()
+    }
+    assert!(dana.run(&start(&[]))?.0, "policy permits it");
+    assert!(dana.run(&start(&["--as", "agent:claude", "--on-behalf-of", "user:dana"]))?.0);
+    for other in [
+        vec!["--as", "agent:claude"],
+        vec!["--as", "user:sam"],
+        vec!["--as", "agent:claude", "--on-behalf-of", "user:sam"],
+    ] {
+        let (worked, said) = dana.run(&start(&other))?;
+        assert!(!worked && said.contains("for themselves"), "{other:?}: {said}");
+    }
+    // An agent for sam is held as sam is, and nobody sees another's tasks without a part in them.
+    let (worked, said) = sam.run(&start(&["--as", "agent:claude", "--on-behalf-of", "user:sam"]))?;
+    assert!(!worked && said.contains("must approve"), "{said}");
+    assert_eq!(sam.json(&["tasks", "ls"])?.as_array().map(Vec::len), Some(0));
+    let task = dana.json(&["tasks", "ls"])?[0]["id"].as_str().context("a task")?.to_string();
+    let (worked, said) = sam.run(&["tasks", "show", &task])?;
+    assert!(!worked && said.contains("there is no task"), "{said}");
+    let (worked, said) = sam.run(&["task", "end", &task])?;
+    assert!(!worked && said.contains("does not administer"), "{said}");
+    // Whom policy permits nothing gets nothing.
+    let nina = Person::new(&fixture, "nina")?;
+    let (worked, said) = nina.run(&start(&[]))?;
+    assert!(!worked && said.contains("no policy permits start"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_quorum_takes_different_people_and_never_whoever_asks() -> Result<()> {
+    let two = ASKING.replace("@hold(\"dba\")", "@hold(\"dba\") @quorum(\"2\")");
+    let fixture = Fixture::start(setup(&two))?;
+    let [kim, dana, dora] = ["kim", "dana", "dora"].map(|name| Person::new(&fixture, name));
+    let (kim, dana, dora) = (kim?, dana?, dora?);
+    let (worked, said) = kim.run(&START)?;
+    assert!(!worked && said.contains("2 of dba must approve"), "{said}");
+    let request = dana.open_request()?;
+    let (worked, said) = kim.run(&["approve", &request])?;
+    assert!(!worked && said.contains("cannot answer it"), "{said}");
+    let (worked, said) = dana.run(&["approve", &request])?;
+    assert!(worked && said.contains("dba must still approve"), "{said}");
+    let (worked, said) = dana.run(&["approve", &request])?;
+    assert!(!worked && said.contains("approved this already"), "{said}");
+    assert!(!kim.run(&START)?.0);
+    assert!(dora.run(&["approve", &request])?.1.contains("is approved"));
+    assert!(kim.run(&START)?.0);
+    assert!(fixture.verify()?.contains("sound"));
+    Ok(())
+}
