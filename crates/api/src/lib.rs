@@ -108,10 +108,10 @@ pub trait Control: Send + Sync + 'static {
     fn lock_down<'a>(&'a self, caller: &'a Caller, new: NewLockdown) -> Asked<'a, LockdownView>;
     /// Opens it again.
     fn lift_lockdown<'a>(&'a self, caller: &'a Caller, lift: LiftLockdown) -> Asked<'a, ()>;
-    /// The targets of the configuration.
-    fn targets(&self) -> Asked<'_, Vec<TargetView>>;
-    /// The policies in force.
-    fn policies(&self) -> Asked<'_, Vec<PolicyView>>;
+    /// The targets of the configuration; their addresses for those who oversee them.
+    fn targets<'a>(&'a self, caller: &'a Caller) -> Asked<'a, Vec<TargetView>>;
+    /// The policies in force, for those who oversee a target.
+    fn policies<'a>(&'a self, caller: &'a Caller) -> Asked<'a, Vec<PolicyView>>;
     /// Issues a person's token.
     fn issue_token<'a>(&'a self, caller: &'a Caller, new: NewToken) -> Asked<'a, TokenView>;
     /// An evidence bundle.

@@ -267,16 +267,16 @@ async fn lift_lockdown(
     served.control.lift_lockdown(&caller, lift).await.map(|()| StatusCode::NO_CONTENT)
 }
 
-/// The targets of the configuration.
+/// The targets of the configuration; their addresses for those who oversee them.
 #[utoipa::path(get, path = "/api/v1/targets", responses((status = 200, body = Vec<TargetView>)))]
-async fn targets(State(served): State<Served>, _caller: Caller) -> Answered<Vec<TargetView>> {
-    served.control.targets().await.map(Json)
+async fn targets(State(served): State<Served>, caller: Caller) -> Answered<Vec<TargetView>> {
+    served.control.targets(&caller).await.map(Json)
 }
 
-/// The policies in force.
+/// The policies in force, for those who oversee a target.
 #[utoipa::path(get, path = "/api/v1/policies", responses((status = 200, body = Vec<PolicyView>)))]
-async fn policies(State(served): State<Served>, _caller: Caller) -> Answered<Vec<PolicyView>> {
-    served.control.policies().await.map(Json)
+async fn policies(State(served): State<Served>, caller: Caller) -> Answered<Vec<PolicyView>> {
+    served.control.policies(&caller).await.map(Json)
 }
 
 /// Issues a person's token; at the admin socket only.

@@ -17,8 +17,6 @@ use crate::problem::Problem;
 use crate::routes::Served;
 use crate::views::TokenView;
 
-/// How long a browser may take to come back from the provider, in seconds.
-const SIGN_IN_SECS_MAX: u32 = 600;
 /// The longest path that a browser is sent back to, in bytes.
 const PATH_BYTES_MAX: usize = 1024;
 
@@ -29,6 +27,8 @@ pub struct SignInBegun {
     pub location: String,
     /// The secret of this browser.
     pub secret: String,
+    /// For how many seconds that is good.
+    pub secs: u32,
 }
 
 /// What a provider sends a browser back with (RFC 6749, section 4.1.2; RFC 9207).
@@ -192,7 +192,7 @@ pub(crate) async fn login(State(served): State<Served>, Query(back): Query<Retur
     let begun = served.control.begin_sign_in().await.map(|begun| {
         let path = back.return_to.as_deref().and_then(own_path).unwrap_or("/");
         let secret = format!("{}:{path}", begun.secret);
-        send(&begun.location, [set(SIGN_IN, &secret, SIGN_IN_SECS_MAX, served.is_secure())])
+        send(&begun.location, [set(SIGN_IN, &secret, begun.secs, served.is_secure())])
     });
     shown(begun)
 }
@@ -253,7 +253,11 @@ pub(crate) async fn me(State(served): State<Served>, caller: Caller) -> Result<J
 
 /// Begins a sign-in in a terminal (RFC 8628, by way of the provider).
 #[utoipa::path(post, path = "/api/v1/login/device", responses((status = 200, body = DeviceLoginView), (status = 404, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
-pub(crate) async fn device_login(State(served): State<Served>) -> Result<Response, Problem> {
+pub(crate) async fn device_login(State(served): State<Served>, headers: HeaderMap) -> Result<Response, Problem> {
+    // Pages say where they come from, terminals do not.
+    if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
+        return Err(Problem::forbidden("this is not for web pages", "In a browser, sign in at /login"));
+    }
     let begun = served.control.begin_device_login().await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(begun)).into_response())
 }

@@ -72,6 +72,22 @@ pub struct Credential {
     pub port: u16,
 }
 
+impl Credential {
+    /// What the answer says that a task was started with.
+    pub fn of(started: &Value) -> Result<Self> {
+        let text = |pointer: &str| started.pointer(pointer).and_then(Value::as_str);
+        let address = text("/addresses/shop").context("the target has no address")?;
+        let (host, port) = address.rsplit_once(':').context("an address has a port")?;
+        Ok(Self {
+            task: text("/task/id").context("the task has an id")?.into(),
+            user: text("/user").context("there is a user name")?.into(),
+            password: text("/password").or_else(|| text("/access_token")).context("there is a password")?.into(),
+            host: host.into(),
+            port: port.parse()?,
+        })
+    }
+}
+
 /// A PostgreSQL and a gateway.
 pub struct Fixture {
     /// Everything lies here.
@@ -214,16 +230,7 @@ impl Fixture {
     pub fn task(&self, identity: &str, ttl: &str) -> Result<Credential> {
         let started =
             self.json(&["task", "start", "--as", identity, "--target", "shop", "--ttl", ttl, "--reason", "a test"])?;
-        let text = |pointer: &str| started.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_string();
-        let address = text("/addresses/shop");
-        let (host, port) = address.rsplit_once(':').context("the target has no address")?;
-        Ok(Credential {
-            task: text("/task/id"),
-            user: text("/user"),
-            password: text("/password"),
-            host: host.into(),
-            port: port.parse()?,
-        })
+        Credential::of(&started)
     }
 
     /// What reaches the target without the gateway, to compare with.

@@ -74,19 +74,6 @@ impl Person {
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
     }
-
-    fn credential(&self, started: &Value) -> Result<Credential> {
-        let text = |pointer: &str| started.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_string();
-        let address = text("/addresses/shop");
-        let (host, port) = address.rsplit_once(':').context("an address")?;
-        Ok(Credential {
-            task: text("/task/id"),
-            user: text("/user"),
-            password: text("/password"),
-            host: host.into(),
-            port: port.parse()?,
-        })
-    }
 }
 
 fn text(output: &Output) -> String {
@@ -132,7 +119,7 @@ fn a_person_asks_and_gets_what_is_granted_once() -> Result<()> {
     let life = |at: &str| task[at].as_str().context("a time")?.parse::<jiff::Timestamp>().context("a time");
     assert_eq!(life("expires")?.duration_since(life("started")?).as_secs(), 300);
     assert_eq!(task["started_by"], "user:sam via api token");
-    assert_eq!(fixture.psql(&sam.credential(&started)?, "select count(*) from orders")?.trim(), "200");
+    assert_eq!(fixture.psql(&Credential::of(&started)?, "select count(*) from orders")?.trim(), "200");
     // It is used: the same words ask anew.
     assert!(!sam.run(&START)?.0);
     let id = task["id"].as_str().context("an id")?;

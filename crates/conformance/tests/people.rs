@@ -1,15 +1,16 @@
 //! People who sign in: by a real OpenID provider, in a browser and in a terminal, and by a one-time link.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::browser::Browser;
 use gatehouse_conformance::fixture::{PATIENCE, program};
 use gatehouse_conformance::provider::{CLIENT_SECRET, Provider, sign_in};
-use gatehouse_conformance::{Fixture, Setup};
+use gatehouse_conformance::{Credential, Fixture, Setup};
 use serde_json::{Value, json};
 
 const DANA: &str = "user:dana@corp.example";
@@ -41,11 +42,19 @@ fn start(more: &str) -> Result<(tempfile::TempDir, Provider, Fixture)> {
 
 /// Calls the API with what a browser or a program would show.
 fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Result<(u16, Value)> {
+    let body = if method == "POST" { "{\"cause\":\"done\"}" } else { "" };
+    send(base, method, path, headers, body)
+}
+
+fn call_with(base: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<(u16, Value)> {
+    send(base, "POST", path, headers, body)
+}
+
+fn send(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<(u16, Value)> {
     let authority = base.trim_start_matches("http://");
     let mut stream = TcpStream::connect(authority)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let body = if method == "POST" { "{\"cause\":\"done\"}" } else { "" };
     write!(
         stream,
         "{method} {path} HTTP/1.0\r\nhost: {authority}\r\n{headers}content-type: application/json\r\n\
@@ -274,28 +283,7 @@ fn whom_the_provider_lets_in_no_more_is_out() -> Result<()> {
     let (_folder, provider, fixture) = start("refresh_secs = 1")?;
     let base = fixture.api()?;
     let browser = signed_in(&base, "d1")?;
-    let started = fixture.json(&[
-        "task",
-        "start",
-        "--as",
-        "agent:claude",
-        "--on-behalf-of",
-        DANA,
-        "--target",
-        "shop",
-        "--reason",
-        "a test",
-    ])?;
-    let address = started["addresses"]["shop"].as_str().context("an address")?.to_string();
-    let (host, port) = address.rsplit_once(':').context("a port")?;
-    let text = |name: &str| started[name].as_str().unwrap_or_default().to_string();
-    let credential = gatehouse_conformance::Credential {
-        task: String::new(),
-        user: text("user"),
-        password: text("password"),
-        host: host.into(),
-        port: port.parse()?,
-    };
+    let credential = task_for_dana(&fixture)?;
     let wait_for = |wanted: &dyn Fn(&Value) -> bool| -> Result<()> {
         let begun = Instant::now();
         while !wanted(&me(&base, &browser)?.1) {
@@ -325,7 +313,7 @@ fn whom_the_provider_lets_in_no_more_is_out() -> Result<()> {
     writeln!(input, "select 'still here';")?;
     drop(input);
     let said = String::from_utf8_lossy(&psql.wait_with_output()?.stderr).into_owned();
-    assert!(lines.next().is_none() && said.contains("not let in any more"), "{said}");
+    assert!(lines.next().is_none() && said.contains("not signed in any more"), "{said}");
     assert!(fixture.psql(&credential, "select 1")?.contains("FATAL"), "nobody works for whom nobody knows");
     let out = |record: &Value| record["kind"] == "person.signed_out" && record["user"] == DANA;
     assert!(fixture.records()?.iter().any(out));
@@ -383,4 +371,215 @@ fn the_first_start_prints_a_link_for_an_administrator_and_no_other_does() -> Res
     fixture.api()?;
     assert_eq!(std::fs::read_to_string(fixture.printed())?, "");
     Ok(())
+}
+
+/// What a provider said counts while it is the configuration's, and while the configuration understands it so.
+#[test]
+fn a_provider_that_is_not_the_configurations_any_more_vouches_for_nobody() -> Result<()> {
+    let (_folder, _provider, mut fixture) = start("groups = { dba = \"dba\", administrators = \"administrators\" }")?;
+    let base = fixture.api()?;
+    let whole = std::fs::read_to_string(fixture.config())?;
+    let is_out = |browser: &Browser| -> Result<()> {
+        let begun = Instant::now();
+        while me(&base, browser)?.0 != 401 {
+            assert!(begun.elapsed() < PATIENCE, "still signed in");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        Ok(())
+    };
+    let root = signed_in(&base, "r4")?;
+    assert_eq!(me(&base, &root)?.1["administers"], true);
+    std::fs::write(fixture.config(), whole.replace(", administrators = \"administrators\"", ""))?;
+    is_out(&root)?;
+    let dana = signed_in(&base, "d1")?;
+    let start = whole.find("[oidc]").context("a section")?;
+    let end = start + whole[start..].find("[targets").context("a section")?;
+    std::fs::write(fixture.config(), format!("{}{}", &whole[..start], &whole[end..]))?;
+    is_out(&dana)?;
+    // Nor after a restart, though the index had it.
+    std::fs::write(fixture.config(), &whole)?;
+    let begun = Instant::now();
+    let dana = loop {
+        let browser = signed_in(&base, "d1");
+        if let Ok(browser) = browser
+            && me(&base, &browser)?.0 == 200
+        {
+            break browser;
+        }
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    };
+    let session = dana.cookie(&base, "gatehouse_session").context("a session")?.to_string();
+    fixture.stop_gateway()?;
+    std::fs::write(
+        fixture.config(),
+        whole.replace("user_claim", "").replace("[oidc]", "[oidc]\nuser_claim = \"sub\""),
+    )?;
+    std::fs::remove_file(fixture.log())?;
+    fixture.start_gateway()?;
+    let base = fixture.api()?;
+    let mut after = Browser::default();
+    after.set_cookie(&base, "gatehouse_session", &session)?;
+    assert_eq!(me(&base, &after)?.0, 401);
+    Ok(())
+}
+
+/// A name is one person's at a time, a person has one name at a time, and what is shut is shut before they come.
+#[test]
+fn names_do_not_pass_from_one_person_to_another() -> Result<()> {
+    let (_folder, provider, fixture) = start("")?;
+    let base = fixture.api()?;
+    let dana = signed_in(&base, "d1")?;
+    assert_eq!(me(&base, &dana)?.1["user"], DANA);
+    // Another account has her address now, in other letters.
+    let mut changed = accounts();
+    changed["d1"]["email"] = json!("dana.k@corp.example");
+    changed["n5"] = json!({ "email": "Dana@Corp.example", "email_verified": true, "groups": [] });
+    provider.change(&changed)?;
+    let other = signed_in(&base, "n5")?;
+    assert_eq!(me(&base, &other)?.1["user"], DANA);
+    assert_eq!(me(&base, &dana)?.0, 401, "whoever had the name before is out");
+    let dana = signed_in(&base, "d1")?;
+    assert_eq!(me(&base, &dana)?.1["user"], "user:dana.k@corp.example");
+    changed["d1"]["email"] = json!("dana.m@corp.example");
+    provider.change(&changed)?;
+    let again = signed_in(&base, "d1")?;
+    assert_eq!(me(&base, &again)?.1["user"], "user:dana.m@corp.example");
+    assert_eq!(me(&base, &dana)?.0, 401, "the old name is nobody's");
+    // The new name is as shut as the old one, and so is whoever has not come yet.
+    for scope in ["user:dana.m@corp.example", "user:eve@corp.example"] {
+        assert!(fixture.command(&["lockdown", "begin", scope, "--reason", "a test"])?.status.success());
+    }
+    changed["d1"]["email"] = json!("dana@elsewhere.example");
+    provider.change(&changed)?;
+    for subject in ["d1", "e2"] {
+        let browser = signed_in(&base, subject)?;
+        assert_eq!((browser.page.status, me(&base, &browser)?.0), (403, 401), "{subject}: {}", browser.page.text);
+    }
+    Ok(())
+}
+
+/// An approval is worth what its giver is: whoever is let in no more has approved nothing.
+#[test]
+fn what_an_approver_said_goes_when_they_do() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let provider = Provider::start(folder.path(), &accounts())?;
+    let setup = Setup::default();
+    let hold = "@id(\"two\") @hold(\"dba\") @quorum(\"2\")\nforbid (principal in Group::\"agents\", \
+                action == Action::\"sql:update\", resource);\n";
+    let fixture = Fixture::start(Setup {
+        config: provider.config("refresh_secs = 1"),
+        policies: format!("{}{ADMINISTRATORS}{hold}", setup.policies),
+        files: vec![("oidc.secret", CLIENT_SECRET.into())],
+        target: "on_hold = \"refuse\"".into(),
+        ..setup
+    })?;
+    let base = fixture.api()?;
+    let dana = signed_in(&base, "d1")?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let update = "UPDATE orders SET total = 1 WHERE id = 1";
+    assert!(fixture.psql(&agent, update)?.contains("2 of dba"));
+    let request = fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+    let cookie = format!("gatehouse_session={}", dana.cookie(&base, "gatehouse_session").context("a session")?);
+    let path = format!("/api/v1/requests/{request}/approve");
+    let answer = call_with(&base, &path, &[("cookie", &cookie), ("sec-fetch-site", "same-origin")], "{}")?;
+    assert_eq!((answer.0, &answer.1["still_needs"]["dba"]), (200, &json!(1)), "{}", answer.1);
+    let mut changed = accounts();
+    changed.as_object_mut().context("accounts")?.remove("d1");
+    provider.change(&changed)?;
+    let begun = Instant::now();
+    while fixture.request_state(&request)? == "open" {
+        assert!(begun.elapsed() < PATIENCE, "her approval stands");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(fixture.request_state(&request)?, "withdrawn");
+    assert!(!fixture.command(&["approve", &request, "--as", "user:dana"])?.status.success());
+    assert!(fixture.psql(&agent, update)?.contains("2 of dba"), "it is asked for anew");
+    Ok(())
+}
+
+#[test]
+fn no_page_begins_a_sign_in_for_a_terminal_and_a_configuration_may_have_none() -> Result<()> {
+    let (_folder, _provider, fixture) = start("admit = [\"dba\"]")?;
+    let base = fixture.api()?;
+    let begin =
+        |headers: &[(&str, &str)]| Ok::<_, anyhow::Error>(call_with(&base, "/api/v1/login/device", headers, "")?.0);
+    assert_eq!((begin(&[("origin", "http://evil.example")])?, begin(&[("sec-fetch-site", "cross-site")])?), (403, 403));
+    assert_eq!(begin(&[])?, 200);
+    let eve = signed_in(&base, "e2")?;
+    assert_eq!((eve.page.status, me(&base, &eve)?.0), (403, 401), "she is none of those who are let in");
+    assert_eq!(me(&base, &signed_in(&base, "d1")?)?.0, 200);
+    let config = std::fs::read_to_string(fixture.config())?.replace("[oidc]", "[oidc]\ndevice_login = false");
+    std::fs::write(fixture.config(), config)?;
+    let begun = Instant::now();
+    while begin(&[])? != 404 {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    Ok(())
+}
+
+/// A session that is let in while its target is being reached stands on what is so when it is reached.
+#[test]
+fn whose_groups_changed_while_the_target_was_reached_is_not_let_in() -> Result<()> {
+    let (_folder, provider, fixture) = start("refresh_secs = 1")?;
+    let (base, target) = (fixture.api()?, fixture.postgres.port);
+    let relay = TcpListener::bind("127.0.0.1:0")?;
+    let port = relay.local_addr()?.port();
+    let (accepted, opened) = (channel(), channel::<()>());
+    std::thread::spawn(move || relay_after(&relay, target, &accepted.0, opened.1));
+    let config = std::fs::read_to_string(fixture.config())?;
+    std::fs::write(fixture.config(), config.replace(&format!(":{target}\""), &format!(":{port}\"")))?;
+    let begun = Instant::now();
+    while fixture.json(&["targets", "ls"])?[0]["address"] != format!("127.0.0.1:{port}") {
+        assert!(begun.elapsed() < PATIENCE, "the relay is not the target");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let dana = signed_in(&base, "d1")?;
+    let credential = task_for_dana(&fixture)?;
+    let mut psql = fixture.psql_command(&credential);
+    psql.args(["-c", "select 'passed'"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = psql.spawn()?;
+    accepted.1.recv_timeout(PATIENCE)?;
+    let mut changed = accounts();
+    changed["d1"]["groups"] = json!([]);
+    provider.change(&changed)?;
+    let begun = Instant::now();
+    while me(&base, &dana)?.1["groups"] != json!([]) {
+        assert!(begun.elapsed() < PATIENCE, "her groups do not change");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    opened.0.send(())?;
+    let output = child.wait_with_output()?;
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(said.contains("is not what it was") && !said.contains("passed"), "{said}");
+    assert!(fixture.psql(&credential, "select 'passed'")?.contains("no policy permits connect"));
+    Ok(())
+}
+
+/// Passes connections on; the first waits until it is let through. The catalog is read over others.
+fn relay_after(relay: &TcpListener, target: u16, accepted: &Sender<()>, opened: Receiver<()>) -> std::io::Result<()> {
+    let mut gate = Some(opened);
+    for client in relay.incoming() {
+        let (client, gate, accepted) = (client?, gate.take(), accepted.clone());
+        std::thread::spawn(move || -> std::io::Result<()> {
+            if let Some(gate) = gate {
+                // The test may have failed meanwhile.
+                let _ = accepted.send(());
+                let _ = gate.recv();
+            }
+            let mut server = TcpStream::connect(("127.0.0.1", target))?;
+            let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            std::io::copy(&mut server, &mut { client }).map(|_| ())
+        });
+    }
+    Ok(())
+}
+
+/// A task of the agent that works for Dana.
+fn task_for_dana(fixture: &Fixture) -> Result<Credential> {
+    let task =
+        ["task", "start", "--as", "agent:claude", "--on-behalf-of", DANA, "--target", "shop", "--reason", "a test"];
+    Credential::of(&fixture.json(&task)?)
 }

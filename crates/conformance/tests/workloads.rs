@@ -90,19 +90,6 @@ fn exchange(fixture: &Fixture, token: &str, more: &[(&str, &str)]) -> Result<(u1
     Ok((status, serde_json::from_str(&body).with_context(|| format!("{status}: {body}"))?))
 }
 
-fn credential(answer: &Value) -> Result<Credential> {
-    let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_string();
-    let address = text("/addresses/shop");
-    let (host, port) = address.rsplit_once(':').context("no address")?;
-    Ok(Credential {
-        task: text("/task/id"),
-        user: text("/user"),
-        password: text("/access_token"),
-        host: host.into(),
-        port: port.parse()?,
-    })
-}
-
 #[test]
 fn a_workload_starts_its_own_task_and_gives_it_back() -> Result<()> {
     let ci = Ci::new()?;
@@ -116,7 +103,7 @@ fn a_workload_starts_its_own_task_and_gives_it_back() -> Result<()> {
         (&json!("agent:claude"), &json!("nightly report"))
     );
     assert_eq!(answer["task"]["started_by"], "issuer ci (repo:shop)");
-    let issued = credential(&answer)?;
+    let issued = Credential::of(&answer)?;
     assert_eq!(fixture.psql(&issued, "select count(*) from orders")?.trim(), "200");
 
     // Another password gives nothing back, and says nothing of it.
@@ -183,7 +170,7 @@ fn without_a_permit_or_a_persons_leave_no_workload_starts_a_task() -> Result<()>
     assert!(approved.status.success(), "{}", String::from_utf8_lossy(&approved.stderr));
     let (status, answer) = ask()?;
     assert_eq!((status, &answer["expires_in"]), (200, &json!(60)), "it is granted for less: {answer}");
-    assert_eq!(fixture.psql(&credential(&answer)?, "select count(*) from orders")?.trim(), "200");
+    assert_eq!(fixture.psql(&Credential::of(&answer)?, "select count(*) from orders")?.trim(), "200");
     // An approval is good once, and a denial is heard.
     let (_, answer) = ask()?;
     let request = answer["request"].as_str().context("a request")?;
@@ -236,7 +223,7 @@ fn a_token_starts_only_so_many_tasks() -> Result<()> {
     assert_eq!(exchange(&fixture, &token, &[])?.0, 200);
     let (status, answer) = exchange(&fixture, &token, &[])?;
     assert!(status == 400 && answer["error_description"].to_string().contains("live_tasks_max"), "{answer}");
-    let first = credential(&first)?;
+    let first = Credential::of(&first)?;
     let form = [("client_id", first.user.as_str()), ("token", first.password.as_str())];
     assert_eq!(call(&fixture, "/oauth/revoke", Some(&form))?.0, 200);
     assert_eq!(exchange(&fixture, &token, &[])?.0, 200);

@@ -116,8 +116,7 @@ pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carriage: Ca
     let cancel = login.cancel_key(engine.house.entropy(), &reached.ready);
     let seat = engine.roster.seat(passage.grant(), opened, cancel.clone());
     let now = engine.house.now();
-    // Whoever shuts something cuts the sessions that have a seat; what was shut just before is seen here.
-    let shut = engine.gate.shut(passage.grant(), now);
+    let shut = engine.over(passage.grant());
     if shut.is_none() {
         let mut words = BytesMut::new();
         login.accept(&reached.ready, &cancel, &mut words);

@@ -189,25 +189,37 @@ impl Engine {
         }
     }
 
-    /// While the target was dialed, the task may have ended, somebody may have shut it, or the target may have become another.
+    /// While the target was dialed, what the session was granted on may have changed.
     fn still_granted(&self, grant: &Grant) -> Result<(), Denial> {
-        let current = self.house.target(grant.target().name.as_str());
-        let same = current.is_some_and(|current| Arc::ptr_eq(&current, grant.target()));
-        let changed = || {
-            Denial::new(
-                Reason::TaskEnded,
-                "the target changed",
-                "it happened while the session was opened",
-                "Connect again",
-            )
-        };
-        match self.gate.shut(grant, self.house.now()).or_else(|| (!same).then(changed)) {
+        match self.over(grant) {
             None => Ok(()),
             Some(denial) => {
-                self.never_opened(grant, "the task or the target changed while the session was opened");
+                self.never_opened(grant, "the task, the target or who works changed while the session was opened");
                 Err(denial)
             }
         }
+    }
+
+    /// Why a session must not begin, if so it is: its task has ended, somebody shut it, the target has become another, or who
+    /// works, and for whom, is not in the groups any more that it was let in with. Whoever changes any of it cuts the sessions
+    /// that have a seat; what changed just before is seen here.
+    pub(crate) fn over(&self, grant: &Grant) -> Option<Denial> {
+        if let Some(shut) = self.gate.shut(grant, self.house.now()) {
+            return Some(shut);
+        }
+        let target = self.house.target(grant.target().name.as_str());
+        let lease = self.house.lease(&grant.lease().task.id);
+        let is_same = target.is_some_and(|target| Arc::ptr_eq(&target, grant.target()))
+            && lease.is_some_and(|(lease, _)| lease.subject == grant.lease().subject);
+        let denial = || {
+            Denial::new(
+                Reason::TaskEnded,
+                "the target, or who works, is not what it was when this session was let in",
+                "the configuration or somebody's groups changed while the target was being reached",
+                "Connect again",
+            )
+        };
+        (!is_same).then(denial)
     }
 
     fn never_opened(&self, grant: &Grant, cause: &str) {

@@ -467,6 +467,25 @@ impl Desk {
         }
     }
 
+    /// Ends what stood on a person who may no longer answer for these groups: requests that they approved, unless used. Where
+    /// they are gone altogether, what they asked for themselves ends too.
+    pub fn without(&self, now: Timestamp, user: &UserName, lost: &BTreeSet<GroupName>, is_gone: bool) {
+        let approved = |request: &PendingRequest| {
+            let mut groups = request.approvals.iter().filter(|(_, users)| users.contains(user));
+            groups.any(|(group, _)| is_gone || lost.contains(group))
+        };
+        let asked = |request: &PendingRequest| is_gone && !request.is_waited_for() && request.subject.involves(user);
+        let standing: Vec<RequestId> = {
+            let tickets = self.lock();
+            let requests = tickets.values().map(|ticket| &ticket.request);
+            requests.filter(|request| approved(request) || asked(request)).map(|request| request.id.clone()).collect()
+        };
+        for id in standing {
+            // It is over whether or not that can be recorded.
+            let _ = self.end(now, &id, RequestState::Withdrawn);
+        }
+    }
+
     /// Ends what lapsed and forgets what ended long ago. Meant to be called every second or so.
     pub fn sweep(&self, now: Timestamp) {
         let lapsed: Vec<RequestId> = self

@@ -116,14 +116,27 @@ pub struct Oidc {
     /// count; otherwise all do, under their own names.
     #[serde(default)]
     pub groups: BTreeMap<String, String>,
+    /// Only members of one of these groups, by the gateway's names, may sign in; where it is empty, anybody whom the provider
+    /// lets in.
+    #[serde(default)]
+    pub admit: Vec<String>,
+    /// Whether `gatehouse login` may begin a sign-in with a code that a person types at the provider (RFC 8628). Whoever is
+    /// talked into typing a stranger's code signs the stranger in.
+    #[serde(default = "yes")]
+    pub device_login: bool,
     /// How long a person is signed in, in seconds; at most `limits.token_secs_max`.
     #[serde(default = "oidc_session_secs")]
     pub session_secs: u32,
     /// How often the provider is asked again whether a person may still be let in, in seconds, where it gave a refresh token.
+    /// The token is in memory alone: of people who signed in before a restart it is not asked again.
     #[serde(default = "oidc_refresh_secs")]
     pub refresh_secs: u32,
     /// PEM certificates of the authorities that vouch for it, relative to this file; the system's where not given.
     pub tls_authorities: Option<PathBuf>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 fn oidc_scopes() -> Vec<String> {

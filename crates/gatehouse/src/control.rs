@@ -18,7 +18,7 @@ use gatehouse_engine::House as _;
 use gatehouse_gate::{
     AnswerError, Answered, Approver, Asked, AskedTask, Lockdown, MayBegin, PendingRequest, Scope, Terms,
 };
-use gatehouse_identity::{Credential, StartedTask, proves, token_digest, verify_token};
+use gatehouse_identity::{Credential, StartedTask, proves, verify_token};
 use gatehouse_journal::{Direction, Export, RecordingReader, RequestEnded, TaskStarted};
 use gatehouse_model::{
     Denial, GroupName, Hold, Identity, PolicyId, Reason, RequestId, Resource, Secret, SessionId, Subject, TargetName,
@@ -29,7 +29,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::output::plain;
 use crate::registry;
-use crate::sign_in::{Way, kind_of};
+use crate::sign_in::Way;
 use crate::state::State;
 
 /// The control API over the running gateway.
@@ -351,6 +351,17 @@ impl ApiControl {
         if caller.user().is_some_and(is_own) { Ok(()) } else { self.must_administer(caller) }
     }
 
+    /// Whom only a provider knows signs in there.
+    fn must_be_configured(&self, user: &UserName) -> Result<(), Problem> {
+        if self.state.loaded.load().people.users.contains_key(user) {
+            return Ok(());
+        }
+        Err(Problem::forbidden(
+            format!("{user} is not under [users] in the configuration"),
+            "Add them there; people of a provider sign in with `gatehouse login`, or with a browser at /login",
+        ))
+    }
+
     fn groups_of(&self, user: &UserName) -> Result<BTreeSet<GroupName>, Problem> {
         let groups = self.state.groups(&Identity::User(user.clone()));
         groups.map_err(|error| Problem::forbidden(error.to_string(), "Ask an administrator of the gateway"))
@@ -427,6 +438,8 @@ impl ApiControl {
         let loaded = self.state.loaded.load();
         match scope {
             Scope::All => Ok(()),
+            // Whoever is at a provider may sign in later: shut before that is shut then.
+            Scope::Identity(Identity::User(_)) if self.has_provider() => Ok(()),
             Scope::Identity(identity) => self.state.groups(identity).map(|_| ()).map_err(bad),
             Scope::Target(target) if loaded.targets.contains_key(target.as_str()) => Ok(()),
             Scope::Target(target) => Err(Problem::not_found("target", target.as_str(), "targets")),
@@ -483,14 +496,7 @@ impl Control for ApiControl {
     }
 
     fn user_of<'a>(&'a self, token: &'a str, shown: Shown) -> Asking<'a, Option<UserName>> {
-        async move {
-            let digest = token_digest(token);
-            let kept = self.state.store.token(&digest, self.state.now()).await.map_err(unavailable)?;
-            let user = kept.filter(|kept| kept.kind == kind_of(shown)).map(|kept| kept.user);
-            // A person who is no longer known is nobody, whatever token they hold; neither is one who was shut.
-            Ok(user.filter(|user| self.groups_of(user).is_ok() && !self.state.is_shut(user)))
-        }
-        .boxed()
+        self.state.user_of(token, shown).boxed()
     }
 
     fn must_administer(&self, caller: &Caller) -> Result<(), Problem> {
@@ -542,7 +548,7 @@ impl Control for ApiControl {
     fn new_link(&self, new: NewLink) -> Asking<'_, LinkView> {
         async move {
             let user = user_name(&new.user)?;
-            self.groups_of(&user)?;
+            self.must_be_configured(&user)?;
             self.state.must_not_be_shut(&user)?;
             self.state.new_link(&user)
         }
@@ -783,14 +789,18 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn targets(&self) -> Asking<'_, Vec<TargetView>> {
+    fn targets<'a>(&'a self, caller: &'a Caller) -> Asking<'a, Vec<TargetView>> {
         async move {
             let sessions = self.state.engine.get().map(|engine| engine.roster.sessions()).unwrap_or_default();
             let loaded = self.state.loaded.load();
             let view = |target: &Arc<gatehouse_gate::Target>| TargetView {
                 name: target.name.to_string(),
                 protocol: target.protocol.clone(),
-                address: format!("{}:{}", target.route.host, target.route.port),
+                // Where a target lies is nothing to those who reach it through here.
+                address: match self.sees(caller, "", None, &[target.name.to_string()]) {
+                    true => format!("{}:{}", target.route.host, target.route.port),
+                    false => String::new(),
+                },
                 listen: self.state.listening_at(&target.protocol).map(|address| address.to_string()),
                 on_hold: target.on_hold.as_str().into(),
                 sessions: sessions.iter().filter(|session| session.target == target.name).count() as u64,
@@ -800,8 +810,12 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn policies(&self) -> Asking<'_, Vec<PolicyView>> {
+    fn policies<'a>(&'a self, caller: &'a Caller) -> Asking<'a, Vec<PolicyView>> {
         async move {
+            let targets: Vec<String> = self.state.loaded.load().targets.keys().cloned().collect();
+            if !self.oversees_one(caller, &targets) {
+                self.must_administer(caller)?;
+            }
             let view = |policy: gatehouse_policy::PolicySummary| PolicyView {
                 id: policy.id.to_string(),
                 file: policy.file,
@@ -819,7 +833,7 @@ impl Control for ApiControl {
     fn issue_token<'a>(&'a self, _caller: &'a Caller, new: NewToken) -> Asking<'a, TokenView> {
         async move {
             let user = user_name(&new.user)?;
-            self.groups_of(&user)?;
+            self.must_be_configured(&user)?;
             let max = self.state.loaded.load().config.limits.token_secs_max;
             if !(1..=max).contains(&new.ttl_secs) {
                 return Err(Problem::bad_request(format!(

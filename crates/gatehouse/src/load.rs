@@ -122,7 +122,7 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
 /// query or fragment.
 fn is_base(url: &str) -> bool {
     url.parse::<Uri>().is_ok_and(|parsed| {
-        let is_web = matches!(parsed.scheme_str(), Some("http" | "https"));
+        let is_web = matches!(parsed.scheme_str(), Some("http" | "https")) && url.starts_with("http");
         let is_host = parsed.authority().is_some_and(|authority| !authority.as_str().contains('@'));
         is_web && is_host && parsed.query().is_none() && !url.contains('#')
     })
@@ -186,10 +186,11 @@ impl Checker<'_> {
             }
         }
         if let Some(api) = &config.api {
-            if api.url.as_ref().is_some_and(|url| !is_base(url)) {
+            let is_private = |url: &String| url.parse::<Uri>().is_ok_and(|uri| web::is_private(&uri));
+            if api.url.as_ref().is_some_and(|url| !is_base(url) || !is_private(url)) {
                 self.fault(
                     &["api", "url"],
-                    "it is not where an API can be reached",
+                    "it is not where an API can be reached without being read on the way",
                     "Write https:// and a host, with a port or a path where there is one, such as https://gateway.example",
                 );
             }
@@ -389,6 +390,7 @@ impl Checker<'_> {
                 Err(error) => self.fault(&["oidc", "groups", theirs], error.to_string(), "Correct the group's name"),
             }
         }
+        let admit = self.groups(["oidc", "admit"], &section.admit);
         let client_secret = self.provider_secret(section);
         let trust = self.provider_trust(section);
         if self.faults.len() > before {
@@ -402,6 +404,7 @@ impl Checker<'_> {
             user_claim: section.user_claim.clone(),
             groups_claim: section.groups_claim.clone(),
             groups,
+            admit,
         };
         Some(Arc::new(Provider::new(settings, web::fetcher(trust))))
     }

@@ -13,7 +13,7 @@ use gatehouse_model::{
     Digest, GroupName, Hold, Identity, InvalidName, PolicyId, RequestId, SessionId, TargetName, Task, TaskEnd, TaskId,
     UserName,
 };
-use gatehouse_store::{AskedRow, LockdownRow, RequestRow, TaskRow};
+use gatehouse_store::{AskedRow, KeptVisit, LockdownRow, RequestRow, TaskRow};
 
 use crate::serve::Running;
 use crate::state::State;
@@ -78,10 +78,13 @@ pub(crate) async fn lockdowns(state: &State) -> Result<()> {
 
 /// Who was signed in stays so.
 pub(crate) async fn people(state: &State) -> Result<()> {
-    let visits = state.store.visits().await?.into_iter();
-    state
-        .visitors
-        .restore(visits.map(|visit| (visit.user, Visit { groups: visit.groups, until: visit.until })).collect());
+    let visit = |kept: KeptVisit| {
+        let KeptVisit { user, subject, provider, groups, until } = kept;
+        (user, Visit { subject, provider, groups, until })
+    };
+    state.visitors.restore(state.store.visits().await?.into_iter().map(visit).collect());
+    // Of people of another provider, nothing comes back.
+    state.forget_people().await;
     Ok(())
 }
 

@@ -148,7 +148,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         data,
         tasks: TaskBook::default(),
         visitors: Visitors::default(),
-        sign_ins: SignIns::default(),
+        sign_ins: SignIns::new(keys::random()?),
         store,
         indexer,
         gate,
@@ -275,12 +275,22 @@ fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
             }
         }
     });
-    let caring = state.clone();
+    let forgetting = state.clone();
     work.spawn(async move {
         let mut ticks = tokio::time::interval(Duration::from_millis(500));
         loop {
             ticks.tick().await;
-            caring.look_after_people().await;
+            forgetting.forget_people().await;
+        }
+    });
+
+    // A provider that does not answer holds up nothing else.
+    let asking = state.clone();
+    work.spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(500));
+        loop {
+            ticks.tick().await;
+            asking.ask_about_people().await;
         }
     });
     work.spawn(reload::watch(state.clone(), config.to_path_buf()));

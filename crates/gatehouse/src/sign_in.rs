@@ -2,19 +2,30 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use gatehouse_api::{CameBack, DeviceLoginView, LinkView, Problem, Shown, SignInBegun, SignedIn, TokenView};
 use gatehouse_engine::House as _;
-use gatehouse_identity::{BrowserSecret, Person, Provider, SignInError, Token, Visit, token_digest};
+use gatehouse_identity::{
+    Again, BrowserSecret, Person, Provider, SIGN_IN_SECS_MAX, SignInError, Token, Visit, token_digest,
+};
 use gatehouse_journal::{PersonSignedIn, PersonSignedOut};
 use gatehouse_model::{Denial, GroupName, Identity, Reason, Resource, Secret, UserName, kind};
 use gatehouse_store::{KeptToken, KeptVisit, TokenKind};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
 
 use crate::state::State;
 
 /// Sign-ins in terminals that may be under way at a time.
 const DEVICE_LOGINS_MAX: usize = 100;
+/// How long a sign-in in a terminal goes on while nobody asks what became of it, in seconds.
+const DEVICE_SILENCE_SECS: i64 = 15;
+/// How many browsers' answers of a provider are looked into at a time.
+const EXCHANGES_MAX: usize = 8;
+/// How many people a provider is asked again about at a time.
+const QUESTIONS_MAX: usize = 8;
 /// One-time links that may be good at a time.
 const LINKS_MAX: usize = 100;
 /// How long a one-time link is good, in seconds.
@@ -23,15 +34,51 @@ const LINK_SECS: i64 = 900;
 type Digest = [u8; 32];
 
 /// What is known of sign-ins in memory alone: a restart ends what is under way here, and nothing that is done.
-#[derive(Default)]
 pub(crate) struct SignIns {
+    /// What browsers' secrets are proved by.
+    key: [u8; 32],
+    exchanges: Semaphore,
     devices: Mutex<HashMap<Digest, DeviceLogin>>,
     links: Mutex<HashMap<Digest, (UserName, Timestamp)>>,
     /// With what the provider can be asked again about people.
     questions: Mutex<HashMap<UserName, Question>>,
+    /// People who are let in no more, but whose tokens are not forgotten yet.
+    leaving: Mutex<BTreeSet<UserName>>,
+    /// Held while somebody is taken in or turned away, so that what is kept of them and what counts is the same.
+    changing: tokio::sync::Mutex<()>,
+}
+
+struct DeviceLogin {
+    expires: Timestamp,
+    /// When somebody asked last.
+    asked: Timestamp,
+    /// What became of it.
+    outcome: Option<Result<TokenView, String>>,
+}
+
+#[derive(Clone)]
+struct Question {
+    /// Which sign-in it is of: an answer to an older one does not count.
+    number: u64,
+    subject: String,
+    refresh: Secret,
+    asked: Timestamp,
 }
 
 impl SignIns {
+    /// With a key of this process.
+    pub(crate) fn new(key: [u8; 32]) -> Self {
+        Self {
+            key,
+            exchanges: Semaphore::new(EXCHANGES_MAX),
+            devices: Mutex::default(),
+            links: Mutex::default(),
+            questions: Mutex::default(),
+            leaving: Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
+        }
+    }
+
     /// Takes in with what the provider can be asked again about somebody, if it gave that.
     fn may_ask(&self, user: &UserName, question: Option<Question>) {
         let mut questions = lock(&self.questions);
@@ -40,18 +87,31 @@ impl SignIns {
             None => drop(questions.remove(user)),
         }
     }
-}
 
-struct DeviceLogin {
-    expires: Timestamp,
-    /// What became of it.
-    outcome: Option<Result<TokenView, String>>,
-}
+    /// The questions whose time is up, those first that were asked longest ago. They count as asked from now on.
+    fn due(&self, now: Timestamp, every: SignedDuration) -> Vec<(UserName, Question)> {
+        let mut questions = lock(&self.questions);
+        let due = questions.iter_mut().filter(|(_, question)| now.duration_since(question.asked) >= every);
+        let mut due: Vec<(UserName, Question)> = due
+            .map(|(user, question)| {
+                let before = question.clone();
+                question.asked = now;
+                (user.clone(), before)
+            })
+            .collect();
+        due.sort_by_key(|(_, question)| question.asked);
+        due
+    }
 
-struct Question {
-    subject: String,
-    refresh: Secret,
-    asked: Timestamp,
+    /// Takes in with what the next question is asked; false if the person signed in anew or is gone meanwhile.
+    fn is_current(&self, user: &UserName, number: u64, refresh: Option<Secret>) -> bool {
+        let mut questions = lock(&self.questions);
+        let Some(question) = questions.get_mut(user).filter(|question| question.number == number) else { return false };
+        if let Some(refresh) = refresh {
+            question.refresh = refresh;
+        }
+        true
+    }
 }
 
 /// How somebody proved who they are.
@@ -110,10 +170,16 @@ fn problem(error: &SignInError) -> Problem {
         SignInError::Refused(_) => {
             Problem::forbidden("the provider did not let you in", "Begin anew, or ask whoever runs the provider")
         }
-        SignInError::Token(_) | SignInError::Claim { .. } | SignInError::Groups => Problem::forbidden(
-            "the provider does not say who you are in a way that counts here",
-            "Ask an administrator of the gateway: its log says what is missing",
+        SignInError::NotAdmitted(_) => Problem::forbidden(
+            "the provider let you in, but this gateway does not",
+            "Ask an administrator of the gateway: oidc.admit says who may sign in",
         ),
+        SignInError::Token(_) | SignInError::Missing(_) | SignInError::Claim { .. } | SignInError::Groups => {
+            Problem::forbidden(
+                "the provider does not say who you are in a way that counts here",
+                "Ask an administrator of the gateway: its log says what is missing",
+            )
+        }
     }
 }
 
@@ -138,31 +204,33 @@ impl State {
     /// Begins a browser's sign-in: where it goes, and the secret that it must bring back.
     pub(crate) async fn begin_sign_in(&self) -> Result<SignInBegun, Problem> {
         let (provider, redirect) = (self.provider()?, self.redirect()?);
-        let (secret, _) = Token::issue(self.entropy());
-        let secret = String::from_utf8_lossy(secret.0.expose()).into_owned();
-        let browser = BrowserSecret::new(&secret);
+        let browser = BrowserSecret::issue(&self.sign_ins.key, self.entropy(), self.now());
         let location = provider.authorization_url(self.now(), &browser, &redirect).await;
-        Ok(SignInBegun { location: location.map_err(|error| problem(&error))?, secret })
+        Ok(SignInBegun {
+            location: location.map_err(|error| problem(&error))?,
+            secret: browser.expose(),
+            secs: SIGN_IN_SECS_MAX,
+        })
     }
 
     /// A browser came back from the provider.
     pub(crate) async fn complete_sign_in(&self, secret: &str, back: CameBack) -> Result<SignedIn, Problem> {
         let (provider, redirect) = (self.provider()?, self.redirect()?);
-        if back.iss.as_ref().is_some_and(|issuer| issuer != provider.issuer()) {
-            return Err(problem(&SignInError::Stranger));
+        let stranger = || problem(&SignInError::Stranger);
+        let browser = BrowserSecret::accept(&self.sign_ins.key, secret, self.now()).ok_or_else(stranger)?;
+        let state = back.state.unwrap_or_default();
+        if !browser.is_of(&state) || back.iss.as_ref().is_some_and(|issuer| issuer != provider.issuer()) {
+            return Err(stranger());
         }
         if let Some(error) = back.error {
             let description = back.error_description.unwrap_or_default();
             return Err(problem(&SignInError::Refused(format!("{error} {description}"))));
         }
-        let (state, code) = (back.state.unwrap_or_default(), back.code.unwrap_or_default());
-        let browser = BrowserSecret::new(secret);
+        let busy = |_| Problem::too_many("too many people are signing in at once");
+        let _place = self.sign_ins.exchanges.try_acquire().map_err(busy)?;
+        let code = back.code.unwrap_or_default();
         let person = provider.complete(self.now(), &browser, &redirect, &state, &code).await;
-        self.browser_session(person.map_err(|error| problem(&error))?).await
-    }
-
-    async fn browser_session(&self, person: Person) -> Result<SignedIn, Problem> {
-        let view = self.welcome(person, Way::Browser).await?;
+        let view = self.welcome(&provider, person.map_err(|error| problem(&error))?, Way::Browser).await?;
         Ok(SignedIn { token: view.token, secs: self.session_secs() })
     }
 
@@ -173,23 +241,56 @@ impl State {
     }
 
     /// Takes in somebody whom the provider let in.
-    async fn welcome(&self, person: Person, way: Way) -> Result<TokenView, Problem> {
+    async fn welcome(&self, provider: &Provider, person: Person, way: Way) -> Result<TokenView, Problem> {
+        let _changing = self.sign_ins.changing.lock().await;
         let now = self.now();
         let until = in_seconds(now, self.session_secs().into());
         let Person { user, subject, groups, refresh } = person;
-        self.must_not_be_shut(&user)?;
-        self.take_in(&user, groups, until).await.map_err(unavailable)?;
-        self.sign_ins.may_ask(&user, refresh.map(|refresh| Question { subject: subject.clone(), refresh, asked: now }));
+        let fingerprint = provider.fingerprint();
+        // While the person was at the provider, the configuration may have named another.
+        if self.provider()?.fingerprint() != fingerprint {
+            return Err(problem(&SignInError::Stranger));
+        }
+        let visit = Visit { subject: subject.clone(), provider: fingerprint, groups, until };
+        let other_names = self.visitors.also_called(&user, &visit);
+        for name in other_names.iter().chain([&user]) {
+            self.must_not_be_shut(name)?;
+        }
+        for name in other_names {
+            self.turned_away(&name, "the provider calls the person by another name now").await;
+        }
+        let before = self.visitors.visit(&user, now);
+        if before.is_some_and(|before| before.subject != subject) || lock(&self.sign_ins.leaving).contains(&user) {
+            // Somebody else had this name, or what they left behind is not forgotten yet.
+            self.turned_away(&user, "the provider calls another person by this name now").await;
+            if lock(&self.sign_ins.leaving).contains(&user) {
+                return Err(unavailable("the tokens of whoever had this name before cannot be forgotten"));
+            }
+        }
+        self.take_in(&user, visit).await.map_err(unavailable)?;
+        let question = |refresh| Question { number: self.random(), subject: subject.clone(), refresh, asked: now };
+        self.sign_ins.may_ask(&user, refresh.map(question));
         self.sign_in(&user, way, Some(subject), until).await
     }
 
     /// What a provider says of somebody counts from now on; what it said before is over, and with it what stood on that.
-    async fn take_in(&self, user: &UserName, groups: BTreeSet<GroupName>, until: Timestamp) -> anyhow::Result<()> {
-        self.store.keep_visit(&KeptVisit { user: user.clone(), groups: groups.clone(), until }).await?;
-        if self.visitors.welcome(user, Visit { groups, until }) {
-            self.cut_person(user, "the groups of the person it is for changed");
+    async fn take_in(&self, user: &UserName, visit: Visit) -> anyhow::Result<()> {
+        let Visit { subject, provider, groups, until } = visit.clone();
+        self.store.keep_visit(&KeptVisit { user: user.clone(), subject, provider, groups, until }).await?;
+        let before = self.groups(&Identity::User(user.clone())).unwrap_or_default();
+        let is_known = self.visitors.visit(user, self.now()).is_some();
+        self.visitors.welcome(user, visit);
+        let after = self.groups(&Identity::User(user.clone())).unwrap_or_default();
+        if is_known && before != after {
+            self.lost(user, &before.difference(&after).cloned().collect());
         }
         Ok(())
+    }
+
+    /// A person is not in the groups that they were in: what stood on that ends.
+    pub(crate) fn lost(&self, user: &UserName, groups: &BTreeSet<GroupName>) {
+        self.gate.desk().without(self.now(), user, groups, false);
+        self.cut_person(user, "the groups of the person it is for changed");
     }
 
     /// Nobody is signed in who was shut.
@@ -211,19 +312,40 @@ impl State {
         subject: Option<String>,
         until: Timestamp,
     ) -> Result<TokenView, Problem> {
+        // Without a provider that vouches for them, only the configuration does.
+        if subject.is_none() && !self.loaded.load().people.users.contains_key(user) {
+            let title = format!("{user} is not under [users] in the configuration");
+            return Err(Problem::forbidden(
+                title,
+                "People of the provider sign in there: `gatehouse login`, or /login",
+            ));
+        }
         let groups = self.groups(&Identity::User(user.clone())).map_err(unavailable)?;
         let (token, sha256) = Token::issue(self.entropy());
         let entry = PersonSignedIn {
             user: format!("user:{user}"),
             way: way.as_str().into(),
-            subject,
+            subject: subject.clone(),
             groups: groups.iter().map(GroupName::to_string).collect(),
             expires: until.to_string(),
         };
         self.gate.ledger().record(self.now(), entry).map_err(unavailable)?;
-        let kept = KeptToken { sha256, user: user.clone(), kind: way.token_kind(), expires: until };
+        let kept = KeptToken { sha256, user: user.clone(), kind: way.token_kind(), subject, expires: until };
         self.store.keep_token(&kept, self.now()).await.map_err(unavailable)?;
         Ok(TokenView { token: String::from_utf8_lossy(token.0.expose()).into_owned(), expires: until.to_string() })
+    }
+
+    /// Whose token this is. One that was issued for the other use is nobody's; so is one of a person who is not known any
+    /// more, or by another's name, or shut.
+    pub(crate) async fn user_of(&self, token: &str, shown: Shown) -> Result<Option<UserName>, Problem> {
+        let now = self.now();
+        let kept = self.store.token(&token_digest(token), now).await.map_err(unavailable)?;
+        let Some(kept) = kept.filter(|kept| kept.kind == kind_of(shown)) else { return Ok(None) };
+        let is_known = match &kept.subject {
+            None => self.loaded.load().people.users.contains_key(&kept.user),
+            Some(subject) => self.visitors.visit(&kept.user, now).is_some_and(|visit| visit.subject == *subject),
+        };
+        Ok(Some(kept.user).filter(|user| is_known && !self.is_shut(user)))
     }
 
     /// Ends a token. For a browser it says where else to sign out.
@@ -243,6 +365,12 @@ impl State {
     /// Begins a sign-in in a terminal, and waits for its end beside it.
     pub(crate) async fn begin_device_login(self: &Arc<Self>) -> Result<DeviceLoginView, Problem> {
         let provider = self.provider()?;
+        if self.loaded.load().config.oidc.as_ref().is_some_and(|oidc| !oidc.device_login) {
+            return Err(Problem::not_here(
+                "this gateway signs nobody in by a code",
+                "Sign in with a browser, at /login",
+            ));
+        }
         let now = self.now();
         let (handle, digest) = Token::issue(self.entropy());
         {
@@ -252,7 +380,7 @@ impl State {
                 return Err(Problem::too_many("too many people are signing in at once"));
             }
             // The place is taken before the provider is asked, so that no more than so many ask it.
-            devices.insert(digest, DeviceLogin { expires: in_seconds(now, 60), outcome: None });
+            devices.insert(digest, DeviceLogin { expires: in_seconds(now, 60), asked: now, outcome: None });
         }
         let login = match provider.begin_device(now).await {
             Ok(login) => login,
@@ -263,7 +391,7 @@ impl State {
         };
         let expires_in = login.expires_in().as_secs().min(3600);
         let expires = in_seconds(now, expires_in.try_into().unwrap_or(3600));
-        lock(&self.sign_ins.devices).insert(digest, DeviceLogin { expires, outcome: None });
+        lock(&self.sign_ins.devices).insert(digest, DeviceLogin { expires, asked: self.now(), outcome: None });
         let view = DeviceLoginView {
             handle: String::from_utf8_lossy(handle.0.expose()).into_owned(),
             verification_uri: login.verification_uri().into(),
@@ -271,18 +399,42 @@ impl State {
             user_code: login.user_code().into(),
             expires_in: expires_in.try_into().unwrap_or(u32::MAX),
         };
-        let state = self.clone();
-        tokio::spawn(async move {
-            let person = provider.complete_device(&login, tokio::time::sleep, || state.now()).await;
-            let outcome = match person {
-                Ok(person) => state.welcome(person, Way::Device).await,
-                Err(error) => Err(problem(&error)),
-            };
-            if let Some(login) = lock(&state.sign_ins.devices).get_mut(&digest) {
-                login.outcome = Some(outcome.map_err(|problem| problem.title));
-            }
-        });
+        tokio::spawn(self.clone().wait_for_device(provider, login, digest));
         Ok(view)
+    }
+
+    /// Waits until a person has typed their code, for as long as somebody asks what became of it.
+    async fn wait_for_device(
+        self: Arc<Self>,
+        provider: Arc<Provider>,
+        login: gatehouse_identity::DeviceLogin,
+        digest: Digest,
+    ) {
+        let person = tokio::select! {
+            person = provider.complete_device(&login, tokio::time::sleep, || self.now()) => person,
+            () = self.forsaken(&digest) => return drop(lock(&self.sign_ins.devices).remove(&digest)),
+        };
+        let outcome = match person {
+            Ok(person) => self.welcome(&provider, person, Way::Device).await,
+            Err(error) => Err(problem(&error)),
+        };
+        if let Some(login) = lock(&self.sign_ins.devices).get_mut(&digest) {
+            login.outcome = Some(outcome.map_err(|problem| problem.title));
+        }
+    }
+
+    /// Returns when nobody asks any more what became of a sign-in, or its time is over.
+    async fn forsaken(&self, digest: &Digest) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let (now, devices) = (self.now(), lock(&self.sign_ins.devices));
+            let is_wanted = devices.get(digest).is_some_and(|login| {
+                now < login.expires && now.duration_since(login.asked) < SignedDuration::from_secs(DEVICE_SILENCE_SECS)
+            });
+            if !is_wanted {
+                return;
+            }
+        }
     }
 
     /// What became of a sign-in in a terminal.
@@ -291,7 +443,8 @@ impl State {
         let mut devices = lock(&self.sign_ins.devices);
         let now = self.now();
         let over = || Problem::not_here("this sign-in is over", "Begin anew: gatehouse login");
-        let login = devices.get(&digest).filter(|login| now < login.expires).ok_or_else(over)?;
+        let login = devices.get_mut(&digest).filter(|login| now < login.expires).ok_or_else(over)?;
+        login.asked = now;
         if login.outcome.is_none() {
             return Ok(None);
         }
@@ -353,66 +506,93 @@ impl State {
         Ok(SignedIn { token: view.token, secs })
     }
 
-    /// Forgets people of whom nothing counts any more, and asks the provider again about those whose time for that is up.
-    pub(crate) async fn look_after_people(&self) {
-        let now = self.now();
-        for user in self.visitors.lapse(now) {
-            lock(&self.sign_ins.questions).remove(&user);
-            if let Err(error) = self.store.forget_person(&user).await {
-                tracing::warn!(%error, "what a provider said of a person is over, but still in the index");
-            }
-            self.cut_person(&user, "the person it is for is not signed in any more");
+    /// Ends what stands on people of whom nothing counts any more: their time is over, or their provider is not that of the
+    /// configuration.
+    pub(crate) async fn forget_people(&self) {
+        for user in self.visitors.lapsed(self.now()) {
+            self.turn_away(&user, "the sign-in is over", None).await;
         }
-        let loaded = self.loaded.load_full();
-        let (Some(provider), Some(section)) = (&loaded.provider, &loaded.config.oidc) else { return };
-        let every = SignedDuration::from_secs(section.refresh_secs.into());
-        let due = {
-            let mut questions = lock(&self.sign_ins.questions);
-            let due = questions.iter_mut().find(|(_, question)| now.duration_since(question.asked) >= every);
-            due.map(|(user, question)| {
-                question.asked = now;
-                (user.clone(), question.subject.clone(), question.refresh.clone())
-            })
-        };
-        if let Some((user, subject, refresh)) = due {
-            self.ask_again(provider, &user, &subject, &refresh).await;
+        let fingerprint = self.loaded.load().provider.as_ref().map(|provider| provider.fingerprint());
+        for user in self.visitors.strangers_to(fingerprint.as_deref()) {
+            self.turn_away(&user, "the configuration has another provider, or understands it in another way", None)
+                .await;
+        }
+        let leaving = lock(&self.sign_ins.leaving).clone();
+        for user in leaving {
+            let _changing = self.sign_ins.changing.lock().await;
+            self.forget_tokens(&user).await;
         }
     }
 
-    async fn ask_again(&self, provider: &Provider, user: &UserName, subject: &str, refresh: &Secret) {
-        let again = match provider.ask_again(self.now(), subject, refresh).await {
-            Ok(again) => again,
+    /// Asks the provider again about those whose time for that is up.
+    pub(crate) async fn ask_about_people(&self) {
+        let loaded = self.loaded.load_full();
+        let (Some(provider), Some(section)) = (&loaded.provider, &loaded.config.oidc) else { return };
+        let every = SignedDuration::from_secs(section.refresh_secs.into());
+        let due = futures_util::stream::iter(self.sign_ins.due(self.now(), every));
+        due.for_each_concurrent(QUESTIONS_MAX, |(user, question)| self.ask_again(provider, user, question)).await;
+    }
+
+    async fn ask_again(&self, provider: &Provider, user: UserName, question: Question) {
+        let number = question.number;
+        let said = match provider.ask_again(self.now(), &question.subject, &question.refresh).await {
+            Ok(Again { refresh, said }) => {
+                if !self.sign_ins.is_current(&user, number, Some(refresh)) {
+                    return;
+                }
+                said
+            }
+            Err(error) => Err(error),
+        };
+        let person = match said {
+            Ok(None) => return,
+            Ok(Some(person)) => person,
             Err(SignInError::Provider { issuer, cause }) => {
                 tracing::warn!(issuer, cause, %user, "the provider cannot be asked again; who is signed in stays so");
                 return;
             }
-            Err(error) => return self.turn_away(user, &error.to_string()).await,
+            Err(error) => return self.turn_away(&user, &error.to_string(), Some(number)).await,
         };
-        if let Some(question) = lock(&self.sign_ins.questions).get_mut(user) {
-            question.refresh = again.refresh;
+        if person.user != user {
+            return self.turn_away(&user, "the provider calls the person by another name now", Some(number)).await;
         }
-        let Some(person) = again.person else { return };
-        if person.user != *user {
-            return self.turn_away(user, "the provider calls the person by another name now").await;
-        }
-        let until = self.visitors.until(user).unwrap_or_else(|| self.now());
-        if let Err(error) = self.take_in(user, person.groups, until).await {
+        let _changing = self.sign_ins.changing.lock().await;
+        // The person may have signed in anew while the provider was asked: what it said then counts.
+        let visit = self.visitors.visit(&user, self.now()).filter(|_| self.sign_ins.is_current(&user, number, None));
+        let Some(visit) = visit else { return };
+        if let Err(error) = self.take_in(&user, Visit { groups: person.groups, ..visit }).await {
             tracing::error!(%error, %user, "what the provider says now could not be kept");
         }
     }
 
-    /// The provider lets somebody in no more: all that stood on their sign-in ends.
-    async fn turn_away(&self, user: &UserName, cause: &str) {
-        tracing::warn!(%user, cause, "the provider lets a person in no more");
+    /// Lets somebody in no more; where a question brought that about, only if the person did not sign in anew since.
+    async fn turn_away(&self, user: &UserName, cause: &str, asked: Option<u64>) {
+        let _changing = self.sign_ins.changing.lock().await;
+        if asked.is_none_or(|number| self.sign_ins.is_current(user, number, None)) {
+            self.turned_away(user, cause).await;
+        }
+    }
+
+    /// All that stood on somebody's sign-in ends. Whoever calls this holds `changing`.
+    async fn turned_away(&self, user: &UserName, cause: &str) {
+        tracing::info!(%user, cause, "a person is not signed in any more");
         lock(&self.sign_ins.questions).remove(user);
         self.visitors.forget(user);
-        self.cut_person(user, "the person it is for is not let in any more");
-        if let Err(error) = self.store.forget_person(user).await {
-            tracing::error!(%error, %user, "the tokens of a person who is let in no more are still in the index");
-        }
+        self.gate.desk().without(self.now(), user, &BTreeSet::new(), true);
+        self.cut_person(user, "the person it is for is not signed in any more");
+        lock(&self.sign_ins.leaving).insert(user.clone());
+        self.forget_tokens(user).await;
         let entry = PersonSignedOut { user: format!("user:{user}"), cause: cause.into() };
         // It is over whether or not that can be recorded.
         let _ = self.gate.ledger().record(self.now(), entry);
+    }
+
+    /// Forgets the tokens that somebody has by a sign-in that is over. While it cannot, it is tried again.
+    async fn forget_tokens(&self, user: &UserName) {
+        match self.store.forget_person(user).await {
+            Ok(()) => drop(lock(&self.sign_ins.leaving).remove(user)),
+            Err(error) => tracing::error!(%error, %user, "tokens of a person who is gone are still in the index"),
+        }
     }
 
     /// Cuts the sessions of a person, and those of agents that work for them.

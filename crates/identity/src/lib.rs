@@ -17,7 +17,8 @@ pub use issuer::{
     verify as verify_token,
 };
 pub use oidc::{
-    Again, BrowserSecret, DeviceLogin, Fetch, FetchError, GROUPS_MAX, Person, Provider, ProviderSettings, SignInError,
+    Again, BrowserSecret, DeviceLogin, Fetch, FetchError, GROUPS_MAX, Person, Provider, ProviderSettings,
+    SIGN_IN_SECS_MAX, SignInError,
 };
 pub use people::{People, UnknownIdentity};
 pub use tasks::{NewTask, StartedTask, TaskBook, TaskError, reason};

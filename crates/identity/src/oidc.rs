@@ -14,7 +14,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use futures_util::future::BoxFuture;
 use gatehouse_model::{GroupName, Secret, UserName};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
@@ -31,9 +30,10 @@ use openidconnect::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use crate::credential::hmac;
 use crate::issuer::claim;
 
 /// Groups of one person.
@@ -92,6 +92,8 @@ pub struct ProviderSettings {
     pub groups_claim: String,
     /// Which of the provider's groups are which of the gateway's; where it is empty, they have the same names.
     pub groups: BTreeMap<String, GroupName>,
+    /// Only members of one of these are let in; where it is empty, anybody is whom the provider lets in.
+    pub admit: BTreeSet<GroupName>,
 }
 
 /// Why somebody is not signed in.
@@ -112,7 +114,10 @@ pub enum SignInError {
     #[error("the provider's ID token is not good: {0}")]
     Token(String),
     /// It does not say who somebody is.
-    #[error("the provider says no usable `{claim}` of this person: {cause}")]
+    #[error("the provider says no `{0}` of this person: is it among the claims of the scopes that are asked for?")]
+    Missing(String),
+    /// It says so in a way that does not count.
+    #[error("what the provider says as `{claim}` of this person does not count: {cause}")]
     Claim {
         /// Which claim.
         claim: String,
@@ -122,6 +127,9 @@ pub enum SignInError {
     /// The groups are too many.
     #[error("the provider names more than {GROUPS_MAX} groups: have it send only those that matter here")]
     Groups,
+    /// They are none of those who are let in.
+    #[error("user:{0} is in none of the groups of oidc.admit")]
+    NotAdmitted(UserName),
     /// It has no device flow.
     #[error("the provider {0} has no device authorization endpoint: sign in with a browser")]
     NoDevices(String),
@@ -146,10 +154,10 @@ pub struct Person {
 /// What a provider says when it is asked again.
 #[derive(Debug)]
 pub struct Again {
-    /// Who it is now, if it said so.
-    pub person: Option<Person>,
     /// With what it can be asked the next time.
     pub refresh: Secret,
+    /// Who it is now, if it said so.
+    pub said: Result<Option<Person>, SignInError>,
 }
 
 /// A sign-in with a code that a person types at the provider.
@@ -179,24 +187,41 @@ impl DeviceLogin {
     }
 }
 
-/// What only the browser knows in which a sign-in was begun.
+/// How long a browser may take to come back from the provider, in seconds.
+pub const SIGN_IN_SECS_MAX: u32 = 600;
+
+/// What only the browser knows in which a sign-in was begun: random, with the time, and with a proof that this gateway made it.
 pub struct BrowserSecret(Secret);
 
 impl BrowserSecret {
-    /// Of a text that cannot be guessed.
-    pub fn new(text: &str) -> Self {
-        Self(Secret::new(text))
+    /// A new one.
+    pub fn issue(key: &[u8; 32], entropy: [u8; 32], now: Timestamp) -> Self {
+        let content = format!("{}.{}", BASE64.encode(entropy), now.as_second());
+        let proof = BASE64.encode(hmac(key, content.as_bytes()));
+        Self(Secret::new(format!("{content}.{proof}")))
+    }
+
+    /// One that a browser brought back, if it is one and not too old.
+    pub fn accept(key: &[u8; 32], text: &str, now: Timestamp) -> Option<Self> {
+        let (content, proof) = text.rsplit_once('.')?;
+        let expected = BASE64.encode(hmac(key, content.as_bytes()));
+        let issued: i64 = content.rsplit_once('.')?.1.parse().ok()?;
+        let is_young = (0..=i64::from(SIGN_IN_SECS_MAX)).contains(&(now.as_second() - issued));
+        (bool::from(expected.as_bytes().ct_eq(proof.as_bytes())) && is_young).then(|| Self(Secret::new(text)))
+    }
+
+    /// The text that the browser keeps.
+    pub fn expose(&self) -> String {
+        String::from_utf8_lossy(self.0.expose()).into_owned()
+    }
+
+    /// Whether it is this browser that a provider's answer belongs to.
+    pub fn is_of(&self, state: &str) -> bool {
+        self.derive("state").as_bytes().ct_eq(state.as_bytes()).into()
     }
 
     fn derive(&self, purpose: &str) -> String {
-        match Hmac::<Sha256>::new_from_slice(self.0.expose()) {
-            Ok(mut mac) => {
-                mac.update(purpose.as_bytes());
-                BASE64.encode(mac.finalize().into_bytes())
-            }
-            // HMAC takes keys of every length.
-            Err(_) => String::new(),
-        }
+        BASE64.encode(hmac(self.0.expose(), purpose.as_bytes()))
     }
 }
 
@@ -261,6 +286,13 @@ impl Provider {
         &self.settings.issuer
     }
 
+    /// A digest of which provider it is, and of how its claims are understood: what one said counts for no other.
+    pub fn fingerprint(&self) -> String {
+        let ProviderSettings { issuer, client_id, user_claim, groups_claim, groups, admit, .. } = &self.settings;
+        let text = format!("{issuer:?} {client_id:?} {user_claim:?} {groups_claim:?} {groups:?} {admit:?}");
+        BASE64.encode(Sha256::digest(text))
+    }
+
     /// Where a browser goes to sign in; it comes back to `redirect`.
     ///
     /// # Errors
@@ -296,7 +328,7 @@ impl Provider {
         state: &str,
         code: &str,
     ) -> Result<Person, SignInError> {
-        if !bool::from(browser.derive("state").as_bytes().ct_eq(state.as_bytes())) {
+        if !browser.is_of(state) {
             return Err(SignInError::Stranger);
         }
         let metadata = self.metadata(now, false).await?;
@@ -357,12 +389,12 @@ impl Provider {
         let answer = exchange.request_async(&self.http).await.map_err(|error| self.refused(error))?;
         // A provider that does not rotate them gives none.
         let next = answer.refresh_token().map_or_else(|| refresh.secret().clone(), |token| token.secret().clone());
-        let person = match self.person(now, &answer, None, Some(subject)).await {
+        let said = match self.person(now, &answer, None, Some(subject)).await {
             // It need say nothing anew of who it is (OpenID Connect Core 1.0, section 12.2).
-            Err(SignInError::Claim { .. }) if answer.id_token().is_none() => None,
-            said => Some(said?),
+            Err(SignInError::Missing(_)) if answer.id_token().is_none() => Ok(None),
+            said => said.map(Some),
         };
-        Ok(Again { person, refresh: Secret::new(next) })
+        Ok(Again { refresh: Secret::new(next), said })
     }
 
     /// Where a browser goes to sign out of the provider too, if the provider has such a place that is known.
@@ -448,9 +480,13 @@ impl Provider {
         if [&settings.user_claim, &settings.groups_claim].iter().any(|name| claim(&claims, name).is_none()) {
             self.ask_more(now, answer, &told, &mut claims).await?;
         }
+        let (user, groups) = (self.user(&claims)?, self.groups(&claims)?);
+        if !settings.admit.is_empty() && settings.admit.is_disjoint(&groups) {
+            return Err(SignInError::NotAdmitted(user));
+        }
         Ok(Person {
-            user: self.user(&claims)?,
-            groups: self.groups(&claims)?,
+            user,
+            groups,
             subject: told,
             refresh: answer.refresh_token().map(|token| Secret::new(token.secret().as_str())),
         })
@@ -519,12 +555,15 @@ impl Provider {
     fn user(&self, claims: &Value) -> Result<UserName, SignInError> {
         let name = &self.settings.user_claim;
         let wrong = |cause| SignInError::Claim { claim: name.clone(), cause };
-        let user = claim(claims, name).and_then(Value::as_str).ok_or_else(|| wrong("it is missing, or no text"))?;
+        let told = claim(claims, name).ok_or_else(|| SignInError::Missing(name.clone()))?;
+        let user = told.as_str().ok_or_else(|| wrong("it is no text"))?;
         let is_verified = claims.get("email_verified") == Some(&Value::Bool(true));
-        if name == "email" && !is_verified {
+        if name.trim_start_matches('/') == "email" && !is_verified {
             return Err(wrong("`email_verified` is not true, so it may be anybody's"));
         }
-        UserName::new(user).map_err(|_| wrong("it cannot be a user name here"))
+        // One address is one person, however a directory spells it.
+        let user = if user.contains('@') { user.to_ascii_lowercase() } else { user.to_string() };
+        UserName::new(&user).map_err(|_| wrong("it cannot be a user name here"))
     }
 
     fn groups(&self, claims: &Value) -> Result<BTreeSet<GroupName>, SignInError> {
@@ -573,4 +612,87 @@ fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use serde_json::json;
+
+    use super::*;
+
+    fn provider(user_claim: &str, groups: &[(&str, &str)], admit: &[&str]) -> Provider {
+        let group = |name: &str| GroupName::new(name).unwrap();
+        let settings = ProviderSettings {
+            issuer: "https://id.example".into(),
+            client_id: "gatehouse".into(),
+            client_secret: None,
+            scopes: Vec::new(),
+            user_claim: user_claim.into(),
+            groups_claim: "/realm/roles".into(),
+            groups: groups.iter().map(|(theirs, ours)| ((*theirs).into(), group(ours))).collect(),
+            admit: admit.iter().map(|name| group(name)).collect(),
+        };
+        Provider::new(settings, Arc::new(|_| async { Err(FetchError("nobody is asked here".into())) }.boxed()))
+    }
+
+    #[test]
+    fn names_are_what_the_provider_vouches_for() {
+        let user = |of: &str, claims: Value| provider(of, &[], &[]).user(&claims).map(|user| user.to_string());
+        let verified = json!({ "email": "Dana@Corp.example", "email_verified": true, "oid": "A1" });
+        assert_eq!(user("email", verified.clone()).unwrap(), "dana@corp.example");
+        assert_eq!(user("/email", verified.clone()).unwrap(), "dana@corp.example");
+        assert_eq!(user("oid", verified.clone()).unwrap(), "A1");
+        for of in ["email", "/email"] {
+            for unverified in [json!(false), json!("true"), json!(null)] {
+                let claims = json!({ "email": "dana@corp.example", "email_verified": unverified });
+                assert!(matches!(user(of, claims), Err(SignInError::Claim { .. })), "{of}");
+            }
+        }
+        assert!(matches!(user("upn", verified), Err(SignInError::Missing(_))));
+        for odd in [json!("a b"), json!(["a"]), json!(7), json!("")] {
+            assert!(matches!(user("upn", json!({ "upn": odd })), Err(SignInError::Claim { .. })), "{odd}");
+        }
+    }
+
+    #[test]
+    fn groups_are_theirs_or_ours_by_name() {
+        let groups = |mapped: &[(&str, &str)], roles: Value| {
+            let groups = provider("email", mapped, &[]).groups(&json!({ "realm": { "roles": roles } }))?;
+            Ok::<_, SignInError>(groups.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(groups(&[], json!(["dba", "not a name", 7])).unwrap(), ["dba"]);
+        assert_eq!(groups(&[], json!("dba")).unwrap(), ["dba"]);
+        assert_eq!(groups(&[], json!(null)).unwrap(), [""; 0]);
+        assert_eq!(groups(&[("Team DB", "dba")], json!(["Team DB", "administrators"])).unwrap(), ["dba"]);
+        assert!(matches!(groups(&[], json!(vec!["x"; GROUPS_MAX + 1])), Err(SignInError::Groups)));
+    }
+
+    #[test]
+    fn how_a_provider_is_understood_is_part_of_which_it_is() {
+        let fingerprint = |provider: Provider| provider.fingerprint();
+        let one = fingerprint(provider("email", &[("a", "dba")], &[]));
+        assert_eq!(one, fingerprint(provider("email", &[("a", "dba")], &[])));
+        assert_ne!(one, fingerprint(provider("sub", &[("a", "dba")], &[])));
+        assert_ne!(one, fingerprint(provider("email", &[], &[])));
+        assert_ne!(one, fingerprint(provider("email", &[("a", "dba")], &["dba"])));
+    }
+
+    #[test]
+    fn a_browser_brings_back_what_this_gateway_made_and_in_time() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let key = [7; 32];
+        let secret = BrowserSecret::issue(&key, [1; 32], at(1000));
+        let text = secret.expose();
+        let back = BrowserSecret::accept(&key, &text, at(1600)).unwrap();
+        assert!(back.is_of(&secret.derive("state")) && !back.is_of(&secret.derive("nonce")) && !back.is_of(""));
+        assert!(BrowserSecret::accept(&key, &text, at(1601)).is_none(), "too late");
+        assert!(BrowserSecret::accept(&key, &text, at(999)).is_none(), "before it was made");
+        assert!(BrowserSecret::accept(&[8; 32], &text, at(1000)).is_none(), "another gateway's");
+        let forged = text.replace(".1000.", ".1500.");
+        assert!(BrowserSecret::accept(&key, &forged, at(1600)).is_none());
+        for odd in ["", ".", "..", "a.b.c"] {
+            assert!(BrowserSecret::accept(&key, odd, at(1000)).is_none(), "{odd}");
+        }
+    }
 }

@@ -13,6 +13,10 @@ use crate::people::{People, UnknownIdentity};
 /// What a provider said of somebody, and until when that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visit {
+    /// What it calls them, for good: another with the same name is somebody else.
+    pub subject: String,
+    /// Which provider it is, and how it is understood: see [`Provider::fingerprint`](crate::Provider::fingerprint).
+    pub provider: String,
     /// The groups.
     pub groups: BTreeSet<GroupName>,
     /// Until when.
@@ -26,17 +30,21 @@ pub struct Visitors {
 }
 
 impl Visitors {
-    /// Takes in what a provider says now. True if the person's groups are others than before, and what they had before
-    /// must not go on.
-    pub fn welcome(&self, user: &UserName, visit: Visit) -> bool {
-        let groups = visit.groups.clone();
-        let before = self.lock().insert(user.clone(), visit);
-        before.is_some_and(|before| before.groups != groups)
+    /// Takes in what a provider says now, in place of what it said before.
+    pub fn welcome(&self, user: &UserName, visit: Visit) {
+        self.lock().insert(user.clone(), visit);
     }
 
-    /// Until when what the provider said of somebody counts.
-    pub fn until(&self, user: &UserName) -> Option<Timestamp> {
-        self.lock().get(user).map(|visit| visit.until)
+    /// What a provider said of somebody, if that counts.
+    pub fn visit(&self, user: &UserName, now: Timestamp) -> Option<Visit> {
+        self.lock().get(user).filter(|visit| now < visit.until).cloned()
+    }
+
+    /// The other names under which the provider knows the same person.
+    pub fn also_called(&self, user: &UserName, visit: &Visit) -> Vec<UserName> {
+        let same = |other: &Visit| (&other.provider, &other.subject) == (&visit.provider, &visit.subject);
+        let visits = self.lock();
+        visits.iter().filter(|(name, other)| *name != user && same(other)).map(|(name, _)| name.clone()).collect()
     }
 
     /// Puts back what a restart found.
@@ -49,17 +57,19 @@ impl Visitors {
         self.lock().remove(user).is_some()
     }
 
-    /// Forgets everybody of whom nothing counts any more, and says who they are.
-    pub fn lapse(&self, now: Timestamp) -> Vec<UserName> {
-        let mut visits = self.lock();
-        let lapsed: Vec<UserName> =
-            visits.iter().filter(|(_, visit)| visit.until <= now).map(|(user, _)| user.clone()).collect();
-        visits.retain(|_, visit| now < visit.until);
-        lapsed
+    /// Everybody of whom nothing counts any more.
+    pub fn lapsed(&self, now: Timestamp) -> Vec<UserName> {
+        self.lock().iter().filter(|(_, visit)| visit.until <= now).map(|(user, _)| user.clone()).collect()
     }
 
-    fn groups(&self, user: &UserName, now: Timestamp) -> Option<BTreeSet<GroupName>> {
-        self.lock().get(user).filter(|visit| now < visit.until).map(|visit| visit.groups.clone())
+    /// Everybody whom another provider let in than this one, or this one understood in another way.
+    pub fn strangers_to(&self, provider: Option<&str>) -> Vec<UserName> {
+        let visits = self.lock();
+        visits
+            .iter()
+            .filter(|(_, visit)| Some(visit.provider.as_str()) != provider)
+            .map(|(user, _)| user.clone())
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<UserName, Visit>> {
@@ -83,7 +93,8 @@ impl Known<'_> {
     pub fn groups(&self, identity: &Identity) -> Result<BTreeSet<GroupName>, UnknownIdentity> {
         let configured = self.people.groups(identity).cloned();
         let Identity::User(user) = identity else { return configured };
-        match (configured, self.visitors.groups(user, self.now)) {
+        let visiting = self.visitors.visit(user, self.now).map(|visit| visit.groups);
+        match (configured, visiting) {
             (configured, None) => configured,
             (Err(_), Some(visiting)) => Ok(visiting),
             (Ok(mut groups), Some(visiting)) => {
@@ -119,6 +130,10 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
+    fn visit(subject: &str, names: &[&str], until: i64) -> Visit {
+        Visit { subject: subject.into(), provider: "p".into(), groups: groups(names), until: at(until) }
+    }
+
     #[test]
     fn what_a_provider_said_counts_for_its_time_and_beside_the_configuration() {
         let (dana, eve) = (UserName::new("dana").unwrap(), UserName::new("eve@corp.example").unwrap());
@@ -130,22 +145,32 @@ mod tests {
             known.groups(&Identity::User(user.clone())).ok()
         };
         assert_eq!((known(0, &dana), known(0, &eve)), (Some(groups(&["dba"])), None));
-        let visit = |names: &[&str], until| Visit { groups: groups(names), until: at(until) };
-        assert!(!visitors.welcome(&dana, visit(&["oncall"], 10)));
-        assert!(!visitors.welcome(&eve, visit(&["support"], 10)));
+        visitors.welcome(&dana, visit("1", &["oncall"], 10));
+        visitors.welcome(&eve, visit("2", &["support"], 20));
         assert_eq!(known(9, &dana), Some(groups(&["dba", "oncall"])));
-        assert_eq!((known(9, &eve), known(10, &eve)), (Some(groups(&["support"])), None));
-        assert!(!visitors.welcome(&eve, visit(&["support"], 20)), "the same groups change nothing");
-        assert!(visitors.welcome(&eve, visit(&[], 20)));
-        assert_eq!(visitors.lapse(at(10)), std::slice::from_ref(&dana));
-        assert_eq!((known(9, &dana), known(9, &eve)), (Some(groups(&["dba"])), Some(groups(&[]))));
+        assert_eq!((known(19, &eve), known(20, &eve)), (Some(groups(&["support"])), None));
+        assert_eq!(known(10, &dana), Some(groups(&["dba"])));
+        assert_eq!(visitors.lapsed(at(10)), std::slice::from_ref(&dana));
         assert!(visitors.forget(&eve) && !visitors.forget(&eve));
+    }
+
+    #[test]
+    fn one_person_is_known_by_another_name_and_another_provider_knows_nobody() {
+        let (old, new) = (UserName::new("dana@corp.example").unwrap(), UserName::new("dana.k@corp.example").unwrap());
+        let visitors = Visitors::default();
+        visitors.welcome(&old, visit("1", &[], 10));
+        assert_eq!(visitors.also_called(&new, &visit("1", &[], 10)), std::slice::from_ref(&old));
+        assert!(visitors.also_called(&new, &visit("2", &[], 10)).is_empty());
+        assert!(visitors.also_called(&old, &visit("1", &[], 10)).is_empty());
+        assert!(visitors.strangers_to(Some("p")).is_empty());
+        assert_eq!(visitors.strangers_to(Some("q")), std::slice::from_ref(&old));
+        assert_eq!(visitors.strangers_to(None), [old]);
     }
 
     #[test]
     fn an_agent_signs_in_nowhere() {
         let visitors = Visitors::default();
-        visitors.welcome(&UserName::new("claude").unwrap(), Visit { groups: groups(&["dba"]), until: at(10) });
+        visitors.welcome(&UserName::new("claude").unwrap(), visit("1", &["dba"], 10));
         let known = Known { people: &People::default(), visitors: &visitors, now: at(0) };
         assert!(known.groups(&Identity::parse("agent:claude").unwrap()).is_err());
     }

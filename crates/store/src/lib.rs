@@ -265,6 +265,8 @@ pub struct KeptToken {
     pub user: UserName,
     /// What it is for.
     pub kind: TokenKind,
+    /// Whom the provider let in with it, where a provider did.
+    pub subject: Option<String>,
     /// Until when.
     pub expires: Timestamp,
 }
@@ -274,6 +276,10 @@ pub struct KeptToken {
 pub struct KeptVisit {
     /// Who.
     pub user: UserName,
+    /// What the provider calls them, for good.
+    pub subject: String,
+    /// Which provider it is, and how it is understood.
+    pub provider: String,
     /// Their groups.
     pub groups: BTreeSet<GroupName>,
     /// Until when that counts.
@@ -325,7 +331,7 @@ pub trait Backend: Send + Sync {
     ) -> BoxFuture<'a, Result<Option<KeptToken>, StoreError>>;
     /// Forgets a token.
     fn forget_token<'a>(&'a self, sha256: &'a [u8; 32]) -> BoxFuture<'a, Result<(), StoreError>>;
-    /// Forgets all tokens of a person, and what a provider said of them.
+    /// Forgets what a provider said of a person, and the tokens that they have by that.
     fn forget_person<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Keeps what a provider said of a person, in place of what it said before.
     fn keep_visit<'a>(&'a self, visit: &'a KeptVisit) -> BoxFuture<'a, Result<(), StoreError>>;

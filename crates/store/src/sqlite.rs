@@ -208,11 +208,12 @@ impl Backend for Sqlite {
             let long_ago = now.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(now);
             let expired = sqlx::query("DELETE FROM tokens WHERE expires < ?").bind(long_ago.to_string());
             expired.execute(&mut *transaction).await?;
-            sqlx::query("INSERT INTO tokens (sha256, user_name, expires, kind) VALUES (?, ?, ?, ?)")
+            sqlx::query("INSERT INTO tokens (sha256, user_name, expires, kind, subject) VALUES (?, ?, ?, ?, ?)")
                 .bind(token.sha256.as_slice())
                 .bind(token.user.as_str())
                 .bind(token.expires.to_string())
                 .bind(kind_word(token.kind))
+                .bind(&token.subject)
                 .execute(&mut *transaction)
                 .await?;
             transaction.commit().await?;
@@ -231,6 +232,7 @@ impl Backend for Sqlite {
             let token = KeptToken {
                 sha256: *sha256,
                 user: user(&row)?,
+                subject: row.try_get("subject")?,
                 kind: match kind.as_str() {
                     "api" => TokenKind::Api,
                     "browser" => TokenKind::Browser,
@@ -254,7 +256,10 @@ impl Backend for Sqlite {
     fn forget_person<'a>(&'a self, user: &'a UserName) -> Fallible<'a, ()> {
         async move {
             let mut transaction = self.pool.begin().await?;
-            for sql in ["DELETE FROM tokens WHERE user_name = ?", "DELETE FROM visits WHERE user_name = ?"] {
+            for sql in [
+                "DELETE FROM tokens WHERE user_name = ? AND subject IS NOT NULL",
+                "DELETE FROM visits WHERE user_name = ?",
+            ] {
                 sqlx::query(sql).bind(user.as_str()).execute(&mut *transaction).await?;
             }
             transaction.commit().await?;
@@ -266,8 +271,10 @@ impl Backend for Sqlite {
     fn keep_visit<'a>(&'a self, visit: &'a KeptVisit) -> Fallible<'a, ()> {
         async move {
             let groups: Vec<&str> = visit.groups.iter().map(GroupName::as_str).collect();
-            sqlx::query("INSERT OR REPLACE INTO visits VALUES (?, ?, ?)")
+            sqlx::query("INSERT OR REPLACE INTO visits VALUES (?, ?, ?, ?, ?)")
                 .bind(visit.user.as_str())
+                .bind(&visit.subject)
+                .bind(&visit.provider)
                 .bind(json(&groups))
                 .bind(visit.until.to_string())
                 .execute(&self.pool)
@@ -284,7 +291,13 @@ impl Backend for Sqlite {
                 let names: Vec<String> = parsed(row, "groups")?;
                 let groups: Result<BTreeSet<GroupName>, _> = names.iter().map(|name| GroupName::new(name)).collect();
                 let groups = groups.map_err(|error| StoreError::Corrupt(error.to_string()))?;
-                Ok(KeptVisit { user: user(row)?, groups, until: time(row, "until")? })
+                Ok(KeptVisit {
+                    user: user(row)?,
+                    subject: row.try_get("subject")?,
+                    provider: row.try_get("provider")?,
+                    groups,
+                    until: time(row, "until")?,
+                })
             };
             rows.iter().map(visit).collect()
         }
