@@ -5,6 +5,7 @@
 
 mod caller;
 mod cookies;
+mod decide;
 mod oauth;
 mod pages;
 mod problem;

@@ -18,7 +18,7 @@ use crate::views::{
     Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView,
     RequestView, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
 };
-use crate::{BODY_BYTES_MAX, Begun, Control, LISTING_ENTRIES_MAX, oauth, pages, sign_in};
+use crate::{BODY_BYTES_MAX, Begun, Control, LISTING_ENTRIES_MAX, decide, oauth, pages, sign_in};
 
 /// How soon to ask again for a task that a person must approve, in seconds.
 pub(crate) const RETRY_SECS: u32 = 5;
@@ -80,6 +80,7 @@ pub(crate) fn router(control: Arc<dyn Control>, door: Door) -> Router {
         .route("/login/callback", get(sign_in::callback))
         .route("/login/link", get(sign_in::link).post(sign_in::use_link))
         .route("/logout", post(sign_in::logout))
+        .route("/requests/{id}", get(decide::page).post(decide::answer))
         .fallback(|| async { Problem::not_found("route", "here", "--help; gatehouse tasks") })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Served { control, door })

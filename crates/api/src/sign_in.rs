@@ -121,7 +121,7 @@ pub(crate) struct Code {
 }
 
 /// A path of the gateway's own, and of characters that a cookie can hold.
-fn own_path(path: &str) -> Option<&str> {
+pub(crate) fn own_path(path: &str) -> Option<&str> {
     let rest = path.strip_prefix('/')?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~?=&%".contains(&byte);
     (!rest.starts_with('/') && path.len() <= PATH_BYTES_MAX && path.bytes().all(is_plain)).then_some(path)

@@ -28,12 +28,35 @@ const provider = new Provider(issuer, {
             redirect_uris: ["http://127.0.0.1/login/callback"],
             post_logout_redirect_uris: ["http://127.0.0.1/"],
         },
+        // A workload, which gets a signed token for itself.
+        {
+            client_id: "deployer",
+            client_secret: CLIENT_SECRET,
+            grant_types: ["client_credentials"],
+            redirect_uris: [],
+            response_types: [],
+        },
     ],
     jwks: { keys: [key("ec", { namedCurve: "P-256" }, "ES256"), key("rsa", { modulusLength: 2048 }, "RS256")] },
     cookies: { keys: ["only for tests"] },
     claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["groups"] },
     conformIdTokenClaims: !IN_ID_TOKEN,
-    features: { deviceFlow: { enabled: true }, devInteractions: { enabled: true } },
+    features: {
+        deviceFlow: { enabled: true },
+        devInteractions: { enabled: true },
+        clientCredentials: { enabled: true },
+        resourceIndicators: {
+            enabled: true,
+            defaultResource: ({ oidc }) =>
+                oidc.params.grant_type === "client_credentials" ? "urn:gatehouse" : undefined,
+            getResourceServerInfo: () => ({
+                audience: "gatehouse",
+                scope: "",
+                accessTokenFormat: "jwt",
+                jwt: { sign: { alg: "ES256" } },
+            }),
+        },
+    },
     issueRefreshToken: async () => true,
     rotateRefreshToken: true,
     findAccount: async (_, id) => {

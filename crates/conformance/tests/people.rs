@@ -583,3 +583,27 @@ fn task_for_dana(fixture: &Fixture) -> Result<Credential> {
         ["task", "start", "--as", "agent:claude", "--on-behalf-of", DANA, "--target", "shop", "--reason", "a test"];
     Credential::of(&fixture.json(&task)?)
 }
+
+/// A link to a request survives signing in, and the page decides.
+#[test]
+fn a_link_to_a_request_leads_to_it_and_it_is_decided_there() -> Result<()> {
+    let (_folder, _provider, fixture) = start("")?;
+    let base = fixture.api()?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let update = ["-c", "UPDATE orders SET note = '<script>' WHERE id = 1"];
+    let held = fixture.psql_command(&agent).args(update).spawn()?;
+    let request = fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+    let mut dana = Browser::default();
+    dana.open(&format!("{base}/requests/{request}"))?;
+    sign_in(&mut dana, "d1")?;
+    assert_eq!(dana.page.url, format!("{base}/requests/{request}"));
+    assert!(dana.page.text.contains("&lt;script&gt;") && !dana.page.text.contains("<script"), "{}", dana.page.text);
+    // Whoever has no part in it sees nothing of it.
+    let mut eve = signed_in(&base, "e2")?;
+    assert_eq!(eve.open(&format!("{base}/requests/{request}"))?.status, 404);
+    dana.submit(&[("answer", "approve"), ("reason", "fine")])?;
+    assert!(dana.page.text.contains("fine"), "{}", dana.page.text);
+    assert!(held.wait_with_output()?.status.success());
+    assert_eq!(fixture.truth("select note from orders where id = 1")?, "<script>");
+    Ok(())
+}

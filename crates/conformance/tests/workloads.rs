@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use gatehouse_conformance::fixture::PATIENCE;
+use gatehouse_conformance::provider::Provider;
 use gatehouse_conformance::{Credential, Fixture, Setup};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -232,5 +233,47 @@ fn a_token_starts_only_so_many_tasks() -> Result<()> {
     assert_eq!((elsewhere.0, &elsewhere.1["error"]), (400, &json!("invalid_target")));
     let refused = |record: &Value| record["kind"] == "login.refused" && record["user"] == "agent:claude";
     assert!(fixture.records()?.iter().any(refused));
+    Ok(())
+}
+
+/// Keys that an issuer publishes are fetched, and fetched again when it has changed them.
+#[test]
+fn a_workload_of_a_provider_that_publishes_its_keys() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut provider = Provider::start(folder.path(), &json!({}))?;
+    let setup = Setup::default();
+    let fixture = Fixture::start(Setup {
+        policies: format!("{}{START}", setup.policies),
+        config: format!(
+            "[issuers.provider]\nissuer = \"{}\"\naudience = \"gatehouse\"\n\
+             agents = [{{ agent = \"claude\", claims = {{ client_id = \"deployer\" }} }}]\n",
+            provider.issuer
+        ),
+        ..setup
+    })?;
+    let token = provider.workload_token()?;
+    let (status, answer) = exchange(&fixture, &token, &[])?;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(fixture.psql(&Credential::of(&answer)?, "select count(*) from orders")?.trim(), "200");
+    provider.stop()?;
+    assert_eq!(exchange(&fixture, &token, &[])?.0, 200, "an outage takes nothing away");
+    provider.start_again()?;
+    let begun = std::time::Instant::now();
+    while exchange(&fixture, &provider.workload_token()?, &[])?.0 != 200 {
+        assert!(begun.elapsed() < PATIENCE, "the new keys are not found");
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+    assert_eq!(exchange(&fixture, &token, &[])?.0, 400, "what the old keys signed is good no longer");
+    Ok(())
+}
+
+#[test]
+fn without_its_issuers_keys_no_token_is_judged() -> Result<()> {
+    let ci = Ci::new()?;
+    let mut setup = ci.setup(START);
+    setup.config = setup.config.replace("keys = \"ci.jwks\"", "jwks_uri = \"http://127.0.0.1:1/keys\"");
+    let fixture = Fixture::start(setup)?;
+    let (status, answer) = exchange(&fixture, &ci.token("production")?, &[])?;
+    assert_eq!((status, &answer["error"]), (503, &json!("temporarily_unavailable")), "{answer}");
     Ok(())
 }

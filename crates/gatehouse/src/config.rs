@@ -41,6 +41,9 @@ pub struct Config {
     /// say, and may start a task for itself where policy permits `start`.
     #[serde(default)]
     pub issuers: BTreeMap<String, IssuerSection>,
+    /// Who is told of requests and what became of them, by name. Read at the start only.
+    #[serde(default)]
+    pub receivers: BTreeMap<String, ReceiverSection>,
     /// Classes of data, by name. They come on top of the built-in ones; one of the same name changes what it says and
     /// keeps the rest.
     #[serde(default)]
@@ -259,8 +262,14 @@ pub struct IssuerSection {
     pub issuer: String,
     /// What they must say as `aud`: a name that is this gateway's alone, so that a token for somebody else is none here.
     pub audience: String,
-    /// Its public keys: a file with a JSON Web Key Set, relative to this one. It is read with the configuration.
-    pub keys: PathBuf,
+    /// Its public keys: a file with a JSON Web Key Set, relative to this one, which is read with the configuration. Without it
+    /// they are fetched: from where the issuer's discovery document says, `ISSUER/.well-known/openid-configuration`.
+    pub keys: Option<PathBuf>,
+    /// Where they are fetched from, for an issuer that has no discovery document.
+    pub jwks_uri: Option<String>,
+    /// PEM certificates of the authorities that vouch for where they are fetched from, relative to this file; the system's
+    /// where not given.
+    pub tls_authorities: Option<PathBuf>,
     /// Which of its tokens are which agent's; the first that fits counts.
     pub agents: Vec<IssuedAgent>,
     /// The longest life of a task that is started with one of its tokens, in seconds.
@@ -281,6 +290,41 @@ pub struct IssuedAgent {
     /// What claims of the token must be, by name: all of them. A list in the token must hold the value. A name that begins
     /// with `/` is a JSON pointer (RFC 6901).
     pub claims: BTreeMap<String, String>,
+}
+
+/// Who is told of requests.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiverSection {
+    /// Where it is told: an address that begins with https://, or, where the address is a secret, `file:PATH` or `env:NAME`.
+    pub url: String,
+    /// What it reads.
+    #[serde(default)]
+    pub form: ReceiverForm,
+    /// The secret of a webhook, `whsec_…`: `file:PATH` (mode 0600, relative to this file) or `env:NAME`.
+    pub secret: Option<String>,
+    /// What it is told of: `request.opened`, `request.answered`, `request.ended`.
+    #[serde(default = "receiver_events")]
+    pub events: Vec<String>,
+    /// PEM certificates of the authorities that vouch for it, relative to this file; the system's where not given.
+    pub tls_authorities: Option<PathBuf>,
+}
+
+fn receiver_events() -> Vec<String> {
+    vec!["request.opened".into()]
+}
+
+/// What a receiver reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReceiverForm {
+    /// JSON, signed by the Standard Webhooks scheme.
+    #[default]
+    Webhook,
+    /// A message of Slack.
+    Slack,
+    /// A message of Microsoft Teams.
+    Teams,
 }
 
 /// A class of data.

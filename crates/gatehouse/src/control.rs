@@ -18,7 +18,7 @@ use gatehouse_engine::House as _;
 use gatehouse_gate::{
     AnswerError, Answered, Approver, Asked, AskedTask, Lockdown, MayBegin, PendingRequest, Scope, Terms,
 };
-use gatehouse_identity::{Credential, StartedTask, proves, verify_token};
+use gatehouse_identity::{Credential, StartedTask, TokenError, proves, verify_token};
 use gatehouse_journal::{Direction, Export, RecordingReader, RequestEnded, TaskStarted};
 use gatehouse_model::{
     Denial, GroupName, Hold, Identity, PolicyId, Reason, RequestId, Resource, Secret, SessionId, Subject, TargetName,
@@ -307,7 +307,8 @@ impl ApiControl {
             Caller::User(user, _) => user,
         };
         let resource = Resource::root(kind::TARGET, target);
-        if self.state.gate.policies().may_approve(user, &self.groups_of(user)?, resource) {
+        let may_approve = self.state.gate.policies().may_approve(user, &self.groups_of(user)?, resource);
+        if may_approve || self.must_administer(caller).is_ok() {
             return Ok(());
         }
         Err(Problem::forbidden(
@@ -317,7 +318,9 @@ impl ApiControl {
     }
 
     fn oversees_one(&self, caller: &Caller, targets: &[String]) -> bool {
-        targets.iter().any(|target| self.must_oversee(caller, target).is_ok())
+        // A gateway without targets is its administrators' too.
+        (targets.is_empty() && self.must_administer(caller).is_ok())
+            || targets.iter().any(|target| self.must_oversee(caller, target).is_ok())
     }
 
     /// Whether somebody may know of what was done or asked by whom, where: their own, what they oversee, and for whoever
@@ -325,7 +328,7 @@ impl ApiControl {
     fn sees(&self, caller: &Caller, identity: &str, on_behalf_of: Option<&str>, targets: &[String]) -> bool {
         let own = caller.user().map(|user| format!("user:{user}"));
         let is_own = own.is_some() && (own.as_deref() == Some(identity) || own.as_deref() == on_behalf_of);
-        is_own || self.oversees_one(caller, targets) || self.must_administer(caller).is_ok()
+        is_own || self.oversees_one(caller, targets)
     }
 
     fn sees_request(&self, caller: &Caller, request: &RequestView) -> bool {
@@ -374,11 +377,14 @@ impl ApiControl {
         let state = &self.state;
         let loaded = state.loaded.load_full();
         let token = String::from_utf8_lossy(exchange.subject_token.expose());
-        let workload = verify_token(&loaded.issuers, &token, state.now()).map_err(|error| {
+        let workload = verify_token(&loaded.issuers, &token, state.now()).await.map_err(|error| {
             metrics::counter!("gatehouse_tokens_refused_total").increment(1);
             // Why it is not good is for the operator, who can mend it, and not for whoever shows it.
             tracing::warn!(%error, "a workload's token was refused");
-            OauthError::invalid_request("the subject token is not good: the gateway's log has the cause")
+            match error {
+                TokenError::NoKeys { .. } => OauthError::unavailable(),
+                _ => OauthError::invalid_request("the subject token is not good: the gateway's log has the cause"),
+            }
         })?;
         let refused = |cause: &str, told: OauthError| {
             let (agent, targets) = (format!("agent:{}", workload.agent), exchange.targets.join(" "));
@@ -814,7 +820,10 @@ impl Control for ApiControl {
         async move {
             let targets: Vec<String> = self.state.loaded.load().targets.keys().cloned().collect();
             if !self.oversees_one(caller, &targets) {
-                self.must_administer(caller)?;
+                return Err(Problem::forbidden(
+                    "the policies are for those who oversee a target",
+                    "Ask somebody whom policy permits `approve` on a target, or an administrator of the gateway",
+                ));
             }
             let view = |policy: gatehouse_policy::PolicySummary| PolicyView {
                 id: policy.id.to_string(),

@@ -9,7 +9,9 @@ use gatehouse_journal::{
 };
 use gatehouse_store::{AskedRow, Change, LockdownRow, RequestRow, SessionRow, Store, StoreError, TaskRow};
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
+
+use crate::notify::{Event, QUEUE_EVENTS_MAX};
 
 /// Records applied in one transaction.
 const BATCH_RECORDS_MAX: usize = 5_000;
@@ -34,6 +36,8 @@ pub(crate) struct Indexer {
     files: SegmentFiles,
     store: Store,
     size: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// Told of what was recorded, once the index has it. Nobody may listen.
+    pub(crate) events: broadcast::Sender<Arc<Event>>,
     /// Where the reading of the journal stands; whoever has it, has the turn.
     place: tokio::sync::Mutex<Option<Place>>,
 }
@@ -48,7 +52,8 @@ struct Place {
 impl Indexer {
     /// Over these files and this index; `size` tells how many records there are.
     pub(crate) fn new(files: SegmentFiles, store: Store, size: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Self { files, store, size: Box::new(size), place: tokio::sync::Mutex::new(None) }
+        let (events, _) = broadcast::channel(QUEUE_EVENTS_MAX);
+        Self { files, store, size: Box::new(size), events, place: tokio::sync::Mutex::new(None) }
     }
 
     /// Begins anew where the index is of a journal that went on further than this one: after a power failure, or from
@@ -80,7 +85,7 @@ impl Indexer {
     async fn go_on(&self, mut place: Place) -> Result<Place, IndexError> {
         place.lines.go_on((self.size)());
         loop {
-            let mut changes = Vec::new();
+            let (mut changes, mut events) = (Vec::new(), Vec::new());
             let before = place.next;
             for line in place.lines.by_ref().take(BATCH_RECORDS_MAX) {
                 let (index, line) = line.map_err(|error| unreadable(&error))?;
@@ -91,11 +96,16 @@ impl Indexer {
                 }
                 let record = Record::parse(&line).map_err(|error| unreadable(&error))?;
                 changes.extend(change(&record));
+                events.extend(Event::of(&record));
             }
             if place.next == before {
                 return Ok(place);
             }
             self.store.apply(place.next, &changes).await?;
+            for event in events {
+                // Nobody listens before the start is over, or where nobody is to be told.
+                let _ = self.events.send(Arc::new(event));
+            }
         }
     }
 

@@ -15,6 +15,7 @@ pub mod load;
 mod log_files;
 mod login;
 mod mentions;
+mod notify;
 mod output;
 mod reference;
 mod registry;

@@ -8,15 +8,18 @@ use std::sync::Arc;
 
 use axum::http::Uri;
 use gatehouse_gate::{HoldMode, Route, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
-use gatehouse_identity::{AgentRule, Issuer, KeySet, People, Provider, ProviderSettings};
+use gatehouse_identity::{AgentRule, Issuer, KeySet, Keys, People, Provider, ProviderSettings, PublishedKeys};
 use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, PseudonymKey, Transform};
 use gatehouse_model::{AgentName, ClassName, Digest, GroupName, Parent, Resource, Secret, TargetName, UserName, kind};
 use gatehouse_policy::{Policies, PolicySource};
 use gatehouse_secrets::Reference;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Config, IssuedAgent, Mask, Member, Oidc, OnHold, TargetSection, Tls};
+use crate::config::{
+    Config, IssuedAgent, IssuerSection, Mask, Member, Oidc, OnHold, ReceiverForm, ReceiverSection, TargetSection, Tls,
+};
 use crate::mentions::Known;
+use crate::notify::{Form, Receiver, webhook_key};
 use crate::{registry, web};
 
 /// One mistake.
@@ -53,6 +56,8 @@ pub struct Loaded {
     pub issuers: Vec<Issuer>,
     /// The provider that people sign in by.
     pub provider: Option<Arc<Provider>>,
+    /// Who is told of requests.
+    pub receivers: Vec<Receiver>,
     /// The targets.
     pub targets: BTreeMap<String, Arc<Target>>,
     /// Where their secrets lie.
@@ -95,6 +100,7 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
     let people = checker.people(&config);
     let issuers = checker.issuers(&config, &people);
     let provider = checker.provider(&config);
+    let receivers = checker.receivers(&config);
     let rules = checker.class_rules(&config);
     let (targets, secrets) = checker.targets(&config, &rules, &key);
     let mut faults = checker.faults;
@@ -111,6 +117,7 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
         people,
         issuers,
         provider,
+        receivers,
         targets,
         secrets,
         policies: Arc::new(policies),
@@ -132,7 +139,8 @@ fn is_base(url: &str) -> bool {
 fn digest(text: &str, config: &Config, base: &Path) -> Digest {
     let mut hash = Sha256::new_with_prefix(text);
     for issuer in config.issuers.values() {
-        hash.update(Sha256::digest(std::fs::read(base.join(&issuer.keys)).unwrap_or_default()));
+        let keys = issuer.keys.iter().map(|keys| std::fs::read(base.join(keys)).unwrap_or_default());
+        keys.for_each(|keys| hash.update(Sha256::digest(keys)));
     }
     Digest(hash.finalize().into())
 }
@@ -310,28 +318,39 @@ impl Checker<'_> {
                 self.fault(&place, "task_secs_max = 0 lets no task live", "Write a number of seconds, or nothing");
             }
             let agents = self.issued_agents(&place, &section.agents, people);
-            let path = self.base.join(&section.keys);
-            let keys = std::fs::read(&path).map_err(|error| error.to_string());
-            match keys.and_then(|text| KeySet::parse(&text).map_err(|error| error.to_string())) {
-                Ok(keys) => issuers.push(Issuer {
+            if let Some(keys) = self.keys(&place, section) {
+                issuers.push(Issuer {
                     name: name.clone(),
                     issuer: section.issuer.clone(),
                     audience: section.audience.clone(),
                     keys,
                     agents,
                     task_secs_max: section.task_secs_max,
-                }),
-                Err(error) => {
-                    let message = format!("the keys {} cannot be used: {error}", path.display());
-                    self.fault(
-                        &place,
-                        message,
-                        "Put the issuer's JSON Web Key Set there; `jwks_uri` in its discovery says where it is",
-                    );
-                }
+                });
             }
         }
         issuers
+    }
+
+    fn keys(&mut self, place: &[&str], section: &IssuerSection) -> Option<Keys> {
+        if let Some(path) = &section.keys {
+            let path = self.base.join(path);
+            let read = std::fs::read(&path).map_err(|error| error.to_string());
+            let keys = read.and_then(|text| KeySet::parse(&text).map_err(|error| error.to_string()));
+            let keys = keys.map_err(|error| {
+                let remedy = "Put the issuer's JSON Web Key Set there, or leave `keys` away to have it fetched";
+                self.fault(place, format!("the keys {} cannot be used: {error}", path.display()), remedy);
+            });
+            return keys.map(Keys::Held).ok();
+        }
+        let from = section.jwks_uri.as_ref().unwrap_or(&section.issuer);
+        if !from.parse::<Uri>().is_ok_and(|uri| web::is_private(&uri)) {
+            let remedy = "Give `jwks_uri` with an address that begins with https://, or the keys in a file with `keys`";
+            self.fault(place, format!("keys cannot be fetched from `{from}` without being changed on the way"), remedy);
+            return None;
+        }
+        let trust = self.trust(&[place, &["tls_authorities"]].concat(), section.tls_authorities.as_deref());
+        Some(Keys::Published(PublishedKeys::new(&section.issuer, section.jwks_uri.clone(), web::fetcher(trust))))
     }
 
     fn issued_agents(&mut self, place: &[&str], sections: &[IssuedAgent], people: &People) -> Vec<AgentRule> {
@@ -392,7 +411,7 @@ impl Checker<'_> {
         }
         let admit = self.groups(["oidc", "admit"], &section.admit);
         let client_secret = self.provider_secret(section);
-        let trust = self.provider_trust(section);
+        let trust = self.trust(&["oidc", "tls_authorities"], section.tls_authorities.as_deref());
         if self.faults.len() > before {
             return None;
         }
@@ -409,6 +428,68 @@ impl Checker<'_> {
         Some(Arc::new(Provider::new(settings, web::fetcher(trust))))
     }
 
+    fn receivers(&mut self, config: &Config) -> Vec<Receiver> {
+        let mut receivers = Vec::new();
+        for (name, section) in &config.receivers {
+            let before = self.faults.len();
+            let place = |key: &'static str| ["receivers", name.as_str(), key];
+            let url = match section.url.starts_with("http") {
+                true => Ok(Secret::new(section.url.as_str())),
+                false => Reference::parse(&section.url, self.base).and_then(|url| url.fetch()),
+            };
+            let url = url.map_err(|error| error.to_string()).and_then(|url| {
+                let uri = String::from_utf8_lossy(url.expose()).parse::<Uri>();
+                if uri.is_ok_and(|uri| web::is_private(&uri)) {
+                    Ok(url)
+                } else {
+                    Err("it is no https:// address".into())
+                }
+            });
+            let url = url.map_err(|error| {
+                let remedy = "Write an address that begins with https://, or file:PATH of a file that holds it";
+                self.fault(&place("url"), error, remedy);
+            });
+            const EVENTS: [&str; 3] = ["request.opened", "request.answered", "request.ended"];
+            for event in section.events.iter().filter(|event| !EVENTS.contains(&event.as_str())) {
+                let remedy = format!("The events are: {}", EVENTS.join(", "));
+                self.fault(&place("events"), format!("there is no event `{event}`"), remedy);
+            }
+            let form = self.receiver_form(name, section);
+            let trust = self.trust(&place("tls_authorities"), section.tls_authorities.as_deref());
+            if let (Ok(url), Some(form), true) = (url, form, self.faults.len() == before) {
+                let (name, events, fetch) = (name.clone(), section.events.clone(), web::fetcher(trust));
+                receivers.push(Receiver { name, url, form, events, fetch });
+            }
+        }
+        receivers
+    }
+
+    fn receiver_form(&mut self, name: &str, section: &ReceiverSection) -> Option<Form> {
+        let place = ["receivers", name, "secret"];
+        match (section.form, &section.secret) {
+            (ReceiverForm::Slack, None) => Some(Form::Slack),
+            (ReceiverForm::Teams, None) => Some(Form::Teams),
+            (ReceiverForm::Slack | ReceiverForm::Teams, Some(_)) => {
+                self.fault(&place, "only webhooks have a secret", "Leave it away; the address is what is secret");
+                None
+            }
+            (ReceiverForm::Webhook, None) => {
+                let remedy = "Make one, and give it to the receiver: echo whsec_$(openssl rand -base64 32)";
+                self.fault(&place, "a webhook has a secret that it is signed with", remedy);
+                None
+            }
+            (ReceiverForm::Webhook, Some(reference)) => {
+                let secret = Reference::parse(reference, self.base).and_then(|secret| secret.fetch());
+                let key = secret.map_err(|error| error.to_string()).and_then(|secret| {
+                    let text = String::from_utf8_lossy(secret.expose()).into_owned();
+                    webhook_key(&text).map_err(|error| error.to_string())
+                });
+                let remedy = "Put it into a file with mode 0600: echo whsec_$(openssl rand -base64 32)";
+                key.map_err(|error| self.fault(&place, error, remedy)).ok().map(Form::Webhook)
+            }
+        }
+    }
+
     fn provider_secret(&mut self, section: &Oidc) -> Option<Secret> {
         let reference = section.client_secret.as_ref()?;
         let secret = Reference::parse(reference, self.base).and_then(|secret| secret.fetch());
@@ -416,15 +497,16 @@ impl Checker<'_> {
         secret.map_err(|error| self.fault(&["oidc", "client_secret"], error.to_string(), remedy)).ok()
     }
 
-    fn provider_trust(&mut self, section: &Oidc) -> Trust {
-        let Some(path) = &section.tls_authorities else { return Trust::System };
+    /// Who vouches for a web server that the configuration names.
+    fn trust(&mut self, place: &[&str], path: Option<&Path>) -> Trust {
+        let Some(path) = path else { return Trust::System };
         let pem = std::fs::read_to_string(self.base.join(path)).map_err(|error| error.to_string());
         let checked = pem.and_then(|pem| {
             gatehouse_engine::check_authorities(&pem).map_err(|error| error.to_string())?;
             Ok(Trust::Pem(pem.into()))
         });
         checked.unwrap_or_else(|error| {
-            self.fault(&["oidc", "tls_authorities"], error, "Name a PEM file with certificates");
+            self.fault(place, error, "Name a PEM file with certificates");
             Trust::System
         })
     }

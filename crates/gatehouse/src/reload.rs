@@ -56,7 +56,8 @@ fn fingerprint(state: &State, config: &Path) -> Option<[u8; 32]> {
     }
     for issuer in loaded.config.issuers.values() {
         // Keys that are gone are a change like any other.
-        let keys = std::fs::read(loaded.base.join(&issuer.keys));
+        let Some(keys) = &issuer.keys else { continue };
+        let keys = std::fs::read(loaded.base.join(keys));
         hash.update([u8::from(keys.is_ok())]);
         hash.update(Sha256::digest(keys.unwrap_or_default()));
     }

@@ -234,6 +234,10 @@ async fn serve_api(state: &Arc<State>, work: &mut JoinSet<()>) -> Result<(Option
 
 /// What goes on beside the sessions: the index, checkpoints, the ends of tasks and requests, changed files.
 fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
+    for receiver in state.loaded.load().receivers.clone() {
+        work.spawn(receiver.follow(state.indexer.events.subscribe(), state.api_address()));
+    }
+
     let following = state.clone();
     work.spawn(async move { following.indexer.follow(following.recorded.clone()).await });
 

@@ -72,7 +72,8 @@ fn verifier(password: &[u8], salt: &[u8]) -> Verifier {
     }
 }
 
-pub(crate) fn hmac(key: &[u8], data: &[u8]) -> [u8; 32] {
+/// HMAC-SHA-256 (RFC 2104).
+pub fn hmac(key: &[u8], data: &[u8]) -> [u8; 32] {
     match Hmac::<Sha256>::new_from_slice(key) {
         Ok(mut mac) => {
             mac.update(data);

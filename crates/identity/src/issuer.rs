@@ -6,13 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use gatehouse_model::AgentName;
 use jiff::Timestamp;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{AlgorithmFamily, DecodingKey, Header, Validation, decode, decode_header};
+use openidconnect::http::Request;
+use serde::Deserialize;
 use serde_json::Value;
 
+use crate::cached::{Cached, Unfetched};
+use crate::oidc::Fetch;
 use crate::token::{self, ALGORITHMS};
 
 /// The longest token, in bytes.
@@ -29,6 +34,30 @@ const RSA_MODULUS_CHARS_MIN: usize = 342;
 #[derive(Clone)]
 pub struct KeySet(Vec<Jwk>);
 
+/// Where an issuer's keys come from.
+pub enum Keys {
+    /// The configuration has them.
+    Held(KeySet),
+    /// The issuer publishes them.
+    Published(PublishedKeys),
+}
+
+/// Keys that are fetched when they are needed, and again when they are old or a token names another.
+pub struct PublishedKeys {
+    /// Where the key set is; where that is not given, the issuer's discovery document says.
+    uri: Option<String>,
+    issuer: String,
+    fetch: Fetch,
+    cached: Cached<KeySet>,
+}
+
+/// What is read of a discovery document (OpenID Connect Discovery 1.0, section 3).
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: String,
+}
+
 /// Whose tokens are which agent's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentRule {
@@ -39,7 +68,6 @@ pub struct AgentRule {
 }
 
 /// An issuer that is trusted.
-#[derive(Clone)]
 pub struct Issuer {
     /// Its name in the configuration.
     pub name: String,
@@ -48,7 +76,7 @@ pub struct Issuer {
     /// What they must say as `aud`, so that a token for somebody else is none for this gateway.
     pub audience: String,
     /// Its keys.
-    pub keys: KeySet,
+    pub keys: Keys,
     /// Its agents; the first rule that fits counts.
     pub agents: Vec<AgentRule>,
     /// The longest life of a task that is started with one of its tokens, in seconds.
@@ -83,6 +111,14 @@ pub enum TokenError {
     /// It names a key that its issuer does not have, or none of several.
     #[error("the issuer `{0}` has no key of the token's `kid`")]
     Key(String),
+    /// Its issuer's keys cannot be had.
+    #[error("the keys of the issuer `{issuer}` cannot be fetched: {cause}")]
+    NoKeys {
+        /// The issuer's name in the configuration.
+        issuer: String,
+        /// Why.
+        cause: String,
+    },
     /// It is not signed by that key.
     #[error("the signature does not hold")]
     Signature,
@@ -118,6 +154,55 @@ pub enum KeySetError {
     /// None that a signature could be checked with.
     #[error("it holds no public key for signatures")]
     NoKey,
+}
+
+impl PublishedKeys {
+    /// The keys that an issuer publishes: where its discovery document says, or at an address of their own.
+    pub fn new(issuer: &str, uri: Option<String>, fetch: Fetch) -> Self {
+        Self { uri, issuer: issuer.into(), fetch, cached: Cached::default() }
+    }
+
+    async fn get(&self, now: Timestamp, is_key_missing: bool) -> Result<Arc<KeySet>, String> {
+        self.cached.get(now, is_key_missing, self.fetched()).await.map_err(|error| match error {
+            Unfetched::Failed(error) => error,
+            Unfetched::Lately => "they were asked for a moment ago; try again".into(),
+        })
+    }
+
+    async fn fetched(&self) -> Result<KeySet, String> {
+        let uri = match &self.uri {
+            Some(uri) => uri.clone(),
+            None => {
+                let place = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
+                let discovery: Discovery = serde_json::from_slice(&self.read(&place).await?)
+                    .map_err(|error| format!("{place} is no discovery document: {error}"))?;
+                if discovery.issuer != self.issuer {
+                    return Err(format!("{place} is of another issuer, {:?}", discovery.issuer));
+                }
+                discovery.jwks_uri
+            }
+        };
+        KeySet::parse(&self.read(&uri).await?).map_err(|error| format!("{uri}: {error}"))
+    }
+
+    async fn read(&self, uri: &str) -> Result<Vec<u8>, String> {
+        let request = Request::get(uri).header("accept", "application/json").body(Vec::new());
+        let answer = (self.fetch)(request.map_err(|error| error.to_string())?).await;
+        let answer = answer.map_err(|error| format!("{uri}: {error}"))?;
+        match answer.status().as_u16() {
+            200 => Ok(answer.into_body()),
+            other => Err(format!("{uri} answers {other}")),
+        }
+    }
+}
+
+impl Keys {
+    async fn get(&self, now: Timestamp, is_key_missing: bool) -> Result<Arc<KeySet>, String> {
+        match self {
+            Self::Held(keys) => Ok(Arc::new(keys.clone())),
+            Self::Published(keys) => keys.get(now, is_key_missing).await,
+        }
+    }
 }
 
 impl KeySet {
@@ -184,7 +269,7 @@ impl fmt::Debug for KeySet {
 ///
 /// # Errors
 /// [`TokenError`], which is for the log; whoever showed the token learns only that it is not good.
-pub fn verify(issuers: &[Issuer], token: &str, now: Timestamp) -> Result<Workload, TokenError> {
+pub async fn verify(issuers: &[Issuer], token: &str, now: Timestamp) -> Result<Workload, TokenError> {
     token::install();
     // Files end in a line break.
     let token = token.trim_ascii();
@@ -201,7 +286,21 @@ pub fn verify(issuers: &[Issuer], token: &str, now: Timestamp) -> Result<Workloa
     let says = unproven.get("iss").and_then(Value::as_str).ok_or(TokenError::Claim("iss"))?;
     let issuer = issuers.iter().find(|issuer| issuer.issuer == says);
     let issuer = issuer.ok_or_else(|| TokenError::Issuer(says.chars().take(200).collect()))?;
-    let key = issuer.keys.of(&header).ok_or_else(|| TokenError::Key(issuer.name.clone()))?;
+    let no_keys = |cause| TokenError::NoKeys { issuer: issuer.name.clone(), cause };
+    let keys = issuer.keys.get(now, false).await.map_err(no_keys)?;
+    match check(issuer, &keys, token, &header, now) {
+        // An issuer changes its keys now and then.
+        Err(TokenError::Key(_)) => {
+            let keys = issuer.keys.get(now, true).await.map_err(no_keys)?;
+            check(issuer, &keys, token, &header, now)
+        }
+        checked => checked,
+    }
+}
+
+/// Whether a token is good by these keys.
+fn check(issuer: &Issuer, keys: &KeySet, token: &str, header: &Header, now: Timestamp) -> Result<Workload, TokenError> {
+    let key = keys.of(header).ok_or_else(|| TokenError::Key(issuer.name.clone()))?;
     if key.common.key_algorithm.is_some_and(|algorithm| algorithm.to_string() != format!("{:?}", header.alg)) {
         return Err(TokenError::Signature);
     }
@@ -279,6 +378,8 @@ fn is_or_holds(claim: Option<&Value>, wanted: &str) -> bool {
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+    use futures_util::FutureExt as _;
+    use openidconnect::http::Response;
     use ring::rand::SystemRandom;
     use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
     use serde_json::json;
@@ -286,6 +387,11 @@ mod tests {
     use super::*;
 
     const NOW: i64 = 1_800_000_000;
+
+    /// Keys that the configuration has are waited for by nobody.
+    fn verify(issuers: &[Issuer], token: &str, now: Timestamp) -> Result<Workload, TokenError> {
+        super::verify(issuers, token, now).now_or_never().expect("at once")
+    }
 
     /// An issuer with one key of each kind.
     struct Signer {
@@ -304,15 +410,18 @@ mod tests {
         }
 
         fn keys(&self) -> KeySet {
+            KeySet::parse(self.set().to_string().as_bytes()).unwrap()
+        }
+
+        fn set(&self) -> Value {
             let point = self.point.public_key().as_ref();
             let (x, y) = (BASE64.encode(&point[1..33]), BASE64.encode(&point[33..]));
             let edwards = BASE64.encode(self.edwards.public_key());
-            let set = json!({ "keys": [
+            json!({ "keys": [
                 { "kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": "point", "use": "sig", "alg": "ES256" },
                 { "kty": "OKP", "crv": "Ed25519", "x": edwards, "kid": "edwards" },
                 { "kty": "oct", "k": "c2hhcmVk", "kid": "shared" },
-            ] });
-            KeySet::parse(set.to_string().as_bytes()).unwrap()
+            ] })
         }
 
         fn sign(&self, header: &Value, claims: &Value) -> String {
@@ -347,7 +456,7 @@ mod tests {
             name: "ci".into(),
             issuer: "https://ci.example".into(),
             audience: "gatehouse".into(),
-            keys: signer.keys(),
+            keys: Keys::Held(signer.keys()),
             task_secs_max: 600,
             agents: vec![
                 rule("staging", &[("repository_id", "1234"), ("environment", "staging")]),
@@ -439,6 +548,50 @@ mod tests {
                 assert!(verify(&issuers, &changed, now()).is_err(), "bit {bit}");
             }
         }
+    }
+
+    /// An issuer that publishes what is in the map, by address.
+    fn published(pages: &[(&str, String)]) -> Issuer {
+        let pages: BTreeMap<String, String> = pages.iter().map(|(at, page)| ((*at).into(), page.clone())).collect();
+        let fetch: Fetch = Arc::new(move |request| {
+            let page = pages.get(&request.uri().to_string()).cloned();
+            async move {
+                let status = if page.is_some() { 200 } else { 404 };
+                let answer = Response::builder().status(status).body(page.unwrap_or_default().into_bytes());
+                answer.map_err(|error| crate::FetchError(error.to_string()))
+            }
+            .boxed()
+        });
+        let keys = Keys::Published(PublishedKeys::new("https://ci.example", None, fetch));
+        Issuer { keys, ..issuers(&Signer::new()).remove(0) }
+    }
+
+    #[test]
+    fn keys_are_found_where_the_issuer_says() {
+        let signer = Signer::new();
+        let discovery = |issuer: &str| json!({ "issuer": issuer, "jwks_uri": "https://ci.example/keys" }).to_string();
+        let place = "https://ci.example/.well-known/openid-configuration";
+        let token = signer.sign(&header(), &claims());
+        let pages = [(place, discovery("https://ci.example")), ("https://ci.example/keys", signer.set().to_string())];
+        assert_eq!(verify(&[published(&pages)], &token, now()).unwrap().agent.as_str(), "deployer");
+        for (pages, said) in [
+            (vec![], "answers 404"),
+            (vec![(place, discovery("https://evil.example"))], "of another issuer"),
+            (vec![(place, "{}".into())], "no discovery document"),
+            (vec![(place, discovery("https://ci.example"))], "https://ci.example/keys answers 404"),
+        ] {
+            let error = verify(&[published(&pages)], &token, now()).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+        // A key that is not there is looked for again, but not at once.
+        let pages =
+            [(place, discovery("https://ci.example")), ("https://ci.example/keys", Signer::new().set().to_string())];
+        assert_eq!(verify(&[published(&pages)], &token, now()), Err(TokenError::Signature));
+        let other = json!({ "alg": "ES256", "kid": "unknown" });
+        assert_eq!(
+            verify(&[published(&pages)], &signer.sign(&other, &claims()), now()),
+            Err(TokenError::Key("ci".into()))
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //!
 //! Knows the model and the index. Makes credentials from random bytes that it is given, and keeps only verifiers.
 
+mod cached;
 mod credential;
 mod issuer;
 mod oidc;
@@ -11,10 +12,10 @@ mod tasks;
 mod token;
 mod visitors;
 
-pub use credential::{Credential, Token, proves, token_digest};
+pub use credential::{Credential, Token, hmac, proves, token_digest};
 pub use issuer::{
-    AgentRule, Issuer, KEY_SET_BYTES_MAX, KeySet, KeySetError, SKEW_SECS_MAX, TOKEN_BYTES_MAX, TokenError, Workload,
-    verify as verify_token,
+    AgentRule, Issuer, KEY_SET_BYTES_MAX, KeySet, KeySetError, Keys, PublishedKeys, SKEW_SECS_MAX, TOKEN_BYTES_MAX,
+    TokenError, Workload, verify as verify_token,
 };
 pub use oidc::{
     Again, BrowserSecret, DeviceLogin, Fetch, FetchError, GROUPS_MAX, Person, Provider, ProviderSettings,

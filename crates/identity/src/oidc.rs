@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -33,15 +33,12 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use crate::cached::{Cached, Unfetched};
 use crate::credential::hmac;
 use crate::issuer::claim;
 
 /// Groups of one person.
 pub const GROUPS_MAX: usize = 500;
-/// How long a provider's metadata and keys are used before they are fetched anew, in seconds.
-const METADATA_SECS: i64 = 3600;
-/// How soon they are fetched again for a key that they do not have, or after a failure, in seconds.
-const RETRY_SECS: i64 = 5;
 
 /// The algorithms that a provider may sign with: none that is broken, and none with a shared secret.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
@@ -260,25 +257,17 @@ type Metadata = ProviderMetadata<
 type OidcClient =
     CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
 
-/// What was fetched last, and when it was tried last.
-#[derive(Default)]
-struct Fetched {
-    metadata: Option<Arc<Metadata>>,
-    at: Option<Timestamp>,
-    tried: Option<Timestamp>,
-}
-
 /// A provider that people sign in by.
 pub struct Provider {
     settings: ProviderSettings,
     http: Http,
-    fetched: Mutex<Fetched>,
+    metadata: Cached<Metadata>,
 }
 
 impl Provider {
     /// A provider that is asked by these means. Nothing is fetched before somebody signs in.
     pub fn new(settings: ProviderSettings, fetch: Fetch) -> Self {
-        Self { settings, http: Http(fetch), fetched: Mutex::default() }
+        Self { settings, http: Http(fetch), metadata: Cached::default() }
     }
 
     /// Its issuer.
@@ -399,7 +388,7 @@ impl Provider {
 
     /// Where a browser goes to sign out of the provider too, if the provider has such a place that is known.
     pub fn end_session_url(&self, after: &str) -> Option<String> {
-        let metadata = self.fetched.lock().unwrap_or_else(PoisonError::into_inner).metadata.clone()?;
+        let metadata = self.metadata.held()?;
         let endpoint = metadata.additional_metadata().end_session_endpoint.clone()?;
         let after = PostLogoutRedirectUrl::new(after.into()).ok()?;
         let request = LogoutRequest::from(endpoint).set_client_id(ClientId::new(self.settings.client_id.clone()));
@@ -410,33 +399,14 @@ impl Provider {
         self.settings.scopes.iter().cloned().map(Scope::new)
     }
 
-    /// The provider's metadata and keys. Those that were fetched before are used while the provider cannot be reached.
+    /// The provider's metadata and keys.
     async fn metadata(&self, now: Timestamp, is_key_missing: bool) -> Result<Arc<Metadata>, SignInError> {
-        let (held, is_due) = {
-            let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
-            let since =
-                |time: Option<Timestamp>| time.map_or(i64::MAX, |time| now.duration_since(time).as_secs().abs());
-            let is_old = is_key_missing || since(fetched.at) >= METADATA_SECS;
-            let is_due = is_old && since(fetched.tried) >= RETRY_SECS;
-            if is_due {
-                fetched.tried = Some(now);
-            }
-            (fetched.metadata.clone(), is_due)
-        };
-        if !is_due {
-            return held.ok_or_else(|| self.fault("it was asked a moment ago and did not answer; try again"));
-        }
         let issuer = IssuerUrl::new(self.settings.issuer.clone()).map_err(|error| self.fault(error))?;
-        match Metadata::discover_async(issuer, &self.http).await {
-            Ok(metadata) => {
-                let metadata = Arc::new(metadata);
-                let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
-                // A failure is tried again soon; what was fetched only for a key that it does not have.
-                *fetched = Fetched { metadata: Some(metadata.clone()), at: Some(now), tried: fetched.tried };
-                Ok(metadata)
-            }
-            Err(error) => held.ok_or_else(|| self.fault(chain(&error))),
-        }
+        let fetched = self.metadata.get(now, is_key_missing, Metadata::discover_async(issuer, &self.http)).await;
+        fetched.map_err(|error| match error {
+            Unfetched::Failed(error) => self.fault(chain(&error)),
+            Unfetched::Lately => self.fault("it was asked a moment ago and did not answer; try again"),
+        })
     }
 
     fn client(&self, metadata: &Metadata, redirect: Option<&str>) -> Result<OidcClient, SignInError> {

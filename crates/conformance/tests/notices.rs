@@ -1,0 +1,107 @@
+//! Others are told of what waits for a person: receivers on this machine, one of which is not there at first.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use gatehouse_conformance::fixture::PATIENCE;
+use gatehouse_conformance::{Fixture, Setup};
+use ring::hmac;
+use serde_json::{Value, json};
+
+const KEY: [u8; 32] = [7; 32];
+
+/// What a receiver was sent: head and body.
+struct Notice {
+    head: String,
+    body: String,
+}
+
+impl Notice {
+    fn header(&self, name: &str) -> &str {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value).unwrap_or_default()
+    }
+}
+
+/// Takes notices; the first few it does not like.
+fn receive(listener: TcpListener, refused: usize) -> Receiver<Notice> {
+    let (sender, notices) = channel();
+    std::thread::spawn(move || -> Result<()> {
+        for (number, stream) in listener.incoming().enumerate() {
+            let mut stream = BufReader::new(stream?);
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                anyhow::ensure!(stream.read_line(&mut head)? > 0, "a whole head comes");
+            }
+            let mut notice = Notice { head, body: String::new() };
+            let mut body = vec![0; notice.header("content-length").parse()?];
+            stream.read_exact(&mut body)?;
+            notice.body = String::from_utf8(body)?;
+            let status = if number < refused { "503 Busy" } else { "204 Taken" };
+            write!(stream.get_mut(), "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
+            sender.send(notice)?;
+        }
+        Ok(())
+    });
+    notices
+}
+
+#[test]
+fn receivers_are_told_and_nothing_waits_for_them() -> Result<()> {
+    let (webhook, slack, teams) =
+        (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
+    let url = |listener: &TcpListener| Ok::<_, anyhow::Error>(format!("http://{}/hook", listener.local_addr()?));
+    let config = format!(
+        "[receivers.desk]\nurl = \"{}\"\nsecret = \"file:desk.secret\"\n\
+         events = [\"request.opened\", \"request.answered\", \"request.ended\"]\n\
+         [receivers.slack]\nurl = \"file:slack.url\"\nform = \"slack\"\n\
+         [receivers.teams]\nurl = \"{}\"\nform = \"teams\"\n\
+         [receivers.gone]\nurl = \"http://127.0.0.1:1/hook\"\nform = \"slack\"\n",
+        url(&webhook)?,
+        url(&teams)?,
+    );
+    let files = vec![("desk.secret", format!("whsec_{}", BASE64.encode(KEY))), ("slack.url", url(&slack)?)];
+    let fixture = Fixture::start(Setup { config, files, ..Setup::default() })?;
+    let (desk, slack, teams) = (receive(webhook, 2), receive(slack, 0), receive(teams, 0));
+    let agent = fixture.task("agent:claude", "10m")?;
+    let held = fixture.psql_command(&agent).args(["-c", "update orders set total = 1 where id = 1"]).spawn()?;
+
+    // What could not be delivered comes again, as the same message, each time signed for its moment.
+    let told: Vec<Notice> = (0..3).map(|_| desk.recv_timeout(PATIENCE)).collect::<Result<_, _>>()?;
+    let [first, _, third] = told.as_slice() else { anyhow::bail!("three attempts") };
+    assert_eq!((first.header("webhook-id"), &first.body), (third.header("webhook-id"), &third.body));
+    for notice in &told {
+        let signed = format!("{}.{}.{}", notice.header("webhook-id"), notice.header("webhook-timestamp"), notice.body);
+        let signature = notice.header("webhook-signature").strip_prefix("v1,").context("a version")?;
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &KEY);
+        assert!(hmac::verify(&key, signed.as_bytes(), &BASE64.decode(signature)?).is_ok(), "the signature holds");
+    }
+    let body: Value = serde_json::from_str(&third.body)?;
+    let request = body["data"]["request"].as_str().context("a request")?;
+    assert_eq!((&body["type"], &body["data"]["targets"]), (&json!("request.opened"), &json!(["shop"])));
+    assert!(!third.body.contains("total"), "the statement itself goes to nobody");
+    let text: Value = serde_json::from_str(&slack.recv_timeout(PATIENCE)?.body)?;
+    let text = text["text"].as_str().context("a text")?;
+    assert!(text.contains("agent:claude asks for UPDATE on shop and needs dba") && text.contains(request), "{text}");
+    let page = format!("{}/requests/{request}", fixture.api()?);
+    assert!(text.contains(&page), "{text} has a link");
+    assert!(teams.recv_timeout(PATIENCE)?.body.contains(request));
+
+    // A receiver that is not there holds up nothing.
+    let begun = Instant::now();
+    assert!(fixture.command(&["approve", request, "--as", "user:dana"])?.status.success());
+    assert!(held.wait_with_output()?.status.success() && begun.elapsed() < PATIENCE);
+    let kinds = [desk.recv_timeout(PATIENCE)?, desk.recv_timeout(PATIENCE)?].map(|notice| {
+        let body: Value = serde_json::from_str(&notice.body).unwrap_or_default();
+        body["type"].as_str().unwrap_or_default().to_string()
+    });
+    assert_eq!(kinds, ["request.answered", "request.ended"]);
+    let log = std::fs::read_to_string(fixture.log())?;
+    assert!(log.contains("could not be delivered") && !log.contains("/hook"), "an address is in no log");
+    Ok(())
+}

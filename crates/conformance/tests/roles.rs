@@ -1,0 +1,196 @@
+//! Who may call what: every route of the API by every kind of caller. The table is to be read; a route that is not in it,
+//! or that answers somebody otherwise than it says, fails.
+
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+
+use anyhow::{Context as _, Result, bail};
+use expect_test::expect;
+use gatehouse_conformance::fixture::PATIENCE;
+use gatehouse_conformance::{Fixture, Setup};
+use serde_json::{Value, json};
+
+/// Nobody; somebody of no group; somebody who may ask for tasks; who answers requests; who administers; the admin socket.
+const CALLERS: [&str; 6] = ["nobody", "nina", "sam", "dana", "root", "socket"];
+
+const POLICIES: &str = r#"
+permit (principal in Group::"administrators", action == Action::"administer", resource);
+@hold("dba") permit (principal in Group::"support", action == Action::"start", resource);
+"#;
+
+/// What is called of each route: the method and the path as the document has them, and a body. `{id}` is of a task, a
+/// session or a request that the agent made.
+fn routes() -> Vec<(&'static str, &'static str, Value)> {
+    let task = json!({ "targets": ["shop"], "reason": "roles", "ttl_secs": 60 });
+    vec![
+        ("get", "/healthz", Value::Null),
+        ("get", "/readyz", Value::Null),
+        ("get", "/metrics", Value::Null),
+        ("get", "/api/v1/version", Value::Null),
+        ("get", "/.well-known/oauth-authorization-server", Value::Null),
+        ("post", "/oauth/token", Value::Null),
+        ("post", "/oauth/revoke", Value::Null),
+        ("get", "/api/v1/me", Value::Null),
+        ("get", "/api/v1/targets", Value::Null),
+        ("get", "/api/v1/policies", Value::Null),
+        ("get", "/api/v1/lockdowns", Value::Null),
+        ("get", "/api/v1/tasks", Value::Null),
+        ("get", "/api/v1/tasks/{id}", Value::Null),
+        ("get", "/api/v1/sessions", Value::Null),
+        ("get", "/api/v1/sessions/{id}", Value::Null),
+        ("get", "/api/v1/sessions/{id}/replay", Value::Null),
+        ("get", "/api/v1/requests", Value::Null),
+        ("get", "/api/v1/requests/{id}", Value::Null),
+        ("post", "/api/v1/evidence", json!({ "selection": "all" })),
+        ("post", "/api/v1/tasks", task),
+        ("post", "/api/v1/tasks/{id}/heartbeat", Value::Null),
+        ("post", "/api/v1/requests/{id}/approve", json!({ "reason": "roles" })),
+        ("post", "/api/v1/requests/{id}/deny", json!({ "reason": "roles" })),
+        ("post", "/api/v1/sessions/{id}/kill", Value::Null),
+        ("post", "/api/v1/tasks/{id}/end", json!({ "cause": "done" })),
+        ("post", "/api/v1/lockdowns", json!({ "scope": "agent:other", "reason": "roles" })),
+        ("post", "/api/v1/lockdowns/lift", json!({ "scope": "agent:other" })),
+        ("post", "/api/v1/tokens", json!({ "user": "user:nina", "ttl_secs": 60 })),
+        ("post", "/api/v1/links", json!({ "user": "user:nina" })),
+        ("post", "/api/v1/login/device", Value::Null),
+        ("post", "/api/v1/login/device/poll", json!({ "handle": "x" })),
+        ("post", "/api/v1/logout", Value::Null),
+    ]
+}
+
+/// One call; the status and the body.
+fn call(fixture: &Fixture, caller: &str, token: &str, method: &str, path: &str, body: &Value) -> Result<(u16, String)> {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let authorization = if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };
+    let head = format!(
+        "{} {path} HTTP/1.0\r\nhost: gatehouse\r\n{authorization}content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        method.to_uppercase(),
+        body.len()
+    );
+    let mut answer = Vec::new();
+    if caller == "socket" {
+        let mut stream = UnixStream::connect(fixture.data.join("admin.sock"))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(format!("{head}{body}").as_bytes())?;
+        stream.read_to_end(&mut answer)?;
+    } else {
+        let mut stream = TcpStream::connect(fixture.api()?.trim_start_matches("http://"))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(format!("{head}{body}").as_bytes())?;
+        stream.read_to_end(&mut answer)?;
+    }
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.split(' ').nth(1).context("no status")?.parse()?;
+    Ok((status, answer.split_once("\r\n\r\n").context("no body")?.1.into()))
+}
+
+/// What a listing shows, counted: whoever may list is not whoever sees everything.
+fn shown(body: &str) -> String {
+    match serde_json::from_str::<Value>(body) {
+        Ok(Value::Array(entries)) => format!(" ({})", entries.len()),
+        Ok(_) | Err(_) => String::new(),
+    }
+}
+
+#[test]
+fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
+    let setup = Setup::default();
+    let fixture = Fixture::start(Setup {
+        policies: format!("{}{POLICIES}", setup.policies),
+        config: "[users.root]\ngroups = [\"administrators\"]\n".into(),
+        target: "on_hold = \"refuse\"".into(),
+        ..setup
+    })?;
+    let mut tokens = vec![String::new()];
+    for name in ["nina", "sam", "dana", "root"] {
+        let issued = fixture.json(&["login", "--as", &format!("user:{name}")])?;
+        tokens.push(issued["token"].as_str().context("a token")?.into());
+    }
+    tokens.push(String::new());
+    let agent = fixture.task("agent:claude", "10m")?;
+    fixture.psql(&agent, "update orders set total = 1 where id = 1")?;
+    fixture.psql(&agent, "update orders set total = 1 where id = 2")?;
+    let first = |listing: &str| -> Result<String> {
+        let all = fixture.json(&[listing, "ls"])?;
+        Ok(all[0]["id"].as_str().context("an entry")?.into())
+    };
+    let (session, request) = (first("sessions")?, first("requests")?);
+    let other_request = fixture.json(&["requests", "ls"])?[1]["id"].as_str().context("two requests")?.to_string();
+
+    let mut table = format!("{:<45}", "");
+    for caller in CALLERS {
+        write!(table, "{caller:<9}")?;
+    }
+    for (method, path, body) in routes() {
+        let id = match path {
+            _ if path.contains("/tasks/") => agent.task.as_str(),
+            _ if path.contains("/sessions/") => &session,
+            _ if path.contains("/deny") => &other_request,
+            _ => &request,
+        };
+        write!(table, "\n{:<45}", format!("{method} {path}"))?;
+        for (caller, token) in CALLERS.iter().zip(&tokens) {
+            let (status, answer) = call(&fixture, caller, token, method, &path.replace("{id}", id), &body)?;
+            if status >= 500 {
+                bail!("{method} {path} fails for {caller}: {answer}");
+            }
+            write!(table, "{:<9}", format!("{status}{}", shown(&answer)))?;
+        }
+    }
+    let table: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    expect![[r#"
+                                                     nobody   nina     sam      dana     root     socket
+        get /healthz                                 200      200      200      200      200      200
+        get /readyz                                  200      200      200      200      200      200
+        get /metrics                                 200      200      200      200      200      200
+        get /api/v1/version                          200      200      200      200      200      200
+        get /.well-known/oauth-authorization-server  200      200      200      200      200      200
+        post /oauth/token                            400      400      400      400      400      400
+        post /oauth/revoke                           400      400      400      400      400      400
+        get /api/v1/me                               401      200      200      200      200      200
+        get /api/v1/targets                          401      200 (1)  200 (1)  200 (1)  200 (1)  200 (1)
+        get /api/v1/policies                         401      403      403      200 (10) 200 (10) 200 (10)
+        get /api/v1/lockdowns                        401      200 (0)  200 (0)  200 (0)  200 (0)  200 (0)
+        get /api/v1/tasks                            401      200 (0)  200 (0)  200 (1)  200 (1)  200 (1)
+        get /api/v1/tasks/{id}                       401      404      404      200      200      200
+        get /api/v1/sessions                         401      200 (0)  200 (0)  200 (2)  200 (2)  200 (2)
+        get /api/v1/sessions/{id}                    401      404      404      200      200      200
+        get /api/v1/sessions/{id}/replay             401      403      403      200      200      200
+        get /api/v1/requests                         401      200 (0)  200 (0)  200 (2)  200 (2)  200 (2)
+        get /api/v1/requests/{id}                    401      404      404      200      200      200
+        post /api/v1/evidence                        401      403      403      403      200      200
+        post /api/v1/tasks                           401      403      202      201      403      400
+        post /api/v1/tasks/{id}/heartbeat            401      403      403      403      204      204
+        post /api/v1/requests/{id}/approve           401      403      403      200      409      403
+        post /api/v1/requests/{id}/deny              401      403      403      200      409      403
+        post /api/v1/sessions/{id}/kill              401      403      403      403      409      409
+        post /api/v1/tasks/{id}/end                  401      403      403      403      200      409
+        post /api/v1/lockdowns                       401      403      403      403      201      201
+        post /api/v1/lockdowns/lift                  401      403      403      403      204      404
+        post /api/v1/tokens                          401      403      403      403      403      201
+        post /api/v1/links                           401      403      403      403      403      201
+        post /api/v1/login/device                    404      404      404      404      404      404
+        post /api/v1/login/device/poll               404      404      404      404      404      404
+        post /api/v1/logout                          401      204      204      204      204      204
+    "#]].assert_eq(&table);
+    Ok(())
+}
+
+#[test]
+fn every_route_of_the_document_is_in_the_table() -> Result<()> {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json"))?;
+    let document: Value = serde_json::from_str(&text)?;
+    let paths = document["paths"].as_object().context("paths")?;
+    let documented = paths.iter().flat_map(|(path, methods)| {
+        methods
+            .as_object()
+            .into_iter()
+            .flat_map(move |methods| methods.keys().map(move |method| (method.clone(), path.clone())))
+    });
+    let documented: std::collections::BTreeSet<(String, String)> = documented.collect();
+    let listed = routes().into_iter().map(|(method, path, _)| (method.to_string(), path.to_string())).collect();
+    assert_eq!(documented, listed);
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! Tells others what waits for a person, and what became of it: webhooks signed by the Standard Webhooks scheme, and messages
+//! for Slack and Microsoft Teams.
+//!
+//! Nothing waits for it. What cannot be delivered is tried again for a while; what is more than a queue holds is lost, and
+//! counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use axum::http::{Request, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use gatehouse_identity::{Fetch, hmac};
+use gatehouse_journal::{Entry, Record};
+use gatehouse_model::Secret;
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+
+/// Events that may wait for one receiver.
+pub(crate) const QUEUE_EVENTS_MAX: usize = 1_000;
+/// How often one event is tried, and how long is waited after the first failure. Each wait is twice the one before.
+const ATTEMPTS_MAX: u32 = 8;
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// Something that happened, as receivers are told.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Event {
+    /// Which record of the journal says so.
+    index: u64,
+    /// `request.opened`, `request.answered` or `request.ended`.
+    kind: &'static str,
+    time: String,
+    data: Value,
+}
+
+impl Event {
+    /// What a record tells others, if anything.
+    pub(crate) fn of(record: &Record) -> Option<Self> {
+        let (kind, data) = match &record.entry {
+            Entry::RequestOpened(request) => (
+                "request.opened",
+                json!({
+                    "request": request.request, "asks_for": request.title, "identity": request.identity,
+                    "on_behalf_of": request.on_behalf_of, "targets": [request.target], "groups": request.groups,
+                    "reasons": request.reasons, "expires": request.expires,
+                }),
+            ),
+            Entry::TaskRequested(request) => (
+                "request.opened",
+                json!({
+                    "request": request.request, "asks_for": "task", "identity": request.identity,
+                    "on_behalf_of": request.on_behalf_of, "targets": request.targets, "groups": request.groups,
+                    "reasons": request.reasons, "reason": request.reason, "ttl_secs": request.ttl_secs,
+                    "expires": request.expires,
+                }),
+            ),
+            Entry::RequestAnswered(answer) => (
+                "request.answered",
+                json!({ "request": answer.request, "answer": answer.answer, "by": answer.by, "reason": answer.reason }),
+            ),
+            Entry::RequestEnded(ended) => ("request.ended", json!({ "request": ended.request, "cause": ended.cause })),
+            _ => return None,
+        };
+        Some(Self { index: record.index, kind, time: record.time.to_string(), data })
+    }
+
+    /// One line for people.
+    fn line(&self, base: Option<&str>) -> String {
+        let text = |name: &str| self.data.get(name).and_then(Value::as_str).unwrap_or_default();
+        let list = |name: &str| {
+            let items = self.data.get(name).and_then(Value::as_array).into_iter().flatten();
+            items.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+        };
+        let request = text("request");
+        let what = match self.kind {
+            "request.opened" => {
+                let whom = match text("on_behalf_of") {
+                    "" => String::new(),
+                    user => format!(" for {user}"),
+                };
+                let reason = match text("reason") {
+                    "" => String::new(),
+                    reason => format!(": {reason}"),
+                };
+                format!(
+                    "{}{whom} asks for {} on {} and needs {}{reason}",
+                    text("identity"),
+                    text("asks_for"),
+                    list("targets"),
+                    list("groups")
+                )
+            }
+            "request.answered" => format!("{} {} request {request}: {}", text("by"), text("answer"), text("reason")),
+            _ => format!("request {request} is {}", text("cause")),
+        };
+        let place = base.map(|base| format!(" {base}/requests/{request}")).unwrap_or_default();
+        format!("{what} [{request}]{place}")
+    }
+}
+
+/// What a receiver reads.
+#[derive(Debug, Clone)]
+pub(crate) enum Form {
+    /// JSON, signed with a key.
+    Webhook(Secret),
+    /// Slack's.
+    Slack,
+    /// Microsoft Teams'.
+    Teams,
+}
+
+/// Somebody who is told.
+#[derive(Clone)]
+pub struct Receiver {
+    pub(crate) name: String,
+    pub(crate) url: Secret,
+    pub(crate) form: Form,
+    pub(crate) events: Vec<String>,
+    pub(crate) fetch: Fetch,
+}
+
+/// The key of a webhook's secret: `whsec_` and base64, of 24 to 64 bytes (Standard Webhooks).
+pub(crate) fn webhook_key(text: &str) -> Result<Secret> {
+    let encoded = text.strip_prefix("whsec_").context("a webhook's secret begins with whsec_")?;
+    let key = BASE64.decode(encoded.trim()).context("what follows whsec_ is base64")?;
+    if !(24..=64).contains(&key.len()) {
+        bail!("a webhook's secret has 24 to 64 bytes");
+    }
+    Ok(Secret::new(key))
+}
+
+impl Receiver {
+    /// Tells the receiver of everything that it wants to know, until the runtime ends.
+    pub(crate) async fn follow(self, mut events: broadcast::Receiver<Arc<Event>>, base: Option<String>) {
+        loop {
+            match events.recv().await {
+                Ok(event) if self.events.iter().any(|kind| kind == event.kind) => {
+                    self.deliver(&event, base.as_deref()).await;
+                }
+                Ok(_) => {}
+                Err(broadcast::error::RecvError::Lagged(lost)) => {
+                    metrics::counter!("gatehouse_notifications_lost_total", "receiver" => self.name.clone())
+                        .increment(lost);
+                    tracing::error!(receiver = self.name, lost, "notifications are lost: the receiver is too slow");
+                }
+                Err(broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    }
+
+    async fn deliver(&self, event: &Event, base: Option<&str>) {
+        let mut wait = FIRST_WAIT;
+        for attempt in 1..=ATTEMPTS_MAX {
+            let Err(error) = self.send(event, base).await else { return };
+            tracing::warn!(receiver = self.name, attempt, "a notification could not be delivered: {error:#}");
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+        metrics::counter!("gatehouse_notifications_lost_total", "receiver" => self.name.clone()).increment(1);
+        tracing::error!(receiver = self.name, kind = event.kind, "a notification is given up");
+    }
+
+    async fn send(&self, event: &Event, base: Option<&str>) -> Result<()> {
+        let url = String::from_utf8_lossy(self.url.expose());
+        let request = Request::post(url.as_ref()).header(header::CONTENT_TYPE, "application/json");
+        let request = match &self.form {
+            Form::Webhook(key) => {
+                let body = json!({ "type": event.kind, "timestamp": event.time, "data": event.data }).to_string();
+                // The same for each attempt, so that a receiver knows what it has already.
+                let id = format!("msg_{}", event.index);
+                let now = jiff::Timestamp::now().as_second().to_string();
+                let signature = BASE64.encode(hmac(key.expose(), format!("{id}.{now}.{body}").as_bytes()));
+                request
+                    .header("webhook-id", id)
+                    .header("webhook-timestamp", now)
+                    .header("webhook-signature", format!("v1,{signature}"))
+                    .body(body.into_bytes())
+            }
+            Form::Slack => request.body(json!({ "text": slack_text(&event.line(base)) }).to_string().into_bytes()),
+            Form::Teams => request.body(teams_card(&event.line(base)).to_string().into_bytes()),
+        };
+        // The address of a receiver may be a secret, so it stands in no error.
+        let answer = (self.fetch)(request.context("the address is none")?).await;
+        let status = answer.map_err(|error| anyhow::anyhow!("{}", error.0.replace(url.as_ref(), "…")))?.status();
+        if status.is_success() { Ok(()) } else { bail!("the receiver answered {status}") }
+    }
+}
+
+/// What Slack must not take for its own marks.
+fn slack_text(line: &str) -> String {
+    line.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+fn teams_card(line: &str) -> Value {
+    // A text run, so that nothing in it is taken for Markdown.
+    let text = json!({ "type": "RichTextBlock", "inlines": [{ "type": "TextRun", "text": line }] });
+    json!({
+        "type": "message",
+        "attachments": [{
+            "contentType": "application/vnd.microsoft.card.adaptive",
+            "content": {
+                "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+                "type": "AdaptiveCard", "version": "1.4", "body": [text],
+            },
+        }],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use gatehouse_journal::{RequestEnded, TaskRequested};
+
+    use super::*;
+
+    fn asked() -> Event {
+        let entry = TaskRequested {
+            request: "req-1".into(),
+            identity: "agent:claude".into(),
+            on_behalf_of: Some("user:dana".into()),
+            targets: vec!["shop".into(), "bank".into()],
+            reason: "see <!channel> & *fix*".into(),
+            ttl_secs: 60,
+            by: "user:dana".into(),
+            digest: "aa".into(),
+            groups: vec!["dba".into()],
+            quorum: std::collections::BTreeMap::new(),
+            reasons: Vec::new(),
+            policies: Vec::new(),
+            revision: "r".into(),
+            expires: "2026-01-01T00:00:00Z".into(),
+        };
+        Event::of(&Record::new(7, jiff::Timestamp::UNIX_EPOCH, entry.into())).unwrap()
+    }
+
+    #[test]
+    fn people_read_who_asks_for_what() {
+        let line = asked().line(Some("https://gw.example"));
+        assert_eq!(
+            line,
+            "agent:claude for user:dana asks for task on shop, bank and needs dba: see <!channel> & *fix* [req-1] \
+             https://gw.example/requests/req-1"
+        );
+        assert!(slack_text(&line).contains("see &lt;!channel&gt; &amp; *fix*"));
+        assert_eq!(teams_card("x")["attachments"][0]["content"]["body"][0]["inlines"][0]["text"], "x");
+        let ended = RequestEnded { request: "req-1".into(), cause: "expired".into() };
+        let event = Event::of(&Record::new(8, jiff::Timestamp::UNIX_EPOCH, ended.into())).unwrap();
+        assert_eq!(event.line(None), "request req-1 is expired [req-1]");
+    }
+
+    #[test]
+    fn secrets_of_webhooks_are_of_the_schemes_form() {
+        assert!(webhook_key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").is_ok());
+        for wrong in ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_", "whsec_MfKQ", "whsec_not base64"] {
+            assert!(webhook_key(wrong).is_err(), "{wrong}");
+        }
+    }
+}
