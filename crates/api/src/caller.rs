@@ -1,8 +1,6 @@
 //! Who calls the API, by the door that the call came through.
 
-use std::convert::Infallible;
-
-use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -97,15 +95,10 @@ pub(crate) fn must_be_same_origin(headers: &HeaderMap) -> Result<(), Problem> {
     if is_own {
         return Ok(());
     }
-    Err(Problem::forbidden("this came from a page of another site", "Open the gateway's own page and try again there"))
-}
-
-impl OptionalFromRequestParts<Served> for Caller {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, served: &Served) -> Result<Option<Self>, Infallible> {
-        Ok(<Self as FromRequestParts<Served>>::from_request_parts(parts, served).await.ok())
-    }
+    Err(Problem::forbidden(
+        "this may have come from a page of another site",
+        "Use the gateway's own pages; a program sends its token as `Authorization: Bearer`, or with a cookie also `Origin`",
+    ))
 }
 
 impl FromRequestParts<Served> for Caller {

@@ -9,7 +9,7 @@ use crate::pages::{Page, escape};
 use crate::problem::Problem;
 use crate::routes::Served;
 use crate::sign_in::own_path;
-use crate::views::{Answer, AskedView, RequestView};
+use crate::views::{Answer, RequestView};
 
 #[derive(Deserialize)]
 pub(crate) struct Decision {
@@ -19,13 +19,21 @@ pub(crate) struct Decision {
 }
 
 /// Shows a request; whoever is not signed in does that first, and comes back.
-pub(crate) async fn page(State(served): State<Served>, Path(id): Path<String>, caller: Option<Caller>) -> Response {
+pub(crate) async fn page(
+    State(served): State<Served>,
+    Path(id): Path<String>,
+    caller: Result<Caller, Problem>,
+) -> Response {
     let path = format!("/requests/{id}");
-    let Some(caller) = caller else {
-        return match own_path(&path).filter(|_| served.control.has_provider()) {
-            Some(path) => Redirect::to(&format!("/login?return_to={path}")).into_response(),
-            None => Redirect::to("/").into_response(),
-        };
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(problem) if problem.is_unauthorized() => {
+            return match own_path(&path).filter(|_| served.control.has_provider()) {
+                Some(path) => Redirect::to(&format!("/login?return_to={path}")).into_response(),
+                None => Redirect::to("/").into_response(),
+            };
+        }
+        Err(problem) => return Page::problem(&problem).into_response(),
     };
     match served.control.request(&caller, &id).await {
         Ok(request) => Page::new("Request", shown(&request)).into_response(),
@@ -57,44 +65,8 @@ pub(crate) async fn answer(
 }
 
 fn shown(request: &RequestView) -> String {
-    let needs = request.needs.iter().map(|(group, members)| match members {
-        1 => group.clone(),
-        _ => format!("{members} of {group}"),
-    });
-    let mut rows = vec![
-        ("State", request.state.clone()),
-        ("Who asks", request.identity.clone()),
-        ("On behalf of", request.on_behalf_of.clone().unwrap_or_default()),
-        ("Where", request.targets.join(", ")),
-    ];
-    match &request.asked {
-        AskedView::Operation { task_reason, binds, exact, .. } => {
-            rows.push(("Task", task_reason.clone().unwrap_or_default()));
-            rows.push((
-                if *exact { "Statement" } else { "Statement, as evidence keeps it" },
-                request.statement.clone(),
-            ));
-            let bind = |(place, bind): (usize, &String)| ("Value", format!("${} = {bind}", place + 1));
-            rows.extend(binds.iter().enumerate().map(bind));
-        }
-        AskedView::Task { ttl_secs, asked_by } => {
-            rows.push(("Asks for", format!("a task of {ttl_secs} s")));
-            rows.push(("Why", request.statement.clone()));
-            rows.push(("Asked by", asked_by.clone()));
-        }
-    }
-    rows.extend(request.accesses.iter().map(|access| ("Access", access.clone())));
-    rows.push(("Held because", request.reasons.join("; ")));
-    rows.push(("Needs", needs.collect::<Vec<_>>().join(" and ")));
-    let approved: Vec<&str> = request.approvals.values().flatten().map(String::as_str).collect();
-    rows.push(("Approved by", approved.join(", ")));
-    rows.push(("Answer", request.answer_reason.clone().unwrap_or_default()));
-    rows.push(("Expires", request.expires.clone()));
-    let rows: String = rows
-        .into_iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>", escape(&value)))
-        .collect();
+    let rows = request.rows().into_iter().filter(|(_, value)| !value.is_empty());
+    let rows: String = rows.map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>", escape(&value))).collect();
     let form = match request.state.as_str() {
         "open" => format!(
             "<form method=\"post\" action=\"/requests/{}\"><label>Reason <input name=\"reason\" maxlength=\"500\"></label> \

@@ -24,8 +24,9 @@ pub use oauth::{Exchange, Exchanged, OauthError};
 pub use problem::Problem;
 pub use sign_in::{CameBack, DeviceHandle, DeviceLoginView, LinkView, Me, NewLink, SignInBegun, SignedIn};
 pub use views::{
-    Answer, AnswerView, AskedView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken,
-    PolicyView, RequestView, Selection, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
+    Answer, AnswerView, AskedView, EndTask, Evidence, GrantedView, LiftLockdown, LockdownView, NewLockdown, NewTask,
+    NewToken, PolicyView, RequestView, Selection, SessionView, StartedTaskView, TargetView, TaskView, TokenView,
+    Version, span, who,
 };
 
 /// The largest request body, in bytes.
@@ -64,7 +65,9 @@ pub trait Control: Send + Sync + 'static {
     /// What became of it; `None` while the person has not signed in.
     fn poll_device_login(&self, handle: &str) -> Result<Option<TokenView>, Problem>;
     /// Makes a link that signs a browser in, once.
-    fn new_link(&self, new: NewLink) -> Asked<'_, LinkView>;
+    fn new_link<'a>(&'a self, caller: &'a Caller, new: NewLink) -> Asked<'a, LinkView>;
+    /// Whom it signs in, while it is good.
+    fn link_user(&self, code: &str) -> Result<UserName, Problem>;
     /// Signs a browser in by it.
     fn use_link<'a>(&'a self, code: &'a str) -> Asked<'a, SignedIn>;
     /// Ends a token, and says where a browser goes on to sign out of the provider too.
@@ -80,7 +83,7 @@ pub trait Control: Send + Sync + 'static {
     /// Starts a task and issues its credential; or asks a person first, where policy says so.
     fn start_task<'a>(&'a self, caller: &'a Caller, new: NewTask) -> Asked<'a, Begun>;
     /// Takes a sign of life of whoever started a task.
-    fn heartbeat(&self, caller: &Caller, id: &str) -> Result<(), Problem>;
+    fn heartbeat<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, ()>;
     /// Starts a task for a workload that shows its issuer's token.
     fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Exchanged, OauthError>>;
     /// Ends the task of a credential that is given back.
@@ -103,6 +106,8 @@ pub trait Control: Send + Sync + 'static {
     fn request<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, RequestView>;
     /// Answers a request.
     fn answer<'a>(&'a self, caller: &'a Caller, id: &'a str, approve: bool, answer: Answer) -> Asked<'a, AnswerView>;
+    /// Takes a request of one's own back; as an administrator, any.
+    fn withdraw<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, RequestView>;
     /// What is shut.
     fn lockdowns(&self) -> Asked<'_, Vec<LockdownView>>;
     /// Shuts something and cuts its sessions.

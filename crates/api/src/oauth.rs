@@ -117,6 +117,11 @@ impl OauthError {
         Self::new("access_denied", description)
     }
 
+    /// Others are asked for already.
+    pub fn slow_down(description: impl Into<String>) -> Self {
+        Self { interval: Some(60), ..Self::new("slow_down", description) }
+    }
+
     /// The gateway cannot do it now.
     pub fn unavailable() -> Self {
         let description = "the gateway cannot do this now: try again later; its log has the cause";

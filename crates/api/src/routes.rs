@@ -52,6 +52,7 @@ fn api() -> OpenApiRouter<Served> {
         .routes(routes!(request))
         .routes(routes!(approve))
         .routes(routes!(deny))
+        .routes(routes!(withdraw))
         .routes(routes!(lockdowns, lock_down))
         .routes(routes!(lift_lockdown))
         .routes(routes!(targets))
@@ -170,7 +171,7 @@ async fn heartbeat(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    served.control.heartbeat(&caller, &id).map(|()| StatusCode::NO_CONTENT)
+    served.control.heartbeat(&caller, &id).await.map(|()| StatusCode::NO_CONTENT)
 }
 
 /// The newest sessions.
@@ -192,7 +193,6 @@ async fn session(State(served): State<Served>, caller: Caller, Path(id): Path<St
 /// Cuts a session; administrators only.
 #[utoipa::path(post, path = "/api/v1/sessions/{id}/kill", params(("id" = String, Path)), responses((status = 200, body = SessionView), (status = 404, body = Problem)))]
 async fn kill(State(served): State<Served>, caller: Caller, Path(id): Path<String>) -> Answered<SessionView> {
-    served.control.must_administer(&caller)?;
     served.control.kill(&caller, &id).await.map(Json)
 }
 
@@ -240,6 +240,12 @@ async fn deny(
     served.control.answer(&caller, &id, false, answer).await.map(Json)
 }
 
+/// Takes a request of one's own back.
+#[utoipa::path(post, path = "/api/v1/requests/{id}/withdraw", params(("id" = String, Path)), responses((status = 200, body = RequestView), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn withdraw(State(served): State<Served>, caller: Caller, Path(id): Path<String>) -> Answered<RequestView> {
+    served.control.withdraw(&caller, &id).await.map(Json)
+}
+
 /// What is shut, whatever policy permits.
 #[utoipa::path(get, path = "/api/v1/lockdowns", responses((status = 200, body = Vec<LockdownView>)))]
 async fn lockdowns(State(served): State<Served>, _caller: Caller) -> Answered<Vec<LockdownView>> {
@@ -253,7 +259,6 @@ async fn lock_down(
     caller: Caller,
     Json(new): Json<NewLockdown>,
 ) -> Result<(StatusCode, Json<LockdownView>), Problem> {
-    served.control.must_administer(&caller)?;
     served.control.lock_down(&caller, new).await.map(|lockdown| (StatusCode::CREATED, Json(lockdown)))
 }
 
@@ -264,7 +269,6 @@ async fn lift_lockdown(
     caller: Caller,
     Json(lift): Json<LiftLockdown>,
 ) -> Result<StatusCode, Problem> {
-    served.control.must_administer(&caller)?;
     served.control.lift_lockdown(&caller, lift).await.map(|()| StatusCode::NO_CONTENT)
 }
 
@@ -287,7 +291,6 @@ async fn issue_token(
     caller: Caller,
     Json(new): Json<NewToken>,
 ) -> Result<Response, Problem> {
-    caller.must_be_local()?;
     let issued = served.control.issue_token(&caller, new).await?;
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(issued)).into_response())
 }

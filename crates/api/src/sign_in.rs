@@ -15,8 +15,10 @@ use crate::cookies::{SESSION, SIGN_IN, cookie, set};
 use crate::pages::{Page, escape};
 use crate::problem::Problem;
 use crate::routes::Served;
-use crate::views::TokenView;
+use crate::views::{RequestView, TokenView};
 
+/// How many of the newest requests the first page looks at.
+const HOME_REQUESTS_MAX: u32 = 100;
 /// The longest path that a browser is sent back to, in bytes.
 const PATH_BYTES_MAX: usize = 1024;
 
@@ -159,32 +161,47 @@ impl Served {
 }
 
 /// Who is signed in here, and how to sign in or out.
-pub(crate) async fn home(State(served): State<Served>, caller: Option<Caller>) -> Response {
-    let me = match caller {
-        Some(caller) => served.control.me(&caller).ok(),
-        None => None,
+pub(crate) async fn home(State(served): State<Served>, caller: Result<Caller, Problem>) -> Response {
+    let base = served.control.address().unwrap_or_default();
+    let signed_in = match caller {
+        Ok(caller) => served.control.me(&caller).ok().map(|me| (me, caller)),
+        Err(problem) if problem.is_unauthorized() => None,
+        Err(problem) => return Page::problem(&problem).into_response(),
     };
-    let body = match me {
-        Some(me) => {
+    let body = match signed_in {
+        Some((me, caller)) => {
             let who = escape(me.user.as_deref().unwrap_or("an administrator"));
             let groups = if me.groups.is_empty() { "no group".into() } else { escape(&me.groups.join(", ")) };
             let more = if me.administers { ", and administers this gateway" } else { "" };
+            let requests = served.control.requests(&caller, HOME_REQUESTS_MAX).await.unwrap_or_default();
+            let open: String = requests.iter().filter(|request| request.state == "open").map(linked).collect();
+            let open = if open.is_empty() { "<p>No request waits.</p>".into() } else { format!("<ul>{open}</ul>") };
             format!(
-                "<p>Signed in as <strong>{who}</strong>, of {groups}{more}.</p>\
-                 <p>This browser may now use the API, under <code>/api/v1</code>.</p>\
+                "<p>Signed in as <strong>{who}</strong>, of {groups}{more}.</p><h2>Requests that wait</h2>{open}\
                  <form method=\"post\" action=\"/logout\"><button>Sign out</button></form>"
             )
         }
-        None if served.control.has_provider() => {
+        None if served.control.has_provider() => format!(
             "<p>Nobody is signed in.</p><p><a class=\"button\" href=\"/login\">Sign in</a></p>\
-             <p>In a terminal: <code>gatehouse login</code></p>"
-                .into()
-        }
+             <p>In a terminal: <code>gatehouse login --api {}</code></p>",
+            escape(&base)
+        ),
         None => "<p>Nobody is signed in.</p><p>Somebody at the gateway's machine makes a link that signs you in: \
                  <code>gatehouse login --as user:NAME --link</code></p>"
             .into(),
     };
     Page::new("Gatehouse", body).into_response()
+}
+
+/// A request as the first page lists it.
+fn linked(request: &RequestView) -> String {
+    format!(
+        "<li><a href=\"/requests/{}\">{} asks for {} on {}</a></li>",
+        escape(&request.id),
+        escape(&request.identity),
+        escape(&request.title),
+        escape(&request.targets.join(", "))
+    )
 }
 
 /// Sends a browser to the provider.
@@ -215,11 +232,17 @@ pub(crate) async fn callback(
 }
 
 /// What a one-time link shows: whoever only looks at it, such as a preview, does not use it up.
-pub(crate) async fn link(Query(code): Query<Code>) -> Response {
-    let code = escape(&code.code);
+pub(crate) async fn link(State(served): State<Served>, Query(code): Query<Code>) -> Response {
+    let user = match served.control.link_user(&code.code) {
+        Ok(user) => user,
+        Err(problem) => return Page::problem(&problem).into_response(),
+    };
     let body = format!(
-        "<p>This link signs this browser in, once.</p><form method=\"post\" action=\"/login/link\">\
-         <input type=\"hidden\" name=\"code\" value=\"{code}\"><button>Sign in</button></form>"
+        "<p>This link signs this browser in as <strong>user:{}</strong>, once.</p>\
+         <form method=\"post\" action=\"/login/link\"><input type=\"hidden\" name=\"code\" value=\"{}\">\
+         <button>Sign in</button></form>",
+        escape(user.as_str()),
+        escape(&code.code)
     );
     Page::new("Sign in", body).into_response()
 }
@@ -297,8 +320,7 @@ pub(crate) async fn new_link(
     caller: Caller,
     Json(new): Json<NewLink>,
 ) -> Result<Response, Problem> {
-    caller.must_be_local()?;
-    let link = served.control.new_link(new).await?;
+    let link = served.control.new_link(&caller, new).await?;
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(link)).into_response())
 }
 

@@ -1,6 +1,6 @@
 //! What things look like on the wire.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -80,6 +80,9 @@ pub struct LockdownView {
     /// How many sessions were cut by the call that began it.
     #[serde(default)]
     pub cut: u64,
+    /// What is odd about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A lockdown to begin.
@@ -156,7 +159,7 @@ pub struct RequestView {
     /// What is asked for.
     #[serde(flatten)]
     pub asked: AskedView,
-    /// Where: of a task, as far as it is granted.
+    /// Where.
     pub targets: Vec<String>,
     /// A word or two.
     pub title: String,
@@ -183,6 +186,68 @@ pub struct RequestView {
     pub answer_reason: Option<String>,
 }
 
+/// Who must approve, as people read it.
+pub fn who(needs: &BTreeMap<String, u32>) -> String {
+    let words = needs.iter().map(|(group, members)| match members {
+        1 => group.clone(),
+        _ => format!("{members} of {group}"),
+    });
+    words.collect::<Vec<_>>().join(" and ")
+}
+
+/// A time in the largest unit that it is whole in.
+pub fn span(secs: u32) -> String {
+    match secs {
+        _ if secs.is_multiple_of(3600) => format!("{} h", secs / 3600),
+        _ if secs.is_multiple_of(60) => format!("{} min", secs / 60),
+        _ => format!("{secs} s"),
+    }
+}
+
+impl RequestView {
+    /// Everything that an approver reads, by name; what is not there is empty.
+    pub fn rows(&self) -> Vec<(&'static str, String)> {
+        let mut rows = vec![
+            ("request", self.id.clone()),
+            ("state", self.state.clone()),
+            ("identity", self.identity.clone()),
+            ("on behalf of", self.on_behalf_of.clone().unwrap_or_default()),
+            ("target", self.targets.join(", ")),
+        ];
+        match &self.asked {
+            AskedView::Operation { task, task_reason, binds, exact, .. } => {
+                rows.push(("task", format!("{task} {}", task_reason.as_deref().unwrap_or_default())));
+                let statement = if *exact { "statement" } else { "statement (as evidence keeps it)" };
+                rows.push((statement, self.statement.clone()));
+                let bind = |(place, bind): (usize, &String)| ("bind value", format!("${} = {bind}", place + 1));
+                rows.extend(binds.iter().enumerate().map(bind));
+            }
+            AskedView::Task { ttl_secs, asked_by, granted } => {
+                rows.extend([
+                    ("asks for", format!("a task for {}", span(*ttl_secs))),
+                    ("reason", self.statement.clone()),
+                    ("asked by", asked_by.clone()),
+                ]);
+                rows.extend(granted.as_ref().map(|granted| {
+                    ("granted so far", format!("{} for {}", granted.targets.join(", "), span(granted.ttl_secs)))
+                }));
+            }
+        }
+        rows.extend(self.accesses.iter().map(|access| ("access", access.clone())));
+        let approved: BTreeSet<&str> = self.approvals.values().flatten().map(String::as_str).collect();
+        rows.extend([
+            ("held by", format!("{} ({})", self.policies.join(", "), self.reasons.join("; "))),
+            ("needs", who(&self.needs)),
+            ("approved by", approved.into_iter().collect::<Vec<_>>().join(", ")),
+            ("answer", self.answer_reason.clone().unwrap_or_default()),
+            ("opened", self.opened.clone()),
+            ("expires", self.expires.clone()),
+            ("binds to", self.digest.clone()),
+        ]);
+        rows
+    }
+}
+
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -205,11 +270,23 @@ pub enum AskedView {
     },
     /// A task.
     Task {
-        /// For how many seconds, as far as it is granted.
+        /// For how many seconds.
         ttl_secs: u32,
         /// Who asks, by which way.
         asked_by: String,
+        /// What is granted of it so far, where that is less.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        granted: Option<GrantedView>,
     },
+}
+
+/// What is granted of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GrantedView {
+    /// The targets.
+    pub targets: Vec<String>,
+    /// For how many seconds.
+    pub ttl_secs: u32,
 }
 
 /// An answer to a request.

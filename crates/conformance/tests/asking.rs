@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::fixture::{PATIENCE, program};
 use gatehouse_conformance::{Credential, Fixture, Setup};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 const ASKING: &str = r#"
@@ -106,6 +107,8 @@ fn a_person_asks_and_gets_what_is_granted_once() -> Result<()> {
     assert!(!worked && said.contains("some of shop"), "{said}");
     let (worked, said) = dana.run(&["approve", &request, "--ttl", "5m", "--reason", "be quick"])?;
     assert!(worked && said.contains("approved"), "{said}");
+    let shown = dana.run(&["requests", "show", &request])?.1;
+    assert!(shown.contains("a task for 20 min") && shown.contains("shop for 5 min"), "{shown}");
 
     // A restart loses neither the approval nor its terms.
     let api = sam.api;
@@ -202,12 +205,48 @@ fn a_quorum_takes_different_people_and_never_whoever_asks() -> Result<()> {
     let (worked, said) = kim.run(&["approve", &request])?;
     assert!(!worked && said.contains("cannot answer it"), "{said}");
     let (worked, said) = dana.run(&["approve", &request])?;
-    assert!(worked && said.contains("dba must still approve"), "{said}");
+    assert!(worked && said.contains("1 more of dba must still approve"), "{said}");
     let (worked, said) = dana.run(&["approve", &request])?;
     assert!(!worked && said.contains("approved this already"), "{said}");
     assert!(!kim.run(&START)?.0);
     assert!(dora.run(&["approve", &request])?.1.contains("is approved"));
     assert!(kim.run(&START)?.0);
     assert!(fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+/// Whoever asked may take it back, and whoever does not wait any more has.
+#[test]
+fn a_request_is_taken_back_by_who_asked() -> Result<()> {
+    let fixture = Fixture::start(setup(ASKING))?;
+    let (sam, dana, nina) =
+        (Person::new(&fixture, "sam")?, Person::new(&fixture, "dana")?, Person::new(&fixture, "nina")?);
+    assert!(!sam.run(&START)?.0);
+    let request = dana.open_request()?;
+    assert!(!dana.run(&["withdraw", &request])?.0 && !nina.run(&["withdraw", &request])?.0);
+    let (worked, said) = sam.run(&["withdraw", &request])?;
+    assert!(worked && said.contains("withdrawn"), "{said}");
+    assert!(!sam.run(&["withdraw", &request])?.0 && !dana.run(&["approve", &request])?.0);
+
+    let waiting = sam.command(&[START.as_slice(), &["--wait"]].concat())?.stderr(Stdio::piped()).spawn()?;
+    let request = dana.open_request()?;
+    let pid = Pid::from_raw(i32::try_from(waiting.id())?).context("a process id")?;
+    kill_process(pid, Signal::INT)?;
+    assert!(!waiting.wait_with_output()?.status.success());
+    assert_eq!(fixture.request_state(&request)?, "withdrawn");
+    Ok(())
+}
+
+/// A task that runs out under a command says so, once, and the command goes on.
+#[test]
+fn a_command_hears_once_that_its_task_is_over() -> Result<()> {
+    let fixture = Fixture::start(setup(ASKING))?;
+    let dana = Person::new(&fixture, "dana")?;
+    let run = ["run", "--target", "shop", "--reason", "x", "--ttl", "2s", "--", "sh", "-c", "sleep 8; echo done"];
+    let output = dana.command(&run)?.output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).trim() == "done", "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("is over"), "{said}");
     Ok(())
 }

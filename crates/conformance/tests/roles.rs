@@ -48,6 +48,7 @@ fn routes() -> Vec<(&'static str, &'static str, Value)> {
         ("post", "/api/v1/tasks/{id}/heartbeat", Value::Null),
         ("post", "/api/v1/requests/{id}/approve", json!({ "reason": "roles" })),
         ("post", "/api/v1/requests/{id}/deny", json!({ "reason": "roles" })),
+        ("post", "/api/v1/requests/{id}/withdraw", Value::Null),
         ("post", "/api/v1/sessions/{id}/kill", Value::Null),
         ("post", "/api/v1/tasks/{id}/end", json!({ "cause": "done" })),
         ("post", "/api/v1/lockdowns", json!({ "scope": "agent:other", "reason": "roles" })),
@@ -99,7 +100,7 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
     let setup = Setup::default();
     let fixture = Fixture::start(Setup {
         policies: format!("{}{POLICIES}", setup.policies),
-        config: "[users.root]\ngroups = [\"administrators\"]\n".into(),
+        config: "[limits]\nopen_requests_max = 30\n[users.root]\ngroups = [\"administrators\"]\n".into(),
         target: "on_hold = \"refuse\"".into(),
         ..setup
     })?;
@@ -110,14 +111,18 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
     }
     tokens.push(String::new());
     let agent = fixture.task("agent:claude", "10m")?;
-    fixture.psql(&agent, "update orders set total = 1 where id = 1")?;
-    fixture.psql(&agent, "update orders set total = 1 where id = 2")?;
+    // One for each that is decided: whoever comes later must not find it decided.
+    for order in 0..=3 * CALLERS.len() {
+        fixture.psql(&agent, &format!("update orders set total = 1 where id = {order}"))?;
+    }
     let first = |listing: &str| -> Result<String> {
         let all = fixture.json(&[listing, "ls"])?;
         Ok(all[0]["id"].as_str().context("an entry")?.into())
     };
-    let (session, request) = (first("sessions")?, first("requests")?);
-    let other_request = fixture.json(&["requests", "ls"])?[1]["id"].as_str().context("two requests")?.to_string();
+    let session = first("sessions")?;
+    let listed = fixture.json(&["requests", "ls"])?;
+    let mut requests = listed.as_array().into_iter().flatten().filter_map(|request| request["id"].as_str());
+    let request = requests.next().context("a request")?.to_string();
 
     let mut table = format!("{:<45}", "");
     for caller in CALLERS {
@@ -127,11 +132,12 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
         let id = match path {
             _ if path.contains("/tasks/") => agent.task.as_str(),
             _ if path.contains("/sessions/") => &session,
-            _ if path.contains("/deny") => &other_request,
             _ => &request,
         };
+        let is_decided = ["/approve", "/deny", "/withdraw"].iter().any(|end| path.ends_with(end));
         write!(table, "\n{:<45}", format!("{method} {path}"))?;
         for (caller, token) in CALLERS.iter().zip(&tokens) {
+            let id = if is_decided { requests.next().context("requests enough")? } else { id };
             let (status, answer) = call(&fixture, caller, token, method, &path.replace("{id}", id), &body)?;
             if status >= 500 {
                 bail!("{method} {path} fails for {caller}: {answer}");
@@ -155,16 +161,17 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
         get /api/v1/lockdowns                        401      200 (0)  200 (0)  200 (0)  200 (0)  200 (0)
         get /api/v1/tasks                            401      200 (0)  200 (0)  200 (1)  200 (1)  200 (1)
         get /api/v1/tasks/{id}                       401      404      404      200      200      200
-        get /api/v1/sessions                         401      200 (0)  200 (0)  200 (2)  200 (2)  200 (2)
+        get /api/v1/sessions                         401      200 (0)  200 (0)  200 (19) 200 (19) 200 (19)
         get /api/v1/sessions/{id}                    401      404      404      200      200      200
         get /api/v1/sessions/{id}/replay             401      403      403      200      200      200
-        get /api/v1/requests                         401      200 (0)  200 (0)  200 (2)  200 (2)  200 (2)
+        get /api/v1/requests                         401      200 (0)  200 (0)  200 (19) 200 (19) 200 (19)
         get /api/v1/requests/{id}                    401      404      404      200      200      200
         post /api/v1/evidence                        401      403      403      403      200      200
         post /api/v1/tasks                           401      403      202      201      403      400
         post /api/v1/tasks/{id}/heartbeat            401      403      403      403      204      204
-        post /api/v1/requests/{id}/approve           401      403      403      200      409      403
-        post /api/v1/requests/{id}/deny              401      403      403      200      409      403
+        post /api/v1/requests/{id}/approve           401      403      403      200      403      403
+        post /api/v1/requests/{id}/deny              401      403      403      200      403      403
+        post /api/v1/requests/{id}/withdraw          401      403      403      403      200      200
         post /api/v1/sessions/{id}/kill              401      403      403      403      409      409
         post /api/v1/tasks/{id}/end                  401      403      403      403      200      409
         post /api/v1/lockdowns                       401      403      403      403      201      201
@@ -174,7 +181,8 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
         post /api/v1/login/device                    404      404      404      404      404      404
         post /api/v1/login/device/poll               404      404      404      404      404      404
         post /api/v1/logout                          401      204      204      204      204      204
-    "#]].assert_eq(&table);
+    "#]]
+    .assert_eq(&table);
     Ok(())
 }
 

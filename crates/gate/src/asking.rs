@@ -72,7 +72,7 @@ impl Gate {
     }
 
     /// Puts an approval back by which no task began after all.
-    pub fn not_begun(&self, granted: PendingRequest) {
+    pub fn not_begun(&self, granted: &PendingRequest) {
         self.desk().put_back(granted);
     }
 }

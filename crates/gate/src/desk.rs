@@ -111,6 +111,25 @@ pub struct AskedTask {
     pub ttl_secs: u32,
     /// Who asks, by which way: only they can use the approval.
     pub by: String,
+    /// What is granted of that so far, where it is less.
+    pub granted: Option<Granted>,
+}
+
+/// What is granted of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// The targets.
+    pub targets: BTreeSet<TargetName>,
+    /// For how many seconds.
+    pub ttl_secs: u32,
+}
+
+impl AskedTask {
+    /// What may begin, as far as it is granted.
+    pub fn granted(&self) -> Granted {
+        let whole = || Granted { targets: self.targets.clone(), ttl_secs: self.ttl_secs };
+        self.granted.clone().unwrap_or_else(whole)
+    }
 }
 
 /// What a person is asked.
@@ -213,17 +232,33 @@ impl Terms {
             }
             Asked::Task(task) => task,
         };
-        let targets = self.targets.as_ref().unwrap_or(&task.targets);
-        if targets.is_empty() || !targets.is_subset(&task.targets) {
-            let asked: Vec<&str> = task.targets.iter().map(TargetName::as_str).collect();
-            return Err(AnswerError::Terms(format!("the targets that are granted are some of {}", asked.join(", "))));
+        let whole = task.granted();
+        let targets = self.targets.as_ref().unwrap_or(&whole.targets);
+        if targets.is_empty() || !targets.is_subset(&whole.targets) {
+            let whole: Vec<&str> = whole.targets.iter().map(TargetName::as_str).collect();
+            return Err(AnswerError::Terms(format!("the targets that are granted are some of {}", whole.join(", "))));
         }
-        let ttl_secs = self.ttl_secs.unwrap_or(task.ttl_secs);
-        if !(1..=task.ttl_secs).contains(&ttl_secs) {
-            return Err(AnswerError::Terms(format!("the time that is granted is between 1 and {} s", task.ttl_secs)));
+        let ttl_secs = self.ttl_secs.unwrap_or(whole.ttl_secs);
+        if !(1..=whole.ttl_secs).contains(&ttl_secs) {
+            let others = if task.granted.is_some() { ", for others granted no more" } else { "" };
+            return Err(AnswerError::Terms(format!(
+                "the time that is granted is between 1 and {} s{others}",
+                whole.ttl_secs
+            )));
         }
-        Ok(Asked::Task(AskedTask { targets: targets.clone(), ttl_secs, ..task.clone() }))
+        let granted = Granted { targets: targets.clone(), ttl_secs };
+        let granted = if granted == whole { task.granted.clone() } else { Some(granted) };
+        Ok(Asked::Task(AskedTask { granted, ..task.clone() }))
     }
+}
+
+/// What a person lost, by which they answered requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost<'a> {
+    /// These groups.
+    Groups(&'a BTreeSet<GroupName>),
+    /// Everything: they are not known any more.
+    Everything,
 }
 
 /// What became of an answer.
@@ -434,10 +469,12 @@ impl Desk {
         Some(before)
     }
 
-    /// Puts an approval back whose use could not be recorded.
-    pub(crate) fn put_back(&self, request: PendingRequest) {
-        if let Some(ticket) = self.lock().get_mut(&request.id) {
-            ticket.request = request;
+    /// Puts an approval back whose use could not be recorded: as it is now, for who gave it may be gone since.
+    pub(crate) fn put_back(&self, request: &PendingRequest) {
+        if let Some(ticket) = self.lock().get_mut(&request.id)
+            && ticket.request.state == RequestState::Used
+        {
+            ticket.request.state = request.state.clone();
         }
     }
 
@@ -456,6 +493,12 @@ impl Desk {
         self.ledger.record(now, RequestEnded { request: id.to_string(), cause }).map(|_| ())
     }
 
+    /// Takes a request back; false if it is over already.
+    pub fn withdraw(&self, now: Timestamp, id: &RequestId) -> Result<bool, Unrecorded> {
+        let is_alive = self.request(id).is_some_and(|request| !request.state.is_over());
+        self.end(now, id, RequestState::Withdrawn).map(|()| is_alive)
+    }
+
     /// Ends what a task has asked for and can no longer use. A client that waits ends its own request.
     pub fn end_task(&self, now: Timestamp, task: &TaskId) {
         let refused = |ticket: &&Ticket| ticket.request.task() == Some(task) && !ticket.request.is_waited_for();
@@ -467,20 +510,26 @@ impl Desk {
         }
     }
 
-    /// Ends what stood on a person who may no longer answer for these groups: requests that they approved, unless used. Where
-    /// they are gone altogether, what they asked for themselves ends too.
-    pub fn without(&self, now: Timestamp, user: &UserName, lost: &BTreeSet<GroupName>, is_gone: bool) {
-        let approved = |request: &PendingRequest| {
-            let mut groups = request.approvals.iter().filter(|(_, users)| users.contains(user));
-            groups.any(|(group, _)| is_gone || lost.contains(group))
+    /// Ends what stood on what a person lost: requests that they approved for it, unless used, and where they lost everything,
+    /// requests of their own.
+    pub fn without(&self, now: Timestamp, user: &UserName, lost: &Lost<'_>) {
+        let is_lost = |group: &GroupName| match lost {
+            Lost::Groups(groups) => groups.contains(group),
+            Lost::Everything => true,
         };
-        let asked = |request: &PendingRequest| is_gone && !request.is_waited_for() && request.subject.involves(user);
-        let standing: Vec<RequestId> = {
-            let tickets = self.lock();
-            let requests = tickets.values().map(|ticket| &ticket.request);
-            requests.filter(|request| approved(request) || asked(request)).map(|request| request.id.clone()).collect()
-        };
-        for id in standing {
+        let mut over = Vec::new();
+        for ticket in self.lock().values_mut() {
+            let request = &mut ticket.request;
+            let mut stood = *lost == Lost::Everything && !request.is_waited_for() && request.subject.involves(user);
+            // Of one that is just being used too, so that it does not come back with what they said.
+            for (_, users) in request.approvals.iter_mut().filter(|(group, _)| is_lost(group)) {
+                stood |= users.remove(user);
+            }
+            if stood {
+                over.push(request.id.clone());
+            }
+        }
+        for id in over {
             // It is over whether or not that can be recorded.
             let _ = self.end(now, &id, RequestState::Withdrawn);
         }
@@ -547,7 +596,7 @@ fn eligible(
     };
     let may_all = match granted {
         Asked::Operation(operation) => may(&operation.target),
-        Asked::Task(task) => task.targets.iter().all(may),
+        Asked::Task(task) => task.granted().targets.iter().all(may),
     };
     let held_for = request.hold.groups.keys();
     let groups: BTreeSet<GroupName> = held_for.filter(|group| approver.groups.contains(*group)).cloned().collect();
@@ -568,7 +617,7 @@ fn answer_record(
 ) -> RequestAnswered {
     let task = granted.and_then(|granted| match granted {
         Asked::Operation(_) => None,
-        Asked::Task(task) => Some(task),
+        Asked::Task(task) => task.granted.as_ref(),
     });
     RequestAnswered {
         request: id.to_string(),

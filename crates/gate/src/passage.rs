@@ -728,7 +728,7 @@ impl Passage {
                 Ok(outward)
             }
             Err(_) => {
-                self.gate.desk().put_back(used);
+                self.gate.desk().put_back(&used);
                 self.refuse_unrecorded(&run)
             }
         }

@@ -118,6 +118,14 @@ pub enum Command {
         #[command(flatten)]
         reach: Reach,
     },
+    /// Takes a request of your own back.
+    Withdraw {
+        /// The request.
+        id: String,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
     /// Takes a task away: its credential is dead and its sessions are cut at once.
     Revoke {
         /// The task.
@@ -163,7 +171,7 @@ pub enum Command {
         #[arg(long = "as", value_name = "IDENTITY")]
         acting_as: Option<String>,
         /// Makes a link that signs their browser in, once, in place of a token.
-        #[arg(long, requires = "acting_as")]
+        #[arg(long, requires = "acting_as", conflicts_with_all = ["ttl", "output", "api"])]
         link: bool,
         /// For how long a token of the admin socket is good, such as 8h.
         #[arg(long, default_value = "8h", value_parser = seconds)]

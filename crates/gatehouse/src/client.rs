@@ -20,6 +20,11 @@ use tokio::net::UnixStream;
 use crate::cli::Reach;
 use crate::web::is_private;
 
+/// What the gateway answered in place of what was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{}\n{}", .0.title, .0.detail)]
+pub(crate) struct Refused(pub(crate) Problem);
+
 /// A gateway to call.
 pub struct Client {
     way: Way,
@@ -158,7 +163,7 @@ impl Client {
             return Ok(body);
         }
         match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) => bail!("{}\n{}", problem.title, problem.detail),
+            Ok(problem) => Err(Refused(problem).into()),
             Err(_) => bail!("the gateway answered {status}: {}", String::from_utf8_lossy(&body)),
         }
     }

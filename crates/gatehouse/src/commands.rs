@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::CommandFactory as _;
 use gatehouse_api::{
-    Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, PolicyView, RequestView,
-    Selection, SessionView, StartedTaskView, TargetView, TaskView,
+    Answer, AnswerView, AskedView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, PolicyView,
+    RequestView, Selection, SessionView, StartedTaskView, TargetView, TaskView,
 };
 use gatehouse_journal::VerifierKey;
 use gatehouse_mask::PseudonymKey;
@@ -43,6 +43,11 @@ pub async fn execute(cli: Cli) -> Result<ExitCode> {
         }
         Command::Deny { id, reason, acting_as, reach } => {
             answer(&reach, acting_as.as_deref(), &id, "deny", Answer { reason, ..Answer::default() }).await?
+        }
+        Command::Withdraw { id, reach } => {
+            let path = format!("/api/v1/requests/{id}/withdraw");
+            let withdrawn: RequestView = Client::new(&reach)?.post(&path, &()).await?;
+            output::page(&withdrawn, reach.json)?;
         }
         Command::Revoke { task, reach } => end_task(&reach, &task, "revoked").await?,
         Command::Lockdown { action, reach } => lockdown(action, &reach).await?,
@@ -195,18 +200,26 @@ pub(crate) async fn start_task(
             TaskAnswer::Started(started) => return Ok(*started),
             TaskAnswer::Asked(request) => *request,
         };
-        let who = output::who(&request.needs);
+        let who = gatehouse_api::who(&request.needs);
         if !new.wait {
             bail!(
-                "{who} must approve this task first: request {}\nRun the same command again once it is approved, or with --wait",
+                "{who} must approve this task first: request {}\nRun the same command again once it is approved, or with \
+                 --wait; `gatehouse withdraw` takes it back",
                 request.id
             );
         }
         if waits_for.as_ref() != Some(&request.id) {
-            output::aside(&format!("Waiting for approval by {who}: request {} …", request.id))?;
+            output::aside(&format!("Waiting for approval by {who}: request {}; Ctrl-C takes it back …", request.id))?;
             waits_for = Some(request.id.clone());
         }
-        decided(client, &request.id).await?;
+        tokio::select! {
+            decided = decided(client, &request.id) => decided?,
+            stopped = stop_signal() => {
+                stopped?;
+                client.post_bytes(&format!("/api/v1/requests/{}/withdraw", request.id), &()).await?;
+                bail!("request {} is taken back", request.id);
+            }
+        }
     }
 }
 
@@ -225,10 +238,19 @@ async fn decided(client: &Client, id: &str) -> Result<()> {
         let request: RequestView = client.get(&format!("/api/v1/requests/{id}")).await?;
         match request.state.as_str() {
             "open" => {}
-            "approved" => return Ok(()),
-            other => {
+            state => {
                 let reason = request.answer_reason.filter(|reason| !reason.is_empty());
-                bail!("request {id} is {other}{}", reason.map(|reason| format!(": {reason}")).unwrap_or_default());
+                let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                if state != "approved" {
+                    bail!("request {id} is {state}{reason}");
+                }
+                let less = match request.asked {
+                    AskedView::Task { granted: Some(granted), .. } => {
+                        format!(", for {} on {}", gatehouse_api::span(granted.ttl_secs), granted.targets.join(", "))
+                    }
+                    AskedView::Task { granted: None, .. } | AskedView::Operation { .. } => String::new(),
+                };
+                return output::aside(&format!("request {id} is approved{less}{reason}"));
             }
         }
     }
@@ -269,7 +291,8 @@ async fn answer(reach: &Reach, acting_as: Option<&str>, id: &str, word: &str, an
         let state = if view.request.state == "used" { "approved, and used" } else { &view.request.state };
         output::print(&format!("request {id} is {state}"))
     } else {
-        output::print(&format!("recorded; {} must still approve", output::who(&view.still_needs)))
+        let more = view.still_needs.iter().map(|(group, members)| format!("{members} more of {group}"));
+        output::print(&format!("recorded; {} must still approve", more.collect::<Vec<_>>().join(" and ")))
     }
 }
 

@@ -10,9 +10,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gatehouse_api::{
     Answer, AnswerView, AskedView, Begun, Caller, CameBack, Control, DeviceLoginView, EndTask, Evidence, Exchange,
-    Exchanged, LiftLockdown, LinkView, LockdownView, Me, NewLink, NewLockdown, NewTask, NewToken, OauthError,
-    PolicyView, Problem, RequestView, Selection, SessionView, Shown, SignInBegun, SignedIn, StartedTaskView,
-    TargetView, TaskView, TokenView, Version,
+    Exchanged, GrantedView, LiftLockdown, LinkView, LockdownView, Me, NewLink, NewLockdown, NewTask, NewToken,
+    OauthError, PolicyView, Problem, RequestView, Selection, SessionView, Shown, SignInBegun, SignedIn,
+    StartedTaskView, TargetView, TaskView, TokenView, Version,
 };
 use gatehouse_engine::House as _;
 use gatehouse_gate::{
@@ -22,7 +22,7 @@ use gatehouse_identity::{Credential, StartedTask, TokenError, proves, verify_tok
 use gatehouse_journal::{Direction, Export, RecordingReader, RequestEnded, TaskStarted};
 use gatehouse_model::{
     Denial, GroupName, Hold, Identity, PolicyId, Reason, RequestId, Resource, Secret, SessionId, Subject, TargetName,
-    Task, TaskEnd, TaskId, UserName, kind,
+    Task, TaskEnd, TaskId, UserName, Verifier, kind,
 };
 use gatehouse_store::{AskedRow, RequestRow, SessionRow, TaskRow};
 use jiff::{SignedDuration, Timestamp};
@@ -39,6 +39,9 @@ pub(crate) struct ApiControl {
 
 /// How long whoever started a task may be asked to be silent at most, in seconds.
 const HEARTBEAT_SECS: RangeInclusive<u32> = 5..=3600;
+
+/// The entries that a listing of what somebody has a part in looks at.
+const ROWS_LOOKED_AT_MAX: u32 = 10_000;
 
 /// How long a task lives whose workload asks for nothing else, in seconds.
 const TASK_SECS: u32 = 1800;
@@ -133,12 +136,12 @@ impl ApiControl {
     /// Whether policy, or a person for it, lets a task begin; and as far as it does.
     fn leave(&self, subject: &Subject, mut new: gatehouse_identity::NewTask, by: &str) -> Result<Leave, Problem> {
         let (state, limits) = (&self.state, &self.state.loaded.load().config.limits);
-        new.check(limits.task_secs_max).map_err(bad)?;
         let asked = AskedTask {
             targets: new.targets.clone(),
-            reason: gatehouse_identity::reason(&new.reason).unwrap_or_default(),
+            reason: new.check(limits.task_secs_max).map_err(bad)?,
             ttl_secs: u32::try_from(new.ttl.as_secs()).unwrap_or(u32::MAX),
             by: by.into(),
+            granted: None,
         };
         if let Some(lockdown) = self.lockdown_of(&new) {
             return Err(shut(&lockdown));
@@ -147,8 +150,9 @@ impl ApiControl {
         Ok(match may.map_err(unavailable)? {
             MayBegin::Yes => Leave::Given(new, None),
             MayBegin::Granted(request) => {
-                if let Asked::Task(granted) = &request.asked {
-                    new.targets.clone_from(&granted.targets);
+                if let Asked::Task(task) = &request.asked {
+                    let granted = task.granted();
+                    new.targets = granted.targets;
                     new.ttl = SignedDuration::from_secs(granted.ttl_secs.into());
                 }
                 Leave::Given(new, Some(request))
@@ -182,45 +186,80 @@ impl ApiControl {
     ) -> Result<StartedTaskView, Problem> {
         let control = Self { state: self.state.clone() };
         let begun = async move {
-            let begun = control.begun(new, by, heartbeat_secs, approval.as_ref().map(|request| &request.id)).await;
-            let gate = &control.state.gate;
-            match (approval, &begun) {
-                (None, _) => {}
-                (Some(used), Ok(_)) => {
+            let approved_by = approval.as_ref().map(|request| &request.id);
+            let recorded = control.recorded(new, &by, heartbeat_secs, approved_by).await;
+            let started = match (recorded, approval) {
+                (Ok(started), None) => started,
+                (Ok(started), Some(used)) => {
                     // The task's record names the approval, which ends it as surely as this one.
-                    let _ = gate.ledger().record(control.state.now(), ended(&used, "used"));
+                    let _ = control.state.gate.ledger().record(control.state.now(), ended(&used, "used"));
+                    started
                 }
-                // It was good for a task, and there is none.
-                (Some(unused), Err(_)) => gate.not_begun(*unused),
-            }
-            begun
+                (Err(problem), None) => return Err(problem),
+                // Nothing was recorded that names it, so it is good for another attempt.
+                (Err(problem), Some(unused)) => {
+                    control.state.gate.not_begun(&unused);
+                    return Err(problem);
+                }
+            };
+            control.issued(started, by, heartbeat_secs).await
         };
         tokio::spawn(begun).await.map_err(unavailable)?
     }
 
-    async fn begun(
+    /// Makes the task and its record; if there is none, nothing happened.
+    async fn recorded(
         &self,
         new: gatehouse_identity::NewTask,
-        by: String,
+        by: &str,
         heartbeat_secs: Option<u32>,
         approval: Option<&RequestId>,
-    ) -> Result<StartedTaskView, Problem> {
+    ) -> Result<StartedTask, Problem> {
         let state = &self.state;
-        let loaded = state.loaded.load_full();
+        let limits = state.loaded.load().config.limits.clone();
         if let Some(lockdown) = self.lockdown_of(&new) {
             return Err(shut(&lockdown));
         }
         // One at a time, so that what was counted is still so when this one is added.
         let _starting = state.starting.lock().await;
-        let max = loaded.config.limits.live_tasks_max;
+        let max = limits.live_tasks_max;
         if state.tasks.count(&new.identity, state.now()) >= max {
             let title = format!("{} has limits.live_tasks_max = {max} tasks already", new.identity);
             return Err(Problem::forbidden(title, "End those that are done: `gatehouse tasks ls` shows them"));
         }
         let id = TaskId::from_random(state.random());
-        let started = new.start(state.now(), state.entropy(), id, loaded.config.limits.task_secs_max).map_err(bad)?;
-        self.record_task(&started, &by, heartbeat_secs, approval).await?;
+        let started = new.start(state.now(), state.entropy(), id, limits.task_secs_max).map_err(bad)?;
+        let task = &started.task;
+        let entry = TaskStarted {
+            task: task.id.to_string(),
+            identity: task.identity.to_string(),
+            on_behalf_of: task.on_behalf_of.as_ref().map(|user| format!("user:{user}")),
+            targets: task.targets.iter().map(TargetName::to_string).collect(),
+            reason: task.reason.clone(),
+            expires: task.expires.to_string(),
+            by: by.into(),
+            approval: approval.map(RequestId::to_string),
+        };
+        state.gate.ledger().record(task.started, entry).map_err(unavailable)?;
+        // It counts from here on, though nobody has its credential yet.
+        state.tasks.adopt(state.now(), task.clone(), started.verifier.clone(), heartbeat_secs);
+        Ok(started)
+    }
+
+    /// Keeps the credential of a task that is on record, and shows it, once. Of one that cannot be kept the task ends.
+    async fn issued(
+        &self,
+        started: StartedTask,
+        by: String,
+        heartbeat_secs: Option<u32>,
+    ) -> Result<StartedTaskView, Problem> {
+        let (state, loaded) = (&self.state, self.state.loaded.load_full());
         let StartedTask { task, credential, verifier } = started;
+        if let Err(problem) = self.keep(&task, &verifier, heartbeat_secs).await {
+            // Its end is tried again until it is on record.
+            let _ = state.end_task(&task.id, TaskEnd::Revoked, "gateway").await;
+            return Err(problem);
+        }
         let root_certificate = loaded
             .config
             .listen
@@ -233,8 +272,13 @@ impl ApiControl {
             addresses: self.addresses(&task),
             root_certificate,
         };
-        state.tasks.adopt(state.now(), task, verifier, heartbeat_secs);
         Ok(view)
+    }
+
+    async fn keep(&self, task: &Task, verifier: &Verifier, heartbeat_secs: Option<u32>) -> Result<(), Problem> {
+        let target = self.state.gate.ledger().with(|journal| journal.sink().sync_target());
+        target.sync().map_err(unavailable)?;
+        self.state.store.keep_credential(task.id.as_str(), verifier, heartbeat_secs).await.map_err(unavailable)
     }
 
     /// Where each target of a task is to be reached.
@@ -245,33 +289,6 @@ impl ApiControl {
             Some((target.to_string(), self.state.listening_at(protocol)?.to_string()))
         };
         task.targets.iter().filter_map(address).collect()
-    }
-
-    /// The record first; a credential that cannot be kept is of a task that never lives.
-    async fn record_task(
-        &self,
-        started: &StartedTask,
-        by: &str,
-        heartbeat_secs: Option<u32>,
-        approval: Option<&RequestId>,
-    ) -> Result<(), Problem> {
-        let task = &started.task;
-        let entry = TaskStarted {
-            task: task.id.to_string(),
-            identity: task.identity.to_string(),
-            on_behalf_of: task.on_behalf_of.as_ref().map(|user| format!("user:{user}")),
-            targets: task.targets.iter().map(TargetName::to_string).collect(),
-            reason: task.reason.clone(),
-            expires: task.expires.to_string(),
-            by: by.into(),
-            approval: approval.map(RequestId::to_string),
-        };
-        let ledger = self.state.gate.ledger();
-        ledger.record(task.started, entry).map_err(unavailable)?;
-        let target = ledger.with(|journal| journal.sink().sync_target());
-        target.sync().map_err(unavailable)?;
-        let kept = self.state.store.keep_credential(task.id.as_str(), &started.verifier, heartbeat_secs);
-        kept.await.map_err(unavailable)
     }
 
     fn live_request(&self, id: &str) -> Option<PendingRequest> {
@@ -345,13 +362,13 @@ impl ApiControl {
     }
 
     /// A task is its own people's to end and to keep alive, and every administrator's.
-    fn must_have_part(&self, caller: &Caller, id: &TaskId) -> Result<(), Problem> {
-        let is_own = |user: &UserName| {
-            let task = self.state.tasks.task(id, self.state.now());
-            let own = Identity::User(user.clone());
-            task.is_some_and(|(task, _)| task.identity == own || task.on_behalf_of.as_ref() == Some(user))
-        };
-        if caller.user().is_some_and(is_own) { Ok(()) } else { self.must_administer(caller) }
+    async fn must_have_part(&self, caller: &Caller, id: &TaskId) -> Result<(), Problem> {
+        let Some(user) = caller.user() else { return self.must_administer(caller) };
+        let own = Some(format!("user:{user}"));
+        match self.one_task(id.as_str()).await {
+            Ok(task) if own.as_deref() == Some(&task.identity) || own == task.on_behalf_of => Ok(()),
+            Ok(_) | Err(_) => self.must_administer(caller),
+        }
     }
 
     /// Whom only a provider knows signs in there.
@@ -416,6 +433,8 @@ impl ApiControl {
         let new = gatehouse_identity::NewTask { identity, on_behalf_of: None, targets, reason: exchange.reason, ttl };
         let by = format!("issuer {} ({})", workload.issuer, workload.subject);
         let failed = |problem: Problem| match problem.status {
+            403 => refused(&problem.title, OauthError::denied(problem.title.clone())),
+            429 => refused(&problem.title, OauthError::slow_down(problem.title.clone())),
             400..500 => refused(&problem.title, OauthError::invalid_request(problem.title.clone())),
             _ => OauthError::unavailable(),
         };
@@ -551,8 +570,9 @@ impl Control for ApiControl {
         self.state.poll_device_login(handle)
     }
 
-    fn new_link(&self, new: NewLink) -> Asking<'_, LinkView> {
+    fn new_link<'a>(&'a self, caller: &'a Caller, new: NewLink) -> Asking<'a, LinkView> {
         async move {
+            caller.must_be_local()?;
             let user = user_name(&new.user)?;
             self.must_be_configured(&user)?;
             self.state.must_not_be_shut(&user)?;
@@ -581,8 +601,9 @@ impl Control for ApiControl {
     fn tasks<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asking<'a, Vec<TaskView>> {
         async move {
             self.fresh_index().await?;
-            let rows = self.state.store.tasks(limit).await.map_err(unavailable)?;
-            Ok(rows.into_iter().map(task_view).filter(|task| self.sees_task(caller, task)).collect())
+            let rows = self.state.store.tasks(looked_at(caller, limit)).await.map_err(unavailable)?;
+            let seen = rows.into_iter().map(task_view).filter(|task| self.sees_task(caller, task));
+            Ok(seen.take(limit as usize).collect())
         }
         .boxed()
     }
@@ -600,11 +621,17 @@ impl Control for ApiControl {
         self.start(caller, new).boxed()
     }
 
-    fn heartbeat(&self, caller: &Caller, id: &str) -> Result<(), Problem> {
-        let task = TaskId::parse(id).map_err(bad)?;
-        self.must_have_part(caller, &task)?;
-        let is_live = self.state.tasks.beat(&task, self.state.now());
-        if is_live { Ok(()) } else { Err(Problem::conflict(format!("task {id} does not live any more"))) }
+    fn heartbeat<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, ()> {
+        async move {
+            let task = TaskId::parse(id).map_err(bad)?;
+            // A task that lives on is looked up in no index.
+            if !matches!(caller, Caller::Administrator(_)) {
+                self.must_have_part(caller, &task).await?;
+            }
+            let is_live = self.state.tasks.beat(&task, self.state.now());
+            if is_live { Ok(()) } else { Err(Problem::conflict(format!("task {id} does not live any more"))) }
+        }
+        .boxed()
     }
 
     fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Exchanged, OauthError>> {
@@ -627,7 +654,7 @@ impl Control for ApiControl {
                 other => return Err(Problem::bad_request(format!("`{other}` is no cause: send done or revoked"))),
             };
             let task = TaskId::parse(id).map_err(bad)?;
-            self.must_have_part(caller, &task)?;
+            self.must_have_part(caller, &task).await?;
             let ended = self.state.end_task(&task, cause, &by(caller)).await.map_err(unavailable)?;
             let view = self.one_task(id).await?;
             match ended {
@@ -641,8 +668,9 @@ impl Control for ApiControl {
     fn sessions<'a>(&'a self, caller: &'a Caller, task: Option<&'a str>, limit: u32) -> Asking<'a, Vec<SessionView>> {
         async move {
             self.fresh_index().await?;
-            let rows = self.state.store.sessions(task, limit).await.map_err(unavailable)?;
-            Ok(rows.into_iter().map(session_view).filter(|session| self.sees_session(caller, session)).collect())
+            let rows = self.state.store.sessions(task, looked_at(caller, limit)).await.map_err(unavailable)?;
+            let seen = rows.into_iter().map(session_view).filter(|session| self.sees_session(caller, session));
+            Ok(seen.take(limit as usize).collect())
         }
         .boxed()
     }
@@ -658,6 +686,7 @@ impl Control for ApiControl {
 
     fn kill<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, SessionView> {
         async move {
+            self.must_administer(caller)?;
             let session = SessionId::parse(id).map_err(bad)?;
             let denial = Denial::new(
                 Reason::TaskEnded,
@@ -691,12 +720,17 @@ impl Control for ApiControl {
     fn requests<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asking<'a, Vec<RequestView>> {
         async move {
             self.fresh_index().await?;
-            let rows = self.state.store.requests(limit).await.map_err(unavailable)?;
+            let rows = self.state.store.requests(looked_at(caller, limit)).await.map_err(unavailable)?;
             let view = |row: RequestRow| match self.live_request(&row.id) {
                 Some(request) => live_view(&request),
                 None => stored_view(row),
             };
-            Ok(rows.into_iter().map(view).filter(|request| self.sees_request(caller, request)).collect())
+            Ok(rows
+                .into_iter()
+                .map(view)
+                .filter(|request| self.sees_request(caller, request))
+                .take(limit as usize)
+                .collect())
         }
         .boxed()
     }
@@ -720,6 +754,10 @@ impl Control for ApiControl {
             let (gate, now) = (&self.state.gate, self.state.now());
             if let Some(lockdown) = self.shuts_answer(user, &request) {
                 return Err(shut(&lockdown));
+            }
+            let is_long = gatehouse_identity::reason(&answer.reason).is_none();
+            if is_long && !answer.reason.is_empty() {
+                return Err(Problem::bad_request("a reason has at most 500 characters"));
             }
             let approver = Approver { user, groups: &groups, via: caller.via(), reason: &answer.reason };
             let answered = if approve {
@@ -751,15 +789,39 @@ impl Control for ApiControl {
         .boxed()
     }
 
+    fn withdraw<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, RequestView> {
+        async move {
+            let request = RequestId::parse(id).map_err(bad)?;
+            let found = self.state.gate.desk().request(&request);
+            let is_own = found.is_some_and(|found| caller.user().is_some_and(|user| found.subject.involves(user)));
+            if !is_own {
+                self.must_administer(caller)?;
+            }
+            let withdrawn = self.state.gate.desk().withdraw(self.state.now(), &request).map_err(unavailable)?;
+            let view = self.one_request(id).await?;
+            match withdrawn {
+                true => Ok(view),
+                false => Err(Problem::conflict(format!("request {id} is over: {}", view.state))),
+            }
+        }
+        .boxed()
+    }
+
+    fn link_user(&self, code: &str) -> Result<UserName, Problem> {
+        self.state.link_user(code)
+    }
+
     fn lockdowns(&self) -> Asking<'_, Vec<LockdownView>> {
         async move { Ok(self.state.gate.lockdowns().all().into_iter().map(lockdown_view).collect()) }.boxed()
     }
 
     fn lock_down<'a>(&'a self, caller: &'a Caller, new: NewLockdown) -> Asking<'a, LockdownView> {
         async move {
+            self.must_administer(caller)?;
             let state = &self.state;
             let scope = Scope::parse(&new.scope).map_err(bad)?;
             self.must_know(&scope)?;
+            let is_known = !matches!(&scope, Scope::Identity(identity) if state.groups(identity).is_err());
             let reason = gatehouse_identity::reason(&new.reason)
                 .ok_or_else(|| Problem::bad_request("a lockdown has a reason of 1 to 500 characters"))?;
             // As the journal keeps it, so that a restart changes nothing.
@@ -775,16 +837,24 @@ impl Control for ApiControl {
                     })
                 })
             });
+            if let Scope::Identity(Identity::User(user)) = &lockdown.scope {
+                // What whoever stole their tokens holds is not good again when it is lifted.
+                state.shut_out(user).await.map_err(unavailable)?;
+            }
             recorded.map_err(unavailable)?;
             let target = state.gate.ledger().with(|journal| journal.sink().sync_target());
             target.sync().map_err(unavailable)?;
-            Ok(LockdownView { cut: cut as u64, ..lockdown_view(lockdown) })
+            let note = (!is_known).then(|| {
+                format!("nobody is known as {} now: it holds when somebody signs in by that name", lockdown.scope)
+            });
+            Ok(LockdownView { cut: cut as u64, note, ..lockdown_view(lockdown) })
         }
         .boxed()
     }
 
     fn lift_lockdown<'a>(&'a self, caller: &'a Caller, lift: LiftLockdown) -> Asking<'a, ()> {
         async move {
+            self.must_administer(caller)?;
             let scope = Scope::parse(&lift.scope).map_err(bad)?;
             let lifted =
                 self.state.gate.lockdowns().lift(self.state.now(), &scope, &by(caller)).map_err(unavailable)?;
@@ -803,7 +873,7 @@ impl Control for ApiControl {
                 name: target.name.to_string(),
                 protocol: target.protocol.clone(),
                 // Where a target lies is nothing to those who reach it through here.
-                address: match self.sees(caller, "", None, &[target.name.to_string()]) {
+                address: match self.oversees_one(caller, &[target.name.to_string()]) {
                     true => format!("{}:{}", target.route.host, target.route.port),
                     false => String::new(),
                 },
@@ -839,8 +909,9 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn issue_token<'a>(&'a self, _caller: &'a Caller, new: NewToken) -> Asking<'a, TokenView> {
+    fn issue_token<'a>(&'a self, caller: &'a Caller, new: NewToken) -> Asking<'a, TokenView> {
         async move {
+            caller.must_be_local()?;
             let user = user_name(&new.user)?;
             self.must_be_configured(&user)?;
             let max = self.state.loaded.load().config.limits.token_secs_max;
@@ -873,6 +944,14 @@ impl Control for ApiControl {
             bundle.map_err(unavailable)?.map_err(unavailable)
         }
         .boxed()
+    }
+}
+
+/// How many of the newest entries a listing looks at: whoever sees only some of them must find their own among the others'.
+fn looked_at(caller: &Caller, limit: u32) -> u32 {
+    match caller {
+        Caller::Administrator(_) => limit,
+        Caller::User(..) => ROWS_LOOKED_AT_MAX,
     }
 }
 
@@ -990,6 +1069,7 @@ fn lockdown_view(lockdown: Lockdown) -> LockdownView {
         by: lockdown.by,
         since: lockdown.since.to_string(),
         cut: 0,
+        note: None,
     }
 }
 
@@ -1037,7 +1117,14 @@ fn live_view(request: &PendingRequest) -> RequestView {
                 exact: operation.is_exact,
                 mode: operation.mode.as_str().into(),
             },
-            Asked::Task(task) => AskedView::Task { ttl_secs: task.ttl_secs, asked_by: task.by.clone() },
+            Asked::Task(task) => AskedView::Task {
+                ttl_secs: task.ttl_secs,
+                asked_by: task.by.clone(),
+                granted: task.granted.as_ref().map(|granted| GrantedView {
+                    targets: granted.targets.iter().map(TargetName::to_string).collect(),
+                    ttl_secs: granted.ttl_secs,
+                }),
+            },
         },
         targets: request.targets().iter().map(TargetName::to_string).collect(),
         title: request.title.clone(),
@@ -1059,7 +1146,10 @@ fn stored_view(row: RequestRow) -> RequestView {
         AskedRow::Operation { session, task, target, binds, mode } => {
             (AskedView::Operation { session, task, task_reason: None, binds, exact: false, mode }, vec![target])
         }
-        AskedRow::Task { targets, ttl_secs, by } => (AskedView::Task { ttl_secs, asked_by: by }, targets),
+        AskedRow::Task { targets, ttl_secs, by, granted } => {
+            let granted = granted.map(|(targets, ttl_secs)| GrantedView { targets, ttl_secs });
+            (AskedView::Task { ttl_secs, asked_by: by, granted }, targets)
+        }
     };
     RequestView {
         id: row.id,

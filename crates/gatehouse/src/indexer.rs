@@ -275,7 +275,12 @@ fn request_row(request: &RequestOpened, at: Timestamp) -> RequestRow {
 fn task_request_row(request: &TaskRequested, at: Timestamp) -> RequestRow {
     RequestRow {
         id: request.request.clone(),
-        asked: AskedRow::Task { targets: request.targets.clone(), ttl_secs: request.ttl_secs, by: request.by.clone() },
+        asked: AskedRow::Task {
+            targets: request.targets.clone(),
+            ttl_secs: request.ttl_secs,
+            by: request.by.clone(),
+            granted: None,
+        },
         identity: request.identity.clone(),
         on_behalf_of: request.on_behalf_of.clone(),
         title: "task".into(),

@@ -395,11 +395,15 @@ impl Checker<'_> {
         }
         for (key, secs, most) in [
             ("session_secs", section.session_secs, config.limits.token_secs_max),
-            ("refresh_secs", section.refresh_secs, u32::MAX),
+            ("refresh_secs", section.refresh_secs, section.session_secs.max(1)),
         ] {
             if secs == 0 || secs > most {
                 let message = format!("oidc.{key} = {secs} is not between 1 and {most}");
-                self.fault(&place(key), message, "Change it; the longest is limits.token_secs_max");
+                self.fault(
+                    &place(key),
+                    message,
+                    "Use a number between these; no sign-in lasts longer than limits.token_secs_max",
+                );
             }
         }
         let mut groups = BTreeMap::new();
@@ -841,13 +845,13 @@ fn warnings(
         for group in &summary.hold {
             let can = |target: &Arc<Target>| {
                 let resource = || Resource::new(kind::TARGET, target.name.as_str(), [] as [Parent; 0]);
-                people
-                    .users
-                    .iter()
-                    .any(|(user, groups)| groups.contains(group) && policies.may_approve(user, groups, resource()))
+                // Who signs in at a provider is known when they do; what their group may is known now.
+                let visitor = (UserName::new("somebody").ok(), BTreeSet::from([group.clone()]));
+                let visitor = visitor.0.as_ref().filter(|_| config.oidc.is_some()).map(|user| (user, &visitor.1));
+                let mut members = people.users.iter().chain(visitor);
+                members.any(|(user, groups)| groups.contains(group) && policies.may_approve(user, groups, resource()))
             };
-            // Who signs in at a provider is known when they do.
-            if config.oidc.is_none() && !targets.is_empty() && !targets.values().any(can) {
+            if !targets.is_empty() && !targets.values().any(can) {
                 warnings.push(Fault {
                     file: summary.file.clone(),
                     line: None,

@@ -43,6 +43,7 @@ impl Event {
                 json!({
                     "request": request.request, "asks_for": request.title, "identity": request.identity,
                     "on_behalf_of": request.on_behalf_of, "targets": [request.target], "groups": request.groups,
+                    "quorum": request.quorum,
                     "reasons": request.reasons, "expires": request.expires,
                 }),
             ),
@@ -51,6 +52,7 @@ impl Event {
                 json!({
                     "request": request.request, "asks_for": "task", "identity": request.identity,
                     "on_behalf_of": request.on_behalf_of, "targets": request.targets, "groups": request.groups,
+                    "quorum": request.quorum,
                     "reasons": request.reasons, "reason": request.reason, "ttl_secs": request.ttl_secs,
                     "expires": request.expires,
                 }),
@@ -152,10 +154,12 @@ impl Receiver {
     async fn deliver(&self, event: &Event, base: Option<&str>) {
         let mut wait = FIRST_WAIT;
         for attempt in 1..=ATTEMPTS_MAX {
+            if attempt > 1 {
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+            }
             let Err(error) = self.send(event, base).await else { return };
             tracing::warn!(receiver = self.name, attempt, "a notification could not be delivered: {error:#}");
-            tokio::time::sleep(wait).await;
-            wait *= 2;
         }
         metrics::counter!("gatehouse_notifications_lost_total", "receiver" => self.name.clone()).increment(1);
         tracing::error!(receiver = self.name, kind = event.kind, "a notification is given up");

@@ -1,11 +1,10 @@
 //! Tables and lines on a terminal, JSON for programs.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::Result;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
-use gatehouse_api::{AskedView, LockdownView, PolicyView, RequestView, SessionView, TargetView, TaskView};
+use gatehouse_api::{AskedView, LockdownView, PolicyView, RequestView, SessionView, TargetView, TaskView, span, who};
 use serde::Serialize;
 
 /// Prints text, and minds a reader that has gone.
@@ -155,24 +154,6 @@ impl Shown for SessionView {
     }
 }
 
-/// Who must approve, as people read it.
-pub(crate) fn who(needs: &BTreeMap<String, u32>) -> String {
-    let words = needs.iter().map(|(group, members)| match members {
-        1 => group.clone(),
-        _ => format!("{members} of {group}"),
-    });
-    words.collect::<Vec<_>>().join(" and ")
-}
-
-/// A time in the largest unit that it is whole in.
-fn span(secs: u32) -> String {
-    match secs {
-        _ if secs.is_multiple_of(3600) => format!("{} h", secs / 3600),
-        _ if secs.is_multiple_of(60) => format!("{} min", secs / 60),
-        _ => format!("{secs} s"),
-    }
-}
-
 impl Shown for RequestView {
     const HEADS: &'static [&'static str] = &["REQUEST", "STATE", "IDENTITY", "TARGET", "NEEDS", "ASKS FOR"];
 
@@ -193,48 +174,11 @@ impl Shown for RequestView {
     }
 
     fn page(&self) -> Vec<(&'static str, String)> {
-        let mut page = vec![
-            ("request", self.id.clone()),
-            ("state", self.state.clone()),
-            ("identity", self.identity.clone()),
-            ("on behalf of", self.on_behalf_of.clone().unwrap_or_default()),
-            ("target", self.targets.join(", ")),
-        ];
-        match &self.asked {
-            AskedView::Operation { task, task_reason, binds, exact, .. } => {
-                page.push(("task", format!("{task} {}", task_reason.as_deref().unwrap_or_default())));
-                let statement = if *exact { "statement" } else { "statement (as evidence keeps it)" };
-                page.push((statement, self.statement.clone()));
-                let bind = |(place, bind): (usize, &String)| ("bind value", format!("${} = {bind}", place + 1));
-                page.extend(binds.iter().enumerate().map(bind));
-            }
-            AskedView::Task { ttl_secs, asked_by } => page.extend([
-                ("asks for", format!("a task for {}", span(*ttl_secs))),
-                ("reason", self.statement.clone()),
-                ("asked by", asked_by.clone()),
-            ]),
-        }
-        page.extend(self.accesses.iter().map(|access| ("access", access.clone())));
-        page.extend([
-            ("held by", format!("{} ({})", self.policies.join(", "), self.reasons.join("; "))),
-            ("needs", who(&self.needs)),
-            (
-                "approved by",
-                self.approvals
-                    .values()
-                    .flatten()
-                    .cloned()
-                    .collect::<BTreeSet<_>>()
-                    .into_iter()
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            ),
-            ("answer", self.answer_reason.clone().unwrap_or_default()),
-            ("opened", second(&self.opened)),
-            ("expires", second(&self.expires)),
-            ("binds to", self.digest.clone()),
-        ]);
-        page
+        let cut = |(name, value): (&'static str, String)| match name {
+            "opened" | "expires" => (name, second(&value)),
+            _ => (name, value),
+        };
+        self.rows().into_iter().map(cut).collect()
     }
 
     fn id(&self) -> &str {
@@ -281,6 +225,7 @@ impl Shown for LockdownView {
             ("by", self.by.clone()),
             ("reason", self.reason.clone()),
             ("sessions cut", self.cut.to_string()),
+            ("note", self.note.clone().unwrap_or_default()),
         ]
     }
 

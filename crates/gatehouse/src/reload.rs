@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use gatehouse_engine::House as _;
+use gatehouse_gate::Lost;
 use gatehouse_journal::{ConfigurationLoaded, FileAttachments};
 use gatehouse_model::{Denial, Digest, GroupName, Identity, Reason};
 use sha2::{Digest as _, Sha256};
@@ -111,7 +112,7 @@ fn cut_changed(state: &State, old: &Loaded) {
         let after = state.groups(&Identity::User(user.clone())).unwrap_or_default();
         let lost: BTreeSet<GroupName> = before.difference(&after).cloned().collect();
         if !lost.is_empty() {
-            state.gate.desk().without(state.now(), user, &lost, false);
+            state.gate.desk().without(state.now(), user, &Lost::Groups(&lost));
         }
     }
     let classes_changed = old.config.classes != new.config.classes;

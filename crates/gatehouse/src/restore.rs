@@ -6,7 +6,9 @@ use std::fs::File;
 
 use anyhow::{Context as _, Result};
 use gatehouse_engine::House as _;
-use gatehouse_gate::{Asked, AskedTask, HeldOperation, HoldMode, Lockdown, PendingRequest, RequestState, Scope};
+use gatehouse_gate::{
+    Asked, AskedTask, Granted, HeldOperation, HoldMode, Lockdown, PendingRequest, RequestState, Scope,
+};
 use gatehouse_identity::Visit;
 use gatehouse_journal::{RecordingSealed, SessionClosed, recording};
 use gatehouse_model::{
@@ -187,13 +189,19 @@ async fn asked_of(state: &State, row: &RequestRow) -> Result<Asked> {
             mode: HoldMode::Refuse,
             is_exact: false,
         }),
-        AskedRow::Task { targets, ttl_secs, by } => {
-            let targets: Result<BTreeSet<TargetName>, _> = targets.iter().map(|name| TargetName::new(name)).collect();
+        AskedRow::Task { targets, ttl_secs, by, granted } => {
+            let names = |names: &[String]| -> Result<BTreeSet<TargetName>, InvalidName> {
+                names.iter().map(|name| TargetName::new(name)).collect()
+            };
+            let granted = granted.as_ref().map(|(targets, ttl_secs)| {
+                Ok::<_, InvalidName>(Granted { targets: names(targets)?, ttl_secs: *ttl_secs })
+            });
             Asked::Task(AskedTask {
-                targets: targets?,
+                targets: names(targets)?,
                 reason: row.statement.clone(),
                 ttl_secs: *ttl_secs,
                 by: by.clone(),
+                granted: granted.transpose()?,
             })
         }
     })

@@ -2,7 +2,6 @@
 //! read, and ends the task when the command ends.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,8 +13,9 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use crate::cli::{NewTaskArgs, Reach};
-use crate::client::Client;
+use crate::client::{Client, Refused};
 use crate::commands::{start_task, write_private};
+use crate::output;
 
 /// How long the gateway waits for a sign of life before it ends the task, in seconds.
 const HEARTBEAT_SECS: u32 = 10;
@@ -27,6 +27,7 @@ pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -
     let targets = new.targets.clone();
     let started = start_task(&client, new, Some(program), Some(HEARTBEAT_SECS)).await?;
     let folder = tempfile::Builder::new().prefix("gatehouse-run-").tempdir()?;
+    let mut is_over = false;
     let outcome = async {
         let environment = environment(&started, &targets, folder.path())?;
         let mut command = Command::new(program);
@@ -36,12 +37,20 @@ pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -
         }
         let child = command.args(arguments).envs(environment).spawn();
         let child = child.with_context(|| format!("{program} cannot be run"))?;
+        let mut child = std::pin::pin!(wait(child));
         tokio::select! {
-            code = wait(child) => code,
-            never = give_signs_of_life(&client, &started.task.id) => match never {},
+            code = &mut child => code,
+            over = give_signs_of_life(&client, &started.task.id) => {
+                is_over = true;
+                output::aside(&format!("gatehouse: {over}"))?;
+                child.await
+            }
         }
     }
     .await;
+    if is_over {
+        return outcome;
+    }
     // However the command ended, its credential ends too.
     let end = EndTask { cause: "done".into() };
     let ended: Result<TaskView> = client.post(&format!("/api/v1/tasks/{}/end", started.task.id), &end).await;
@@ -52,15 +61,20 @@ pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -
 }
 
 /// Tells the gateway now and then that this process is there. One that dies without a word tells it nothing, and the task
-/// ends.
-async fn give_signs_of_life(client: &Client, task: &str) -> Infallible {
+/// ends. Returns when the gateway takes no more signs of life, and says why.
+async fn give_signs_of_life(client: &Client, task: &str) -> String {
     let mut ticks = tokio::time::interval(Duration::from_secs(u64::from(HEARTBEAT_SECS)) / 4);
     let path = format!("/api/v1/tasks/{task}/heartbeat");
     loop {
         ticks.tick().await;
-        // A gateway that is being started anew hears the next one.
-        if let Err(error) = client.post_bytes(&path, &()).await {
-            tracing::warn!("{error:#}");
+        let Err(error) = client.post_bytes(&path, &()).await else { continue };
+        match error.downcast_ref::<Refused>() {
+            Some(Refused(problem)) if problem.status == 409 => return format!("the task {task} is over"),
+            Some(Refused(problem)) if problem.status < 500 => {
+                return format!("the task {task} ends within {HEARTBEAT_SECS} s: {}", problem.title);
+            }
+            // A gateway that is being started anew hears the next one.
+            Some(_) | None => tracing::warn!("{error:#}"),
         }
     }
 }

@@ -279,6 +279,9 @@ fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
             }
         }
     });
+    let trying = state.clone();
+    work.spawn(async move { trying.try_provider().await });
+
     let forgetting = state.clone();
     work.spawn(async move {
         let mut ticks = tokio::time::interval(Duration::from_millis(500));

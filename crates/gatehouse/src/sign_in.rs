@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use gatehouse_api::{CameBack, DeviceLoginView, LinkView, Problem, Shown, SignInBegun, SignedIn, TokenView};
 use gatehouse_engine::House as _;
+use gatehouse_gate::Lost;
 use gatehouse_identity::{
     Again, BrowserSecret, Person, Provider, SIGN_IN_SECS_MAX, SignInError, Token, Visit, token_digest,
 };
@@ -20,6 +21,9 @@ use crate::state::State;
 
 /// Sign-ins in terminals that may be under way at a time.
 const DEVICE_LOGINS_MAX: usize = 100;
+/// How long a provider may take to begin a sign-in in a terminal, and how long that may go on, in seconds.
+const DEVICE_BEGIN_SECS_MAX: i64 = 60;
+const DEVICE_LOGIN_SECS_MAX: u32 = 3600;
 /// How long a sign-in in a terminal goes on while nobody asks what became of it, in seconds.
 const DEVICE_SILENCE_SECS: i64 = 15;
 /// How many browsers' answers of a provider are looked into at a time.
@@ -40,8 +44,8 @@ pub(crate) struct SignIns {
     exchanges: Semaphore,
     devices: Mutex<HashMap<Digest, DeviceLogin>>,
     links: Mutex<HashMap<Digest, (UserName, Timestamp)>>,
-    /// With what the provider can be asked again about people.
-    questions: Mutex<HashMap<UserName, Question>>,
+    /// With what the provider can be asked again, by the token of the sign-in that it is about.
+    questions: Mutex<HashMap<Digest, Question>>,
     /// People who are let in no more, but whose tokens are not forgotten yet.
     leaving: Mutex<BTreeSet<UserName>>,
     /// Held while somebody is taken in or turned away, so that what is kept of them and what counts is the same.
@@ -53,13 +57,12 @@ struct DeviceLogin {
     /// When somebody asked last.
     asked: Timestamp,
     /// What became of it.
-    outcome: Option<Result<TokenView, String>>,
+    outcome: Option<Result<TokenView, Problem>>,
 }
 
 #[derive(Clone)]
 struct Question {
-    /// Which sign-in it is of: an answer to an older one does not count.
-    number: u64,
+    user: UserName,
     subject: String,
     refresh: Secret,
     asked: Timestamp,
@@ -79,38 +82,36 @@ impl SignIns {
         }
     }
 
-    /// Takes in with what the provider can be asked again about somebody, if it gave that.
-    fn may_ask(&self, user: &UserName, question: Option<Question>) {
-        let mut questions = lock(&self.questions);
-        match question {
-            Some(question) => drop(questions.insert(user.clone(), question)),
-            None => drop(questions.remove(user)),
-        }
-    }
-
     /// The questions whose time is up, those first that were asked longest ago. They count as asked from now on.
-    fn due(&self, now: Timestamp, every: SignedDuration) -> Vec<(UserName, Question)> {
+    fn due(&self, now: Timestamp, every: SignedDuration) -> Vec<(Digest, Question)> {
         let mut questions = lock(&self.questions);
         let due = questions.iter_mut().filter(|(_, question)| now.duration_since(question.asked) >= every);
-        let mut due: Vec<(UserName, Question)> = due
-            .map(|(user, question)| {
+        let mut due: Vec<(Digest, Question)> = due
+            .map(|(sign_in, question)| {
                 let before = question.clone();
                 question.asked = now;
-                (user.clone(), before)
+                (*sign_in, before)
             })
             .collect();
         due.sort_by_key(|(_, question)| question.asked);
         due
     }
 
-    /// Takes in with what the next question is asked; false if the person signed in anew or is gone meanwhile.
-    fn is_current(&self, user: &UserName, number: u64, refresh: Option<Secret>) -> bool {
+    /// Takes in with what is asked the next time; false if the sign-in is over meanwhile.
+    fn goes_on(&self, sign_in: &Digest, refresh: Option<Secret>) -> bool {
         let mut questions = lock(&self.questions);
-        let Some(question) = questions.get_mut(user).filter(|question| question.number == number) else { return false };
+        let Some(question) = questions.get_mut(sign_in) else { return false };
         if let Some(refresh) = refresh {
             question.refresh = refresh;
         }
         true
+    }
+
+    /// Ends the questions of one sign-in; true if it was the last of its person that could be asked about.
+    fn was_last(&self, sign_in: &Digest, user: &UserName) -> bool {
+        let mut questions = lock(&self.questions);
+        questions.remove(sign_in);
+        !questions.values().any(|question| question.user == *user)
     }
 }
 
@@ -141,7 +142,7 @@ impl Way {
     }
 }
 
-/// What tokens of a kind are shown as.
+/// The kind of token that is shown in this way.
 pub(crate) const fn kind_of(shown: Shown) -> TokenKind {
     match shown {
         Shown::Token => TokenKind::Api,
@@ -181,6 +182,13 @@ fn problem(error: &SignInError) -> Problem {
             )
         }
     }
+}
+
+fn used_link() -> Problem {
+    Problem::forbidden(
+        "this link was used already, or is too old",
+        "Have another made at the gateway's machine: gatehouse login --as user:NAME --link",
+    )
 }
 
 fn in_seconds(now: Timestamp, secs: i64) -> Timestamp {
@@ -268,9 +276,12 @@ impl State {
             }
         }
         self.take_in(&user, visit).await.map_err(unavailable)?;
-        let question = |refresh| Question { number: self.random(), subject: subject.clone(), refresh, asked: now };
-        self.sign_ins.may_ask(&user, refresh.map(question));
-        self.sign_in(&user, way, Some(subject), until).await
+        let view = self.sign_in(&user, way, Some(subject.clone()), until).await?;
+        if let Some(refresh) = refresh {
+            let question = Question { user, subject, refresh, asked: now };
+            lock(&self.sign_ins.questions).insert(token_digest(&view.token), question);
+        }
+        Ok(view)
     }
 
     /// What a provider says of somebody counts from now on; what it said before is over, and with it what stood on that.
@@ -289,19 +300,19 @@ impl State {
 
     /// A person is not in the groups that they were in: what stood on that ends.
     pub(crate) fn lost(&self, user: &UserName, groups: &BTreeSet<GroupName>) {
-        self.gate.desk().without(self.now(), user, groups, false);
+        self.gate.desk().without(self.now(), user, &Lost::Groups(groups));
         self.cut_person(user, "the groups of the person it is for changed");
     }
 
     /// Nobody is signed in who was shut.
     pub(crate) fn must_not_be_shut(&self, user: &UserName) -> Result<(), Problem> {
-        if self.is_shut(user) {
-            return Err(Problem::forbidden(
-                format!("{user} is shut by a lockdown"),
-                "An administrator of the gateway lifts it: `gatehouse lockdown ls`",
-            ));
+        match self.lockdown_of(user) {
+            None => Ok(()),
+            Some(lockdown) => Err(Problem::forbidden(
+                format!("{user} is shut by a lockdown: {}", lockdown.reason),
+                format!("An administrator of the gateway lifts it: `gatehouse lockdown lift {}`", lockdown.scope),
+            )),
         }
-        Ok(())
     }
 
     /// Records that somebody proved who they are, and makes their token.
@@ -345,7 +356,7 @@ impl State {
             None => self.loaded.load().people.users.contains_key(&kept.user),
             Some(subject) => self.visitors.visit(&kept.user, now).is_some_and(|visit| visit.subject == *subject),
         };
-        Ok(Some(kept.user).filter(|user| is_known && !self.is_shut(user)))
+        Ok(Some(kept.user).filter(|user| is_known && self.lockdown_of(user).is_none()))
     }
 
     /// Ends a token. For a browser it says where else to sign out.
@@ -354,10 +365,12 @@ impl State {
         let kept = self.store.token(&sha256, self.now()).await.map_err(unavailable)?;
         let Some(kept) = kept.filter(|kept| kept.kind == kind_of(shown)) else { return Ok(None) };
         self.store.forget_token(&sha256).await.map_err(unavailable)?;
+        lock(&self.sign_ins.questions).remove(&sha256);
         let entry = PersonSignedOut { user: format!("user:{}", kept.user), cause: "signed out".into() };
         // It is over whether or not that can be recorded.
         let _ = self.gate.ledger().record(self.now(), entry);
-        let provider = self.loaded.load().provider.clone();
+        // Whom no provider let in has nothing to sign out of there.
+        let provider = self.loaded.load().provider.clone().filter(|_| kept.subject.is_some());
         let after = self.api_address().map(|base| format!("{base}/"));
         Ok(provider.zip(after).and_then(|(provider, after)| provider.end_session_url(&after)))
     }
@@ -380,7 +393,10 @@ impl State {
                 return Err(Problem::too_many("too many people are signing in at once"));
             }
             // The place is taken before the provider is asked, so that no more than so many ask it.
-            devices.insert(digest, DeviceLogin { expires: in_seconds(now, 60), asked: now, outcome: None });
+            devices.insert(
+                digest,
+                DeviceLogin { expires: in_seconds(now, DEVICE_BEGIN_SECS_MAX), asked: now, outcome: None },
+            );
         }
         let login = match provider.begin_device(now).await {
             Ok(login) => login,
@@ -389,15 +405,15 @@ impl State {
                 return Err(problem(&error));
             }
         };
-        let expires_in = login.expires_in().as_secs().min(3600);
-        let expires = in_seconds(now, expires_in.try_into().unwrap_or(3600));
+        let expires_in = u32::try_from(login.expires_in().as_secs()).unwrap_or(u32::MAX).min(DEVICE_LOGIN_SECS_MAX);
+        let expires = in_seconds(now, expires_in.into());
         lock(&self.sign_ins.devices).insert(digest, DeviceLogin { expires, asked: self.now(), outcome: None });
         let view = DeviceLoginView {
             handle: String::from_utf8_lossy(handle.0.expose()).into_owned(),
             verification_uri: login.verification_uri().into(),
             verification_uri_complete: login.verification_uri_complete().map(Into::into),
             user_code: login.user_code().into(),
-            expires_in: expires_in.try_into().unwrap_or(u32::MAX),
+            expires_in,
         };
         tokio::spawn(self.clone().wait_for_device(provider, login, digest));
         Ok(view)
@@ -419,7 +435,7 @@ impl State {
             Err(error) => Err(problem(&error)),
         };
         if let Some(login) = lock(&self.sign_ins.devices).get_mut(&digest) {
-            login.outcome = Some(outcome.map_err(|problem| problem.title));
+            login.outcome = Some(outcome);
         }
     }
 
@@ -450,7 +466,7 @@ impl State {
         }
         match devices.remove(&digest).and_then(|login| login.outcome) {
             Some(Ok(token)) => Ok(Some(token)),
-            Some(Err(title)) => Err(Problem::forbidden(title, "Begin anew: gatehouse login")),
+            Some(Err(problem)) => Err(problem),
             None => Err(over()),
         }
     }
@@ -490,16 +506,18 @@ impl State {
         Some((user.clone(), self.new_link(user).ok()?))
     }
 
+    /// Whom a link signs in, while it is good.
+    pub(crate) fn link_user(&self, code: &str) -> Result<UserName, Problem> {
+        let links = lock(&self.sign_ins.links);
+        let link = links.get(&token_digest(code)).filter(|(_, expires)| self.now() < *expires);
+        link.map(|(user, _)| user.clone()).ok_or_else(used_link)
+    }
+
     /// Signs a browser in by a link, which is used up by that.
     pub(crate) async fn use_link(&self, code: &str) -> Result<SignedIn, Problem> {
         let used = lock(&self.sign_ins.links).remove(&token_digest(code));
         let now = self.now();
-        let (user, _) = used.filter(|(_, expires)| now < *expires).ok_or_else(|| {
-            Problem::forbidden(
-                "this link was used already, or is too old",
-                "Have another made at the gateway's machine: gatehouse login --as user:NAME --link",
-            )
-        })?;
+        let (user, _) = used.filter(|(_, expires)| now < *expires).ok_or_else(used_link)?;
         self.must_not_be_shut(&user)?;
         let secs = self.session_secs();
         let view = self.sign_in(&user, Way::Link, None, in_seconds(now, secs.into())).await?;
@@ -510,17 +528,26 @@ impl State {
     /// configuration.
     pub(crate) async fn forget_people(&self) {
         for user in self.visitors.lapsed(self.now()) {
-            self.turn_away(&user, "the sign-in is over", None).await;
+            self.turn_away(&user, "the sign-in is over").await;
         }
         let fingerprint = self.loaded.load().provider.as_ref().map(|provider| provider.fingerprint());
         for user in self.visitors.strangers_to(fingerprint.as_deref()) {
-            self.turn_away(&user, "the configuration has another provider, or understands it in another way", None)
-                .await;
+            self.turn_away(&user, "the configuration has another provider, or understands it in another way").await;
         }
         let leaving = lock(&self.sign_ins.leaving).clone();
         for user in leaving {
             let _changing = self.sign_ins.changing.lock().await;
             self.forget_tokens(&user).await;
+        }
+    }
+
+    /// Finds out at the start whether the provider answers as it must: nobody else would before the first sign-in.
+    pub(crate) async fn try_provider(&self) {
+        let provider = self.loaded.load().provider.clone();
+        if let Some(provider) = provider
+            && let Err(error) = provider.discover(self.now()).await
+        {
+            tracing::error!(%error, "nobody can sign in by the provider: see [oidc] in the configuration");
         }
     }
 
@@ -530,14 +557,14 @@ impl State {
         let (Some(provider), Some(section)) = (&loaded.provider, &loaded.config.oidc) else { return };
         let every = SignedDuration::from_secs(section.refresh_secs.into());
         let due = futures_util::stream::iter(self.sign_ins.due(self.now(), every));
-        due.for_each_concurrent(QUESTIONS_MAX, |(user, question)| self.ask_again(provider, user, question)).await;
+        due.for_each_concurrent(QUESTIONS_MAX, |(sign_in, question)| self.ask_again(provider, sign_in, question)).await;
     }
 
-    async fn ask_again(&self, provider: &Provider, user: UserName, question: Question) {
-        let number = question.number;
-        let said = match provider.ask_again(self.now(), &question.subject, &question.refresh).await {
+    async fn ask_again(&self, provider: &Provider, sign_in: Digest, question: Question) {
+        let Question { user, subject, refresh, .. } = question;
+        let said = match provider.ask_again(self.now(), &subject, &refresh).await {
             Ok(Again { refresh, said }) => {
-                if !self.sign_ins.is_current(&user, number, Some(refresh)) {
+                if !self.sign_ins.goes_on(&sign_in, Some(refresh)) {
                     return;
                 }
                 said
@@ -546,39 +573,61 @@ impl State {
         };
         let person = match said {
             Ok(None) => return,
-            Ok(Some(person)) => person,
+            Ok(Some(person)) if person.user == user => person,
+            Ok(Some(_)) => return self.turn_away(&user, "the provider calls the person by another name now").await,
             Err(SignInError::Provider { issuer, cause }) => {
                 tracing::warn!(issuer, cause, %user, "the provider cannot be asked again; who is signed in stays so");
                 return;
             }
-            Err(error) => return self.turn_away(&user, &error.to_string(), Some(number)).await,
+            Err(error) => return self.end_sign_in(&sign_in, &user, &error.to_string()).await,
         };
-        if person.user != user {
-            return self.turn_away(&user, "the provider calls the person by another name now", Some(number)).await;
-        }
         let _changing = self.sign_ins.changing.lock().await;
-        // The person may have signed in anew while the provider was asked: what it said then counts.
-        let visit = self.visitors.visit(&user, self.now()).filter(|_| self.sign_ins.is_current(&user, number, None));
-        let Some(visit) = visit else { return };
+        // The sign-in may be over since the provider was asked.
+        let visit = self.visitors.visit(&user, self.now()).filter(|visit| visit.subject == person.subject);
+        let Some(visit) = visit.filter(|_| self.sign_ins.goes_on(&sign_in, None)) else { return };
         if let Err(error) = self.take_in(&user, Visit { groups: person.groups, ..visit }).await {
             tracing::error!(%error, %user, "what the provider says now could not be kept");
         }
     }
 
-    /// Lets somebody in no more; where a question brought that about, only if the person did not sign in anew since.
-    async fn turn_away(&self, user: &UserName, cause: &str, asked: Option<u64>) {
+    /// One sign-in of a person is over, for the provider says so; and all that stands on the person, if it was the last.
+    async fn end_sign_in(&self, sign_in: &Digest, user: &UserName, cause: &str) {
         let _changing = self.sign_ins.changing.lock().await;
-        if asked.is_none_or(|number| self.sign_ins.is_current(user, number, None)) {
-            self.turned_away(user, cause).await;
+        if !self.sign_ins.goes_on(sign_in, None) {
+            return;
         }
+        if self.sign_ins.was_last(sign_in, user) {
+            return self.turned_away(user, cause).await;
+        }
+        tracing::info!(%user, cause, "one of several sign-ins of a person is over");
+        if let Err(error) = self.store.forget_token(sign_in).await {
+            tracing::error!(%error, %user, "the token of a sign-in that is over is still in the index");
+            lock(&self.sign_ins.leaving).insert(user.clone());
+        }
+    }
+
+    /// Lets somebody in no more.
+    pub(crate) async fn turn_away(&self, user: &UserName, cause: &str) {
+        let _changing = self.sign_ins.changing.lock().await;
+        self.turned_away(user, cause).await;
+    }
+
+    /// Ends all that somebody could show, and what they asked for and approved. Who they are at the provider stays known, so
+    /// that they do not come back by another name.
+    pub(crate) async fn shut_out(&self, user: &UserName) -> anyhow::Result<()> {
+        let _changing = self.sign_ins.changing.lock().await;
+        lock(&self.sign_ins.questions).retain(|_, question| question.user != *user);
+        lock(&self.sign_ins.links).retain(|_, (whose, _)| whose != user);
+        self.gate.desk().without(self.now(), user, &Lost::Everything);
+        Ok(self.store.forget_tokens(user).await?)
     }
 
     /// All that stood on somebody's sign-in ends. Whoever calls this holds `changing`.
     async fn turned_away(&self, user: &UserName, cause: &str) {
         tracing::info!(%user, cause, "a person is not signed in any more");
-        lock(&self.sign_ins.questions).remove(user);
+        lock(&self.sign_ins.questions).retain(|_, question| question.user != *user);
         self.visitors.forget(user);
-        self.gate.desk().without(self.now(), user, &BTreeSet::new(), true);
+        self.gate.desk().without(self.now(), user, &Lost::Everything);
         self.cut_person(user, "the person it is for is not signed in any more");
         lock(&self.sign_ins.leaving).insert(user.clone());
         self.forget_tokens(user).await;

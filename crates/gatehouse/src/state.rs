@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use gatehouse_engine::{Engine, House};
-use gatehouse_gate::{Gate, Scope, Tape, Target};
+use gatehouse_gate::{Gate, Lockdown, Scope, Tape, Target};
 use gatehouse_identity::{Credential, Known, TaskBook, UnknownIdentity, Visitors};
 use gatehouse_journal::{FileAttachments, SigningKey};
 use gatehouse_model::{
@@ -191,10 +191,10 @@ impl State {
         self.known(&self.loaded.load()).subject(identity, on_behalf_of)
     }
 
-    /// Whether a person is shut by a lockdown of their own.
-    pub(crate) fn is_shut(&self, user: &UserName) -> bool {
+    /// The lockdown of a person themselves, if there is one.
+    pub(crate) fn lockdown_of(&self, user: &UserName) -> Option<Lockdown> {
         let scope = Scope::Identity(Identity::User(user.clone()));
-        self.gate.lockdowns().all().iter().any(|lockdown| lockdown.scope == scope)
+        self.gate.lockdowns().all().into_iter().find(|lockdown| lockdown.scope == scope)
     }
 
     /// Where the API is reached, if it is.

@@ -11,12 +11,16 @@ const FRESH_SECS: i64 = 3600;
 const RETRY_SECS: i64 = 5;
 
 /// What was fetched last.
-pub(crate) struct Cached<T>(Mutex<Inner<T>>);
+pub(crate) struct Cached<T> {
+    inner: Mutex<Inner<T>>,
+    /// Whoever has it fetches; the others wait for what comes of that.
+    turn: futures_util::lock::Mutex<()>,
+}
 
 struct Inner<T> {
     value: Option<Arc<T>>,
     at: Option<Timestamp>,
-    tried: Option<Timestamp>,
+    failed: Option<Timestamp>,
 }
 
 /// Why there is nothing: it failed just now, or did so a moment ago and is not tried again yet.
@@ -28,7 +32,17 @@ pub(crate) enum Unfetched<E> {
 
 impl<T> Default for Cached<T> {
     fn default() -> Self {
-        Self(Mutex::new(Inner { value: None, at: None, tried: None }))
+        let inner = Mutex::new(Inner { value: None, at: None, failed: None });
+        Self { inner, turn: futures_util::lock::Mutex::new(()) }
+    }
+}
+
+impl<T> Inner<T> {
+    /// Whether it is to be fetched: it is old, or what it lacks is looked for; and it did not fail a moment ago.
+    fn is_due(&self, now: Timestamp, is_lacking: bool) -> bool {
+        let since = |time: Option<Timestamp>| time.map_or(i64::MAX, |time| now.duration_since(time).as_secs().abs());
+        let age = if is_lacking { RETRY_SECS } else { FRESH_SECS };
+        since(self.at) >= age && since(self.failed) >= RETRY_SECS
     }
 }
 
@@ -45,33 +59,29 @@ impl<T> Cached<T> {
         is_lacking: bool,
         fetch: impl Future<Output = Result<T, E>>,
     ) -> Result<Arc<T>, Unfetched<E>> {
-        let (held, is_due) = {
-            let mut inner = self.lock();
-            let since =
-                |time: Option<Timestamp>| time.map_or(i64::MAX, |time| now.duration_since(time).as_secs().abs());
-            let is_old = is_lacking || since(inner.at) >= FRESH_SECS;
-            let is_due = is_old && since(inner.tried) >= RETRY_SECS;
-            if is_due {
-                inner.tried = Some(now);
-            }
-            (inner.value.clone(), is_due)
-        };
-        if !is_due {
-            return held.ok_or(Unfetched::Lately);
+        if !self.lock().is_due(now, is_lacking) {
+            return self.held().ok_or(Unfetched::Lately);
+        }
+        let _turn = self.turn.lock().await;
+        // Whoever had the turn before may have fetched it.
+        if !self.lock().is_due(now, is_lacking) {
+            return self.held().ok_or(Unfetched::Lately);
         }
         match fetch.await {
             Ok(value) => {
                 let value = Arc::new(value);
-                let mut inner = self.lock();
-                (inner.value, inner.at) = (Some(value.clone()), Some(now));
+                *self.lock() = Inner { value: Some(value.clone()), at: Some(now), failed: None };
                 Ok(value)
             }
-            Err(error) => held.ok_or(Unfetched::Failed(error)),
+            Err(error) => {
+                self.lock().failed = Some(now);
+                self.held().ok_or(Unfetched::Failed(error))
+            }
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -108,5 +118,22 @@ mod tests {
         assert_eq!(get(&cached, 3610, true, Ok(3)).unwrap(), 3);
         assert_eq!(get(&cached, 9000, false, Err(())).unwrap(), 3, "an outage takes nothing away");
         assert_eq!(cached.held().as_deref(), Some(&3));
+    }
+
+    #[test]
+    fn who_comes_while_it_is_fetched_waits_for_that() {
+        let cached = Cached::<u32>::default();
+        let now = Timestamp::from_second(0).unwrap();
+        let arrived = std::cell::Cell::new(false);
+        let arrives = std::future::poll_fn(|_| match arrived.get() {
+            true => std::task::Poll::Ready(Ok::<u32, ()>(7)),
+            false => std::task::Poll::Pending,
+        });
+        let mut first = std::pin::pin!(cached.get(now, false, arrives));
+        let mut second = std::pin::pin!(cached.get(now, false, async { Err(()) }));
+        assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_none());
+        arrived.set(true);
+        assert_eq!(first.now_or_never().unwrap().map(|value| *value).unwrap(), 7);
+        assert_eq!(second.now_or_never().unwrap().map(|value| *value).unwrap(), 7);
     }
 }

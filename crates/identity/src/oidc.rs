@@ -17,9 +17,9 @@ use gatehouse_model::{GroupName, Secret, UserName};
 use jiff::Timestamp;
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
-    CoreDeviceAuthorizationResponse, CoreGenderClaim, CoreGrantType, CoreIdToken, CoreJsonWebKey,
-    CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm, CoreResponseMode,
-    CoreResponseType, CoreSubjectIdentifierType, CoreTokenResponse,
+    CoreDeviceAuthorizationResponse, CoreErrorResponseType, CoreGenderClaim, CoreGrantType, CoreIdToken,
+    CoreJsonWebKey, CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm,
+    CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType, CoreTokenResponse,
 };
 use openidconnect::{
     AdditionalClaims, AdditionalProviderMetadata, AsyncHttpClient, AuthType, AuthorizationCode,
@@ -282,6 +282,14 @@ impl Provider {
         BASE64.encode(Sha256::digest(text))
     }
 
+    /// Asks the provider for its endpoints and keys, unless they are known.
+    ///
+    /// # Errors
+    /// [`SignInError::Provider`] if it does not answer as it must.
+    pub async fn discover(&self, now: Timestamp) -> Result<(), SignInError> {
+        self.metadata(now, false).await.map(|_| ())
+    }
+
     /// Where a browser goes to sign in; it comes back to `redirect`.
     ///
     /// # Errors
@@ -375,7 +383,13 @@ impl Provider {
         let client = self.client(&metadata, None)?;
         let refresh = RefreshToken::new(String::from_utf8_lossy(refresh.expose()).into_owned());
         let exchange = client.exchange_refresh_token(&refresh).map_err(|error| self.unusable(&error))?;
-        let answer = exchange.request_async(&self.http).await.map_err(|error| self.refused(error))?;
+        let answer = exchange.request_async(&self.http).await.map_err(|error| match error {
+            // Only this is about the person; the others are about the gateway, or the provider.
+            RequestTokenError::ServerResponse(said) if *said.error() != CoreErrorResponseType::InvalidGrant => {
+                self.fault(format!("{said}"))
+            }
+            other => self.refused(other),
+        })?;
         // A provider that does not rotate them gives none.
         let next = answer.refresh_token().map_or_else(|| refresh.secret().clone(), |token| token.secret().clone());
         let said = match self.person(now, &answer, None, Some(subject)).await {

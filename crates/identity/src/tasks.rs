@@ -45,7 +45,7 @@ pub enum TaskError {
     #[error("a task has a reason of 1 to 500 characters: --reason \"…\"")]
     NoReason,
     /// It would live too long, or not at all.
-    #[error("a task lives between 1 s and limits.task_secs_max = {0} s: --ttl 30m")]
+    #[error("a task lives between 1 s and limits.task_secs_max = {0} s")]
     Ttl(u32),
 }
 

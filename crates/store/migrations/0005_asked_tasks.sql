@@ -14,6 +14,7 @@ CREATE TABLE requests (
     -- Of a task:
     ttl_secs       INTEGER,
     asked_by       TEXT,
+    granted        TEXT,
     title          TEXT NOT NULL,
     statement      TEXT NOT NULL,
     accesses       TEXT NOT NULL,

@@ -98,12 +98,14 @@ pub enum AskedRow {
     },
     /// A task.
     Task {
-        /// Where, as far as it is granted.
+        /// Where.
         targets: Vec<String>,
-        /// For how many seconds, likewise.
+        /// For how many seconds.
         ttl_secs: u32,
         /// Who asked, by which way.
         by: String,
+        /// The targets and the seconds that are granted, where those are less.
+        granted: Option<(Vec<String>, u32)>,
     },
 }
 
@@ -333,6 +335,8 @@ pub trait Backend: Send + Sync {
     fn forget_token<'a>(&'a self, sha256: &'a [u8; 32]) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Forgets what a provider said of a person, and the tokens that they have by that.
     fn forget_person<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Forgets all tokens of a person.
+    fn forget_tokens<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Keeps what a provider said of a person, in place of what it said before.
     fn keep_visit<'a>(&'a self, visit: &'a KeptVisit) -> BoxFuture<'a, Result<(), StoreError>>;
     /// All that providers said of people.

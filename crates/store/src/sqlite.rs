@@ -268,6 +268,15 @@ impl Backend for Sqlite {
         .boxed()
     }
 
+    fn forget_tokens<'a>(&'a self, user: &'a UserName) -> Fallible<'a, ()> {
+        async move {
+            let query = sqlx::query("DELETE FROM tokens WHERE user_name = ?").bind(user.as_str());
+            query.execute(&self.pool).await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn keep_visit<'a>(&'a self, visit: &'a KeptVisit) -> Fallible<'a, ()> {
         async move {
             let groups: Vec<&str> = visit.groups.iter().map(GroupName::as_str).collect();
@@ -403,7 +412,7 @@ async fn open_request(transaction: &mut Transaction<'_, Db>, request: &RequestRo
             .bind(Some(mode))
             .bind(None::<u32>)
             .bind(None::<&String>),
-        AskedRow::Task { targets, ttl_secs, by } => query
+        AskedRow::Task { targets, ttl_secs, by, .. } => query
             .bind(json(targets))
             .bind(None::<&String>)
             .bind(None::<&String>)
@@ -438,14 +447,13 @@ async fn answer_request(transaction: &mut Transaction<'_, Db>, change: &Change) 
         row.state = "denied".into();
     }
     let sql = "UPDATE requests SET state = ?, approvals = ?, approved_until = ?, answer_reason = ?, \
-               targets = coalesce(?, targets), ttl_secs = coalesce(?, ttl_secs) WHERE id = ? AND state = 'open'";
+               granted = coalesce(?, granted) WHERE id = ? AND state = 'open'";
     sqlx::query(sql)
         .bind(&row.state)
         .bind(json(&row.approvals))
         .bind(until.map(|until| until.to_string()))
         .bind(reason)
-        .bind(granted.as_ref().map(|(targets, _)| json(targets)))
-        .bind(granted.as_ref().map(|(_, ttl_secs)| *ttl_secs))
+        .bind(granted.as_ref().map(json))
         .bind(request)
         .execute(&mut **transaction)
         .await?;
@@ -504,7 +512,12 @@ fn request_row(row: &SqliteRow) -> Result<RequestRow, StoreError> {
             binds: parsed(row, "binds")?,
             mode: row.try_get("mode")?,
         },
-        None => AskedRow::Task { targets, ttl_secs: row.try_get("ttl_secs")?, by: row.try_get("asked_by")? },
+        None => AskedRow::Task {
+            targets,
+            ttl_secs: row.try_get("ttl_secs")?,
+            by: row.try_get("asked_by")?,
+            granted: granted(row)?,
+        },
     };
     Ok(RequestRow {
         id: row.try_get("id")?,
@@ -525,6 +538,12 @@ fn request_row(row: &SqliteRow) -> Result<RequestRow, StoreError> {
         approvals: parsed(row, "approvals")?,
         answer_reason: row.try_get("answer_reason")?,
     })
+}
+
+fn granted(row: &SqliteRow) -> Result<Option<(Vec<String>, u32)>, StoreError> {
+    let text: Option<String> = row.try_get("granted")?;
+    let parsed = |text: String| serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(error.to_string()));
+    text.map(parsed).transpose()
 }
 
 fn credential_row(row: &SqliteRow) -> Result<KeptCredential, StoreError> {

@@ -34,6 +34,7 @@ enum Asked {
     /// A task, as far as it is granted.
     Task {
         by: String,
+        reason: String,
         targets: BTreeSet<String>,
         ttl_secs: u32,
     },
@@ -47,7 +48,7 @@ struct Request {
     digest: String,
     /// When it can no longer be answered.
     answer_until: String,
-    /// How many of each group must still approve, besides those who did.
+    /// How many of each group must approve, and who did.
     wanting: BTreeMap<String, (u32, BTreeSet<String>)>,
     approved: bool,
     denied: Option<u64>,
@@ -351,7 +352,8 @@ impl<'s> Meaning<'s> {
     fn task_requested(&mut self, index: u64, body: &TaskRequested, findings: &mut Findings) {
         self.uses_revision(index, &body.revision);
         let targets = body.targets.iter().cloned().collect();
-        let asked = Asked::Task { by: body.by.clone(), targets, ttl_secs: body.ttl_secs };
+        let (by, reason) = (body.by.clone(), body.reason.clone());
+        let asked = Asked::Task { by, reason, targets, ttl_secs: body.ttl_secs };
         let whom = (body.identity.as_str(), body.on_behalf_of.as_deref());
         let request = Request::new(asked, whom, (&body.digest, &body.expires), &body.groups, &body.quorum);
         self.add_request(index, &body.request, request, findings);
@@ -423,10 +425,12 @@ impl<'s> Meaning<'s> {
         };
         let is_granted = match &request.asked {
             Asked::Operation { .. } => false,
-            Asked::Task { by, targets, ttl_secs } => {
+            Asked::Task { by, reason, targets, ttl_secs } => {
                 let until = record.time.saturating_add(SignedDuration::from_secs(i64::from(*ttl_secs) + 1));
                 let is_in_time = parse_time(&body.expires).zip(until.ok()).is_some_and(|(end, until)| end <= until);
-                *by == body.by && is_in_time && body.targets.iter().all(|target| targets.contains(target))
+                (by, reason) == (&body.by, &body.reason)
+                    && is_in_time
+                    && body.targets.iter().all(|target| targets.contains(target))
             }
         };
         if !is_granted || (&request.identity, &request.on_behalf_of) != (&body.identity, &body.on_behalf_of) {

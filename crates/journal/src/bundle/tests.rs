@@ -714,6 +714,11 @@ fn a_task_begins_as_it_was_granted() {
     let other = || expect!["record 6 begins a task by the approval req-9, which grants another or less"];
     tell([asked(), granted(&["shop"], 600), began(&["bank"], in_time)], other());
     tell([asked(), granted(&["shop"], 600), began(&["shop"], "2026-01-01T00:59:00Z")], other());
+    let other_reason = |entry: Entry| match entry {
+        Entry::TaskStarted(body) => Entry::from(TaskStarted { reason: "another".into(), ..body }),
+        other => other,
+    };
+    tell([asked(), granted(&["shop"], 600), other_reason(began(&["shop"], in_time))], other());
     tell([asked(), began(&["shop"], in_time)], expect!["record 5 uses request req-9 before it was approved"]);
     tell(
         [asked(), granted(&["vault"], 600)],
