@@ -67,10 +67,11 @@ pub(crate) async fn answer(
 fn shown(request: &RequestView) -> String {
     let rows = request.rows().into_iter().filter(|(_, value)| !value.is_empty());
     let rows: String = rows.map(|(name, value)| format!("<dt>{name}</dt><dd>{}</dd>", escape(&value))).collect();
+    // Whoever presses Enter while they write why has not approved.
     let form = match request.state.as_str() {
         "open" => format!(
             "<form method=\"post\" action=\"/requests/{}\"><label>Reason <input name=\"reason\" maxlength=\"500\"></label> \
-             <button name=\"answer\" value=\"approve\">Approve</button> <button name=\"answer\" value=\"deny\">Deny</button></form>",
+             <button name=\"answer\" value=\"deny\">Deny</button> <button name=\"answer\" value=\"approve\">Approve</button></form>",
             escape(&request.id)
         ),
         _ => String::new(),

@@ -1,4 +1,4 @@
-//! The few pages that a browser needs to sign in and out. They load nothing but their own style, and run no script.
+//! The few pages that a browser needs to sign in and out, and to answer a request. They load nothing but their own style, and run no script.
 
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -70,6 +70,10 @@ pub(crate) fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
+            // Marks that turn text around or hide it are shown for what they are.
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {
+                escaped.extend(character.escape_unicode());
+            }
             other => escaped.push(other),
         }
     }
@@ -82,6 +86,7 @@ mod tests {
 
     #[test]
     fn what_others_wrote_is_text() {
+        assert_eq!(escape("a\u{202e}b"), "a\\u{202e}b");
         assert_eq!(escape("<a href=\"x\" b='y'>&"), "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;");
     }
 }

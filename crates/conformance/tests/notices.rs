@@ -87,7 +87,7 @@ fn receivers_are_told_and_nothing_waits_for_them() -> Result<()> {
     assert!(!third.body.contains("total"), "the statement itself goes to nobody");
     let text: Value = serde_json::from_str(&slack.recv_timeout(PATIENCE)?.body)?;
     let text = text["text"].as_str().context("a text")?;
-    assert!(text.contains("agent:claude asks for UPDATE on shop and needs dba") && text.contains(request), "{text}");
+    assert!(text.contains("agent:claude asks for UPDATE on shop and needs dba"), "{text}");
     let page = format!("{}/requests/{request}", fixture.api()?);
     assert!(text.contains(&page), "{text} has a link");
     assert!(teams.recv_timeout(PATIENCE)?.body.contains(request));
@@ -96,10 +96,12 @@ fn receivers_are_told_and_nothing_waits_for_them() -> Result<()> {
     let begun = Instant::now();
     assert!(fixture.command(&["approve", request, "--as", "user:dana"])?.status.success());
     assert!(held.wait_with_output()?.status.success() && begun.elapsed() < PATIENCE);
-    let kinds = [desk.recv_timeout(PATIENCE)?, desk.recv_timeout(PATIENCE)?].map(|notice| {
+    let mut kinds = [desk.recv_timeout(PATIENCE)?, desk.recv_timeout(PATIENCE)?].map(|notice| {
         let body: Value = serde_json::from_str(&notice.body).unwrap_or_default();
         body["type"].as_str().unwrap_or_default().to_string()
     });
+    // What is told does not wait for what was told before.
+    kinds.sort();
     assert_eq!(kinds, ["request.answered", "request.ended"]);
     let log = std::fs::read_to_string(fixture.log())?;
     assert!(log.contains("could not be delivered") && !log.contains("/hook"), "an address is in no log");

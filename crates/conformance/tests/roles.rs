@@ -169,8 +169,8 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
         post /api/v1/evidence                        401      403      403      403      200      200
         post /api/v1/tasks                           401      403      202      201      403      400
         post /api/v1/tasks/{id}/heartbeat            401      403      403      403      204      204
-        post /api/v1/requests/{id}/approve           401      403      403      200      403      403
-        post /api/v1/requests/{id}/deny              401      403      403      200      403      403
+        post /api/v1/requests/{id}/approve           401      404      404      200      403      403
+        post /api/v1/requests/{id}/deny              401      404      404      200      403      403
         post /api/v1/requests/{id}/withdraw          401      403      403      403      200      200
         post /api/v1/sessions/{id}/kill              401      403      403      403      409      409
         post /api/v1/tasks/{id}/end                  401      403      403      403      200      409

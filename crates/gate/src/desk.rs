@@ -1,6 +1,7 @@
 //! The desk where requests lie until a person answers them, and approvals until they are used.
 //!
-//! Knows who may answer what, and that an answer counts once. Every change is in the journal before it counts.
+//! Knows who may answer what, and that an answer counts once. No approval counts before it is in the journal; what ends,
+//! ends at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -193,7 +194,10 @@ impl PendingRequest {
     /// Whoever asks too much has as many open as there may be: under one task, or for tasks of one identity.
     fn counts_with(&self, other: &Self) -> bool {
         match (self.task(), other.task()) {
-            (None, None) => self.subject.identity == other.subject.identity,
+            (None, None) => {
+                let whom = |request: &Self| request.subject.on_behalf_of.as_ref().map(|(user, _)| user.clone());
+                self.subject.identity == other.subject.identity && whom(self) == whom(other)
+            }
             (mine, others) => mine == others,
         }
     }
@@ -250,15 +254,6 @@ impl Terms {
         let granted = if granted == whole { task.granted.clone() } else { Some(granted) };
         Ok(Asked::Task(AskedTask { granted, ..task.clone() }))
     }
-}
-
-/// What a person lost, by which they answered requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lost<'a> {
-    /// These groups.
-    Groups(&'a BTreeSet<GroupName>),
-    /// Everything: they are not known any more.
-    Everything,
 }
 
 /// What became of an answer.
@@ -502,34 +497,36 @@ impl Desk {
     /// Ends what a task has asked for and can no longer use. A client that waits ends its own request.
     pub fn end_task(&self, now: Timestamp, task: &TaskId) {
         let refused = |ticket: &&Ticket| ticket.request.task() == Some(task) && !ticket.request.is_waited_for();
-        let ids: Vec<RequestId> =
-            self.lock().values().filter(refused).map(|ticket| ticket.request.id.clone()).collect();
-        for id in ids {
-            // The task is over whether or not that can be recorded.
-            let _ = self.end(now, &id, RequestState::Withdrawn);
-        }
+        let over = self.lock().values().filter(refused).map(|ticket| ticket.request.id.clone()).collect();
+        self.withdraw_each(now, over);
     }
 
-    /// Ends what stood on what a person lost: requests that they approved for it, unless used, and where they lost everything,
-    /// requests of their own.
-    pub fn without(&self, now: Timestamp, user: &UserName, lost: &Lost<'_>) {
-        let is_lost = |group: &GroupName| match lost {
-            Lost::Groups(groups) => groups.contains(group),
-            Lost::Everything => true,
-        };
+    /// Strikes every approval that does not stand any more, and ends the requests that stood on one. Of one that is just
+    /// being used it is struck too, so that it does not come back with it.
+    pub fn recheck(&self, now: Timestamp, stands: impl Fn(&Asked, &GroupName, &UserName) -> bool) {
         let mut over = Vec::new();
         for ticket in self.lock().values_mut() {
-            let request = &mut ticket.request;
-            let mut stood = *lost == Lost::Everything && !request.is_waited_for() && request.subject.involves(user);
-            // Of one that is just being used too, so that it does not come back with what they said.
-            for (_, users) in request.approvals.iter_mut().filter(|(group, _)| is_lost(group)) {
-                stood |= users.remove(user);
+            let PendingRequest { id, asked, approvals, .. } = &mut ticket.request;
+            let before: usize = approvals.values().map(BTreeSet::len).sum();
+            for (group, users) in approvals.iter_mut() {
+                users.retain(|user| stands(asked, group, user));
             }
-            if stood {
-                over.push(request.id.clone());
+            if approvals.values().map(BTreeSet::len).sum::<usize>() < before {
+                over.push(id.clone());
             }
         }
-        for id in over {
+        self.withdraw_each(now, over);
+    }
+
+    /// Ends what a person asked for who is not known any more. A client that waits ends its own request.
+    pub fn withdraw_all_of(&self, now: Timestamp, user: &UserName) {
+        let is_its = |ticket: &&Ticket| !ticket.request.is_waited_for() && ticket.request.subject.involves(user);
+        let over = self.lock().values().filter(is_its).map(|ticket| ticket.request.id.clone()).collect();
+        self.withdraw_each(now, over);
+    }
+
+    fn withdraw_each(&self, now: Timestamp, ids: Vec<RequestId>) {
+        for id in ids {
             // It is over whether or not that can be recorded.
             let _ = self.end(now, &id, RequestState::Withdrawn);
         }
@@ -556,8 +553,9 @@ impl Desk {
         // The index remembers what is over. Whoever was denied a task hears so for as long as they could have waited.
         self.lock().retain(|_, ticket| {
             let request = &ticket.request;
-            let is_remembered =
-                request.state == RequestState::Denied && request.task().is_none() && now < request.expires;
+            let is_remembered = matches!(request.state, RequestState::Denied | RequestState::Used)
+                && request.task().is_none()
+                && now < request.expires;
             !request.state.is_over() || is_remembered
         });
     }

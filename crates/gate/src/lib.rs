@@ -19,8 +19,8 @@ mod tape;
 pub use asking::MayBegin;
 pub use cleared::{Cleared, Durability, Receipt};
 pub use desk::{
-    Answer, AnswerError, Answered, Approver, Asked, AskedTask, Desk, Granted, HeldOperation, HoldMode, Lost,
-    PendingRequest, RequestState, Terms,
+    Answer, AnswerError, Answered, Approver, Asked, AskedTask, Desk, Granted, HeldOperation, HoldMode, PendingRequest,
+    RequestState, Terms,
 };
 pub use gate::{Gate, GateLimits, SessionEnd};
 pub use grant::{Grant, Route, Target, TargetClasses, TlsIdentity, TlsMode, Trust};

@@ -75,7 +75,10 @@ impl ApiControl {
 
     /// Whoever asks reads what they wrote: the index is brought up to the journal first.
     async fn fresh_index(&self) -> Result<(), Problem> {
-        self.state.indexer.catch_up().await.map_err(unavailable)
+        // Whoever hangs up meanwhile leaves nothing half done.
+        let state = self.state.clone();
+        let caught_up = tokio::spawn(async move { state.indexer.catch_up().await });
+        caught_up.await.map_err(unavailable)?.map_err(unavailable)
     }
 
     async fn start(&self, caller: &Caller, new: NewTask) -> Result<Begun, Problem> {
@@ -89,8 +92,13 @@ impl ApiControl {
             (None, _, _) => return Err(Problem::bad_request("name who works: --as agent:NAME or --as user:NAME")),
         };
         let subject = state.subject(&identity, on_behalf_of.as_ref()).map_err(bad)?;
+        let is_own = |user: &UserName| match (&identity, &on_behalf_of) {
+            (Identity::User(worker), None) => worker == user,
+            (Identity::Agent(_), Some(person)) => person == user,
+            (Identity::User(_), Some(_)) | (Identity::Agent(_), None) => false,
+        };
         if let Caller::User(user, _) = caller
-            && !subject.involves(user)
+            && !is_own(user)
         {
             return Err(Problem::forbidden(
                 format!("{user} may start tasks for themselves, and for agents that work on their behalf"),
@@ -223,7 +231,7 @@ impl ApiControl {
         // One at a time, so that what was counted is still so when this one is added.
         let _starting = state.starting.lock().await;
         let max = limits.live_tasks_max;
-        if state.tasks.count(&new.identity, state.now()) >= max {
+        if state.tasks.count(&new.identity, new.on_behalf_of.as_ref(), state.now()) >= max {
             let title = format!("{} has limits.live_tasks_max = {max} tasks already", new.identity);
             return Err(Problem::forbidden(title, "End those that are done: `gatehouse tasks ls` shows them"));
         }
@@ -755,11 +763,16 @@ impl Control for ApiControl {
             if let Some(lockdown) = self.shuts_answer(user, &request) {
                 return Err(shut(&lockdown));
             }
-            let is_long = gatehouse_identity::reason(&answer.reason).is_none();
-            if is_long && !answer.reason.is_empty() {
-                return Err(Problem::bad_request("a reason has at most 500 characters"));
+            // What somebody may not see is to them as if it was not there.
+            if !self.sees_request(caller, &self.one_request(id).await?) {
+                return Err(Problem::not_found("request", id, "requests"));
             }
-            let approver = Approver { user, groups: &groups, via: caller.via(), reason: &answer.reason };
+            let reason = match answer.reason.trim() {
+                "" => String::new(),
+                text => gatehouse_identity::reason(text)
+                    .ok_or_else(|| Problem::bad_request("a reason has at most 500 characters"))?,
+            };
+            let approver = Approver { user, groups: &groups, via: caller.via(), reason: &reason };
             let answered = if approve {
                 gate.approve(now, &request, &approver, &terms(&answer)?)
             } else {

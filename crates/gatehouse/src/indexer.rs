@@ -9,9 +9,9 @@ use gatehouse_journal::{
 };
 use gatehouse_store::{AskedRow, Change, LockdownRow, RequestRow, SessionRow, Store, StoreError, TaskRow};
 use jiff::Timestamp;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::Notify;
 
-use crate::notify::{Event, QUEUE_EVENTS_MAX};
+use crate::notify::{Event, Subscription};
 
 /// Records applied in one transaction.
 const BATCH_RECORDS_MAX: usize = 5_000;
@@ -36,8 +36,8 @@ pub(crate) struct Indexer {
     files: SegmentFiles,
     store: Store,
     size: Box<dyn Fn() -> u64 + Send + Sync>,
-    /// Told of what was recorded, once the index has it. Nobody may listen.
-    pub(crate) events: broadcast::Sender<Arc<Event>>,
+    /// Who is told of what was recorded, once the index has it.
+    pub(crate) told: std::sync::OnceLock<Vec<Subscription>>,
     /// Where the reading of the journal stands; whoever has it, has the turn.
     place: tokio::sync::Mutex<Option<Place>>,
 }
@@ -52,8 +52,13 @@ struct Place {
 impl Indexer {
     /// Over these files and this index; `size` tells how many records there are.
     pub(crate) fn new(files: SegmentFiles, store: Store, size: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        let (events, _) = broadcast::channel(QUEUE_EVENTS_MAX);
-        Self { files, store, size: Box::new(size), events, place: tokio::sync::Mutex::new(None) }
+        Self {
+            files,
+            store,
+            size: Box::new(size),
+            told: std::sync::OnceLock::new(),
+            place: tokio::sync::Mutex::new(None),
+        }
     }
 
     /// Begins anew where the index is of a journal that went on further than this one: after a power failure, or from
@@ -103,8 +108,7 @@ impl Indexer {
             }
             self.store.apply(place.next, &changes).await?;
             for event in events {
-                // Nobody listens before the start is over, or where nobody is to be told.
-                let _ = self.events.send(Arc::new(event));
+                self.told.get().into_iter().flatten().for_each(|receiver| receiver.tell(&event));
             }
         }
     }
@@ -163,17 +167,20 @@ fn time(text: &str, otherwise: Timestamp) -> Timestamp {
 fn change(record: &Record) -> Option<Change> {
     let at = record.time;
     match &record.entry {
-        Entry::TaskStarted(task) => Some(Change::TaskStarted(Box::new(TaskRow {
-            id: task.task.clone(),
-            identity: task.identity.clone(),
-            on_behalf_of: task.on_behalf_of.clone(),
-            targets: task.targets.clone(),
-            reason: task.reason.clone(),
-            started: at,
-            expires: time(&task.expires, at),
-            ended: None,
-            started_by: task.by.clone(),
-        }))),
+        Entry::TaskStarted(task) => Some(Change::TaskStarted {
+            approval: task.approval.clone(),
+            task: Box::new(TaskRow {
+                id: task.task.clone(),
+                identity: task.identity.clone(),
+                on_behalf_of: task.on_behalf_of.clone(),
+                targets: task.targets.clone(),
+                reason: task.reason.clone(),
+                started: at,
+                expires: time(&task.expires, at),
+                ended: None,
+                started_by: task.by.clone(),
+            }),
+        }),
         Entry::TaskEnded(task) => Some(Change::TaskEnded { task: task.task.clone(), at, cause: task.cause.clone() }),
         Entry::LockdownBegun(lockdown) => Some(Change::LockdownBegun(Box::new(LockdownRow {
             scope: lockdown.scope.clone(),

@@ -8,15 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use axum::http::{Request, header};
+use axum::http::{Request, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use gatehouse_identity::{Fetch, hmac};
+use gatehouse_gate::RequestState;
+use gatehouse_identity::{Fetch, FetchError, hmac};
 use gatehouse_journal::{Entry, Record};
-use gatehouse_model::Secret;
+use gatehouse_model::{RequestId, Secret};
 use serde_json::{Value, json};
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, mpsc};
 
+use crate::state::State;
+
+/// Deliveries to one receiver that may be under way, those that are tried again among them.
+const DELIVERIES_MAX: usize = 16;
 /// Events that may wait for one receiver.
 pub(crate) const QUEUE_EVENTS_MAX: usize = 1_000;
 /// How often one event is tried, and how long is waited after the first failure. Each wait is twice the one before.
@@ -67,6 +72,13 @@ impl Event {
         Some(Self { index: record.index, kind, time: record.time.to_string(), data })
     }
 
+    /// Whether nobody needs to be told any more: it is about a request that is over by now.
+    fn is_over(&self, state: &State) -> bool {
+        let id = self.data.get("request").and_then(Value::as_str).and_then(|id| RequestId::parse(id).ok());
+        let request = || id.as_ref().and_then(|id| state.gate.desk().request(id));
+        self.kind == "request.opened" && request().is_none_or(|request| request.state != RequestState::Open)
+    }
+
     /// One line for people.
     fn line(&self, base: Option<&str>) -> String {
         let text = |name: &str| self.data.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -83,7 +95,8 @@ impl Event {
                 };
                 let reason = match text("reason") {
                     "" => String::new(),
-                    reason => format!(": {reason}"),
+                    // An address in a reason is not one to follow.
+                    reason => format!(": {}", reason.replace("://", ": //")),
                 };
                 format!(
                     "{}{whom} asks for {} on {} and needs {}{reason}",
@@ -96,8 +109,8 @@ impl Event {
             "request.answered" => format!("{} {} request {request}: {}", text("by"), text("answer"), text("reason")),
             _ => format!("request {request} is {}", text("cause")),
         };
-        let place = base.map(|base| format!(" {base}/requests/{request}")).unwrap_or_default();
-        format!("{what} [{request}]{place}")
+        let place = base.map_or_else(|| request.into(), |base| format!("{base}/requests/{request}"));
+        format!("{place} {what}")
     }
 }
 
@@ -110,6 +123,33 @@ pub(crate) enum Form {
     Slack,
     /// Microsoft Teams'.
     Teams,
+}
+
+/// Why a receiver was not told, and whether it is of use to try again.
+struct Undelivered {
+    cause: String,
+    is_final: bool,
+}
+
+/// What one receiver wants to be told, and its queue.
+pub(crate) struct Subscription {
+    name: String,
+    events: Vec<String>,
+    queue: mpsc::Sender<Event>,
+}
+
+impl Subscription {
+    /// Puts an event into the queue, if the receiver wants it and there is room.
+    pub(crate) fn tell(&self, event: &Event) {
+        if self.events.iter().any(|kind| kind == event.kind) && self.queue.try_send(event.clone()).is_err() {
+            lost(&self.name);
+            tracing::error!(receiver = self.name, "a notification is lost: the receiver is too slow");
+        }
+    }
+}
+
+fn lost(receiver: &str) {
+    metrics::counter!("gatehouse_notifications_lost_total", "receiver" => receiver.to_string()).increment(1);
 }
 
 /// Somebody who is told.
@@ -133,39 +173,53 @@ pub(crate) fn webhook_key(text: &str) -> Result<Secret> {
 }
 
 impl Receiver {
-    /// Tells the receiver of everything that it wants to know, until the runtime ends.
-    pub(crate) async fn follow(self, mut events: broadcast::Receiver<Arc<Event>>, base: Option<String>) {
-        loop {
-            match events.recv().await {
-                Ok(event) if self.events.iter().any(|kind| kind == event.kind) => {
-                    self.deliver(&event, base.as_deref()).await;
-                }
-                Ok(_) => {}
-                Err(broadcast::error::RecvError::Lagged(lost)) => {
-                    metrics::counter!("gatehouse_notifications_lost_total", "receiver" => self.name.clone())
-                        .increment(lost);
-                    tracing::error!(receiver = self.name, lost, "notifications are lost: the receiver is too slow");
-                }
-                Err(broadcast::error::RecvError::Closed) => return,
+    /// Its queue: what is put in, and what comes out.
+    pub(crate) fn subscribe(&self) -> (Subscription, mpsc::Receiver<Event>) {
+        let (queue, events) = mpsc::channel(QUEUE_EVENTS_MAX);
+        (Subscription { name: self.name.clone(), events: self.events.clone(), queue }, events)
+    }
+
+    /// Tells the receiver of everything that it wants to know, until the runtime ends. What is tried again holds up nothing.
+    pub(crate) async fn follow(self, mut events: mpsc::Receiver<Event>, state: Arc<State>) {
+        let (receiver, places) = (Arc::new(self), Arc::new(Semaphore::new(DELIVERIES_MAX)));
+        while let Some(event) = events.recv().await {
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            if event.is_over(&state) {
+                continue;
             }
+            let (receiver, state) = (receiver.clone(), state.clone());
+            tokio::spawn(async move {
+                let _place = place;
+                receiver.deliver(&event, &state).await;
+            });
         }
     }
 
-    async fn deliver(&self, event: &Event, base: Option<&str>) {
+    async fn deliver(&self, event: &Event, state: &State) {
         let mut wait = FIRST_WAIT;
         for attempt in 1..=ATTEMPTS_MAX {
             if attempt > 1 {
                 tokio::time::sleep(wait).await;
                 wait *= 2;
+                if event.is_over(state) {
+                    return;
+                }
             }
-            let Err(error) = self.send(event, base).await else { return };
-            tracing::warn!(receiver = self.name, attempt, "a notification could not be delivered: {error:#}");
+            match self.send(event, state.api_address().as_deref()).await {
+                Ok(()) => return,
+                Err(Undelivered { cause, is_final }) => {
+                    tracing::warn!(receiver = self.name, attempt, "a notification could not be delivered: {cause:#}");
+                    if is_final {
+                        break;
+                    }
+                }
+            }
         }
-        metrics::counter!("gatehouse_notifications_lost_total", "receiver" => self.name.clone()).increment(1);
+        lost(&self.name);
         tracing::error!(receiver = self.name, kind = event.kind, "a notification is given up");
     }
 
-    async fn send(&self, event: &Event, base: Option<&str>) -> Result<()> {
+    async fn send(&self, event: &Event, base: Option<&str>) -> Result<(), Undelivered> {
         let url = String::from_utf8_lossy(self.url.expose());
         let request = Request::post(url.as_ref()).header(header::CONTENT_TYPE, "application/json");
         let request = match &self.form {
@@ -185,9 +239,17 @@ impl Receiver {
             Form::Teams => request.body(teams_card(&event.line(base)).to_string().into_bytes()),
         };
         // The address of a receiver may be a secret, so it stands in no error.
-        let answer = (self.fetch)(request.context("the address is none")?).await;
-        let status = answer.map_err(|error| anyhow::anyhow!("{}", error.0.replace(url.as_ref(), "…")))?.status();
-        if status.is_success() { Ok(()) } else { bail!("the receiver answered {status}") }
+        let request = request.map_err(|_| Undelivered { cause: "the address is none".into(), is_final: true })?;
+        let answer = (self.fetch)(request).await;
+        let failed = |error: FetchError| Undelivered { cause: error.0.replace(url.as_ref(), "…"), is_final: false };
+        let status = answer.map_err(failed)?.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        // What a receiver does not want it wants no better a second time, but for these.
+        let is_busy = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+        let is_final = status.is_client_error() && !is_busy;
+        Err(Undelivered { cause: format!("the receiver answered {status}"), is_final })
     }
 }
 
@@ -242,14 +304,14 @@ mod tests {
         let line = asked().line(Some("https://gw.example"));
         assert_eq!(
             line,
-            "agent:claude for user:dana asks for task on shop, bank and needs dba: see <!channel> & *fix* [req-1] \
-             https://gw.example/requests/req-1"
+            "https://gw.example/requests/req-1 agent:claude for user:dana asks for task on shop, bank and needs dba: \
+             see <!channel> & *fix*"
         );
         assert!(slack_text(&line).contains("see &lt;!channel&gt; &amp; *fix*"));
         assert_eq!(teams_card("x")["attachments"][0]["content"]["body"][0]["inlines"][0]["text"], "x");
         let ended = RequestEnded { request: "req-1".into(), cause: "expired".into() };
         let event = Event::of(&Record::new(8, jiff::Timestamp::UNIX_EPOCH, ended.into())).unwrap();
-        assert_eq!(event.line(None), "request req-1 is expired [req-1]");
+        assert_eq!(event.line(None), "req-1 request req-1 is expired");
     }
 
     #[test]

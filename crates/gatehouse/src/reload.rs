@@ -1,14 +1,12 @@
 //! Takes changed configuration and policies over: all of it or nothing, the last good one kept.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use gatehouse_engine::House as _;
-use gatehouse_gate::Lost;
 use gatehouse_journal::{ConfigurationLoaded, FileAttachments};
-use gatehouse_model::{Denial, Digest, GroupName, Identity, Reason};
+use gatehouse_model::{Denial, Digest, Reason};
 use sha2::{Digest as _, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -97,6 +95,7 @@ fn adopt(state: &State, loaded: Loaded) -> Result<(), String> {
     }
     tracing::info!(policies = %loaded.policies.revision(), "the changed configuration is in force");
     state.loaded.store(Arc::new(loaded));
+    state.recheck_approvals();
     cut_changed(state, &old);
     Ok(())
 }
@@ -108,13 +107,6 @@ fn cut_changed(state: &State, old: &Loaded) {
         return;
     };
     let new = state.loaded.load_full();
-    for (user, before) in &old.people.users {
-        let after = state.groups(&Identity::User(user.clone())).unwrap_or_default();
-        let lost: BTreeSet<GroupName> = before.difference(&after).cloned().collect();
-        if !lost.is_empty() {
-            state.gate.desk().without(state.now(), user, &Lost::Groups(&lost));
-        }
-    }
     let classes_changed = old.config.classes != new.config.classes;
     let denial = Denial::new(
         Reason::TaskEnded,

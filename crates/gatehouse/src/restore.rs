@@ -134,15 +134,25 @@ fn task_of(row: &TaskRow) -> Result<Task> {
 pub(crate) async fn requests(state: &State) -> Result<()> {
     let rows = state.store.requests(ROWS_MAX).await?;
     let mut alive = Vec::new();
-    for row in rows.into_iter().filter(|row| ["open", "approved"].contains(&row.state.as_str())) {
+    let now = state.now();
+    // A denied task stays denied for as long as its request could have waited.
+    let counts = |row: &RequestRow| match row.state.as_str() {
+        "open" | "approved" => true,
+        "denied" => matches!(row.asked, AskedRow::Task { .. }) && now < row.expires,
+        _ => false,
+    };
+    for row in rows.into_iter().filter(counts) {
         let is_waited_for = matches!(&row.asked, AskedRow::Operation { mode, .. } if mode == HoldMode::Wait.as_str());
         // Whoever waited is gone; and whose task or people are gone could not use an approval.
         match if is_waited_for { None } else { request_of(state, &row).await.ok() } {
             Some(request) => alive.push(request),
+            None if row.state == "denied" => {}
             None => drop(state.gate.ledger().record(state.now(), Running::withdrawn(&row.id))?),
         }
     }
     state.gate.desk().restore(alive);
+    // Groups and policies may be others than when the gateway ended.
+    state.recheck_approvals();
     Ok(())
 }
 
@@ -171,6 +181,7 @@ async fn request_of(state: &State, row: &RequestRow) -> Result<PendingRequest> {
         expires: row.expires,
         state: match (row.state.as_str(), row.approved_until) {
             ("approved", Some(until)) => RequestState::Approved(until),
+            ("denied", _) => RequestState::Denied,
             _ => RequestState::Open,
         },
         approvals: approvals?,

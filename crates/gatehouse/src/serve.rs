@@ -234,9 +234,13 @@ async fn serve_api(state: &Arc<State>, work: &mut JoinSet<()>) -> Result<(Option
 
 /// What goes on beside the sessions: the index, checkpoints, the ends of tasks and requests, changed files.
 fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
+    let mut told = Vec::new();
     for receiver in state.loaded.load().receivers.clone() {
-        work.spawn(receiver.follow(state.indexer.events.subscribe(), state.api_address()));
+        let (subscription, events) = receiver.subscribe();
+        told.push(subscription);
+        work.spawn(receiver.follow(events, state.clone()));
     }
+    let _ = state.indexer.told.set(told);
 
     let following = state.clone();
     work.spawn(async move { following.indexer.follow(following.recorded.clone()).await });

@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use gatehouse_api::{CameBack, DeviceLoginView, LinkView, Problem, Shown, SignInBegun, SignedIn, TokenView};
 use gatehouse_engine::House as _;
-use gatehouse_gate::Lost;
 use gatehouse_identity::{
     Again, BrowserSecret, Person, Provider, SIGN_IN_SECS_MAX, SignInError, Token, Visit, token_digest,
 };
@@ -293,15 +292,10 @@ impl State {
         self.visitors.welcome(user, visit);
         let after = self.groups(&Identity::User(user.clone())).unwrap_or_default();
         if is_known && before != after {
-            self.lost(user, &before.difference(&after).cloned().collect());
+            self.recheck_approvals();
+            self.cut_person(user, "the groups of the person it is for changed");
         }
         Ok(())
-    }
-
-    /// A person is not in the groups that they were in: what stood on that ends.
-    pub(crate) fn lost(&self, user: &UserName, groups: &BTreeSet<GroupName>) {
-        self.gate.desk().without(self.now(), user, &Lost::Groups(groups));
-        self.cut_person(user, "the groups of the person it is for changed");
     }
 
     /// Nobody is signed in who was shut.
@@ -618,7 +612,8 @@ impl State {
         let _changing = self.sign_ins.changing.lock().await;
         lock(&self.sign_ins.questions).retain(|_, question| question.user != *user);
         lock(&self.sign_ins.links).retain(|_, (whose, _)| whose != user);
-        self.gate.desk().without(self.now(), user, &Lost::Everything);
+        self.gate.desk().withdraw_all_of(self.now(), user);
+        self.recheck_approvals();
         Ok(self.store.forget_tokens(user).await?)
     }
 
@@ -627,7 +622,8 @@ impl State {
         tracing::info!(%user, cause, "a person is not signed in any more");
         lock(&self.sign_ins.questions).retain(|_, question| question.user != *user);
         self.visitors.forget(user);
-        self.gate.desk().without(self.now(), user, &Lost::Everything);
+        self.gate.desk().withdraw_all_of(self.now(), user);
+        self.recheck_approvals();
         self.cut_person(user, "the person it is for is not signed in any more");
         lock(&self.sign_ins.leaving).insert(user.clone());
         self.forget_tokens(user).await;

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use gatehouse_engine::{Engine, House};
-use gatehouse_gate::{Gate, Lockdown, Scope, Tape, Target};
+use gatehouse_gate::{Asked, Gate, Lockdown, Scope, Tape, Target};
 use gatehouse_identity::{Credential, Known, TaskBook, UnknownIdentity, Visitors};
 use gatehouse_journal::{FileAttachments, SigningKey};
 use gatehouse_model::{
-    Denial, GroupName, Identity, Lease, Reason, Secret, SessionId, Subject, Task, TaskEnd, TaskId, UserName, Verifier,
+    Denial, GroupName, Identity, Lease, Reason, Resource, Secret, SessionId, Subject, TargetName, Task, TaskEnd,
+    TaskId, UserName, Verifier, kind,
 };
 use gatehouse_store::Store;
 use jiff::Timestamp;
@@ -189,6 +190,23 @@ impl State {
         on_behalf_of: Option<&UserName>,
     ) -> Result<Subject, UnknownIdentity> {
         self.known(&self.loaded.load()).subject(identity, on_behalf_of)
+    }
+
+    /// Ends what stands on an approval of somebody who could not give it now: their groups, the policies, or a lockdown are
+    /// others than when they did.
+    pub(crate) fn recheck_approvals(&self) {
+        let policies = self.gate.policies();
+        self.gate.desk().recheck(self.now(), |asked, group, user| {
+            let groups = self.groups(&Identity::User(user.clone())).unwrap_or_default();
+            let targets = match asked {
+                Asked::Operation(operation) => [operation.target.clone()].into(),
+                Asked::Task(task) => task.granted().targets,
+            };
+            let may = |target: &TargetName| {
+                policies.may_approve(user, &groups, Resource::root(kind::TARGET, target.as_str()))
+            };
+            groups.contains(group) && self.lockdown_of(user).is_none() && targets.iter().all(may)
+        });
     }
 
     /// The lockdown of a person themselves, if there is one.

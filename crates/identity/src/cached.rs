@@ -3,109 +3,127 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
 use jiff::Timestamp;
 
 /// How long what was fetched is used, in seconds.
 const FRESH_SECS: i64 = 3600;
+/// How long it is used at most while it cannot be fetched anew, in seconds.
+const HELD_SECS_MAX: i64 = 24 * 3600;
 /// How soon it is fetched again for something that it lacks, or after a failure, in seconds.
 const RETRY_SECS: i64 = 5;
 
+type Fetching<T> = Shared<BoxFuture<'static, Result<Arc<T>, Arc<str>>>>;
+
 /// What was fetched last.
-pub(crate) struct Cached<T> {
-    inner: Mutex<Inner<T>>,
-    /// Whoever has it fetches; the others wait for what comes of that.
-    turn: futures_util::lock::Mutex<()>,
-}
+pub(crate) struct Cached<T>(Mutex<Inner<T>>);
 
 struct Inner<T> {
     value: Option<Arc<T>>,
     at: Option<Timestamp>,
     failed: Option<Timestamp>,
+    /// What is being fetched. Whoever comes waits for it, and whoever goes takes nothing of it away.
+    fetching: Option<Fetching<T>>,
 }
 
 /// Why there is nothing: it failed just now, or did so a moment ago and is not tried again yet.
 #[derive(Debug)]
-pub(crate) enum Unfetched<E> {
-    Failed(E),
+pub(crate) enum Unfetched {
+    Failed(Arc<str>),
     Lately,
 }
 
 impl<T> Default for Cached<T> {
     fn default() -> Self {
-        let inner = Mutex::new(Inner { value: None, at: None, failed: None });
-        Self { inner, turn: futures_util::lock::Mutex::new(()) }
+        Self(Mutex::new(Inner { value: None, at: None, failed: None, fetching: None }))
     }
 }
 
 impl<T> Inner<T> {
     /// Whether it is to be fetched: it is old, or what it lacks is looked for; and it did not fail a moment ago.
     fn is_due(&self, now: Timestamp, is_lacking: bool) -> bool {
-        let since = |time: Option<Timestamp>| time.map_or(i64::MAX, |time| now.duration_since(time).as_secs().abs());
         let age = if is_lacking { RETRY_SECS } else { FRESH_SECS };
-        since(self.at) >= age && since(self.failed) >= RETRY_SECS
+        since(now, self.at) >= age && since(now, self.failed) >= RETRY_SECS
+    }
+
+    /// What is held, unless it is so old that what it says may long be taken back.
+    fn held(&self, now: Timestamp) -> Option<Arc<T>> {
+        self.value.clone().filter(|_| since(now, self.at) < HELD_SECS_MAX)
     }
 }
 
-impl<T> Cached<T> {
-    /// What is held, however old.
-    pub(crate) fn held(&self) -> Option<Arc<T>> {
+fn since(now: Timestamp, time: Option<Timestamp>) -> i64 {
+    time.map_or(i64::MAX, |time| now.duration_since(time).as_secs().abs())
+}
+
+impl<T: Send + Sync + 'static> Cached<T> {
+    /// What was fetched last, however old.
+    pub(crate) fn last(&self) -> Option<Arc<T>> {
         self.lock().value.clone()
     }
 
-    /// What is held, or fetched anew where that is due. While it cannot be fetched, what was fetched before is used.
-    pub(crate) async fn get<E>(
-        &self,
-        now: Timestamp,
-        is_lacking: bool,
-        fetch: impl Future<Output = Result<T, E>>,
-    ) -> Result<Arc<T>, Unfetched<E>> {
-        if !self.lock().is_due(now, is_lacking) {
-            return self.held().ok_or(Unfetched::Lately);
-        }
-        let _turn = self.turn.lock().await;
-        // Whoever had the turn before may have fetched it.
-        if !self.lock().is_due(now, is_lacking) {
-            return self.held().ok_or(Unfetched::Lately);
-        }
-        match fetch.await {
-            Ok(value) => {
-                let value = Arc::new(value);
-                *self.lock() = Inner { value: Some(value.clone()), at: Some(now), failed: None };
-                Ok(value)
+    /// What is held, or fetched anew where that is due. While it cannot be fetched, what was fetched before is used, for a
+    /// day.
+    pub(crate) async fn get<F>(&self, now: Timestamp, is_lacking: bool, fetch: F) -> Result<Arc<T>, Unfetched>
+    where
+        F: Future<Output = Result<T, String>> + Send + 'static,
+    {
+        let fetching = {
+            let mut inner = self.lock();
+            if inner.fetching.is_none() {
+                if !inner.is_due(now, is_lacking) {
+                    return inner.held(now).ok_or(Unfetched::Lately);
+                }
+                let fetch = async { fetch.await.map(Arc::new).map_err(Arc::from) };
+                inner.fetching = Some(fetch.boxed().shared());
             }
-            Err(error) => {
-                self.lock().failed = Some(now);
-                self.held().ok_or(Unfetched::Failed(error))
+            inner.fetching.clone()
+        };
+        let Some(fetching) = fetching else { return Err(Unfetched::Lately) };
+        let fetched = fetching.clone().await;
+        let mut inner = self.lock();
+        if inner.fetching.as_ref().is_some_and(|current| current.ptr_eq(&fetching)) {
+            inner.fetching = None;
+            match &fetched {
+                Ok(value) => (inner.value, inner.at, inner.failed) = (Some(value.clone()), Some(now), None),
+                Err(_) => inner.failed = Some(now),
             }
         }
+        fetched.or_else(|error| inner.held(now).ok_or(Unfetched::Failed(error)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt as _;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Poll;
 
     use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
 
     fn get(
         cached: &Cached<u32>,
         second: i64,
         is_lacking: bool,
-        fetched: Result<u32, ()>,
-    ) -> Result<u32, Unfetched<()>> {
-        let now = Timestamp::from_second(second).unwrap();
-        let got = cached.get(now, is_lacking, async { fetched }).now_or_never().unwrap();
+        fetched: Result<u32, String>,
+    ) -> Result<u32, Unfetched> {
+        let got = cached.get(at(second), is_lacking, async { fetched }).now_or_never().unwrap();
         got.map(|value| *value)
     }
 
     #[test]
     fn what_is_held_is_used_until_it_is_old_or_lacks_something() {
         let cached = Cached::default();
-        assert!(matches!(get(&cached, 0, false, Err(())), Err(Unfetched::Failed(()))));
+        let out = || Err("out".to_string());
+        assert!(matches!(get(&cached, 0, false, out()), Err(Unfetched::Failed(_))));
         assert!(matches!(get(&cached, 4, false, Ok(1)), Err(Unfetched::Lately)), "not asked again at once");
         assert_eq!(get(&cached, 5, false, Ok(1)).unwrap(), 1);
         assert_eq!(get(&cached, 3604, false, Ok(2)).unwrap(), 1);
@@ -116,24 +134,25 @@ mod tests {
             "what lacks something is fetched again, but not at once"
         );
         assert_eq!(get(&cached, 3610, true, Ok(3)).unwrap(), 3);
-        assert_eq!(get(&cached, 9000, false, Err(())).unwrap(), 3, "an outage takes nothing away");
-        assert_eq!(cached.held().as_deref(), Some(&3));
+        assert_eq!(get(&cached, 9000, false, out()).unwrap(), 3, "an outage takes nothing away");
+        assert!(get(&cached, 3610 + HELD_SECS_MAX, false, out()).is_err(), "but for a day");
+        assert_eq!(cached.last().as_deref(), Some(&3));
     }
 
     #[test]
-    fn who_comes_while_it_is_fetched_waits_for_that() {
+    fn who_comes_waits_for_what_is_fetched_and_who_goes_takes_nothing_away() {
         let cached = Cached::<u32>::default();
-        let now = Timestamp::from_second(0).unwrap();
-        let arrived = std::cell::Cell::new(false);
-        let arrives = std::future::poll_fn(|_| match arrived.get() {
-            true => std::task::Poll::Ready(Ok::<u32, ()>(7)),
-            false => std::task::Poll::Pending,
+        let arrived = Arc::new(AtomicBool::new(false));
+        let arrives = arrived.clone();
+        let fetch = std::future::poll_fn(move |_| match arrives.load(Ordering::Acquire) {
+            true => Poll::Ready(Ok(7)),
+            false => Poll::Pending,
         });
-        let mut first = std::pin::pin!(cached.get(now, false, arrives));
-        let mut second = std::pin::pin!(cached.get(now, false, async { Err(()) }));
-        assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_none());
-        arrived.set(true);
-        assert_eq!(first.now_or_never().unwrap().map(|value| *value).unwrap(), 7);
-        assert_eq!(second.now_or_never().unwrap().map(|value| *value).unwrap(), 7);
+        assert!(cached.get(at(0), false, fetch).now_or_never().is_none(), "somebody comes, and goes");
+        let another = || async { Err("nothing else is fetched meanwhile".to_string()) };
+        assert!(cached.get(at(0), false, another()).now_or_never().is_none());
+        arrived.store(true, Ordering::Release);
+        assert_eq!(*cached.get(at(1), false, another()).now_or_never().unwrap().unwrap(), 7);
+        assert_eq!(get(&cached, 1, false, Ok(8)).unwrap(), 7);
     }
 }

@@ -163,36 +163,41 @@ impl PublishedKeys {
     }
 
     async fn get(&self, now: Timestamp, is_key_missing: bool) -> Result<Arc<KeySet>, String> {
-        self.cached.get(now, is_key_missing, self.fetched()).await.map_err(|error| match error {
-            Unfetched::Failed(error) => error,
+        let fetch = fetched(self.issuer.clone(), self.uri.clone(), self.fetch.clone());
+        self.cached.get(now, is_key_missing, fetch).await.map_err(|error| match error {
+            Unfetched::Failed(error) => error.to_string(),
             Unfetched::Lately => "they were asked for a moment ago; try again".into(),
         })
     }
+}
 
-    async fn fetched(&self) -> Result<KeySet, String> {
-        let uri = match &self.uri {
-            Some(uri) => uri.clone(),
-            None => {
-                let place = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
-                let discovery: Discovery = serde_json::from_slice(&self.read(&place).await?)
-                    .map_err(|error| format!("{place} is no discovery document: {error}"))?;
-                if discovery.issuer != self.issuer {
-                    return Err(format!("{place} is of another issuer, {:?}", discovery.issuer));
-                }
-                discovery.jwks_uri
+async fn fetched(issuer: String, uri: Option<String>, fetch: Fetch) -> Result<KeySet, String> {
+    let uri = match uri {
+        Some(uri) => uri,
+        None => {
+            let place = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+            let discovery: Discovery = serde_json::from_slice(&read(&fetch, &place).await?)
+                .map_err(|error| format!("{place} is no discovery document: {error}"))?;
+            if discovery.issuer != issuer {
+                return Err(format!("{place} is of another issuer, {:?}", discovery.issuer));
             }
-        };
-        KeySet::parse(&self.read(&uri).await?).map_err(|error| format!("{uri}: {error}"))
-    }
-
-    async fn read(&self, uri: &str) -> Result<Vec<u8>, String> {
-        let request = Request::get(uri).header("accept", "application/json").body(Vec::new());
-        let answer = (self.fetch)(request.map_err(|error| error.to_string())?).await;
-        let answer = answer.map_err(|error| format!("{uri}: {error}"))?;
-        match answer.status().as_u16() {
-            200 => Ok(answer.into_body()),
-            other => Err(format!("{uri} answers {other}")),
+            // Whoever speaks over TLS sends nobody to a place without it.
+            if issuer.starts_with("https://") && !discovery.jwks_uri.starts_with("https://") {
+                return Err(format!("{place} names keys that are not at an https:// address"));
+            }
+            discovery.jwks_uri
         }
+    };
+    KeySet::parse(&read(&fetch, &uri).await?).map_err(|error| format!("{uri}: {error}"))
+}
+
+async fn read(fetch: &Fetch, uri: &str) -> Result<Vec<u8>, String> {
+    let request = Request::get(uri).header("accept", "application/json").body(Vec::new());
+    let answer = fetch(request.map_err(|error| error.to_string())?).await;
+    let answer = answer.map_err(|error| format!("{uri}: {error}"))?;
+    match answer.status().as_u16() {
+        200 => Ok(answer.into_body()),
+        other => Err(format!("{uri} answers {other}")),
     }
 }
 

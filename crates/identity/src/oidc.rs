@@ -402,7 +402,7 @@ impl Provider {
 
     /// Where a browser goes to sign out of the provider too, if the provider has such a place that is known.
     pub fn end_session_url(&self, after: &str) -> Option<String> {
-        let metadata = self.metadata.held()?;
+        let metadata = self.metadata.last()?;
         let endpoint = metadata.additional_metadata().end_session_endpoint.clone()?;
         let after = PostLogoutRedirectUrl::new(after.into()).ok()?;
         let request = LogoutRequest::from(endpoint).set_client_id(ClientId::new(self.settings.client_id.clone()));
@@ -416,9 +416,10 @@ impl Provider {
     /// The provider's metadata and keys.
     async fn metadata(&self, now: Timestamp, is_key_missing: bool) -> Result<Arc<Metadata>, SignInError> {
         let issuer = IssuerUrl::new(self.settings.issuer.clone()).map_err(|error| self.fault(error))?;
-        let fetched = self.metadata.get(now, is_key_missing, Metadata::discover_async(issuer, &self.http)).await;
-        fetched.map_err(|error| match error {
-            Unfetched::Failed(error) => self.fault(chain(&error)),
+        let http = Http(self.http.0.clone());
+        let fetch = async move { Metadata::discover_async(issuer, &http).await.map_err(|error| chain(&error)) };
+        self.metadata.get(now, is_key_missing, fetch).await.map_err(|error| match error {
+            Unfetched::Failed(error) => self.fault(error),
             Unfetched::Lately => self.fault("it was asked a moment ago and did not answer; try again"),
         })
     }

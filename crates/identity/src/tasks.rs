@@ -194,9 +194,10 @@ impl TaskBook {
         live.values_mut().filter_map(|live| live.pulse.as_mut()).for_each(|pulse| pulse.last = now);
     }
 
-    /// How many tasks of an identity are alive.
-    pub fn count(&self, identity: &Identity, now: Timestamp) -> usize {
-        self.lock().values().filter(|live| live.task.identity == *identity && live.is_live(now)).count()
+    /// How many tasks of an identity are alive, on behalf of the same person.
+    pub fn count(&self, identity: &Identity, on_behalf_of: Option<&UserName>, now: Timestamp) -> usize {
+        let is_its = |live: &&Live| live.task.identity == *identity && live.task.on_behalf_of.as_ref() == on_behalf_of;
+        self.lock().values().filter(is_its).filter(|live| live.is_live(now)).count()
     }
 
     /// Every task that is alive.
@@ -250,7 +251,7 @@ mod tests {
         let book = TaskBook::default();
         let (old, new) = (start(&book, 1, 1000), start(&book, 2, 1001));
         let now = Timestamp::from_second(1002).unwrap();
-        assert_eq!(book.count(&old.task.identity, now), 2);
+        assert_eq!(book.count(&old.task.identity, None, now), 2);
         assert!(Credential::is_user(&old.credential.user) && !Credential::is_user("claude"));
         let password = String::from_utf8(old.credential.password.expose().to_vec()).unwrap();
         assert!(Credential::is_password(&password) && !Credential::is_password(&password[1..]));

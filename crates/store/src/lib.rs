@@ -152,7 +152,12 @@ pub struct RequestRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// A task began.
-    TaskStarted(Box<TaskRow>),
+    TaskStarted {
+        /// The task.
+        task: Box<TaskRow>,
+        /// The request whose approval it used.
+        approval: Option<String>,
+    },
     /// A task ended.
     TaskEnded {
         /// Which.

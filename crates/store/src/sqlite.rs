@@ -328,15 +328,21 @@ fn user(row: &SqliteRow) -> Result<UserName, StoreError> {
 
 async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Result<(), StoreError> {
     let query = match change {
-        Change::TaskStarted(task) => sqlx::query("INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?)")
-            .bind(task.id.clone())
-            .bind(task.identity.clone())
-            .bind(task.on_behalf_of.clone())
-            .bind(json(&task.targets))
-            .bind(task.reason.clone())
-            .bind(task.started.to_string())
-            .bind(task.expires.to_string())
-            .bind(task.started_by.clone()),
+        Change::TaskStarted { task, approval } => {
+            if let Some(request) = approval {
+                // As sure as the record that follows, which a crash may have taken.
+                end_request(transaction, request, "used").await?;
+            }
+            sqlx::query("INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?)")
+                .bind(task.id.clone())
+                .bind(task.identity.clone())
+                .bind(task.on_behalf_of.clone())
+                .bind(json(&task.targets))
+                .bind(task.reason.clone())
+                .bind(task.started.to_string())
+                .bind(task.expires.to_string())
+                .bind(task.started_by.clone())
+        }
         Change::TaskEnded { task, at, cause } => {
             sqlx::query("UPDATE tasks SET ended = ?, cause = ? WHERE id = ? AND ended IS NULL")
                 .bind(at.to_string())

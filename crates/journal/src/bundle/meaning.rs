@@ -25,6 +25,15 @@ struct Session {
     closed: Option<u64>,
 }
 
+/// A task as far as it was read.
+struct Task {
+    identity: String,
+    on_behalf_of: Option<String>,
+    targets: Vec<String>,
+    expires: Option<Timestamp>,
+    ended: Option<u64>,
+}
+
 /// What a request asks for.
 enum Asked {
     Operation {
@@ -72,6 +81,7 @@ pub(super) struct Sealed {
 /// The story so far.
 pub(super) struct Meaning<'s> {
     selection: &'s Selection,
+    tasks: BTreeMap<String, Task>,
     sessions: BTreeMap<String, Session>,
     requests: BTreeMap<String, Request>,
     revisions_loaded: BTreeSet<String>,
@@ -143,6 +153,7 @@ impl<'s> Meaning<'s> {
     pub(super) fn new(selection: &'s Selection) -> Self {
         Self {
             selection,
+            tasks: BTreeMap::new(),
             sessions: BTreeMap::new(),
             requests: BTreeMap::new(),
             revisions_loaded: BTreeSet::new(),
@@ -163,7 +174,7 @@ impl<'s> Meaning<'s> {
         let index = record.index;
         match &record.entry {
             Entry::PoliciesLoaded(body) => self.policies_loaded(index, body),
-            Entry::SessionOpened(body) => self.session_opened(index, body, findings),
+            Entry::SessionOpened(body) => self.session_opened(record, body, findings),
             Entry::SessionClosed(body) => self.session_closed(index, body, findings),
             Entry::OperationDecided(body) => self.operation(record, body, findings),
             Entry::RequestOpened(body) => self.request_opened(index, body, findings),
@@ -171,6 +182,12 @@ impl<'s> Meaning<'s> {
             Entry::TaskStarted(body) => {
                 if let Some(request) = &body.approval {
                     self.use_for_task(record, body, request, findings);
+                }
+                self.task_started(index, body, findings);
+            }
+            Entry::TaskEnded(body) => {
+                if let Some(task) = self.tasks.get_mut(&body.task) {
+                    task.ended = Some(index);
                 }
             }
             Entry::RequestAnswered(body) => self.answered(record, body, findings),
@@ -190,7 +207,6 @@ impl<'s> Meaning<'s> {
             Entry::GatewayStarted(_)
             | Entry::GatewayStopped(_)
             | Entry::ConfigurationLoaded(_)
-            | Entry::TaskEnded(_)
             | Entry::PersonSignedIn(_)
             | Entry::PersonSignedOut(_)
             | Entry::LockdownBegun(_)
@@ -226,7 +242,44 @@ impl<'s> Meaning<'s> {
         }
     }
 
-    fn session_opened(&mut self, index: u64, body: &SessionOpened, findings: &mut Findings) {
+    fn task_started(&mut self, index: u64, body: &TaskStarted, findings: &mut Findings) {
+        let task = Task {
+            identity: body.identity.clone(),
+            on_behalf_of: body.on_behalf_of.clone(),
+            targets: body.targets.clone(),
+            expires: parse_time(&body.expires),
+            ended: None,
+        };
+        if self.tasks.insert(body.task.clone(), task).is_some() {
+            let message = format!("task {} began more than once, last in record {index}", body.task);
+            findings.add(FindingKind::Session, message);
+        }
+    }
+
+    /// A session is of a task that lives, of whom and where the task is.
+    fn is_of_its_task(&self, record: &Record, body: &SessionOpened, findings: &mut Findings) {
+        let (index, name) = (record.index, &body.session);
+        let mut add = |message| findings.add(FindingKind::Session, message);
+        let Some(task) = self.tasks.get(&body.task) else {
+            add(format!("record {index} opens session {name}, and no record before it says that its task began"));
+            return;
+        };
+        if (&task.identity, &task.on_behalf_of) != (&body.identity, &body.on_behalf_of)
+            || !task.targets.contains(&body.target)
+        {
+            add(format!("record {index} opens session {name} of another identity or target than its task's"));
+        }
+        if let Some(ended) = task.ended {
+            add(format!("record {index} opens session {name} after its task ended in record {ended}"));
+        }
+        if task.expires.is_none_or(|expires| record.time > expires) {
+            add(format!("record {index} opens session {name} after its task expired"));
+        }
+    }
+
+    fn session_opened(&mut self, record: &Record, body: &SessionOpened, findings: &mut Findings) {
+        let index = record.index;
+        self.is_of_its_task(record, body, findings);
         let session = Session {
             task: body.task.clone(),
             identity: body.identity.clone(),
