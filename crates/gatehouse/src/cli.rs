@@ -171,7 +171,7 @@ pub enum Command {
         #[arg(long = "as", value_name = "IDENTITY")]
         acting_as: Option<String>,
         /// Makes a link that signs their browser in, once, in place of a token.
-        #[arg(long, requires = "acting_as", conflicts_with_all = ["ttl", "output", "api"])]
+        #[arg(long, requires = "acting_as", conflicts_with_all = ["ttl", "output"])]
         link: bool,
         /// For how long a token of the admin socket is good, such as 8h.
         #[arg(long, default_value = "8h", value_parser = seconds)]

@@ -54,8 +54,17 @@ async fn wait(client: &Client, login: &DeviceLoginView) -> Result<TokenView> {
     bail!("nobody signed in within {} s: begin anew with `gatehouse login`", login.expires_in)
 }
 
+/// What is made for others is made where nobody has to prove who they are.
+fn must_be_local(reach: &Reach) -> Result<()> {
+    if reach.api.is_some() {
+        bail!("tokens and links for others are made at the admin socket: leave --api (GATEHOUSE_API) away, or leave --as away");
+    }
+    Ok(())
+}
+
 /// Makes somebody's token, at the admin socket.
 pub(crate) async fn token(reach: &Reach, user: String, ttl_secs: u32, wanted: Option<&Path>) -> Result<()> {
+    must_be_local(reach)?;
     let token: TokenView = Client::new(reach)?.post("/api/v1/tokens", &NewToken { user, ttl_secs }).await?;
     match wanted {
         Some(path) => {
@@ -69,6 +78,7 @@ pub(crate) async fn token(reach: &Reach, user: String, ttl_secs: u32, wanted: Op
 
 /// Makes a link that signs somebody's browser in, at the admin socket.
 pub(crate) async fn link(reach: &Reach, user: String) -> Result<()> {
+    must_be_local(reach)?;
     let link: LinkView = Client::new(reach)?.post("/api/v1/links", &NewLink { user }).await?;
     if reach.json {
         return output::json(&link);
