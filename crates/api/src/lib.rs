@@ -24,9 +24,9 @@ pub use oauth::{Exchange, Exchanged, OauthError};
 pub use problem::Problem;
 pub use sign_in::{CameBack, DeviceHandle, DeviceLoginView, LinkView, Me, NewLink, SignInBegun, SignedIn};
 pub use views::{
-    Answer, AnswerView, AskedView, EndTask, Evidence, GrantedView, LiftLockdown, LockdownView, NewLockdown, NewTask,
-    NewToken, PolicyView, RequestView, Selection, SessionView, StartedTaskView, TargetView, TaskView, TokenView,
-    Version, span, who,
+    Answer, AnswerView, AskedView, BudgetView, EndTask, Evidence, GrantedView, LiftLockdown, LockdownView, NewLockdown,
+    NewTask, NewToken, PolicyView, RequestView, Selection, SessionView, SpentView, StartedTaskView, TargetView,
+    TaskView, TokenView, Version, span, who,
 };
 
 /// The largest request body, in bytes.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::routes::{RETRY_SECS, Served};
-use crate::views::TaskView;
+use crate::views::{BudgetView, TaskView};
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 /// What is issued: no access token, for it is a password with a user name.
@@ -34,6 +34,8 @@ pub struct Exchange {
     pub reason: String,
     /// For how many seconds, if it says so.
     pub ttl_secs: Option<u32>,
+    /// How much is to be done.
+    pub budget: BudgetView,
 }
 
 /// The credential of a task that a workload started for itself.
@@ -182,6 +184,15 @@ impl Form {
                 "only `requested_token_type={TASK_CREDENTIAL}` is issued"
             )));
         }
+        let number = |name: &str| {
+            let number = self.get(name).map(str::parse).transpose();
+            number.map_err(|_| OauthError::invalid_request(format!("`{name}` is a number")))
+        };
+        let budget = BudgetView {
+            operations: number("budget_operations")?,
+            rows: number("budget_rows")?,
+            bytes: number("budget_bytes")?,
+        };
         let ttl_secs = self.get("ttl_secs").map(str::parse).transpose();
         Ok(Exchange {
             subject_token: Secret::new(self.need("subject_token")?),
@@ -191,6 +202,7 @@ impl Form {
                 .cloned()
                 .ok_or_else(|| OauthError::invalid_request("`audience` is missing: name the targets"))?,
             reason: self.need("reason")?.into(),
+            budget,
             ttl_secs: ttl_secs.map_err(|_| OauthError::invalid_request("`ttl_secs` is a number of seconds"))?,
         })
     }
@@ -213,7 +225,7 @@ impl<S: Send + Sync> FromRequest<S> for Machine {
 }
 
 /// Exchanges a workload's token for the credential of a task (RFC 8693). `audience` names the targets, once for each;
-/// `reason` says why, and `ttl_secs` for how long.
+/// `reason` says why, `ttl_secs` for how long, and `budget_operations`, `budget_rows` and `budget_bytes` how much is to be done.
 #[utoipa::path(post, path = "/oauth/token", request_body(content = String, content_type = "application/x-www-form-urlencoded"), responses((status = 200, body = Exchanged), (status = 400, body = OauthError), (status = 503, body = OauthError)))]
 pub(crate) async fn token(State(served): State<Served>, Machine(form): Machine) -> Result<Response, OauthError> {
     let exchanged = served.control.exchange(form.exchange()?).await?;

@@ -5,6 +5,49 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// How much may be done under a task; what has no figure is not limited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetView {
+    /// Operations that pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operations: Option<u64>,
+    /// Rows that clients are sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Bytes that clients are sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+}
+
+/// What was done under a task so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SpentView {
+    /// Operations that passed.
+    pub operations: u64,
+    /// Rows that clients were sent.
+    pub rows: u64,
+    /// Bytes that clients were sent.
+    pub bytes: u64,
+}
+
+impl BudgetView {
+    /// As people read it, with what is spent of it.
+    pub fn shown(&self, spent: Option<&SpentView>) -> String {
+        let parts = [
+            (self.operations, spent.map(|spent| spent.operations), "operations"),
+            (self.rows, spent.map(|spent| spent.rows), "rows"),
+            (self.bytes, spent.map(|spent| spent.bytes), "bytes"),
+        ];
+        let part = |(limit, spent, what): (Option<u64>, Option<u64>, &str)| match (limit, spent) {
+            (None, _) => None,
+            (Some(limit), None) => Some(format!("{limit} {what}")),
+            (Some(limit), Some(spent)) => Some(format!("{spent} of {limit} {what}")),
+        };
+        parts.into_iter().filter_map(part).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// A task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskView {
@@ -19,6 +62,12 @@ pub struct TaskView {
     pub targets: Vec<String>,
     /// Why.
     pub reason: String,
+    /// How much may be done under it, where that is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetView>,
+    /// How much of that was done, while it lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<SpentView>,
     /// When it began (RFC 3339).
     pub started: String,
     /// When it ends by itself.
@@ -45,6 +94,9 @@ pub struct NewTask {
     pub reason: String,
     /// For how many seconds.
     pub ttl_secs: u32,
+    /// How much may be done under it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetView>,
     /// The task ends before that when no sign of life comes for so many seconds: see `/api/v1/tasks/{id}/heartbeat`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_secs: Option<u32>,
@@ -222,10 +274,11 @@ impl RequestView {
                 let bind = |(place, bind): (usize, &String)| ("bind value", format!("${} = {bind}", place + 1));
                 rows.extend(binds.iter().enumerate().map(bind));
             }
-            AskedView::Task { ttl_secs, asked_by, granted } => {
+            AskedView::Task { ttl_secs, asked_by, budget, granted } => {
                 rows.extend([
                     ("asks for", format!("a task for {}", span(*ttl_secs))),
                     ("reason", self.statement.clone()),
+                    ("budget", budget.map(|budget| budget.shown(None)).unwrap_or_default()),
                     ("asked by", asked_by.clone()),
                 ]);
                 rows.extend(granted.as_ref().map(|granted| {
@@ -274,6 +327,9 @@ pub enum AskedView {
         ttl_secs: u32,
         /// Who asks, by which way.
         asked_by: String,
+        /// How much is to be done under it, where that is limited.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        budget: Option<BudgetView>,
         /// What is granted of it so far, where that is less.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         granted: Option<GrantedView>,

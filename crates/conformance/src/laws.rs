@@ -17,7 +17,9 @@ use gatehouse_gate::{
 };
 use gatehouse_journal::{Frontier, Journal, Sink, SyncTarget};
 use gatehouse_mask::{ClassRule, Classes, PseudonymKey};
-use gatehouse_model::{AgentName, Denial, Digest, Identity, Lease, SessionId, Subject, TargetName, Task, TaskId};
+use gatehouse_model::{
+    AgentName, Budget, Denial, Digest, Identity, Lease, SessionId, Subject, TargetName, Task, TaskId,
+};
 use gatehouse_policy::{Policies, PolicySource};
 use gatehouse_protocol::{CancelKey, Opening, Protocol, Side, SurveyFacts, TargetReady};
 use jiff::Timestamp;
@@ -487,6 +489,7 @@ fn lease(target: &TargetName) -> Result<Lease> {
             on_behalf_of: None,
             targets: BTreeSet::from([target.clone()]),
             reason: "the laws".into(),
+            budget: Budget::default(),
             started: NOW,
             expires: Timestamp::MAX,
             ended: None,

@@ -168,9 +168,8 @@ fn the_api_is_closed_without_a_token_and_administration_over_tcp() -> anyhow::Re
         vec!["login", "--as", "user:dana", "--link"],
     ] {
         let (worked, said) = over_tcp(&forbidden)?;
-        let refused = ["does not administer", "made at the admin socket", "for themselves"]
-            .iter()
-            .any(|why| said.contains(why));
+        let refused =
+            ["does not administer", "made at the admin socket", "for themselves"].iter().any(|why| said.contains(why));
         assert!(!worked && refused, "{forbidden:?}: {said}");
     }
     std::fs::write(&token, "ghu_guessed")?;

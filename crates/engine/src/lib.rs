@@ -18,10 +18,9 @@ mod wire;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use gatehouse_gate::{Tape, Target};
-use gatehouse_model::{Lease, Secret, SessionId, TaskId, Verifier};
+use gatehouse_model::{Account, Lease, Secret, SessionId, TaskId, Verifier};
 use jiff::Timestamp;
 
 pub use disk::Disk;
@@ -43,8 +42,8 @@ pub trait House: Send + Sync {
     /// the same for the same user.
     fn verifier(&self, user: &str, target: &str) -> (Option<TaskId>, Verifier);
 
-    /// The lease of a task as it stands now, with the flag that is raised when it ends.
-    fn lease(&self, task: &TaskId) -> Option<(Lease, Arc<AtomicBool>)>;
+    /// The lease of a task as it stands now, with what its sessions share.
+    fn lease(&self, task: &TaskId) -> Option<(Lease, Arc<Account>)>;
 
     /// A target of the configuration.
     fn target(&self, name: &str) -> Option<Arc<Target>>;

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use crate::desk::{Asked, AskedTask, PendingRequest, RequestState};
-use crate::gate::{Gate, digest_part, on_behalf_of, quorum};
+use crate::gate::{Gate, budget_record, digest_part, on_behalf_of, quorum};
 use crate::ledger::Unrecorded;
 
 /// Whether a task may begin.
@@ -89,6 +89,7 @@ fn digest(subject: &Subject, task: &AskedTask) -> Digest {
     task.targets.iter().for_each(|target| part(target.as_str()));
     part(&task.reason);
     part(&task.ttl_secs.to_string());
+    part(&format!("{:?}", task.budget));
     Digest(hash.finalize().into())
 }
 
@@ -131,6 +132,7 @@ fn record(request: &PendingRequest, task: &AskedTask, revision: Digest) -> TaskR
         targets: task.targets.iter().map(TargetName::to_string).collect(),
         reason: task.reason.clone(),
         ttl_secs: task.ttl_secs,
+        budget: budget_record(&task.budget),
         by: task.by.clone(),
         digest: request.digest.to_string(),
         groups: request.hold.groups.keys().map(ToString::to_string).collect(),

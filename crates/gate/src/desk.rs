@@ -9,7 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures_channel::oneshot;
 use gatehouse_journal::{Entry, RequestAnswered, RequestEnded};
 use gatehouse_model::{
-    Digest, GroupName, Hold, PolicyId, RequestId, Resource, SessionId, Subject, TargetName, TaskId, UserName, kind,
+    Budget, Digest, GroupName, Hold, PolicyId, RequestId, Resource, SessionId, Subject, TargetName, TaskId, UserName,
+    kind,
 };
 use gatehouse_policy::Policies;
 use jiff::{SignedDuration, Timestamp};
@@ -110,6 +111,8 @@ pub struct AskedTask {
     pub reason: String,
     /// For how many seconds; whoever approves may shorten that.
     pub ttl_secs: u32,
+    /// How much may be done under it.
+    pub budget: Budget,
     /// Who asks, by which way: only they can use the approval.
     pub by: String,
     /// What is granted of that so far, where it is less.

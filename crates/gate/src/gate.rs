@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use gatehouse_journal::{
-    AccessRecord, CancelSent, Fact, LoginRefused, OperationDecided, PoliciesLoaded, RecordingSeal, SessionClosed,
-    SessionOpened,
+    AccessRecord, BudgetRecord, CancelSent, Fact, LoginRefused, OperationDecided, PoliciesLoaded, RecordingSeal,
+    SessionClosed, SessionOpened,
 };
 use gatehouse_mask::Counts;
 use gatehouse_model::{
-    Access, Action, Bind, Decision, Denial, Digest, Effect, FactValue, Facts, Hold, Intent, Lease, Operation, Phase,
-    PolicyId, Reason, RequestId, Resource, SessionId, Subject, TargetName, Verdict, kind,
+    Access, Account, Action, Bind, Budget, Decision, Denial, Digest, Effect, FactValue, Facts, Hold, Intent, Lease,
+    Operation, Phase, PolicyId, Reason, RequestId, Resource, SessionId, Subject, TargetName, Verdict, kind,
 };
 use gatehouse_policy::Policies;
 use jiff::Timestamp;
@@ -116,7 +115,7 @@ impl Gate {
         session: SessionId,
         lease: Lease,
         target: Arc<Target>,
-        revoked: Arc<AtomicBool>,
+        account: Arc<Account>,
         peer: &str,
         wishes: &Intent,
     ) -> Result<Grant, Denial> {
@@ -129,7 +128,7 @@ impl Gate {
             };
             self.ledger.record(now, entry).err().map_or(denial, |_| unrecorded_denial())
         };
-        let grant = Grant::new(session, lease.clone(), target.clone(), revoked);
+        let grant = Grant::new(session, lease.clone(), target.clone(), account);
         if let Some(denial) = self.shut(&grant, now) {
             return Err(refuse(denial));
         }
@@ -389,6 +388,12 @@ pub(crate) fn on_behalf_of(subject: &Subject) -> Option<String> {
 pub(crate) fn quorum(hold: &Hold) -> BTreeMap<String, u32> {
     let several = hold.groups.iter().filter(|(_, members)| **members > 1);
     several.map(|(group, members)| (group.to_string(), *members)).collect()
+}
+
+/// A budget as records have it.
+pub(crate) fn budget_record(budget: &Budget) -> Option<BudgetRecord> {
+    let Budget { operations, rows, bytes } = *budget;
+    budget.is_limited().then_some(BudgetRecord { operations, rows, bytes })
 }
 
 pub(crate) fn access_record(access: &Access) -> AccessRecord {

@@ -1,11 +1,10 @@
 //! The proof that a session may be opened: without a grant, nothing dials a target.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use gatehouse_mask::Classes;
-use gatehouse_model::{ClassName, Lease, Secret, SessionId, TargetName};
+use gatehouse_model::{Account, ClassName, Lease, Secret, SessionId, TargetName};
 use gatehouse_protocol::Classifier;
 use jiff::Timestamp;
 use sha2::Sha256;
@@ -108,14 +107,14 @@ pub struct Grant {
     session: SessionId,
     lease: Lease,
     target: Arc<Target>,
-    revoked: Arc<AtomicBool>,
+    account: Arc<Account>,
     digest_begun: Sha256,
 }
 
 impl Grant {
-    pub(crate) fn new(session: SessionId, lease: Lease, target: Arc<Target>, revoked: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(session: SessionId, lease: Lease, target: Arc<Target>, account: Arc<Account>) -> Self {
         let digest_begun = gate::begin_digest(&lease, &target.name);
-        Self { session, lease, target, revoked, digest_begun }
+        Self { session, lease, target, account, digest_begun }
     }
 
     /// What the digests of all operations under this grant begin with.
@@ -138,6 +137,11 @@ impl Grant {
         &self.target
     }
 
+    /// What all sessions of the task share.
+    pub(crate) fn account(&self) -> &Account {
+        &self.account
+    }
+
     /// Clears the gateway's own login at the target, and its survey: words of the gateway, none of the client's.
     pub fn hello(&self, words: Bytes) -> Cleared<Bytes> {
         Cleared::new(words, None)
@@ -145,6 +149,6 @@ impl Grant {
 
     /// True while the task lives and nobody took it away.
     pub fn is_live(&self, now: Timestamp) -> bool {
-        !self.revoked.load(Ordering::Acquire) && self.lease.task.is_live(now)
+        !self.account.has_ended() && self.lease.task.is_live(now)
     }
 }

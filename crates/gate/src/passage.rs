@@ -16,7 +16,7 @@ use gatehouse_journal::{JournalError, OperationTemplate, OperationValues, Reques
 use gatehouse_mask::{Counts, Plan};
 use gatehouse_model::{
     Access, Action, Bind, Blame, Decision, Denial, Digest, Facts, Intent, Operation, Phase, PolicyId, Reason,
-    RequestId, Resource, Shape, Verdict, kind,
+    RequestId, Resource, Shape, Spent, Verdict, kind,
 };
 use gatehouse_policy::Policies;
 use gatehouse_protocol::{
@@ -144,6 +144,8 @@ pub struct Passage {
     opened: Timestamp,
     operations: u64,
     bytes: u64,
+    /// What of that counts for the task already.
+    settled: Spent,
     masked: Counts,
     /// The newest use last.
     planned: Vec<Planned>,
@@ -182,6 +184,7 @@ impl Passage {
             opened,
             operations: 0,
             bytes: 0,
+            settled: Spent::default(),
             masked: Counts::default(),
             planned: Vec::new(),
             revealed: None,
@@ -320,6 +323,10 @@ impl Passage {
         let policies = self.gate.policies();
         self.judged_by = policies.clone();
         let decided = self.decide(&policies, &operation.intent);
+        let (operation, decided) = match self.used_up(operation.phase) {
+            None => (operation, decided),
+            Some(why) => self.past_budget(&policies, operation, why),
+        };
         let verdict = match (decided.decision.verdict, operation.phase) {
             // What is only made known runs nothing; it is held when it is to run.
             (Verdict::Hold, Phase::Prepare) => Verdict::Allow,
@@ -350,6 +357,56 @@ impl Passage {
         }
     }
 
+    /// What of the task's budget is used up, if anything is. What is only made known runs nothing.
+    fn used_up(&self, phase: Phase) -> Option<String> {
+        let budget = &self.grant.lease().task.budget;
+        let is_judged = budget.is_limited() && phase == Phase::Run;
+        if is_judged { budget.used_up(&self.grant.account().spent()) } else { None }
+    }
+
+    /// What is done when the budget is used up needs `exceed` besides what it needs anyway.
+    fn past_budget(
+        &self,
+        policies: &Arc<Policies>,
+        mut operation: Box<Operation>,
+        why: String,
+    ) -> (Box<Operation>, Decided) {
+        let target = self.grant.target();
+        let mut intent = Intent::clone(&operation.intent);
+        intent.accesses.push(Access::new(Action::EXCEED, Resource::root(kind::TARGET, target.name.as_str())));
+        let mut decision = policies.decide_all(&self.grant.lease().subject, &intent.accesses, &intent.facts);
+        match decision.verdict {
+            Verdict::Allow => {}
+            Verdict::Hold => drop(decision.hold.reasons.insert(why)),
+            Verdict::Deny => drop(decision.reasons.insert(why)),
+        }
+        let statement = target.classes.scrub(&intent.evidence).into();
+        operation.intent = Arc::new(intent);
+        (operation, Decided { decision: Arc::new(decision), statement, template: None })
+    }
+
+    /// One more operation passed under the task.
+    fn count_operation(&self, phase: Phase) {
+        if phase == Phase::Run && self.grant.lease().task.budget.is_limited() {
+            self.grant.account().add(Spent { operations: 1, ..Spent::default() });
+        }
+    }
+
+    /// What the client was sent counts for the task.
+    fn settle(&mut self) {
+        if !self.grant.lease().task.budget.is_limited() {
+            return;
+        }
+        let (rows, bytes) = (self.session.rows(), self.bytes);
+        let more = Spent {
+            operations: 0,
+            rows: rows.saturating_sub(self.settled.rows),
+            bytes: bytes.saturating_sub(self.settled.bytes),
+        };
+        self.grant.account().add(more);
+        self.settled = Spent { operations: 0, rows, bytes };
+    }
+
     /// The record first, then the frame.
     fn clear(
         &mut self,
@@ -368,6 +425,7 @@ impl Passage {
         };
         match receipt {
             Ok(receipt) => {
+                self.count_operation(operation.phase);
                 self.client_rest = Rest { bytes: tail, goes_on: true };
                 Ok(self.relay(Side::Client, run, Some(receipt)))
             }
@@ -722,6 +780,7 @@ impl Passage {
         let id = used.id.clone();
         match self.record(now, operation, &decision, digest, Some(&id), None) {
             Ok(receipt) => {
+                self.count_operation(operation.phase);
                 let outward = self.relay(Side::Client, run, Some(receipt));
                 // The operation's record names the approval, which ends it as surely as this one.
                 let _ = self.gate.ledger().record(now, RequestEnded { request: id.to_string(), cause: "used".into() });
@@ -885,6 +944,7 @@ impl Passage {
                 }
             }
         }
+        self.settle();
         match written {
             Err(error) if shows_theirs => Err(Stop {
                 blame: Blame::Gateway,

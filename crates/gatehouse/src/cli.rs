@@ -290,6 +290,15 @@ pub struct NewTaskArgs {
     /// For how long, such as 30m.
     #[arg(long, default_value = "30m", value_parser = seconds)]
     pub ttl: u32,
+    /// How many operations may pass.
+    #[arg(long, value_name = "NUMBER")]
+    pub operations_max: Option<u64>,
+    /// How many rows clients may be sent.
+    #[arg(long, value_name = "NUMBER")]
+    pub rows_max: Option<u64>,
+    /// How many bytes clients may be sent.
+    #[arg(long, value_name = "NUMBER")]
+    pub bytes_max: Option<u64>,
     /// Where a person must approve, wait for that.
     #[arg(long)]
     pub wait: bool,

@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::CommandFactory as _;
 use gatehouse_api::{
-    Answer, AnswerView, AskedView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, PolicyView,
-    RequestView, Selection, SessionView, StartedTaskView, TargetView, TaskView,
+    Answer, AnswerView, AskedView, BudgetView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask,
+    PolicyView, RequestView, Selection, SessionView, StartedTaskView, TargetView, TaskView,
 };
 use gatehouse_journal::VerifierKey;
 use gatehouse_mask::PseudonymKey;
@@ -186,7 +186,9 @@ pub(crate) async fn start_task(
     heartbeat_secs: Option<u32>,
 ) -> Result<StartedTaskView> {
     let reason = new.reason.or_else(|| command.map(|command| format!("gatehouse run {command}")));
+    let budget = BudgetView { operations: new.operations_max, rows: new.rows_max, bytes: new.bytes_max };
     let wanted = NewTask {
+        budget: (budget != BudgetView::default()).then_some(budget),
         identity: new.identity,
         on_behalf_of: new.on_behalf_of,
         targets: new.targets,

@@ -9,20 +9,20 @@ use std::sync::{Arc, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gatehouse_api::{
-    Answer, AnswerView, AskedView, Begun, Caller, CameBack, Control, DeviceLoginView, EndTask, Evidence, Exchange,
-    Exchanged, GrantedView, LiftLockdown, LinkView, LockdownView, Me, NewLink, NewLockdown, NewTask, NewToken,
-    OauthError, PolicyView, Problem, RequestView, Selection, SessionView, Shown, SignInBegun, SignedIn,
-    StartedTaskView, TargetView, TaskView, TokenView, Version,
+    Answer, AnswerView, AskedView, Begun, BudgetView, Caller, CameBack, Control, DeviceLoginView, EndTask, Evidence,
+    Exchange, Exchanged, GrantedView, LiftLockdown, LinkView, LockdownView, Me, NewLink, NewLockdown, NewTask,
+    NewToken, OauthError, PolicyView, Problem, RequestView, Selection, SessionView, Shown, SignInBegun, SignedIn,
+    SpentView, StartedTaskView, TargetView, TaskView, TokenView, Version,
 };
 use gatehouse_engine::House as _;
 use gatehouse_gate::{
     AnswerError, Answered, Approver, Asked, AskedTask, Lockdown, MayBegin, PendingRequest, Scope, Terms,
 };
 use gatehouse_identity::{Credential, StartedTask, TokenError, proves, verify_token};
-use gatehouse_journal::{Direction, Export, RecordingReader, RequestEnded, TaskStarted};
+use gatehouse_journal::{BudgetRecord, Direction, Export, RecordingReader, RequestEnded, TaskStarted};
 use gatehouse_model::{
-    Denial, GroupName, Hold, Identity, PolicyId, Reason, RequestId, Resource, Secret, SessionId, Subject, TargetName,
-    Task, TaskEnd, TaskId, UserName, Verifier, kind,
+    Budget, Denial, GroupName, Hold, Identity, PolicyId, Reason, RequestId, Resource, Secret, SessionId, Spent,
+    Subject, TargetName, Task, TaskEnd, TaskId, UserName, Verifier, kind,
 };
 use gatehouse_store::{AskedRow, RequestRow, SessionRow, TaskRow};
 use jiff::{SignedDuration, Timestamp};
@@ -123,6 +123,7 @@ impl ApiControl {
             targets,
             reason: new.reason,
             ttl: SignedDuration::from_secs(i64::from(new.ttl_secs)),
+            budget: new.budget.map(budget_of).unwrap_or_default(),
         };
         // Whoever can open the admin socket needs nobody's leave.
         let begun = match caller {
@@ -149,6 +150,7 @@ impl ApiControl {
             reason: new.check(limits.task_secs_max).map_err(bad)?,
             ttl_secs: u32::try_from(new.ttl.as_secs()).unwrap_or(u32::MAX),
             by: by.into(),
+            budget: new.budget,
             granted: None,
         };
         if let Some(lockdown) = self.lockdown_of(&new) {
@@ -246,6 +248,10 @@ impl ApiControl {
             reason: task.reason.clone(),
             expires: task.expires.to_string(),
             by: by.into(),
+            budget: {
+                let Budget { operations, rows, bytes } = task.budget;
+                task.budget.is_limited().then_some(BudgetRecord { operations, rows, bytes })
+            },
             approval: approval.map(RequestId::to_string),
         };
         state.gate.ledger().record(task.started, entry).map_err(unavailable)?;
@@ -321,7 +327,13 @@ impl ApiControl {
     async fn one_task(&self, id: &str) -> Result<TaskView, Problem> {
         self.fresh_index().await?;
         let row = self.state.store.task(id).await.map_err(unavailable)?;
-        row.map(task_view).ok_or_else(|| Problem::not_found("task", id, "tasks"))
+        let view = row.map(task_view).ok_or_else(|| Problem::not_found("task", id, "tasks"))?;
+        let live = TaskId::parse(id).ok().and_then(|id| self.state.tasks.task(&id, self.state.now()));
+        let spent = live.filter(|_| view.budget.is_some()).map(|(_, account)| {
+            let Spent { operations, rows, bytes } = account.spent();
+            SpentView { operations, rows, bytes }
+        });
+        Ok(TaskView { spent, ..view })
     }
 
     /// What a session showed, and what a request holds to the letter, is for administrators and for those whom policy
@@ -438,7 +450,14 @@ impl ApiControl {
             return Err(OauthError::invalid_request(format!("a task lives between 1 s and {secs_max} s: `ttl_secs`")));
         }
         let ttl = SignedDuration::from_secs(i64::from(secs));
-        let new = gatehouse_identity::NewTask { identity, on_behalf_of: None, targets, reason: exchange.reason, ttl };
+        let new = gatehouse_identity::NewTask {
+            identity,
+            on_behalf_of: None,
+            targets,
+            reason: exchange.reason,
+            ttl,
+            budget: budget_of(exchange.budget),
+        };
         let by = format!("issuer {} ({})", workload.issuer, workload.subject);
         let failed = |problem: Problem| match problem.status {
             403 => refused(&problem.title, OauthError::denied(problem.title.clone())),
@@ -1041,6 +1060,8 @@ fn task_view(row: TaskRow) -> TaskView {
         on_behalf_of: row.on_behalf_of,
         targets: row.targets,
         reason: row.reason,
+        budget: budget_view(&row.budget),
+        spent: None,
         started: row.started.to_string(),
         expires: row.expires.to_string(),
         state,
@@ -1100,6 +1121,16 @@ fn ended(request: &PendingRequest, cause: &str) -> RequestEnded {
     RequestEnded { request: request.id.to_string(), cause: cause.into() }
 }
 
+fn budget_of(view: BudgetView) -> Budget {
+    let BudgetView { operations, rows, bytes } = view;
+    Budget { operations, rows, bytes }
+}
+
+fn budget_view(budget: &Budget) -> Option<BudgetView> {
+    let Budget { operations, rows, bytes } = *budget;
+    budget.is_limited().then_some(BudgetView { operations, rows, bytes })
+}
+
 fn started_view(task: &Task, by: String) -> TaskView {
     TaskView {
         id: task.id.to_string(),
@@ -1107,6 +1138,8 @@ fn started_view(task: &Task, by: String) -> TaskView {
         on_behalf_of: task.on_behalf_of.as_ref().map(|user| format!("user:{user}")),
         targets: task.targets.iter().map(TargetName::to_string).collect(),
         reason: task.reason.clone(),
+        budget: budget_view(&task.budget),
+        spent: None,
         started: task.started.to_string(),
         expires: task.expires.to_string(),
         state: "live".into(),
@@ -1133,6 +1166,7 @@ fn live_view(request: &PendingRequest) -> RequestView {
             Asked::Task(task) => AskedView::Task {
                 ttl_secs: task.ttl_secs,
                 asked_by: task.by.clone(),
+                budget: budget_view(&task.budget),
                 granted: task.granted.as_ref().map(|granted| GrantedView {
                     targets: granted.targets.iter().map(TargetName::to_string).collect(),
                     ttl_secs: granted.ttl_secs,
@@ -1159,9 +1193,9 @@ fn stored_view(row: RequestRow) -> RequestView {
         AskedRow::Operation { session, task, target, binds, mode } => {
             (AskedView::Operation { session, task, task_reason: None, binds, exact: false, mode }, vec![target])
         }
-        AskedRow::Task { targets, ttl_secs, by, granted } => {
+        AskedRow::Task { targets, ttl_secs, by, budget, granted } => {
             let granted = granted.map(|(targets, ttl_secs)| GrantedView { targets, ttl_secs });
-            (AskedView::Task { ttl_secs, asked_by: by, granted }, targets)
+            (AskedView::Task { ttl_secs, asked_by: by, budget: budget_view(&budget), granted }, targets)
         }
     };
     RequestView {

@@ -74,6 +74,7 @@ async fn instructions(running: &serve::Running, folder: &Path) -> Result<String>
         targets: vec!["shop".into()],
         reason: "Try Gatehouse".into(),
         ttl_secs: 8 * 3600,
+        budget: None,
         heartbeat_secs: None,
     };
     let Begun::Started(started) = control.start_task(&caller, new).await.map_err(problem)? else {

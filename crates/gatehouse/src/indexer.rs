@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatehouse_journal::{
-    AccessRecord, Entry, Lines, OperationMark, Record, RequestOpened, SegmentFiles, TaskRequested,
+    AccessRecord, BudgetRecord, Entry, Lines, OperationMark, Record, RequestOpened, SegmentFiles, TaskRequested,
 };
+use gatehouse_model::Budget;
 use gatehouse_store::{AskedRow, Change, LockdownRow, RequestRow, SessionRow, Store, StoreError, TaskRow};
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -175,6 +176,7 @@ fn change(record: &Record) -> Option<Change> {
                 on_behalf_of: task.on_behalf_of.clone(),
                 targets: task.targets.clone(),
                 reason: task.reason.clone(),
+                budget: budget(task.budget),
                 started: at,
                 expires: time(&task.expires, at),
                 ended: None,
@@ -286,6 +288,7 @@ fn task_request_row(request: &TaskRequested, at: Timestamp) -> RequestRow {
             targets: request.targets.clone(),
             ttl_secs: request.ttl_secs,
             by: request.by.clone(),
+            budget: budget(request.budget),
             granted: None,
         },
         identity: request.identity.clone(),
@@ -304,6 +307,10 @@ fn task_request_row(request: &TaskRequested, at: Timestamp) -> RequestRow {
         approvals: BTreeMap::new(),
         answer_reason: None,
     }
+}
+
+fn budget(record: Option<BudgetRecord>) -> Budget {
+    record.map(|BudgetRecord { operations, rows, bytes }| Budget { operations, rows, bytes }).unwrap_or_default()
 }
 
 fn needs(groups: &[String], quorum: &BTreeMap<String, u32>) -> BTreeMap<String, u32> {

@@ -57,7 +57,9 @@ async fn wait(client: &Client, login: &DeviceLoginView) -> Result<TokenView> {
 /// What is made for others is made where nobody has to prove who they are.
 fn must_be_local(reach: &Reach) -> Result<()> {
     if reach.api.is_some() {
-        bail!("tokens and links for others are made at the admin socket: leave --api (GATEHOUSE_API) away, or leave --as away");
+        bail!(
+            "tokens and links for others are made at the admin socket: leave --api (GATEHOUSE_API) away, or leave --as away"
+        );
     }
     Ok(())
 }

@@ -287,6 +287,7 @@ mod tests {
             targets: vec!["shop".into(), "bank".into()],
             reason: "see <!channel> & *fix*".into(),
             ttl_secs: 60,
+            budget: None,
             by: "user:dana".into(),
             digest: "aa".into(),
             groups: vec!["dba".into()],

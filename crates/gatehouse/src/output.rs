@@ -100,6 +100,7 @@ impl Shown for TaskView {
             ("on behalf of", self.on_behalf_of.clone().unwrap_or_default()),
             ("targets", self.targets.join(" ")),
             ("reason", self.reason.clone()),
+            ("budget", self.budget.map(|budget| budget.shown(self.spent.as_ref())).unwrap_or_default()),
             ("started", format!("{} by {}", second(&self.started), self.started_by)),
             ("expires", second(&self.expires)),
         ]

@@ -101,7 +101,7 @@ pub(crate) async fn tasks(state: &State) -> Result<()> {
             continue;
         };
         // Whoever gives signs of life could give none to a gateway that did not run.
-        state.tasks.adopt(state.now(), task, kept.verifier, kept.heartbeat_secs);
+        state.tasks.go_on(state.now(), task, kept.verifier, kept.heartbeat_secs, kept.spent);
     }
     for (task, _) in credentials {
         state.store.forget_credential(&task).await?;
@@ -125,6 +125,7 @@ fn task_of(row: &TaskRow) -> Result<Task> {
         on_behalf_of: on_behalf_of.transpose()?,
         targets: targets?,
         reason: row.reason.clone(),
+        budget: row.budget,
         started: row.started,
         expires: row.expires,
         ended: None,
@@ -200,7 +201,7 @@ async fn asked_of(state: &State, row: &RequestRow) -> Result<Asked> {
             mode: HoldMode::Refuse,
             is_exact: false,
         }),
-        AskedRow::Task { targets, ttl_secs, by, granted } => {
+        AskedRow::Task { targets, ttl_secs, by, budget, granted } => {
             let names = |names: &[String]| -> Result<BTreeSet<TargetName>, InvalidName> {
                 names.iter().map(|name| TargetName::new(name)).collect()
             };
@@ -211,6 +212,7 @@ async fn asked_of(state: &State, row: &RequestRow) -> Result<Asked> {
                 targets: names(targets)?,
                 reason: row.statement.clone(),
                 ttl_secs: *ttl_secs,
+                budget: *budget,
                 by: by.clone(),
                 granted: granted.transpose()?,
             })

@@ -163,6 +163,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         engine: OnceLock::new(),
         decoys: keys::random()?,
         ending: Mutex::new(Vec::new()),
+        spent_kept: Mutex::new(Vec::new()),
         metrics: handle,
     });
     restore::people(&state).await?;
@@ -276,6 +277,9 @@ fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
             }
             sweeping.gate.desk().sweep(now);
             sweeping.finish_endings().await;
+            if let Err(error) = sweeping.keep_spent().await {
+                tracing::warn!(%error, "what was done under tasks with a budget is not kept yet");
+            }
             for (task, cause) in sweeping.tasks.over(now) {
                 if let Err(error) = sweeping.end_task(&task, cause, "gateway").await {
                     tracing::error!(%error, %task, "the end of a task could not be recorded");

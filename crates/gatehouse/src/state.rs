@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -12,8 +11,8 @@ use gatehouse_gate::{Asked, Gate, Lockdown, Scope, Tape, Target};
 use gatehouse_identity::{Credential, Known, TaskBook, UnknownIdentity, Visitors};
 use gatehouse_journal::{FileAttachments, SigningKey};
 use gatehouse_model::{
-    Denial, GroupName, Identity, Lease, Reason, Resource, Secret, SessionId, Subject, TargetName, Task, TaskEnd,
-    TaskId, UserName, Verifier, kind,
+    Account, Denial, GroupName, Identity, Lease, Reason, Resource, Secret, SessionId, Spent, Subject, TargetName, Task,
+    TaskEnd, TaskId, UserName, Verifier, kind,
 };
 use gatehouse_store::Store;
 use jiff::Timestamp;
@@ -121,6 +120,8 @@ pub struct State {
     pub decoys: [u8; 32],
     /// Tasks that ended, but whose end is not kept yet.
     pub(crate) ending: Mutex<Vec<(TaskId, TaskEnd, String)>>,
+    /// What was kept last of what was done under tasks.
+    pub(crate) spent_kept: Mutex<Vec<(TaskId, Spent)>>,
     /// Renders the metrics.
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
 }
@@ -161,6 +162,18 @@ impl State {
         let entry = gatehouse_journal::TaskEnded { task: id.to_string(), cause: cause.as_str().into(), by: by.into() };
         self.gate.ledger().record(self.now(), entry)?;
         Ok(self.store.forget_credential(id.as_str()).await?)
+    }
+
+    /// Keeps what was done under tasks that have a budget, so that a restart gives nothing of it back.
+    pub(crate) async fn keep_spent(&self) -> Result<(), gatehouse_store::StoreError> {
+        let spent = self.tasks.spent();
+        let is_new = {
+            let mut kept = self.spent_kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_new = *kept != spent;
+            kept.clone_from(&spent);
+            is_new
+        };
+        if is_new { self.store.keep_spent(&spent).await } else { Ok(()) }
     }
 
     /// Tries again what [`State::end_task`] could not keep.
@@ -256,10 +269,10 @@ impl House for State {
         }
     }
 
-    fn lease(&self, task: &TaskId) -> Option<(Lease, Arc<AtomicBool>)> {
-        let (task, ended) = self.tasks.task(task, self.now())?;
+    fn lease(&self, task: &TaskId) -> Option<(Lease, Arc<Account>)> {
+        let (task, account) = self.tasks.task(task, self.now())?;
         let subject = self.subject(&task.identity, task.on_behalf_of.as_ref()).ok()?;
-        Some((Lease { task, subject }, ended))
+        Some((Lease { task, subject }, account))
     }
 
     fn target(&self, name: &str) -> Option<Arc<Target>> {

@@ -1,10 +1,9 @@
 //! The tasks that are alive, and the credentials that live with them.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gatehouse_model::{Identity, TargetName, Task, TaskEnd, TaskId, UserName, Verifier};
+use gatehouse_model::{Account, Budget, Identity, Spent, TargetName, Task, TaskEnd, TaskId, UserName, Verifier};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::credential::Credential;
@@ -22,6 +21,8 @@ pub struct NewTask {
     pub reason: String,
     /// For how long.
     pub ttl: SignedDuration,
+    /// How much may be done under it.
+    pub budget: Budget,
 }
 
 /// A task that was made, but is not alive before [`TaskBook::adopt`].
@@ -52,7 +53,7 @@ pub enum TaskError {
 struct Live {
     task: Task,
     verifier: Verifier,
-    ended: Arc<AtomicBool>,
+    account: Arc<Account>,
     pulse: Option<Pulse>,
 }
 
@@ -121,6 +122,7 @@ impl NewTask {
             on_behalf_of: self.on_behalf_of,
             targets: self.targets,
             reason,
+            budget: self.budget,
             started: now,
             expires: now.saturating_add(self.ttl).map_err(|_| TaskError::Ttl(task_secs_max))?,
             ended: None,
@@ -131,12 +133,18 @@ impl NewTask {
 }
 
 impl TaskBook {
-    /// Makes a task alive. One with a heartbeat ends when [`TaskBook::beat`] is not called for so many seconds.
+    /// Makes a task alive, under which nothing was done yet.
     pub fn adopt(&self, now: Timestamp, task: Task, verifier: Verifier, heartbeat_secs: Option<u32>) {
-        let ended = Arc::new(AtomicBool::new(false));
+        self.go_on(now, task, verifier, heartbeat_secs, Spent::default());
+    }
+
+    /// Makes a task alive under which something was done before. One with a heartbeat ends when [`TaskBook::beat`] is not
+    /// called for so many seconds.
+    pub fn go_on(&self, now: Timestamp, task: Task, verifier: Verifier, heartbeat_secs: Option<u32>, spent: Spent) {
+        let account = Arc::new(Account::of(spent));
         let within = heartbeat_secs.map(|secs| SignedDuration::from_secs(i64::from(secs)));
         let pulse = within.map(|within| Pulse { within, last: now });
-        self.lock().insert(task.id.clone(), Live { task, verifier, ended, pulse });
+        self.lock().insert(task.id.clone(), Live { task, verifier, account, pulse });
     }
 
     /// Takes a sign of life of whoever started a task; false if it is not alive.
@@ -167,17 +175,17 @@ impl TaskBook {
         Some((found.task.id.clone(), found.verifier.clone()))
     }
 
-    /// A task that is alive, with the flag that is raised when it ends.
-    pub fn task(&self, id: &TaskId, now: Timestamp) -> Option<(Task, Arc<AtomicBool>)> {
+    /// A task that is alive, with what its sessions share.
+    pub fn task(&self, id: &TaskId, now: Timestamp) -> Option<(Task, Arc<Account>)> {
         let live = self.lock();
         let found = live.get(id).filter(|live| live.is_live(now))?;
-        Some((found.task.clone(), found.ended.clone()))
+        Some((found.task.clone(), found.account.clone()))
     }
 
-    /// Ends a task; its flag is raised at once. `None` if it is not alive.
+    /// Ends a task, for all of its sessions at once. `None` if it is not alive.
     pub fn end(&self, id: &TaskId, now: Timestamp, cause: TaskEnd) -> Option<Task> {
         let mut found = self.lock().remove(id)?;
-        found.ended.store(true, Ordering::Release);
+        found.account.end();
         found.task.ended = Some((now, cause));
         Some(found.task)
     }
@@ -205,6 +213,13 @@ impl TaskBook {
         self.lock().values().map(|live| live.task.clone()).collect()
     }
 
+    /// What was done so far under each task that has a budget.
+    pub fn spent(&self) -> Vec<(TaskId, Spent)> {
+        let live = self.lock();
+        let limited = live.values().filter(|live| live.task.budget.is_limited());
+        limited.map(|live| (live.task.id.clone(), live.account.spent())).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<TaskId, Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -221,6 +236,7 @@ mod tests {
             targets: [TargetName::new("shop").unwrap()].into(),
             reason: "tests".into(),
             ttl: SignedDuration::from_mins(30),
+            budget: Budget::default(),
         };
         let now = Timestamp::from_second(started).unwrap();
         let started = new.start(now, [7; 32], TaskId::from_random(number), 3600).unwrap();
@@ -263,7 +279,7 @@ mod tests {
 
         let (_, flag) = book.task(&old.task.id, now).unwrap();
         assert!(book.end(&old.task.id, now, TaskEnd::Revoked).is_some());
-        assert!(flag.load(Ordering::Acquire));
+        assert!(flag.has_ended());
         assert_eq!(task_of(&old.credential.user, now), None);
     }
 
@@ -275,6 +291,7 @@ mod tests {
             targets: targets.iter().map(|name| TargetName::new(name).unwrap()).collect(),
             reason: reason.into(),
             ttl: SignedDuration::from_secs(secs),
+            budget: Budget::default(),
         };
         let start = |new: NewTask| new.start(Timestamp::UNIX_EPOCH, [0; 32], TaskId::from_random(1), 60).err();
         assert_eq!(start(new(&[], "x", 10)), Some(TaskError::NoTarget));

@@ -220,9 +220,26 @@ pub struct TaskStarted {
     pub expires: String,
     /// Who started it: `admin socket`, `user:NAME`, or `issuer NAME (SUBJECT)` of a workload that showed its token.
     pub by: String,
+    /// How much may be done under it, where that is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetRecord>,
     /// The request whose approval was used for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<String>,
+}
+
+/// How much may be done under a task; what has no figure is not limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetRecord {
+    /// Operations that pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operations: Option<u64>,
+    /// Rows that clients are sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Bytes that clients are sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// A task ended.
@@ -481,6 +498,9 @@ pub struct TaskRequested {
     pub reason: String,
     /// For how many seconds.
     pub ttl_secs: u32,
+    /// How much is to be done under it, where that is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetRecord>,
     /// Who asks, as in the record of a task's beginning.
     pub by: String,
     /// What an approval binds to.

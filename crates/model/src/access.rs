@@ -28,6 +28,8 @@ impl Action {
     pub const START: Self = Self("start");
     /// To answer a request.
     pub const APPROVE: Self = Self("approve");
+    /// To go on when the task's budget is used up.
+    pub const EXCEED: Self = Self("exceed");
     /// To administer the gateway over the network.
     pub const ADMINISTER: Self = Self("administer");
 

@@ -21,6 +21,6 @@ pub use name::{ClassName, InvalidName, OperationId, PolicyId, RequestId, Session
 pub use operation::{Bind, Effect, FactValue, Facts, Intent, Operation, Phase};
 pub use refusal::{Blame, Denial, Reason};
 pub use secret::Secret;
-pub use task::{Lease, Task, TaskEnd};
+pub use task::{Account, Budget, Lease, Spent, Task, TaskEnd};
 pub use verdict::{Decision, Digest, Hold, Verdict};
 pub use verifier::Verifier;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use gatehouse_model::{GroupName, UserName, Verifier};
+use gatehouse_model::{Budget, GroupName, Spent, TaskId, UserName, Verifier};
 use jiff::Timestamp;
 
 pub use sqlite::Sqlite;
@@ -39,6 +39,8 @@ pub struct TaskRow {
     pub targets: Vec<String>,
     /// Why.
     pub reason: String,
+    /// How much may be done under it.
+    pub budget: Budget,
     /// When it began.
     pub started: Timestamp,
     /// When it ends by itself.
@@ -104,6 +106,8 @@ pub enum AskedRow {
         ttl_secs: u32,
         /// Who asked, by which way.
         by: String,
+        /// How much is to be done under it.
+        budget: Budget,
         /// The targets and the seconds that are granted, where those are less.
         granted: Option<(Vec<String>, u32)>,
     },
@@ -252,6 +256,8 @@ pub struct KeptCredential {
     pub verifier: Verifier,
     /// For how many seconds whoever started the task may give no sign of life.
     pub heartbeat_secs: Option<u32>,
+    /// What was done under it.
+    pub spent: Spent,
 }
 
 /// What a person's token is for.
@@ -324,6 +330,8 @@ pub trait Backend: Send + Sync {
         verifier: &'a Verifier,
         heartbeat_secs: Option<u32>,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Keeps what was done under tasks so far.
+    fn keep_spent<'a>(&'a self, spent: &'a [(TaskId, Spent)]) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Forgets it.
     fn forget_credential<'a>(&'a self, task: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
     /// All verifiers, by task.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use gatehouse_model::{GroupName, UserName, Verifier};
+use gatehouse_model::{Budget, GroupName, Spent, TaskId, UserName, Verifier};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -171,7 +171,7 @@ impl Backend for Sqlite {
         heartbeat_secs: Option<u32>,
     ) -> Fallible<'a, ()> {
         async move {
-            sqlx::query("INSERT INTO credentials VALUES (?, ?, ?, ?, ?, ?)")
+            sqlx::query("INSERT INTO credentials VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0)")
                 .bind(task)
                 .bind(verifier.salt.as_slice())
                 .bind(verifier.iterations)
@@ -180,6 +180,25 @@ impl Backend for Sqlite {
                 .bind(heartbeat_secs)
                 .execute(&self.pool)
                 .await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn keep_spent<'a>(&'a self, spent: &'a [(TaskId, Spent)]) -> Fallible<'a, ()> {
+        async move {
+            let mut transaction = self.pool.begin().await?;
+            for (task, spent) in spent {
+                let sql = "UPDATE credentials SET operations = ?, rows_sent = ?, bytes_sent = ? WHERE task = ?";
+                sqlx::query(sql)
+                    .bind(signed(spent.operations))
+                    .bind(signed(spent.rows))
+                    .bind(signed(spent.bytes))
+                    .bind(task.as_str())
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            transaction.commit().await?;
             Ok(())
         }
         .boxed()
@@ -333,7 +352,7 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 // As sure as the record that follows, which a crash may have taken.
                 end_request(transaction, request, "used").await?;
             }
-            sqlx::query("INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?)")
+            sqlx::query("INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?)")
                 .bind(task.id.clone())
                 .bind(task.identity.clone())
                 .bind(task.on_behalf_of.clone())
@@ -342,6 +361,9 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 .bind(task.started.to_string())
                 .bind(task.expires.to_string())
                 .bind(task.started_by.clone())
+                .bind(task.budget.operations.map(signed))
+                .bind(task.budget.rows.map(signed))
+                .bind(task.budget.bytes.map(signed))
         }
         Change::TaskEnded { task, at, cause } => {
             sqlx::query("UPDATE tasks SET ended = ?, cause = ? WHERE id = ? AND ended IS NULL")
@@ -393,8 +415,9 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
 
 async fn open_request(transaction: &mut Transaction<'_, Db>, request: &RequestRow) -> Result<(), StoreError> {
     let sql = "INSERT OR IGNORE INTO requests (id, identity, on_behalf_of, title, statement, accesses, needs, reasons, \
-               policies, digest, opened, expires, state, targets, session, task, binds, mode, ttl_secs, asked_by) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               policies, digest, opened, expires, state, targets, session, task, binds, mode, ttl_secs, asked_by, \
+               budget_operations, budget_rows, budget_bytes) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let query = sqlx::query(sql)
         .bind(&request.id)
         .bind(&request.identity)
@@ -417,15 +440,21 @@ async fn open_request(transaction: &mut Transaction<'_, Db>, request: &RequestRo
             .bind(Some(json(binds)))
             .bind(Some(mode))
             .bind(None::<u32>)
-            .bind(None::<&String>),
-        AskedRow::Task { targets, ttl_secs, by, .. } => query
+            .bind(None::<&String>)
+            .bind(None::<i64>)
+            .bind(None::<i64>)
+            .bind(None::<i64>),
+        AskedRow::Task { targets, ttl_secs, by, budget, .. } => query
             .bind(json(targets))
             .bind(None::<&String>)
             .bind(None::<&String>)
             .bind(None::<String>)
             .bind(None::<&String>)
             .bind(Some(*ttl_secs))
-            .bind(Some(by)),
+            .bind(Some(by))
+            .bind(budget.operations.map(signed))
+            .bind(budget.rows.map(signed))
+            .bind(budget.bytes.map(signed)),
     };
     query.execute(&mut **transaction).await?;
     Ok(())
@@ -482,6 +511,7 @@ fn task_row(row: &SqliteRow) -> Result<TaskRow, StoreError> {
         on_behalf_of: row.try_get("on_behalf_of")?,
         targets: parsed(row, "targets")?,
         reason: row.try_get("reason")?,
+        budget: budget(row)?,
         started: time(row, "started")?,
         expires: time(row, "expires")?,
         ended: ended(row, "ended")?,
@@ -522,6 +552,7 @@ fn request_row(row: &SqliteRow) -> Result<RequestRow, StoreError> {
             targets,
             ttl_secs: row.try_get("ttl_secs")?,
             by: row.try_get("asked_by")?,
+            budget: budget(row)?,
             granted: granted(row)?,
         },
     };
@@ -546,6 +577,14 @@ fn request_row(row: &SqliteRow) -> Result<RequestRow, StoreError> {
     })
 }
 
+fn budget(row: &SqliteRow) -> Result<Budget, StoreError> {
+    let limit = |column: &str| {
+        let limit: Option<i64> = row.try_get(column)?;
+        limit.map(|limit| u64::try_from(limit).map_err(|_| StoreError::Corrupt(column.into()))).transpose()
+    };
+    Ok(Budget { operations: limit("budget_operations")?, rows: limit("budget_rows")?, bytes: limit("budget_bytes")? })
+}
+
 fn granted(row: &SqliteRow) -> Result<Option<(Vec<String>, u32)>, StoreError> {
     let text: Option<String> = row.try_get("granted")?;
     let parsed = |text: String| serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(error.to_string()));
@@ -563,7 +602,12 @@ fn credential_row(row: &SqliteRow) -> Result<KeptCredential, StoreError> {
         stored_key: key("stored_key")?,
         server_key: key("server_key")?,
     };
-    Ok(KeptCredential { task: row.try_get("task")?, verifier, heartbeat_secs: row.try_get("heartbeat_secs")? })
+    let spent = Spent {
+        operations: unsigned(row, "operations")?,
+        rows: unsigned(row, "rows_sent")?,
+        bytes: unsigned(row, "bytes_sent")?,
+    };
+    Ok(KeptCredential { task: row.try_get("task")?, verifier, heartbeat_secs: row.try_get("heartbeat_secs")?, spent })
 }
 
 fn json(value: &impl Serialize) -> String {

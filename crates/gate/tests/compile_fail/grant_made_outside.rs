@@ -1,13 +1,12 @@
 //! A session is granted by the gate and by nobody else, whatever lease its maker holds.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use gatehouse_gate::{Grant, Target};
-use gatehouse_model::{Lease, SessionId};
+use gatehouse_model::{Account, Lease, SessionId};
 
 fn grant(session: SessionId, lease: Lease, target: Arc<Target>) -> Grant {
-    Grant::new(session, lease, target, Arc::new(AtomicBool::new(false)))
+    Grant::new(session, lease, target, Arc::new(Account::default()))
 }
 
 fn main() {}

@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::Selection;
 use super::report::{FindingKind, Findings};
 use crate::record::{
-    Entry, OperationDecided, PoliciesLoaded, Record, RecordingSeal, RequestAnswered, RequestOpened, SessionClosed,
-    SessionOpened, TaskRequested, TaskStarted,
+    BudgetRecord, Entry, OperationDecided, PoliciesLoaded, Record, RecordingSeal, RequestAnswered, RequestOpened,
+    SessionClosed, SessionOpened, TaskRequested, TaskStarted,
 };
 
 /// A session as far as it was read.
@@ -43,6 +43,7 @@ enum Asked {
     /// A task, as far as it is granted.
     Task {
         by: String,
+        budget: Option<BudgetRecord>,
         reason: String,
         targets: BTreeSet<String>,
         ttl_secs: u32,
@@ -406,7 +407,7 @@ impl<'s> Meaning<'s> {
         self.uses_revision(index, &body.revision);
         let targets = body.targets.iter().cloned().collect();
         let (by, reason) = (body.by.clone(), body.reason.clone());
-        let asked = Asked::Task { by, reason, targets, ttl_secs: body.ttl_secs };
+        let asked = Asked::Task { by, budget: body.budget, reason, targets, ttl_secs: body.ttl_secs };
         let whom = (body.identity.as_str(), body.on_behalf_of.as_deref());
         let request = Request::new(asked, whom, (&body.digest, &body.expires), &body.groups, &body.quorum);
         self.add_request(index, &body.request, request, findings);
@@ -478,10 +479,10 @@ impl<'s> Meaning<'s> {
         };
         let is_granted = match &request.asked {
             Asked::Operation { .. } => false,
-            Asked::Task { by, reason, targets, ttl_secs } => {
+            Asked::Task { by, budget, reason, targets, ttl_secs } => {
                 let until = record.time.saturating_add(SignedDuration::from_secs(i64::from(*ttl_secs) + 1));
                 let is_in_time = parse_time(&body.expires).zip(until.ok()).is_some_and(|(end, until)| end <= until);
-                (by, reason) == (&body.by, &body.reason)
+                (by, reason, budget) == (&body.by, &body.reason, &body.budget)
                     && is_in_time
                     && body.targets.iter().all(|target| targets.contains(target))
             }

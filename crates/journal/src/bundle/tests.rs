@@ -13,7 +13,7 @@ use crate::log::Journal;
 use crate::note::SigningKey;
 use crate::record::{
     Entry, GatewayStarted, GatewayStopped, OperationDecided, PoliciesLoaded, RecordingSeal, RequestAnswered,
-    RequestEnded, RequestOpened, SessionClosed, SessionOpened, TaskRequested, TaskStarted,
+    RequestEnded, RequestOpened, SessionClosed, SessionOpened, TaskEnded, TaskRequested, TaskStarted,
 };
 use crate::segments::{SegmentLimits, Segments};
 use crate::tree::sha256;
@@ -160,6 +160,7 @@ fn task_started(number: u64) -> Entry {
         reason: "look".into(),
         expires: "2026-01-01T08:00:00Z".into(),
         by: "user:ann".into(),
+        budget: None,
         approval: None,
     }
     .into()
@@ -681,6 +682,7 @@ fn a_task_begins_as_it_was_granted() {
             targets: vec!["bank".into(), "shop".into()],
             reason: "look".into(),
             ttl_secs: 3600,
+            budget: None,
             by: "user:ann".into(),
             digest: "cc".into(),
             groups: vec!["dba".into()],
@@ -706,6 +708,7 @@ fn a_task_begins_as_it_was_granted() {
             reason: "look".into(),
             expires: expires.into(),
             by: "user:ann".into(),
+            budget: None,
             approval: Some("req-9".into()),
         })
     };
@@ -726,8 +729,29 @@ fn a_task_begins_as_it_was_granted() {
     );
     tell(
         [asked(), granted(&["shop"], 600), began(&["shop"], in_time), began(&["shop"], in_time)],
-        expect!["the approval req-9 was used twice, in records 6 and 7"],
+        expect![[r#"
+            the approval req-9 was used twice, in records 6 and 7
+            task tsk-9 began more than once, last in record 7"#]],
     );
+}
+
+#[test]
+fn a_session_is_of_a_task_that_lives() {
+    let open = |change: fn(SessionOpened) -> SessionOpened| match session_opened(5) {
+        Entry::SessionOpened(body) => Entry::from(change(SessionOpened { task: "tsk-1".into(), ..body })),
+        other => other,
+    };
+    tell([open(|body| body)], expect![""]);
+    let other = || expect!["record 4 opens session ses-5 of another identity or target than its task's"];
+    tell([open(|body| SessionOpened { target: "bank".into(), ..body })], other());
+    tell([open(|body| SessionOpened { identity: "agent:other".into(), ..body })], other());
+    tell([open(|body| SessionOpened { on_behalf_of: None, ..body })], other());
+    tell(
+        [open(|body| SessionOpened { task: "tsk-7".into(), ..body })],
+        expect!["record 4 opens session ses-5, and no record before it says that its task began"],
+    );
+    let ended = TaskEnded { task: "tsk-1".into(), cause: "revoked".into(), by: "gateway".into() };
+    tell([ended.into(), open(|body| body)], expect!["record 5 opens session ses-5 after its task ended in record 4"]);
 }
 
 #[test]
