@@ -1,12 +1,10 @@
 //! As much of a browser as signing in takes: cookies, redirects and forms.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::fixture::PATIENCE;
+use crate::http::{self, Door};
 
 /// More redirects than any honest sign-in has.
 const REDIRECTS_MAX: usize = 12;
@@ -116,23 +114,11 @@ impl Browser {
         };
         let own = self.cookies.iter().filter(|((authority, _), _)| authority == host);
         let cookies: Vec<String> = own.map(|((_, name), value)| format!("{name}={value}")).collect();
-        let mut stream = TcpStream::connect(host).with_context(|| format!("nobody listens at {host}"))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        write!(
-            stream,
-            "{method} {path} HTTP/1.0\r\nhost: {host}\r\naccept: text/html\r\nsec-fetch-site: {site}\r\ncookie: {}\r\n\
-             content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
-            cookies.join("; "),
-            body.len()
-        )?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        let (head, _) = text.split_once("\r\n\r\n").context("no answer")?;
-        let values = |name: &str| -> Vec<String> {
-            let lines = head.lines().filter_map(|line| line.split_once(": "));
-            lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_string()).collect()
-        };
-        for cookie in values("set-cookie") {
+        let cookies = cookies.join("; ");
+        let headers = [http::FORM, ("accept", "text/html"), ("sec-fetch-site", site), ("cookie", cookies.as_str())];
+        let base = format!("http://{host}");
+        let answer = http::call(Door::Web(&base), method, path, &headers, body)?;
+        for cookie in answer.headers("set-cookie") {
             let (name, value) = cookie.split(';').next().and_then(|pair| pair.split_once('=')).context("a cookie")?;
             let key = (host.to_string(), name.to_string());
             if value.is_empty() || cookie.contains("Max-Age=0;") {
@@ -141,9 +127,10 @@ impl Browser {
                 self.cookies.insert(key, value.into());
             }
         }
-        let status = head.split(' ').nth(1).context("no status")?.parse()?;
-        let location = values("location").into_iter().next().filter(|_| (300..400).contains(&status));
-        self.page = Page { url: url.into(), status, text };
+        let is_redirect = (300..400).contains(&answer.status);
+        let location = answer.headers("location").next().filter(|_| is_redirect).map(Into::into);
+        let text = format!("{}\r\n\r\n{}", answer.head, answer.body);
+        self.page = Page { url: url.into(), status: answer.status, text };
         Ok(location)
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod browser;
 pub mod fixture;
+pub mod http;
 pub mod laws;
 pub mod provider;
 pub mod raw;

@@ -1,7 +1,6 @@
 //! An OpenID provider as a process of its own, and people who sign in there.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -11,7 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
 use crate::browser::Browser;
-use crate::fixture::PATIENCE;
+use crate::http::{self, Door};
 
 /// What the gateway proves itself by to the provider of the tests.
 pub const CLIENT_SECRET: &str = "the gateway's own secret at the provider";
@@ -57,25 +56,12 @@ impl Provider {
 
     /// A token that the workload `deployer` gets for itself, with its own secret.
     pub fn workload_token(&self) -> Result<String> {
-        let body = "grant_type=client_credentials";
-        let authority = self.issuer.trim_start_matches("http://");
-        let credentials = BASE64.encode(format!(
-            "deployer:{}",
-            form_urlencoded::byte_serialize(CLIENT_SECRET.as_bytes()).collect::<String>()
-        ));
-        let mut stream = TcpStream::connect(authority)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        write!(
-            stream,
-            "POST /token HTTP/1.0\r\nhost: {authority}\r\nauthorization: Basic {credentials}\r\n\
-             content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
-        let answer: Value = serde_json::from_str(body).with_context(|| body.to_string())?;
-        Ok(answer.get("access_token").and_then(Value::as_str).with_context(|| body.to_string())?.into())
+        let secret: String = form_urlencoded::byte_serialize(CLIENT_SECRET.as_bytes()).collect();
+        let proof = format!("Basic {}", BASE64.encode(format!("deployer:{secret}")));
+        let headers = [http::FORM, ("authorization", proof.as_str())];
+        let answer = http::call(Door::Web(&self.issuer), "POST", "/token", &headers, "grant_type=client_credentials")?;
+        let token = answer.json().get("access_token").and_then(Value::as_str).map(Into::into);
+        token.with_context(|| answer.body.clone())
     }
 
     /// The configuration of a gateway whose people sign in here.

@@ -1,6 +1,6 @@
 //! People who sign in: by a real OpenID provider, in a browser and in a terminal, and by a one-time link.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::browser::Browser;
 use gatehouse_conformance::fixture::{PATIENCE, program};
+use gatehouse_conformance::http::{self, Door, JSON};
 use gatehouse_conformance::provider::{CLIENT_SECRET, Provider, sign_in};
 use gatehouse_conformance::{Credential, Fixture, Setup};
 use serde_json::{Value, json};
@@ -51,21 +52,8 @@ fn call_with(base: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Re
 }
 
 fn send(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<(u16, Value)> {
-    let authority = base.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(authority)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.0\r\nhost: {authority}\r\n{headers}content-type: application/json\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let status = answer.split(' ').nth(1).context("no status")?.parse()?;
-    let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
-    Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+    let answer = http::call(Door::Web(base), method, path, &[headers, &[JSON]].concat(), body)?;
+    Ok((answer.status, answer.json()))
 }
 
 fn me(base: &str, browser: &Browser) -> Result<(u16, Value)> {
@@ -632,5 +620,26 @@ fn each_sign_in_ends_by_itself_and_all_end_with_the_person() -> Result<()> {
         assert!(begun.elapsed() < PATIENCE, "still let in");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
+    Ok(())
+}
+
+/// Sign-ins that are under way, and links that wait, are so many and no more.
+#[test]
+fn strangers_and_administrators_begin_only_so_many_sign_ins() -> Result<()> {
+    let (_folder, _provider, fixture) = start("")?;
+    let (base, socket) = (fixture.api()?, fixture.data.join("admin.sock"));
+    let statuses = |door: Door<'_>, path: &str, body: &str| -> Result<Vec<u16>> {
+        (0..=100).map(|_| Ok(http::call(door, "POST", path, &[JSON], body)?.status)).collect()
+    };
+    let devices = statuses(Door::Web(&base), "/api/v1/login/device", "")?;
+    assert!(devices.iter().take(100).all(|status| *status == 200) && devices.last() == Some(&429), "{devices:?}");
+    // Whoever does not ask what became of theirs gives the place free.
+    let begun = Instant::now();
+    while http::call(Door::Web(&base), "POST", "/api/v1/login/device", &[JSON], "")?.status != 200 {
+        assert!(begun.elapsed() < PATIENCE, "no place becomes free");
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+    let links = statuses(Door::Socket(&socket), "/api/v1/links", "{\"user\":\"user:dana\"}")?;
+    assert!(links.iter().take(100).all(|status| *status == 201) && links.last() == Some(&429), "{links:?}");
     Ok(())
 }

@@ -2,13 +2,10 @@
 //! or that answers somebody otherwise than it says, fails.
 
 use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
 
 use anyhow::{Context as _, Result, bail};
 use expect_test::expect;
-use gatehouse_conformance::fixture::PATIENCE;
+use gatehouse_conformance::http::{Door, JSON, call};
 use gatehouse_conformance::{Fixture, Setup};
 use serde_json::{Value, json};
 
@@ -61,38 +58,9 @@ fn routes() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-/// One call; the status and the body.
-fn call(fixture: &Fixture, caller: &str, token: &str, method: &str, path: &str, body: &Value) -> Result<(u16, String)> {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let authorization = if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };
-    let head = format!(
-        "{} {path} HTTP/1.0\r\nhost: gatehouse\r\n{authorization}content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        method.to_uppercase(),
-        body.len()
-    );
-    let mut answer = Vec::new();
-    if caller == "socket" {
-        let mut stream = UnixStream::connect(fixture.data.join("admin.sock"))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(format!("{head}{body}").as_bytes())?;
-        stream.read_to_end(&mut answer)?;
-    } else {
-        let mut stream = TcpStream::connect(fixture.api()?.trim_start_matches("http://"))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(format!("{head}{body}").as_bytes())?;
-        stream.read_to_end(&mut answer)?;
-    }
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let status = answer.split(' ').nth(1).context("no status")?.parse()?;
-    Ok((status, answer.split_once("\r\n\r\n").context("no body")?.1.into()))
-}
-
 /// What a listing shows, counted: whoever may list is not whoever sees everything.
-fn shown(body: &str) -> String {
-    match serde_json::from_str::<Value>(body) {
-        Ok(Value::Array(entries)) => format!(" ({})", entries.len()),
-        Ok(_) | Err(_) => String::new(),
-    }
+fn shown(body: &Value) -> String {
+    body.as_array().map(|entries| format!(" ({})", entries.len())).unwrap_or_default()
 }
 
 #[test]
@@ -136,13 +104,19 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
         };
         let is_decided = ["/approve", "/deny", "/withdraw"].iter().any(|end| path.ends_with(end));
         write!(table, "\n{:<45}", format!("{method} {path}"))?;
-        for (caller, token) in CALLERS.iter().zip(&tokens) {
+        for (caller, token) in CALLERS.into_iter().zip(&tokens) {
             let id = if is_decided { requests.next().context("requests enough")? } else { id };
-            let (status, answer) = call(&fixture, caller, token, method, &path.replace("{id}", id), &body)?;
-            if status >= 500 {
-                bail!("{method} {path} fails for {caller}: {answer}");
+            let (api, socket) = (fixture.api()?, fixture.data.join("admin.sock"));
+            let door = if caller == "socket" { Door::Socket(&socket) } else { Door::Web(&api) };
+            let bearer = format!("Bearer {token}");
+            let proof = [JSON, ("authorization", bearer.as_str())];
+            let headers = if token.is_empty() { &proof[..1] } else { &proof };
+            let body = if body.is_null() { String::new() } else { body.to_string() };
+            let answer = call(door, &method.to_uppercase(), &path.replace("{id}", id), headers, &body)?;
+            if answer.status >= 500 {
+                bail!("{method} {path} fails for {caller}: {}", answer.body);
             }
-            write!(table, "{:<9}", format!("{status}{}", shown(&answer)))?;
+            write!(table, "{:<9}", format!("{}{}", answer.status, shown(&answer.json())))?;
         }
     }
     let table: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();

@@ -1,12 +1,10 @@
 //! Workloads that start their own tasks with the tokens of their issuers, over the network and with nothing else.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use gatehouse_conformance::fixture::PATIENCE;
+use gatehouse_conformance::http::{self, Door};
 use gatehouse_conformance::provider::Provider;
 use gatehouse_conformance::{Credential, Fixture, Setup};
 use ring::rand::SystemRandom;
@@ -62,25 +60,12 @@ impl Ci {
 
 /// Posts a form, or gets a page where there is none; the status and the answer.
 fn call(fixture: &Fixture, path: &str, form: Option<&[(&str, &str)]>) -> Result<(u16, String)> {
-    let url = fixture.api()?;
-    let authority = url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(authority)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
     let (method, body) = match form {
         Some(form) => ("POST", form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()),
         None => ("GET", String::new()),
     };
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\
-         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let status = answer.split(' ').nth(1).context("no status")?.parse()?;
-    let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
-    Ok((status, body.to_string()))
+    let answer = http::call(Door::Web(&fixture.api()?), method, path, &[http::FORM], &body)?;
+    Ok((answer.status, answer.body))
 }
 
 fn exchange(fixture: &Fixture, token: &str, more: &[(&str, &str)]) -> Result<(u16, Value)> {
