@@ -58,26 +58,88 @@ fn rows_and_bytes_count_and_policy_may_hold_what_goes_beyond() -> Result<()> {
     let fixture = Fixture::start(Setup { policies: format!("{}{HOLD}", setup.policies), ..setup })?;
     let (credential, _) = task(&fixture, &["--rows-max", "150"])?;
     assert_eq!(fixture.psql(&credential, "select id from orders where id <= 100")?.lines().count(), 100);
-    // What is under way goes to its end; what comes next does not.
-    assert_eq!(fixture.psql(&credential, "select id from orders where id <= 100")?.lines().count(), 100);
-    assert_eq!(spent(&fixture, &credential)?["rows"], 200);
+    // What would be more is not shown, and the session ends.
+    let said = fixture.psql(&credential, "select id from orders where id <= 100")?;
+    assert!(said.contains("more than what is left of the task's budget") && said.lines().count() < 60, "{said}");
+    assert_eq!(fixture.psql(&credential, "select id from orders where id <= 50")?.lines().count(), 50);
+    assert_eq!(spent(&fixture, &credential)?["rows"], 150);
     let held =
         fixture.psql_command(&credential).args(["-c", "select count(*) from orders"]).stdout(Stdio::piped()).spawn()?;
     let request = fixture.open_request()?;
-    assert!(request["reasons"].to_string().contains("200 of 150 rows"), "{request}");
+    assert!(request["reasons"].to_string().contains("150 of 150 rows"), "{request}");
     assert!(request["accesses"].to_string().contains("exceed on Target shop"), "{request}");
     let id = request["id"].as_str().context("an id")?;
     assert!(fixture.command(&["approve", id, "--as", "user:dana"])?.status.success());
     assert_eq!(String::from_utf8(held.wait_with_output()?.stdout)?.trim(), "200");
 
-    let (credential, _) = task(&fixture, &["--bytes-max", "1000"])?;
-    assert!(fixture.psql(&credential, "select repeat('x', 2000)")?.len() > 2000);
+    let (credential, _) = task(&fixture, &["--bytes-max", "100"])?;
+    assert!(!fixture.psql(&credential, "select repeat('x', 2000)")?.contains("xxxxx"), "it is not shown");
+    // What the client was told of that counts too.
     let held = fixture.psql_command(&credential).args(["-c", "select 1"]).spawn()?;
     let request = fixture.open_request()?;
-    assert!(request["reasons"].to_string().contains("of 1000 bytes"), "{request}");
+    assert!(request["reasons"].to_string().contains("of 100 bytes"), "{request}");
     let id = request["id"].as_str().context("an id")?;
     assert!(fixture.command(&["deny", id, "--as", "user:dana", "--reason", "enough"])?.status.success());
     assert!(!held.wait_with_output()?.status.success());
+    assert!(fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+/// Whichever way rows come, they count; what was begun before the budget was used up shows no more than what is left.
+#[tokio::test]
+async fn no_way_of_asking_shows_more_than_the_budget() -> Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let started = |limit: &str| task(&fixture, &["--rows-max", limit]).map(|(credential, _)| credential);
+    let copied = fixture.psql(&started("50")?, "copy (select id from orders) to stdout")?;
+    assert!(copied.contains("more than what is left") && copied.lines().count() < 60, "{copied}");
+    // A pipeline is judged before any of its rows come.
+    let client = fixture.connect(&started("250")?).await?;
+    let statement = client.prepare("select id from orders where id <= 100").await?;
+    let all = futures_util::future::join_all((0..5).map(|_| client.query(&statement, &[]))).await;
+    let rows: usize = all.iter().filter_map(|result| result.as_ref().ok()).map(Vec::len).sum();
+    assert!(rows <= 250 && all.iter().any(Result::is_err), "{rows} rows");
+    // Portals that were bound before are no store of rows.
+    let credential = started("150")?;
+    let mut client = fixture.connect(&credential).await?;
+    let transaction = client.transaction().await?;
+    let statement = transaction.prepare("select id from orders").await?;
+    let portal = transaction.bind(&statement, &[]).await?;
+    assert_eq!(transaction.query_portal(&portal, 100).await?.len(), 100);
+    let more = transaction.query_portal(&portal, 100).await;
+    assert!(more.is_err(), "{:?}", more.map(|rows| rows.len()));
+    assert!(spent(&fixture, &credential)?["rows"].as_u64().is_some_and(|rows| rows <= 150));
+    assert!(fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+/// What is done can be ended: a transaction is not lost because its last statement was the last of the budget.
+#[test]
+fn a_transaction_ends_when_the_budget_does() -> Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let (credential, _) = task(&fixture, &["--operations-max", "3"])?;
+    let mut psql = fixture.psql_command(&credential);
+    psql.args(["-v", "ON_ERROR_STOP=1", "-c", "begin", "-c", "select 1", "-c", "select 2", "-c", "commit"]);
+    let output = psql.output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(fixture.psql(&credential, "begin")?.contains("budget is used up"));
+    Ok(())
+}
+
+/// What was approved while there was budget is not approved beyond it.
+#[test]
+fn an_operation_that_waited_does_not_pass_when_the_budget_was_used_up_meanwhile() -> Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let (credential, _) = task(&fixture, &["--operations-max", "1"])?;
+    let mut update = fixture.psql_command(&credential);
+    update.args(["-c", "update orders set total = 1 where id = 1"]).stderr(Stdio::piped());
+    let held = update.spawn()?;
+    let request = fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+    assert_eq!(fixture.psql(&credential, "select 1")?.trim(), "1");
+    assert!(fixture.command(&["approve", &request, "--as", "user:dana"])?.status.success());
+    let said = String::from_utf8(held.wait_with_output()?.stderr)?;
+    assert!(said.contains("the task's budget was used up meanwhile"), "{said}");
+    assert_eq!(fixture.request_state(&request)?, "withdrawn");
+    assert_ne!(fixture.truth("select total from orders where id = 1")?, "1.00");
     assert!(fixture.verify()?.contains("sound"));
     Ok(())
 }

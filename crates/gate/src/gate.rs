@@ -353,6 +353,10 @@ pub(crate) fn digest(grant: &Grant, operation: &Operation) -> Digest {
             }
         }
     }
+    // What is approved within a task's budget is not approved beyond it.
+    if operation.intent.accesses.iter().any(|access| access.action == Action::EXCEED) {
+        part(b"exceed");
+    }
     if operation.state.contains_key(Operation::SESSION_STATE) {
         part(grant.session().as_str().as_bytes());
     }

@@ -146,6 +146,8 @@ pub struct Passage {
     bytes: u64,
     /// What of that counts for the task already.
     settled: Spent,
+    /// Policy or a person let an operation of this session go on beyond the task's budget.
+    exceeds: bool,
     masked: Counts,
     /// The newest use last.
     planned: Vec<Planned>,
@@ -185,6 +187,7 @@ impl Passage {
             operations: 0,
             bytes: 0,
             settled: Spent::default(),
+            exceeds: false,
             masked: Counts::default(),
             planned: Vec::new(),
             revealed: None,
@@ -323,7 +326,7 @@ impl Passage {
         let policies = self.gate.policies();
         self.judged_by = policies.clone();
         let decided = self.decide(&policies, &operation.intent);
-        let (operation, decided) = match self.used_up(operation.phase) {
+        let (operation, decided) = match self.used_up(&operation) {
             None => (operation, decided),
             Some(why) => self.past_budget(&policies, operation, why),
         };
@@ -357,10 +360,11 @@ impl Passage {
         }
     }
 
-    /// What of the task's budget is used up, if anything is. What is only made known runs nothing.
-    fn used_up(&self, phase: Phase) -> Option<String> {
+    /// What of the task's budget is used up, if anything is. What is only made known runs nothing, and what only ends
+    /// something may always do so.
+    fn used_up(&self, operation: &Operation) -> Option<String> {
         let budget = &self.grant.lease().task.budget;
-        let is_judged = budget.is_limited() && phase == Phase::Run;
+        let is_judged = budget.is_limited() && operation.phase == Phase::Run && !operation.intent.only_ends;
         if is_judged { budget.used_up(&self.grant.account().spent()) } else { None }
     }
 
@@ -386,10 +390,46 @@ impl Passage {
     }
 
     /// One more operation passed under the task.
-    fn count_operation(&self, phase: Phase) {
-        if phase == Phase::Run && self.grant.lease().task.budget.is_limited() {
+    fn count_operation(&mut self, operation: &Operation) {
+        if operation.phase == Phase::Run && self.grant.lease().task.budget.is_limited() {
             self.grant.account().add(Spent { operations: 1, ..Spent::default() });
+            self.exceeds |= exceeds(&operation.intent);
         }
+    }
+
+    /// Why what waits to be shown is not shown: it is more than the task's budget has, and neither policy nor a person let the
+    /// session go on beyond that.
+    fn overdrawn(&self) -> Option<Denial> {
+        let (task, target) = (&self.grant.lease().task, &self.grant.target().name);
+        let theirs = self.unseen.iter().filter_map(|piece| match piece {
+            Unseen::Theirs(frame) => Some(frame.len() as u64),
+            Unseen::Mark(..) | Unseen::Own(..) => None,
+        });
+        let theirs: u64 = theirs.sum();
+        if !task.budget.is_limited() || theirs == 0 || self.exceeds {
+            return None;
+        }
+        let spent = self.grant.account().spent();
+        let would = Spent {
+            operations: 0,
+            rows: spent.rows + self.session.rows().saturating_sub(self.settled.rows),
+            bytes: spent.bytes + theirs + self.bytes.saturating_sub(self.settled.bytes),
+        };
+        let is_more = |limit: Option<u64>, would: u64| limit.is_some_and(|limit| would > limit);
+        if !is_more(task.budget.rows, would.rows) && !is_more(task.budget.bytes, would.bytes) {
+            return None;
+        }
+        let exceed = Access::new(Action::EXCEED, Resource::root(kind::TARGET, target.as_str()));
+        let decision = self.gate.policies().decide(&self.grant.lease().subject, &exceed, &Facts::new());
+        let denial = || {
+            Denial::new(
+                Reason::Policy,
+                "the result is more than what is left of the task's budget",
+                task.budget.used_up(&would).unwrap_or_default(),
+                "Ask for less at a time, or start a task with a larger budget",
+            )
+        };
+        (decision.verdict != Verdict::Allow).then(denial)
     }
 
     /// What the client was sent counts for the task.
@@ -425,7 +465,7 @@ impl Passage {
         };
         match receipt {
             Ok(receipt) => {
-                self.count_operation(operation.phase);
+                self.count_operation(operation);
                 self.client_rest = Rest { bytes: tail, goes_on: true };
                 Ok(self.relay(Side::Client, run, Some(receipt)))
             }
@@ -588,6 +628,7 @@ impl Passage {
             accesses: Vec::new(),
             facts: Facts::new(),
             effect: gatehouse_model::Effect::Read,
+            only_ends: false,
             unclear: Some(unclear.denial.clone()),
         };
         let operation = Operation {
@@ -746,6 +787,12 @@ impl Passage {
                 if let Some(shut) = self.gate.shut(&self.grant, now) {
                     return refuse(self, RequestState::Withdrawn, shut);
                 }
+                // What was approved while there was budget was not approved beyond it.
+                if let Some(why) = self.used_up(&operation).filter(|_| !exceeds(&operation.intent)) {
+                    let hint = "Run the statement again to ask again";
+                    let denial = Denial::new(Reason::Policy, "the task's budget was used up meanwhile", why, hint);
+                    return refuse(self, RequestState::Withdrawn, denial);
+                }
                 if now_decided.verdict == Verdict::Deny {
                     return refuse(
                         self,
@@ -780,7 +827,7 @@ impl Passage {
         let id = used.id.clone();
         match self.record(now, operation, &decision, digest, Some(&id), None) {
             Ok(receipt) => {
-                self.count_operation(operation.phase);
+                self.count_operation(operation);
                 let outward = self.relay(Side::Client, run, Some(receipt));
                 // The operation's record names the approval, which ends it as surely as this one.
                 let _ = self.gate.ledger().record(now, RequestEnded { request: id.to_string(), cause: "used".into() });
@@ -921,6 +968,12 @@ impl Passage {
     }
 
     fn release_all(&mut self, now: Timestamp, mut show: impl FnMut(Cleared<Bytes>)) -> Result<(), Stop> {
+        if let Some(denial) = self.overdrawn() {
+            // Nobody saw it, so that neither the recording nor the budget has it.
+            self.unseen.retain(Unseen::is_mark);
+            self.settled = Spent { rows: self.session.rows(), ..self.settled };
+            return Err(Stop { blame: Blame::Client, cause: denial.detail.clone(), denial: Some(denial) });
+        }
         let pieces: Vec<Piece<'_>> = self.unseen.iter().map(Unseen::piece).collect();
         let written = self.tape.write(self.elapsed(now), &pieces);
         self.unseen_bytes = 0;
@@ -1053,6 +1106,11 @@ fn request_number(digest: &Digest, session: &str, number: u64, now: Timestamp) -
     hash.update(now.as_nanosecond().to_be_bytes());
     let hash: [u8; 32] = hash.finalize().into();
     hash.first_chunk::<8>().map_or(0, |head| u64::from_be_bytes(*head))
+}
+
+/// Whether an intent wants to go on beyond the task's budget.
+fn exceeds(intent: &Intent) -> bool {
+    intent.accesses.iter().any(|access| access.action == Action::EXCEED)
 }
 
 fn held_denial(decision: &Decision, request: &RequestId, title: &str) -> Denial {

@@ -346,6 +346,7 @@ impl Running {
             let _ = tokio::time::timeout(Duration::from_secs(GOODBYE_SECS_MAX), gone).await;
         }
         self.work.shutdown().await;
+        state.keep_spent().await?;
         state.gate.ledger().record(state.now(), GatewayStopped {})?;
         state.indexer.catch_up().await?;
         checkpoint(state, 0)?;

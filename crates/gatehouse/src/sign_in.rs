@@ -61,6 +61,8 @@ struct DeviceLogin {
 
 #[derive(Clone)]
 struct Question {
+    /// The sign-in ends then by itself.
+    until: Timestamp,
     user: UserName,
     subject: String,
     refresh: Secret,
@@ -84,6 +86,7 @@ impl SignIns {
     /// The questions whose time is up, those first that were asked longest ago. They count as asked from now on.
     fn due(&self, now: Timestamp, every: SignedDuration) -> Vec<(Digest, Question)> {
         let mut questions = lock(&self.questions);
+        questions.retain(|_, question| now < question.until);
         let due = questions.iter_mut().filter(|(_, question)| now.duration_since(question.asked) >= every);
         let mut due: Vec<(Digest, Question)> = due
             .map(|(sign_in, question)| {
@@ -277,7 +280,7 @@ impl State {
         self.take_in(&user, visit).await.map_err(unavailable)?;
         let view = self.sign_in(&user, way, Some(subject.clone()), until).await?;
         if let Some(refresh) = refresh {
-            let question = Question { user, subject, refresh, asked: now };
+            let question = Question { until, user, subject, refresh, asked: now };
             lock(&self.sign_ins.questions).insert(token_digest(&view.token), question);
         }
         Ok(view)

@@ -167,13 +167,11 @@ impl State {
     /// Keeps what was done under tasks that have a budget, so that a restart gives nothing of it back.
     pub(crate) async fn keep_spent(&self) -> Result<(), gatehouse_store::StoreError> {
         let spent = self.tasks.spent();
-        let is_new = {
-            let mut kept = self.spent_kept.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_new = *kept != spent;
-            kept.clone_from(&spent);
-            is_new
-        };
-        if is_new { self.store.keep_spent(&spent).await } else { Ok(()) }
+        if *self.spent_kept.lock().unwrap_or_else(PoisonError::into_inner) != spent {
+            self.store.keep_spent(&spent).await?;
+            *self.spent_kept.lock().unwrap_or_else(PoisonError::into_inner) = spent;
+        }
+        Ok(())
     }
 
     /// Tries again what [`State::end_task`] could not keep.

@@ -11,6 +11,8 @@ use jiff::Timestamp;
 const FRESH_SECS: i64 = 3600;
 /// How long it is used at most while it cannot be fetched anew, in seconds.
 const HELD_SECS_MAX: i64 = 24 * 3600;
+/// How long a fetch may be under way before another is begun, in seconds.
+const FETCH_SECS_MAX: i64 = 60;
 /// How soon it is fetched again for something that it lacks, or after a failure, in seconds.
 const RETRY_SECS: i64 = 5;
 
@@ -24,7 +26,7 @@ struct Inner<T> {
     at: Option<Timestamp>,
     failed: Option<Timestamp>,
     /// What is being fetched. Whoever comes waits for it, and whoever goes takes nothing of it away.
-    fetching: Option<Fetching<T>>,
+    fetching: Option<(Fetching<T>, Timestamp)>,
 }
 
 /// Why there is nothing: it failed just now, or did so a moment ago and is not tried again yet.
@@ -71,22 +73,24 @@ impl<T: Send + Sync + 'static> Cached<T> {
     {
         let fetching = {
             let mut inner = self.lock();
-            if inner.fetching.is_none() {
+            // One that nobody waited for is of another time.
+            let is_old = |(_, begun): &(Fetching<T>, Timestamp)| since(now, Some(*begun)) >= FETCH_SECS_MAX;
+            if inner.fetching.as_ref().is_none_or(is_old) {
                 if !inner.is_due(now, is_lacking) {
                     return inner.held(now).ok_or(Unfetched::Lately);
                 }
                 let fetch = async { fetch.await.map(Arc::new).map_err(Arc::from) };
-                inner.fetching = Some(fetch.boxed().shared());
+                inner.fetching = Some((fetch.boxed().shared(), now));
             }
             inner.fetching.clone()
         };
-        let Some(fetching) = fetching else { return Err(Unfetched::Lately) };
+        let Some((fetching, begun)) = fetching else { return Err(Unfetched::Lately) };
         let fetched = fetching.clone().await;
         let mut inner = self.lock();
-        if inner.fetching.as_ref().is_some_and(|current| current.ptr_eq(&fetching)) {
+        if inner.fetching.as_ref().is_some_and(|(current, _)| current.ptr_eq(&fetching)) {
             inner.fetching = None;
             match &fetched {
-                Ok(value) => (inner.value, inner.at, inner.failed) = (Some(value.clone()), Some(now), None),
+                Ok(value) => (inner.value, inner.at, inner.failed) = (Some(value.clone()), Some(begun), None),
                 Err(_) => inner.failed = Some(now),
             }
         }

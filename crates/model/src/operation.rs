@@ -63,6 +63,8 @@ pub struct Intent {
     pub facts: Facts,
     /// Whether it can change the target.
     pub effect: Effect,
+    /// Whether it does nothing but end what was begun, such as a transaction.
+    pub only_ends: bool,
     /// Why it was not understood, where it was not. Its accesses are then all that it could want, and where they are
     /// denied the client is told this.
     pub unclear: Option<Denial>,

@@ -208,7 +208,12 @@ pub(crate) fn analyze(sql: &str, context: &Context<'_>) -> Result<Analysis, Misu
 fn conclude(sql: &str, titles: &[&str], statements: Vec<StatementOutput>, found: Found) -> Analysis {
     let writes = found.accesses.iter().any(|access| !READS.contains(&access.action));
     let withheld = found.sensitive || found.secret;
+    // What a transaction's end wants besides may reach further than what was begun here.
+    let only_ends = found.ends_transaction
+        && statements.len() == 1
+        && found.accesses.iter().all(|access| access.action == action::TRANSACTION);
     let intent = Intent {
+        only_ends,
         title: title(titles),
         statement: sql.into(),
         evidence: if withheld { evidence::without_constants(sql).into() } else { sql.into() },
@@ -248,6 +253,7 @@ pub(crate) fn opaque(title: &str, sql: &str, target: &TargetName, cause: &Misund
         evidence: evidence_of_opaque(sql).into(),
         facts: Facts::new(),
         effect: Effect::Write,
+        only_ends: false,
         accesses,
         unclear: Some(Denial::new(reason, &cause.message, detail, &cause.hint)),
     };

@@ -100,6 +100,7 @@ impl Wishes {
             accesses,
             facts: Facts::new(),
             effect: Effect::Read,
+            only_ends: false,
             unclear: None,
         }
     }

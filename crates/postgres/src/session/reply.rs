@@ -216,12 +216,19 @@ impl PostgresSession {
                 self.rows += self.seen.frames;
                 return;
             }
-            Some(b'd') if run.len() == self.seen.len => return,
+            Some(b'd') if run.len() == self.seen.len => {
+                // A frame is a row, but for the head and the end of the binary form.
+                if self.copy_out.is_some() {
+                    self.rows += self.seen.frames;
+                }
+                return;
+            }
             Some(_) | None => {}
         }
         for frame in frame::frames(run) {
             match frame.tag {
                 b'D' => self.rows += 1,
+                b'd' if self.copy_out.is_some() => self.rows += 1,
                 b'1' => self.parse_complete(),
                 b'2' => self.bind_complete(),
                 b'3' => self.close_complete(),
