@@ -20,13 +20,13 @@ use futures_util::future::BoxFuture;
 use gatehouse_model::UserName;
 
 pub use caller::{Caller, Door, Shown};
-pub use oauth::{Exchange, Exchanged, OauthError};
+pub use oauth::{Exchange, Exchanged, Issues, OauthError, Shows};
 pub use problem::Problem;
 pub use sign_in::{CameBack, DeviceHandle, DeviceLoginView, LinkView, Me, NewLink, SignInBegun, SignedIn};
 pub use views::{
-    Answer, AnswerView, AskedView, BudgetView, EndTask, Evidence, GrantedView, LiftLockdown, LockdownView, NewLockdown,
-    NewTask, NewToken, PolicyView, RequestView, Selection, SessionView, SpentView, StartedTaskView, TargetView,
-    TaskView, TokenView, Version, span, who,
+    Answer, AnswerView, AskedView, BudgetView, EndTask, Evidence, GrantedView, IssuedKeyView, KeyView, LiftLockdown,
+    LockdownView, NewKey, NewLockdown, NewTask, NewToken, PolicyView, RequestView, Selection, SessionView, SpentView,
+    StartedTaskView, TargetView, TaskView, TokenView, Version, span, who,
 };
 
 /// The largest request body, in bytes.
@@ -86,8 +86,20 @@ pub trait Control: Send + Sync + 'static {
     fn heartbeat<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, ()>;
     /// Starts a task for a workload that shows its issuer's token.
     fn exchange(&self, exchange: Exchange) -> BoxFuture<'_, Result<Exchanged, OauthError>>;
-    /// Ends the task of a credential that is given back.
-    fn give_back<'a>(&'a self, user: &'a str, password: &'a str) -> BoxFuture<'a, Result<(), OauthError>>;
+    /// Ends the task of a credential, or of a token of its own, that is given back.
+    fn give_back<'a>(&'a self, user: Option<&'a str>, password: &'a str) -> BoxFuture<'a, Result<(), OauthError>>;
+    /// The keys by which others check the gateway's own tokens (RFC 7517).
+    fn token_keys(&self) -> serde_json::Value;
+    /// The algorithms that tokens may be signed with.
+    fn token_algorithms(&self) -> Vec<String>;
+    /// The newest static keys, for administrators.
+    fn keys<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asked<'a, Vec<KeyView>>;
+    /// One static key, likewise.
+    fn key<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, KeyView>;
+    /// Issues a static key, likewise.
+    fn issue_key<'a>(&'a self, caller: &'a Caller, new: NewKey) -> Asked<'a, IssuedKeyView>;
+    /// Ends a static key, and the tasks that were started with it; likewise.
+    fn revoke_key<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, KeyView>;
     /// Where this API is reached over the network, if it is.
     fn address(&self) -> Option<String>;
     /// Ends a task and cuts its sessions.

@@ -1,5 +1,6 @@
-//! The token endpoint: a workload shows the token that its issuer gave it, and gets the credential of a task of its own
-//! (RFC 8693); it may give that back before its time (RFC 7009); where both are, RFC 8414's metadata says.
+//! The token endpoint: a workload shows the token that its issuer gave it, or that it signed itself, and gets the credential
+//! of a task of its own (RFC 8693, RFC 7523); it may give that back before its time (RFC 7009); where both are, RFC 8414's
+//! metadata says.
 //!
 //! Knows forms and errors of OAuth 2.0 (RFC 6749). What a token is worth it asks [`Control`](crate::Control).
 
@@ -17,17 +18,51 @@ use crate::routes::{RETRY_SECS, Served};
 use crate::views::{BudgetView, TaskView};
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+const CLIENT_CREDENTIALS: &str = "client_credentials";
+const CLIENT_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// What is issued: no access token, for it is a password with a user name.
 const TASK_CREDENTIAL: &str = "urn:gatehouse:token-type:task-credential";
+/// A static key.
+const API_KEY: &str = "urn:gatehouse:token-type:api-key";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 /// The kinds of tokens that are taken; each must be a signed JSON Web Token.
-const SUBJECT_TOKEN_TYPES: [&str; 2] =
-    ["urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"];
+const TOKEN_TYPES: [&str; 3] = [JWT, "urn:ietf:params:oauth:token-type:id_token", ACCESS_TOKEN];
+
+/// What stands for whoever is to get a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shows {
+    /// A signed token.
+    Token(Secret),
+    /// A static key.
+    Key(Secret),
+    /// Nothing but what the caller proves itself by.
+    Client,
+}
+
+/// What is to be issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Issues {
+    /// A user name and a password.
+    Credential,
+    /// A signed token.
+    Token,
+}
 
 /// What a workload asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
-    /// The token that it shows.
-    pub subject_token: Secret,
+    /// What it shows.
+    pub shows: Shows,
+    /// The token of whoever is to work, where it is another's work.
+    pub actor_token: Option<Secret>,
+    /// The token by which the caller proves itself.
+    pub client_assertion: Option<Secret>,
+    /// Who the caller says that it is.
+    pub client_id: Option<String>,
+    /// What it wants.
+    pub issues: Issues,
     /// The targets.
     pub targets: Vec<String>,
     /// Why.
@@ -41,11 +76,11 @@ pub struct Exchange {
 /// The credential of a task that a workload started for itself.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Exchanged {
-    /// The password of the task's credential.
+    /// The password of the task's credential, or a signed token.
     pub access_token: String,
-    /// `urn:gatehouse:token-type:task-credential`.
+    /// `urn:gatehouse:token-type:task-credential`, or `urn:ietf:params:oauth:token-type:access_token`.
     pub issued_token_type: String,
-    /// `N_A`: it is a password, and no bearer token.
+    /// `N_A` for a password, which is no bearer token; else `Bearer`.
     pub token_type: String,
     /// For how many seconds it is good.
     pub expires_in: u32,
@@ -102,7 +137,7 @@ impl OauthError {
         Self::new("invalid_target", description)
     }
 
-    /// The user name is none that the gateway issued.
+    /// The caller does not prove who it says that it is, or the user name is none that the gateway issued.
     pub fn invalid_client(description: impl Into<String>) -> Self {
         Self::new("invalid_client", description)
     }
@@ -165,24 +200,12 @@ impl Form {
     }
 
     fn exchange(&self) -> Result<Exchange, OauthError> {
-        if self.need("grant_type")? != TOKEN_EXCHANGE {
-            return Err(OauthError::new("unsupported_grant_type", format!("send `grant_type={TOKEN_EXCHANGE}`")));
-        }
-        let kind = self.need("subject_token_type")?;
-        if !SUBJECT_TOKEN_TYPES.contains(&kind) {
-            let kinds = SUBJECT_TOKEN_TYPES.join(" or ");
-            return Err(OauthError::invalid_request(format!("`subject_token_type` is {kinds}")));
-        }
-        // What would change whom the task is for must not be overlooked.
-        for unsupported in ["actor_token", "actor_token_type", "scope", "resource"] {
+        let shows = self.shows()?;
+        // What would change what the task is for must not be overlooked.
+        for unsupported in ["scope", "resource", "client_secret"] {
             if self.get(unsupported).is_some() {
                 return Err(OauthError::invalid_request(format!("`{unsupported}` is not supported")));
             }
-        }
-        if self.get("requested_token_type").is_some_and(|kind| kind != TASK_CREDENTIAL) {
-            return Err(OauthError::invalid_request(format!(
-                "only `requested_token_type={TASK_CREDENTIAL}` is issued"
-            )));
         }
         let number = |name: &str| {
             let number = self.get(name).map(str::parse).transpose();
@@ -195,7 +218,11 @@ impl Form {
         };
         let ttl_secs = self.get("ttl_secs").map(str::parse).transpose();
         Ok(Exchange {
-            subject_token: Secret::new(self.need("subject_token")?),
+            shows,
+            actor_token: self.typed("actor_token")?,
+            client_assertion: self.client_assertion()?,
+            client_id: self.get("client_id").map(Into::into),
+            issues: self.issues()?,
             targets: self
                 .0
                 .get("audience")
@@ -205,6 +232,73 @@ impl Form {
             budget,
             ttl_secs: ttl_secs.map_err(|_| OauthError::invalid_request("`ttl_secs` is a number of seconds"))?,
         })
+    }
+
+    fn shows(&self) -> Result<Shows, OauthError> {
+        let grant = self.need("grant_type")?;
+        // What belongs to another grant would be overlooked.
+        let alien: &[&str] = match grant {
+            TOKEN_EXCHANGE => &["assertion"],
+            JWT_BEARER => &["subject_token", "subject_token_type", "actor_token", "actor_token_type"],
+            CLIENT_CREDENTIALS => {
+                &["assertion", "subject_token", "subject_token_type", "actor_token", "actor_token_type"]
+            }
+            _ => &[],
+        };
+        if let Some(name) = alien.iter().find(|name| self.get(name).is_some()) {
+            return Err(OauthError::invalid_request(format!("`{name}` does not belong to this `grant_type`")));
+        }
+        match grant {
+            TOKEN_EXCHANGE if self.get("subject_token_type") == Some(API_KEY) => {
+                Ok(Shows::Key(Secret::new(self.need("subject_token")?)))
+            }
+            TOKEN_EXCHANGE => {
+                self.need("subject_token")?;
+                let token = self.typed("subject_token")?;
+                token.map(Shows::Token).ok_or_else(|| OauthError::invalid_request("`subject_token` is missing"))
+            }
+            JWT_BEARER => Ok(Shows::Token(Secret::new(self.need("assertion")?))),
+            CLIENT_CREDENTIALS if self.get("client_assertion").is_some() => Ok(Shows::Client),
+            CLIENT_CREDENTIALS => Err(OauthError::invalid_client("show a `client_assertion` that your key signed")),
+            _ => {
+                let grants = [TOKEN_EXCHANGE, JWT_BEARER, CLIENT_CREDENTIALS].join(" or ");
+                Err(OauthError::new("unsupported_grant_type", format!("`grant_type` is {grants}")))
+            }
+        }
+    }
+
+    /// A token of a kind that is named beside it.
+    fn typed(&self, name: &str) -> Result<Option<Secret>, OauthError> {
+        let kind = format!("{name}_type");
+        match (self.get(name), self.get(&kind)) {
+            (None, None) => Ok(None),
+            (Some(token), Some(named)) if TOKEN_TYPES.contains(&named) => Ok(Some(Secret::new(token))),
+            (_, _) => {
+                let kinds = TOKEN_TYPES.join(" or ");
+                Err(OauthError::invalid_request(format!("`{name}` comes with `{kind}`, which is {kinds}")))
+            }
+        }
+    }
+
+    fn client_assertion(&self) -> Result<Option<Secret>, OauthError> {
+        match (self.get("client_assertion"), self.get("client_assertion_type")) {
+            (None, None) => Ok(None),
+            (Some(token), Some(CLIENT_ASSERTION)) => Ok(Some(Secret::new(token))),
+            (_, _) => Err(OauthError::invalid_request(format!(
+                "`client_assertion` comes with `client_assertion_type={CLIENT_ASSERTION}`"
+            ))),
+        }
+    }
+
+    fn issues(&self) -> Result<Issues, OauthError> {
+        match self.get("requested_token_type") {
+            None | Some(TASK_CREDENTIAL) => Ok(Issues::Credential),
+            Some(ACCESS_TOKEN | JWT) => Ok(Issues::Token),
+            Some(_) => {
+                let kinds = [TASK_CREDENTIAL, ACCESS_TOKEN].join(" or ");
+                Err(OauthError::invalid_request(format!("`requested_token_type` is {kinds}")))
+            }
+        }
     }
 }
 
@@ -224,30 +318,41 @@ impl<S: Send + Sync> FromRequest<S> for Machine {
     }
 }
 
-/// Exchanges a workload's token for the credential of a task (RFC 8693). `audience` names the targets, once for each;
-/// `reason` says why, `ttl_secs` for how long, and `budget_operations`, `budget_rows` and `budget_bytes` how much is to be done.
+/// Exchanges a workload's token, or a static key, for the credential of a task (RFC 8693, RFC 7523). `audience` names the
+/// targets, once for each; `reason` says why, `ttl_secs` for how long, and `budget_operations`, `budget_rows` and
+/// `budget_bytes` how much is to be done. With `actor_token`, whoever that is of works on behalf of whom the
+/// `subject_token` is of.
 #[utoipa::path(post, path = "/oauth/token", request_body(content = String, content_type = "application/x-www-form-urlencoded"), responses((status = 200, body = Exchanged), (status = 400, body = OauthError), (status = 503, body = OauthError)))]
 pub(crate) async fn token(State(served): State<Served>, Machine(form): Machine) -> Result<Response, OauthError> {
     let exchanged = served.control.exchange(form.exchange()?).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(exchanged)).into_response())
 }
 
-/// Ends the task of a credential (RFC 7009): `client_id` is its user name and `token` its password. Of one that is not
-/// good it says nothing.
+/// Ends a task (RFC 7009): `token` is its own token, or the password of its credential, whose user name is `client_id`. Of
+/// one that is not good it says nothing.
 #[utoipa::path(post, path = "/oauth/revoke", request_body(content = String, content_type = "application/x-www-form-urlencoded"), responses((status = 200), (status = 400, body = OauthError), (status = 503, body = OauthError)))]
 pub(crate) async fn revoke(State(served): State<Served>, Machine(form): Machine) -> Result<StatusCode, OauthError> {
-    served.control.give_back(form.need("client_id")?, form.need("token")?).await.map(|()| StatusCode::OK)
+    served.control.give_back(form.get("client_id"), form.need("token")?).await.map(|()| StatusCode::OK)
+}
+
+/// The keys by which others check the gateway's own tokens (RFC 7517).
+#[utoipa::path(get, path = "/oauth/jwks", responses((status = 200, content_type = "application/jwk-set+json")))]
+pub(crate) async fn jwks(State(served): State<Served>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/jwk-set+json")];
+    (kind, Json(served.control.token_keys())).into_response()
 }
 
 /// Where the endpoints are (RFC 8414).
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Metadata {
     issuer: String,
+    jwks_uri: String,
     token_endpoint: String,
     revocation_endpoint: String,
     grant_types_supported: Vec<String>,
     response_types_supported: Vec<String>,
     token_endpoint_auth_methods_supported: Vec<String>,
+    token_endpoint_auth_signing_alg_values_supported: Vec<String>,
     revocation_endpoint_auth_methods_supported: Vec<String>,
 }
 
@@ -256,13 +361,15 @@ pub(crate) struct Metadata {
 pub(crate) async fn metadata(State(served): State<Served>) -> Result<Json<Metadata>, crate::Problem> {
     let base = served.control.address().ok_or_else(|| crate::Problem::not_found("address", "of the API", "--help"))?;
     Ok(Json(Metadata {
+        jwks_uri: format!("{base}/oauth/jwks"),
         token_endpoint: format!("{base}/oauth/token"),
         revocation_endpoint: format!("{base}/oauth/revoke"),
         issuer: base,
-        grant_types_supported: vec![TOKEN_EXCHANGE.into()],
+        grant_types_supported: [TOKEN_EXCHANGE, JWT_BEARER, CLIENT_CREDENTIALS].map(Into::into).into(),
         // RFC 8414 wants it to be there; there is no authorization endpoint.
         response_types_supported: Vec::new(),
-        token_endpoint_auth_methods_supported: vec!["none".into()],
+        token_endpoint_auth_methods_supported: ["none", "private_key_jwt"].map(Into::into).into(),
+        token_endpoint_auth_signing_alg_values_supported: served.control.token_algorithms(),
         revocation_endpoint_auth_methods_supported: vec!["none".into()],
     }))
 }
@@ -276,9 +383,8 @@ mod tests {
     }
 
     fn whole() -> String {
-        let kind = SUBJECT_TOKEN_TYPES[0];
         format!(
-            "grant_type={TOKEN_EXCHANGE}&subject_token=a.b.c&subject_token_type={kind}&audience=shop&reason=a+deploy"
+            "grant_type={TOKEN_EXCHANGE}&subject_token=a.b.c&subject_token_type={JWT}&audience=shop&reason=a+deploy"
         )
     }
 
@@ -286,8 +392,22 @@ mod tests {
     fn a_whole_request_is_read() {
         let read = exchange(&format!("{}&audience=api&ttl_secs=60", whole())).unwrap();
         assert_eq!((read.targets.as_slice(), read.ttl_secs), (["shop".to_string(), "api".into()].as_slice(), Some(60)));
-        assert_eq!((read.subject_token.expose(), read.reason.as_str()), (b"a.b.c".as_slice(), "a deploy"));
-        assert_eq!(exchange(&whole()).unwrap().ttl_secs, None);
+        assert_eq!((read.shows, read.reason.as_str()), (Shows::Token(Secret::new("a.b.c")), "a deploy"));
+        let plain = exchange(&whole()).unwrap();
+        assert_eq!((plain.ttl_secs, plain.actor_token, plain.issues), (None, None, Issues::Credential));
+        let acting =
+            format!("{}&actor_token=d.e.f&actor_token_type={JWT}&requested_token_type={ACCESS_TOKEN}", whole());
+        let acting = exchange(&acting).unwrap();
+        assert_eq!((acting.actor_token, acting.issues), (Some(Secret::new("d.e.f")), Issues::Token));
+        let key = exchange(&whole().replace(JWT, API_KEY)).unwrap();
+        assert_eq!(key.shows, Shows::Key(Secret::new("a.b.c")));
+        let asserted = format!("grant_type={JWT_BEARER}&assertion=a.b.c&audience=shop&reason=x");
+        assert_eq!(exchange(&asserted).unwrap().shows, Shows::Token(Secret::new("a.b.c")));
+        let client = format!(
+            "grant_type=client_credentials&client_assertion=a.b.c&client_assertion_type={CLIENT_ASSERTION}&audience=shop&reason=x"
+        );
+        let client = exchange(&client).unwrap();
+        assert_eq!((client.shows, client.client_assertion), (Shows::Client, Some(Secret::new("a.b.c"))));
     }
 
     #[test]
@@ -300,11 +420,19 @@ mod tests {
         for name in ["grant_type", "subject_token", "subject_token_type", "audience", "reason"] {
             assert_eq!(exchange(&without(name)).unwrap_err().error, "invalid_request", "{name}");
         }
-        let other = whole().replace("token-exchange", "jwt-bearer");
+        let other = whole().replace("token-exchange", "saml2-bearer");
         assert_eq!(exchange(&other).unwrap_err().error, "unsupported_grant_type");
+        let password = "grant_type=client_credentials&client_id=agent:claude&audience=shop&reason=x";
+        assert_eq!(exchange(password).unwrap_err().error, "invalid_client");
         for more in [
             "reason=again",
             "actor_token=x",
+            "actor_token_type=x",
+            "actor_token=x&actor_token_type=urn:gatehouse:token-type:api-key",
+            "client_assertion=x",
+            "client_assertion=x&client_assertion_type=x",
+            "client_secret=x",
+            "assertion=x",
             "scope=all",
             "resource=x",
             "ttl_secs=-1",

@@ -15,8 +15,8 @@ use utoipa_axum::routes;
 use crate::caller::{Caller, Door};
 use crate::problem::Problem;
 use crate::views::{
-    Answer, AnswerView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask, NewToken, PolicyView,
-    RequestView, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
+    Answer, AnswerView, EndTask, Evidence, IssuedKeyView, KeyView, LiftLockdown, LockdownView, NewKey, NewLockdown,
+    NewTask, NewToken, PolicyView, RequestView, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
 };
 use crate::{BODY_BYTES_MAX, Begun, Control, LISTING_ENTRIES_MAX, decide, oauth, pages, sign_in};
 
@@ -59,9 +59,13 @@ fn api() -> OpenApiRouter<Served> {
         .routes(routes!(policies))
         .routes(routes!(issue_token))
         .routes(routes!(evidence))
+        .routes(routes!(keys, issue_key))
+        .routes(routes!(key))
+        .routes(routes!(revoke_key))
         .routes(routes!(oauth::token))
         .routes(routes!(oauth::revoke))
         .routes(routes!(oauth::metadata))
+        .routes(routes!(oauth::jwks))
         .routes(routes!(sign_in::me))
         .routes(routes!(sign_in::device_login))
         .routes(routes!(sign_in::device_poll))
@@ -293,6 +297,31 @@ async fn issue_token(
 ) -> Result<Response, Problem> {
     let issued = served.control.issue_token(&caller, new).await?;
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(issued)).into_response())
+}
+
+/// The newest static keys; administrators only.
+#[utoipa::path(get, path = "/api/v1/keys", params(Listing), responses((status = 200, body = Vec<KeyView>), (status = 403, body = Problem)))]
+async fn keys(State(served): State<Served>, caller: Caller, Query(listing): Query<Listing>) -> Answered<Vec<KeyView>> {
+    served.control.keys(&caller, listing.limit()).await.map(Json)
+}
+
+/// One static key; administrators only.
+#[utoipa::path(get, path = "/api/v1/keys/{id}", params(("id" = String, Path)), responses((status = 200, body = KeyView), (status = 403, body = Problem), (status = 404, body = Problem)))]
+async fn key(State(served): State<Served>, caller: Caller, Path(id): Path<String>) -> Answered<KeyView> {
+    served.control.key(&caller, &id).await.map(Json)
+}
+
+/// Issues a static key to an agent that can show nothing better; administrators only. It is shown this once.
+#[utoipa::path(post, path = "/api/v1/keys", request_body = NewKey, responses((status = 201, body = IssuedKeyView), (status = 400, body = Problem), (status = 403, body = Problem)))]
+async fn issue_key(State(served): State<Served>, caller: Caller, Json(new): Json<NewKey>) -> Result<Response, Problem> {
+    let issued = served.control.issue_key(&caller, new).await?;
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(issued)).into_response())
+}
+
+/// Ends a static key and the tasks that were started with it; administrators only.
+#[utoipa::path(post, path = "/api/v1/keys/{id}/revoke", params(("id" = String, Path)), responses((status = 200, body = KeyView), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn revoke_key(State(served): State<Served>, caller: Caller, Path(id): Path<String>) -> Answered<KeyView> {
+    served.control.revoke_key(&caller, &id).await.map(Json)
 }
 
 /// An evidence bundle: a tar file that anyone can verify with the log's public key.

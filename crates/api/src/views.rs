@@ -76,6 +76,60 @@ pub struct TaskView {
     pub state: String,
     /// Who started it.
     pub started_by: String,
+    /// Who acted before who works, the last of them first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actors: Vec<String>,
+    /// The task whose token was handed on; this one ends with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// The static key that it was started with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+}
+
+/// A static key of an agent, which is never shown again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyView {
+    /// Its id.
+    pub id: String,
+    /// Whose it is: `agent:NAME`.
+    pub identity: String,
+    /// The targets that tasks may be started for with it.
+    pub targets: Vec<String>,
+    /// Why there is one.
+    pub reason: String,
+    /// When it was issued (RFC 3339).
+    pub created: String,
+    /// Until when it is good.
+    pub expires: String,
+    /// Who issued it.
+    pub created_by: String,
+    /// `good`, `revoked` or `expired`.
+    pub state: String,
+}
+
+/// A static key to be issued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// Whose it is to be: `agent:NAME`.
+    pub identity: String,
+    /// The targets that tasks may be started for with it.
+    pub targets: Vec<String>,
+    /// Why nothing better will do.
+    pub reason: String,
+    /// For how many seconds.
+    pub ttl_secs: u32,
+}
+
+/// A static key, which is shown this once.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct IssuedKeyView {
+    /// What listings show.
+    #[serde(flatten)]
+    pub key: KeyView,
+    /// The key: keep it where only the agent can read it.
+    pub secret: String,
 }
 
 /// A task to be started.
@@ -179,6 +233,9 @@ pub struct SessionView {
     pub target: String,
     /// From which address.
     pub peer: String,
+    /// The static key that its task was started with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
     /// When it was opened.
     pub opened: String,
     /// When it ended.

@@ -38,6 +38,9 @@ pub struct Setup {
 
 /// Reads for agents, writes held for "dba", nothing destroyed.
 pub const POLICIES: &str = include_str!("../fixture/policies.cedar");
+/// Lets everybody sleep, to be found asleep.
+pub const SLEEP: &str =
+    "\npermit (principal, action == Action::\"sql:admin\", resource == Function::\"shop/pg_catalog.pg_sleep\");\n";
 /// A shop of a few tables with recognizable personal data.
 pub const SHOP: &str = include_str!("../fixture/shop.sql");
 
@@ -269,6 +272,35 @@ impl Fixture {
             .arg(connection)
             .stdin(Stdio::null());
         command
+    }
+
+    /// Has a psql sleep for a minute, where [`SLEEP`] lets it, and returns once it does.
+    pub fn asleep(&self, psql: &mut Command) -> Result<Child> {
+        let mut child = psql.args(["-c", "select pg_sleep(60)"]).stderr(Stdio::piped()).spawn()?;
+        let begun = Instant::now();
+        while self.truth("select count(*) from pg_stat_activity where state = 'active' and wait_event = 'PgSleep'")?
+            == "0"
+        {
+            if child.try_wait()?.is_some() || begun.elapsed() > PATIENCE {
+                let output = child.wait_with_output()?;
+                bail!("it does not sleep: {}", String::from_utf8_lossy(&output.stderr));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(child)
+    }
+
+    /// Waits until a client is cut off, and says what it was told.
+    pub fn cut_off(mut child: Child) -> Result<String> {
+        let begun = Instant::now();
+        while child.try_wait()?.is_none() {
+            if begun.elapsed() > PATIENCE {
+                child.kill()?;
+                bail!("the session goes on");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(String::from_utf8_lossy(&child.wait_with_output()?.stderr).into_owned())
     }
 
     /// Connects with tokio-postgres.

@@ -18,7 +18,7 @@ use gatehouse_gate::{
 use gatehouse_journal::{Frontier, Journal, Sink, SyncTarget};
 use gatehouse_mask::{ClassRule, Classes, PseudonymKey};
 use gatehouse_model::{
-    AgentName, Budget, Denial, Digest, Identity, Lease, SessionId, Subject, TargetName, Task, TaskId,
+    AgentName, Budget, Denial, Digest, Identity, Lease, Origin, SessionId, Subject, TargetName, Task, TaskId,
 };
 use gatehouse_policy::{Policies, PolicySource};
 use gatehouse_protocol::{CancelKey, Opening, Protocol, Side, SurveyFacts, TargetReady};
@@ -490,6 +490,7 @@ fn lease(target: &TargetName) -> Result<Lease> {
             targets: BTreeSet::from([target.clone()]),
             reason: "the laws".into(),
             budget: Budget::default(),
+            origin: Origin::default(),
             started: NOW,
             expires: Timestamp::MAX,
             ended: None,

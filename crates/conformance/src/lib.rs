@@ -3,6 +3,7 @@
 //! Knows everything, and is known by nothing.
 
 pub mod browser;
+pub mod certificates;
 pub mod fixture;
 pub mod http;
 pub mod laws;
@@ -10,5 +11,6 @@ pub mod provider;
 pub mod raw;
 pub mod recorded;
 pub mod replay;
+pub mod signer;
 
 pub use fixture::{Credential, Fixture, Setup};

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
-use gatehouse_model::{Secret, Verifier};
-use gatehouse_protocol::{ClientStep, Protocol, Side, TargetCall, TargetStep, TlsOffer, TlsStarted, TlsWish};
+use gatehouse_model::{Denial, Reason, Secret, Verifier};
+use gatehouse_protocol::{ClientStep, Proof, Protocol, Side, TargetCall, TargetStep, TlsOffer, TlsStarted, TlsWish};
 
 use crate::laws::{Chunking, Harness, Voices};
 use crate::recorded::{Recording, Spoken};
@@ -36,8 +36,11 @@ pub fn replay(protocol: &Arc<dyn Protocol>, harness: &Harness, bytes: &[u8], chu
         }
         (2, client) => {
             for tls in [TlsOffer::None, TlsOffer::Optional, TlsOffer::Required] {
-                client_login(&**protocol, client, tls, false)?;
-                client_login(&**protocol, client, tls, true)?;
+                let password = |is_real| Proof::Password { verifier: verifier(), is_real };
+                let issuer = "https://id.example".to_string();
+                for proof in [password(false), password(true), Proof::PasswordToken, Proof::BearerToken { issuer }] {
+                    client_login(&**protocol, client, tls, &proof)?;
+                }
             }
             Ok(())
         }
@@ -60,7 +63,7 @@ fn session(harness: &Harness, client: &[u8], target: &[u8], chunking: &Chunking)
     harness.play(&recording, Voices::Both, chunking).map(|_| ())
 }
 
-fn client_login(protocol: &dyn Protocol, bytes: &[u8], tls: TlsOffer, is_real: bool) -> Result<()> {
+fn client_login(protocol: &dyn Protocol, bytes: &[u8], tls: TlsOffer, proof: &Proof) -> Result<()> {
     let mut login = protocol.client_login([7; 32], tls);
     let mut buf = BytesMut::new();
     let mut steps = LOGIN_STEPS_SPARE + 2 * bytes.len();
@@ -78,7 +81,8 @@ fn client_login(protocol: &dyn Protocol, bytes: &[u8], tls: TlsOffer, is_real: b
                         return Ok(());
                     }
                 }
-                Ok(ClientStep::Verify { .. }) => login.verifier(self::verifier(), is_real),
+                Ok(ClientStep::Verify { .. }) => login.prove(proof.clone()),
+                Ok(ClientStep::Shown(_)) => login.recognized(Err(Denial::new(Reason::Login, "no", "", ""))),
                 Ok(ClientStep::Identified { .. }) => bail!("nobody can prove a credential that was never issued"),
                 Ok(ClientStep::Cancel(_)) | Err(_) => return Ok(()),
             }
@@ -97,6 +101,7 @@ fn target_login(protocol: &dyn Protocol, bytes: &[u8], tls: TlsWish) -> Result<(
         password: Secret::new("a secret of the corpus"),
         database: "shop".into(),
         parameters: Vec::new(),
+        on_behalf: None,
         tls,
         entropy: [7; 32],
     });

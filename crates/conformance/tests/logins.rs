@@ -5,37 +5,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use gatehouse_conformance::certificates::{certificates, tls_listener};
 use gatehouse_conformance::{Fixture, Setup};
-
-struct Certificates {
-    authority: String,
-    certificate: String,
-    key: String,
-}
-
-fn certificates(name: &str) -> anyhow::Result<Certificates> {
-    let key = rcgen::KeyPair::generate()?;
-    let mut parameters = rcgen::CertificateParams::new(Vec::<String>::new())?;
-    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    parameters.distinguished_name.push(rcgen::DnType::CommonName, "Test authority");
-    let authority = parameters.self_signed(&key)?;
-    let issuer = rcgen::Issuer::new(parameters, key);
-    let own_key = rcgen::KeyPair::generate()?;
-    let own = rcgen::CertificateParams::new(vec![name.to_string()])?.signed_by(&own_key, &issuer)?;
-    Ok(Certificates { authority: authority.pem(), certificate: own.pem(), key: own_key.serialize_pem() })
-}
-
-fn tls_listener(certificates: &Certificates, required: bool) -> Setup {
-    Setup {
-        listen: format!("tls_certificate = \"server.crt\"\ntls_key = \"server.key\"\ntls_required = {required}\n"),
-        files: vec![
-            ("server.crt", certificates.certificate.clone()),
-            ("server.key", certificates.key.clone()),
-            ("root.crt", certificates.authority.clone()),
-        ],
-        ..Setup::default()
-    }
-}
 
 #[test]
 fn clients_come_by_tls_and_must_where_it_is_required() -> anyhow::Result<()> {

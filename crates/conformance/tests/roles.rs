@@ -18,15 +18,17 @@ permit (principal in Group::"administrators", action == Action::"administer", re
 "#;
 
 /// What is called of each route: the method and the path as the document has them, and a body. `{id}` is of a task, a
-/// session or a request that the agent made.
+/// session or a request that the agent made, or of another's static key.
 fn routes() -> Vec<(&'static str, &'static str, Value)> {
     let task = json!({ "targets": ["shop"], "reason": "roles", "ttl_secs": 60 });
+    let key = json!({ "identity": "agent:other", "targets": ["shop"], "reason": "roles", "ttl_secs": 60 });
     vec![
         ("get", "/healthz", Value::Null),
         ("get", "/readyz", Value::Null),
         ("get", "/metrics", Value::Null),
         ("get", "/api/v1/version", Value::Null),
         ("get", "/.well-known/oauth-authorization-server", Value::Null),
+        ("get", "/oauth/jwks", Value::Null),
         ("post", "/oauth/token", Value::Null),
         ("post", "/oauth/revoke", Value::Null),
         ("get", "/api/v1/me", Value::Null),
@@ -52,6 +54,10 @@ fn routes() -> Vec<(&'static str, &'static str, Value)> {
         ("post", "/api/v1/lockdowns/lift", json!({ "scope": "agent:other" })),
         ("post", "/api/v1/tokens", json!({ "user": "user:nina", "ttl_secs": 60 })),
         ("post", "/api/v1/links", json!({ "user": "user:nina" })),
+        ("get", "/api/v1/keys", Value::Null),
+        ("get", "/api/v1/keys/{id}", Value::Null),
+        ("post", "/api/v1/keys", key),
+        ("post", "/api/v1/keys/{id}/revoke", Value::Null),
         ("post", "/api/v1/login/device", Value::Null),
         ("post", "/api/v1/login/device/poll", json!({ "handle": "x" })),
         ("post", "/api/v1/logout", Value::Null),
@@ -88,6 +94,8 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
         Ok(all[0]["id"].as_str().context("an entry")?.into())
     };
     let session = first("sessions")?;
+    let issued = ["keys", "issue", "--as", "agent:other", "--target", "shop", "--reason", "roles", "--ttl", "1h"];
+    let key = fixture.json(&issued)?["id"].as_str().context("a key")?.to_string();
     let listed = fixture.json(&["requests", "ls"])?;
     let mut requests = listed.as_array().into_iter().flatten().filter_map(|request| request["id"].as_str());
     let request = requests.next().context("a request")?.to_string();
@@ -100,6 +108,7 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
         let id = match path {
             _ if path.contains("/tasks/") => agent.task.as_str(),
             _ if path.contains("/sessions/") => &session,
+            _ if path.contains("/keys/") => &key,
             _ => &request,
         };
         let is_decided = ["/approve", "/deny", "/withdraw"].iter().any(|end| path.ends_with(end));
@@ -127,6 +136,7 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
         get /metrics                                 200      200      200      200      200      200
         get /api/v1/version                          200      200      200      200      200      200
         get /.well-known/oauth-authorization-server  200      200      200      200      200      200
+        get /oauth/jwks                              200      200      200      200      200      200
         post /oauth/token                            400      400      400      400      400      400
         post /oauth/revoke                           400      400      400      400      400      400
         get /api/v1/me                               401      200      200      200      200      200
@@ -152,6 +162,10 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
         post /api/v1/lockdowns/lift                  401      403      403      403      204      404
         post /api/v1/tokens                          401      403      403      403      403      201
         post /api/v1/links                           401      403      403      403      403      201
+        get /api/v1/keys                             401      403      403      403      200 (1)  200 (1)
+        get /api/v1/keys/{id}                        401      403      403      403      200      200
+        post /api/v1/keys                            401      403      403      403      201      201
+        post /api/v1/keys/{id}/revoke                401      403      403      403      200      409
         post /api/v1/login/device                    404      404      404      404      404      404
         post /api/v1/login/device/poll               404      404      404      404      404      404
         post /api/v1/logout                          401      204      204      204      204      204

@@ -1,14 +1,11 @@
 //! Workloads that start their own tasks with the tokens of their issuers, over the network and with nothing else.
 
 use anyhow::{Context as _, Result};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use gatehouse_conformance::fixture::PATIENCE;
 use gatehouse_conformance::http::{self, Door};
 use gatehouse_conformance::provider::Provider;
+use gatehouse_conformance::signer::Signer;
 use gatehouse_conformance::{Credential, Fixture, Setup};
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -16,45 +13,16 @@ const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 const START: &str =
     "\npermit (principal in Group::\"agents\", action == Action::\"start\", resource in Target::\"shop\");\n";
 
-/// A CI system with a key.
-struct Ci(EcdsaKeyPair);
-
-impl Ci {
-    fn new() -> Result<Self> {
-        let (how, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
-        let document = EcdsaKeyPair::generate_pkcs8(how, &random).ok().context("a key")?;
-        Ok(Self(EcdsaKeyPair::from_pkcs8(how, document.as_ref(), &random).ok().context("a key")?))
-    }
-
-    fn keys(&self) -> String {
-        // One byte says that both coordinates follow.
-        let (x, y) = self.0.public_key().as_ref().split_at(33);
-        let (x, y) = (BASE64.encode(x.get(1..).unwrap_or_default()), BASE64.encode(y));
-        json!({ "keys": [{ "kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": "ci-1", "use": "sig" }] }).to_string()
-    }
-
-    fn token(&self, environment: &str) -> Result<String> {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
-        let claims = json!({
-            "iss": "https://ci.example", "aud": "gatehouse", "sub": "repo:shop", "iat": now, "exp": now + 120,
-            "repository_id": "77", "environment": environment,
-        });
-        let header = json!({ "alg": "ES256", "kid": "ci-1" }).to_string();
-        let message = format!("{}.{}", BASE64.encode(header), BASE64.encode(claims.to_string()));
-        let signature = self.0.sign(&SystemRandom::new(), message.as_bytes()).ok().context("a signature")?;
-        Ok(format!("{message}.{}", BASE64.encode(signature)))
-    }
-
-    fn setup(&self, policies: &str) -> Setup {
-        let setup = Setup::default();
-        Setup {
-            policies: format!("{}{policies}", setup.policies),
-            config: "[issuers.ci]\nissuer = \"https://ci.example\"\naudience = \"gatehouse\"\nkeys = \"ci.jwks\"\n\
-                     agents = [{ agent = \"claude\", claims = { repository_id = \"77\", environment = \"production\" } }]\n"
-                .into(),
-            files: vec![("ci.jwks", self.keys())],
-            ..setup
-        }
+/// A gateway that trusts a CI system.
+fn setup(ci: &Signer, policies: &str) -> Setup {
+    let setup = Setup::default();
+    Setup {
+        policies: format!("{}{policies}", setup.policies),
+        config: "[issuers.ci]\nissuer = \"https://ci.example\"\naudience = \"gatehouse\"\nkeys = \"ci.jwks\"\n\
+                 agents = [{ agent = \"claude\", claims = { repository_id = \"77\", environment = \"production\" } }]\n"
+            .into(),
+        files: vec![("ci.jwks", ci.keys())],
+        ..setup
     }
 }
 
@@ -78,9 +46,9 @@ fn exchange(fixture: &Fixture, token: &str, more: &[(&str, &str)]) -> Result<(u1
 
 #[test]
 fn a_workload_starts_its_own_task_and_gives_it_back() -> Result<()> {
-    let ci = Ci::new()?;
-    let fixture = Fixture::start(ci.setup(START))?;
-    let token = ci.token("production")?;
+    let ci = Signer::new()?;
+    let fixture = Fixture::start(setup(&ci, START))?;
+    let token = ci.job("production")?;
     let (status, answer) = exchange(&fixture, &token, &[("ttl_secs", "300")])?;
     assert_eq!(status, 200, "{answer}");
     assert_eq!((&answer["token_type"], &answer["expires_in"]), (&json!("N_A"), &json!(300)));
@@ -120,13 +88,13 @@ fn a_workload_starts_its_own_task_and_gives_it_back() -> Result<()> {
 
 #[test]
 fn a_token_that_is_not_right_starts_nothing() -> Result<()> {
-    let (ci, other) = (Ci::new()?, Ci::new()?);
-    let fixture = Fixture::start(ci.setup(START))?;
-    let good = ci.token("production")?;
+    let (ci, other) = (Signer::new()?, Signer::new()?);
+    let fixture = Fixture::start(setup(&ci, START))?;
+    let good = ci.job("production")?;
     let mut changed = good.clone().into_bytes();
     let middle = changed.len() / 2;
     changed[middle] = if changed[middle] == b'A' { b'B' } else { b'A' };
-    for token in [String::from_utf8(changed)?, other.token("production")?, ci.token("staging")?, "x.y.z".into()] {
+    for token in [String::from_utf8(changed)?, other.job("production")?, ci.job("staging")?, "x.y.z".into()] {
         let (status, answer) = exchange(&fixture, &token, &[])?;
         assert_eq!((status, &answer["error"]), (400, &json!("invalid_request")), "{answer}");
     }
@@ -141,13 +109,13 @@ fn a_token_that_is_not_right_starts_nothing() -> Result<()> {
 
 #[test]
 fn without_a_permit_or_a_persons_leave_no_workload_starts_a_task() -> Result<()> {
-    let ci = Ci::new()?;
-    let fixture = Fixture::start(ci.setup(""))?;
-    let (status, answer) = exchange(&fixture, &ci.token("production")?, &[])?;
+    let ci = Signer::new()?;
+    let fixture = Fixture::start(setup(&ci, ""))?;
+    let (status, answer) = exchange(&fixture, &ci.job("production")?, &[])?;
     assert_eq!((status, &answer["error"]), (400, &json!("invalid_target")), "{answer}");
     let held = format!("\n@id(\"asked\") @hold(\"dba\"){}", START.trim_start());
-    let fixture = Fixture::start(ci.setup(&held))?;
-    let ask = || exchange(&fixture, &ci.token("production")?, &[("ttl_secs", "600")]);
+    let fixture = Fixture::start(setup(&ci, &held))?;
+    let ask = || exchange(&fixture, &ci.job("production")?, &[("ttl_secs", "600")]);
     let (status, answer) = ask()?;
     assert_eq!((status, &answer["error"]), (400, &json!("authorization_pending")), "{answer}");
     let request = answer["request"].as_str().context("a request")?;
@@ -175,9 +143,12 @@ fn the_metadata_names_the_endpoints() -> Result<()> {
     let base = fixture.api()?;
     assert_eq!((status, &metadata["issuer"]), (200, &json!(base)));
     assert_eq!(metadata["token_endpoint"], format!("{base}/oauth/token"));
-    assert_eq!(metadata["grant_types_supported"], json!([EXCHANGE]));
+    assert_eq!(
+        metadata["grant_types_supported"],
+        json!([EXCHANGE, "urn:ietf:params:oauth:grant-type:jwt-bearer", "client_credentials"])
+    );
     // Without an issuer no token is good.
-    let (status, answer) = exchange(&fixture, &Ci::new()?.token("production")?, &[])?;
+    let (status, answer) = exchange(&fixture, &Signer::new()?.job("production")?, &[])?;
     assert_eq!((status, &answer["error"]), (400, &json!("invalid_request")));
     Ok(())
 }
@@ -185,26 +156,26 @@ fn the_metadata_names_the_endpoints() -> Result<()> {
 /// Keys are taken over when their file changes, and what they signed is good no longer.
 #[test]
 fn a_key_that_is_taken_away_is_trusted_no_longer() -> Result<()> {
-    let (old, new) = (Ci::new()?, Ci::new()?);
-    let fixture = Fixture::start(old.setup(START))?;
-    assert_eq!(exchange(&fixture, &old.token("production")?, &[])?.0, 200);
+    let (old, new) = (Signer::new()?, Signer::new()?);
+    let fixture = Fixture::start(setup(&old, START))?;
+    assert_eq!(exchange(&fixture, &old.job("production")?, &[])?.0, 200);
     std::fs::write(fixture.config().with_file_name("ci.jwks"), new.keys())?;
     let begun = std::time::Instant::now();
-    while exchange(&fixture, &new.token("production")?, &[])?.0 != 200 {
+    while exchange(&fixture, &new.job("production")?, &[])?.0 != 200 {
         assert!(begun.elapsed() < PATIENCE, "the new key is not taken over");
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
-    assert_eq!(exchange(&fixture, &old.token("production")?, &[])?.0, 400);
+    assert_eq!(exchange(&fixture, &old.job("production")?, &[])?.0, 400);
     Ok(())
 }
 
 #[test]
 fn a_token_starts_only_so_many_tasks() -> Result<()> {
-    let ci = Ci::new()?;
-    let mut setup = ci.setup(START);
+    let ci = Signer::new()?;
+    let mut setup = setup(&ci, START);
     setup.config = format!("[limits]\nlive_tasks_max = 2\n{}", setup.config);
     let fixture = Fixture::start(setup)?;
-    let token = ci.token("production")?;
+    let token = ci.job("production")?;
     let first = exchange(&fixture, &token, &[])?.1;
     assert_eq!(exchange(&fixture, &token, &[])?.0, 200);
     let (status, answer) = exchange(&fixture, &token, &[])?;
@@ -254,11 +225,11 @@ fn a_workload_of_a_provider_that_publishes_its_keys() -> Result<()> {
 
 #[test]
 fn without_its_issuers_keys_no_token_is_judged() -> Result<()> {
-    let ci = Ci::new()?;
-    let mut setup = ci.setup(START);
+    let ci = Signer::new()?;
+    let mut setup = setup(&ci, START);
     setup.config = setup.config.replace("keys = \"ci.jwks\"", "jwks_uri = \"http://127.0.0.1:1/keys\"");
     let fixture = Fixture::start(setup)?;
-    let (status, answer) = exchange(&fixture, &ci.token("production")?, &[])?;
+    let (status, answer) = exchange(&fixture, &ci.job("production")?, &[])?;
     assert_eq!((status, &answer["error"]), (503, &json!("temporarily_unavailable")), "{answer}");
     Ok(())
 }

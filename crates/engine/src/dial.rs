@@ -91,10 +91,17 @@ async fn log_in(
         password: secret,
         database: route.database.clone(),
         parameters,
+        on_behalf: on_behalf(grant),
         tls: wish(route),
         entropy,
     });
     converse(grant, login, disk).await
+}
+
+/// Whoever works for somebody else says so at the target.
+fn on_behalf(grant: &Grant) -> Option<String> {
+    let subject = &grant.lease().subject;
+    subject.on_behalf_of.as_ref().map(|(user, _)| format!("{} for user:{user}", subject.identity))
 }
 
 fn wish(route: &Route) -> TlsWish {

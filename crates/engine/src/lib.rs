@@ -5,6 +5,7 @@
 
 mod carriers;
 mod carry;
+mod certificate;
 mod dial;
 mod disk;
 mod listener;
@@ -19,16 +20,31 @@ mod wire;
 use std::io;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use gatehouse_gate::{Tape, Target};
-use gatehouse_model::{Account, Lease, Secret, SessionId, TaskId, Verifier};
+use gatehouse_model::{Account, Denial, Lease, Secret, SessionId, TaskId};
+use gatehouse_protocol::{ClientCertificate, Proof};
 use jiff::Timestamp;
 
 pub use disk::Disk;
 pub use listener::{Engine, EngineLimits, Listener};
 pub use outlet::Outlet;
 pub use roster::{LiveSession, Roster};
-pub use tls::{ServerTls, TlsError, check_identity};
+pub use tls::{ClientAuthority, ServerTls, TlsError, check_client_authority, check_identity};
 pub use web::{WebStream, check_authorities, connect_web};
+
+/// A client that is to prove who it is.
+#[derive(Debug, Clone, Default)]
+pub struct Stranger {
+    /// The name that it logs in by.
+    pub user: String,
+    /// The target that it names; empty for the only one of its task.
+    pub target: String,
+    /// Whether nobody else can read what it sends.
+    pub is_private: bool,
+    /// The certificate that it showed.
+    pub certificate: Option<Arc<ClientCertificate>>,
+}
 
 /// What the engine asks of the rest of the gateway.
 pub trait House: Send + Sync {
@@ -38,9 +54,16 @@ pub trait House: Send + Sync {
     /// 32 random bytes.
     fn entropy(&self) -> [u8; 32];
 
-    /// The credential that a client logs in by, and the task that it belongs to; without a task it is a decoy, always
-    /// the same for the same user.
-    fn verifier(&self, user: &str, target: &str) -> (Option<TaskId>, Verifier);
+    /// How a client is to prove who it is; for a password, which task it is then in. Without a task it is a decoy, always the
+    /// same for the same user.
+    fn proof(&self, stranger: &Stranger) -> (Option<TaskId>, Proof);
+
+    /// The task of a client that showed a token or password, or, without, a certificate.
+    fn recognize(
+        self: Arc<Self>,
+        stranger: Stranger,
+        shown: Option<Secret>,
+    ) -> BoxFuture<'static, Result<TaskId, Denial>>;
 
     /// The lease of a task as it stands now, with what its sessions share.
     fn lease(&self, task: &TaskId) -> Option<(Lease, Arc<Account>)>;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use gatehouse_gate::{Gate, Grant};
-use gatehouse_model::{Denial, Reason, SessionId, TargetName, TaskId};
-use gatehouse_protocol::{Breach, ClientLogin, ClientStep, Protocol, TlsOffer};
+use gatehouse_model::{Denial, Reason, Secret, SessionId, TargetName, TaskId};
+use gatehouse_protocol::{Breach, ClientCertificate, ClientLogin, ClientStep, Proof, Protocol, TlsOffer};
 use tokio::net::TcpStream;
 
+use crate::Stranger;
 use crate::dial::{LOGIN_READ_BYTES, WireOutlet};
 use crate::listener::{Engine, Listener};
 use crate::outlet::Outlet;
@@ -44,6 +45,8 @@ pub(crate) async fn identify(
         outlet: Outlet::new(Wire::Plain(stream)),
         read: BytesMut::new(),
         login: listener.protocol.client_login(engine.house.entropy(), offer),
+        is_private: false,
+        certificate: None,
     };
     client.identify(engine, listener).await
 }
@@ -53,17 +56,19 @@ struct Client<'a> {
     outlet: WireOutlet,
     read: BytesMut,
     login: Box<dyn ClientLogin>,
+    is_private: bool,
+    certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl Client<'_> {
     async fn identify(mut self, engine: &Arc<Engine>, listener: &Listener) -> std::io::Result<Option<Identified>> {
-        let mut claim: Option<(String, String, Option<TaskId>)> = None;
+        let mut claim: Option<(Stranger, Option<TaskId>)> = None;
         loop {
             let step = match self.login.handle(&mut self.read) {
                 Ok(step) => step,
                 Err(breach) => {
-                    let (user, target) = claim.map_or_else(Default::default, |(user, target, _)| (user, target));
-                    refused(engine, listener, &user, &target, &breach);
+                    let stranger = claim.map(|(stranger, _)| stranger).unwrap_or_default();
+                    refused(engine, listener, &stranger.user, &stranger.target, &breach);
                     self.refuse(engine, breach).await?;
                     return Ok(None);
                 }
@@ -90,11 +95,17 @@ impl Client<'_> {
                     };
                 }
                 ClientStep::Verify { user, target } => {
-                    let (task, verifier) = engine.house.verifier(&user, &target);
-                    let is_real = task.is_some();
-                    claim = Some((user, target, task));
-                    self.login.verifier(verifier, is_real);
+                    let (is_private, certificate) = (self.is_private, self.certificate.clone());
+                    let stranger = Stranger { user, target, is_private, certificate };
+                    let (task, proof) = engine.house.proof(&stranger);
+                    let is_known = proof == Proof::Shown;
+                    self.login.prove(proof);
+                    claim = Some((stranger, task));
+                    if is_known {
+                        self.recognize(engine, &mut claim, None).await;
+                    }
                 }
+                ClientStep::Shown(token) => self.recognize(engine, &mut claim, Some(token)).await,
                 ClientStep::Cancel(key) => {
                     if let Some(told) = engine.roster.cancel(&key) {
                         // The client takes the end of this connection for the word that it is done.
@@ -104,7 +115,7 @@ impl Client<'_> {
                     return Ok(None);
                 }
                 ClientStep::Identified { send, parameters } => {
-                    let Some((_, target, Some(task))) = claim else {
+                    let Some((Stranger { target, .. }, Some(task))) = claim else {
                         return Ok(None);
                     };
                     self.outlet.push(self.gate.greet(send));
@@ -121,6 +132,18 @@ impl Client<'_> {
         }
     }
 
+    /// Finds out whose the token or certificate is that the client showed, and tells its login.
+    async fn recognize(
+        &mut self,
+        engine: &Engine,
+        claim: &mut Option<(Stranger, Option<TaskId>)>,
+        shown: Option<Secret>,
+    ) {
+        let Some((stranger, task)) = claim else { return };
+        let found = engine.house.clone().recognize(stranger.clone(), shown).await;
+        self.login.recognized(found.map(|found| *task = Some(found)));
+    }
+
     /// Waits for the client before it takes room for what the client says.
     async fn read(&mut self) -> std::io::Result<usize> {
         std::future::poll_fn(|cx| self.outlet.poll_readable(cx)).await?;
@@ -134,11 +157,14 @@ impl Client<'_> {
         };
         let (wire, started) = tls.accept(Early::new(self.read, socket)).await?;
         let mut login = self.login;
+        let certificate = started.client.clone();
         Ok(login.tls_started(started).map(|()| Self {
             gate: self.gate,
             outlet: Outlet::new(wire),
             read: BytesMut::new(),
             login,
+            is_private: true,
+            certificate,
         }))
     }
 

@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gatehouse_gate::{Route, TlsIdentity, TlsMode, Trust};
-use gatehouse_protocol::TlsStarted;
+use gatehouse_protocol::{ClientCertificate, TlsStarted};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use sha2::Digest as _;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use crate::certificate;
 use crate::wire::{Early, Wire};
 
 /// Why TLS cannot be set up.
@@ -32,36 +35,90 @@ pub enum TlsError {
     Name(String),
 }
 
+/// Who vouches for clients' certificates.
+#[derive(Debug, Clone)]
+pub struct ClientAuthority {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its certificates, as PEM text.
+    pub pem: String,
+}
+
 /// A listener's certificate and key.
 #[derive(Clone)]
 pub struct ServerTls {
     config: Arc<ServerConfig>,
     /// What channel bindings call the certificate.
     endpoint: Option<Bytes>,
+    authorities: Vec<(String, Arc<dyn ClientCertVerifier>)>,
 }
 
 impl ServerTls {
     /// From a PEM chain and a PEM key.
     /// Clients that name application protocols (RFC 7301) must name one of these.
-    pub fn new(chain: &[u8], key: &[u8], application_protocols: &[&[u8]]) -> Result<Self, TlsError> {
+    /// Clients may show a certificate that one of the authorities vouches for; another ends the handshake.
+    pub fn new(
+        chain: &[u8],
+        key: &[u8],
+        application_protocols: &[&[u8]],
+        authorities: &[ClientAuthority],
+    ) -> Result<Self, TlsError> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
         let chain = chain.map_err(|error| TlsError::Pem(error.to_string()))?;
         let endpoint = chain.first().and_then(endpoint);
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsError::Pem(error.to_string()))?;
-        let mut config = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
+        let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+        let config = match authorities {
+            [] => config.with_no_client_auth(),
+            all => {
+                let pem: String = all.iter().map(|authority| format!("{}\n", authority.pem)).collect();
+                config.with_client_cert_verifier(client_verifier(&pem, true)?)
+            }
+        };
+        let mut config = config.with_single_cert(chain, key)?;
         config.alpn_protocols = application_protocols.iter().map(|name| name.to_vec()).collect();
-        Ok(Self { config: Arc::new(config), endpoint })
+        let each = |authority: &ClientAuthority| {
+            Ok::<_, TlsError>((authority.name.clone(), client_verifier(&authority.pem, false)?))
+        };
+        let authorities = authorities.iter().map(each).collect::<Result<_, _>>()?;
+        Ok(Self { config: Arc::new(config), endpoint, authorities })
     }
 
     /// Shakes hands with a client.
     pub(crate) async fn accept(&self, socket: Early) -> io::Result<(Wire, TlsStarted)> {
         let stream = TlsAcceptor::from(self.config.clone()).accept(socket).await?;
-        let application = stream.get_ref().1.alpn_protocol().map(Bytes::copy_from_slice);
-        Ok((Wire::Server(Box::new(stream)), TlsStarted { endpoint: self.endpoint.clone(), application }))
+        let connection = stream.get_ref().1;
+        let application = connection.alpn_protocol().map(Bytes::copy_from_slice);
+        let client = connection.peer_certificates().and_then(|chain| self.client(chain)).map(Arc::new);
+        Ok((Wire::Server(Box::new(stream)), TlsStarted { endpoint: self.endpoint.clone(), application, client }))
     }
+
+    /// What a client's certificate says, and who of all that are trusted vouches for it.
+    fn client(&self, chain: &[CertificateDer<'_>]) -> Option<ClientCertificate> {
+        let (own, others) = chain.split_first()?;
+        let now = UnixTime::now();
+        let vouches = |(_, verifier): &&(String, Arc<dyn ClientCertVerifier>)| {
+            verifier.verify_client_cert(own, others, now).is_ok()
+        };
+        let authorities = self.authorities.iter().filter(vouches).map(|(name, _)| name.clone()).collect();
+        let (names, expires) = certificate::names(own)?;
+        Some(ClientCertificate { names, authorities, sha256: sha2::Sha256::digest(own).into(), expires })
+    }
+}
+
+/// Whether certificates are such that clients' can be checked by them.
+pub fn check_client_authority(pem: &str) -> Result<(), TlsError> {
+    client_verifier(pem, false).map(|_| ())
+}
+
+fn client_verifier(pem: &str, is_optional: bool) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        roots.add(certificate.map_err(|error| TlsError::Pem(error.to_string()))?)?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    let builder = if is_optional { builder.allow_unauthenticated() } else { builder };
+    builder.build().map_err(|error| TlsError::Pem(error.to_string()))
 }
 
 /// Shakes hands with a target.
@@ -71,7 +128,7 @@ pub(crate) async fn connect(route: &Route, socket: TcpStream) -> Result<(Wire, T
     };
     let stream = connector.connect(name, socket).await?;
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let started = TlsStarted { endpoint: certificate.and_then(endpoint), application: None };
+    let started = TlsStarted { endpoint: certificate.and_then(endpoint), application: None, client: None };
     Ok((Wire::Client(Box::new(stream)), started))
 }
 

@@ -166,6 +166,7 @@ impl Gate {
                     target: target.name.to_string(),
                     peer: peer.into(),
                     policies: policies.revision().to_string(),
+                    api_key: lease.task.origin.key.as_ref().map(ToString::to_string),
                     wishes: (!wishes.accesses.is_empty()).then(|| target.classes.scrub(&wishes.evidence).into_owned()),
                 },
             )
@@ -302,6 +303,7 @@ impl OperationRecord<'_> {
             task: lease.task.id.to_string(),
             identity: lease.subject.identity.to_string(),
             on_behalf_of: on_behalf_of(&lease.subject),
+            api_key: lease.task.origin.key.as_ref().map(ToString::to_string),
             target: grant.target().name.to_string(),
             number: *number,
             title: intent.title.clone(),

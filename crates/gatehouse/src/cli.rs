@@ -84,6 +84,16 @@ pub enum Command {
     /// Policies in force.
     #[command(visible_alias = "policy")]
     Policies(Listing),
+    /// Static keys of agents that can show nothing better.
+    #[command(visible_alias = "key")]
+    Keys {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: KeyAction,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
     /// Approves a request; of a task, all of it or less.
     Approve {
         /// The request.
@@ -250,6 +260,41 @@ pub enum LockdownAction {
     Lift {
         /// What.
         scope: String,
+    },
+}
+
+/// What to do with static keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyAction {
+    /// All, newest first.
+    Ls,
+    /// One.
+    Show {
+        /// Which.
+        id: String,
+    },
+    /// Issues one, which is shown this once.
+    Issue {
+        /// Whose it is to be: agent:NAME.
+        #[arg(long = "as", env = "GATEHOUSE_AS", value_name = "IDENTITY")]
+        identity: String,
+        /// The targets that tasks may be started for with it; may be given several times.
+        #[arg(long = "target", required = true, value_name = "NAME")]
+        targets: Vec<String>,
+        /// Why nothing better will do.
+        #[arg(long)]
+        reason: String,
+        /// For how long, such as 720h.
+        #[arg(long, value_parser = seconds)]
+        ttl: u32,
+        /// Where to put the key, with mode 0600. It is printed where this is not given.
+        #[arg(long, short, value_name = "PATH")]
+        output: Option<PathBuf>,
+    },
+    /// Ends one, and the tasks that were started with it.
+    Revoke {
+        /// Which.
+        id: String,
     },
 }
 

@@ -10,14 +10,17 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::CommandFactory as _;
 use gatehouse_api::{
-    Answer, AnswerView, AskedView, BudgetView, EndTask, Evidence, LiftLockdown, LockdownView, NewLockdown, NewTask,
-    PolicyView, RequestView, Selection, SessionView, StartedTaskView, TargetView, TaskView,
+    Answer, AnswerView, AskedView, BudgetView, EndTask, Evidence, IssuedKeyView, KeyView, LiftLockdown, LockdownView,
+    NewKey, NewLockdown, NewTask, PolicyView, RequestView, Selection, SessionView, StartedTaskView, TargetView,
+    TaskView,
 };
 use gatehouse_journal::VerifierKey;
 use gatehouse_mask::PseudonymKey;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, EvidenceAction, Listing, LockdownAction, NewTaskArgs, Reach, Show, TaskAction};
+use crate::cli::{
+    Cli, Command, EvidenceAction, KeyAction, Listing, LockdownAction, NewTaskArgs, Reach, Show, TaskAction,
+};
 use crate::client::Client;
 use crate::output::{self, Shown};
 use crate::{demo, load, login, reference, run, serve};
@@ -51,6 +54,7 @@ pub async fn execute(cli: Cli) -> Result<ExitCode> {
         }
         Command::Revoke { task, reach } => end_task(&reach, &task, "revoked").await?,
         Command::Lockdown { action, reach } => lockdown(action, &reach).await?,
+        Command::Keys { action, reach } => keys(action, &reach).await?,
         Command::Kill { session, reach } => {
             let killed: SessionView =
                 Client::new(&reach)?.post(&format!("/api/v1/sessions/{session}/kill"), &()).await?;
@@ -278,6 +282,33 @@ async fn lockdown(action: LockdownAction, reach: &Reach) -> Result<()> {
                 return output::json(&serde_json::json!({ "lifted": scope }));
             }
             output::print(&format!("the lockdown of {scope} is lifted"))
+        }
+    }
+}
+
+async fn keys(action: KeyAction, reach: &Reach) -> Result<()> {
+    let client = Client::new(reach)?;
+    match action {
+        KeyAction::Ls => output::listing(&client.get::<Vec<KeyView>>("/api/v1/keys").await?, reach.json),
+        KeyAction::Show { id } => {
+            output::page(&client.get::<KeyView>(&format!("/api/v1/keys/{id}")).await?, reach.json)
+        }
+        KeyAction::Revoke { id } => {
+            let ended: KeyView = client.post(&format!("/api/v1/keys/{id}/revoke"), &()).await?;
+            output::page(&ended, reach.json)
+        }
+        KeyAction::Issue { identity, targets, reason, ttl, output: wanted } => {
+            let new = NewKey { identity, targets, reason, ttl_secs: ttl };
+            let issued: IssuedKeyView = client.post("/api/v1/keys", &new).await?;
+            if let Some(path) = wanted {
+                write_private(&path, format!("{}\n", issued.secret).as_bytes())?;
+                return output::page(&issued.key, reach.json);
+            }
+            if reach.json {
+                return output::json(&issued);
+            }
+            output::page(&issued.key, false)?;
+            output::print(&format!("{:<14} {}   (shown this once)", "secret", issued.secret))
         }
     }
 }

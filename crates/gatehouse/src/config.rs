@@ -36,11 +36,15 @@ pub struct Config {
     pub users: BTreeMap<String, Member>,
     /// Machines, by name.
     #[serde(default)]
-    pub agents: BTreeMap<String, Member>,
+    pub agents: BTreeMap<String, AgentSection>,
     /// Issuers of workload tokens that are trusted, by name: a machine that shows such a token is the agent that its claims
     /// say, and may start a task for itself where policy permits `start`.
     #[serde(default)]
     pub issuers: BTreeMap<String, IssuerSection>,
+    /// Authorities whose certificates clients may log in by, by name, where a listener has TLS. Who vouches is read at the start
+    /// only.
+    #[serde(default)]
+    pub certificates: BTreeMap<String, CertificateSection>,
     /// Who is told of requests and what became of them, by name. Read at the start only.
     #[serde(default)]
     pub receivers: BTreeMap<String, ReceiverSection>,
@@ -212,6 +216,10 @@ pub struct Limits {
     pub request_secs_max: u32,
     /// How long an approval may wait for its use, in seconds.
     pub approval_secs_max: u32,
+    /// The longest life of a static key, in seconds.
+    pub api_key_secs_max: u32,
+    /// Static keys that one agent has at a time.
+    pub api_keys_max: usize,
     /// Requests that one task may have open, and one identity for tasks.
     pub open_requests_max: usize,
     /// How much of what a session's client saw is recorded in full, in bytes; after that, only digests.
@@ -236,6 +244,8 @@ impl Default for Limits {
             token_secs_max: 12 * 3600,
             request_secs_max: 4 * 3600,
             approval_secs_max: 900,
+            api_key_secs_max: 90 * 24 * 3600,
+            api_keys_max: 10,
             open_requests_max: 20,
             recording_bytes_max: 256 * 1024 * 1024,
             segment_bytes_max: 64 * 1024 * 1024,
@@ -245,13 +255,49 @@ impl Default for Limits {
     }
 }
 
-/// A person or a machine.
+/// A person.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
+    /// The groups that they are in.
+    #[serde(default)]
+    pub groups: Vec<String>,
+}
+
+/// A machine.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AgentSection {
     /// The groups that it is in.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// Its own public keys, where it has a private one to sign for itself by (RFC 7523): a file with a JSON Web Key Set,
+    /// relative to this one, which is read with the configuration.
+    pub keys: Option<PathBuf>,
+}
+
+/// An authority whose certificates clients may log in by, such as a SPIFFE trust domain's.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateSection {
+    /// Its PEM certificates, relative to this file.
+    pub authorities: PathBuf,
+    /// Which of its certificates are which agent's; the first that fits counts.
+    pub agents: Vec<CertifiedAgent>,
+    /// The longest life of a task that is started with one of its certificates, in seconds.
+    #[serde(default = "issued_task_secs_max")]
+    pub task_secs_max: u32,
+}
+
+/// Which certificates of an authority are an agent's.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CertifiedAgent {
+    /// The agent, one of `[agents]`.
+    pub agent: String,
+    /// A name that stands in the certificate: `uri:…` (such as a SPIFFE ID), `dns:…` or `email:…` among its alternative names,
+    /// or `cn:…` in its subject.
+    pub name: String,
 }
 
 /// An issuer of workload tokens (RFC 7519).
@@ -271,7 +317,16 @@ pub struct IssuerSection {
     /// where not given.
     pub tls_authorities: Option<PathBuf>,
     /// Which of its tokens are which agent's; the first that fits counts.
+    #[serde(default)]
     pub agents: Vec<IssuedAgent>,
+    /// The claim that names a person, where tokens that are no agent's are people's: an agent that shows one beside its own
+    /// works on that person's behalf. An `email` counts only with `email_verified`. One that begins with `/` is a JSON pointer
+    /// (RFC 6901).
+    pub user_claim: Option<String>,
+    /// How an agent's tokens are shown to a listener: in a password's place, over TLS alone; or by a mechanism that is made
+    /// for them, PostgreSQL's `oauth` (SASL OAUTHBEARER).
+    #[serde(default)]
+    pub login: TokenLoginForm,
     /// The longest life of a task that is started with one of its tokens, in seconds.
     #[serde(default = "issued_task_secs_max")]
     pub task_secs_max: u32,
@@ -279,6 +334,17 @@ pub struct IssuerSection {
 
 const fn issued_task_secs_max() -> u32 {
     3600
+}
+
+/// How tokens are shown to a listener.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenLoginForm {
+    /// In a password's place.
+    #[default]
+    Password,
+    /// By a mechanism of their own.
+    Oauth,
 }
 
 /// Which tokens of an issuer are an agent's.

@@ -3,28 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
-use std::ops::RangeInclusive;
 use std::sync::{Arc, PoisonError};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gatehouse_api::{
     Answer, AnswerView, AskedView, Begun, BudgetView, Caller, CameBack, Control, DeviceLoginView, EndTask, Evidence,
-    Exchange, Exchanged, GrantedView, LiftLockdown, LinkView, LockdownView, Me, NewLink, NewLockdown, NewTask,
-    NewToken, OauthError, PolicyView, Problem, RequestView, Selection, SessionView, Shown, SignInBegun, SignedIn,
-    SpentView, StartedTaskView, TargetView, TaskView, TokenView, Version,
+    Exchange, Exchanged, GrantedView, IssuedKeyView, KeyView, LiftLockdown, LinkView, LockdownView, Me, NewKey,
+    NewLink, NewLockdown, NewTask, NewToken, OauthError, PolicyView, Problem, RequestView, Selection, SessionView,
+    Shown, SignInBegun, SignedIn, SpentView, TargetView, TaskView, TokenView, Version,
 };
 use gatehouse_engine::House as _;
-use gatehouse_gate::{
-    AnswerError, Answered, Approver, Asked, AskedTask, Lockdown, MayBegin, PendingRequest, Scope, Terms,
-};
-use gatehouse_identity::{Credential, StartedTask, TokenError, proves, verify_token};
-use gatehouse_journal::{BudgetRecord, Direction, Export, RecordingReader, RequestEnded, TaskStarted};
+use gatehouse_gate::{AnswerError, Answered, Approver, Asked, Lockdown, PendingRequest, Scope, Terms};
+use gatehouse_identity::ApiKey;
+use gatehouse_journal::{Direction, Export, KeyIssued, RecordingReader, RequestEnded};
 use gatehouse_model::{
-    Budget, Denial, GroupName, Hold, Identity, PolicyId, Reason, RequestId, Resource, Secret, SessionId, Spent,
-    Subject, TargetName, Task, TaskEnd, TaskId, UserName, Verifier, kind,
+    Budget, Denial, GroupName, Hold, Identity, KeyId, PolicyId, Reason, RequestId, Resource, SessionId, Spent,
+    TargetName, Task, TaskEnd, TaskId, UserName, kind,
 };
-use gatehouse_store::{AskedRow, RequestRow, SessionRow, TaskRow};
+use gatehouse_store::{AskedRow, KeyRow, RequestRow, SessionRow, TaskRow};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::output::plain;
@@ -34,36 +31,20 @@ use crate::state::State;
 
 /// The control API over the running gateway.
 pub(crate) struct ApiControl {
-    state: Arc<State>,
+    pub(crate) state: Arc<State>,
 }
-
-/// How long whoever started a task may be asked to be silent at most, in seconds.
-const HEARTBEAT_SECS: RangeInclusive<u32> = 5..=3600;
 
 /// The entries that a listing of what somebody has a part in looks at.
 const ROWS_LOOKED_AT_MAX: u32 = 10_000;
 
-/// How long a task lives whose workload asks for nothing else, in seconds.
-const TASK_SECS: u32 = 1800;
-
 type Asking<'a, T> = BoxFuture<'a, Result<T, Problem>>;
 
-/// Whether a task may begin, as far as it may.
-enum Leave {
-    Given(gatehouse_identity::NewTask, Option<Box<PendingRequest>>),
-    Asked(Box<PendingRequest>),
-    /// A person said no.
-    Denied(String),
-    /// Policy does.
-    Forbidden(String),
-}
-
-fn unavailable(error: impl std::fmt::Display) -> Problem {
+pub(crate) fn unavailable(error: impl std::fmt::Display) -> Problem {
     tracing::error!(%error, "a call of the API failed");
     Problem::unavailable("the gateway cannot do this now")
 }
 
-fn bad(error: impl std::fmt::Display) -> Problem {
+pub(crate) fn bad(error: impl std::fmt::Display) -> Problem {
     Problem::bad_request(error.to_string())
 }
 
@@ -81,230 +62,6 @@ impl ApiControl {
         caught_up.await.map_err(unavailable)?.map_err(unavailable)
     }
 
-    async fn start(&self, caller: &Caller, new: NewTask) -> Result<Begun, Problem> {
-        let state = &self.state;
-        let loaded = state.loaded.load_full();
-        let on_behalf_of = new.on_behalf_of.as_deref().map(user_name).transpose()?;
-        let identity = match (&new.identity, caller, loaded.people.agents.keys().next()) {
-            (Some(identity), _, _) => Identity::parse(identity).map_err(bad)?,
-            (None, Caller::User(user, _), _) if on_behalf_of.is_none() => Identity::User(user.clone()),
-            (None, _, Some(only)) if loaded.people.agents.len() == 1 => Identity::Agent(only.clone()),
-            (None, _, _) => return Err(Problem::bad_request("name who works: --as agent:NAME or --as user:NAME")),
-        };
-        let subject = state.subject(&identity, on_behalf_of.as_ref()).map_err(bad)?;
-        let is_own = |user: &UserName| match (&identity, &on_behalf_of) {
-            (Identity::User(worker), None) => worker == user,
-            (Identity::Agent(_), Some(person)) => person == user,
-            (Identity::User(_), Some(_)) | (Identity::Agent(_), None) => false,
-        };
-        if let Caller::User(user, _) = caller
-            && !is_own(user)
-        {
-            return Err(Problem::forbidden(
-                format!("{user} may start tasks for themselves, and for agents that work on their behalf"),
-                format!("Leave --as away, or add --on-behalf-of user:{user}"),
-            ));
-        }
-        let targets: BTreeSet<TargetName> =
-            new.targets.iter().map(|name| TargetName::new(name)).collect::<Result<_, _>>().map_err(bad)?;
-        for target in &targets {
-            if !loaded.targets.contains_key(target.as_str()) {
-                return Err(Problem::not_found("target", target.as_str(), "targets"));
-            }
-        }
-        let heartbeat_secs = new.heartbeat_secs;
-        if heartbeat_secs.is_some_and(|secs| !HEARTBEAT_SECS.contains(&secs)) {
-            let (least, most) = (HEARTBEAT_SECS.start(), HEARTBEAT_SECS.end());
-            return Err(Problem::bad_request(format!("a heartbeat comes within {least} to {most} s")));
-        }
-        let new = gatehouse_identity::NewTask {
-            identity,
-            on_behalf_of,
-            targets,
-            reason: new.reason,
-            ttl: SignedDuration::from_secs(i64::from(new.ttl_secs)),
-            budget: new.budget.map(budget_of).unwrap_or_default(),
-        };
-        // Whoever can open the admin socket needs nobody's leave.
-        let begun = match caller {
-            Caller::Administrator(_) => self.begin(new, by(caller), heartbeat_secs, None).await?,
-            Caller::User(..) => {
-                let (new, approval) = match self.leave(&subject, new, &by(caller))? {
-                    Leave::Given(new, approval) => (new, approval),
-                    Leave::Asked(request) => return Ok(Begun::Asked(Box::new(live_view(&request)))),
-                    Leave::Denied(why) | Leave::Forbidden(why) => {
-                        return Err(Problem::forbidden(why, "Ask for less, or talk to those who decide"));
-                    }
-                };
-                self.begin(new, by(caller), heartbeat_secs, approval).await?
-            }
-        };
-        Ok(Begun::Started(Box::new(begun)))
-    }
-
-    /// Whether policy, or a person for it, lets a task begin; and as far as it does.
-    fn leave(&self, subject: &Subject, mut new: gatehouse_identity::NewTask, by: &str) -> Result<Leave, Problem> {
-        let (state, limits) = (&self.state, &self.state.loaded.load().config.limits);
-        let asked = AskedTask {
-            targets: new.targets.clone(),
-            reason: new.check(limits.task_secs_max).map_err(bad)?,
-            ttl_secs: u32::try_from(new.ttl.as_secs()).unwrap_or(u32::MAX),
-            by: by.into(),
-            budget: new.budget,
-            granted: None,
-        };
-        if let Some(lockdown) = self.lockdown_of(&new) {
-            return Err(shut(&lockdown));
-        }
-        let may = state.gate.may_begin(state.now(), subject, asked, limits.request_secs_max);
-        Ok(match may.map_err(unavailable)? {
-            MayBegin::Yes => Leave::Given(new, None),
-            MayBegin::Granted(request) => {
-                if let Asked::Task(task) = &request.asked {
-                    let granted = task.granted();
-                    new.targets = granted.targets;
-                    new.ttl = SignedDuration::from_secs(granted.ttl_secs.into());
-                }
-                Leave::Given(new, Some(request))
-            }
-            MayBegin::Asked(request) => Leave::Asked(request),
-            MayBegin::Denied(request) => {
-                let reason = request.answer_reason.as_deref().filter(|reason| !reason.is_empty());
-                let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-                Leave::Denied(format!("request {} was denied{reason}", request.id))
-            }
-            MayBegin::No(why) => Leave::Forbidden(why),
-            MayBegin::TooMany => {
-                let title = format!("{} has limits.open_requests_max requests open already", subject.identity);
-                return Err(Problem::too_many(title));
-            }
-        })
-    }
-
-    fn lockdown_of(&self, new: &gatehouse_identity::NewTask) -> Option<Lockdown> {
-        let lockdowns = self.state.gate.lockdowns();
-        new.targets.iter().find_map(|target| lockdowns.of(&new.identity, new.on_behalf_of.as_ref(), target))
-    }
-
-    /// Starts a task that may be started. Whoever hangs up meanwhile leaves nothing half done.
-    async fn begin(
-        &self,
-        new: gatehouse_identity::NewTask,
-        by: String,
-        heartbeat_secs: Option<u32>,
-        approval: Option<Box<PendingRequest>>,
-    ) -> Result<StartedTaskView, Problem> {
-        let control = Self { state: self.state.clone() };
-        let begun = async move {
-            let approved_by = approval.as_ref().map(|request| &request.id);
-            let recorded = control.recorded(new, &by, heartbeat_secs, approved_by).await;
-            let started = match (recorded, approval) {
-                (Ok(started), None) => started,
-                (Ok(started), Some(used)) => {
-                    // The task's record names the approval, which ends it as surely as this one.
-                    let _ = control.state.gate.ledger().record(control.state.now(), ended(&used, "used"));
-                    started
-                }
-                (Err(problem), None) => return Err(problem),
-                // Nothing was recorded that names it, so it is good for another attempt.
-                (Err(problem), Some(unused)) => {
-                    control.state.gate.not_begun(&unused);
-                    return Err(problem);
-                }
-            };
-            control.issued(started, by, heartbeat_secs).await
-        };
-        tokio::spawn(begun).await.map_err(unavailable)?
-    }
-
-    /// Makes the task and its record; if there is none, nothing happened.
-    async fn recorded(
-        &self,
-        new: gatehouse_identity::NewTask,
-        by: &str,
-        heartbeat_secs: Option<u32>,
-        approval: Option<&RequestId>,
-    ) -> Result<StartedTask, Problem> {
-        let state = &self.state;
-        let limits = state.loaded.load().config.limits.clone();
-        if let Some(lockdown) = self.lockdown_of(&new) {
-            return Err(shut(&lockdown));
-        }
-        // One at a time, so that what was counted is still so when this one is added.
-        let _starting = state.starting.lock().await;
-        let max = limits.live_tasks_max;
-        if state.tasks.count(&new.identity, new.on_behalf_of.as_ref(), state.now()) >= max {
-            let title = format!("{} has limits.live_tasks_max = {max} tasks already", new.identity);
-            return Err(Problem::forbidden(title, "End those that are done: `gatehouse tasks ls` shows them"));
-        }
-        let id = TaskId::from_random(state.random());
-        let started = new.start(state.now(), state.entropy(), id, limits.task_secs_max).map_err(bad)?;
-        let task = &started.task;
-        let entry = TaskStarted {
-            task: task.id.to_string(),
-            identity: task.identity.to_string(),
-            on_behalf_of: task.on_behalf_of.as_ref().map(|user| format!("user:{user}")),
-            targets: task.targets.iter().map(TargetName::to_string).collect(),
-            reason: task.reason.clone(),
-            expires: task.expires.to_string(),
-            by: by.into(),
-            budget: {
-                let Budget { operations, rows, bytes } = task.budget;
-                task.budget.is_limited().then_some(BudgetRecord { operations, rows, bytes })
-            },
-            approval: approval.map(RequestId::to_string),
-        };
-        state.gate.ledger().record(task.started, entry).map_err(unavailable)?;
-        // It counts from here on, though nobody has its credential yet.
-        state.tasks.adopt(state.now(), task.clone(), started.verifier.clone(), heartbeat_secs);
-        Ok(started)
-    }
-
-    /// Keeps the credential of a task that is on record, and shows it, once. Of one that cannot be kept the task ends.
-    async fn issued(
-        &self,
-        started: StartedTask,
-        by: String,
-        heartbeat_secs: Option<u32>,
-    ) -> Result<StartedTaskView, Problem> {
-        let (state, loaded) = (&self.state, self.state.loaded.load_full());
-        let StartedTask { task, credential, verifier } = started;
-        if let Err(problem) = self.keep(&task, &verifier, heartbeat_secs).await {
-            // Its end is tried again until it is on record.
-            let _ = state.end_task(&task.id, TaskEnd::Revoked, "gateway").await;
-            return Err(problem);
-        }
-        let root_certificate = loaded
-            .config
-            .listen
-            .values()
-            .find_map(|listen| std::fs::read_to_string(loaded.base.join(listen.tls_certificate.as_ref()?)).ok());
-        let view = StartedTaskView {
-            task: started_view(&task, by),
-            user: credential.user,
-            password: String::from_utf8_lossy(credential.password.expose()).into_owned(),
-            addresses: self.addresses(&task),
-            root_certificate,
-        };
-        Ok(view)
-    }
-
-    async fn keep(&self, task: &Task, verifier: &Verifier, heartbeat_secs: Option<u32>) -> Result<(), Problem> {
-        let target = self.state.gate.ledger().with(|journal| journal.sink().sync_target());
-        target.sync().map_err(unavailable)?;
-        self.state.store.keep_credential(task.id.as_str(), verifier, heartbeat_secs).await.map_err(unavailable)
-    }
-
-    /// Where each target of a task is to be reached.
-    fn addresses(&self, task: &Task) -> BTreeMap<String, String> {
-        let loaded = self.state.loaded.load();
-        let address = |target: &TargetName| {
-            let protocol = &loaded.targets.get(target.as_str())?.protocol;
-            Some((target.to_string(), self.state.listening_at(protocol)?.to_string()))
-        };
-        task.targets.iter().filter_map(address).collect()
-    }
-
     fn live_request(&self, id: &str) -> Option<PendingRequest> {
         self.state.gate.desk().request(&RequestId::parse(id).ok()?)
     }
@@ -316,6 +73,70 @@ impl ApiControl {
         self.fresh_index().await?;
         let row = self.state.store.request(id).await.map_err(unavailable)?;
         row.map(stored_view).ok_or_else(|| Problem::not_found("request", id, "requests"))
+    }
+
+    async fn one_key(&self, id: &str) -> Result<KeyView, Problem> {
+        self.fresh_index().await?;
+        let row = self.state.store.key(id).await.map_err(unavailable)?;
+        row.map(key_view).ok_or_else(|| Problem::not_found("key", id, "keys"))
+    }
+
+    /// Issues a static key. It is good only once it is on record and kept.
+    async fn issued_key(&self, by: String, new: NewKey) -> Result<IssuedKeyView, Problem> {
+        let state = &self.state;
+        let loaded = state.loaded.load_full();
+        let limits = &loaded.config.limits;
+        let Identity::Agent(agent) = Identity::parse(&new.identity).map_err(bad)? else {
+            return Err(Problem::bad_request("a static key is an agent's; people sign in with `gatehouse login`"));
+        };
+        if !loaded.people.agents.contains_key(&agent) {
+            return Err(Problem::not_found(
+                "agent",
+                agent.as_str(),
+                "--help; [agents] in the configuration; gatehouse keys",
+            ));
+        }
+        let targets: BTreeSet<TargetName> =
+            new.targets.iter().map(|name| TargetName::new(name)).collect::<Result<_, _>>().map_err(bad)?;
+        if let Some(unknown) = targets.iter().find(|target| !loaded.targets.contains_key(target.as_str())) {
+            return Err(Problem::not_found("target", unknown.as_str(), "targets"));
+        }
+        if targets.is_empty() {
+            return Err(Problem::bad_request("a static key is for at least one target: --target NAME"));
+        }
+        let reason = gatehouse_identity::reason(&new.reason)
+            .ok_or_else(|| Problem::bad_request("a static key has a reason of 1 to 500 characters"))?;
+        let max = limits.api_key_secs_max;
+        if !(1..=max).contains(&new.ttl_secs) {
+            return Err(Problem::bad_request(format!(
+                "a static key lives between 1 s and limits.api_key_secs_max = {max} s"
+            )));
+        }
+        let now = state.now();
+        let expires = now.saturating_add(SignedDuration::from_secs(i64::from(new.ttl_secs))).map_err(bad)?;
+        let key = ApiKey { id: KeyId::from_random(state.random()), agent, targets, expires };
+        let _starting = state.starting.lock().await;
+        if state.keys.count(&key.agent, now) >= limits.api_keys_max {
+            let title =
+                format!("{} has limits.api_keys_max = {} static keys already", new.identity, limits.api_keys_max);
+            return Err(Problem::forbidden(title, "End those that nothing uses: `gatehouse keys ls` shows them"));
+        }
+        let (secret, sha256) = ApiKey::issue(state.entropy());
+        let entry = KeyIssued {
+            key: key.id.to_string(),
+            identity: new.identity,
+            targets: key.targets.iter().map(TargetName::to_string).collect(),
+            reason,
+            expires: expires.to_string(),
+            by,
+        };
+        state.gate.ledger().record(now, entry).map_err(unavailable)?;
+        state.gate.ledger().with(|journal| journal.sink().sync_target()).sync().map_err(unavailable)?;
+        state.store.keep_key_digest(key.id.as_str(), &sha256).await.map_err(unavailable)?;
+        let id = key.id.to_string();
+        state.keys.adopt(sha256, key);
+        let secret = String::from_utf8_lossy(secret.expose()).into_owned();
+        Ok(IssuedKeyView { key: self.one_key(&id).await?, secret })
     }
 
     async fn one_session(&self, id: &str) -> Result<SessionView, Problem> {
@@ -415,82 +236,6 @@ impl ApiControl {
 }
 
 impl ApiControl {
-    /// A workload proves by its issuer's token which agent it is, and policy says whether that agent may start a task.
-    async fn exchanged(&self, exchange: Exchange) -> Result<Exchanged, OauthError> {
-        let state = &self.state;
-        let loaded = state.loaded.load_full();
-        let token = String::from_utf8_lossy(exchange.subject_token.expose());
-        let workload = verify_token(&loaded.issuers, &token, state.now()).await.map_err(|error| {
-            metrics::counter!("gatehouse_tokens_refused_total").increment(1);
-            // Why it is not good is for the operator, who can mend it, and not for whoever shows it.
-            tracing::warn!(%error, "a workload's token was refused");
-            match error {
-                TokenError::NoKeys { .. } => OauthError::unavailable(),
-                _ => OauthError::invalid_request("the subject token is not good: the gateway's log has the cause"),
-            }
-        })?;
-        let refused = |cause: &str, told: OauthError| {
-            let (agent, targets) = (format!("agent:{}", workload.agent), exchange.targets.join(" "));
-            let via = format!("issuer {}", workload.issuer);
-            // It is refused whether or not that can be recorded.
-            let _ = state.gate.login_refused(state.now(), &via, &agent, &targets, cause);
-            told
-        };
-        // One answer for what is not there and for what is not permitted: to ask is not to be told what there is.
-        let no_target = || {
-            OauthError::invalid_target(
-                "there is no such target, or policy does not permit the agent to start a task for it",
-            )
-        };
-        let identity = Identity::Agent(workload.agent.clone());
-        let subject = state.subject(&identity, None);
-        let subject = subject.map_err(|error| refused(&error.to_string(), no_target()))?;
-        let mut targets = BTreeSet::new();
-        for name in &exchange.targets {
-            let target = TargetName::new(name).ok().filter(|target| loaded.targets.contains_key(target.as_str()));
-            targets.insert(target.ok_or_else(|| refused("there is no such target", no_target()))?);
-        }
-        let secs_max = workload.task_secs_max.min(loaded.config.limits.task_secs_max);
-        let secs = exchange.ttl_secs.unwrap_or(TASK_SECS.min(secs_max));
-        if !(1..=secs_max).contains(&secs) {
-            return Err(OauthError::invalid_request(format!("a task lives between 1 s and {secs_max} s: `ttl_secs`")));
-        }
-        let ttl = SignedDuration::from_secs(i64::from(secs));
-        let new = gatehouse_identity::NewTask {
-            identity,
-            on_behalf_of: None,
-            targets,
-            reason: exchange.reason,
-            ttl,
-            budget: budget_of(exchange.budget),
-        };
-        let by = format!("issuer {} ({})", workload.issuer, workload.subject);
-        let failed = |problem: Problem| match problem.status {
-            403 => refused(&problem.title, OauthError::denied(problem.title.clone())),
-            429 => refused(&problem.title, OauthError::slow_down(problem.title.clone())),
-            400..500 => refused(&problem.title, OauthError::invalid_request(problem.title.clone())),
-            _ => OauthError::unavailable(),
-        };
-        let (new, approval) = match self.leave(&subject, new, &by).map_err(failed)? {
-            Leave::Given(new, approval) => (new, approval),
-            Leave::Asked(request) => return Err(OauthError::pending(request.id.to_string())),
-            Leave::Denied(why) => return Err(OauthError::denied(why)),
-            Leave::Forbidden(why) => return Err(refused(&why, no_target())),
-        };
-        let secs = u32::try_from(new.ttl.as_secs()).unwrap_or(secs);
-        let started = self.begin(new, by, None, approval).await.map_err(failed)?;
-        Ok(Exchanged {
-            access_token: started.password,
-            issued_token_type: "urn:gatehouse:token-type:task-credential".into(),
-            token_type: "N_A".into(),
-            expires_in: secs,
-            user: started.user,
-            task: started.task,
-            addresses: started.addresses,
-            root_certificate: started.root_certificate,
-        })
-    }
-
     /// A name that nothing has shuts nothing, which is not what whoever typed it meant.
     fn must_know(&self, scope: &Scope) -> Result<(), Problem> {
         let loaded = self.state.loaded.load();
@@ -514,36 +259,6 @@ impl ApiControl {
             lockdowns.of(&person, None, target).or_else(|| lockdowns.of(&request.subject.identity, behalf, target))
         };
         request.targets().iter().find_map(of)
-    }
-
-    /// Whoever holds a credential may end its task.
-    async fn given_back(&self, user: &str, password: &str) -> Result<(), OauthError> {
-        let state = &self.state;
-        if !Credential::is_user(user) {
-            return Err(OauthError::invalid_client("`client_id` is the user name of the credential: NAME.NUMBER"));
-        }
-        if !Credential::is_password(password) {
-            return Ok(());
-        }
-        let claimed = state.tasks.credential(user, state.now());
-        let is_known = claimed.is_some();
-        let (task, verifier) = claimed.unzip();
-        // Whether there is such a task does not show in how long it takes, and few are computed at a time.
-        let verifier = verifier.unwrap_or_else(|| Credential::decoy(user, &state.decoys));
-        let place = state.proofs.clone().acquire_owned().await.map_err(|_| OauthError::unavailable())?;
-        let password = Secret::new(password);
-        let proof = tokio::task::spawn_blocking(move || {
-            // Whoever hangs up meanwhile gives the place free no sooner.
-            let _place = place;
-            proves(&verifier, password.expose())
-        });
-        let proven = proof.await.unwrap_or(false);
-        let Some(task) = task.filter(|_| is_known && proven) else { return Ok(()) };
-        let ended = state.end_task(&task, TaskEnd::Done, "its own credential").await;
-        ended.map(|_| ()).map_err(|error| {
-            tracing::error!(%error, "a task could not be ended");
-            OauthError::unavailable()
-        })
     }
 }
 
@@ -668,8 +383,57 @@ impl Control for ApiControl {
         self.exchanged(exchange).boxed()
     }
 
-    fn give_back<'a>(&'a self, user: &'a str, password: &'a str) -> BoxFuture<'a, Result<(), OauthError>> {
+    fn give_back<'a>(&'a self, user: Option<&'a str>, password: &'a str) -> BoxFuture<'a, Result<(), OauthError>> {
         self.given_back(user, password).boxed()
+    }
+
+    fn token_keys(&self) -> serde_json::Value {
+        self.state.token_key.published().clone()
+    }
+
+    fn token_algorithms(&self) -> Vec<String> {
+        gatehouse_identity::algorithms()
+    }
+
+    fn keys<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asking<'a, Vec<KeyView>> {
+        async move {
+            self.must_administer(caller)?;
+            self.fresh_index().await?;
+            let rows = self.state.store.keys(limit).await.map_err(unavailable)?;
+            Ok(rows.into_iter().map(key_view).collect())
+        }
+        .boxed()
+    }
+
+    fn key<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, KeyView> {
+        async move {
+            self.must_administer(caller)?;
+            self.one_key(id).await
+        }
+        .boxed()
+    }
+
+    fn issue_key<'a>(&'a self, caller: &'a Caller, new: NewKey) -> Asking<'a, IssuedKeyView> {
+        async move {
+            self.must_administer(caller)?;
+            self.issued_key(by(caller), new).await
+        }
+        .boxed()
+    }
+
+    fn revoke_key<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, KeyView> {
+        async move {
+            self.must_administer(caller)?;
+            let key = KeyId::parse(id).map_err(bad)?;
+            let is_ended = self.state.end_key(&key, "revoked", &by(caller)).await;
+            let view = self.one_key(id).await?;
+            if is_ended {
+                Ok(view)
+            } else {
+                Err(Problem::conflict(format!("key {id} has ended already: {}", view.state)))
+            }
+        }
+        .boxed()
     }
 
     fn address(&self) -> Option<String> {
@@ -1039,14 +803,14 @@ fn replay(path: &std::path::Path, protocol: &str) -> anyhow::Result<String> {
     Ok(lines.join("\n"))
 }
 
-fn by(caller: &Caller) -> String {
+pub(crate) fn by(caller: &Caller) -> String {
     match caller.user() {
         Some(user) => format!("user:{user} via {}", caller.via()),
         None => caller.via().into(),
     }
 }
 
-fn user_name(text: &str) -> Result<UserName, Problem> {
+pub(crate) fn user_name(text: &str) -> Result<UserName, Problem> {
     match Identity::parse(text).map_err(bad)? {
         Identity::User(user) => Ok(user),
         Identity::Agent(_) => {
@@ -1069,6 +833,22 @@ fn task_view(row: TaskRow) -> TaskView {
         expires: row.expires.to_string(),
         state,
         started_by: row.started_by,
+        actors: row.origin.actors,
+        parent: row.origin.parent.as_ref().map(TaskId::to_string),
+        api_key: row.origin.key.as_ref().map(KeyId::to_string),
+    }
+}
+
+fn key_view(row: KeyRow) -> KeyView {
+    KeyView {
+        id: row.id,
+        identity: row.identity,
+        targets: row.targets,
+        reason: row.reason,
+        created: row.created.to_string(),
+        expires: row.expires.to_string(),
+        created_by: row.created_by,
+        state: row.ended.map_or_else(|| "good".into(), |(_, cause)| cause),
     }
 }
 
@@ -1084,6 +864,7 @@ fn session_view(row: SessionRow) -> SessionView {
         on_behalf_of: row.on_behalf_of,
         target: row.target,
         peer: row.peer,
+        api_key: row.key,
         opened: row.opened.to_string(),
         closed,
         state,
@@ -1094,7 +875,7 @@ fn session_view(row: SessionRow) -> SessionView {
     }
 }
 
-fn shut(lockdown: &Lockdown) -> Problem {
+pub(crate) fn shut(lockdown: &Lockdown) -> Problem {
     let denial = lockdown.denial();
     Problem::forbidden(denial.message, format!("{}. {}", denial.detail, denial.hint))
 }
@@ -1120,11 +901,11 @@ fn needs(hold: &Hold) -> BTreeMap<String, u32> {
     hold.groups.iter().map(|(group, members)| (group.to_string(), *members)).collect()
 }
 
-fn ended(request: &PendingRequest, cause: &str) -> RequestEnded {
+pub(crate) fn ended(request: &PendingRequest, cause: &str) -> RequestEnded {
     RequestEnded { request: request.id.to_string(), cause: cause.into() }
 }
 
-fn budget_of(view: BudgetView) -> Budget {
+pub(crate) fn budget_of(view: BudgetView) -> Budget {
     let BudgetView { operations, rows, bytes } = view;
     Budget { operations, rows, bytes }
 }
@@ -1134,7 +915,7 @@ fn budget_view(budget: &Budget) -> Option<BudgetView> {
     budget.is_limited().then_some(BudgetView { operations, rows, bytes })
 }
 
-fn started_view(task: &Task, by: String) -> TaskView {
+pub(crate) fn started_view(task: &Task, by: String) -> TaskView {
     TaskView {
         id: task.id.to_string(),
         identity: task.identity.to_string(),
@@ -1147,10 +928,13 @@ fn started_view(task: &Task, by: String) -> TaskView {
         expires: task.expires.to_string(),
         state: "live".into(),
         started_by: by,
+        actors: task.origin.actors.clone(),
+        parent: task.origin.parent.as_ref().map(TaskId::to_string),
+        api_key: task.origin.key.as_ref().map(KeyId::to_string),
     }
 }
 
-fn live_view(request: &PendingRequest) -> RequestView {
+pub(crate) fn live_view(request: &PendingRequest) -> RequestView {
     let approvers = |users: &BTreeSet<UserName>| users.iter().map(|user| format!("user:{user}")).collect();
     RequestView {
         id: request.id.to_string(),

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatehouse_journal::{
-    AccessRecord, BudgetRecord, Entry, Lines, OperationMark, Record, RequestOpened, SegmentFiles, TaskRequested,
+    AccessRecord, BudgetRecord, Entry, Lines, OperationMark, Record, RequestOpened, SegmentFiles, SessionOpened,
+    TaskRequested, TaskStarted,
 };
-use gatehouse_model::Budget;
-use gatehouse_store::{AskedRow, Change, LockdownRow, RequestRow, SessionRow, Store, StoreError, TaskRow};
+use gatehouse_model::{Budget, KeyId, Origin, TaskId};
+use gatehouse_store::{AskedRow, Change, KeyRow, LockdownRow, RequestRow, SessionRow, Store, StoreError, TaskRow};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -168,22 +169,21 @@ fn time(text: &str, otherwise: Timestamp) -> Timestamp {
 fn change(record: &Record) -> Option<Change> {
     let at = record.time;
     match &record.entry {
-        Entry::TaskStarted(task) => Some(Change::TaskStarted {
-            approval: task.approval.clone(),
-            task: Box::new(TaskRow {
-                id: task.task.clone(),
-                identity: task.identity.clone(),
-                on_behalf_of: task.on_behalf_of.clone(),
-                targets: task.targets.clone(),
-                reason: task.reason.clone(),
-                budget: budget(task.budget),
-                started: at,
-                expires: time(&task.expires, at),
-                ended: None,
-                started_by: task.by.clone(),
-            }),
-        }),
+        Entry::TaskStarted(task) => {
+            Some(Change::TaskStarted { approval: task.approval.clone(), task: Box::new(task_row(task, at)) })
+        }
         Entry::TaskEnded(task) => Some(Change::TaskEnded { task: task.task.clone(), at, cause: task.cause.clone() }),
+        Entry::KeyIssued(key) => Some(Change::KeyIssued(Box::new(KeyRow {
+            id: key.key.clone(),
+            identity: key.identity.clone(),
+            targets: key.targets.clone(),
+            reason: key.reason.clone(),
+            created: at,
+            expires: time(&key.expires, at),
+            created_by: key.by.clone(),
+            ended: None,
+        }))),
+        Entry::KeyEnded(key) => Some(Change::KeyEnded { key: key.key.clone(), at, cause: key.cause.clone() }),
         Entry::LockdownBegun(lockdown) => Some(Change::LockdownBegun(Box::new(LockdownRow {
             scope: lockdown.scope.clone(),
             by: lockdown.by.clone(),
@@ -191,21 +191,7 @@ fn change(record: &Record) -> Option<Change> {
             since: at,
         }))),
         Entry::LockdownLifted(lockdown) => Some(Change::LockdownLifted { scope: lockdown.scope.clone() }),
-        Entry::SessionOpened(session) => Some(Change::SessionOpened(Box::new(SessionRow {
-            id: session.session.clone(),
-            task: session.task.clone(),
-            identity: session.identity.clone(),
-            on_behalf_of: session.on_behalf_of.clone(),
-            target: session.target.clone(),
-            peer: session.peer.clone(),
-            opened: at,
-            closed: None,
-            operations: 0,
-            refused: 0,
-            rows: 0,
-            masked: 0,
-            recording: None,
-        }))),
+        Entry::SessionOpened(session) => Some(Change::SessionOpened(Box::new(session_row(session, at)))),
         Entry::SessionClosed(session) => Some(Change::SessionClosed {
             session: session.session.clone(),
             at,
@@ -250,6 +236,45 @@ fn change(record: &Record) -> Option<Change> {
         | Entry::PersonSignedOut(_)
         | Entry::LoginRefused(_)
         | Entry::CancelSent(_) => None,
+    }
+}
+
+fn task_row(task: &TaskStarted, at: Timestamp) -> TaskRow {
+    TaskRow {
+        id: task.task.clone(),
+        identity: task.identity.clone(),
+        on_behalf_of: task.on_behalf_of.clone(),
+        targets: task.targets.clone(),
+        reason: task.reason.clone(),
+        budget: budget(task.budget),
+        origin: Origin {
+            actors: task.actors.clone(),
+            parent: task.parent.as_deref().and_then(|parent| TaskId::parse(parent).ok()),
+            key: task.api_key.as_deref().and_then(|key| KeyId::parse(key).ok()),
+        },
+        started: at,
+        expires: time(&task.expires, at),
+        ended: None,
+        started_by: task.by.clone(),
+    }
+}
+
+fn session_row(session: &SessionOpened, at: Timestamp) -> SessionRow {
+    SessionRow {
+        id: session.session.clone(),
+        task: session.task.clone(),
+        identity: session.identity.clone(),
+        on_behalf_of: session.on_behalf_of.clone(),
+        target: session.target.clone(),
+        peer: session.peer.clone(),
+        key: session.api_key.clone(),
+        opened: at,
+        closed: None,
+        operations: 0,
+        refused: 0,
+        rows: 0,
+        masked: 0,
+        recording: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use anyhow::{Context as _, Result};
+use gatehouse_identity::TokenKey;
 use gatehouse_journal::SigningKey;
 use gatehouse_mask::PseudonymKey;
 use zeroize::Zeroizing;
@@ -43,6 +44,19 @@ fn key(data: &DataFolder, name: &str) -> Result<Zeroizing<[u8; 32]>> {
         Err(error) => return Err(error).with_context(|| format!("the key {} cannot be read", path.display())),
     }
     Ok(bytes)
+}
+
+/// The key that signs the gateway's own tokens. One that is gone is made anew: tokens are short-lived.
+pub(crate) fn token_key(data: &DataFolder) -> Result<TokenKey> {
+    let path = data.keys().join("tokens");
+    if !path.exists() {
+        let made = TokenKey::generate()?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(made.expose())?;
+        file.sync_all()?;
+    }
+    let bytes = Zeroizing::new(std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?);
+    TokenKey::read(&bytes).with_context(|| format!("{} is damaged: delete it, and a new one is made", path.display()))
 }
 
 /// 32 random bytes.

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::http::Uri;
+use gatehouse_engine::ClientAuthority;
 use gatehouse_gate::{HoldMode, Route, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
-use gatehouse_identity::{AgentRule, Issuer, KeySet, Keys, People, Provider, ProviderSettings, PublishedKeys};
+use gatehouse_identity::{
+    AgentRule, Issuer, KeySet, Keys, People, Provider, ProviderSettings, PublishedKeys, TokenLogin,
+};
 use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, PseudonymKey, Transform};
 use gatehouse_model::{AgentName, ClassName, Digest, GroupName, Parent, Resource, Secret, TargetName, UserName, kind};
 use gatehouse_policy::{Policies, PolicySource};
@@ -16,7 +19,7 @@ use gatehouse_secrets::Reference;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{
-    Config, IssuedAgent, IssuerSection, Mask, Member, Oidc, OnHold, ReceiverForm, ReceiverSection, TargetSection, Tls,
+    Config, IssuerSection, Mask, Oidc, OnHold, ReceiverForm, ReceiverSection, TargetSection, Tls, TokenLoginForm,
 };
 use crate::mentions::Known;
 use crate::notify::{Form, Receiver, webhook_key};
@@ -54,6 +57,10 @@ pub struct Loaded {
     pub people: People,
     /// The issuers whose workload tokens are trusted.
     pub issuers: Vec<Issuer>,
+    /// The keys of agents that sign for themselves.
+    pub agent_keys: BTreeMap<AgentName, KeySet>,
+    /// Authorities whose certificates clients may log in by.
+    pub certificates: Vec<Certificates>,
     /// The provider that people sign in by.
     pub provider: Option<Arc<Provider>>,
     /// Who is told of requests.
@@ -66,6 +73,16 @@ pub struct Loaded {
     pub policies: Arc<Policies>,
     /// What is not wrong but probably not meant.
     pub warnings: Vec<Fault>,
+}
+
+/// An authority whose certificates clients may log in by.
+pub struct Certificates {
+    /// Its name, and who vouches.
+    pub authority: ClientAuthority,
+    /// Which of its certificates are which agent's, by a name that stands in them; the first that fits counts.
+    pub agents: Vec<(AgentName, String)>,
+    /// The longest life of a task that is started with one of them, in seconds.
+    pub task_secs_max: u32,
 }
 
 /// Reads a configuration text alone: for its paths, before anything else is known.
@@ -99,6 +116,8 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
     checker.limits(&config);
     let people = checker.people(&config);
     let issuers = checker.issuers(&config, &people);
+    let agent_keys = checker.agent_keys(&config);
+    let certificates = checker.certificates(&config, &people);
     let provider = checker.provider(&config);
     let receivers = checker.receivers(&config);
     let rules = checker.class_rules(&config);
@@ -116,6 +135,8 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
         base,
         people,
         issuers,
+        agent_keys,
+        certificates,
         provider,
         receivers,
         targets,
@@ -138,11 +159,17 @@ fn is_base(url: &str) -> bool {
 /// The digest of the file, and of the keys that it names: whom it trusts is a part of what it says.
 fn digest(text: &str, config: &Config, base: &Path) -> Digest {
     let mut hash = Sha256::new_with_prefix(text);
-    for issuer in config.issuers.values() {
-        let keys = issuer.keys.iter().map(|keys| std::fs::read(base.join(keys)).unwrap_or_default());
-        keys.for_each(|keys| hash.update(Sha256::digest(keys)));
+    for file in trusted_files(config) {
+        hash.update(Sha256::digest(std::fs::read(base.join(file)).unwrap_or_default()));
     }
     Digest(hash.finalize().into())
+}
+
+/// The files by which it is decided who is who.
+pub(crate) fn trusted_files(config: &Config) -> impl Iterator<Item = &PathBuf> {
+    let issuers = config.issuers.values().filter_map(|issuer| issuer.keys.as_ref());
+    let agents = config.agents.values().filter_map(|agent| agent.keys.as_ref());
+    issuers.chain(agents).chain(config.certificates.values().map(|section| &section.authorities))
 }
 
 struct Checker<'a> {
@@ -232,7 +259,7 @@ impl Checker<'_> {
                 self.fault(&["listen", name, "tls_key"], error.to_string(), "Name a PEM file with mode 0600")
             }
             (Ok(chain), Ok(key)) => {
-                if let Err(error) = gatehouse_engine::ServerTls::new(&chain, key.expose(), &[]) {
+                if let Err(error) = gatehouse_engine::ServerTls::new(&chain, key.expose(), &[], &[]) {
                     self.fault(&place, error.to_string(), "Name a certificate chain and its key, both in PEM form");
                 }
             }
@@ -250,6 +277,7 @@ impl Checker<'_> {
             ("token_secs_max", limits.token_secs_max.into(), 1),
             ("request_secs_max", limits.request_secs_max.into(), 1),
             ("approval_secs_max", limits.approval_secs_max.into(), 1),
+            ("api_key_secs_max", limits.api_key_secs_max.into(), 1),
             ("open_requests_max", limits.open_requests_max as u64, 1),
             ("segment_bytes_max", limits.segment_bytes_max, 64 * 1024),
             ("checkpoint_secs", limits.checkpoint_secs.into(), 1),
@@ -317,7 +345,11 @@ impl Checker<'_> {
             if section.task_secs_max == 0 {
                 self.fault(&place, "task_secs_max = 0 lets no task live", "Write a number of seconds, or nothing");
             }
-            let agents = self.issued_agents(&place, &section.agents, people);
+            let agents = self.issued_agents(&place, section, people);
+            if section.issuer.starts_with("agent:") {
+                let message = "tokens whose `iss` begins with `agent:` are those that agents sign for themselves";
+                self.fault(&place, message, "Give the agent its keys: [agents.NAME] keys = \"FILE\"");
+            }
             if let Some(keys) = self.keys(&place, section) {
                 issuers.push(Issuer {
                     name: name.clone(),
@@ -325,23 +357,97 @@ impl Checker<'_> {
                     audience: section.audience.clone(),
                     keys,
                     agents,
+                    user_claim: section.user_claim.clone(),
+                    login: match section.login {
+                        TokenLoginForm::Password => TokenLogin::Password,
+                        TokenLoginForm::Oauth => TokenLogin::Bearer,
+                    },
                     task_secs_max: section.task_secs_max,
                 });
             }
         }
+        self.one_login_each(&issuers);
         issuers
+    }
+
+    /// A listener asks an agent for its token before it knows whose that is, so there is one way to ask.
+    fn one_login_each(&mut self, issuers: &[Issuer]) {
+        let mut logins: BTreeMap<&AgentName, (TokenLogin, &str)> = BTreeMap::new();
+        for (issuer, rule) in issuers.iter().flat_map(|issuer| issuer.agents.iter().map(move |rule| (issuer, rule))) {
+            let (login, first) = *logins.entry(&rule.agent).or_insert((issuer.login, &issuer.name));
+            if login != issuer.login {
+                let message = format!("agent {} has another `login` under [issuers.{first}]", rule.agent);
+                self.fault(
+                    &["issuers", &issuer.name, "login"],
+                    message,
+                    "Give one of them another agent, or both one `login`",
+                );
+            }
+        }
+    }
+
+    fn agent_keys(&mut self, config: &Config) -> BTreeMap<AgentName, KeySet> {
+        let mut keys = BTreeMap::new();
+        for (name, section) in &config.agents {
+            let (Some(path), Ok(agent)) = (&section.keys, AgentName::new(name)) else { continue };
+            if let Some(set) = self.key_set(&["agents", name, "keys"], path) {
+                keys.insert(agent, set);
+            }
+        }
+        keys
+    }
+
+    fn certificates(&mut self, config: &Config, people: &People) -> Vec<Certificates> {
+        let mut all = Vec::new();
+        for (name, section) in &config.certificates {
+            let place = |key: &'static str| ["certificates", name.as_str(), key];
+            let before = self.faults.len();
+            let pem = std::fs::read_to_string(self.base.join(&section.authorities)).map_err(|error| error.to_string());
+            let checked = pem.and_then(|pem| match gatehouse_engine::check_client_authority(&pem) {
+                Ok(()) => Ok(pem),
+                Err(error) => Err(error.to_string()),
+            });
+            let pem =
+                checked.map_err(|error| self.fault(&place("authorities"), error, "Name a PEM file with certificates"));
+            let mut agents = Vec::new();
+            for rule in &section.agents {
+                let agent = AgentName::new(&rule.agent).ok().filter(|agent| people.agents.contains_key(agent));
+                if agent.is_none() {
+                    let message = format!("there is no agent `{}`", rule.agent);
+                    self.fault(&place("agents"), message, "Add it under [agents]");
+                }
+                if !["uri:", "dns:", "email:", "cn:"].iter().any(|kind| rule.name.starts_with(kind)) {
+                    let message = format!("`{}` is no name that stands in a certificate", rule.name);
+                    let remedy = "Write what kind it is, too, such as uri:spiffe://example.org/agent";
+                    self.fault(&place("agents"), message, remedy);
+                }
+                agents.extend(agent.map(|agent| (agent, rule.name.clone())));
+            }
+            if section.task_secs_max == 0 {
+                self.fault(&place("task_secs_max"), "task_secs_max = 0 lets no task live", "Write a number of seconds");
+            }
+            if let (Ok(pem), true) = (pem, self.faults.len() == before) {
+                let authority = ClientAuthority { name: name.clone(), pem };
+                all.push(Certificates { authority, agents, task_secs_max: section.task_secs_max });
+            }
+        }
+        all
+    }
+
+    fn key_set(&mut self, place: &[&str], path: &Path) -> Option<KeySet> {
+        let path = self.base.join(path);
+        let read = std::fs::read(&path).map_err(|error| error.to_string());
+        let keys = read.and_then(|text| KeySet::parse(&text).map_err(|error| error.to_string()));
+        let keys = keys.map_err(|error| {
+            let remedy = "Put a JSON Web Key Set of public keys there; an issuer's may be left away to have it fetched";
+            self.fault(place, format!("the keys {} cannot be used: {error}", path.display()), remedy);
+        });
+        keys.ok()
     }
 
     fn keys(&mut self, place: &[&str], section: &IssuerSection) -> Option<Keys> {
         if let Some(path) = &section.keys {
-            let path = self.base.join(path);
-            let read = std::fs::read(&path).map_err(|error| error.to_string());
-            let keys = read.and_then(|text| KeySet::parse(&text).map_err(|error| error.to_string()));
-            let keys = keys.map_err(|error| {
-                let remedy = "Put the issuer's JSON Web Key Set there, or leave `keys` away to have it fetched";
-                self.fault(place, format!("the keys {} cannot be used: {error}", path.display()), remedy);
-            });
-            return keys.map(Keys::Held).ok();
+            return self.key_set(place, path).map(Keys::Held);
         }
         let from = section.jwks_uri.as_ref().unwrap_or(&section.issuer);
         if !from.parse::<Uri>().is_ok_and(|uri| web::is_private(&uri)) {
@@ -353,12 +459,13 @@ impl Checker<'_> {
         Some(Keys::Published(PublishedKeys::new(&section.issuer, section.jwks_uri.clone(), web::fetcher(trust))))
     }
 
-    fn issued_agents(&mut self, place: &[&str], sections: &[IssuedAgent], people: &People) -> Vec<AgentRule> {
-        if sections.is_empty() {
-            self.fault(place, "an issuer has agents", "Add `agents = [{ agent = \"NAME\", claims = { … } }]`");
+    fn issued_agents(&mut self, place: &[&str], issuer: &IssuerSection, people: &People) -> Vec<AgentRule> {
+        if issuer.agents.is_empty() && issuer.user_claim.is_none() {
+            let remedy = "Add `agents = [{ agent = \"NAME\", claims = { … } }]`, or `user_claim` for people's tokens";
+            self.fault(place, "an issuer has agents, or people", remedy);
         }
         let mut rules = Vec::new();
-        for section in sections {
+        for section in &issuer.agents {
             let agent = AgentName::new(&section.agent).ok().filter(|agent| people.agents.contains_key(agent));
             if section.claims.is_empty() {
                 let message = format!("any token of the issuer would be agent {}", section.agent);
@@ -779,8 +886,10 @@ fn load_policies(directory: &Path, faults: &mut Vec<Fault>) -> Option<Policies> 
 
 /// Policies that cannot do what they were written for: about what there is not, or in files that are not read.
 fn policy_warnings(config: &Config, directory: &Path, policies: &Policies) -> Vec<Fault> {
-    let names = |section: &BTreeMap<String, Member>| section.keys().cloned().collect();
-    let members = || config.users.values().chain(config.agents.values());
+    let groups = || {
+        let users = config.users.values().flat_map(|member| member.groups.clone());
+        users.chain(config.agents.values().flat_map(|agent| agent.groups.clone()))
+    };
     let builtin = Classes::builtin().into_iter().map(|rule| rule.name.to_string());
     let mapped = || config.oidc.iter().flat_map(|oidc| oidc.groups.values().cloned());
     let known = Known {
@@ -790,9 +899,9 @@ fn policy_warnings(config: &Config, directory: &Path, policies: &Policies) -> Ve
             Some(_) => vec!["User"],
         },
         targets: config.targets.keys().cloned().collect(),
-        groups: members().flat_map(|member| member.groups.clone()).chain(mapped()).collect(),
-        users: names(&config.users),
-        agents: names(&config.agents),
+        groups: groups().chain(mapped()).collect(),
+        users: config.users.keys().cloned().collect(),
+        agents: config.agents.keys().cloned().collect(),
         classes: builtin.chain(config.classes.keys().cloned()).collect(),
     };
     let shown = |name: &str| directory.join(name).display().to_string();

@@ -4,7 +4,9 @@ use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::Result;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
-use gatehouse_api::{AskedView, LockdownView, PolicyView, RequestView, SessionView, TargetView, TaskView, span, who};
+use gatehouse_api::{
+    AskedView, KeyView, LockdownView, PolicyView, RequestView, SessionView, TargetView, TaskView, span, who,
+};
 use serde::Serialize;
 
 /// Prints text, and minds a reader that has gone.
@@ -78,6 +80,11 @@ pub(crate) trait Shown: Serialize + serde::de::DeserializeOwned {
     fn id(&self) -> &str;
 }
 
+/// Who works; and that they do so by a static key, which whoever has it may be using.
+fn marked(identity: &str, key: Option<&str>) -> String {
+    key.map_or_else(|| identity.to_string(), |key| format!("{identity} (by {key})"))
+}
+
 impl Shown for TaskView {
     const HEADS: &'static [&'static str] = &["TASK", "STATE", "IDENTITY", "TARGETS", "EXPIRES", "REASON"];
 
@@ -85,7 +92,7 @@ impl Shown for TaskView {
         vec![
             self.id.clone(),
             self.state.clone(),
-            self.identity.clone(),
+            marked(&self.identity, self.api_key.as_deref()),
             self.targets.join(" "),
             second(&self.expires),
             short(&self.reason),
@@ -102,6 +109,9 @@ impl Shown for TaskView {
             ("reason", self.reason.clone()),
             ("budget", self.budget.map(|budget| budget.shown(self.spent.as_ref())).unwrap_or_default()),
             ("started", format!("{} by {}", second(&self.started), self.started_by)),
+            ("acted before", self.actors.join(", ")),
+            ("came from", self.parent.clone().unwrap_or_default()),
+            ("static key", self.api_key.clone().unwrap_or_default()),
             ("expires", second(&self.expires)),
         ]
     }
@@ -124,7 +134,7 @@ impl Shown for SessionView {
         vec![
             self.id.clone(),
             short(&self.state),
-            self.identity.clone(),
+            marked(&self.identity, self.api_key.as_deref()),
             self.target.clone(),
             second(&self.opened),
             self.operations.to_string(),
@@ -143,6 +153,7 @@ impl Shown for SessionView {
             ("on behalf of", self.on_behalf_of.clone().unwrap_or_default()),
             ("target", self.target.clone()),
             ("from", self.peer.clone()),
+            ("static key", self.api_key.clone().unwrap_or_default()),
             ("opened", second(&self.opened)),
             ("closed", self.closed.as_deref().map(second).unwrap_or_default()),
             ("operations", format!("{} ({} refused)", self.operations, self.refused)),
@@ -232,6 +243,37 @@ impl Shown for LockdownView {
 
     fn id(&self) -> &str {
         &self.scope
+    }
+}
+
+impl Shown for KeyView {
+    const HEADS: &'static [&'static str] = &["KEY", "STATE", "IDENTITY", "TARGETS", "EXPIRES", "REASON"];
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            self.state.clone(),
+            self.identity.clone(),
+            self.targets.join(" "),
+            second(&self.expires),
+            short(&self.reason),
+        ]
+    }
+
+    fn page(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("key", self.id.clone()),
+            ("state", self.state.clone()),
+            ("identity", self.identity.clone()),
+            ("targets", self.targets.join(" ")),
+            ("reason", self.reason.clone()),
+            ("issued", format!("{} by {}", second(&self.created), self.created_by)),
+            ("expires", second(&self.expires)),
+        ]
+    }
+
+    fn id(&self) -> &str {
+        &self.id
     }
 }
 

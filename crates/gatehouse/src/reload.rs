@@ -53,10 +53,9 @@ fn fingerprint(state: &State, config: &Path) -> Option<[u8; 32]> {
         hash.update(source.text);
         hash.update([0]);
     }
-    for issuer in loaded.config.issuers.values() {
+    for file in load::trusted_files(&loaded.config) {
         // Keys that are gone are a change like any other.
-        let Some(keys) = &issuer.keys else { continue };
-        let keys = std::fs::read(loaded.base.join(keys));
+        let keys = std::fs::read(loaded.base.join(file));
         hash.update([u8::from(keys.is_ok())]);
         hash.update(Sha256::digest(keys.unwrap_or_default()));
     }

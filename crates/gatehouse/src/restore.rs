@@ -9,13 +9,13 @@ use gatehouse_engine::House as _;
 use gatehouse_gate::{
     Asked, AskedTask, Granted, HeldOperation, HoldMode, Lockdown, PendingRequest, RequestState, Scope,
 };
-use gatehouse_identity::Visit;
+use gatehouse_identity::{ApiKey, Visit};
 use gatehouse_journal::{RecordingSealed, SessionClosed, recording};
 use gatehouse_model::{
-    Digest, GroupName, Hold, Identity, InvalidName, PolicyId, RequestId, SessionId, TargetName, Task, TaskEnd, TaskId,
-    UserName,
+    AgentName, Digest, GroupName, Hold, Identity, InvalidName, KeyId, Origin, PolicyId, RequestId, SessionId,
+    TargetName, Task, TaskEnd, TaskId, UserName,
 };
-use gatehouse_store::{AskedRow, KeptVisit, LockdownRow, RequestRow, TaskRow};
+use gatehouse_store::{AskedRow, KeptKey, KeptVisit, LockdownRow, RequestRow, TaskRow};
 
 use crate::serve::Running;
 use crate::state::State;
@@ -106,6 +106,30 @@ pub(crate) async fn tasks(state: &State) -> Result<()> {
     for (task, _) in credentials {
         state.store.forget_credential(&task).await?;
     }
+    // What a task came from may have ended in the moment in which the gateway did.
+    let all: BTreeSet<TaskId> = state.tasks.all().into_iter().map(|task| task.id).collect();
+    let is_cut_off = |origin: &Origin| {
+        origin.parent.as_ref().is_some_and(|parent| !all.contains(parent))
+            || origin.key.as_ref().is_some_and(|key| !state.keys.is_good(key, state.now()))
+    };
+    for task in state.tasks.that_came_from(is_cut_off) {
+        state.end_task(&task, TaskEnd::Revoked, "gateway").await?;
+    }
+    Ok(())
+}
+
+/// Static keys that were good are so still.
+pub(crate) async fn keys(state: &State) -> Result<()> {
+    for KeptKey { key: row, sha256 } in state.store.key_digests().await? {
+        let targets: Result<BTreeSet<TargetName>, _> = row.targets.iter().map(|name| TargetName::new(name)).collect();
+        let key = ApiKey {
+            id: KeyId::parse(&row.id)?,
+            agent: AgentName::new(row.identity.trim_start_matches("agent:"))?,
+            targets: targets?,
+            expires: row.expires,
+        };
+        state.keys.adopt(sha256, key);
+    }
     Ok(())
 }
 
@@ -126,6 +150,7 @@ fn task_of(row: &TaskRow) -> Result<Task> {
         targets: targets?,
         reason: row.reason.clone(),
         budget: row.budget,
+        origin: row.origin.clone(),
         started: row.started,
         expires: row.expires,
         ended: None,

@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use arc_swap::ArcSwap;
 use gatehouse_api::Door;
-use gatehouse_engine::{Disk, Engine, EngineLimits, House as _, Listener, ServerTls};
+use gatehouse_engine::{ClientAuthority, Disk, Engine, EngineLimits, House as _, Listener, ServerTls};
 use gatehouse_gate::{Gate, GateLimits, Ledger};
-use gatehouse_identity::{TaskBook, Visitors};
+use gatehouse_identity::{Assertions, KeyBook, TaskBook, Visitors};
 use gatehouse_journal::{
     ConfigurationLoaded, FileAttachments, GatewayStarted, GatewayStopped, Journal, RequestEnded, SegmentLimits,
     Segments,
@@ -143,12 +143,18 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
     let handle = metrics.handle();
     // A second gateway in one process, as in tests, keeps the first one's recorder.
     let _ = metrics::set_global_recorder(metrics);
+    let token_key = keys::token_key(&data)?;
     let state = Arc::new(State {
         loaded: ArcSwap::from_pointee(loaded),
         data,
         tasks: TaskBook::default(),
         visitors: Visitors::default(),
         sign_ins: SignIns::new(keys::random()?),
+        token_key,
+        assertions: Assertions::new(now),
+        keys: KeyBook::default(),
+        ending_keys: Mutex::default(),
+        entered: tokio::sync::Mutex::default(),
         store,
         indexer,
         gate,
@@ -169,6 +175,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
     restore::people(&state).await?;
     restore::lockdowns(&state).await?;
     restore::sessions(&state).await?;
+    restore::keys(&state).await?;
     restore::tasks(&state).await?;
     restore::requests(&state).await?;
     Ok(state)
@@ -182,7 +189,9 @@ async fn listen(state: &Arc<State>, engine: &Arc<Engine>, work: &mut JoinSet<()>
             (Some(certificate), Some(key)) => {
                 let chain = std::fs::read(loaded.base.join(certificate))?;
                 let key = Reference::File(loaded.base.join(key)).fetch()?;
-                Some(ServerTls::new(&chain, key.expose(), protocol.application_protocols())?)
+                let authorities: Vec<ClientAuthority> =
+                    loaded.certificates.iter().map(|section| section.authority.clone()).collect();
+                Some(ServerTls::new(&chain, key.expose(), protocol.application_protocols(), &authorities)?)
             }
             _ => None,
         };
@@ -277,6 +286,7 @@ fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
             }
             sweeping.gate.desk().sweep(now);
             sweeping.finish_endings().await;
+            sweeping.sweep_keys().await;
             if let Err(error) = sweeping.keep_spent().await {
                 tracing::warn!(%error, "what was done under tasks with a budget is not kept yet");
             }

@@ -1,23 +1,27 @@
 //! What the running gateway is made of, and how its parts reach each other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use gatehouse_engine::{Engine, House};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use gatehouse_engine::{Engine, House, Stranger};
 use gatehouse_gate::{Asked, Gate, Lockdown, Scope, Tape, Target};
-use gatehouse_identity::{Credential, Known, TaskBook, UnknownIdentity, Visitors};
+use gatehouse_identity::{Assertions, Credential, KeyBook, Known, TaskBook, TokenKey, UnknownIdentity, Visitors};
 use gatehouse_journal::{FileAttachments, SigningKey};
 use gatehouse_model::{
-    Account, Denial, GroupName, Identity, Lease, Reason, Resource, Secret, SessionId, Spent, Subject, TargetName, Task,
-    TaskEnd, TaskId, UserName, Verifier, kind,
+    Account, Denial, GroupName, Identity, KeyId, Lease, Reason, Resource, Secret, SessionId, Spent, Subject,
+    TargetName, Task, TaskEnd, TaskId, UserName, kind,
 };
+use gatehouse_protocol::Proof;
 use gatehouse_store::Store;
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::exchange;
 use crate::load::Loaded;
 use crate::log_files::SharedSegments;
 use crate::sign_in::SignIns;
@@ -90,6 +94,16 @@ pub struct State {
     pub tasks: TaskBook,
     /// How many passwords may be looked at at a time outside of the data path: each takes thousands of hashes.
     pub(crate) proofs: Arc<Semaphore>,
+    /// What signs the gateway's own tokens.
+    pub(crate) token_key: TokenKey,
+    /// What agents signed for themselves and was shown.
+    pub(crate) assertions: Assertions,
+    /// Static keys that are good.
+    pub(crate) keys: KeyBook,
+    /// Static keys that ended, but whose end is not kept yet.
+    pub(crate) ending_keys: Mutex<Vec<(KeyId, String, String)>>,
+    /// The tasks that logins began, by the digest of who logged in where by what.
+    pub(crate) entered: tokio::sync::Mutex<HashMap<[u8; 32], TaskId>>,
     /// Held while a task is started.
     pub(crate) starting: tokio::sync::Mutex<()>,
     /// People who signed in.
@@ -153,6 +167,10 @@ impl State {
             // It is dead in this process whatever happens; a restart must not bring it back.
             tracing::error!(%error, %id, "the end of a task is not kept yet, and will be tried again");
             self.ending.lock().unwrap_or_else(PoisonError::into_inner).push((id.clone(), cause, by.into()));
+        }
+        // What came from it ends with it.
+        for child in self.tasks.that_came_from(|origin| origin.parent.as_ref() == Some(id)) {
+            Box::pin(self.end_task(&child, cause, by)).await?;
         }
         Ok(Some(task))
     }
@@ -260,11 +278,25 @@ impl House for State {
         bytes
     }
 
-    fn verifier(&self, user: &str, _target: &str) -> (Option<TaskId>, Verifier) {
-        match self.tasks.credential(user, self.now()) {
-            Some((task, verifier)) => (Some(task), verifier),
-            None => (None, Credential::decoy(user, &self.decoys)),
+    fn proof(&self, stranger: &Stranger) -> (Option<TaskId>, Proof) {
+        if let Some(proof) = self.token_proof(stranger) {
+            return (None, proof);
         }
+        match self.tasks.credential(&stranger.user, self.now()) {
+            Some((task, verifier)) => (Some(task), Proof::Password { verifier, is_real: true }),
+            None => {
+                let verifier = Credential::decoy(&stranger.user, &self.decoys);
+                (None, Proof::Password { verifier, is_real: false })
+            }
+        }
+    }
+
+    fn recognize(
+        self: Arc<Self>,
+        stranger: Stranger,
+        shown: Option<Secret>,
+    ) -> BoxFuture<'static, Result<TaskId, Denial>> {
+        exchange::recognize(self, stranger, shown).boxed()
     }
 
     fn lease(&self, task: &TaskId) -> Option<(Lease, Arc<Account>)> {

@@ -109,7 +109,7 @@ pub fn token_digest(token: &str) -> [u8; 32] {
 }
 
 /// Five bits a character; what is left over at the end is padded with zeros.
-fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     let bits = bytes.len() * 8;
     (0..bits.div_ceil(5))
         .filter_map(|place| {

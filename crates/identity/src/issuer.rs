@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use gatehouse_model::AgentName;
+use gatehouse_model::{AgentName, Identity};
 use jiff::Timestamp;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{AlgorithmFamily, DecodingKey, Header, Validation, decode, decode_header};
@@ -16,7 +16,9 @@ use openidconnect::http::Request;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::assertion::Assertions;
 use crate::cached::{Cached, Unfetched};
+use crate::claims::{self, claim, shown};
 use crate::oidc::Fetch;
 use crate::token::{self, ALGORITHMS};
 
@@ -79,21 +81,64 @@ pub struct Issuer {
     pub keys: Keys,
     /// Its agents; the first rule that fits counts.
     pub agents: Vec<AgentRule>,
+    /// The claim that names a person, if its tokens that are no agent's are people's.
+    pub user_claim: Option<String>,
+    /// How its tokens are shown where a protocol has several ways.
+    pub login: TokenLogin,
     /// The longest life of a task that is started with one of its tokens, in seconds.
     pub task_secs_max: u32,
 }
 
-/// A workload that proved who it is.
+/// How a token is shown where a protocol has several ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenLogin {
+    /// In a password's place.
+    Password,
+    /// By a mechanism of its own (RFC 7628).
+    Bearer,
+}
+
+/// Whoever showed a token, as far as it proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Workload {
-    /// Which agent it is.
-    pub agent: AgentName,
-    /// The issuer's name in the configuration.
-    pub issuer: String,
-    /// What the issuer calls it.
+pub struct Bearer {
+    /// The agent, or the person.
+    pub identity: Identity,
+    /// Who vouches for that, as records name it.
+    pub via: String,
+    /// What they are called there.
     pub subject: String,
-    /// The longest life of a task that it starts, in seconds.
+    /// Who acted for them before, the last of them first.
+    pub actors: Vec<String>,
+    /// Until when the token is good.
+    pub expires: Timestamp,
+    /// The longest life of a task that is started with it, in seconds.
     pub task_secs_max: u32,
+    pub(crate) claims: Value,
+}
+
+impl Bearer {
+    /// Whether their token lets them be acted for by that other one (`may_act` of RFC 8693, section 4.4).
+    pub fn lets_act(&self, actor: &Bearer) -> bool {
+        claims::may_act(&self.claims, &actor.claims)
+    }
+}
+
+impl fmt::Display for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.via, self.subject)
+    }
+}
+
+/// Whose tokens are believed.
+pub struct Believed<'a> {
+    /// The issuers of the configuration.
+    pub issuers: &'a [Issuer],
+    /// Agents that sign for themselves, by the keys that the configuration has of them.
+    pub agents: &'a BTreeMap<AgentName, KeySet>,
+    /// What an agent that signs for itself calls this gateway.
+    pub gateway: &'a [String],
+    /// What agents signed for themselves and was shown.
+    pub assertions: &'a Assertions,
 }
 
 /// Why a token is not good. Says nothing of the token but what is wrong with it.
@@ -140,6 +185,26 @@ pub enum TokenError {
     /// No rule fits its claims.
     #[error("no agent of the issuer `{0}` has these claims")]
     Agent(String),
+    /// It is a person's, but does not say whose.
+    #[error("the token's claim `{claim}` names no person: {cause}")]
+    Person {
+        /// Which.
+        claim: String,
+        /// Why.
+        cause: &'static str,
+    },
+    /// An agent signed it for itself, and not for one use soon.
+    #[error("a token that an agent signs for itself has an `iat`, and is good for at most {0} s")]
+    LongLived(i64),
+    /// It was shown before.
+    #[error("the token was shown before: each `jti` is good once")]
+    Replayed,
+    /// It may have been shown before.
+    #[error("the token is older than this gateway's start, which does not know what was shown before that")]
+    Old,
+    /// More are remembered than may be.
+    #[error("more tokens that agents signed for themselves are under way than are remembered")]
+    TooMany,
 }
 
 /// Why a text is no key set.
@@ -270,27 +335,21 @@ impl fmt::Debug for KeySet {
     }
 }
 
-/// Finds out which agent shows a token: its issuer, its signature, its times and its claims must all be right.
+/// Finds out who shows a token: its issuer, its signature, its times and its claims must all be right.
 ///
 /// # Errors
 /// [`TokenError`], which is for the log; whoever showed the token learns only that it is not good.
-pub async fn verify(issuers: &[Issuer], token: &str, now: Timestamp) -> Result<Workload, TokenError> {
-    token::install();
+pub async fn verify(believed: &Believed<'_>, token: &str, now: Timestamp) -> Result<Bearer, TokenError> {
     // Files end in a line break.
     let token = token.trim_ascii();
-    if token.len() > TOKEN_BYTES_MAX {
-        return Err(TokenError::TooLong);
+    let (header, says) = begun(token)?;
+    if let Some(agent) = says.strip_prefix("agent:") {
+        let keys = AgentName::new(agent).ok().and_then(|agent| believed.agents.get_key_value(&agent));
+        let (agent, keys) = keys.ok_or_else(|| TokenError::Issuer(shown(&says)))?;
+        return check_assertion(believed, agent, keys, token, &header, now);
     }
-    let header = decode_header(token).map_err(|_| TokenError::Form)?;
-    // What is critical must be understood (RFC 7515, section 4.1.11), and nothing of it is.
-    if !ALGORITHMS.contains(&header.alg) || header.crit.is_some() {
-        return Err(TokenError::Form);
-    }
-    // Whose token it is decides which keys it is checked with, so it is read before; nothing else of it is.
-    let unproven = jsonwebtoken::dangerous::insecure_decode_claims::<Value>(token).map_err(|_| TokenError::Form)?;
-    let says = unproven.get("iss").and_then(Value::as_str).ok_or(TokenError::Claim("iss"))?;
-    let issuer = issuers.iter().find(|issuer| issuer.issuer == says);
-    let issuer = issuer.ok_or_else(|| TokenError::Issuer(says.chars().take(200).collect()))?;
+    let issuer = believed.issuers.iter().find(|issuer| issuer.issuer == says);
+    let issuer = issuer.ok_or_else(|| TokenError::Issuer(shown(&says)))?;
     let no_keys = |cause| TokenError::NoKeys { issuer: issuer.name.clone(), cause };
     let keys = issuer.keys.get(now, false).await.map_err(no_keys)?;
     match check(issuer, &keys, token, &header, now) {
@@ -303,9 +362,32 @@ pub async fn verify(issuers: &[Issuer], token: &str, now: Timestamp) -> Result<W
     }
 }
 
-/// Whether a token is good by these keys.
-fn check(issuer: &Issuer, keys: &KeySet, token: &str, header: &Header, now: Timestamp) -> Result<Workload, TokenError> {
-    let key = keys.of(header).ok_or_else(|| TokenError::Key(issuer.name.clone()))?;
+/// A token's header, and who signed it by its own word, which decides by which keys it is checked; nothing else of it is
+/// read before that.
+pub(crate) fn begun(token: &str) -> Result<(Header, String), TokenError> {
+    token::install();
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(TokenError::TooLong);
+    }
+    let header = decode_header(token).map_err(|_| TokenError::Form)?;
+    // What is critical must be understood (RFC 7515, section 4.1.11), and nothing of it is.
+    if !ALGORITHMS.contains(&header.alg) || header.crit.is_some() {
+        return Err(TokenError::Form);
+    }
+    let unproven = jsonwebtoken::dangerous::insecure_decode_claims::<Value>(token).map_err(|_| TokenError::Form)?;
+    let says = unproven.get("iss").and_then(Value::as_str).ok_or(TokenError::Claim("iss"))?;
+    Ok((header, says.to_string()))
+}
+
+/// The claims of a token that one of these keys signed, and that is good now.
+pub(crate) fn proven(
+    keys: &KeySet,
+    of: &str,
+    token: &str,
+    header: &Header,
+    now: Timestamp,
+) -> Result<(Value, Timestamp), TokenError> {
+    let key = keys.of(header).ok_or_else(|| TokenError::Key(of.into()))?;
     if key.common.key_algorithm.is_some_and(|algorithm| algorithm.to_string() != format!("{:?}", header.alg)) {
         return Err(TokenError::Signature);
     }
@@ -316,25 +398,74 @@ fn check(issuer: &Issuer, keys: &KeySet, token: &str, header: &Header, now: Time
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
     let claims = decode::<Value>(token, &key, &validation).map_err(|_| TokenError::Signature)?.claims;
-    check_times(&claims, now)?;
-    if !is_meant(claims.get("aud"), &issuer.audience) {
-        return Err(TokenError::Audience(issuer.audience.clone()));
-    }
+    let expires = check_times(&claims, now)?;
     if claims.get("cnf").is_some() {
         return Err(TokenError::Bound);
     }
+    Ok((claims, expires))
+}
+
+/// Whether a token is good by these keys of its issuer.
+fn check(issuer: &Issuer, keys: &KeySet, token: &str, header: &Header, now: Timestamp) -> Result<Bearer, TokenError> {
+    let (claims, expires) = proven(keys, &issuer.name, token, header, now)?;
+    if !is_meant(claims.get("aud"), std::slice::from_ref(&issuer.audience)) {
+        return Err(TokenError::Audience(issuer.audience.clone()));
+    }
     let subject = claims.get("sub").and_then(Value::as_str).ok_or(TokenError::Claim("sub"))?;
     let fits = |rule: &&AgentRule| rule.claims.iter().all(|(name, wanted)| is_or_holds(claim(&claims, name), wanted));
-    let rule = issuer.agents.iter().find(fits).ok_or_else(|| TokenError::Agent(issuer.name.clone()))?;
-    Ok(Workload {
-        agent: rule.agent.clone(),
-        issuer: issuer.name.clone(),
-        subject: subject.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect(),
+    let identity = match (issuer.agents.iter().find(fits), &issuer.user_claim) {
+        (Some(rule), _) => Identity::Agent(rule.agent.clone()),
+        (None, Some(name)) => {
+            let person = |cause| TokenError::Person { claim: name.clone(), cause };
+            Identity::User(claims::user(&claims, name).map_err(person)?)
+        }
+        (None, None) => return Err(TokenError::Agent(issuer.name.clone())),
+    };
+    Ok(Bearer {
+        identity,
+        via: format!("issuer {}", issuer.name),
+        subject: shown(subject),
+        actors: claims::actors(&claims).ok_or(TokenError::Claim("act"))?,
+        expires,
         task_secs_max: issuer.task_secs_max,
+        claims,
     })
 }
 
-fn check_times(claims: &Value, now: Timestamp) -> Result<(), TokenError> {
+/// Whether a token is one that an agent signed for itself (RFC 7523, section 3), for one use.
+fn check_assertion(
+    believed: &Believed<'_>,
+    agent: &AgentName,
+    keys: &KeySet,
+    token: &str,
+    header: &Header,
+    now: Timestamp,
+) -> Result<Bearer, TokenError> {
+    let name = format!("agent:{agent}");
+    let (claims, expires) = proven(keys, &name, token, header, now)?;
+    if !is_meant(claims.get("aud"), believed.gateway) {
+        return Err(TokenError::Audience(believed.gateway.join("` or `")));
+    }
+    if claims.get("sub").and_then(Value::as_str) != Some(&name) {
+        return Err(TokenError::Claim("sub"));
+    }
+    let made = time(&claims, "iat")?.ok_or(TokenError::Claim("iat"))?;
+    let jti =
+        claims.get("jti").and_then(Value::as_str).filter(|jti| !jti.is_empty()).ok_or(TokenError::Claim("jti"))?;
+    believed.assertions.use_once(&name, jti, made, expires, now)?;
+    Ok(Bearer {
+        identity: Identity::Agent(agent.clone()),
+        via: "its own key".into(),
+        subject: header.kid.as_deref().map(shown).unwrap_or_else(|| name.clone()),
+        actors: Vec::new(),
+        expires,
+        task_secs_max: u32::MAX,
+        claims,
+    })
+}
+
+/// Whether a token is good now; until when it is.
+fn check_times(claims: &Value, now: Timestamp) -> Result<Timestamp, TokenError> {
     let now = now.as_second();
     let expires = time(claims, "exp")?.ok_or(TokenError::Claim("exp"))?;
     if expires.as_second() <= now - SKEW_SECS_MAX {
@@ -345,7 +476,7 @@ fn check_times(claims: &Value, now: Timestamp) -> Result<(), TokenError> {
             return Err(TokenError::NotYet);
         }
     }
-    Ok(())
+    Ok(expires)
 }
 
 /// A claim that is a time (RFC 7519's NumericDate), if it is there.
@@ -355,15 +486,12 @@ fn time(claims: &Value, name: &'static str) -> Result<Option<Timestamp>, TokenEr
     seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()).map(Some).ok_or(TokenError::Claim(name))
 }
 
-pub(crate) fn claim<'a>(claims: &'a Value, name: &str) -> Option<&'a Value> {
-    if name.starts_with('/') { claims.pointer(name) } else { claims.get(name) }
-}
-
-/// Whether `aud` is the audience, or a list that has it (RFC 7519, section 4.1.3).
-fn is_meant(claim: Option<&Value>, audience: &str) -> bool {
+/// Whether `aud` is one of the names, or a list that has one (RFC 7519, section 4.1.3).
+pub(crate) fn is_meant(claim: Option<&Value>, names: &[String]) -> bool {
+    let is_one = |item: &Value| item.as_str().is_some_and(|item| names.iter().any(|name| name == item));
     match claim {
-        Some(Value::Array(items)) => items.iter().any(|item| item.as_str() == Some(audience)),
-        other => other.and_then(Value::as_str) == Some(audience),
+        Some(Value::Array(items)) => items.iter().any(is_one),
+        other => other.is_some_and(is_one),
     }
 }
 
@@ -394,8 +522,10 @@ mod tests {
     const NOW: i64 = 1_800_000_000;
 
     /// Keys that the configuration has are waited for by nobody.
-    fn verify(issuers: &[Issuer], token: &str, now: Timestamp) -> Result<Workload, TokenError> {
-        super::verify(issuers, token, now).now_or_never().expect("at once")
+    fn verify(issuers: &[Issuer], token: &str, now: Timestamp) -> Result<Bearer, TokenError> {
+        let (agents, assertions) = (BTreeMap::new(), Assertions::new(now));
+        let believed = Believed { issuers, agents: &agents, gateway: &[], assertions: &assertions };
+        super::verify(&believed, token, now).now_or_never().expect("at once")
     }
 
     /// An issuer with one key of each kind.
@@ -463,6 +593,8 @@ mod tests {
             audience: "gatehouse".into(),
             keys: Keys::Held(signer.keys()),
             task_secs_max: 600,
+            user_claim: None,
+            login: TokenLogin::Password,
             agents: vec![
                 rule("staging", &[("repository_id", "1234"), ("environment", "staging")]),
                 rule(
@@ -482,8 +614,9 @@ mod tests {
         let signer = Signer::new();
         for header in [header(), json!({ "alg": "EdDSA", "kid": "edwards" })] {
             let workload = verify(&issuers(&signer), &signer.sign(&header, &claims()), now()).unwrap();
-            assert_eq!((workload.agent.as_str(), workload.issuer.as_str()), ("deployer", "ci"));
-            assert_eq!((workload.subject.as_str(), workload.task_secs_max), ("repo:shop:main", 600));
+            assert_eq!(workload.identity.to_string(), "agent:deployer");
+            assert_eq!((workload.to_string().as_str(), workload.task_secs_max), ("issuer ci (repo:shop:main)", 600));
+            assert_eq!(workload.expires.as_second(), NOW + 300);
         }
     }
 
@@ -541,6 +674,67 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_is_no_agents_may_be_a_persons() {
+        let signer = Signer::new();
+        let mut issuers = issuers(&signer);
+        issuers[0].user_claim = Some("email".into());
+        let shown = |email: Value, act: Value| {
+            let mut claims = claims();
+            claims["environment"] = json!("laptop");
+            claims["email"] = email;
+            claims["email_verified"] = json!(true);
+            claims["act"] = act;
+            verify(&issuers, &signer.sign(&header(), &claims), now())
+        };
+        let person = shown(json!("Dana@corp.example"), json!({ "sub": "planner" })).unwrap();
+        assert_eq!(
+            (person.identity.to_string().as_str(), person.actors),
+            ("user:dana@corp.example", vec!["planner".into()])
+        );
+        assert!(matches!(shown(json!(7), json!({ "sub": "x" })), Err(TokenError::Person { .. })));
+        assert_eq!(shown(json!("dana@corp.example"), json!("x")), Err(TokenError::Claim("act")));
+        let workload = verify(&issuers, &signer.sign(&header(), &claims()), now()).unwrap();
+        assert_eq!(workload.identity.to_string(), "agent:deployer", "an agent's token stays one");
+    }
+
+    #[test]
+    fn an_agent_that_signs_for_itself_is_heard_once() {
+        let signer = Signer::new();
+        let agents = BTreeMap::from([(AgentName::new("claude").unwrap(), signer.keys())]);
+        let assertions = Assertions::new(Timestamp::from_second(NOW - 60).unwrap());
+        let gateway = ["https://gw.example".to_string(), "https://gw.example/oauth/token".into()];
+        let believed = Believed { issuers: &[], agents: &agents, gateway: &gateway, assertions: &assertions };
+        let with = |changes: &[(&str, Value)]| {
+            let mut claims = json!({
+                "iss": "agent:claude", "sub": "agent:claude", "aud": "https://gw.example", "jti": "1", "iat": NOW,
+                "exp": NOW + 60,
+            });
+            for (name, value) in changes {
+                claims[name] = value.clone();
+            }
+            super::verify(&believed, &signer.sign(&header(), &claims), now()).now_or_never().unwrap()
+        };
+        assert_eq!(with(&[]).unwrap().to_string(), "its own key (point)");
+        assert_eq!(with(&[]), Err(TokenError::Replayed));
+        assert_eq!(with(&[("exp", json!(NOW + 61))]), Err(TokenError::Replayed), "whatever else it says");
+        assert!(with(&[("jti", json!("2")), ("aud", json!(["https://gw.example/oauth/token"]))]).is_ok());
+        for (name, value, expected) in [
+            ("iss", json!("agent:other"), TokenError::Issuer("agent:other".into())),
+            ("sub", json!("agent:other"), TokenError::Claim("sub")),
+            ("aud", json!("https://other.example"), TokenError::Audience(gateway.join("` or `"))),
+            ("jti", json!(null), TokenError::Claim("jti")),
+            ("jti", json!(""), TokenError::Claim("jti")),
+            ("iat", json!(null), TokenError::Claim("iat")),
+            ("iat", json!(NOW - 120), TokenError::Old),
+            ("exp", json!(NOW + 3600), TokenError::LongLived(300)),
+            ("exp", json!(NOW - 60), TokenError::Expired),
+        ] {
+            let others = if name == "jti" { value.clone() } else { json!(format!("3 {name} {value}")) };
+            assert_eq!(with(&[("jti", others), (name, value)]), Err(expected), "{name}");
+        }
+    }
+
+    #[test]
     fn no_token_holds_with_one_bit_changed() {
         let signer = Signer::new();
         let issuers = issuers(&signer);
@@ -578,7 +772,7 @@ mod tests {
         let place = "https://ci.example/.well-known/openid-configuration";
         let token = signer.sign(&header(), &claims());
         let pages = [(place, discovery("https://ci.example")), ("https://ci.example/keys", signer.set().to_string())];
-        assert_eq!(verify(&[published(&pages)], &token, now()).unwrap().agent.as_str(), "deployer");
+        assert_eq!(verify(&[published(&pages)], &token, now()).unwrap().identity.name(), "deployer");
         for (pages, said) in [
             (vec![], "answers 404"),
             (vec![(place, discovery("https://evil.example"))], "of another issuer"),

@@ -34,8 +34,8 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::cached::{Cached, Unfetched};
+use crate::claims::{self, claim};
 use crate::credential::hmac;
-use crate::issuer::claim;
 
 /// Groups of one person.
 pub const GROUPS_MAX: usize = 500;
@@ -540,15 +540,8 @@ impl Provider {
     fn user(&self, claims: &Value) -> Result<UserName, SignInError> {
         let name = &self.settings.user_claim;
         let wrong = |cause| SignInError::Claim { claim: name.clone(), cause };
-        let told = claim(claims, name).ok_or_else(|| SignInError::Missing(name.clone()))?;
-        let user = told.as_str().ok_or_else(|| wrong("it is no text"))?;
-        let is_verified = claims.get("email_verified") == Some(&Value::Bool(true));
-        if name.trim_start_matches('/') == "email" && !is_verified {
-            return Err(wrong("`email_verified` is not true, so it may be anybody's"));
-        }
-        // One address is one person, however a directory spells it.
-        let user = if user.contains('@') { user.to_ascii_lowercase() } else { user.to_string() };
-        UserName::new(&user).map_err(|_| wrong("it cannot be a user name here"))
+        claim(claims, name).ok_or_else(|| SignInError::Missing(name.clone()))?;
+        claims::user(claims, name).map_err(wrong)
     }
 
     fn groups(&self, claims: &Value) -> Result<BTreeSet<GroupName>, SignInError> {

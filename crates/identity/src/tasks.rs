@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gatehouse_model::{Account, Budget, Identity, Spent, TargetName, Task, TaskEnd, TaskId, UserName, Verifier};
+use gatehouse_model::{
+    Account, Budget, Identity, Origin, Spent, TargetName, Task, TaskEnd, TaskId, UserName, Verifier,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::credential::Credential;
@@ -23,6 +25,10 @@ pub struct NewTask {
     pub ttl: SignedDuration,
     /// How much may be done under it.
     pub budget: Budget,
+    /// What it comes from.
+    pub origin: Origin,
+    /// When it ends at the latest, whatever the time that it is for.
+    pub until: Option<Timestamp>,
 }
 
 /// A task that was made, but is not alive before [`TaskBook::adopt`].
@@ -116,6 +122,7 @@ impl NewTask {
         task_secs_max: u32,
     ) -> Result<StartedTask, TaskError> {
         let reason = self.check(task_secs_max)?;
+        let expires = now.saturating_add(self.ttl).map_err(|_| TaskError::Ttl(task_secs_max))?;
         let task = Task {
             id,
             identity: self.identity,
@@ -123,8 +130,9 @@ impl NewTask {
             targets: self.targets,
             reason,
             budget: self.budget,
+            origin: self.origin,
             started: now,
-            expires: now.saturating_add(self.ttl).map_err(|_| TaskError::Ttl(task_secs_max))?,
+            expires: self.until.map_or(expires, |until| until.min(expires)),
             ended: None,
         };
         let (credential, verifier) = Credential::issue(&task, entropy);
@@ -208,6 +216,11 @@ impl TaskBook {
         self.lock().values().filter(is_its).filter(|live| live.is_live(now)).count()
     }
 
+    /// The tasks that are alive and came from such.
+    pub fn that_came_from(&self, is_such: impl Fn(&Origin) -> bool) -> Vec<TaskId> {
+        self.lock().values().filter(|live| is_such(&live.task.origin)).map(|live| live.task.id.clone()).collect()
+    }
+
     /// Every task that is alive.
     pub fn all(&self) -> Vec<Task> {
         self.lock().values().map(|live| live.task.clone()).collect()
@@ -237,6 +250,8 @@ mod tests {
             reason: "tests".into(),
             ttl: SignedDuration::from_mins(30),
             budget: Budget::default(),
+            origin: Origin::default(),
+            until: None,
         };
         let now = Timestamp::from_second(started).unwrap();
         let started = new.start(now, [7; 32], TaskId::from_random(number), 3600).unwrap();
@@ -292,6 +307,8 @@ mod tests {
             reason: reason.into(),
             ttl: SignedDuration::from_secs(secs),
             budget: Budget::default(),
+            origin: Origin::default(),
+            until: None,
         };
         let start = |new: NewTask| new.start(Timestamp::UNIX_EPOCH, [0; 32], TaskId::from_random(1), 60).err();
         assert_eq!(start(new(&[], "x", 10)), Some(TaskError::NoTarget));

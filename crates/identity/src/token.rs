@@ -1,6 +1,6 @@
 //! JSON Web Signatures of workload tokens (RFC 7515, RFC 7518), checked by ring.
 //!
-//! Knows keys and signatures. Signs nothing: the keys of issuers are public ones.
+//! Knows keys and signatures. Signs nothing: the keys of issuers are public ones, and `own_token` signs what is the gateway's.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
@@ -24,6 +24,11 @@ pub(crate) const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::ES384,
     Algorithm::EdDSA,
 ];
+
+/// The same, by their names in headers.
+pub fn algorithms() -> Vec<String> {
+    ALGORITHMS.iter().map(|algorithm| format!("{algorithm:?}")).collect()
+}
 
 static PROVIDER: CryptoProvider =
     CryptoProvider { signer_factory: no_signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };

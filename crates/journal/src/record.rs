@@ -146,6 +146,10 @@ entries! {
     PersonSignedIn = "person.signed_in",
     /// That is over before its time.
     PersonSignedOut = "person.signed_out",
+    /// An agent was given a static key.
+    KeyIssued = "key.issued",
+    /// It is good no more.
+    KeyEnded = "key.ended",
     /// A login failed.
     LoginRefused = "login.refused",
     /// A session began.
@@ -226,6 +230,15 @@ pub struct TaskStarted {
     /// The request whose approval was used for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<String>,
+    /// Who acted before who works, the last of them first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actors: Vec<String>,
+    /// The task whose token was handed on; this one ends with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// The static key that it was started with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
 }
 
 /// How much may be done under a task; what has no figure is not limited.
@@ -298,6 +311,34 @@ pub struct PersonSignedOut {
     pub cause: String,
 }
 
+/// An agent was given a static key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyIssued {
+    /// The key.
+    pub key: String,
+    /// Whose it is, as `agent:NAME`.
+    pub identity: String,
+    /// The targets that tasks may be started for with it.
+    pub targets: Vec<String>,
+    /// Why there is one.
+    pub reason: String,
+    /// Until when it is good.
+    pub expires: String,
+    /// Who issued it.
+    pub by: String,
+}
+
+/// A static key is good no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyEnded {
+    /// The key.
+    pub key: String,
+    /// `revoked` or `expired`.
+    pub cause: String,
+    /// Who ended it; `gateway` when its time ran out.
+    pub by: String,
+}
+
 /// A login failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginRefused {
@@ -329,6 +370,9 @@ pub struct SessionOpened {
     pub peer: String,
     /// The revision of the policies in force.
     pub policies: String,
+    /// The static key that its task was started with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
     /// What the client asked for its session beyond what anybody may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wishes: Option<String>,
@@ -403,6 +447,9 @@ pub struct OperationDecided {
     /// For whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<String>,
+    /// The static key that its task was started with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
     /// Where.
     pub target: String,
     /// The operation's place in its session, from 0 and without gaps.

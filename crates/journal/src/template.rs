@@ -181,6 +181,7 @@ mod tests {
             task: "tsk-1".into(),
             identity: "agent:claude".into(),
             on_behalf_of: None,
+            api_key: None,
             target: "shop".into(),
             number: 3,
             title: "SELECT".into(),

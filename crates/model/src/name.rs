@@ -140,6 +140,10 @@ identifier!(
     /// One request to a person.
     RequestId, "req-"
 );
+identifier!(
+    /// One static key of an agent.
+    KeyId, "key-"
+);
 
 /// One operation: its place, from 0, among the operations of its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

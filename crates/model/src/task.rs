@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use jiff::Timestamp;
 
-use crate::{Identity, Subject, TargetName, TaskId, UserName};
+use crate::{Identity, KeyId, Subject, TargetName, TaskId, UserName};
 
 /// Why a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -123,6 +123,17 @@ impl Account {
     }
 }
 
+/// What a task came from, beyond who works and for whom.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Who acted before who works now, the last of them first (`act` of RFC 8693, section 4.1).
+    pub actors: Vec<String>,
+    /// The task whose token was handed on: this one ends with it.
+    pub parent: Option<TaskId>,
+    /// The static key that it was started with.
+    pub key: Option<KeyId>,
+}
+
 /// A task as it was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
@@ -138,6 +149,8 @@ pub struct Task {
     pub reason: String,
     /// How much may be done under it.
     pub budget: Budget,
+    /// What it came from.
+    pub origin: Origin,
     /// When it began.
     pub started: Timestamp,
     /// When it ends by itself.

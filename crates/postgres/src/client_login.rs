@@ -4,9 +4,12 @@
 //! enum. Knows the startup packets of "Message Formats"; knows nothing of identities, tasks or policies.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use gatehouse_model::{Denial, Reason, Verifier};
-use gatehouse_protocol::{Breach, CancelKey, ClientLogin, ClientStep, Entropy, TargetReady, TlsOffer, TlsStarted};
+use gatehouse_model::{Denial, Reason, Secret, Verifier};
+use gatehouse_protocol::{
+    Breach, CancelKey, ClientLogin, ClientStep, Entropy, Proof, TargetReady, TlsOffer, TlsStarted,
+};
 
+use crate::bearer;
 use crate::frame::{self, Peek, Reader, put_cstr};
 use crate::report::{self, Severity};
 use crate::scram::server::{self, Binding, Challenged};
@@ -14,8 +17,10 @@ use crate::scram::{self, ScramError};
 
 /// PostgreSQL's own limit on a startup packet, in bytes.
 const STARTUP_BYTES_MAX: usize = 10_000;
-/// The longest message of a SASL exchange, in bytes.
+/// The longest message of a SCRAM exchange, in bytes.
 const SASL_BYTES_MAX: usize = 4_096;
+/// The longest message with a token, in bytes.
+const TOKEN_BYTES_MAX: usize = 24 * 1024;
 
 const PROTOCOL_3_0: i32 = 3 << 16;
 const PROTOCOL_3_2: i32 = 3 << 16 | 2;
@@ -63,10 +68,22 @@ struct Claim {
 enum State {
     /// Before the startup packet.
     Startup,
-    /// The engine looks the credential up.
+    /// It is looked up how the client is to prove who it is.
     LookingUp,
-    /// The mechanisms are to be offered.
-    Offering(Option<Claim>),
+    /// The client is to be asked for the proof.
+    Asking(Option<Proof>),
+    /// The client sends a token in a password's place.
+    PasswordToken,
+    /// The client chooses the mechanism for tokens and sends one.
+    BearerToken { issuer: String },
+    /// What the client showed is looked at; where it is told of a failure first, by which words.
+    Recognizing { failure: Option<String> },
+    /// The client is let in.
+    Recognized,
+    /// The client is to be told that it is not let in; where its mechanism has words for that, by those first.
+    Failing { failure: Option<String>, denial: Denial },
+    /// It was told by its mechanism, and says that it heard.
+    Told(Denial),
     /// The client chooses a mechanism and sends its first message.
     First(Claim),
     /// The client sends its proof.
@@ -190,25 +207,49 @@ impl PostgresClientLogin {
         wishes.cloned().collect()
     }
 
-    fn offer(&mut self, claim: Claim) -> ClientStep {
-        let mut out = BytesMut::new();
-        if self.is_negotiated {
-            negotiate(self.version, &self.unknown_options, &mut out);
-        }
-        frame::write(&mut out, b'R', |body| {
-            body.put_i32(10);
-            if self.endpoint.is_some() {
-                put_cstr(body, scram::MECHANISM_PLUS);
+    fn ask(&mut self, proof: Proof) -> ClientStep {
+        let mut out = self.negotiated();
+        let offer = |mechanisms: &[&str], out: &mut BytesMut| {
+            frame::write(out, b'R', |body| {
+                body.put_i32(10);
+                mechanisms.iter().for_each(|mechanism| put_cstr(body, mechanism));
+                body.put_u8(0);
+            });
+        };
+        self.state = match proof {
+            Proof::Password { verifier, is_real } => {
+                let all = [scram::MECHANISM_PLUS, scram::MECHANISM];
+                offer(if self.endpoint.is_some() { &all } else { &all[1..] }, &mut out);
+                State::First(Claim { verifier, is_real })
             }
-            put_cstr(body, scram::MECHANISM);
-            body.put_u8(0);
-        });
-        self.state = State::First(claim);
+            Proof::BearerToken { issuer } => {
+                offer(&[bearer::MECHANISM], &mut out);
+                State::BearerToken { issuer }
+            }
+            Proof::PasswordToken => {
+                frame::write(&mut out, b'R', |body| body.put_i32(3));
+                State::PasswordToken
+            }
+            Proof::Shown => State::Recognizing { failure: None },
+        };
         ClientStep::Send(out.freeze())
     }
 
-    fn sasl(&mut self, buf: &mut BytesMut) -> Result<ClientStep, Breach> {
-        let (tag, body) = match frame::peek(buf, SASL_BYTES_MAX, Breach::client)? {
+    /// What comes before anything else where the client asked for more than is spoken; once.
+    fn negotiated(&mut self) -> BytesMut {
+        let mut out = BytesMut::new();
+        if std::mem::take(&mut self.is_negotiated) {
+            negotiate(self.version, &self.unknown_options, &mut out);
+        }
+        out
+    }
+
+    fn proof(&mut self, buf: &mut BytesMut) -> Result<ClientStep, Breach> {
+        let bytes_max = match self.state {
+            State::PasswordToken | State::BearerToken { .. } => TOKEN_BYTES_MAX,
+            _ => SASL_BYTES_MAX,
+        };
+        let (tag, body) = match frame::peek(buf, bytes_max, Breach::client)? {
             Peek::Short(_) | Peek::Large(..) => return Ok(ClientStep::Read),
             Peek::Whole(frame) => {
                 let (tag, len) = (frame.tag, frame.len);
@@ -218,15 +259,55 @@ impl PostgresClientLogin {
             }
         };
         if tag != b'p' {
-            return Err(Breach::client("expected a SASL message"));
+            return Err(Breach::client("expected a proof"));
         }
         match std::mem::replace(&mut self.state, State::Done) {
             State::First(claim) => self.first(&body, claim),
             State::Final(challenged) => self.last(&body, challenged),
-            State::Startup | State::LookingUp | State::Offering(_) | State::Done => {
-                Err(Breach::client("a SASL message came at the wrong time"))
-            }
+            State::PasswordToken => self.password_token(&body),
+            State::BearerToken { issuer } => self.bearer_token(&body, &issuer),
+            State::Told(denial) => Err(failed(denial)),
+            State::Startup
+            | State::LookingUp
+            | State::Asking(_)
+            | State::Recognizing { .. }
+            | State::Recognized
+            | State::Failing { .. }
+            | State::Done => Err(Breach::client("a proof came at the wrong time")),
         }
+    }
+
+    fn password_token(&mut self, body: &[u8]) -> Result<ClientStep, Breach> {
+        let token = body.strip_suffix(&[0]).unwrap_or(body);
+        self.state = State::Recognizing { failure: None };
+        Ok(ClientStep::Shown(Secret::new(token)))
+    }
+
+    fn bearer_token(&mut self, body: &[u8], issuer: &str) -> Result<ClientStep, Breach> {
+        let failure = Some(bearer::failure(issuer));
+        match bearer::token(body) {
+            Ok(Some(token)) => {
+                self.state = State::Recognizing { failure };
+                Ok(ClientStep::Shown(token))
+            }
+            // It asks where tokens come from.
+            Ok(None) => {
+                let denial = Denial::new(
+                    Reason::Login,
+                    "OAuth bearer authentication failed",
+                    "no token was shown",
+                    format!("Show a token of {issuer}"),
+                );
+                self.fail(failure, denial)
+            }
+            Err(cause) => Err(Breach::client(cause)),
+        }
+    }
+
+    fn fail(&mut self, failure: Option<String>, denial: Denial) -> Result<ClientStep, Breach> {
+        let Some(failure) = failure else { return Err(failed(denial)) };
+        self.state = State::Told(denial);
+        Ok(ClientStep::Send(sasl_message(11, &failure)))
     }
 
     fn first(&mut self, body: &[u8], claim: Claim) -> Result<ClientStep, Breach> {
@@ -260,17 +341,39 @@ impl ClientLogin for PostgresClientLogin {
     fn handle(&mut self, buf: &mut BytesMut) -> Result<ClientStep, Breach> {
         match &mut self.state {
             State::Startup => self.startup(buf),
-            State::Offering(claim) => match claim.take() {
-                Some(claim) => Ok(self.offer(claim)),
+            State::Asking(proof) => match proof.take() {
+                Some(proof) => Ok(self.ask(proof)),
                 None => Ok(ClientStep::Read),
             },
-            State::First(_) | State::Final(_) => self.sasl(buf),
-            State::LookingUp | State::Done => Ok(ClientStep::Read),
+            State::Failing { .. } => match std::mem::replace(&mut self.state, State::Done) {
+                State::Failing { failure, denial } => self.fail(failure, denial),
+                _ => Ok(ClientStep::Read),
+            },
+            State::First(_) | State::Final(_) | State::PasswordToken | State::BearerToken { .. } | State::Told(_) => {
+                self.proof(buf)
+            }
+            State::Recognized => {
+                self.state = State::Done;
+                Ok(ClientStep::Identified { send: self.negotiated().freeze(), parameters: self.wishes() })
+            }
+            State::LookingUp | State::Recognizing { .. } | State::Done => Ok(ClientStep::Read),
         }
     }
 
-    fn verifier(&mut self, verifier: Verifier, is_real: bool) {
-        self.state = State::Offering(Some(Claim { verifier, is_real }));
+    fn prove(&mut self, proof: Proof) {
+        self.state = match proof {
+            Proof::Shown => State::Recognizing { failure: None },
+            proof => State::Asking(Some(proof)),
+        };
+    }
+
+    fn recognized(&mut self, outcome: Result<(), Denial>) {
+        let state = std::mem::replace(&mut self.state, State::Done);
+        self.state = match (outcome, state) {
+            (Ok(()), State::Recognizing { .. }) => State::Recognized,
+            (Err(denial), State::Recognizing { failure }) => State::Failing { failure, denial },
+            (Ok(()) | Err(_), _) => State::Done,
+        };
     }
 
     fn tls_started(&mut self, tls: TlsStarted) -> Result<(), Breach> {
@@ -344,6 +447,10 @@ fn wrong_password(user: &str, cause: &str) -> Breach {
         "the credential is unknown, wrong, or its task has ended",
         "Start a task with `gatehouse task start` or `gatehouse run`, and use the user name and the password that it gives",
     ))
+}
+
+fn failed(denial: Denial) -> Breach {
+    Breach::client(denial.message.clone()).telling(denial)
 }
 
 fn scram_breach(user: &str, error: ScramError) -> Breach {

@@ -36,6 +36,19 @@ enum State {
     Authenticated,
 }
 
+/// What the target calls whoever works there.
+const APPLICATION: &str = "application_name";
+
+/// Who works for whom, as the target's own listings and logs show it, before what the client calls itself; `None` where
+/// that is the client's alone to say.
+fn named<'a>(on_behalf: Option<&str>, mut wished: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
+    let who = on_behalf?;
+    Some(match wished.find(|(name, _)| *name == APPLICATION) {
+        Some((_, client)) if !client.is_empty() => format!("{who} / {client}"),
+        Some(_) | None => who.into(),
+    })
+}
+
 impl PostgresTargetLogin {
     pub(crate) fn new(call: TargetCall, keys: KnownKeys) -> Self {
         let cancel = CancelKey(bytes::Bytes::new());
@@ -60,7 +73,9 @@ impl PostgresTargetLogin {
             let own = own.into_iter().map(|(name, value)| (name, value.as_str()));
             // What is not understood was refused before anything was dialed.
             let wishes = Wishes::read(&self.call.parameters).unwrap_or_default();
-            for (name, value) in own.chain(wishes.parameters()) {
+            let named = named(self.call.on_behalf.as_deref(), wishes.parameters());
+            let wished = wishes.parameters().filter(|(name, _)| named.is_none() || *name != APPLICATION);
+            for (name, value) in own.chain(wished).chain(named.iter().map(|named| (APPLICATION, named.as_str()))) {
                 put_cstr(body, name);
                 put_cstr(body, value);
             }
@@ -318,6 +333,7 @@ mod tests {
             password: Secret::new(*b"secret"),
             database: "shop".into(),
             parameters: Vec::new(),
+            on_behalf: None,
             tls: TlsWish::Disable,
             entropy: [7; 32],
         };

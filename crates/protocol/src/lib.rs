@@ -98,6 +98,19 @@ pub enum TlsOffer {
     Required,
 }
 
+/// A certificate that a client showed, and whose key it proved to hold; a trusted authority vouches for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// What it is for: `uri:…`, `dns:…` and `email:…` of its alternative names, `cn:…` of its subject.
+    pub names: Vec<String>,
+    /// The authorities that vouch for it, by their names in the configuration.
+    pub authorities: Vec<String>,
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+    /// Until when it is good, in seconds of Unix time.
+    pub expires: i64,
+}
+
 /// What a TLS handshake came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsStarted {
@@ -105,6 +118,30 @@ pub struct TlsStarted {
     pub endpoint: Option<Bytes>,
     /// The application protocol that both sides agreed on (RFC 7301).
     pub application: Option<Bytes>,
+    /// The client's certificate, if it showed one.
+    pub client: Option<Arc<ClientCertificate>>,
+}
+
+/// How a client is to prove who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// By a password that is never sent. With a verifier that is not real the exchange goes on to its end and then fails, so
+    /// that the client cannot tell whether the credential exists.
+    Password {
+        /// What checks it.
+        verifier: Verifier,
+        /// Whether it can succeed.
+        is_real: bool,
+    },
+    /// By a token in a password's place, over a connection that nobody else can read.
+    PasswordToken,
+    /// By a token and a mechanism that is made for it (RFC 7628).
+    BearerToken {
+        /// Whose tokens are believed, for clients that have to find out.
+        issuer: String,
+    },
+    /// It showed enough when TLS began.
+    Shown,
 }
 
 /// A client's login, up to the point where it is identified.
@@ -112,9 +149,11 @@ pub trait ClientLogin: Send {
     /// Consumes what it can of `buf` and says what comes next.
     fn handle(&mut self, buf: &mut BytesMut) -> Result<ClientStep, Breach>;
 
-    /// Answers [`ClientStep::Verify`]. With a verifier that is not real the exchange goes on to its end and then fails,
-    /// so that the client cannot tell whether the credential exists.
-    fn verifier(&mut self, verifier: Verifier, is_real: bool);
+    /// Answers [`ClientStep::Verify`].
+    fn prove(&mut self, proof: Proof);
+
+    /// Answers [`ClientStep::Shown`], or says what became of [`Proof::Shown`]: the client is let in, or told why not.
+    fn recognized(&mut self, outcome: Result<(), Denial>);
 
     /// The TLS handshake asked for by [`ClientStep::StartTls`] is done.
     fn tls_started(&mut self, tls: TlsStarted) -> Result<(), Breach>;
@@ -138,14 +177,16 @@ pub enum ClientStep {
     Send(Bytes),
     /// These bytes go to the client; then a TLS handshake begins. What is left in the buffer belongs to it.
     StartTls(Bytes),
-    /// The credential of this user for this target is needed: see [`ClientLogin::verifier`].
+    /// How this user is to prove who it is, for this target, is needed: see [`ClientLogin::prove`].
     Verify {
         /// The name that the client logs in by.
         user: String,
         /// The target that it names; empty for the only one that its task is for.
         target: String,
     },
-    /// The client proved that it holds the credential. `send` goes to it before anything else.
+    /// The client shows this token or password: see [`ClientLogin::recognized`].
+    Shown(Secret),
+    /// The client proved who it is. `send` goes to it before anything else.
     Identified {
         /// The last message of the proof.
         send: Bytes,
@@ -166,6 +207,8 @@ pub struct TargetCall {
     pub database: String,
     /// Parameters that the client asked for, or the survey.
     pub parameters: Vec<(String, String)>,
+    /// Who works for whom, for a protocol that can tell the target.
+    pub on_behalf: Option<String>,
     /// Whether to ask for TLS.
     pub tls: TlsWish,
     /// Seeds nonces.

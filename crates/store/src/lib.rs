@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use gatehouse_model::{Budget, GroupName, Spent, TaskId, UserName, Verifier};
+use gatehouse_model::{Budget, GroupName, Origin, Spent, TaskId, UserName, Verifier};
 use jiff::Timestamp;
 
 pub use sqlite::Sqlite;
@@ -41,6 +41,8 @@ pub struct TaskRow {
     pub reason: String,
     /// How much may be done under it.
     pub budget: Budget,
+    /// What it came from.
+    pub origin: Origin,
     /// When it began.
     pub started: Timestamp,
     /// When it ends by itself.
@@ -66,6 +68,8 @@ pub struct SessionRow {
     pub target: String,
     /// From which address.
     pub peer: String,
+    /// The static key that its task was started with.
+    pub key: Option<String>,
     /// When it was opened.
     pub opened: Timestamp,
     /// When and why it ended.
@@ -152,6 +156,27 @@ pub struct RequestRow {
     pub answer_reason: Option<String>,
 }
 
+/// A static key of an agent, as listings show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRow {
+    /// Its id.
+    pub id: String,
+    /// Whose it is, as `agent:NAME`.
+    pub identity: String,
+    /// The targets that tasks may be started for with it.
+    pub targets: Vec<String>,
+    /// Why there is one.
+    pub reason: String,
+    /// When it was issued.
+    pub created: Timestamp,
+    /// Until when it is good.
+    pub expires: Timestamp,
+    /// Who issued it.
+    pub created_by: String,
+    /// When and why it ended.
+    pub ended: Option<(Timestamp, String)>,
+}
+
 /// What one record of the journal changes in the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -166,6 +191,17 @@ pub enum Change {
     TaskEnded {
         /// Which.
         task: String,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        cause: String,
+    },
+    /// A static key was issued.
+    KeyIssued(Box<KeyRow>),
+    /// It is good no more.
+    KeyEnded {
+        /// Which.
+        key: String,
         /// When.
         at: Timestamp,
         /// Why.
@@ -260,6 +296,15 @@ pub struct KeptCredential {
     pub spent: Spent,
 }
 
+/// What is kept of a static key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptKey {
+    /// The key.
+    pub key: KeyRow,
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+}
+
 /// What a person's token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
@@ -352,6 +397,16 @@ pub trait Backend: Send + Sync {
     fn forget_tokens<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Keeps what a provider said of a person, in place of what it said before.
     fn keep_visit<'a>(&'a self, visit: &'a KeptVisit) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// The newest static keys, newest first.
+    fn keys(&self, limit: u32) -> BoxFuture<'_, Result<Vec<KeyRow>, StoreError>>;
+    /// One static key.
+    fn key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<KeyRow>, StoreError>>;
+    /// Keeps what checks a static key.
+    fn keep_key_digest<'a>(&'a self, id: &'a str, sha256: &'a [u8; 32]) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Forgets it.
+    fn forget_key_digest<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// The static keys that have not ended, with what checks them.
+    fn key_digests(&self) -> BoxFuture<'_, Result<Vec<KeptKey>, StoreError>>;
     /// All that providers said of people.
     fn visits(&self) -> BoxFuture<'_, Result<Vec<KeptVisit>, StoreError>>;
 }

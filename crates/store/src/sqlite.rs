@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use gatehouse_model::{Budget, GroupName, Spent, TaskId, UserName, Verifier};
+use gatehouse_model::{Budget, GroupName, InvalidName, KeyId, Origin, Spent, TaskId, UserName, Verifier};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,8 +16,8 @@ use sqlx::sqlite::{
 use sqlx::{Row, Sqlite as Db, Transaction};
 
 use crate::{
-    AskedRow, Backend, Change, KeptCredential, KeptToken, KeptVisit, LockdownRow, RequestRow, SessionRow, StoreError,
-    TaskRow, TokenKind,
+    AskedRow, Backend, Change, KeptCredential, KeptKey, KeptToken, KeptVisit, KeyRow, LockdownRow, RequestRow,
+    SessionRow, StoreError, TaskRow, TokenKind,
 };
 
 /// The index in an SQLite file.
@@ -65,6 +65,7 @@ impl Backend for Sqlite {
                 "DELETE FROM sessions",
                 "DELETE FROM requests",
                 "DELETE FROM lockdowns",
+                "DELETE FROM api_keys",
                 "UPDATE progress SET next_index = 0",
             ] {
                 sqlx::query(sql).execute(&mut *transaction).await?;
@@ -312,6 +313,54 @@ impl Backend for Sqlite {
         .boxed()
     }
 
+    fn keys(&self, limit: u32) -> Fallible<'_, Vec<KeyRow>> {
+        async move {
+            let query = sqlx::query("SELECT * FROM api_keys ORDER BY created DESC, id LIMIT ?").bind(limit);
+            query.fetch_all(&self.pool).await?.iter().map(key_row).collect()
+        }
+        .boxed()
+    }
+
+    fn key<'a>(&'a self, id: &'a str) -> Fallible<'a, Option<KeyRow>> {
+        async move {
+            let query = sqlx::query("SELECT * FROM api_keys WHERE id = ?").bind(id);
+            query.fetch_optional(&self.pool).await?.as_ref().map(key_row).transpose()
+        }
+        .boxed()
+    }
+
+    fn keep_key_digest<'a>(&'a self, id: &'a str, sha256: &'a [u8; 32]) -> Fallible<'a, ()> {
+        async move {
+            let query = sqlx::query("INSERT INTO api_key_digests VALUES (?, ?)").bind(id).bind(sha256.as_slice());
+            query.execute(&self.pool).await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn forget_key_digest<'a>(&'a self, id: &'a str) -> Fallible<'a, ()> {
+        async move {
+            sqlx::query("DELETE FROM api_key_digests WHERE id = ?").bind(id).execute(&self.pool).await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn key_digests(&self) -> Fallible<'_, Vec<KeptKey>> {
+        async {
+            let sql = "SELECT api_keys.*, sha256 FROM api_keys JOIN api_key_digests USING (id) WHERE ended IS NULL";
+            let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
+            let kept = |row: &SqliteRow| {
+                let sha256: Vec<u8> = row.try_get("sha256")?;
+                let sha256 = <[u8; 32]>::try_from(sha256);
+                let sha256 = sha256.map_err(|_| StoreError::Corrupt("api_key_digests.sha256".into()))?;
+                Ok(KeptKey { key: key_row(row)?, sha256 })
+            };
+            rows.iter().map(kept).collect()
+        }
+        .boxed()
+    }
+
     fn visits(&self) -> Fallible<'_, Vec<KeptVisit>> {
         async {
             let rows = sqlx::query("SELECT * FROM visits").fetch_all(&self.pool).await?;
@@ -352,7 +401,7 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 // As sure as the record that follows, which a crash may have taken.
                 end_request(transaction, request, "used").await?;
             }
-            sqlx::query("INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?)")
+            sqlx::query("INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, ?, ?, ?)")
                 .bind(task.id.clone())
                 .bind(task.identity.clone())
                 .bind(task.on_behalf_of.clone())
@@ -364,6 +413,25 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 .bind(task.budget.operations.map(signed))
                 .bind(task.budget.rows.map(signed))
                 .bind(task.budget.bytes.map(signed))
+                .bind(json(&task.origin.actors))
+                .bind(task.origin.parent.as_ref().map(TaskId::to_string))
+                .bind(task.origin.key.as_ref().map(KeyId::to_string))
+        }
+        Change::KeyIssued(key) => {
+            sqlx::query("INSERT OR IGNORE INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)")
+                .bind(key.id.clone())
+                .bind(key.identity.clone())
+                .bind(json(&key.targets))
+                .bind(key.reason.clone())
+                .bind(key.created.to_string())
+                .bind(key.expires.to_string())
+                .bind(key.created_by.clone())
+        }
+        Change::KeyEnded { key, at, cause } => {
+            sqlx::query("UPDATE api_keys SET ended = ?, cause = ? WHERE id = ? AND ended IS NULL")
+                .bind(at.to_string())
+                .bind(cause.clone())
+                .bind(key.clone())
         }
         Change::TaskEnded { task, at, cause } => {
             sqlx::query("UPDATE tasks SET ended = ?, cause = ? WHERE id = ? AND ended IS NULL")
@@ -378,7 +446,7 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
             .bind(lockdown.since.to_string()),
         Change::LockdownLifted { scope } => sqlx::query("DELETE FROM lockdowns WHERE scope = ?").bind(scope.clone()),
         Change::SessionOpened(session) => {
-            sqlx::query("INSERT OR IGNORE INTO sessions (id, task, identity, on_behalf_of, target, peer, opened) VALUES (?, ?, ?, ?, ?, ?, ?)")
+            sqlx::query("INSERT OR IGNORE INTO sessions (id, task, identity, on_behalf_of, target, peer, opened, api_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
                 .bind(session.id.clone())
                 .bind(session.task.clone())
                 .bind(session.identity.clone())
@@ -386,6 +454,7 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 .bind(session.target.clone())
                 .bind(session.peer.clone())
                 .bind(session.opened.to_string())
+                .bind(session.key.clone())
         }
         Change::Operations { session, count, refused, approval } => {
             if let Some(approval) = approval {
@@ -512,6 +581,7 @@ fn task_row(row: &SqliteRow) -> Result<TaskRow, StoreError> {
         targets: parsed(row, "targets")?,
         reason: row.try_get("reason")?,
         budget: budget(row)?,
+        origin: origin(row)?,
         started: time(row, "started")?,
         expires: time(row, "expires")?,
         ended: ended(row, "ended")?,
@@ -527,6 +597,7 @@ fn session_row(row: &SqliteRow) -> Result<SessionRow, StoreError> {
         on_behalf_of: row.try_get("on_behalf_of")?,
         target: row.try_get("target")?,
         peer: row.try_get("peer")?,
+        key: row.try_get("api_key")?,
         opened: time(row, "opened")?,
         closed: ended(row, "closed")?,
         operations: unsigned(row, "operations")?,
@@ -583,6 +654,29 @@ fn budget(row: &SqliteRow) -> Result<Budget, StoreError> {
         limit.map(|limit| u64::try_from(limit).map_err(|_| StoreError::Corrupt(column.into()))).transpose()
     };
     Ok(Budget { operations: limit("budget_operations")?, rows: limit("budget_rows")?, bytes: limit("budget_bytes")? })
+}
+
+fn origin(row: &SqliteRow) -> Result<Origin, StoreError> {
+    let (parent, key): (Option<String>, Option<String>) = (row.try_get("parent")?, row.try_get("api_key")?);
+    let corrupt = |error: InvalidName| StoreError::Corrupt(error.to_string());
+    Ok(Origin {
+        actors: parsed(row, "actors")?,
+        parent: parent.as_deref().map(TaskId::parse).transpose().map_err(corrupt)?,
+        key: key.as_deref().map(KeyId::parse).transpose().map_err(corrupt)?,
+    })
+}
+
+fn key_row(row: &SqliteRow) -> Result<KeyRow, StoreError> {
+    Ok(KeyRow {
+        id: row.try_get("id")?,
+        identity: row.try_get("agent")?,
+        targets: parsed(row, "targets")?,
+        reason: row.try_get("reason")?,
+        created: time(row, "created")?,
+        expires: time(row, "expires")?,
+        created_by: row.try_get("created_by")?,
+        ended: ended(row, "ended")?,
+    })
 }
 
 fn granted(row: &SqliteRow) -> Result<Option<(Vec<String>, u32)>, StoreError> {

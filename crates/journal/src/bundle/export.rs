@@ -233,6 +233,8 @@ impl Plan {
             | Entry::TaskEnded(_)
             | Entry::PersonSignedIn(_)
             | Entry::PersonSignedOut(_)
+            | Entry::KeyIssued(_)
+            | Entry::KeyEnded(_)
             | Entry::LockdownBegun(_)
             | Entry::LockdownLifted(_)
             | Entry::LoginRefused(_)

@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::Selection;
 use super::report::{FindingKind, Findings};
 use crate::record::{
-    BudgetRecord, Entry, OperationDecided, PoliciesLoaded, Record, RecordingSeal, RequestAnswered, RequestOpened,
-    SessionClosed, SessionOpened, TaskRequested, TaskStarted,
+    BudgetRecord, Entry, KeyIssued, OperationDecided, PoliciesLoaded, Record, RecordingSeal, RequestAnswered,
+    RequestOpened, SessionClosed, SessionOpened, TaskRequested, TaskStarted,
 };
 
 /// A session as far as it was read.
@@ -29,6 +29,14 @@ struct Session {
 struct Task {
     identity: String,
     on_behalf_of: Option<String>,
+    targets: Vec<String>,
+    expires: Option<Timestamp>,
+    ended: Option<u64>,
+}
+
+/// A static key as far as it was read.
+struct Key {
+    identity: String,
     targets: Vec<String>,
     expires: Option<Timestamp>,
     ended: Option<u64>,
@@ -83,6 +91,7 @@ pub(super) struct Sealed {
 pub(super) struct Meaning<'s> {
     selection: &'s Selection,
     tasks: BTreeMap<String, Task>,
+    keys: BTreeMap<String, Key>,
     sessions: BTreeMap<String, Session>,
     requests: BTreeMap<String, Request>,
     revisions_loaded: BTreeSet<String>,
@@ -155,6 +164,7 @@ impl<'s> Meaning<'s> {
         Self {
             selection,
             tasks: BTreeMap::new(),
+            keys: BTreeMap::new(),
             sessions: BTreeMap::new(),
             requests: BTreeMap::new(),
             revisions_loaded: BTreeSet::new(),
@@ -205,6 +215,12 @@ impl<'s> Meaning<'s> {
                 };
                 self.sealed(index, &body.session, &seal, findings);
             }
+            Entry::KeyIssued(body) => self.key_issued(body),
+            Entry::KeyEnded(body) => {
+                if let Some(key) = self.keys.get_mut(&body.key) {
+                    key.ended = Some(index);
+                }
+            }
             Entry::GatewayStarted(_)
             | Entry::GatewayStopped(_)
             | Entry::ConfigurationLoaded(_)
@@ -243,7 +259,47 @@ impl<'s> Meaning<'s> {
         }
     }
 
+    fn key_issued(&mut self, body: &KeyIssued) {
+        let key = Key {
+            identity: body.identity.clone(),
+            targets: body.targets.clone(),
+            expires: parse_time(&body.expires),
+            ended: None,
+        };
+        self.keys.insert(body.key.clone(), key);
+    }
+
+    /// What a task came from must have been good for it: a key of the same agent, a task that lives for as long.
+    fn origin(&self, index: u64, body: &TaskStarted, findings: &mut Findings) {
+        let mut add = |what: &str| {
+            let message = format!("record {index} begins task {} by {what} that does not reach so far", body.task);
+            findings.add(FindingKind::Session, message);
+        };
+        let until = parse_time(&body.expires);
+        let is_within = |targets: &[String], expires: Option<Timestamp>| {
+            body.targets.iter().all(|target| targets.contains(target)) && until.is_some() && until <= expires
+        };
+        // What is handed on is checked where it began.
+        if let (Some(name), None) = (&body.api_key, &body.parent) {
+            let is_good = |key: &Key| {
+                key.ended.is_none() && key.identity == body.identity && is_within(&key.targets, key.expires)
+            };
+            if !self.keys.get(name).is_some_and(is_good) {
+                add("a key");
+            }
+        }
+        if let Some(name) = &body.parent {
+            let is_good = |task: &Task| {
+                task.ended.is_none() && task.on_behalf_of == body.on_behalf_of && is_within(&task.targets, task.expires)
+            };
+            if !self.tasks.get(name).is_some_and(is_good) {
+                add("a task");
+            }
+        }
+    }
+
     fn task_started(&mut self, index: u64, body: &TaskStarted, findings: &mut Findings) {
+        self.origin(index, body, findings);
         let task = Task {
             identity: body.identity.clone(),
             on_behalf_of: body.on_behalf_of.clone(),

@@ -16,8 +16,11 @@ pub(super) struct Wanted {
     tasks: BTreeSet<String>,
     sessions: BTreeSet<String>,
     requests: BTreeSet<String>,
+    keys: BTreeSet<String>,
     /// The request that each task began by, if it began by one.
     granted: BTreeMap<String, String>,
+    /// The task and the key that each task came from, if it came from any.
+    origins: BTreeMap<String, (Option<String>, Option<String>)>,
 }
 
 impl Wanted {
@@ -61,6 +64,12 @@ impl Wanted {
                     }
                     self.granted.insert(body.task.clone(), request.clone());
                 }
+                if body.parent.is_some() || body.api_key.is_some() {
+                    self.origins.insert(body.task.clone(), (body.parent.clone(), body.api_key.clone()));
+                }
+                if is_wanted {
+                    self.want_origin(&body.task);
+                }
             }
             Entry::SessionOpened(body) => match selection {
                 Selection::All => {}
@@ -68,6 +77,7 @@ impl Wanted {
                     self.found = true;
                     self.tasks.insert(body.task.clone());
                     self.requests.extend(self.granted.get(&body.task).cloned());
+                    self.want_origin(&body.task);
                 }
                 Selection::Task(task) if *task == body.task => {
                     self.found = true;
@@ -89,6 +99,8 @@ impl Wanted {
             | Entry::TaskEnded(_)
             | Entry::PersonSignedIn(_)
             | Entry::PersonSignedOut(_)
+            | Entry::KeyIssued(_)
+            | Entry::KeyEnded(_)
             | Entry::LockdownBegun(_)
             | Entry::LockdownLifted(_)
             | Entry::LoginRefused(_)
@@ -99,6 +111,16 @@ impl Wanted {
             | Entry::RequestEnded(_)
             | Entry::CancelSent(_)
             | Entry::RecordingSealed(_) => {}
+        }
+    }
+
+    /// What a task came from belongs to it.
+    fn want_origin(&mut self, task: &str) {
+        let mut next = Some(task.to_string());
+        while let Some((parent, key)) = next.and_then(|task| self.origins.get(&task).cloned()) {
+            self.keys.extend(key);
+            // A task that was met before is no way back.
+            next = parent.filter(|parent| self.tasks.insert(parent.clone()));
         }
     }
 
@@ -120,6 +142,8 @@ impl Wanted {
                 self.sessions.contains(&body.session)
                     || body.approval.as_ref().is_some_and(|request| self.requests.contains(request))
             }
+            Entry::KeyIssued(body) => self.keys.contains(&body.key),
+            Entry::KeyEnded(body) => self.keys.contains(&body.key),
             Entry::RequestOpened(body) => self.requests.contains(&body.request),
             Entry::RequestAnswered(body) => self.requests.contains(&body.request),
             Entry::RequestEnded(body) => self.requests.contains(&body.request),
@@ -157,6 +181,8 @@ fn is_circumstance(entry: &Entry) -> bool {
         | Entry::LockdownLifted(_)
         | Entry::PersonSignedIn(_)
         | Entry::PersonSignedOut(_)
+        | Entry::KeyIssued(_)
+        | Entry::KeyEnded(_)
         | Entry::TaskStarted(_)
         | Entry::TaskRequested(_)
         | Entry::TaskEnded(_)

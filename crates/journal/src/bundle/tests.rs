@@ -12,8 +12,8 @@ use super::*;
 use crate::log::Journal;
 use crate::note::SigningKey;
 use crate::record::{
-    Entry, GatewayStarted, GatewayStopped, OperationDecided, PoliciesLoaded, RecordingSeal, RequestAnswered,
-    RequestEnded, RequestOpened, SessionClosed, SessionOpened, TaskEnded, TaskRequested, TaskStarted,
+    Entry, GatewayStarted, GatewayStopped, KeyEnded, KeyIssued, OperationDecided, PoliciesLoaded, RecordingSeal,
+    RequestAnswered, RequestEnded, RequestOpened, SessionClosed, SessionOpened, TaskEnded, TaskRequested, TaskStarted,
 };
 use crate::segments::{SegmentLimits, Segments};
 use crate::tree::sha256;
@@ -63,6 +63,7 @@ fn session_opened(number: u64) -> Entry {
         target: "shop".into(),
         peer: "192.0.2.1:5000".into(),
         policies: "r1".into(),
+        api_key: None,
         wishes: None,
     }
     .into()
@@ -74,6 +75,7 @@ fn operation(session: u64, number: u64) -> OperationDecided {
         task: format!("tsk-{session}"),
         identity: "agent:helper".into(),
         on_behalf_of: Some("ann".into()),
+        api_key: None,
         target: "shop".into(),
         number,
         title: "SELECT".into(),
@@ -162,6 +164,9 @@ fn task_started(number: u64) -> Entry {
         by: "user:ann".into(),
         budget: None,
         approval: None,
+        actors: Vec::new(),
+        parent: None,
+        api_key: None,
     }
     .into()
 }
@@ -710,6 +715,9 @@ fn a_task_begins_as_it_was_granted() {
             by: "user:ann".into(),
             budget: None,
             approval: Some("req-9".into()),
+            actors: Vec::new(),
+            parent: None,
+            api_key: None,
         })
     };
     let in_time = "2026-01-01T00:10:05Z";
@@ -733,6 +741,43 @@ fn a_task_begins_as_it_was_granted() {
             the approval req-9 was used twice, in records 6 and 7
             task tsk-9 began more than once, last in record 7"#]],
     );
+}
+
+#[test]
+fn what_a_task_came_from_reaches_as_far_as_it() {
+    let key = || {
+        Entry::from(KeyIssued {
+            key: "key-1".into(),
+            identity: "agent:helper".into(),
+            targets: vec!["shop".into()],
+            reason: "a plotter".into(),
+            expires: "2026-01-01T09:00:00Z".into(),
+            by: "user:ann".into(),
+        })
+    };
+    let began = |change: fn(TaskStarted) -> TaskStarted| match task_started(9) {
+        Entry::TaskStarted(body) => Entry::from(change(body)),
+        other => other,
+    };
+    let by_key = |body| TaskStarted { api_key: Some("key-1".into()), ..body };
+    tell([key(), began(by_key)], expect![""]);
+    tell([began(by_key)], expect!["record 4 begins task tsk-9 by a key that does not reach so far"]);
+    let ended = KeyEnded { key: "key-1".into(), cause: "revoked".into(), by: "user:ann".into() };
+    tell(
+        [key(), ended.into(), began(by_key)],
+        expect!["record 6 begins task tsk-9 by a key that does not reach so far"],
+    );
+    tell(
+        [key(), began(|body| TaskStarted { api_key: Some("key-1".into()), targets: vec!["bank".into()], ..body })],
+        expect!["record 5 begins task tsk-9 by a key that does not reach so far"],
+    );
+    tell(
+        [key(), began(|body| TaskStarted { api_key: Some("key-1".into()), identity: "agent:other".into(), ..body })],
+        expect!["record 5 begins task tsk-9 by a key that does not reach so far"],
+    );
+    let late = |body| TaskStarted { parent: Some("tsk-1".into()), expires: "2026-01-02T00:00:00Z".into(), ..body };
+    tell([began(|body| TaskStarted { parent: Some("tsk-1".into()), ..body })], expect![""]);
+    tell([began(late)], expect!["record 4 begins task tsk-9 by a task that does not reach so far"]);
 }
 
 #[test]

@@ -1,0 +1,267 @@
+//! Starts tasks: looks whether policy, or a person for it, lets one begin, puts it on record, and issues its credential.
+//!
+//! Knows what a task is started with. Who may ask for it, and by which way, is found out before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use gatehouse_api::{Begun, Caller, NewTask, Problem, StartedTaskView};
+use gatehouse_engine::House as _;
+use gatehouse_gate::{Asked, AskedTask, Lockdown, MayBegin, PendingRequest};
+use gatehouse_identity::StartedTask;
+use gatehouse_journal::{BudgetRecord, TaskStarted};
+use gatehouse_model::{
+    Budget, Identity, KeyId, Origin, RequestId, Subject, TargetName, Task, TaskEnd, TaskId, UserName, Verifier,
+};
+use jiff::SignedDuration;
+
+use crate::control::{ApiControl, bad, budget_of, by, ended, live_view, shut, started_view, unavailable, user_name};
+
+/// How long whoever started a task may be asked to be silent at most, in seconds.
+const HEARTBEAT_SECS: RangeInclusive<u32> = 5..=3600;
+
+/// Whether a task may begin, as far as it may.
+pub(crate) enum Leave {
+    Given(Box<gatehouse_identity::NewTask>, Option<Box<PendingRequest>>),
+    Asked(Box<PendingRequest>),
+    /// A person said no.
+    Denied(String),
+    /// Policy does.
+    Forbidden(String),
+}
+
+impl ApiControl {
+    pub(crate) async fn start(&self, caller: &Caller, new: NewTask) -> Result<Begun, Problem> {
+        let state = &self.state;
+        let loaded = state.loaded.load_full();
+        let on_behalf_of = new.on_behalf_of.as_deref().map(user_name).transpose()?;
+        let identity = match (&new.identity, caller, loaded.people.agents.keys().next()) {
+            (Some(identity), _, _) => Identity::parse(identity).map_err(bad)?,
+            (None, Caller::User(user, _), _) if on_behalf_of.is_none() => Identity::User(user.clone()),
+            (None, _, Some(only)) if loaded.people.agents.len() == 1 => Identity::Agent(only.clone()),
+            (None, _, _) => return Err(Problem::bad_request("name who works: --as agent:NAME or --as user:NAME")),
+        };
+        let subject = state.subject(&identity, on_behalf_of.as_ref()).map_err(bad)?;
+        let is_own = |user: &UserName| match (&identity, &on_behalf_of) {
+            (Identity::User(worker), None) => worker == user,
+            (Identity::Agent(_), Some(person)) => person == user,
+            (Identity::User(_), Some(_)) | (Identity::Agent(_), None) => false,
+        };
+        if let Caller::User(user, _) = caller
+            && !is_own(user)
+        {
+            return Err(Problem::forbidden(
+                format!("{user} may start tasks for themselves, and for agents that work on their behalf"),
+                format!("Leave --as away, or add --on-behalf-of user:{user}"),
+            ));
+        }
+        let targets: BTreeSet<TargetName> =
+            new.targets.iter().map(|name| TargetName::new(name)).collect::<Result<_, _>>().map_err(bad)?;
+        for target in &targets {
+            if !loaded.targets.contains_key(target.as_str()) {
+                return Err(Problem::not_found("target", target.as_str(), "targets"));
+            }
+        }
+        let heartbeat_secs = new.heartbeat_secs;
+        if heartbeat_secs.is_some_and(|secs| !HEARTBEAT_SECS.contains(&secs)) {
+            let (least, most) = (HEARTBEAT_SECS.start(), HEARTBEAT_SECS.end());
+            return Err(Problem::bad_request(format!("a heartbeat comes within {least} to {most} s")));
+        }
+        let new = gatehouse_identity::NewTask {
+            identity,
+            on_behalf_of,
+            targets,
+            reason: new.reason,
+            ttl: SignedDuration::from_secs(i64::from(new.ttl_secs)),
+            budget: new.budget.map(budget_of).unwrap_or_default(),
+            origin: Origin::default(),
+            until: None,
+        };
+        // Whoever can open the admin socket needs nobody's leave.
+        let begun = match caller {
+            Caller::Administrator(_) => self.begin(new, by(caller), heartbeat_secs, None).await?,
+            Caller::User(..) => {
+                let (new, approval) = match self.leave(&subject, new, &by(caller))? {
+                    Leave::Given(new, approval) => (new, approval),
+                    Leave::Asked(request) => return Ok(Begun::Asked(Box::new(live_view(&request)))),
+                    Leave::Denied(why) | Leave::Forbidden(why) => {
+                        return Err(Problem::forbidden(why, "Ask for less, or talk to those who decide"));
+                    }
+                };
+                self.begin(*new, by(caller), heartbeat_secs, approval).await?
+            }
+        };
+        Ok(Begun::Started(Box::new(begun)))
+    }
+
+    /// Whether policy, or a person for it, lets a task begin; and as far as it does.
+    pub(crate) fn leave(
+        &self,
+        subject: &Subject,
+        mut new: gatehouse_identity::NewTask,
+        by: &str,
+    ) -> Result<Leave, Problem> {
+        let (state, limits) = (&self.state, &self.state.loaded.load().config.limits);
+        let asked = AskedTask {
+            targets: new.targets.clone(),
+            reason: new.check(limits.task_secs_max).map_err(bad)?,
+            ttl_secs: u32::try_from(new.ttl.as_secs()).unwrap_or(u32::MAX),
+            by: by.into(),
+            budget: new.budget,
+            granted: None,
+        };
+        if let Some(lockdown) = self.lockdown_of(&new) {
+            return Err(shut(&lockdown));
+        }
+        let may = state.gate.may_begin(state.now(), subject, asked, limits.request_secs_max);
+        Ok(match may.map_err(unavailable)? {
+            MayBegin::Yes => Leave::Given(Box::new(new), None),
+            MayBegin::Granted(request) => {
+                if let Asked::Task(task) = &request.asked {
+                    let granted = task.granted();
+                    new.targets = granted.targets;
+                    new.ttl = SignedDuration::from_secs(granted.ttl_secs.into());
+                }
+                Leave::Given(Box::new(new), Some(request))
+            }
+            MayBegin::Asked(request) => Leave::Asked(request),
+            MayBegin::Denied(request) => {
+                let reason = request.answer_reason.as_deref().filter(|reason| !reason.is_empty());
+                let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                Leave::Denied(format!("request {} was denied{reason}", request.id))
+            }
+            MayBegin::No(why) => Leave::Forbidden(why),
+            MayBegin::TooMany => {
+                let title = format!("{} has limits.open_requests_max requests open already", subject.identity);
+                return Err(Problem::too_many(title));
+            }
+        })
+    }
+
+    pub(crate) fn lockdown_of(&self, new: &gatehouse_identity::NewTask) -> Option<Lockdown> {
+        let lockdowns = self.state.gate.lockdowns();
+        new.targets.iter().find_map(|target| lockdowns.of(&new.identity, new.on_behalf_of.as_ref(), target))
+    }
+
+    /// Starts a task that may be started. Whoever hangs up meanwhile leaves nothing half done.
+    pub(crate) async fn begin(
+        &self,
+        new: gatehouse_identity::NewTask,
+        by: String,
+        heartbeat_secs: Option<u32>,
+        approval: Option<Box<PendingRequest>>,
+    ) -> Result<StartedTaskView, Problem> {
+        let control = Self { state: self.state.clone() };
+        let begun = async move {
+            let approved_by = approval.as_ref().map(|request| &request.id);
+            let recorded = control.recorded(new, &by, heartbeat_secs, approved_by).await;
+            let started = match (recorded, approval) {
+                (Ok(started), None) => started,
+                (Ok(started), Some(used)) => {
+                    // The task's record names the approval, which ends it as surely as this one.
+                    let _ = control.state.gate.ledger().record(control.state.now(), ended(&used, "used"));
+                    started
+                }
+                (Err(problem), None) => return Err(problem),
+                // Nothing was recorded that names it, so it is good for another attempt.
+                (Err(problem), Some(unused)) => {
+                    control.state.gate.not_begun(&unused);
+                    return Err(problem);
+                }
+            };
+            control.issued(started, by, heartbeat_secs).await
+        };
+        tokio::spawn(begun).await.map_err(unavailable)?
+    }
+
+    /// Makes the task and its record; if there is none, nothing happened.
+    async fn recorded(
+        &self,
+        new: gatehouse_identity::NewTask,
+        by: &str,
+        heartbeat_secs: Option<u32>,
+        approval: Option<&RequestId>,
+    ) -> Result<StartedTask, Problem> {
+        let state = &self.state;
+        let limits = state.loaded.load().config.limits.clone();
+        if let Some(lockdown) = self.lockdown_of(&new) {
+            return Err(shut(&lockdown));
+        }
+        // One at a time, so that what was counted is still so when this one is added.
+        let _starting = state.starting.lock().await;
+        let max = limits.live_tasks_max;
+        if state.tasks.count(&new.identity, new.on_behalf_of.as_ref(), state.now()) >= max {
+            let title = format!("{} has limits.live_tasks_max = {max} tasks already", new.identity);
+            return Err(Problem::forbidden(title, "End those that are done: `gatehouse tasks ls` shows them"));
+        }
+        let id = TaskId::from_random(state.random());
+        let started = new.start(state.now(), state.entropy(), id, limits.task_secs_max).map_err(bad)?;
+        let task = &started.task;
+        let entry = TaskStarted {
+            task: task.id.to_string(),
+            identity: task.identity.to_string(),
+            on_behalf_of: task.on_behalf_of.as_ref().map(|user| format!("user:{user}")),
+            targets: task.targets.iter().map(TargetName::to_string).collect(),
+            reason: task.reason.clone(),
+            expires: task.expires.to_string(),
+            by: by.into(),
+            budget: {
+                let Budget { operations, rows, bytes } = task.budget;
+                task.budget.is_limited().then_some(BudgetRecord { operations, rows, bytes })
+            },
+            approval: approval.map(RequestId::to_string),
+            actors: task.origin.actors.clone(),
+            parent: task.origin.parent.as_ref().map(TaskId::to_string),
+            api_key: task.origin.key.as_ref().map(KeyId::to_string),
+        };
+        state.gate.ledger().record(task.started, entry).map_err(unavailable)?;
+        // It counts from here on, though nobody has its credential yet.
+        state.tasks.adopt(state.now(), task.clone(), started.verifier.clone(), heartbeat_secs);
+        Ok(started)
+    }
+
+    /// Keeps the credential of a task that is on record, and shows it, once. Of one that cannot be kept the task ends.
+    async fn issued(
+        &self,
+        started: StartedTask,
+        by: String,
+        heartbeat_secs: Option<u32>,
+    ) -> Result<StartedTaskView, Problem> {
+        let (state, loaded) = (&self.state, self.state.loaded.load_full());
+        let StartedTask { task, credential, verifier } = started;
+        if let Err(problem) = self.keep(&task, &verifier, heartbeat_secs).await {
+            // Its end is tried again until it is on record.
+            let _ = state.end_task(&task.id, TaskEnd::Revoked, "gateway").await;
+            return Err(problem);
+        }
+        let root_certificate = loaded
+            .config
+            .listen
+            .values()
+            .find_map(|listen| std::fs::read_to_string(loaded.base.join(listen.tls_certificate.as_ref()?)).ok());
+        let view = StartedTaskView {
+            task: started_view(&task, by),
+            user: credential.user,
+            password: String::from_utf8_lossy(credential.password.expose()).into_owned(),
+            addresses: self.addresses(&task),
+            root_certificate,
+        };
+        Ok(view)
+    }
+
+    async fn keep(&self, task: &Task, verifier: &Verifier, heartbeat_secs: Option<u32>) -> Result<(), Problem> {
+        let target = self.state.gate.ledger().with(|journal| journal.sink().sync_target());
+        target.sync().map_err(unavailable)?;
+        self.state.store.keep_credential(task.id.as_str(), verifier, heartbeat_secs).await.map_err(unavailable)
+    }
+
+    /// Where each target of a task is to be reached.
+    fn addresses(&self, task: &Task) -> BTreeMap<String, String> {
+        let loaded = self.state.loaded.load();
+        let address = |target: &TargetName| {
+            let protocol = &loaded.targets.get(target.as_str())?.protocol;
+            Some((target.to_string(), self.state.listening_at(protocol)?.to_string()))
+        };
+        task.targets.iter().filter_map(address).collect()
+    }
+}
