@@ -105,12 +105,8 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
         write!(table, "{caller:<9}")?;
     }
     for (method, path, body) in routes() {
-        let id = match path {
-            _ if path.contains("/tasks/") => agent.task.as_str(),
-            _ if path.contains("/sessions/") => &session,
-            _ if path.contains("/keys/") => &key,
-            _ => &request,
-        };
+        let places = [("/tasks/", &agent.task), ("/sessions/", &session), ("/keys/", &key)];
+        let id = places.iter().find(|(part, _)| path.contains(part)).map_or(&request, |(_, id)| id).as_str();
         let is_decided = ["/approve", "/deny", "/withdraw"].iter().any(|end| path.ends_with(end));
         write!(table, "\n{:<45}", format!("{method} {path}"))?;
         for (caller, token) in CALLERS.into_iter().zip(&tokens) {
