@@ -11,6 +11,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
+use crate::secret::{self, remember};
+
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -22,6 +24,8 @@ pub struct Setup {
     pub config: String,
     /// What stands in the target's section.
     pub target: String,
+    /// As whom the gateway logs in at the target.
+    pub account: String,
     /// What stands in the listener's section.
     pub listen: String,
     /// What the database is filled with.
@@ -50,6 +54,7 @@ impl Default for Setup {
             policies: POLICIES.into(),
             config: String::new(),
             target: String::new(),
+            account: "user = \"gatehouse\"\npassword = \"file:shop.secret\"".into(),
             listen: String::new(),
             sql: SHOP.into(),
             authentication: "scram-sha-256",
@@ -81,10 +86,12 @@ impl Credential {
         let text = |pointer: &str| started.pointer(pointer).and_then(Value::as_str);
         let address = text("/addresses/shop").context("the target has no address")?;
         let (host, port) = address.rsplit_once(':').context("an address has a port")?;
+        let password = text("/password").or_else(|| text("/access_token")).context("there is a password")?;
+        remember(password);
         Ok(Self {
             task: text("/task/id").context("the task has an id")?.into(),
             user: text("/user").context("there is a user name")?.into(),
-            password: text("/password").or_else(|| text("/access_token")).context("there is a password")?.into(),
+            password: password.into(),
             host: host.into(),
             port: port.parse()?,
         })
@@ -116,7 +123,11 @@ impl Fixture {
         std::fs::create_dir_all(home.join("policies"))?;
         std::fs::write(home.join("policies/test.cedar"), &setup.policies)?;
         private(&home.join("shop.secret"), &secret)?;
+        remember(&secret);
         for (name, content) in &setup.files {
+            if name.ends_with(".secret") {
+                remember(content);
+            }
             private(&home.join(name), content)?;
         }
         let data = setup.data.clone().unwrap_or_else(|| home.join("data"));
@@ -124,12 +135,12 @@ impl Fixture {
             "gateway.data = {:?}\n[listen.postgres]\naddress = \"127.0.0.1:0\"\n{}\n[api]\naddress = \"127.0.0.1:0\"\n\
              [users.dana]\ngroups = [\"dba\"]\n[users.sam]\ngroups = [\"support\"]\n[users.nina]\ngroups = []\n\
              [agents.claude]\ngroups = [\"agents\"]\n[agents.other]\ngroups = [\"agents\"]\n{}\n\
-             [targets.shop]\nprotocol = \"postgres\"\naddress = \"127.0.0.1:{}\"\nuser = \"gatehouse\"\n\
-             password = \"file:shop.secret\"\n{}\n",
+             [targets.shop]\nprotocol = \"postgres\"\naddress = \"127.0.0.1:{}\"\n{}\n{}\n",
             data.display().to_string(),
             setup.listen,
             setup.config,
             postgres.port,
+            setup.account,
             setup.target,
         );
         std::fs::write(home.join("gatehouse.toml"), config)?;
@@ -376,6 +387,10 @@ impl Drop for Fixture {
     fn drop(&mut self) {
         // A test that failed says more than a gateway that is gone already.
         let _ = self.end_gateway(Signal::KILL);
+        if !std::thread::panicking() {
+            let found = secret::found(&[&self.data, &self.log()]);
+            assert!(found.as_ref().is_ok_and(Vec::is_empty), "the gateway wrote secrets: {found:?}");
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail, ensure};
 use bytes::{Bytes, BytesMut};
 use gatehouse_gate::{
-    Cleared, Gate, GateLimits, Grant, HoldMode, Ledger, Lockdown, Next, Passage, Piece, Route, Scope, Stop, Tape,
-    TapeSeal, Target, TargetClasses, TlsMode, Trust,
+    Account, Cleared, Gate, GateLimits, Grant, HoldMode, Ledger, Lockdown, Next, Passage, Piece, Route, Scope, Stop,
+    Tape, TapeSeal, Target, TargetClasses, TlsMode, Trust,
 };
 use gatehouse_journal::{Frontier, Journal, Sink, SyncTarget};
 use gatehouse_mask::{ClassRule, Classes, PseudonymKey};
@@ -467,7 +467,7 @@ fn target(protocol: &dyn Protocol, classes: Classes) -> Result<Target> {
         route: Route {
             host: "127.0.0.1".into(),
             port: 1,
-            user: "gatehouse".into(),
+            account: Account::Named("gatehouse".into()),
             database: "shop".into(),
             tls: TlsMode::Disable,
             trust: Trust::System,

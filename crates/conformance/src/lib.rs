@@ -11,6 +11,8 @@ pub mod provider;
 pub mod raw;
 pub mod recorded;
 pub mod replay;
+pub mod secret;
 pub mod signer;
+pub mod stores;
 
 pub use fixture::{Credential, Fixture, Setup};

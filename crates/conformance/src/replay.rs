@@ -116,7 +116,7 @@ fn target_login(protocol: &dyn Protocol, bytes: &[u8], tls: TlsWish) -> Result<(
             match login.handle(&mut buf, &mut out) {
                 Ok(TargetStep::Read) => break,
                 Ok(TargetStep::StartTls) => login.tls_started(TlsStarted::default(), &mut out),
-                Ok(TargetStep::Ready(_)) | Err(_) => return Ok(()),
+                Ok(TargetStep::Ready(_) | TargetStep::Refused(_)) | Err(_) => return Ok(()),
             }
         }
     }

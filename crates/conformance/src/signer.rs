@@ -2,10 +2,12 @@
 
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as BASE64};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::{Value, json};
+
+use crate::secret::remember;
 
 /// A key on the curve P-256.
 pub struct Signer(EcdsaKeyPair);
@@ -32,6 +34,18 @@ impl Signer {
         json!({ "keys": [{ "kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": "ci-1", "use": "sig" }] }).to_string()
     }
 
+    /// The same in PEM.
+    pub fn pem(&self) -> String {
+        // An SubjectPublicKeyInfo of this kind of key begins the same for all of them (RFC 5480).
+        const BEGINNING: [u8; 26] = [
+            0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+            0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+        ];
+        let key = STANDARD.encode([&BEGINNING, self.0.public_key().as_ref()].concat());
+        let (first, second) = key.split_at(64);
+        format!("-----BEGIN PUBLIC KEY-----\n{first}\n{second}\n-----END PUBLIC KEY-----\n")
+    }
+
     /// A token with these claims, and with `iat` and an `exp` in two minutes where they do not say.
     pub fn sign(&self, claims: &Value) -> Result<String> {
         let mut claims = claims.clone();
@@ -41,7 +55,9 @@ impl Signer {
         let header = json!({ "alg": "ES256", "kid": "ci-1" }).to_string();
         let message = format!("{}.{}", BASE64.encode(header), BASE64.encode(claims.to_string()));
         let signature = self.0.sign(&SystemRandom::new(), message.as_bytes()).ok().context("a signature")?;
-        Ok(format!("{message}.{}", BASE64.encode(signature)))
+        let token = format!("{message}.{}", BASE64.encode(signature));
+        remember(&token);
+        Ok(token)
     }
 
     /// A token of the CI system `https://ci.example`, for a job in an environment.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use gatehouse_gate::{Cleared, Grant, Route, TlsMode};
-use gatehouse_model::Secret;
 use gatehouse_protocol::{Breach, Protocol, TargetCall, TargetLogin, TargetReady, TargetStep, TlsWish};
 use tokio::net::TcpStream;
 
+use crate::TargetAccount;
 use crate::disk::Disk;
 use crate::outlet::Outlet;
 use crate::tls::{self, ConnectError};
@@ -42,6 +42,8 @@ pub(crate) enum DialError {
     Wire(#[from] io::Error),
     #[error("{0}")]
     Breach(Breach),
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// A peer that vanished without a word is noticed within two minutes.
@@ -68,27 +70,27 @@ async fn connect(grant: &Grant) -> Result<TcpStream, DialError> {
 pub(crate) async fn dial(
     grant: &Grant,
     protocol: &dyn Protocol,
-    secret: Secret,
+    account: TargetAccount,
     parameters: Vec<(String, String)>,
     entropy: [u8; 32],
     disk: &Disk,
 ) -> Result<Reached, DialError> {
-    let login = log_in(grant, protocol, secret, parameters, entropy, disk);
+    let login = log_in(grant, protocol, account, parameters, entropy, disk);
     tokio::time::timeout(Duration::from_secs(DIAL_SECS_MAX), login).await.map_err(|_| DialError::Slow)?
 }
 
 async fn log_in(
     grant: &Grant,
     protocol: &dyn Protocol,
-    secret: Secret,
+    account: TargetAccount,
     parameters: Vec<(String, String)>,
     entropy: [u8; 32],
     disk: &Disk,
 ) -> Result<Reached, DialError> {
     let route = &grant.target().route;
     let login = protocol.target_login(TargetCall {
-        user: route.user.clone(),
-        password: secret,
+        user: account.user,
+        password: account.password,
         database: route.database.clone(),
         parameters,
         on_behalf: on_behalf(grant),
@@ -139,6 +141,7 @@ async fn converse(grant: &Grant, mut login: Box<dyn TargetLogin>, disk: &Disk) -
         outlet.drain(disk).await?;
         match step {
             TargetStep::Ready(ready) => return Ok(Reached { outlet, read, ready }),
+            TargetStep::Refused(said) => return Err(DialError::Refused(said)),
             TargetStep::Read => {
                 read.reserve(LOGIN_READ_BYTES);
                 if outlet.read(&mut read).await? == 0 {

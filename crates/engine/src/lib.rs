@@ -46,6 +46,15 @@ pub struct Stranger {
     pub certificate: Option<Arc<ClientCertificate>>,
 }
 
+/// As whom the gateway logs in at a target.
+#[derive(Debug, Clone)]
+pub struct TargetAccount {
+    /// The account's name.
+    pub user: String,
+    /// Its secret.
+    pub password: Secret,
+}
+
 /// What the engine asks of the rest of the gateway.
 pub trait House: Send + Sync {
     /// The time.
@@ -71,8 +80,13 @@ pub trait House: Send + Sync {
     /// A target of the configuration.
     fn target(&self, name: &str) -> Option<Arc<Target>>;
 
-    /// The secret of the gateway's account at a target.
-    fn secret(&self, target: &Target) -> Result<Secret, String>;
+    /// As whom the gateway logs in at a target for a task; or in words why that cannot be had.
+    fn account(self: Arc<Self>, target: Arc<Target>, task: TaskId)
+    -> BoxFuture<'static, Result<TargetAccount, String>>;
+
+    /// A target did not take the account: what was kept of it may be old, and is forgotten. Whether there may be a newer
+    /// one.
+    fn account_refused(&self, target: &Target, task: &TaskId, user: &str) -> bool;
 
     /// A new recording.
     fn tape(&self, session: &SessionId, target: &Target, opened: Timestamp) -> io::Result<Box<dyn Tape>>;

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use gatehouse_gate::{Gate, Grant, Passage};
-use gatehouse_model::{Denial, Reason, Secret};
+use gatehouse_model::{Denial, Reason};
 use gatehouse_protocol::{Opening, Protocol, SurveyFacts};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::House;
 use crate::carriers::Carriers;
 use crate::carry::{Carriage, carry};
 use crate::dial::{self, DialError, Reached};
@@ -20,6 +19,7 @@ use crate::login::{self, Identified};
 use crate::roster::Roster;
 use crate::surveyor::Surveyor;
 use crate::tls::ServerTls;
+use crate::{House, TargetAccount};
 
 /// What the engine limits.
 #[derive(Debug, Clone, Copy)]
@@ -242,8 +242,14 @@ impl Engine {
         protocol: &dyn Protocol,
         parameters: Vec<(String, String)>,
     ) -> Result<(Reached, SurveyFacts), DialError> {
-        let reached =
-            dial::dial(grant, protocol, self.secret(grant)?, parameters, self.house.entropy(), &self.disk).await?;
+        let account = self.account(grant).await?;
+        let (user, task) = (account.user.clone(), &grant.lease().task.id);
+        let reached = match self.dial(grant, protocol, account, parameters.clone()).await {
+            Err(DialError::Refused(_)) if self.house.account_refused(grant.target(), task, &user) => {
+                self.dial(grant, protocol, self.account(grant).await?, parameters).await?
+            }
+            reached => reached?,
+        };
         let facts = match self.surveyor.fresh(grant) {
             Some(facts) => facts,
             None => self.survey(grant, protocol).await?,
@@ -251,12 +257,23 @@ impl Engine {
         Ok((reached, facts))
     }
 
-    pub(crate) async fn survey(&self, grant: &Grant, protocol: &dyn Protocol) -> Result<SurveyFacts, DialError> {
-        let secret = self.secret(grant)?;
-        self.surveyor.survey(grant, protocol, secret, self.house.entropy(), &self.disk).await
+    async fn dial(
+        &self,
+        grant: &Grant,
+        protocol: &dyn Protocol,
+        account: TargetAccount,
+        parameters: Vec<(String, String)>,
+    ) -> Result<Reached, DialError> {
+        dial::dial(grant, protocol, account, parameters, self.house.entropy(), &self.disk).await
     }
 
-    fn secret(&self, grant: &Grant) -> Result<Secret, DialError> {
-        self.house.secret(grant.target()).map_err(|cause| DialError::Wire(std::io::Error::other(cause)))
+    pub(crate) async fn survey(&self, grant: &Grant, protocol: &dyn Protocol) -> Result<SurveyFacts, DialError> {
+        let account = self.account(grant).await?;
+        self.surveyor.survey(grant, protocol, account, self.house.entropy(), &self.disk).await
+    }
+
+    async fn account(&self, grant: &Grant) -> Result<TargetAccount, DialError> {
+        let account = self.house.clone().account(grant.target().clone(), grant.lease().task.id.clone());
+        account.await.map_err(|cause| DialError::Wire(std::io::Error::other(cause)))
     }
 }

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use gatehouse_gate::{Grant, Route};
-use gatehouse_model::{Secret, TargetName};
+use gatehouse_gate::{Account, Grant, Route};
+use gatehouse_model::{TargetName, TaskId};
 use gatehouse_protocol::{Protocol, Survey, SurveyFacts};
 use tokio::time::Instant;
 
+use crate::TargetAccount;
 use crate::dial::{self, DialError, Reached};
 use crate::disk::Disk;
 
@@ -25,13 +26,26 @@ struct Surveyed {
     /// Of which server and database they tell.
     route: Route,
     at: Instant,
+    /// For how long they are young enough.
+    fresh: Duration,
+}
+
+/// Whose view of a target facts are: the account's, and so, where it is a task's own, the task's.
+type View = (TargetName, Option<TaskId>);
+
+fn view(grant: &Grant) -> View {
+    let own = match grant.target().route.account {
+        Account::Named(_) => None,
+        Account::Leased => Some(grant.lease().task.id.clone()),
+    };
+    (grant.target().name.clone(), own)
 }
 
 /// The newest facts of each target.
 #[derive(Default)]
 pub(crate) struct Surveyor {
-    newest: Mutex<HashMap<TargetName, Surveyed>>,
-    spares: Arc<Mutex<HashMap<TargetName, Spare>>>,
+    newest: Mutex<HashMap<View, Surveyed>>,
+    spares: Arc<Mutex<HashMap<View, Spare>>>,
 }
 
 impl Surveyor {
@@ -39,9 +53,8 @@ impl Surveyor {
     pub(crate) fn fresh(&self, grant: &Grant) -> Option<SurveyFacts> {
         let target = grant.target();
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = newest.get(&target.name)?;
-        let max = Duration::from_secs(u64::from(target.survey_secs_max));
-        (newest.at.elapsed() < max && newest.route == target.route).then(|| newest.facts.clone())
+        let newest = newest.get(&view(grant))?;
+        (newest.at.elapsed() < newest.fresh && newest.route == target.route).then(|| newest.facts.clone())
     }
 
     /// Asks the target, over a connection of its own.
@@ -49,21 +62,23 @@ impl Surveyor {
         &self,
         grant: &Grant,
         protocol: &dyn Protocol,
-        secret: Secret,
+        account: TargetAccount,
         entropy: [u8; 32],
         disk: &Disk,
     ) -> Result<SurveyFacts, DialError> {
         // What changes while the survey runs is not in it, so its age counts from before.
         let at = Instant::now();
-        let answer = self.ask(grant, protocol, secret, entropy, disk);
+        let answer = self.ask(grant, protocol, account, entropy, disk);
         let facts =
             tokio::time::timeout(Duration::from_secs(SURVEY_SECS_MAX), answer).await.map_err(|_| DialError::Slow)??;
-        let surveyed = Surveyed { facts: facts.clone(), route: grant.target().route.clone(), at };
+        let fresh = Duration::from_secs(u64::from(grant.target().survey_secs_max));
+        let surveyed = Surveyed { facts: facts.clone(), route: grant.target().route.clone(), at, fresh };
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_newer =
-            newest.get(&grant.target().name).is_none_or(|other| other.at < at || other.route != surveyed.route);
-        if is_newer {
-            newest.insert(grant.target().name.clone(), surveyed);
+        let view = view(grant);
+        // Those of tasks that are over are of no more use.
+        newest.retain(|(_, task), other| task.is_none() || other.at.elapsed() < other.fresh);
+        if newest.get(&view).is_none_or(|other| other.at < at || other.route != surveyed.route) {
+            newest.insert(view, surveyed);
         }
         Ok(facts)
     }
@@ -72,7 +87,7 @@ impl Surveyor {
         &self,
         grant: &Grant,
         protocol: &dyn Protocol,
-        secret: Secret,
+        account: TargetAccount,
         entropy: [u8; 32],
         disk: &Disk,
     ) -> Result<SurveyFacts, DialError> {
@@ -85,28 +100,28 @@ impl Surveyor {
             return Ok(facts);
         }
         let mut survey = protocol.survey();
-        let mut reached = dial::dial(grant, protocol, secret, survey.parameters(), entropy, disk).await?;
+        let mut reached = dial::dial(grant, protocol, account, survey.parameters(), entropy, disk).await?;
         let facts = inquire(&mut reached, &mut *survey, grant, disk).await?;
         self.keep_spare(grant, reached);
         Ok(facts)
     }
 
     fn take_spare(&self, grant: &Grant) -> Option<Reached> {
-        let spare = self.spares.lock().unwrap_or_else(PoisonError::into_inner).remove(&grant.target().name)?;
+        let spare = self.spares.lock().unwrap_or_else(PoisonError::into_inner).remove(&view(grant))?;
         (spare.route == grant.target().route).then_some(spare.reached)
     }
 
     /// Keeps a connection for a while, and gives it back to the target when nobody needed it.
     fn keep_spare(&self, grant: &Grant, reached: Reached) {
-        let (name, since) = (grant.target().name.clone(), Instant::now());
+        let (view, since) = (view(grant), Instant::now());
         let spare = Spare { route: grant.target().route.clone(), reached, since };
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), spare);
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner).insert(view.clone(), spare);
         let spares = self.spares.clone();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(SPARE_SECS_MAX)).await;
             let mut spares = spares.lock().unwrap_or_else(PoisonError::into_inner);
-            if spares.get(&name).is_some_and(|spare| spare.since == since) {
-                spares.remove(&name);
+            if spares.get(&view).is_some_and(|spare| spare.since == since) {
+                spares.remove(&view);
             }
         });
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gatehouse_mask::Classes;
-use gatehouse_model::{Account, ClassName, Lease, Secret, SessionId, TargetName};
+use gatehouse_model::{Account as TaskAccount, ClassName, Lease, Secret, SessionId, TargetName};
 use gatehouse_protocol::Classifier;
 use jiff::Timestamp;
 use sha2::Sha256;
@@ -46,6 +46,15 @@ pub struct TlsIdentity {
     pub key: Secret,
 }
 
+/// As whom the gateway logs in at a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Account {
+    /// By an account of this name.
+    Named(String),
+    /// By one that is made for each task, and goes with it.
+    Leased,
+}
+
 /// How a target is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -54,7 +63,7 @@ pub struct Route {
     /// TCP port.
     pub port: u16,
     /// The account of the gateway.
-    pub user: String,
+    pub account: Account,
     /// The database, or the protocol's like.
     pub database: String,
     /// TLS towards the target.
@@ -107,12 +116,12 @@ pub struct Grant {
     session: SessionId,
     lease: Lease,
     target: Arc<Target>,
-    account: Arc<Account>,
+    account: Arc<TaskAccount>,
     digest_begun: Sha256,
 }
 
 impl Grant {
-    pub(crate) fn new(session: SessionId, lease: Lease, target: Arc<Target>, account: Arc<Account>) -> Self {
+    pub(crate) fn new(session: SessionId, lease: Lease, target: Arc<Target>, account: Arc<TaskAccount>) -> Self {
         let digest_begun = gate::begin_digest(&lease, &target.name);
         Self { session, lease, target, account, digest_begun }
     }
@@ -138,7 +147,7 @@ impl Grant {
     }
 
     /// What all sessions of the task share.
-    pub(crate) fn account(&self) -> &Account {
+    pub(crate) fn account(&self) -> &TaskAccount {
         &self.account
     }
 

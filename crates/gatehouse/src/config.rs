@@ -48,6 +48,10 @@ pub struct Config {
     /// Who is told of requests and what became of them, by name. Read at the start only.
     #[serde(default)]
     pub receivers: BTreeMap<String, ReceiverSection>,
+    /// HashiCorp Vault or OpenBao, which secrets of targets are asked of.
+    pub vault: Option<VaultSection>,
+    /// AWS Secrets Manager, likewise.
+    pub aws: Option<AwsSection>,
     /// Classes of data, by name. They come on top of the built-in ones; one of the same name changes what it says and
     /// keeps the rest.
     #[serde(default)]
@@ -220,6 +224,8 @@ pub struct Limits {
     pub api_key_secs_max: u32,
     /// Static keys that one agent has at a time.
     pub api_keys_max: usize,
+    /// How long a secret is kept that was asked for elsewhere (`vault:`, `aws:`, `exec:`), in seconds. Others are read each time.
+    pub secret_cache_secs: u32,
     /// Requests that one task may have open, and one identity for tasks.
     pub open_requests_max: usize,
     /// How much of what a session's client saw is recorded in full, in bytes; after that, only digests.
@@ -246,6 +252,7 @@ impl Default for Limits {
             approval_secs_max: 900,
             api_key_secs_max: 90 * 24 * 3600,
             api_keys_max: 10,
+            secret_cache_secs: 60,
             open_requests_max: 20,
             recording_bytes_max: 256 * 1024 * 1024,
             segment_bytes_max: 64 * 1024 * 1024,
@@ -358,6 +365,92 @@ pub struct IssuedAgent {
     pub claims: BTreeMap<String, String>,
 }
 
+/// HashiCorp Vault or OpenBao. The gateway proves itself in one of three ways: `token`, `approle` or `kubernetes`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VaultSection {
+    /// Its address, such as `https://vault.example:8200`.
+    pub address: String,
+    /// Its namespace, where it has some.
+    pub namespace: Option<String>,
+    /// A token: `file:PATH` (mode 0600, relative to this file) or `env:NAME`. It is read for each call, so that another program
+    /// can renew it.
+    pub token: Option<String>,
+    /// As an application.
+    pub approle: Option<AppRoleSection>,
+    /// As a service account.
+    pub kubernetes: Option<KubernetesSection>,
+    /// PEM certificates of the authorities that vouch for it, relative to this file; the system's where not given.
+    pub tls_authorities: Option<PathBuf>,
+}
+
+/// How the gateway proves itself as an application (`approle`).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AppRoleSection {
+    /// Where the method is mounted.
+    #[serde(default = "approle_mount")]
+    pub mount: String,
+    /// The role's id.
+    pub role_id: String,
+    /// The secret that belongs to it: `file:PATH` (mode 0600, relative to this file) or `env:NAME`.
+    pub secret_id: String,
+}
+
+fn approle_mount() -> String {
+    "approle".into()
+}
+
+/// How the gateway proves itself as a service account of Kubernetes.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KubernetesSection {
+    /// Where the method is mounted.
+    #[serde(default = "kubernetes_mount")]
+    pub mount: String,
+    /// The role.
+    pub role: String,
+    /// The file with the service account's token.
+    #[serde(default = "kubernetes_token")]
+    pub token: PathBuf,
+}
+
+fn kubernetes_mount() -> String {
+    "kubernetes".into()
+}
+
+fn kubernetes_token() -> PathBuf {
+    "/var/run/secrets/kubernetes.io/serviceaccount/token".into()
+}
+
+/// AWS Secrets Manager.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AwsSection {
+    /// The region.
+    pub region: String,
+    /// Where it is reached; `https://secretsmanager.REGION.amazonaws.com` where not given.
+    pub endpoint: Option<String>,
+    /// The access key: `file:PATH` (mode 0600, relative to this file) or `env:NAME`.
+    #[serde(default = "aws_access_key_id")]
+    pub access_key_id: String,
+    /// Its secret, likewise.
+    #[serde(default = "aws_secret_access_key")]
+    pub secret_access_key: String,
+    /// The token that belongs to a key that expires, likewise.
+    pub session_token: Option<String>,
+    /// PEM certificates of the authorities that vouch for it, relative to this file; the system's where not given.
+    pub tls_authorities: Option<PathBuf>,
+}
+
+fn aws_access_key_id() -> String {
+    "env:AWS_ACCESS_KEY_ID".into()
+}
+
+fn aws_secret_access_key() -> String {
+    "env:AWS_SECRET_ACCESS_KEY".into()
+}
+
 /// Who is told of requests.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -429,9 +522,13 @@ pub struct TargetSection {
     /// `HOST:PORT`.
     pub address: String,
     /// The gateway's account there.
-    pub user: String,
-    /// Its secret: `file:PATH` (mode 0600, relative to this file) or `env:NAME`.
-    pub password: String,
+    pub user: Option<String>,
+    /// Its secret: `file:PATH` (mode 0600, relative to this file), `env:NAME`, `vault:MOUNT/PATH#FIELD` (a key-value store of
+    /// version 2), `aws:NAME` or `aws:NAME#FIELD` (AWS Secrets Manager), or `exec:/PATH ARGUMENT…`, which prints it.
+    pub password: Option<String>,
+    /// In their place, a role of `[vault]` that makes an account for each task, such as `vault:database/creds/shop`. It is gone
+    /// when the task ends.
+    pub credentials: Option<String>,
     /// The database there. The target's own name where it is not given.
     pub database: Option<String>,
     /// TLS towards it. Where it is not given: `prefer` for an address of this machine, `require` for any other.

@@ -148,7 +148,8 @@ impl ApiControl {
     async fn one_task(&self, id: &str) -> Result<TaskView, Problem> {
         self.fresh_index().await?;
         let row = self.state.store.task(id).await.map_err(unavailable)?;
-        let view = row.map(task_view).ok_or_else(|| Problem::not_found("task", id, "tasks"))?;
+        let view =
+            row.map(|row| task_view(row, self.state.now())).ok_or_else(|| Problem::not_found("task", id, "tasks"))?;
         let live = TaskId::parse(id).ok().and_then(|id| self.state.tasks.task(&id, self.state.now()));
         let spent = live.filter(|_| view.budget.is_some()).map(|(_, account)| {
             let Spent { operations, rows, bytes } = account.spent();
@@ -350,7 +351,8 @@ impl Control for ApiControl {
         async move {
             self.fresh_index().await?;
             let rows = self.state.store.tasks(looked_at(caller, limit)).await.map_err(unavailable)?;
-            let seen = rows.into_iter().map(task_view).filter(|task| self.sees_task(caller, task));
+            let now = self.state.now();
+            let seen = rows.into_iter().map(|row| task_view(row, now)).filter(|task| self.sees_task(caller, task));
             Ok(seen.take(limit as usize).collect())
         }
         .boxed()
@@ -819,8 +821,13 @@ pub(crate) fn user_name(text: &str) -> Result<UserName, Problem> {
     }
 }
 
-fn task_view(row: TaskRow) -> TaskView {
-    let state = row.ended.map_or_else(|| "live".to_string(), |(_, cause)| cause);
+fn task_view(row: TaskRow, now: Timestamp) -> TaskView {
+    let state = match row.ended {
+        Some((_, cause)) => cause,
+        // That it ended is on its way to the index.
+        None if row.expires <= now => "expired".into(),
+        None => "live".into(),
+    };
     TaskView {
         id: row.id,
         identity: row.identity,

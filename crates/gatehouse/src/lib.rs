@@ -2,6 +2,7 @@
 //!
 //! Knows every room. No rule is decided here: policies decide in `policy`, what passes is the business of `gate`.
 
+mod accounts;
 mod bounded;
 pub mod cli;
 pub mod client;

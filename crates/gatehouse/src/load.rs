@@ -8,22 +8,23 @@ use std::sync::Arc;
 
 use axum::http::Uri;
 use gatehouse_engine::ClientAuthority;
-use gatehouse_gate::{HoldMode, Route, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
+use gatehouse_gate::{Account, HoldMode, Route, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
 use gatehouse_identity::{
     AgentRule, Issuer, KeySet, Keys, People, Provider, ProviderSettings, PublishedKeys, TokenLogin,
 };
 use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, PseudonymKey, Transform};
 use gatehouse_model::{AgentName, ClassName, Digest, GroupName, Parent, Resource, Secret, TargetName, UserName, kind};
 use gatehouse_policy::{Policies, PolicySource};
-use gatehouse_secrets::Reference;
+use gatehouse_secrets::{Aws, Keeper, Reference, SecretError, Sources, Vault, VaultLogin};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{
-    Config, IssuerSection, Mask, Oidc, OnHold, ReceiverForm, ReceiverSection, TargetSection, Tls, TokenLoginForm,
+    AwsSection, Config, IssuerSection, Mask, Oidc, OnHold, ReceiverForm, ReceiverSection, TargetSection, Tls,
+    TokenLoginForm, VaultSection,
 };
 use crate::mentions::Known;
 use crate::notify::{Form, Receiver, webhook_key};
-use crate::{registry, web};
+use crate::{accounts, registry, web};
 
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,12 +68,23 @@ pub struct Loaded {
     pub receivers: Vec<Receiver>,
     /// The targets.
     pub targets: BTreeMap<String, Arc<Target>>,
-    /// Where their secrets lie.
-    pub secrets: BTreeMap<TargetName, Reference>,
+    /// As whom the gateway logs in there.
+    pub accounts: BTreeMap<TargetName, AccountSource>,
+    /// Asks for secrets.
+    pub keeper: Arc<Keeper>,
     /// The policies.
     pub policies: Arc<Policies>,
     /// What is not wrong but probably not meant.
     pub warnings: Vec<Fault>,
+}
+
+/// Where the gateway's account at a target comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountSource {
+    /// Its password lies there.
+    Password(Reference),
+    /// A role of the vault makes it.
+    Role(String),
 }
 
 /// An authority whose certificates clients may log in by.
@@ -121,7 +133,8 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
     let provider = checker.provider(&config);
     let receivers = checker.receivers(&config);
     let rules = checker.class_rules(&config);
-    let (targets, secrets) = checker.targets(&config, &rules, &key);
+    let (targets, accounts) = checker.targets(&config, &rules, &key);
+    let keeper = Arc::new(Keeper::new(checker.sources(&config)));
     let mut faults = checker.faults;
     let policies = load_policies(&base.join(&config.policies.directory), &mut faults);
     let Some(policies) = policies.filter(|_| faults.is_empty()) else {
@@ -140,7 +153,8 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
         provider,
         receivers,
         targets,
-        secrets,
+        accounts,
+        keeper,
         policies: Arc::new(policies),
         warnings,
     })
@@ -667,9 +681,9 @@ impl Checker<'_> {
         config: &Config,
         rules: &[ClassRule],
         key: &PseudonymKey,
-    ) -> (BTreeMap<String, Arc<Target>>, BTreeMap<TargetName, Reference>) {
+    ) -> (BTreeMap<String, Arc<Target>>, BTreeMap<TargetName, AccountSource>) {
         let mut targets = BTreeMap::new();
-        let mut secrets = BTreeMap::new();
+        let mut accounts = BTreeMap::new();
         for (name, section) in &config.targets {
             let before = self.faults.len();
             let target_name = TargetName::new(name)
@@ -683,17 +697,7 @@ impl Checker<'_> {
             }
             let route = self.route(name, section);
             let classes = self.classes(name, section, rules, key);
-            let secret =
-                Reference::parse(&section.password, self.base).and_then(|secret| secret.fetch().map(|_| secret));
-            let secret = secret
-                .map_err(|error| {
-                    self.fault(
-                        &["targets", name, "password"],
-                        error.to_string(),
-                        "Put the secret in a file with mode 0600 and write password = \"file:PATH\"",
-                    )
-                })
-                .ok();
+            let account = self.account(config, name, section);
             if !config.listen.contains_key(&section.protocol) && registry::protocol(&section.protocol).is_some() {
                 self.fault(
                     &["targets", name, "protocol"],
@@ -701,14 +705,14 @@ impl Checker<'_> {
                     format!("Add [listen.{}] with an address", section.protocol),
                 );
             }
-            let (Some(target_name), Some(route), Some(classes), Some(secret)) = (target_name, route, classes, secret)
+            let (Some(target_name), Some(route), Some(classes), Some(account)) = (target_name, route, classes, account)
             else {
                 continue;
             };
             if self.faults.len() > before {
                 continue;
             }
-            secrets.insert(target_name.clone(), secret);
+            accounts.insert(target_name.clone(), account);
             targets.insert(
                 name.clone(),
                 Arc::new(Target {
@@ -725,7 +729,113 @@ impl Checker<'_> {
                 }),
             );
         }
-        (targets, secrets)
+        (targets, accounts)
+    }
+
+    /// Where a target's account comes from. What lies on this machine must be there already.
+    fn account(&mut self, config: &Config, name: &str, section: &TargetSection) -> Option<AccountSource> {
+        let (key, source) = match (&section.user, &section.password, &section.credentials) {
+            (Some(_), Some(password), None) => {
+                let found = Reference::parse(password, self.base).and_then(|reference| match reference.fetch() {
+                    Ok(_) | Err(SecretError::Elsewhere) => Ok(reference),
+                    Err(error) => Err(error),
+                });
+                ("password", found.map(AccountSource::Password).map_err(|error| error.to_string()))
+            }
+            (None, None, Some(role)) => {
+                let path = role.strip_prefix("vault:").filter(|path| gatehouse_secrets::is_role(path));
+                let found = path.map(|path| AccountSource::Role(path.into()));
+                ("credentials", found.ok_or_else(|| "write vault:MOUNT/creds/ROLE".into()))
+            }
+            _ => ("user", Err("a target has a `user` and a `password`, or `credentials`".into())),
+        };
+        let source = source.map_err(|error: String| {
+            let remedy = "Put the secret in a file with mode 0600 and write password = \"file:PATH\"";
+            self.fault(&["targets", name, key], error, remedy);
+        });
+        let missing = match source.as_ref().ok()? {
+            AccountSource::Role(_) | AccountSource::Password(Reference::Vault { .. }) => {
+                config.vault.is_none().then_some("vault")
+            }
+            AccountSource::Password(Reference::Aws { .. }) => config.aws.is_none().then_some("aws"),
+            AccountSource::Password(_) => None,
+        };
+        if let Some(missing) = missing {
+            let message = format!("there is no [{missing}] section, which says where it is asked for");
+            self.fault(&["targets", name, key], message, format!("Add [{missing}]: see docs/configuration.md"));
+        }
+        source.ok()
+    }
+
+    fn sources(&mut self, config: &Config) -> Sources {
+        Sources {
+            vault: config.vault.as_ref().and_then(|section| self.vault(section)),
+            aws: config.aws.as_ref().and_then(|section| self.aws(section)),
+            run: accounts::runner(),
+            cache_secs: config.limits.secret_cache_secs,
+        }
+    }
+
+    fn vault(&mut self, section: &VaultSection) -> Option<Vault> {
+        let before = self.faults.len();
+        self.is_reachable(&["vault", "address"], &section.address);
+        let login = match (&section.token, &section.approle, &section.kubernetes) {
+            (Some(token), None, None) => self.local(&["vault", "token"], token).map(VaultLogin::Token),
+            (None, Some(role), None) => {
+                let secret_id = self.local(&["vault", "approle", "secret_id"], &role.secret_id);
+                let (mount, role_id) = (role.mount.clone(), role.role_id.clone());
+                secret_id.map(|secret_id| VaultLogin::AppRole { mount, role_id, secret_id })
+            }
+            (None, None, Some(account)) => Some(VaultLogin::Kubernetes {
+                mount: account.mount.clone(),
+                role: account.role.clone(),
+                token: self.base.join(&account.token),
+            }),
+            _ => {
+                let remedy = "Give `token`, `approle` or `kubernetes`";
+                self.fault(&["vault"], "the gateway proves itself to the vault in one way", remedy);
+                None
+            }
+        };
+        let trust = self.trust(&["vault", "tls_authorities"], section.tls_authorities.as_deref());
+        let login = login.filter(|_| self.faults.len() == before)?;
+        Some(Vault::new(&section.address, section.namespace.clone(), login, web::secret_fetcher(trust)))
+    }
+
+    fn aws(&mut self, section: &AwsSection) -> Option<Aws> {
+        let before = self.faults.len();
+        let own = || format!("https://secretsmanager.{}.amazonaws.com", section.region);
+        let endpoint = section.endpoint.clone().unwrap_or_else(own);
+        self.is_reachable(&["aws", "endpoint"], &endpoint);
+        let access_key_id = self.local(&["aws", "access_key_id"], &section.access_key_id);
+        let secret_access_key = self.local(&["aws", "secret_access_key"], &section.secret_access_key);
+        let token = section.session_token.as_ref().map(|token| self.local(&["aws", "session_token"], token));
+        let trust = self.trust(&["aws", "tls_authorities"], section.tls_authorities.as_deref());
+        if self.faults.len() > before {
+            return None;
+        }
+        Some(Aws {
+            region: section.region.clone(),
+            endpoint,
+            access_key_id: access_key_id?,
+            secret_access_key: secret_access_key?,
+            session_token: token.flatten(),
+            fetch: web::secret_fetcher(trust),
+        })
+    }
+
+    fn is_reachable(&mut self, place: &[&str], address: &str) {
+        if !address.parse::<Uri>().is_ok_and(|uri| web::is_private(&uri)) || !is_base(address) {
+            let message = format!("secrets cannot be asked for at `{address}` without being read on the way");
+            self.fault(place, message, "Write an address that begins with https://");
+        }
+    }
+
+    /// A secret that lies on this machine, and is there.
+    fn local(&mut self, place: &[&str], text: &str) -> Option<Reference> {
+        let found = Reference::parse(text, self.base).and_then(|reference| reference.fetch().map(|_| reference));
+        let remedy = "Write file:PATH of a file with mode 0600, or env:NAME";
+        found.map_err(|error| self.fault(place, error.to_string(), remedy)).ok()
     }
 
     fn route(&mut self, name: &str, section: &TargetSection) -> Option<Route> {
@@ -764,7 +874,7 @@ impl Checker<'_> {
         Some(Route {
             host: host.into(),
             port,
-            user: section.user.clone(),
+            account: section.user.clone().map_or(Account::Leased, Account::Named),
             database: section.database.clone().unwrap_or_else(|| name.into()),
             tls: match section.tls.unwrap_or(if is_loopback(host) { Tls::Prefer } else { Tls::Require }) {
                 Tls::Disable => TlsMode::Disable,

@@ -63,8 +63,22 @@ pub fn explain(faults: &[Fault]) -> anyhow::Error {
     anyhow!("{}", lines.join("\n"))
 }
 
+/// Keeps secrets out of core dumps, and out of sight of the same user's other processes.
+#[cfg(target_os = "linux")]
+fn close_memory() -> Result<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn close_memory() -> Result<()> {
+    Ok(())
+}
+
 /// Starts a gateway by its configuration file.
 pub async fn start(config: &Path) -> Result<Running> {
+    close_memory().context("its memory cannot be closed")?;
     let (first, _) = load::read_config(config).map_err(|faults| explain(&faults))?;
     let base = config.parent().map(Path::to_path_buf).unwrap_or_default();
     let data = DataFolder::open(&base.join(&first.gateway.data)).context("the data folder cannot be made")?;
@@ -155,6 +169,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         keys: KeyBook::default(),
         ending_keys: Mutex::default(),
         entered: tokio::sync::Mutex::default(),
+        leases: Arc::default(),
         store,
         indexer,
         gate,
@@ -175,6 +190,8 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
     restore::people(&state).await?;
     restore::lockdowns(&state).await?;
     restore::sessions(&state).await?;
+    // Whoever knew the passwords of accounts that were made for tasks is gone.
+    state.leases.end(state.store.leases().await?, now);
     restore::keys(&state).await?;
     restore::tasks(&state).await?;
     restore::requests(&state).await?;
@@ -297,6 +314,9 @@ fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
             }
         }
     });
+    let leasing = state.clone();
+    work.spawn(async move { leasing.look_after_leases().await });
+
     let trying = state.clone();
     work.spawn(async move { trying.try_provider().await });
 
@@ -356,6 +376,8 @@ impl Running {
             let _ = tokio::time::timeout(Duration::from_secs(GOODBYE_SECS_MAX), gone).await;
         }
         self.work.shutdown().await;
+        // What is not ended now is when the gateway starts again.
+        let _ = tokio::time::timeout(Duration::from_secs(GOODBYE_SECS_MAX), state.end_all_leases()).await;
         state.keep_spent().await?;
         state.gate.ledger().record(state.now(), GatewayStopped {})?;
         state.indexer.catch_up().await?;

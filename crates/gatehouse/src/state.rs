@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use gatehouse_engine::{Engine, House, Stranger};
+use gatehouse_engine::{Engine, House, Stranger, TargetAccount};
 use gatehouse_gate::{Asked, Gate, Lockdown, Scope, Tape, Target};
 use gatehouse_identity::{Assertions, Credential, KeyBook, Known, TaskBook, TokenKey, UnknownIdentity, Visitors};
 use gatehouse_journal::{FileAttachments, SigningKey};
@@ -21,8 +21,9 @@ use gatehouse_store::Store;
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::accounts::Leases;
 use crate::exchange;
-use crate::load::Loaded;
+use crate::load::{AccountSource, Loaded};
 use crate::log_files::SharedSegments;
 use crate::sign_in::SignIns;
 use crate::tape::FileTape;
@@ -104,6 +105,8 @@ pub struct State {
     pub(crate) ending_keys: Mutex<Vec<(KeyId, String, String)>>,
     /// The tasks that logins began, by the digest of who logged in where by what.
     pub(crate) entered: tokio::sync::Mutex<HashMap<[u8; 32], TaskId>>,
+    /// Accounts at targets that were made for tasks.
+    pub(crate) leases: Arc<Leases>,
     /// Held while a task is started.
     pub(crate) starting: tokio::sync::Mutex<()>,
     /// People who signed in.
@@ -163,6 +166,7 @@ impl State {
             engine.roster.end_where(&denial, |session| session.task == *id);
         }
         self.gate.desk().end_task(now, id);
+        self.leases.end_task(id, now);
         if let Err(error) = self.keep_end(id, cause, by).await {
             // It is dead in this process whatever happens; a restart must not bring it back.
             tracing::error!(%error, %id, "the end of a task is not kept yet, and will be tried again");
@@ -309,10 +313,21 @@ impl House for State {
         self.loaded.load().targets.get(name).cloned()
     }
 
-    fn secret(&self, target: &Target) -> Result<Secret, String> {
+    fn account(
+        self: Arc<Self>,
+        target: Arc<Target>,
+        task: TaskId,
+    ) -> BoxFuture<'static, Result<TargetAccount, String>> {
+        async move { self.target_account(&target, &task).await }.boxed()
+    }
+
+    fn account_refused(&self, target: &Target, task: &TaskId, user: &str) -> bool {
         let loaded = self.loaded.load();
-        let reference = loaded.secrets.get(&target.name).ok_or("the target is no longer configured")?;
-        reference.fetch().map_err(|error| error.to_string())
+        match loaded.accounts.get(&target.name) {
+            Some(AccountSource::Password(reference)) => loaded.keeper.forget(reference),
+            Some(AccountSource::Role(_)) => self.leases.end_account(task, &target.name, user, self.now()),
+            None => false,
+        }
     }
 
     fn tape(&self, session: &SessionId, target: &Target, opened: Timestamp) -> io::Result<Box<dyn Tape>> {

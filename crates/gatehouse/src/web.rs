@@ -34,6 +34,15 @@ pub(crate) fn fetcher(trust: Trust) -> Fetch {
     })
 }
 
+/// The same, for secrets.
+pub(crate) fn secret_fetcher(trust: Trust) -> gatehouse_secrets::Fetch {
+    let fetch = fetcher(trust);
+    Arc::new(move |request| {
+        let answer = fetch(request);
+        async move { answer.await.map_err(|error| error.to_string()) }.boxed()
+    })
+}
+
 async fn fetch(trust: &Trust, request: Request<Vec<u8>>) -> anyhow::Result<Response<Vec<u8>>> {
     let uri = request.uri().clone();
     anyhow::ensure!(is_private(&uri), "{uri} is neither https:// nor on this machine");

@@ -3,6 +3,8 @@
 //! What is derived from the secret is kept for the next login, see [`KnownKeys`]. Nothing that the server says here reaches the
 //! client.
 
+use std::borrow::Cow;
+
 use bytes::{Buf, BufMut, BytesMut};
 use gatehouse_model::{Denial, Reason};
 use gatehouse_protocol::{Breach, CancelKey, TargetCall, TargetLogin, TargetReady, TargetStep, TlsStarted, TlsWish};
@@ -37,6 +39,8 @@ enum State {
 }
 
 /// What the target calls whoever works there.
+/// The class of the SQLSTATEs that say so: no such account, or another password.
+const INVALID_AUTHORIZATION: &[u8] = b"28";
 const APPLICATION: &str = "application_name";
 
 /// Who works for whom, as the target's own listings and logs show it, before what the client calls itself; `None` where
@@ -95,7 +99,7 @@ impl PostgresTargetLogin {
         }
     }
 
-    fn message(&mut self, frame: Frame<'_>, out: &mut BytesMut) -> Result<Option<TargetReady>, Breach> {
+    fn message(&mut self, frame: Frame<'_>, out: &mut BytesMut) -> Result<Option<TargetStep>, Breach> {
         let mut reader = Reader(frame.body);
         match frame.tag {
             b'R' => self.authentication(reader, out).map(|()| None),
@@ -111,11 +115,17 @@ impl PostgresTargetLogin {
             }
             b'N' => Ok(None),
             b'E' => {
-                Err(unreachable_target(&format!("the target refused the gateway's login: {}", error_text(frame.body))))
+                let said = format!("the target refused the gateway's login: {}", error_text(frame.body));
+                let mut codes = error_fields(frame.body).filter(|(field, _)| *field == b'C');
+                if codes.any(|(_, code)| code.starts_with(INVALID_AUTHORIZATION)) {
+                    return Ok(Some(TargetStep::Refused(said)));
+                }
+                Err(unreachable_target(&said))
             }
-            b'Z' if matches!(self.state, State::Authenticated) => {
-                Ok(Some(TargetReady { parameters: std::mem::take(&mut self.parameters), cancel: self.cancel.clone() }))
-            }
+            b'Z' if matches!(self.state, State::Authenticated) => Ok(Some(TargetStep::Ready(TargetReady {
+                parameters: std::mem::take(&mut self.parameters),
+                cancel: self.cancel.clone(),
+            }))),
             tag => Err(unreachable_target(&format!("the target sent {:?} during the login", char::from(tag)))),
         }
     }
@@ -208,8 +218,8 @@ impl TargetLogin for PostgresTargetLogin {
             };
             let whole = buf.split_to(len);
             for frame in frame::frames(&whole) {
-                if let Some(ready) = self.message(frame, out)? {
-                    return Ok(TargetStep::Ready(ready));
+                if let Some(end) = self.message(frame, out)? {
+                    return Ok(end);
                 }
             }
         }
@@ -299,16 +309,17 @@ fn tls_answer(wish: TlsWish, buf: &mut BytesMut) -> Result<TlsAnswer, Breach> {
 
 /// Severity, code and message of an ErrorResponse, for the operator.
 pub(crate) fn error_text(body: &[u8]) -> String {
+    let shown = error_fields(body).filter(|(field, _)| matches!(field, b'S' | b'C' | b'M'));
+    let words: Vec<Cow<'_, str>> = shown.map(|(_, value)| String::from_utf8_lossy(value)).collect();
+    words.join(" ")
+}
+
+fn error_fields(body: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut reader = Reader(body);
-    let mut text = String::new();
-    while let Some(field @ 1..) = reader.u8() {
-        let Some(value) = reader.cstr() else { break };
-        if matches!(field, b'S' | b'C' | b'M') {
-            text.push_str(&String::from_utf8_lossy(value));
-            text.push(' ');
-        }
-    }
-    text.trim_end().to_string()
+    std::iter::from_fn(move || match reader.u8()? {
+        0 => None,
+        field => Some((field, reader.cstr()?)),
+    })
 }
 
 /// The operator reads the cause in the log; the client learns only that the target cannot be reached.

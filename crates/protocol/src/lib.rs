@@ -242,6 +242,8 @@ pub enum TargetStep {
     Read,
     /// A TLS handshake.
     StartTls,
+    /// Nothing more: the target does not take the account or its password. In its own words, for the operator.
+    Refused(String),
     /// It is done.
     Ready(TargetReady),
 }

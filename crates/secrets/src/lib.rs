@@ -1,28 +1,42 @@
-//! Where the real credentials come from: `file:` and `env:` references, read when a session opens.
+//! Where the real credentials come from: files, the environment, HashiCorp Vault and OpenBao, AWS Secrets Manager, and
+//! programs.
 //!
-//! Knows where a secret lies, never what it is for. A secret is never logged, stored or printed.
+//! Knows where a secret lies and how it is asked for, never what it is for. Opens no connection and runs no program by itself:
+//! it is given functions that do. A secret is never logged, stored or printed, and no error holds any of it.
 
-use std::path::{Path, PathBuf};
+mod aws;
+mod keeper;
+mod reference;
+mod vault;
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
 use gatehouse_model::Secret;
+use http::{Request, Response};
 
-/// The longest secret, in bytes.
-const SECRET_BYTES_MAX: u64 = 64 * 1024;
+use crate::reference::SECRET_BYTES_MAX;
 
-/// Where a secret lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reference {
-    /// The content of a file, without the newline at its end.
-    File(PathBuf),
-    /// An environment variable of the gateway.
-    Environment(String),
-}
+pub use aws::Aws;
+pub use keeper::{Keeper, Sources};
+pub use reference::Reference;
+pub use vault::{Lease, Vault, VaultLogin, is_role};
+
+/// Sends a request and gives the whole answer, or says in words why there is none.
+pub type Fetch = Arc<dyn Fn(Request<Vec<u8>>) -> BoxFuture<'static, Result<Response<Vec<u8>>, String>> + Send + Sync>;
+
+/// Runs a program with arguments and gives what it prints, or says in words why there is nothing.
+pub type Run = Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, Result<Secret, String>> + Send + Sync>;
 
 /// Why a secret cannot be had. No variant holds any of it.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// Not a reference.
-    #[error("`{0}` is no reference to a secret: write file:PATH or env:NAME, not the secret itself")]
+    #[error(
+        "`{0}` is no reference to a secret: write file:PATH, env:NAME, vault:MOUNT/PATH#FIELD, aws:NAME#FIELD or \
+         exec:/PATH, not the secret itself"
+    )]
     NotAReference(String),
     /// The file cannot be read.
     #[error("the secret file {path} cannot be read: {source}")]
@@ -41,95 +55,26 @@ pub enum SecretError {
         mode: u32,
     },
     /// Too long for a secret.
-    #[error("the secret file {0} is longer than {SECRET_BYTES_MAX} bytes")]
-    TooLong(PathBuf),
+    #[error("the secret {0} is longer than {SECRET_BYTES_MAX} bytes")]
+    TooLong(String),
     /// No such variable.
     #[error("the environment variable {0} is not set")]
     Unset(String),
     /// Nothing there.
     #[error("the secret {0} is empty")]
     Empty(String),
-}
-
-impl Reference {
-    /// Reads `file:PATH` (relative to `base`) or `env:NAME`.
-    pub fn parse(text: &str, base: &Path) -> Result<Self, SecretError> {
-        match text.split_once(':') {
-            Some(("file", path)) if !path.is_empty() => Ok(Self::File(base.join(path))),
-            Some(("env", name)) if !name.is_empty() => Ok(Self::Environment(name.into())),
-            // What stands there may be a secret, so no more than its first word is repeated.
-            Some((kind, _)) if ["file", "env"].contains(&kind) => Err(SecretError::NotAReference(format!("{kind}:"))),
-            Some(_) | None => Err(SecretError::NotAReference("…".into())),
-        }
-    }
-
-    /// Fetches the secret.
-    pub fn fetch(&self) -> Result<Secret, SecretError> {
-        match self {
-            Self::File(path) => read(path),
-            Self::Environment(name) => match std::env::var(name) {
-                Ok(value) if value.is_empty() => Err(SecretError::Empty(format!("env:{name}"))),
-                Ok(value) => Ok(Secret::new(value)),
-                Err(_) => Err(SecretError::Unset(name.clone())),
-            },
-        }
-    }
-}
-
-fn read(path: &Path) -> Result<Secret, SecretError> {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let failed = |source| SecretError::Read { path: path.into(), source };
-    let metadata = std::fs::metadata(path).map_err(failed)?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(SecretError::Exposed { path: path.into(), mode });
-    }
-    if metadata.len() > SECRET_BYTES_MAX {
-        return Err(SecretError::TooLong(path.into()));
-    }
-    let mut value = std::fs::read(path).map_err(failed)?;
-    if value.last() == Some(&b'\n') {
-        value.pop();
-    }
-    if value.is_empty() {
-        return Err(SecretError::Empty(format!("file:{}", path.display())));
-    }
-    Ok(Secret::new(value))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    fn file(mode: u32, content: &[u8]) -> (tempfile::TempDir, Reference) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret");
-        std::fs::write(&path, content).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        let reference = Reference::parse("file:secret", folder.path()).unwrap();
-        (folder, reference)
-    }
-
-    #[test]
-    fn reads_a_private_file_without_its_newline() {
-        let (_folder, reference) = file(0o600, b"hunter2\n");
-        assert_eq!(reference.fetch().unwrap().expose(), b"hunter2");
-    }
-
-    #[test]
-    fn refuses_a_file_that_others_can_read_and_one_that_is_empty() {
-        let (_folder, reference) = file(0o640, b"hunter2");
-        assert!(matches!(reference.fetch(), Err(SecretError::Exposed { mode: 0o640, .. })));
-        let (_folder, reference) = file(0o600, b"\n");
-        assert!(matches!(reference.fetch(), Err(SecretError::Empty(_))));
-    }
-
-    #[test]
-    fn never_repeats_a_secret_that_stands_in_place_of_a_reference() {
-        let error = Reference::parse("hunter2:x", Path::new("/")).unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("hunter2"));
-    }
+    /// It lies where it has to be asked for.
+    #[error("it does not lie on this machine: write file:PATH or env:NAME here")]
+    Elsewhere,
+    /// What it is asked of is not configured.
+    #[error("there is no [{0}] section, which says where it is asked for")]
+    NotConfigured(&'static str),
+    /// It was asked for in vain.
+    #[error("{of} does not give it: {cause}")]
+    Source {
+        /// Of whom.
+        of: String,
+        /// Why.
+        cause: String,
+    },
 }

@@ -361,6 +361,26 @@ impl Backend for Sqlite {
         .boxed()
     }
 
+    fn keep_lease<'a>(&'a self, id: &'a str) -> Fallible<'a, ()> {
+        async move {
+            sqlx::query("INSERT OR IGNORE INTO leases VALUES (?)").bind(id).execute(&self.pool).await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn forget_lease<'a>(&'a self, id: &'a str) -> Fallible<'a, ()> {
+        async move {
+            sqlx::query("DELETE FROM leases WHERE id = ?").bind(id).execute(&self.pool).await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn leases(&self) -> Fallible<'_, Vec<String>> {
+        async { Ok(sqlx::query_scalar("SELECT id FROM leases").fetch_all(&self.pool).await?) }.boxed()
+    }
+
     fn visits(&self) -> Fallible<'_, Vec<KeptVisit>> {
         async {
             let rows = sqlx::query("SELECT * FROM visits").fetch_all(&self.pool).await?;

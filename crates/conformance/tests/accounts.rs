@@ -1,0 +1,206 @@
+//! As whom the gateway logs in at a target: passwords that lie elsewhere, and accounts that are made for one task.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use gatehouse_conformance::fixture::{PATIENCE, POLICIES, SLEEP, private};
+use gatehouse_conformance::secret::remember;
+use gatehouse_conformance::signer::Signer;
+use gatehouse_conformance::stores::{Manager, Vault};
+use gatehouse_conformance::{Credential, Fixture, Setup};
+use serde_json::{Value, json};
+
+const ASK: &str = "select count(*) from orders";
+
+/// Waits until the database says so.
+fn until(fixture: &Fixture, sql: &str, expected: &str) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let found = fixture.truth(sql)?;
+        if found == expected {
+            return Ok(());
+        }
+        if begun.elapsed() > PATIENCE {
+            bail!("{sql} is {found}, not {expected}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The accounts that were made for tasks and are there.
+const MADE: &str = "select count(*) from pg_roles where rolname like 'v-%'";
+
+/// A gateway whose account at the shop is made for each task, by a vault that knows it as an application.
+fn made_for_each_task() -> Result<(Vault, Fixture)> {
+    let vault = Vault::start()?;
+    let (config, secret) = vault.application(4)?;
+    let fixture = Fixture::start(Setup {
+        policies: format!("{POLICIES}{SLEEP}"),
+        config,
+        account: "credentials = \"vault:database/creds/shop\"".into(),
+        files: vec![("vault.secret", secret)],
+        ..Setup::default()
+    })?;
+    vault.make_accounts_at(&fixture, 4)?;
+    Ok((vault, fixture))
+}
+
+#[test]
+fn an_account_is_made_for_a_task_and_gone_with_it() -> Result<()> {
+    let (_vault, fixture) = made_for_each_task()?;
+    let (task, other) = (fixture.task("agent:claude", "10m")?, fixture.task("agent:other", "10m")?);
+    assert_eq!(fixture.psql(&task, ASK)?, "200\n");
+    assert_eq!((fixture.psql(&task, ASK)?, fixture.truth(MADE)?), ("200\n".into(), "1".into()));
+    assert_eq!((fixture.psql(&other, ASK)?, fixture.truth(MADE)?), ("200\n".into(), "2".into()));
+    // Both the account and the gateway's own token at the vault would have ended by themselves meanwhile.
+    let sleeper = fixture.asleep(&mut fixture.psql_command(&task))?;
+    let of = fixture.truth("select usename from pg_stat_activity where wait_event = 'PgSleep'")?;
+    assert!(of.starts_with("v-approle-shop-"), "{of}");
+    until(&fixture, "select query_start + '9 s' < now() from pg_stat_activity where wait_event = 'PgSleep'", "t")?;
+    assert_eq!((fixture.psql(&task, ASK)?, fixture.truth(MADE)?), ("200\n".into(), "2".into()));
+    assert!(fixture.command(&["revoke", &task.task])?.status.success());
+    let told = Fixture::cut_off(sleeper)?;
+    assert!(told.contains("the task has ended"), "{told}");
+    until(&fixture, &format!("select count(*) from pg_roles where rolname = '{of}'"), "0")?;
+    assert_eq!(fixture.truth(MADE)?, "1", "the other task's account is still there");
+    assert_eq!(fixture.psql(&other, ASK)?, "200\n");
+    Ok(())
+}
+
+#[test]
+fn accounts_that_were_made_do_not_outlive_the_gateway() -> Result<()> {
+    let (_vault, mut fixture) = made_for_each_task()?;
+    let task = fixture.task("agent:claude", "10m")?;
+    assert_eq!((fixture.psql(&task, ASK)?, fixture.truth(MADE)?), ("200\n".into(), "1".into()));
+    fixture.stop_gateway()?;
+    assert_eq!(fixture.truth(MADE)?, "0");
+    fixture.start_gateway()?;
+    let task = on_a_new_port(&fixture, task)?;
+    assert_eq!(fixture.psql(&task, ASK)?, "200\n", "a task outlives the gateway, and gets another account");
+    let of = fixture.truth("select rolname from pg_roles where rolname like 'v-%'")?;
+    fixture.kill_gateway()?;
+    fixture.start_gateway()?;
+    until(&fixture, &format!("select count(*) from pg_roles where rolname = '{of}'"), "0")?;
+    assert_eq!(fixture.psql(&on_a_new_port(&fixture, task)?, ASK)?, "200\n");
+    Ok(())
+}
+
+#[test]
+fn an_account_that_is_gone_before_its_time_is_made_anew() -> Result<()> {
+    let (mut vault, fixture) = made_for_each_task()?;
+    let task = fixture.task("agent:claude", "10m")?;
+    assert_eq!(fixture.psql(&task, ASK)?, "200\n");
+    vault.call("PUT", "sys/leases/revoke-prefix/database/creds/shop", &json!({}))?;
+    until(&fixture, MADE, "0")?;
+    assert_eq!(fixture.psql(&task, ASK)?, "200\n");
+    vault.stop()?;
+    assert_eq!(fixture.psql(&task, ASK)?, "200\n", "who has an account needs no vault");
+    let refused = fixture.psql(&fixture.task("agent:other", "10m")?, ASK)?;
+    assert!(refused.contains("cannot be reached"), "{refused}");
+    let log = std::fs::read_to_string(fixture.log())?;
+    assert!(log.contains("the vault http://127.0.0.1"), "{log}");
+    Ok(())
+}
+
+/// The same credential where the gateway listens now.
+fn on_a_new_port(fixture: &Fixture, task: Credential) -> Result<Credential> {
+    let targets = fixture.json(&["targets", "ls"])?;
+    let address = targets.pointer("/0/listen").and_then(Value::as_str).context("an address")?;
+    let port = address.rsplit_once(':').context("a port")?.1.parse()?;
+    Ok(Credential { port, ..task })
+}
+
+#[test]
+fn a_password_that_changes_in_the_vault_is_asked_for_anew() -> Result<()> {
+    let mut vault = Vault::start()?;
+    let fixture = Fixture::start(Setup {
+        config: vault.config("token = \"file:vault.secret\""),
+        account: "user = \"gatehouse\"\npassword = \"vault:secret/shop#password\"".into(),
+        files: vec![("vault.secret", vault.root())],
+        ..Setup::default()
+    })?;
+    let task = fixture.task("agent:claude", "10m")?;
+    let missing = fixture.psql(&task, ASK)?;
+    assert!(missing.contains("cannot be reached"), "{missing}");
+    vault.keep("shop", &fixture.secret)?;
+    assert_eq!(fixture.psql(&task, ASK)?, "200\n");
+    let changed = "another-password-of-the-shop";
+    vault.keep("shop", changed)?;
+    fixture.truth(&format!("alter role gatehouse password '{changed}'"))?;
+    assert_eq!(fixture.psql(&task, ASK)?, "200\n", "what is kept does not fit any more");
+    vault.stop()?;
+    assert_eq!(fixture.psql(&task, ASK)?, "200\n", "what was told is kept for a while");
+    Ok(())
+}
+
+#[test]
+fn a_service_accounts_token_opens_the_vault() -> Result<()> {
+    let vault = Vault::start()?;
+    vault.allow()?;
+    let cluster = Signer::new()?;
+    // What the gateway sends is the same for both methods, and this one needs no cluster.
+    vault.call("POST", "sys/auth/cluster", &json!({ "type": "jwt" }))?;
+    vault.call("POST", "auth/cluster/config", &json!({ "jwt_validation_pubkeys": [cluster.pem()] }))?;
+    let role = json!({
+        "role_type": "jwt", "user_claim": "sub", "bound_audiences": "vault", "token_policies": "gatehouse", "token_ttl": 60,
+    });
+    vault.call("POST", "auth/cluster/role/gatehouse", &role)?;
+    let token = cluster.sign(&json!({ "sub": "system:serviceaccount:gatehouse:gatehouse", "aud": "vault" }))?;
+    let fixture = Fixture::start(Setup {
+        config: vault.config("kubernetes = { mount = \"cluster\", role = \"gatehouse\", token = \"sa.token\" }"),
+        account: "user = \"gatehouse\"\npassword = \"vault:secret/shop#password\"".into(),
+        files: vec![("sa.token", token)],
+        ..Setup::default()
+    })?;
+    vault.keep("shop", &fixture.secret)?;
+    assert_eq!(fixture.psql(&fixture.task("agent:claude", "10m")?, ASK)?, "200\n");
+    Ok(())
+}
+
+#[test]
+fn a_password_lies_in_secrets_manager() -> Result<()> {
+    let password = "a-password-in-the-secrets-manager";
+    let manager = Manager::start("prod/shop", &json!({ "username": "gatehouse", "password": password }).to_string())?;
+    let setup = |secret: &str| Setup {
+        config: manager.config(),
+        account: "user = \"gatehouse\"\npassword = \"aws:prod/shop#password\"".into(),
+        files: vec![("aws.key", manager.key.clone()), ("aws.secret", secret.into())],
+        ..Setup::default()
+    };
+    let fixture = Fixture::start(setup(&manager.secret))?;
+    fixture.truth(&format!("alter role gatehouse password '{password}'"))?;
+    assert_eq!(fixture.psql(&fixture.task("agent:claude", "10m")?, ASK)?, "200\n");
+    // Whoever signs by another secret is told nothing.
+    let stranger = Fixture::start(setup("another-secret-that-signs"))?;
+    let refused = stranger.psql(&stranger.task("agent:claude", "10m")?, ASK)?;
+    assert!(refused.contains("cannot be reached"), "{refused}");
+    let log = std::fs::read_to_string(stranger.log())?;
+    assert!(log.contains("AWS Secrets Manager in eu-central-1 does not give it: it answers 403"), "{log}");
+    Ok(())
+}
+
+#[test]
+fn a_program_prints_a_password_and_sees_nothing_of_the_gateways() -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let complaint = "it-complains-of-something-secret";
+    remember(complaint);
+    let script =
+        format!("env > {0}\ncat {1} || {{ echo {complaint} >&2; exit 3; }}\n", place("environment"), place("printed"));
+    std::fs::write(place("get.sh"), script)?;
+    let fixture = Fixture::start(Setup {
+        account: format!("user = \"gatehouse\"\npassword = \"exec:/bin/sh {}\"", place("get.sh")),
+        ..Setup::default()
+    })?;
+    let task = fixture.task("agent:claude", "10m")?;
+    let refused = fixture.psql(&task, ASK)?;
+    assert!(refused.contains("cannot be reached") && !refused.contains(complaint), "{refused}");
+    let log = std::fs::read_to_string(fixture.log())?;
+    assert!(log.contains("it ends with exit status: 3"), "{log}");
+    private(&folder.path().join("printed"), &fixture.secret)?;
+    assert_eq!(fixture.psql(&task, ASK)?, "200\n");
+    let environment = std::fs::read_to_string(place("environment"))?;
+    let known = ["HOME=", "LANG=", "PATH=", "PWD=", "SHLVL=", "OLDPWD=", "_="];
+    assert!(environment.lines().all(|line| known.iter().any(|known| line.starts_with(known))), "{environment}");
+    Ok(())
+}

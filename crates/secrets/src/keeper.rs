@@ -1,0 +1,165 @@
+//! Asks for secrets where they lie, and keeps what it was told for a short while.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use gatehouse_model::Secret;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::reference::SECRET_BYTES_MAX;
+use crate::{Aws, Lease, Reference, Run, SecretError, Vault};
+
+/// What secrets can be asked of.
+pub struct Sources {
+    /// HashiCorp Vault or OpenBao.
+    pub vault: Option<Vault>,
+    /// AWS Secrets Manager.
+    pub aws: Option<Aws>,
+    /// Programs.
+    pub run: Run,
+    /// How long what they told is kept, in seconds.
+    pub cache_secs: u32,
+}
+
+/// Asks for secrets. What lies on this machine is read each time.
+pub struct Keeper {
+    sources: Sources,
+    kept: Mutex<HashMap<Reference, (Secret, Timestamp)>>,
+}
+
+impl Keeper {
+    /// One that asks these.
+    pub fn new(sources: Sources) -> Self {
+        Self { sources, kept: Mutex::default() }
+    }
+
+    /// A secret, as it is now or was within `cache_secs`.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being had.
+    pub async fn secret(&self, reference: &Reference, now: Timestamp) -> Result<Secret, SecretError> {
+        if let Some((secret, until)) = self.lock().get(reference).filter(|(_, until)| now < *until) {
+            let _ = until;
+            return Ok(secret.clone());
+        }
+        let secret = match reference {
+            Reference::File(_) | Reference::Environment(_) => return reference.fetch(),
+            Reference::Vault { path, field } => self.vault()?.read(path, field, now).await?,
+            Reference::Aws { id, field } => {
+                let aws = self.sources.aws.as_ref().ok_or(SecretError::NotConfigured("aws"))?;
+                aws.read(id, field.as_deref(), now).await?
+            }
+            Reference::Command(words) => {
+                let program = words.first().cloned().unwrap_or_default();
+                let printed = (self.sources.run)(words.clone()).await;
+                let printed = printed.map_err(|cause| SecretError::Source { of: program.clone(), cause })?;
+                checked(printed, &program)?
+            }
+        };
+        let until = now.saturating_add(SignedDuration::from_secs(self.sources.cache_secs.into())).unwrap_or(now);
+        self.lock().insert(reference.clone(), (secret.clone(), until));
+        Ok(secret)
+    }
+
+    /// Forgets a secret that was of no use, so that it is asked for anew; whether it was kept.
+    pub fn forget(&self, reference: &Reference) -> bool {
+        self.lock().remove(reference).is_some()
+    }
+
+    /// A user name and a password that are made for whoever asks, and live for as long as their lease.
+    ///
+    /// # Errors
+    /// Whatever keeps them from being had.
+    pub async fn lease(&self, path: &str, now: Timestamp) -> Result<Lease, SecretError> {
+        self.vault()?.lease(path, now).await
+    }
+
+    /// Has a lease live on; for how many seconds, the answer says.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn renew(&self, lease: &str, now: Timestamp) -> Result<u32, SecretError> {
+        self.vault()?.renew(lease, now).await
+    }
+
+    /// Has the gateway's own token at the vault live on, with which its leases end.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn renew_token(&self, now: Timestamp) -> Result<(), SecretError> {
+        match &self.sources.vault {
+            Some(vault) => vault.renew_token(now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends a lease, and what was made for it. One that is over already is ended.
+    ///
+    /// # Errors
+    /// When it may live on.
+    pub async fn revoke(&self, lease: &str, now: Timestamp) -> Result<(), SecretError> {
+        self.vault()?.revoke(lease, now).await
+    }
+
+    fn vault(&self) -> Result<&Vault, SecretError> {
+        self.sources.vault.as_ref().ok_or(SecretError::NotConfigured("vault"))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Reference, (Secret, Timestamp)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A secret that is one, without the newline at its end.
+pub(crate) fn checked(secret: Secret, of: &str) -> Result<Secret, SecretError> {
+    let text = secret.expose();
+    if text.len() > SECRET_BYTES_MAX {
+        return Err(SecretError::TooLong(of.into()));
+    }
+    match text.strip_suffix(b"\n").unwrap_or(text) {
+        [] => Err(SecretError::Empty(of.into())),
+        text => Ok(Secret::new(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_a_program_prints_is_kept_for_a_while_and_no_longer() {
+        let runs = Arc::new(AtomicU32::new(0));
+        let counting = runs.clone();
+        let run: Run = Arc::new(move |words| {
+            let run = counting.fetch_add(1, Ordering::Relaxed);
+            let said = match words.get(1).map(String::as_str) {
+                Some("fail") => Err("it ended with status 1".to_string()),
+                Some("silent") => Ok(Secret::new("\n")),
+                _ => Ok(Secret::new(format!("secret {run}\n"))),
+            };
+            async move { said }.boxed()
+        });
+        let keeper = Keeper::new(Sources { vault: None, aws: None, run, cache_secs: 60 });
+        let ask = |argument: &str, second: i64| {
+            let reference = Reference::Command(vec!["/bin/get".into(), argument.into()]);
+            let now = Timestamp::from_second(second).unwrap();
+            let got = keeper.secret(&reference, now).now_or_never().unwrap();
+            got.map(|secret| String::from_utf8(secret.expose().to_vec()).unwrap()).map_err(|error| error.to_string())
+        };
+        assert_eq!((ask("shop", 0), ask("shop", 59)), (Ok("secret 0".into()), Ok("secret 0".into())));
+        assert_eq!(ask("shop", 60), Ok("secret 1".into()));
+        assert_eq!(ask("fail", 0), Err("/bin/get does not give it: it ended with status 1".into()));
+        assert_eq!(ask("silent", 0), Err("the secret /bin/get is empty".into()));
+        let shop = Reference::Command(vec!["/bin/get".into(), "shop".into()]);
+        assert_eq!((keeper.forget(&shop), keeper.forget(&shop)), (true, false));
+        assert_eq!(ask("shop", 61), Ok("secret 4".into()));
+        let vault = Reference::Vault { path: "secret/shop".into(), field: "password".into() };
+        let missing = keeper.secret(&vault, Timestamp::UNIX_EPOCH).now_or_never().unwrap();
+        assert!(matches!(missing, Err(SecretError::NotConfigured("vault"))));
+    }
+}
