@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use gatehouse_model::UserName;
 
 use crate::cookies::{SESSION, cookie};
+use crate::pace::peer;
 use crate::problem::Problem;
 use crate::routes::Served;
 
@@ -113,8 +114,16 @@ impl FromRequestParts<Served> for Caller {
                 Ok(Self::Administrator(user))
             }
             Door::Tcp => {
-                let (token, shown) = token(parts, served.is_secure())?.ok_or_else(Problem::unauthorized)?;
-                let user = served.control.user_of(token, shown).await?.ok_or_else(Problem::unauthorized)?;
+                let shown = token(parts, served.is_secure())?;
+                let user = match shown {
+                    Some((token, shown)) => served.control.user_of(token, shown).await?.map(|user| (user, shown)),
+                    None => None,
+                };
+                let Some((user, shown)) = user else {
+                    served.pace.stranger(peer(&parts.extensions))?;
+                    return Err(Problem::unauthorized());
+                };
+                served.pace.person(&user)?;
                 Ok(Self::User(user, shown))
             }
         }

@@ -1,10 +1,11 @@
 //! The page of one request, for whoever follows a link to it: what is asked for, and yes and no.
 
-use axum::extract::{Form, Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use crate::caller::Caller;
+use crate::extract::{Form, Path};
 use crate::pages::{Page, escape};
 use crate::problem::Problem;
 use crate::routes::Served;

@@ -6,7 +6,10 @@
 mod caller;
 mod cookies;
 mod decide;
+mod extract;
 mod oauth;
+mod once;
+mod pace;
 mod pages;
 mod problem;
 mod routes;
@@ -18,9 +21,11 @@ use std::sync::Arc;
 use axum::Router;
 use futures_util::future::BoxFuture;
 use gatehouse_model::UserName;
+use jiff::Timestamp;
 
 pub use caller::{Caller, Door, Shown};
 pub use oauth::{Exchange, Exchanged, Issues, OauthError, Shows};
+pub use pace::PaceLimits;
 pub use problem::Problem;
 pub use sign_in::{CameBack, DeviceHandle, DeviceLoginView, LinkView, Me, NewLink, SignInBegun, SignedIn};
 pub use views::{
@@ -34,6 +39,39 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// The most entries of a listing.
 pub const LISTING_ENTRIES_MAX: u32 = 1_000;
 
+/// Which part of a listing is wanted, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// How many entries at most.
+    pub limit: u32,
+    /// Entries that are older than the one of this number.
+    pub before: Option<u64>,
+    /// Of this task.
+    pub task: Option<&'a str>,
+    /// Of this identity, or on its behalf.
+    pub identity: Option<&'a str>,
+    /// To this target.
+    pub target: Option<&'a str>,
+    /// In this state.
+    pub state: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    /// The newest so many.
+    pub fn newest(limit: u32) -> Self {
+        Self { limit, before: None, task: None, identity: None, target: None, state: None }
+    }
+}
+
+/// A part of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// Its entries.
+    pub entries: Vec<T>,
+    /// What `before` is for the next, if there is more.
+    pub next: Option<u64>,
+}
+
 type Asked<'a, T> = BoxFuture<'a, Result<T, Problem>>;
 
 /// What became of a task that was to be started.
@@ -46,6 +84,10 @@ pub enum Begun {
 
 /// What the API does, done by the rest of the gateway.
 pub trait Control: Send + Sync + 'static {
+    /// The time.
+    fn now(&self) -> Timestamp;
+    /// Brings work to its end, whether or not anybody waits for it.
+    fn drive(&self, work: BoxFuture<'static, ()>);
     /// The gateway's version, and how it stands with its files.
     fn version(&self) -> Version;
     /// Whose token this is. One that was issued for the other use is nobody's.
@@ -77,7 +119,7 @@ pub trait Control: Send + Sync + 'static {
     /// The metrics, in Prometheus' text form.
     fn metrics(&self) -> String;
     /// The newest tasks that the caller has a part in or oversees.
-    fn tasks<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asked<'a, Vec<TaskView>>;
+    fn tasks<'a>(&'a self, caller: &'a Caller, wanted: Wanted<'a>) -> Asked<'a, Page<TaskView>>;
     /// One task.
     fn task<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, TaskView>;
     /// Starts a task and issues its credential; or asks a person first, where policy says so.
@@ -93,7 +135,7 @@ pub trait Control: Send + Sync + 'static {
     /// The algorithms that tokens may be signed with.
     fn token_algorithms(&self) -> Vec<String>;
     /// The newest static keys, for administrators.
-    fn keys<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asked<'a, Vec<KeyView>>;
+    fn keys<'a>(&'a self, caller: &'a Caller, wanted: Wanted<'a>) -> Asked<'a, Page<KeyView>>;
     /// One static key, likewise.
     fn key<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, KeyView>;
     /// Issues a static key, likewise.
@@ -105,7 +147,7 @@ pub trait Control: Send + Sync + 'static {
     /// Ends a task and cuts its sessions.
     fn end_task<'a>(&'a self, caller: &'a Caller, id: &'a str, end: EndTask) -> Asked<'a, TaskView>;
     /// The newest sessions, likewise.
-    fn sessions<'a>(&'a self, caller: &'a Caller, task: Option<&'a str>, limit: u32) -> Asked<'a, Vec<SessionView>>;
+    fn sessions<'a>(&'a self, caller: &'a Caller, wanted: Wanted<'a>) -> Asked<'a, Page<SessionView>>;
     /// One session.
     fn session<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, SessionView>;
     /// Cuts a session.
@@ -113,7 +155,7 @@ pub trait Control: Send + Sync + 'static {
     /// A session's replay, as lines of text: for those who oversee its target.
     fn replay<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, String>;
     /// The newest requests that the caller oversees or filed.
-    fn requests<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asked<'a, Vec<RequestView>>;
+    fn requests<'a>(&'a self, caller: &'a Caller, wanted: Wanted<'a>) -> Asked<'a, Page<RequestView>>;
     /// One request, likewise.
     fn request<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, RequestView>;
     /// Answers a request.
@@ -136,9 +178,9 @@ pub trait Control: Send + Sync + 'static {
     fn evidence<'a>(&'a self, caller: &'a Caller, evidence: Evidence) -> Asked<'a, Vec<u8>>;
 }
 
-/// The routes behind one door.
-pub fn router(control: Arc<dyn Control>, door: Door) -> Router {
-    routes::router(control, door)
+/// The routes behind one door. Over the network, callers keep to `limits`.
+pub fn router(control: Arc<dyn Control>, door: Door, limits: PaceLimits) -> Router {
+    routes::router(control, door, limits)
 }
 
 /// The OpenAPI document.

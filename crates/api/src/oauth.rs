@@ -14,6 +14,7 @@ use gatehouse_model::Secret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::pace::Stranger;
 use crate::routes::{RETRY_SECS, Served};
 use crate::views::{BudgetView, TaskView};
 
@@ -323,7 +324,11 @@ impl<S: Send + Sync> FromRequest<S> for Machine {
 /// `budget_bytes` how much is to be done. With `actor_token`, whoever that is of works on behalf of whom the
 /// `subject_token` is of.
 #[utoipa::path(post, path = "/oauth/token", request_body(content = String, content_type = "application/x-www-form-urlencoded"), responses((status = 200, body = Exchanged), (status = 400, body = OauthError), (status = 503, body = OauthError)))]
-pub(crate) async fn token(State(served): State<Served>, Machine(form): Machine) -> Result<Response, OauthError> {
+pub(crate) async fn token(
+    State(served): State<Served>,
+    _: Stranger,
+    Machine(form): Machine,
+) -> Result<Response, OauthError> {
     let exchanged = served.control.exchange(form.exchange()?).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(exchanged)).into_response())
 }
@@ -331,7 +336,11 @@ pub(crate) async fn token(State(served): State<Served>, Machine(form): Machine) 
 /// Ends a task (RFC 7009): `token` is its own token, or the password of its credential, whose user name is `client_id`. Of
 /// one that is not good it says nothing.
 #[utoipa::path(post, path = "/oauth/revoke", request_body(content = String, content_type = "application/x-www-form-urlencoded"), responses((status = 200), (status = 400, body = OauthError), (status = 503, body = OauthError)))]
-pub(crate) async fn revoke(State(served): State<Served>, Machine(form): Machine) -> Result<StatusCode, OauthError> {
+pub(crate) async fn revoke(
+    State(served): State<Served>,
+    _: Stranger,
+    Machine(form): Machine,
+) -> Result<StatusCode, OauthError> {
     served.control.give_back(form.get("client_id"), form.need("token")?).await.map(|()| StatusCode::OK)
 }
 

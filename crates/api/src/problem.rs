@@ -6,6 +6,9 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// The content type of problem documents.
+pub(crate) const PROBLEM: &str = "application/problem+json";
+
 /// A problem document: what happened, and the next step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
@@ -15,11 +18,21 @@ pub struct Problem {
     pub title: String,
     /// What to do about it.
     pub detail: String,
+    /// How soon it is of use to try again, in seconds; it stands in `Retry-After`.
+    #[serde(skip)]
+    retry_secs: Option<u64>,
 }
 
 impl Problem {
-    fn new(status: StatusCode, title: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { status: status.as_u16(), title: title.into(), detail: detail.into() }
+    pub(crate) fn new(status: StatusCode, title: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { status: status.as_u16(), title: title.into(), detail: detail.into(), retry_secs: None }
+    }
+
+    /// The same, and how soon it is of use to try again, in seconds.
+    #[must_use]
+    pub(crate) fn retry_after(mut self, secs: u64) -> Self {
+        self.retry_secs = Some(secs);
+        self
     }
 
     /// 400: the request is not right.
@@ -60,7 +73,7 @@ impl Problem {
 
     /// 429: others are at it already.
     pub fn too_many(title: impl Into<String>) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, title, "Try again in a minute")
+        Self::new(StatusCode::TOO_MANY_REQUESTS, title, "Try again later").retry_after(60)
     }
 
     /// 409: not in the state that it is in.
@@ -78,7 +91,10 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(&self)).into_response();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
+        if let Some(secs) = self.retry_secs {
+            response.headers_mut().insert(header::RETRY_AFTER, secs.into());
+        }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

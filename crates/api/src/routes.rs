@@ -2,23 +2,28 @@
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::Deserialize;
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder, Responses};
 use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::caller::{Caller, Door};
-use crate::problem::Problem;
+use crate::extract::{Json, Path, Query};
+use crate::once::{Calls, once};
+use crate::pace::{Pace, PaceLimits};
+use crate::problem::{PROBLEM, Problem};
 use crate::views::{
     Answer, AnswerView, EndTask, Evidence, IssuedKeyView, KeyView, LiftLockdown, LockdownView, NewKey, NewLockdown,
     NewTask, NewToken, PolicyView, RequestView, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
 };
-use crate::{BODY_BYTES_MAX, Begun, Control, LISTING_ENTRIES_MAX, decide, oauth, pages, sign_in};
+use crate::{BODY_BYTES_MAX, Begun, Control, LISTING_ENTRIES_MAX, Page, Wanted, decide, oauth, pages, sign_in};
 
 /// How soon to ask again for a task that a person must approve, in seconds.
 pub(crate) const RETRY_SECS: u32 = 5;
@@ -28,6 +33,8 @@ pub(crate) const RETRY_SECS: u32 = 5;
 pub(crate) struct Served {
     pub(crate) control: Arc<dyn Control>,
     pub(crate) door: Door,
+    pub(crate) pace: Arc<Pace>,
+    pub(crate) calls: Arc<Calls>,
 }
 
 #[derive(OpenApi)]
@@ -76,8 +83,9 @@ fn api() -> OpenApiRouter<Served> {
         .routes(routes!(metrics))
 }
 
-pub(crate) fn router(control: Arc<dyn Control>, door: Door) -> Router {
+pub(crate) fn router(control: Arc<dyn Control>, door: Door, limits: PaceLimits) -> Router {
     let (router, _) = api().split_for_parts();
+    let served = Served { control, door, pace: Arc::new(Pace::new(limits)), calls: Arc::default() };
     router
         .route("/", get(sign_in::home))
         .route("/style.css", get(pages::style))
@@ -87,28 +95,107 @@ pub(crate) fn router(control: Arc<dyn Control>, door: Door) -> Router {
         .route("/logout", post(sign_in::logout))
         .route("/requests/{id}", get(decide::page).post(decide::answer))
         .fallback(|| async { Problem::not_found("route", "here", "--help; gatehouse tasks") })
+        .method_not_allowed_fallback(|| async {
+            let title = "this is not done with what is here";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, title, "docs/openapi.json says what is")
+        })
+        .layer(from_fn_with_state(served.clone(), once))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(Served { control, door })
+        .with_state(served)
 }
 
 pub(crate) fn openapi() -> String {
-    let (_, document) = api().split_for_parts();
+    let (_, mut document) = api().split_for_parts();
+    for (path, item) in &mut document.paths.paths {
+        let operations = [&mut item.get, &mut item.post].into_iter().flatten();
+        operations.for_each(|operation| say_problems(path, &mut operation.responses));
+    }
     document.to_pretty_json().unwrap_or_default()
 }
 
+/// Problems have a content type of their own, and any call may meet one: a limit, a token that ended.
+fn say_problems(path: &str, responses: &mut Responses) {
+    let problem = Ref::from_schema_name("Problem");
+    for response in responses.responses.values_mut() {
+        let RefOr::T(response) = response else { continue };
+        let is_problem = |content: &RefOr<Content>| match content {
+            RefOr::T(content) => content.schema == Some(RefOr::Ref(problem.clone())),
+            RefOr::Ref(_) => false,
+        };
+        if let Some(content) = response.content.get("application/json").filter(|content| is_problem(content)).cloned() {
+            response.content.clear();
+            response.content.insert(PROBLEM.into(), content);
+        }
+    }
+    if path.starts_with("/api/") {
+        let any = ResponseBuilder::new().description("What is wrong, and what to do about it.");
+        let any = any.content(PROBLEM, Content::new(Some(problem))).build();
+        responses.responses.insert("default".into(), RefOr::T(any));
+    }
+}
+
+/// Which part of a listing is wanted. What comes next, the header `Link` says (RFC 8288).
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Listing {
     /// How many entries at most.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// Entries that are older than those before: a number that came with them in `Link`.
+    before: Option<u64>,
     /// Only what belongs to this task.
     task: Option<String>,
+    /// Only what this identity does or asks for, or another on its behalf: `user:NAME` or `agent:NAME`.
+    identity: Option<String>,
+    /// Only what goes to this target.
+    target: Option<String>,
+    /// Only what is in this state.
+    state: Option<String>,
 }
 
 impl Listing {
+    fn wanted(&self) -> Result<Wanted<'_>, Problem> {
+        let limit = self.limit();
+        if !(1..=LISTING_ENTRIES_MAX).contains(&limit) {
+            return Err(Problem::bad_request(format!("`limit` is 1 to {LISTING_ENTRIES_MAX}")));
+        }
+        if self.before.is_some_and(|before| i64::try_from(before).is_err()) {
+            return Err(Problem::bad_request("`before` is a number that came in `Link`"));
+        }
+        Ok(Wanted {
+            limit,
+            before: self.before,
+            task: self.task.as_deref(),
+            identity: self.identity.as_deref(),
+            target: self.target.as_deref(),
+            state: self.state.as_deref(),
+        })
+    }
+
     fn limit(&self) -> u32 {
-        self.limit.unwrap_or(100).min(LISTING_ENTRIES_MAX)
+        self.limit.unwrap_or(100)
+    }
+
+    /// A part of a listing, and where the next one is.
+    fn answer<T>(&self, path: &str, page: Page<T>) -> Listed<T> {
+        let mut headers = HeaderMap::new();
+        if let Some(before) = page.next {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            let filters =
+                [("task", &self.task), ("identity", &self.identity), ("target", &self.target), ("state", &self.state)];
+            for (name, value) in filters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))) {
+                query.append_pair(name, value);
+            }
+            query.append_pair("limit", &self.limit().to_string()).append_pair("before", &before.to_string());
+            let link = HeaderValue::try_from(format!("<{path}?{}>; rel=\"next\"", query.finish()));
+            headers.extend(link.ok().map(|link| (header::LINK, link)));
+        }
+        (headers, Json(page.entries))
     }
 }
+
+type Listed<T> = (HeaderMap, Json<Vec<T>>);
 
 type Answered<T> = Result<Json<T>, Problem>;
 
@@ -124,8 +211,8 @@ async fn tasks(
     State(served): State<Served>,
     caller: Caller,
     Query(listing): Query<Listing>,
-) -> Answered<Vec<TaskView>> {
-    served.control.tasks(&caller, listing.limit()).await.map(Json)
+) -> Result<Listed<TaskView>, Problem> {
+    served.control.tasks(&caller, listing.wanted()?).await.map(|page| listing.answer("/api/v1/tasks", page))
 }
 
 /// Starts a task and issues its credential: for anybody at the admin socket; over the network for oneself, or for an agent
@@ -184,8 +271,8 @@ async fn sessions(
     State(served): State<Served>,
     caller: Caller,
     Query(listing): Query<Listing>,
-) -> Answered<Vec<SessionView>> {
-    served.control.sessions(&caller, listing.task.as_deref(), listing.limit()).await.map(Json)
+) -> Result<Listed<SessionView>, Problem> {
+    served.control.sessions(&caller, listing.wanted()?).await.map(|page| listing.answer("/api/v1/sessions", page))
 }
 
 /// One session.
@@ -212,8 +299,8 @@ async fn requests(
     State(served): State<Served>,
     caller: Caller,
     Query(listing): Query<Listing>,
-) -> Answered<Vec<RequestView>> {
-    served.control.requests(&caller, listing.limit()).await.map(Json)
+) -> Result<Listed<RequestView>, Problem> {
+    served.control.requests(&caller, listing.wanted()?).await.map(|page| listing.answer("/api/v1/requests", page))
 }
 
 /// One request.
@@ -301,8 +388,12 @@ async fn issue_token(
 
 /// The newest static keys; administrators only.
 #[utoipa::path(get, path = "/api/v1/keys", params(Listing), responses((status = 200, body = Vec<KeyView>), (status = 403, body = Problem)))]
-async fn keys(State(served): State<Served>, caller: Caller, Query(listing): Query<Listing>) -> Answered<Vec<KeyView>> {
-    served.control.keys(&caller, listing.limit()).await.map(Json)
+async fn keys(
+    State(served): State<Served>,
+    caller: Caller,
+    Query(listing): Query<Listing>,
+) -> Result<Listed<KeyView>, Problem> {
+    served.control.keys(&caller, listing.wanted()?).await.map(|page| listing.answer("/api/v1/keys", page))
 }
 
 /// One static key; administrators only.

@@ -3,21 +3,23 @@
 //!
 //! Knows pages, cookies and forms. Who somebody is it asks [`Control`](crate::Control).
 
-use axum::Json;
-use axum::extract::{Form, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::Wanted;
 use crate::caller::{Caller, Shown, must_be_same_origin};
 use crate::cookies::{SESSION, SIGN_IN, cookie, set};
+use crate::extract::{Form, Json, Query};
+use crate::pace::Stranger;
 use crate::pages::{Page, escape};
 use crate::problem::Problem;
 use crate::routes::Served;
 use crate::views::{RequestView, TokenView};
 
-/// How many of the newest requests the first page looks at.
+/// How many of the newest open requests the first page shows.
 const HOME_REQUESTS_MAX: u32 = 100;
 /// The longest path that a browser is sent back to, in bytes.
 const PATH_BYTES_MAX: usize = 1024;
@@ -173,8 +175,9 @@ pub(crate) async fn home(State(served): State<Served>, caller: Result<Caller, Pr
             let who = escape(me.user.as_deref().unwrap_or("an administrator"));
             let groups = if me.groups.is_empty() { "no group".into() } else { escape(&me.groups.join(", ")) };
             let more = if me.administers { ", and administers this gateway" } else { "" };
-            let requests = served.control.requests(&caller, HOME_REQUESTS_MAX).await.unwrap_or_default();
-            let open: String = requests.iter().filter(|request| request.state == "open").map(linked).collect();
+            let wanted = Wanted { state: Some("open"), ..Wanted::newest(HOME_REQUESTS_MAX) };
+            let requests = served.control.requests(&caller, wanted).await.map(|page| page.entries).unwrap_or_default();
+            let open: String = requests.iter().map(linked).collect();
             let open = if open.is_empty() { "<p>No request waits.</p>".into() } else { format!("<ul>{open}</ul>") };
             format!(
                 "<p>Signed in as <strong>{who}</strong>, of {groups}{more}.</p><h2>Requests that wait</h2>{open}\
@@ -205,7 +208,7 @@ fn linked(request: &RequestView) -> String {
 }
 
 /// Sends a browser to the provider.
-pub(crate) async fn login(State(served): State<Served>, Query(back): Query<ReturnTo>) -> Response {
+pub(crate) async fn login(State(served): State<Served>, _: Stranger, Query(back): Query<ReturnTo>) -> Response {
     let begun = served.control.begin_sign_in().await.map(|begun| {
         let path = back.return_to.as_deref().and_then(own_path).unwrap_or("/");
         let secret = format!("{}:{path}", begun.secret);
@@ -217,6 +220,7 @@ pub(crate) async fn login(State(served): State<Served>, Query(back): Query<Retur
 /// Takes a browser back from the provider.
 pub(crate) async fn callback(
     State(served): State<Served>,
+    _: Stranger,
     headers: HeaderMap,
     Query(back): Query<CameBack>,
 ) -> Response {
@@ -232,7 +236,7 @@ pub(crate) async fn callback(
 }
 
 /// What a one-time link shows: whoever only looks at it, such as a preview, does not use it up.
-pub(crate) async fn link(State(served): State<Served>, Query(code): Query<Code>) -> Response {
+pub(crate) async fn link(State(served): State<Served>, _: Stranger, Query(code): Query<Code>) -> Response {
     let user = match served.control.link_user(&code.code) {
         Ok(user) => user,
         Err(problem) => return Page::problem(&problem).into_response(),
@@ -248,7 +252,12 @@ pub(crate) async fn link(State(served): State<Served>, Query(code): Query<Code>)
 }
 
 /// Signs a browser in by a one-time link.
-pub(crate) async fn use_link(State(served): State<Served>, headers: HeaderMap, Form(code): Form<Code>) -> Response {
+pub(crate) async fn use_link(
+    State(served): State<Served>,
+    _: Stranger,
+    headers: HeaderMap,
+    Form(code): Form<Code>,
+) -> Response {
     if let Err(problem) = must_be_same_origin(&headers) {
         return Page::problem(&problem).into_response();
     }
@@ -257,7 +266,7 @@ pub(crate) async fn use_link(State(served): State<Served>, headers: HeaderMap, F
 }
 
 /// Signs a browser out, here and where the provider has that, there.
-pub(crate) async fn logout(State(served): State<Served>, headers: HeaderMap) -> Response {
+pub(crate) async fn logout(State(served): State<Served>, _: Stranger, headers: HeaderMap) -> Response {
     if let Err(problem) = must_be_same_origin(&headers) {
         return Page::problem(&problem).into_response();
     }
@@ -276,7 +285,11 @@ pub(crate) async fn me(State(served): State<Served>, caller: Caller) -> Result<J
 
 /// Begins a sign-in in a terminal (RFC 8628, by way of the provider).
 #[utoipa::path(post, path = "/api/v1/login/device", responses((status = 200, body = DeviceLoginView), (status = 404, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]
-pub(crate) async fn device_login(State(served): State<Served>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn device_login(
+    State(served): State<Served>,
+    _: Stranger,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     // Pages say where they come from, terminals do not.
     if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
         return Err(Problem::forbidden("this is not for web pages", "In a browser, sign in at /login"));
@@ -289,6 +302,7 @@ pub(crate) async fn device_login(State(served): State<Served>, headers: HeaderMa
 #[utoipa::path(post, path = "/api/v1/login/device/poll", request_body = DeviceHandle, responses((status = 200, body = TokenView), (status = 202), (status = 403, body = Problem), (status = 404, body = Problem)))]
 pub(crate) async fn device_poll(
     State(served): State<Served>,
+    _: Stranger,
     Json(asked): Json<DeviceHandle>,
 ) -> Result<Response, Problem> {
     Ok(match served.control.poll_device_login(&asked.handle)? {

@@ -2,12 +2,14 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use gatehouse_conformance::certificates::certificates;
 use gatehouse_conformance::fixture::PATIENCE;
 use gatehouse_conformance::{Fixture, Setup};
 use ring::hmac;
@@ -105,5 +107,106 @@ fn receivers_are_told_and_nothing_waits_for_them() -> Result<()> {
     assert_eq!(kinds, ["request.answered", "request.ended"]);
     let log = std::fs::read_to_string(fixture.log())?;
     assert!(log.contains("could not be delivered") && !log.contains("/hook"), "an address is in no log");
+    Ok(())
+}
+
+/// A mail server as a process of its own, and what it takes.
+struct MailServer {
+    child: Child,
+    port: u16,
+    taken: Receiver<Value>,
+}
+
+impl MailServer {
+    fn start(settings: &[(&str, &str)]) -> Result<Self> {
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run"));
+        command.arg("mail.py").envs(settings.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("its output is piped")?).lines();
+        let port = lines.next().context("it prints its port")??.parse()?;
+        let (sender, taken) = channel();
+        std::thread::spawn(move || -> Result<()> {
+            for line in lines {
+                sender.send(serde_json::from_str(&line?)?)?;
+            }
+            Ok(())
+        });
+        Ok(Self { child, port, taken })
+    }
+
+    fn message(&self) -> Result<(Value, String)> {
+        let message = self.taken.recv_timeout(PATIENCE)?;
+        let content = message
+            .get("content")
+            .and_then(Value::as_str)
+            .context("a content")?
+            .replace("=\r\n", "")
+            .replace("\r\n", "\n");
+        Ok((message, content))
+    }
+}
+
+impl Drop for MailServer {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn approvers_get_mail() -> Result<()> {
+    let local = MailServer::start(&[("REFUSED", "1")])?;
+    let folder = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
+    let certificates = certificates("127.0.0.1")?;
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let (certificate, key) = (place("mail.crt"), place("mail.key"));
+    std::fs::write(&certificate, &certificates.certificate)?;
+    std::fs::write(&key, &certificates.key)?;
+    let password = "the-password-at-the-mail-server";
+    let account = [("CERTIFICATE", certificate.as_str()), ("KEY", &key), ("USER", "gatehouse"), ("PASSWORD", password)];
+    let far = |beginning| MailServer::start(&[&account[..], &[("BEGINNING", beginning)]].concat());
+    let (first_byte, starttls) = (far("tls")?, far("starttls")?);
+    let section = |name: &str, scheme: &str, server: &MailServer, more: &str| {
+        format!(
+            "[receivers.{name}]\nform = \"mail\"\nurl = \"{scheme}://127.0.0.1:{}\"\nfrom = \"Gatehouse <gate@gw.example>\"\n\
+             to = [\"dana@shop.example\", \"Desk <desk@shop.example>\"]\n{more}\n",
+            server.port
+        )
+    };
+    let proof = "user = \"gatehouse\"\nsecret = \"file:mail.secret\"\n";
+    let trusted = format!("{proof}tls_authorities = \"mail.pem\"\n");
+    let config = [
+        section("local", "smtp", &local, ""),
+        section("tls", "smtps", &first_byte, &trusted),
+        section("starttls", "smtp", &starttls, &trusted),
+        // Nobody vouches for this one, and it learns nothing.
+        section("stranger", "smtps", &first_byte, proof),
+    ];
+    let files = vec![("mail.secret", password.to_string()), ("mail.pem", certificates.authority.clone())];
+    let fixture = Fixture::start(Setup { config: config.concat(), files, ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let held = fixture.psql_command(&agent).args(["-c", "update orders set total = 1 where id = 1"]).spawn()?;
+    let request = fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+    for server in [&local, &first_byte, &starttls] {
+        let (message, content) = server.message()?;
+        assert_eq!(
+            (&message["from"], &message["to"]),
+            (&json!("gate@gw.example"), &json!(["dana@shop.example", "desk@shop.example"]))
+        );
+        assert!(content.contains("\nSubject: agent:claude asks for UPDATE on shop and needs dba\n"), "{content}");
+        assert!(
+            content.contains("Auto-Submitted: auto-generated\n") && content.contains("@gw.example>\n"),
+            "{content}"
+        );
+        assert!(content.contains(&format!("{}/requests/{request} agent:claude", fixture.api()?)), "{content}");
+        assert!(!content.contains("total"), "the statement itself goes to nobody: {content}");
+    }
+    assert!(fixture.command(&["deny", &request, "--as", "user:dana", "--reason", "no"])?.status.success());
+    held.wait_with_output()?;
+    let log = std::fs::read_to_string(fixture.log())?;
+    assert!(log.contains("\"receiver\":\"local\"") && log.contains("come again"), "{log}");
+    assert!(log.contains("\"receiver\":\"stranger\""), "{log}");
+    assert!(first_byte.taken.try_recv().is_err());
     Ok(())
 }

@@ -80,10 +80,10 @@ pub enum Command {
     Sessions(Listing),
     /// Targets: what can be reached.
     #[command(visible_alias = "target")]
-    Targets(Listing),
+    Targets(ShortListing),
     /// Policies in force.
     #[command(visible_alias = "policy")]
-    Policies(Listing),
+    Policies(ShortListing),
     /// Static keys of agents that can show nothing better.
     #[command(visible_alias = "key")]
     Keys {
@@ -231,11 +231,54 @@ pub struct Listing {
     pub reach: Reach,
 }
 
+/// A listing that is never long, or one entry of it.
+#[derive(Debug, Args)]
+pub struct ShortListing {
+    /// What to show.
+    #[command(subcommand)]
+    pub action: ShowAll,
+    /// How the gateway is reached.
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+/// What to show.
+#[derive(Debug, Subcommand)]
+pub enum ShowAll {
+    /// All.
+    Ls,
+    /// One.
+    Show {
+        /// Which.
+        id: String,
+    },
+}
+
+/// Which part of a listing is wanted.
+#[derive(Debug, Args)]
+pub struct Part {
+    /// How many at most.
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub limit: usize,
+    /// Only what belongs to this task.
+    #[arg(long, value_name = "ID")]
+    pub task: Option<String>,
+    /// Only what this identity does or asks for, or another on its behalf: user:NAME or agent:NAME.
+    #[arg(long, value_name = "IDENTITY")]
+    pub identity: Option<String>,
+    /// Only what goes to this target.
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+    /// Only what is in this state.
+    #[arg(long, value_name = "STATE")]
+    pub state: Option<String>,
+}
+
 /// What to show.
 #[derive(Debug, Subcommand)]
 pub enum Show {
-    /// All, newest first.
-    Ls,
+    /// The newest, newest first.
+    Ls(Part),
     /// One.
     Show {
         /// Which.
@@ -266,8 +309,8 @@ pub enum LockdownAction {
 /// What to do with static keys.
 #[derive(Debug, Subcommand)]
 pub enum KeyAction {
-    /// All, newest first.
-    Ls,
+    /// The newest, newest first.
+    Ls(Part),
     /// One.
     Show {
         /// Which.
@@ -301,8 +344,8 @@ pub enum KeyAction {
 /// What to do with tasks.
 #[derive(Debug, Subcommand)]
 pub enum TaskAction {
-    /// All, newest first.
-    Ls,
+    /// The newest, newest first.
+    Ls(Part),
     /// One.
     Show {
         /// Which.

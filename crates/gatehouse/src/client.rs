@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use axum::http::Uri;
-use gatehouse_api::Problem;
+use gatehouse_api::{LISTING_ENTRIES_MAX, Problem};
 use gatehouse_engine::connect_web;
 use gatehouse_gate::Trust;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LINK};
+use hyper::http::response::Parts;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -17,8 +18,10 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
-use crate::cli::Reach;
+use crate::cli::{Part, Reach};
 use crate::web::is_private;
+
+const OTHER_VERSION: &str = "the gateway's answer is not what was expected: is it of another version?";
 
 /// What the gateway answered in place of what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -87,29 +90,44 @@ impl Client {
 
     /// Reads something.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        let body = self.call(Method::GET, path, Vec::new()).await?;
-        serde_json::from_slice(&body)
-            .context("the gateway's answer is not what was expected: is it of another version?")
+        let (_, body) = self.call(Method::GET, path, Vec::new()).await?;
+        serde_json::from_slice(&body).context(OTHER_VERSION)
+    }
+
+    /// Reads the newest entries of a listing, and says whether these are all.
+    pub async fn list<T: DeserializeOwned>(&self, path: &str, part: &Part) -> Result<(Vec<T>, bool)> {
+        let (mut entries, mut next) = (Vec::new(), Some(first_part(path, part)));
+        while let Some(path) = next.take() {
+            let (head, body) = self.call(Method::GET, &path, Vec::new()).await?;
+            let more: Vec<T> = serde_json::from_slice(&body).context(OTHER_VERSION)?;
+            entries.extend(more.into_iter().take(part.limit - entries.len()));
+            let link = head.headers.get(LINK).and_then(|link| link.to_str().ok());
+            next = link.and_then(|link| Some(link.strip_prefix('<')?.split_once('>')?.0.to_string()));
+            if entries.len() >= part.limit {
+                break;
+            }
+        }
+        Ok((entries, next.is_none()))
     }
 
     /// Reads a text.
     pub async fn text(&self, path: &str) -> Result<String> {
-        Ok(String::from_utf8_lossy(&self.call(Method::GET, path, Vec::new()).await?).into_owned())
+        let (_, body) = self.call(Method::GET, path, Vec::new()).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
     /// Asks for something to be done.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
         let body = self.post_bytes(path, body).await?;
-        serde_json::from_slice(&body)
-            .context("the gateway's answer is not what was expected: is it of another version?")
+        serde_json::from_slice(&body).context(OTHER_VERSION)
     }
 
     /// Asks for bytes.
     pub async fn post_bytes(&self, path: &str, body: &impl Serialize) -> Result<Bytes> {
-        self.call(Method::POST, path, serde_json::to_vec(body)?).await
+        Ok(self.call(Method::POST, path, serde_json::to_vec(body)?).await?.1)
     }
 
-    async fn call(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes> {
+    async fn call(&self, method: Method, path: &str, body: Vec<u8>) -> Result<(Parts, Bytes)> {
         match &self.way {
             Way::Socket(socket) => {
                 let stream = UnixStream::connect(socket).await.with_context(|| {
@@ -138,7 +156,7 @@ impl Client {
         method: Method,
         path: &str,
         body: Vec<u8>,
-    ) -> Result<Bytes> {
+    ) -> Result<(Parts, Bytes)> {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let mut request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, "application/json");
@@ -157,16 +175,28 @@ impl Client {
             request = request.header("gatehouse-user", user);
         }
         let response = sender.send_request(request.body(Full::new(Bytes::from(body)))?).await?;
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        if status.is_success() {
-            return Ok(body);
+        let (head, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        if head.status.is_success() {
+            return Ok((head, body));
         }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Err(Refused(problem).into()),
-            Err(_) => bail!("the gateway answered {status}: {}", String::from_utf8_lossy(&body)),
+            Err(_) => bail!("the gateway answered {}: {}", head.status, String::from_utf8_lossy(&body)),
         }
     }
+}
+
+/// The first part of a listing.
+fn first_part(path: &str, part: &Part) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let filters =
+        [("task", &part.task), ("identity", &part.identity), ("target", &part.target), ("state", &part.state)];
+    for (name, value) in filters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))) {
+        query.append_pair(name, value);
+    }
+    query.append_pair("limit", &part.limit.min(LISTING_ENTRIES_MAX as usize).to_string());
+    format!("{path}?{}", query.finish())
 }
 
 /// Where a person's token lies.

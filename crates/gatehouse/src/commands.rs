@@ -19,7 +19,8 @@ use gatehouse_mask::PseudonymKey;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{
-    Cli, Command, EvidenceAction, KeyAction, Listing, LockdownAction, NewTaskArgs, Reach, Show, TaskAction,
+    Cli, Command, EvidenceAction, KeyAction, Listing, LockdownAction, NewTaskArgs, Part, Reach, ShortListing, Show,
+    ShowAll, TaskAction,
 };
 use crate::client::Client;
 use crate::output::{self, Shown};
@@ -36,10 +37,10 @@ pub async fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Check { config, json } => return check(&config.config, json),
         Command::Run { task, reach, command } => return run::run(&reach, task, command).await,
         Command::Tasks { action, reach } => tasks(action, &reach).await?,
-        Command::Requests(listing) => show::<RequestView>(listing, "/api/v1/requests", true).await?,
-        Command::Sessions(listing) => show::<SessionView>(listing, "/api/v1/sessions", true).await?,
-        Command::Targets(listing) => show::<TargetView>(listing, "/api/v1/targets", false).await?,
-        Command::Policies(listing) => show::<PolicyView>(listing, "/api/v1/policies", false).await?,
+        Command::Requests(listing) => show::<RequestView>(listing, "/api/v1/requests").await?,
+        Command::Sessions(listing) => show::<SessionView>(listing, "/api/v1/sessions").await?,
+        Command::Targets(listing) => show_all::<TargetView>(listing, "/api/v1/targets").await?,
+        Command::Policies(listing) => show_all::<PolicyView>(listing, "/api/v1/policies").await?,
         Command::Approve { id, reason, targets, ttl, acting_as, reach } => {
             let targets = (!targets.is_empty()).then_some(targets);
             answer(&reach, acting_as.as_deref(), &id, "approve", Answer { reason, targets, ttl_secs: ttl }).await?
@@ -136,13 +137,29 @@ fn check(config: &Path, as_json: bool) -> Result<ExitCode> {
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn show<T: Shown>(listing: Listing, path: &str, has_pages: bool) -> Result<()> {
+async fn show<T: Shown>(listing: Listing, path: &str) -> Result<()> {
+    let client = Client::new(&listing.reach)?;
+    match listing.action {
+        Show::Ls(part) => list::<T>(&client, path, &part, listing.reach.json).await,
+        Show::Show { id } => output::page(&client.get::<T>(&format!("{path}/{id}")).await?, listing.reach.json),
+    }
+}
+
+async fn list<T: Shown>(client: &Client, path: &str, part: &Part, as_json: bool) -> Result<()> {
+    let (entries, is_all) = client.list::<T>(path, part).await?;
+    output::listing(&entries, as_json)?;
+    if !is_all {
+        output::aside(&format!("there are more than {}: --limit COUNT shows them", entries.len()))?;
+    }
+    Ok(())
+}
+
+async fn show_all<T: Shown>(listing: ShortListing, path: &str) -> Result<()> {
     let client = Client::new(&listing.reach)?;
     let as_json = listing.reach.json;
     match listing.action {
-        Show::Ls => output::listing(&client.get::<Vec<T>>(path).await?, as_json),
-        Show::Show { id } if has_pages => output::page(&client.get::<T>(&format!("{path}/{id}")).await?, as_json),
-        Show::Show { id } => {
+        ShowAll::Ls => output::listing(&client.get::<Vec<T>>(path).await?, as_json),
+        ShowAll::Show { id } => {
             let all = client.get::<Vec<T>>(path).await?;
             let one = all
                 .iter()
@@ -156,7 +173,7 @@ async fn show<T: Shown>(listing: Listing, path: &str, has_pages: bool) -> Result
 async fn tasks(action: TaskAction, reach: &Reach) -> Result<()> {
     let client = Client::new(reach)?;
     match action {
-        TaskAction::Ls => output::listing(&client.get::<Vec<TaskView>>("/api/v1/tasks").await?, reach.json),
+        TaskAction::Ls(part) => list::<TaskView>(&client, "/api/v1/tasks", &part, reach.json).await,
         TaskAction::Show { id } => {
             output::page(&client.get::<TaskView>(&format!("/api/v1/tasks/{id}")).await?, reach.json)
         }
@@ -289,7 +306,7 @@ async fn lockdown(action: LockdownAction, reach: &Reach) -> Result<()> {
 async fn keys(action: KeyAction, reach: &Reach) -> Result<()> {
     let client = Client::new(reach)?;
     match action {
-        KeyAction::Ls => output::listing(&client.get::<Vec<KeyView>>("/api/v1/keys").await?, reach.json),
+        KeyAction::Ls(part) => list::<KeyView>(&client, "/api/v1/keys", &part, reach.json).await,
         KeyAction::Show { id } => {
             output::page(&client.get::<KeyView>(&format!("/api/v1/keys/{id}")).await?, reach.json)
         }

@@ -3,6 +3,7 @@
 //! The reference in docs/configuration.md is generated from these types and their comments.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -224,6 +225,10 @@ pub struct Limits {
     pub api_key_secs_max: u32,
     /// Static keys that one agent has at a time.
     pub api_keys_max: usize,
+    /// How many calls a minute the API takes of a person over the network.
+    pub api_calls_per_minute_max: NonZeroU32,
+    /// How many calls a minute it takes of an address whose callers prove nothing: sign-ins, `/oauth/token`, wrong tokens.
+    pub api_unproven_calls_per_minute_max: NonZeroU32,
     /// How long a secret is kept that was asked for elsewhere (`vault:`, `aws:`, `exec:`), in seconds. Others are read each time.
     pub secret_cache_secs: u32,
     /// Requests that one task may have open, and one identity for tasks.
@@ -252,6 +257,8 @@ impl Default for Limits {
             approval_secs_max: 900,
             api_key_secs_max: 90 * 24 * 3600,
             api_keys_max: 10,
+            api_calls_per_minute_max: per_minute(600),
+            api_unproven_calls_per_minute_max: per_minute(300),
             secret_cache_secs: 60,
             open_requests_max: 20,
             recording_bytes_max: 256 * 1024 * 1024,
@@ -260,6 +267,11 @@ impl Default for Limits {
             every_record_to_disk: false,
         }
     }
+}
+
+/// So many; one at least.
+fn per_minute(calls: u32) -> NonZeroU32 {
+    NonZeroU32::new(calls).unwrap_or(NonZeroU32::MIN)
 }
 
 /// A person.
@@ -456,12 +468,22 @@ fn aws_secret_access_key() -> String {
 #[serde(deny_unknown_fields)]
 pub struct ReceiverSection {
     /// Where it is told: an address that begins with https://, or, where the address is a secret, `file:PATH` or `env:NAME`.
+    /// For mail, the server: `smtps://HOST:PORT` (TLS), or `smtp://HOST:PORT` (STARTTLS; on this machine
+    /// where `tls_authorities` are given).
     pub url: String,
     /// What it reads.
     #[serde(default)]
     pub form: ReceiverForm,
-    /// The secret of a webhook, `whsec_…`: `file:PATH` (mode 0600, relative to this file) or `env:NAME`.
+    /// The secret of a webhook, `whsec_…`, or the password of an account at a mail server: `file:PATH` (mode 0600, relative to
+    /// this file) or `env:NAME`.
     pub secret: Option<String>,
+    /// The account at a mail server, where it asks for one.
+    pub user: Option<String>,
+    /// Whom mail is from, such as `Gatehouse <gatehouse@example.org>`.
+    pub from: Option<String>,
+    /// Whom it goes to.
+    #[serde(default)]
+    pub to: Vec<String>,
     /// What it is told of: `request.opened`, `request.answered`, `request.ended`.
     #[serde(default = "receiver_events")]
     pub events: Vec<String>,
@@ -484,6 +506,8 @@ pub enum ReceiverForm {
     Slack,
     /// A message of Microsoft Teams.
     Teams,
+    /// Mail.
+    Mail,
 }
 
 /// A class of data.

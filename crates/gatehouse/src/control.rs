@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 use gatehouse_api::{
     Answer, AnswerView, AskedView, Begun, BudgetView, Caller, CameBack, Control, DeviceLoginView, EndTask, Evidence,
     Exchange, Exchanged, GrantedView, IssuedKeyView, KeyView, LiftLockdown, LinkView, LockdownView, Me, NewKey,
-    NewLink, NewLockdown, NewTask, NewToken, OauthError, PolicyView, Problem, RequestView, Selection, SessionView,
-    Shown, SignInBegun, SignedIn, SpentView, TargetView, TaskView, TokenView, Version,
+    NewLink, NewLockdown, NewTask, NewToken, OauthError, Page, PolicyView, Problem, RequestView, Selection,
+    SessionView, Shown, SignInBegun, SignedIn, SpentView, TargetView, TaskView, TokenView, Version, Wanted,
 };
 use gatehouse_engine::House as _;
 use gatehouse_gate::{AnswerError, Answered, Approver, Asked, Lockdown, PendingRequest, Scope, Terms};
@@ -21,7 +21,7 @@ use gatehouse_model::{
     Budget, Denial, GroupName, Hold, Identity, KeyId, PolicyId, Reason, RequestId, Resource, SessionId, Spent,
     TargetName, Task, TaskEnd, TaskId, UserName, kind,
 };
-use gatehouse_store::{AskedRow, KeyRow, RequestRow, SessionRow, TaskRow};
+use gatehouse_store::{AskedRow, KeyRow, Numbered, RequestRow, SessionRow, StoreError, TaskRow};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::output::plain;
@@ -34,8 +34,9 @@ pub(crate) struct ApiControl {
     pub(crate) state: Arc<State>,
 }
 
-/// The entries that a listing of what somebody has a part in looks at.
-const ROWS_LOOKED_AT_MAX: u32 = 10_000;
+/// The entries that one part of a listing of what somebody has a part in looks at, all and at a time.
+const ROWS_LOOKED_AT_MAX: usize = 10_000;
+const ROWS_AT_A_TIME: u32 = 1_000;
 
 type Asking<'a, T> = BoxFuture<'a, Result<T, Problem>>;
 
@@ -60,6 +61,41 @@ impl ApiControl {
         let state = self.state.clone();
         let caught_up = tokio::spawn(async move { state.indexer.catch_up().await });
         caught_up.await.map_err(unavailable)?.map_err(unavailable)
+    }
+
+    /// A part of a listing: of its rows those that `view` has the caller see.
+    async fn listed<'a, R, V>(
+        &'a self,
+        caller: &'a Caller,
+        wanted: Wanted<'a>,
+        rows: impl Fn(gatehouse_store::Wanted<'a>) -> BoxFuture<'a, Result<Vec<Numbered<R>>, StoreError>>,
+        view: impl Fn(R) -> Option<V>,
+    ) -> Result<Page<V>, Problem> {
+        self.fresh_index().await?;
+        let Wanted { limit, mut before, task, identity, target, state } = wanted;
+        // One more than is wanted says whether there is more.
+        let at_a_time = match caller {
+            Caller::Administrator(_) => limit.saturating_add(1),
+            Caller::User(..) => limit.saturating_add(1).max(ROWS_AT_A_TIME),
+        };
+        let (mut entries, mut looked_at) = (Vec::new(), 0);
+        loop {
+            let wanted = gatehouse_store::Wanted { limit: at_a_time, before, task, identity, target, state };
+            let found = rows(wanted).await.map_err(unavailable)?;
+            looked_at += found.len();
+            let is_last = found.len() < at_a_time as usize;
+            for Numbered { number, row } in found {
+                let seen = view(row);
+                if seen.is_some() && entries.len() >= limit as usize {
+                    return Ok(Page { entries, next: before });
+                }
+                entries.extend(seen);
+                before = Some(number);
+            }
+            if is_last || looked_at >= ROWS_LOOKED_AT_MAX {
+                return Ok(Page { entries, next: before.filter(|_| !is_last) });
+            }
+        }
     }
 
     fn live_request(&self, id: &str) -> Option<PendingRequest> {
@@ -347,15 +383,18 @@ impl Control for ApiControl {
         self.state.metrics.render()
     }
 
-    fn tasks<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asking<'a, Vec<TaskView>> {
-        async move {
-            self.fresh_index().await?;
-            let rows = self.state.store.tasks(looked_at(caller, limit)).await.map_err(unavailable)?;
-            let now = self.state.now();
-            let seen = rows.into_iter().map(|row| task_view(row, now)).filter(|task| self.sees_task(caller, task));
-            Ok(seen.take(limit as usize).collect())
-        }
-        .boxed()
+    fn now(&self) -> Timestamp {
+        self.state.now()
+    }
+
+    fn drive(&self, work: BoxFuture<'static, ()>) {
+        tokio::spawn(work);
+    }
+
+    fn tasks<'a>(&'a self, caller: &'a Caller, wanted: Wanted<'a>) -> Asking<'a, Page<TaskView>> {
+        let now = self.state.now();
+        let view = move |row| Some(task_view(row, now)).filter(|task| self.sees_task(caller, task));
+        self.listed(caller, wanted, |wanted| self.state.store.tasks(wanted), view).boxed()
     }
 
     fn task<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, TaskView> {
@@ -397,12 +436,10 @@ impl Control for ApiControl {
         gatehouse_identity::algorithms()
     }
 
-    fn keys<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asking<'a, Vec<KeyView>> {
+    fn keys<'a>(&'a self, caller: &'a Caller, wanted: Wanted<'a>) -> Asking<'a, Page<KeyView>> {
         async move {
             self.must_administer(caller)?;
-            self.fresh_index().await?;
-            let rows = self.state.store.keys(limit).await.map_err(unavailable)?;
-            Ok(rows.into_iter().map(key_view).collect())
+            self.listed(caller, wanted, |wanted| self.state.store.keys(wanted), |row| Some(key_view(row))).await
         }
         .boxed()
     }
@@ -461,14 +498,9 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn sessions<'a>(&'a self, caller: &'a Caller, task: Option<&'a str>, limit: u32) -> Asking<'a, Vec<SessionView>> {
-        async move {
-            self.fresh_index().await?;
-            let rows = self.state.store.sessions(task, looked_at(caller, limit)).await.map_err(unavailable)?;
-            let seen = rows.into_iter().map(session_view).filter(|session| self.sees_session(caller, session));
-            Ok(seen.take(limit as usize).collect())
-        }
-        .boxed()
+    fn sessions<'a>(&'a self, caller: &'a Caller, wanted: Wanted<'a>) -> Asking<'a, Page<SessionView>> {
+        let view = |row| Some(session_view(row)).filter(|session| self.sees_session(caller, session));
+        self.listed(caller, wanted, |wanted| self.state.store.sessions(wanted), view).boxed()
     }
 
     fn session<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, SessionView> {
@@ -513,22 +545,15 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn requests<'a>(&'a self, caller: &'a Caller, limit: u32) -> Asking<'a, Vec<RequestView>> {
-        async move {
-            self.fresh_index().await?;
-            let rows = self.state.store.requests(looked_at(caller, limit)).await.map_err(unavailable)?;
-            let view = |row: RequestRow| match self.live_request(&row.id) {
+    fn requests<'a>(&'a self, caller: &'a Caller, wanted: Wanted<'a>) -> Asking<'a, Page<RequestView>> {
+        let view = |row: RequestRow| {
+            let view = match self.live_request(&row.id) {
                 Some(request) => live_view(&request),
                 None => stored_view(row),
             };
-            Ok(rows
-                .into_iter()
-                .map(view)
-                .filter(|request| self.sees_request(caller, request))
-                .take(limit as usize)
-                .collect())
-        }
-        .boxed()
+            Some(view).filter(|request| self.sees_request(caller, request))
+        };
+        self.listed(caller, wanted, |wanted| self.state.store.requests(wanted), view).boxed()
     }
 
     fn request<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, RequestView> {
@@ -749,13 +774,6 @@ impl Control for ApiControl {
 }
 
 /// How many of the newest entries a listing looks at: whoever sees only some of them must find their own among the others'.
-fn looked_at(caller: &Caller, limit: u32) -> u32 {
-    match caller {
-        Caller::Administrator(_) => limit,
-        Caller::User(..) => ROWS_LOOKED_AT_MAX,
-    }
-}
-
 fn export(state: &State, selection: &Selection) -> anyhow::Result<Vec<u8>> {
     let selection = match selection {
         Selection::All => gatehouse_journal::Selection::All,

@@ -16,6 +16,7 @@ mod keys;
 pub mod load;
 mod log_files;
 mod login;
+mod mail;
 mod mentions;
 mod notify;
 mod output;

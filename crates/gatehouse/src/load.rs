@@ -15,16 +15,16 @@ use gatehouse_identity::{
 use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, PseudonymKey, Transform};
 use gatehouse_model::{AgentName, ClassName, Digest, GroupName, Parent, Resource, Secret, TargetName, UserName, kind};
 use gatehouse_policy::{Policies, PolicySource};
-use gatehouse_secrets::{Aws, Keeper, Reference, SecretError, Sources, Vault, VaultLogin};
+use gatehouse_secrets::{Keeper, Reference};
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{
-    AwsSection, Config, IssuerSection, Mask, Oidc, OnHold, ReceiverForm, ReceiverSection, TargetSection, Tls,
-    TokenLoginForm, VaultSection,
-};
+use crate::config::{Config, IssuerSection, Mask, Oidc, OnHold, TargetSection, Tls, TokenLoginForm};
 use crate::mentions::Known;
-use crate::notify::{Form, Receiver, webhook_key};
-use crate::{accounts, registry, web};
+use crate::notify::Receiver;
+use crate::{registry, web};
+
+mod accounts;
+mod receivers;
 
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -553,68 +553,6 @@ impl Checker<'_> {
         Some(Arc::new(Provider::new(settings, web::fetcher(trust))))
     }
 
-    fn receivers(&mut self, config: &Config) -> Vec<Receiver> {
-        let mut receivers = Vec::new();
-        for (name, section) in &config.receivers {
-            let before = self.faults.len();
-            let place = |key: &'static str| ["receivers", name.as_str(), key];
-            let url = match section.url.starts_with("http") {
-                true => Ok(Secret::new(section.url.as_str())),
-                false => Reference::parse(&section.url, self.base).and_then(|url| url.fetch()),
-            };
-            let url = url.map_err(|error| error.to_string()).and_then(|url| {
-                let uri = String::from_utf8_lossy(url.expose()).parse::<Uri>();
-                if uri.is_ok_and(|uri| web::is_private(&uri)) {
-                    Ok(url)
-                } else {
-                    Err("it is no https:// address".into())
-                }
-            });
-            let url = url.map_err(|error| {
-                let remedy = "Write an address that begins with https://, or file:PATH of a file that holds it";
-                self.fault(&place("url"), error, remedy);
-            });
-            const EVENTS: [&str; 3] = ["request.opened", "request.answered", "request.ended"];
-            for event in section.events.iter().filter(|event| !EVENTS.contains(&event.as_str())) {
-                let remedy = format!("The events are: {}", EVENTS.join(", "));
-                self.fault(&place("events"), format!("there is no event `{event}`"), remedy);
-            }
-            let form = self.receiver_form(name, section);
-            let trust = self.trust(&place("tls_authorities"), section.tls_authorities.as_deref());
-            if let (Ok(url), Some(form), true) = (url, form, self.faults.len() == before) {
-                let (name, events, fetch) = (name.clone(), section.events.clone(), web::fetcher(trust));
-                receivers.push(Receiver { name, url, form, events, fetch });
-            }
-        }
-        receivers
-    }
-
-    fn receiver_form(&mut self, name: &str, section: &ReceiverSection) -> Option<Form> {
-        let place = ["receivers", name, "secret"];
-        match (section.form, &section.secret) {
-            (ReceiverForm::Slack, None) => Some(Form::Slack),
-            (ReceiverForm::Teams, None) => Some(Form::Teams),
-            (ReceiverForm::Slack | ReceiverForm::Teams, Some(_)) => {
-                self.fault(&place, "only webhooks have a secret", "Leave it away; the address is what is secret");
-                None
-            }
-            (ReceiverForm::Webhook, None) => {
-                let remedy = "Make one, and give it to the receiver: echo whsec_$(openssl rand -base64 32)";
-                self.fault(&place, "a webhook has a secret that it is signed with", remedy);
-                None
-            }
-            (ReceiverForm::Webhook, Some(reference)) => {
-                let secret = Reference::parse(reference, self.base).and_then(|secret| secret.fetch());
-                let key = secret.map_err(|error| error.to_string()).and_then(|secret| {
-                    let text = String::from_utf8_lossy(secret.expose()).into_owned();
-                    webhook_key(&text).map_err(|error| error.to_string())
-                });
-                let remedy = "Put it into a file with mode 0600: echo whsec_$(openssl rand -base64 32)";
-                key.map_err(|error| self.fault(&place, error, remedy)).ok().map(Form::Webhook)
-            }
-        }
-    }
-
     fn provider_secret(&mut self, section: &Oidc) -> Option<Secret> {
         let reference = section.client_secret.as_ref()?;
         let secret = Reference::parse(reference, self.base).and_then(|secret| secret.fetch());
@@ -730,112 +668,6 @@ impl Checker<'_> {
             );
         }
         (targets, accounts)
-    }
-
-    /// Where a target's account comes from. What lies on this machine must be there already.
-    fn account(&mut self, config: &Config, name: &str, section: &TargetSection) -> Option<AccountSource> {
-        let (key, source) = match (&section.user, &section.password, &section.credentials) {
-            (Some(_), Some(password), None) => {
-                let found = Reference::parse(password, self.base).and_then(|reference| match reference.fetch() {
-                    Ok(_) | Err(SecretError::Elsewhere) => Ok(reference),
-                    Err(error) => Err(error),
-                });
-                ("password", found.map(AccountSource::Password).map_err(|error| error.to_string()))
-            }
-            (None, None, Some(role)) => {
-                let path = role.strip_prefix("vault:").filter(|path| gatehouse_secrets::is_role(path));
-                let found = path.map(|path| AccountSource::Role(path.into()));
-                ("credentials", found.ok_or_else(|| "write vault:MOUNT/creds/ROLE".into()))
-            }
-            _ => ("user", Err("a target has a `user` and a `password`, or `credentials`".into())),
-        };
-        let source = source.map_err(|error: String| {
-            let remedy = "Put the secret in a file with mode 0600 and write password = \"file:PATH\"";
-            self.fault(&["targets", name, key], error, remedy);
-        });
-        let missing = match source.as_ref().ok()? {
-            AccountSource::Role(_) | AccountSource::Password(Reference::Vault { .. }) => {
-                config.vault.is_none().then_some("vault")
-            }
-            AccountSource::Password(Reference::Aws { .. }) => config.aws.is_none().then_some("aws"),
-            AccountSource::Password(_) => None,
-        };
-        if let Some(missing) = missing {
-            let message = format!("there is no [{missing}] section, which says where it is asked for");
-            self.fault(&["targets", name, key], message, format!("Add [{missing}]: see docs/configuration.md"));
-        }
-        source.ok()
-    }
-
-    fn sources(&mut self, config: &Config) -> Sources {
-        Sources {
-            vault: config.vault.as_ref().and_then(|section| self.vault(section)),
-            aws: config.aws.as_ref().and_then(|section| self.aws(section)),
-            run: accounts::runner(),
-            cache_secs: config.limits.secret_cache_secs,
-        }
-    }
-
-    fn vault(&mut self, section: &VaultSection) -> Option<Vault> {
-        let before = self.faults.len();
-        self.is_reachable(&["vault", "address"], &section.address);
-        let login = match (&section.token, &section.approle, &section.kubernetes) {
-            (Some(token), None, None) => self.local(&["vault", "token"], token).map(VaultLogin::Token),
-            (None, Some(role), None) => {
-                let secret_id = self.local(&["vault", "approle", "secret_id"], &role.secret_id);
-                let (mount, role_id) = (role.mount.clone(), role.role_id.clone());
-                secret_id.map(|secret_id| VaultLogin::AppRole { mount, role_id, secret_id })
-            }
-            (None, None, Some(account)) => Some(VaultLogin::Kubernetes {
-                mount: account.mount.clone(),
-                role: account.role.clone(),
-                token: self.base.join(&account.token),
-            }),
-            _ => {
-                let remedy = "Give `token`, `approle` or `kubernetes`";
-                self.fault(&["vault"], "the gateway proves itself to the vault in one way", remedy);
-                None
-            }
-        };
-        let trust = self.trust(&["vault", "tls_authorities"], section.tls_authorities.as_deref());
-        let login = login.filter(|_| self.faults.len() == before)?;
-        Some(Vault::new(&section.address, section.namespace.clone(), login, web::secret_fetcher(trust)))
-    }
-
-    fn aws(&mut self, section: &AwsSection) -> Option<Aws> {
-        let before = self.faults.len();
-        let own = || format!("https://secretsmanager.{}.amazonaws.com", section.region);
-        let endpoint = section.endpoint.clone().unwrap_or_else(own);
-        self.is_reachable(&["aws", "endpoint"], &endpoint);
-        let access_key_id = self.local(&["aws", "access_key_id"], &section.access_key_id);
-        let secret_access_key = self.local(&["aws", "secret_access_key"], &section.secret_access_key);
-        let token = section.session_token.as_ref().map(|token| self.local(&["aws", "session_token"], token));
-        let trust = self.trust(&["aws", "tls_authorities"], section.tls_authorities.as_deref());
-        if self.faults.len() > before {
-            return None;
-        }
-        Some(Aws {
-            region: section.region.clone(),
-            endpoint,
-            access_key_id: access_key_id?,
-            secret_access_key: secret_access_key?,
-            session_token: token.flatten(),
-            fetch: web::secret_fetcher(trust),
-        })
-    }
-
-    fn is_reachable(&mut self, place: &[&str], address: &str) {
-        if !address.parse::<Uri>().is_ok_and(|uri| web::is_private(&uri)) || !is_base(address) {
-            let message = format!("secrets cannot be asked for at `{address}` without being read on the way");
-            self.fault(place, message, "Write an address that begins with https://");
-        }
-    }
-
-    /// A secret that lies on this machine, and is there.
-    fn local(&mut self, place: &[&str], text: &str) -> Option<Reference> {
-        let found = Reference::parse(text, self.base).and_then(|reference| reference.fetch().map(|_| reference));
-        let remedy = "Write file:PATH of a file with mode 0600, or env:NAME";
-        found.map_err(|error| self.fault(place, error.to_string(), remedy)).ok()
     }
 
     fn route(&mut self, name: &str, section: &TargetSection) -> Option<Route> {

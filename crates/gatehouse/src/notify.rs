@@ -1,5 +1,5 @@
 //! Tells others what waits for a person, and what became of it: webhooks signed by the Standard Webhooks scheme, and messages
-//! for Slack and Microsoft Teams.
+//! for Slack and Microsoft Teams, and mail.
 //!
 //! Nothing waits for it. What cannot be delivered is tried again for a while; what is more than a queue holds is lost, and
 //! counted.
@@ -18,6 +18,7 @@ use gatehouse_model::{RequestId, Secret};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::mail::{Mail, NotTaken};
 use crate::state::State;
 
 /// Deliveries to one receiver that may be under way, those that are tried again among them.
@@ -72,6 +73,11 @@ impl Event {
         Some(Self { index: record.index, kind, time: record.time.to_string(), data })
     }
 
+    /// The same for each attempt, so that a receiver knows what it has already.
+    fn message_id(&self) -> String {
+        format!("msg_{}", self.index)
+    }
+
     /// Whether nobody needs to be told any more: it is about a request that is over by now.
     fn is_over(&self, state: &State) -> bool {
         let id = self.data.get("request").and_then(Value::as_str).and_then(|id| RequestId::parse(id).ok());
@@ -79,15 +85,26 @@ impl Event {
         self.kind == "request.opened" && request().is_none_or(|request| request.state != RequestState::Open)
     }
 
-    /// One line for people.
+    /// One line for people, with the address of the request's page.
     fn line(&self, base: Option<&str>) -> String {
-        let text = |name: &str| self.data.get(name).and_then(Value::as_str).unwrap_or_default();
+        let request = self.text("request");
+        let place = base.map_or_else(|| request.into(), |base| format!("{base}/requests/{request}"));
+        format!("{place} {}", self.words())
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.data.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The same without the address.
+    fn words(&self) -> String {
+        let text = |name: &str| self.text(name);
         let list = |name: &str| {
             let items = self.data.get(name).and_then(Value::as_array).into_iter().flatten();
             items.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
         };
         let request = text("request");
-        let what = match self.kind {
+        match self.kind {
             "request.opened" => {
                 let whom = match text("on_behalf_of") {
                     "" => String::new(),
@@ -108,10 +125,17 @@ impl Event {
             }
             "request.answered" => format!("{} {} request {request}: {}", text("by"), text("answer"), text("reason")),
             _ => format!("request {request} is {}", text("cause")),
-        };
-        let place = base.map_or_else(|| request.into(), |base| format!("{base}/requests/{request}"));
-        format!("{place} {what}")
+        }
     }
+}
+
+/// How a receiver is reached.
+#[derive(Clone)]
+pub(crate) enum Channel {
+    /// By a call to its address.
+    Web { url: Secret, form: Form, fetch: Fetch },
+    /// By mail.
+    Mail(Mail),
 }
 
 /// What a receiver reads.
@@ -123,12 +147,6 @@ pub(crate) enum Form {
     Slack,
     /// Microsoft Teams'.
     Teams,
-}
-
-/// Why a receiver was not told, and whether it is of use to try again.
-struct Undelivered {
-    cause: String,
-    is_final: bool,
 }
 
 /// What one receiver wants to be told, and its queue.
@@ -156,10 +174,8 @@ fn lost(receiver: &str) {
 #[derive(Clone)]
 pub struct Receiver {
     pub(crate) name: String,
-    pub(crate) url: Secret,
-    pub(crate) form: Form,
     pub(crate) events: Vec<String>,
-    pub(crate) fetch: Fetch,
+    pub(crate) channel: Channel,
 }
 
 /// The key of a webhook's secret: `whsec_` and base64, of 24 to 64 bytes (Standard Webhooks).
@@ -205,9 +221,17 @@ impl Receiver {
                     return;
                 }
             }
-            match self.send(event, state.api_address().as_deref()).await {
+            let base = state.api_address();
+            let sent = match &self.channel {
+                Channel::Web { url, form, fetch } => post(url, form, fetch, event, base.as_deref()).await,
+                Channel::Mail(mail) => {
+                    let text = format!("{}\n", event.line(base.as_deref()));
+                    mail.send(&event.message_id(), &event.words(), &text).await
+                }
+            };
+            match sent {
                 Ok(()) => return,
-                Err(Undelivered { cause, is_final }) => {
+                Err(NotTaken { cause, is_final }) => {
                     tracing::warn!(receiver = self.name, attempt, "a notification could not be delivered: {cause:#}");
                     if is_final {
                         break;
@@ -218,39 +242,39 @@ impl Receiver {
         lost(&self.name);
         tracing::error!(receiver = self.name, kind = event.kind, "a notification is given up");
     }
+}
 
-    async fn send(&self, event: &Event, base: Option<&str>) -> Result<(), Undelivered> {
-        let url = String::from_utf8_lossy(self.url.expose());
-        let request = Request::post(url.as_ref()).header(header::CONTENT_TYPE, "application/json");
-        let request = match &self.form {
-            Form::Webhook(key) => {
-                let body = json!({ "type": event.kind, "timestamp": event.time, "data": event.data }).to_string();
-                // The same for each attempt, so that a receiver knows what it has already.
-                let id = format!("msg_{}", event.index);
-                let now = jiff::Timestamp::now().as_second().to_string();
-                let signature = BASE64.encode(hmac(key.expose(), format!("{id}.{now}.{body}").as_bytes()));
-                request
-                    .header("webhook-id", id)
-                    .header("webhook-timestamp", now)
-                    .header("webhook-signature", format!("v1,{signature}"))
-                    .body(body.into_bytes())
-            }
-            Form::Slack => request.body(json!({ "text": slack_text(&event.line(base)) }).to_string().into_bytes()),
-            Form::Teams => request.body(teams_card(&event.line(base)).to_string().into_bytes()),
-        };
-        // The address of a receiver may be a secret, so it stands in no error.
-        let request = request.map_err(|_| Undelivered { cause: "the address is none".into(), is_final: true })?;
-        let answer = (self.fetch)(request).await;
-        let failed = |error: FetchError| Undelivered { cause: error.0.replace(url.as_ref(), "…"), is_final: false };
-        let status = answer.map_err(failed)?.status();
-        if status.is_success() {
-            return Ok(());
+/// Tells a receiver by a call.
+async fn post(url: &Secret, form: &Form, fetch: &Fetch, event: &Event, base: Option<&str>) -> Result<(), NotTaken> {
+    let url = String::from_utf8_lossy(url.expose());
+    let request = Request::post(url.as_ref()).header(header::CONTENT_TYPE, "application/json");
+    let request = match form {
+        Form::Webhook(key) => {
+            let body = json!({ "type": event.kind, "timestamp": event.time, "data": event.data }).to_string();
+            let id = event.message_id();
+            let now = jiff::Timestamp::now().as_second().to_string();
+            let signature = BASE64.encode(hmac(key.expose(), format!("{id}.{now}.{body}").as_bytes()));
+            request
+                .header("webhook-id", id)
+                .header("webhook-timestamp", now)
+                .header("webhook-signature", format!("v1,{signature}"))
+                .body(body.into_bytes())
         }
-        // What a receiver does not want it wants no better a second time, but for these.
-        let is_busy = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
-        let is_final = status.is_client_error() && !is_busy;
-        Err(Undelivered { cause: format!("the receiver answered {status}"), is_final })
+        Form::Slack => request.body(json!({ "text": slack_text(&event.line(base)) }).to_string().into_bytes()),
+        Form::Teams => request.body(teams_card(&event.line(base)).to_string().into_bytes()),
+    };
+    // The address of a receiver may be a secret, so it stands in no error.
+    let request = request.map_err(|_| NotTaken { cause: "the address is none".into(), is_final: true })?;
+    let answer = fetch(request).await;
+    let failed = |error: FetchError| NotTaken { cause: error.0.replace(url.as_ref(), "…"), is_final: false };
+    let status = answer.map_err(failed)?.status();
+    if status.is_success() {
+        return Ok(());
     }
+    // What a receiver does not want it wants no better a second time, but for these.
+    let is_busy = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+    let is_final = status.is_client_error() && !is_busy;
+    Err(NotTaken { cause: format!("the receiver answered {status}"), is_final })
 }
 
 /// What Slack must not take for its own marks.

@@ -15,7 +15,7 @@ use gatehouse_model::{
     AgentName, Digest, GroupName, Hold, Identity, InvalidName, KeyId, Origin, PolicyId, RequestId, SessionId,
     TargetName, Task, TaskEnd, TaskId, UserName,
 };
-use gatehouse_store::{AskedRow, KeptKey, KeptVisit, LockdownRow, RequestRow, TaskRow};
+use gatehouse_store::{AskedRow, KeptKey, KeptVisit, LockdownRow, Numbered, RequestRow, TaskRow, Wanted};
 
 use crate::serve::Running;
 use crate::state::State;
@@ -25,8 +25,8 @@ const ROWS_MAX: u32 = 100_000;
 
 /// Sessions that the last gateway never closed: their recordings are sealed as they were found.
 pub(crate) async fn sessions(state: &State) -> Result<()> {
-    let rows = state.store.sessions(None, ROWS_MAX).await?;
-    for session in rows.into_iter().filter(|session| session.closed.is_none()) {
+    let wanted = Wanted { limit: ROWS_MAX, state: Some("live"), ..Wanted::default() };
+    for Numbered { row: session, .. } in state.store.sessions(wanted).await? {
         let file = format!("{}.rec", session.id);
         let sealed = File::open(state.data.recordings().join(&file)).and_then(recording::digest_stream);
         let (bytes, sha256) = match sealed {
@@ -158,7 +158,7 @@ fn task_of(row: &TaskRow) -> Result<Task> {
 }
 
 pub(crate) async fn requests(state: &State) -> Result<()> {
-    let rows = state.store.requests(ROWS_MAX).await?;
+    let rows = state.store.requests(Wanted { limit: ROWS_MAX, ..Wanted::default() }).await?;
     let mut alive = Vec::new();
     let now = state.now();
     // A denied task stays denied for as long as its request could have waited.
@@ -167,7 +167,7 @@ pub(crate) async fn requests(state: &State) -> Result<()> {
         "denied" => matches!(row.asked, AskedRow::Task { .. }) && now < row.expires,
         _ => false,
     };
-    for row in rows.into_iter().filter(counts) {
+    for row in rows.into_iter().map(|numbered| numbered.row).filter(counts) {
         let is_waited_for = matches!(&row.asked, AskedRow::Operation { mode, .. } if mode == HoldMode::Wait.as_str());
         // Whoever waited is gone; and whose task or people are gone could not use an approval.
         match if is_waited_for { None } else { request_of(state, &row).await.ok() } {

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use arc_swap::ArcSwap;
-use gatehouse_api::Door;
+use axum::middleware::map_request;
+use gatehouse_api::{Door, PaceLimits};
 use gatehouse_engine::{ClientAuthority, Disk, Engine, EngineLimits, House as _, Listener, ServerTls};
 use gatehouse_gate::{Gate, GateLimits, Ledger};
 use gatehouse_identity::{Assertions, KeyBook, TaskBook, Visitors};
@@ -25,7 +26,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::bounded::Bounded;
+use crate::bounded::{self, Bounded, Peer};
 use crate::control::ApiControl;
 use crate::indexer::Indexer;
 use crate::load::{self, Fault, Loaded};
@@ -236,7 +237,10 @@ async fn serve_api(state: &Arc<State>, work: &mut JoinSet<()>) -> Result<(Option
     let socket =
         UnixListener::bind(&path).with_context(|| format!("the admin socket {} cannot be made", path.display()))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-    let router = gatehouse_api::router(control.clone(), Door::AdminSocket);
+    let limits = &loaded.config.limits;
+    let pace =
+        PaceLimits { person: limits.api_calls_per_minute_max, stranger: limits.api_unproven_calls_per_minute_max };
+    let router = gatehouse_api::router(control.clone(), Door::AdminSocket, pace);
     work.spawn(async move {
         if let Err(error) = axum::serve(socket, router).await {
             tracing::error!(%error, "the admin socket failed");
@@ -249,7 +253,8 @@ async fn serve_api(state: &Arc<State>, work: &mut JoinSet<()>) -> Result<(Option
     let socket = socket.with_context(|| format!("{} cannot be listened on: change api.address", api.address))?;
     let address = socket.local_addr()?;
     state.listening.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(API.into(), address);
-    let router = gatehouse_api::router(control, Door::Tcp);
+    let router = gatehouse_api::router(control, Door::Tcp, pace).layer(map_request(bounded::told_of_peer));
+    let router = router.into_make_service_with_connect_info::<Peer>();
     let socket = Bounded::new(socket);
     work.spawn(async move {
         if let Err(error) = axum::serve(socket, router).await {

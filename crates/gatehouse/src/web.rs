@@ -72,15 +72,17 @@ async fn fetch(trust: &Trust, request: Request<Vec<u8>>) -> anyhow::Result<Respo
 
 /// Whether nobody on the way can read along: with TLS, or without leaving the machine.
 pub(crate) fn is_private(uri: &Uri) -> bool {
-    let is_here = |host: &str| {
-        let address = host.trim_start_matches('[').trim_end_matches(']');
-        address == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-    };
     match (uri.scheme_str(), uri.host()) {
         (Some("https"), Some(_)) => true,
         (Some("http"), Some(host)) => is_here(host),
         _ => false,
     }
+}
+
+/// Whether a host, as it stands in an address, is this machine.
+pub(crate) fn is_here(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    address == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -344,6 +344,34 @@ pub struct KeptVisit {
     pub until: Timestamp,
 }
 
+/// Which rows of a listing are wanted, newest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// How many at most.
+    pub limit: u32,
+    /// Rows that are older than the one of this number.
+    pub before: Option<u64>,
+    /// Of this task.
+    pub task: Option<&'a str>,
+    /// Of this identity, or on its behalf.
+    pub identity: Option<&'a str>,
+    /// To this target.
+    pub target: Option<&'a str>,
+    /// In this state.
+    pub state: Option<&'a str>,
+}
+
+/// A row, and its number among those of its kind, which grows with time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Numbered<T> {
+    /// The number.
+    pub number: u64,
+    /// The row.
+    pub row: T,
+}
+
+type Rows<'a, T> = BoxFuture<'a, Result<Vec<Numbered<T>>, StoreError>>;
+
 /// A database that can hold the index.
 pub trait Backend: Send + Sync {
     /// The index of the first record whose changes are not in yet.
@@ -352,16 +380,16 @@ pub trait Backend: Send + Sync {
     fn begin_anew(&self) -> BoxFuture<'_, Result<(), StoreError>>;
     /// Applies changes and moves on to `next_index`, all or nothing. Applying the same twice changes nothing more.
     fn apply<'a>(&'a self, next_index: u64, changes: &'a [Change]) -> BoxFuture<'a, Result<(), StoreError>>;
-    /// The newest tasks, newest first.
-    fn tasks(&self, limit: u32) -> BoxFuture<'_, Result<Vec<TaskRow>, StoreError>>;
+    /// Tasks. Of a task are those that came from it, too.
+    fn tasks<'a>(&'a self, wanted: Wanted<'a>) -> Rows<'a, TaskRow>;
     /// One task.
     fn task<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<TaskRow>, StoreError>>;
-    /// The newest sessions, newest first; of one task where one is named.
-    fn sessions<'a>(&'a self, task: Option<&'a str>, limit: u32) -> BoxFuture<'a, Result<Vec<SessionRow>, StoreError>>;
+    /// Sessions.
+    fn sessions<'a>(&'a self, wanted: Wanted<'a>) -> Rows<'a, SessionRow>;
     /// One session.
     fn session<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<SessionRow>, StoreError>>;
-    /// The newest requests, newest first.
-    fn requests(&self, limit: u32) -> BoxFuture<'_, Result<Vec<RequestRow>, StoreError>>;
+    /// Requests.
+    fn requests<'a>(&'a self, wanted: Wanted<'a>) -> Rows<'a, RequestRow>;
     /// One request.
     fn request<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<RequestRow>, StoreError>>;
     /// Every task that has not ended.
@@ -397,8 +425,8 @@ pub trait Backend: Send + Sync {
     fn forget_tokens<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Keeps what a provider said of a person, in place of what it said before.
     fn keep_visit<'a>(&'a self, visit: &'a KeptVisit) -> BoxFuture<'a, Result<(), StoreError>>;
-    /// The newest static keys, newest first.
-    fn keys(&self, limit: u32) -> BoxFuture<'_, Result<Vec<KeyRow>, StoreError>>;
+    /// Static keys. They are of no task.
+    fn keys<'a>(&'a self, wanted: Wanted<'a>) -> Rows<'a, KeyRow>;
     /// One static key.
     fn key<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<KeyRow>, StoreError>>;
     /// Keeps what checks a static key.

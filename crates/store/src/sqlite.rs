@@ -16,8 +16,8 @@ use sqlx::sqlite::{
 use sqlx::{Row, Sqlite as Db, Transaction};
 
 use crate::{
-    AskedRow, Backend, Change, KeptCredential, KeptKey, KeptToken, KeptVisit, KeyRow, LockdownRow, RequestRow,
-    SessionRow, StoreError, TaskRow, TokenKind,
+    AskedRow, Backend, Change, KeptCredential, KeptKey, KeptToken, KeptVisit, KeyRow, LockdownRow, Numbered,
+    RequestRow, SessionRow, StoreError, TaskRow, TokenKind, Wanted,
 };
 
 /// The index in an SQLite file.
@@ -43,6 +43,37 @@ impl Sqlite {
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
         sqlx::migrate!("./migrations").run(&pool).await.map_err(|error| StoreError::Database(error.to_string()))?;
         Ok(Self { pool })
+    }
+}
+
+/// The listings. Rows are numbered as they come in, which is in the order of the journal.
+const TASKS: &str = "SELECT rowid AS number, * FROM tasks WHERE (?1 IS NULL OR rowid < ?1) \
+    AND (?2 IS NULL OR id = ?2 OR parent = ?2) AND (?3 IS NULL OR identity = ?3 OR on_behalf_of = ?3) \
+    AND (?4 IS NULL OR EXISTS (SELECT 1 FROM json_each(targets) WHERE value = ?4)) \
+    AND (?5 IS NULL OR ifnull(cause, 'live') = ?5) ORDER BY rowid DESC LIMIT ?6";
+const SESSIONS: &str = "SELECT rowid AS number, * FROM sessions WHERE (?1 IS NULL OR rowid < ?1) \
+    AND (?2 IS NULL OR task = ?2) AND (?3 IS NULL OR identity = ?3 OR on_behalf_of = ?3) AND (?4 IS NULL OR target = ?4) \
+    AND (?5 IS NULL OR ifnull(cause, 'live') = ?5) ORDER BY rowid DESC LIMIT ?6";
+const REQUESTS: &str = "SELECT rowid AS number, * FROM requests WHERE (?1 IS NULL OR rowid < ?1) \
+    AND (?2 IS NULL OR task = ?2) AND (?3 IS NULL OR identity = ?3 OR on_behalf_of = ?3) \
+    AND (?4 IS NULL OR EXISTS (SELECT 1 FROM json_each(targets) WHERE value = ?4)) \
+    AND (?5 IS NULL OR state = ?5) ORDER BY rowid DESC LIMIT ?6";
+const KEYS: &str = "SELECT rowid AS number, * FROM api_keys WHERE (?1 IS NULL OR rowid < ?1) \
+    AND ?2 IS NULL AND (?3 IS NULL OR agent = ?3) \
+    AND (?4 IS NULL OR EXISTS (SELECT 1 FROM json_each(targets) WHERE value = ?4)) \
+    AND (?5 IS NULL OR ifnull(cause, 'good') = ?5) ORDER BY rowid DESC LIMIT ?6";
+
+impl Sqlite {
+    async fn listed<T>(
+        &self,
+        sql: &'static str,
+        wanted: Wanted<'_>,
+        read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    ) -> Result<Vec<Numbered<T>>, StoreError> {
+        let query = sqlx::query(sql).bind(wanted.before.map(signed)).bind(wanted.task).bind(wanted.identity);
+        let rows = query.bind(wanted.target).bind(wanted.state).bind(wanted.limit).fetch_all(&self.pool).await?;
+        let numbered = |row: &SqliteRow| Ok(Numbered { number: unsigned(row, "number")?, row: read(row)? });
+        rows.iter().map(numbered).collect()
     }
 }
 
@@ -92,12 +123,8 @@ impl Backend for Sqlite {
         .boxed()
     }
 
-    fn tasks(&self, limit: u32) -> Fallible<'_, Vec<TaskRow>> {
-        async move {
-            let query = sqlx::query("SELECT * FROM tasks ORDER BY started DESC, id LIMIT ?").bind(limit);
-            query.fetch_all(&self.pool).await?.iter().map(task_row).collect()
-        }
-        .boxed()
+    fn tasks<'a>(&'a self, wanted: Wanted<'a>) -> Fallible<'a, Vec<Numbered<TaskRow>>> {
+        self.listed(TASKS, wanted, task_row).boxed()
     }
 
     fn task<'a>(&'a self, id: &'a str) -> Fallible<'a, Option<TaskRow>> {
@@ -108,13 +135,8 @@ impl Backend for Sqlite {
         .boxed()
     }
 
-    fn sessions<'a>(&'a self, task: Option<&'a str>, limit: u32) -> Fallible<'a, Vec<SessionRow>> {
-        async move {
-            let sql = "SELECT * FROM sessions WHERE ?1 IS NULL OR task = ?1 ORDER BY opened DESC, id LIMIT ?2";
-            let query = sqlx::query(sql).bind(task).bind(limit);
-            query.fetch_all(&self.pool).await?.iter().map(session_row).collect()
-        }
-        .boxed()
+    fn sessions<'a>(&'a self, wanted: Wanted<'a>) -> Fallible<'a, Vec<Numbered<SessionRow>>> {
+        self.listed(SESSIONS, wanted, session_row).boxed()
     }
 
     fn session<'a>(&'a self, id: &'a str) -> Fallible<'a, Option<SessionRow>> {
@@ -125,12 +147,8 @@ impl Backend for Sqlite {
         .boxed()
     }
 
-    fn requests(&self, limit: u32) -> Fallible<'_, Vec<RequestRow>> {
-        async move {
-            let query = sqlx::query("SELECT * FROM requests ORDER BY opened DESC, id LIMIT ?").bind(limit);
-            query.fetch_all(&self.pool).await?.iter().map(request_row).collect()
-        }
-        .boxed()
+    fn requests<'a>(&'a self, wanted: Wanted<'a>) -> Fallible<'a, Vec<Numbered<RequestRow>>> {
+        self.listed(REQUESTS, wanted, request_row).boxed()
     }
 
     fn request<'a>(&'a self, id: &'a str) -> Fallible<'a, Option<RequestRow>> {
@@ -313,12 +331,8 @@ impl Backend for Sqlite {
         .boxed()
     }
 
-    fn keys(&self, limit: u32) -> Fallible<'_, Vec<KeyRow>> {
-        async move {
-            let query = sqlx::query("SELECT * FROM api_keys ORDER BY created DESC, id LIMIT ?").bind(limit);
-            query.fetch_all(&self.pool).await?.iter().map(key_row).collect()
-        }
-        .boxed()
+    fn keys<'a>(&'a self, wanted: Wanted<'a>) -> Fallible<'a, Vec<Numbered<KeyRow>>> {
+        self.listed(KEYS, wanted, key_row).boxed()
     }
 
     fn key<'a>(&'a self, id: &'a str) -> Fallible<'a, Option<KeyRow>> {

@@ -1,0 +1,116 @@
+//! Reads as whom the gateway logs in at targets, and where the secrets for it lie.
+
+use axum::http::Uri;
+use gatehouse_secrets::{Aws, Reference, SecretError, Sources, Vault, VaultLogin};
+
+use super::{AccountSource, Checker, is_base};
+use crate::config::{AwsSection, Config, TargetSection, VaultSection};
+use crate::{accounts, web};
+
+impl Checker<'_> {
+    /// Where a target's account comes from. What lies on this machine must be there already.
+    pub(super) fn account(&mut self, config: &Config, name: &str, section: &TargetSection) -> Option<AccountSource> {
+        let (key, source) = match (&section.user, &section.password, &section.credentials) {
+            (Some(_), Some(password), None) => {
+                let found = Reference::parse(password, self.base).and_then(|reference| match reference.fetch() {
+                    Ok(_) | Err(SecretError::Elsewhere) => Ok(reference),
+                    Err(error) => Err(error),
+                });
+                ("password", found.map(AccountSource::Password).map_err(|error| error.to_string()))
+            }
+            (None, None, Some(role)) => {
+                let path = role.strip_prefix("vault:").filter(|path| gatehouse_secrets::is_role(path));
+                let found = path.map(|path| AccountSource::Role(path.into()));
+                ("credentials", found.ok_or_else(|| "write vault:MOUNT/creds/ROLE".into()))
+            }
+            _ => ("user", Err("a target has a `user` and a `password`, or `credentials`".into())),
+        };
+        let source = source.map_err(|error: String| {
+            let remedy = "Put the secret in a file with mode 0600 and write password = \"file:PATH\"";
+            self.fault(&["targets", name, key], error, remedy);
+        });
+        let missing = match source.as_ref().ok()? {
+            AccountSource::Role(_) | AccountSource::Password(Reference::Vault { .. }) => {
+                config.vault.is_none().then_some("vault")
+            }
+            AccountSource::Password(Reference::Aws { .. }) => config.aws.is_none().then_some("aws"),
+            AccountSource::Password(_) => None,
+        };
+        if let Some(missing) = missing {
+            let message = format!("there is no [{missing}] section, which says where it is asked for");
+            self.fault(&["targets", name, key], message, format!("Add [{missing}]: see docs/configuration.md"));
+        }
+        source.ok()
+    }
+
+    pub(super) fn sources(&mut self, config: &Config) -> Sources {
+        Sources {
+            vault: config.vault.as_ref().and_then(|section| self.vault(section)),
+            aws: config.aws.as_ref().and_then(|section| self.aws(section)),
+            run: accounts::runner(),
+            cache_secs: config.limits.secret_cache_secs,
+        }
+    }
+
+    fn vault(&mut self, section: &VaultSection) -> Option<Vault> {
+        let before = self.faults.len();
+        self.is_reachable(&["vault", "address"], &section.address);
+        let login = match (&section.token, &section.approle, &section.kubernetes) {
+            (Some(token), None, None) => self.local(&["vault", "token"], token).map(VaultLogin::Token),
+            (None, Some(role), None) => {
+                let secret_id = self.local(&["vault", "approle", "secret_id"], &role.secret_id);
+                let (mount, role_id) = (role.mount.clone(), role.role_id.clone());
+                secret_id.map(|secret_id| VaultLogin::AppRole { mount, role_id, secret_id })
+            }
+            (None, None, Some(account)) => Some(VaultLogin::Kubernetes {
+                mount: account.mount.clone(),
+                role: account.role.clone(),
+                token: self.base.join(&account.token),
+            }),
+            _ => {
+                let remedy = "Give `token`, `approle` or `kubernetes`";
+                self.fault(&["vault"], "the gateway proves itself to the vault in one way", remedy);
+                None
+            }
+        };
+        let trust = self.trust(&["vault", "tls_authorities"], section.tls_authorities.as_deref());
+        let login = login.filter(|_| self.faults.len() == before)?;
+        Some(Vault::new(&section.address, section.namespace.clone(), login, web::secret_fetcher(trust)))
+    }
+
+    fn aws(&mut self, section: &AwsSection) -> Option<Aws> {
+        let before = self.faults.len();
+        let own = || format!("https://secretsmanager.{}.amazonaws.com", section.region);
+        let endpoint = section.endpoint.clone().unwrap_or_else(own);
+        self.is_reachable(&["aws", "endpoint"], &endpoint);
+        let access_key_id = self.local(&["aws", "access_key_id"], &section.access_key_id);
+        let secret_access_key = self.local(&["aws", "secret_access_key"], &section.secret_access_key);
+        let token = section.session_token.as_ref().map(|token| self.local(&["aws", "session_token"], token));
+        let trust = self.trust(&["aws", "tls_authorities"], section.tls_authorities.as_deref());
+        if self.faults.len() > before {
+            return None;
+        }
+        Some(Aws {
+            region: section.region.clone(),
+            endpoint,
+            access_key_id: access_key_id?,
+            secret_access_key: secret_access_key?,
+            session_token: token.flatten(),
+            fetch: web::secret_fetcher(trust),
+        })
+    }
+
+    fn is_reachable(&mut self, place: &[&str], address: &str) {
+        if !address.parse::<Uri>().is_ok_and(|uri| web::is_private(&uri)) || !is_base(address) {
+            let message = format!("secrets cannot be asked for at `{address}` without being read on the way");
+            self.fault(place, message, "Write an address that begins with https://");
+        }
+    }
+
+    /// A secret that lies on this machine, and is there.
+    fn local(&mut self, place: &[&str], text: &str) -> Option<Reference> {
+        let found = Reference::parse(text, self.base).and_then(|reference| reference.fetch().map(|_| reference));
+        let remedy = "Write file:PATH of a file with mode 0600, or env:NAME";
+        found.map_err(|error| self.fault(place, error.to_string(), remedy)).ok()
+    }
+}
