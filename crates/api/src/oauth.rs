@@ -216,6 +216,7 @@ impl Form {
             operations: number("budget_operations")?,
             rows: number("budget_rows")?,
             bytes: number("budget_bytes")?,
+            values: self.values()?,
         };
         let ttl_secs = self.get("ttl_secs").map(str::parse).transpose();
         Ok(Exchange {
@@ -233,6 +234,16 @@ impl Form {
             budget,
             ttl_secs: ttl_secs.map_err(|_| OauthError::invalid_request("`ttl_secs` is a number of seconds"))?,
         })
+    }
+
+    /// `CLASS=FIGURE`, as often as there are classes.
+    fn values(&self) -> Result<BTreeMap<String, u64>, OauthError> {
+        let figure = |text: &String| {
+            let (class, figure) = text.split_once('=')?;
+            Some((class.to_string(), figure.parse().ok()?))
+        };
+        let values = self.0.get("budget_values").into_iter().flatten().map(figure).collect::<Option<_>>();
+        values.ok_or_else(|| OauthError::invalid_request("`budget_values` is CLASS=FIGURE, such as email=100"))
     }
 
     fn shows(&self) -> Result<Shows, OauthError> {

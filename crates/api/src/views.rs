@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// How much may be done under a task; what has no figure is not limited.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BudgetView {
     /// Operations that pass.
@@ -18,10 +18,13 @@ pub struct BudgetView {
     /// Bytes that clients are sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// Different values of a class that clients see unmasked, by the class's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, u64>,
 }
 
 /// What was done under a task so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SpentView {
     /// Operations that passed.
     pub operations: u64,
@@ -29,6 +32,9 @@ pub struct SpentView {
     pub rows: u64,
     /// Bytes that clients were sent.
     pub bytes: u64,
+    /// Different values of the classes that the budget names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, u64>,
 }
 
 impl BudgetView {
@@ -39,12 +45,16 @@ impl BudgetView {
             (self.rows, spent.map(|spent| spent.rows), "rows"),
             (self.bytes, spent.map(|spent| spent.bytes), "bytes"),
         ];
-        let part = |(limit, spent, what): (Option<u64>, Option<u64>, &str)| match (limit, spent) {
-            (None, _) => None,
-            (Some(limit), None) => Some(format!("{limit} {what}")),
-            (Some(limit), Some(spent)) => Some(format!("{spent} of {limit} {what}")),
+        let part = |limit: u64, spent: Option<u64>, what: &str| match spent {
+            None => format!("{limit} {what}"),
+            Some(spent) => format!("{spent} of {limit} {what}"),
         };
-        parts.into_iter().filter_map(part).collect::<Vec<_>>().join(", ")
+        let figures = parts.into_iter().filter_map(|(limit, spent, what)| Some(part(limit?, spent, what)));
+        let values = self.values.iter().map(|(class, limit)| {
+            let seen = spent.map(|spent| spent.values.get(class).copied().unwrap_or_default());
+            part(*limit, seen, &format!("different values of {class}"))
+        });
+        figures.chain(values).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -335,7 +345,7 @@ impl RequestView {
                 rows.extend([
                     ("asks for", format!("a task for {}", span(*ttl_secs))),
                     ("reason", self.statement.clone()),
-                    ("budget", budget.map(|budget| budget.shown(None)).unwrap_or_default()),
+                    ("budget", budget.as_ref().map(|budget| budget.shown(None)).unwrap_or_default()),
                     ("asked by", asked_by.clone()),
                 ]);
                 rows.extend(granted.as_ref().map(|granted| {

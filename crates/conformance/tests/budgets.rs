@@ -143,3 +143,56 @@ fn an_operation_that_waited_does_not_pass_when_the_budget_was_used_up_meanwhile(
     assert!(fixture.verify()?.contains("sound"));
     Ok(())
 }
+
+const SEES: &str =
+    "\npermit (principal in Group::\"agents\", action == Action::\"reveal\", resource in Class::\"email\");\n";
+
+/// What is seen of a class is counted by its values, and what cannot be counted is not seen.
+#[test]
+fn different_values_of_a_class_count_however_they_come() -> Result<()> {
+    let setup = Setup::default();
+    let fixture = Fixture::start(Setup { policies: format!("{}{SEES}", setup.policies), ..setup })?;
+    let (credential, started) = task(&fixture, &["--values-max", "email=20"])?;
+    assert_eq!(started["task"]["budget"]["values"]["email"], 20);
+    let seen =
+        |credential: &Credential| Ok::<_, anyhow::Error>(spent(&fixture, credential)?["values"]["email"].clone());
+    let emails = |said: &str| said.lines().filter(|line| line.contains("raw.person") && line.contains('@')).count();
+
+    let ten = "select email from customers where id <= 10";
+    assert_eq!(emails(&fixture.psql(&credential, ten)?), 10);
+    assert_eq!(
+        emails(&fixture.psql(&credential, &format!("begin; declare c cursor for {ten}; fetch all from c"))?),
+        10
+    );
+    assert_eq!(seen(&credential)?, 10, "what was seen already counts once");
+    for hidden in [
+        "select upper(email) from customers where id = 20",
+        "select string_agg(email, ',') from customers",
+        "select array_agg(email) from customers",
+        "select to_jsonb(c) from customers c where id = 20",
+        "select note from customers where id = 20",
+        "select profile from customers where id = 20",
+        "select full_name from customers where id = 20",
+    ] {
+        let said = fixture.psql(&credential, hidden)?;
+        assert!(!said.to_lowercase().contains("raw.person"), "{hidden}: {said}");
+    }
+    assert_eq!(seen(&credential)?, 10);
+    let copied =
+        fixture.psql(&credential, "copy (select id, email from customers where id between 11 and 20) to stdout")?;
+    assert_eq!((emails(&copied), seen(&credential)?), (10, 20.into()));
+    let refused = fixture.psql(&credential, ten)?;
+    assert!(refused.contains("the task's budget is used up: 20 of 20 different values of email"), "{refused}");
+
+    let (credential, _) = task(&fixture, &["--values-max", "email=5", "--values-max", "us_ssn=1"])?;
+    let said = fixture.psql(&credential, "select email from customers")?;
+    assert!(said.contains("more than what is left of the task's budget") && emails(&said) <= 5, "{said}");
+    // Without such a budget, nothing is hidden that policy shows.
+    let free = fixture.task("agent:claude", "10m")?;
+    assert!(fixture.psql(&free, "select string_agg(email, ',') from customers")?.contains("raw.person7@"));
+    for wrong in ["email", "email=many", "no_such_class=5", "email=1000001"] {
+        assert!(task(&fixture, &["--values-max", wrong]).is_err(), "{wrong}");
+    }
+    assert!(fixture.verify()?.contains("sound"));
+    Ok(())
+}

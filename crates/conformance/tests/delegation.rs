@@ -193,6 +193,37 @@ fn a_task_is_handed_on_by_its_token_and_ends_what_came_of_it() -> Result<()> {
     Ok(())
 }
 
+/// Whoever hands a task on gives nothing that they do not have.
+#[test]
+fn what_came_of_a_task_spends_its_budget() -> Result<()> {
+    let mut house = House::start(POLICIES)?;
+    let (sam, planner) = (house.person("sam", json!({}))?, house.ci.job("planning")?);
+    let wants = [("requested_token_type", ACCESS_TOKEN), ("ttl_secs", "600"), ("budget_rows", "10")];
+    let (status, parent) = house.acting(&sam, &planner, &wants)?;
+    assert_eq!(status, 200, "{parent}");
+    let token = parent["access_token"].as_str().context("a token")?;
+    let job = house.ci.job("production")?;
+    let child = || Credential::of(&house.acting(token, &job, &[("budget_rows", "1000")])?.1);
+    let (first, second) = (child()?, child()?);
+    let eight = "select id from orders where id <= 8";
+    assert_eq!(house.fixture.psql(&first, eight)?.lines().count(), 8);
+    let said = house.fixture.psql(&second, eight)?;
+    assert!(said.contains("more than what is left of the task's budget"), "{said}");
+    assert_eq!(house.fixture.psql(&second, "select id from orders where id <= 2")?.lines().count(), 2);
+    // It is so after a restart.
+    house.fixture.stop_gateway()?;
+    std::fs::remove_file(house.fixture.log())?;
+    house.fixture.start_gateway()?;
+    let address = house.fixture.json(&["targets", "ls"])?;
+    let address = address.pointer("/0/listen").and_then(Value::as_str).context("an address")?;
+    let port = address.rsplit_once(':').context("a port")?.1.parse()?;
+    let said = house.fixture.psql(&Credential { port, ..first }, "select 1")?;
+    assert!(said.contains("the task's budget is used up: 10 of 10 rows"), "{said}");
+    let parent = house.fixture.json(&["tasks", "show", parent["task"]["id"].as_str().context("an id")?])?;
+    assert_eq!(parent["spent"]["rows"], 10);
+    Ok(())
+}
+
 #[test]
 fn an_agent_signs_for_itself_once() -> Result<()> {
     let mut house = House::start(POLICIES)?;

@@ -397,9 +397,10 @@ pub(crate) fn quorum(hold: &Hold) -> BTreeMap<String, u32> {
 }
 
 /// A budget as records have it.
-pub(crate) fn budget_record(budget: &Budget) -> Option<BudgetRecord> {
-    let Budget { operations, rows, bytes } = *budget;
-    budget.is_limited().then_some(BudgetRecord { operations, rows, bytes })
+pub fn budget_record(budget: &Budget) -> Option<BudgetRecord> {
+    let Budget { operations, rows, bytes, ref values } = *budget;
+    let values = values.iter().map(|(class, figure)| (class.to_string(), *figure)).collect();
+    budget.is_limited().then_some(BudgetRecord { operations, rows, bytes, values })
 }
 
 pub(crate) fn access_record(access: &Access) -> AccessRecord {

@@ -22,7 +22,7 @@ pub use desk::{
     Answer, AnswerError, Answered, Approver, Asked, AskedTask, Desk, Granted, HeldOperation, HoldMode, PendingRequest,
     RequestState, Terms,
 };
-pub use gate::{Gate, GateLimits, SessionEnd};
+pub use gate::{Gate, GateLimits, SessionEnd, budget_record};
 pub use grant::{Account, Grant, Route, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
 pub use ledger::{Ledger, Log, Unrecorded};
 pub use lockdown::{Lockdown, Lockdowns, Scope};

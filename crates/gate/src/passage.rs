@@ -15,8 +15,8 @@ use futures_channel::oneshot;
 use gatehouse_journal::{JournalError, OperationTemplate, OperationValues, RequestEnded, RequestOpened};
 use gatehouse_mask::{Counts, Plan};
 use gatehouse_model::{
-    Access, Action, Bind, Blame, Decision, Denial, Digest, Facts, Intent, Operation, Phase, PolicyId, Reason,
-    RequestId, Resource, Shape, Spent, Verdict, kind,
+    Access, Action, Bind, Blame, ClassName, Decision, Denial, Digest, Facts, Intent, Operation, Phase, PolicyId,
+    Reason, RequestId, Resource, Shape, Verdict, kind,
 };
 use gatehouse_policy::Policies;
 use gatehouse_protocol::{
@@ -127,6 +127,13 @@ const MARKS_BYTES_MAX: usize = 4 * 1024;
 /// What a recording must have room for before an operation passes, beside its mark, in bytes.
 const TAPE_MARGIN_BYTES: usize = 1024;
 
+/// What a client was sent and the task was charged with.
+#[derive(Debug, Clone, Copy, Default)]
+struct Settled {
+    rows: u64,
+    bytes: u64,
+}
+
 /// The mask plan of a shape.
 struct Planned {
     shape: Arc<Shape>,
@@ -145,7 +152,9 @@ pub struct Passage {
     operations: u64,
     bytes: u64,
     /// What of that counts for the task already.
-    settled: Spent,
+    settled: Settled,
+    /// Whether the task has a budget, or one that it came from.
+    is_limited: bool,
     /// Policy or a person let an operation of this session go on beyond the task's budget.
     exceeds: bool,
     masked: Counts,
@@ -179,14 +188,15 @@ impl Passage {
         Self {
             judged_by,
             gate,
-            grant,
             protocol,
             session,
             tape,
             opened,
             operations: 0,
             bytes: 0,
-            settled: Spent::default(),
+            settled: Settled::default(),
+            is_limited: grant.account().is_limited(),
+            grant,
             exceeds: false,
             masked: Counts::default(),
             planned: Vec::new(),
@@ -363,9 +373,8 @@ impl Passage {
     /// What of the task's budget is used up, if anything is. What is only made known runs nothing, and what only ends
     /// something may always do so.
     fn used_up(&self, operation: &Operation) -> Option<String> {
-        let budget = &self.grant.lease().task.budget;
-        let is_judged = budget.is_limited() && operation.phase == Phase::Run && !operation.intent.only_ends;
-        if is_judged { budget.used_up(&self.grant.account().spent()) } else { None }
+        let is_judged = self.is_limited && operation.phase == Phase::Run && !operation.intent.only_ends;
+        if is_judged { self.grant.account().used_up() } else { None }
     }
 
     /// What is done when the budget is used up needs `exceed` besides what it needs anyway.
@@ -391,8 +400,8 @@ impl Passage {
 
     /// One more operation passed under the task.
     fn count_operation(&mut self, operation: &Operation) {
-        if operation.phase == Phase::Run && self.grant.lease().task.budget.is_limited() {
-            self.grant.account().add(Spent { operations: 1, ..Spent::default() });
+        if operation.phase == Phase::Run && self.is_limited {
+            self.grant.account().add_operation();
             self.exceeds |= exceeds(&operation.intent);
         }
     }
@@ -400,32 +409,25 @@ impl Passage {
     /// Why what waits to be shown is not shown: it is more than the task's budget has, and neither policy nor a person let the
     /// session go on beyond that.
     fn overdrawn(&self) -> Option<Denial> {
-        let (task, target) = (&self.grant.lease().task, &self.grant.target().name);
+        let target = &self.grant.target().name;
         let theirs = self.unseen.iter().filter_map(|piece| match piece {
             Unseen::Theirs(frame) => Some(frame.len() as u64),
             Unseen::Mark(..) | Unseen::Own(..) => None,
         });
         let theirs: u64 = theirs.sum();
-        if !task.budget.is_limited() || theirs == 0 || self.exceeds {
+        if !self.is_limited || theirs == 0 || self.exceeds {
             return None;
         }
-        let spent = self.grant.account().spent();
-        let would = Spent {
-            operations: 0,
-            rows: spent.rows + self.session.rows().saturating_sub(self.settled.rows),
-            bytes: spent.bytes + theirs + self.bytes.saturating_sub(self.settled.bytes),
-        };
-        let is_more = |limit: Option<u64>, would: u64| limit.is_some_and(|limit| would > limit);
-        if !is_more(task.budget.rows, would.rows) && !is_more(task.budget.bytes, would.bytes) {
-            return None;
-        }
+        let rows = self.session.rows().saturating_sub(self.settled.rows);
+        let bytes = theirs + self.bytes.saturating_sub(self.settled.bytes);
+        let why = self.grant.account().overdrawn_by(rows, bytes, self.masked.shown())?;
         let exceed = Access::new(Action::EXCEED, Resource::root(kind::TARGET, target.as_str()));
         let decision = self.gate.policies().decide(&self.grant.lease().subject, &exceed, &Facts::new());
-        let denial = || {
+        let denial = move || {
             Denial::new(
                 Reason::Policy,
                 "the result is more than what is left of the task's budget",
-                task.budget.used_up(&would).unwrap_or_default(),
+                why,
                 "Ask for less at a time, or start a task with a larger budget",
             )
         };
@@ -434,17 +436,13 @@ impl Passage {
 
     /// What the client was sent counts for the task.
     fn settle(&mut self) {
-        if !self.grant.lease().task.budget.is_limited() {
+        if !self.is_limited {
             return;
         }
-        let (rows, bytes) = (self.session.rows(), self.bytes);
-        let more = Spent {
-            operations: 0,
-            rows: rows.saturating_sub(self.settled.rows),
-            bytes: bytes.saturating_sub(self.settled.bytes),
-        };
-        self.grant.account().add(more);
-        self.settled = Spent { operations: 0, rows, bytes };
+        let now = Settled { rows: self.session.rows(), bytes: self.bytes };
+        let (rows, bytes) = (now.rows.saturating_sub(self.settled.rows), now.bytes.saturating_sub(self.settled.bytes));
+        self.grant.account().add_shown(rows, bytes, &self.masked.take_shown());
+        self.settled = now;
     }
 
     /// The record first, then the frame.
@@ -912,10 +910,10 @@ impl Passage {
                 policies.decide(subject, &access, &Facts::new()).verdict == Verdict::Allow
             })
         };
-        let classes = &self.grant.target().classes;
-        let plan = classes.plan(shape, &mut |column| may_reveal(column.clone()), &mut |class| {
-            may_reveal(Resource::root(kind::CLASS, class.as_str()))
-        });
+        let (classes, account) = (&self.grant.target().classes, self.grant.account());
+        let mut reveals = |column: &Resource| may_reveal(column.clone());
+        let mut reveal_class = |class: &ClassName| may_reveal(Resource::root(kind::CLASS, class.as_str()));
+        let plan = classes.plan(shape, &mut reveals, &mut reveal_class, &|class| account.limits(class));
         let mut revealed = revealed.into_inner();
         // Classes are few; columns may be many, and are asked for again.
         revealed.retain(|resource, _| resource.kind == kind::CLASS);
@@ -971,7 +969,8 @@ impl Passage {
         if let Some(denial) = self.overdrawn() {
             // Nobody saw it, so that neither the recording nor the budget has it.
             self.unseen.retain(Unseen::is_mark);
-            self.settled = Spent { rows: self.session.rows(), ..self.settled };
+            self.settled.rows = self.session.rows();
+            drop(self.masked.take_shown());
             return Err(Stop { blame: Blame::Client, cause: denial.detail.clone(), denial: Some(denial) });
         }
         let pieces: Vec<Piece<'_>> = self.unseen.iter().map(Unseen::piece).collect();

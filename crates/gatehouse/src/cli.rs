@@ -387,6 +387,9 @@ pub struct NewTaskArgs {
     /// How many bytes clients may be sent.
     #[arg(long, value_name = "NUMBER")]
     pub bytes_max: Option<u64>,
+    /// How many different values of a class may be seen unmasked, such as email=100; may be given several times.
+    #[arg(long, value_name = "CLASS=NUMBER", value_parser = figure)]
+    pub values_max: Vec<(String, u64)>,
     /// Where a person must approve, wait for that.
     #[arg(long)]
     pub wait: bool,
@@ -421,6 +424,12 @@ pub enum EvidenceAction {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// A class and a figure.
+fn figure(text: &str) -> Result<(String, u64), String> {
+    let parsed = text.split_once('=').and_then(|(class, figure)| Some((class.to_string(), figure.parse().ok()?)));
+    parsed.ok_or_else(|| "write CLASS=NUMBER, such as email=100".into())
 }
 
 fn seconds(text: &str) -> Result<u32, String> {

@@ -207,7 +207,12 @@ pub(crate) async fn start_task(
     heartbeat_secs: Option<u32>,
 ) -> Result<StartedTaskView> {
     let reason = new.reason.or_else(|| command.map(|command| format!("gatehouse run {command}")));
-    let budget = BudgetView { operations: new.operations_max, rows: new.rows_max, bytes: new.bytes_max };
+    let budget = BudgetView {
+        operations: new.operations_max,
+        rows: new.rows_max,
+        bytes: new.bytes_max,
+        values: new.values_max.into_iter().collect(),
+    };
     let wanted = NewTask {
         budget: (budget != BudgetView::default()).then_some(budget),
         identity: new.identity,

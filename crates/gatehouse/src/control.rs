@@ -18,12 +18,13 @@ use gatehouse_gate::{AnswerError, Answered, Approver, Asked, Lockdown, PendingRe
 use gatehouse_identity::ApiKey;
 use gatehouse_journal::{Direction, Export, KeyIssued, RecordingReader, RequestEnded};
 use gatehouse_model::{
-    Budget, Denial, GroupName, Hold, Identity, KeyId, PolicyId, Reason, RequestId, Resource, SessionId, Spent,
-    TargetName, Task, TaskEnd, TaskId, UserName, kind,
+    BUDGET_VALUES_MAX, Budget, ClassName, Denial, GroupName, Hold, Identity, KeyId, PolicyId, Reason, RequestId,
+    Resource, SessionId, Spent, TargetName, Task, TaskEnd, TaskId, UserName, kind,
 };
 use gatehouse_store::{AskedRow, KeyRow, Numbered, RequestRow, SessionRow, StoreError, TaskRow};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::load::Loaded;
 use crate::output::plain;
 use crate::registry;
 use crate::sign_in::Way;
@@ -188,8 +189,8 @@ impl ApiControl {
             row.map(|row| task_view(row, self.state.now())).ok_or_else(|| Problem::not_found("task", id, "tasks"))?;
         let live = TaskId::parse(id).ok().and_then(|id| self.state.tasks.task(&id, self.state.now()));
         let spent = live.filter(|_| view.budget.is_some()).map(|(_, account)| {
-            let Spent { operations, rows, bytes } = account.spent();
-            SpentView { operations, rows, bytes }
+            let Spent { operations, rows, bytes, values } = account.spent();
+            SpentView { operations, rows, bytes, values: by_name(&values) }
         });
         Ok(TaskView { spent, ..view })
     }
@@ -930,14 +931,29 @@ pub(crate) fn ended(request: &PendingRequest, cause: &str) -> RequestEnded {
     RequestEnded { request: request.id.to_string(), cause: cause.into() }
 }
 
-pub(crate) fn budget_of(view: BudgetView) -> Budget {
-    let BudgetView { operations, rows, bytes } = view;
-    Budget { operations, rows, bytes }
+/// What a budget that is asked for says, where it makes sense.
+pub(crate) fn budget_of(view: BudgetView, loaded: &Loaded) -> Result<Budget, String> {
+    let BudgetView { operations, rows, bytes, values } = view;
+    let figure = |(class, figure): (String, u64)| {
+        let mut classes = loaded.targets.values().flat_map(|target| target.classes.names());
+        let known = classes.find(|known| known.as_str() == class).cloned();
+        let known = known.ok_or_else(|| format!("there is no class `{class}` to count values of"))?;
+        if figure > BUDGET_VALUES_MAX {
+            return Err(format!("a budget has at most {BUDGET_VALUES_MAX} different values of a class"));
+        }
+        Ok((known, figure))
+    };
+    Ok(Budget { operations, rows, bytes, values: values.into_iter().map(figure).collect::<Result<_, String>>()? })
 }
 
 fn budget_view(budget: &Budget) -> Option<BudgetView> {
-    let Budget { operations, rows, bytes } = *budget;
-    budget.is_limited().then_some(BudgetView { operations, rows, bytes })
+    let Budget { operations, rows, bytes, ref values } = *budget;
+    let values = by_name(values);
+    budget.is_limited().then_some(BudgetView { operations, rows, bytes, values })
+}
+
+fn by_name(values: &BTreeMap<ClassName, u64>) -> BTreeMap<String, u64> {
+    values.iter().map(|(class, figure)| (class.to_string(), *figure)).collect()
 }
 
 pub(crate) fn started_view(task: &Task, by: String) -> TaskView {

@@ -306,7 +306,7 @@ impl ApiControl {
             targets: exchange.targets,
             reason: exchange.reason,
             ttl_secs: exchange.ttl_secs,
-            budget: budget_of(exchange.budget),
+            budget: budget_of(exchange.budget, &self.state.loaded.load()).map_err(OauthError::invalid_request)?,
         };
         let started = self.begin_for(party, wanted).await?;
         self.answer_with(started, exchange.issues)

@@ -8,7 +8,7 @@ use gatehouse_journal::{
     AccessRecord, BudgetRecord, Entry, Lines, OperationMark, Record, RequestOpened, SegmentFiles, SessionOpened,
     TaskRequested, TaskStarted,
 };
-use gatehouse_model::{Budget, KeyId, Origin, TaskId};
+use gatehouse_model::{Budget, ClassName, KeyId, Origin, TaskId};
 use gatehouse_store::{AskedRow, Change, KeyRow, LockdownRow, RequestRow, SessionRow, Store, StoreError, TaskRow};
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -246,7 +246,7 @@ fn task_row(task: &TaskStarted, at: Timestamp) -> TaskRow {
         on_behalf_of: task.on_behalf_of.clone(),
         targets: task.targets.clone(),
         reason: task.reason.clone(),
-        budget: budget(task.budget),
+        budget: budget(task.budget.as_ref()),
         origin: Origin {
             actors: task.actors.clone(),
             parent: task.parent.as_deref().and_then(|parent| TaskId::parse(parent).ok()),
@@ -313,7 +313,7 @@ fn task_request_row(request: &TaskRequested, at: Timestamp) -> RequestRow {
             targets: request.targets.clone(),
             ttl_secs: request.ttl_secs,
             by: request.by.clone(),
-            budget: budget(request.budget),
+            budget: budget(request.budget.as_ref()),
             granted: None,
         },
         identity: request.identity.clone(),
@@ -334,8 +334,11 @@ fn task_request_row(request: &TaskRequested, at: Timestamp) -> RequestRow {
     }
 }
 
-fn budget(record: Option<BudgetRecord>) -> Budget {
-    record.map(|BudgetRecord { operations, rows, bytes }| Budget { operations, rows, bytes }).unwrap_or_default()
+fn budget(record: Option<&BudgetRecord>) -> Budget {
+    let Some(BudgetRecord { operations, rows, bytes, values }) = record else { return Budget::default() };
+    // A class of another name than this gateway's is none that it could count.
+    let values = values.iter().filter_map(|(class, figure)| Some((ClassName::new(class).ok()?, *figure)));
+    Budget { operations: *operations, rows: *rows, bytes: *bytes, values: values.collect() }
 }
 
 fn needs(groups: &[String], quorum: &BTreeMap<String, u32>) -> BTreeMap<String, u32> {

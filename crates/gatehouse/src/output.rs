@@ -107,7 +107,7 @@ impl Shown for TaskView {
             ("on behalf of", self.on_behalf_of.clone().unwrap_or_default()),
             ("targets", self.targets.join(" ")),
             ("reason", self.reason.clone()),
-            ("budget", self.budget.map(|budget| budget.shown(self.spent.as_ref())).unwrap_or_default()),
+            ("budget", self.budget.as_ref().map(|budget| budget.shown(self.spent.as_ref())).unwrap_or_default()),
             ("started", format!("{} by {}", second(&self.started), self.started_by)),
             ("acted before", self.actors.join(", ")),
             ("came from", self.parent.clone().unwrap_or_default()),

@@ -149,7 +149,7 @@ fn task_of(row: &TaskRow) -> Result<Task> {
         on_behalf_of: on_behalf_of.transpose()?,
         targets: targets?,
         reason: row.reason.clone(),
-        budget: row.budget,
+        budget: row.budget.clone(),
         origin: row.origin.clone(),
         started: row.started,
         expires: row.expires,
@@ -237,7 +237,7 @@ async fn asked_of(state: &State, row: &RequestRow) -> Result<Asked> {
                 targets: names(targets)?,
                 reason: row.statement.clone(),
                 ttl_secs: *ttl_secs,
-                budget: *budget,
+                budget: budget.clone(),
                 by: by.clone(),
                 granted: granted.transpose()?,
             })

@@ -7,11 +7,12 @@ use std::ops::RangeInclusive;
 
 use gatehouse_api::{Begun, Caller, NewTask, Problem, StartedTaskView};
 use gatehouse_engine::House as _;
+use gatehouse_gate::budget_record;
 use gatehouse_gate::{Asked, AskedTask, Lockdown, MayBegin, PendingRequest};
 use gatehouse_identity::StartedTask;
-use gatehouse_journal::{BudgetRecord, TaskStarted};
+use gatehouse_journal::TaskStarted;
 use gatehouse_model::{
-    Budget, Identity, KeyId, Origin, RequestId, Subject, TargetName, Task, TaskEnd, TaskId, UserName, Verifier,
+    Identity, KeyId, Origin, RequestId, Subject, TargetName, Task, TaskEnd, TaskId, UserName, Verifier,
 };
 use jiff::SignedDuration;
 
@@ -73,7 +74,7 @@ impl ApiControl {
             targets,
             reason: new.reason,
             ttl: SignedDuration::from_secs(i64::from(new.ttl_secs)),
-            budget: new.budget.map(budget_of).unwrap_or_default(),
+            budget: budget_of(new.budget.unwrap_or_default(), &loaded).map_err(bad)?,
             origin: Origin::default(),
             until: None,
         };
@@ -107,7 +108,7 @@ impl ApiControl {
             reason: new.check(limits.task_secs_max).map_err(bad)?,
             ttl_secs: u32::try_from(new.ttl.as_secs()).unwrap_or(u32::MAX),
             by: by.into(),
-            budget: new.budget,
+            budget: new.budget.clone(),
             granted: None,
         };
         if let Some(lockdown) = self.lockdown_of(&new) {
@@ -205,10 +206,7 @@ impl ApiControl {
             reason: task.reason.clone(),
             expires: task.expires.to_string(),
             by: by.into(),
-            budget: {
-                let Budget { operations, rows, bytes } = task.budget;
-                task.budget.is_limited().then_some(BudgetRecord { operations, rows, bytes })
-            },
+            budget: budget_record(&task.budget),
             approval: approval.map(RequestId::to_string),
             actors: task.origin.actors.clone(),
             parent: task.origin.parent.as_ref().map(TaskId::to_string),

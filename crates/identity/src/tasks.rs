@@ -149,10 +149,12 @@ impl TaskBook {
     /// Makes a task alive under which something was done before. One with a heartbeat ends when [`TaskBook::beat`] is not
     /// called for so many seconds.
     pub fn go_on(&self, now: Timestamp, task: Task, verifier: Verifier, heartbeat_secs: Option<u32>, spent: Spent) {
-        let account = Arc::new(Account::of(spent));
         let within = heartbeat_secs.map(|secs| SignedDuration::from_secs(i64::from(secs)));
         let pulse = within.map(|within| Pulse { within, last: now });
-        self.lock().insert(task.id.clone(), Live { task, verifier, account, pulse });
+        let mut live = self.lock();
+        let parent = task.origin.parent.as_ref().and_then(|parent| live.get(parent)).map(|live| live.account.clone());
+        let account = Arc::new(Account::new(task.budget.clone(), spent, parent));
+        live.insert(task.id.clone(), Live { task, verifier, account, pulse });
     }
 
     /// Takes a sign of life of whoever started a task; false if it is not alive.

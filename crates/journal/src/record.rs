@@ -242,7 +242,7 @@ pub struct TaskStarted {
 }
 
 /// How much may be done under a task; what has no figure is not limited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetRecord {
     /// Operations that pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -253,6 +253,9 @@ pub struct BudgetRecord {
     /// Bytes that clients are sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// Different values of classes that clients see unmasked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, u64>,
 }
 
 /// A task ended.

@@ -3,8 +3,10 @@
 //! Knows provenance and classes. Whether something is revealed is the caller's to say: it never sees a policy.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
 
-use gatehouse_model::{ClassName, Encoding, Provenance, Resource, Shape, ValueKind, kind};
+use gatehouse_model::{ClassName, Encoding, Provenance, Resource, Shape, ValueKind, Values, kind};
 
 use crate::detect::Detectors;
 use crate::replace::{self, Type};
@@ -21,6 +23,8 @@ pub enum ColumnPlan {
     ScanOwn(Detectors),
     /// They are of this class and masked.
     Mask(ClassName, Transform),
+    /// They stay or are looked at as said, and the different ones are counted: they are of these classes.
+    Show(Vec<ClassName>, Detectors),
     /// They may show something classified: hidden whole.
     Hide,
 }
@@ -84,6 +88,10 @@ impl Plan {
                 counts.add(class);
                 classes.mask(class, *transform, kind, value, out)
             }
+            ColumnPlan::Show(shown, detectors) => {
+                counts.see(shown, value);
+                classes.scan(*detectors, kind, value, out, counts)
+            }
             ColumnPlan::Hide => {
                 counts.hidden += 1;
                 replace::hide(kind, value, out)
@@ -98,7 +106,12 @@ pub struct Counts {
     /// Each class once. There are few, and the same ones come again and again.
     classes: Vec<(ClassName, u64)>,
     hidden: u64,
+    shown: Values,
 }
+
+/// The key of the hashes by which different values are told apart, new for each process, so that nobody finds two that
+/// have the same.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 impl Counts {
     /// How many values were masked for each class, because they are of it or hold something of it.
@@ -116,6 +129,23 @@ impl Counts {
         self.classes.is_empty() && self.hidden == 0
     }
 
+    /// The different values that were shown of classes whose values are counted.
+    pub fn shown(&self) -> &Values {
+        &self.shown
+    }
+
+    /// The same, to be counted from nothing.
+    pub fn take_shown(&mut self) -> Values {
+        std::mem::take(&mut self.shown)
+    }
+
+    fn see(&mut self, classes: &[ClassName], value: &[u8]) {
+        let hash = HASHER.hash_one(value);
+        for class in classes {
+            self.shown.add(class, hash);
+        }
+    }
+
     pub(crate) fn add(&mut self, class: &ClassName) {
         let is_it = |other: &ClassName| std::ptr::eq(other.as_str(), class.as_str()) || other == class;
         match self.classes.iter_mut().find(|(other, _)| is_it(other)) {
@@ -127,21 +157,25 @@ impl Counts {
 
 impl Classes {
     /// Plans what becomes of a shape's columns. `reveals` says whether a column, whose classes are among what it is
-    /// within, is seen unmasked; `reveal_class` says so for a class wherever a detector finds it.
+    /// within, is seen unmasked; `reveal_class` says so for a class wherever a detector finds it. Values of a class that
+    /// `counts` names are seen only where they can be told apart, straight from a column, and counted there.
     pub fn plan(
         &self,
         shape: &Shape,
         reveals: &mut dyn FnMut(&Resource) -> bool,
         reveal_class: &mut dyn FnMut(&ClassName) -> bool,
+        counts: &dyn Fn(&ClassName) -> bool,
     ) -> Plan {
+        let mut reveal_class = |class: &ClassName| !counts(class) && reveal_class(class);
         let detectors = self.detectors(|class| !reveal_class(class));
         // What may be anything is for those alone who may see everything that there is.
-        let sees_all = self.names().all(&mut *reveal_class);
+        let sees_all = self.names().all(&mut reveal_class);
         let unknown = if sees_all { ColumnPlan::Keep } else { ColumnPlan::Hide };
         let columns = shape.columns.iter().map(|column| match &column.provenance {
-            Provenance::Copy(source) => self.plan_copy(source, column.kind, detectors, reveals),
+            Provenance::Copy(source) => self.plan_copy(source, column.kind, detectors, reveals, counts),
             Provenance::Derived(sources) => {
-                if sources.iter().all(&mut *reveals) {
+                let is_seen = |source: &Resource| reveals(source) && counted(source, counts).is_empty();
+                if sources.iter().all(is_seen) {
                     scan_or_keep(column.kind, self.without_classes_of(detectors, sources))
                 } else {
                     ColumnPlan::Hide
@@ -162,12 +196,18 @@ impl Classes {
         kind: ValueKind,
         detectors: Detectors,
         reveals: &mut dyn FnMut(&Resource) -> bool,
+        counts: &dyn Fn(&ClassName) -> bool,
     ) -> ColumnPlan {
         if class_names(source).next().is_none() {
             return scan_or_keep(kind, detectors);
         }
         if reveals(source) {
-            return scan_or_keep(kind, self.without_classes_of(detectors, std::slice::from_ref(source)));
+            let plan = scan_or_keep(kind, self.without_classes_of(detectors, std::slice::from_ref(source)));
+            return match (counted(source, counts), plan) {
+                (counted, plan) if counted.is_empty() => plan,
+                (counted, ColumnPlan::Scan(detectors)) => ColumnPlan::Show(counted, detectors),
+                (counted, _) => ColumnPlan::Show(counted, Detectors::default()),
+            };
         }
         let mut worst: Option<(ClassName, Transform)> = None;
         for name in class_names(source) {
@@ -186,6 +226,11 @@ impl Classes {
         let classes = sources.iter().flat_map(class_names).filter_map(|name| ClassName::new(name).ok());
         classes.filter_map(|class| self.detector(&class)).fold(detectors, Detectors::without)
     }
+}
+
+/// The classes of a column whose values are counted.
+fn counted(column: &Resource, counts: &dyn Fn(&ClassName) -> bool) -> Vec<ClassName> {
+    class_names(column).filter_map(|name| ClassName::new(name).ok()).filter(counts).collect()
 }
 
 fn class_names(column: &Resource) -> impl Iterator<Item = &str> {
@@ -235,7 +280,7 @@ mod tests {
         let column = Column { name: "x".into(), provenance, kind, encoding: Encoding::Text };
         let shape = Shape { role: ShapeRole::Rows, columns: vec![column] };
         let mut reveals = |column: &Resource| class_names(column).all(|class| class == "email");
-        let plan = CLASSES.plan(&shape, &mut reveals, &mut |class| class.as_str() == "phone");
+        let plan = CLASSES.plan(&shape, &mut reveals, &mut |class| class.as_str() == "phone", &|_| false);
         assert_eq!(plan.is_keep(), plan.columns() == [ColumnPlan::Keep]);
         plan.columns()[0].clone()
     }
@@ -277,7 +322,7 @@ mod tests {
     fn who_sees_all_classes_is_not_scanned() {
         let column = Column { name: "x".into(), provenance: Provenance::Clean, kind: TEXT, encoding: Encoding::Text };
         let shape = Shape { role: ShapeRole::Message, columns: vec![column] };
-        assert!(CLASSES.plan(&shape, &mut |_| true, &mut |_| true).is_keep());
+        assert!(CLASSES.plan(&shape, &mut |_| true, &mut |_| true, &|_| false).is_keep());
     }
 
     #[test]

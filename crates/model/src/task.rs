@@ -1,11 +1,12 @@
 //! The lease that an identity works under.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::{Identity, KeyId, Subject, TargetName, TaskId, UserName};
+use crate::{ClassName, Identity, KeyId, Subject, TargetName, TaskId, UserName};
 
 /// Why a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,7 +34,7 @@ impl TaskEnd {
 }
 
 /// How much may be done under a task. What has no figure is not limited.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Budget {
     /// Operations that pass.
     pub operations: Option<u64>,
@@ -41,10 +42,12 @@ pub struct Budget {
     pub rows: Option<u64>,
     /// Bytes that clients are sent.
     pub bytes: Option<u64>,
+    /// Different values of a class that clients see unmasked.
+    pub values: BTreeMap<ClassName, u64>,
 }
 
 /// What was done under a task so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spent {
     /// Operations that passed.
     pub operations: u64,
@@ -52,12 +55,45 @@ pub struct Spent {
     pub rows: u64,
     /// Bytes that clients were sent.
     pub bytes: u64,
+    /// Different values of the classes that have a figure.
+    pub values: BTreeMap<ClassName, u64>,
+}
+
+/// The most different values of a class that a budget can name: they are all kept, as hashes.
+pub const BUDGET_VALUES_MAX: u64 = 1_000_000;
+
+/// Different values of classes, each as a keyed hash of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Values(BTreeMap<ClassName, HashSet<u64>>);
+
+impl Values {
+    /// One more value of a class.
+    pub fn add(&mut self, class: &ClassName, hash: u64) {
+        match self.0.get_mut(class) {
+            Some(hashes) => {
+                hashes.insert(hash);
+            }
+            None => {
+                self.0.insert(class.clone(), HashSet::from([hash]));
+            }
+        }
+    }
 }
 
 impl Budget {
     /// Whether anything is limited.
     pub fn is_limited(&self) -> bool {
         *self != Self::default()
+    }
+
+    /// Whether more was done than there is.
+    fn is_overdrawn(&self, spent: &Spent) -> bool {
+        let is_more = |(limit, spent): (Option<u64>, u64)| limit.is_some_and(|limit| spent > limit);
+        let seen = |class: &ClassName| spent.values.get(class).copied().unwrap_or_default();
+        [(self.operations, spent.operations), (self.rows, spent.rows), (self.bytes, spent.bytes)]
+            .into_iter()
+            .any(is_more)
+            || self.values.iter().any(|(class, limit)| seen(class) > *limit)
     }
 
     /// What is used up, in words; `None` while nothing is.
@@ -67,28 +103,57 @@ impl Budget {
             (self.rows, spent.rows, "rows"),
             (self.bytes, spent.bytes, "bytes"),
         ];
-        let used_up = parts.iter().filter_map(|(limit, spent, what)| {
+        let figures = parts.iter().filter_map(|(limit, spent, what)| {
             let limit = limit.filter(|limit| spent >= limit)?;
             Some(format!("{spent} of {limit} {what}"))
         });
-        let used_up: Vec<String> = used_up.collect();
+        let values = self.values.iter().filter_map(|(class, limit)| {
+            let seen = spent.values.get(class).copied().unwrap_or_default();
+            (seen >= *limit).then(|| format!("{seen} of {limit} different values of {class}"))
+        });
+        let used_up: Vec<String> = figures.chain(values).collect();
         (!used_up.is_empty()).then(|| format!("the task's budget is used up: {}", used_up.join(", ")))
+    }
+}
+
+/// The different values of a class that were seen under a task.
+#[derive(Debug, Default)]
+struct Seen {
+    /// How many before the gateway started; which they were is not kept.
+    before: u64,
+    since: HashSet<u64>,
+}
+
+impl Seen {
+    fn count(&self) -> u64 {
+        self.before + self.since.len() as u64
     }
 }
 
 /// What all sessions of a live task share: whether it has ended, and what was done under it.
 #[derive(Debug, Default)]
 pub struct Account {
+    budget: Budget,
+    /// That of the task which this one came from: what is done here is done there, too.
+    within: Option<Arc<Account>>,
     ended: AtomicBool,
     operations: AtomicU64,
     rows: AtomicU64,
     bytes: AtomicU64,
+    values: Mutex<BTreeMap<ClassName, Seen>>,
 }
 
 impl Account {
-    /// Of a task under which so much was done before.
-    pub fn of(spent: Spent) -> Self {
+    /// Of a task with this budget, under which so much was done before; within that of the task that it came from.
+    pub fn new(budget: Budget, spent: Spent, within: Option<Arc<Self>>) -> Self {
+        let values = budget.values.keys().map(|class| {
+            let before = spent.values.get(class).copied().unwrap_or_default();
+            (class.clone(), Seen { before, since: HashSet::new() })
+        });
         Self {
+            values: Mutex::new(values.collect()),
+            budget,
+            within,
             ended: AtomicBool::new(false),
             operations: AtomicU64::new(spent.operations),
             rows: AtomicU64::new(spent.rows),
@@ -106,11 +171,71 @@ impl Account {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// More was done.
-    pub fn add(&self, more: Spent) {
-        self.operations.fetch_add(more.operations, Ordering::Relaxed);
-        self.rows.fetch_add(more.rows, Ordering::Relaxed);
-        self.bytes.fetch_add(more.bytes, Ordering::Relaxed);
+    /// This one, and those that it is within.
+    fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |account| account.within.as_deref())
+    }
+
+    /// Whether anything is limited.
+    pub fn is_limited(&self) -> bool {
+        self.all().any(|account| account.budget.is_limited())
+    }
+
+    /// Whether it matters how many different values of a class are seen.
+    pub fn limits(&self, class: &ClassName) -> bool {
+        self.all().any(|account| account.budget.values.contains_key(class))
+    }
+
+    /// One more operation passed.
+    pub fn add_operation(&self) {
+        for account in self.all() {
+            account.operations.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A client was sent more.
+    pub fn add_shown(&self, rows: u64, bytes: u64, values: &Values) {
+        for account in self.all() {
+            account.rows.fetch_add(rows, Ordering::Relaxed);
+            account.bytes.fetch_add(bytes, Ordering::Relaxed);
+            if values.0.is_empty() {
+                continue;
+            }
+            let mut seen = account.lock();
+            for (class, values) in &values.0 {
+                let Some(seen) = seen.get_mut(class) else { continue };
+                // Beyond the limit it matters no more which they are.
+                let limit = account.budget.values.get(class).copied().unwrap_or_default();
+                for value in values {
+                    if seen.count() <= limit {
+                        seen.since.insert(*value);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is used up, in words; `None` while nothing is.
+    pub fn used_up(&self) -> Option<String> {
+        self.all().find_map(|account| account.budget.used_up(&account.spent()))
+    }
+
+    /// What would be more than there is if a client were sent this, in words; `None` if nothing is.
+    pub fn overdrawn_by(&self, rows: u64, bytes: u64, values: &Values) -> Option<String> {
+        self.all().find_map(|account| {
+            let mut would = account.spent();
+            would.rows += rows;
+            would.bytes += bytes;
+            // Operations are judged before they pass.
+            would.operations = 0;
+            let seen = account.lock();
+            for (class, values) in &values.0 {
+                if let (Some(seen), Some(count)) = (seen.get(class), would.values.get_mut(class)) {
+                    *count += values.difference(&seen.since).count() as u64;
+                }
+            }
+            account.budget.is_overdrawn(&would).then(|| account.budget.used_up(&would).unwrap_or_default())
+        })
     }
 
     /// What was done so far.
@@ -119,7 +244,12 @@ impl Account {
             operations: self.operations.load(Ordering::Relaxed),
             rows: self.rows.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
+            values: self.lock().iter().map(|(class, seen)| (class.clone(), seen.count())).collect(),
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClassName, Seen>> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -181,17 +311,54 @@ mod tests {
 
     #[test]
     fn a_budget_is_used_up_when_one_of_its_figures_is() {
-        let budget = Budget { operations: Some(2), rows: Some(10), bytes: None };
-        let said = |operations, rows, bytes| budget.used_up(&Spent { operations, rows, bytes });
+        let budget = Budget { operations: Some(2), rows: Some(10), ..Budget::default() };
+        let said = |operations, rows, bytes| budget.used_up(&Spent { operations, rows, bytes, ..Spent::default() });
         assert_eq!(said(1, 9, u64::MAX), None);
         assert_eq!(said(2, 9, 0).as_deref(), Some("the task's budget is used up: 2 of 2 operations"));
         assert_eq!(said(3, 12, 0).as_deref(), Some("the task's budget is used up: 3 of 2 operations, 12 of 10 rows"));
         assert!(budget.is_limited() && !Budget::default().is_limited());
         assert!(Budget { rows: Some(0), ..Budget::default() }.used_up(&Spent::default()).is_some());
-        let account = Account::of(Spent { operations: 1, rows: 2, bytes: 3 });
-        account.add(Spent { operations: 1, rows: 1, bytes: 1 });
-        assert_eq!(account.spent(), Spent { operations: 2, rows: 3, bytes: 4 });
+        let account = Account::new(Budget::default(), Spent { operations: 1, rows: 2, ..Spent::default() }, None);
+        account.add_operation();
+        account.add_shown(1, 4, &Values::default());
+        assert_eq!(account.spent(), Spent { operations: 2, rows: 3, bytes: 4, ..Spent::default() });
         account.end();
         assert!(account.has_ended());
+    }
+
+    #[test]
+    fn different_values_count_once_and_those_before_a_restart_anew() {
+        let email = ClassName::new("email").unwrap();
+        let budget = Budget { values: [(email.clone(), 3)].into(), ..Budget::default() };
+        let before = Spent { values: [(email.clone(), 1)].into(), ..Spent::default() };
+        let account = Account::new(budget, before, None);
+        let other = ClassName::new("phone").unwrap();
+        assert!(account.limits(&email) && !account.limits(&other));
+        let values = |hashes: &[u64]| Values([(email.clone(), hashes.iter().copied().collect())].into());
+        account.add_shown(1, 1, &values(&[7]));
+        assert_eq!(account.overdrawn_by(1, 1, &values(&[7, 8])), None);
+        let more = account.overdrawn_by(1, 1, &values(&[7, 8, 9]));
+        assert_eq!(more.as_deref(), Some("the task's budget is used up: 4 of 3 different values of email"));
+        account.add_shown(1, 1, &values(&[7, 8, 7, 8]));
+        assert_eq!(
+            account.used_up().as_deref(),
+            Some("the task's budget is used up: 3 of 3 different values of email")
+        );
+        // How far beyond it goes is not kept.
+        account.add_shown(1, 1, &values(&(100..200).collect::<Vec<_>>()));
+        assert_eq!(account.spent().values, [(email, 4)].into());
+    }
+
+    #[test]
+    fn what_is_done_under_a_task_is_done_under_that_which_it_came_from() {
+        let budget = |rows| Budget { rows: Some(rows), ..Budget::default() };
+        let parent = Arc::new(Account::new(budget(10), Spent::default(), None));
+        let child = Account::new(Budget::default(), Spent::default(), Some(parent.clone()));
+        assert!(child.is_limited());
+        child.add_shown(8, 0, &Values::default());
+        assert_eq!((parent.spent().rows, child.used_up()), (8, None));
+        assert!(child.overdrawn_by(3, 0, &Values::default()).is_some());
+        parent.add_shown(2, 0, &Values::default());
+        assert_eq!(child.used_up().as_deref(), Some("the task's budget is used up: 10 of 10 rows"));
     }
 }

@@ -1,12 +1,12 @@
 //! The index in one SQLite file: the default for a single gateway.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use gatehouse_model::{Budget, GroupName, InvalidName, KeyId, Origin, Spent, TaskId, UserName, Verifier};
+use gatehouse_model::{Budget, ClassName, GroupName, InvalidName, KeyId, Origin, Spent, TaskId, UserName, Verifier};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -190,7 +190,7 @@ impl Backend for Sqlite {
         heartbeat_secs: Option<u32>,
     ) -> Fallible<'a, ()> {
         async move {
-            sqlx::query("INSERT INTO credentials VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0)")
+            sqlx::query("INSERT INTO credentials VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, '{}')")
                 .bind(task)
                 .bind(verifier.salt.as_slice())
                 .bind(verifier.iterations)
@@ -208,11 +208,12 @@ impl Backend for Sqlite {
         async move {
             let mut transaction = self.pool.begin().await?;
             for (task, spent) in spent {
-                let sql = "UPDATE credentials SET operations = ?, rows_sent = ?, bytes_sent = ? WHERE task = ?";
+                let sql = "UPDATE credentials SET operations = ?, rows_sent = ?, bytes_sent = ?, values_seen = ? WHERE task = ?";
                 sqlx::query(sql)
                     .bind(signed(spent.operations))
                     .bind(signed(spent.rows))
                     .bind(signed(spent.bytes))
+                    .bind(json(&by_name(&spent.values)))
                     .bind(task.as_str())
                     .execute(&mut *transaction)
                     .await?;
@@ -435,7 +436,7 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 // As sure as the record that follows, which a crash may have taken.
                 end_request(transaction, request, "used").await?;
             }
-            sqlx::query("INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, ?, ?, ?)")
+            sqlx::query("INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, ?, ?, ?, ?)")
                 .bind(task.id.clone())
                 .bind(task.identity.clone())
                 .bind(task.on_behalf_of.clone())
@@ -450,6 +451,7 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 .bind(json(&task.origin.actors))
                 .bind(task.origin.parent.as_ref().map(TaskId::to_string))
                 .bind(task.origin.key.as_ref().map(KeyId::to_string))
+                .bind(json(&by_name(&task.budget.values)))
         }
         Change::KeyIssued(key) => {
             sqlx::query("INSERT OR IGNORE INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)")
@@ -519,8 +521,8 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
 async fn open_request(transaction: &mut Transaction<'_, Db>, request: &RequestRow) -> Result<(), StoreError> {
     let sql = "INSERT OR IGNORE INTO requests (id, identity, on_behalf_of, title, statement, accesses, needs, reasons, \
                policies, digest, opened, expires, state, targets, session, task, binds, mode, ttl_secs, asked_by, \
-               budget_operations, budget_rows, budget_bytes) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               budget_operations, budget_rows, budget_bytes, budget_values) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let query = sqlx::query(sql)
         .bind(&request.id)
         .bind(&request.identity)
@@ -546,7 +548,8 @@ async fn open_request(transaction: &mut Transaction<'_, Db>, request: &RequestRo
             .bind(None::<&String>)
             .bind(None::<i64>)
             .bind(None::<i64>)
-            .bind(None::<i64>),
+            .bind(None::<i64>)
+            .bind("{}".to_string()),
         AskedRow::Task { targets, ttl_secs, by, budget, .. } => query
             .bind(json(targets))
             .bind(None::<&String>)
@@ -557,7 +560,8 @@ async fn open_request(transaction: &mut Transaction<'_, Db>, request: &RequestRo
             .bind(Some(by))
             .bind(budget.operations.map(signed))
             .bind(budget.rows.map(signed))
-            .bind(budget.bytes.map(signed)),
+            .bind(budget.bytes.map(signed))
+            .bind(json(&by_name(&budget.values))),
     };
     query.execute(&mut **transaction).await?;
     Ok(())
@@ -687,7 +691,12 @@ fn budget(row: &SqliteRow) -> Result<Budget, StoreError> {
         let limit: Option<i64> = row.try_get(column)?;
         limit.map(|limit| u64::try_from(limit).map_err(|_| StoreError::Corrupt(column.into()))).transpose()
     };
-    Ok(Budget { operations: limit("budget_operations")?, rows: limit("budget_rows")?, bytes: limit("budget_bytes")? })
+    Ok(Budget {
+        operations: limit("budget_operations")?,
+        rows: limit("budget_rows")?,
+        bytes: limit("budget_bytes")?,
+        values: by_class(row, "budget_values")?,
+    })
 }
 
 fn origin(row: &SqliteRow) -> Result<Origin, StoreError> {
@@ -734,8 +743,20 @@ fn credential_row(row: &SqliteRow) -> Result<KeptCredential, StoreError> {
         operations: unsigned(row, "operations")?,
         rows: unsigned(row, "rows_sent")?,
         bytes: unsigned(row, "bytes_sent")?,
+        values: by_class(row, "values_seen")?,
     };
     Ok(KeptCredential { task: row.try_get("task")?, verifier, heartbeat_secs: row.try_get("heartbeat_secs")?, spent })
+}
+
+/// Figures of classes, by their names.
+fn by_name(values: &BTreeMap<ClassName, u64>) -> BTreeMap<&str, u64> {
+    values.iter().map(|(class, figure)| (class.as_str(), *figure)).collect()
+}
+
+fn by_class(row: &SqliteRow, column: &str) -> Result<BTreeMap<ClassName, u64>, StoreError> {
+    let values: BTreeMap<String, u64> = parsed(row, column)?;
+    let named = values.into_iter().map(|(class, figure)| Ok((ClassName::new(&class)?, figure)));
+    named.collect::<Result<_, InvalidName>>().map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
 }
 
 fn json(value: &impl Serialize) -> String {

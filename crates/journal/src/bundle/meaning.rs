@@ -463,7 +463,7 @@ impl<'s> Meaning<'s> {
         self.uses_revision(index, &body.revision);
         let targets = body.targets.iter().cloned().collect();
         let (by, reason) = (body.by.clone(), body.reason.clone());
-        let asked = Asked::Task { by, budget: body.budget, reason, targets, ttl_secs: body.ttl_secs };
+        let asked = Asked::Task { by, budget: body.budget.clone(), reason, targets, ttl_secs: body.ttl_secs };
         let whom = (body.identity.as_str(), body.on_behalf_of.as_deref());
         let request = Request::new(asked, whom, (&body.digest, &body.expires), &body.groups, &body.quorum);
         self.add_request(index, &body.request, request, findings);
