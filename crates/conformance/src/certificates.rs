@@ -1,7 +1,9 @@
 //! Certificates for the tests, of authorities that exist for as long as one does.
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
+};
 
 use crate::Setup;
 
@@ -49,6 +51,14 @@ impl Authority {
         parameters.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
         let (month, day) = (until.month().unsigned_abs(), until.day().unsigned_abs());
         parameters.not_after = rcgen::date_time_ymd(until.year().into(), month, day);
+        self.sign(parameters)
+    }
+
+    /// The certificate of a client with a common name alone.
+    pub fn called(&self, name: DnValue) -> Result<Certificates> {
+        let mut parameters = CertificateParams::new(Vec::<String>::new())?;
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        parameters.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
         self.sign(parameters)
     }
 

@@ -4,6 +4,7 @@
 
 pub mod browser;
 pub mod certificates;
+pub mod delegation;
 pub mod fixture;
 pub mod http;
 pub mod laws;

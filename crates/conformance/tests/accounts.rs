@@ -33,7 +33,7 @@ const MADE: &str = "select count(*) from pg_roles where rolname like 'v-%'";
 /// A gateway whose account at the shop is made for each task, by a vault that knows it as an application.
 fn made_for_each_task() -> Result<(Vault, Fixture)> {
     let vault = Vault::start()?;
-    let (config, secret) = vault.application(4)?;
+    let (config, secret) = vault.application(6)?;
     let fixture = Fixture::start(Setup {
         policies: format!("{POLICIES}{SLEEP}"),
         config,
@@ -41,7 +41,7 @@ fn made_for_each_task() -> Result<(Vault, Fixture)> {
         files: vec![("vault.secret", secret)],
         ..Setup::default()
     })?;
-    vault.make_accounts_at(&fixture, 4)?;
+    vault.make_accounts_at(&fixture, 6)?;
     Ok((vault, fixture))
 }
 
@@ -56,7 +56,7 @@ fn an_account_is_made_for_a_task_and_gone_with_it() -> Result<()> {
     let sleeper = fixture.asleep(&mut fixture.psql_command(&task))?;
     let of = fixture.truth("select usename from pg_stat_activity where wait_event = 'PgSleep'")?;
     assert!(of.starts_with("v-approle-shop-"), "{of}");
-    until(&fixture, "select query_start + '9 s' < now() from pg_stat_activity where wait_event = 'PgSleep'", "t")?;
+    until(&fixture, "select query_start + '13 s' < now() from pg_stat_activity where wait_event = 'PgSleep'", "t")?;
     assert_eq!((fixture.psql(&task, ASK)?, fixture.truth(MADE)?), ("200\n".into(), "2".into()));
     assert!(fixture.command(&["revoke", &task.task])?.status.success());
     let told = Fixture::cut_off(sleeper)?;

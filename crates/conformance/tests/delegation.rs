@@ -1,87 +1,12 @@
 //! Agents that work for people and for each other, by tokens at the token endpoint, and agents that sign for themselves.
 
 use anyhow::{Context as _, Result};
-use gatehouse_conformance::fixture::{PATIENCE, SLEEP};
+use gatehouse_conformance::delegation::{ACCESS_TOKEN, ASSERTION, EXCHANGE, House, POLICIES};
+use gatehouse_conformance::fixture::PATIENCE;
 use gatehouse_conformance::http::{self, Door};
-use gatehouse_conformance::signer::{Signer, claims, now};
-use gatehouse_conformance::{Credential, Fixture, Setup};
+use gatehouse_conformance::signer::{claims, now};
+use gatehouse_conformance::{Credential, Fixture};
 use serde_json::{Value, json};
-
-const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-
-/// Whoever is in "support" lets agents work for them.
-const POLICIES: &str = "\npermit (principal in Group::\"agents\", action == Action::\"start\", resource in Target::\"shop\");\n\
-    permit (principal in Group::\"support\", action in [Action::\"start\", Action::\"connect\", Action::\"sql:read\", \
-    Action::\"sql:session\"], resource in Target::\"shop\");\n";
-
-struct House {
-    ci: Signer,
-    people: Signer,
-    claude: Signer,
-    fixture: Fixture,
-}
-
-/// Puts the members of one object into another.
-fn merge(claims: &mut Value, more: Value) {
-    if let (Some(claims), Value::Object(more)) = (claims.as_object_mut(), more) {
-        claims.extend(more);
-    }
-}
-
-impl House {
-    fn start(policies: &str) -> Result<Self> {
-        let (ci, people, claude) = (Signer::new()?, Signer::new()?, Signer::new()?);
-        let setup = Setup::default();
-        let fixture = Fixture::start(Setup {
-            policies: format!("{}{SLEEP}{policies}", setup.policies),
-            config: "[agents.planner]\ngroups = [\"agents\"]\n[agents.signer]\ngroups = [\"agents\"]\nkeys = \"claude.jwks\"\n\
-                     [issuers.ci]\nissuer = \"https://ci.example\"\naudience = \"gatehouse\"\nkeys = \"ci.jwks\"\n\
-                     agents = [{ agent = \"claude\", claims = { environment = \"production\" } }, \
-                     { agent = \"planner\", claims = { environment = \"planning\" } }]\n\
-                     [issuers.people]\nissuer = \"https://id.example\"\naudience = \"gatehouse\"\nkeys = \"people.jwks\"\n\
-                     user_claim = \"login\"\n"
-                .into(),
-            files: vec![("ci.jwks", ci.keys()), ("people.jwks", people.keys()), ("claude.jwks", claude.keys())],
-            ..setup
-        })?;
-        Ok(Self { ci, people, claude, fixture })
-    }
-
-    fn call(&self, form: &[(&str, &str)]) -> Result<(u16, Value)> {
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let answer = http::call(Door::Web(&self.fixture.api()?), "POST", "/oauth/token", &[http::FORM], &body)?;
-        Ok((answer.status, answer.json()))
-    }
-
-    /// Exchanges a token, with what is shown beside it.
-    fn exchange(&self, subject: &str, more: &[(&str, &str)]) -> Result<(u16, Value)> {
-        let form = [("grant_type", EXCHANGE), ("subject_token", subject), ("subject_token_type", JWT)];
-        let rest = [("audience", "shop"), ("reason", "a delegated job")];
-        self.call(&[&form[..], &rest, more].concat())
-    }
-
-    fn acting(&self, subject: &str, actor: &str, more: &[(&str, &str)]) -> Result<(u16, Value)> {
-        self.exchange(subject, &[&[("actor_token", actor), ("actor_token_type", JWT)], more].concat())
-    }
-
-    fn person(&self, login: &str, more: Value) -> Result<String> {
-        let mut claims =
-            json!({ "iss": "https://id.example", "aud": "gatehouse", "sub": format!("id-{login}"), "login": login });
-        merge(&mut claims, more);
-        self.people.sign(&claims)
-    }
-
-    /// What the agent `signer` signs for itself.
-    fn assertion(&self, jti: &str, more: Value) -> Result<String> {
-        let mut claims =
-            json!({ "iss": "agent:signer", "sub": "agent:signer", "aud": self.fixture.api()?, "jti": jti });
-        merge(&mut claims, more);
-        self.claude.sign(&claims)
-    }
-}
 
 #[test]
 fn an_agent_works_for_a_person_by_both_their_tokens() -> Result<()> {
@@ -124,6 +49,9 @@ fn whoever_may_act_is_said_by_the_token_and_who_acted_before_is_kept() -> Result
     let may = |sub: &str| json!({ "may_act": { "sub": sub, "iss": "https://ci.example" } });
     assert_eq!(house.acting(&house.person("sam", may("repo:shop"))?, &job, &[])?.0, 200);
     for (subject, said) in [
+        // Who that is, an issuer says: whoever signs for itself may say anything.
+        (house.person("sam", json!({ "may_act": { "sub": "repo:shop" } }))?, "may_act"),
+        (house.person("sam", json!({ "may_act": { "environment": "production" } }))?, "may_act"),
         (house.person("sam", may("repo:other"))?, "may_act"),
         (house.person("sam", json!({ "may_act": {} }))?, "may_act"),
         (house.person("sam", json!({ "act": "x" }))?, "not good"),
@@ -134,6 +62,12 @@ fn whoever_may_act_is_said_by_the_token_and_who_acted_before_is_kept() -> Result
         let (status, answer) = house.acting(&subject, &job, &[])?;
         assert!(status == 400 && answer["error_description"].to_string().contains(said), "{said}: {answer}");
     }
+    // Whoever was named hands nothing on.
+    let bound =
+        house.acting(&house.person("sam", may("repo:shop"))?, &job, &[("requested_token_type", ACCESS_TOKEN)])?.1;
+    let token = bound["access_token"].as_str().context("a token")?;
+    let (status, answer) = house.acting(token, &house.ci.job("planning")?, &[])?;
+    assert!(status == 400 && answer.to_string().contains("may_act"), "{answer}");
     // A person's token alone is no agent's, and two people or two agents are no delegation.
     let sam = house.person("sam", json!({}))?;
     for (status, answer) in [

@@ -9,6 +9,7 @@ use gatehouse_conformance::fixture::{SLEEP, private};
 use gatehouse_conformance::signer::{Signer, now};
 use gatehouse_conformance::{Fixture, Setup};
 use jiff::{SignedDuration, Timestamp};
+use rcgen::DnValue;
 use serde_json::{Value, json};
 
 const START: &str =
@@ -17,28 +18,31 @@ const START: &str =
 /// A gateway with TLS that trusts a CI system and a mesh.
 struct House {
     ci: Signer,
+    people: Signer,
     mesh: Authority,
     fixture: Fixture,
 }
 
 impl House {
     fn start(policies: &str, issuer: &str, limits: &str) -> Result<Self> {
-        let (ci, mesh) = (Signer::new()?, Authority::new()?);
+        let (ci, people, mesh) = (Signer::new()?, Signer::new()?, Authority::new()?);
         let setup = tls_listener(&certificates("127.0.0.1")?, false);
         let mut files = setup.files;
-        files.extend([("ci.jwks", ci.keys()), ("mesh.crt", mesh.pem().to_string())]);
+        files.extend([("ci.jwks", ci.keys()), ("people.jwks", people.keys()), ("mesh.crt", mesh.pem().to_string())]);
         let fixture = Fixture::start(Setup {
             policies: format!("{}{SLEEP}{policies}", setup.policies),
             config: format!(
                 "[limits]\n{limits}\n[issuers.ci]\nissuer = \"https://ci.example\"\naudience = \"gatehouse\"\n\
                  keys = \"ci.jwks\"\nagents = [{{ agent = \"claude\", claims = {{ environment = \"production\" }} }}]\n{issuer}\n\
-                 [certificates.mesh]\nauthorities = \"mesh.crt\"\ntask_secs_max = 604800\n\
-                 agents = [{{ agent = \"other\", name = \"uri:spiffe://mesh.example/reporter\" }}]\n"
+                 [issuers.people]\nissuer = \"https://id.example\"\naudience = \"gatehouse\"\nkeys = \"people.jwks\"\n\
+                 user_claim = \"login\"\n[certificates.mesh]\nauthorities = \"mesh.crt\"\ntask_secs_max = 604800\n\
+                 agents = [{{ agent = \"other\", name = \"uri:spiffe://mesh.example/reporter\" }}, \
+                 {{ agent = \"claude\", name = \"cn:reporter\" }}]\n"
             ),
             files,
             ..setup
         })?;
-        Ok(Self { ci, mesh, fixture })
+        Ok(Self { ci, people, mesh, fixture })
     }
 
     fn port(&self) -> Result<String> {
@@ -143,6 +147,23 @@ fn a_workloads_token_is_its_password_inside_tls_and_nowhere_else() -> Result<()>
     Ok(())
 }
 
+/// Whoever has a person's token may be anybody: it is of use only beside an agent's own.
+#[test]
+fn a_persons_token_is_nobodys_password() -> Result<()> {
+    let people = "\npermit (principal == User::\"dana\", action == Action::\"start\", resource in Target::\"shop\");\n";
+    let house = House::start(&format!("{START}{people}"), "", "")?;
+    let dana = house.people.sign(&json!({
+        "iss": "https://id.example", "aud": "gatehouse", "sub": "id-dana", "login": "dana",
+        "may_act": { "sub": "repo:shop", "iss": "https://ci.example" },
+    }))?;
+    for user in ["dana", "claude"] {
+        let refused = house.ask(user, &dana)?;
+        assert!(refused.contains("the token is a person's, and alone it is nobody's"), "{user}: {refused}");
+    }
+    assert!(house.tasks()?.is_empty());
+    Ok(())
+}
+
 #[test]
 fn a_login_ends_with_its_token_its_task_or_its_permit() -> Result<()> {
     let house = House::start(
@@ -218,13 +239,21 @@ fn a_certificate_of_a_trusted_authority_logs_in() -> Result<()> {
     let another = house.mesh.client("spiffe://mesh.example/another", until)?;
     let impostor = Authority::new()?.client("spiffe://mesh.example/reporter", until)?;
     let over = house.mesh.client("spiffe://mesh.example/reporter", jiff::civil::date(2020, 1, 1))?;
-    for (user, shown) in
-        [("other", &another), ("claude", &reporter), ("stranger", &reporter), ("other", &impostor), ("other", &over)]
-    {
+    // The same bytes as "reporter", in a string of other characters.
+    let disguised = house.mesh.called(DnValue::BmpString("\u{7265}\u{706f}\u{7274}\u{6572}".try_into()?))?;
+    assert_eq!(ask("claude", &house.mesh.called(DnValue::Utf8String("reporter".into()))?)?, "200");
+    for (user, shown) in [
+        ("other", &another),
+        ("claude", &reporter),
+        ("stranger", &reporter),
+        ("other", &impostor),
+        ("other", &over),
+        ("claude", &disguised),
+    ] {
         let refused = ask(user, shown)?;
         assert!(!refused.contains("200"), "{user}: {refused}");
     }
-    assert_eq!(house.tasks()?.len(), 1);
+    assert_eq!(house.tasks()?.len(), 2);
     // Whoever shows one may prove otherwise who they are.
     let task = house.fixture.task("agent:claude", "10m")?;
     let mut both = house.certified(&task.user, &reporter)?;

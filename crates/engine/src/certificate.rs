@@ -4,7 +4,7 @@
 
 use rustls::pki_types::CertificateDer;
 use x509_cert::Certificate;
-use x509_cert::der::Decode as _;
+use x509_cert::der::{Decode as _, Tag, Tagged as _};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
@@ -30,7 +30,9 @@ pub(crate) fn names(certificate: &CertificateDer<'_>) -> Option<(Vec<String>, i6
         }
     }
     for part in certificate.subject().iter().filter(|part| part.oid.to_string() == COMMON_NAME) {
-        let text = std::str::from_utf8(part.value.value()).ok();
+        // Of other kinds of strings the same bytes are other characters.
+        let is_read = matches!(part.value.tag(), Tag::Utf8String | Tag::PrintableString | Tag::Ia5String);
+        let text = std::str::from_utf8(part.value.value()).ok().filter(|_| is_read);
         names.extend(text.map(|text| format!("cn:{text}")));
     }
     let expires = certificate.validity().not_after.to_unix_duration().as_secs();

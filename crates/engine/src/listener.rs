@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use gatehouse_gate::{Gate, Grant, Passage};
-use gatehouse_model::{Denial, Reason};
+use gatehouse_model::{Denial, Reason, TaskId};
 use gatehouse_protocol::{Opening, Protocol, SurveyFacts};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -61,6 +61,12 @@ impl Engine {
     pub fn new(gate: Arc<Gate>, house: Arc<dyn House>, disk: Disk, limits: EngineLimits) -> std::io::Result<Arc<Self>> {
         let (surveyor, carriers) = (Surveyor::default(), Carriers::start()?);
         Ok(Arc::new(Self { gate, house, disk, limits, surveyor, carriers, roster: Arc::default() }))
+    }
+
+    /// Ends the sessions of a task, and what else is open for it.
+    pub fn end_task(&self, task: &TaskId, denial: &Denial) {
+        self.roster.end_where(denial, |session| session.task == *task);
+        self.surveyor.end_task(task);
     }
 
     /// Accepts connections until the runtime ends.

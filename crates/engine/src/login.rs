@@ -26,6 +26,8 @@ pub(crate) struct Identified {
 
 /// How long a client that cancels waits for the target to hear of it, in seconds.
 const CANCEL_SECS_MAX: u64 = 5;
+/// How much of a name that a stranger chose is logged, in bytes.
+const LOGGED_BYTES_MAX: usize = 128;
 /// Nothing more than this is read from a client that is not identified, in bytes.
 const UNIDENTIFIED_BYTES_MAX: usize = 32 * 1024;
 
@@ -180,9 +182,15 @@ impl Client<'_> {
     }
 }
 
+/// What a stranger chose is not logged without end.
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LOGGED_BYTES_MAX)).unwrap_or_default()
+}
+
 fn refused(engine: &Engine, listener: &Listener, user: &str, target: &str, breach: &Breach) {
     metrics::counter!("gatehouse_logins_refused_total", "listener" => listener.protocol.name()).increment(1);
-    tracing::info!(user, target, cause = %breach, "login refused");
+    let (shown_user, shown_target) = (cut(user), cut(target));
+    tracing::info!(user = shown_user, target = shown_target, cause = %breach, "login refused");
     if let Err(error) =
         engine.gate.login_refused(engine.house.now(), listener.protocol.name(), user, target, &breach.message)
     {

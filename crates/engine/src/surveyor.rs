@@ -106,6 +106,13 @@ impl Surveyor {
         Ok(facts)
     }
 
+    /// Gives back the connections of a task that has ended, where the task had an account of its own.
+    pub(crate) fn end_task(&self, task: &TaskId) {
+        let is_its = |(_, own): &View| own.as_ref() == Some(task);
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).retain(|view, _| !is_its(view));
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner).retain(|view, _| !is_its(view));
+    }
+
     fn take_spare(&self, grant: &Grant) -> Option<Reached> {
         let spare = self.spares.lock().unwrap_or_else(PoisonError::into_inner).remove(&view(grant))?;
         (spare.route == grant.target().route).then_some(spare.reached)

@@ -13,7 +13,7 @@ use gatehouse_model::{Secret, TargetName, TaskId};
 use gatehouse_secrets::{Lease, Run};
 use jiff::{SignedDuration, Timestamp};
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::load::AccountSource;
 use crate::state::State;
@@ -28,8 +28,12 @@ const ENVIRONMENT: [&str; 3] = ["HOME", "LANG", "PATH"];
 /// that is short.
 const SPARE_SECS_MAX: i64 = 5;
 const SPARE_PARTS: i64 = 4;
+/// After which part of its life an account's lease is renewed: there is time to try again.
+const RENEW_PARTS: i64 = 3;
+/// Leases that are being ended at a time.
+const ENDINGS_MAX: usize = 64;
 /// How soon it is tried again to end or renew a lease, in seconds.
-const RETRY_SECS: i64 = 2;
+const RETRY_SECS: i64 = 1;
 
 /// An account that was made for a task.
 struct Leased {
@@ -80,7 +84,7 @@ impl Leased {
         let secs = i64::from(secs);
         self.ends = after(secs);
         self.is_old_at = after(secs - SPARE_SECS_MAX.min(secs / SPARE_PARTS));
-        self.renew_at = after(secs / 2);
+        self.renew_at = after(secs / RENEW_PARTS);
     }
 }
 
@@ -109,6 +113,11 @@ impl Leases {
         let refused = place.newest.take_if(|leased| leased.lease.user == user);
         self.end(refused.map(|leased| leased.lease.id), now);
         true
+    }
+
+    /// What is to end now.
+    fn due(&self, now: Timestamp) -> Vec<String> {
+        lock(&self.ending).extract_if(.., |(_, at)| *at <= now).map(|(lease, _)| lease).collect()
     }
 
     fn end_places(self: &Arc<Self>, places: Vec<Place>, now: Timestamp) {
@@ -171,33 +180,45 @@ impl State {
         Ok(account)
     }
 
-    /// Renews leases, and ends those that are to end, until the runtime does.
-    pub(crate) async fn look_after_leases(&self) {
+    /// Renews leases until the runtime ends.
+    pub(crate) async fn keep_leases(&self) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         loop {
-            tokio::select! {
-                _ = ticks.tick() => self.renew_leases().await,
-                () = self.leases.bell.notified() => {}
-            }
-            self.end_leases().await;
+            ticks.tick().await;
+            self.renew_leases().await;
         }
     }
 
-    /// Ends what is to end and due.
-    pub(crate) async fn end_leases(&self) {
-        let now = self.now();
-        let due: Vec<(String, Timestamp)> = lock(&self.leases.ending).extract_if(.., |(_, at)| *at <= now).collect();
-        let keeper = self.loaded.load().keeper.clone();
-        for (lease, _) in due {
-            let ended = async {
-                keeper.revoke(&lease, now).await?;
-                anyhow::Ok(self.store.forget_lease(&lease).await?)
-            };
-            if let Err(error) = ended.await {
-                tracing::error!(%error, lease, "an account at a target is not ended yet, and will be tried again");
-                let at = now.saturating_add(SignedDuration::from_secs(RETRY_SECS)).unwrap_or(now);
-                lock(&self.leases.ending).push((lease, at));
+    /// Ends leases that are to end, until the runtime does. None waits for another.
+    pub(crate) async fn end_leases(self: Arc<Self>) {
+        let places = Arc::new(Semaphore::new(ENDINGS_MAX));
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.leases.bell.notified() => {}
             }
+            for lease in self.leases.due(self.now()) {
+                let Ok(place) = places.clone().acquire_owned().await else { return };
+                let state = self.clone();
+                tokio::spawn(async move {
+                    let _place = place;
+                    state.end_lease(lease).await;
+                });
+            }
+        }
+    }
+
+    async fn end_lease(&self, lease: String) {
+        let (now, keeper) = (self.now(), self.loaded.load().keeper.clone());
+        let ended = async {
+            keeper.revoke(&lease, now).await?;
+            anyhow::Ok(self.store.forget_lease(&lease).await?)
+        };
+        if let Err(error) = ended.await {
+            tracing::error!(%error, lease, "an account at a target is not ended yet, and will be tried again");
+            let at = now.saturating_add(SignedDuration::from_secs(RETRY_SECS)).unwrap_or(now);
+            lock(&self.leases.ending).push((lease, at));
         }
     }
 
@@ -208,7 +229,8 @@ impl State {
             let taken = place.lock().await.take();
             self.leases.end(taken, self.now());
         }
-        self.end_leases().await;
+        let due = self.leases.due(self.now()).into_iter().map(|lease| self.end_lease(lease));
+        futures_util::future::join_all(due).await;
     }
 
     async fn renew_leases(&self) {

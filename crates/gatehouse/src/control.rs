@@ -489,7 +489,7 @@ impl Control for ApiControl {
             };
             let task = TaskId::parse(id).map_err(bad)?;
             self.must_have_part(caller, &task).await?;
-            let ended = self.state.end_task(&task, cause, &by(caller)).await.map_err(unavailable)?;
+            let ended = self.state.end_task(&task, cause, &by(caller)).await;
             let view = self.one_task(id).await?;
             match ended {
                 Some(_) => Ok(view),
@@ -651,6 +651,7 @@ impl Control for ApiControl {
             let is_known = !matches!(&scope, Scope::Identity(identity) if state.groups(identity).is_err());
             let reason = gatehouse_identity::reason(&new.reason)
                 .ok_or_else(|| Problem::bad_request("a lockdown has a reason of 1 to 500 characters"))?;
+            let _starting = state.starting.lock().await;
             // As the journal keeps it, so that a restart changes nothing.
             let since = Timestamp::from_microsecond(state.now().as_microsecond()).map_err(unavailable)?;
             let lockdown = Lockdown { scope, by: by(caller), reason, since };

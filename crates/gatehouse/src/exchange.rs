@@ -12,7 +12,7 @@ use gatehouse_identity::{
     ACTORS_MAX, ApiKey, Bearer, Believed, Credential, TokenError, TokenLogin, proves, verify_token,
 };
 use gatehouse_model::{
-    AgentName, Budget, Denial, Identity, Origin, Reason, RequestId, Secret, TargetName, Task, TaskEnd, TaskId,
+    AgentName, Budget, Denial, Identity, KeyId, Origin, Reason, RequestId, Secret, TargetName, Task, TaskEnd, TaskId,
     UserName, Verifier,
 };
 use gatehouse_protocol::{ClientCertificate, Proof};
@@ -115,16 +115,16 @@ fn not_let_in(user: &str, detail: impl Into<String>, hint: impl Into<String>) ->
 }
 
 impl Party {
-    /// An agent that showed a token of its own.
-    fn agent(bearer: Bearer) -> Self {
-        Self {
+    /// An agent that showed a token of its own. A person's token alone is nobody's: whoever has it may be anybody.
+    fn agent(bearer: Bearer) -> Option<Self> {
+        matches!(bearer.identity, Identity::Agent(_)).then(|| Self {
             by: bearer.to_string(),
             identity: bearer.identity,
             on_behalf_of: None,
             origin: Origin { actors: bearer.actors, ..Origin::default() },
             task_secs_max: bearer.task_secs_max,
             within: Within::default(),
-        }
+        })
     }
 
     /// An agent that showed, beside its own token, that of a person.
@@ -133,7 +133,7 @@ impl Party {
             by: format!("{actor} for {person}"),
             identity: actor.identity,
             on_behalf_of: Some(user),
-            origin: Origin { actors: person.actors, ..Origin::default() },
+            origin: Origin { is_bound: person.says_who_may_act(), actors: person.actors, ..Origin::default() },
             task_secs_max: actor.task_secs_max.min(person.task_secs_max),
             within: Within::default(),
         }
@@ -147,7 +147,7 @@ impl Party {
             by: format!("{actor} by task {}", task.id),
             identity: actor.identity,
             on_behalf_of: task.on_behalf_of,
-            origin: Origin { actors, parent: Some(task.id), key: task.origin.key },
+            origin: Origin { actors, parent: Some(task.id), key: task.origin.key, is_bound: task.origin.is_bound },
             task_secs_max: actor.task_secs_max,
             within: Within { targets: Some(task.targets), until: Some(task.expires) },
         }
@@ -245,37 +245,42 @@ impl State {
         Some((section.task_secs_max, section.authority.name.clone()))
     }
 
-    /// Ends a static key, and the tasks that were started with it. False if it was not good.
-    pub(crate) async fn end_key(&self, id: &gatehouse_model::KeyId, cause: &str, by: &str) -> bool {
-        // It is dead before anything can fail.
-        if self.keys.end(id).is_none() {
-            return false;
-        }
-        for task in self.tasks.that_came_from(|origin| origin.key.as_ref() == Some(id)) {
-            if let Err(error) = self.end_task(&task, TaskEnd::Revoked, by).await {
-                tracing::error!(%error, %task, "the end of a task could not be recorded");
+    /// Ends a static key, and the tasks that were started with it. False if it was not good. Whoever asked for it may hang up
+    /// meanwhile.
+    pub(crate) async fn end_key(&self, id: &KeyId, cause: &str, by: &str) -> bool {
+        let mut ended = Vec::new();
+        {
+            let _starting = self.starting.lock().await;
+            // It is dead before anything can fail.
+            if self.keys.end(id).is_none() {
+                return false;
+            }
+            if let Err(error) = self.record_key_end(id, cause, by) {
+                tracing::error!(%error, %id, "the end of a static key is not recorded yet, and will be tried again");
+                let ending = (id.clone(), cause.to_string(), by.to_string());
+                self.ending_keys.lock().unwrap_or_else(PoisonError::into_inner).push(ending);
+            }
+            for task in self.tasks.that_came_from(|origin| origin.key.as_ref() == Some(id)) {
+                ended.extend(self.end_tasks(&task, TaskEnd::Revoked, by));
             }
         }
-        if let Err(error) = self.keep_key_end(id, cause, by).await {
-            tracing::error!(%error, %id, "the end of a static key is not kept yet, and will be tried again");
-            let ending = (id.clone(), cause.to_string(), by.to_string());
-            self.ending_keys.lock().unwrap_or_else(PoisonError::into_inner).push(ending);
+        if let Err(error) = self.store.forget_key_digest(id.as_str()).await {
+            tracing::warn!(%error, %id, "what checks a static key that ended is kept for now");
         }
+        self.forget_credentials(&ended).await;
         true
     }
 
-    async fn keep_key_end(&self, id: &gatehouse_model::KeyId, cause: &str, by: &str) -> anyhow::Result<()> {
-        self.store.forget_key_digest(id.as_str()).await?;
+    fn record_key_end(&self, id: &KeyId, cause: &str, by: &str) -> Result<(), gatehouse_gate::Unrecorded> {
         let entry = gatehouse_journal::KeyEnded { key: id.to_string(), cause: cause.into(), by: by.into() };
-        self.gate.ledger().record(self.now(), entry)?;
-        Ok(())
+        self.gate.ledger().record(self.now(), entry).map(|_| ())
     }
 
     /// Ends keys whose time has run out, and tries again what [`State::end_key`] could not keep.
     pub(crate) async fn sweep_keys(&self) {
         let endings = std::mem::take(&mut *self.ending_keys.lock().unwrap_or_else(PoisonError::into_inner));
         for (id, cause, by) in endings {
-            if self.keep_key_end(&id, &cause, &by).await.is_err() {
+            if self.record_key_end(&id, &cause, &by).is_err() {
                 self.ending_keys.lock().unwrap_or_else(PoisonError::into_inner).push((id, cause, by));
             }
         }
@@ -351,7 +356,7 @@ impl ApiControl {
         let token = match &exchange.shows {
             Shows::Client => {
                 let missing = || OauthError::invalid_client("show a `client_assertion` that your key signed");
-                return client.map(Party::agent).ok_or_else(missing);
+                return client.and_then(Party::agent).ok_or_else(missing);
             }
             Shows::Key(key) => {
                 let shown = state.keys.shown(&String::from_utf8_lossy(key.expose()), state.now());
@@ -377,14 +382,32 @@ impl ApiControl {
         if task.origin.actors.len() >= ACTORS_MAX {
             return Err(OauthError::invalid_request(format!("it was handed on {ACTORS_MAX} times already")));
         }
-        // Whoever handed it on must be let in still.
-        let lockdowns = state.gate.lockdowns();
-        let shut =
-            task.targets.iter().find_map(|target| lockdowns.of(&task.identity, task.on_behalf_of.as_ref(), target));
-        match shut {
-            Some(lockdown) => Err(OauthError::denied(lockdown.denial().detail)),
-            None => Ok(Party::handed(actor, task)),
+        if task.origin.is_bound {
+            return Err(OauthError::invalid_request(
+                "the person's token named who may act in `may_act`, and nobody else may",
+            ));
         }
+        self.must_be_let_in(&task)?;
+        Ok(Party::handed(actor, task))
+    }
+
+    /// Whoever handed a task on, and whoever did so before, must still be let in.
+    fn must_be_let_in(&self, task: &Task) -> Result<(), OauthError> {
+        let state = &self.state;
+        let mut next = Some(task.clone());
+        while let Some(task) = next {
+            let subject = state.subject(&task.identity, task.on_behalf_of.as_ref());
+            subject.map_err(|error| OauthError::denied(error.to_string()))?;
+            let lockdowns = state.gate.lockdowns();
+            let mut targets = task.targets.iter();
+            if let Some(shut) =
+                targets.find_map(|target| lockdowns.of(&task.identity, task.on_behalf_of.as_ref(), target))
+            {
+                return Err(OauthError::denied(shut.denial().detail));
+            }
+            next = task.origin.parent.and_then(|parent| state.tasks.task(&parent, state.now())).map(|(task, _)| task);
+        }
+        Ok(())
     }
 
     /// The agent that calls, if it proves that it does (RFC 7523, section 2.2).
@@ -469,11 +492,8 @@ impl ApiControl {
             None => self.task_of_credential(user, password).await?,
         };
         let Some(task) = task else { return Ok(()) };
-        let ended = state.end_task(&task, TaskEnd::Done, "its own credential").await;
-        ended.map(|_| ()).map_err(|error| {
-            tracing::error!(%error, "a task could not be ended");
-            OauthError::unavailable()
-        })
+        state.end_task(&task, TaskEnd::Done, "its own credential").await;
+        Ok(())
     }
 
     async fn task_of_credential(&self, user: Option<&str>, password: Secret) -> Result<Option<TaskId>, OauthError> {
@@ -590,7 +610,11 @@ impl ApiControl {
             _ => wrong(),
         })?;
         let until = bearer.expires;
-        let party = Party::agent(bearer);
+        let party = Party::agent(bearer).ok_or_else(|| {
+            let hint =
+                "People sign in with `gatehouse login`; an agent works for them by both their tokens at /oauth/token";
+            not_let_in(user, "the token is a person's, and alone it is nobody's", hint)
+        })?;
         let within = Within { targets: None, until: Some(until) };
         Ok(Entry::Party(Box::new(Party { within, ..party }), sha256))
     }
@@ -607,10 +631,10 @@ enum Entry {
 /// Who works by a token of an issuer's, and for whom.
 fn acting(subject: Bearer, actor: Option<Bearer>, client: Option<Bearer>) -> Result<Party, OauthError> {
     match (subject.identity.clone(), actor) {
-        (Identity::Agent(_), None) => Ok(Party::agent(subject)),
+        (Identity::Agent(_), None) => Party::agent(subject).ok_or_else(OauthError::unavailable),
         // An agent that shows its token and proves besides that it is the one who calls.
         (Identity::Agent(_), Some(actor)) if client.is_some() && actor.identity == subject.identity => {
-            Ok(Party::agent(subject))
+            Party::agent(subject).ok_or_else(OauthError::unavailable)
         }
         (Identity::Agent(agent), Some(_)) => Err(OauthError::invalid_request(format!(
             "the `subject_token` is agent:{agent}'s: who is acted for is a person, or a task that was handed on"

@@ -251,6 +251,7 @@ fn task_row(task: &TaskStarted, at: Timestamp) -> TaskRow {
             actors: task.actors.clone(),
             parent: task.parent.as_deref().and_then(|parent| TaskId::parse(parent).ok()),
             key: task.api_key.as_deref().and_then(|key| KeyId::parse(key).ok()),
+            is_bound: task.is_bound,
         },
         started: at,
         expires: time(&task.expires, at),

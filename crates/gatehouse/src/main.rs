@@ -50,7 +50,8 @@ fn begin_logs() {
 
 /// PostgreSQL's parser takes file descriptor 2 away while it parses, so logs go to a copy of it.
 fn log_writer() -> BoxMakeWriter {
-    match rustix::io::dup(rustix::stdio::stderr()) {
+    // Programs that print secrets are given none of it.
+    match rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3) {
         Ok(copy) => BoxMakeWriter::new(Mutex::new(File::from(copy))),
         Err(_) => BoxMakeWriter::new(std::io::stderr),
     }

@@ -93,6 +93,7 @@ fn adopt(state: &State, loaded: Loaded) -> Result<(), String> {
         state.gate.adopt(now, loaded.policies.clone()).map_err(|error| error.to_string())?;
     }
     tracing::info!(policies = %loaded.policies.revision(), "the changed configuration is in force");
+    loaded.keeper.go_on_from(&old.keeper);
     state.loaded.store(Arc::new(loaded));
     state.recheck_approvals();
     cut_changed(state, &old);

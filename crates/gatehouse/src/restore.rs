@@ -113,7 +113,7 @@ pub(crate) async fn tasks(state: &State) -> Result<()> {
             || origin.key.as_ref().is_some_and(|key| !state.keys.is_good(key, state.now()))
     };
     for task in state.tasks.that_came_from(is_cut_off) {
-        state.end_task(&task, TaskEnd::Revoked, "gateway").await?;
+        state.end_task(&task, TaskEnd::Revoked, "gateway").await;
     }
     Ok(())
 }

@@ -307,20 +307,19 @@ fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
                 sweeping.tasks.renew(now);
             }
             sweeping.gate.desk().sweep(now);
-            sweeping.finish_endings().await;
+            sweeping.finish_endings();
             sweeping.sweep_keys().await;
             if let Err(error) = sweeping.keep_spent().await {
                 tracing::warn!(%error, "what was done under tasks with a budget is not kept yet");
             }
             for (task, cause) in sweeping.tasks.over(now) {
-                if let Err(error) = sweeping.end_task(&task, cause, "gateway").await {
-                    tracing::error!(%error, %task, "the end of a task could not be recorded");
-                }
+                sweeping.end_task(&task, cause, "gateway").await;
             }
         }
     });
+    work.spawn(state.clone().end_leases());
     let leasing = state.clone();
-    work.spawn(async move { leasing.look_after_leases().await });
+    work.spawn(async move { leasing.keep_leases().await });
 
     let trying = state.clone();
     work.spawn(async move { trying.try_provider().await });

@@ -185,11 +185,18 @@ impl ApiControl {
     ) -> Result<StartedTask, Problem> {
         let state = &self.state;
         let limits = state.loaded.load().config.limits.clone();
+        // One at a time, so that what was counted is still so when this one is added.
+        let _starting = state.starting.lock().await;
         if let Some(lockdown) = self.lockdown_of(&new) {
             return Err(shut(&lockdown));
         }
-        // One at a time, so that what was counted is still so when this one is added.
-        let _starting = state.starting.lock().await;
+        let Origin { parent, key, .. } = &new.origin;
+        let is_gone = |parent: &TaskId| state.tasks.task(parent, state.now()).is_none();
+        if parent.as_ref().is_some_and(is_gone) || key.as_ref().is_some_and(|key| !state.keys.is_good(key, state.now()))
+        {
+            let title = "what this task would come from has ended meanwhile";
+            return Err(Problem::forbidden(title, "Start it by something that is good"));
+        }
         let max = limits.live_tasks_max;
         if state.tasks.count(&new.identity, new.on_behalf_of.as_ref(), state.now()) >= max {
             let title = format!("{} has limits.live_tasks_max = {max} tasks already", new.identity);
@@ -211,6 +218,7 @@ impl ApiControl {
             actors: task.origin.actors.clone(),
             parent: task.origin.parent.as_ref().map(TaskId::to_string),
             api_key: task.origin.key.as_ref().map(KeyId::to_string),
+            is_bound: task.origin.is_bound,
         };
         state.gate.ledger().record(task.started, entry).map_err(unavailable)?;
         // It counts from here on, though nobody has its credential yet.
@@ -229,7 +237,7 @@ impl ApiControl {
         let StartedTask { task, credential, verifier } = started;
         if let Err(problem) = self.keep(&task, &verifier, heartbeat_secs).await {
             // Its end is tried again until it is on record.
-            let _ = state.end_task(&task.id, TaskEnd::Revoked, "gateway").await;
+            state.end_task(&task.id, TaskEnd::Revoked, "gateway").await;
             return Err(problem);
         }
         let root_certificate = loaded

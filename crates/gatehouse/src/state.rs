@@ -107,7 +107,7 @@ pub struct State {
     pub(crate) entered: tokio::sync::Mutex<HashMap<[u8; 32], TaskId>>,
     /// Accounts at targets that were made for tasks.
     pub(crate) leases: Arc<Leases>,
-    /// Held while a task is started.
+    /// Held while something that tasks come from, or stand on, begins or ends: none is started that has lost it already.
     pub(crate) starting: tokio::sync::Mutex<()>,
     /// People who signed in.
     pub visitors: Visitors,
@@ -144,46 +144,57 @@ pub struct State {
 }
 
 impl State {
-    /// Ends a task on the record, and cuts its sessions. `Ok(None)` if it was not alive.
-    pub async fn end_task(
-        &self,
-        id: &TaskId,
-        cause: TaskEnd,
-        by: &str,
-    ) -> Result<Option<Task>, gatehouse_gate::Unrecorded> {
-        let now = self.now();
-        // Its credential is dead before anything can fail.
-        let Some(task) = self.tasks.end(id, now, cause) else {
-            return Ok(None);
+    /// Ends a task on the record, and what came from it, and cuts their sessions; `None` if it was not alive. Whoever asked for
+    /// it may hang up meanwhile.
+    pub async fn end_task(&self, id: &TaskId, cause: TaskEnd, by: &str) -> Option<Task> {
+        let ended = {
+            let _starting = self.starting.lock().await;
+            self.end_tasks(id, cause, by)
         };
-        let denial = Denial::new(
-            Reason::TaskEnded,
-            format!("the task has ended: {}", cause.as_str()),
-            format!("task {id} was ended by {by}"),
-            "Start a new task with `gatehouse task start` or `gatehouse run`",
-        );
-        if let Some(engine) = self.engine.get() {
-            engine.roster.end_where(&denial, |session| session.task == *id);
-        }
-        self.gate.desk().end_task(now, id);
-        self.leases.end_task(id, now);
-        if let Err(error) = self.keep_end(id, cause, by).await {
-            // It is dead in this process whatever happens; a restart must not bring it back.
-            tracing::error!(%error, %id, "the end of a task is not kept yet, and will be tried again");
-            self.ending.lock().unwrap_or_else(PoisonError::into_inner).push((id.clone(), cause, by.into()));
-        }
-        // What came from it ends with it.
-        for child in self.tasks.that_came_from(|origin| origin.parent.as_ref() == Some(id)) {
-            Box::pin(self.end_task(&child, cause, by)).await?;
-        }
-        Ok(Some(task))
+        self.forget_credentials(&ended).await;
+        ended.into_iter().next()
     }
 
-    /// Keeps the end of a task: its record, then the loss of its verifier.
-    async fn keep_end(&self, id: &TaskId, cause: TaskEnd, by: &str) -> anyhow::Result<()> {
+    /// Ends a task and what came from it, without a moment in between, while none can be started.
+    pub(crate) fn end_tasks(&self, id: &TaskId, cause: TaskEnd, by: &str) -> Vec<Task> {
+        let (now, mut ended, mut next) = (self.now(), Vec::new(), vec![id.clone()]);
+        while let Some(id) = next.pop() {
+            // Its credential is dead before anything can fail.
+            let Some(task) = self.tasks.end(&id, now, cause) else { continue };
+            let denial = Denial::new(
+                Reason::TaskEnded,
+                format!("the task has ended: {}", cause.as_str()),
+                format!("task {id} was ended by {by}"),
+                "Start a new task with `gatehouse task start` or `gatehouse run`",
+            );
+            if let Some(engine) = self.engine.get() {
+                engine.end_task(&id, &denial);
+            }
+            self.gate.desk().end_task(now, &id);
+            self.leases.end_task(&id, now);
+            if let Err(error) = self.record_end(&id, cause, by) {
+                // It is dead in this process whatever happens; a restart must not bring it back.
+                tracing::error!(%error, %id, "the end of a task is not recorded yet, and will be tried again");
+                self.ending.lock().unwrap_or_else(PoisonError::into_inner).push((id.clone(), cause, by.into()));
+            }
+            next.extend(self.tasks.that_came_from(|origin| origin.parent.as_ref() == Some(&id)));
+            ended.push(task);
+        }
+        ended
+    }
+
+    fn record_end(&self, id: &TaskId, cause: TaskEnd, by: &str) -> Result<(), gatehouse_gate::Unrecorded> {
         let entry = gatehouse_journal::TaskEnded { task: id.to_string(), cause: cause.as_str().into(), by: by.into() };
-        self.gate.ledger().record(self.now(), entry)?;
-        Ok(self.store.forget_credential(id.as_str()).await?)
+        self.gate.ledger().record(self.now(), entry).map(|_| ())
+    }
+
+    /// Forgets what checks the credentials of tasks that have ended. What is left is forgotten by the next start.
+    pub(crate) async fn forget_credentials(&self, tasks: &[Task]) {
+        for task in tasks {
+            if let Err(error) = self.store.forget_credential(task.id.as_str()).await {
+                tracing::warn!(%error, task = %task.id, "what checks the credential of a task that ended is kept for now");
+            }
+        }
     }
 
     /// Keeps what was done under tasks that have a budget, so that a restart gives nothing of it back.
@@ -196,11 +207,11 @@ impl State {
         Ok(())
     }
 
-    /// Tries again what [`State::end_task`] could not keep.
-    pub(crate) async fn finish_endings(&self) {
+    /// Tries again what [`State::end_tasks`] could not record.
+    pub(crate) fn finish_endings(&self) {
         let endings = std::mem::take(&mut *self.ending.lock().unwrap_or_else(PoisonError::into_inner));
         for (id, cause, by) in endings {
-            if self.keep_end(&id, cause, &by).await.is_err() {
+            if self.record_end(&id, cause, &by).is_err() {
                 self.ending.lock().unwrap_or_else(PoisonError::into_inner).push((id, cause, by));
             }
         }

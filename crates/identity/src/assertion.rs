@@ -12,14 +12,16 @@ use crate::issuer::{SKEW_SECS_MAX, TokenError};
 
 /// The longest life of such a token, in seconds.
 const ASSERTION_SECS_MAX: i64 = 300;
-/// How many are remembered at a time.
-const ASSERTIONS_MAX: usize = 100_000;
+/// How many are remembered at a time of one agent.
+const ASSERTIONS_MAX: usize = 10_000;
+/// How far its clock may be ahead, in seconds: less than an issuer's, for what was shown before a start is not known after.
+const AHEAD_SECS_MAX: i64 = 5;
 
 /// What was shown.
 pub struct Assertions {
     since: Timestamp,
-    /// Until when each is good, by the digest of who signed it and its `jti`.
-    shown: Mutex<HashMap<[u8; 32], Timestamp>>,
+    /// Until when each is good, by who signed it and the digest of its `jti`.
+    shown: Mutex<HashMap<String, HashMap<[u8; 32], Timestamp>>>,
 }
 
 impl Assertions {
@@ -40,11 +42,16 @@ impl Assertions {
         if expires.duration_since(made) > SignedDuration::from_secs(ASSERTION_SECS_MAX) {
             return Err(TokenError::LongLived(ASSERTION_SECS_MAX));
         }
-        if made.as_second() < self.since.as_second() {
+        if made.as_second() > now.as_second() + AHEAD_SECS_MAX {
+            return Err(TokenError::NotYet);
+        }
+        if made.as_second() < self.since.as_second() + AHEAD_SECS_MAX {
             return Err(TokenError::Old);
         }
-        let name = Sha256::digest(format!("{signer} {jti}")).into();
+        let name = Sha256::digest(jti).into();
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        // Signers are agents of the configuration, so there are few.
+        let shown = shown.entry(signer.into()).or_default();
         let is_over = |until: &Timestamp| until.as_second() + SKEW_SECS_MAX < now.as_second();
         if shown.len() >= ASSERTIONS_MAX {
             shown.retain(|_, until| !is_over(until));
@@ -68,6 +75,9 @@ mod tests {
     fn no_more_are_remembered_than_may_be_and_none_is_forgotten_while_it_is_good() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let assertions = Assertions::new(at(0));
+        let first = |made, now| assertions.use_once("agent:b", "1", at(made), at(made + 60), at(now));
+        // One of a moment before the start may have been shown before it.
+        assert_eq!((first(4, 4), first(11, 5), first(10, 5)), (Err(TokenError::Old), Err(TokenError::NotYet), Ok(())));
         let show = |jti: usize, second| {
             assertions.use_once("agent:a", &jti.to_string(), at(second), at(second + 60), at(second))
         };
@@ -75,6 +85,7 @@ mod tests {
             show(jti, 10).unwrap();
         }
         assert_eq!(show(ASSERTIONS_MAX, 10), Err(TokenError::TooMany));
+        assertions.use_once("agent:b", "2", at(10), at(70), at(10)).unwrap();
         assert_eq!(show(0, 70 + SKEW_SECS_MAX), Err(TokenError::Replayed));
         show(ASSERTIONS_MAX, 71 + SKEW_SECS_MAX).unwrap();
     }

@@ -73,6 +73,10 @@ impl<T: Send + Sync + 'static> Cached<T> {
     {
         let fetching = {
             let mut inner = self.lock();
+            // Whoever finds what they look for waits for nobody who looks for something else.
+            if let Some(held) = inner.held(now).filter(|_| !is_lacking && since(now, inner.at) < FRESH_SECS) {
+                return Ok(held);
+            }
             // One that nobody waited for is of another time.
             let is_old = |(_, begun): &(Fetching<T>, Timestamp)| since(now, Some(*begun)) >= FETCH_SECS_MAX;
             if inner.fetching.as_ref().is_none_or(is_old) {

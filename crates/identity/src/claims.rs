@@ -52,13 +52,16 @@ pub(crate) fn actors(claims: &Value) -> Option<Vec<String>> {
     Some(actors)
 }
 
-/// Whether a token lets its holder be acted for by whoever has these claims (`may_act` of RFC 8693, section 4.4): every one
-/// that it names must be the same. A token without it leaves that to policy.
+/// Whether a token lets its holder be acted for by whoever has these claims (`may_act` of RFC 8693, section 4.4). Who that is, its
+/// `sub` and `iss` say: other claims an agent may choose for itself. Without an `iss` it is of the same issuer as the holder. A
+/// token without `may_act` leaves that to policy.
 pub(crate) fn may_act(claims: &Value, actor: &Value) -> bool {
     match claims.get("may_act") {
         None => true,
         Some(Value::Object(named)) => {
-            !named.is_empty() && named.iter().all(|(name, value)| actor.get(name) == Some(value))
+            let is_understood = named.keys().all(|name| name == "sub" || name == "iss");
+            let same = |named: Option<&Value>, name: &str| named.is_some() && named == actor.get(name);
+            is_understood && same(named.get("sub"), "sub") && same(named.get("iss").or(claims.get("iss")), "iss")
         }
         Some(_) => false,
     }
@@ -94,12 +97,19 @@ mod tests {
     #[test]
     fn a_token_says_who_may_act_for_its_holder() {
         let actor = json!({ "iss": "ci", "sub": "build" });
-        let may = |named: Value| may_act(&json!({ "may_act": named }), &actor);
+        let may = |named: Value| may_act(&json!({ "iss": "ci", "may_act": named }), &actor);
+        assert!(!may_act(&json!({ "iss": "people", "may_act": { "sub": "build" } }), &actor), "of another issuer");
         assert!(may_act(&json!({}), &actor));
         assert!(may(json!({ "sub": "build" })) && may(json!({ "sub": "build", "iss": "ci" })));
-        for other in
-            [json!({ "sub": "other" }), json!({ "sub": "build", "iss": "x" }), json!({}), json!("build"), json!(null)]
-        {
+        for other in [
+            json!({ "sub": "other" }),
+            json!({ "sub": "build", "iss": "x" }),
+            json!({ "client_id": "x" }),
+            json!({ "iss": "ci" }),
+            json!({}),
+            json!("build"),
+            json!(null),
+        ] {
             assert!(!may(other.clone()), "{other}");
         }
     }

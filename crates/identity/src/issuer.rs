@@ -121,6 +121,11 @@ impl Bearer {
     pub fn lets_act(&self, actor: &Bearer) -> bool {
         claims::may_act(&self.claims, &actor.claims)
     }
+
+    /// Whether their token names who may act for them.
+    pub fn says_who_may_act(&self) -> bool {
+        self.claims.get("may_act").is_some()
+    }
 }
 
 impl fmt::Display for Bearer {

@@ -239,6 +239,9 @@ pub struct TaskStarted {
     /// The static key that it was started with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<String>,
+    /// Whether the person whom it is for named who may act for them, so that it is not handed on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_bound: bool,
 }
 
 /// How much may be done under a task; what has no figure is not limited.

@@ -262,6 +262,8 @@ pub struct Origin {
     pub parent: Option<TaskId>,
     /// The static key that it was started with.
     pub key: Option<KeyId>,
+    /// Whether the person whom it is for named who may act for them, so that it is not handed on.
+    pub is_bound: bool,
 }
 
 /// A task as it was started.

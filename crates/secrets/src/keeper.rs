@@ -93,6 +93,14 @@ impl Keeper {
         }
     }
 
+    /// Goes on with the token that the keeper before this one had, where both prove themselves to the same vault in the same
+    /// way: the leases that it asked for end with it.
+    pub fn go_on_from(&self, before: &Self) {
+        if let (Some(vault), Some(before)) = (&self.sources.vault, &before.sources.vault) {
+            vault.go_on_from(before);
+        }
+    }
+
     /// Ends a lease, and what was made for it. One that is over already is ended.
     ///
     /// # Errors

@@ -23,7 +23,9 @@ const ERROR_CHARS_MAX: usize = 200;
 const TOKEN_SPARE_SECS_MAX: i64 = 10;
 const TOKEN_SPARE_PARTS: i64 = 4;
 /// How soon it is tried again to renew one, in seconds.
-const TOKEN_RETRY_SECS: i64 = 2;
+const TOKEN_RETRY_SECS: i64 = 1;
+/// After which part of its life it is renewed.
+const TOKEN_RENEW_PARTS: i64 = 3;
 
 /// How the gateway proves itself to a vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +75,7 @@ impl Token {
         Self {
             secret,
             ends: after(secs - TOKEN_SPARE_SECS_MAX.min(secs / TOKEN_SPARE_PARTS)),
-            renew_at: after(secs / 2),
+            renew_at: after(secs / TOKEN_RENEW_PARTS),
         }
     }
 }
@@ -217,7 +219,7 @@ impl Vault {
         self.call(Method::PUT, "sys/leases/revoke", Some(body), now).await.map(|_| ())
     }
 
-    /// Has the token that was logged in for live on, once half of its life is over.
+    /// Has the token that was logged in for live on, once a part of its life is over.
     pub(crate) async fn renew_token(&self, now: Timestamp) -> Result<(), SecretError> {
         let due = |token: &&mut Token| token.renew_at <= now && now < token.ends;
         let Some(token) = self.kept().as_mut().filter(due).map(|token| {
@@ -231,6 +233,12 @@ impl Vault {
         let renewed: TokenRenewed = self.parsed(&self.good(answer)?)?;
         *self.kept() = Some(Token::new(token, renewed.auth.lease_duration, now));
         Ok(())
+    }
+
+    pub(crate) fn go_on_from(&self, before: &Self) {
+        if (&self.address, &self.namespace, &self.login) == (&before.address, &before.namespace, &before.login) {
+            *self.kept() = before.kept().clone();
+        }
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<Token>> {

@@ -436,7 +436,7 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 // As sure as the record that follows, which a crash may have taken.
                 end_request(transaction, request, "used").await?;
             }
-            sqlx::query("INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, ?, ?, ?, ?)")
+            sqlx::query("INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
                 .bind(task.id.clone())
                 .bind(task.identity.clone())
                 .bind(task.on_behalf_of.clone())
@@ -452,6 +452,7 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 .bind(task.origin.parent.as_ref().map(TaskId::to_string))
                 .bind(task.origin.key.as_ref().map(KeyId::to_string))
                 .bind(json(&by_name(&task.budget.values)))
+                .bind(task.origin.is_bound)
         }
         Change::KeyIssued(key) => {
             sqlx::query("INSERT OR IGNORE INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)")
@@ -706,6 +707,7 @@ fn origin(row: &SqliteRow) -> Result<Origin, StoreError> {
         actors: parsed(row, "actors")?,
         parent: parent.as_deref().map(TaskId::parse).transpose().map_err(corrupt)?,
         key: key.as_deref().map(KeyId::parse).transpose().map_err(corrupt)?,
+        is_bound: row.try_get("is_bound")?,
     })
 }
 

@@ -167,6 +167,7 @@ fn task_started(number: u64) -> Entry {
         actors: Vec::new(),
         parent: None,
         api_key: None,
+        is_bound: false,
     }
     .into()
 }
@@ -718,6 +719,7 @@ fn a_task_begins_as_it_was_granted() {
             actors: Vec::new(),
             parent: None,
             api_key: None,
+            is_bound: false,
         })
     };
     let in_time = "2026-01-01T00:10:05Z";
