@@ -7,7 +7,6 @@ use axum::http::request::Parts;
 use gatehouse_model::UserName;
 
 use crate::cookies::{SESSION, cookie};
-use crate::pace::peer;
 use crate::problem::Problem;
 use crate::routes::Served;
 
@@ -24,7 +23,7 @@ pub enum Door {
 }
 
 /// What a person showed, for the record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shown {
     /// A token in a header.
     Token,
@@ -33,7 +32,7 @@ pub enum Shown {
 }
 
 /// Who calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Caller {
     /// Somebody at the admin socket, for the person they name, if they name one.
     Administrator(Option<UserName>),
@@ -106,6 +105,10 @@ impl FromRequestParts<Served> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, served: &Served) -> Result<Self, Problem> {
+        // Who calls is found out once for each call.
+        if let Some(known) = parts.extensions.get::<Self>() {
+            return Ok(known.clone());
+        }
         match served.door {
             Door::AdminSocket => {
                 let named = parts.headers.get(ACT_AS).map(|name| name.to_str().unwrap_or_default());
@@ -120,7 +123,7 @@ impl FromRequestParts<Served> for Caller {
                     None => None,
                 };
                 let Some((user, shown)) = user else {
-                    served.pace.stranger(peer(&parts.extensions))?;
+                    served.pace.stranger(parts)?;
                     return Err(Problem::unauthorized());
                 };
                 served.pace.person(&user)?;

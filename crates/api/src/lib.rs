@@ -89,7 +89,7 @@ pub trait Control: Send + Sync + 'static {
     /// Brings work to its end, whether or not anybody waits for it.
     fn drive(&self, work: BoxFuture<'static, ()>);
     /// The gateway's version, and how it stands with its files.
-    fn version(&self) -> Version;
+    fn version(&self, caller: Option<&Caller>) -> Version;
     /// Whose token this is. One that was issued for the other use is nobody's.
     fn user_of<'a>(&'a self, token: &'a str, shown: Shown) -> Asked<'a, Option<UserName>>;
     /// Refuses whoever does not administer the gateway.
@@ -115,7 +115,7 @@ pub trait Control: Send + Sync + 'static {
     /// Ends a token, and says where a browser goes on to sign out of the provider too.
     fn sign_out<'a>(&'a self, token: &'a str, shown: Shown) -> Asked<'a, Option<String>>;
     /// Whether new sessions can be served: `Err` names what is missing.
-    fn ready(&self) -> Result<(), String>;
+    fn ready(&self) -> BoxFuture<'_, Result<(), String>>;
     /// The metrics, in Prometheus' text form.
     fn metrics(&self) -> String;
     /// The newest tasks that the caller has a part in or oversees.

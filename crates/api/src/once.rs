@@ -57,16 +57,12 @@ enum Standing {
 
 /// The calls of each caller that were made with a key.
 #[derive(Default)]
-pub(crate) struct Calls(Mutex<HashMap<String, HashMap<String, Call>>>);
+pub(crate) struct Calls(Mutex<HashMap<Caller, HashMap<String, Call>>>);
 
 impl Calls {
-    fn begin(&self, caller: &str, key: &str, sha256: [u8; 32], now: Timestamp) -> Standing {
+    fn begin(&self, caller: &Caller, key: &str, sha256: [u8; 32], now: Timestamp) -> Standing {
         let mut calls = self.lock();
-        calls.retain(|_, calls| {
-            calls.retain(|_, call| now.duration_since(call.at) < SignedDuration::from_secs(KEPT_SECS));
-            !calls.is_empty()
-        });
-        let calls = calls.entry(caller.into()).or_default();
+        let calls = calls.entry(caller.clone()).or_default();
         match calls.get(key) {
             Some(call) if call.sha256 != sha256 => Standing::Another,
             Some(Call { answer: Some(answer), .. }) => Standing::Answered(answer.clone()),
@@ -79,8 +75,16 @@ impl Calls {
         }
     }
 
+    /// Forgets what is kept long enough.
+    fn sweep(&self, now: Timestamp) {
+        self.lock().retain(|_, calls| {
+            calls.retain(|_, call| now.duration_since(call.at) < SignedDuration::from_secs(KEPT_SECS));
+            !calls.is_empty()
+        });
+    }
+
     /// Keeps an answer; without one, the call may be made again.
-    fn end(&self, caller: &str, key: &str, answer: Option<Answer>) {
+    fn end(&self, caller: &Caller, key: &str, answer: Option<Answer>) {
         let mut calls = self.lock();
         let Some(calls) = calls.get_mut(caller) else { return };
         match answer {
@@ -95,7 +99,7 @@ impl Calls {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, HashMap<String, Call>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Caller, HashMap<String, Call>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -116,7 +120,10 @@ impl Answer {
 
 /// Makes a call with a key once.
 pub(crate) async fn once(State(served): State<Served>, request: Request, next: Next) -> Response {
-    if request.method() != Method::POST || !request.headers().contains_key(KEY) {
+    served.calls.sweep(served.control.now());
+    // The token endpoint has errors and callers of its own.
+    let is_api = request.uri().path().starts_with("/api/");
+    if request.method() != Method::POST || !is_api || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
     match keyed(served, request, next).await {
@@ -131,7 +138,8 @@ async fn keyed(served: Served, request: Request, next: Next) -> Result<Response,
     if key.is_empty() || key.len() > KEY_BYTES_MAX {
         return Err(Problem::bad_request(format!("Idempotency-Key has 1 to {KEY_BYTES_MAX} visible characters")));
     }
-    let caller = format!("{:?}", Caller::from_request_parts(&mut parts, &served).await?);
+    let caller = Caller::from_request_parts(&mut parts, &served).await?;
+    parts.extensions.insert(caller.clone());
     let body = to_bytes(body, BODY_BYTES_MAX).await;
     let body =
         body.map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long", "Send a shorter one"))?;
@@ -176,25 +184,32 @@ async fn read(response: Response) -> Option<Answer> {
 
 #[cfg(test)]
 mod tests {
+    use gatehouse_model::UserName;
+
     use super::*;
+    use crate::Shown;
 
     #[test]
     fn a_call_is_made_once_for_a_while() {
         let calls = Calls::default();
         let at = |second| Timestamp::from_second(second).unwrap();
         let answer = || Answer { status: StatusCode::CREATED, headers: Vec::new(), body: Secret::new("made") };
-        let begin = |caller: &str, key: &str, what: u8, second| match calls.begin(caller, key, [what; 32], at(second)) {
-            Standing::New => "new",
-            Standing::Answered(_) => "answered",
-            Standing::UnderWay => "under way",
-            Standing::Another => "another",
-            Standing::TooMany => "too many",
+        let caller = |name: &str| Caller::User(UserName::new(name).unwrap(), Shown::Token);
+        let begin = |name: &str, key: &str, what: u8, second| {
+            calls.sweep(at(second));
+            match calls.begin(&caller(name), key, [what; 32], at(second)) {
+                Standing::New => "new",
+                Standing::Answered(_) => "answered",
+                Standing::UnderWay => "under way",
+                Standing::Another => "another",
+                Standing::TooMany => "too many",
+            }
         };
         assert_eq!((begin("dana", "1", 0, 0), begin("dana", "1", 0, 1)), ("new", "under way"));
-        calls.end("dana", "1", Some(answer()));
+        calls.end(&caller("dana"), "1", Some(answer()));
         assert_eq!((begin("dana", "1", 0, 2), begin("dana", "1", 9, 2)), ("answered", "another"));
         assert_eq!(begin("sam", "1", 9, 2), "new", "another's keys are others");
-        calls.end("sam", "1", None);
+        calls.end(&caller("sam"), "1", None);
         assert_eq!(begin("sam", "1", 9, 3), "new", "what failed may be tried again");
         for key in 2..=ANSWERS_MAX {
             assert_eq!(begin("dana", &key.to_string(), 0, 4), "new");

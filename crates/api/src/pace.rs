@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::Extensions;
 use axum::http::request::Parts;
 use gatehouse_model::UserName;
 use governor::clock::{Clock as _, DefaultClock};
@@ -25,11 +24,16 @@ pub struct PaceLimits {
     pub person: NonZeroU32,
     /// Of an address whose callers prove nothing.
     pub stranger: NonZeroU32,
+    /// Whether a proxy before the gateway says in `X-Forwarded-For` whom it speaks for.
+    pub is_forwarded: bool,
 }
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
 
 pub(crate) struct Pace {
     people: DefaultKeyedRateLimiter<UserName>,
     strangers: DefaultKeyedRateLimiter<IpAddr>,
+    is_forwarded: bool,
 }
 
 impl Pace {
@@ -37,6 +41,7 @@ impl Pace {
         Self {
             people: DefaultKeyedRateLimiter::keyed(Quota::per_minute(limits.person)),
             strangers: DefaultKeyedRateLimiter::keyed(Quota::per_minute(limits.stranger)),
+            is_forwarded: limits.is_forwarded,
         }
     }
 
@@ -46,7 +51,11 @@ impl Pace {
     }
 
     /// Counts a call of somebody who proves nothing.
-    pub(crate) fn stranger(&self, peer: Option<IpAddr>) -> Result<(), Problem> {
+    pub(crate) fn stranger(&self, parts: &Parts) -> Result<(), Problem> {
+        self.address(peer(parts, self.is_forwarded))
+    }
+
+    fn address(&self, peer: Option<IpAddr>) -> Result<(), Problem> {
         if self.strangers.len() > ADDRESSES_MAX {
             self.strangers.retain_recent();
             if self.strangers.len() > ADDRESSES_MAX {
@@ -76,9 +85,14 @@ fn network(peer: Option<IpAddr>) -> IpAddr {
     }
 }
 
-/// Where a call comes from.
-pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip())
+/// Where a call comes from; where a proxy before the gateway says so, the last address that it names.
+pub(crate) fn peer(parts: &Parts, is_forwarded: bool) -> Option<IpAddr> {
+    let named = || {
+        let header = parts.headers.get_all(FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
+        header.rsplit(',').next()?.trim().parse().ok()
+    };
+    let socket = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    if is_forwarded { named().or(socket) } else { socket }
 }
 
 /// A caller who need not prove anything.
@@ -90,26 +104,37 @@ impl FromRequestParts<Served> for Stranger {
     async fn from_request_parts(parts: &mut Parts, served: &Served) -> Result<Self, Problem> {
         match served.door {
             Door::AdminSocket => Ok(Self),
-            Door::Tcp => served.pace.stranger(peer(&parts.extensions)).map(|()| Self),
+            Door::Tcp => served.pace.stranger(parts).map(|()| Self),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Request;
+
     use super::*;
 
     #[test]
     fn each_has_a_pace_of_their_own() {
-        let limits = PaceLimits { person: NonZeroU32::new(2).unwrap(), stranger: NonZeroU32::new(1).unwrap() };
+        let limits = PaceLimits {
+            person: NonZeroU32::new(2).unwrap(),
+            stranger: NonZeroU32::new(1).unwrap(),
+            is_forwarded: true,
+        };
         let pace = Pace::new(limits);
         let (dana, sam) = (UserName::new("dana").unwrap(), UserName::new("sam").unwrap());
         assert!([pace.person(&dana), pace.person(&dana), pace.person(&sam)].iter().all(Result::is_ok));
         let early = pace.person(&dana).unwrap_err();
         assert_eq!((early.status, early.title.as_str()), (429, "you call too often"));
-        let from = |address: &str| pace.stranger(Some(address.parse().unwrap())).is_ok();
+        let from = |address: &str| pace.address(Some(address.parse().unwrap())).is_ok();
         assert!(from("192.0.2.1") && from("192.0.2.2") && !from("192.0.2.1"));
         assert!(!from("::ffff:192.0.2.2"), "the same address, written otherwise");
+        let parts = |named: &str| Request::get("/").header(FORWARDED_FOR, named).body(()).unwrap().into_parts().0;
+        let said = |named: &str, is_forwarded| peer(&parts(named), is_forwarded).map(|address| address.to_string());
+        // What stands before the last one, whoever calls may have written.
+        assert_eq!(said("192.0.2.9, 192.0.2.7", true).as_deref(), Some("192.0.2.7"));
+        assert_eq!((said("192.0.2.7", false), said("x", true)), (None, None));
         assert!(from("2001:db8::1") && !from("2001:db8::2") && from("2001:db8:0:1::1"));
     }
 }

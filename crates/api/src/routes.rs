@@ -201,8 +201,8 @@ type Answered<T> = Result<Json<T>, Problem>;
 
 /// The gateway's version, and whether its files are in force as they stand.
 #[utoipa::path(get, path = "/api/v1/version", responses((status = 200, body = Version)))]
-async fn version(State(served): State<Served>) -> Json<Version> {
-    Json(served.control.version())
+async fn version(State(served): State<Served>, caller: Result<Caller, Problem>) -> Json<Version> {
+    Json(served.control.version(caller.as_ref().ok()))
 }
 
 /// The newest tasks.
@@ -435,7 +435,7 @@ async fn healthz() -> &'static str {
 /// 200 while new sessions can be served.
 #[utoipa::path(get, path = "/readyz", responses((status = 200), (status = 503, body = Problem)))]
 async fn readyz(State(served): State<Served>) -> Result<&'static str, Problem> {
-    served.control.ready().map(|()| "ready\n").map_err(Problem::unavailable)
+    served.control.ready().await.map(|()| "ready\n").map_err(Problem::unavailable)
 }
 
 /// Metrics in Prometheus' text form.

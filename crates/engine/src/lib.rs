@@ -86,7 +86,7 @@ pub trait House: Send + Sync {
 
     /// A target did not take the account: what was kept of it may be old, and is forgotten. Whether there may be a newer
     /// one.
-    fn account_refused(&self, target: &Target, task: &TaskId, user: &str) -> bool;
+    fn account_refused(&self, target: &Target, task: &TaskId, account: &TargetAccount) -> bool;
 
     /// A new recording.
     fn tape(&self, session: &SessionId, target: &Target, opened: Timestamp) -> io::Result<Box<dyn Tape>>;

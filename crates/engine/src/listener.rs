@@ -249,11 +249,9 @@ impl Engine {
         parameters: Vec<(String, String)>,
     ) -> Result<(Reached, SurveyFacts), DialError> {
         let account = self.account(grant).await?;
-        let (user, task) = (account.user.clone(), &grant.lease().task.id);
-        let reached = match self.dial(grant, protocol, account, parameters.clone()).await {
-            Err(DialError::Refused(_)) if self.house.account_refused(grant.target(), task, &user) => {
-                self.dial(grant, protocol, self.account(grant).await?, parameters).await?
-            }
+        let dial = |account| dial::dial(grant, protocol, account, parameters.clone(), self.house.entropy(), &self.disk);
+        let reached = match dial(account.clone()).await {
+            Err(DialError::Refused(_)) if self.has_another(grant, &account) => dial(self.account(grant).await?).await?,
             reached => reached?,
         };
         let facts = match self.surveyor.fresh(grant) {
@@ -263,19 +261,18 @@ impl Engine {
         Ok((reached, facts))
     }
 
-    async fn dial(
-        &self,
-        grant: &Grant,
-        protocol: &dyn Protocol,
-        account: TargetAccount,
-        parameters: Vec<(String, String)>,
-    ) -> Result<Reached, DialError> {
-        dial::dial(grant, protocol, account, parameters, self.house.entropy(), &self.disk).await
-    }
-
     pub(crate) async fn survey(&self, grant: &Grant, protocol: &dyn Protocol) -> Result<SurveyFacts, DialError> {
         let account = self.account(grant).await?;
-        self.surveyor.survey(grant, protocol, account, self.house.entropy(), &self.disk).await
+        let survey = |account| self.surveyor.survey(grant, protocol, account, self.house.entropy(), &self.disk);
+        match survey(account.clone()).await {
+            Err(DialError::Refused(_)) if self.has_another(grant, &account) => survey(self.account(grant).await?).await,
+            facts => facts,
+        }
+    }
+
+    /// Whether there may be another account in place of one that the target did not take.
+    fn has_another(&self, grant: &Grant, refused: &TargetAccount) -> bool {
+        self.house.account_refused(grant.target(), &grant.lease().task.id, refused)
     }
 
     async fn account(&self, grant: &Grant) -> Result<TargetAccount, DialError> {

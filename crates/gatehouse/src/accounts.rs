@@ -6,14 +6,16 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use gatehouse_engine::{House as _, TargetAccount};
 use gatehouse_gate::{Account, Target};
 use gatehouse_model::{Secret, TargetName, TaskId};
-use gatehouse_secrets::{Lease, Run};
+use gatehouse_secrets::{Keeper, Lease, Run};
 use jiff::{SignedDuration, Timestamp};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::MissedTickBehavior;
+use zeroize::Zeroizing;
 
 use crate::load::AccountSource;
 use crate::state::State;
@@ -30,14 +32,16 @@ const SPARE_SECS_MAX: i64 = 5;
 const SPARE_PARTS: i64 = 4;
 /// After which part of its life an account's lease is renewed: there is time to try again.
 const RENEW_PARTS: i64 = 3;
-/// Leases that are being ended at a time.
-const ENDINGS_MAX: usize = 64;
+/// Leases that are renewed or ended at a time.
+const AT_A_TIME_MAX: usize = 64;
 /// How soon it is tried again to end or renew a lease, in seconds.
 const RETRY_SECS: i64 = 1;
 
 /// An account that was made for a task.
 struct Leased {
     lease: Lease,
+    /// Who made it, and ends it.
+    keeper: Arc<Keeper>,
     ends: Timestamp,
     /// From when on new sessions want another.
     is_old_at: Timestamp,
@@ -54,80 +58,99 @@ struct Accounts {
 }
 
 impl Accounts {
-    fn take(&mut self) -> Vec<String> {
-        self.older.drain(..).chain(self.newest.take()).map(|leased| leased.lease.id).collect()
+    fn take(&mut self) -> Vec<Ending> {
+        self.older.drain(..).chain(self.newest.take()).map(Ending::from).collect()
     }
 }
 
 type Place = Arc<tokio::sync::Mutex<Accounts>>;
 
+/// A lease that is to end, and by whom.
+struct Ending {
+    lease: String,
+    keeper: Arc<Keeper>,
+    /// When it is tried next.
+    at: Timestamp,
+}
+
+impl From<Leased> for Ending {
+    fn from(leased: Leased) -> Self {
+        Self { lease: leased.lease.id, keeper: leased.keeper, at: Timestamp::UNIX_EPOCH }
+    }
+}
+
 /// Accounts that were made for tasks.
 #[derive(Default)]
 pub(crate) struct Leases {
     live: Mutex<HashMap<(TaskId, TargetName), Place>>,
-    /// Leases that are to end, and when that is tried next.
-    ending: Mutex<Vec<(String, Timestamp)>>,
+    ending: Mutex<Vec<Ending>>,
     /// Rung when one is to end.
     bell: Notify,
 }
 
 impl Leased {
-    fn new(lease: Lease, now: Timestamp) -> Self {
+    fn new(lease: Lease, keeper: Arc<Keeper>, now: Timestamp) -> Self {
         let secs = lease.secs;
-        let mut leased = Self { lease, ends: now, is_old_at: now, renew_at: now };
+        let mut leased = Self { lease, keeper, ends: now, is_old_at: now, renew_at: now };
         leased.live_on(secs, now);
         leased
     }
 
     fn live_on(&mut self, secs: u32, now: Timestamp) {
-        let after = |secs: i64| now.saturating_add(SignedDuration::from_secs(secs)).unwrap_or(now);
         let secs = i64::from(secs);
-        self.ends = after(secs);
-        self.is_old_at = after(secs - SPARE_SECS_MAX.min(secs / SPARE_PARTS));
-        self.renew_at = after(secs / RENEW_PARTS);
+        self.ends = after(now, secs);
+        self.is_old_at = after(now, secs - SPARE_SECS_MAX.min(secs / SPARE_PARTS));
+        self.renew_at = after(now, secs / RENEW_PARTS);
+    }
+
+    fn account(&self) -> TargetAccount {
+        TargetAccount { user: self.lease.user.clone(), password: self.lease.password.clone() }
     }
 }
 
 impl Leases {
+    /// Has the leases end that a gateway before this one left behind.
+    pub(crate) fn end_left(&self, leases: Vec<String>, keeper: &Arc<Keeper>) {
+        let ending = |lease| Ending { lease, keeper: keeper.clone(), at: Timestamp::UNIX_EPOCH };
+        self.end(leases.into_iter().map(ending));
+    }
+
     /// Has leases end, and tries until they have.
-    pub(crate) fn end(&self, leases: impl IntoIterator<Item = String>, now: Timestamp) {
-        lock(&self.ending).extend(leases.into_iter().map(|lease| (lease, now)));
+    fn end(&self, leases: impl IntoIterator<Item = Ending>) {
+        lock(&self.ending).extend(leases);
         self.bell.notify_one();
     }
 
     /// Has the accounts of a task end. One that is being made in this moment ends when it is.
-    pub(crate) fn end_task(self: &Arc<Self>, task: &TaskId, now: Timestamp) {
+    pub(crate) fn end_task(self: &Arc<Self>, task: &TaskId) {
         let mut live = lock(&self.live);
-        let ended: Vec<Place> = live.extract_if(|(of, _), _| of == task).map(|(_, place)| place).collect();
+        let places: Vec<Place> = live.extract_if(|(of, _), _| of == task).map(|(_, place)| place).collect();
         drop(live);
-        if !ended.is_empty() {
-            self.end_places(ended, now);
+        if places.is_empty() {
+            return;
         }
-    }
-
-    /// Has an account end that its target did not take, unless there is a newer one already; whether another is to be had.
-    pub(crate) fn end_account(&self, task: &TaskId, target: &TargetName, user: &str, now: Timestamp) -> bool {
-        let place = self.place(task, target);
-        // While one is being made, there is nothing to end.
-        let Ok(mut place) = place.try_lock() else { return true };
-        let refused = place.newest.take_if(|leased| leased.lease.user == user);
-        self.end(refused.map(|leased| leased.lease.id), now);
-        true
-    }
-
-    /// What is to end now.
-    fn due(&self, now: Timestamp) -> Vec<String> {
-        lock(&self.ending).extract_if(.., |(_, at)| *at <= now).map(|(lease, _)| lease).collect()
-    }
-
-    fn end_places(self: &Arc<Self>, places: Vec<Place>, now: Timestamp) {
         let leases = self.clone();
         tokio::spawn(async move {
             for place in places {
                 let taken = place.lock().await.take();
-                leases.end(taken, now);
+                leases.end(taken);
             }
         });
+    }
+
+    /// Has an account end that its target did not take, unless there is a newer one already.
+    pub(crate) fn end_account(&self, task: &TaskId, target: &TargetName, user: &str) {
+        let place = lock(&self.live).get(&(task.clone(), target.clone())).cloned();
+        // While one is being made, there is nothing to end.
+        if let Some(mut accounts) = place.as_ref().and_then(|place| place.try_lock().ok()) {
+            let refused = accounts.newest.take_if(|leased| leased.lease.user == user);
+            self.end(refused.map(Ending::from));
+        }
+    }
+
+    /// What is to end now.
+    fn due(&self, now: Timestamp) -> Vec<Ending> {
+        lock(&self.ending).extract_if(.., |ending| ending.at <= now).collect()
     }
 
     fn place(&self, task: &TaskId, target: &TargetName) -> Place {
@@ -137,6 +160,10 @@ impl Leases {
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn after(now: Timestamp, secs: i64) -> Timestamp {
+    now.saturating_add(SignedDuration::from_secs(secs)).unwrap_or(now)
 }
 
 impl State {
@@ -158,107 +185,120 @@ impl State {
 
     async fn leased(&self, target: &TargetName, role: &str, task: &TaskId) -> Result<TargetAccount, String> {
         let place = self.leases.place(task, target);
-        let mut place = place.lock().await;
+        let mut accounts = place.lock().await;
         let now = self.now();
-        if let Some(leased) = place.newest.as_ref().filter(|leased| now < leased.is_old_at) {
-            return Ok(account_of(&leased.lease));
+        if let Some(leased) = accounts.newest.as_ref().filter(|leased| now < leased.is_old_at) {
+            return Ok(leased.account());
         }
         let keeper = self.loaded.load().keeper.clone();
         let lease = keeper.lease(role, now).await.map_err(|error| error.to_string())?;
-        if let Err(error) = self.store.keep_lease(&lease.id).await {
-            self.leases.end([lease.id], now);
+        let leased = Leased::new(lease, keeper, now);
+        let account = leased.account();
+        if let Err(error) = self.store.keep_lease(&leased.lease.id).await {
+            self.leases.end([leased.into()]);
             return Err(format!("an account cannot be kept note of, so it is not used: {error}"));
         }
+        let older = accounts.newest.replace(leased);
+        accounts.older.extend(older);
+        drop(accounts);
         // The task may have ended meanwhile, and whoever ended it found nothing here.
         if self.tasks.task(task, self.now()).is_none() {
-            self.leases.end([lease.id], now);
+            self.leases.end_task(task);
+            let taken = place.lock().await.take();
+            self.leases.end(taken);
             return Err("the task has ended".into());
         }
-        let account = account_of(&lease);
-        let older = place.newest.replace(Leased::new(lease, now));
-        place.older.extend(older);
         Ok(account)
     }
 
     /// Renews leases until the runtime ends.
     pub(crate) async fn keep_leases(&self) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.renew_leases().await;
+            let now = self.now();
+            let keeper = self.loaded.load().keeper.clone();
+            keeper.sweep(now);
+            if let Err(error) = keeper.renew_token(now).await {
+                tracing::warn!(%error, "the gateway's token at the vault is not renewed yet");
+            }
+            let places: Vec<Place> = lock(&self.leases.live).values().cloned().collect();
+            let places = futures_util::stream::iter(places);
+            places.for_each_concurrent(AT_A_TIME_MAX, |place| async move { self.renew(&place).await }).await;
+        }
+    }
+
+    /// Renews the newest account in a place, where that is due. Nobody waits for it.
+    async fn renew(&self, place: &Place) {
+        let now = self.now();
+        let due = {
+            // One that is being made needs none.
+            let Ok(mut accounts) = place.try_lock() else { return };
+            let over: Vec<Leased> = accounts.older.extract_if(.., |leased| leased.ends <= now).collect();
+            self.leases.end(over.into_iter().map(Ending::from));
+            let due = |leased: &&mut Leased| leased.renew_at <= now && now < leased.ends;
+            let Some(leased) = accounts.newest.as_mut().filter(due) else { return };
+            leased.renew_at = after(now, RETRY_SECS);
+            (leased.lease.id.clone(), leased.keeper.clone())
+        };
+        let (lease, keeper) = due;
+        match keeper.renew(&lease, now).await {
+            Ok(secs) => {
+                let mut accounts = place.lock().await;
+                if let Some(leased) = accounts.newest.as_mut().filter(|leased| leased.lease.id == lease) {
+                    leased.live_on(secs, now);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "an account at a target is not renewed yet"),
         }
     }
 
     /// Ends leases that are to end, until the runtime does. None waits for another.
     pub(crate) async fn end_leases(self: Arc<Self>) {
-        let places = Arc::new(Semaphore::new(ENDINGS_MAX));
+        let places = Arc::new(Semaphore::new(AT_A_TIME_MAX));
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = self.leases.bell.notified() => {}
             }
-            for lease in self.leases.due(self.now()) {
-                let Ok(place) = places.clone().acquire_owned().await else { return };
-                let state = self.clone();
+            for ending in self.leases.due(self.now()) {
+                let (state, places) = (self.clone(), places.clone());
                 tokio::spawn(async move {
-                    let _place = place;
-                    state.end_lease(lease).await;
+                    let _place = places.acquire_owned().await;
+                    state.end_lease(ending).await;
                 });
             }
         }
     }
 
-    async fn end_lease(&self, lease: String) {
-        let (now, keeper) = (self.now(), self.loaded.load().keeper.clone());
+    async fn end_lease(&self, mut ending: Ending) {
+        let now = self.now();
         let ended = async {
-            keeper.revoke(&lease, now).await?;
-            anyhow::Ok(self.store.forget_lease(&lease).await?)
+            ending.keeper.revoke(&ending.lease, now).await?;
+            anyhow::Ok(self.store.forget_lease(&ending.lease).await?)
         };
         if let Err(error) = ended.await {
-            tracing::error!(%error, lease, "an account at a target is not ended yet, and will be tried again");
-            let at = now.saturating_add(SignedDuration::from_secs(RETRY_SECS)).unwrap_or(now);
-            lock(&self.leases.ending).push((lease, at));
+            tracing::error!(%error, lease = ending.lease, "an account at a target is not ended yet, and will be tried again");
+            ending.at = after(now, RETRY_SECS);
+            lock(&self.leases.ending).push(ending);
         }
     }
 
-    /// Has every account that was made end, for the gateway does.
+    /// Has every account that was made end, for the gateway does: also those whose end is under way.
     pub(crate) async fn end_all_leases(&self) {
         let places: Vec<Place> = lock(&self.leases.live).drain().map(|(_, place)| place).collect();
+        let mut all = std::mem::take(&mut *lock(&self.leases.ending));
         for place in places {
-            let taken = place.lock().await.take();
-            self.leases.end(taken, self.now());
+            all.extend(place.lock().await.take());
         }
-        let due = self.leases.due(self.now()).into_iter().map(|lease| self.end_lease(lease));
-        futures_util::future::join_all(due).await;
+        let keeper = self.loaded.load().keeper.clone();
+        let kept = self.store.leases().await.unwrap_or_default().into_iter();
+        let left = kept.filter(|lease| !all.iter().any(|ending| ending.lease == *lease)).collect::<Vec<_>>();
+        all.extend(left.into_iter().map(|lease| Ending { lease, keeper: keeper.clone(), at: Timestamp::UNIX_EPOCH }));
+        futures_util::future::join_all(all.into_iter().map(|ending| self.end_lease(ending))).await;
     }
-
-    async fn renew_leases(&self) {
-        let places: Vec<Place> = lock(&self.leases.live).values().cloned().collect();
-        let (now, keeper) = (self.now(), self.loaded.load().keeper.clone());
-        if let Err(error) = keeper.renew_token(now).await {
-            tracing::warn!(%error, "the gateway's token at the vault is not renewed yet");
-        }
-        for place in places {
-            // One that is being made needs none.
-            let Ok(mut place) = place.try_lock() else { continue };
-            let over: Vec<Leased> = place.older.extract_if(.., |leased| leased.ends <= now).collect();
-            self.leases.end(over.into_iter().map(|leased| leased.lease.id), now);
-            let due = |leased: &&mut Leased| leased.renew_at <= now && now < leased.ends;
-            let Some(leased) = place.newest.as_mut().filter(due) else { continue };
-            match keeper.renew(&leased.lease.id, now).await {
-                Ok(secs) => leased.live_on(secs, now),
-                Err(error) => {
-                    tracing::warn!(%error, "an account at a target is not renewed yet");
-                    leased.renew_at = now.saturating_add(SignedDuration::from_secs(RETRY_SECS)).unwrap_or(now);
-                }
-            }
-        }
-    }
-}
-
-fn account_of(lease: &Lease) -> TargetAccount {
-    TargetAccount { user: lease.user.clone(), password: lease.password.clone() }
 }
 
 /// Runs programs that print secrets, with little of the gateway's environment: others of its secrets may lie there.
@@ -281,10 +321,11 @@ async fn run(words: &[String]) -> Result<Secret, String> {
     // What it complains of may hold what it should not.
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
     let mut child = spawned.map_err(|error| format!("it cannot be run: {error}"))?;
-    let mut printed = Vec::with_capacity(256);
+    // Of its full length from the beginning, so that no shorter copy is left behind.
+    let mut printed = Zeroizing::new(Vec::with_capacity(PRINTED_BYTES_MAX as usize));
     let output = child.stdout.take().ok_or("its output cannot be read")?;
     let read = output.take(PRINTED_BYTES_MAX).read_to_end(&mut printed).await;
-    let printed = Secret::new(printed);
+    let printed = Secret::new(printed.as_slice());
     read.map_err(|error| format!("its output cannot be read: {error}"))?;
     let status = child.wait().await.map_err(|error| format!("it cannot be waited for: {error}"))?;
     if status.success() { Ok(printed) } else { Err(format!("it ends with {status}")) }

@@ -101,6 +101,10 @@ pub struct Api {
     pub address: String,
     /// Where it is reached from outside, such as `https://gateway.example`. Its own address where it is not given.
     pub url: Option<String>,
+    /// Whether a proxy before it says in `X-Forwarded-For` whom it speaks for: the last address there is then the caller's. Without
+    /// it all who come by a proxy and prove nothing share one limit.
+    #[serde(default)]
+    pub forwarded: bool,
 }
 
 /// The provider that people sign in by.

@@ -115,7 +115,7 @@ impl ApiControl {
     async fn one_key(&self, id: &str) -> Result<KeyView, Problem> {
         self.fresh_index().await?;
         let row = self.state.store.key(id).await.map_err(unavailable)?;
-        row.map(key_view).ok_or_else(|| Problem::not_found("key", id, "keys"))
+        row.map(|row| key_view(row, self.state.now())).ok_or_else(|| Problem::not_found("key", id, "keys"))
     }
 
     /// Issues a static key. It is good only once it is on record and kept.
@@ -159,8 +159,9 @@ impl ApiControl {
             return Err(Problem::forbidden(title, "End those that nothing uses: `gatehouse keys ls` shows them"));
         }
         let (secret, sha256) = ApiKey::issue(state.entropy());
+        let id = key.id.to_string();
         let entry = KeyIssued {
-            key: key.id.to_string(),
+            key: id.clone(),
             identity: new.identity,
             targets: key.targets.iter().map(TargetName::to_string).collect(),
             reason,
@@ -168,12 +169,47 @@ impl ApiControl {
             by,
         };
         state.gate.ledger().record(now, entry).map_err(unavailable)?;
-        state.gate.ledger().with(|journal| journal.sink().sync_target()).sync().map_err(unavailable)?;
-        state.store.keep_key_digest(key.id.as_str(), &sha256).await.map_err(unavailable)?;
-        let id = key.id.to_string();
+        let kept = async {
+            state.durable().await?;
+            anyhow::Ok(state.store.keep_key_digest(&id, &sha256).await?)
+        };
+        if let Err(error) = kept.await {
+            // It is on record, and nobody has it.
+            state.end_unkept_key(&key.id);
+            return Err(unavailable(error));
+        }
         state.keys.adopt(sha256, key);
         let secret = String::from_utf8_lossy(secret.expose()).into_owned();
         Ok(IssuedKeyView { key: self.one_key(&id).await?, secret })
+    }
+
+    async fn locked_down(&self, scope: Scope, reason: String, by: String) -> Result<LockdownView, Problem> {
+        let state = &self.state;
+        let is_known = !matches!(&scope, Scope::Identity(identity) if state.groups(identity).is_err());
+        let _starting = state.starting.lock().await;
+        // As the journal keeps it, so that a restart changes nothing.
+        let since = Timestamp::from_microsecond(state.now().as_microsecond()).map_err(unavailable)?;
+        let lockdown = Lockdown { scope, by, reason, since };
+        let recorded = state.gate.lockdowns().begin(lockdown.clone());
+        // It is in force: sessions are cut whether or not it can be recorded.
+        let cut = state.engine.get().map_or(0, |engine| {
+            engine.roster.end_where(&lockdown.denial(), |session| {
+                let task = state.tasks.task(&session.task, state.now());
+                task.is_none_or(|(task, _)| {
+                    lockdown.scope.holds(&task.identity, task.on_behalf_of.as_ref(), &session.target)
+                })
+            })
+        });
+        if let Scope::Identity(Identity::User(user)) = &lockdown.scope {
+            // What whoever stole their tokens holds is not good again when it is lifted.
+            state.shut_out(user).await.map_err(unavailable)?;
+        }
+        recorded.map_err(unavailable)?;
+        state.durable().await.map_err(unavailable)?;
+        let note = (!is_known).then(|| {
+            format!("nobody is known as {} now: it holds when somebody signs in by that name", lockdown.scope)
+        });
+        Ok(LockdownView { cut: cut as u64, note, ..lockdown_view(lockdown) })
     }
 
     async fn one_session(&self, id: &str) -> Result<SessionView, Problem> {
@@ -301,9 +337,12 @@ impl ApiControl {
 }
 
 impl Control for ApiControl {
-    fn version(&self) -> Version {
+    fn version(&self, caller: Option<&Caller>) -> Version {
         let fault = self.state.reload_fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Version { version: env!("CARGO_PKG_VERSION").into(), reload_fault: fault }
+        // Whoever does not administer the gateway learns no more than that there is one.
+        let administers = caller.is_some_and(|caller| self.must_administer(caller).is_ok());
+        let told = |fault| if administers { fault } else { "changed files are not in force".to_string() };
+        Version { version: env!("CARGO_PKG_VERSION").into(), reload_fault: fault.map(told) }
     }
 
     fn user_of<'a>(&'a self, token: &'a str, shown: Shown) -> Asking<'a, Option<UserName>> {
@@ -375,9 +414,9 @@ impl Control for ApiControl {
         self.state.sign_out(token, shown).boxed()
     }
 
-    fn ready(&self) -> Result<(), String> {
-        let journal = self.state.gate.ledger().with(|journal| journal.sink().sync_target());
-        journal.sync().map_err(|error| format!("the journal cannot be synced: {error}"))
+    fn ready(&self) -> BoxFuture<'_, Result<(), String>> {
+        let durable = self.state.durable();
+        async move { durable.await.map_err(|error| format!("the journal cannot be synced: {error}")) }.boxed()
     }
 
     fn metrics(&self) -> String {
@@ -440,7 +479,9 @@ impl Control for ApiControl {
     fn keys<'a>(&'a self, caller: &'a Caller, wanted: Wanted<'a>) -> Asking<'a, Page<KeyView>> {
         async move {
             self.must_administer(caller)?;
-            self.listed(caller, wanted, |wanted| self.state.store.keys(wanted), |row| Some(key_view(row))).await
+            let now = self.state.now();
+            self.listed(caller, wanted, |wanted| self.state.store.keys(wanted), move |row| Some(key_view(row, now)))
+                .await
         }
         .boxed()
     }
@@ -456,7 +497,9 @@ impl Control for ApiControl {
     fn issue_key<'a>(&'a self, caller: &'a Caller, new: NewKey) -> Asking<'a, IssuedKeyView> {
         async move {
             self.must_administer(caller)?;
-            self.issued_key(by(caller), new).await
+            let (control, by) = (Self::new(self.state.clone()), by(caller));
+            // Whoever hangs up meanwhile leaves nothing half done.
+            tokio::spawn(async move { control.issued_key(by, new).await }).await.map_err(unavailable)?
         }
         .boxed()
     }
@@ -645,37 +688,13 @@ impl Control for ApiControl {
     fn lock_down<'a>(&'a self, caller: &'a Caller, new: NewLockdown) -> Asking<'a, LockdownView> {
         async move {
             self.must_administer(caller)?;
-            let state = &self.state;
             let scope = Scope::parse(&new.scope).map_err(bad)?;
             self.must_know(&scope)?;
-            let is_known = !matches!(&scope, Scope::Identity(identity) if state.groups(identity).is_err());
             let reason = gatehouse_identity::reason(&new.reason)
                 .ok_or_else(|| Problem::bad_request("a lockdown has a reason of 1 to 500 characters"))?;
-            let _starting = state.starting.lock().await;
-            // As the journal keeps it, so that a restart changes nothing.
-            let since = Timestamp::from_microsecond(state.now().as_microsecond()).map_err(unavailable)?;
-            let lockdown = Lockdown { scope, by: by(caller), reason, since };
-            let recorded = state.gate.lockdowns().begin(lockdown.clone());
-            // It is in force: sessions are cut whether or not it can be recorded.
-            let cut = state.engine.get().map_or(0, |engine| {
-                engine.roster.end_where(&lockdown.denial(), |session| {
-                    let task = state.tasks.task(&session.task, state.now());
-                    task.is_none_or(|(task, _)| {
-                        lockdown.scope.holds(&task.identity, task.on_behalf_of.as_ref(), &session.target)
-                    })
-                })
-            });
-            if let Scope::Identity(Identity::User(user)) = &lockdown.scope {
-                // What whoever stole their tokens holds is not good again when it is lifted.
-                state.shut_out(user).await.map_err(unavailable)?;
-            }
-            recorded.map_err(unavailable)?;
-            let target = state.gate.ledger().with(|journal| journal.sink().sync_target());
-            target.sync().map_err(unavailable)?;
-            let note = (!is_known).then(|| {
-                format!("nobody is known as {} now: it holds when somebody signs in by that name", lockdown.scope)
-            });
-            Ok(LockdownView { cut: cut as u64, note, ..lockdown_view(lockdown) })
+            let (control, by) = (Self::new(self.state.clone()), by(caller));
+            // Whoever hangs up meanwhile leaves nothing half done.
+            tokio::spawn(async move { control.locked_down(scope, reason, by).await }).await.map_err(unavailable)?
         }
         .boxed()
     }
@@ -686,8 +705,7 @@ impl Control for ApiControl {
             let scope = Scope::parse(&lift.scope).map_err(bad)?;
             let lifted =
                 self.state.gate.lockdowns().lift(self.state.now(), &scope, &by(caller)).map_err(unavailable)?;
-            let target = self.state.gate.ledger().with(|journal| journal.sink().sync_target());
-            target.sync().map_err(unavailable)?;
+            self.state.durable().await.map_err(unavailable)?;
             if lifted { Ok(()) } else { Err(Problem::not_found("lockdown of", &lift.scope, "lockdown")) }
         }
         .boxed()
@@ -775,7 +793,7 @@ impl Control for ApiControl {
     }
 }
 
-/// How many of the newest entries a listing looks at: whoever sees only some of them must find their own among the others'.
+/// A bundle of what is selected. It takes a while.
 fn export(state: &State, selection: &Selection) -> anyhow::Result<Vec<u8>> {
     let selection = match selection {
         Selection::All => gatehouse_journal::Selection::All,
@@ -866,7 +884,12 @@ fn task_view(row: TaskRow, now: Timestamp) -> TaskView {
     }
 }
 
-fn key_view(row: KeyRow) -> KeyView {
+fn key_view(row: KeyRow, now: Timestamp) -> KeyView {
+    let state = match row.ended {
+        Some((_, cause)) => cause,
+        None if row.expires <= now => "expired".into(),
+        None => "good".into(),
+    };
     KeyView {
         id: row.id,
         identity: row.identity,
@@ -875,7 +898,7 @@ fn key_view(row: KeyRow) -> KeyView {
         created: row.created.to_string(),
         expires: row.expires.to_string(),
         created_by: row.created_by,
-        state: row.ended.map_or_else(|| "good".into(), |(_, cause)| cause),
+        state,
     }
 }
 

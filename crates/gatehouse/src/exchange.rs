@@ -29,6 +29,9 @@ const TASK_SECS: u32 = 1800;
 const TASK_CREDENTIAL: &str = "urn:gatehouse:token-type:task-credential";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
+/// The task that a login began, while it is begun and after.
+pub(crate) type Entrance = Arc<tokio::sync::Mutex<Option<TaskId>>>;
+
 /// Whoever is to get a task, as far as it is proven.
 struct Party {
     identity: Identity,
@@ -233,6 +236,17 @@ impl State {
         }
     }
 
+    /// Where the task stands that a login of this name began.
+    fn entrance(&self, name: [u8; 32]) -> Entrance {
+        let mut entrances = self.entrances.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that nobody is at, and whose tasks are over, are of no more use.
+        entrances.retain(|_, place: &mut Entrance| {
+            let is_live = |task: &TaskId| self.tasks.task(task, self.now()).is_some();
+            Arc::strong_count(place) > 1 || place.try_lock().is_ok_and(|task| task.as_ref().is_some_and(is_live))
+        });
+        entrances.entry(name).or_default().clone()
+    }
+
     /// For how long a certificate is good for tasks of an agent, at most, and who vouches; `None` if it is not the agent's.
     fn certified(&self, agent: &AgentName, certificate: &ClientCertificate) -> Option<(u32, String)> {
         let loaded = self.loaded.load();
@@ -269,6 +283,14 @@ impl State {
         }
         self.forget_credentials(&ended).await;
         true
+    }
+
+    /// Records the end of a key that nobody was given.
+    pub(crate) fn end_unkept_key(&self, id: &KeyId) {
+        if self.record_key_end(id, "revoked", "gateway").is_err() {
+            let ending = (id.clone(), "revoked".to_string(), "gateway".to_string());
+            self.ending_keys.lock().unwrap_or_else(PoisonError::into_inner).push(ending);
+        }
     }
 
     fn record_key_end(&self, id: &KeyId, cause: &str, by: &str) -> Result<(), gatehouse_gate::Unrecorded> {
@@ -533,24 +555,28 @@ impl ApiControl {
             .chain_update(&stranger.target)
             .finalize()
             .into();
-        let state = &self.state;
-        // One at a time, so that a pool of connections that opens at once has one task.
-        let mut entered = state.entered.lock().await;
-        if let Some(task) = entered.get(&name).filter(|task| state.tasks.task(task, state.now()).is_some()) {
-            return Ok(task.clone());
-        }
-        let secs_max = party.task_secs_max.min(state.loaded.load().config.limits.task_secs_max);
+        let secs_max = party.task_secs_max.min(self.state.loaded.load().config.limits.task_secs_max);
         let wanted = Wanted {
             targets: vec![stranger.target.clone()],
             reason: format!("a login by {}", party.by),
             ttl_secs: Some(secs_max),
             budget: Budget::default(),
         };
-        let started = self.begin_for(party, wanted).await.map_err(|why| why.denial(user))?;
-        let task = TaskId::parse(&started.task.id).map_err(|_| NotBegun::Unavailable.denial(user))?;
-        entered.retain(|_, task| state.tasks.task(task, state.now()).is_some());
-        entered.insert(name, task.clone());
-        Ok(task)
+        let (control, place) = (Self::new(self.state.clone()), self.state.entrance(name));
+        // Whoever gives up meanwhile finds the task when they come again.
+        let entered = tokio::spawn(async move {
+            let state = &control.state;
+            // One at a time, so that a pool of connections that opens at once has one task.
+            let mut entered = place.lock().await;
+            if let Some(task) = entered.as_ref().filter(|task| state.tasks.task(task, state.now()).is_some()) {
+                return Ok(task.clone());
+            }
+            let started = control.begin_for(party, wanted).await?;
+            let task = TaskId::parse(&started.task.id).map_err(|_| NotBegun::Unavailable)?;
+            *entered = Some(task.clone());
+            Ok(task)
+        });
+        entered.await.unwrap_or(Err(NotBegun::Unavailable)).map_err(|why| why.denial(user))
     }
 
     fn certificate_party(&self, stranger: &Stranger) -> Result<(Party, [u8; 32]), Denial> {

@@ -466,7 +466,11 @@ impl Checker<'_> {
         let from = section.jwks_uri.as_ref().unwrap_or(&section.issuer);
         if !from.parse::<Uri>().is_ok_and(|uri| web::is_private(&uri)) {
             let remedy = "Give `jwks_uri` with an address that begins with https://, or the keys in a file with `keys`";
-            self.fault(place, format!("keys cannot be fetched from `{from}` without being changed on the way"), remedy);
+            self.fault(
+                place,
+                format!("keys cannot be fetched from `{}` without being changed on the way", web::shown(from)),
+                remedy,
+            );
             return None;
         }
         let trust = self.trust(&[place, &["tls_authorities"]].concat(), section.tls_authorities.as_deref());
@@ -503,7 +507,7 @@ impl Checker<'_> {
         if !section.issuer.parse::<Uri>().is_ok_and(|uri| web::is_private(&uri)) || !is_base(&section.issuer) {
             self.fault(
                 &place("issuer"),
-                format!("`{}` is no issuer", section.issuer),
+                format!("`{}` is no issuer", web::shown(&section.issuer)),
                 "Write the provider's issuer, which begins with https://",
             );
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use axum::http::Uri;
 use gatehouse_gate::Trust;
 use gatehouse_model::Secret;
@@ -41,17 +41,17 @@ pub(crate) struct MailServer {
 impl MailServer {
     /// Reads `smtps://HOST:PORT` or `smtp://HOST:PORT`. On this machine the second does without TLS, unless it is vouched for.
     pub(crate) fn parse(text: &str, is_vouched_for: bool) -> Result<Self> {
-        let uri: Uri = text.parse()?;
+        let uri: Uri = text.parse().with_context(|| format!("`{}` is no address", web::shown(text)))?;
         let is_bare = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
         let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
         let (Some(host), true, false) = (uri.host(), is_bare, authority.contains('@')) else {
-            bail!("`{text}` is no address of a mail server");
+            bail!("`{}` is no address of a mail server", web::shown(text));
         };
         let (port, beginning) = match uri.scheme_str() {
             Some("smtps") => (465, Beginning::Tls),
             Some("smtp") if web::is_here(host) && !is_vouched_for => (25, Beginning::Clear),
             Some("smtp") => (587, Beginning::StartTls),
-            _ => bail!("`{text}` is no address of a mail server"),
+            _ => bail!("`{}` is no address of a mail server", web::shown(text)),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']').into();
         Ok(Self { host, port: uri.port_u16().unwrap_or(port), beginning })
@@ -170,5 +170,7 @@ mod tests {
         ] {
             assert_eq!(parse(text).as_deref(), expected, "{text}");
         }
+        let error = MailServer::parse("smtp://user:secret@mail.example/x", false).unwrap_err();
+        assert_eq!(error.to_string(), "`smtp://…@mail.example/x` is no address of a mail server");
     }
 }

@@ -79,7 +79,7 @@ pub(crate) fn apply(state: &State, config: &Path) {
     *state.reload_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
 }
 
-fn adopt(state: &State, loaded: Loaded) -> Result<(), String> {
+fn adopt(state: &State, mut loaded: Loaded) -> Result<(), String> {
     let now = state.now();
     keep_policies(&state.attachments, &loaded)
         .map_err(|error| format!("the policies cannot be kept as evidence: {error}"))?;
@@ -93,7 +93,9 @@ fn adopt(state: &State, loaded: Loaded) -> Result<(), String> {
         state.gate.adopt(now, loaded.policies.clone()).map_err(|error| error.to_string())?;
     }
     tracing::info!(policies = %loaded.policies.revision(), "the changed configuration is in force");
-    loaded.keeper.go_on_from(&old.keeper);
+    if let Some(keeper) = Arc::get_mut(&mut loaded.keeper) {
+        keeper.go_on_from(&old.keeper);
+    }
     state.loaded.store(Arc::new(loaded));
     state.recheck_approvals();
     cut_changed(state, &old);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use gatehouse_engine::House as _;
 use gatehouse_gate::{
     Asked, AskedTask, Granted, HeldOperation, HoldMode, Lockdown, PendingRequest, RequestState, Scope,
@@ -101,7 +101,12 @@ pub(crate) async fn tasks(state: &State) -> Result<()> {
             continue;
         };
         // Whoever gives signs of life could give none to a gateway that did not run.
-        state.tasks.go_on(state.now(), task, kept.verifier, kept.heartbeat_secs, kept.spent);
+        let (id, spent) = (task.clone(), kept.spent);
+        if !state.tasks.go_on(state.now(), task, kept.verifier, kept.heartbeat_secs, spent) {
+            // What it came from ended in the moment in which the gateway did.
+            end_unusable(state, &id)?;
+            state.store.forget_credential(&row.id).await?;
+        }
     }
     for (task, _) in credentials {
         state.store.forget_credential(&task).await?;
@@ -208,7 +213,8 @@ async fn request_of(state: &State, row: &RequestRow) -> Result<PendingRequest> {
         state: match (row.state.as_str(), row.approved_until) {
             ("approved", Some(until)) => RequestState::Approved(until),
             ("denied", _) => RequestState::Denied,
-            _ => RequestState::Open,
+            ("open", _) => RequestState::Open,
+            (other, _) => bail!("request {} is in the state `{other}`, which is none to go on from", row.id),
         },
         approvals: approvals?,
         answer_reason: row.answer_reason.clone(),

@@ -169,7 +169,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         assertions: Assertions::new(now),
         keys: KeyBook::default(),
         ending_keys: Mutex::default(),
-        entered: tokio::sync::Mutex::default(),
+        entrances: Mutex::default(),
         leases: Arc::default(),
         store,
         indexer,
@@ -192,7 +192,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
     restore::lockdowns(&state).await?;
     restore::sessions(&state).await?;
     // Whoever knew the passwords of accounts that were made for tasks is gone.
-    state.leases.end(state.store.leases().await?, now);
+    state.leases.end_left(state.store.leases().await?, &state.loaded.load().keeper);
     restore::keys(&state).await?;
     restore::tasks(&state).await?;
     restore::requests(&state).await?;
@@ -238,8 +238,11 @@ async fn serve_api(state: &Arc<State>, work: &mut JoinSet<()>) -> Result<(Option
         UnixListener::bind(&path).with_context(|| format!("the admin socket {} cannot be made", path.display()))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     let limits = &loaded.config.limits;
-    let pace =
-        PaceLimits { person: limits.api_calls_per_minute_max, stranger: limits.api_unproven_calls_per_minute_max };
+    let pace = PaceLimits {
+        person: limits.api_calls_per_minute_max,
+        stranger: limits.api_unproven_calls_per_minute_max,
+        is_forwarded: loaded.config.api.as_ref().is_some_and(|api| api.forwarded),
+    };
     let router = gatehouse_api::router(control.clone(), Door::AdminSocket, pace);
     work.spawn(async move {
         if let Err(error) = axum::serve(socket, router).await {

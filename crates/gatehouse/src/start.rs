@@ -12,11 +12,12 @@ use gatehouse_gate::{Asked, AskedTask, Lockdown, MayBegin, PendingRequest};
 use gatehouse_identity::StartedTask;
 use gatehouse_journal::TaskStarted;
 use gatehouse_model::{
-    Identity, KeyId, Origin, RequestId, Subject, TargetName, Task, TaskEnd, TaskId, UserName, Verifier,
+    Identity, KeyId, Origin, RequestId, Spent, Subject, TargetName, Task, TaskEnd, TaskId, UserName, Verifier,
 };
 use jiff::SignedDuration;
 
 use crate::control::{ApiControl, bad, budget_of, by, ended, live_view, shut, started_view, unavailable, user_name};
+use crate::load::Loaded;
 
 /// How long whoever started a task may be asked to be silent at most, in seconds.
 const HEARTBEAT_SECS: RangeInclusive<u32> = 5..=3600;
@@ -222,7 +223,11 @@ impl ApiControl {
         };
         state.gate.ledger().record(task.started, entry).map_err(unavailable)?;
         // It counts from here on, though nobody has its credential yet.
-        state.tasks.adopt(state.now(), task.clone(), started.verifier.clone(), heartbeat_secs);
+        let spent = Spent::default();
+        if !state.tasks.go_on(state.now(), task.clone(), started.verifier.clone(), heartbeat_secs, spent) {
+            state.end_unbegun(&task.id);
+            return Err(unavailable("what a task comes from has ended, though nothing could end it"));
+        }
         Ok(started)
     }
 
@@ -235,16 +240,15 @@ impl ApiControl {
     ) -> Result<StartedTaskView, Problem> {
         let (state, loaded) = (&self.state, self.state.loaded.load_full());
         let StartedTask { task, credential, verifier } = started;
-        if let Err(problem) = self.keep(&task, &verifier, heartbeat_secs).await {
-            // Its end is tried again until it is on record.
-            state.end_task(&task.id, TaskEnd::Revoked, "gateway").await;
-            return Err(problem);
-        }
-        let root_certificate = loaded
-            .config
-            .listen
-            .values()
-            .find_map(|listen| std::fs::read_to_string(loaded.base.join(listen.tls_certificate.as_ref()?)).ok());
+        let kept = self.keep(&task, &verifier, heartbeat_secs).await;
+        let root_certificate = match kept.and_then(|()| root_certificate(&loaded, &task)) {
+            Ok(root_certificate) => root_certificate,
+            Err(problem) => {
+                // Its end is tried again until it is on record.
+                state.end_task(&task.id, TaskEnd::Revoked, "gateway").await;
+                return Err(problem);
+            }
+        };
         let view = StartedTaskView {
             task: started_view(&task, by),
             user: credential.user,
@@ -256,8 +260,7 @@ impl ApiControl {
     }
 
     async fn keep(&self, task: &Task, verifier: &Verifier, heartbeat_secs: Option<u32>) -> Result<(), Problem> {
-        let target = self.state.gate.ledger().with(|journal| journal.sink().sync_target());
-        target.sync().map_err(unavailable)?;
+        self.state.durable().await.map_err(unavailable)?;
         self.state.store.keep_credential(task.id.as_str(), verifier, heartbeat_secs).await.map_err(unavailable)
     }
 
@@ -270,4 +273,13 @@ impl ApiControl {
         };
         task.targets.iter().filter_map(address).collect()
     }
+}
+
+/// The certificates by which the listener of a task's targets is recognized, if it has TLS. One that cannot be read must not
+/// become none: the client would do without.
+fn root_certificate(loaded: &Loaded, task: &Task) -> Result<Option<String>, Problem> {
+    let protocols = task.targets.iter().filter_map(|target| Some(&loaded.targets.get(target.as_str())?.protocol));
+    let mut listeners = protocols.filter_map(|protocol| loaded.config.listen.get(protocol));
+    let path = listeners.find_map(|listen| listen.tls_certificate.as_ref());
+    path.map(|path| std::fs::read_to_string(loaded.base.join(path))).transpose().map_err(unavailable)
 }

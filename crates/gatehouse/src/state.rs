@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::accounts::Leases;
-use crate::exchange;
+use crate::exchange::{self, Entrance};
 use crate::load::{AccountSource, Loaded};
 use crate::log_files::SharedSegments;
 use crate::sign_in::SignIns;
@@ -104,7 +104,7 @@ pub struct State {
     /// Static keys that ended, but whose end is not kept yet.
     pub(crate) ending_keys: Mutex<Vec<(KeyId, String, String)>>,
     /// The tasks that logins began, by the digest of who logged in where by what.
-    pub(crate) entered: tokio::sync::Mutex<HashMap<[u8; 32], TaskId>>,
+    pub(crate) entrances: Mutex<HashMap<[u8; 32], Entrance>>,
     /// Accounts at targets that were made for tasks.
     pub(crate) leases: Arc<Leases>,
     /// Held while something that tasks come from, or stand on, begins or ends: none is started that has lost it already.
@@ -171,7 +171,7 @@ impl State {
                 engine.end_task(&id, &denial);
             }
             self.gate.desk().end_task(now, &id);
-            self.leases.end_task(&id, now);
+            self.leases.end_task(&id);
             if let Err(error) = self.record_end(&id, cause, by) {
                 // It is dead in this process whatever happens; a restart must not bring it back.
                 tracing::error!(%error, %id, "the end of a task is not recorded yet, and will be tried again");
@@ -181,6 +181,20 @@ impl State {
             ended.push(task);
         }
         ended
+    }
+
+    /// Records the end of a task that is on record and never was alive.
+    pub(crate) fn end_unbegun(&self, id: &TaskId) {
+        let (cause, by) = (TaskEnd::Revoked, "gateway");
+        if self.record_end(id, cause, by).is_err() {
+            self.ending.lock().unwrap_or_else(PoisonError::into_inner).push((id.clone(), cause, by.into()));
+        }
+    }
+
+    /// Waits until everything that is recorded is on disk.
+    pub(crate) fn durable(&self) -> impl Future<Output = std::io::Result<()>> + Send + 'static {
+        let target = self.gate.ledger().with(|journal| journal.sink().sync_target());
+        async move { tokio::task::spawn_blocking(move || target.sync()).await.map_err(std::io::Error::other)? }
     }
 
     fn record_end(&self, id: &TaskId, cause: TaskEnd, by: &str) -> Result<(), gatehouse_gate::Unrecorded> {
@@ -329,14 +343,19 @@ impl House for State {
         target: Arc<Target>,
         task: TaskId,
     ) -> BoxFuture<'static, Result<TargetAccount, String>> {
-        async move { self.target_account(&target, &task).await }.boxed()
+        // Whoever goes meanwhile leaves no account that nobody knows of.
+        let account = tokio::spawn(async move { self.target_account(&target, &task).await });
+        async move { account.await.unwrap_or_else(|error| Err(error.to_string())) }.boxed()
     }
 
-    fn account_refused(&self, target: &Target, task: &TaskId, user: &str) -> bool {
+    fn account_refused(&self, target: &Target, task: &TaskId, account: &TargetAccount) -> bool {
         let loaded = self.loaded.load();
         match loaded.accounts.get(&target.name) {
-            Some(AccountSource::Password(reference)) => loaded.keeper.forget(reference),
-            Some(AccountSource::Role(_)) => self.leases.end_account(task, &target.name, user, self.now()),
+            Some(AccountSource::Password(reference)) => loaded.keeper.forget(reference, &account.password),
+            Some(AccountSource::Role(_)) => {
+                self.leases.end_account(task, &target.name, &account.user);
+                true
+            }
             None => false,
         }
     }

@@ -79,6 +79,16 @@ pub(crate) fn is_private(uri: &Uri) -> bool {
     }
 }
 
+/// An address as errors repeat it: without who calls, for there may be a password beside them.
+pub(crate) fn shown(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").map_or(("", address), |(scheme, rest)| (scheme, rest));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://…@{host}{path}"),
+        None => address.into(),
+    }
+}
+
 /// Whether a host, as it stands in an address, is this machine.
 pub(crate) fn is_here(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');

@@ -141,20 +141,30 @@ impl NewTask {
 }
 
 impl TaskBook {
-    /// Makes a task alive, under which nothing was done yet.
-    pub fn adopt(&self, now: Timestamp, task: Task, verifier: Verifier, heartbeat_secs: Option<u32>) {
-        self.go_on(now, task, verifier, heartbeat_secs, Spent::default());
-    }
-
-    /// Makes a task alive under which something was done before. One with a heartbeat ends when [`TaskBook::beat`] is not
-    /// called for so many seconds.
-    pub fn go_on(&self, now: Timestamp, task: Task, verifier: Verifier, heartbeat_secs: Option<u32>, spent: Spent) {
+    /// Makes a task alive, under which so much was done before. One with a heartbeat ends when [`TaskBook::beat`] is not called
+    /// for so many seconds. False where what it came from is not alive: then it is not, either.
+    #[must_use]
+    pub fn go_on(
+        &self,
+        now: Timestamp,
+        task: Task,
+        verifier: Verifier,
+        heartbeat_secs: Option<u32>,
+        spent: Spent,
+    ) -> bool {
         let within = heartbeat_secs.map(|secs| SignedDuration::from_secs(i64::from(secs)));
         let pulse = within.map(|within| Pulse { within, last: now });
         let mut live = self.lock();
-        let parent = task.origin.parent.as_ref().and_then(|parent| live.get(parent)).map(|live| live.account.clone());
+        let parent = match &task.origin.parent {
+            None => None,
+            Some(parent) => match live.get(parent).filter(|parent| parent.is_live(now)) {
+                Some(parent) => Some(parent.account.clone()),
+                None => return false,
+            },
+        };
         let account = Arc::new(Account::new(task.budget.clone(), spent, parent));
         live.insert(task.id.clone(), Live { task, verifier, account, pulse });
+        true
     }
 
     /// Takes a sign of life of whoever started a task; false if it is not alive.
@@ -257,7 +267,7 @@ mod tests {
         };
         let now = Timestamp::from_second(started).unwrap();
         let started = new.start(now, [7; 32], TaskId::from_random(number), 3600).unwrap();
-        book.adopt(now, started.task.clone(), started.verifier.clone(), None);
+        assert!(book.go_on(now, started.task.clone(), started.verifier.clone(), None, Spent::default()));
         started
     }
 
@@ -266,7 +276,7 @@ mod tests {
         let book = TaskBook::default();
         let started = start(&book, 1, 1000);
         let at = |second| Timestamp::from_second(second).unwrap();
-        book.adopt(at(1000), started.task.clone(), started.verifier.clone(), Some(10));
+        assert!(book.go_on(at(1000), started.task.clone(), started.verifier.clone(), Some(10), Spent::default()));
         let (id, user) = (&started.task.id, started.credential.user.as_str());
         assert!(book.credential(user, at(1010)).is_some() && book.over(at(1010)).is_empty());
         assert!(book.beat(id, at(1010)));

@@ -1,15 +1,20 @@
 //! AWS Secrets Manager: `GetSecretValue`, signed by Signature Version 4.
 
+use std::collections::BTreeMap;
+
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use gatehouse_model::Secret;
 use http::{HeaderName, HeaderValue, Request};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::keeper::checked;
+use crate::text::Text;
 use crate::{Fetch, Reference, SecretError};
 
 const SERVICE: &str = "secretsmanager";
@@ -32,6 +37,23 @@ pub struct Aws {
     pub fetch: Fetch,
 }
 
+/// What it answers, as far as it is needed.
+#[derive(Deserialize)]
+struct Answered {
+    #[serde(rename = "__type")]
+    kind: Option<String>,
+    #[serde(rename = "SecretString")]
+    text: Option<Text>,
+}
+
+/// A field of a secret.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Field {
+    Text(Text),
+    Other(IgnoredAny),
+}
+
 impl Aws {
     /// A secret's text, or a field of the JSON object that it is.
     pub(crate) async fn read(&self, id: &str, field: Option<&str>, now: Timestamp) -> Result<Secret, SecretError> {
@@ -40,19 +62,23 @@ impl Aws {
         let answer = (self.fetch)(request).await.map_err(|cause| self.failed(cause))?;
         let status = answer.status().as_u16();
         let body = Zeroizing::new(answer.into_body());
-        let parsed: Value = serde_json::from_slice(&body).map_err(|_| self.failed(format!("it answers {status}")))?;
+        let parsed: Answered =
+            serde_json::from_slice(&body).map_err(|_| self.failed(format!("it answers {status}")))?;
         if status != 200 {
-            let kind = parsed.get("__type").and_then(Value::as_str).unwrap_or_default();
+            let kind = parsed.kind.unwrap_or_default();
             let kind = kind.rsplit('#').next().unwrap_or_default().chars().take(100).collect::<String>();
             return Err(self.failed(format!("it answers {status} {kind}")));
         }
-        let text = parsed.get("SecretString").and_then(Value::as_str);
-        let text = text.ok_or_else(|| self.failed(format!("{id} has no text")))?;
+        let text = parsed.text.ok_or_else(|| self.failed(format!("{id} has no text")))?;
+        let text = text.as_str();
         let of = format!("aws:{id}");
         let Some(field) = field else { return checked(Secret::new(text), &of) };
-        let fields: Value = serde_json::from_str(text).map_err(|_| self.failed(format!("{id} is no JSON object")))?;
-        let value = fields.get(field).and_then(Value::as_str);
-        checked(Secret::new(value.ok_or_else(|| self.failed(format!("{id} has no text field `{field}`")))?), &of)
+        let fields: BTreeMap<String, Field> =
+            serde_json::from_str(text).map_err(|_| self.failed(format!("{id} is no JSON object")))?;
+        let Some(Field::Text(value)) = fields.get(field) else {
+            return Err(self.failed(format!("{id} has no text field `{field}`")));
+        };
+        checked(Secret::new(value.as_str()), &of)
     }
 
     fn signed(&self, body: &str, now: Timestamp) -> Result<Request<Vec<u8>>, SecretError> {

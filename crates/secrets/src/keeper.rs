@@ -1,7 +1,7 @@
 //! Asks for secrets where they lie, and keeps what it was told for a short while.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gatehouse_model::Secret;
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ use crate::{Aws, Lease, Reference, Run, SecretError, Vault};
 /// What secrets can be asked of.
 pub struct Sources {
     /// HashiCorp Vault or OpenBao.
-    pub vault: Option<Vault>,
+    pub vault: Option<Arc<Vault>>,
     /// AWS Secrets Manager.
     pub aws: Option<Aws>,
     /// Programs.
@@ -24,8 +24,11 @@ pub struct Sources {
 /// Asks for secrets. What lies on this machine is read each time.
 pub struct Keeper {
     sources: Sources,
-    kept: Mutex<HashMap<Reference, (Secret, Timestamp)>>,
+    kept: Mutex<HashMap<Reference, Place>>,
 }
+
+/// A secret and until when it is used. Whoever asks while it is being asked for waits for that.
+type Place = Arc<futures_util::lock::Mutex<Option<(Secret, Timestamp)>>>;
 
 impl Keeper {
     /// One that asks these.
@@ -38,32 +41,66 @@ impl Keeper {
     /// # Errors
     /// Whatever keeps it from being had.
     pub async fn secret(&self, reference: &Reference, now: Timestamp) -> Result<Secret, SecretError> {
-        if let Some((secret, until)) = self.lock().get(reference).filter(|(_, until)| now < *until) {
-            let _ = until;
+        if matches!(reference, Reference::File(_) | Reference::Environment(_)) {
+            return reference.fetch();
+        }
+        let place = self.lock().entry(reference.clone()).or_default().clone();
+        let mut kept = place.lock().await;
+        if let Some((secret, _)) = kept.as_ref().filter(|(_, until)| now < *until) {
             return Ok(secret.clone());
         }
-        let secret = match reference {
-            Reference::File(_) | Reference::Environment(_) => return reference.fetch(),
-            Reference::Vault { path, field } => self.vault()?.read(path, field, now).await?,
+        *kept = None;
+        let secret = self.ask(reference, now).await?;
+        let until = now.saturating_add(SignedDuration::from_secs(self.sources.cache_secs.into())).unwrap_or(now);
+        *kept = Some((secret.clone(), until));
+        Ok(secret)
+    }
+
+    async fn ask(&self, reference: &Reference, now: Timestamp) -> Result<Secret, SecretError> {
+        match reference {
+            Reference::File(_) | Reference::Environment(_) => reference.fetch(),
+            Reference::Vault { path, field } => self.vault()?.read(path, field, now).await,
             Reference::Aws { id, field } => {
                 let aws = self.sources.aws.as_ref().ok_or(SecretError::NotConfigured("aws"))?;
-                aws.read(id, field.as_deref(), now).await?
+                aws.read(id, field.as_deref(), now).await
             }
             Reference::Command(words) => {
                 let program = words.first().cloned().unwrap_or_default();
                 let printed = (self.sources.run)(words.clone()).await;
-                let printed = printed.map_err(|cause| SecretError::Source { of: program.clone(), cause })?;
-                checked(printed, &program)?
+                checked(printed.map_err(|cause| SecretError::Source { of: program.clone(), cause })?, &program)
             }
-        };
-        let until = now.saturating_add(SignedDuration::from_secs(self.sources.cache_secs.into())).unwrap_or(now);
-        self.lock().insert(reference.clone(), (secret.clone(), until));
-        Ok(secret)
+        }
     }
 
-    /// Forgets a secret that was of no use, so that it is asked for anew; whether it was kept.
-    pub fn forget(&self, reference: &Reference) -> bool {
-        self.lock().remove(reference).is_some()
+    /// Forgets a secret that was of no use, unless a newer one is kept already; whether another is to be had.
+    pub fn forget(&self, reference: &Reference, used: &Secret) -> bool {
+        let Some(place) = self.lock().get(reference).cloned() else { return false };
+        // While it is being asked for anew, there is nothing to forget.
+        if let Some(mut kept) = place.try_lock()
+            && kept.as_ref().is_some_and(|(secret, _)| secret.expose() == used.expose())
+        {
+            *kept = None;
+        }
+        true
+    }
+
+    /// Forgets what is not used any more.
+    pub fn sweep(&self, now: Timestamp) {
+        for place in self.lock().values() {
+            if let Some(mut kept) = place.try_lock() {
+                kept.take_if(|(_, until)| *until <= now);
+            }
+        }
+    }
+
+    /// Goes on with the vault of the keeper before this one where it is the same: the leases that its token asked for end with
+    /// that.
+    pub fn go_on_from(&mut self, before: &Self) {
+        if let (Some(vault), Some(before)) = (&mut self.sources.vault, &before.sources.vault)
+            && vault.is_as(before)
+        {
+            *vault = before.clone();
+        }
     }
 
     /// A user name and a password that are made for whoever asks, and live for as long as their lease.
@@ -93,14 +130,6 @@ impl Keeper {
         }
     }
 
-    /// Goes on with the token that the keeper before this one had, where both prove themselves to the same vault in the same
-    /// way: the leases that it asked for end with it.
-    pub fn go_on_from(&self, before: &Self) {
-        if let (Some(vault), Some(before)) = (&self.sources.vault, &before.sources.vault) {
-            vault.go_on_from(before);
-        }
-    }
-
     /// Ends a lease, and what was made for it. One that is over already is ended.
     ///
     /// # Errors
@@ -110,10 +139,10 @@ impl Keeper {
     }
 
     fn vault(&self) -> Result<&Vault, SecretError> {
-        self.sources.vault.as_ref().ok_or(SecretError::NotConfigured("vault"))
+        self.sources.vault.as_deref().ok_or(SecretError::NotConfigured("vault"))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Reference, (Secret, Timestamp)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Reference, Place>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -132,7 +161,6 @@ pub(crate) fn checked(secret: Secret, of: &str) -> Result<Secret, SecretError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use futures_util::FutureExt as _;
@@ -164,8 +192,14 @@ mod tests {
         assert_eq!(ask("fail", 0), Err("/bin/get does not give it: it ended with status 1".into()));
         assert_eq!(ask("silent", 0), Err("the secret /bin/get is empty".into()));
         let shop = Reference::Command(vec!["/bin/get".into(), "shop".into()]);
-        assert_eq!((keeper.forget(&shop), keeper.forget(&shop)), (true, false));
+        // Of several that were refused at once, the first has it forgotten, and all may ask anew.
+        assert!(keeper.forget(&shop, &Secret::new("secret 1")) && keeper.forget(&shop, &Secret::new("secret 1")));
+        assert!(!keeper.forget(&Reference::Command(vec!["/bin/other".into()]), &Secret::new("secret 1")));
         assert_eq!(ask("shop", 61), Ok("secret 4".into()));
+        assert!(keeper.forget(&shop, &Secret::new("secret 1")), "a newer one is kept already");
+        assert_eq!(ask("shop", 61), Ok("secret 4".into()));
+        keeper.sweep(Timestamp::from_second(61 + 60).unwrap());
+        assert!(keeper.lock().values().all(|place| place.try_lock().unwrap().is_none()));
         let vault = Reference::Vault { path: "secret/shop".into(), field: "password".into() };
         let missing = keeper.secret(&vault, Timestamp::UNIX_EPOCH).now_or_never().unwrap();
         assert!(matches!(missing, Err(SecretError::NotConfigured("vault"))));

@@ -7,6 +7,7 @@
 mod aws;
 mod keeper;
 mod reference;
+mod text;
 mod vault;
 
 use std::path::PathBuf;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use gatehouse_model::Secret;
 
 use crate::SecretError;
+use crate::keeper::checked;
 
 /// The longest secret, in bytes.
 pub(crate) const SECRET_BYTES_MAX: usize = 64 * 1024;
@@ -93,26 +94,22 @@ pub(crate) fn is_path(path: &str) -> bool {
     path.contains('/') && path.split('/').all(is_plain)
 }
 
+/// Reads the file that was looked at, and no other that came in its place.
 fn read(path: &Path) -> Result<Secret, SecretError> {
+    use std::io::Read as _;
     use std::os::unix::fs::PermissionsExt as _;
 
     let failed = |source| SecretError::Read { path: path.into(), source };
-    let metadata = std::fs::metadata(path).map_err(failed)?;
-    let mode = metadata.permissions().mode() & 0o777;
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(SecretError::Exposed { path: path.into(), mode });
     }
-    if metadata.len() > SECRET_BYTES_MAX as u64 {
-        return Err(SecretError::TooLong(path.display().to_string()));
-    }
-    let mut value = std::fs::read(path).map_err(failed)?;
-    if value.last() == Some(&b'\n') {
-        value.pop();
-    }
-    if value.is_empty() {
-        return Err(SecretError::Empty(format!("file:{}", path.display())));
-    }
-    Ok(Secret::new(value))
+    let mut value = Vec::with_capacity(SECRET_BYTES_MAX + 1);
+    let read = file.take(SECRET_BYTES_MAX as u64 + 1).read_to_end(&mut value);
+    let value = Secret::new(value);
+    read.map_err(failed)?;
+    checked(value, &format!("file:{}", path.display()))
 }
 
 #[cfg(test)]

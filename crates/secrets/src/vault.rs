@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use futures_util::lock::Mutex;
 use gatehouse_model::Secret;
-use http::{Method, Request};
+use http::{HeaderValue, Method, Request};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::keeper::checked;
+use crate::text::Text;
 use crate::{Fetch, Reference, SecretError};
 
 /// How much of what a vault says of an error is repeated, in characters.
@@ -57,7 +58,10 @@ pub struct Vault {
     address: String,
     namespace: Option<String>,
     login: VaultLogin,
+    /// Who vouches for it.
+    authorities: String,
     fetch: Fetch,
+    /// Held while one logs in or renews, so that there is one token, with which all leases live.
     token: Mutex<Option<Token>>,
 }
 
@@ -96,23 +100,6 @@ pub struct Lease {
 /// Whether a text can be the path of a role that makes accounts, such as `database/creds/shop`.
 pub fn is_role(path: &str) -> bool {
     crate::reference::is_path(path)
-}
-
-/// A text that is erased when it is dropped.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Text(String);
-
-impl Drop for Text {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl From<&Text> for Secret {
-    fn from(text: &Text) -> Self {
-        Self::new(text.0.as_str())
-    }
 }
 
 #[derive(Deserialize)]
@@ -164,6 +151,17 @@ struct TokenLife {
     lease_duration: i64,
 }
 
+/// A body as it is sent. Its texts are erased when they have been written.
+fn written(mut body: Value) -> Vec<u8> {
+    let bytes = body.to_string().into_bytes();
+    for value in body.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+        if let Value::String(text) = value {
+            text.zeroize();
+        }
+    }
+    bytes
+}
+
 /// What a vault answered: the status, and the body.
 struct Answered {
     status: u16,
@@ -171,10 +169,17 @@ struct Answered {
 }
 
 impl Vault {
-    /// The vault at an address, such as `https://vault.example:8200`.
-    pub fn new(address: &str, namespace: Option<String>, login: VaultLogin, fetch: Fetch) -> Self {
+    /// The vault at an address, such as `https://vault.example:8200`, which `authorities` (PEM, or nothing for the system's)
+    /// vouch for when `fetch` calls it.
+    pub fn new(address: &str, namespace: Option<String>, login: VaultLogin, authorities: String, fetch: Fetch) -> Self {
         let address = address.trim_end_matches('/').into();
-        Self { address, namespace, login, fetch, token: Mutex::new(None) }
+        Self { address, namespace, login, authorities, fetch, token: Mutex::new(None) }
+    }
+
+    /// Whether another is the same vault, to which the gateway proves itself in the same way.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        (&self.address, &self.namespace, &self.login, &self.authorities)
+            == (&other.address, &other.namespace, &other.login, &other.authorities)
     }
 
     /// A field of a secret in a key-value store (version 2).
@@ -221,31 +226,19 @@ impl Vault {
 
     /// Has the token that was logged in for live on, once a part of its life is over.
     pub(crate) async fn renew_token(&self, now: Timestamp) -> Result<(), SecretError> {
+        let mut kept = self.token.lock().await;
         let due = |token: &&mut Token| token.renew_at <= now && now < token.ends;
-        let Some(token) = self.kept().as_mut().filter(due).map(|token| {
-            // Until it is known what became of it, nobody asks again.
-            token.renew_at = now.saturating_add(SignedDuration::from_secs(TOKEN_RETRY_SECS)).unwrap_or(now);
-            token.secret.clone()
-        }) else {
-            return Ok(());
-        };
-        let answer = self.send(Method::POST, "auth/token/renew-self", Some(json!({})), Some(&token)).await?;
+        let Some(token) = kept.as_mut().filter(due) else { return Ok(()) };
+        token.renew_at = now.saturating_add(SignedDuration::from_secs(TOKEN_RETRY_SECS)).unwrap_or(now);
+        let body = Some(json!({}));
+        let answer = self.send(Method::POST, "auth/token/renew-self", body, Some(&token.secret)).await?;
         let renewed: TokenRenewed = self.parsed(&self.good(answer)?)?;
-        *self.kept() = Some(Token::new(token, renewed.auth.lease_duration, now));
+        *token = Token::new(token.secret.clone(), renewed.auth.lease_duration, now);
         Ok(())
     }
 
-    pub(crate) fn go_on_from(&self, before: &Self) {
-        if (&self.address, &self.namespace, &self.login) == (&before.address, &before.namespace, &before.login) {
-            *self.kept() = before.kept().clone();
-        }
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Option<Token>> {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A call with a token. One that is good no longer is made anew, once.
+    /// A call with a token. One that is good no longer is made anew, once; a vault that knows the token, but does not let it
+    /// do this, has the last word.
     async fn call(
         &self,
         method: Method,
@@ -258,7 +251,11 @@ impl Vault {
         if answer.status != 403 || !is_kept {
             return self.good(answer);
         }
-        *self.kept() = None;
+        let known = self.send(Method::GET, "auth/token/lookup-self", None, Some(&token)).await?;
+        if known.status != 403 {
+            return self.good(answer);
+        }
+        self.token.lock().await.take_if(|kept| kept.secret.expose() == token.expose());
         let (token, _) = self.token(now).await?;
         self.good(self.send(method, path, body, Some(&token)).await?)
     }
@@ -276,27 +273,36 @@ impl Vault {
 
     /// A token to call with, and whether it was there already.
     async fn token(&self, now: Timestamp) -> Result<(Secret, bool), SecretError> {
-        let (place, body) = match &self.login {
-            VaultLogin::Token(reference) => return Ok((reference.fetch()?, false)),
-            VaultLogin::AppRole { mount, role_id, secret_id } => {
-                let secret = secret_id.fetch()?;
-                let secret = Zeroizing::new(String::from_utf8_lossy(secret.expose()).into_owned());
-                (format!("auth/{mount}/login"), json!({ "role_id": role_id, "secret_id": &*secret }))
-            }
-            VaultLogin::Kubernetes { mount, role, token } => {
-                let read = std::fs::read_to_string(token);
-                let jwt = read.map_err(|source| SecretError::Read { path: token.clone(), source })?;
-                (format!("auth/{mount}/login"), json!({ "role": role, "jwt": jwt.trim() }))
-            }
-        };
-        if let Some(token) = self.kept().clone().filter(|token| now < token.ends) {
-            return Ok((token.secret, true));
+        if let VaultLogin::Token(reference) = &self.login {
+            return Ok((reference.fetch()?, false));
         }
+        let mut kept = self.token.lock().await;
+        if let Some(token) = kept.as_ref().filter(|token| now < token.ends) {
+            return Ok((token.secret.clone(), true));
+        }
+        let (place, body) = self.proof()?;
         let answer = self.good(self.send(Method::POST, &place, Some(body), None).await?)?;
         let logged_in: LoggedIn = self.parsed(&answer)?;
         let token = Secret::from(&logged_in.auth.client_token);
-        *self.kept() = Some(Token::new(token.clone(), logged_in.auth.lease_duration, now));
+        *kept = Some(Token::new(token.clone(), logged_in.auth.lease_duration, now));
         Ok((token, false))
+    }
+
+    /// Where the gateway logs in, and what it shows there.
+    fn proof(&self) -> Result<(String, Value), SecretError> {
+        let text = |secret: &Secret| String::from_utf8_lossy(secret.expose()).trim().to_string();
+        match &self.login {
+            VaultLogin::Token(_) => Ok((String::new(), Value::Null)),
+            VaultLogin::AppRole { mount, role_id, secret_id } => {
+                let secret = secret_id.fetch()?;
+                Ok((format!("auth/{mount}/login"), json!({ "role_id": role_id, "secret_id": text(&secret) })))
+            }
+            VaultLogin::Kubernetes { mount, role, token } => {
+                let read = std::fs::read(token).map(Secret::new);
+                let jwt = read.map_err(|source| SecretError::Read { path: token.clone(), source })?;
+                Ok((format!("auth/{mount}/login"), json!({ "role": role, "jwt": text(&jwt) })))
+            }
+        }
     }
 
     async fn send(
@@ -312,10 +318,13 @@ impl Vault {
             request = request.header("x-vault-namespace", namespace);
         }
         if let Some(token) = token {
-            request = request.header("x-vault-token", token.expose());
+            let shown = HeaderValue::from_bytes(token.expose());
+            let mut shown = shown.map_err(|_| self.failed("its token is malformed"))?;
+            shown.set_sensitive(true);
+            request = request.header("x-vault-token", shown);
         }
-        let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
-        let request = request.body(body).map_err(|_| self.failed("its token or address is malformed"))?;
+        let body = body.map(written).unwrap_or_default();
+        let request = request.body(body).map_err(|_| self.failed("its address is malformed"))?;
         let answer = (self.fetch)(request).await.map_err(|cause| self.failed(cause))?;
         Ok(Answered { status: answer.status().as_u16(), body: Zeroizing::new(answer.into_body()) })
     }

@@ -392,7 +392,7 @@ pub trait Backend: Send + Sync {
     fn requests<'a>(&'a self, wanted: Wanted<'a>) -> Rows<'a, RequestRow>;
     /// One request.
     fn request<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<RequestRow>, StoreError>>;
-    /// Every task that has not ended.
+    /// Every task that has not ended, in the order in which they began: what a task came from stands before it.
     fn live_tasks(&self) -> BoxFuture<'_, Result<Vec<TaskRow>, StoreError>>;
     /// What is shut.
     fn lockdowns(&self) -> BoxFuture<'_, Result<Vec<LockdownRow>, StoreError>>;

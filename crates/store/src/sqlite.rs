@@ -161,7 +161,7 @@ impl Backend for Sqlite {
 
     fn live_tasks(&self) -> Fallible<'_, Vec<TaskRow>> {
         async {
-            let query = sqlx::query("SELECT * FROM tasks WHERE ended IS NULL");
+            let query = sqlx::query("SELECT * FROM tasks WHERE ended IS NULL ORDER BY rowid");
             query.fetch_all(&self.pool).await?.iter().map(task_row).collect()
         }
         .boxed()

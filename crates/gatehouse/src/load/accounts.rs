@@ -1,6 +1,9 @@
 //! Reads as whom the gateway logs in at targets, and where the secrets for it lie.
 
+use std::sync::Arc;
+
 use axum::http::Uri;
+use gatehouse_gate::Trust;
 use gatehouse_secrets::{Aws, Reference, SecretError, Sources, Vault, VaultLogin};
 
 use super::{AccountSource, Checker, is_base};
@@ -45,7 +48,7 @@ impl Checker<'_> {
 
     pub(super) fn sources(&mut self, config: &Config) -> Sources {
         Sources {
-            vault: config.vault.as_ref().and_then(|section| self.vault(section)),
+            vault: config.vault.as_ref().and_then(|section| self.vault(section)).map(Arc::new),
             aws: config.aws.as_ref().and_then(|section| self.aws(section)),
             run: accounts::runner(),
             cache_secs: config.limits.secret_cache_secs,
@@ -75,7 +78,11 @@ impl Checker<'_> {
         };
         let trust = self.trust(&["vault", "tls_authorities"], section.tls_authorities.as_deref());
         let login = login.filter(|_| self.faults.len() == before)?;
-        Some(Vault::new(&section.address, section.namespace.clone(), login, web::secret_fetcher(trust)))
+        let authorities = match &trust {
+            Trust::Pem(pem) => pem.to_string(),
+            Trust::System => String::new(),
+        };
+        Some(Vault::new(&section.address, section.namespace.clone(), login, authorities, web::secret_fetcher(trust)))
     }
 
     fn aws(&mut self, section: &AwsSection) -> Option<Aws> {
@@ -102,7 +109,8 @@ impl Checker<'_> {
 
     fn is_reachable(&mut self, place: &[&str], address: &str) {
         if !address.parse::<Uri>().is_ok_and(|uri| web::is_private(&uri)) || !is_base(address) {
-            let message = format!("secrets cannot be asked for at `{address}` without being read on the way");
+            let message =
+                format!("secrets cannot be asked for at `{}` without being read on the way", web::shown(address));
             self.fault(place, message, "Write an address that begins with https://");
         }
     }
