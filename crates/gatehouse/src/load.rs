@@ -852,6 +852,13 @@ fn policy_warnings(config: &Config, directory: &Path, policies: &Policies) -> Ve
     };
     let shown = |name: &str| directory.join(name).display().to_string();
     let mut warnings = known.strangers(policies.sources(), shown);
+    warnings.extend(policies.warnings().iter().map(|fault| Fault {
+        file: shown(&fault.file),
+        line: fault.line,
+        message: fault.message.clone(),
+        remedy: fault.remedy.clone(),
+    }));
+    warnings.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
     let files = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
     let ignored = files.map(|entry| entry.path()).filter(|path| {
         path.is_file() && path.extension().is_none_or(|extension| extension != "cedar" && extension != "md")
@@ -862,7 +869,7 @@ fn policy_warnings(config: &Config, directory: &Path, policies: &Policies) -> Ve
         message: "it is not read: only files whose names end in .cedar are policies".into(),
         remedy: "Rename it, or move it elsewhere".into(),
     }));
-    if policies.sources().is_empty() {
+    if policies.is_empty() {
         warnings.push(Fault {
             file: directory.display().to_string(),
             line: None,

@@ -42,7 +42,20 @@ impl Known {
         faults
     }
 
-    fn fault(&self, kind: &str, id: &str) -> Option<(String, String)> {
+    /// A name with too few parts is that of nothing, whatever there is.
+    fn misshapen(&self, kind: &str, id: &str) -> Option<(String, String)> {
+        let (_, parts, shape) = SHAPES.iter().find(|(shaped, ..)| *shaped == kind)?;
+        let (_, name) = id.split_once('/')?;
+        (name.split('.').count() < *parts).then(|| {
+            (
+                format!("no {kind} is called \"{id}\", so what is said of it never applies"),
+                format!("Write {kind}::\"{shape}\""),
+            )
+        })
+    }
+
+    fn fault(&self, kind: &str, whole: &str) -> Option<(String, String)> {
+        let id = whole;
         let (word, known, id) = match kind {
             "Target" => ("target", &self.targets, id),
             "Group" => ("group", &self.groups, id),
@@ -53,7 +66,7 @@ impl Known {
             _ => return None,
         };
         if known.contains(id) || self.brought.contains(&kind) {
-            return None;
+            return self.misshapen(kind, whole);
         }
         let all: Vec<&str> = known.iter().map(String::as_str).collect();
         let all = if all.is_empty() { "none".to_string() } else { all.join(", ") };
@@ -63,6 +76,13 @@ impl Known {
         ))
     }
 }
+
+/// How the ids of things in a database are written.
+const SHAPES: [(&str, usize, &str); 3] = [
+    ("Table", 2, "TARGET/SCHEMA.TABLE"),
+    ("Function", 2, "TARGET/SCHEMA.FUNCTION"),
+    ("Column", 3, "TARGET/SCHEMA.TABLE.COLUMN"),
+];
 
 /// The entities that a line names, as type and id.
 fn mentions(line: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -94,6 +114,15 @@ mod tests {
                     // Group::\"nobody\"\nforbid (principal == Agent::\"claude\", action, resource == Table::\"apx/public.t\");\n\
                     permit (principal == User::\"dana@corp.example\", action, resource);";
         let source = PolicySource { name: "a.cedar".into(), text: text.into() };
+        let shapes = PolicySource {
+            name: "b.cedar".into(),
+            text: "Table::\"app/orders\" Table::\"app/public.orders\" Column::\"app/public.orders\" Schema::\"app/public\"".into(),
+        };
+        let misshapen: Vec<String> =
+            known.strangers(&[shapes], str::to_string).iter().map(ToString::to_string).collect();
+        assert_eq!(misshapen.len(), 2, "{misshapen:?}");
+        assert!(misshapen[0].contains("no Table is called \"app/orders\""), "{}", misshapen[0]);
+        assert!(misshapen[1].contains("Write Column::\"TARGET/SCHEMA.TABLE.COLUMN\""), "{}", misshapen[1]);
         let said: Vec<String> = known.strangers(&[source], str::to_string).iter().map(ToString::to_string).collect();
         assert_eq!(said.len(), 3, "{said:?}");
         assert!(said[0].starts_with("a.cedar:1: there is no group \"agent\""), "{}", said[0]);

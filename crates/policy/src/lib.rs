@@ -36,6 +36,7 @@ pub struct Policies {
     authorizer: Authorizer,
     revision: Digest,
     sources: Vec<PolicySource>,
+    warnings: Vec<PolicyFault>,
     remembered: Remembered,
 }
 
@@ -99,6 +100,16 @@ impl Policies {
     /// The SHA-256 digest over every source's name and text: what a verdict names as the policies in force.
     pub fn revision(&self) -> Digest {
         self.revision
+    }
+
+    /// What of them looks like a mistake.
+    pub fn warnings(&self) -> &[PolicyFault] {
+        &self.warnings
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.notes.is_empty()
     }
 
     /// The texts that these policies were loaded from.

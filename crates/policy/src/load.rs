@@ -5,8 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use cedar_policy::{
-    Authorizer, Effect, EntityTypeName, EntityUid, Policy, PolicyId as CedarId, PolicySet, Schema, ValidationMode,
-    Validator,
+    ActionConstraint, Authorizer, Effect, EntityTypeName, EntityUid, Policy, PolicyId as CedarId, PolicySet,
+    ResourceConstraint, Schema, ValidationMode, ValidationWarning, Validator,
 };
 use gatehouse_model::{Digest, GroupName, PolicyId};
 use miette::Diagnostic;
@@ -51,6 +51,10 @@ impl fmt::Display for PolicyFault {
     }
 }
 
+/// What to do about a policy that never applies.
+const IMPOSSIBLE: &str = "Groups of identities and of actions, and what holds others, are written with `in`, not `==`; \
+     docs/policies.md says which action is asked on which resource";
+
 /// The policies of a set being loaded, sorted by what they do.
 #[derive(Default)]
 struct Sorted {
@@ -61,6 +65,7 @@ struct Sorted {
     notes: HashMap<CedarId, Note>,
     places: HashMap<CedarId, Place>,
     faults: Vec<PolicyFault>,
+    warnings: Vec<PolicyFault>,
 }
 
 /// Where a policy stands.
@@ -81,6 +86,7 @@ pub(crate) fn load(sources: &[PolicySource], fragments: &[&str]) -> Result<Polic
         return Err(sorted.faults);
     }
     let (types, action_groups, action_type) = vocabulary(&schema).map_err(|fault| vec![fault])?;
+    sorted.look_at_containers(&schema, &action_groups);
     Ok(Policies {
         walls: sorted.walls,
         permits: sorted.permits,
@@ -92,6 +98,7 @@ pub(crate) fn load(sources: &[PolicySource], fragments: &[&str]) -> Result<Polic
         authorizer: Authorizer::new(),
         revision: revision(sources),
         sources: sources.to_vec(),
+        warnings: sorted.warnings,
         remembered: Remembered::default(),
     })
 }
@@ -206,6 +213,53 @@ impl Sorted {
             message,
             remedy,
         }));
+        // What is mistaken otherwise is named already.
+        let warnings = result.validation_warnings().filter(|_| self.faults.is_empty());
+        for warning in warnings.collect::<Vec<_>>() {
+            let ValidationWarning::ImpossiblePolicy(_) = warning else { continue };
+            let fault = self.fault(warning.policy_id(), "nothing is ever asked that this policy is about", IMPOSSIBLE);
+            match self.whole.policy(warning.policy_id()).map(Policy::effect) {
+                // Whoever wrote it believes that something is shut.
+                Some(Effect::Forbid) => self.faults.extend(fault),
+                Some(Effect::Permit) | None => self.warnings.extend(fault),
+            }
+        }
+    }
+
+    fn fault(&self, id: &CedarId, message: &str, remedy: &str) -> Option<PolicyFault> {
+        let place = self.places.get(id)?;
+        let line = Some(line_of(&place.text, place.offset));
+        Some(PolicyFault { file: place.file.clone(), line, message: message.into(), remedy: remedy.into() })
+    }
+
+    /// Warns of policies about a target or class alone where what is asked is of things in it.
+    fn look_at_containers(&mut self, schema: &Schema, action_groups: &HashMap<String, HashSet<EntityUid>>) {
+        let mut faults = Vec::new();
+        for policy in self.whole.policies() {
+            let ResourceConstraint::Eq(resource) = policy.resource_constraint() else { continue };
+            let is_covered = |action: &EntityUid| match policy.action_constraint() {
+                ActionConstraint::Any => true,
+                ActionConstraint::Eq(one) => one == *action,
+                ActionConstraint::In(many) => {
+                    let groups = action_groups.get(action.id().unescaped());
+                    many.contains(action) || groups.is_some_and(|groups| many.iter().any(|one| groups.contains(one)))
+                }
+            };
+            // What is in something itself is asked as such: a table, besides its columns.
+            if schema.ancestors(resource.type_name()).into_iter().flatten().next().is_some() {
+                continue;
+            }
+            let is_within = |kind: &EntityTypeName| {
+                let mut ancestors = schema.ancestors(kind).into_iter().flatten();
+                ancestors.any(|ancestor| ancestor == resource.type_name())
+            };
+            let mut kinds = schema.actions().filter(|action| is_covered(action));
+            if kinds.any(|action| schema.resources_for_action(action).into_iter().flatten().any(is_within)) {
+                let message = format!("it is about {resource} itself, and about nothing that is in it");
+                faults.extend(self.fault(policy.id(), &message, "Write `resource in` in place of `resource ==`"));
+            }
+        }
+        self.warnings.extend(faults);
     }
 }
 

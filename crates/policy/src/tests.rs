@@ -253,3 +253,30 @@ fn the_largest_quorum_counts() {
     let decision = policies.decide(&subject, &start, &Facts::new());
     expect!["hold [one, two] for 2 of dba and 2 of security"].assert_eq(&show(&decision));
 }
+
+#[test]
+fn policies_that_never_apply_are_named() {
+    let said = |text: &str| match policies(text) {
+        Ok(policies) => policies.warnings().iter().map(|fault| format!("warning: {}", fault.message)).collect(),
+        Err(faults) => faults.into_iter().map(|fault| format!("fault: {}", fault.message)).collect::<Vec<_>>(),
+    };
+    let impossible = "nothing is ever asked that this policy is about";
+    for text in [
+        "forbid (principal == Group::\"agents\", action, resource);",
+        "forbid (principal, action == Action::\"sql:read\", resource);",
+        "forbid (principal, action == Action::\"sql:select\", resource == Column::\"shop/pay.x\");",
+    ] {
+        assert_eq!(said(text), [format!("fault: {impossible}")], "{text}");
+        assert_eq!(said(&text.replace("forbid", "permit")), [format!("warning: {impossible}")], "{text}");
+    }
+    let about = "warning: it is about Target::\"shop\" itself, and about nothing that is in it";
+    assert_eq!(said("forbid (principal, action, resource == Target::\"shop\");"), [about]);
+    assert_eq!(said("permit (principal, action, resource == Target::\"shop\");"), [about]);
+    for right in [
+        "permit (principal, action == Action::\"connect\", resource == Target::\"shop\");",
+        "forbid (principal, action in Action::\"sql:read\", resource in Target::\"shop\");",
+        "forbid (principal, action, resource == Table::\"shop/pay\");",
+    ] {
+        assert!(said(right).is_empty(), "{right}: {:?}", said(right));
+    }
+}
