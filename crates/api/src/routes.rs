@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use gatehouse_model::Identity;
 use serde::Deserialize;
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder, Responses};
 use utoipa::{IntoParams, OpenApi};
@@ -24,6 +25,12 @@ use crate::views::{
     NewTask, NewToken, PolicyView, RequestView, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
 };
 use crate::{BODY_BYTES_MAX, Begun, Control, LISTING_ENTRIES_MAX, Page, Wanted, decide, oauth, pages, sign_in};
+
+/// The states that things are in.
+const TASK_STATES: [&str; 5] = ["live", "done", "expired", "revoked", "abandoned"];
+const SESSION_STATES: [&str; 2] = ["live", "ended"];
+const REQUEST_STATES: [&str; 6] = ["open", "approved", "denied", "used", "withdrawn", "expired"];
+const KEY_STATES: [&str; 3] = ["good", "revoked", "expired"];
 
 /// How soon to ask again for a task that a person must approve, in seconds.
 pub(crate) const RETRY_SECS: u32 = 5;
@@ -150,18 +157,26 @@ struct Listing {
     identity: Option<String>,
     /// Only what goes to this target.
     target: Option<String>,
-    /// Only what is in this state.
+    /// Only what is in this state. Tasks are `live`, `done`, `expired`, `revoked` or `abandoned`; sessions `live` or `ended`; requests
+    /// `open`, `approved`, `denied`, `used`, `withdrawn` or `expired`; static keys `good`, `revoked` or `expired`.
     state: Option<String>,
 }
 
 impl Listing {
-    fn wanted(&self) -> Result<Wanted<'_>, Problem> {
+    /// What is wanted, of things that can be in these states.
+    fn wanted(&self, states: &[&str]) -> Result<Wanted<'_>, Problem> {
         let limit = self.limit();
         if !(1..=LISTING_ENTRIES_MAX).contains(&limit) {
             return Err(Problem::bad_request(format!("`limit` is 1 to {LISTING_ENTRIES_MAX}")));
         }
         if self.before.is_some_and(|before| i64::try_from(before).is_err()) {
             return Err(Problem::bad_request("`before` is a number that came in `Link`"));
+        }
+        if let Some(state) = self.state.as_deref().filter(|state| !states.contains(state)) {
+            return Err(Problem::bad_request(format!("`{state}` is no state of these: {}", states.join(", "))));
+        }
+        if let Some(Err(error)) = self.identity.as_deref().map(Identity::parse) {
+            return Err(Problem::bad_request(error.to_string()));
         }
         Ok(Wanted {
             limit,
@@ -212,7 +227,7 @@ async fn tasks(
     caller: Caller,
     Query(listing): Query<Listing>,
 ) -> Result<Listed<TaskView>, Problem> {
-    served.control.tasks(&caller, listing.wanted()?).await.map(|page| listing.answer("/api/v1/tasks", page))
+    served.control.tasks(&caller, listing.wanted(&TASK_STATES)?).await.map(|page| listing.answer("/api/v1/tasks", page))
 }
 
 /// Starts a task and issues its credential: for anybody at the admin socket; over the network for oneself, or for an agent
@@ -272,7 +287,11 @@ async fn sessions(
     caller: Caller,
     Query(listing): Query<Listing>,
 ) -> Result<Listed<SessionView>, Problem> {
-    served.control.sessions(&caller, listing.wanted()?).await.map(|page| listing.answer("/api/v1/sessions", page))
+    served
+        .control
+        .sessions(&caller, listing.wanted(&SESSION_STATES)?)
+        .await
+        .map(|page| listing.answer("/api/v1/sessions", page))
 }
 
 /// One session.
@@ -300,7 +319,11 @@ async fn requests(
     caller: Caller,
     Query(listing): Query<Listing>,
 ) -> Result<Listed<RequestView>, Problem> {
-    served.control.requests(&caller, listing.wanted()?).await.map(|page| listing.answer("/api/v1/requests", page))
+    served
+        .control
+        .requests(&caller, listing.wanted(&REQUEST_STATES)?)
+        .await
+        .map(|page| listing.answer("/api/v1/requests", page))
 }
 
 /// One request.
@@ -393,7 +416,7 @@ async fn keys(
     caller: Caller,
     Query(listing): Query<Listing>,
 ) -> Result<Listed<KeyView>, Problem> {
-    served.control.keys(&caller, listing.wanted()?).await.map(|page| listing.answer("/api/v1/keys", page))
+    served.control.keys(&caller, listing.wanted(&KEY_STATES)?).await.map(|page| listing.answer("/api/v1/keys", page))
 }
 
 /// One static key; administrators only.

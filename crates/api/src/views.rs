@@ -251,8 +251,11 @@ pub struct SessionView {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<String>,
-    /// `live`, or why it ended.
+    /// `live` or `ended`.
     pub state: String,
+    /// Why it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// How many operations it had.
     pub operations: u64,
     /// How many of them were refused.

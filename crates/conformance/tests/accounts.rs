@@ -64,6 +64,14 @@ fn an_account_is_made_for_a_task_and_gone_with_it() -> Result<()> {
     until(&fixture, &format!("select count(*) from pg_roles where rolname = '{of}'"), "0")?;
     assert_eq!(fixture.truth(MADE)?, "1", "the other task's account is still there");
     assert_eq!(fixture.psql(&other, ASK)?, "200\n");
+    // What the database's own log says of an account is a task's by the records.
+    let records = fixture.records()?;
+    let made = records.iter().find(|record| record["kind"] == "account.made" && record["account"] == of.as_str());
+    let made = made.context("a record")?;
+    assert_eq!((&made["task"], &made["target"]), (&json!(task.task), &json!("shop")));
+    let is_its_end = |record: &Value| record["kind"] == "account.ended" && record["lease"] == made["lease"];
+    assert!(records.iter().any(is_its_end));
+    assert!(fixture.verify()?.contains("sound"));
     Ok(())
 }
 

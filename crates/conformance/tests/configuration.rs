@@ -227,7 +227,7 @@ fn an_index_that_is_lost_is_built_anew() -> anyhow::Result<()> {
     let agent = fixture.task("agent:claude", "10m")?;
     fixture.psql(&agent, "select 1")?;
     // psql may be gone a moment before the gateway has seen it go.
-    wait_until("the session is closed", || Ok(fixture.json(&["sessions", "ls"])?[0]["state"] == "the client left"))?;
+    wait_until("the session is closed", || Ok(fixture.json(&["sessions", "ls"])?[0]["cause"] == "the client left"))?;
     let sessions = fixture.json(&["sessions", "ls"])?;
     fixture.json(&["lockdown", "begin", "agent:other", "--reason", "a test"])?;
     let lockdowns = fixture.json(&["lockdown", "ls"])?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, StreamExt as _};
 use gatehouse_engine::{House as _, TargetAccount};
 use gatehouse_gate::{Account, Target};
+use gatehouse_journal::{AccountEnded, AccountMade};
 use gatehouse_model::{Secret, TargetName, TaskId};
 use gatehouse_secrets::{Keeper, Lease, Run};
 use jiff::{SignedDuration, Timestamp};
@@ -198,6 +199,17 @@ impl State {
             self.leases.end([leased.into()]);
             return Err(format!("an account cannot be kept note of, so it is not used: {error}"));
         }
+        let made = AccountMade {
+            lease: leased.lease.id.clone(),
+            account: leased.lease.user.clone(),
+            target: target.to_string(),
+            task: task.to_string(),
+        };
+        // What is done by an account that nobody can put down to a task is not done.
+        if let Err(error) = self.gate.ledger().record(now, made) {
+            self.leases.end([leased.into()]);
+            return Err(format!("an account cannot be recorded, so it is not used: {error}"));
+        }
         let older = accounts.newest.replace(leased);
         accounts.older.extend(older);
         drop(accounts);
@@ -263,6 +275,8 @@ impl State {
                 _ = ticks.tick() => {}
                 () = self.leases.bell.notified() => {}
             }
+            #[expect(clippy::cast_precision_loss, reason = "there are few")]
+            metrics::gauge!("gatehouse_accounts_to_end").set(lock(&self.leases.ending).len() as f64);
             for ending in self.leases.due(self.now()) {
                 let (state, places) = (self.clone(), places.clone());
                 tokio::spawn(async move {
@@ -277,6 +291,7 @@ impl State {
         let now = self.now();
         let ended = async {
             ending.keeper.revoke(&ending.lease, now).await?;
+            self.gate.ledger().record(self.now(), AccountEnded { lease: ending.lease.clone() })?;
             anyhow::Ok(self.store.forget_lease(&ending.lease).await?)
         };
         if let Err(error) = ended.await {

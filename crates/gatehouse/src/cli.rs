@@ -269,7 +269,8 @@ pub struct Part {
     /// Only what goes to this target.
     #[arg(long, value_name = "NAME")]
     pub target: Option<String>,
-    /// Only what is in this state.
+    /// Only what is in this state: of tasks live, done, expired, revoked or abandoned; of sessions live or ended; of requests
+    /// open, approved, denied, used, withdrawn or expired; of keys good, revoked or expired.
     #[arg(long, value_name = "STATE")]
     pub state: Option<String>,
 }

@@ -330,7 +330,7 @@ pub struct IssuerSection {
     /// What its tokens say as `iss`, to the letter.
     pub issuer: String,
     /// What they must say as `aud`: a name that is this gateway's alone, so that a token for somebody else is none here.
-    pub audience: String,
+    pub audience: Audience,
     /// Its public keys: a file with a JSON Web Key Set, relative to this one, which is read with the configuration. Without it
     /// they are fetched: from where the issuer's discovery document says, `ISSUER/.well-known/openid-configuration`.
     pub keys: Option<PathBuf>,
@@ -472,8 +472,8 @@ fn aws_secret_access_key() -> String {
 #[serde(deny_unknown_fields)]
 pub struct ReceiverSection {
     /// Where it is told: an address that begins with https://, or, where the address is a secret, `file:PATH` or `env:NAME`.
-    /// For mail, the server: `smtps://HOST:PORT` (TLS), or `smtp://HOST:PORT` (STARTTLS; on this machine
-    /// where `tls_authorities` are given).
+    /// For mail, the server: `smtps://HOST:PORT` (TLS), or `smtp://HOST:PORT` (STARTTLS, which must succeed; a server on this
+    /// machine is spoken to without, unless `tls_authorities` are given).
     pub url: String,
     /// What it reads.
     #[serde(default)]
@@ -497,6 +497,26 @@ pub struct ReceiverSection {
 
 fn receiver_events() -> Vec<String> {
     vec!["request.opened".into()]
+}
+
+/// What tokens say as `aud`: one name, or several of which one will do.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Audience {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl Audience {
+    /// The names.
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
 }
 
 /// What a receiver reads.

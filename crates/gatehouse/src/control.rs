@@ -903,10 +903,8 @@ fn key_view(row: KeyRow, now: Timestamp) -> KeyView {
 }
 
 fn session_view(row: SessionRow) -> SessionView {
-    let (closed, state) = match row.closed {
-        Some((at, cause)) => (Some(at.to_string()), cause),
-        None => (None, "live".into()),
-    };
+    let (closed, cause) = row.closed.map(|(at, cause)| (at.to_string(), cause)).unzip();
+    let state = if closed.is_some() { "ended" } else { "live" };
     SessionView {
         id: row.id,
         task: row.task,
@@ -917,7 +915,8 @@ fn session_view(row: SessionRow) -> SessionView {
         api_key: row.key,
         opened: row.opened.to_string(),
         closed,
-        state,
+        state: state.into(),
+        cause,
         operations: row.operations,
         refused: row.refused,
         rows: row.rows,

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use gatehouse_api::{Exchange, Exchanged, Issues, OauthError, Problem, Shows, StartedTaskView};
 use gatehouse_engine::{House as _, Stranger};
 use gatehouse_identity::{
-    ACTORS_MAX, ApiKey, Bearer, Believed, Credential, TokenError, TokenLogin, proves, verify_token,
+    ACTORS_MAX, ApiKey, Bearer, Believed, Credential, TokenError, TokenLogin, issuer_of, proves, verify_token,
 };
 use gatehouse_model::{
     AgentName, Budget, Denial, Identity, KeyId, Origin, Reason, RequestId, Secret, TargetName, Task, TaskEnd, TaskId,
@@ -79,7 +79,7 @@ impl From<NotBegun> for OauthError {
     fn from(why: NotBegun) -> Self {
         match why {
             NotBegun::NoTarget => Self::invalid_target(
-                "there is no such target, or policy does not permit the agent to start a task for it",
+                "there is no such target, or policy does not permit `start` on it to whoever is to work, and whom for",
             ),
             NotBegun::Asked(request) => Self::pending(request.to_string()),
             NotBegun::Denied(why) => Self::denied(why),
@@ -190,7 +190,7 @@ impl State {
     fn task_of(&self, token: &Secret) -> Option<Result<Task, TokenError>> {
         let issuer = self.api_address()?;
         let text = String::from_utf8_lossy(token.expose());
-        if !self.token_key.is_own(&issuer, &text) {
+        if issuer_of(&text).as_deref() != Some(&*issuer) {
             return None;
         }
         let read = self.token_key.verify(&issuer, &text, self.now()).and_then(|read| {
@@ -456,6 +456,7 @@ impl ApiControl {
         let refused = |cause: &str, told: NotBegun| {
             // It is refused whether or not that can be recorded.
             let _ = state.gate.login_refused(state.now(), &by, &identity, &names, cause);
+            tracing::info!(by, identity, targets = names, cause, "a task is not started");
             told
         };
         let subject = state.subject(&party.identity, party.on_behalf_of.as_ref());
@@ -625,10 +626,9 @@ impl ApiControl {
             return if task.identity.name() == user { Ok(Entry::Task(task.id)) } else { Err(wrong()) };
         }
         // What an agent signs for itself is for the token endpoint, once.
-        let is_of_issuer =
-            state.loaded.load().issuers.iter().any(|issuer| state.token_key.is_own(&issuer.issuer, &words));
-        if !is_of_issuer {
-            refused_token(&TokenError::Issuer("whose tokens are good for a login".into()));
+        let says = issuer_of(&words).unwrap_or_default();
+        if !state.loaded.load().issuers.iter().any(|issuer| issuer.issuer == says) {
+            refused_token(&TokenError::Issuer(says));
             return Err(wrong());
         }
         let bearer = state.bearer(&text).await.map_err(|error| match error {

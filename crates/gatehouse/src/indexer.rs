@@ -228,7 +228,9 @@ fn change(record: &Record) -> Option<Change> {
         Entry::RequestEnded(request) => {
             Some(Change::RequestEnded { request: request.request.clone(), cause: request.cause.clone() })
         }
-        Entry::GatewayStarted(_)
+        Entry::AccountMade(_)
+        | Entry::AccountEnded(_)
+        | Entry::GatewayStarted(_)
         | Entry::GatewayStopped(_)
         | Entry::PoliciesLoaded(_)
         | Entry::ConfigurationLoaded(_)

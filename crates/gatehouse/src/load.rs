@@ -349,7 +349,8 @@ impl Checker<'_> {
         let mut issuers: Vec<Issuer> = Vec::new();
         for (name, section) in &config.issuers {
             let place = ["issuers", name.as_str()];
-            if section.issuer.is_empty() || section.audience.is_empty() {
+            let audience = section.audience.names();
+            if section.issuer.is_empty() || audience.is_empty() || audience.iter().any(String::is_empty) {
                 self.fault(&place, "an issuer has an `issuer` and an `audience`", "Write what its tokens say");
             }
             if issuers.iter().any(|other| other.issuer == section.issuer) {
@@ -368,7 +369,7 @@ impl Checker<'_> {
                 issuers.push(Issuer {
                     name: name.clone(),
                     issuer: section.issuer.clone(),
-                    audience: section.audience.clone(),
+                    audience: audience.to_vec(),
                     keys,
                     agents,
                     user_claim: section.user_claim.clone(),

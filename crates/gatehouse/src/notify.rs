@@ -104,26 +104,27 @@ impl Event {
             items.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
         };
         let request = text("request");
+        let reason = || match text("reason") {
+            "" => String::new(),
+            // An address in a reason is not one to follow.
+            reason => format!(": {}", reason.replace("://", ": //")),
+        };
         match self.kind {
             "request.opened" => {
                 let whom = match text("on_behalf_of") {
                     "" => String::new(),
                     user => format!(" for {user}"),
                 };
-                let reason = match text("reason") {
-                    "" => String::new(),
-                    // An address in a reason is not one to follow.
-                    reason => format!(": {}", reason.replace("://", ": //")),
-                };
                 format!(
-                    "{}{whom} asks for {} on {} and needs {}{reason}",
+                    "{}{whom} asks for {} on {} and needs {}{}",
                     text("identity"),
                     text("asks_for"),
                     list("targets"),
-                    list("groups")
+                    list("groups"),
+                    reason()
                 )
             }
-            "request.answered" => format!("{} {} request {request}: {}", text("by"), text("answer"), text("reason")),
+            "request.answered" => format!("{} {} request {request}{}", text("by"), text("answer"), reason()),
             _ => format!("request {request} is {}", text("cause")),
         }
     }
@@ -226,7 +227,9 @@ impl Receiver {
                 Channel::Web { url, form, fetch } => post(url, form, fetch, event, base.as_deref()).await,
                 Channel::Mail(mail) => {
                     let text = format!("{}\n", event.line(base.as_deref()));
-                    mail.send(&event.message_id(), &event.words(), &text).await
+                    // Another data folder begins to count anew; the same message is of the same moment.
+                    let moment: String = event.time.chars().filter(char::is_ascii_digit).collect();
+                    mail.send(&format!("{}.{moment}", event.message_id()), &event.words(), &text).await
                 }
             };
             match sent {

@@ -170,10 +170,11 @@ fn problem(error: &SignInError) -> Problem {
             Problem::not_here("the provider has no codes for terminals", "Sign in with a browser, at /login")
         }
         SignInError::Stranger => Problem::forbidden(error.to_string(), "Begin anew at /login"),
-        SignInError::Refused(_) => {
-            Problem::forbidden("the provider did not let you in", "Begin anew, or ask whoever runs the provider")
-        }
-        SignInError::NotAdmitted(_) => Problem::forbidden(
+        SignInError::Refused(_) => Problem::forbidden(
+            "the provider did not let you in, or this gateway is not set up rightly there",
+            "Begin anew, or ask an administrator of the gateway: its log has what the provider said",
+        ),
+        SignInError::NotAdmitted { .. } => Problem::forbidden(
             "the provider let you in, but this gateway does not",
             "Ask an administrator of the gateway: oidc.admit says who may sign in",
         ),

@@ -75,8 +75,8 @@ pub struct Issuer {
     pub name: String,
     /// What its tokens say as `iss`.
     pub issuer: String,
-    /// What they must say as `aud`, so that a token for somebody else is none for this gateway.
-    pub audience: String,
+    /// What they must say as `aud`, one of these, so that a token for somebody else is none for this gateway.
+    pub audience: Vec<String>,
     /// Its keys.
     pub keys: Keys,
     /// Its agents; the first rule that fits counts.
@@ -132,6 +132,11 @@ impl fmt::Display for Bearer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.via, self.subject)
     }
+}
+
+/// Who issued a token, by its own word; `None` for what is no token.
+pub fn issuer_of(token: &str) -> Option<String> {
+    begun(token.trim_ascii()).ok().map(|(_, issuer)| shown(&issuer))
 }
 
 /// Whose tokens are believed.
@@ -413,8 +418,8 @@ pub(crate) fn proven(
 /// Whether a token is good by these keys of its issuer.
 fn check(issuer: &Issuer, keys: &KeySet, token: &str, header: &Header, now: Timestamp) -> Result<Bearer, TokenError> {
     let (claims, expires) = proven(keys, &issuer.name, token, header, now)?;
-    if !is_meant(claims.get("aud"), std::slice::from_ref(&issuer.audience)) {
-        return Err(TokenError::Audience(issuer.audience.clone()));
+    if !is_meant(claims.get("aud"), &issuer.audience) {
+        return Err(TokenError::Audience(issuer.audience.join(" or ")));
     }
     let subject = claims.get("sub").and_then(Value::as_str).ok_or(TokenError::Claim("sub"))?;
     let fits = |rule: &&AgentRule| rule.claims.iter().all(|(name, wanted)| is_or_holds(claim(&claims, name), wanted));
@@ -595,7 +600,7 @@ mod tests {
         vec![Issuer {
             name: "ci".into(),
             issuer: "https://ci.example".into(),
-            audience: "gatehouse".into(),
+            audience: vec!["gatehouse".into()],
             keys: Keys::Held(signer.keys()),
             task_secs_max: 600,
             user_claim: None,

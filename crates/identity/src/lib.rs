@@ -21,7 +21,7 @@ pub use claims::ACTORS_MAX;
 pub use credential::{Credential, Token, hmac, proves, token_digest};
 pub use issuer::{
     AgentRule, Bearer, Believed, Issuer, KEY_SET_BYTES_MAX, KeySet, KeySetError, Keys, PublishedKeys, SKEW_SECS_MAX,
-    TOKEN_BYTES_MAX, TokenError, TokenLogin, verify as verify_token,
+    TOKEN_BYTES_MAX, TokenError, TokenLogin, issuer_of, verify as verify_token,
 };
 pub use keys::{ApiKey, KeyBook};
 pub use oidc::{

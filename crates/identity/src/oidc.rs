@@ -125,8 +125,13 @@ pub enum SignInError {
     #[error("the provider names more than {GROUPS_MAX} groups: have it send only those that matter here")]
     Groups,
     /// They are none of those who are let in.
-    #[error("user:{0} is in none of the groups of oidc.admit")]
-    NotAdmitted(UserName),
+    #[error("user:{user} is in none of the groups of oidc.admit, for the provider names: {groups}")]
+    NotAdmitted {
+        /// Who.
+        user: UserName,
+        /// Their groups, as they count here.
+        groups: String,
+    },
     /// It has no device flow.
     #[error("the provider {0} has no device authorization endpoint: sign in with a browser")]
     NoDevices(String),
@@ -467,7 +472,9 @@ impl Provider {
         }
         let (user, groups) = (self.user(&claims)?, self.groups(&claims)?);
         if !settings.admit.is_empty() && settings.admit.is_disjoint(&groups) {
-            return Err(SignInError::NotAdmitted(user));
+            let named: Vec<&str> = groups.iter().map(GroupName::as_str).collect();
+            let groups = if named.is_empty() { "none".into() } else { named.join(", ") };
+            return Err(SignInError::NotAdmitted { user, groups });
         }
         Ok(Person {
             user,

@@ -99,11 +99,6 @@ impl TokenKey {
         Some(Secret::new(format!("{message}.{}", BASE64.encode(signature.as_ref()))))
     }
 
-    /// Whether a token is of this gateway by its own word.
-    pub fn is_own(&self, issuer: &str, token: &str) -> bool {
-        begun(token.trim_ascii()).is_ok_and(|(_, says)| says == issuer)
-    }
-
     /// What a token of this gateway's says.
     ///
     /// # Errors

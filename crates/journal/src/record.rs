@@ -150,6 +150,10 @@ entries! {
     KeyIssued = "key.issued",
     /// It is good no more.
     KeyEnded = "key.ended",
+    /// An account at a target was made for a task.
+    AccountMade = "account.made",
+    /// It is gone.
+    AccountEnded = "account.ended",
     /// A login failed.
     LoginRefused = "login.refused",
     /// A session began.
@@ -343,6 +347,26 @@ pub struct KeyEnded {
     pub cause: String,
     /// Who ended it; `gateway` when its time ran out.
     pub by: String,
+}
+
+/// An account at a target was made for a task: what the target's own log says of it is that task's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountMade {
+    /// The lease that it lives by.
+    pub lease: String,
+    /// Its name at the target.
+    pub account: String,
+    /// The target.
+    pub target: String,
+    /// The task.
+    pub task: String,
+}
+
+/// An account that was made for a task is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountEnded {
+    /// The lease that it lived by.
+    pub lease: String,
 }
 
 /// A login failed.

@@ -98,6 +98,11 @@ impl Budget {
 
     /// What is used up, in words; `None` while nothing is.
     pub fn used_up(&self, spent: &Spent) -> Option<String> {
+        self.reached(spent).map(|reached| format!("the task's budget is used up: {reached}"))
+    }
+
+    /// The figures that are reached.
+    fn reached(&self, spent: &Spent) -> Option<String> {
         let parts = [
             (self.operations, spent.operations, "operations"),
             (self.rows, spent.rows, "rows"),
@@ -112,7 +117,7 @@ impl Budget {
             (seen >= *limit).then(|| format!("{seen} of {limit} different values of {class}"))
         });
         let used_up: Vec<String> = figures.chain(values).collect();
-        (!used_up.is_empty()).then(|| format!("the task's budget is used up: {}", used_up.join(", ")))
+        (!used_up.is_empty()).then(|| used_up.join(", "))
     }
 }
 
@@ -234,7 +239,8 @@ impl Account {
                     *count += values.difference(&seen.since).count() as u64;
                 }
             }
-            account.budget.is_overdrawn(&would).then(|| account.budget.used_up(&would).unwrap_or_default())
+            let reached = account.budget.reached(&would).filter(|_| account.budget.is_overdrawn(&would));
+            reached.map(|reached| format!("with it, the task would have had {reached}"))
         })
     }
 
@@ -340,7 +346,7 @@ mod tests {
         account.add_shown(1, 1, &values(&[7]));
         assert_eq!(account.overdrawn_by(1, 1, &values(&[7, 8])), None);
         let more = account.overdrawn_by(1, 1, &values(&[7, 8, 9]));
-        assert_eq!(more.as_deref(), Some("the task's budget is used up: 4 of 3 different values of email"));
+        assert_eq!(more.as_deref(), Some("with it, the task would have had 4 of 3 different values of email"));
         account.add_shown(1, 1, &values(&[7, 8, 7, 8]));
         assert_eq!(
             account.used_up().as_deref(),

@@ -161,7 +161,8 @@ impl Policies {
             None => own,
             Some((user, groups)) => {
                 let principal = Identity::User(user.clone());
-                combine([own, self.decide_for(&principal, groups, access, facts)])
+                let theirs = self.decide_for(&principal, groups, access, facts);
+                combine([naming(own, &subject.identity), naming(theirs, &principal)])
             }
         }
     }
@@ -320,6 +321,17 @@ fn context(facts: &Facts) -> Result<Context, String> {
         ((*name).to_string(), value)
     });
     Context::from_pairs(pairs).map_err(|error| error.to_string())
+}
+
+/// A denial of one of two who must both be permitted says of which.
+fn naming(decision: Decision, who: &Identity) -> Decision {
+    match decision.verdict {
+        Verdict::Allow | Verdict::Hold => decision,
+        Verdict::Deny => {
+            let reasons = decision.reasons.iter().map(|reason| format!("{reason}, for {who}")).collect();
+            Decision { reasons, ..decision }
+        }
+    }
 }
 
 fn deny(reason: String) -> Decision {

@@ -445,7 +445,8 @@ fn wrong_password(user: &str, cause: &str) -> Breach {
         Reason::Login,
         format!("password authentication failed for user \"{user}\""),
         "the credential is unknown, wrong, or its task has ended",
-        "Start a task with `gatehouse task start` or `gatehouse run`, and use the user name and the password that it gives",
+        "Start a task with `gatehouse task start` or `gatehouse run`, and use the user name and the password that it gives; a token \
+         of your own is taken as the password over TLS alone",
     ))
 }
 

@@ -232,7 +232,7 @@ impl Vault {
         token.renew_at = now.saturating_add(SignedDuration::from_secs(TOKEN_RETRY_SECS)).unwrap_or(now);
         let body = Some(json!({}));
         let answer = self.send(Method::POST, "auth/token/renew-self", body, Some(&token.secret)).await?;
-        let renewed: TokenRenewed = self.parsed(&self.good(answer)?)?;
+        let renewed: TokenRenewed = self.parsed(&self.good("auth/token/renew-self", answer)?)?;
         *token = Token::new(token.secret.clone(), renewed.auth.lease_duration, now);
         Ok(())
     }
@@ -249,18 +249,18 @@ impl Vault {
         let (token, is_kept) = self.token(now).await?;
         let answer = self.send(method.clone(), path, body.clone(), Some(&token)).await?;
         if answer.status != 403 || !is_kept {
-            return self.good(answer);
+            return self.good(path, answer);
         }
         let known = self.send(Method::GET, "auth/token/lookup-self", None, Some(&token)).await?;
         if known.status != 403 {
-            return self.good(answer);
+            return self.good(path, answer);
         }
         self.token.lock().await.take_if(|kept| kept.secret.expose() == token.expose());
         let (token, _) = self.token(now).await?;
-        self.good(self.send(method, path, body, Some(&token)).await?)
+        self.good(path, self.send(method, path, body, Some(&token)).await?)
     }
 
-    fn good(&self, answer: Answered) -> Result<Answered, SecretError> {
+    fn good(&self, path: &str, answer: Answered) -> Result<Answered, SecretError> {
         if (200..300).contains(&answer.status) {
             return Ok(answer);
         }
@@ -268,7 +268,7 @@ impl Vault {
         let errors = errors.as_ref().and_then(|body| body.get("errors")?.as_array());
         let errors: Vec<&str> = errors.into_iter().flatten().filter_map(Value::as_str).collect();
         let said: String = errors.join("; ").chars().filter(|c| !c.is_control()).take(ERROR_CHARS_MAX).collect();
-        Err(self.failed(format!("it answers {} {said}", answer.status).trim_end().to_string()))
+        Err(self.failed(format!("{path} answers {} {said}", answer.status).trim_end().to_string()))
     }
 
     /// A token to call with, and whether it was there already.
@@ -281,7 +281,7 @@ impl Vault {
             return Ok((token.secret.clone(), true));
         }
         let (place, body) = self.proof()?;
-        let answer = self.good(self.send(Method::POST, &place, Some(body), None).await?)?;
+        let answer = self.good(&place, self.send(Method::POST, &place, Some(body), None).await?)?;
         let logged_in: LoggedIn = self.parsed(&answer)?;
         let token = Secret::from(&logged_in.auth.client_token);
         *kept = Some(Token::new(token.clone(), logged_in.auth.lease_duration, now));

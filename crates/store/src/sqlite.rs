@@ -53,7 +53,7 @@ const TASKS: &str = "SELECT rowid AS number, * FROM tasks WHERE (?1 IS NULL OR r
     AND (?5 IS NULL OR ifnull(cause, 'live') = ?5) ORDER BY rowid DESC LIMIT ?6";
 const SESSIONS: &str = "SELECT rowid AS number, * FROM sessions WHERE (?1 IS NULL OR rowid < ?1) \
     AND (?2 IS NULL OR task = ?2) AND (?3 IS NULL OR identity = ?3 OR on_behalf_of = ?3) AND (?4 IS NULL OR target = ?4) \
-    AND (?5 IS NULL OR ifnull(cause, 'live') = ?5) ORDER BY rowid DESC LIMIT ?6";
+    AND (?5 IS NULL OR iif(closed IS NULL, 'live', 'ended') = ?5) ORDER BY rowid DESC LIMIT ?6";
 const REQUESTS: &str = "SELECT rowid AS number, * FROM requests WHERE (?1 IS NULL OR rowid < ?1) \
     AND (?2 IS NULL OR task = ?2) AND (?3 IS NULL OR identity = ?3 OR on_behalf_of = ?3) \
     AND (?4 IS NULL OR EXISTS (SELECT 1 FROM json_each(targets) WHERE value = ?4)) \

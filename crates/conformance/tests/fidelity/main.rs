@@ -219,7 +219,7 @@ fn who_ended_a_session_stands_in_its_record() -> Result<()> {
         // The client closes nothing itself.
         while client.answer().is_ok() {}
         let begun = Instant::now();
-        while fixture.json(&["sessions", "ls"])?[0]["state"] != expected {
+        while fixture.json(&["sessions", "ls"])?[0]["cause"] != expected {
             ensure!(begun.elapsed() < Duration::from_secs(10), "{expected}: {}", fixture.json(&["sessions", "ls"])?);
         }
     }

@@ -29,7 +29,11 @@ impl Checker<'_> {
             _ => ("user", Err("a target has a `user` and a `password`, or `credentials`".into())),
         };
         let source = source.map_err(|error: String| {
-            let remedy = "Put the secret in a file with mode 0600 and write password = \"file:PATH\"";
+            let remedy = match key {
+                "password" => "Put the secret in a file with mode 0600 and write password = \"file:PATH\"",
+                "credentials" => "Write the mount and the role of the vault's database secrets",
+                _ => "Give either `user` and `password`, or `credentials`",
+            };
             self.fault(&["targets", name, key], error, remedy);
         });
         let missing = match source.as_ref().ok()? {

@@ -235,6 +235,8 @@ impl Plan {
             | Entry::PersonSignedOut(_)
             | Entry::KeyIssued(_)
             | Entry::KeyEnded(_)
+            | Entry::AccountMade(_)
+            | Entry::AccountEnded(_)
             | Entry::LockdownBegun(_)
             | Entry::LockdownLifted(_)
             | Entry::LoginRefused(_)

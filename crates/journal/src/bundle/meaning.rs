@@ -226,6 +226,8 @@ impl<'s> Meaning<'s> {
             | Entry::ConfigurationLoaded(_)
             | Entry::PersonSignedIn(_)
             | Entry::PersonSignedOut(_)
+            | Entry::AccountMade(_)
+            | Entry::AccountEnded(_)
             | Entry::LockdownBegun(_)
             | Entry::LockdownLifted(_)
             | Entry::LoginRefused(_)

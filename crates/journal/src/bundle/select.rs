@@ -17,6 +17,8 @@ pub(super) struct Wanted {
     sessions: BTreeSet<String>,
     requests: BTreeSet<String>,
     keys: BTreeSet<String>,
+    /// The leases of accounts that were made for them.
+    leases: BTreeSet<String>,
     /// The request that each task began by, if it began by one.
     granted: BTreeMap<String, String>,
     /// The task and the key that each task came from, if it came from any.
@@ -91,16 +93,21 @@ impl Wanted {
             Entry::OperationDecided(body) if belongs(selection, &body.session, &body.task) => {
                 self.requests.extend(body.approval.clone());
             }
+            Entry::AccountMade(body) if self.tasks.contains(&body.task) => {
+                self.leases.insert(body.lease.clone());
+            }
             Entry::GatewayStarted(_)
             | Entry::GatewayStopped(_)
             | Entry::PoliciesLoaded(_)
             | Entry::ConfigurationLoaded(_)
+            | Entry::AccountMade(_)
             | Entry::TaskRequested(_)
             | Entry::TaskEnded(_)
             | Entry::PersonSignedIn(_)
             | Entry::PersonSignedOut(_)
             | Entry::KeyIssued(_)
             | Entry::KeyEnded(_)
+            | Entry::AccountEnded(_)
             | Entry::LockdownBegun(_)
             | Entry::LockdownLifted(_)
             | Entry::LoginRefused(_)
@@ -144,6 +151,8 @@ impl Wanted {
             }
             Entry::KeyIssued(body) => self.keys.contains(&body.key),
             Entry::KeyEnded(body) => self.keys.contains(&body.key),
+            Entry::AccountMade(body) => self.tasks.contains(&body.task),
+            Entry::AccountEnded(body) => self.leases.contains(&body.lease),
             Entry::RequestOpened(body) => self.requests.contains(&body.request),
             Entry::RequestAnswered(body) => self.requests.contains(&body.request),
             Entry::RequestEnded(body) => self.requests.contains(&body.request),
@@ -183,6 +192,8 @@ fn is_circumstance(entry: &Entry) -> bool {
         | Entry::PersonSignedOut(_)
         | Entry::KeyIssued(_)
         | Entry::KeyEnded(_)
+        | Entry::AccountMade(_)
+        | Entry::AccountEnded(_)
         | Entry::TaskStarted(_)
         | Entry::TaskRequested(_)
         | Entry::TaskEnded(_)
