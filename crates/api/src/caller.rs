@@ -123,10 +123,10 @@ impl FromRequestParts<Served> for Caller {
                     None => None,
                 };
                 let Some((user, shown)) = user else {
-                    served.pace.stranger(parts)?;
+                    served.count_stranger(parts)?;
                     return Err(Problem::unauthorized());
                 };
-                served.pace.person(&user)?;
+                served.control.count_person(&user)?;
                 Ok(Self::User(user, shown))
             }
         }

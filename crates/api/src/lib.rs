@@ -16,6 +16,7 @@ mod routes;
 mod sign_in;
 mod views;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -25,7 +26,6 @@ use jiff::Timestamp;
 
 pub use caller::{Caller, Door, Shown};
 pub use oauth::{Exchange, Exchanged, Issues, OauthError, Shows};
-pub use pace::PaceLimits;
 pub use problem::Problem;
 pub use sign_in::{CameBack, DeviceHandle, DeviceLoginView, LinkView, Me, NewLink, SignInBegun, SignedIn};
 pub use views::{
@@ -86,6 +86,12 @@ pub enum Begun {
 pub trait Control: Send + Sync + 'static {
     /// The time.
     fn now(&self) -> Timestamp;
+    /// Counts a call of a person over the network, unless they call too often.
+    fn count_person(&self, user: &UserName) -> Result<(), Problem>;
+    /// The same of somebody who proves nothing.
+    fn count_stranger(&self, peer: Option<IpAddr>) -> Result<(), Problem>;
+    /// Whether a proxy before the gateway says in `X-Forwarded-For` whom it speaks for.
+    fn is_forwarded(&self) -> bool;
     /// Brings work to its end, whether or not anybody waits for it.
     fn drive(&self, work: BoxFuture<'static, ()>);
     /// The gateway's version, and how it stands with its files.
@@ -178,9 +184,9 @@ pub trait Control: Send + Sync + 'static {
     fn evidence<'a>(&'a self, caller: &'a Caller, evidence: Evidence) -> Asked<'a, Vec<u8>>;
 }
 
-/// The routes behind one door. Over the network, callers keep to `limits`.
-pub fn router(control: Arc<dyn Control>, door: Door, limits: PaceLimits) -> Router {
-    routes::router(control, door, limits)
+/// The routes behind one door.
+pub fn router(control: Arc<dyn Control>, door: Door) -> Router {
+    routes::router(control, door)
 }
 
 /// The OpenAPI document.

@@ -30,7 +30,7 @@ impl Problem {
 
     /// The same, and how soon it is of use to try again, in seconds.
     #[must_use]
-    pub(crate) fn retry_after(mut self, secs: u64) -> Self {
+    pub fn retry_after(mut self, secs: u64) -> Self {
         self.retry_secs = Some(secs);
         self
     }

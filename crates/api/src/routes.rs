@@ -18,7 +18,6 @@ use utoipa_axum::routes;
 use crate::caller::{Caller, Door};
 use crate::extract::{Json, Path, Query};
 use crate::once::{Calls, once};
-use crate::pace::{Pace, PaceLimits};
 use crate::problem::{PROBLEM, Problem};
 use crate::views::{
     Answer, AnswerView, EndTask, Evidence, IssuedKeyView, KeyView, LiftLockdown, LockdownView, NewKey, NewLockdown,
@@ -40,7 +39,6 @@ pub(crate) const RETRY_SECS: u32 = 5;
 pub(crate) struct Served {
     pub(crate) control: Arc<dyn Control>,
     pub(crate) door: Door,
-    pub(crate) pace: Arc<Pace>,
     pub(crate) calls: Arc<Calls>,
 }
 
@@ -90,9 +88,9 @@ fn api() -> OpenApiRouter<Served> {
         .routes(routes!(metrics))
 }
 
-pub(crate) fn router(control: Arc<dyn Control>, door: Door, limits: PaceLimits) -> Router {
+pub(crate) fn router(control: Arc<dyn Control>, door: Door) -> Router {
     let (router, _) = api().split_for_parts();
-    let served = Served { control, door, pace: Arc::new(Pace::new(limits)), calls: Arc::default() };
+    let served = Served { control, door, calls: Arc::default() };
     router
         .route("/", get(sign_in::home))
         .route("/style.css", get(pages::style))

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use gatehouse_gate::{Tape, Target};
-use gatehouse_model::{Account, Denial, Lease, Secret, SessionId, TaskId};
+use gatehouse_model::{Denial, Lease, Secret, SessionId, TaskAccount, TaskId};
 use gatehouse_protocol::{ClientCertificate, Proof};
 use jiff::Timestamp;
 
@@ -75,7 +75,7 @@ pub trait House: Send + Sync {
     ) -> BoxFuture<'static, Result<TaskId, Denial>>;
 
     /// The lease of a task as it stands now, with what its sessions share.
-    fn lease(&self, task: &TaskId) -> Option<(Lease, Arc<Account>)>;
+    fn lease(&self, task: &TaskId) -> Option<(Lease, Arc<TaskAccount>)>;
 
     /// A target of the configuration.
     fn target(&self, name: &str) -> Option<Arc<Target>>;

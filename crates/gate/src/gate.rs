@@ -11,8 +11,8 @@ use gatehouse_journal::{
 };
 use gatehouse_mask::Counts;
 use gatehouse_model::{
-    Access, Account, Action, Bind, Budget, Decision, Denial, Digest, Effect, FactValue, Facts, Hold, Intent, Lease,
-    Operation, Phase, PolicyId, Reason, RequestId, Resource, SessionId, Subject, TargetName, Verdict, kind,
+    Access, Action, Bind, Budget, Decision, Denial, Digest, Effect, FactValue, Facts, Hold, Intent, Lease, Operation,
+    Phase, PolicyId, Reason, RequestId, Resource, SessionId, Subject, TargetName, TaskAccount, Verdict, kind,
 };
 use gatehouse_policy::Policies;
 use jiff::Timestamp;
@@ -115,7 +115,7 @@ impl Gate {
         session: SessionId,
         lease: Lease,
         target: Arc<Target>,
-        account: Arc<Account>,
+        account: Arc<TaskAccount>,
         peer: &str,
         wishes: &Intent,
     ) -> Result<Grant, Denial> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gatehouse_mask::Classes;
-use gatehouse_model::{Account as TaskAccount, ClassName, Lease, Secret, SessionId, TargetName};
+use gatehouse_model::{ClassName, Lease, Secret, SessionId, TargetName, TaskAccount};
 use gatehouse_protocol::Classifier;
 use jiff::Timestamp;
 use sha2::Sha256;

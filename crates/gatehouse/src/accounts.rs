@@ -11,7 +11,7 @@ use gatehouse_engine::{House as _, TargetAccount};
 use gatehouse_gate::{Account, Target};
 use gatehouse_journal::{AccountEnded, AccountMade};
 use gatehouse_model::{Secret, TargetName, TaskId};
-use gatehouse_secrets::{Keeper, Lease, Run};
+use gatehouse_secrets::{Keeper, MadeAccount, Run};
 use jiff::{SignedDuration, Timestamp};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::{Notify, Semaphore};
@@ -40,7 +40,7 @@ const RETRY_SECS: i64 = 1;
 
 /// An account that was made for a task.
 struct Leased {
-    lease: Lease,
+    made: MadeAccount,
     /// Who made it, and ends it.
     keeper: Arc<Keeper>,
     ends: Timestamp,
@@ -76,7 +76,7 @@ struct Ending {
 
 impl From<Leased> for Ending {
     fn from(leased: Leased) -> Self {
-        Self { lease: leased.lease.id, keeper: leased.keeper, at: Timestamp::UNIX_EPOCH }
+        Self { lease: leased.made.id, keeper: leased.keeper, at: Timestamp::UNIX_EPOCH }
     }
 }
 
@@ -90,9 +90,9 @@ pub(crate) struct Leases {
 }
 
 impl Leased {
-    fn new(lease: Lease, keeper: Arc<Keeper>, now: Timestamp) -> Self {
-        let secs = lease.secs;
-        let mut leased = Self { lease, keeper, ends: now, is_old_at: now, renew_at: now };
+    fn new(made: MadeAccount, keeper: Arc<Keeper>, now: Timestamp) -> Self {
+        let secs = made.secs;
+        let mut leased = Self { made, keeper, ends: now, is_old_at: now, renew_at: now };
         leased.live_on(secs, now);
         leased
     }
@@ -105,7 +105,7 @@ impl Leased {
     }
 
     fn account(&self) -> TargetAccount {
-        TargetAccount { user: self.lease.user.clone(), password: self.lease.password.clone() }
+        TargetAccount { user: self.made.user.clone(), password: self.made.password.clone() }
     }
 }
 
@@ -144,7 +144,7 @@ impl Leases {
         let place = lock(&self.live).get(&(task.clone(), target.clone())).cloned();
         // While one is being made, there is nothing to end.
         if let Some(mut accounts) = place.as_ref().and_then(|place| place.try_lock().ok()) {
-            let refused = accounts.newest.take_if(|leased| leased.lease.user == user);
+            let refused = accounts.newest.take_if(|leased| leased.made.user == user);
             self.end(refused.map(Ending::from));
         }
     }
@@ -192,21 +192,21 @@ impl State {
             return Ok(leased.account());
         }
         let keeper = self.loaded.load().keeper.clone();
-        let lease = keeper.lease(role, now).await.map_err(|error| error.to_string())?;
-        let leased = Leased::new(lease, keeper, now);
+        let made = keeper.make_account(role, now).await.map_err(|error| error.to_string())?;
+        let leased = Leased::new(made, keeper, now);
         let account = leased.account();
-        if let Err(error) = self.store.keep_lease(&leased.lease.id).await {
+        if let Err(error) = self.store.keep_lease(&leased.made.id).await {
             self.leases.end([leased.into()]);
             return Err(format!("an account cannot be kept note of, so it is not used: {error}"));
         }
-        let made = AccountMade {
-            lease: leased.lease.id.clone(),
-            account: leased.lease.user.clone(),
+        let record = AccountMade {
+            lease: leased.made.id.clone(),
+            account: leased.made.user.clone(),
             target: target.to_string(),
             task: task.to_string(),
         };
         // What is done by an account that nobody can put down to a task is not done.
-        if let Err(error) = self.gate.ledger().record(now, made) {
+        if let Err(error) = self.gate.ledger().record(now, record) {
             self.leases.end([leased.into()]);
             return Err(format!("an account cannot be recorded, so it is not used: {error}"));
         }
@@ -252,13 +252,13 @@ impl State {
             let due = |leased: &&mut Leased| leased.renew_at <= now && now < leased.ends;
             let Some(leased) = accounts.newest.as_mut().filter(due) else { return };
             leased.renew_at = after(now, RETRY_SECS);
-            (leased.lease.id.clone(), leased.keeper.clone())
+            (leased.made.id.clone(), leased.keeper.clone())
         };
         let (lease, keeper) = due;
         match keeper.renew(&lease, now).await {
             Ok(secs) => {
                 let mut accounts = place.lock().await;
-                if let Some(leased) = accounts.newest.as_mut().filter(|leased| leased.lease.id == lease) {
+                if let Some(leased) = accounts.newest.as_mut().filter(|leased| leased.made.id == lease) {
                     leased.live_on(secs, now);
                 }
             }

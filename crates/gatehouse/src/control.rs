@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
 use futures_util::FutureExt as _;
@@ -425,6 +426,18 @@ impl Control for ApiControl {
 
     fn now(&self) -> Timestamp {
         self.state.now()
+    }
+
+    fn count_person(&self, user: &UserName) -> Result<(), Problem> {
+        self.state.pace.person(user)
+    }
+
+    fn count_stranger(&self, peer: Option<IpAddr>) -> Result<(), Problem> {
+        self.state.pace.stranger(peer)
+    }
+
+    fn is_forwarded(&self) -> bool {
+        self.state.loaded.load().config.api.as_ref().is_some_and(|api| api.forwarded)
     }
 
     fn drive(&self, work: BoxFuture<'static, ()>) {

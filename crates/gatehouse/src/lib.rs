@@ -20,6 +20,7 @@ mod mail;
 mod mentions;
 mod notify;
 mod output;
+mod pace;
 mod reference;
 mod registry;
 mod reload;

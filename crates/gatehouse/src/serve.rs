@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use arc_swap::ArcSwap;
 use axum::middleware::map_request;
-use gatehouse_api::{Door, PaceLimits};
+use gatehouse_api::Door;
 use gatehouse_engine::{ClientAuthority, Disk, Engine, EngineLimits, House as _, Listener, ServerTls};
 use gatehouse_gate::{Gate, GateLimits, Ledger};
 use gatehouse_identity::{Assertions, KeyBook, TaskBook, Visitors};
@@ -31,6 +31,7 @@ use crate::control::ApiControl;
 use crate::indexer::Indexer;
 use crate::load::{self, Fault, Loaded};
 use crate::log_files::SharedSegments;
+use crate::pace::Pace;
 use crate::sign_in::SignIns;
 use crate::state::{DataFolder, State};
 use crate::{keys, registry, reload, restore};
@@ -170,6 +171,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         keys: KeyBook::default(),
         ending_keys: Mutex::default(),
         entrances: Mutex::default(),
+        pace: Pace::new(&limits),
         leases: Arc::default(),
         store,
         indexer,
@@ -237,13 +239,7 @@ async fn serve_api(state: &Arc<State>, work: &mut JoinSet<()>) -> Result<(Option
     let socket =
         UnixListener::bind(&path).with_context(|| format!("the admin socket {} cannot be made", path.display()))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-    let limits = &loaded.config.limits;
-    let pace = PaceLimits {
-        person: limits.api_calls_per_minute_max,
-        stranger: limits.api_unproven_calls_per_minute_max,
-        is_forwarded: loaded.config.api.as_ref().is_some_and(|api| api.forwarded),
-    };
-    let router = gatehouse_api::router(control.clone(), Door::AdminSocket, pace);
+    let router = gatehouse_api::router(control.clone(), Door::AdminSocket);
     work.spawn(async move {
         if let Err(error) = axum::serve(socket, router).await {
             tracing::error!(%error, "the admin socket failed");
@@ -256,7 +252,7 @@ async fn serve_api(state: &Arc<State>, work: &mut JoinSet<()>) -> Result<(Option
     let socket = socket.with_context(|| format!("{} cannot be listened on: change api.address", api.address))?;
     let address = socket.local_addr()?;
     state.listening.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(API.into(), address);
-    let router = gatehouse_api::router(control, Door::Tcp, pace).layer(map_request(bounded::told_of_peer));
+    let router = gatehouse_api::router(control, Door::Tcp).layer(map_request(bounded::told_of_peer));
     let router = router.into_make_service_with_connect_info::<Peer>();
     let socket = Bounded::new(socket);
     work.spawn(async move {

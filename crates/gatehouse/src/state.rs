@@ -13,8 +13,8 @@ use gatehouse_gate::{Asked, Gate, Lockdown, Scope, Tape, Target};
 use gatehouse_identity::{Assertions, Credential, KeyBook, Known, TaskBook, TokenKey, UnknownIdentity, Visitors};
 use gatehouse_journal::{FileAttachments, SigningKey};
 use gatehouse_model::{
-    Account, Denial, GroupName, Identity, KeyId, Lease, Reason, Resource, Secret, SessionId, Spent, Subject,
-    TargetName, Task, TaskEnd, TaskId, UserName, kind,
+    Denial, GroupName, Identity, KeyId, Lease, Reason, Resource, Secret, SessionId, Spent, Subject, TargetName, Task,
+    TaskAccount, TaskEnd, TaskId, UserName, kind,
 };
 use gatehouse_protocol::Proof;
 use gatehouse_store::Store;
@@ -25,6 +25,7 @@ use crate::accounts::Leases;
 use crate::exchange::{self, Entrance};
 use crate::load::{AccountSource, Loaded};
 use crate::log_files::SharedSegments;
+use crate::pace::Pace;
 use crate::sign_in::SignIns;
 use crate::tape::FileTape;
 
@@ -105,6 +106,8 @@ pub struct State {
     pub(crate) ending_keys: Mutex<Vec<(KeyId, String, String)>>,
     /// The tasks that logins began, by the digest of who logged in where by what.
     pub(crate) entrances: Mutex<HashMap<[u8; 32], Entrance>>,
+    /// How often the API was called of late.
+    pub(crate) pace: Pace,
     /// Accounts at targets that were made for tasks.
     pub(crate) leases: Arc<Leases>,
     /// Held while something that tasks come from, or stand on, begins or ends: none is started that has lost it already.
@@ -328,7 +331,7 @@ impl House for State {
         exchange::recognize(self, stranger, shown).boxed()
     }
 
-    fn lease(&self, task: &TaskId) -> Option<(Lease, Arc<Account>)> {
+    fn lease(&self, task: &TaskId) -> Option<(Lease, Arc<TaskAccount>)> {
         let (task, account) = self.tasks.task(task, self.now())?;
         let subject = self.subject(&task.identity, task.on_behalf_of.as_ref()).ok()?;
         Some((Lease { task, subject }, account))

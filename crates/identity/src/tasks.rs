@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gatehouse_model::{
-    Account, Budget, Identity, Origin, Spent, TargetName, Task, TaskEnd, TaskId, UserName, Verifier,
+    Budget, Identity, Origin, Spent, TargetName, Task, TaskAccount, TaskEnd, TaskId, UserName, Verifier,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -31,7 +31,7 @@ pub struct NewTask {
     pub until: Option<Timestamp>,
 }
 
-/// A task that was made, but is not alive before [`TaskBook::adopt`].
+/// A task that was made, but is not alive before [`TaskBook::go_on`].
 #[derive(Debug)]
 pub struct StartedTask {
     /// The task.
@@ -59,7 +59,7 @@ pub enum TaskError {
 struct Live {
     task: Task,
     verifier: Verifier,
-    account: Arc<Account>,
+    account: Arc<TaskAccount>,
     pulse: Option<Pulse>,
 }
 
@@ -162,7 +162,7 @@ impl TaskBook {
                 None => return false,
             },
         };
-        let account = Arc::new(Account::new(task.budget.clone(), spent, parent));
+        let account = Arc::new(TaskAccount::new(task.budget.clone(), spent, parent));
         live.insert(task.id.clone(), Live { task, verifier, account, pulse });
         true
     }
@@ -196,7 +196,7 @@ impl TaskBook {
     }
 
     /// A task that is alive, with what its sessions share.
-    pub fn task(&self, id: &TaskId, now: Timestamp) -> Option<(Task, Arc<Account>)> {
+    pub fn task(&self, id: &TaskId, now: Timestamp) -> Option<(Task, Arc<TaskAccount>)> {
         let live = self.lock();
         let found = live.get(id).filter(|live| live.is_live(now))?;
         Some((found.task.clone(), found.account.clone()))

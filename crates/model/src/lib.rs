@@ -21,6 +21,6 @@ pub use name::{ClassName, InvalidName, KeyId, OperationId, PolicyId, RequestId, 
 pub use operation::{Bind, Effect, FactValue, Facts, Intent, Operation, Phase};
 pub use refusal::{Blame, Denial, Reason};
 pub use secret::Secret;
-pub use task::{Account, BUDGET_VALUES_MAX, Budget, Lease, Origin, Spent, Task, TaskEnd, Values};
+pub use task::{BUDGET_VALUES_MAX, Budget, Lease, Origin, Spent, Task, TaskAccount, TaskEnd, Values};
 pub use verdict::{Decision, Digest, Hold, Verdict};
 pub use verifier::Verifier;

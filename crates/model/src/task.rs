@@ -137,10 +137,10 @@ impl Seen {
 
 /// What all sessions of a live task share: whether it has ended, and what was done under it.
 #[derive(Debug, Default)]
-pub struct Account {
+pub struct TaskAccount {
     budget: Budget,
     /// That of the task which this one came from: what is done here is done there, too.
-    within: Option<Arc<Account>>,
+    within: Option<Arc<TaskAccount>>,
     ended: AtomicBool,
     operations: AtomicU64,
     rows: AtomicU64,
@@ -148,7 +148,7 @@ pub struct Account {
     values: Mutex<BTreeMap<ClassName, Seen>>,
 }
 
-impl Account {
+impl TaskAccount {
     /// Of a task with this budget, under which so much was done before; within that of the task that it came from.
     pub fn new(budget: Budget, spent: Spent, within: Option<Arc<Self>>) -> Self {
         let values = budget.values.keys().map(|class| {
@@ -326,7 +326,7 @@ mod tests {
         assert_eq!(said(3, 12, 0).as_deref(), Some("the task's budget is used up: 3 of 2 operations, 12 of 10 rows"));
         assert!(budget.is_limited() && !Budget::default().is_limited());
         assert!(Budget { rows: Some(0), ..Budget::default() }.used_up(&Spent::default()).is_some());
-        let account = Account::new(Budget::default(), Spent { operations: 1, rows: 2, ..Spent::default() }, None);
+        let account = TaskAccount::new(Budget::default(), Spent { operations: 1, rows: 2, ..Spent::default() }, None);
         account.add_operation();
         account.add_shown(1, 4, &Values::default());
         assert_eq!(account.spent(), Spent { operations: 2, rows: 3, bytes: 4, ..Spent::default() });
@@ -339,7 +339,7 @@ mod tests {
         let email = ClassName::new("email").unwrap();
         let budget = Budget { values: [(email.clone(), 3)].into(), ..Budget::default() };
         let before = Spent { values: [(email.clone(), 1)].into(), ..Spent::default() };
-        let account = Account::new(budget, before, None);
+        let account = TaskAccount::new(budget, before, None);
         let other = ClassName::new("phone").unwrap();
         assert!(account.limits(&email) && !account.limits(&other));
         let values = |hashes: &[u64]| Values([(email.clone(), hashes.iter().copied().collect())].into());
@@ -360,8 +360,8 @@ mod tests {
     #[test]
     fn what_is_done_under_a_task_is_done_under_that_which_it_came_from() {
         let budget = |rows| Budget { rows: Some(rows), ..Budget::default() };
-        let parent = Arc::new(Account::new(budget(10), Spent::default(), None));
-        let child = Account::new(Budget::default(), Spent::default(), Some(parent.clone()));
+        let parent = Arc::new(TaskAccount::new(budget(10), Spent::default(), None));
+        let child = TaskAccount::new(Budget::default(), Spent::default(), Some(parent.clone()));
         assert!(child.is_limited());
         child.add_shown(8, 0, &Values::default());
         assert_eq!((parent.spent().rows, child.used_up()), (8, None));

@@ -7,7 +7,7 @@ use gatehouse_model::Secret;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::reference::SECRET_BYTES_MAX;
-use crate::{Aws, Lease, Reference, Run, SecretError, Vault};
+use crate::{Aws, MadeAccount, Reference, Run, SecretError, Vault};
 
 /// What secrets can be asked of.
 pub struct Sources {
@@ -107,8 +107,8 @@ impl Keeper {
     ///
     /// # Errors
     /// Whatever keeps them from being had.
-    pub async fn lease(&self, path: &str, now: Timestamp) -> Result<Lease, SecretError> {
-        self.vault()?.lease(path, now).await
+    pub async fn make_account(&self, path: &str, now: Timestamp) -> Result<MadeAccount, SecretError> {
+        self.vault()?.make_account(path, now).await
     }
 
     /// Has a lease live on; for how many seconds, the answer says.

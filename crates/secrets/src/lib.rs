@@ -22,7 +22,7 @@ use crate::reference::SECRET_BYTES_MAX;
 pub use aws::Aws;
 pub use keeper::{Keeper, Sources};
 pub use reference::Reference;
-pub use vault::{Lease, Vault, VaultLogin, is_role};
+pub use vault::{MadeAccount, Vault, VaultLogin, is_role};
 
 /// Sends a request and gives the whole answer, or says in words why there is none.
 pub type Fetch = Arc<dyn Fn(Request<Vec<u8>>) -> BoxFuture<'static, Result<Response<Vec<u8>>, String>> + Send + Sync>;

@@ -86,7 +86,7 @@ impl Token {
 
 /// A database account that was made for whoever asked.
 #[derive(Debug)]
-pub struct Lease {
+pub struct MadeAccount {
     /// What it is renewed and revoked by.
     pub id: String,
     /// The account's name.
@@ -127,11 +127,11 @@ struct Versioned {
 struct Made {
     lease_id: String,
     lease_duration: u32,
-    data: Account,
+    data: NamePassword,
 }
 
 #[derive(Deserialize)]
-struct Account {
+struct NamePassword {
     username: String,
     password: Text,
 }
@@ -202,10 +202,10 @@ impl Vault {
     }
 
     /// An account that a role makes.
-    pub(crate) async fn lease(&self, path: &str, now: Timestamp) -> Result<Lease, SecretError> {
+    pub(crate) async fn make_account(&self, path: &str, now: Timestamp) -> Result<MadeAccount, SecretError> {
         let answer = self.call(Method::GET, path, None, now).await?;
         let made: Made = self.parsed(&answer)?;
-        Ok(Lease {
+        Ok(MadeAccount {
             id: made.lease_id,
             user: made.data.username,
             password: Secret::from(&made.data.password),

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use gatehouse_gate::{Grant, Target};
-use gatehouse_model::{Account, Lease, SessionId};
+use gatehouse_model::{TaskAccount, Lease, SessionId};
 
 fn grant(session: SessionId, lease: Lease, target: Arc<Target>) -> Grant {
-    Grant::new(session, lease, target, Arc::new(Account::default()))
+    Grant::new(session, lease, target, Arc::new(TaskAccount::default()))
 }
 
 fn main() {}
