@@ -13,15 +13,21 @@ static MADE: Mutex<Vec<String>> = Mutex::new(Vec::new());
 const BYTES_MIN: usize = 12;
 
 /// Remembers a secret.
+///
+/// # Panics
+/// If it is so short that it would be found by chance.
 pub fn remember(secret: &str) {
-    // Of a signed token, only the signature is secret: what it says may be repeated.
-    let secret = secret.trim().rsplit('.').next().unwrap_or_default();
-    if secret.len() >= BYTES_MIN {
-        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-        if !made.iter().any(|other| other == secret) {
-            made.push(secret.into());
-        }
+    let secret = secret.trim();
+    assert!(secret.len() >= BYTES_MIN, "a test's secret has {BYTES_MIN} bytes at least");
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !made.iter().any(|other| other == secret) {
+        made.push(secret.into());
     }
+}
+
+/// Remembers a signed token. Its signature is what is secret: what it says may be repeated.
+pub fn remember_token(token: &str) {
+    remember(token.rsplit('.').next().unwrap_or_default());
 }
 
 /// The files below these places that hold a secret which was remembered, and the secret.

@@ -7,7 +7,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
-use crate::secret::remember;
+use crate::secret::remember_token;
 
 /// A key on the curve P-256.
 pub struct Signer(EcdsaKeyPair);
@@ -56,7 +56,7 @@ impl Signer {
         let message = format!("{}.{}", BASE64.encode(header), BASE64.encode(claims.to_string()));
         let signature = self.0.sign(&SystemRandom::new(), message.as_bytes()).ok().context("a signature")?;
         let token = format!("{message}.{}", BASE64.encode(signature));
-        remember(&token);
+        remember_token(&token);
         Ok(token)
     }
 

@@ -29,7 +29,6 @@ fn operations_that_are_used_up_are_refused_in_every_session() -> Result<()> {
     assert_eq!(fixture.psql(&credential, "select 2")?.trim(), "2");
     assert_eq!(spent(&fixture, &credential)?["operations"], 2);
     // A restart gives nothing back.
-    std::thread::sleep(std::time::Duration::from_millis(1500));
     fixture.stop_gateway()?;
     std::fs::remove_file(fixture.log())?;
     fixture.start_gateway()?;

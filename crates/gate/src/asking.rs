@@ -14,8 +14,13 @@ use crate::ledger::Unrecorded;
 /// Whether a task may begin.
 #[derive(Debug)]
 pub enum MayBegin {
-    /// It may.
-    Yes,
+    /// It may, by these policies, which let it begin without asking anybody.
+    Yes {
+        /// The policies.
+        policies: Vec<PolicyId>,
+        /// The revision that they are of.
+        revision: String,
+    },
     /// It may, as this request was granted; the approval is used up by it.
     Granted(Box<PendingRequest>),
     /// A person is asked.
@@ -46,7 +51,10 @@ impl Gate {
         let accesses: Vec<Access> = task.targets.iter().map(start).collect();
         let decision = policies.decide_all(subject, &accesses, &Facts::new());
         match decision.verdict {
-            Verdict::Allow => return Ok(MayBegin::Yes),
+            Verdict::Allow => {
+                let permits = decision.policies.into_iter().collect();
+                return Ok(MayBegin::Yes { policies: permits, revision: policies.revision().to_string() });
+            }
             Verdict::Deny => return Ok(MayBegin::No(decision.reasons.into_iter().collect::<Vec<_>>().join("; "))),
             Verdict::Hold => {}
         }

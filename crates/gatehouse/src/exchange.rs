@@ -497,13 +497,13 @@ impl ApiControl {
             400..500 => refused(&problem.title, NotBegun::Invalid(problem.title.clone())),
             _ => NotBegun::Unavailable,
         };
-        let (new, approval) = match self.leave(&subject, new, &by).map_err(failed)? {
-            Leave::Given(new, approval) => (new, approval),
+        let (new, ground) = match self.leave(&subject, new, &by).map_err(failed)? {
+            Leave::Given(new, ground) => (new, ground),
             Leave::Asked(request) => return Err(NotBegun::Asked(request.id.clone())),
             Leave::Denied(why) => return Err(NotBegun::Denied(why)),
             Leave::Forbidden(why) => return Err(refused(&why, NotBegun::NoTarget)),
         };
-        self.begin(*new, by.clone(), None, approval).await.map_err(failed)
+        self.begin(*new, by.clone(), None, ground).await.map_err(failed)
     }
 
     /// Whoever holds a credential, or a task's own token, may end its task.

@@ -140,7 +140,7 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
     let Some(policies) = policies.filter(|_| faults.is_empty()) else {
         return Err(faults);
     };
-    let mut warnings = warnings(&config, &people, &targets, &policies, &path.display().to_string());
+    let mut warnings = warnings(&config, &people, &targets, &policies, &path.display().to_string(), &text);
     warnings.extend(policy_warnings(&config, &base.join(&config.policies.directory), &policies));
     Ok(Loaded {
         digest: digest(&text, &config, &base),
@@ -895,13 +895,15 @@ pub fn policy_sources(directory: &Path) -> std::io::Result<Vec<PolicySource>> {
     Ok(sources)
 }
 
-/// Holds that nobody could ever answer.
+/// What of a configuration is right and looks like a mistake: holds that nobody could ever answer, people who are known twice,
+/// strangers who share one limit, no target.
 fn warnings(
     config: &Config,
     people: &People,
     targets: &BTreeMap<String, Arc<Target>>,
     policies: &Policies,
     file: &str,
+    text: &str,
 ) -> Vec<Fault> {
     let mut warnings = Vec::new();
     for summary in policies.summaries() {
@@ -923,6 +925,26 @@ fn warnings(
                 });
             }
         }
+    }
+    let by_email = config.oidc.as_ref().is_some_and(|oidc| oidc.user_claim.trim_start_matches('/') == "email");
+    for (name, _) in
+        config.users.iter().filter(|(name, member)| by_email && !name.contains('@') && !member.groups.is_empty())
+    {
+        warnings.push(Fault {
+            file: file.into(),
+            line: line_of(text, &["users", name]),
+            message: format!("user:{name} is not whoever signs in by the provider, whose names are addresses of mail"),
+            remedy: "One person with two names can approve for themselves: leave the section away, or name them as the provider does"
+                .into(),
+        });
+    }
+    if config.api.as_ref().is_some_and(|api| api.url.is_some() && !api.forwarded) {
+        warnings.push(Fault {
+            file: file.into(),
+            line: line_of(text, &["api", "url"]),
+            message: "all who come by the proxy before the API and prove nothing share one limit".into(),
+            remedy: "Have the proxy append to X-Forwarded-For, and write api.forwarded = true".into(),
+        });
     }
     if config.targets.is_empty() {
         warnings.push(Fault {

@@ -13,8 +13,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use gatehouse_gate::RequestState;
 use gatehouse_identity::{Fetch, FetchError, hmac};
-use gatehouse_journal::{Entry, Record};
+use gatehouse_journal::{Entry, Record, RequestAnswered, RequestEnded, RequestOpened, TaskRequested};
 use gatehouse_model::{RequestId, Secret};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -29,48 +30,75 @@ pub(crate) const QUEUE_EVENTS_MAX: usize = 1_000;
 const ATTEMPTS_MAX: u32 = 8;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
+/// What receivers are told of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventKind {
+    Opened,
+    Answered,
+    Ended,
+}
+
+impl EventKind {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Opened, Self::Answered, Self::Ended];
+
+    /// Its name in the configuration and in webhooks.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "request.opened",
+            Self::Answered => "request.answered",
+            Self::Ended => "request.ended",
+        }
+    }
+}
+
 /// Something that happened, as receivers are told.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Event {
     /// Which record of the journal says so.
     index: u64,
-    /// `request.opened`, `request.answered` or `request.ended`.
-    kind: &'static str,
-    time: String,
-    data: Value,
+    time: Timestamp,
+    what: What,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum What {
+    /// A person must decide about an operation.
+    Operation(Box<RequestOpened>),
+    /// The same about a task.
+    Task(Box<TaskRequested>),
+    Answered(RequestAnswered),
+    Ended(RequestEnded),
 }
 
 impl Event {
     /// What a record tells others, if anything.
     pub(crate) fn of(record: &Record) -> Option<Self> {
-        let (kind, data) = match &record.entry {
-            Entry::RequestOpened(request) => (
-                "request.opened",
-                json!({
-                    "request": request.request, "asks_for": request.title, "identity": request.identity,
-                    "on_behalf_of": request.on_behalf_of, "targets": [request.target], "groups": request.groups,
-                    "quorum": request.quorum,
-                    "reasons": request.reasons, "expires": request.expires,
-                }),
-            ),
-            Entry::TaskRequested(request) => (
-                "request.opened",
-                json!({
-                    "request": request.request, "asks_for": "task", "identity": request.identity,
-                    "on_behalf_of": request.on_behalf_of, "targets": request.targets, "groups": request.groups,
-                    "quorum": request.quorum,
-                    "reasons": request.reasons, "reason": request.reason, "ttl_secs": request.ttl_secs,
-                    "expires": request.expires,
-                }),
-            ),
-            Entry::RequestAnswered(answer) => (
-                "request.answered",
-                json!({ "request": answer.request, "answer": answer.answer, "by": answer.by, "reason": answer.reason }),
-            ),
-            Entry::RequestEnded(ended) => ("request.ended", json!({ "request": ended.request, "cause": ended.cause })),
+        let what = match &record.entry {
+            Entry::RequestOpened(request) => What::Operation(Box::new(request.clone())),
+            Entry::TaskRequested(request) => What::Task(Box::new(request.clone())),
+            Entry::RequestAnswered(answer) => What::Answered(answer.clone()),
+            Entry::RequestEnded(ended) => What::Ended(ended.clone()),
             _ => return None,
         };
-        Some(Self { index: record.index, kind, time: record.time.to_string(), data })
+        Some(Self { index: record.index, time: record.time, what })
+    }
+
+    fn kind(&self) -> EventKind {
+        match &self.what {
+            What::Operation(_) | What::Task(_) => EventKind::Opened,
+            What::Answered(_) => EventKind::Answered,
+            What::Ended(_) => EventKind::Ended,
+        }
+    }
+
+    fn request(&self) -> &str {
+        match &self.what {
+            What::Operation(request) => &request.request,
+            What::Task(request) => &request.request,
+            What::Answered(answer) => &answer.request,
+            What::Ended(ended) => &ended.request,
+        }
     }
 
     /// The same for each attempt, so that a receiver knows what it has already.
@@ -80,54 +108,64 @@ impl Event {
 
     /// Whether nobody needs to be told any more: it is about a request that is over by now.
     fn is_over(&self, state: &State) -> bool {
-        let id = self.data.get("request").and_then(Value::as_str).and_then(|id| RequestId::parse(id).ok());
-        let request = || id.as_ref().and_then(|id| state.gate.desk().request(id));
-        self.kind == "request.opened" && request().is_none_or(|request| request.state != RequestState::Open)
+        let request = || state.gate.desk().request(&RequestId::parse(self.request()).ok()?);
+        self.kind() == EventKind::Opened && request().is_none_or(|request| request.state != RequestState::Open)
+    }
+
+    /// As webhooks have it. No statement and no value is in it.
+    fn data(&self) -> Value {
+        match &self.what {
+            What::Operation(request) => json!({
+                "request": request.request, "asks_for": request.title, "identity": request.identity,
+                "on_behalf_of": request.on_behalf_of, "targets": [request.target], "groups": request.groups,
+                "quorum": request.quorum, "reasons": request.reasons, "expires": request.expires,
+            }),
+            What::Task(request) => json!({
+                "request": request.request, "asks_for": "task", "identity": request.identity,
+                "on_behalf_of": request.on_behalf_of, "targets": request.targets, "groups": request.groups,
+                "quorum": request.quorum, "reasons": request.reasons, "reason": request.reason,
+                "ttl_secs": request.ttl_secs, "expires": request.expires,
+            }),
+            What::Answered(answer) => json!({
+                "request": answer.request, "answer": answer.answer, "by": answer.by, "reason": answer.reason,
+            }),
+            What::Ended(ended) => json!({ "request": ended.request, "cause": ended.cause }),
+        }
     }
 
     /// One line for people, with the address of the request's page.
     fn line(&self, base: Option<&str>) -> String {
-        let request = self.text("request");
+        let request = self.request();
         let place = base.map_or_else(|| request.into(), |base| format!("{base}/requests/{request}"));
         format!("{place} {}", self.words())
     }
 
-    fn text(&self, name: &str) -> &str {
-        self.data.get(name).and_then(Value::as_str).unwrap_or_default()
-    }
-
     /// The same without the address.
     fn words(&self) -> String {
-        let text = |name: &str| self.text(name);
-        let list = |name: &str| {
-            let items = self.data.get(name).and_then(Value::as_array).into_iter().flatten();
-            items.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+        let asks = |identity: &str, user: Option<&String>, what: &str, targets: &str, groups: &[String]| {
+            let whom = user.map(|user| format!(" for {user}")).unwrap_or_default();
+            format!("{identity}{whom} asks for {what} on {targets} and needs {}", groups.join(", "))
         };
-        let request = text("request");
-        let reason = || match text("reason") {
-            "" => String::new(),
-            // An address in a reason is not one to follow.
-            reason => format!(": {}", reason.replace("://", ": //")),
-        };
-        match self.kind {
-            "request.opened" => {
-                let whom = match text("on_behalf_of") {
-                    "" => String::new(),
-                    user => format!(" for {user}"),
-                };
-                format!(
-                    "{}{whom} asks for {} on {} and needs {}{}",
-                    text("identity"),
-                    text("asks_for"),
-                    list("targets"),
-                    list("groups"),
-                    reason()
-                )
+        match &self.what {
+            What::Operation(request) => {
+                let RequestOpened { identity, on_behalf_of, title, target, groups, .. } = &**request;
+                asks(identity, on_behalf_of.as_ref(), title, target, groups)
             }
-            "request.answered" => format!("{} {} request {request}{}", text("by"), text("answer"), reason()),
-            _ => format!("request {request} is {}", text("cause")),
+            What::Task(request) => {
+                let TaskRequested { identity, on_behalf_of, targets, groups, reason, .. } = &**request;
+                asks(identity, on_behalf_of.as_ref(), "task", &targets.join(", "), groups) + &because(reason)
+            }
+            What::Answered(answer) => {
+                format!("{} {} request {}{}", answer.by, answer.answer, answer.request, because(&answer.reason))
+            }
+            What::Ended(ended) => format!("request {} is {}", ended.request, ended.cause),
         }
     }
+}
+
+/// A reason, if there is one. An address in it is not one to follow.
+fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {}", reason.replace("://", ": //")) }
 }
 
 /// How a receiver is reached.
@@ -153,14 +191,14 @@ pub(crate) enum Form {
 /// What one receiver wants to be told, and its queue.
 pub(crate) struct Subscription {
     name: String,
-    events: Vec<String>,
+    events: Vec<EventKind>,
     queue: mpsc::Sender<Event>,
 }
 
 impl Subscription {
     /// Puts an event into the queue, if the receiver wants it and there is room.
     pub(crate) fn tell(&self, event: &Event) {
-        if self.events.iter().any(|kind| kind == event.kind) && self.queue.try_send(event.clone()).is_err() {
+        if self.events.contains(&event.kind()) && self.queue.try_send(event.clone()).is_err() {
             lost(&self.name);
             tracing::error!(receiver = self.name, "a notification is lost: the receiver is too slow");
         }
@@ -175,7 +213,7 @@ fn lost(receiver: &str) {
 #[derive(Clone)]
 pub struct Receiver {
     pub(crate) name: String,
-    pub(crate) events: Vec<String>,
+    pub(crate) events: Vec<EventKind>,
     pub(crate) channel: Channel,
 }
 
@@ -228,8 +266,8 @@ impl Receiver {
                 Channel::Mail(mail) => {
                     let text = format!("{}\n", event.line(base.as_deref()));
                     // Another data folder begins to count anew; the same message is of the same moment.
-                    let moment: String = event.time.chars().filter(char::is_ascii_digit).collect();
-                    mail.send(&format!("{}.{moment}", event.message_id()), &event.words(), &text).await
+                    let id = format!("{}.{}", event.message_id(), event.time.as_microsecond());
+                    mail.send(&id, &event.words(), &text).await
                 }
             };
             match sent {
@@ -243,7 +281,7 @@ impl Receiver {
             }
         }
         lost(&self.name);
-        tracing::error!(receiver = self.name, kind = event.kind, "a notification is given up");
+        tracing::error!(receiver = self.name, kind = event.kind().as_str(), "a notification is given up");
     }
 }
 
@@ -253,9 +291,11 @@ async fn post(url: &Secret, form: &Form, fetch: &Fetch, event: &Event, base: Opt
     let request = Request::post(url.as_ref()).header(header::CONTENT_TYPE, "application/json");
     let request = match form {
         Form::Webhook(key) => {
-            let body = json!({ "type": event.kind, "timestamp": event.time, "data": event.data }).to_string();
+            let body =
+                json!({ "type": event.kind().as_str(), "timestamp": event.time.to_string(), "data": event.data() })
+                    .to_string();
             let id = event.message_id();
-            let now = jiff::Timestamp::now().as_second().to_string();
+            let now = Timestamp::now().as_second().to_string();
             let signature = BASE64.encode(hmac(key.expose(), format!("{id}.{now}.{body}").as_bytes()));
             request
                 .header("webhook-id", id)
@@ -302,8 +342,6 @@ fn teams_card(line: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use gatehouse_journal::{RequestEnded, TaskRequested};
-
     use super::*;
 
     fn asked() -> Event {
@@ -340,6 +378,20 @@ mod tests {
         let ended = RequestEnded { request: "req-1".into(), cause: "expired".into() };
         let event = Event::of(&Record::new(8, jiff::Timestamp::UNIX_EPOCH, ended.into())).unwrap();
         assert_eq!(event.line(None), "req-1 request req-1 is expired");
+        let answer = |reason: &str| RequestAnswered {
+            request: "req-1".into(),
+            answer: "denied".into(),
+            by: "user:dana".into(),
+            groups: vec!["dba".into()],
+            reason: reason.into(),
+            via: "browser".into(),
+            expires: None,
+            targets: Vec::new(),
+            ttl_secs: None,
+        };
+        let said = |reason| Event::of(&Record::new(9, Timestamp::UNIX_EPOCH, answer(reason).into())).unwrap().words();
+        assert_eq!(said("see https://evil.example"), "user:dana denied request req-1: see https: //evil.example");
+        assert_eq!(said(""), "user:dana denied request req-1");
     }
 
     #[test]

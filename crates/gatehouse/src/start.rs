@@ -12,7 +12,7 @@ use gatehouse_gate::{Asked, AskedTask, Lockdown, MayBegin, PendingRequest};
 use gatehouse_identity::StartedTask;
 use gatehouse_journal::TaskStarted;
 use gatehouse_model::{
-    Identity, KeyId, Origin, RequestId, Spent, Subject, TargetName, Task, TaskEnd, TaskId, UserName, Verifier,
+    Identity, KeyId, Origin, PolicyId, Spent, Subject, TargetName, Task, TaskEnd, TaskId, UserName, Verifier,
 };
 use jiff::SignedDuration;
 
@@ -22,9 +22,19 @@ use crate::load::Loaded;
 /// How long whoever started a task may be asked to be silent at most, in seconds.
 const HEARTBEAT_SECS: RangeInclusive<u32> = 5..=3600;
 
+/// By what a task begins.
+pub(crate) enum Ground {
+    /// Somebody at the admin socket, who needs nobody's leave.
+    Administrator,
+    /// Policies that permit it, of a revision.
+    Policies(Vec<PolicyId>, String),
+    /// A request that was approved.
+    Request(Box<PendingRequest>),
+}
+
 /// Whether a task may begin, as far as it may.
 pub(crate) enum Leave {
-    Given(Box<gatehouse_identity::NewTask>, Option<Box<PendingRequest>>),
+    Given(Box<gatehouse_identity::NewTask>, Ground),
     Asked(Box<PendingRequest>),
     /// A person said no.
     Denied(String),
@@ -81,16 +91,16 @@ impl ApiControl {
         };
         // Whoever can open the admin socket needs nobody's leave.
         let begun = match caller {
-            Caller::Administrator(_) => self.begin(new, by(caller), heartbeat_secs, None).await?,
+            Caller::Administrator(_) => self.begin(new, by(caller), heartbeat_secs, Ground::Administrator).await?,
             Caller::User(..) => {
-                let (new, approval) = match self.leave(&subject, new, &by(caller))? {
-                    Leave::Given(new, approval) => (new, approval),
+                let (new, ground) = match self.leave(&subject, new, &by(caller))? {
+                    Leave::Given(new, ground) => (new, ground),
                     Leave::Asked(request) => return Ok(Begun::Asked(Box::new(live_view(&request)))),
                     Leave::Denied(why) | Leave::Forbidden(why) => {
                         return Err(Problem::forbidden(why, "Ask for less, or talk to those who decide"));
                     }
                 };
-                self.begin(*new, by(caller), heartbeat_secs, approval).await?
+                self.begin(*new, by(caller), heartbeat_secs, ground).await?
             }
         };
         Ok(Begun::Started(Box::new(begun)))
@@ -117,14 +127,14 @@ impl ApiControl {
         }
         let may = state.gate.may_begin(state.now(), subject, asked, limits.request_secs_max);
         Ok(match may.map_err(unavailable)? {
-            MayBegin::Yes => Leave::Given(Box::new(new), None),
+            MayBegin::Yes { policies, revision } => Leave::Given(Box::new(new), Ground::Policies(policies, revision)),
             MayBegin::Granted(request) => {
                 if let Asked::Task(task) = &request.asked {
                     let granted = task.granted();
                     new.targets = granted.targets;
                     new.ttl = SignedDuration::from_secs(granted.ttl_secs.into());
                 }
-                Leave::Given(Box::new(new), Some(request))
+                Leave::Given(Box::new(new), Ground::Request(request))
             }
             MayBegin::Asked(request) => Leave::Asked(request),
             MayBegin::Denied(request) => {
@@ -151,22 +161,21 @@ impl ApiControl {
         new: gatehouse_identity::NewTask,
         by: String,
         heartbeat_secs: Option<u32>,
-        approval: Option<Box<PendingRequest>>,
+        ground: Ground,
     ) -> Result<StartedTaskView, Problem> {
         let control = Self { state: self.state.clone() };
         let begun = async move {
-            let approved_by = approval.as_ref().map(|request| &request.id);
-            let recorded = control.recorded(new, &by, heartbeat_secs, approved_by).await;
-            let started = match (recorded, approval) {
-                (Ok(started), None) => started,
-                (Ok(started), Some(used)) => {
+            let recorded = control.recorded(new, &by, heartbeat_secs, &ground).await;
+            let started = match (recorded, ground) {
+                (Ok(started), Ground::Administrator | Ground::Policies(..)) => started,
+                (Ok(started), Ground::Request(used)) => {
                     // The task's record names the approval, which ends it as surely as this one.
                     let _ = control.state.gate.ledger().record(control.state.now(), ended(&used, "used"));
                     started
                 }
-                (Err(problem), None) => return Err(problem),
+                (Err(problem), Ground::Administrator | Ground::Policies(..)) => return Err(problem),
                 // Nothing was recorded that names it, so it is good for another attempt.
-                (Err(problem), Some(unused)) => {
+                (Err(problem), Ground::Request(unused)) => {
                     control.state.gate.not_begun(&unused);
                     return Err(problem);
                 }
@@ -182,7 +191,7 @@ impl ApiControl {
         new: gatehouse_identity::NewTask,
         by: &str,
         heartbeat_secs: Option<u32>,
-        approval: Option<&RequestId>,
+        ground: &Ground,
     ) -> Result<StartedTask, Problem> {
         let state = &self.state;
         let limits = state.loaded.load().config.limits.clone();
@@ -206,7 +215,16 @@ impl ApiControl {
         let id = TaskId::from_random(state.random());
         let started = new.start(state.now(), state.entropy(), id, limits.task_secs_max).map_err(bad)?;
         let task = &started.task;
+        let (policies, revision, approval) = match ground {
+            Ground::Administrator => (Vec::new(), None, None),
+            Ground::Policies(policies, revision) => {
+                (policies.iter().map(PolicyId::to_string).collect(), Some(revision.clone()), None)
+            }
+            Ground::Request(request) => (Vec::new(), None, Some(request.id.to_string())),
+        };
         let entry = TaskStarted {
+            policies,
+            revision,
             task: task.id.to_string(),
             identity: task.identity.to_string(),
             on_behalf_of: task.on_behalf_of.as_ref().map(|user| format!("user:{user}")),
@@ -215,7 +233,7 @@ impl ApiControl {
             expires: task.expires.to_string(),
             by: by.into(),
             budget: budget_record(&task.budget),
-            approval: approval.map(RequestId::to_string),
+            approval,
             actors: task.origin.actors.clone(),
             parent: task.origin.parent.as_ref().map(TaskId::to_string),
             api_key: task.origin.key.as_ref().map(KeyId::to_string),

@@ -7,18 +7,21 @@ use gatehouse_secrets::Reference;
 use super::Checker;
 use crate::config::{Config, ReceiverForm, ReceiverSection};
 use crate::mail::{Mail, MailServer};
-use crate::notify::{Channel, Form, Receiver, webhook_key};
+use crate::notify::{Channel, EventKind, Form, Receiver, webhook_key};
 use crate::web;
-
-const EVENTS: [&str; 3] = ["request.opened", "request.answered", "request.ended"];
 
 impl Checker<'_> {
     pub(super) fn receivers(&mut self, config: &Config) -> Vec<Receiver> {
         let mut receivers = Vec::new();
         for (name, section) in &config.receivers {
             let before = self.faults.len();
-            for event in section.events.iter().filter(|event| !EVENTS.contains(&event.as_str())) {
-                let remedy = format!("The events are: {}", EVENTS.join(", "));
+            let (mut events, all) = (Vec::new(), EventKind::ALL.map(EventKind::as_str));
+            for event in &section.events {
+                if let Some(kind) = EventKind::ALL.into_iter().find(|kind| kind.as_str() == event) {
+                    events.push(kind);
+                    continue;
+                }
+                let remedy = format!("The events are: {}", all.join(", "));
                 self.fault(&["receivers", name, "events"], format!("there is no event `{event}`"), remedy);
             }
             if section.form != ReceiverForm::Mail {
@@ -36,7 +39,7 @@ impl Checker<'_> {
                 ReceiverForm::Webhook | ReceiverForm::Slack | ReceiverForm::Teams => self.web(name, section),
             };
             if let (Some(channel), true) = (channel, self.faults.len() == before) {
-                receivers.push(Receiver { name: name.clone(), events: section.events.clone(), channel });
+                receivers.push(Receiver { name: name.clone(), events, channel });
             }
         }
         receivers

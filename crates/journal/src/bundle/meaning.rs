@@ -301,6 +301,9 @@ impl<'s> Meaning<'s> {
     }
 
     fn task_started(&mut self, index: u64, body: &TaskStarted, findings: &mut Findings) {
+        if let Some(revision) = &body.revision {
+            self.revisions_used.entry(revision.clone()).or_insert(index);
+        }
         self.origin(index, body, findings);
         let task = Task {
             identity: body.identity.clone(),
