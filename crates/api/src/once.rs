@@ -15,12 +15,14 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use crate::BODY_BYTES_MAX;
-use crate::caller::Caller;
+use crate::caller::{Caller, token};
 use crate::problem::Problem;
 use crate::routes::Served;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// Calls that make something each time.
+const MAKE: [&str; 5] = ["/api/v1/tasks", "/api/v1/keys", "/api/v1/tokens", "/api/v1/links", "/api/v1/lockdowns"];
 /// The longest key, in bytes.
 const KEY_BYTES_MAX: usize = 255;
 /// How long an answer is kept, in seconds.
@@ -57,10 +59,13 @@ enum Standing {
 
 /// The calls of each caller that were made with a key.
 #[derive(Default)]
-pub(crate) struct Calls(Mutex<HashMap<Caller, HashMap<String, Call>>>);
+pub(crate) struct Calls(Mutex<HashMap<Whose, HashMap<String, Call>>>);
+
+/// A caller, and the digest of the token that they showed.
+type Whose = (Caller, Option<[u8; 32]>);
 
 impl Calls {
-    fn begin(&self, caller: &Caller, key: &str, sha256: [u8; 32], now: Timestamp) -> Standing {
+    fn begin(&self, caller: &Whose, key: &str, sha256: [u8; 32], now: Timestamp) -> Standing {
         let mut calls = self.lock();
         let calls = calls.entry(caller.clone()).or_default();
         match calls.get(key) {
@@ -84,7 +89,7 @@ impl Calls {
     }
 
     /// Keeps an answer; without one, the call may be made again.
-    fn end(&self, caller: &Caller, key: &str, answer: Option<Answer>) {
+    fn end(&self, caller: &Whose, key: &str, answer: Option<Answer>) {
         let mut calls = self.lock();
         let Some(calls) = calls.get_mut(caller) else { return };
         match answer {
@@ -99,7 +104,7 @@ impl Calls {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Caller, HashMap<String, Call>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Whose, HashMap<String, Call>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -107,7 +112,8 @@ impl Calls {
 impl Answer {
     /// Whether the same call later would be answered otherwise, so that this is not worth keeping.
     fn is_passing(&self) -> bool {
-        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
+        let passing = [StatusCode::ACCEPTED, StatusCode::TOO_MANY_REQUESTS];
+        self.status.is_server_error() || passing.contains(&self.status)
     }
 
     fn response(self) -> Response {
@@ -121,9 +127,9 @@ impl Answer {
 /// Makes a call with a key once.
 pub(crate) async fn once(State(served): State<Served>, request: Request, next: Next) -> Response {
     served.calls.sweep(served.control.now());
-    // The token endpoint has errors and callers of its own.
-    let is_api = request.uri().path().starts_with("/api/");
-    if request.method() != Method::POST || !is_api || !request.headers().contains_key(KEY) {
+    // What else is asked for twice is answered twice, and does nothing more.
+    let does_twice = MAKE.contains(&request.uri().path());
+    if request.method() != Method::POST || !does_twice || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
     match keyed(served, request, next).await {
@@ -140,6 +146,9 @@ async fn keyed(served: Served, request: Request, next: Next) -> Result<Response,
     }
     let caller = Caller::from_request_parts(&mut parts, &served).await?;
     parts.extensions.insert(caller.clone());
+    // Whoever has another token than the first time is told nothing that was for that one.
+    let shown = token(&parts, served.is_secure())?.map(|(token, _)| Sha256::digest(token).into());
+    let caller = (caller, shown);
     let body = to_bytes(body, BODY_BYTES_MAX).await;
     let body =
         body.map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long", "Send a shorter one"))?;
@@ -194,7 +203,7 @@ mod tests {
         let calls = Calls::default();
         let at = |second| Timestamp::from_second(second).unwrap();
         let answer = || Answer { status: StatusCode::CREATED, headers: Vec::new(), body: Secret::new("made") };
-        let caller = |name: &str| Caller::User(UserName::new(name).unwrap(), Shown::Token);
+        let caller = |name: &str| (Caller::User(UserName::new(name).unwrap(), Shown::Token), Some([7; 32]));
         let begin = |name: &str, key: &str, what: u8, second| {
             calls.sweep(at(second));
             match calls.begin(&caller(name), key, [what; 32], at(second)) {

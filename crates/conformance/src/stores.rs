@@ -101,7 +101,7 @@ impl Vault {
     /// What the gateway is allowed: to read what it needs, and to look after its leases.
     pub fn allow(&self) -> Result<()> {
         let rules = "path \"secret/data/shop\" { capabilities = [\"read\"] }\n\
-                     path \"database/creds/shop\" { capabilities = [\"read\"] }\n\
+                     path \"database/creds/*\" { capabilities = [\"read\"] }\n\
                      path \"sys/leases/revoke\" { capabilities = [\"update\"] }\n";
         self.call("PUT", "sys/policies/acl/gatehouse", &json!({ "policy": rules })).map(|_| ())
     }
@@ -130,17 +130,25 @@ impl Vault {
         self.call("POST", "sys/mounts/database", &json!({ "type": "database" }))?;
         let port = fixture.postgres.port;
         let database = json!({
-            "plugin_name": "postgresql-database-plugin", "allowed_roles": "shop", "username": "maker", "password": password,
+            "plugin_name": "postgresql-database-plugin", "allowed_roles": "*", "username": "maker", "password": password,
             "connection_url": format!("postgresql://{{{{username}}}}:{{{{password}}}}@127.0.0.1:{port}/shop?sslmode=disable"),
         });
         self.call("POST", "database/config/shop", &database)?;
+        self.make_role(
+            "shop",
+            "login password '{{password}}' valid until '{{expiration}}' in role gatehouse",
+            account_secs,
+        )
+    }
+
+    /// Makes accounts of another kind there.
+    pub fn make_role(&self, name: &str, options: &str, account_secs: u32) -> Result<()> {
         let role = json!({
             "db_name": "shop", "default_ttl": account_secs, "max_ttl": 3600,
-            "creation_statements":
-                ["create role \"{{name}}\" login password '{{password}}' valid until '{{expiration}}' in role gatehouse"],
+            "creation_statements": [format!("create role \"{{{{name}}}}\" {options}")],
             "revocation_statements": ["drop role if exists \"{{name}}\""],
         });
-        self.call("POST", "database/roles/shop", &role).map(|_| ())
+        self.call("POST", &format!("database/roles/{name}"), &role).map(|_| ())
     }
 
     /// The configuration of a gateway that asks here, and proves itself so.

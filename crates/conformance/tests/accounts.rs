@@ -76,6 +76,22 @@ fn an_account_is_made_for_a_task_and_gone_with_it() -> Result<()> {
 }
 
 #[test]
+fn a_task_gets_another_account_when_the_role_is_another() -> Result<()> {
+    let (vault, fixture) = made_for_each_task()?;
+    vault.make_role("readers", "login password '{{password}}' valid until '{{expiration}}'", 60)?;
+    let task = fixture.task("agent:claude", "10m")?;
+    assert_eq!(fixture.psql(&task, ASK)?, "200\n");
+    let config = std::fs::read_to_string(fixture.config())?;
+    std::fs::write(fixture.config(), config.replace("database/creds/shop", "database/creds/readers"))?;
+    let begun = Instant::now();
+    while !fixture.psql(&task, ASK)?.contains("permission denied") {
+        anyhow::ensure!(begun.elapsed() < PATIENCE, "the old account is used");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    until(&fixture, "select count(*) from pg_roles where rolname like 'v-approle-shop%'", "0")
+}
+
+#[test]
 fn accounts_that_were_made_do_not_outlive_the_gateway() -> Result<()> {
     let (_vault, mut fixture) = made_for_each_task()?;
     let task = fixture.task("agent:claude", "10m")?;

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 /// Dana administers, and sam works for himself.
 const ROLES: &str = "\npermit (principal == User::\"dana\", action == Action::\"administer\", resource);\n\
-                     permit (principal in Group::\"support\", action == Action::\"start\", resource in Target::\"shop\");\n";
+                     permit (principal in Group::\"support\", action == Action::\"start\", resource in Target::\"shop\");\n\
+                     @hold(\"dba\") permit (principal == Agent::\"other\", action == Action::\"start\", resource in Target::\"shop\");\n";
 
 struct Api {
     fixture: Fixture,
@@ -131,6 +132,16 @@ fn a_call_that_is_repeated_with_its_key_is_made_once() -> Result<()> {
     assert_ne!(start(&dana, "k1", &body)?.body, first.body, "another's key is another");
     assert_eq!(start(&sam, "k2", &body)?.status, 201);
     assert_eq!(api.parts(&sam, "/api/v1/tasks")?.concat().len(), 2);
+    // What a person must approve first starts once they have.
+    let held =
+        body.replace("user:sam", "agent:other").replace("\"targets\"", "\"on_behalf_of\":\"user:sam\",\"targets\"");
+    assert_eq!(start(&sam, "k3", &held)?.status, 202);
+    let id = api.fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+    assert!(api.fixture.command(&["approve", &id, "--as", "user:dana"])?.status.success());
+    assert_eq!((start(&sam, "k3", &held)?.status, start(&sam, "k3", &held)?.status), (201, 201));
+    // Whose token is another gets nothing that was for the first.
+    let another = api.token("user:sam")?;
+    assert_ne!(start(&another, "k1", &body)?.body, first.body);
     // Whose token has ended gets nothing for an old key.
     assert_eq!(api.call(&sam, "POST", "/api/v1/logout", &[], "")?.status, 204);
     assert_eq!(start(&sam, "k1", &body)?.status, 401);

@@ -195,3 +195,40 @@ fn different_values_of_a_class_count_however_they_come() -> Result<()> {
     assert!(fixture.verify()?.contains("sound"));
     Ok(())
 }
+
+/// Whoever may see values, but only so many, gets no more of them by taking them where nobody counts.
+#[test]
+fn values_that_cannot_be_counted_are_beyond_the_budget() -> Result<()> {
+    let setup = Setup::default();
+    let all = "\npermit (principal in Group::\"agents\", action in [Action::\"reveal\", Action::\"probe\"], resource in \
+               Class::\"person_name\");\npermit (principal in Group::\"agents\", action in [Action::\"reveal\", Action::\"probe\"], \
+               resource in Class::\"email\");\n\
+               @id(\"writes\") permit (principal == Agent::\"other\", action in Action::\"sql:write\", resource in Target::\"shop\");\n";
+    let held = "@id(\"agents-write\") @hold(\"dba\")";
+    let policies = setup.policies.replace(held, "@id(\"agents-write\")") + all;
+    assert_ne!(policies, setup.policies.clone() + all);
+    let fixture = Fixture::start(Setup { policies, ..setup })?;
+    let start = |more: &[&str]| task(&fixture, more).map(|(credential, _)| credential);
+    let limited = || start(&["--values-max", "person_name=2", "--values-max", "email=2"]);
+    let free = fixture.task("agent:claude", "10m")?;
+    for uncounted in [
+        "copy (select full_name from customers) to stdout (format csv)",
+        "copy (select full_name from customers) to stdout (format binary)",
+        "copy (select email from customers) to stdout (format csv, quote '@', force_quote *)",
+        "listen ch; select pg_notify('ch', full_name || replace(email, '@', '#')) from customers",
+        "insert into orders (id, total, note) select 5000 + id, 1, full_name from customers where id <= 3",
+        "update customers set email = (select string_agg(email, ',') from customers where id <= 50) where id = 200",
+    ] {
+        let refused = fixture.psql(&limited()?, uncounted)?;
+        assert!(refused.contains("cannot be counted"), "{uncounted}: {refused}");
+        assert!(!refused.to_lowercase().contains("realname"), "{uncounted}: {refused}");
+        let passed = fixture.psql(&free, uncounted)?;
+        assert!(!passed.contains("cannot be counted"), "{uncounted}: {passed}");
+    }
+    // What copies a value into a column of its class is counted when it is seen.
+    let credential = limited()?;
+    let copied = "update customers set full_name = (select full_name from customers where id = 7) where id = 8";
+    assert_eq!(fixture.psql(&credential, copied)?, "");
+    assert!(fixture.verify()?.contains("sound"));
+    Ok(())
+}

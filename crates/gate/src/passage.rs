@@ -16,7 +16,7 @@ use gatehouse_journal::{JournalError, OperationTemplate, OperationValues, Reques
 use gatehouse_mask::{Counts, Plan};
 use gatehouse_model::{
     Access, Action, Bind, Blame, ClassName, Decision, Denial, Digest, Facts, Intent, Operation, Phase, PolicyId,
-    Reason, RequestId, Resource, Shape, Verdict, kind,
+    Reason, Repacks, RequestId, Resource, Shape, Verdict, kind,
 };
 use gatehouse_policy::Policies;
 use gatehouse_protocol::{
@@ -374,7 +374,32 @@ impl Passage {
     /// something may always do so.
     fn used_up(&self, operation: &Operation) -> Option<String> {
         let is_judged = self.is_limited && operation.phase == Phase::Run && !operation.intent.only_ends;
-        if is_judged { self.grant.account().used_up() } else { None }
+        if is_judged { self.grant.account().used_up().or_else(|| self.uncounted(&operation.intent)) } else { None }
+    }
+
+    /// Why it is not known how many different values of a class an operation shows, where the task's budget counts them: they
+    /// leave their columns, or are written in another form. What is shown of a column is counted when it is.
+    fn uncounted(&self, intent: &Intent) -> Option<String> {
+        let account = self.grant.account();
+        if !account.limits_values() {
+            return None;
+        }
+        let reveals = intent.accesses.iter().filter(|access| access.action == Action::REVEAL);
+        let limited = |class: &str| ClassName::new(class).is_ok_and(|class| account.limits(&class));
+        let shows = |access: &Access| {
+            let Resource { kind, id, within } = &access.resource;
+            match *kind {
+                kind::CLASS => limited(id),
+                _ => within.iter().any(|parent| parent.kind == kind::CLASS && limited(&parent.id)),
+            }
+        };
+        let repacks = match &intent.repacks {
+            Repacks::Classes(classes) => classes.iter().any(|class| account.limits(class)),
+            Repacks::Unknown => true,
+        };
+        let is_uncounted = repacks || reveals.into_iter().any(shows);
+        is_uncounted
+            .then(|| "the task's budget counts different values, and in what this does they cannot be counted".into())
     }
 
     /// What is done when the budget is used up needs `exceed` besides what it needs anyway.
@@ -627,6 +652,7 @@ impl Passage {
             facts: Facts::new(),
             effect: gatehouse_model::Effect::Read,
             only_ends: false,
+            repacks: Repacks::Classes(Vec::new()),
             unclear: Some(unclear.denial.clone()),
         };
         let operation = Operation {

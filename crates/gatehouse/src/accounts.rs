@@ -41,6 +41,8 @@ const RETRY_SECS: i64 = 1;
 /// An account that was made for a task.
 struct Leased {
     made: MadeAccount,
+    /// By which role.
+    role: String,
     /// Who made it, and ends it.
     keeper: Arc<Keeper>,
     ends: Timestamp,
@@ -90,9 +92,9 @@ pub(crate) struct Leases {
 }
 
 impl Leased {
-    fn new(made: MadeAccount, keeper: Arc<Keeper>, now: Timestamp) -> Self {
+    fn new(made: MadeAccount, role: &str, keeper: Arc<Keeper>, now: Timestamp) -> Self {
         let secs = made.secs;
-        let mut leased = Self { made, keeper, ends: now, is_old_at: now, renew_at: now };
+        let mut leased = Self { made, role: role.into(), keeper, ends: now, is_old_at: now, renew_at: now };
         leased.live_on(secs, now);
         leased
     }
@@ -111,9 +113,17 @@ impl Leased {
 
 impl Leases {
     /// Has the leases end that a gateway before this one left behind.
-    pub(crate) fn end_left(&self, leases: Vec<String>, keeper: &Arc<Keeper>) {
-        let ending = |lease| Ending { lease, keeper: keeper.clone(), at: Timestamp::UNIX_EPOCH };
-        self.end(leases.into_iter().map(ending));
+    pub(crate) fn end_left(&self, leases: Vec<(String, String)>, keeper: &Arc<Keeper>) {
+        let (here, elsewhere): (Vec<_>, Vec<_>) = leases.into_iter().partition(|(_, vault)| keeper.is_of(vault));
+        for (lease, vault) in elsewhere {
+            tracing::error!(
+                lease,
+                vault,
+                "an account at a target is left to its vault, which is not configured any more"
+            );
+        }
+        let ending = |(lease, _)| Ending { lease, keeper: keeper.clone(), at: Timestamp::UNIX_EPOCH };
+        self.end(here.into_iter().map(ending));
     }
 
     /// Has leases end, and tries until they have.
@@ -188,14 +198,17 @@ impl State {
         let place = self.leases.place(task, target);
         let mut accounts = place.lock().await;
         let now = self.now();
+        // One of another role than the configuration names now is not what the target's sessions are to have.
+        let other = accounts.newest.take_if(|leased| leased.role != role);
+        self.leases.end(other.map(Ending::from));
         if let Some(leased) = accounts.newest.as_ref().filter(|leased| now < leased.is_old_at) {
             return Ok(leased.account());
         }
         let keeper = self.loaded.load().keeper.clone();
         let made = keeper.make_account(role, now).await.map_err(|error| error.to_string())?;
-        let leased = Leased::new(made, keeper, now);
+        let leased = Leased::new(made, role, keeper, now);
         let account = leased.account();
-        if let Err(error) = self.store.keep_lease(&leased.made.id).await {
+        if let Err(error) = self.store.keep_lease(&leased.made.id, &leased.keeper.vault_name()).await {
             self.leases.end([leased.into()]);
             return Err(format!("an account cannot be kept note of, so it is not used: {error}"));
         }
@@ -304,15 +317,21 @@ impl State {
     /// Has every account that was made end, for the gateway does: also those whose end is under way.
     pub(crate) async fn end_all_leases(&self) {
         let places: Vec<Place> = lock(&self.leases.live).drain().map(|(_, place)| place).collect();
-        let mut all = std::mem::take(&mut *lock(&self.leases.ending));
-        for place in places {
-            all.extend(place.lock().await.take());
-        }
+        let ending = std::mem::take(&mut *lock(&self.leases.ending));
+        let known: Vec<String> = ending.iter().map(|ending| ending.lease.clone()).collect();
+        // One that is being made keeps none of the others from ending.
+        let of_places = places.into_iter().map(|place| async move {
+            let taken = place.lock().await.take();
+            futures_util::future::join_all(taken.into_iter().map(|ending| self.end_lease(ending))).await;
+        });
         let keeper = self.loaded.load().keeper.clone();
-        let kept = self.store.leases().await.unwrap_or_default().into_iter();
-        let left = kept.filter(|lease| !all.iter().any(|ending| ending.lease == *lease)).collect::<Vec<_>>();
-        all.extend(left.into_iter().map(|lease| Ending { lease, keeper: keeper.clone(), at: Timestamp::UNIX_EPOCH }));
-        futures_util::future::join_all(all.into_iter().map(|ending| self.end_lease(ending))).await;
+        // Those whose end is under way.
+        let left = self.store.leases().await.unwrap_or_default();
+        let left = left.into_iter().filter(|(lease, vault)| keeper.is_of(vault) && !known.contains(lease));
+        let left = left.map(|(lease, _)| Ending { lease, keeper: keeper.clone(), at: Timestamp::UNIX_EPOCH });
+        let ending = ending.into_iter().chain(left).map(|ending| self.end_lease(ending));
+        futures_util::future::join(futures_util::future::join_all(of_places), futures_util::future::join_all(ending))
+            .await;
     }
 }
 

@@ -153,7 +153,7 @@ impl ApiControl {
         let now = state.now();
         let expires = now.saturating_add(SignedDuration::from_secs(i64::from(new.ttl_secs))).map_err(bad)?;
         let key = ApiKey { id: KeyId::from_random(state.random()), agent, targets, expires };
-        let _starting = state.starting.lock().await;
+        let starting = state.starting.lock().await;
         if state.keys.count(&key.agent, now) >= limits.api_keys_max {
             let title =
                 format!("{} has limits.api_keys_max = {} static keys already", new.identity, limits.api_keys_max);
@@ -180,6 +180,7 @@ impl ApiControl {
             return Err(unavailable(error));
         }
         state.keys.adopt(sha256, key);
+        drop(starting);
         let secret = String::from_utf8_lossy(secret.expose()).into_owned();
         Ok(IssuedKeyView { key: self.one_key(&id).await?, secret })
     }
@@ -794,8 +795,9 @@ impl Control for ApiControl {
                     self.must_administer(caller)?;
                     Vec::new()
                 }
-                Selection::Task(id) => self.one_task(id).await?.targets,
-                Selection::Session(id) => vec![self.one_session(id).await?.target],
+                // What somebody has no part in is to them as if it was not there.
+                Selection::Task(id) => self.task(caller, id).await?.targets,
+                Selection::Session(id) => vec![self.session(caller, id).await?.target],
             };
             targets.iter().try_for_each(|target| self.must_oversee(caller, target))?;
             let state = self.state.clone();

@@ -16,6 +16,8 @@ use crate::web;
 
 /// How long a server may take for a step.
 const STEP: Duration = Duration::from_secs(10);
+/// How long it may take for all of a delivery.
+const DELIVERY: Duration = Duration::from_secs(20);
 /// The longest subject, in characters: one line (RFC 5322, 2.1.1).
 const SUBJECT_CHARS_MAX: usize = 120;
 
@@ -126,7 +128,8 @@ impl Mail {
     /// Sends a text. The same `id` is the same message, however often it is sent.
     pub(crate) async fn send(&self, id: &str, subject: &str, text: &str) -> Result<(), NotTaken> {
         let is_shown = |c: &char| !c.is_control();
-        let subject: String = subject.chars().filter(is_shown).take(SUBJECT_CHARS_MAX).collect();
+        // What looks encoded would be decoded by whoever reads it (RFC 2047).
+        let subject: String = subject.replace("=?", "= ?").chars().filter(is_shown).take(SUBJECT_CHARS_MAX).collect();
         let mut message = Message::builder().from(self.from.clone()).subject(subject).header(AutoSubmitted);
         message = message.message_id(Some(format!("<{id}@{}>", self.from.email.domain())));
         for to in &self.to {
@@ -134,8 +137,14 @@ impl Mail {
         }
         let message = message.header(ContentType::TEXT_PLAIN).body(text.to_string());
         let message = message.map_err(|error| NotTaken { cause: error.to_string(), is_final: true })?;
-        let sent = self.transport.send(message).await;
-        sent.map(|_| ()).map_err(|error| NotTaken { is_final: error.is_permanent(), cause: error.to_string() })
+        match tokio::time::timeout(DELIVERY, self.transport.send(message)).await {
+            Ok(sent) => {
+                sent.map(|_| ()).map_err(|error| NotTaken { is_final: error.is_permanent(), cause: error.to_string() })
+            }
+            Err(_) => {
+                Err(NotTaken { cause: format!("it takes longer than {} s", DELIVERY.as_secs()), is_final: false })
+            }
+        }
     }
 }
 

@@ -24,6 +24,8 @@ use crate::state::State;
 
 /// Deliveries to one receiver that may be under way, those that are tried again among them.
 const DELIVERIES_MAX: usize = 16;
+/// The same of mail.
+const MAILS_MAX: usize = 2;
 /// Events that may wait for one receiver.
 pub(crate) const QUEUE_EVENTS_MAX: usize = 1_000;
 /// How often one event is tried, and how long is waited after the first failure. Each wait is twice the one before.
@@ -165,7 +167,11 @@ impl Event {
 
 /// A reason, if there is one. An address in it is not one to follow.
 fn because(reason: &str) -> String {
-    if reason.is_empty() { String::new() } else { format!(": {}", reason.replace("://", ": //")) }
+    if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", reason.replace("://", ": //").replace("www.", "www ."))
+    }
 }
 
 /// How a receiver is reached.
@@ -236,7 +242,12 @@ impl Receiver {
 
     /// Tells the receiver of everything that it wants to know, until the runtime ends. What is tried again holds up nothing.
     pub(crate) async fn follow(self, mut events: mpsc::Receiver<Event>, state: Arc<State>) {
-        let (receiver, places) = (Arc::new(self), Arc::new(Semaphore::new(DELIVERIES_MAX)));
+        let at_a_time = match &self.channel {
+            Channel::Web { .. } => DELIVERIES_MAX,
+            // What a mail server answers is not bounded by the library that reads it.
+            Channel::Mail(_) => MAILS_MAX,
+        };
+        let (receiver, places) = (Arc::new(self), Arc::new(Semaphore::new(at_a_time)));
         while let Some(event) = events.recv().await {
             let Ok(place) = places.clone().acquire_owned().await else { return };
             if event.is_over(&state) {

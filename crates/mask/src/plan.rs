@@ -201,9 +201,12 @@ impl Classes {
         if class_names(source).next().is_none() {
             return scan_or_keep(kind, detectors);
         }
-        if reveals(source) {
+        let counted = counted(source, counts);
+        // A list or an object may hold many, which nothing tells apart.
+        let is_one = matches!(kind, ValueKind::Text { .. } | ValueKind::Uuid | ValueKind::Fixed);
+        if reveals(source) && (is_one || counted.is_empty()) {
             let plan = scan_or_keep(kind, self.without_classes_of(detectors, std::slice::from_ref(source)));
-            return match (counted(source, counts), plan) {
+            return match (counted, plan) {
                 (counted, plan) if counted.is_empty() => plan,
                 (counted, ColumnPlan::Scan(detectors)) => ColumnPlan::Show(counted, detectors),
                 (counted, _) => ColumnPlan::Show(counted, Detectors::default()),

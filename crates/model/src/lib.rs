@@ -18,7 +18,7 @@ pub use access::{Access, Action, Parent, Resource, kind};
 pub use content::{Column, Encoding, Provenance, Shape, ShapeRole, ValueKind};
 pub use identity::{AgentName, GroupName, Identity, Subject, UserName};
 pub use name::{ClassName, InvalidName, KeyId, OperationId, PolicyId, RequestId, SessionId, TargetName, TaskId};
-pub use operation::{Bind, Effect, FactValue, Facts, Intent, Operation, Phase};
+pub use operation::{Bind, Effect, FactValue, Facts, Intent, Operation, Phase, Repacks};
 pub use refusal::{Blame, Denial, Reason};
 pub use secret::Secret;
 pub use task::{BUDGET_VALUES_MAX, Budget, Lease, Origin, Spent, Task, TaskAccount, TaskEnd, Values};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{Access, Denial};
+use crate::{Access, ClassName, Denial};
 
 /// How far an operation takes its statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,9 +65,20 @@ pub struct Intent {
     pub effect: Effect,
     /// Whether it does nothing but end what was begun, such as a transaction.
     pub only_ends: bool,
+    /// What it makes of classified values, where that matters to whoever counts them.
+    pub repacks: Repacks,
     /// Why it was not understood, where it was not. Its accesses are then all that it could want, and where they are
     /// denied the client is told this.
     pub unclear: Option<Denial>,
+}
+
+/// Which classes' values an operation writes in another form than they had, such as many of them in one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Repacks {
+    /// Those of these, of which there may be none.
+    Classes(Vec<ClassName>),
+    /// It cannot be seen through.
+    Unknown,
 }
 
 /// One thing that the client asks.

@@ -186,6 +186,11 @@ impl TaskAccount {
         self.all().any(|account| account.budget.is_limited())
     }
 
+    /// Whether it matters of any class how many different values are seen.
+    pub fn limits_values(&self) -> bool {
+        self.all().any(|account| !account.budget.values.is_empty())
+    }
+
     /// Whether it matters how many different values of a class are seen.
     pub fn limits(&self, class: &ClassName) -> bool {
         self.all().any(|account| account.budget.values.contains_key(class))

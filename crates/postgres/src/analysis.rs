@@ -27,7 +27,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gatehouse_model::{
-    Access, Action, Denial, Effect, FactValue, Facts, Intent, Provenance, Reason, Resource, TargetName, kind,
+    Access, Action, ClassName, Denial, Effect, FactValue, Facts, Intent, Provenance, Reason, Repacks, Resource,
+    TargetName, kind,
 };
 use gatehouse_protocol::Classifier;
 
@@ -212,8 +213,16 @@ fn conclude(sql: &str, titles: &[&str], statements: Vec<StatementOutput>, found:
     let only_ends = found.ends_transaction
         && statements.len() == 1
         && found.accesses.iter().all(|access| access.action == action::TRANSACTION);
+    let repacks = match found.opaque {
+        true => Repacks::Unknown,
+        false => {
+            let named = found.repacked.iter().map(|class| ClassName::new(class));
+            named.collect::<Result<_, _>>().map_or(Repacks::Unknown, Repacks::Classes)
+        }
+    };
     let intent = Intent {
         only_ends,
+        repacks,
         title: title(titles),
         statement: sql.into(),
         evidence: if withheld { evidence::without_constants(sql).into() } else { sql.into() },
@@ -254,6 +263,7 @@ pub(crate) fn opaque(title: &str, sql: &str, target: &TargetName, cause: &Misund
         facts: Facts::new(),
         effect: Effect::Write,
         only_ends: false,
+        repacks: Repacks::Unknown,
         accesses,
         unclear: Some(Denial::new(reason, &cause.message, detail, &cause.hint)),
     };

@@ -3,7 +3,7 @@
 //! Knows which settings every driver asks for, and so nobody needs leave for. Everything else is a `SET` like any other,
 //! and wants what that wants.
 
-use gatehouse_model::{Access, Denial, Effect, Facts, Intent, Reason, Resource, TargetName, kind};
+use gatehouse_model::{Access, Denial, Effect, Facts, Intent, Reason, Repacks, Resource, TargetName, kind};
 
 use crate::analysis::{SearchPath, action, setting_accesses};
 
@@ -101,6 +101,7 @@ impl Wishes {
             facts: Facts::new(),
             effect: Effect::Read,
             only_ends: false,
+            repacks: Repacks::Classes(Vec::new()),
             unclear: None,
         }
     }

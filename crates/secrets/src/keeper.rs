@@ -111,6 +111,16 @@ impl Keeper {
         self.vault()?.make_account(path, now).await
     }
 
+    /// The vault's name, by which what it made is put down to it; empty where there is none.
+    pub fn vault_name(&self) -> String {
+        self.sources.vault.as_ref().map(|vault| vault.name()).unwrap_or_default()
+    }
+
+    /// Whether a vault of this name is the one that is asked.
+    pub fn is_of(&self, vault: &str) -> bool {
+        self.sources.vault.as_ref().is_some_and(|own| own.name() == vault)
+    }
+
     /// Has a lease live on; for how many seconds, the answer says.
     ///
     /// # Errors

@@ -176,6 +176,12 @@ impl Vault {
         Self { address, namespace, login, authorities, fetch, token: Mutex::new(None) }
     }
 
+    /// By its address, and its namespace where it has one.
+    pub(crate) fn name(&self) -> String {
+        let namespace = self.namespace.as_ref().map(|namespace| format!(" {namespace}")).unwrap_or_default();
+        format!("{}{namespace}", self.address)
+    }
+
     /// Whether another is the same vault, to which the gateway proves itself in the same way.
     pub(crate) fn is_as(&self, other: &Self) -> bool {
         (&self.address, &self.namespace, &self.login, &self.authorities)

@@ -435,12 +435,12 @@ pub trait Backend: Send + Sync {
     fn forget_key_digest<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
     /// The static keys that have not ended, with what checks them.
     fn key_digests(&self) -> BoxFuture<'_, Result<Vec<KeptKey>, StoreError>>;
-    /// Keeps the name of an account's lease until the account is known to be gone.
-    fn keep_lease<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Keeps the name of an account's lease, and whose it is, until the account is known to be gone.
+    fn keep_lease<'a>(&'a self, id: &'a str, vault: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
     /// Forgets it.
     fn forget_lease<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
     /// All that are kept.
-    fn leases(&self) -> BoxFuture<'_, Result<Vec<String>, StoreError>>;
+    fn leases(&self) -> BoxFuture<'_, Result<Vec<(String, String)>, StoreError>>;
     /// All that providers said of people.
     fn visits(&self) -> BoxFuture<'_, Result<Vec<KeptVisit>, StoreError>>;
 }

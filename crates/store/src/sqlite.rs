@@ -376,9 +376,9 @@ impl Backend for Sqlite {
         .boxed()
     }
 
-    fn keep_lease<'a>(&'a self, id: &'a str) -> Fallible<'a, ()> {
+    fn keep_lease<'a>(&'a self, id: &'a str, vault: &'a str) -> Fallible<'a, ()> {
         async move {
-            sqlx::query("INSERT OR IGNORE INTO leases VALUES (?)").bind(id).execute(&self.pool).await?;
+            sqlx::query("INSERT OR IGNORE INTO leases VALUES (?, ?)").bind(id).bind(vault).execute(&self.pool).await?;
             Ok(())
         }
         .boxed()
@@ -392,8 +392,8 @@ impl Backend for Sqlite {
         .boxed()
     }
 
-    fn leases(&self) -> Fallible<'_, Vec<String>> {
-        async { Ok(sqlx::query_scalar("SELECT id FROM leases").fetch_all(&self.pool).await?) }.boxed()
+    fn leases(&self) -> Fallible<'_, Vec<(String, String)>> {
+        async { Ok(sqlx::query_as("SELECT id, vault FROM leases").fetch_all(&self.pool).await?) }.boxed()
     }
 
     fn visits(&self) -> Fallible<'_, Vec<KeptVisit>> {

@@ -54,6 +54,8 @@ pub(super) struct Found {
     pub(super) cascade: Option<bool>,
     /// The SELECT at hand writes its rows into a new table.
     pub(super) selects_into: bool,
+    /// The classes whose values are written in another form than they had.
+    pub(super) repacked: BTreeSet<Arc<str>>,
 }
 
 /// Reads one statement text.
@@ -167,6 +169,10 @@ impl<'a> Analyzer<'a> {
     /// A value is written into a column: it must not leave its classes.
     pub(super) fn flow(&mut self, lineage: &Lineage, into: Option<&Resource>) {
         self.read(lineage);
+        if !matches!(lineage, Lineage::Copy(_)) && self.open_views.is_empty() {
+            let classes = lineage.sources().iter().flat_map(resource::classes);
+            self.found.repacked.extend(classes.map(|class| class.id.clone()));
+        }
         for source in lineage.sources() {
             let stays = into.is_some_and(|into| {
                 resource::classes(source).all(|class| resource::classes(into).any(|other| other == class))
