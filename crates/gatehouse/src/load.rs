@@ -850,9 +850,10 @@ fn policy_warnings(config: &Config, directory: &Path, policies: &Policies) -> Ve
         users: config.users.keys().cloned().collect(),
         agents: config.agents.keys().cloned().collect(),
         classes: builtin.chain(config.classes.keys().cloned()).collect(),
+        gateways: BTreeSet::from([config.gateway.name.clone()]),
     };
     let shown = |name: &str| directory.join(name).display().to_string();
-    let mut warnings = known.strangers(policies.sources(), shown);
+    let mut warnings = known.strangers(policies.mentions(), shown);
     warnings.extend(policies.warnings().iter().map(|fault| Fault {
         file: shown(&fault.file),
         line: fault.line,

@@ -1,11 +1,11 @@
 //! Names in policies that nothing has: a policy about them never applies, and a `forbid` that never applies protects
 //! nothing.
 //!
-//! Knows how an entity is written in Cedar, and where a comment begins; must not know what policies mean.
+//! Knows how the ids of entities are written; must not know what policies mean.
 
 use std::collections::BTreeSet;
 
-use gatehouse_policy::PolicySource;
+use gatehouse_policy::Mention;
 
 use crate::load::Fault;
 
@@ -16,6 +16,7 @@ pub(crate) struct Known {
     pub(crate) users: BTreeSet<String>,
     pub(crate) agents: BTreeSet<String>,
     pub(crate) classes: BTreeSet<String>,
+    pub(crate) gateways: BTreeSet<String>,
     /// Types whose names a provider may bring when somebody signs in, so that none is strange.
     pub(crate) brought: Vec<&'static str>,
 }
@@ -25,32 +26,28 @@ const WITHIN_TARGETS: [&str; 5] = ["Schema", "Table", "Column", "Function", "Set
 
 impl Known {
     /// A warning for each name that nothing has.
-    pub(crate) fn strangers(&self, sources: &[PolicySource], shown: impl Fn(&str) -> String) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        for source in sources {
-            for (number, line) in source.text.lines().enumerate() {
-                for (kind, id) in mentions(line) {
-                    faults.extend(self.fault(kind, id).map(|(message, remedy)| Fault {
-                        file: shown(&source.name),
-                        line: Some(number + 1),
-                        message,
-                        remedy,
-                    }));
-                }
-            }
-        }
-        faults
+    pub(crate) fn strangers(&self, mentions: &[Mention], shown: impl Fn(&str) -> String) -> Vec<Fault> {
+        let fault = |mention: &Mention| {
+            let (message, remedy) = self.fault(&mention.kind, &mention.id)?;
+            Some(Fault { file: shown(&mention.file), line: Some(mention.line), message, remedy })
+        };
+        mentions.iter().filter_map(fault).collect()
     }
 
-    /// A name with too few parts is that of nothing, whatever there is.
+    /// A name of another form than things of its kind have is that of nothing, whatever there is.
     fn misshapen(&self, kind: &str, id: &str) -> Option<(String, String)> {
         let (_, parts, shape) = SHAPES.iter().find(|(shaped, ..)| *shaped == kind)?;
-        let (_, name) = id.split_once('/')?;
-        (name.split('.').count() < *parts).then(|| {
-            (
-                format!("no {kind} is called \"{id}\", so what is said of it never applies"),
-                format!("Write {kind}::\"{shape}\""),
-            )
+        let name = id.split_once('/').map_or("", |(_, name)| name);
+        let count = name.split('.').count();
+        let is_odd = match kind {
+            // Names of settings have one form, whatever case they are written in.
+            "Setting" => name.chars().any(char::is_uppercase),
+            "Function" => count != *parts || name.contains('('),
+            _ => count != *parts,
+        };
+        (is_odd || name.is_empty()).then(|| {
+            let message = format!("no {kind} is called \"{id}\", so what is said of it never applies");
+            (message, format!("Write {kind}::\"{shape}\""))
         })
     }
 
@@ -62,6 +59,7 @@ impl Known {
             "User" => ("user", &self.users, id),
             "Agent" => ("agent", &self.agents, id),
             "Class" => ("class", &self.classes, id),
+            "Gateway" => ("gateway", &self.gateways, id),
             within if WITHIN_TARGETS.contains(&within) => ("target", &self.targets, id.split('/').next().unwrap_or(id)),
             _ => return None,
         };
@@ -77,30 +75,21 @@ impl Known {
     }
 }
 
-/// How the ids of things in a database are written.
-const SHAPES: [(&str, usize, &str); 3] = [
+/// How the ids of things in a database are written: of how many parts after the target.
+const SHAPES: [(&str, usize, &str); 5] = [
+    ("Schema", 1, "TARGET/SCHEMA"),
     ("Table", 2, "TARGET/SCHEMA.TABLE"),
     ("Function", 2, "TARGET/SCHEMA.FUNCTION"),
     ("Column", 3, "TARGET/SCHEMA.TABLE.COLUMN"),
+    ("Setting", 1, "TARGET/setting_in_lower_case"),
 ];
-
-/// The entities that a line names, as type and id.
-fn mentions(line: &str) -> impl Iterator<Item = (&str, &str)> {
-    let code = line.split("//").next().unwrap_or_default();
-    code.match_indices("::\"").filter_map(move |(at, mark)| {
-        let before = code.get(..at)?;
-        let begin = before.rfind(|letter: char| !letter.is_ascii_alphanumeric()).map_or(0, |place| place + 1);
-        let (id, _) = code.get(at + mark.len()..)?.split_once('"')?;
-        Some((before.get(begin..)?, id))
-    })
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn strangers_are_named_with_their_lines() {
+    fn strangers_and_misshapen_names_are_named() {
         let set = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
         let known = Known {
             targets: set(&["app"]),
@@ -108,25 +97,46 @@ mod tests {
             users: set(&[]),
             agents: set(&["claude"]),
             classes: set(&["email"]),
+            gateways: set(&["gw"]),
             brought: vec!["User"],
         };
-        let text = "permit (principal in Group::\"agent\",\n action in [Action::\"connect\"], resource in Target::\"ap\");\n\
-                    // Group::\"nobody\"\nforbid (principal == Agent::\"claude\", action, resource == Table::\"apx/public.t\");\n\
-                    permit (principal == User::\"dana@corp.example\", action, resource);";
-        let source = PolicySource { name: "a.cedar".into(), text: text.into() };
-        let shapes = PolicySource {
-            name: "b.cedar".into(),
-            text: "Table::\"app/orders\" Table::\"app/public.orders\" Column::\"app/public.orders\" Schema::\"app/public\"".into(),
+        let said = |kind: &str, id: &str| {
+            let mention = Mention { file: "a.cedar".into(), line: 7, kind: kind.into(), id: id.into() };
+            known
+                .strangers(&[mention], str::to_string)
+                .first()
+                .map(|fault| format!("{:?} {}", fault.line, fault.message))
         };
-        let misshapen: Vec<String> =
-            known.strangers(&[shapes], str::to_string).iter().map(ToString::to_string).collect();
-        assert_eq!(misshapen.len(), 2, "{misshapen:?}");
-        assert!(misshapen[0].contains("no Table is called \"app/orders\""), "{}", misshapen[0]);
-        assert!(misshapen[1].contains("Write Column::\"TARGET/SCHEMA.TABLE.COLUMN\""), "{}", misshapen[1]);
-        let said: Vec<String> = known.strangers(&[source], str::to_string).iter().map(ToString::to_string).collect();
-        assert_eq!(said.len(), 3, "{said:?}");
-        assert!(said[0].starts_with("a.cedar:1: there is no group \"agent\""), "{}", said[0]);
-        assert!(said[1].starts_with("a.cedar:2: there is no target \"ap\""), "{}", said[1]);
-        assert!(said[2].starts_with("a.cedar:4: there is no target \"apx\""), "{}", said[2]);
+        let stranger = |word: &str, id: &str| {
+            Some(format!("Some(7) there is no {word} \"{id}\", so what is said of it never applies"))
+        };
+        assert_eq!(said("Group", "agent"), stranger("group", "agent"));
+        assert_eq!(said("Gateway", "gatehouse.local"), stranger("gateway", "gatehouse.local"));
+        assert_eq!(said("Table", "apx/public.t"), stranger("target", "apx"));
+        for (kind, id) in [
+            ("Schema", "app"),
+            ("Schema", "app/"),
+            ("Schema", "app/public.orders"),
+            ("Table", "app/orders"),
+            ("Table", "app/app.public.orders"),
+            ("Column", "app/public.orders"),
+            ("Function", "app/public.leak(bigint)"),
+            ("Setting", "app/TimeZone"),
+        ] {
+            let misshapen = format!("Some(7) no {kind} is called \"{id}\", so what is said of it never applies");
+            assert_eq!(said(kind, id), Some(misshapen));
+        }
+        for (kind, id) in [
+            ("Schema", "app/public"),
+            ("Table", "app/public.orders"),
+            ("Column", "app/public.orders.note"),
+            ("Function", "app/public.leak"),
+            ("Setting", "app/app.tenant"),
+            ("Setting", "app/timezone"),
+            ("User", "dana@corp.example"),
+            ("Action", "sql:read"),
+        ] {
+            assert_eq!(said(kind, id), None, "{kind}::{id}");
+        }
     }
 }

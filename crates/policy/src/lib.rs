@@ -37,7 +37,21 @@ pub struct Policies {
     revision: Digest,
     sources: Vec<PolicySource>,
     warnings: Vec<PolicyFault>,
+    mentions: Vec<Mention>,
     remembered: Remembered,
+}
+
+/// An entity that a policy names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mention {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The entity's type.
+    pub kind: String,
+    /// Its id.
+    pub id: String,
 }
 
 /// The entity types that requests are made of, parsed once.
@@ -100,6 +114,11 @@ impl Policies {
     /// The SHA-256 digest over every source's name and text: what a verdict names as the policies in force.
     pub fn revision(&self) -> Digest {
         self.revision
+    }
+
+    /// The entities that they name.
+    pub fn mentions(&self) -> &[Mention] {
+        &self.mentions
     }
 
     /// What of them looks like a mistake.

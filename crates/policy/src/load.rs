@@ -10,10 +10,11 @@ use cedar_policy::{
 };
 use gatehouse_model::{Digest, GroupName, PolicyId};
 use miette::Diagnostic;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::remembered::Remembered;
-use crate::{EntityTypes, Note, Policies};
+use crate::{EntityTypes, Mention, Note, Policies};
 
 const CORE_SCHEMA: &str = include_str!("core.cedarschema");
 
@@ -51,6 +52,8 @@ impl fmt::Display for PolicyFault {
     }
 }
 
+/// Types that hold what is asked about; policies about one alone are seldom meant so.
+const CONTAINERS: [&str; 3] = ["Class", "Schema", "Target"];
 /// What to do about a policy that never applies.
 const IMPOSSIBLE: &str = "Groups of identities and of actions, and what holds others, are written with `in`, not `==`; \
      docs/policies.md says which action is asked on which resource";
@@ -87,6 +90,7 @@ pub(crate) fn load(sources: &[PolicySource], fragments: &[&str]) -> Result<Polic
     }
     let (types, action_groups, action_type) = vocabulary(&schema).map_err(|fault| vec![fault])?;
     sorted.look_at_containers(&schema, &action_groups);
+    let mentions = sorted.mentions();
     Ok(Policies {
         walls: sorted.walls,
         permits: sorted.permits,
@@ -98,6 +102,7 @@ pub(crate) fn load(sources: &[PolicySource], fragments: &[&str]) -> Result<Polic
         authorizer: Authorizer::new(),
         revision: revision(sources),
         sources: sources.to_vec(),
+        mentions,
         warnings: sorted.warnings,
         remembered: Remembered::default(),
     })
@@ -232,11 +237,28 @@ impl Sorted {
         Some(PolicyFault { file: place.file.clone(), line, message: message.into(), remedy: remedy.into() })
     }
 
+    /// The entities that policies name, wherever they do.
+    fn mentions(&self) -> Vec<Mention> {
+        let mut mentions = Vec::new();
+        for policy in self.whole.policies() {
+            let (Some(place), Ok(json)) = (self.places.get(policy.id()), policy.to_json()) else { continue };
+            entities(&json, &mut |kind, id| {
+                // Where it stands, if it is written there as it is meant.
+                let rest = place.text.get(place.offset..).unwrap_or_default();
+                let offset = rest.find(&format!("\"{id}\"")).map_or(place.offset, |found| place.offset + found);
+                let (file, line) = (place.file.clone(), line_of(&place.text, offset));
+                mentions.push(Mention { file, line, kind: kind.into(), id: id.into() });
+            });
+        }
+        mentions.sort_by(|one, other| (&one.file, one.line, &one.id).cmp(&(&other.file, other.line, &other.id)));
+        mentions
+    }
+
     /// Warns of policies about a target or class alone where what is asked is of things in it.
     fn look_at_containers(&mut self, schema: &Schema, action_groups: &HashMap<String, HashSet<EntityUid>>) {
         let mut faults = Vec::new();
         for policy in self.whole.policies() {
-            let ResourceConstraint::Eq(resource) = policy.resource_constraint() else { continue };
+            let Some(resource) = sole_resource(policy) else { continue };
             let is_covered = |action: &EntityUid| match policy.action_constraint() {
                 ActionConstraint::Any => true,
                 ActionConstraint::Eq(one) => one == *action,
@@ -245,13 +267,13 @@ impl Sorted {
                     many.contains(action) || groups.is_some_and(|groups| many.iter().any(|one| groups.contains(one)))
                 }
             };
-            // What is in something itself is asked as such: a table, besides its columns.
-            if schema.ancestors(resource.type_name()).into_iter().flatten().next().is_some() {
+            let own = resource.type_name();
+            if !CONTAINERS.contains(&own.to_string().as_str()) {
                 continue;
             }
             let is_within = |kind: &EntityTypeName| {
                 let mut ancestors = schema.ancestors(kind).into_iter().flatten();
-                ancestors.any(|ancestor| ancestor == resource.type_name())
+                ancestors.any(|ancestor| ancestor == own)
             };
             let mut kinds = schema.actions().filter(|action| is_covered(action));
             if kinds.any(|action| schema.resources_for_action(action).into_iter().flatten().any(is_within)) {
@@ -260,6 +282,37 @@ impl Sorted {
             }
         }
         self.warnings.extend(faults);
+    }
+}
+
+/// The one resource that a policy is about, whether its scope or its conditions say so.
+fn sole_resource(policy: &Policy) -> Option<EntityUid> {
+    if let ResourceConstraint::Eq(resource) = policy.resource_constraint() {
+        return Some(resource);
+    }
+    let json = policy.to_json().ok()?;
+    let conditions = json.get("conditions")?.as_array()?;
+    let sole = |condition: &Value| {
+        let same = condition.get("body")?.get("==")?;
+        let is_resource = same.get("left")?.get("Var")? == "resource";
+        let entity = same.get("right")?.get("Value")?.get("__entity").filter(|_| is_resource)?;
+        EntityUid::from_json(entity.clone()).ok()
+    };
+    let is_when = |condition: &&Value| condition.get("kind").is_some_and(|kind| kind == "when");
+    conditions.iter().filter(is_when).find_map(sole)
+}
+
+/// Tells of every entity in the JSON form of a policy.
+fn entities(json: &Value, tell: &mut dyn FnMut(&str, &str)) {
+    match json {
+        Value::Object(members) => {
+            if let (Some(Value::String(kind)), Some(Value::String(id))) = (members.get("type"), members.get("id")) {
+                tell(kind, id);
+            }
+            members.values().for_each(|member| entities(member, tell));
+        }
+        Value::Array(items) => items.iter().for_each(|item| entities(item, tell)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

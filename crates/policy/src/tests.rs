@@ -272,6 +272,12 @@ fn policies_that_never_apply_are_named() {
     let about = "warning: it is about Target::\"shop\" itself, and about nothing that is in it";
     assert_eq!(said("forbid (principal, action, resource == Target::\"shop\");"), [about]);
     assert_eq!(said("permit (principal, action, resource == Target::\"shop\");"), [about]);
+    let condition = "forbid (principal, action, resource) when { resource == Target::\"shop\" };";
+    assert_eq!(said(condition), [about]);
+    let text = "@reason(\"see https://wiki\") forbid (principal in\n Group :: \"agnets\", action, resource) when { resource in Class::\"x\" };";
+    let named: Vec<_> =
+        policies(text).unwrap().mentions().iter().map(|m| (m.line, format!("{}::{}", m.kind, m.id))).collect();
+    assert_eq!(named, [(2, "Group::agnets".to_string()), (2, "Class::x".to_string())]);
     for right in [
         "permit (principal, action == Action::\"connect\", resource == Target::\"shop\");",
         "forbid (principal, action in Action::\"sql:read\", resource in Target::\"shop\");",
