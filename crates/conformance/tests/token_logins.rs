@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::certificates::{Authority, Certificates, certificates, tls_listener};
-use gatehouse_conformance::fixture::{SLEEP, private};
+use gatehouse_conformance::fixture::{PATIENCE, SLEEP, private};
 use gatehouse_conformance::signer::{Signer, now};
 use gatehouse_conformance::{Fixture, Setup};
 use jiff::{SignedDuration, Timestamp};
@@ -288,5 +288,36 @@ fn a_static_key_is_a_password_inside_tls() -> Result<()> {
     assert!(house.ask("claude", key)?.contains("what was shown is agent:other's"));
     house.fixture.json(&["keys", "revoke", issued["id"].as_str().context("an id")?])?;
     assert!(house.ask("other", key)?.contains("authentication failed"));
+    Ok(())
+}
+
+#[test]
+fn certificates_and_authorities_are_taken_over_while_the_gateway_runs() -> Result<()> {
+    let house = House::start(START, "", "")?;
+    let until = Timestamp::now().checked_add(SignedDuration::from_hours(25))?.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let reporter = house.mesh.client("spiffe://mesh.example/reporter", until)?;
+    let ask = |shown: &Certificates| -> Result<String> {
+        Ok(said(&house.certified("other", shown)?.args(["-c", "select count(*) from orders"]).output()?))
+    };
+    assert_eq!(ask(&reporter)?, "200");
+    // Another authority, and another certificate of the listener's.
+    let (mesh, renewed) = (Authority::new()?, certificates("127.0.0.1")?);
+    let place = |name: &str| house.fixture.folder.path().join("gatehouse").join(name);
+    for (name, pem) in [
+        ("server.key", &renewed.key),
+        ("mesh.crt", &mesh.pem().to_string()),
+        ("root.crt", &renewed.authority),
+        ("server.crt", &renewed.certificate),
+    ] {
+        private(&place(name), pem)?;
+    }
+    let newcomer = mesh.client("spiffe://mesh.example/reporter", until)?;
+    let begun = std::time::Instant::now();
+    while ask(&newcomer)? != "200" {
+        anyhow::ensure!(begun.elapsed() < PATIENCE, "{}", ask(&newcomer)?);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let refused = ask(&reporter)?;
+    assert!(!refused.contains("200"), "{refused}");
     Ok(())
 }

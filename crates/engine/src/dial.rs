@@ -44,6 +44,8 @@ pub(crate) enum DialError {
     Breach(Breach),
     #[error("{0}")]
     Refused(String),
+    #[error("the account at the target cannot be had: {0}")]
+    Account(String),
 }
 
 /// A peer that vanished without a word is noticed within two minutes.

@@ -9,7 +9,7 @@ use gatehouse_gate::{Gate, Grant, Passage};
 use gatehouse_model::{Denial, Reason, TaskId};
 use gatehouse_protocol::{Opening, Protocol, SurveyFacts};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::carriers::Carriers;
 use crate::carry::{Carriage, carry};
@@ -38,8 +38,8 @@ pub struct EngineLimits {
 pub struct Listener {
     /// What is spoken there.
     pub protocol: Arc<dyn Protocol>,
-    /// Its certificate, if it has one.
-    pub tls: Option<ServerTls>,
+    /// Its certificate as it is now, if it has one.
+    pub tls: Option<watch::Receiver<ServerTls>>,
     /// Whether a client must use TLS.
     pub tls_required: bool,
 }
@@ -277,6 +277,6 @@ impl Engine {
 
     async fn account(&self, grant: &Grant) -> Result<TargetAccount, DialError> {
         let account = self.house.clone().account(grant.target().clone(), grant.lease().task.id.clone());
-        account.await.map_err(|cause| DialError::Wire(std::io::Error::other(cause)))
+        account.await.map_err(DialError::Account)
     }
 }

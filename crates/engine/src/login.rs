@@ -154,7 +154,9 @@ impl Client<'_> {
     }
 
     async fn start_tls(self, listener: &Listener) -> std::io::Result<Result<Self, Breach>> {
-        let (Some(tls), Wire::Plain(socket)) = (&listener.tls, self.outlet.into_writer()) else {
+        // As it is now: certificates are renewed while the gateway runs.
+        let tls = listener.tls.as_ref().map(|tls| tls.borrow().clone());
+        let (Some(tls), Wire::Plain(socket)) = (tls, self.outlet.into_writer()) else {
             return Err(std::io::ErrorKind::Unsupported.into());
         };
         let (wire, started) = tls.accept(Early::new(self.read, socket)).await?;

@@ -42,8 +42,7 @@ pub struct Config {
     /// say, and may start a task for itself where policy permits `start`.
     #[serde(default)]
     pub issuers: BTreeMap<String, IssuerSection>,
-    /// Authorities whose certificates clients may log in by, by name, where a listener has TLS. Who vouches is read at the start
-    /// only.
+    /// Authorities whose certificates clients may log in by, by name, where a listener has TLS.
     #[serde(default)]
     pub certificates: BTreeMap<String, CertificateSection>,
     /// Who is told of requests and what became of them, by name. Read at the start only.

@@ -110,7 +110,13 @@ impl ApiControl {
         }
         self.fresh_index().await?;
         let row = self.state.store.request(id).await.map_err(unavailable)?;
-        row.map(stored_view).ok_or_else(|| Problem::not_found("request", id, "requests"))
+        let row = row.ok_or_else(|| Problem::not_found("request", id, "requests"))?;
+        let mut view = stored_view(row);
+        if let AskedView::Operation { task, task_reason, .. } = &mut view.asked {
+            let task = self.state.store.task(task).await.map_err(unavailable)?;
+            *task_reason = task.map(|task| task.reason);
+        }
+        Ok(view)
     }
 
     async fn one_key(&self, id: &str) -> Result<KeyView, Problem> {

@@ -319,10 +319,10 @@ fn refused_token(error: &TokenError) {
 }
 
 fn not_good(error: &TokenError) -> OauthError {
-    match error {
-        TokenError::NoKeys { .. } | TokenError::TooMany => OauthError::unavailable(),
-        _ => OauthError::invalid_request("the token is not good: the gateway's log has the cause"),
+    if error.is_the_gateways() {
+        return OauthError::unavailable();
     }
+    OauthError::invalid_request("the token is not good: the gateway's log has the cause")
 }
 
 impl ApiControl {
@@ -435,9 +435,9 @@ impl ApiControl {
     /// The agent that calls, if it proves that it does (RFC 7523, section 2.2).
     async fn client(&self, exchange: &Exchange) -> Result<Option<Bearer>, OauthError> {
         let Some(assertion) = &exchange.client_assertion else { return Ok(None) };
-        let client = self.state.bearer(assertion).await.map_err(|error| match not_good(&error) {
-            unavailable if matches!(error, TokenError::TooMany | TokenError::NoKeys { .. }) => unavailable,
-            _ => OauthError::invalid_client("the `client_assertion` is not good: the gateway's log has the cause"),
+        let client = self.state.bearer(assertion).await.map_err(|error| match error.is_the_gateways() {
+            true => OauthError::unavailable(),
+            false => OauthError::invalid_client("the `client_assertion` is not good: the gateway's log has the cause"),
         })?;
         let is_named = exchange.client_id.as_ref().is_none_or(|id| *id == client.identity.to_string());
         if matches!(client.identity, Identity::User(_)) || !is_named {
@@ -631,9 +631,9 @@ impl ApiControl {
             refused_token(&TokenError::Issuer(says));
             return Err(wrong());
         }
-        let bearer = state.bearer(&text).await.map_err(|error| match error {
-            TokenError::NoKeys { .. } => NotBegun::Unavailable.denial(user),
-            _ => wrong(),
+        let bearer = state.bearer(&text).await.map_err(|error| match error.is_the_gateways() {
+            true => NotBegun::Unavailable.denial(user),
+            false => wrong(),
         })?;
         let until = bearer.expires;
         let party = Party::agent(bearer).ok_or_else(|| {

@@ -183,7 +183,8 @@ fn digest(text: &str, config: &Config, base: &Path) -> Digest {
 pub(crate) fn trusted_files(config: &Config) -> impl Iterator<Item = &PathBuf> {
     let issuers = config.issuers.values().filter_map(|issuer| issuer.keys.as_ref());
     let agents = config.agents.values().filter_map(|agent| agent.keys.as_ref());
-    issuers.chain(agents).chain(config.certificates.values().map(|section| &section.authorities))
+    let listeners = config.listen.values().filter_map(|listen| listen.tls_certificate.as_ref());
+    issuers.chain(agents).chain(config.certificates.values().map(|section| &section.authorities)).chain(listeners)
 }
 
 struct Checker<'a> {

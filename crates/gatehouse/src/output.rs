@@ -80,9 +80,11 @@ pub(crate) trait Shown: Serialize + serde::de::DeserializeOwned {
     fn id(&self) -> &str;
 }
 
-/// Who works; and that they do so by a static key, which whoever has it may be using.
-fn marked(identity: &str, key: Option<&str>) -> String {
-    key.map_or_else(|| identity.to_string(), |key| format!("{identity} (by {key})"))
+/// Who works, and for whom; and that they do so by a static key, which whoever has it may be using.
+fn marked(identity: &str, user: Option<&str>, key: Option<&str>) -> String {
+    let whom = user.map(|user| format!(" for {user}")).unwrap_or_default();
+    let by = key.map(|key| format!(" (by {key})")).unwrap_or_default();
+    format!("{identity}{whom}{by}")
 }
 
 impl Shown for TaskView {
@@ -92,7 +94,7 @@ impl Shown for TaskView {
         vec![
             self.id.clone(),
             self.state.clone(),
-            marked(&self.identity, self.api_key.as_deref()),
+            marked(&self.identity, self.on_behalf_of.as_deref(), self.api_key.as_deref()),
             self.targets.join(" "),
             second(&self.expires),
             short(&self.reason),
@@ -134,7 +136,7 @@ impl Shown for SessionView {
         vec![
             self.id.clone(),
             short(&self.state),
-            marked(&self.identity, self.api_key.as_deref()),
+            marked(&self.identity, self.on_behalf_of.as_deref(), self.api_key.as_deref()),
             self.target.clone(),
             second(&self.opened),
             self.operations.to_string(),

@@ -10,9 +10,9 @@ use gatehouse_model::{Denial, Digest, Reason};
 use sha2::{Digest as _, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::keys;
 use crate::load::{self, Fault, Loaded};
 use crate::state::State;
+use crate::{keys, serve};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -80,6 +80,8 @@ pub(crate) fn apply(state: &State, config: &Path) {
 }
 
 fn adopt(state: &State, mut loaded: Loaded) -> Result<(), String> {
+    // What listeners show comes first: where it cannot be shown, nothing else is taken over.
+    serve::renew_tls(state, &loaded).map_err(|error| format!("{error:#}"))?;
     let now = state.now();
     keep_policies(&state.attachments, &loaded)
         .map_err(|error| format!("the policies cannot be kept as evidence: {error}"))?;

@@ -19,14 +19,16 @@ use gatehouse_journal::{
     Segments,
 };
 use gatehouse_model::{Denial, Reason};
+use gatehouse_protocol::Protocol;
 use gatehouse_secrets::Reference;
 use gatehouse_store::{Sqlite, Store};
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::bounded::{self, Bounded, Peer};
+use crate::config::Listen;
 use crate::control::ApiControl;
 use crate::indexer::Indexer;
 use crate::load::{self, Fault, Loaded};
@@ -180,6 +182,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         key,
         attachments,
         listening: Mutex::new(BTreeMap::new()),
+        tls: Mutex::default(),
         proofs: Arc::new(Semaphore::new(PROOFS_MAX)),
         starting: tokio::sync::Mutex::new(()),
         reload_fault: Mutex::new(None),
@@ -205,16 +208,11 @@ async fn listen(state: &Arc<State>, engine: &Arc<Engine>, work: &mut JoinSet<()>
     let loaded = state.loaded.load_full();
     for (name, listen) in &loaded.config.listen {
         let protocol = registry::protocol(name).ok_or_else(|| anyhow!("there is no protocol {name}"))?;
-        let tls = match (&listen.tls_certificate, &listen.tls_key) {
-            (Some(certificate), Some(key)) => {
-                let chain = std::fs::read(loaded.base.join(certificate))?;
-                let key = Reference::File(loaded.base.join(key)).fetch()?;
-                let authorities: Vec<ClientAuthority> =
-                    loaded.certificates.iter().map(|section| section.authority.clone()).collect();
-                Some(ServerTls::new(&chain, key.expose(), protocol.application_protocols(), &authorities)?)
-            }
-            _ => None,
-        };
+        let tls = server_tls(&loaded, listen, &*protocol)?.map(|tls| {
+            let (sender, receiver) = watch::channel(tls);
+            state.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.clone(), sender);
+            receiver
+        });
         let socket = TcpListener::bind(&listen.address).await;
         let socket = socket
             .with_context(|| format!("{} cannot be listened on: change listen.{name}.address", listen.address))?;
@@ -223,6 +221,35 @@ async fn listen(state: &Arc<State>, engine: &Arc<Engine>, work: &mut JoinSet<()>
         state.listening.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.clone(), address);
         let tls_required = tls.is_some() && (listen.tls_required || !address.ip().is_loopback());
         work.spawn(engine.clone().listen(socket, Listener { protocol, tls, tls_required }));
+    }
+    Ok(())
+}
+
+/// What a listener shows, and whom it lets show what.
+fn server_tls(loaded: &Loaded, listen: &Listen, protocol: &dyn Protocol) -> Result<Option<ServerTls>> {
+    let (Some(certificate), Some(key)) = (&listen.tls_certificate, &listen.tls_key) else { return Ok(None) };
+    let chain = std::fs::read(loaded.base.join(certificate))?;
+    let key = Reference::File(loaded.base.join(key)).fetch()?;
+    let authorities: Vec<ClientAuthority> =
+        loaded.certificates.iter().map(|section| section.authority.clone()).collect();
+    Ok(Some(ServerTls::new(&chain, key.expose(), protocol.application_protocols(), &authorities)?))
+}
+
+/// Has listeners show their certificates, and trust authorities, as they are now.
+pub(crate) fn renew_tls(state: &State, loaded: &Loaded) -> Result<()> {
+    let senders = state.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut renewed = Vec::new();
+    for (name, sender) in &*senders {
+        let (Some(listen), Some(protocol)) = (loaded.config.listen.get(name), registry::protocol(name)) else {
+            continue;
+        };
+        let tls =
+            server_tls(loaded, listen, &*protocol).with_context(|| format!("the certificate of listen.{name}"))?;
+        renewed.extend(tls.map(|tls| (sender, tls)));
+    }
+    // All of them, or none.
+    for (sender, tls) in renewed {
+        sender.send_replace(tls);
     }
     Ok(())
 }

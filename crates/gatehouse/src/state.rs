@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use gatehouse_engine::{Engine, House, Stranger, TargetAccount};
+use gatehouse_engine::{Engine, House, ServerTls, Stranger, TargetAccount};
 use gatehouse_gate::{Asked, Gate, Lockdown, Scope, Tape, Target};
 use gatehouse_identity::{Assertions, Credential, KeyBook, Known, TaskBook, TokenKey, UnknownIdentity, Visitors};
 use gatehouse_journal::{FileAttachments, SigningKey};
@@ -19,7 +19,7 @@ use gatehouse_model::{
 use gatehouse_protocol::Proof;
 use gatehouse_store::Store;
 use jiff::Timestamp;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::accounts::Leases;
 use crate::exchange::{self, Entrance};
@@ -130,6 +130,8 @@ pub struct State {
     pub attachments: FileAttachments,
     /// The addresses that listeners really have, by protocol.
     pub listening: Mutex<std::collections::BTreeMap<String, std::net::SocketAddr>>,
+    /// What listeners with TLS show, by protocol.
+    pub(crate) tls: Mutex<std::collections::BTreeMap<String, watch::Sender<ServerTls>>>,
     /// What the last attempt to load a changed configuration said.
     pub reload_fault: Mutex<Option<String>>,
     /// Rung when the journal has something new for the index.

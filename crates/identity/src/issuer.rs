@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::assertion::Assertions;
-use crate::cached::{Cached, Unfetched};
+use crate::cached::{Cached, Look, Unfetched};
 use crate::claims::{self, claim, shown};
 use crate::oidc::Fetch;
 use crate::token::{self, ALGORITHMS};
@@ -134,6 +134,30 @@ impl fmt::Display for Bearer {
     }
 }
 
+impl TokenError {
+    /// Whether it is the gateway that cannot judge the token now, and not the token that is no good.
+    pub fn is_the_gateways(&self) -> bool {
+        match self {
+            Self::NoKeys { .. } | Self::TooMany => true,
+            Self::TooLong
+            | Self::Form
+            | Self::Issuer(_)
+            | Self::Key(_)
+            | Self::Signature
+            | Self::Audience(_)
+            | Self::Claim(_)
+            | Self::Bound
+            | Self::Expired
+            | Self::NotYet
+            | Self::Agent(_)
+            | Self::Person { .. }
+            | Self::LongLived(_)
+            | Self::Replayed
+            | Self::Old => false,
+        }
+    }
+}
+
 /// Who issued a token, by its own word; `None` for what is no token.
 pub fn issuer_of(token: &str) -> Option<String> {
     begun(token.trim_ascii()).ok().map(|(_, issuer)| shown(&issuer))
@@ -237,9 +261,9 @@ impl PublishedKeys {
         Self { uri, issuer: issuer.into(), fetch, cached: Cached::default() }
     }
 
-    async fn get(&self, now: Timestamp, is_key_missing: bool) -> Result<Arc<KeySet>, String> {
+    async fn get(&self, now: Timestamp, look: Look) -> Result<Arc<KeySet>, String> {
         let fetch = fetched(self.issuer.clone(), self.uri.clone(), self.fetch.clone());
-        self.cached.get(now, is_key_missing, fetch).await.map_err(|error| match error {
+        self.cached.get(now, look, fetch).await.map_err(|error| match error {
             Unfetched::Failed(error) => error.to_string(),
             Unfetched::Lately => "they were asked for a moment ago; try again".into(),
         })
@@ -277,10 +301,10 @@ async fn read(fetch: &Fetch, uri: &str) -> Result<Vec<u8>, String> {
 }
 
 impl Keys {
-    async fn get(&self, now: Timestamp, is_key_missing: bool) -> Result<Arc<KeySet>, String> {
+    async fn get(&self, now: Timestamp, look: Look) -> Result<Arc<KeySet>, String> {
         match self {
             Self::Held(keys) => Ok(Arc::new(keys.clone())),
-            Self::Published(keys) => keys.get(now, is_key_missing).await,
+            Self::Published(keys) => keys.get(now, look).await,
         }
     }
 }
@@ -361,11 +385,11 @@ pub async fn verify(believed: &Believed<'_>, token: &str, now: Timestamp) -> Res
     let issuer = believed.issuers.iter().find(|issuer| issuer.issuer == says);
     let issuer = issuer.ok_or_else(|| TokenError::Issuer(shown(&says)))?;
     let no_keys = |cause| TokenError::NoKeys { issuer: issuer.name.clone(), cause };
-    let keys = issuer.keys.get(now, false).await.map_err(no_keys)?;
+    let keys = issuer.keys.get(now, Look::Whatever).await.map_err(no_keys)?;
     match check(issuer, &keys, token, &header, now) {
         // An issuer changes its keys now and then.
         Err(TokenError::Key(_)) => {
-            let keys = issuer.keys.get(now, true).await.map_err(no_keys)?;
+            let keys = issuer.keys.get(now, Look::ForWhatIsMissing).await.map_err(no_keys)?;
             check(issuer, &keys, token, &header, now)
         }
         checked => checked,

@@ -33,7 +33,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::cached::{Cached, Unfetched};
+use crate::cached::{Cached, Look, Unfetched};
 use crate::claims::{self, claim};
 use crate::credential::hmac;
 
@@ -292,7 +292,7 @@ impl Provider {
     /// # Errors
     /// [`SignInError::Provider`] if it does not answer as it must.
     pub async fn discover(&self, now: Timestamp) -> Result<(), SignInError> {
-        self.metadata(now, false).await.map(|_| ())
+        self.metadata(now, Look::Whatever).await.map(|_| ())
     }
 
     /// Where a browser goes to sign in; it comes back to `redirect`.
@@ -305,7 +305,7 @@ impl Provider {
         browser: &BrowserSecret,
         redirect: &str,
     ) -> Result<String, SignInError> {
-        let metadata = self.metadata(now, false).await?;
+        let metadata = self.metadata(now, Look::Whatever).await?;
         let client = self.client(&metadata, Some(redirect))?;
         let flow = CoreAuthenticationFlow::AuthorizationCode;
         let (state, nonce) = (browser.derive("state"), browser.derive("nonce"));
@@ -333,7 +333,7 @@ impl Provider {
         if !browser.is_of(state) {
             return Err(SignInError::Stranger);
         }
-        let metadata = self.metadata(now, false).await?;
+        let metadata = self.metadata(now, Look::Whatever).await?;
         let client = self.client(&metadata, Some(redirect))?;
         let exchange = client.exchange_code(AuthorizationCode::new(code.into()));
         let exchange = exchange.map_err(|error| self.unusable(&error))?;
@@ -348,7 +348,7 @@ impl Provider {
     /// # Errors
     /// [`SignInError::NoDevices`] if the provider has no such thing.
     pub async fn begin_device(&self, now: Timestamp) -> Result<DeviceLogin, SignInError> {
-        let metadata = self.metadata(now, false).await?;
+        let metadata = self.metadata(now, Look::Whatever).await?;
         let endpoint = metadata.additional_metadata().device_authorization_endpoint.clone();
         let endpoint = endpoint.ok_or_else(|| SignInError::NoDevices(self.settings.issuer.clone()))?;
         let client = self.client(&metadata, None)?.set_device_authorization_url(endpoint);
@@ -370,7 +370,7 @@ impl Provider {
         S: Fn(Duration) -> F,
         F: Future<Output = ()>,
     {
-        let metadata = self.metadata(now(), false).await?;
+        let metadata = self.metadata(now(), Look::Whatever).await?;
         let client = self.client(&metadata, None)?;
         let exchange = client.exchange_device_access_token(&login.details);
         let exchange = exchange.map_err(|error| self.unusable(&error))?;
@@ -384,7 +384,7 @@ impl Provider {
     /// # Errors
     /// [`SignInError::Provider`] if the provider does not answer, and anything else if the person is to be let in no more.
     pub async fn ask_again(&self, now: Timestamp, subject: &str, refresh: &Secret) -> Result<Again, SignInError> {
-        let metadata = self.metadata(now, false).await?;
+        let metadata = self.metadata(now, Look::Whatever).await?;
         let client = self.client(&metadata, None)?;
         let refresh = RefreshToken::new(String::from_utf8_lossy(refresh.expose()).into_owned());
         let exchange = client.exchange_refresh_token(&refresh).map_err(|error| self.unusable(&error))?;
@@ -419,11 +419,11 @@ impl Provider {
     }
 
     /// The provider's metadata and keys.
-    async fn metadata(&self, now: Timestamp, is_key_missing: bool) -> Result<Arc<Metadata>, SignInError> {
+    async fn metadata(&self, now: Timestamp, look: Look) -> Result<Arc<Metadata>, SignInError> {
         let issuer = IssuerUrl::new(self.settings.issuer.clone()).map_err(|error| self.fault(error))?;
         let http = Http(self.http.0.clone());
         let fetch = async move { Metadata::discover_async(issuer, &http).await.map_err(|error| chain(&error)) };
-        self.metadata.get(now, is_key_missing, fetch).await.map_err(|error| match error {
+        self.metadata.get(now, look, fetch).await.map_err(|error| match error {
             Unfetched::Failed(error) => self.fault(error),
             Unfetched::Lately => self.fault("it was asked a moment ago and did not answer; try again"),
         })
@@ -486,10 +486,10 @@ impl Provider {
 
     /// The claims of an ID token that is good. A key that is not known makes the keys be fetched anew, once.
     async fn proven(&self, now: Timestamp, token: &CoreIdToken, nonce: Option<&Nonce>) -> Result<Value, SignInError> {
-        let verified = self.verify(now, token, nonce, &*self.metadata(now, false).await?);
+        let verified = self.verify(now, token, nonce, &*self.metadata(now, Look::Whatever).await?);
         let verified = match verified {
             Err(ClaimsVerificationError::SignatureVerification(_)) => {
-                self.verify(now, token, nonce, &*self.metadata(now, true).await?)
+                self.verify(now, token, nonce, &*self.metadata(now, Look::ForWhatIsMissing).await?)
             }
             other => other,
         };
@@ -528,7 +528,7 @@ impl Provider {
         subject: &str,
         claims: &mut Value,
     ) -> Result<(), SignInError> {
-        let metadata = self.metadata(now, false).await?;
+        let metadata = self.metadata(now, Look::Whatever).await?;
         let client = self.client(&metadata, None)?;
         let subject = SubjectIdentifier::new(subject.into());
         let Ok(request) = client.user_info(answer.access_token().clone(), Some(subject)) else { return Ok(()) };
