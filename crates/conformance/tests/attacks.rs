@@ -430,3 +430,38 @@ fn small_texts_take_little_memory_and_time() -> anyhow::Result<()> {
     assert!(kib < 300 * 1024, "{kib} KiB were resident");
     Ok(())
 }
+
+/// A value whose origin is not known may be any: it goes nowhere that a known one may not go.
+#[test]
+fn values_of_unknown_origin_leave_by_no_way() -> anyhow::Result<()> {
+    let setup = Setup::default();
+    let sql = format!(
+        "{}\ncreate view series as select n, full_name as nm from customers, generate_series(1, 1) n;\n\
+         create view named as select id, note as full_name from orders;\n\
+         create table pairs (full_name text unique);\n\
+         grant select, insert, update on all tables in schema public to gatehouse;\n\
+         grant create on schema public to gatehouse;",
+        setup.sql
+    );
+    let writes = "permit (principal in Group::\"agents\", action in [Action::\"sql:write\", Action::\"sql:define\"], \
+                  resource in Target::\"shop\");";
+    let held = "@id(\"agents-write\") @hold(\"dba\")";
+    let policies = setup.policies.replace(held, "@id(\"agents-write\")") + writes;
+    let fixture = Fixture::start(Setup { policies, sql, ..setup })?;
+    let task = fixture.task("agent:claude", "10m")?;
+    let forward = "with recursive a as (select nm from b), b as (select full_name as nm from customers)";
+    for way in [
+        format!("listen ch; {forward} select pg_notify('ch', nm) from a"),
+        format!("{forward} select count(*) from a where nm like 'Realname7%'"),
+        format!("{forward} insert into orders (id, total, note) select 9000, 1, nm from a limit 1"),
+        format!("create table taken as {forward} select nm from a"),
+        "insert into named (id, full_name) select id + 7000, full_name from customers".into(),
+        "update named set full_name = (select full_name from customers c where c.id = named.id) where id < 5".into(),
+        "create table leak (note text references pairs (full_name) on update cascade)".into(),
+    ] {
+        let said = fixture.psql(&task, &way)?;
+        assert!(said.contains("denied by policy") && !said.contains("Realname"), "{way}: {said}");
+    }
+    assert_eq!(fixture.truth("select count(*) from orders where note like '%Realname%'")?, "0");
+    Ok(())
+}

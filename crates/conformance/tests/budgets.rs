@@ -232,3 +232,23 @@ fn values_that_cannot_be_counted_are_beyond_the_budget() -> Result<()> {
     assert!(fixture.verify()?.contains("sound"));
     Ok(())
 }
+
+/// What a person let go on is that operation, and nothing after it.
+#[test]
+fn an_approval_beyond_a_budget_of_values_is_for_one_operation() -> Result<()> {
+    let setup = Setup::default();
+    let fixture = Fixture::start(Setup { policies: format!("{}{SEES}{HOLD}", setup.policies), ..setup })?;
+    let (credential, _) = task(&fixture, &["--values-max", "email=2"])?;
+    let mut psql = fixture.psql_command(&credential);
+    psql.args(["-c", "copy (select email from customers where id = 1) to stdout (format csv)"]);
+    let held =
+        psql.args(["-c", "select email from customers"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let request = fixture.open_request()?;
+    let id = request["id"].as_str().context("an id")?;
+    assert!(fixture.command(&["approve", id, "--as", "user:dana"])?.status.success());
+    let output = held.wait_with_output()?;
+    let shown = String::from_utf8(output.stdout)?;
+    assert!(shown.matches("raw.person").count() <= 3, "{shown}");
+    assert!(String::from_utf8(output.stderr)?.contains("more than what is left of the task's budget"));
+    Ok(())
+}

@@ -108,6 +108,10 @@ impl Classifier for TargetClasses {
     fn column(&self, table: &str, column: &str) -> Vec<ClassName> {
         self.0.column(table, column)
     }
+
+    fn all(&self) -> Vec<ClassName> {
+        self.0.names().cloned().collect()
+    }
 }
 
 /// The right of one session to exist: one identity, one task, one target. Only the gate makes one.

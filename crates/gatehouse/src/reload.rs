@@ -80,8 +80,7 @@ pub(crate) fn apply(state: &State, config: &Path) {
 }
 
 fn adopt(state: &State, mut loaded: Loaded) -> Result<(), String> {
-    // What listeners show comes first: where it cannot be shown, nothing else is taken over.
-    serve::renew_tls(state, &loaded).map_err(|error| format!("{error:#}"))?;
+    let tls = serve::new_tls(state, &loaded).map_err(|error| format!("{error:#}"))?;
     let now = state.now();
     keep_policies(&state.attachments, &loaded)
         .map_err(|error| format!("the policies cannot be kept as evidence: {error}"))?;
@@ -97,6 +96,9 @@ fn adopt(state: &State, mut loaded: Loaded) -> Result<(), String> {
     tracing::info!(policies = %loaded.policies.revision(), "the changed configuration is in force");
     if let Some(keeper) = Arc::get_mut(&mut loaded.keeper) {
         keeper.go_on_from(&old.keeper);
+    }
+    for (sender, tls) in tls {
+        sender.send_replace(tls);
     }
     state.loaded.store(Arc::new(loaded));
     state.recheck_approvals();

@@ -235,8 +235,8 @@ fn server_tls(loaded: &Loaded, listen: &Listen, protocol: &dyn Protocol) -> Resu
     Ok(Some(ServerTls::new(&chain, key.expose(), protocol.application_protocols(), &authorities)?))
 }
 
-/// Has listeners show their certificates, and trust authorities, as they are now.
-pub(crate) fn renew_tls(state: &State, loaded: &Loaded) -> Result<()> {
+/// What listeners show, and whom they let show what, as it is now.
+pub(crate) fn new_tls(state: &State, loaded: &Loaded) -> Result<Vec<(watch::Sender<ServerTls>, ServerTls)>> {
     let senders = state.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut renewed = Vec::new();
     for (name, sender) in &*senders {
@@ -245,13 +245,9 @@ pub(crate) fn renew_tls(state: &State, loaded: &Loaded) -> Result<()> {
         };
         let tls =
             server_tls(loaded, listen, &*protocol).with_context(|| format!("the certificate of listen.{name}"))?;
-        renewed.extend(tls.map(|tls| (sender, tls)));
+        renewed.extend(tls.map(|tls| (sender.clone(), tls)));
     }
-    // All of them, or none.
-    for (sender, tls) in renewed {
-        sender.send_replace(tls);
-    }
-    Ok(())
+    Ok(renewed)
 }
 
 async fn serve_api(state: &Arc<State>, work: &mut JoinSet<()>) -> Result<(Option<SocketAddr>, PathBuf)> {

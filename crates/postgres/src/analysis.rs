@@ -213,7 +213,7 @@ fn conclude(sql: &str, titles: &[&str], statements: Vec<StatementOutput>, found:
     let only_ends = found.ends_transaction
         && statements.len() == 1
         && found.accesses.iter().all(|access| access.action == action::TRANSACTION);
-    let repacks = match found.opaque {
+    let repacks = match found.opaque || found.repacks_unknown {
         true => Repacks::Unknown,
         false => {
             let named = found.repacked.iter().map(|class| ClassName::new(class));

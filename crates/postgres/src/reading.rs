@@ -217,6 +217,10 @@ mod tests {
         fn column(&self, _table: &str, _column: &str) -> Vec<ClassName> {
             Vec::new()
         }
+
+        fn all(&self) -> Vec<ClassName> {
+            Vec::new()
+        }
     }
 
     #[test]

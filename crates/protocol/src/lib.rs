@@ -277,6 +277,8 @@ pub trait Survey: Send {
 pub trait Classifier: Send + Sync {
     /// The classes of a column, given its table as `schema.table` and its own name.
     fn column(&self, table: &str, column: &str) -> Vec<ClassName>;
+    /// Every class there is.
+    fn all(&self) -> Vec<ClassName>;
 }
 
 /// What a session starts with.

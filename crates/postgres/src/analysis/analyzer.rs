@@ -56,6 +56,8 @@ pub(super) struct Found {
     pub(super) selects_into: bool,
     /// The classes whose values are written in another form than they had.
     pub(super) repacked: BTreeSet<Arc<str>>,
+    /// Values of unknown origin are written.
+    pub(super) repacks_unknown: bool,
 }
 
 /// Reads one statement text.
@@ -66,6 +68,8 @@ pub(super) struct Analyzer<'a> {
     tables: &'a Tables,
     path: &'a SearchPath,
     views: HashMap<u32, Columns>,
+    /// Columns of views that have a class of their own.
+    view_columns: BTreeSet<Resource>,
     open_views: Vec<u32>,
     depth: usize,
     steps: usize,
@@ -82,6 +86,7 @@ impl<'a> Analyzer<'a> {
             tables,
             path,
             views: HashMap::new(),
+            view_columns: BTreeSet::new(),
             open_views: Vec::new(),
             depth: 0,
             steps: 0,
@@ -164,6 +169,16 @@ impl<'a> Analyzer<'a> {
         for source in lineage.sources() {
             self.access(action, source.clone());
         }
+        if lineage.is_unknown() {
+            self.access_all_classes(action);
+        }
+    }
+
+    /// Of a value whose origin is not known: it may hold anything, so it asks for no less than the worst that is known.
+    fn access_all_classes(&mut self, action: Action) {
+        for class in self.resources.all_classes() {
+            self.access(action, class);
+        }
     }
 
     /// A value is written into a column: it must not leave its classes.
@@ -172,6 +187,11 @@ impl<'a> Analyzer<'a> {
         if !matches!(lineage, Lineage::Copy(_)) && self.open_views.is_empty() {
             let classes = lineage.sources().iter().flat_map(resource::classes);
             self.found.repacked.extend(classes.map(|class| class.id.clone()));
+        }
+        if lineage.is_unknown() {
+            self.found.repacks_unknown |= self.open_views.is_empty();
+            self.access_all_classes(Action::PROBE);
+            self.access_all_classes(Action::REVEAL);
         }
         for source in lineage.sources() {
             let stays = into.is_some_and(|into| {
@@ -182,6 +202,11 @@ impl<'a> Analyzer<'a> {
                 self.access(Action::REVEAL, source.clone());
             }
         }
+    }
+
+    /// Whether a column is a view's that has a class which the column behind it does not have.
+    pub(super) fn has_class_of_its_own(&self, column: &Resource) -> bool {
+        self.view_columns.contains(column)
     }
 
     /// Code that cannot be seen through runs.
@@ -335,8 +360,13 @@ impl<'a> Analyzer<'a> {
             };
             let own = self.resources.column(relation, name);
             // A class that is given to the view's own column holds where its source has none.
-            let lineage =
-                if lineage.is_clean() && resource::is_classified(&own) { Lineage::Copy(own) } else { lineage };
+            let lineage = if lineage.is_clean() && resource::is_classified(&own) {
+                // What is written there lies in the table, which has no such class.
+                self.view_columns.insert(own.clone());
+                Lineage::Copy(own)
+            } else {
+                lineage
+            };
             Named::new(name, lineage)
         };
         let named = relation.columns.iter().map(|column| &*column.name).enumerate().map(column).collect();

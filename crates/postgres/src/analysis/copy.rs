@@ -2,7 +2,6 @@
 //!
 //! Knows the options that change the form. Rows are the session's business.
 
-use gatehouse_model::Action;
 use pg_raw_parse::nodes::{CopyStmt, RangeVar};
 
 use super::analyzer::Analyzer;
@@ -56,9 +55,7 @@ impl Analyzer<'_> {
     }
 
     fn access_revealed(&mut self, lineage: &Lineage) {
-        for source in lineage.sources() {
-            self.access(Action::REVEAL, source.clone());
-        }
+        self.reveal(lineage);
     }
 
     fn copy_from(&mut self, copy: &CopyStmt) -> Result<StatementOutput, Misunderstood> {

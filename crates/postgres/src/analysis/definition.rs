@@ -184,6 +184,11 @@ impl Analyzer<'_> {
         self.stored(constraint.where_clause());
         if let Some(table) = constraint.pktable() {
             self.access_tables(action::DDL, table);
+            if u8::try_from(constraint.fk_upd_action) == Ok(b'c') {
+                // What is written there is written here from then on, whatever class it has there.
+                let referenced = self.relation(table, action::DDL).columns.row();
+                self.flow(&referenced, None);
+            }
         }
         Ok(())
     }
@@ -415,6 +420,10 @@ impl Analyzer<'_> {
                 let table = rename.relation().ok_or_else(nameless)?;
                 let old = rename.subname().unwrap_or_default();
                 self.moved(table, NewName::Column { old, new });
+                if rename.rename_type == ObjectType::OBJECT_ATTRIBUTE {
+                    // It may go on to tables of the type, whose columns have classes by their names.
+                    self.access_target(action::ADMIN);
+                }
                 self.alter_definition(Some(table))
             }
             ObjectType::OBJECT_TABLE

@@ -70,6 +70,11 @@ impl Resources<'_> {
         self.column_of(&relation.schema, &relation.name, column, classes)
     }
 
+    /// Every class there is: what a value of unknown origin may hold.
+    pub(super) fn all_classes(&self) -> Vec<Resource> {
+        self.classifier.all().iter().map(|class| Resource::root(kind::CLASS, class.as_str())).collect()
+    }
+
     /// A column of a table that the catalog does not have, or not yet.
     pub(super) fn column_named(&self, schema: &str, table: &str, column: &str) -> Resource {
         self.column_of(schema, table, column, self.classes(schema, table, column))

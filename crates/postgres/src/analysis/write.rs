@@ -28,7 +28,7 @@ impl Analyzer<'_> {
         let target = self.written(insert.relation(), action::INSERT)?;
         self.read(&target.columns.row());
         let into: Vec<Option<Resource>> = if insert.cols().is_empty() {
-            target.columns.named.iter().map(|column| resource_of(&column.lineage)).collect()
+            target.columns.named.iter().map(|column| self.destination(&column.lineage)).collect()
         } else {
             self.named_columns(insert.cols(), &target, &scope)?
         };
@@ -100,7 +100,7 @@ impl Analyzer<'_> {
             CmdType::CMD_INSERT => {
                 self.access_item(action::INSERT, target);
                 let into: Vec<Option<Resource>> = if clause.target_list().is_empty() {
-                    target.columns.named.iter().map(|column| resource_of(&column.lineage)).collect()
+                    target.columns.named.iter().map(|column| self.destination(&column.lineage)).collect()
                 } else {
                     self.named_columns(clause.target_list(), target, scope)?
                 };
@@ -154,9 +154,21 @@ impl Analyzer<'_> {
         let mut columns = Vec::new();
         for column in targets(list)? {
             self.expressions(column.indirection(), scope)?;
-            columns.push(column_of(target, column));
+            columns.push(self.column_of(target, column));
         }
         Ok(columns)
+    }
+
+    fn column_of(&self, target: &Item, column: &ResTarget) -> Option<Resource> {
+        self.destination(&target.columns.find(column.name()?)?)
+    }
+
+    /// The column in which a value comes to lie that is written to a column of this lineage.
+    fn destination(&self, lineage: &Lineage) -> Option<Resource> {
+        match lineage {
+            Lineage::Copy(column) if !self.has_class_of_its_own(column) => Some(column.clone()),
+            Lineage::Copy(_) | Lineage::Nothing | Lineage::Clean | Lineage::Derived(_) | Lineage::Unknown(_) => None,
+        }
     }
 
     fn flow_all(&mut self, columns: &Columns, into: &[Option<Resource>]) {
@@ -181,7 +193,8 @@ impl Analyzer<'_> {
                 Node::MultiAssignRef(part) => self.assigned_part(part, scope)?,
                 value => self.expression(value, scope)?,
             };
-            self.flow(&lineage, column_of(target, assignment).as_ref());
+            let into = self.column_of(target, assignment);
+            self.flow(&lineage, into.as_ref());
         }
         Ok(())
     }
@@ -269,17 +282,6 @@ fn targets(list: &NodeList) -> Result<Vec<&ResTarget>, Misunderstood> {
             _ => Err(Misunderstood::new("a list of columns is not understood", "Write it in another way")),
         })
         .collect()
-}
-
-fn column_of(target: &Item, column: &ResTarget) -> Option<Resource> {
-    resource_of(&target.columns.find(column.name()?)?)
-}
-
-fn resource_of(lineage: &Lineage) -> Option<Resource> {
-    match lineage {
-        Lineage::Copy(column) => Some(column.clone()),
-        Lineage::Nothing | Lineage::Clean | Lineage::Derived(_) | Lineage::Unknown(_) => None,
-    }
 }
 
 /// True for a condition that no row fails: it does not look at the row, compares a column with itself, or accepts any
