@@ -228,3 +228,19 @@ fn a_program_prints_a_password_and_sees_nothing_of_the_gateways() -> Result<()> 
     assert!(environment.lines().all(|line| known.iter().any(|known| line.starts_with(known))), "{environment}");
     Ok(())
 }
+
+#[test]
+fn an_account_that_is_gone_before_its_task_ends_is_ended() -> Result<()> {
+    let (vault, fixture) = made_for_each_task()?;
+    let task = fixture.task("agent:claude", "10m")?;
+    assert_eq!(fixture.psql(&task, ASK)?, "200\n");
+    vault.call("PUT", "sys/leases/revoke-prefix/database/creds/shop", &json!({}))?;
+    until(&fixture, MADE, "0")?;
+    assert!(fixture.command(&["revoke", &task.task])?.status.success());
+    let begun = Instant::now();
+    while !fixture.records()?.iter().any(|record| record["kind"] == "account.ended") {
+        anyhow::ensure!(begun.elapsed() < PATIENCE, "{}", std::fs::read_to_string(fixture.log())?);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
