@@ -1,7 +1,7 @@
 //! As whom the gateway logs in at targets: passwords that lie somewhere, and accounts that are made for each task and go with
 //! it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -247,6 +247,11 @@ impl State {
             keeper.sweep(now);
             if let Err(error) = keeper.renew_token(now).await {
                 tracing::warn!(%error, "the gateway's token at the vault is not renewed yet");
+            }
+            // A look-up that failed after its task's end leaves a place, which nobody else would end.
+            let tasks: HashSet<TaskId> = lock(&self.leases.live).keys().map(|(task, _)| task.clone()).collect();
+            for task in tasks.iter().filter(|task| self.tasks.task(task, now).is_none()) {
+                self.leases.end_task(task);
             }
             let places: Vec<Place> = lock(&self.leases.live).values().cloned().collect();
             let places = futures_util::stream::iter(places);
