@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use gatehouse::scratch::Postgres;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -15,6 +15,18 @@ use crate::secret::{self, remember};
 
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test waits before it looks again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Waits until something is so.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+    let begun = Instant::now();
+    while !is_so()? {
+        ensure!(begun.elapsed() < PATIENCE, "{what}: in vain");
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
+}
 
 /// What a fixture is made of; every part has a default that fits most tests.
 pub struct Setup {
@@ -185,22 +197,20 @@ impl Fixture {
                 let _ = child.kill();
                 bail!("the gateway does not start:\n{}", std::fs::read_to_string(self.log()).unwrap_or_default());
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(PAUSE);
         }
     }
 
     /// The address of the control API, as the gateway logs it.
     pub fn api(&self) -> Result<String> {
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        let mut found = None;
+        wait_until("the control API listens", || {
             let log = std::fs::read_to_string(self.log())?;
             let address = log.rsplit("the control API listens on ").next().and_then(|rest| rest.split('"').next());
-            if let Some(address) = address.filter(|address| address.starts_with("http://")) {
-                return Ok(address.into());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        bail!("the control API does not listen")
+            found = address.filter(|address| address.starts_with("http://")).map(String::from);
+            Ok(found.is_some())
+        })?;
+        found.context("an address")
     }
 
     /// The gateway's process id.
@@ -297,28 +307,20 @@ impl Fixture {
     /// Has a psql sleep for a minute, where [`SLEEP`] lets it, and returns once it does.
     pub fn asleep(&self, psql: &mut Command) -> Result<Child> {
         let mut child = psql.args(["-c", "select pg_sleep(60)"]).stderr(Stdio::piped()).spawn()?;
-        let begun = Instant::now();
-        while self.truth("select count(*) from pg_stat_activity where state = 'active' and wait_event = 'PgSleep'")?
-            == "0"
-        {
-            if child.try_wait()?.is_some() || begun.elapsed() > PATIENCE {
-                let output = child.wait_with_output()?;
-                bail!("it does not sleep: {}", String::from_utf8_lossy(&output.stderr));
-            }
-            std::thread::sleep(Duration::from_millis(20));
+        let asleep = "select count(*) from pg_stat_activity where state = 'active' and wait_event = 'PgSleep'";
+        wait_until("it sleeps", || Ok(child.try_wait()?.is_some() || self.truth(asleep)? != "0"))?;
+        if child.try_wait()?.is_some() {
+            let output = child.wait_with_output()?;
+            bail!("it does not sleep: {}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(child)
     }
 
     /// Waits until a client is cut off, and says what it was told.
     pub fn cut_off(mut child: Child) -> Result<String> {
-        let begun = Instant::now();
-        while child.try_wait()?.is_none() {
-            if begun.elapsed() > PATIENCE {
-                child.kill()?;
-                bail!("the session goes on");
-            }
-            std::thread::sleep(Duration::from_millis(20));
+        if let Err(error) = wait_until("the session is cut", || Ok(child.try_wait()?.is_some())) {
+            child.kill()?;
+            return Err(error);
         }
         Ok(String::from_utf8_lossy(&child.wait_with_output()?.stderr).into_owned())
     }
@@ -344,16 +346,14 @@ impl Fixture {
 
     /// Waits for the only open request.
     pub fn open_request(&self) -> Result<Value> {
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        let mut found = None;
+        wait_until("a request is filed", || {
             let requests = self.json(&["requests", "ls"])?;
             let open = requests.as_array().into_iter().flatten().find(|request| request["state"] == "open");
-            if let Some(request) = open {
-                return Ok(request.clone());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        bail!("no request was filed")
+            found = open.cloned();
+            Ok(found.is_some())
+        })?;
+        found.context("a request")
     }
 
     /// The state of a request.

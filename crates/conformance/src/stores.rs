@@ -2,13 +2,13 @@
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::Fixture;
-use crate::fixture::PATIENCE;
+use crate::fixture::wait_until;
 use crate::http::{self, Door};
 use crate::secret::remember;
 
@@ -32,13 +32,10 @@ impl Server {
         command.arg(program).args(arguments(port)).envs(variables.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let mut server = Self { child, address: format!("http://127.0.0.1:{port}") };
-        let begun = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if server.child.try_wait()?.is_some() || begun.elapsed() > PATIENCE {
-                bail!("{program} does not start");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until(&format!("{program} listens"), || {
+            ensure!(server.child.try_wait()?.is_none(), "{program} does not start");
+            Ok(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok())
+        })?;
         Ok(server)
     }
 }
@@ -63,14 +60,8 @@ impl Vault {
             options.into_iter().map(String::from).chain([listen]).collect()
         };
         let vault = Self(Server::start("bao", listen, &[])?);
-        let begun = Instant::now();
         // It listens before it is unsealed.
-        while vault.call("GET", "secret/config", &Value::Null).is_err() {
-            if begun.elapsed() > PATIENCE {
-                bail!("the vault stays sealed");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until("the vault is unsealed", || Ok(vault.call("GET", "secret/config", &Value::Null).is_ok()))?;
         Ok(vault)
     }
 
@@ -79,6 +70,12 @@ impl Vault {
         self.0.child.kill()?;
         self.0.child.wait()?;
         Ok(())
+    }
+
+    /// Takes calls and answers none.
+    pub fn hang(&self) -> Result<()> {
+        let pid = i32::try_from(self.0.child.id()).ok().and_then(Pid::from_raw).context("a process id")?;
+        Ok(kill_process(pid, Signal::STOP)?)
     }
 
     /// A call of somebody who may do everything.
@@ -139,6 +136,16 @@ impl Vault {
             "login password '{{password}}' valid until '{{expiration}}' in role gatehouse",
             account_secs,
         )
+    }
+
+    /// Makes accounts whose passwords the database tells its superuser, in `told`.
+    pub fn make_telling_accounts(&self, fixture: &Fixture, more: &str) -> Result<()> {
+        fixture.truth("create table told (name text, password text)")?;
+        let options = format!(
+            "login password '{{{{password}}}}' in role gatehouse; \
+             insert into told values ('{{{{name}}}}', '{{{{password}}}}'); {more}"
+        );
+        self.make_role("shop", &options, 600)
     }
 
     /// Makes accounts of another kind there.

@@ -1,9 +1,7 @@
 //! As whom the gateway logs in at a target: passwords that lie elsewhere, and accounts that are made for one task.
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Context as _, Result, bail};
-use gatehouse_conformance::fixture::{PATIENCE, POLICIES, SLEEP, private};
+use anyhow::{Context as _, Result};
+use gatehouse_conformance::fixture::{POLICIES, SLEEP, private, wait_until};
 use gatehouse_conformance::secret::remember;
 use gatehouse_conformance::signer::Signer;
 use gatehouse_conformance::stores::{Manager, Vault};
@@ -14,17 +12,7 @@ const ASK: &str = "select count(*) from orders";
 
 /// Waits until the database says so.
 fn until(fixture: &Fixture, sql: &str, expected: &str) -> Result<()> {
-    let begun = Instant::now();
-    loop {
-        let found = fixture.truth(sql)?;
-        if found == expected {
-            return Ok(());
-        }
-        if begun.elapsed() > PATIENCE {
-            bail!("{sql} is {found}, not {expected}");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until(&format!("{sql} is {expected}"), || Ok(fixture.truth(sql)? == expected))
 }
 
 /// The accounts that were made for tasks and are there.
@@ -83,11 +71,7 @@ fn a_task_gets_another_account_when_the_role_is_another() -> Result<()> {
     assert_eq!(fixture.psql(&task, ASK)?, "200\n");
     let config = std::fs::read_to_string(fixture.config())?;
     std::fs::write(fixture.config(), config.replace("database/creds/shop", "database/creds/readers"))?;
-    let begun = Instant::now();
-    while !fixture.psql(&task, ASK)?.contains("permission denied") {
-        anyhow::ensure!(begun.elapsed() < PATIENCE, "the old account is used");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    wait_until("the new account is used", || Ok(fixture.psql(&task, ASK)?.contains("permission denied")))?;
     until(&fixture, "select count(*) from pg_roles where rolname like 'v-approle-shop%'", "0")
 }
 
@@ -155,6 +139,49 @@ fn a_password_that_changes_in_the_vault_is_asked_for_anew() -> Result<()> {
     vault.stop()?;
     assert_eq!(fixture.psql(&task, ASK)?, "200\n", "what was told is kept for a while");
     Ok(())
+}
+
+/// An account that was made for a task is of no use after it, though the vault does not end it.
+fn is_locked(more: &str, meanwhile: impl FnOnce(&mut Vault) -> Result<()>) -> Result<()> {
+    let (mut vault, fixture) = made_for_each_task()?;
+    vault.make_telling_accounts(&fixture, more)?;
+    let task = fixture.task("agent:claude", "10m")?;
+    assert_eq!(fixture.psql(&task, ASK)?, "200\n");
+    let told = fixture.truth("select name || ' ' || password from told")?;
+    let (name, password) = told.split_once(' ').context("an account")?;
+    remember(password);
+    let thief = Credential { user: name.into(), password: password.into(), ..fixture.direct() };
+    assert_eq!(fixture.psql(&thief, ASK)?, "200\n");
+    let sleeper = fixture.asleep(&mut fixture.psql_command(&thief))?;
+    meanwhile(&mut vault)?;
+    assert!(fixture.command(&["revoke", &task.task])?.status.success());
+    wait_until("nobody logs in", || Ok(fixture.psql(&thief, ASK)?.contains("password authentication failed")))?;
+    assert!(Fixture::cut_off(sleeper)?.contains("terminating connection"));
+    let lease = |kind: &str| -> Result<Option<Value>> {
+        Ok(fixture.records()?.iter().find(|record| record["kind"] == kind).map(|record| record["lease"].clone()))
+    };
+    wait_until("its lock is recorded", || Ok(lease("account.locked")?.is_some()))?;
+    assert_eq!((lease("account.locked")?, lease("account.ended")?), (lease("account.made")?, None));
+    assert!(fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+#[test]
+fn an_account_is_locked_while_its_vault_is_away() -> Result<()> {
+    is_locked("", Vault::stop)
+}
+
+#[test]
+fn an_account_is_locked_while_its_vault_hangs() -> Result<()> {
+    is_locked("", |vault| vault.hang())
+}
+
+#[test]
+fn an_account_is_locked_that_its_vault_cannot_drop() -> Result<()> {
+    is_locked(
+        "create schema its authorization \"{{name}}\"; alter role \"{{name}}\" set role = 'gatehouse'",
+        |_| Ok(()),
+    )
 }
 
 #[test]
@@ -237,10 +264,5 @@ fn an_account_that_is_gone_before_its_task_ends_is_ended() -> Result<()> {
     vault.call("PUT", "sys/leases/revoke-prefix/database/creds/shop", &json!({}))?;
     until(&fixture, MADE, "0")?;
     assert!(fixture.command(&["revoke", &task.task])?.status.success());
-    let begun = Instant::now();
-    while !fixture.records()?.iter().any(|record| record["kind"] == "account.ended") {
-        anyhow::ensure!(begun.elapsed() < PATIENCE, "{}", std::fs::read_to_string(fixture.log())?);
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
+    wait_until("its end is recorded", || Ok(fixture.records()?.iter().any(|record| record["kind"] == "account.ended")))
 }

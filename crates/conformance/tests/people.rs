@@ -41,6 +41,44 @@ fn start(more: &str) -> Result<(tempfile::TempDir, Provider, Fixture)> {
     Ok((folder, provider, fixture))
 }
 
+/// The section on people's own provider in the guide.
+fn own_provider() -> Result<&'static str> {
+    let guide = include_str!("../../../docs/guide.md");
+    let section = guide.split("\n## ").find(|section| section.starts_with("Let people sign in by your provider"));
+    section.context("the guide has a section on it")
+}
+
+#[test]
+fn the_guide_sets_up_a_provider() -> Result<()> {
+    let section = own_provider()?;
+    // What is registered at the provider of the tests is what the guide says.
+    for address in ["`https://gateway.example/login/callback`", "`https://gateway.example/`"] {
+        assert!(section.contains(address), "{address}");
+    }
+    let lines: String = section.lines().map(|line| format!("{}\n", line.strip_prefix("   ").unwrap_or(line))).collect();
+    let blocks = lines.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let oidc = blocks.into_iter().find(|block| block.starts_with("[oidc]")).context("a block for [oidc]")?;
+
+    let folder = tempfile::tempdir()?;
+    let accounts = json!({
+        "d1": { "email": "dana@corp.example", "email_verified": true, "groups": ["db-admins"] },
+        "e2": { "email": "eve@corp.example", "email_verified": true, "groups": ["sales"] },
+    });
+    let provider = Provider::start(folder.path(), &accounts)?;
+    let config = oidc.replace("https://id.example/realms/work", &provider.issuer);
+    assert_ne!(config, oidc, "the issuer is the reader's own");
+    let fixture =
+        Fixture::start(Setup { config, files: vec![("oidc.secret", CLIENT_SECRET.into())], ..Setup::default() })?;
+    let base = fixture.api()?;
+    let (status, dana) = me(&base, &signed_in(&base, "d1")?)?;
+    assert_eq!((status, &dana["user"], &dana["groups"]), (200, &json!(DANA), &json!(["dba"])));
+    let eve = signed_in(&base, "e2")?;
+    assert_eq!((eve.page.status, me(&base, &eve)?.0), (403, 401), "nobody else may sign in");
+    let said = login(&base, &folder.path().join("token"), "d1")?;
+    assert!(said.contains("signed in until"), "{said}");
+    Ok(())
+}
+
 /// Calls the API with what a browser or a program would show.
 fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Result<(u16, Value)> {
     let body = if method == "POST" { "{\"cause\":\"done\"}" } else { "" };

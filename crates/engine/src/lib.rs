@@ -21,7 +21,7 @@ use std::io;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use gatehouse_gate::{Tape, Target};
+use gatehouse_gate::{Grant, Tape, Target};
 use gatehouse_model::{Denial, Lease, Secret, SessionId, TaskAccount, TaskId};
 use gatehouse_protocol::{ClientCertificate, Proof};
 use jiff::Timestamp;
@@ -81,8 +81,7 @@ pub trait House: Send + Sync {
     fn target(&self, name: &str) -> Option<Arc<Target>>;
 
     /// As whom the gateway logs in at a target for a task; or in words why that cannot be had.
-    fn account(self: Arc<Self>, target: Arc<Target>, task: TaskId)
-    -> BoxFuture<'static, Result<TargetAccount, String>>;
+    fn account(self: Arc<Self>, grant: Arc<Grant>) -> BoxFuture<'static, Result<TargetAccount, String>>;
 
     /// A target did not take the account: what was kept of it may be old, and is forgotten. Whether there may be a newer
     /// one.

@@ -17,9 +17,12 @@ use crate::dial::{self, DialError, Reached};
 use crate::disk::Disk;
 use crate::login::{self, Identified};
 use crate::roster::Roster;
-use crate::surveyor::Surveyor;
+use crate::surveyor::{self, Surveyor};
 use crate::tls::ServerTls;
 use crate::{House, TargetAccount};
+
+/// How long the lock of an account may take.
+const LOCK_SECS_MAX: u64 = 15;
 
 /// What the engine limits.
 #[derive(Debug, Clone, Copy)]
@@ -244,7 +247,7 @@ impl Engine {
 
     async fn dialed(
         &self,
-        grant: &Grant,
+        grant: &Arc<Grant>,
         protocol: &dyn Protocol,
         parameters: Vec<(String, String)>,
     ) -> Result<(Reached, SurveyFacts), DialError> {
@@ -261,7 +264,7 @@ impl Engine {
         Ok((reached, facts))
     }
 
-    pub(crate) async fn survey(&self, grant: &Grant, protocol: &dyn Protocol) -> Result<SurveyFacts, DialError> {
+    pub(crate) async fn survey(&self, grant: &Arc<Grant>, protocol: &dyn Protocol) -> Result<SurveyFacts, DialError> {
         let account = self.account(grant).await?;
         let survey = |account| self.surveyor.survey(grant, protocol, account, self.house.entropy(), &self.disk);
         match survey(account.clone()).await {
@@ -270,13 +273,30 @@ impl Engine {
         }
     }
 
+    /// Takes the password of an account that was made for a task away, at the target itself.
+    pub async fn lock_account(
+        &self,
+        grant: &Grant,
+        protocol: &dyn Protocol,
+        account: TargetAccount,
+    ) -> Result<(), String> {
+        let mut lock = protocol.lock_account();
+        let locked = async {
+            let entropy = self.house.entropy();
+            let mut reached = dial::dial(grant, protocol, account, lock.parameters(), entropy, &self.disk).await?;
+            surveyor::inquire(&mut reached, &mut *lock, grant, &self.disk).await
+        };
+        let locked = tokio::time::timeout(Duration::from_secs(LOCK_SECS_MAX), locked).await;
+        locked.map_err(|_| DialError::Slow).flatten().map(|_| ()).map_err(|error| error.to_string())
+    }
+
     /// Whether there may be another account in place of one that the target did not take.
     fn has_another(&self, grant: &Grant, refused: &TargetAccount) -> bool {
         self.house.account_refused(grant.target(), &grant.lease().task.id, refused)
     }
 
-    async fn account(&self, grant: &Grant) -> Result<TargetAccount, DialError> {
-        let account = self.house.clone().account(grant.target().clone(), grant.lease().task.id.clone());
+    async fn account(&self, grant: &Arc<Grant>) -> Result<TargetAccount, DialError> {
+        let account = self.house.clone().account(grant.clone());
         account.await.map_err(DialError::Account)
     }
 }

@@ -134,7 +134,8 @@ impl Surveyor {
     }
 }
 
-async fn inquire(
+/// Asks over a connection that is logged in.
+pub(crate) async fn inquire(
     reached: &mut Reached,
     survey: &mut dyn Survey,
     grant: &Grant,

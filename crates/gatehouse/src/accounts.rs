@@ -2,14 +2,15 @@
 //! it.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use gatehouse_engine::{House as _, TargetAccount};
-use gatehouse_gate::{Account, Target};
-use gatehouse_journal::{AccountEnded, AccountMade};
+use gatehouse_gate::{Account, Grant};
+use gatehouse_journal::{AccountEnded, AccountLocked, AccountMade};
 use gatehouse_model::{Secret, TargetName, TaskId};
 use gatehouse_secrets::{Keeper, MadeAccount, Run};
 use jiff::{SignedDuration, Timestamp};
@@ -19,6 +20,7 @@ use tokio::time::MissedTickBehavior;
 use zeroize::Zeroizing;
 
 use crate::load::AccountSource;
+use crate::registry;
 use crate::state::State;
 
 /// How long a program that prints a secret may take.
@@ -37,6 +39,8 @@ const RENEW_PARTS: i64 = 3;
 const AT_A_TIME_MAX: usize = 64;
 /// How soon it is tried again to end or renew a lease, in seconds.
 const RETRY_SECS: i64 = 1;
+/// How long a vault may take to end an account before the gateway locks it at the target.
+const VAULT_WAIT: Duration = Duration::from_millis(300);
 
 /// An account that was made for a task.
 struct Leased {
@@ -45,6 +49,8 @@ struct Leased {
     role: String,
     /// Who made it, and ends it.
     keeper: Arc<Keeper>,
+    /// With which session's leave the target is dialed to lock it.
+    grant: Arc<Grant>,
     ends: Timestamp,
     /// From when on new sessions want another.
     is_old_at: Timestamp,
@@ -72,13 +78,16 @@ type Place = Arc<tokio::sync::Mutex<Accounts>>;
 struct Ending {
     lease: String,
     keeper: Arc<Keeper>,
+    /// How the account is locked at its target; `None` once it is, and for one whose password nobody has any more.
+    lock: Option<(Arc<Grant>, TargetAccount)>,
     /// When it is tried next.
     at: Timestamp,
 }
 
 impl From<Leased> for Ending {
     fn from(leased: Leased) -> Self {
-        Self { lease: leased.made.id, keeper: leased.keeper, at: Timestamp::UNIX_EPOCH }
+        let lock = Some((leased.grant.clone(), leased.account()));
+        Self { lease: leased.made.id, keeper: leased.keeper, lock, at: Timestamp::UNIX_EPOCH }
     }
 }
 
@@ -92,9 +101,9 @@ pub(crate) struct Leases {
 }
 
 impl Leased {
-    fn new(made: MadeAccount, role: &str, keeper: Arc<Keeper>, now: Timestamp) -> Self {
+    fn new(made: MadeAccount, role: &str, keeper: Arc<Keeper>, grant: Arc<Grant>, now: Timestamp) -> Self {
         let secs = made.secs;
-        let mut leased = Self { made, role: role.into(), keeper, ends: now, is_old_at: now, renew_at: now };
+        let mut leased = Self { made, role: role.into(), keeper, grant, ends: now, is_old_at: now, renew_at: now };
         leased.live_on(secs, now);
         leased
     }
@@ -122,7 +131,7 @@ impl Leases {
                 "an account at a target is left to its vault, which is not configured any more"
             );
         }
-        let ending = |(lease, _)| Ending { lease, keeper: keeper.clone(), at: Timestamp::UNIX_EPOCH };
+        let ending = |(lease, _)| Ending { lease, keeper: keeper.clone(), lock: None, at: Timestamp::UNIX_EPOCH };
         self.end(here.into_iter().map(ending));
     }
 
@@ -179,7 +188,8 @@ fn after(now: Timestamp, secs: i64) -> Timestamp {
 
 impl State {
     /// As whom the gateway logs in at a target for a task.
-    pub(crate) async fn target_account(&self, target: &Target, task: &TaskId) -> Result<TargetAccount, String> {
+    pub(crate) async fn target_account(&self, grant: Arc<Grant>) -> Result<TargetAccount, String> {
+        let target = grant.target();
         let loaded = self.loaded.load_full();
         let source = loaded.accounts.get(&target.name).ok_or("the target is no longer configured")?;
         match (source, &target.route.account) {
@@ -187,14 +197,15 @@ impl State {
                 let password = loaded.keeper.secret(reference, self.now()).await.map_err(|error| error.to_string())?;
                 Ok(TargetAccount { user: user.clone(), password })
             }
-            (AccountSource::Role(role), Account::Leased) => self.leased(&target.name, role, task).await,
+            (AccountSource::Role(role), Account::Leased) => self.leased(&grant, role).await,
             (AccountSource::Password(_) | AccountSource::Role(_), _) => {
                 Err("the target was changed in this moment".into())
             }
         }
     }
 
-    async fn leased(&self, target: &TargetName, role: &str, task: &TaskId) -> Result<TargetAccount, String> {
+    async fn leased(&self, grant: &Arc<Grant>, role: &str) -> Result<TargetAccount, String> {
+        let (target, task) = (&grant.target().name, &grant.lease().task.id);
         let place = self.leases.place(task, target);
         let mut accounts = place.lock().await;
         let now = self.now();
@@ -206,7 +217,7 @@ impl State {
         }
         let keeper = self.loaded.load().keeper.clone();
         let made = keeper.make_account(role, now).await.map_err(|error| error.to_string())?;
-        let leased = Leased::new(made, role, keeper, now);
+        let leased = Leased::new(made, role, keeper, grant.clone(), now);
         let account = leased.account();
         if let Err(error) = self.store.keep_lease(&leased.made.id, &leased.keeper.vault_name()).await {
             self.leases.end([leased.into()]);
@@ -307,15 +318,49 @@ impl State {
 
     async fn end_lease(&self, mut ending: Ending) {
         let now = self.now();
-        let ended = async {
-            ending.keeper.revoke(&ending.lease, now).await?;
-            self.gate.ledger().record(self.now(), AccountEnded { lease: ending.lease.clone() })?;
-            anyhow::Ok(self.store.forget_lease(&ending.lease).await?)
-        };
-        if let Err(error) = ended.await {
+        if let Err(error) = self.end_or_lock(&mut ending).await {
             tracing::error!(%error, lease = ending.lease, "an account at a target is not ended yet, and will be tried again");
             ending.at = after(now, RETRY_SECS);
             lock(&self.leases.ending).push(ending);
+        }
+    }
+
+    /// Has the vault end an account, and locks it at its target as soon as the vault takes its time, refuses, or is away.
+    async fn end_or_lock(&self, ending: &mut Ending) -> anyhow::Result<()> {
+        let mut ended = pin!(self.end_at_vault(&ending.lease, &ending.keeper));
+        loop {
+            let answer = tokio::time::timeout(VAULT_WAIT, &mut ended).await;
+            if answer.as_ref().is_ok_and(Result::is_ok) {
+                return Ok(());
+            }
+            self.lock(&ending.lease, &mut ending.lock).await;
+            if let Ok(answer) = answer {
+                return answer;
+            }
+        }
+    }
+
+    async fn end_at_vault(&self, lease: &str, keeper: &Keeper) -> anyhow::Result<()> {
+        keeper.revoke(lease, self.now()).await?;
+        self.gate.ledger().record(self.now(), AccountEnded { lease: lease.into() })?;
+        Ok(self.store.forget_lease(lease).await?)
+    }
+
+    /// Locks an account at its target, from within; one that is locked already is left alone.
+    async fn lock(&self, lease: &str, account: &mut Option<(Arc<Grant>, TargetAccount)>) {
+        let Some(engine) = self.engine.get() else { return };
+        let Some((grant, login)) = account.as_ref() else { return };
+        let Some(protocol) = registry::protocol(&grant.target().protocol) else { return };
+        match engine.lock_account(grant, &*protocol, login.clone()).await {
+            Ok(()) => {
+                *account = None;
+                if let Err(error) = self.gate.ledger().record(self.now(), AccountLocked { lease: lease.into() }) {
+                    tracing::error!(%error, lease, "the lock of an account at a target could not be recorded");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, lease, "an account at a target is not locked yet, and will be tried again")
+            }
         }
     }
 
@@ -333,7 +378,8 @@ impl State {
         // Those whose end is under way.
         let left = self.store.leases().await.unwrap_or_default();
         let left = left.into_iter().filter(|(lease, vault)| keeper.is_of(vault) && !known.contains(lease));
-        let left = left.map(|(lease, _)| Ending { lease, keeper: keeper.clone(), at: Timestamp::UNIX_EPOCH });
+        let left =
+            left.map(|(lease, _)| Ending { lease, keeper: keeper.clone(), lock: None, at: Timestamp::UNIX_EPOCH });
         let ending = ending.into_iter().chain(left).map(|ending| self.end_lease(ending));
         futures_util::future::join(futures_util::future::join_all(of_places), futures_util::future::join_all(ending))
             .await;

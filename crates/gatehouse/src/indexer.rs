@@ -229,6 +229,7 @@ fn change(record: &Record) -> Option<Change> {
             Some(Change::RequestEnded { request: request.request.clone(), cause: request.cause.clone() })
         }
         Entry::AccountMade(_)
+        | Entry::AccountLocked(_)
         | Entry::AccountEnded(_)
         | Entry::GatewayStarted(_)
         | Entry::GatewayStopped(_)

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gatehouse_engine::{Engine, House, ServerTls, Stranger, TargetAccount};
-use gatehouse_gate::{Asked, Gate, Lockdown, Scope, Tape, Target};
+use gatehouse_gate::{Asked, Gate, Grant, Lockdown, Scope, Tape, Target};
 use gatehouse_identity::{Assertions, Credential, KeyBook, Known, TaskBook, TokenKey, UnknownIdentity, Visitors};
 use gatehouse_journal::{FileAttachments, SigningKey};
 use gatehouse_model::{
@@ -343,13 +343,9 @@ impl House for State {
         self.loaded.load().targets.get(name).cloned()
     }
 
-    fn account(
-        self: Arc<Self>,
-        target: Arc<Target>,
-        task: TaskId,
-    ) -> BoxFuture<'static, Result<TargetAccount, String>> {
+    fn account(self: Arc<Self>, grant: Arc<Grant>) -> BoxFuture<'static, Result<TargetAccount, String>> {
         // Whoever goes meanwhile leaves no account that nobody knows of.
-        let account = tokio::spawn(async move { self.target_account(&target, &task).await });
+        let account = tokio::spawn(async move { self.target_account(grant).await });
         async move { account.await.unwrap_or_else(|error| Err(error.to_string())) }.boxed()
     }
 

@@ -49,7 +49,7 @@ pub use bundle::{
 pub use log::{Appended, Journal, JournalError, Sink};
 pub use note::{Checkpoint, KeyError, NOTE_BYTES_MAX, NoteError, SigningKey, VerifierKey};
 pub use record::{
-    AccessRecord, AccountEnded, AccountMade, BudgetRecord, CancelSent, ConfigurationLoaded, Entry, Fact,
+    AccessRecord, AccountEnded, AccountLocked, AccountMade, BudgetRecord, CancelSent, ConfigurationLoaded, Entry, Fact,
     GatewayStarted, GatewayStopped, KeyEnded, KeyIssued, LockdownBegun, LockdownLifted, LoginRefused, OperationDecided,
     PersonSignedIn, PersonSignedOut, PoliciesLoaded, RECORD_BYTES_MAX, Record, RecordError, RecordingSeal,
     RecordingSealed, RequestAnswered, RequestEnded, RequestOpened, SessionClosed, SessionOpened, TaskEnded,

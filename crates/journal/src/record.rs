@@ -152,6 +152,8 @@ entries! {
     KeyEnded = "key.ended",
     /// An account at a target was made for a task.
     AccountMade = "account.made",
+    /// Nobody can log in by it any more, though it is not gone yet.
+    AccountLocked = "account.locked",
     /// It is gone.
     AccountEnded = "account.ended",
     /// A login failed.
@@ -366,6 +368,13 @@ pub struct AccountMade {
     pub target: String,
     /// The task.
     pub task: String,
+}
+
+/// The gateway took the password of an account that was made for a task away, for its vault had not ended it yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountLocked {
+    /// The lease that it lives by.
+    pub lease: String,
 }
 
 /// An account that was made for a task is gone.

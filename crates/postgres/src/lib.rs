@@ -9,6 +9,7 @@ mod catalog;
 mod client_login;
 mod frame;
 mod function;
+mod lock;
 mod reading;
 mod report;
 mod scram;
@@ -65,6 +66,10 @@ impl Protocol for Postgres {
 
     fn survey(&self) -> Box<dyn Survey> {
         Box::new(survey::PostgresSurvey::default())
+    }
+
+    fn lock_account(&self) -> Box<dyn Survey> {
+        Box::new(lock::AccountLock)
     }
 
     fn session(&self, opening: Opening) -> Box<dyn Session> {

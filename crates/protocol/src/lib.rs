@@ -39,6 +39,10 @@ pub trait Protocol: Send + Sync {
     /// Reads from a target what the understanding of statements needs; runs on a connection that is logged in.
     fn survey(&self) -> Box<dyn Survey>;
 
+    /// Takes the password of the account that is logged in away, from within, and ends its other connections: for an account
+    /// that was made for a task, while whoever made it does not end it. It tells no facts.
+    fn lock_account(&self) -> Box<dyn Survey>;
+
     /// The state of one session between a client and a target that are both logged in.
     fn session(&self, opening: Opening) -> Box<dyn Session>;
 

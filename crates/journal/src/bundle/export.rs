@@ -236,6 +236,7 @@ impl Plan {
             | Entry::KeyIssued(_)
             | Entry::KeyEnded(_)
             | Entry::AccountMade(_)
+            | Entry::AccountLocked(_)
             | Entry::AccountEnded(_)
             | Entry::LockdownBegun(_)
             | Entry::LockdownLifted(_)

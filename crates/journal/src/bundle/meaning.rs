@@ -227,6 +227,7 @@ impl<'s> Meaning<'s> {
             | Entry::PersonSignedIn(_)
             | Entry::PersonSignedOut(_)
             | Entry::AccountMade(_)
+            | Entry::AccountLocked(_)
             | Entry::AccountEnded(_)
             | Entry::LockdownBegun(_)
             | Entry::LockdownLifted(_)

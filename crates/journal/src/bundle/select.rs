@@ -107,6 +107,7 @@ impl Wanted {
             | Entry::PersonSignedOut(_)
             | Entry::KeyIssued(_)
             | Entry::KeyEnded(_)
+            | Entry::AccountLocked(_)
             | Entry::AccountEnded(_)
             | Entry::LockdownBegun(_)
             | Entry::LockdownLifted(_)
@@ -152,6 +153,7 @@ impl Wanted {
             Entry::KeyIssued(body) => self.keys.contains(&body.key),
             Entry::KeyEnded(body) => self.keys.contains(&body.key),
             Entry::AccountMade(body) => self.tasks.contains(&body.task),
+            Entry::AccountLocked(body) => self.leases.contains(&body.lease),
             Entry::AccountEnded(body) => self.leases.contains(&body.lease),
             Entry::RequestOpened(body) => self.requests.contains(&body.request),
             Entry::RequestAnswered(body) => self.requests.contains(&body.request),
@@ -193,6 +195,7 @@ fn is_circumstance(entry: &Entry) -> bool {
         | Entry::KeyIssued(_)
         | Entry::KeyEnded(_)
         | Entry::AccountMade(_)
+        | Entry::AccountLocked(_)
         | Entry::AccountEnded(_)
         | Entry::TaskStarted(_)
         | Entry::TaskRequested(_)
