@@ -18,6 +18,9 @@ const MUST: Duration = Duration::from_secs(1);
 const ROUNDS: usize = 5;
 const ASK: &str = "select count(*) from orders";
 
+/// Ends something, and says how long it took until it was of no use.
+type Measure = fn() -> Result<Duration>;
+
 fn main() -> Result<()> {
     // `cargo test --all-targets` runs every bench, without `--bench`: that measures nothing.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,8 +33,8 @@ fn main() -> Result<()> {
         _ => bail!("usage: scripts/bench ends [--rounds N]"),
     };
     println!("{:<58} {:>8} {:>8}", "of no use any more, after", "median", "longest");
-    let ways: [(&str, fn() -> Result<Duration>); 7] = [
-        ("a credential, its task revoked", || credential(|fixture, task| revoke(fixture, task))),
+    let ways: [(&str, Measure); 7] = [
+        ("a credential, its task revoked", || credential(revoke)),
         ("a credential, its identity locked down", || credential(|fixture, _| command(fixture, &LOCKDOWN))),
         ("a session that is open, its task revoked", session),
         ("an account at the target, its vault well", || account(|_| Ok(()), "")),
