@@ -34,7 +34,12 @@ pub(crate) fn is_temporary_schema(schema: &str) -> bool {
 pub(crate) const QUESTION: &str = "\
 select s from pg_catalog.unnest(pg_catalog.current_schemas(false)) as s;
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-select c.oid, n.nspname, c.relname, c.relkind
+select c.oid, n.nspname, c.relname,
+    case when c.relkind in ('r', 'p') and c.relhastriggers and exists (select from pg_catalog.pg_trigger g
+        left join pg_catalog.pg_constraint k on k.oid = g.tgconstraint and k.confrelid = c.oid
+        where g.tgrelid = c.oid
+          and (not g.tgisinternal or k.confdeltype not in ('a', 'r') or k.confupdtype not in ('a', 'r')))
+      then pg_catalog.upper(c.relkind::pg_catalog.text) else c.relkind::pg_catalog.text end
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where n.nspname !~ '^pg_(toast|temp_)'
     and (c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
@@ -108,11 +113,11 @@ pub(crate) enum RelationKind {
 }
 
 impl RelationKind {
-    /// Reads `pg_class.relkind`.
+    /// Reads `pg_class.relkind`, which the question has in capitals for tables with effects.
     pub(crate) fn parse(relkind: &str) -> Option<Self> {
         match relkind {
-            "r" => Some(Self::Table),
-            "p" => Some(Self::PartitionedTable),
+            "r" | "R" => Some(Self::Table),
+            "p" | "P" => Some(Self::PartitionedTable),
             "v" => Some(Self::View),
             "m" => Some(Self::MaterializedView),
             "f" => Some(Self::ForeignTable),
@@ -156,6 +161,8 @@ pub(crate) struct Relation {
     pub(crate) definition: Option<Arc<str>>,
     /// The tables that it inherits from or is a partition of.
     pub(crate) parents: Vec<u32>,
+    /// Whether a write to it sets something else going: a trigger, or what a foreign key does to the rows that refer to it.
+    pub(crate) has_effects: bool,
 }
 
 impl Relation {
@@ -457,6 +464,7 @@ impl Builder {
             columns: Vec::new(),
             definition: None,
             parents: Vec::new(),
+            has_effects: matches!(row.text(3)?, "R" | "P"),
         });
         Ok(())
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use foldhash::{HashMap, HashMapExt as _};
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use gatehouse_model::{Access, Action, Resource};
 use pg_raw_parse::Node;
 use pg_raw_parse::nodes::RangeVar;
@@ -71,6 +71,8 @@ pub(super) struct Analyzer<'a> {
     /// Columns of views that have a class of their own.
     view_columns: BTreeSet<Resource>,
     open_views: Vec<u32>,
+    /// Views in which data of a class takes part: what fails inside of them may quote it.
+    sensitive_views: HashSet<u32>,
     depth: usize,
     steps: usize,
     columns: usize,
@@ -88,6 +90,7 @@ impl<'a> Analyzer<'a> {
             views: HashMap::new(),
             view_columns: BTreeSet::new(),
             open_views: Vec::new(),
+            sensitive_views: HashSet::new(),
             depth: 0,
             steps: 0,
             columns: 0,
@@ -149,6 +152,7 @@ impl<'a> Analyzer<'a> {
     }
 
     pub(super) fn mark_sensitive(&mut self) {
+        self.sensitive_views.extend(&self.open_views);
         if self.open_views.is_empty() {
             self.found.sensitive = true;
         }
@@ -194,8 +198,12 @@ impl<'a> Analyzer<'a> {
             self.access_all_classes(Action::REVEAL);
         }
         for source in lineage.sources() {
+            // Neither less nor more: who sees one of the column's classes would see the value by that.
             let stays = into.is_some_and(|into| {
-                resource::classes(source).all(|class| resource::classes(into).any(|other| other == class))
+                let is_in = |one: &Resource, other: &Resource| {
+                    resource::classes(one).all(|class| resource::classes(other).any(|same| same == class))
+                };
+                is_in(source, into) && is_in(into, source)
             });
             if !stays {
                 self.access(Action::PROBE, source.clone());
@@ -324,7 +332,13 @@ impl<'a> Analyzer<'a> {
             return columns_of_system(relation);
         }
         match relation.kind {
-            RelationKind::View | RelationKind::MaterializedView => self.view(relation),
+            RelationKind::View | RelationKind::MaterializedView => {
+                let columns = self.view(relation);
+                if self.sensitive_views.contains(&relation.oid) {
+                    self.mark_sensitive();
+                }
+                columns
+            }
             RelationKind::Table
             | RelationKind::PartitionedTable
             | RelationKind::ForeignTable

@@ -56,7 +56,7 @@ fn figure<'t>(node: Node<'t>, depth: usize) -> Figured<'t> {
             Figured::Unnamed | Figured::Weak(_) => Figured::Weak("case"),
             figured @ (Figured::Strong(_) | Figured::Unsure) => figured,
         },
-        Node::SubLink(link) => sublink(link, depth),
+        Node::SubLink(link) => sublink(link),
         Node::A_ArrayExpr(_) => Figured::Strong("array"),
         Node::RowExpr(_) => Figured::Strong("row"),
         Node::CoalesceExpr(_) => Figured::Strong("coalesce"),
@@ -72,12 +72,13 @@ fn figure<'t>(node: Node<'t>, depth: usize) -> Figured<'t> {
     }
 }
 
-fn sublink(link: &SubLink, depth: usize) -> Figured<'_> {
+fn sublink(link: &SubLink) -> Figured<'_> {
     match (link.sub_link_type, link.subselect()) {
         (SubLinkType::EXISTS_SUBLINK, _) => Figured::Strong("exists"),
         (SubLinkType::ARRAY_SUBLINK, _) => Figured::Strong("array"),
         (SubLinkType::EXPR_SUBLINK, Node::SelectStmt(select)) => match select.target_list().first() {
-            Some(target) => target.name().map_or_else(|| figure(target.val(), depth), Figured::Strong),
+            // Without a name it is called what the query's own column came to be called: a star has become columns by then.
+            Some(target) => target.name().map_or(Figured::Unsure, Figured::Strong),
             None => Figured::Unsure,
         },
         (SubLinkType::ANY_SUBLINK | SubLinkType::ALL_SUBLINK | SubLinkType::ROWCOMPARE_SUBLINK, _) => Figured::Unnamed,

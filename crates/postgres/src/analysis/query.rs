@@ -155,6 +155,10 @@ impl Analyzer<'_> {
                 let lineage = self.expression(value, scope)?;
                 columns.named.push(Named::new(&format!("column{}", place + 1), lineage));
             }
+            // What stands behind a star is in no place that is known.
+            if row.iter().any(expands) {
+                columns = Columns { named: Vec::new(), rest: Some(columns.row()) };
+            }
             all = Some(all.map_or_else(|| columns.clone(), |before| before.either(&columns)));
         }
         let columns = all.unwrap_or_default();
@@ -535,6 +539,15 @@ impl Analyzer<'_> {
             |columns: &Columns, name: &str| columns.named.iter().any(|column| column.name.as_deref() == Some(name));
         let names = one.columns.named.iter().filter_map(|column| column.name.clone());
         names.filter(|name| has(&other.columns, name)).collect()
+    }
+}
+
+/// Whether an expression may become several, or none, where a list of them stands.
+pub(super) fn expands(node: Node<'_>) -> bool {
+    match node {
+        Node::ColumnRef(column) => is_star(column.fields()),
+        Node::A_Indirection(indirection) => is_star(indirection.indirection()),
+        _ => false,
     }
 }
 

@@ -48,6 +48,7 @@ fn relation(
         columns: columns.iter().enumerate().map(column).collect(),
         definition: definition.map(Into::into),
         parents: Vec::new(),
+        has_effects: false,
     }
 }
 
@@ -237,6 +238,29 @@ fn columns_have_lineage() {
         ("select (c).email from customers c", "~customers.email+customers.ssn"),
         ("select (c).* from customers c", "=customers.id =customers.name =customers.email =customers.ssn"),
         ("select row(c.*) from customers c", "~customers.email+customers.ssn"),
+        // A star becomes several columns, or none, so that what stands behind it is in another place.
+        ("select v.column2 from customers c, lateral (values (c.*, 'x')) v", "~customers.email+customers.ssn"),
+        (
+            "select v.column2 from (select id, email from customers) t, lateral (values (t.*, 'x')) v",
+            "~customers.email",
+        ),
+        (
+            "select a from (select id, email from customers) t, lateral (values (t.*, 'x')) v(z, a, b)",
+            "~customers.email",
+        ),
+        ("values ((select c from customers c).*, 1)", "unknown"),
+        // A subquery without a name is called what its column came to be called.
+        (
+            "select q.a from (select (select t.* from (select c.email as a) t), (select a.* from (select 'x' as b) a) \
+          from customers c) q",
+            "~customers.email",
+        ),
+        (
+            "select q.\"text\" from (select (select (c.email || '')::text)::varchar, (select 'x'::name)::text \
+          from customers c) q",
+            "~customers.email",
+        ),
+        ("select q.a from (select (select email as a from customers limit 1), 'x' as b) q", "=customers.email"),
         ("select o from orders o", "-"),
         ("select max(email) from customers", "~customers.email"),
         ("select count(*) from customers", "-"),
@@ -525,7 +549,7 @@ fn what_can_fail_for_some_values_probes_them() {
         "json_agg(c)",
         "array_agg(email)",
         "string_agg(email, ', ')",
-        "max(email), min(ssn)",
+        "lower(email), upper(ssn)",
         "upper(lower(email))",
         "concat(email, name, ssn)",
         "email || ' ' || name || ssn",
@@ -613,6 +637,21 @@ fn writes_keep_data_in_its_classes() {
             "insert orders, probe customers.ssn, reveal customers.ssn, select customers",
         ),
         ("insert into customers (email) select email from customers", "insert customers, select customers"),
+        // Which of several values is the greater would show in what is written.
+        (
+            "update customers set email = (select max(e) from (select email e from customers union all select 'g') x)",
+            "probe customers.email, select customers, update customers",
+        ),
+        // A star moves what stands behind it into another column.
+        (
+            "update customers c set (name, email) = row(z.*, c.email, 'x') from (select) z where c.id = 5",
+            "probe customers.email, reveal customers.email, update customers",
+        ),
+        (
+            "merge into customers k using (select 'q' a, email b from customers) t on k.id = 7 \
+             when not matched then insert (email, name, id) values (t.*, 7, 'u')",
+            "insert customers, merge customers, probe customers.email, reveal customers.email, select customers",
+        ),
         (
             "insert into customers (name) select email from customers",
             "insert customers, probe customers.email, reveal customers.email, select customers",

@@ -13,6 +13,7 @@ use pg_raw_parse::{ConstValue, Node};
 
 use super::analyzer::Analyzer;
 use super::lineage::{Columns, Lineage};
+use super::query::expands;
 use super::scope::{Item, Scope, Sources};
 use super::tree::{self, strings};
 use super::{Misunderstood, action};
@@ -104,9 +105,10 @@ impl Analyzer<'_> {
                 } else {
                     self.named_columns(clause.target_list(), target, scope)?
                 };
+                let is_in_place = !clause.values().iter().any(expands);
                 for (place, value) in clause.values().iter().enumerate() {
                     let lineage = self.expression(value, scope)?;
-                    self.flow(&lineage, into.get(place).and_then(Option::as_ref));
+                    self.flow(&lineage, into.get(place).and_then(Option::as_ref).filter(|_| is_in_place));
                 }
                 Ok(())
             }
@@ -132,7 +134,10 @@ impl Analyzer<'_> {
             return Err(Misunderstood::new("the statement names no table", "Name one"));
         };
         let item = self.relation(relation, action);
-        if item.columns.rest.is_some() {
+        let (schema, name) = tree::relation_name(relation);
+        // What else a write sets going may fail on rows of other tables, and quote them.
+        let has_effects = self.relations(schema, name).iter().any(|relation| relation.has_effects);
+        if item.columns.rest.is_some() || has_effects {
             self.mark_sensitive();
         }
         Ok(item)
@@ -203,6 +208,7 @@ impl Analyzer<'_> {
     fn assigned_part(&mut self, part: &MultiAssignRef, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
         let place = usize::try_from(part.colno).ok().and_then(|number| number.checked_sub(1)).unwrap_or_default();
         match part.source() {
+            Node::RowExpr(row) if row.args().iter().any(expands) => self.expressions(row.args(), scope),
             Node::RowExpr(row) => match row.args().get(place) {
                 Some(value) => self.expression(value, scope),
                 None => self.expressions([part.source()], scope),
