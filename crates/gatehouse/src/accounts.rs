@@ -12,6 +12,7 @@ use gatehouse_engine::{House as _, TargetAccount};
 use gatehouse_gate::{Account, Grant};
 use gatehouse_journal::{AccountEnded, AccountLocked, AccountMade};
 use gatehouse_model::{Secret, TargetName, TaskId};
+use gatehouse_protocol::{Carriage, Protocol};
 use gatehouse_secrets::{Keeper, MadeAccount, Run};
 use jiff::{SignedDuration, Timestamp};
 use tokio::io::AsyncReadExt as _;
@@ -72,32 +73,58 @@ impl Accounts {
     }
 }
 
-type Place = Arc<tokio::sync::Mutex<Accounts>>;
+/// The place of a task's accounts at a target. They can be taken from it while another is being made.
+#[derive(Default)]
+struct Room {
+    accounts: Mutex<Accounts>,
+    making: tokio::sync::Mutex<()>,
+}
+
+type Place = Arc<Room>;
 
 /// A lease that is to end, and by whom.
 struct Ending {
     lease: String,
     keeper: Arc<Keeper>,
-    /// How the account is locked at its target; `None` once it is, and for one whose password nobody has any more.
-    lock: Option<(Arc<Grant>, TargetAccount)>,
+    lock: Lock,
     /// When it is tried next.
     at: Timestamp,
 }
 
+/// How far the lock of an account at its target is.
+enum Lock {
+    /// It is to be locked, by its own password, with the leave of a session that it was made for.
+    Due(Arc<Grant>, TargetAccount),
+    /// It is locked, and that is not recorded yet.
+    Unrecorded,
+    /// There is nothing to do, also for one whose password nobody has any more.
+    Done,
+}
+
 impl From<Leased> for Ending {
     fn from(leased: Leased) -> Self {
-        let lock = Some((leased.grant.clone(), leased.account()));
+        let lock = Lock::Due(leased.grant.clone(), leased.account());
         Self { lease: leased.made.id, keeper: leased.keeper, lock, at: Timestamp::UNIX_EPOCH }
     }
 }
 
 /// Accounts that were made for tasks.
-#[derive(Default)]
 pub(crate) struct Leases {
     live: Mutex<HashMap<(TaskId, TargetName), Place>>,
     ending: Mutex<Vec<Ending>>,
     /// Rung when one is to end.
     bell: Notify,
+    /// The places of those whose end or lock is asked for. A vault that hangs keeps none from being locked.
+    at_vault: Semaphore,
+    at_target: Semaphore,
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        let places = || Semaphore::new(AT_A_TIME_MAX);
+        let (live, ending, bell) = (Mutex::default(), Mutex::default(), Notify::default());
+        Self { live, ending, bell, at_vault: places(), at_target: places() }
+    }
 }
 
 impl Leased {
@@ -131,7 +158,7 @@ impl Leases {
                 "an account at a target is left to its vault, which is not configured any more"
             );
         }
-        let ending = |(lease, _)| Ending { lease, keeper: keeper.clone(), lock: None, at: Timestamp::UNIX_EPOCH };
+        let ending = |(lease, _)| Ending { lease, keeper: keeper.clone(), lock: Lock::Done, at: Timestamp::UNIX_EPOCH };
         self.end(here.into_iter().map(ending));
     }
 
@@ -142,28 +169,19 @@ impl Leases {
     }
 
     /// Has the accounts of a task end. One that is being made in this moment ends when it is.
-    pub(crate) fn end_task(self: &Arc<Self>, task: &TaskId) {
-        let mut live = lock(&self.live);
-        let places: Vec<Place> = live.extract_if(|(of, _), _| of == task).map(|(_, place)| place).collect();
-        drop(live);
-        if places.is_empty() {
-            return;
+    pub(crate) fn end_task(&self, task: &TaskId) {
+        let places: Vec<Place> = lock(&self.live).extract_if(|(of, _), _| of == task).map(|(_, place)| place).collect();
+        for place in places {
+            let taken = lock(&place.accounts).take();
+            self.end(taken);
         }
-        let leases = self.clone();
-        tokio::spawn(async move {
-            for place in places {
-                let taken = place.lock().await.take();
-                leases.end(taken);
-            }
-        });
     }
 
     /// Has an account end that its target did not take, unless there is a newer one already.
     pub(crate) fn end_account(&self, task: &TaskId, target: &TargetName, user: &str) {
         let place = lock(&self.live).get(&(task.clone(), target.clone())).cloned();
-        // While one is being made, there is nothing to end.
-        if let Some(mut accounts) = place.as_ref().and_then(|place| place.try_lock().ok()) {
-            let refused = accounts.newest.take_if(|leased| leased.made.user == user);
+        if let Some(place) = place {
+            let refused = lock(&place.accounts).newest.take_if(|leased| leased.made.user == user);
             self.end(refused.map(Ending::from));
         }
     }
@@ -197,6 +215,10 @@ impl State {
                 let password = loaded.keeper.secret(reference, self.now()).await.map_err(|error| error.to_string())?;
                 Ok(TargetAccount { user: user.clone(), password })
             }
+            (AccountSource::Password(reference), Account::Shown(_)) => {
+                let password = loaded.keeper.secret(reference, self.now()).await.map_err(|error| error.to_string())?;
+                Ok(TargetAccount { user: String::new(), password })
+            }
             (AccountSource::Role(role), Account::Leased) => self.leased(&grant, role).await,
             (AccountSource::Password(_) | AccountSource::Role(_), _) => {
                 Err("the target was changed in this moment".into())
@@ -207,13 +229,14 @@ impl State {
     async fn leased(&self, grant: &Arc<Grant>, role: &str) -> Result<TargetAccount, String> {
         let (target, task) = (&grant.target().name, &grant.lease().task.id);
         let place = self.leases.place(task, target);
-        let mut accounts = place.lock().await;
+        let _making = place.making.lock().await;
         let now = self.now();
         // One of another role than the configuration names now is not what the target's sessions are to have.
-        let other = accounts.newest.take_if(|leased| leased.role != role);
+        let other = lock(&place.accounts).newest.take_if(|leased| leased.role != role);
         self.leases.end(other.map(Ending::from));
-        if let Some(leased) = accounts.newest.as_ref().filter(|leased| now < leased.is_old_at) {
-            return Ok(leased.account());
+        let young = lock(&place.accounts).newest.as_ref().filter(|leased| now < leased.is_old_at).map(Leased::account);
+        if let Some(account) = young {
+            return Ok(account);
         }
         let keeper = self.loaded.load().keeper.clone();
         let made = keeper.make_account(role, now).await.map_err(|error| error.to_string())?;
@@ -234,13 +257,15 @@ impl State {
             self.leases.end([leased.into()]);
             return Err(format!("an account cannot be recorded, so it is not used: {error}"));
         }
-        let older = accounts.newest.replace(leased);
-        accounts.older.extend(older);
-        drop(accounts);
+        {
+            let mut accounts = lock(&place.accounts);
+            let older = accounts.newest.replace(leased);
+            accounts.older.extend(older);
+        }
         // The task may have ended meanwhile, and whoever ended it found nothing here.
         if self.tasks.task(task, self.now()).is_none() {
             self.leases.end_task(task);
-            let taken = place.lock().await.take();
+            let taken = lock(&place.accounts).take();
             self.leases.end(taken);
             return Err("the task has ended".into());
         }
@@ -274,8 +299,7 @@ impl State {
     async fn renew(&self, place: &Place) {
         let now = self.now();
         let due = {
-            // One that is being made needs none.
-            let Ok(mut accounts) = place.try_lock() else { return };
+            let mut accounts = lock(&place.accounts);
             let over: Vec<Leased> = accounts.older.extract_if(.., |leased| leased.ends <= now).collect();
             self.leases.end(over.into_iter().map(Ending::from));
             let due = |leased: &&mut Leased| leased.renew_at <= now && now < leased.ends;
@@ -286,7 +310,7 @@ impl State {
         let (lease, keeper) = due;
         match keeper.renew(&lease, now).await {
             Ok(secs) => {
-                let mut accounts = place.lock().await;
+                let mut accounts = lock(&place.accounts);
                 if let Some(leased) = accounts.newest.as_mut().filter(|leased| leased.made.id == lease) {
                     leased.live_on(secs, now);
                 }
@@ -297,7 +321,6 @@ impl State {
 
     /// Ends leases that are to end, until the runtime does. None waits for another.
     pub(crate) async fn end_leases(self: Arc<Self>) {
-        let places = Arc::new(Semaphore::new(AT_A_TIME_MAX));
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
@@ -307,11 +330,8 @@ impl State {
             #[expect(clippy::cast_precision_loss, reason = "there are few")]
             metrics::gauge!("gatehouse_accounts_to_end").set(lock(&self.leases.ending).len() as f64);
             for ending in self.leases.due(self.now()) {
-                let (state, places) = (self.clone(), places.clone());
-                tokio::spawn(async move {
-                    let _place = places.acquire_owned().await;
-                    state.end_lease(ending).await;
-                });
+                let state = self.clone();
+                tokio::spawn(async move { state.end_lease(ending).await });
             }
         }
     }
@@ -341,27 +361,38 @@ impl State {
     }
 
     async fn end_at_vault(&self, lease: &str, keeper: &Keeper) -> anyhow::Result<()> {
+        let _place = self.leases.at_vault.acquire().await?;
         keeper.revoke(lease, self.now()).await?;
         self.gate.ledger().record(self.now(), AccountEnded { lease: lease.into() })?;
         Ok(self.store.forget_lease(lease).await?)
     }
 
     /// Locks an account at its target, from within; one that is locked already is left alone.
-    async fn lock(&self, lease: &str, account: &mut Option<(Arc<Grant>, TargetAccount)>) {
-        let Some(engine) = self.engine.get() else { return };
-        let Some((grant, login)) = account.as_ref() else { return };
-        let Some(protocol) = registry::protocol(&grant.target().protocol) else { return };
-        match engine.lock_account(grant, &*protocol, login.clone()).await {
-            Ok(()) => {
-                *account = None;
-                if let Err(error) = self.gate.ledger().record(self.now(), AccountLocked { lease: lease.into() }) {
-                    tracing::error!(%error, lease, "the lock of an account at a target could not be recorded");
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, lease, "an account at a target is not locked yet, and will be tried again")
+    async fn lock(&self, lease: &str, account: &mut Lock) {
+        if let Lock::Due(grant, login) = account
+            && self.lock_at_target(lease, grant, login).await
+        {
+            *account = Lock::Unrecorded;
+        }
+        if let Lock::Unrecorded = account {
+            match self.gate.ledger().record(self.now(), AccountLocked { lease: lease.into() }) {
+                Ok(_) => *account = Lock::Done,
+                Err(error) => tracing::error!(%error, lease, "the lock of an account at a target is not recorded yet"),
             }
         }
+    }
+
+    /// Whether it is locked now.
+    async fn lock_at_target(&self, lease: &str, grant: &Grant, login: &TargetAccount) -> bool {
+        let Some(engine) = self.engine.get() else { return false };
+        let protocol = registry::protocol(&grant.target().protocol).map(Protocol::carriage);
+        let Some(Carriage::Stream(protocol)) = protocol else { return false };
+        let Ok(_place) = self.leases.at_target.acquire().await else { return false };
+        let locked = engine.lock_account(grant, &*protocol, login.clone()).await;
+        if let Err(error) = &locked {
+            tracing::warn!(%error, lease, "an account at a target is not locked yet, and will be tried again");
+        }
+        locked.is_ok()
     }
 
     /// Has every account that was made end, for the gateway does: also those whose end is under way.
@@ -369,17 +400,22 @@ impl State {
         let places: Vec<Place> = lock(&self.leases.live).drain().map(|(_, place)| place).collect();
         let ending = std::mem::take(&mut *lock(&self.leases.ending));
         let known: Vec<String> = ending.iter().map(|ending| ending.lease.clone()).collect();
-        // One that is being made keeps none of the others from ending.
         let of_places = places.into_iter().map(|place| async move {
-            let taken = place.lock().await.take();
+            // One that is being made ends when it is.
+            let _making = place.making.lock().await;
+            let taken = lock(&place.accounts).take();
             futures_util::future::join_all(taken.into_iter().map(|ending| self.end_lease(ending))).await;
         });
         let keeper = self.loaded.load().keeper.clone();
         // Those whose end is under way.
         let left = self.store.leases().await.unwrap_or_default();
         let left = left.into_iter().filter(|(lease, vault)| keeper.is_of(vault) && !known.contains(lease));
-        let left =
-            left.map(|(lease, _)| Ending { lease, keeper: keeper.clone(), lock: None, at: Timestamp::UNIX_EPOCH });
+        let left = left.map(|(lease, _)| Ending {
+            lease,
+            keeper: keeper.clone(),
+            lock: Lock::Done,
+            at: Timestamp::UNIX_EPOCH,
+        });
         let ending = ending.into_iter().chain(left).map(|ending| self.end_lease(ending));
         futures_util::future::join(futures_util::future::join_all(of_places), futures_util::future::join_all(ending))
             .await;

@@ -11,34 +11,51 @@ use crate::target_login::error_text;
 /// No answer is longer, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// A role may change its own password, whatever else it may not; one that has none cannot be logged in by with any.
-const WORDS: &str = "\
-set role none;
-alter role session_user password null;
-select pg_catalog.pg_terminate_backend(a.pid) from pg_catalog.pg_stat_activity a
-  where a.usename operator(pg_catalog.=) session_user
-    and a.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()";
+/// What is said, one after the other. Settings that its maker gave the account keep nothing from being done. A role may change
+/// its own password, whatever else it may not; one that has none cannot be logged in by with any. Who came in before that
+/// took effect is ended after it.
+const WORDS: [&str; 3] = [
+    "set statement_timeout = 0; set lock_timeout = 0; set synchronous_commit = local; \
+     set default_transaction_read_only = off; set role none",
+    "alter role session_user password null",
+    "select pg_catalog.pg_terminate_backend(a.pid) from pg_catalog.pg_stat_activity a \
+     where a.usename operator(pg_catalog.=) session_user \
+       and a.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()",
+];
 
-pub(crate) struct AccountLock;
+#[derive(Default)]
+pub(crate) struct AccountLock {
+    /// How many were answered.
+    answered: usize,
+}
+
+fn ask(words: &str, out: &mut BytesMut) {
+    frame::write(out, b'Q', |body| put_cstr(body, words));
+}
 
 impl Survey for AccountLock {
     fn parameters(&self) -> Vec<(String, String)> {
-        let parameters = [("application_name", "gatehouse lock"), ("default_transaction_read_only", "off")];
-        parameters.map(|(name, value)| (name.into(), value.into())).into()
+        vec![("application_name".into(), "gatehouse lock".into())]
     }
 
     fn question(&self) -> Bytes {
         let mut out = BytesMut::new();
-        frame::write(&mut out, b'Q', |body| put_cstr(body, WORDS));
+        ask(WORDS.first().copied().unwrap_or_default(), &mut out);
         out.freeze()
     }
 
-    fn handle(&mut self, buf: &mut BytesMut, _: &mut BytesMut) -> Result<Option<SurveyFacts>, Breach> {
+    fn handle(&mut self, buf: &mut BytesMut, out: &mut BytesMut) -> Result<Option<SurveyFacts>, Breach> {
         while let Peek::Whole(frame) = frame::peek(buf, ANSWER_BYTES_MAX, Breach::target)? {
             let (tag, len) = (frame.tag, frame.len);
             let whole = buf.split_to(len);
             match tag {
-                b'Z' => return Ok(Some(Arc::new(()))),
+                b'Z' => {
+                    self.answered += 1;
+                    match WORDS.get(self.answered) {
+                        Some(words) => ask(words, out),
+                        None => return Ok(Some(Arc::new(()))),
+                    }
+                }
                 b'E' => {
                     let said = frame::frames(&whole).next().map(|frame| error_text(frame.body)).unwrap_or_default();
                     return Err(Breach::target(format!("the account could not be locked: {said}")));
