@@ -18,10 +18,10 @@ use gatehouse_gate::{
 use gatehouse_journal::{Frontier, Journal, Sink, SyncTarget};
 use gatehouse_mask::{ClassRule, Classes, PseudonymKey};
 use gatehouse_model::{
-    AgentName, Budget, Denial, Digest, Identity, Lease, Origin, SessionId, Subject, TargetName, Task, TaskId,
+    AgentName, Budget, Denial, Digest, Identity, Intent, Lease, Origin, SessionId, Subject, TargetName, Task, TaskId,
 };
 use gatehouse_policy::{Policies, PolicySource};
-use gatehouse_protocol::{CancelKey, Opening, Protocol, Side, SurveyFacts, TargetReady};
+use gatehouse_protocol::{CancelKey, Carriage, Opening, Protocol, Side, SurveyFacts, TargetReady};
 use jiff::Timestamp;
 
 use crate::recorded::{Recording, Recordings};
@@ -53,7 +53,7 @@ pub struct Laws {
 impl Laws {
     /// Prepares them.
     pub fn of(protocol: &Arc<dyn Protocol>) -> Result<Self> {
-        let recordings = Recordings::load(&**protocol)?;
+        let recordings = Recordings::load(protocol)?;
         let harness = |policies: &str, classes| Harness::new(protocol, &recordings.facts, policies, classes);
         Ok(Self {
             denying: harness(CONNECT_ONLY, Vec::new())?,
@@ -232,7 +232,7 @@ impl Harness {
             protocol: protocol.clone(),
             facts: facts.clone(),
             gate: Arc::new(Gate::new(Arc::new(policies), ledger, limits)),
-            target: Arc::new(target(&**protocol, classes)?),
+            target: Arc::new(target(&**protocol, facts, classes)?),
             disk_is_full,
             journal_fails: false,
             is_shut: false,
@@ -259,7 +259,11 @@ impl Harness {
         self.gate.lockdowns().lift(NOW, &Scope::All, "the laws")?;
         let session = SessionId::from_random(1);
         let lease = lease(&self.target.name)?;
-        let wishes = self.protocol.wishes(&self.target.name, &[]).map_err(|denial| anyhow!(denial.detail))?;
+        let wishes = match self.protocol.clone().carriage() {
+            Carriage::Stream(protocol) => protocol.wishes(&self.target.name, &[]),
+            Carriage::Exchanges(_) => Ok(Intent::nothing()),
+        };
+        let wishes = wishes.map_err(|denial| anyhow!(denial.detail))?;
         Ok(self.gate.admit(NOW, session, lease, self.target.clone(), Arc::default(), "127.0.0.1:1", &wishes))
     }
 
@@ -291,12 +295,12 @@ impl Harness {
             classifier: self.target.classes.clone(),
             ready: TargetReady { parameters: Vec::new(), cancel: CancelKey(Bytes::new()) },
             parameters: Vec::new(),
+            secrets: Vec::new(),
             frame_bytes_max: FRAME_BYTES_MAX,
         });
         let tape = MemoryTape::default();
         let taped = tape.0.clone();
-        let passage =
-            Passage::new(self.gate.clone(), Arc::new(grant), self.protocol.clone(), session, Box::new(tape), NOW);
+        let passage = Passage::new(self.gate.clone(), Arc::new(grant), session, Box::new(tape), NOW);
         self.disk_is_full.store(self.journal_fails, Ordering::Release);
         if self.is_shut {
             let (by, reason) = ("the laws".into(), "a law".into());
@@ -460,7 +464,7 @@ impl Tape for MemoryTape {
     }
 }
 
-fn target(protocol: &dyn Protocol, classes: Classes) -> Result<Target> {
+fn target(protocol: &dyn Protocol, facts: &SurveyFacts, classes: Classes) -> Result<Target> {
     Ok(Target {
         name: TargetName::new("shop")?,
         protocol: protocol.name().into(),
@@ -477,6 +481,7 @@ fn target(protocol: &dyn Protocol, classes: Classes) -> Result<Target> {
         hold_secs_max: 60,
         survey_secs_max: 60,
         classes: Arc::new(TargetClasses(classes)),
+        facts: facts.clone(),
     })
 }
 

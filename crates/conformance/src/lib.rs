@@ -15,5 +15,6 @@ pub mod replay;
 pub mod secret;
 pub mod signer;
 pub mod stores;
+pub mod web;
 
 pub use fixture::{Credential, Fixture, Setup};

@@ -18,10 +18,12 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
-use gatehouse_protocol::{Protocol, Side, SurveyFacts};
+use gatehouse_model::TargetName;
+use gatehouse_protocol::{Carriage, HttpFacts, Protocol, Side, SurveyFacts};
 
 /// Everything that was recorded of one protocol.
 pub struct Recordings {
@@ -55,8 +57,8 @@ pub struct Spoken {
 
 impl Recordings {
     /// Reads the recordings of a protocol.
-    pub fn load(protocol: &dyn Protocol) -> Result<Self> {
-        let folder = folder("sessions", protocol);
+    pub fn load(protocol: &Arc<dyn Protocol>) -> Result<Self> {
+        let folder = folder("sessions", &**protocol);
         let mut sessions = Vec::new();
         for path in files(&folder)? {
             if path.extension().is_some_and(|extension| extension == "session") {
@@ -115,7 +117,12 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn facts(protocol: &dyn Protocol, path: &Path) -> Result<SurveyFacts> {
+/// What sessions know of the target: from its recorded answer, or, where it is not asked, from a configuration without a word.
+fn facts(protocol: &Arc<dyn Protocol>, path: &Path) -> Result<SurveyFacts> {
+    let protocol = match protocol.clone().carriage() {
+        Carriage::Stream(protocol) => protocol,
+        Carriage::Exchanges(protocol) => return Ok(protocol.learn(&TargetName::new("shop")?, HttpFacts::default())),
+    };
     let answer = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let mut answer = BytesMut::from(answer.as_slice());
     let facts = protocol.survey().handle(&mut answer, &mut BytesMut::new())?;

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
 use gatehouse_model::{Denial, Reason, Secret, Verifier};
-use gatehouse_protocol::{ClientStep, Proof, Protocol, Side, TargetCall, TargetStep, TlsOffer, TlsStarted, TlsWish};
+use gatehouse_protocol::{
+    Carriage, ClientStep, Proof, Protocol, Side, StreamProtocol, TargetCall, TargetStep, TlsOffer, TlsStarted, TlsWish,
+};
 
 use crate::laws::{Chunking, Harness, Voices};
 use crate::recorded::{Recording, Spoken};
@@ -39,20 +41,28 @@ pub fn replay(protocol: &Arc<dyn Protocol>, harness: &Harness, bytes: &[u8], chu
                 let password = |is_real| Proof::Password { verifier: verifier(), is_real };
                 let issuer = "https://id.example".to_string();
                 for proof in [password(false), password(true), Proof::PasswordToken, Proof::BearerToken { issuer }] {
-                    client_login(&**protocol, client, tls, &proof)?;
+                    client_login(&*stream(protocol)?, client, tls, &proof)?;
                 }
             }
             Ok(())
         }
         (3, target) => {
-            target_login(&**protocol, target, TlsWish::Prefer)?;
-            target_login(&**protocol, target, TlsWish::Require)
+            let protocol = stream(protocol)?;
+            target_login(&*protocol, target, TlsWish::Prefer)?;
+            target_login(&*protocol, target, TlsWish::Require)
         }
         (4, target) => {
-            survey(&**protocol, target);
+            survey(&*stream(protocol)?, target);
             Ok(())
         }
         (kind, _) => bail!("there is no kind {kind}"),
+    }
+}
+
+fn stream(protocol: &Arc<dyn Protocol>) -> Result<Arc<dyn StreamProtocol>> {
+    match protocol.clone().carriage() {
+        Carriage::Stream(protocol) => Ok(protocol),
+        Carriage::Exchanges(_) => bail!("{} has no login of its own", protocol.name()),
     }
 }
 
@@ -63,7 +73,7 @@ fn session(harness: &Harness, client: &[u8], target: &[u8], chunking: &Chunking)
     harness.play(&recording, Voices::Both, chunking).map(|_| ())
 }
 
-fn client_login(protocol: &dyn Protocol, bytes: &[u8], tls: TlsOffer, proof: &Proof) -> Result<()> {
+fn client_login(protocol: &dyn StreamProtocol, bytes: &[u8], tls: TlsOffer, proof: &Proof) -> Result<()> {
     let mut login = protocol.client_login([7; 32], tls);
     let mut buf = BytesMut::new();
     let mut steps = LOGIN_STEPS_SPARE + 2 * bytes.len();
@@ -95,7 +105,7 @@ fn verifier() -> Verifier {
     Verifier { salt: vec![7; 16], iterations: 4096, stored_key: [7; 32], server_key: [7; 32] }
 }
 
-fn target_login(protocol: &dyn Protocol, bytes: &[u8], tls: TlsWish) -> Result<()> {
+fn target_login(protocol: &dyn StreamProtocol, bytes: &[u8], tls: TlsWish) -> Result<()> {
     let mut login = protocol.target_login(TargetCall {
         user: "gatehouse".into(),
         password: Secret::new("a secret of the corpus"),
@@ -123,7 +133,7 @@ fn target_login(protocol: &dyn Protocol, bytes: &[u8], tls: TlsWish) -> Result<(
     Ok(())
 }
 
-fn survey(protocol: &dyn Protocol, bytes: &[u8]) {
+fn survey(protocol: &dyn StreamProtocol, bytes: &[u8]) {
     let mut survey = protocol.survey();
     let mut buf = BytesMut::new();
     for chunk in bytes.chunks(3) {

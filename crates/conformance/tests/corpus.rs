@@ -22,7 +22,7 @@ const CASES: u32 = 64;
 #[test]
 fn the_corpus_is_survived() -> Result<()> {
     for protocol in gatehouse::protocols() {
-        let recordings = Recordings::load(&*protocol)?;
+        let recordings = Recordings::load(&protocol)?;
         let harness = Harness::new(&protocol, &recordings.facts, NOTHING_REVEALED, Classes::builtin())?;
         for path in recorded::files(&recorded::folder("corpus", &*protocol))? {
             let bytes = std::fs::read(&path)?;
@@ -40,7 +40,7 @@ fn the_corpus_is_survived() -> Result<()> {
 #[test]
 fn changed_sessions_are_survived() -> Result<()> {
     for protocol in gatehouse::protocols() {
-        let recordings = Recordings::load(&*protocol)?;
+        let recordings = Recordings::load(&protocol)?;
         let harness = Harness::new(&protocol, &recordings.facts, NOTHING_REVEALED, Classes::builtin())?;
         for side in [Side::Client, Side::Target] {
             let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });

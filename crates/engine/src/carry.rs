@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use gatehouse_gate::{Answer, Cleared, Grant, Held, Next, Passage, Stop};
 use gatehouse_model::{Blame, Denial, Reason};
-use gatehouse_protocol::{Protocol, Side, SurveyFacts};
+use gatehouse_protocol::{Side, StreamProtocol, SurveyFacts};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
@@ -29,7 +29,8 @@ const REST: Duration = Duration::from_secs(1);
 const LAST_WORDS_SECS_MAX: u64 = 5;
 
 /// Everything that a session needs beside its client.
-pub(crate) struct Carriage {
+pub(crate) struct Carried {
+    pub(crate) protocol: Arc<dyn StreamProtocol>,
     pub(crate) passage: Passage,
     pub(crate) reached: Reached,
     pub(crate) facts: SurveyFacts,
@@ -66,6 +67,7 @@ impl Peer {
 
 struct Carrying<'a> {
     engine: &'a Arc<Engine>,
+    protocol: Arc<dyn StreamProtocol>,
     passage: Passage,
     facts: SurveyFacts,
     client: Peer,
@@ -110,8 +112,8 @@ enum End {
     Stopped(Stop),
 }
 
-pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carriage: Carriage) {
-    let Carriage { passage, reached, facts, opened } = carriage;
+pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carried: Carried) {
+    let Carried { protocol, passage, reached, facts, opened } = carried;
     let Identified { mut outlet, read, mut login, .. } = client;
     let cancel = login.cancel_key(engine.house.entropy(), &reached.ready);
     let seat = engine.roster.seat(passage.grant(), opened, cancel.clone());
@@ -125,6 +127,7 @@ pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carriage: Ca
     let alarm_at = passage.grant().lease().task.expires;
     let mut carrying = Carrying {
         engine,
+        protocol,
         passage,
         facts,
         client: Peer::new(outlet, read),
@@ -409,10 +412,10 @@ impl Carrying<'_> {
 
     /// Asks the target to stop what it runs for this session, once that is on the record.
     fn cancel_at_target(&self, now: Timestamp, done: Option<oneshot::Sender<()>>) {
-        match self.passage.cancel(now, &self.target_key) {
+        match self.passage.cancel(now, &*self.protocol, &self.target_key) {
             Ok(words) => {
                 let (engine, grant) = (self.engine.clone(), self.passage.grant().clone());
-                let protocol = self.passage.protocol().clone();
+                let protocol = self.protocol.clone();
                 let within = Duration::from_secs(LAST_WORDS_SECS_MAX);
                 tokio::spawn(async move {
                     // A target that is slow to hear of it has been told all the same.
@@ -425,7 +428,7 @@ impl Carrying<'_> {
     }
 
     async fn survey(&mut self) -> Result<(), End> {
-        let (engine, protocol) = (self.engine, self.passage.protocol().clone());
+        let (engine, protocol) = (self.engine, self.protocol.clone());
         let grant = self.passage.grant().clone();
         let mut survey = Box::pin(engine.survey(&grant, &*protocol));
         let facts = loop {
@@ -512,7 +515,7 @@ impl Carrying<'_> {
     }
 }
 
-async fn cancel_at(engine: &Engine, grant: &Grant, protocol: &dyn Protocol, words: Cleared<Bytes>) {
+async fn cancel_at(engine: &Engine, grant: &Grant, protocol: &dyn StreamProtocol, words: Cleared<Bytes>) {
     if let Err(error) = dial::say(grant, protocol, words, &engine.disk).await {
         tracing::warn!(%error, "a cancel could not be sent to the target");
     }

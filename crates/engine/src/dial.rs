@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use gatehouse_gate::{Cleared, Grant, Route, TlsMode};
-use gatehouse_protocol::{Breach, Protocol, TargetCall, TargetLogin, TargetReady, TargetStep, TlsWish};
+use gatehouse_protocol::{Breach, StreamProtocol, TargetCall, TargetLogin, TargetReady, TargetStep, TlsWish};
 use tokio::net::TcpStream;
 
 use crate::TargetAccount;
@@ -71,7 +71,7 @@ async fn connect(grant: &Grant) -> Result<TcpStream, DialError> {
 /// Connects and logs in.
 pub(crate) async fn dial(
     grant: &Grant,
-    protocol: &dyn Protocol,
+    protocol: &dyn StreamProtocol,
     account: TargetAccount,
     parameters: Vec<(String, String)>,
     entropy: [u8; 32],
@@ -83,7 +83,7 @@ pub(crate) async fn dial(
 
 async fn log_in(
     grant: &Grant,
-    protocol: &dyn Protocol,
+    protocol: &dyn StreamProtocol,
     account: TargetAccount,
     parameters: Vec<(String, String)>,
     entropy: [u8; 32],
@@ -119,7 +119,7 @@ fn wish(route: &Route) -> TlsWish {
 /// Says one thing over a connection of its own, and waits until the target ends that.
 pub(crate) async fn say(
     grant: &Grant,
-    protocol: &dyn Protocol,
+    protocol: &dyn StreamProtocol,
     words: Cleared<Bytes>,
     disk: &Disk,
 ) -> Result<(), DialError> {
@@ -154,7 +154,7 @@ async fn converse(grant: &Grant, mut login: Box<dyn TargetLogin>, disk: &Disk) -
                 let Wire::Plain(socket) = outlet.into_writer() else {
                     return Err(DialError::Wire(io::Error::other("TLS was asked for inside of TLS")));
                 };
-                let (wire, started) = tls::connect(&grant.target().route, socket).await?;
+                let (wire, started) = tls::connect(&grant.target().route, socket, &[]).await?;
                 outlet = Outlet::new(wire);
                 login.tls_started(started, &mut words);
             }

@@ -8,6 +8,7 @@ mod carry;
 mod certificate;
 mod dial;
 mod disk;
+mod exchanges;
 mod listener;
 mod login;
 mod outlet;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytes::BytesMut;
 use gatehouse_gate::{Gate, Grant, Passage};
 use gatehouse_model::{Denial, Reason, TaskId};
-use gatehouse_protocol::{Opening, Protocol, SurveyFacts};
+use gatehouse_protocol::{Carriage, Opening, StreamProtocol, SurveyFacts};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::carriers::Carriers;
-use crate::carry::{Carriage, carry};
+use crate::carry::{Carried, carry};
 use crate::dial::{self, DialError, Reached};
 use crate::disk::Disk;
 use crate::login::{self, Identified};
@@ -39,8 +39,8 @@ pub struct EngineLimits {
 
 /// One listening address.
 pub struct Listener {
-    /// What is spoken there.
-    pub protocol: Arc<dyn Protocol>,
+    /// How what is spoken there is carried.
+    pub carriage: Carriage,
     /// Its certificate as it is now, if it has one.
     pub tls: Option<watch::Receiver<ServerTls>>,
     /// Whether a client must use TLS.
@@ -54,6 +54,7 @@ pub struct Engine {
     pub(crate) disk: Disk,
     pub(crate) limits: EngineLimits,
     pub(crate) surveyor: Surveyor,
+    pub(crate) exchanges: crate::exchanges::Targets,
     carriers: Carriers,
     /// The sessions that live now.
     pub roster: Arc<Roster>,
@@ -63,7 +64,16 @@ impl Engine {
     /// A data path through this gate.
     pub fn new(gate: Arc<Gate>, house: Arc<dyn House>, disk: Disk, limits: EngineLimits) -> std::io::Result<Arc<Self>> {
         let (surveyor, carriers) = (Surveyor::default(), Carriers::start()?);
-        Ok(Arc::new(Self { gate, house, disk, limits, surveyor, carriers, roster: Arc::default() }))
+        Ok(Arc::new(Self {
+            gate,
+            house,
+            disk,
+            limits,
+            surveyor,
+            exchanges: Default::default(),
+            carriers,
+            roster: Arc::default(),
+        }))
     }
 
     /// Ends the sessions of a task, and what else is open for it.
@@ -120,22 +130,28 @@ impl Engine {
             tracing::debug!(%peer, %error, "the connection was gone at once");
             return;
         }
+        let protocol = match &listener.carriage {
+            Carriage::Stream(protocol) => protocol,
+            Carriage::Exchanges(protocol) => {
+                return Box::pin(crate::exchanges::serve(self, listener, protocol, stream, peer)).await;
+            }
+        };
         let within = Duration::from_secs(u64::from(self.limits.login_secs_max));
         // What the login takes is given back before the session is carried.
-        let login = Box::pin(login::identify(&self, listener, stream));
+        let login = Box::pin(login::identify(&self, listener, protocol, stream));
         let identified = tokio::time::timeout(within, login).await;
         match identified {
-            Ok(Ok(Some(client))) => self.open(listener, client, peer).await,
+            Ok(Ok(Some(client))) => self.open(protocol, client, peer).await,
             Ok(Ok(None)) => {}
             Ok(Err(error)) => tracing::debug!(%peer, %error, "the connection ended during the login"),
             Err(_) => tracing::info!(%peer, "the client did not log in within limits.login_secs_max"),
         }
     }
 
-    async fn open(self: &Arc<Self>, listener: &Listener, mut client: Identified, peer: SocketAddr) {
+    async fn open(self: &Arc<Self>, protocol: &Arc<dyn StreamProtocol>, mut client: Identified, peer: SocketAddr) {
         let opened = self.house.now();
-        let outcome = match login::admit(self, listener, &client, &peer.to_string()) {
-            Ok(grant) => Box::pin(self.reach(listener, &mut client, Arc::new(grant), opened)).await,
+        let outcome = match login::admit(self, &**protocol, &client, &peer.to_string()) {
+            Ok(grant) => Box::pin(self.reach(protocol, &mut client, Arc::new(grant), opened)).await,
             Err(denial) => Err(denial),
         };
         match outcome {
@@ -154,14 +170,13 @@ impl Engine {
 
     async fn reach(
         self: &Arc<Self>,
-        listener: &Listener,
+        protocol: &Arc<dyn StreamProtocol>,
         client: &mut Identified,
         grant: Arc<Grant>,
         opened: jiff::Timestamp,
-    ) -> Result<Box<Carriage>, Denial> {
-        let protocol = login::protocol_of(listener);
+    ) -> Result<Box<Carried>, Denial> {
         let parameters = std::mem::take(&mut client.parameters);
-        match self.dialed(&grant, &*protocol, parameters.clone()).await {
+        match self.dialed(&grant, &**protocol, parameters.clone()).await {
             Ok((reached, facts)) => {
                 self.still_granted(&grant)?;
                 let tape = self.house.tape(grant.session(), grant.target(), opened).map_err(|error| {
@@ -180,10 +195,11 @@ impl Engine {
                     classifier: grant.target().classes.clone(),
                     ready: reached.ready.clone(),
                     parameters,
+                    secrets: Vec::new(),
                     frame_bytes_max: self.limits.frame_bytes_max,
                 });
-                let passage = Passage::new(self.gate.clone(), grant, protocol, session, tape, opened);
-                Ok(Box::new(Carriage { passage, reached, facts, opened }))
+                let passage = Passage::new(self.gate.clone(), grant, session, tape, opened);
+                Ok(Box::new(Carried { protocol: protocol.clone(), passage, reached, facts, opened }))
             }
             Err(error) => {
                 tracing::error!(target = %grant.target().name, %error, "the target cannot be reached");
@@ -199,7 +215,7 @@ impl Engine {
     }
 
     /// While the target was dialed, what the session was granted on may have changed.
-    fn still_granted(&self, grant: &Grant) -> Result<(), Denial> {
+    pub(crate) fn still_granted(&self, grant: &Grant) -> Result<(), Denial> {
         match self.over(grant) {
             None => Ok(()),
             Some(denial) => {
@@ -231,7 +247,7 @@ impl Engine {
         (!is_same).then(denial)
     }
 
-    fn never_opened(&self, grant: &Grant, cause: &str) {
+    pub(crate) fn never_opened(&self, grant: &Grant, cause: &str) {
         let end = gatehouse_gate::SessionEnd {
             cause: cause.into(),
             operations: 0,
@@ -248,7 +264,7 @@ impl Engine {
     async fn dialed(
         &self,
         grant: &Arc<Grant>,
-        protocol: &dyn Protocol,
+        protocol: &dyn StreamProtocol,
         parameters: Vec<(String, String)>,
     ) -> Result<(Reached, SurveyFacts), DialError> {
         let account = self.account(grant).await?;
@@ -264,20 +280,29 @@ impl Engine {
         Ok((reached, facts))
     }
 
-    pub(crate) async fn survey(&self, grant: &Arc<Grant>, protocol: &dyn Protocol) -> Result<SurveyFacts, DialError> {
+    pub(crate) async fn survey(
+        &self,
+        grant: &Arc<Grant>,
+        protocol: &dyn StreamProtocol,
+    ) -> Result<SurveyFacts, DialError> {
         let account = self.account(grant).await?;
         let survey = |account| self.surveyor.survey(grant, protocol, account, self.house.entropy(), &self.disk);
-        match survey(account.clone()).await {
+        let facts = match survey(account.clone()).await {
             Err(DialError::Refused(_)) if self.has_another(grant, &account) => survey(self.account(grant).await?).await,
             facts => facts,
+        };
+        // Whoever ended the task meanwhile did not find this connection.
+        if !grant.is_live(self.house.now()) {
+            self.surveyor.end_task(&grant.lease().task.id);
         }
+        facts
     }
 
     /// Takes the password of an account that was made for a task away, at the target itself.
     pub async fn lock_account(
         &self,
         grant: &Grant,
-        protocol: &dyn Protocol,
+        protocol: &dyn StreamProtocol,
         account: TargetAccount,
     ) -> Result<(), String> {
         let mut lock = protocol.lock_account();
@@ -295,7 +320,7 @@ impl Engine {
         self.house.account_refused(grant.target(), &grant.lease().task.id, refused)
     }
 
-    async fn account(&self, grant: &Arc<Grant>) -> Result<TargetAccount, DialError> {
+    pub(crate) async fn account(&self, grant: &Arc<Grant>) -> Result<TargetAccount, DialError> {
         let account = self.house.clone().account(grant.clone());
         account.await.map_err(DialError::Account)
     }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use gatehouse_gate::{Gate, Grant};
-use gatehouse_model::{Denial, Reason, Secret, SessionId, TargetName, TaskId};
-use gatehouse_protocol::{Breach, ClientCertificate, ClientLogin, ClientStep, Proof, Protocol, TlsOffer};
+use gatehouse_gate::{Gate, Grant, Target};
+use gatehouse_model::{Denial, Intent, Reason, Secret, SessionId, TargetName, TaskId};
+use gatehouse_protocol::{Breach, ClientCertificate, ClientLogin, ClientStep, Proof, StreamProtocol, TlsOffer};
 use tokio::net::TcpStream;
 
 use crate::Stranger;
@@ -35,6 +35,7 @@ const UNIDENTIFIED_BYTES_MAX: usize = 32 * 1024;
 pub(crate) async fn identify(
     engine: &Arc<Engine>,
     listener: &Listener,
+    protocol: &Arc<dyn StreamProtocol>,
     stream: TcpStream,
 ) -> std::io::Result<Option<Identified>> {
     let offer = match (&listener.tls, listener.tls_required) {
@@ -46,11 +47,11 @@ pub(crate) async fn identify(
         gate: &engine.gate,
         outlet: Outlet::new(Wire::Plain(stream)),
         read: BytesMut::new(),
-        login: listener.protocol.client_login(engine.house.entropy(), offer),
+        login: protocol.client_login(engine.house.entropy(), offer),
         is_private: false,
         certificate: None,
     };
-    client.identify(engine, listener).await
+    client.identify(engine, listener, &**protocol).await
 }
 
 struct Client<'a> {
@@ -63,14 +64,19 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    async fn identify(mut self, engine: &Arc<Engine>, listener: &Listener) -> std::io::Result<Option<Identified>> {
+    async fn identify(
+        mut self,
+        engine: &Arc<Engine>,
+        listener: &Listener,
+        protocol: &dyn StreamProtocol,
+    ) -> std::io::Result<Option<Identified>> {
         let mut claim: Option<(Stranger, Option<TaskId>)> = None;
         loop {
             let step = match self.login.handle(&mut self.read) {
                 Ok(step) => step,
                 Err(breach) => {
                     let stranger = claim.map(|(stranger, _)| stranger).unwrap_or_default();
-                    refused(engine, listener, &stranger.user, &stranger.target, &breach);
+                    refused(engine, protocol.name(), &stranger.user, &stranger.target, &breach);
                     self.refuse(engine, breach).await?;
                     return Ok(None);
                 }
@@ -91,7 +97,7 @@ impl Client<'_> {
                     self = match self.start_tls(listener).await? {
                         Ok(client) => client,
                         Err(breach) => {
-                            refused(engine, listener, "", "", &breach);
+                            refused(engine, protocol.name(), "", "", &breach);
                             return Ok(None);
                         }
                     };
@@ -189,32 +195,47 @@ fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(LOGGED_BYTES_MAX)).unwrap_or_default()
 }
 
-fn refused(engine: &Engine, listener: &Listener, user: &str, target: &str, breach: &Breach) {
-    metrics::counter!("gatehouse_logins_refused_total", "listener" => listener.protocol.name()).increment(1);
+pub(crate) fn refused(engine: &Engine, listener: &'static str, user: &str, target: &str, breach: &Breach) {
+    metrics::counter!("gatehouse_logins_refused_total", "listener" => listener).increment(1);
     let (shown_user, shown_target) = (cut(user), cut(target));
     tracing::info!(user = shown_user, target = shown_target, cause = %breach, "login refused");
-    if let Err(error) =
-        engine.gate.login_refused(engine.house.now(), listener.protocol.name(), user, target, &breach.message)
-    {
+    if let Err(error) = engine.gate.login_refused(engine.house.now(), listener, user, target, &breach.message) {
         tracing::error!(%error, "a refused login could not be recorded");
     }
 }
 
 /// Asks the gate for the grant of an identified client.
-pub(crate) fn admit(engine: &Engine, listener: &Listener, client: &Identified, peer: &str) -> Result<Grant, Denial> {
+pub(crate) fn admit(
+    engine: &Engine,
+    protocol: &dyn StreamProtocol,
+    client: &Identified,
+    peer: &str,
+) -> Result<Grant, Denial> {
     let name = match client.target.as_str() {
-        "" => only_target(engine, listener, &client.task),
+        "" => only_target(engine, protocol.name(), &client.task),
         named => named.to_string(),
     };
-    let target = engine.house.target(&name).filter(|target| target.protocol == listener.protocol.name());
+    let target = engine.house.target(&name).filter(|target| target.protocol == protocol.name());
     let target = target.ok_or_else(|| {
         Denial::new(
             Reason::Login,
             format!("there is no target \"{name}\" here"),
-            format!("the database name of the connection names a target that speaks {}", listener.protocol.name()),
+            format!("the database name of the connection names a target that speaks {}", protocol.name()),
             "`gatehouse targets ls` shows the targets; pass one as the database name",
         )
     })?;
+    let wishes = protocol.wishes(&target.name, &client.parameters)?;
+    admit_to(engine, target, &client.task, peer, &wishes)
+}
+
+/// Asks the gate for the grant of a task at a target.
+pub(crate) fn admit_to(
+    engine: &Engine,
+    target: Arc<Target>,
+    task: &TaskId,
+    peer: &str,
+    wishes: &Intent,
+) -> Result<Grant, Denial> {
     let ended = || {
         Denial::new(
             Reason::TaskEnded,
@@ -223,19 +244,17 @@ pub(crate) fn admit(engine: &Engine, listener: &Listener, client: &Identified, p
             "Start a new task with `gatehouse task start` or `gatehouse run`",
         )
     };
-    let (lease, revoked) = engine.house.lease(&client.task).ok_or_else(ended)?;
+    let (lease, account) = engine.house.lease(task).ok_or_else(ended)?;
     let session = SessionId::from_random(u64::from_be_bytes(first_eight(engine.house.entropy())));
-    let wishes = listener.protocol.wishes(&target.name, &client.parameters)?;
-    engine.gate.admit(engine.house.now(), session, lease, target, revoked, peer, &wishes)
+    engine.gate.admit(engine.house.now(), session, lease, target, account, peer, wishes)
 }
 
 /// The target of a task that is for no other of this protocol; empty if there is not just one.
-fn only_target(engine: &Engine, listener: &Listener, task: &TaskId) -> String {
+fn only_target(engine: &Engine, protocol: &str, task: &TaskId) -> String {
     let lease = engine.house.lease(task);
     let named = lease.iter().flat_map(|(lease, _)| &lease.task.targets);
-    let speaks = |name: &&TargetName| {
-        engine.house.target(name.as_str()).is_some_and(|target| target.protocol == listener.protocol.name())
-    };
+    let speaks =
+        |name: &&TargetName| engine.house.target(name.as_str()).is_some_and(|target| target.protocol == protocol);
     let mut targets = named.filter(speaks);
     match (targets.next(), targets.next()) {
         (Some(only), None) => only.to_string(),
@@ -246,9 +265,4 @@ fn only_target(engine: &Engine, listener: &Listener, task: &TaskId) -> String {
 fn first_eight(entropy: [u8; 32]) -> [u8; 8] {
     let [a, b, c, d, e, f, g, h, ..] = entropy;
     [a, b, c, d, e, f, g, h]
-}
-
-/// The protocol of a listener, shared with the session.
-pub(crate) fn protocol_of(listener: &Listener) -> Arc<dyn Protocol> {
-    listener.protocol.clone()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use gatehouse_gate::{Account, Grant, Route};
 use gatehouse_model::{TargetName, TaskId};
-use gatehouse_protocol::{Protocol, Survey, SurveyFacts};
+use gatehouse_protocol::{StreamProtocol, Survey, SurveyFacts};
 use tokio::time::Instant;
 
 use crate::TargetAccount;
@@ -35,7 +35,7 @@ type View = (TargetName, Option<TaskId>);
 
 fn view(grant: &Grant) -> View {
     let own = match grant.target().route.account {
-        Account::Named(_) => None,
+        Account::Named(_) | Account::Shown(_) | Account::None => None,
         Account::Leased => Some(grant.lease().task.id.clone()),
     };
     (grant.target().name.clone(), own)
@@ -61,7 +61,7 @@ impl Surveyor {
     pub(crate) async fn survey(
         &self,
         grant: &Grant,
-        protocol: &dyn Protocol,
+        protocol: &dyn StreamProtocol,
         account: TargetAccount,
         entropy: [u8; 32],
         disk: &Disk,
@@ -86,7 +86,7 @@ impl Surveyor {
     async fn ask(
         &self,
         grant: &Grant,
-        protocol: &dyn Protocol,
+        protocol: &dyn StreamProtocol,
         account: TargetAccount,
         entropy: [u8; 32],
         disk: &Disk,

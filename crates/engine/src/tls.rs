@@ -122,13 +122,19 @@ fn client_verifier(pem: &str, is_optional: bool) -> Result<Arc<dyn ClientCertVer
 }
 
 /// Shakes hands with a target.
-pub(crate) async fn connect(route: &Route, socket: TcpStream) -> Result<(Wire, TlsStarted), ConnectError> {
-    let Some((connector, name)) = connector(route)? else {
+pub(crate) async fn connect(
+    route: &Route,
+    socket: TcpStream,
+    application_protocols: &[&[u8]],
+) -> Result<(Wire, TlsStarted), ConnectError> {
+    let Some((connector, name)) = connector(route, application_protocols)? else {
         return Err(TlsError::Name(route.host.clone()).into());
     };
     let stream = connector.connect(name, socket).await?;
-    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let started = TlsStarted { endpoint: certificate.and_then(endpoint), application: None, client: None };
+    let connection = stream.get_ref().1;
+    let certificate = connection.peer_certificates().and_then(<[_]>::first);
+    let application = connection.alpn_protocol().map(Bytes::copy_from_slice);
+    let started = TlsStarted { endpoint: certificate.and_then(endpoint), application, client: None };
     Ok((Wire::Client(Box::new(stream)), started))
 }
 
@@ -175,8 +181,11 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// The connector of a route; `None` where TLS is disabled.
-fn connector(route: &Route) -> Result<Option<(TlsConnector, ServerName<'static>)>, TlsError> {
+/// The connector of a route, which offers these protocols (RFC 7301); `None` where TLS is disabled.
+fn connector(
+    route: &Route,
+    application_protocols: &[&[u8]],
+) -> Result<Option<(TlsConnector, ServerName<'static>)>, TlsError> {
     let verifier: Arc<dyn ServerCertVerifier> = match route.tls {
         TlsMode::Disable => return Ok(None),
         TlsMode::Prefer | TlsMode::Require => Arc::new(Unverified(provider())),
@@ -187,13 +196,14 @@ fn connector(route: &Route) -> Result<Option<(TlsConnector, ServerName<'static>)
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
-    let config = match &route.identity {
+    let mut config = match &route.identity {
         None => config.with_no_client_auth(),
         Some(identity) => {
             let (chain, key) = identity_of(identity)?;
             config.with_client_auth_cert(chain, key)?
         }
     };
+    config.alpn_protocols = application_protocols.iter().map(|name| name.to_vec()).collect();
     let name = ServerName::try_from(route.host.clone()).map_err(|_| TlsError::Name(route.host.clone()))?;
     Ok(Some((TlsConnector::from(Arc::new(config)), name)))
 }

@@ -9,7 +9,7 @@ use gatehouse_journal::{
     AccessRecord, BudgetRecord, CancelSent, Fact, LoginRefused, OperationDecided, PoliciesLoaded, RecordingSeal,
     SessionClosed, SessionOpened,
 };
-use gatehouse_mask::Counts;
+use gatehouse_mask::{Classes, Counts};
 use gatehouse_model::{
     Access, Action, Bind, Budget, Decision, Denial, Digest, Effect, FactValue, Facts, Hold, Intent, Lease, Operation,
     Phase, PolicyId, Reason, RequestId, Resource, SessionId, Subject, TargetName, TaskAccount, Verdict, kind,
@@ -311,7 +311,7 @@ impl OperationRecord<'_> {
             binds: binds.iter().map(|bind| classes.scrub(bind).into_owned()).collect(),
             digest: digest.to_string(),
             accesses: intent.accesses.iter().map(access_record).collect(),
-            facts: facts_record(&intent.facts),
+            facts: facts_record(&intent.facts, &self.grant.target().classes),
             phase: phase(self.phase).into(),
             effect: match intent.effect {
                 Effect::Read => "read".into(),
@@ -411,11 +411,12 @@ pub(crate) fn access_record(access: &Access) -> AccessRecord {
     }
 }
 
-fn facts_record(facts: &Facts) -> BTreeMap<String, Fact> {
+fn facts_record(facts: &Facts, classes: &Classes) -> BTreeMap<String, Fact> {
     let value = |value: &FactValue| match value {
         FactValue::Bool(value) => Fact::Bool(*value),
         FactValue::Long(value) => Fact::Integer(*value),
-        FactValue::Text(value) => Fact::Text(value.clone()),
+        FactValue::Text(value) => Fact::Text(classes.scrub(value).into_owned()),
+        FactValue::Texts(values) => Fact::Texts(values.iter().map(|value| classes.scrub(value).into_owned()).collect()),
     };
     facts.iter().map(|(name, fact)| ((*name).to_string(), value(fact))).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gatehouse_mask::Classes;
 use gatehouse_model::{ClassName, Lease, Secret, SessionId, TargetName, TaskAccount};
-use gatehouse_protocol::Classifier;
+use gatehouse_protocol::{Classifier, SurveyFacts};
 use jiff::Timestamp;
 use sha2::Sha256;
 
@@ -53,6 +53,23 @@ pub enum Account {
     Named(String),
     /// By one that is made for each task, and goes with it.
     Leased,
+    /// By a secret that is shown with each request.
+    Shown(Showing),
+    /// It asks for nothing.
+    None,
+}
+
+/// Where in a request a secret is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Showing {
+    /// As a bearer's token (RFC 6750).
+    Bearer,
+    /// As the password of this user (RFC 7617).
+    Basic(String),
+    /// In a header field of this name, in small letters.
+    Header(String),
+    /// In a parameter of the query of this name.
+    Parameter(String),
 }
 
 /// How a target is reached.
@@ -90,6 +107,8 @@ pub struct Target {
     pub survey_secs_max: u32,
     /// Its classes and masks.
     pub classes: Arc<TargetClasses>,
+    /// What its protocol made of what else the configuration says of it.
+    pub facts: SurveyFacts,
 }
 
 /// The classes of a target, as protocols ask for them. One allocation stands for one configuration, so that what was

@@ -20,7 +20,7 @@ use gatehouse_model::{
 };
 use gatehouse_policy::Policies;
 use gatehouse_protocol::{
-    Breach, CancelKey, Meaning, Misunderstood, Passed, Protocol, Reply, Session, Side, Step, SurveyFacts,
+    Breach, CancelKey, Meaning, Misunderstood, Passed, Reply, Session, Side, Step, StreamProtocol, SurveyFacts,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -28,7 +28,7 @@ use crate::cleared::{Cleared, Durability, Receipt};
 use crate::desk::{Answer, Asked, HeldOperation, HoldMode, PendingRequest, RequestState};
 use crate::editor::Masking;
 use crate::gate::{self, Gate, OperationRecord, SessionEnd};
-use crate::grant::Grant;
+use crate::grant::{Grant, Target};
 use crate::judgement::Judgements;
 use crate::ledger::Unrecorded;
 use crate::tape::{Piece, Tape, TapeSeal};
@@ -145,7 +145,6 @@ struct Planned {
 pub struct Passage {
     gate: Arc<Gate>,
     grant: Arc<Grant>,
-    protocol: Arc<dyn Protocol>,
     session: Box<dyn Session>,
     tape: Box<dyn Tape>,
     opened: Timestamp,
@@ -179,7 +178,6 @@ impl Passage {
     pub fn new(
         gate: Arc<Gate>,
         grant: Arc<Grant>,
-        protocol: Arc<dyn Protocol>,
         session: Box<dyn Session>,
         tape: Box<dyn Tape>,
         opened: Timestamp,
@@ -188,7 +186,6 @@ impl Passage {
         Self {
             judged_by,
             gate,
-            protocol,
             session,
             tape,
             opened,
@@ -214,11 +211,6 @@ impl Passage {
     /// The grant that the session stands on.
     pub fn grant(&self) -> &Arc<Grant> {
         &self.grant
-    }
-
-    /// The protocol that the session speaks.
-    pub fn protocol(&self) -> &Arc<dyn Protocol> {
-        &self.protocol
     }
 
     /// Looks at the front of what one side sent, and takes from `buf` what may be written or was answered.
@@ -664,6 +656,7 @@ impl Passage {
             evidence_binds: Vec::new(),
             state: Arc::new([("run".to_string(), run_digest(&run).to_string())].into()),
             phase: Phase::Run,
+            waits: true,
         };
         let decision = gatehouse_policy::combine([]);
         let digest = gate::digest(&self.grant, &operation);
@@ -679,7 +672,7 @@ impl Passage {
         run: Bytes,
     ) -> Result<Next, Stop> {
         let target = self.grant.target().clone();
-        if target.on_hold == HoldMode::Refuse
+        if mode(&target, &operation) == HoldMode::Refuse
             && let Some(used) = self.gate.desk().take(now, &digest, None, &decision.hold)
         {
             return self.pass_approved(now, &operation, decision, digest, used, run).map(Next::Out);
@@ -728,7 +721,8 @@ impl Passage {
     fn request(&self, now: Timestamp, operation: &Operation, decision: &Decision, digest: Digest) -> PendingRequest {
         let lease = self.grant.lease();
         let target = self.grant.target();
-        let secs = match target.on_hold {
+        let mode = mode(target, operation);
+        let secs = match mode {
             HoldMode::Wait => target.hold_secs_max,
             // Nobody waits, so the person may take as long as an approval may wait for its use.
             HoldMode::Refuse => target.hold_secs_max.max(3600),
@@ -743,7 +737,7 @@ impl Passage {
                 task_reason: lease.task.reason.clone(),
                 target: target.name.clone(),
                 binds: operation.binds.iter().map(shown_bind).collect(),
-                mode: target.on_hold,
+                mode,
                 is_exact: true,
             }),
             subject: lease.subject.clone(),
@@ -1060,9 +1054,14 @@ impl Passage {
     }
 
     /// The bytes that ask the target to cancel what this session runs, once that is recorded.
-    pub fn cancel(&self, now: Timestamp, key: &CancelKey) -> Result<Cleared<Bytes>, Unrecorded> {
+    pub fn cancel(
+        &self,
+        now: Timestamp,
+        protocol: &dyn StreamProtocol,
+        key: &CancelKey,
+    ) -> Result<Cleared<Bytes>, Unrecorded> {
         self.gate.cancelled(now, self.grant.session())?;
-        Ok(Cleared::new(self.protocol.cancel(key), None))
+        Ok(Cleared::new(protocol.cancel(key), None))
     }
 
     /// Adds the last message of a session that is ended from this side, to be released.
@@ -1109,6 +1108,11 @@ struct Decided {
     decision: Arc<Decision>,
     statement: Arc<str>,
     template: Option<Arc<OperationTemplate>>,
+}
+
+/// What happens to an operation that policy holds.
+fn mode(target: &Target, operation: &Operation) -> HoldMode {
+    if operation.waits { target.on_hold } else { HoldMode::Refuse }
 }
 
 fn shown_bind(bind: &Bind) -> String {

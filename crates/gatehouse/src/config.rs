@@ -564,7 +564,7 @@ pub enum Mask {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TargetSection {
-    /// What it speaks: `postgres`.
+    /// What it speaks: `postgres` or `http`.
     pub protocol: String,
     /// `HOST:PORT`.
     pub address: String,
@@ -576,6 +576,17 @@ pub struct TargetSection {
     /// In their place, a role of `[vault]` that makes an account for each task, such as `vault:database/creds/shop`. It is gone
     /// when the task ends.
     pub credentials: Option<String>,
+    /// How the gateway proves itself to a target that speaks `http`; without it, it does not.
+    pub credential: Option<Credential>,
+    /// Of a target that speaks `http`: its OpenAPI document (JSON), relative to this file. Paths then have the names that it gives
+    /// them, and what it does not have is `http:undocumented`.
+    pub openapi: Option<PathBuf>,
+    /// Of a target that speaks `http`: what becomes of bodies that cannot be looked into, for those who may not see everything.
+    pub opaque_bodies: Option<OpaqueBodies>,
+    /// Classes of single fields of JSON bodies, by their path without the places of lists: `"customer.email" = "email"`, or
+    /// `"clear"` for none.
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
     /// The database there. The target's own name where it is not given.
     pub database: Option<String>,
     /// TLS towards it. Where it is not given: `prefer` for an address of this machine, `require` for any other.
@@ -598,6 +609,46 @@ pub struct TargetSection {
     /// Classes of single columns: `"schema.table.column" = "class"`, or `"clear"` for none.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
+}
+
+/// How the gateway proves itself with each request. Secrets are written as `password` is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Credential {
+    /// A token, as `Authorization: Bearer`.
+    Bearer(String),
+    /// A user and a password, as `Authorization: Basic`.
+    Basic {
+        /// The user.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// A header field, such as `X-API-Key`.
+    Header {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+    /// A parameter of the query.
+    Query {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+}
+
+/// What becomes of bodies that cannot be looked into.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OpaqueBodies {
+    /// They are kept back.
+    #[default]
+    Refuse,
+    /// They pass.
+    Pass,
 }
 
 const fn hold_secs_max() -> u32 {

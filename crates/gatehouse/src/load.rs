@@ -8,22 +8,26 @@ use std::sync::Arc;
 
 use axum::http::Uri;
 use gatehouse_engine::ClientAuthority;
-use gatehouse_gate::{Account, HoldMode, Route, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
+use gatehouse_gate::{Account, HoldMode, Route, Showing, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
 use gatehouse_identity::{
     AgentRule, Issuer, KeySet, Keys, People, Provider, ProviderSettings, PublishedKeys, TokenLogin,
 };
 use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, PseudonymKey, Transform};
 use gatehouse_model::{AgentName, ClassName, Digest, GroupName, Parent, Resource, Secret, TargetName, UserName, kind};
 use gatehouse_policy::{Policies, PolicySource};
+use gatehouse_protocol::{Carriage, HttpFacts, SurveyFacts};
 use gatehouse_secrets::{Keeper, Reference};
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Config, IssuerSection, Mask, Oidc, OnHold, TargetSection, Tls, TokenLoginForm};
+use crate::config::{
+    Config, Credential, IssuerSection, Mask, Oidc, OnHold, OpaqueBodies, TargetSection, Tls, TokenLoginForm,
+};
 use crate::mentions::Known;
 use crate::notify::Receiver;
 use crate::{registry, web};
 
 mod accounts;
+mod openapi;
 mod receivers;
 
 /// One mistake.
@@ -192,6 +196,26 @@ struct Checker<'a> {
     text: &'a str,
     base: &'a Path,
     faults: Vec<Fault>,
+}
+
+/// Where a credential is shown.
+fn showing(credential: &Credential) -> Showing {
+    match credential {
+        Credential::Bearer(_) => Showing::Bearer,
+        Credential::Basic { user, .. } => Showing::Basic(user.clone()),
+        Credential::Header { name, .. } => Showing::Header(name.to_ascii_lowercase()),
+        Credential::Query { name, .. } => Showing::Parameter(name.clone()),
+    }
+}
+
+/// TLS towards a target where nothing is said of it. There is no HTTP that could go on without TLS where the target has none.
+fn default_tls(section: &TargetSection, host: &str) -> Tls {
+    match (section.protocol.as_str(), is_loopback(host)) {
+        ("http", true) => Tls::Disable,
+        ("http", false) => Tls::VerifyFull,
+        (_, true) => Tls::Prefer,
+        (_, false) => Tls::Require,
+    }
 }
 
 impl Checker<'_> {
@@ -641,6 +665,7 @@ impl Checker<'_> {
             }
             let route = self.route(name, section);
             let classes = self.classes(name, section, rules, key);
+            let facts = self.facts(name, section);
             let account = self.account(config, name, section);
             if !config.listen.contains_key(&section.protocol) && registry::protocol(&section.protocol).is_some() {
                 self.fault(
@@ -649,14 +674,15 @@ impl Checker<'_> {
                     format!("Add [listen.{}] with an address", section.protocol),
                 );
             }
-            let (Some(target_name), Some(route), Some(classes), Some(account)) = (target_name, route, classes, account)
+            let (Some(target_name), Some(route), Some(classes), Some(account), Some(facts)) =
+                (target_name, route, classes, account, facts)
             else {
                 continue;
             };
             if self.faults.len() > before {
                 continue;
             }
-            accounts.insert(target_name.clone(), account);
+            accounts.extend(account.map(|account| (target_name.clone(), account)));
             targets.insert(
                 name.clone(),
                 Arc::new(Target {
@@ -670,6 +696,7 @@ impl Checker<'_> {
                     hold_secs_max: section.hold_secs_max,
                     survey_secs_max: section.survey_secs_max,
                     classes: Arc::new(TargetClasses(classes)),
+                    facts,
                 }),
             );
         }
@@ -712,9 +739,14 @@ impl Checker<'_> {
         Some(Route {
             host: host.into(),
             port,
-            account: section.user.clone().map_or(Account::Leased, Account::Named),
+            account: match (&section.credential, &section.user) {
+                (Some(credential), _) => Account::Shown(showing(credential)),
+                (None, Some(user)) => Account::Named(user.clone()),
+                (None, None) if section.credentials.is_some() => Account::Leased,
+                (None, None) => Account::None,
+            },
             database: section.database.clone().unwrap_or_else(|| name.into()),
-            tls: match section.tls.unwrap_or(if is_loopback(host) { Tls::Prefer } else { Tls::Require }) {
+            tls: match section.tls.unwrap_or(default_tls(section, host)) {
                 Tls::Disable => TlsMode::Disable,
                 Tls::Prefer => TlsMode::Prefer,
                 Tls::Require => TlsMode::Require,
@@ -724,6 +756,60 @@ impl Checker<'_> {
             trust,
             identity,
         })
+    }
+
+    /// What the protocol of a target makes of what else is said of it.
+    fn facts(&mut self, name: &str, section: &TargetSection) -> Option<SurveyFacts> {
+        let protocol = registry::protocol(&section.protocol)?;
+        let of_http = [
+            ("credential", section.credential.is_some()),
+            ("openapi", section.openapi.is_some()),
+            ("opaque_bodies", section.opaque_bodies.is_some()),
+            ("fields", !section.fields.is_empty()),
+        ];
+        let of_streams = [
+            ("user", section.user.is_some()),
+            ("password", section.password.is_some()),
+            ("credentials", section.credentials.is_some()),
+            ("database", section.database.is_some()),
+            ("columns", !section.columns.is_empty()),
+        ];
+        let (carriage, foreign) = match protocol.carriage() {
+            Carriage::Stream(_) => (None, of_http.as_slice()),
+            Carriage::Exchanges(protocol) => (Some(protocol), of_streams.as_slice()),
+        };
+        for (key, _) in foreign.iter().filter(|(_, is_there)| *is_there) {
+            let message = format!("{key} is not for targets that speak {}", section.protocol);
+            self.fault(&["targets", name, key], message, "Take it out");
+        }
+        let Some(protocol) = carriage else { return Some(Arc::new(())) };
+        let endpoints = match section.openapi.as_ref().map(|path| openapi::endpoints(&self.base.join(path))).transpose()
+        {
+            Ok(endpoints) => endpoints,
+            Err(error) => {
+                self.fault(&["targets", name, "openapi"], error, "Name an OpenAPI document in JSON");
+                return None;
+            }
+        };
+        let (header, parameter) = match section.credential.as_ref().map(showing) {
+            Some(Showing::Bearer | Showing::Basic(_)) => (Some("authorization".into()), None),
+            Some(Showing::Header(name)) => (Some(name), None),
+            Some(Showing::Parameter(name)) => (None, Some(name)),
+            None => (None, None),
+        };
+        let host = section.address.rsplit_once(':').map_or("", |(host, _)| host);
+        let scheme = if section.tls.unwrap_or(default_tls(section, host)) == Tls::Disable { "http" } else { "https" };
+        let target = TargetName::new(name).ok()?;
+        Some(protocol.learn(
+            &target,
+            HttpFacts {
+                origin: format!("{scheme}://{}", section.address.trim_end_matches(":443")),
+                endpoints,
+                credential_header: header,
+                credential_parameter: parameter,
+                passes_opaque: section.opaque_bodies == Some(OpaqueBodies::Pass),
+            },
+        ))
     }
 
     /// The gateway's own certificate for a target, if it has one there; the outer `None` is a fault.
@@ -767,9 +853,11 @@ impl Checker<'_> {
         key: &PseudonymKey,
     ) -> Option<Classes> {
         let mut columns = BTreeMap::new();
-        for (column, class) in &section.columns {
-            let place = ["targets", name, "columns", column];
-            if column.split('.').count() != 3 {
+        let fields = section.fields.iter().map(|(field, class)| ("fields", field, format!("json.{field}"), class));
+        let named = section.columns.iter().map(|(column, class)| ("columns", column, column.clone(), class));
+        for (key, written, column, class) in named.chain(fields) {
+            let place = ["targets", name, key, written];
+            if key == "columns" && column.split('.').count() != 3 {
                 self.fault(
                     &place,
                     format!("`{column}` is not schema.table.column"),
@@ -789,7 +877,7 @@ impl Checker<'_> {
                 );
                 continue;
             };
-            columns.insert(column.clone(), assignment);
+            columns.insert(column, assignment);
         }
         match Classes::new(rules.to_vec(), columns, key.clone()) {
             Ok(classes) => Some(classes),

@@ -6,9 +6,7 @@ use gatehouse_protocol::Protocol;
 
 /// Every protocol.
 pub fn protocols() -> Vec<Arc<dyn Protocol>> {
-    vec![
-        Arc::new(gatehouse_postgres::Postgres::default()), //
-    ]
+    vec![Arc::new(gatehouse_postgres::Postgres::default()), Arc::new(gatehouse_http::Http)]
 }
 
 /// The protocol of this name.

@@ -220,7 +220,7 @@ async fn listen(state: &Arc<State>, engine: &Arc<Engine>, work: &mut JoinSet<()>
         tracing::info!(protocol = name, %address, tls = tls.is_some(), "listening");
         state.listening.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.clone(), address);
         let tls_required = tls.is_some() && (listen.tls_required || !address.ip().is_loopback());
-        work.spawn(engine.clone().listen(socket, Listener { protocol, tls, tls_required }));
+        work.spawn(engine.clone().listen(socket, Listener { carriage: protocol.carriage(), tls, tls_required }));
     }
     Ok(())
 }

@@ -477,6 +477,8 @@ pub enum Fact {
     Integer(i64),
     /// A text.
     Text(String),
+    /// Texts, in no order.
+    Texts(Vec<String>),
 }
 
 /// An operation was decided for good: after the answer, when a person was asked. Each operation has one such record,

@@ -43,6 +43,8 @@ pub enum FactValue {
     Long(i64),
     /// A text.
     Text(String),
+    /// Texts, in no order.
+    Texts(Vec<String>),
 }
 
 /// Facts by name; the protocol's schema fragment declares them.
@@ -72,6 +74,23 @@ pub struct Intent {
     pub unclear: Option<Denial>,
 }
 
+impl Intent {
+    /// Of somebody who wants nothing.
+    pub fn nothing() -> Self {
+        Self {
+            title: String::new(),
+            statement: "".into(),
+            evidence: "".into(),
+            accesses: Vec::new(),
+            facts: Facts::new(),
+            effect: Effect::Read,
+            only_ends: false,
+            repacks: Repacks::Classes(Vec::new()),
+            unclear: None,
+        }
+    }
+}
+
 /// Which classes' values an operation writes in another form than they had, such as many of them in one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Repacks {
@@ -94,6 +113,8 @@ pub struct Operation {
     pub state: Arc<BTreeMap<String, String>>,
     /// Whether it runs now or is only made known.
     pub phase: Phase,
+    /// Whether its client waits for a person, should that be; else it is refused at once, and asks again.
+    pub waits: bool,
 }
 
 impl Operation {

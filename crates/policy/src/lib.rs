@@ -336,6 +336,9 @@ fn context(facts: &Facts) -> Result<Context, String> {
             FactValue::Bool(value) => RestrictedExpression::new_bool(*value),
             FactValue::Long(value) => RestrictedExpression::new_long(*value),
             FactValue::Text(value) => RestrictedExpression::new_string(value.clone()),
+            FactValue::Texts(values) => RestrictedExpression::new_set(
+                values.iter().map(|value| RestrictedExpression::new_string(value.clone())),
+            ),
         };
         ((*name).to_string(), value)
     });

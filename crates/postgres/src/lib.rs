@@ -20,11 +20,13 @@ mod transcript;
 mod value;
 mod wishes;
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use gatehouse_model::{Denial, Intent, Reason, Shape, TargetName};
 use gatehouse_protocol::{
-    Breach, CancelKey, ClientLogin, Editor, Entropy, Opening, Passed, Protocol, Reply, Session, Side, Step, Survey,
-    SurveyFacts, TargetCall, TargetLogin, TlsOffer, TlsWish, Transcript,
+    Breach, CancelKey, Carriage, ClientLogin, Editor, Entropy, Opening, Passed, Protocol, Reply, Session, Side, Step,
+    StreamProtocol, Survey, SurveyFacts, TargetCall, TargetLogin, TlsOffer, TlsWish, Transcript,
 };
 
 use wishes::Wishes;
@@ -48,6 +50,23 @@ impl Protocol for Postgres {
         &[client_login::ALPN]
     }
 
+    fn carriage(self: Arc<Self>) -> Carriage {
+        Carriage::Stream(self)
+    }
+
+    fn session(&self, opening: Opening) -> Box<dyn Session> {
+        match session::PostgresSession::new(opening) {
+            Ok(session) => Box::new(session),
+            Err(_) => Box::new(Unsurveyed),
+        }
+    }
+
+    fn transcript(&self) -> Box<dyn Transcript> {
+        Box::new(transcript::PostgresTranscript::default())
+    }
+}
+
+impl StreamProtocol for Postgres {
     fn client_login(&self, entropy: Entropy, tls: TlsOffer) -> Box<dyn ClientLogin> {
         Box::new(client_login::PostgresClientLogin::new(entropy, tls))
     }
@@ -69,14 +88,7 @@ impl Protocol for Postgres {
     }
 
     fn lock_account(&self) -> Box<dyn Survey> {
-        Box::new(lock::AccountLock)
-    }
-
-    fn session(&self, opening: Opening) -> Box<dyn Session> {
-        match session::PostgresSession::new(opening) {
-            Ok(session) => Box::new(session),
-            Err(_) => Box::new(Unsurveyed),
-        }
+        Box::new(lock::AccountLock::default())
     }
 
     fn cancel(&self, key: &CancelKey) -> Bytes {
@@ -86,10 +98,6 @@ impl Protocol for Postgres {
             body.put_slice(&key.0);
         });
         out.freeze()
-    }
-
-    fn transcript(&self) -> Box<dyn Transcript> {
-        Box::new(transcript::PostgresTranscript::default())
     }
 }
 

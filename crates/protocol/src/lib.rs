@@ -11,6 +11,10 @@ use gatehouse_model::{
     Blame, ClassName, Denial, Encoding, Intent, Operation, Secret, Shape, TargetName, ValueKind, Verifier,
 };
 
+mod exchange;
+
+pub use exchange::{Endpoint, Exchanges, Frame, Head, HttpFacts, Tag, field, frames, write_frame, write_head};
+
 /// One protocol, as the registry holds it.
 pub trait Protocol: Send + Sync {
     /// The word that a target's `protocol = "…"` names it by.
@@ -22,6 +26,26 @@ pub trait Protocol: Send + Sync {
     /// What clients may call it when they begin TLS (RFC 7301).
     fn application_protocols(&self) -> &'static [&'static [u8]];
 
+    /// How its bytes are carried.
+    fn carriage(self: Arc<Self>) -> Carriage;
+
+    /// The state of one session between a client and a target.
+    fn session(&self, opening: Opening) -> Box<dyn Session>;
+
+    /// Turns one recorded chunk of what the client saw into lines for a person, without terminal control characters.
+    fn transcript(&self) -> Box<dyn Transcript>;
+}
+
+/// How a protocol's bytes are carried, and what it must know for that.
+pub enum Carriage {
+    /// On a connection of its own from the client's login to its end.
+    Stream(Arc<dyn StreamProtocol>),
+    /// As HTTP messages, each of which says whose it is; a library speaks the wire.
+    Exchanges(Arc<dyn Exchanges>),
+}
+
+/// A protocol that speaks on a connection of its own.
+pub trait StreamProtocol: Protocol {
     /// Faces a new client. `entropy` seeds nonces.
     fn client_login(&self, entropy: Entropy, tls: TlsOffer) -> Box<dyn ClientLogin>;
 
@@ -43,14 +67,8 @@ pub trait Protocol: Send + Sync {
     /// that was made for a task, while whoever made it does not end it. It tells no facts.
     fn lock_account(&self) -> Box<dyn Survey>;
 
-    /// The state of one session between a client and a target that are both logged in.
-    fn session(&self, opening: Opening) -> Box<dyn Session>;
-
     /// The bytes that ask a target to cancel what a session runs, given the key from its [`TargetReady`].
     fn cancel(&self, key: &CancelKey) -> Bytes;
-
-    /// Turns one recorded chunk of what the client saw into lines for a person, without terminal control characters.
-    fn transcript(&self) -> Box<dyn Transcript>;
 }
 
 /// 32 random bytes, made by the caller.
@@ -297,6 +315,8 @@ pub struct Opening {
     pub ready: TargetReady,
     /// What the client asked for its session, as policy permitted it.
     pub parameters: Vec<(String, String)>,
+    /// What the gateway shows the target with what is asked for, and what must not come back.
+    pub secrets: Vec<Secret>,
     /// The largest frame that is held whole, in bytes.
     pub frame_bytes_max: usize,
 }

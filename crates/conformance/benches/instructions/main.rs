@@ -65,7 +65,7 @@ fn play(case: &Case, count: u64) -> Result<()> {
     let protocols = gatehouse::protocols();
     let protocol: &Arc<dyn Protocol> =
         protocols.iter().find(|protocol| protocol.name() == "postgres").context("there is no such protocol")?;
-    let facts = Recordings::load(&**protocol)?.facts;
+    let facts = Recordings::load(protocol)?.facts;
     let harness = Harness::new(protocol, &facts, case.policies, Classes::builtin())?;
     let recording = Recording { name: case.name.into(), spoken: (case.session)(count) };
     let played = harness.play(&recording, Voices::Both, &Chunking::whole())?;

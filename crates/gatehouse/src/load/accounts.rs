@@ -4,21 +4,43 @@ use std::sync::Arc;
 
 use axum::http::Uri;
 use gatehouse_gate::Trust;
+use gatehouse_protocol::Carriage;
 use gatehouse_secrets::{Aws, Reference, SecretError, Sources, Vault, VaultLogin};
 
 use super::{AccountSource, Checker, is_base};
-use crate::config::{AwsSection, Config, TargetSection, VaultSection};
-use crate::{accounts, web};
+use crate::config::{AwsSection, Config, Credential, TargetSection, VaultSection};
+use crate::{accounts, registry, web};
+
+/// The place of a secret, if what lies there can be had.
+fn fetched(reference: Reference) -> Result<Reference, SecretError> {
+    match reference.fetch() {
+        Ok(_) | Err(SecretError::Elsewhere) => Ok(reference),
+        Err(error) => Err(error),
+    }
+}
 
 impl Checker<'_> {
-    /// Where a target's account comes from. What lies on this machine must be there already.
-    pub(super) fn account(&mut self, config: &Config, name: &str, section: &TargetSection) -> Option<AccountSource> {
+    /// Where a target's account comes from, if it has one; the outer `None` is a fault. What lies on this machine must be there
+    /// already.
+    pub(super) fn account(
+        &mut self,
+        config: &Config,
+        name: &str,
+        section: &TargetSection,
+    ) -> Option<Option<AccountSource>> {
+        let protocol = registry::protocol(&section.protocol)?;
+        if let Carriage::Exchanges(_) = protocol.carriage() {
+            let Some(credential) = &section.credential else { return Some(None) };
+            let (Credential::Bearer(secret)
+            | Credential::Basic { password: secret, .. }
+            | Credential::Header { value: secret, .. }
+            | Credential::Query { value: secret, .. }) = credential;
+            let found = Reference::parse(secret, self.base).and_then(fetched).map(AccountSource::Password);
+            return self.source(config, name, "credential", found.map_err(|error| error.to_string())).map(Some);
+        }
         let (key, source) = match (&section.user, &section.password, &section.credentials) {
             (Some(_), Some(password), None) => {
-                let found = Reference::parse(password, self.base).and_then(|reference| match reference.fetch() {
-                    Ok(_) | Err(SecretError::Elsewhere) => Ok(reference),
-                    Err(error) => Err(error),
-                });
+                let found = Reference::parse(password, self.base).and_then(fetched);
                 ("password", found.map(AccountSource::Password).map_err(|error| error.to_string()))
             }
             (None, None, Some(role)) => {
@@ -28,9 +50,19 @@ impl Checker<'_> {
             }
             _ => ("user", Err("a target has a `user` and a `password`, or `credentials`".into())),
         };
+        self.source(config, name, key, source).map(Some)
+    }
+
+    fn source(
+        &mut self,
+        config: &Config,
+        name: &str,
+        key: &str,
+        source: Result<AccountSource, String>,
+    ) -> Option<AccountSource> {
         let source = source.map_err(|error: String| {
             let remedy = match key {
-                "password" => "Put the secret in a file with mode 0600 and write password = \"file:PATH\"",
+                "password" | "credential" => "Put the secret in a file with mode 0600 and write \"file:PATH\"",
                 "credentials" => "Write the mount and the role of the vault's database secrets",
                 _ => "Give either `user` and `password`, or `credentials`",
             };

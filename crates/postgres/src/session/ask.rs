@@ -490,7 +490,14 @@ impl PostgresSession {
             Bind::Null => "NULL".into(),
             Bind::Text(_) | Bind::Binary(_) => WITHHELD.into(),
         });
-        Operation { intent, evidence_binds: evidence_binds.collect(), binds, state: self.meaning(prepared), phase }
+        Operation {
+            intent,
+            evidence_binds: evidence_binds.collect(),
+            binds,
+            state: self.meaning(prepared),
+            phase,
+            waits: true,
+        }
     }
 
     /// What an approval binds to besides the statement: how names are resolved, what constants mean, which types the

@@ -1,0 +1,112 @@
+"""A target that speaks HTTP/1.1: what it is asked for, it tells; prints its port."""
+
+import gzip
+import http.server
+import json
+import os
+import time
+import zlib
+
+PEOPLE = [
+    {"id": 1, "full_name": "Lotte Elmgren", "email": "lotte@corp.example", "tier": "gold"},
+    {"id": 2, "full_name": "Linus Glenmore", "email": "linus@corp.example", "tier": "standard"},
+]
+SECRET = os.environ["SECRET"]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def read_body(self):
+        if self.headers.get("transfer-encoding") == "chunked":
+            body = b""
+            while length := int(self.rfile.readline().split(b";")[0], 16):
+                body += self.rfile.read(length)
+                self.rfile.readline()
+            while self.rfile.readline().strip():
+                pass
+            return body
+        return self.rfile.read(int(self.headers.get("content-length", 0)))
+
+    def send(self, body, content_type="application/json", status=200, **fields):
+        self.send_response(status)
+        if content_type:
+            self.send_header("content-type", content_type)
+        for name, value in fields.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def chunked(self, content_type, parts, pause=0.0):
+        self.send_response(200)
+        self.send_header("content-type", content_type)
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for part in parts:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+            self.wfile.flush()
+            time.sleep(pause)
+        self.wfile.write(b"0\r\n\r\n")
+
+    def handle_all(self):
+        body = self.read_body()
+        people = json.dumps(PEOPLE).encode()
+        match self.path.split("?")[0]:
+            case "/people":
+                self.send(people, etag='"1"', x_contact="lotte@corp.example")
+            case "/people.gz":
+                self.send(gzip.compress(people), content_encoding="gzip")
+            case "/people.zz":
+                self.send(zlib.compress(people), content_encoding="deflate")
+            case "/people.txt":
+                self.send(b"Lotte is at lotte@corp.example\n" * 3, "text/plain; charset=utf-8")
+            case "/split":
+                self.chunked("application/json", [people[at : at + 3] for at in range(0, len(people), 3)])
+            case "/lines":
+                text = b"".join(json.dumps(person).encode() + b"\n" for person in PEOPLE)
+                self.chunked("application/x-ndjson", [text[at : at + 5] for at in range(0, len(text), 5)])
+            case "/events":
+                events = [b"data: " + json.dumps(person).encode() + b"\n\n" for person in PEOPLE]
+                self.chunked("text/event-stream", events, 0.2)
+            case "/escaped":
+                self.send(b'{"note": "lotte\\u0040corp.example", "\\u0065mail": "x@y.example"}')
+            case "/picture":
+                self.send(b"\x89PNG\r\n\x1a\n" + bytes(64), "image/png")
+            case "/untyped":
+                self.send(b"lotte@corp.example", None)
+            case "/part":
+                self.send(people[:40], status=206, content_range="bytes 0-39/200")
+            case "/broken":
+                self.send(b'{"email": "lotte@corp.example"')
+            case "/bomb":
+                self.send(gzip.compress(b"[" + b"0," * (64 << 20) + b"0]"), content_encoding="gzip")
+            case "/moved":
+                host, port = self.server.server_address
+                self.send(b"", None, 302, location=f"http://{host}:{port}/people", set_cookie="seen=1; Path=/; HttpOnly")
+            case "/empty":
+                self.send_response(204)
+                self.end_headers()
+            case "/secret":
+                self.send(json.dumps({"you sent": SECRET}).encode(), x_sent=SECRET)
+            case "/big":
+                count = int(self.path.split("=")[1])
+                self.send(bytes(count), "application/octet-stream")
+            case "/off":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\ncontent-type: text/plain\r\n\r\nhalf")
+                self.close_connection = True
+            case _:
+                fields = [[name.lower(), value] for name, value in self.headers.items()]
+                told = {"method": self.command, "path": self.path, "fields": fields, "body": body.decode("latin-1")}
+                self.send(json.dumps(told).encode())
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_PURGE = handle_all
+
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_address[1], flush=True)
+server.serve_forever()

@@ -1,0 +1,156 @@
+//! A target that speaks HTTP, and a gateway before it.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::Value;
+
+use crate::fixture::private;
+use crate::http::{self, Answer, Door};
+use crate::secret::remember;
+use crate::{Fixture, Setup};
+
+/// What the gateway proves itself by to the target of the tests.
+pub const TOKEN: &str = "the-gateway's-own-token-at-the-api";
+
+/// Agents look and write; what they delete, and what is written to orders, a person sees first.
+pub const POLICIES: &str = include_str!("../fixture/web.cedar");
+
+/// A running target.
+pub struct WebTarget {
+    child: Child,
+    /// Its port.
+    pub port: u16,
+}
+
+impl WebTarget {
+    /// Starts one.
+    pub fn start() -> Result<Self> {
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run"));
+        command.arg("web_target.py").env("SECRET", TOKEN).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let mut port = String::new();
+        BufReader::new(child.stdout.take().context("its output is piped")?).read_line(&mut port)?;
+        let port = port.trim().parse().context("the target does not start: run scripts/client-needs.sh")?;
+        Ok(Self { child, port })
+    }
+
+    /// The sections of a gateway before it, with what else is said of the target.
+    pub fn config(&self, target: &str) -> String {
+        format!(
+            "[listen.http]\naddress = \"127.0.0.1:0\"\n[targets.api]\nprotocol = \"http\"\naddress = \"127.0.0.1:{}\"\n{target}\n",
+            self.port
+        )
+    }
+}
+
+impl Drop for WebTarget {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A target, and a gateway before it.
+pub struct WebHouse {
+    /// The target.
+    pub target: WebTarget,
+    /// The gateway.
+    pub fixture: Fixture,
+    /// Where the gateway listens for HTTP.
+    pub base: String,
+}
+
+/// What a client shows: a task's user name and password.
+#[derive(Debug, Clone)]
+pub struct WebCredential {
+    /// The task.
+    pub task: String,
+    /// The user name.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+impl WebCredential {
+    /// The value of `Authorization`.
+    pub fn basic(&self) -> String {
+        format!("Basic {}", BASE64.encode(format!("{}:{}", self.user, self.password)))
+    }
+}
+
+impl WebHouse {
+    /// Starts both, with what else is said of the target, and with more policies.
+    pub fn start(target: &str, policies: &str) -> Result<Self> {
+        Self::start_with(target, policies, Setup::default())
+    }
+
+    /// The same, with other parts.
+    pub fn start_with(said: &str, policies: &str, setup: Setup) -> Result<Self> {
+        let target = WebTarget::start()?;
+        remember(TOKEN);
+        let credential =
+            if said.contains("credential") { "" } else { "credential = { bearer = \"file:api.secret\" }\n" };
+        let mut files = setup.files.clone();
+        files.push(("api.secret", TOKEN.into()));
+        let fixture = Fixture::start(Setup {
+            policies: format!("{POLICIES}{policies}"),
+            config: format!("{}\n{}", target.config(&format!("{credential}{said}")), setup.config),
+            files,
+            ..setup
+        })?;
+        let base = listening(&fixture, "api")?;
+        Ok(Self { target, fixture, base })
+    }
+
+    /// Starts a task at the target.
+    pub fn task(&self, identity: &str) -> Result<WebCredential> {
+        let start = ["task", "start", "--as", identity, "--target", "api", "--ttl", "10m", "--reason", "a test"];
+        let started = self.fixture.json(&start)?;
+        let text = |pointer: &str| started.pointer(pointer).and_then(Value::as_str).map(String::from);
+        let password = text("/password").context("a password")?;
+        remember(&password);
+        Ok(WebCredential { task: text("/task/id").context("an id")?, user: text("/user").context("a user")?, password })
+    }
+
+    /// Sends a request to the target, through the gateway.
+    pub fn call(
+        &self,
+        credential: &WebCredential,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Answer> {
+        let basic = credential.basic();
+        let fields = [&[("authorization", basic.as_str())], fields].concat();
+        http::call(Door::Web(&self.base), method, &format!("/http/api{path}"), &fields, body)
+    }
+
+    /// The same, with nothing but a path.
+    pub fn get(&self, credential: &WebCredential, path: &str) -> Result<Answer> {
+        self.call(credential, "GET", path, &[], "")
+    }
+
+    /// curl, which reads its credential where nobody else sees it.
+    pub fn curl(&self, credential: &WebCredential, arguments: &[&str], path: &str) -> Result<Command> {
+        let netrc = self.fixture.folder.path().join(format!("{}.netrc", credential.user));
+        let line = format!("machine 127.0.0.1 login {} password {}\n", credential.user, credential.password);
+        private(&netrc, &line)?;
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--max-time", "60", "--netrc-file"]).arg(netrc).args(arguments);
+        command.arg(format!("{}/http/api{path}", self.base)).stdin(Stdio::null());
+        Ok(command)
+    }
+}
+
+/// Where a target is reached.
+pub fn listening(fixture: &Fixture, target: &str) -> Result<String> {
+    let targets = fixture.json(&["targets", "ls"])?;
+    let found = targets.as_array().into_iter().flatten().find(|found| found["name"] == target);
+    let address = found.and_then(|found| found["listen"].as_str()).context("an address")?;
+    Ok(format!("http://{address}"))
+}

@@ -1,0 +1,267 @@
+//! HTTP through the gateway: what reaches the target is what was judged, and what comes back is masked.
+
+use anyhow::{Context as _, Result};
+use gatehouse_conformance::Fixture;
+use gatehouse_conformance::fixture::wait_until;
+use gatehouse_conformance::http::{self, Door, JSON};
+use gatehouse_conformance::web::{TOKEN, WebHouse};
+use serde_json::{Value, json};
+
+const RAW: [&str; 3] = ["lotte@corp", "linus@corp", "x@y.example"];
+
+fn is_masked(text: &str) -> bool {
+    RAW.iter().all(|raw| !text.contains(raw))
+}
+
+fn fields(told: &Value, name: &str) -> Vec<String> {
+    let fields = told["fields"].as_array().into_iter().flatten();
+    let named = fields.filter(|field| field[0] == name).filter_map(|field| field[1].as_str().map(String::from));
+    named.collect()
+}
+
+#[test]
+fn what_reaches_the_target_is_what_was_judged() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    let sent = [
+        ("connection", "x-hop"),
+        ("x-hop", "for the next one only"),
+        ("x-forwarded-for", "10.0.0.1"),
+        ("proxy-authorization", "Basic bm9ib2R5OnNlY3JldA=="),
+        ("x-own", "stays"),
+        ("x-gatehouse-base", "/elsewhere"),
+        ("accept-encoding", "br, gzip;q=0.5"),
+    ];
+    // Where both are shown, the one for proxies counts: it is nobody's.
+    assert_eq!(house.call(&task, "GET", "/told", &sent, "")?.status, 401);
+    let sent: Vec<_> = sent.into_iter().filter(|(name, _)| *name != "proxy-authorization").collect();
+    let told = house.call(&task, "GET", "/a/./b/../%7etold?q=1%202&r", &sent, "")?;
+    assert_eq!(told.status, 200, "{}", told.body);
+    let told = told.json();
+    assert_eq!((&told["method"], &told["path"]), (&json!("GET"), &json!("/a/~told?q=1%202&r")));
+    let hidden = format!("Bearer {}", "*".repeat(TOKEN.len()));
+    assert_eq!(fields(&told, "authorization"), [hidden], "the target has it, and the client does not see it");
+    assert_eq!(fields(&told, "x-own"), ["stays"]);
+    assert_eq!(fields(&told, "accept-encoding"), ["gzip;q=0.5"]);
+    assert_eq!(fields(&told, "host"), [format!("127.0.0.1:{}", house.target.port)]);
+    for gone in ["connection", "x-hop", "x-forwarded-for", "x-gatehouse-base", "proxy-authorization"] {
+        assert!(fields(&told, gone).is_empty(), "{gone} went on: {told}");
+    }
+    let told = house.call(&task, "POST", "/told", &[JSON], "{\"a\": 1}")?.json();
+    assert_eq!((&told["method"], &told["body"]), (&json!("POST"), &json!("{\"a\": 1}")));
+    assert_eq!(fields(&told, "content-length"), ["8"]);
+    assert_eq!(house.call(&task, "PURGE", "/told", &[], "")?.json()["method"], "PURGE");
+    assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+#[test]
+fn what_can_be_understood_in_two_ways_is_refused() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    for path in ["/%2e%2e/admin", "//admin", "/a//b", "/a%2fb", "/a%5cb", "/a;b=c/d", "/a%00", "/x?_method=DELETE"] {
+        let refused = house.get(&task, path)?;
+        assert_eq!(
+            (refused.status, refused.json()["title"].as_str()),
+            (400, Some("the request is not passed on")),
+            "{path}"
+        );
+    }
+    for (name, value) in [
+        ("x-http-method-override", "DELETE"),
+        ("x-method-override", "DELETE"),
+        ("x-original-url", "/admin"),
+        ("x-rewrite-url", "/admin"),
+    ] {
+        assert_eq!(house.call(&task, "POST", "/told", &[(name, value)], "")?.status, 400, "{name}");
+    }
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(house.call(&task, "POST", "/told", &[form], "a=1&_method=DELETE")?.status, 400);
+    assert_eq!(house.call(&task, "POST", "/told", &[JSON], "{\"a\":1,\"a\":2}")?.status, 400);
+    assert_eq!(house.call(&task, "POST", "/told", &[JSON], "{\"a\":")?.status, 400);
+    // However it is written, what is forbidden is.
+    for path in ["/admin", "/admin/", "/admin/users", "/x/../admin", "/%61dmin", "/./admin/./users"] {
+        let refused = house.get(&task, path)?;
+        assert_eq!((refused.status, &refused.json()["policies"]), (403, &json!(["no-admin"])), "{path}");
+        assert!(refused.headers("content-type").any(|kind| kind == "application/problem+json"));
+    }
+    Ok(())
+}
+
+#[test]
+fn policy_decides_by_what_a_body_says() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    let refund = |body: &str| house.call(&task, "POST", "/refunds", &[JSON], body).map(|answer| answer.status);
+    assert_eq!(refund(r#"{"scope": "order", "order": 7}"#)?, 200);
+    assert_eq!(refund(r#"{"scope": "all"}"#)?, 403);
+    assert_eq!(refund(r#"{"\u0073cope": "order"}"#)?, 200);
+    assert_eq!(refund("")?, 403);
+    // More than policy is shown is not shown in part.
+    let many: Vec<String> = (0..300).map(|number| format!("\"f{number}\": 1")).collect();
+    assert_eq!(refund(&format!("{{\"scope\": \"order\", {}}}", many.join(", ")))?, 403);
+    Ok(())
+}
+
+#[test]
+fn what_comes_back_is_masked_by_any_coding_and_split() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    for path in ["/people", "/people.gz", "/people.zz", "/people.txt", "/split", "/lines", "/events", "/escaped"] {
+        let answer = house.get(&task, path)?;
+        let all = format!("{}{}", answer.head, answer.body);
+        assert!(answer.status == 200 && is_masked(&all), "{path}: {all}");
+    }
+    let people = house.get(&task, "/people")?;
+    assert_eq!(people.headers("etag").collect::<Vec<_>>(), ["W/\"1\""]);
+    let people = people.json();
+    assert_eq!((&people[0]["id"], &people[0]["tier"]), (&json!(1), &json!("gold")));
+    assert!(people[0]["email"].as_str().is_some_and(|email| email.ends_with("@masked.example")), "{people}");
+    // Equal values stay equal, however they came.
+    let lines = house.get(&task, "/lines")?.body;
+    let first: Value = serde_json::from_str(lines.lines().next().context("a line")?)?;
+    assert_eq!(first["email"], people[0]["email"]);
+    // What cannot be looked into is kept back.
+    for path in ["/picture", "/untyped", "/part", "/broken", "/bomb"] {
+        let answer = house.get(&task, path)?;
+        assert!(answer.status >= 400 || answer.body.is_empty(), "{path}: {} {}", answer.status, answer.body.len());
+    }
+    assert_eq!(house.get(&task, "/people")?.status, 200, "and the connection lives on");
+
+    let support = house.task("user:sam")?;
+    assert_eq!(house.get(&support, "/people")?.status, 403, "who may not look is not let in");
+    let dana = house.task("user:dana")?;
+    assert!(house.get(&dana, "/people")?.body.contains("lotte@corp.example"));
+    assert_eq!(house.get(&dana, "/picture")?.headers("content-type").next(), Some("image/png"));
+    assert_eq!(house.get(&dana, "/part")?.status, 206);
+    let bundle = house.fixture.verify()?;
+    assert!(bundle.contains("sound"), "{bundle}");
+    Ok(())
+}
+
+#[test]
+fn a_request_waits_for_a_person() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    let approve = |house: &WebHouse| -> Result<String> {
+        let request = house.fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+        assert!(house.fixture.command(&["approve", &request, "--as", "user:dana"])?.status.success());
+        Ok(request)
+    };
+    let waiting = house.curl(&task, &["-X", "DELETE"], "/orders/5")?.stdout(std::process::Stdio::piped()).spawn()?;
+    let request = house.fixture.open_request()?;
+    assert!(
+        request["statement"].as_str().is_some_and(|statement| statement.starts_with("DELETE /orders/5")),
+        "{request}"
+    );
+    approve(&house)?;
+    let told: Value = serde_json::from_slice(&waiting.wait_with_output()?.stdout)?;
+    assert_eq!(told["method"], "DELETE");
+
+    // Who would rather not wait asks again.
+    let again = |body: &str| house.call(&task, "DELETE", "/orders/6", &[("prefer", "respond-async"), JSON], body);
+    let first = again("{\"why\": \"x\"}")?;
+    assert_eq!(first.status, 202, "{}", first.body);
+    assert!(
+        first.headers("location").next().is_some_and(|at| at.contains("/requests/"))
+            && first.headers("retry-after").next().is_some()
+    );
+    assert_eq!(again("{\"why\": \"x\"}")?.status, 202);
+    approve(&house)?;
+    assert_eq!(again("{\"why\": \"y\"}")?.status, 202, "another body is another request");
+    let passed = again("{\"why\": \"x\"}")?;
+    assert_eq!((passed.status, &passed.json()["method"]), (200, &json!("DELETE")));
+    assert_eq!(again("{\"why\": \"x\"}")?.status, 202, "an approval is used once");
+
+    // A client that goes takes its request along.
+    let mut gone = house.curl(&task, &["-X", "DELETE"], "/orders/7")?.spawn()?;
+    let mut request = String::new();
+    wait_until("it is filed", || {
+        let requests = house.fixture.json(&["requests", "ls"])?;
+        let open = requests.as_array().into_iter().flatten().find(|open| {
+            open["state"] == "open"
+                && open["statement"].as_str().is_some_and(|statement| statement.contains("orders/7"))
+        });
+        request = open.and_then(|open| open["id"].as_str()).unwrap_or_default().into();
+        Ok(!request.is_empty())
+    })?;
+    gone.kill()?;
+    gone.wait()?;
+    wait_until("it is withdrawn", || Ok(house.fixture.request_state(&request)? == "withdrawn"))?;
+    Ok(())
+}
+
+#[test]
+fn nobody_comes_in_without_a_live_credential() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    let bare = |fields: &[(&str, &str)]| http::call(Door::Web(&house.base), "GET", "/http/api/told", fields, "");
+    let nobody = bare(&[])?;
+    assert_eq!(nobody.status, 401);
+    assert!(nobody.headers("www-authenticate").next().is_some_and(|schemes| schemes.contains("Bearer")));
+    let wrong = gatehouse_conformance::web::WebCredential { password: format!("{}x", task.password), ..task.clone() };
+    assert_eq!(bare(&[("authorization", &wrong.basic())])?.status, 401);
+    assert_eq!(bare(&[("authorization", "Bearer nonsense")])?.status, 401);
+    assert_eq!(house.get(&task, "/told")?.status, 200);
+    for nowhere in ["/http/none/told", "/http/shop/told", "/elsewhere"] {
+        let answer = http::call(Door::Web(&house.base), "GET", nowhere, &[("authorization", &task.basic())], "")?;
+        assert_eq!(answer.status, 404, "{nowhere}");
+    }
+    let events = house.curl(&task, &["-N"], "/events")?.stdout(std::process::Stdio::null()).spawn()?;
+    assert!(house.fixture.command(&["revoke", &task.task])?.status.success());
+    assert_eq!(house.get(&task, "/told")?.status, 401);
+    // Whether the stream was over before or was cut, it ends.
+    Fixture::cut_off(events)?;
+    Ok(())
+}
+
+#[test]
+fn the_gateways_own_credential_does_not_come_back() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    for who in ["agent:claude", "user:dana"] {
+        let task = house.task(who)?;
+        let answer = house.get(&task, "/secret")?;
+        let all = format!("{}{}", answer.head, answer.body);
+        assert!(answer.status == 200 && !all.contains(TOKEN) && all.contains(&"*".repeat(TOKEN.len())), "{who}: {all}");
+    }
+    let own = house.call(&house.task("agent:claude")?, "GET", "/told", &[("x-own", TOKEN)], "")?;
+    assert!(!own.body.contains(TOKEN), "{}", own.body);
+    Ok(())
+}
+
+#[test]
+fn links_of_the_target_lead_through_the_gateway() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    let moved = house.get(&task, "/moved")?;
+    assert_eq!(moved.headers("location").collect::<Vec<_>>(), ["/http/api/people"]);
+    assert_eq!(moved.headers("set-cookie").collect::<Vec<_>>(), ["seen=1; Path=/http/api/; HttpOnly"]);
+    let followed =
+        house.curl(&task, &["-L", "-w", "%{http_code} %{num_redirects}", "-o", "/dev/null"], "/moved")?.output()?;
+    assert_eq!(String::from_utf8_lossy(&followed.stdout), "200 1");
+    Ok(())
+}
+
+#[test]
+fn the_targets_document_names_its_paths() -> Result<()> {
+    let document = json!({
+        "openapi": "3.0.3", "info": { "title": "api", "version": "1" },
+        "paths": {
+            "/people": { "get": { "operationId": "listPeople" } },
+            "/people/{id}": { "get": { "operationId": "getPerson" } },
+            "/people/me": { "get": { "operationId": "getMe" } },
+        },
+    });
+    let only = "\n@id(\"undocumented\") forbid (principal in Group::\"agents\", action == Action::\"http:undocumented\", resource);\n\
+                @id(\"nobody\") forbid (principal, action, resource in Endpoint::\"api/getPerson\");\n";
+    let setup = gatehouse_conformance::Setup { files: vec![("api.json", document.to_string())], ..Default::default() };
+    let house = WebHouse::start_with("openapi = \"api.json\"", only, setup)?;
+    let task = house.task("agent:claude")?;
+    let status = |path: &str| house.get(&task, path).map(|answer| (answer.status, answer.json()["policies"].clone()));
+    assert_eq!(status("/people")?.0, 200);
+    assert_eq!(status("/people/me")?.0, 200);
+    assert_eq!(status("/people/7")?, (403, json!(["nobody"])));
+    assert_eq!(status("/elsewhere")?, (403, json!(["undocumented"])));
+    assert_eq!(house.call(&task, "POST", "/people", &[JSON], "{}")?.json()["policies"], json!(["undocumented"]));
+    Ok(())
+}

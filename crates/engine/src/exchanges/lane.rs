@@ -1,0 +1,704 @@
+//! One session of exchanges: takes a request, asks the gate, writes what it cleared, and the same with the answer.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::{Bytes, BytesMut};
+use gatehouse_gate::{Account, Grant, Held, Next, Passage, Showing, Stop};
+use gatehouse_model::{Blame, Denial, Intent, Reason, Secret, TaskId};
+use gatehouse_protocol::{CancelKey, Exchanges, Opening, Side, Tag, TargetReady, write_frame, write_head};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Frame, Incoming};
+use hyper_util::client::legacy::ResponseFuture;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::outlet::{AnswerBody, AskedBody, Outlet, PARTS_MAX, Part, Parts, Said};
+use super::pool::TargetClient;
+use super::{Connection, Destination, Key};
+use crate::TargetAccount;
+use crate::disk::Disk;
+use crate::listener::Engine;
+use crate::login;
+use crate::roster::{Seated, Signal};
+
+/// How long a session rests before it ends, in seconds.
+const REST_SECS_MAX: u64 = 60;
+/// How long a target may say nothing while an answer is due, in seconds.
+const SILENCE_SECS_MAX: u64 = 600;
+/// Where the carrier says under which path of its own the target is reached.
+const BASE: &str = "x-gatehouse-base";
+
+/// The way to a lane.
+#[derive(Clone)]
+pub(super) struct Lane {
+    jobs: mpsc::Sender<Job>,
+}
+
+/// A request, and where its answer goes.
+struct Job {
+    request: Request<Incoming>,
+    destination: Destination,
+    answer: oneshot::Sender<Response<AnswerBody>>,
+    /// Whoever keeps the lane until the next request.
+    home: (Arc<Connection>, Key, Lane),
+}
+
+fn ended() -> Denial {
+    Denial::new(Reason::TaskEnded, "the session has ended", "its task or its target changed", "Send the request again")
+}
+
+impl Lane {
+    /// Opens a session of a task at a target.
+    pub(super) async fn open(
+        engine: &Arc<Engine>,
+        protocol: &Arc<dyn Exchanges>,
+        task: &TaskId,
+        target: &str,
+        peer: SocketAddr,
+    ) -> Result<Self, Denial> {
+        let opened = engine.house.now();
+        let found = engine.house.target(target).filter(|found| found.protocol == protocol.name());
+        let found = found.ok_or_else(|| {
+            Denial::new(
+                Reason::Unknown,
+                format!("there is no target \"{target}\" here"),
+                format!("the address names a target that speaks {}", protocol.name()),
+                "`gatehouse targets ls` shows the targets",
+            )
+        })?;
+        let grant = Arc::new(login::admit_to(engine, found, task, &peer.to_string(), &Intent::nothing())?);
+        let account = match grant.target().route.account {
+            Account::None => None,
+            Account::Named(_) | Account::Leased | Account::Shown(_) => {
+                Some(engine.account(&grant).await.map_err(|error| {
+                    tracing::error!(target, %error, "the credential of a target cannot be had");
+                    engine.never_opened(&grant, "the credential of the target could not be had");
+                    unreachable(target)
+                })?)
+            }
+        };
+        engine.still_granted(&grant)?;
+        let tape = engine.house.tape(grant.session(), grant.target(), opened).map_err(|error| {
+            tracing::error!(%error, "a recording could not be begun");
+            engine.never_opened(&grant, "the recording could not be begun");
+            Denial::new(
+                Reason::Unrecorded,
+                "the session cannot be recorded, so it was not opened",
+                "the gateway's disk may be full",
+                "Try again later, or tell the operator of the gateway",
+            )
+        })?;
+        let session = protocol.session(Opening {
+            target: grant.target().name.clone(),
+            facts: grant.target().facts.clone(),
+            classifier: grant.target().classes.clone(),
+            ready: TargetReady { parameters: Vec::new(), cancel: CancelKey(Bytes::new()) },
+            parameters: Vec::new(),
+            secrets: shown(&grant.target().route.account, account.as_ref()),
+            frame_bytes_max: engine.limits.frame_bytes_max,
+        });
+        let seat = engine.roster.seat(&grant, opened, CancelKey(Bytes::copy_from_slice(&engine.house.entropy())));
+        let passage = Passage::new(engine.gate.clone(), grant.clone(), session, tape, opened);
+        let client = engine.exchanges.of(&grant);
+        let mut keeper = Keeper { engine: engine.clone(), passage, seat, account, client, grant };
+        // Whoever changed anything in the meantime either found the seat, or is seen here.
+        if let Some(denial) = engine.over(&keeper.grant) {
+            keeper.close(&denial.message);
+            return Err(denial);
+        }
+        let (jobs, received) = mpsc::channel(1);
+        tokio::spawn(Box::pin(keeper.keep(received)));
+        Ok(Self { jobs })
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        !self.jobs.is_closed()
+    }
+
+    /// Hands a request over, and waits for its answer.
+    pub(super) async fn exchange(
+        self,
+        request: Request<Incoming>,
+        destination: Destination,
+        connection: Arc<Connection>,
+        key: Key,
+    ) -> Response<AnswerBody> {
+        let (answer, answered) = oneshot::channel();
+        let jobs = self.jobs.clone();
+        let job = Job { request, destination, answer, home: (connection, key, self) };
+        match jobs.send(job).await {
+            Ok(()) => answered.await.unwrap_or_else(|_| super::problem(&ended())),
+            Err(_) => super::problem(&ended()),
+        }
+    }
+}
+
+/// What of the gateway's own a request shows.
+fn shown(account: &Account, held: Option<&TargetAccount>) -> Vec<Secret> {
+    let Some(held) = held else { return Vec::new() };
+    let mut secrets = vec![held.password.clone()];
+    if let Account::Shown(Showing::Basic(user)) = account {
+        secrets.push(Secret::new(basic(user, held.password.expose())));
+    }
+    secrets
+}
+
+/// A user and a password, as RFC 7617 has them.
+fn basic(user: &str, password: &[u8]) -> String {
+    BASE64.encode([user.as_bytes(), b":", password].concat())
+}
+
+fn unreachable(target: &str) -> Denial {
+    Denial::new(
+        Reason::Unreachable,
+        format!("target \"{target}\" cannot be reached"),
+        "Gatehouse could not connect to it, or it did not answer as HTTP wants it",
+        "Ask the operator of the gateway: its log has the cause",
+    )
+}
+
+/// Keeps one session.
+struct Keeper {
+    engine: Arc<Engine>,
+    grant: Arc<Grant>,
+    passage: Passage,
+    seat: Seated,
+    account: Option<TargetAccount>,
+    client: TargetClient,
+}
+
+impl Keeper {
+    async fn keep(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let cause = loop {
+            let expires = instant(self.engine.house.now(), self.grant.lease().task.expires);
+            let job = tokio::select! {
+                job = jobs.recv() => job,
+                signal = self.seat.signals.recv() => break told(signal).cause,
+                () = tokio::time::sleep_until(expires) => break "the task has ended".into(),
+                () = tokio::time::sleep(Duration::from_secs(REST_SECS_MAX)) => break "nothing was asked for a while".into(),
+            };
+            let Some(job) = job else { break "the client left".into() };
+            let home = job.home;
+            match Exchange::new(&mut self, job.answer).run(job.request, job.destination).await {
+                Ok(()) => {
+                    let (connection, key, lane) = home;
+                    connection.give_back(key, lane);
+                }
+                Err(stop) => {
+                    let session = self.grant.session();
+                    tracing::info!(%session, cause = stop.cause, "a session of exchanges ended");
+                    break stop.cause;
+                }
+            }
+        };
+        self.close(&cause);
+    }
+
+    fn close(&mut self, cause: &str) {
+        if let Err(error) = self.passage.close(self.engine.house.now(), cause) {
+            tracing::error!(%error, "the end of a session could not be recorded");
+        }
+    }
+}
+
+fn instant(now: Timestamp, until: Timestamp) -> Instant {
+    Instant::now() + Duration::try_from(until.duration_since(now)).unwrap_or_default()
+}
+
+/// What a session is told from outside ends it.
+fn told(signal: Option<Signal>) -> Stop {
+    let denial = match signal {
+        Some(Signal::End(denial)) => *denial,
+        Some(Signal::Cancel(_)) | None => ended(),
+    };
+    Stop { blame: Blame::Gateway, cause: denial.message.clone(), denial: Some(denial) }
+}
+
+fn left() -> Stop {
+    Stop { blame: Blame::Client, cause: "the client left".into(), denial: None }
+}
+
+/// How far the target is.
+enum Upstream {
+    Unasked,
+    Asked(ResponseFuture),
+    Answering(Incoming),
+    Ended,
+}
+
+/// What happened.
+enum Event {
+    Moved,
+    Signal(Option<Signal>),
+    Answered(Option<gatehouse_gate::Answer>),
+    Expired,
+    Left,
+    Asked(Option<Result<Frame<Bytes>, hyper::Error>>),
+    Head(Result<Response<Incoming>, hyper_util::client::legacy::Error>),
+    Said(Option<Result<Frame<Bytes>, hyper::Error>>),
+    Silent,
+}
+
+/// One request and its answer.
+struct Exchange<'k> {
+    keeper: &'k mut Keeper,
+    /// What the client said and the gate has not taken; how long it must be before the gate looks again.
+    client: BytesMut,
+    client_needs: usize,
+    target: BytesMut,
+    target_needs: usize,
+    waits: bool,
+    held: Option<Box<Held>>,
+    body: Option<Incoming>,
+    to_target: Outlet,
+    to_client: Outlet,
+    upstream: Upstream,
+    asked_parts: Option<mpsc::Sender<Part>>,
+    answer: Option<oneshot::Sender<Response<AnswerBody>>>,
+    answer_parts: Option<mpsc::Sender<Part>>,
+    is_answered: bool,
+}
+
+impl<'k> Exchange<'k> {
+    fn new(keeper: &'k mut Keeper, answer: oneshot::Sender<Response<AnswerBody>>) -> Self {
+        Self {
+            keeper,
+            client: BytesMut::new(),
+            client_needs: 1,
+            target: BytesMut::new(),
+            target_needs: 1,
+            waits: false,
+            held: None,
+            body: None,
+            to_target: Outlet::default(),
+            to_client: Outlet::default(),
+            upstream: Upstream::Unasked,
+            asked_parts: None,
+            answer: Some(answer),
+            answer_parts: None,
+            is_answered: false,
+        }
+    }
+
+    async fn run(mut self, request: Request<Incoming>, destination: Destination) -> Result<(), Stop> {
+        let (parts, body) = request.into_parts();
+        write_request(&parts, &destination, !body.is_end_stream(), &mut self.client);
+        if body.is_end_stream() {
+            write_head(Tag::End, None, std::iter::empty(), &mut self.client);
+        } else {
+            self.body = Some(body);
+        }
+        let outcome = self.carry().await;
+        let Err(stop) = outcome else { return Ok(()) };
+        let now = self.keeper.engine.house.now();
+        if let Some(held) = self.held.take() {
+            // The record says that it was withdrawn; who would be told has left.
+            let _ = self.keeper.passage.withdraw(now, held);
+        }
+        if let Some(denial) = &stop.denial {
+            self.keeper.passage.last_words(denial);
+        }
+        let _ = self.release(now);
+        let _ = self.flush().await;
+        Err(stop)
+    }
+
+    async fn carry(&mut self) -> Result<(), Stop> {
+        loop {
+            self.progress()?;
+            self.flush().await?;
+            if self.is_answered {
+                return self.finish();
+            }
+            match self.event().await {
+                Event::Moved => {}
+                Event::Signal(signal) => return Err(told(signal)),
+                Event::Expired if self.held.is_none() => return Err(told(None)),
+                Event::Expired => self.resume(None)?,
+                Event::Answered(answer) => self.resume(answer)?,
+                Event::Left => return Err(left()),
+                Event::Asked(frame) => self.asked(frame)?,
+                Event::Head(Ok(response)) => self.head(response),
+                Event::Head(Err(error)) => {
+                    tracing::error!(target = %self.keeper.grant.target().name, %error, "the target cannot be reached");
+                    return Err(self.lost());
+                }
+                Event::Said(frame) => self.said(frame)?,
+                Event::Silent => return Err(self.lost()),
+            }
+        }
+    }
+
+    /// The request may not be there in whole, though its answer is.
+    fn finish(&mut self) -> Result<(), Stop> {
+        if self.body.is_none() {
+            return Ok(());
+        }
+        match self.upstream {
+            // What was refused is dropped.
+            Upstream::Unasked => {
+                write_head(Tag::End, None, std::iter::empty(), &mut self.client);
+                self.progress()
+            }
+            Upstream::Asked(_) | Upstream::Answering(_) | Upstream::Ended => {
+                let cause = "the target answered before it had heard all".into();
+                Err(Stop { blame: Blame::Target, cause, denial: None })
+            }
+        }
+    }
+
+    fn lost(&self) -> Stop {
+        let denial = unreachable(self.keeper.grant.target().name.as_str());
+        Stop { blame: Blame::Target, cause: "the target could not be reached".into(), denial: Some(denial) }
+    }
+
+    /// Takes all from the buffers that can be taken now.
+    fn progress(&mut self) -> Result<(), Stop> {
+        let now = self.keeper.engine.house.now();
+        loop {
+            let before = (self.client.len(), self.target.len());
+            let taken = self.take_from_target(now).and_then(|()| self.take_from_client(now));
+            let shown = self.release(now);
+            taken.and(shown)?;
+            if before == (self.client.len(), self.target.len()) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take_from_target(&mut self, now: Timestamp) -> Result<(), Stop> {
+        while !self.target.is_empty() && self.target.len() >= self.target_needs {
+            let next = self.keeper.passage.advance(now, Side::Target, &mut self.target)?;
+            self.waits = false;
+            match next {
+                Next::Out(frame) => {
+                    self.target_needs = 1;
+                    frame.map_or(Ok(()), |frame| self.to_target.push(frame)).map_err(Stop::from)?;
+                }
+                Next::Read { at_least } => self.target_needs = at_least,
+                Next::Wait | Next::Survey | Next::Hold(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn take_from_client(&mut self, now: Timestamp) -> Result<(), Stop> {
+        while !self.client.is_empty() && self.client.len() >= self.client_needs && !self.waits && self.held.is_none() {
+            match self.keeper.passage.advance(now, Side::Client, &mut self.client)? {
+                Next::Out(frame) => {
+                    self.client_needs = 1;
+                    frame.map_or(Ok(()), |frame| self.to_target.push(frame)).map_err(Stop::from)?;
+                }
+                Next::Read { at_least } => self.client_needs = at_least,
+                Next::Wait | Next::Survey => self.waits = true,
+                Next::Hold(held) => {
+                    self.client_needs = 1;
+                    let session = self.keeper.grant.session();
+                    tracing::info!(request = %held.request(), %session, "an operation waits for approval");
+                    self.held = Some(held);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, now: Timestamp) -> Result<(), Stop> {
+        let (mut pushed, to_client) = (Ok(()), &mut self.to_client);
+        self.keeper.passage.release(now, |frame| {
+            if pushed.is_ok() {
+                pushed = to_client.push(frame);
+            }
+        })?;
+        pushed.map_err(Stop::from)
+    }
+
+    fn resume(&mut self, answer: Option<gatehouse_gate::Answer>) -> Result<(), Stop> {
+        if let Some(held) = self.held.take() {
+            let frame = self.keeper.passage.resume(self.keeper.engine.house.now(), held, answer)?;
+            frame.map_or(Ok(()), |frame| self.to_target.push(frame)).map_err(Stop::from)?;
+        }
+        Ok(())
+    }
+
+    async fn event(&mut self) -> Event {
+        let max = self.keeper.engine.limits.outlet_bytes_max;
+        let now = self.keeper.engine.house.now();
+        let ends = self.keeper.grant.lease().task.expires;
+        let expires = instant(now, self.held.as_ref().map_or(ends, |held| held.expires().min(ends)));
+        // A body that is waited for in whole may be as long as what is held; what is only passed on waits for its taker.
+        let wants_body =
+            self.to_target.waiting() < max && (self.client.len() < max || self.client.len() < self.client_needs);
+        let wants_answer = self.to_client.waiting() + self.keeper.passage.unseen_bytes() < max;
+        let is_due = matches!(self.upstream, Upstream::Asked(_) | Upstream::Answering(_)) && wants_answer;
+        let (upstream, held) = (&mut self.upstream, &mut self.held);
+        tokio::select! {
+            biased;
+            signal = self.keeper.seat.signals.recv() => Event::Signal(signal),
+            answer = poll_fn(|cx| held.as_mut().map_or(std::task::Poll::Pending, |held| held.poll_answer(cx))) => {
+                Event::Answered(answer)
+            }
+            () = gone(&mut self.answer, &self.answer_parts) => Event::Left,
+            () = room(&self.answer_parts), if !self.to_client.is_empty() => Event::Moved,
+            () = room(&self.asked_parts), if !self.to_target.is_empty() => Event::Moved,
+            heard = hear(upstream), if wants_answer => heard,
+            frame = next(&mut self.body), if wants_body => Event::Asked(frame),
+            () = tokio::time::sleep_until(expires) => Event::Expired,
+            () = tokio::time::sleep(Duration::from_secs(SILENCE_SECS_MAX)), if is_due => Event::Silent,
+        }
+    }
+
+    /// The client said more.
+    fn asked(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Result<(), Stop> {
+        match frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    write_frame(Tag::Body, data, &mut self.client);
+                } else if let Some(trailers) = frame.trailers_ref() {
+                    write_end(trailers, &mut self.client);
+                    self.body = None;
+                }
+                Ok(())
+            }
+            Some(Err(_)) => Err(left()),
+            None => {
+                write_head(Tag::End, None, std::iter::empty(), &mut self.client);
+                self.body = None;
+                Ok(())
+            }
+        }
+    }
+
+    fn head(&mut self, response: Response<Incoming>) {
+        let (parts, body) = response.into_parts();
+        let fields = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        write_head(Tag::Response, Some(parts.status.as_str().as_bytes()), fields, &mut self.target);
+        if body.is_end_stream() {
+            write_head(Tag::End, None, std::iter::empty(), &mut self.target);
+            self.upstream = Upstream::Ended;
+        } else {
+            self.upstream = Upstream::Answering(body);
+        }
+    }
+
+    /// The target said more.
+    fn said(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Result<(), Stop> {
+        match frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    write_frame(Tag::Body, data, &mut self.target);
+                } else if let Some(trailers) = frame.trailers_ref() {
+                    write_end(trailers, &mut self.target);
+                    self.upstream = Upstream::Ended;
+                }
+                // What is complete is passed on at once, with its length.
+                if let Upstream::Answering(body) = &self.upstream
+                    && body.is_end_stream()
+                {
+                    write_head(Tag::End, None, std::iter::empty(), &mut self.target);
+                    self.upstream = Upstream::Ended;
+                }
+                Ok(())
+            }
+            Some(Err(error)) => {
+                tracing::warn!(target = %self.keeper.grant.target().name, %error, "the target broke an answer off");
+                Err(self.lost())
+            }
+            None => {
+                write_head(Tag::End, None, std::iter::empty(), &mut self.target);
+                self.upstream = Upstream::Ended;
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes what was cleared, as far as it is taken.
+    async fn flush(&mut self) -> Result<(), Stop> {
+        self.flush_to_target().await?;
+        self.flush_to_client().await
+    }
+
+    async fn flush_to_target(&mut self) -> Result<(), Stop> {
+        while self.asked_parts.as_ref().is_none_or(|parts| parts.capacity() > 0) {
+            match self.to_target.next() {
+                None => break,
+                Some(Said::Request { method, target, headers, after }) => {
+                    recorded(&self.keeper.engine.disk, after).await?;
+                    let mut request = Request::new(AskedBody(self.asked_body()));
+                    (*request.method_mut(), *request.headers_mut()) = (method, headers);
+                    let uri = self.show(&target, request.headers_mut());
+                    *request.uri_mut() = uri.ok_or_else(|| self.lost())?;
+                    self.upstream = Upstream::Asked(self.keeper.client.request(request));
+                }
+                Some(Said::Part(part)) => give(&self.asked_parts, Ok(Frame::data(part))),
+                Some(Said::End(trailers)) => {
+                    if !trailers.is_empty() {
+                        give(&self.asked_parts, Ok(Frame::trailers(trailers)));
+                    }
+                    self.asked_parts = None;
+                }
+                Some(Said::Abort | Said::Interim | Said::Response(_)) => self.asked_parts = None,
+            }
+        }
+        Ok(())
+    }
+
+    fn asked_body(&mut self) -> Parts {
+        match self.to_target.rest_of_message() {
+            Some(whole) => Parts::Whole(Some(whole)),
+            None => {
+                let (sender, parts) = mpsc::channel(PARTS_MAX);
+                self.asked_parts = Some(sender);
+                Parts::Coming(parts)
+            }
+        }
+    }
+
+    async fn flush_to_client(&mut self) -> Result<(), Stop> {
+        let after = self.to_client.after();
+        recorded(&self.keeper.engine.disk, after).await?;
+        while self.answer_parts.as_ref().is_none_or(|parts| parts.capacity() > 0) {
+            match self.to_client.next() {
+                None => break,
+                Some(Said::Response(response)) => {
+                    let body = match self.to_client.rest_of_message() {
+                        Some(whole) => {
+                            self.is_answered = true;
+                            Parts::Whole(Some(whole))
+                        }
+                        None => {
+                            let (sender, parts) = mpsc::channel(PARTS_MAX);
+                            self.answer_parts = Some(sender);
+                            Parts::Coming(parts)
+                        }
+                    };
+                    let answer = self.answer.take().ok_or_else(left)?;
+                    answer.send(response.map(|()| AnswerBody(body))).map_err(|_| left())?;
+                }
+                Some(Said::Part(part)) => give(&self.answer_parts, Ok(Frame::data(part))),
+                Some(Said::End(trailers)) => {
+                    if !trailers.is_empty() {
+                        give(&self.answer_parts, Ok(Frame::trailers(trailers)));
+                    }
+                    self.answer_parts = None;
+                    self.is_answered = true;
+                }
+                Some(Said::Abort) => {
+                    give(&self.answer_parts, Err(std::io::Error::other("the answer was broken off")));
+                    let cause = "the answer was broken off".into();
+                    return Err(Stop { blame: Blame::Target, cause, denial: None });
+                }
+                Some(Said::Interim | Said::Request { .. }) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the gateway's own credential where the target wants it, and says where the request goes.
+    fn show(&self, target: &str, headers: &mut HeaderMap) -> Option<Uri> {
+        let route = &self.keeper.grant.target().route;
+        let mut target = target.to_string();
+        if let (Account::Shown(showing), Some(account)) = (&route.account, &self.keeper.account) {
+            let secret = account.password.expose();
+            let (name, value) = match showing {
+                Showing::Bearer => (AUTHORIZATION, [b"Bearer ", secret].concat()),
+                Showing::Basic(user) => (AUTHORIZATION, format!("Basic {}", basic(user, secret)).into_bytes()),
+                Showing::Header(name) => (HeaderName::from_bytes(name.as_bytes()).ok()?, secret.to_vec()),
+                Showing::Parameter(name) => {
+                    let pair = form_urlencoded::Serializer::new(String::new())
+                        .append_pair(name, std::str::from_utf8(secret).ok()?)
+                        .finish();
+                    target.push(if target.contains('?') { '&' } else { '?' });
+                    target.push_str(&pair);
+                    (HOST, Vec::new())
+                }
+            };
+            if !value.is_empty() {
+                let mut value = HeaderValue::from_bytes(&value).ok()?;
+                value.set_sensitive(true);
+                headers.insert(name, value);
+            }
+        }
+        let scheme = if route.tls == gatehouse_gate::TlsMode::Disable { "http" } else { "https" };
+        let host = if route.host.contains(':') { format!("[{}]", route.host) } else { route.host.clone() };
+        let authority = format!("{host}:{}", route.port);
+        let uri = Uri::builder().scheme(scheme).authority(authority);
+        uri.path_and_query(if target == "*" { "/" } else { &target }).build().ok()
+    }
+}
+
+/// Waits until a record is as safe as it must be.
+async fn recorded(disk: &Disk, after: Option<u64>) -> Result<(), Stop> {
+    let Some(index) = after else { return Ok(()) };
+    disk.holds(index).await.map_err(|error| Stop {
+        blame: Blame::Gateway,
+        cause: format!("a record could not be written to the disk: {error}"),
+        denial: None,
+    })
+}
+
+/// What there is room for is taken; whoever has left takes nothing.
+fn give(parts: &Option<mpsc::Sender<Part>>, part: Part) {
+    if let Some(parts) = parts {
+        let _ = parts.try_send(part);
+    }
+}
+
+/// Ready when the client does not wait any more.
+async fn gone(answer: &mut Option<oneshot::Sender<Response<AnswerBody>>>, parts: &Option<mpsc::Sender<Part>>) {
+    match (answer, parts) {
+        (Some(answer), _) => answer.closed().await,
+        (None, Some(parts)) => parts.closed().await,
+        (None, None) => std::future::pending().await,
+    }
+}
+
+/// Ready when there is room for a part.
+async fn room(parts: &Option<mpsc::Sender<Part>>) {
+    match parts {
+        // Whoever has left takes everything.
+        Some(parts) => drop(parts.reserve().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn next(body: &mut Option<Incoming>) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+    match body {
+        Some(body) => body.frame().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn hear(upstream: &mut Upstream) -> Event {
+    match upstream {
+        Upstream::Asked(answer) => Event::Head(answer.await),
+        Upstream::Answering(body) => Event::Said(body.frame().await),
+        Upstream::Unasked | Upstream::Ended => std::future::pending().await,
+    }
+}
+
+fn write_end(trailers: &HeaderMap, out: &mut BytesMut) {
+    write_head(Tag::End, None, trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())), out);
+}
+
+/// Writes a request's head, without what says whose it is.
+fn write_request(parts: &http::request::Parts, destination: &Destination, has_body: bool, out: &mut BytesMut) {
+    let first = format!("{} {}", parts.method, destination.rest);
+    let is_kept =
+        |name: &&HeaderName| **name != AUTHORIZATION && **name != PROXY_AUTHORIZATION && name.as_str() != BASE;
+    let names = parts.headers.iter().filter(|(name, _)| is_kept(name));
+    let fields = names.map(|(name, value)| (name.as_str(), value.as_bytes()));
+    // In HTTP/2 nothing says that a body is of unknown length.
+    let is_unsaid =
+        has_body && !parts.headers.contains_key(CONTENT_LENGTH) && !parts.headers.contains_key(TRANSFER_ENCODING);
+    let coding = is_unsaid.then_some((TRANSFER_ENCODING.as_str(), b"chunked".as_slice()));
+    let base = Some((BASE, destination.base.as_bytes())).filter(|(_, base)| !base.is_empty());
+    write_head(Tag::Request, Some(first.as_bytes()), fields.chain(coding).chain(base), out);
+}

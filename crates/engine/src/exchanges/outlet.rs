@@ -1,0 +1,219 @@
+//! What turns cleared frames into HTTP again. Nothing else writes to a target or a client here.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use gatehouse_gate::{Cleared, Receipt};
+use gatehouse_protocol::{Breach, Frame as Words, Head, Tag};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc;
+
+/// How many parts of a body wait for whoever takes them.
+pub(super) const PARTS_MAX: usize = 4;
+
+pub(super) type Part = io::Result<Frame<Bytes>>;
+
+/// A body that is made of cleared parts.
+pub(crate) enum Parts {
+    /// All of it, until it is taken.
+    Whole(Option<Bytes>),
+    /// What comes.
+    Coming(mpsc::Receiver<Part>),
+}
+
+/// The body of an answer.
+pub(crate) struct AnswerBody(pub(super) Parts);
+/// The body of a request.
+pub(crate) struct AskedBody(pub(super) Parts);
+
+impl AnswerBody {
+    pub(super) fn whole(body: Bytes) -> Self {
+        Self(Parts::Whole(Some(body)))
+    }
+}
+
+impl Parts {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        match self {
+            Self::Whole(body) => {
+                Poll::Ready(body.take().filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body))))
+            }
+            Self::Coming(parts) => parts.poll_recv(cx),
+        }
+    }
+
+    fn is_at_end(&self) -> bool {
+        matches!(self, Self::Whole(body) if body.as_ref().is_none_or(Bytes::is_empty))
+    }
+
+    fn size(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Coming(_) => SizeHint::default(),
+        }
+    }
+}
+
+macro_rules! body {
+    ($body:ty) => {
+        impl Body for $body {
+            type Data = Bytes;
+            type Error = io::Error;
+
+            fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+                self.0.poll(cx)
+            }
+
+            fn is_end_stream(&self) -> bool {
+                self.0.is_at_end()
+            }
+
+            fn size_hint(&self) -> SizeHint {
+                self.0.size()
+            }
+        }
+    };
+}
+body!(AnswerBody);
+body!(AskedBody);
+
+/// Something that was cleared, as HTTP has it.
+pub(super) enum Said {
+    Request { method: Method, target: String, headers: HeaderMap, after: Option<u64> },
+    Response(Response<()>),
+    Interim,
+    Part(Bytes),
+    End(HeaderMap),
+    Abort,
+}
+
+/// Takes cleared frames, and gives out what they say.
+#[derive(Default)]
+pub(super) struct Outlet {
+    bytes: BytesMut,
+    /// The record that what is said next must wait for.
+    after: Option<u64>,
+    said: VecDeque<Said>,
+    waiting: usize,
+}
+
+impl Outlet {
+    pub(super) fn push(&mut self, cleared: Cleared<Bytes>) -> Result<(), Breach> {
+        let after = cleared.receipt().and_then(Receipt::awaits_disk);
+        self.after = self.after.max(after);
+        let frame = cleared.into_frame();
+        if self.bytes.is_empty() {
+            // What is cleared in one piece is nearly always whole frames.
+            let mut rest = frame;
+            while let Some(len) = self.take_first(&rest)? {
+                let whole = rest.split_to(len);
+                self.say(&whole)?;
+            }
+            self.bytes.extend_from_slice(&rest);
+        } else {
+            self.bytes.extend_from_slice(&frame);
+            while let Some(len) = self.take_first(&self.bytes)? {
+                let whole = self.bytes.split_to(len).freeze();
+                self.say(&whole)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_first(&self, bytes: &[u8]) -> Result<Option<usize>, Breach> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        Ok(Words::first(bytes, usize::MAX, Breach::client)?.ok().map(|frame| frame.len))
+    }
+
+    fn say(&mut self, whole: &Bytes) -> Result<(), Breach> {
+        let Ok(Ok(frame)) = Words::first(whole, usize::MAX, Breach::client) else { return Ok(()) };
+        let said = match frame.tag {
+            Tag::Body => {
+                self.waiting += frame.content.len();
+                Said::Part(whole.slice_ref(frame.content))
+            }
+            Tag::Abort => Said::Abort,
+            Tag::Interim => Said::Interim,
+            Tag::Request | Tag::Response | Tag::End => {
+                let head = Head::read(frame.tag, frame.content).ok_or_else(|| Breach::client("a head is no head"))?;
+                self.head(frame.tag, &head)?
+            }
+        };
+        self.said.push_back(said);
+        Ok(())
+    }
+
+    fn head(&mut self, tag: Tag, head: &Head<'_>) -> Result<Said, Breach> {
+        let mut headers = HeaderMap::with_capacity(head.fields.len());
+        for (name, value) in &head.fields {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            let value = HeaderValue::from_bytes(value);
+            let (Ok(name), Ok(value)) = (name, value) else { return Err(Breach::client("a field is no field")) };
+            headers.append(name, value);
+        }
+        Ok(match tag {
+            Tag::Request => {
+                let (method, target) = head.first.split_once(' ').unwrap_or_default();
+                let method =
+                    Method::from_bytes(method.as_bytes()).map_err(|_| Breach::client("a method is no method"))?;
+                Said::Request { method, target: target.into(), headers, after: self.after.take() }
+            }
+            Tag::Response => {
+                let status = StatusCode::from_bytes(head.first.as_bytes());
+                let mut response = Response::new(());
+                *response.status_mut() = status.map_err(|_| Breach::target("a status is no status"))?;
+                *response.headers_mut() = headers;
+                Said::Response(response)
+            }
+            Tag::End | Tag::Interim | Tag::Body | Tag::Abort => Said::End(headers),
+        })
+    }
+
+    pub(super) fn next(&mut self) -> Option<Said> {
+        let said = self.said.pop_front();
+        if let Some(Said::Part(part)) = &said {
+            self.waiting -= part.len();
+        }
+        said
+    }
+
+    /// All of a body, if it is here; what was said of it is then taken.
+    pub(super) fn rest_of_message(&mut self) -> Option<Bytes> {
+        let parts = self.said.iter().position(|said| !matches!(said, Said::Part(_)))?;
+        if !matches!(self.said.get(parts), Some(Said::End(trailers)) if trailers.is_empty()) {
+            return None;
+        }
+        let mut whole: Vec<Bytes> = Vec::with_capacity(parts);
+        for said in self.said.drain(..=parts) {
+            if let Said::Part(part) = said {
+                self.waiting -= part.len();
+                whole.push(part);
+            }
+        }
+        Some(match whole.len() {
+            0 => Bytes::new(),
+            1 => whole.swap_remove(0),
+            _ => whole.concat().into(),
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.said.is_empty()
+    }
+
+    /// How many bytes of bodies wait here.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting + self.bytes.len()
+    }
+
+    /// The record that the next word waits for, such as that of a refusal.
+    pub(super) fn after(&mut self) -> Option<u64> {
+        self.after.take()
+    }
+}

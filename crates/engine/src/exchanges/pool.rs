@@ -1,0 +1,141 @@
+//! Connections to targets that speak HTTP: kept open, and shared by the sessions of a thread.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use gatehouse_gate::{Grant, Route, TlsMode};
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use super::outlet::AskedBody;
+use crate::dial;
+use crate::tls;
+use crate::wire::Wire;
+
+/// How long a connection that nobody needs is kept, in seconds.
+const SPARE_SECS_MAX: u64 = 30;
+/// How many such connections a thread keeps for a target.
+const SPARES_MAX: usize = 64;
+/// How long a connection may take, in seconds.
+const CONNECT_SECS_MAX: u64 = 15;
+
+pub(crate) type TargetClient = Client<Connector, AskedBody>;
+
+/// How each target is reached, by thread: a connection is of the thread that opened it.
+#[derive(Default)]
+pub(crate) struct Targets {
+    clients: Mutex<HashMap<(ThreadId, String), (Route, TargetClient)>>,
+}
+
+impl Targets {
+    /// The client of a target, for a session that was granted.
+    pub(crate) fn of(&self, grant: &Grant) -> TargetClient {
+        let target = grant.target();
+        let key = (std::thread::current().id(), target.name.to_string());
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((route, client)) = clients.get(&key)
+            && *route == target.route
+        {
+            return client.clone();
+        }
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(SPARE_SECS_MAX))
+            .pool_max_idle_per_host(SPARES_MAX)
+            .build(Connector { route: Arc::new(target.route.clone()) });
+        clients.insert(key, (target.route.clone(), client.clone()));
+        client
+    }
+}
+
+/// Opens connections to one target, whatever address a request names.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    route: Arc<Route>,
+}
+
+impl Service<Uri> for Connector {
+    type Response = TargetWire;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<TargetWire>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let route = self.route.clone();
+        Box::pin(async move {
+            let connecting = tokio::time::timeout(Duration::from_secs(CONNECT_SECS_MAX), connect(&route));
+            connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        })
+    }
+}
+
+async fn connect(route: &Route) -> io::Result<TargetWire> {
+    let socket = TcpStream::connect((route.host.as_str(), route.port)).await?;
+    socket.set_nodelay(true)?;
+    dial::keep_alive(&socket)?;
+    if route.tls == TlsMode::Disable {
+        return Ok(TargetWire { io: TokioIo::new(Wire::Plain(socket)), is_h2: false });
+    }
+    let (wire, started) = tls::connect(route, socket, &[b"h2", b"http/1.1"]).await.map_err(io::Error::other)?;
+    let is_h2 = started.application.as_deref() == Some(b"h2");
+    Ok(TargetWire { io: TokioIo::new(wire), is_h2 })
+}
+
+/// A connection to a target.
+pub(crate) struct TargetWire {
+    io: TokioIo<Wire>,
+    is_h2: bool,
+}
+
+impl Connection for TargetWire {
+    fn connected(&self) -> Connected {
+        if self.is_h2 { Connected::new().negotiated_h2() } else { Connected::new() }
+    }
+}
+
+impl Read for TargetWire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl Write for TargetWire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+}

@@ -1,0 +1,183 @@
+//! The head of an answer: what of it goes on, and what is no longer true when its body changes.
+
+use bytes::BytesMut;
+use gatehouse_protocol::{Breach, Editor, Head, Passed, Tag, write_head};
+
+use crate::body::{self, Kind};
+use crate::columns::{ANY_TEXT, HEADER};
+
+/// Fields of this connection (RFC 9110, section 7.6.1), and one that would lead the client round the gateway.
+const OF_CONNECTION: [&str; 8] = [
+    "alt-svc",
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+/// What is said of the bytes of a body.
+const OF_BYTES: [&str; 8] = [
+    "accept-ranges",
+    "content-digest",
+    "content-encoding",
+    "content-length",
+    "content-md5",
+    "digest",
+    "repr-digest",
+    "want-digest",
+];
+/// Fields whose values have a form of their own in which nothing personal has a place.
+const PLAIN: [&str; 15] = [
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "age",
+    "allow",
+    "cache-control",
+    "content-language",
+    "content-type",
+    "date",
+    "etag",
+    "expires",
+    "last-modified",
+    "retry-after",
+    "server",
+    "vary",
+    "via",
+];
+
+/// An answer's head, as it goes on.
+pub(crate) struct Answer<'a> {
+    pub(crate) head: Head<'a>,
+    pub(crate) has_body: bool,
+}
+
+impl<'a> Answer<'a> {
+    pub(crate) fn read(tag: Tag, content: &'a [u8], asked_for_head: bool) -> Result<Self, Breach> {
+        let head = Head::read(tag, content).ok_or_else(|| Breach::target("the answer has no head"))?;
+        let status: u16 = head.first.parse().map_err(|_| Breach::target("the answer has no status"))?;
+        // RFC 9112, section 6.3.
+        let has_body = tag == Tag::Response && !asked_for_head && !matches!(status, 204 | 304);
+        Ok(Self { head, has_body })
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        Kind::of(self.head.text("content-type"))
+    }
+
+    pub(crate) fn coding(&self) -> Option<&'a str> {
+        self.head.text("content-encoding")
+    }
+
+    /// Whether it is a part of something, which cannot be told from the part.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.head.first == "206"
+    }
+
+    /// Whether it says neither what its body is nor how long.
+    pub(crate) fn is_untold(&self) -> bool {
+        self.head.text("content-type").is_none() && self.length().is_none() && self.coding().is_none()
+    }
+
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.head.text("content-length").and_then(|length| length.parse().ok())
+    }
+
+    /// Writes it with its fields as the plan says, for a body that may change.
+    pub(crate) fn write_masked(&self, tag: Tag, links: &Links<'_>, editor: &mut dyn Editor, out: &mut BytesMut) {
+        let mut fields: Vec<(&str, Vec<u8>)> = Vec::with_capacity(self.head.fields.len());
+        for (name, value) in &self.head.fields {
+            if OF_CONNECTION.contains(name) || OF_BYTES.contains(name) {
+                continue;
+            }
+            let linked = links.changed(name, value);
+            let value = linked.as_deref().unwrap_or(value);
+            let mut shown = Vec::with_capacity(value.len());
+            match *name {
+                // What is shown is not to the byte what the target means by it (RFC 9110, section 8.8.1).
+                "etag" if !value.starts_with(b"W/") => shown = [b"W/", value].concat(),
+                name if PLAIN.contains(&name) => shown.extend_from_slice(value),
+                _ => body::show(HEADER, ANY_TEXT, value, editor, &mut shown),
+            }
+            fields.push((name, shown));
+        }
+        let fields = fields.iter().map(|(name, value)| (*name, value.as_slice()));
+        write_head(tag, Some(self.head.first.as_bytes()), fields, out);
+    }
+
+    /// Writes it as it is but for what is of the connection, and what the editor changes.
+    pub(crate) fn write_plain(
+        &self,
+        tag: Tag,
+        links: &Links<'_>,
+        editor: &mut dyn Editor,
+        out: &mut BytesMut,
+    ) -> Passed {
+        let mut passed = Passed::AsIs;
+        let mut fields: Vec<(&str, Vec<u8>)> = Vec::with_capacity(self.head.fields.len());
+        for (name, value) in &self.head.fields {
+            if OF_CONNECTION.contains(name) {
+                passed = Passed::Written;
+                continue;
+            }
+            let mut shown = Vec::with_capacity(value.len());
+            let linked = links.changed(name, value);
+            match *name {
+                "content-length" | "content-type" => shown.extend_from_slice(value),
+                _ => body::show(HEADER, ANY_TEXT, linked.as_deref().unwrap_or(value), editor, &mut shown),
+            }
+            if shown != *value {
+                passed = Passed::Written;
+            }
+            fields.push((name, shown));
+        }
+        if passed == Passed::Written {
+            let fields = fields.iter().map(|(name, value)| (*name, value.as_slice()));
+            write_head(tag, Some(self.head.first.as_bytes()), fields, out);
+        }
+        passed
+    }
+}
+
+/// Where links of the target lead for its client.
+pub(crate) struct Links<'a> {
+    /// Where the target is.
+    pub(crate) origin: &'a str,
+    /// Under which path of the gateway's own the client reaches it; empty where it does by the target's own name.
+    pub(crate) base: &'a str,
+}
+
+impl Links<'_> {
+    /// A field's value where it leads somewhere else for the client.
+    fn changed(&self, name: &str, value: &[u8]) -> Option<Vec<u8>> {
+        if self.base.is_empty() {
+            return None;
+        }
+        let value = std::str::from_utf8(value).ok()?;
+        match name {
+            "location" | "content-location" => {
+                let path = value.strip_prefix(self.origin).filter(|path| path.is_empty() || path.starts_with('/'));
+                let path =
+                    path.or_else(|| Some(value).filter(|value| value.starts_with('/') && !value.starts_with("//")))?;
+                Some(format!("{}{path}", self.base).into_bytes())
+            }
+            "set-cookie" => {
+                let mut parts = value.split(';').map(str::trim).map(|part| match part.split_once('=') {
+                    Some((name, path)) if name.eq_ignore_ascii_case("path") && path.starts_with('/') => {
+                        Some(format!("Path={}{path}", self.base))
+                    }
+                    // A cookie is for whoever gave it, and the client knows the gateway by another name.
+                    Some((name, _)) if name.eq_ignore_ascii_case("domain") => None,
+                    Some(_) | None => Some(part.to_string()),
+                });
+                let mut kept: Vec<String> = parts.by_ref().flatten().collect();
+                if !kept.iter().any(|part| part.to_ascii_lowercase().starts_with("path=")) {
+                    kept.push(format!("Path={}/", self.base));
+                }
+                Some(kept.join("; ").into_bytes())
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! What an answer's body is, and how it is masked as it comes.
+//!
+//! A body is decoded first, then cut into what can be looked at by itself: JSON is one piece, of other texts every line is.
+//! What is left of the last line waits for the rest of it, up to a limit.
+
+use std::io::Write as _;
+
+use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use gatehouse_model::{Encoding, ValueKind};
+use gatehouse_protocol::{Breach, Edit, Editor, Field};
+
+use crate::columns::{ANY_TEXT, Columns, JSON, OPAQUE, TEXT};
+use crate::json::{self, Met, NotJson};
+
+/// How much is decoded at a time, in bytes: it becomes about a thousand times as much at most.
+const DECODED_BYTES_STEP: usize = 4096;
+/// The content codings that are understood (RFC 9110, section 8.4.1).
+pub(crate) const CODINGS: [&str; 3] = ["gzip", "deflate", "identity"];
+
+/// What is done to a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One JSON text.
+    Json,
+    /// Lines, each of which is JSON.
+    JsonLines,
+    /// Server-sent events, whose data may be JSON.
+    Events,
+    /// Lines of text.
+    Lines,
+    /// It cannot be looked into.
+    Opaque,
+}
+
+impl Kind {
+    /// By the content type; nobody says what a body without one is.
+    pub(crate) fn of(content_type: Option<&str>) -> Self {
+        let Some(content_type) = content_type else { return Self::Opaque };
+        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/json" | "text/json" => Self::Json,
+            "application/x-ndjson"
+            | "application/jsonl"
+            | "application/ndjson"
+            | "application/json-seq"
+            | "application/stream+json" => Self::JsonLines,
+            "text/event-stream" => Self::Events,
+            "application/x-www-form-urlencoded"
+            | "application/xml"
+            | "application/javascript"
+            | "application/yaml"
+            | "application/x-yaml"
+            | "application/toml"
+            | "application/graphql"
+            | "application/sql"
+            | "image/svg+xml" => Self::Lines,
+            other if other.ends_with("+json") => Self::Json,
+            other if other.ends_with("+xml") || other.ends_with("+yaml") || other.starts_with("text/") => Self::Lines,
+            _ => Self::Opaque,
+        }
+    }
+}
+
+enum Decoder {
+    Identity,
+    Gzip(MultiGzDecoder<Vec<u8>>),
+    /// What is called `deflate` has a zlib wrapper, or, from some servers, none: its first byte says which.
+    DeflateOrZlib,
+    Zlib(ZlibDecoder<Vec<u8>>),
+    Deflate(DeflateDecoder<Vec<u8>>),
+}
+
+/// A body that is masked as it comes.
+pub(crate) struct Masking {
+    kind: Kind,
+    decoder: Decoder,
+    /// What was decoded and not yet shown.
+    pending: Vec<u8>,
+    /// The data of this event began as JSON and did not end on its line: what follows cannot be told apart.
+    is_broken: bool,
+    bytes_max: usize,
+}
+
+fn undecodable(error: &std::io::Error) -> Breach {
+    Breach::target(format!("the target's body is not what its content coding says: {error}"))
+}
+
+impl Masking {
+    /// `None` if the coding is not understood.
+    pub(crate) fn new(kind: Kind, coding: Option<&str>, bytes_max: usize) -> Option<Self> {
+        let decoder = match coding.unwrap_or("identity").trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => Decoder::Identity,
+            "gzip" | "x-gzip" => Decoder::Gzip(MultiGzDecoder::new(Vec::new())),
+            "deflate" => Decoder::DeflateOrZlib,
+            _ => return None,
+        };
+        Some(Self { kind, decoder, pending: Vec::new(), is_broken: false, bytes_max })
+    }
+
+    /// Takes the next bytes of the body and appends what can be shown by now.
+    pub(crate) fn feed(
+        &mut self,
+        bytes: &[u8],
+        columns: &mut Columns,
+        editor: &mut dyn Editor,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Breach> {
+        for part in bytes.chunks(DECODED_BYTES_STEP.max(if self.is_identity() { bytes.len() } else { 0 })) {
+            self.decode(part)?;
+            if self.kind != Kind::Json {
+                self.show_lines(columns, editor, out);
+            }
+            if self.pending.len() > self.bytes_max {
+                let max = self.bytes_max;
+                return Err(Breach::target(format!(
+                    "a body, or a line of it, is longer than the {max} bytes that may be held"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The body is complete: appends the rest.
+    pub(crate) fn finish(
+        &mut self,
+        columns: &mut Columns,
+        editor: &mut dyn Editor,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Breach> {
+        match &mut self.decoder {
+            Decoder::Identity | Decoder::DeflateOrZlib => {}
+            Decoder::Gzip(decoder) => decoder.try_finish().map_err(|error| undecodable(&error))?,
+            Decoder::Zlib(decoder) => decoder.try_finish().map_err(|error| undecodable(&error))?,
+            Decoder::Deflate(decoder) => decoder.try_finish().map_err(|error| undecodable(&error))?,
+        }
+        self.take_decoded();
+        let rest = std::mem::take(&mut self.pending);
+        match self.kind {
+            Kind::Json if rest.iter().all(u8::is_ascii_whitespace) => out.extend_from_slice(&rest),
+            Kind::Json => mask_json(&rest, columns, editor, out)
+                .map_err(|NotJson| Breach::target("the target's body is not the JSON that it says it is"))?,
+            Kind::JsonLines | Kind::Events | Kind::Lines | Kind::Opaque => {
+                self.pending = rest;
+                self.show_lines(columns, editor, out);
+                let last = std::mem::take(&mut self.pending);
+                self.show_line(&last, columns, editor, out);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_identity(&self) -> bool {
+        matches!(self.decoder, Decoder::Identity)
+    }
+
+    fn decode(&mut self, bytes: &[u8]) -> Result<(), Breach> {
+        if let (Decoder::DeflateOrZlib, Some(first)) = (&self.decoder, bytes.first()) {
+            // A zlib header says in its low bits that it is deflate (RFC 1950).
+            self.decoder = if first & 0x0f == 8 {
+                Decoder::Zlib(ZlibDecoder::new(Vec::new()))
+            } else {
+                Decoder::Deflate(DeflateDecoder::new(Vec::new()))
+            };
+        }
+        let written = match &mut self.decoder {
+            Decoder::Identity | Decoder::DeflateOrZlib => {
+                self.pending.extend_from_slice(bytes);
+                Ok(())
+            }
+            Decoder::Gzip(decoder) => decoder.write_all(bytes).and_then(|()| decoder.flush()),
+            Decoder::Zlib(decoder) => decoder.write_all(bytes).and_then(|()| decoder.flush()),
+            Decoder::Deflate(decoder) => decoder.write_all(bytes).and_then(|()| decoder.flush()),
+        };
+        written.map_err(|error| undecodable(&error))?;
+        self.take_decoded();
+        Ok(())
+    }
+
+    fn take_decoded(&mut self) {
+        let decoded = match &mut self.decoder {
+            Decoder::Identity | Decoder::DeflateOrZlib => return,
+            Decoder::Gzip(decoder) => decoder.get_mut(),
+            Decoder::Zlib(decoder) => decoder.get_mut(),
+            Decoder::Deflate(decoder) => decoder.get_mut(),
+        };
+        self.pending.append(decoded);
+    }
+
+    fn show_lines(&mut self, columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+        // RFC and WHATWG alike end lines by either or both.
+        let Some(last) = memchr::memrchr2(b'\n', b'\r', &self.pending) else { return };
+        let rest = self.pending.split_off(last + 1);
+        let whole = std::mem::replace(&mut self.pending, rest);
+        for line in whole.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+            self.show_line(line, columns, editor, out);
+        }
+    }
+
+    fn show_line(&mut self, line: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+        let content = line.trim_ascii_end();
+        if content.is_empty() {
+            self.is_broken = false;
+            out.extend_from_slice(line);
+            return;
+        }
+        let prefix = match self.kind {
+            Kind::Events => {
+                content.strip_prefix(b"data:").map_or(0, |data| content.len() - data.trim_ascii_start().len())
+            }
+            Kind::JsonLines => content.iter().take_while(|byte| **byte == 0x1e).count(),
+            Kind::Json | Kind::Lines | Kind::Opaque => 0,
+        };
+        let (head, data) = content.split_at(prefix);
+        let looks_like_json = matches!(data.first(), Some(b'{' | b'[' | b'"'));
+        let masked_from = out.len();
+        out.extend_from_slice(head);
+        if self.is_broken || !(looks_like_json && mask_json(data, columns, editor, out).is_ok()) {
+            out.truncate(masked_from);
+            self.is_broken |= match self.kind {
+                Kind::JsonLines => true,
+                Kind::Events => looks_like_json && prefix > 0,
+                Kind::Json | Kind::Lines | Kind::Opaque => false,
+            };
+            // Where names of fields would tell what is classified, and cannot be read, nothing is shown.
+            show(if self.is_broken { OPAQUE } else { TEXT }, ANY_TEXT, content, editor, out);
+        }
+        out.extend_from_slice(line.get(content.len()..).unwrap_or_default());
+    }
+}
+
+/// Shows a value of a column as its plan says; one that becomes absent leaves nothing.
+pub(crate) fn show(column: usize, kind: ValueKind, value: &[u8], editor: &mut dyn Editor, out: &mut Vec<u8>) {
+    let start = out.len();
+    let field = Field { column, kind, encoding: Encoding::Text, value: Some(value) };
+    match editor.edit(field, out) {
+        Edit::Keep => out.extend_from_slice(value),
+        Edit::Null => out.truncate(start),
+        Edit::Replace => {}
+    }
+}
+
+/// What is open on the way through a JSON text.
+struct Level {
+    /// How long the path was before it.
+    path: usize,
+    /// The column of what it holds, where that is of a class.
+    column: Option<usize>,
+}
+
+/// Appends a JSON text with its values masked: those of a class by it, and whatever is found in the others.
+pub(crate) fn mask_json(
+    json: &[u8],
+    columns: &mut Columns,
+    editor: &mut dyn Editor,
+    out: &mut Vec<u8>,
+) -> Result<(), NotJson> {
+    let start = out.len();
+    let mut walker = Walker { json, editor, out, shown: 0, path: String::new(), levels: Vec::new(), column: None };
+    let walked = json::walk(json, |met| walker.meet(met, columns));
+    walker.show_until(json.len());
+    if walked.is_err() {
+        out.truncate(start);
+    }
+    walked
+}
+
+struct Walker<'a> {
+    json: &'a [u8],
+    editor: &'a mut dyn Editor,
+    out: &'a mut Vec<u8>,
+    /// Up to where the text was shown.
+    shown: usize,
+    path: String,
+    levels: Vec<Level>,
+    /// The column of the value that comes next.
+    column: Option<usize>,
+}
+
+impl Walker<'_> {
+    fn meet(&mut self, met: Met, columns: &mut Columns) {
+        match met {
+            Met::Key(at) => {
+                let outer = self.levels.last();
+                self.path.truncate(outer.map_or(0, |level| level.path));
+                if !self.path.is_empty() {
+                    self.path.push('.');
+                }
+                let inherited = outer.and_then(|level| level.column);
+                let raw = self.json.get(at.clone()).unwrap_or_default();
+                let escaped = json::unescaped(raw);
+                match &escaped {
+                    Some(key) => self.path.push_str(key),
+                    None => self.path.push_str(&String::from_utf8_lossy(raw)),
+                }
+                self.column = inherited.or_else(|| columns.of(&self.path));
+                if let Some(key) = escaped {
+                    self.show_text(TEXT, at, &key);
+                }
+            }
+            Met::Text(at) => {
+                let raw = self.json.get(at.clone()).unwrap_or_default();
+                match (self.column(), json::unescaped(raw)) {
+                    (None, None) => {}
+                    (column, Some(text)) => self.show_text(column.unwrap_or(TEXT), at, &text),
+                    (Some(column), None) => self.show_text(column, at, &String::from_utf8_lossy(raw)),
+                }
+            }
+            Met::Bare(at) => {
+                let raw = self.json.get(at.clone()).unwrap_or_default();
+                // Of what is absent, or one of two, nothing is shown by a mask of its own.
+                if let (Some(column), true) = (self.column(), raw != b"null") {
+                    self.show_bare(column, at.start, at.end);
+                }
+            }
+            Met::Open => {
+                let column = self.column();
+                self.levels.push(Level { path: self.path.len(), column });
+                self.column = None;
+            }
+            Met::Close => {
+                let path = self.levels.pop().map_or(0, |level| level.path);
+                self.path.truncate(path);
+                self.column = None;
+            }
+        }
+    }
+
+    /// That of the key before, or of the list that the value is in.
+    fn column(&mut self) -> Option<usize> {
+        self.column.take().or_else(|| self.levels.last().and_then(|level| level.column))
+    }
+
+    /// Shows what lies between the last value that was shown by itself and `end`.
+    fn show_until(&mut self, end: usize) {
+        let between = self.json.get(self.shown..end).unwrap_or_default();
+        self.shown = end;
+        let holds_something = between.iter().any(|byte| byte.is_ascii_alphanumeric());
+        if holds_something {
+            show(JSON, ValueKind::Json, between, self.editor, self.out);
+        } else {
+            self.out.extend_from_slice(between);
+        }
+    }
+
+    /// Shows a string, whose quotation marks lie around `at`.
+    fn show_text(&mut self, column: usize, at: std::ops::Range<usize>, text: &str) {
+        self.show_until(at.start.saturating_sub(1));
+        let mut edited = Vec::new();
+        let field = Field { column, kind: ANY_TEXT, encoding: Encoding::Text, value: Some(text.as_bytes()) };
+        match self.editor.edit(field, &mut edited) {
+            Edit::Keep => self.out.extend_from_slice(self.json.get(self.shown..at.end + 1).unwrap_or_default()),
+            Edit::Null => self.out.extend_from_slice(b"null"),
+            Edit::Replace => json::write_string(&edited, self.out),
+        }
+        self.shown = at.end + 1;
+    }
+
+    fn show_bare(&mut self, column: usize, start: usize, end: usize) {
+        self.show_until(start);
+        let value = self.json.get(start..end).unwrap_or_default();
+        let mut edited = Vec::new();
+        let field = Field { column, kind: ANY_TEXT, encoding: Encoding::Text, value: Some(value) };
+        match self.editor.edit(field, &mut edited) {
+            Edit::Keep => self.out.extend_from_slice(value),
+            Edit::Null => self.out.extend_from_slice(b"null"),
+            Edit::Replace => json::write_string(&edited, self.out),
+        }
+        self.shown = end;
+    }
+}

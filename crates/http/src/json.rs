@@ -1,0 +1,237 @@
+//! Walks a JSON text (RFC 8259) and lets its values be edited where they stand: what is not edited stays to the byte.
+
+use std::ops::Range;
+
+use memchr::memchr2;
+
+/// How deep a text may be.
+const DEPTH_MAX: usize = 128;
+
+/// What is met on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Met {
+    /// A key. Its text without quotation marks, escapes and all.
+    Key(Range<usize>),
+    /// A string. The same.
+    Text(Range<usize>),
+    /// A number, or a word.
+    Bare(Range<usize>),
+    /// An object or a list begins.
+    Open,
+    /// It ends.
+    Close,
+}
+
+/// It is not JSON, or deeper than a text may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotJson;
+
+/// What may come next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Value,
+    /// A value, or the end of the list that has just begun.
+    FirstValue,
+    Key,
+    /// A key, or the end of the object that has just begun.
+    FirstKey,
+    Colon,
+    /// A comma, or the end of what is open.
+    Comma,
+    End,
+}
+
+/// Tells `meet` of everything in the text, in order.
+pub(crate) fn walk(json: &[u8], mut meet: impl FnMut(Met)) -> Result<(), NotJson> {
+    // Whether each thing that is open is an object.
+    let mut open: Vec<bool> = Vec::new();
+    let mut due = Due::Value;
+    let mut at = 0;
+    while let Some(&byte) = json.get(at) {
+        let start = at;
+        at += 1;
+        match (byte, due) {
+            (b' ' | b'\t' | b'\r' | b'\n', _) => {}
+            (b'{', Due::Value | Due::FirstValue) => {
+                due = Due::FirstKey;
+                push(&mut open, true)?;
+                meet(Met::Open);
+            }
+            (b'[', Due::Value | Due::FirstValue) => {
+                due = Due::FirstValue;
+                push(&mut open, false)?;
+                meet(Met::Open);
+            }
+            (b'}', Due::FirstKey | Due::Comma) | (b']', Due::FirstValue | Due::Comma) => {
+                if open.pop() != Some(byte == b'}') {
+                    return Err(NotJson);
+                }
+                due = after(&open);
+                meet(Met::Close);
+            }
+            (b',', Due::Comma) => due = if open.last() == Some(&true) { Due::Key } else { Due::Value },
+            (b':', Due::Colon) => due = Due::Value,
+            (b'"', Due::Key | Due::FirstKey) => {
+                let end = string_end(json, at)?;
+                meet(Met::Key(at..end));
+                at = end + 1;
+                due = Due::Colon;
+            }
+            (b'"', Due::Value | Due::FirstValue) => {
+                let end = string_end(json, at)?;
+                meet(Met::Text(at..end));
+                at = end + 1;
+                due = after(&open);
+            }
+            (b'-' | b'0'..=b'9' | b't' | b'f' | b'n', Due::Value | Due::FirstValue) => {
+                let rest = json.get(start..).unwrap_or_default();
+                let is_end = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\r' | b'\n');
+                at = start + rest.iter().position(is_end).unwrap_or(rest.len());
+                let word = json.get(start..at).unwrap_or_default();
+                if !matches!(word, b"true" | b"false" | b"null") && !is_number(word) {
+                    return Err(NotJson);
+                }
+                meet(Met::Bare(start..at));
+                due = after(&open);
+            }
+            _ => return Err(NotJson),
+        }
+    }
+    if due == Due::End { Ok(()) } else { Err(NotJson) }
+}
+
+fn push(open: &mut Vec<bool>, is_object: bool) -> Result<(), NotJson> {
+    open.push(is_object);
+    if open.len() > DEPTH_MAX { Err(NotJson) } else { Ok(()) }
+}
+
+fn after(open: &[bool]) -> Due {
+    if open.is_empty() { Due::End } else { Due::Comma }
+}
+
+fn is_number(word: &[u8]) -> bool {
+    let digits = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_digit);
+    let word = word.strip_prefix(b"-").unwrap_or(word);
+    let (mantissa, exponent) = match word.iter().position(|byte| matches!(byte, b'e' | b'E')) {
+        Some(place) => (word.get(..place).unwrap_or_default(), word.get(place + 1..)),
+        None => (word, None),
+    };
+    let (whole, fraction) = match mantissa.iter().position(|byte| *byte == b'.') {
+        Some(place) => (mantissa.get(..place).unwrap_or_default(), mantissa.get(place + 1..)),
+        None => (mantissa, None),
+    };
+    let signless = |word: &[u8]| digits(word.strip_prefix(b"-").or_else(|| word.strip_prefix(b"+")).unwrap_or(word));
+    digits(whole)
+        && (whole == b"0" || !whole.starts_with(b"0"))
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(signless)
+}
+
+fn string_end(json: &[u8], mut at: usize) -> Result<usize, NotJson> {
+    loop {
+        let rest = json.get(at..).ok_or(NotJson)?;
+        let place = memchr2(b'"', b'\\', rest).ok_or(NotJson)?;
+        at += place;
+        if json.get(at) == Some(&b'"') {
+            return Ok(at);
+        }
+        at += 2;
+    }
+}
+
+/// What a string's text stands for, where it has escapes; `None` without, or if they are none.
+pub(crate) fn unescaped(raw: &[u8]) -> Option<String> {
+    if !raw.contains(&b'\\') {
+        return None;
+    }
+    serde_json::from_slice(&[b"\"", raw, b"\""].concat()).ok()
+}
+
+/// The same of any string's text.
+pub(crate) fn plain(raw: &[u8]) -> String {
+    unescaped(raw).unwrap_or_else(|| String::from_utf8_lossy(raw).into_owned())
+}
+
+/// Appends a text as a JSON string.
+pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) {
+    // A text can be written.
+    let _ = serde_json::to_writer(out, &String::from_utf8_lossy(text));
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn check(json: &str, expected: Expect) {
+        let mut met = String::new();
+        let outcome = walk(json.as_bytes(), |what| {
+            met.push_str(&match what {
+                Met::Key(at) => format!("{}: ", &json[at]),
+                Met::Text(at) => format!("'{}' ", &json[at]),
+                Met::Bare(at) => format!("{} ", &json[at]),
+                Met::Open => "( ".into(),
+                Met::Close => ") ".into(),
+            });
+        });
+        expected.assert_eq(outcome.map_or("not JSON", |()| met.trim_end()));
+    }
+
+    #[test]
+    fn everything_is_met() {
+        check(
+            r#"{"a": [1, -2.5e+3, true], "b": {"c\"": "x\\"}, "d": null}"#,
+            expect![[r#"( a: ( 1 -2.5e+3 true ) b: ( c\": 'x\\' ) d: null )"#]],
+        );
+        check("[]", expect!["( )"]);
+        check("{}", expect!["( )"]);
+        check(" \"\" ", expect!["''"]);
+    }
+
+    #[test]
+    fn what_is_not_json_is_not_walked() {
+        for text in [
+            "",
+            "{",
+            "[1,]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{a:1}",
+            "[1 2]",
+            "1 2",
+            "'a'",
+            "NaN",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "-",
+            "1e",
+            "\"a",
+            "\"a\\",
+            "]",
+            "[}",
+            "{]",
+            "[1}",
+            "tru",
+            "{\"a\":1,}",
+            "{,}",
+            "[,]",
+            "{\"a\":1 \"b\":2}",
+            "\u{feff}1",
+        ] {
+            check(text, expect!["not JSON"]);
+        }
+        check(&"[".repeat(200), expect!["not JSON"]);
+    }
+
+    #[test]
+    fn serde_agrees() {
+        for text in ["{\"a\":[0,1.5,-0,1E9,\"\\u00e9\"]}", "[[],{}]", "nul", "[1,\n2]", "{\"a\":{\"b\":[{}]}}", "[-01]"]
+        {
+            let serde = serde_json::from_str::<serde_json::Value>(text).is_ok();
+            assert_eq!(walk(text.as_bytes(), |_| {}).is_ok(), serde, "{text}");
+        }
+    }
+}

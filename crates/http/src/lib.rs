@@ -1,0 +1,58 @@
+//! HTTP without any IO: what a request asks for, in one form, and what of an answer may be seen.
+//!
+//! Speaks the frames of `gatehouse_protocol`, never HTTP's own wires: a library does that. Must not know policies, sockets or
+//! who asks.
+
+mod address;
+mod answer;
+mod body;
+mod columns;
+mod json;
+mod refusal;
+mod reply;
+mod request;
+mod seal;
+mod session;
+mod transcript;
+
+use std::sync::Arc;
+
+use gatehouse_model::TargetName;
+use gatehouse_protocol::{Carriage, Exchanges, HttpFacts, Opening, Protocol, Session, SurveyFacts, Transcript};
+
+/// HTTP, as the registry holds it.
+#[derive(Debug, Default)]
+pub struct Http;
+
+impl Protocol for Http {
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn schema(&self) -> &'static str {
+        include_str!("http.cedarschema")
+    }
+
+    fn application_protocols(&self) -> &'static [&'static [u8]] {
+        &[b"h2", b"http/1.1"]
+    }
+
+    fn carriage(self: Arc<Self>) -> Carriage {
+        Carriage::Exchanges(self)
+    }
+
+    fn session(&self, opening: Opening) -> Box<dyn Session> {
+        let facts = opening.facts.clone().downcast::<HttpFacts>().unwrap_or_default();
+        Box::new(session::HttpSession::new(opening, facts))
+    }
+
+    fn transcript(&self) -> Box<dyn Transcript> {
+        Box::new(transcript::HttpTranscript::default())
+    }
+}
+
+impl Exchanges for Http {
+    fn learn(&self, _: &TargetName, described: HttpFacts) -> SurveyFacts {
+        Arc::new(described)
+    }
+}

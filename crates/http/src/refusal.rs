@@ -1,0 +1,57 @@
+//! What a client is told instead of an answer: problem documents (RFC 9457).
+
+use bytes::BytesMut;
+use gatehouse_model::{Denial, PolicyId, Reason};
+use gatehouse_protocol::{Tag, write_frame, write_head};
+use serde_json::json;
+
+/// How soon a client asks again that does not want to wait, in seconds.
+const RETRY_SECS: &str = "5";
+
+/// The status of a refusal.
+const fn status(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Policy | Reason::Disapproved | Reason::Held | Reason::HoldExpired => "403",
+        Reason::Withdrawn | Reason::NotUnderstood | Reason::Syntax => "400",
+        Reason::Unknown => "404",
+        Reason::Limit => "413",
+        Reason::Unrecorded => "503",
+        Reason::TaskEnded | Reason::Login => "401",
+        Reason::Unreachable => "502",
+    }
+}
+
+/// Appends an answer of the gateway's own.
+pub(crate) fn write(denial: &Denial, prefers_async: bool, out: &mut BytesMut) {
+    let waits = prefers_async && denial.reason == Reason::Held;
+    let status = if waits { "202" } else { status(denial.reason) };
+    let policies: Vec<&str> = denial.policies.iter().map(PolicyId::as_str).collect();
+    let body = json!({
+        "type": "about:blank",
+        "title": denial.message,
+        "status": status.parse::<u16>().unwrap_or_default(),
+        "detail": denial.detail,
+        "remedy": denial.hint,
+        "policies": policies,
+        "request": denial.request.as_ref().map(ToString::to_string),
+    });
+    let body = body.to_string();
+    let length = body.len().to_string();
+    let mut fields: Vec<(&str, &[u8])> = vec![
+        ("content-type", if waits { b"application/json" } else { b"application/problem+json" }),
+        ("content-length", length.as_bytes()),
+        ("cache-control", b"no-store"),
+    ];
+    let location = denial.request.as_ref().map(|request| format!("/api/v1/requests/{request}"));
+    if let (true, Some(location)) = (waits, &location) {
+        fields.push(("location", location.as_bytes()));
+        fields.push(("retry-after", RETRY_SECS.as_bytes()));
+        fields.push(("preference-applied", b"respond-async"));
+    }
+    if status == "401" {
+        fields.push(("www-authenticate", b"Bearer realm=\"gatehouse\""));
+    }
+    write_head(Tag::Response, Some(status.as_bytes()), fields.into_iter(), out);
+    write_frame(Tag::Body, body.as_bytes(), out);
+    write_head(Tag::End, None, std::iter::empty(), out);
+}

@@ -1,0 +1,250 @@
+//! What a client may see of what its target answers, frame by frame.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use gatehouse_model::{Denial, Encoding, Reason};
+use gatehouse_protocol::{Breach, Edit, Editor, Field, Frame, Head, HttpFacts, Passed, Tag, write_frame, write_head};
+
+use crate::answer::{Answer, Links};
+use crate::body::{self, Kind, Masking};
+use crate::columns::{ANY_TEXT, Columns, HEADER, OPAQUE};
+use crate::seal::{Sealed, Seals, Sieve};
+
+/// The most that is shown of a body in one frame, in bytes.
+const SHOWN_BYTES_MAX: usize = 64 * 1024;
+
+/// What the target says.
+enum Answering {
+    /// Nothing is due.
+    Nothing,
+    /// An answer is due.
+    Due,
+    /// Its body, as it is but for the gateway's own credential; and whether that was planned.
+    Raw(Sieve, bool),
+    /// Its body, masked.
+    Masked(Box<Masking>),
+    /// The end of an answer without a body.
+    Bodiless,
+}
+
+/// The answers of one session.
+pub(crate) struct Replies {
+    pub(crate) facts: Arc<HttpFacts>,
+    pub(crate) columns: Columns,
+    seals: Seals,
+    bytes_max: usize,
+    answering: Answering,
+    /// Whether the request asked for the head alone, and by which path it came.
+    asked_for_head: bool,
+    base: String,
+}
+
+/// Shows everything.
+struct Shown;
+
+impl Editor for Shown {
+    fn edit(&mut self, _: Field<'_>, _: &mut Vec<u8>) -> Edit {
+        Edit::Keep
+    }
+}
+
+impl Replies {
+    pub(crate) fn new(facts: Arc<HttpFacts>, columns: Columns, seals: Seals, bytes_max: usize) -> Self {
+        let answering = Answering::Nothing;
+        Self { facts, columns, seals, bytes_max, answering, asked_for_head: false, base: String::new() }
+    }
+
+    /// A request went out.
+    pub(crate) fn expect(&mut self, method: &str, base: String) {
+        self.asked_for_head = method == "HEAD";
+        self.base = base;
+        self.answering = Answering::Due;
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        matches!(self.answering, Answering::Nothing)
+    }
+
+    /// Whether the client has heard nothing yet of an answer that is due.
+    pub(crate) fn is_unbegun(&self) -> bool {
+        matches!(self.answering, Answering::Nothing | Answering::Due)
+    }
+
+    /// Whether the target may say this now.
+    pub(crate) fn is_due(&self, tag: Tag) -> bool {
+        match (&self.answering, tag) {
+            (Answering::Due, Tag::Response | Tag::Interim)
+            | (Answering::Raw(..) | Answering::Masked(_), Tag::Body | Tag::End)
+            | (Answering::Bodiless, Tag::End) => true,
+            (
+                Answering::Nothing | Answering::Due | Answering::Raw(..) | Answering::Masked(_) | Answering::Bodiless,
+                Tag::Request | Tag::Response | Tag::Interim | Tag::Body | Tag::End | Tag::Abort,
+            ) => false,
+        }
+    }
+
+    /// Moves past a frame and writes what is seen of it; without an editor, all of it is but for the gateway's credential.
+    pub(crate) fn show(
+        &mut self,
+        frame: Frame<'_>,
+        editor: Option<&mut dyn Editor>,
+        out: &mut BytesMut,
+    ) -> Result<Passed, Breach> {
+        let is_plain = editor.is_none();
+        let mut all = Shown;
+        let editor = editor.unwrap_or(&mut all);
+        let mut editor = Sealed { editor, seals: self.seals.clone() };
+        match frame.tag {
+            Tag::Response | Tag::Interim if is_plain => self.plain_head(frame, &mut editor, out),
+            Tag::Response | Tag::Interim => self.masked_head(frame, &mut editor, out),
+            Tag::Body => self.body(frame, is_plain, &mut editor, out),
+            Tag::End => self.end(frame, &mut editor, out),
+            Tag::Request | Tag::Abort => Err(Breach::target("the target sent what is not due")),
+        }
+    }
+
+    fn plain_head(&mut self, frame: Frame<'_>, editor: &mut dyn Editor, out: &mut BytesMut) -> Result<Passed, Breach> {
+        let answer = Answer::read(frame.tag, frame.content, self.asked_for_head)?;
+        let links = Links { origin: &self.facts.origin, base: &self.base };
+        let is_coded = answer.coding().is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
+        if is_coded && answer.has_body && !self.seals.is_empty() {
+            // What is coded may hold the credential, and is looked into for that.
+            let masking =
+                Masking::new(Kind::Lines, answer.coding(), self.bytes_max).ok_or_else(|| unreadable(&answer))?;
+            answer.write_masked(frame.tag, &links, editor, out);
+            self.answering = Answering::Masked(Box::new(masking));
+            return Ok(Passed::Written);
+        }
+        if frame.tag == Tag::Response {
+            self.answering = raw_or_bodiless(&answer, false);
+        }
+        Ok(answer.write_plain(frame.tag, &links, editor, out))
+    }
+
+    fn masked_head(&mut self, frame: Frame<'_>, editor: &mut dyn Editor, out: &mut BytesMut) -> Result<Passed, Breach> {
+        let answer = Answer::read(frame.tag, frame.content, self.asked_for_head)?;
+        let links = Links { origin: &self.facts.origin, base: &self.base };
+        if frame.tag == Tag::Response {
+            self.answering = match self.masking(&answer, editor)? {
+                Some(masking) => Answering::Masked(Box::new(masking)),
+                None if answer.has_body && !answer.is_untold() => {
+                    self.answering = raw_or_bodiless(&answer, true);
+                    return Ok(answer.write_plain(frame.tag, &links, editor, out));
+                }
+                None => Answering::Bodiless,
+            };
+        }
+        answer.write_masked(frame.tag, &links, editor, out);
+        Ok(Passed::Written)
+    }
+
+    /// How a body is masked; `None` for one that is not there, or passes although it cannot be looked into.
+    fn masking(&self, answer: &Answer<'_>, editor: &mut dyn Editor) -> Result<Option<Masking>, Breach> {
+        if !answer.has_body {
+            return Ok(None);
+        }
+        let kind = answer.kind();
+        let masking = Masking::new(kind, answer.coding(), self.bytes_max);
+        let is_readable = kind != Kind::Opaque && !answer.is_partial();
+        if let (Some(masking), true) = (masking, is_readable || answer.length() == Some(0)) {
+            if kind == Kind::Json && answer.length().is_some_and(|length| length > self.bytes_max as u64) {
+                return Err(too_long(self.bytes_max));
+            }
+            return Ok(Some(masking));
+        }
+        let field = Field { column: OPAQUE, kind: ANY_TEXT, encoding: Encoding::Text, value: Some(b"") };
+        // What says nothing of its body has none, most likely; if it has one, that goes no further.
+        if editor.edit(field, &mut Vec::new()) == Edit::Keep || answer.is_untold() {
+            return Ok(None);
+        }
+        Err(unreadable(answer))
+    }
+
+    fn body(
+        &mut self,
+        frame: Frame<'_>,
+        is_plain: bool,
+        editor: &mut dyn Editor,
+        out: &mut BytesMut,
+    ) -> Result<Passed, Breach> {
+        match &mut self.answering {
+            Answering::Masked(masking) => {
+                let mut shown = Vec::new();
+                masking.feed(frame.content, &mut self.columns, editor, &mut shown)?;
+                write_body(&shown, out);
+                Ok(Passed::Written)
+            }
+            Answering::Raw(_, was_planned) if !is_plain && !*was_planned => {
+                Err(Breach::target("what may be seen changed in the middle of an answer"))
+            }
+            Answering::Raw(..) if self.seals.is_empty() => Ok(Passed::AsIs),
+            Answering::Raw(sieve, _) => {
+                write_body(&sieve.pass(&self.seals, frame.content), out);
+                Ok(Passed::Written)
+            }
+            Answering::Nothing | Answering::Due | Answering::Bodiless => {
+                Err(Breach::target("the target sent what is not due"))
+            }
+        }
+    }
+
+    fn end(&mut self, frame: Frame<'_>, editor: &mut dyn Editor, out: &mut BytesMut) -> Result<Passed, Breach> {
+        match std::mem::replace(&mut self.answering, Answering::Nothing) {
+            Answering::Masked(mut masking) => {
+                let mut shown = Vec::new();
+                masking.finish(&mut self.columns, editor, &mut shown)?;
+                write_body(&shown, out);
+            }
+            Answering::Raw(mut sieve, _) => write_body(&sieve.finish(), out),
+            Answering::Nothing | Answering::Due | Answering::Bodiless => {}
+        }
+        let end = Head::read(Tag::End, frame.content).ok_or_else(|| Breach::target("the answer has no end"))?;
+        if end.fields.is_empty() && out.is_empty() {
+            return Ok(Passed::AsIs);
+        }
+        let shown = |(name, value): &(&'_ str, &[u8])| {
+            let mut shown = Vec::new();
+            body::show(HEADER, ANY_TEXT, value, editor, &mut shown);
+            ((*name).to_string(), shown)
+        };
+        let trailers: Vec<(String, Vec<u8>)> = end.fields.iter().map(shown).collect();
+        write_head(Tag::End, None, trailers.iter().map(|(name, value)| (name.as_str(), value.as_slice())), out);
+        Ok(Passed::Written)
+    }
+}
+
+fn raw_or_bodiless(answer: &Answer<'_>, was_planned: bool) -> Answering {
+    if answer.has_body { Answering::Raw(Sieve::default(), was_planned) } else { Answering::Bodiless }
+}
+
+fn write_body(shown: &[u8], out: &mut BytesMut) {
+    for part in shown.chunks(SHOWN_BYTES_MAX) {
+        write_frame(Tag::Body, part, out);
+    }
+}
+
+fn unreadable(answer: &Answer<'_>) -> Breach {
+    let what = if answer.is_partial() {
+        "it is a part of something, and what is classified cannot be told from a part".to_string()
+    } else {
+        let of = answer.head.text("content-type").unwrap_or("no content type");
+        let coded = answer.coding().map(|coding| format!(", coded as {coding}")).unwrap_or_default();
+        format!("it is of {of}{coded}, which cannot be looked into")
+    };
+    Breach::target(format!("an answer was kept back: {what}")).telling(Denial::new(
+        Reason::Policy,
+        "the answer is kept back",
+        what,
+        "Ask for JSON or text, and for all of it; or the operator sets opaque_bodies = \"pass\" for the target",
+    ))
+}
+
+fn too_long(bytes_max: usize) -> Breach {
+    Breach::target("an answer is longer than may be held").telling(Denial::new(
+        Reason::Limit,
+        "the answer is kept back",
+        format!("it is longer than the {bytes_max} bytes of limits.frame_bytes_max, and JSON is masked in whole"),
+        "Ask for less at a time",
+    ))
+}

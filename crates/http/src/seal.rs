@@ -1,0 +1,135 @@
+//! Keeps the gateway's own credential from coming back, should the target repeat it.
+//!
+//! What stands for it is as long as it, so that lengths stay true.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use gatehouse_model::Secret;
+use gatehouse_protocol::{Edit, Editor, Field};
+use memchr::memmem;
+
+/// A secret that is shorter is not looked for: it would be found in anything.
+const SECRET_BYTES_MIN: usize = 6;
+
+/// What is looked for.
+#[derive(Clone, Default)]
+pub(crate) struct Seals(Arc<[Secret]>);
+
+impl Seals {
+    /// Of secrets, each as it is, as it stands in an address, and as it stands in JSON.
+    pub(crate) fn new(secrets: &[Secret]) -> Self {
+        let mut all: Vec<Secret> = Vec::new();
+        for secret in secrets.iter().filter(|secret| secret.expose().len() >= SECRET_BYTES_MIN) {
+            let plain = secret.expose();
+            let text = String::from_utf8_lossy(plain);
+            let escaped: String = form_urlencoded::byte_serialize(plain).collect();
+            let quoted = serde_json::to_string(&text).unwrap_or_default();
+            for form in [&*text, &escaped, quoted.trim_matches('"')] {
+                if !all.iter().any(|known| known.expose() == form.as_bytes()) {
+                    all.push(Secret::new(form));
+                }
+            }
+        }
+        Self(all.into())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Puts stars in their place; true if there were any.
+    pub(crate) fn hide(&self, bytes: &mut [u8]) -> bool {
+        let mut found = false;
+        for secret in self.0.iter().map(Secret::expose) {
+            while let Some(at) = memmem::find(bytes, secret) {
+                if let Some(place) = bytes.get_mut(at..at + secret.len()) {
+                    place.fill(b'*');
+                }
+                found = true;
+            }
+        }
+        found
+    }
+
+    fn is_in(&self, bytes: &[u8]) -> bool {
+        self.0.iter().any(|secret| memmem::find(bytes, secret.expose()).is_some())
+    }
+
+    /// How much of the end of `bytes` may be the beginning of one.
+    fn begun(&self, bytes: &[u8]) -> usize {
+        let longest = self.0.iter().map(|secret| secret.expose().len()).max().unwrap_or_default();
+        let is_begun = |len: &usize| {
+            let end = bytes.get(bytes.len() - len..).unwrap_or_default();
+            self.0.iter().any(|secret| secret.expose().starts_with(end))
+        };
+        (1..longest.min(bytes.len() + 1)).rev().find(is_begun).unwrap_or_default()
+    }
+}
+
+/// An editor's work, without them.
+pub(crate) struct Sealed<'e> {
+    pub(crate) editor: &'e mut dyn Editor,
+    pub(crate) seals: Seals,
+}
+
+impl Editor for Sealed<'_> {
+    fn edit(&mut self, field: Field<'_>, out: &mut Vec<u8>) -> Edit {
+        let start = out.len();
+        let edit = self.editor.edit(field, out);
+        match (edit, field.value) {
+            (Edit::Keep, Some(value)) if self.seals.is_in(value) => {
+                out.truncate(start);
+                out.extend_from_slice(value);
+                self.seals.hide(out.get_mut(start..).unwrap_or_default());
+                Edit::Replace
+            }
+            (Edit::Replace, _) => {
+                self.seals.hide(out.get_mut(start..).unwrap_or_default());
+                Edit::Replace
+            }
+            (Edit::Keep | Edit::Null, _) => edit,
+        }
+    }
+}
+
+/// A body that goes by as it is, without them, however it is split.
+#[derive(Default)]
+pub(crate) struct Sieve {
+    kept: BytesMut,
+}
+
+impl Sieve {
+    /// The next bytes, but for an end that may be a beginning.
+    pub(crate) fn pass(&mut self, seals: &Seals, bytes: &[u8]) -> Bytes {
+        self.kept.extend_from_slice(bytes);
+        seals.hide(&mut self.kept);
+        let ready = self.kept.len() - seals.begun(&self.kept);
+        self.kept.split_to(ready).freeze()
+    }
+
+    /// What was kept.
+    pub(crate) fn finish(&mut self) -> Bytes {
+        self.kept.split().freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_found_however_it_is_split() {
+        let seals = Seals::new(&[Secret::new("s3cr et\"s")]);
+        let text = b"as it is: s3cr et\"s, s3cr+et%22s and \"s3cr et\\\"s\"; s3cr";
+        for size in 1..text.len() {
+            let mut sieve = Sieve::default();
+            let mut out: Vec<u8> = Vec::new();
+            text.chunks(size).for_each(|part| out.extend_from_slice(&sieve.pass(&seals, part)));
+            out.extend_from_slice(&sieve.finish());
+            let expected = "as it is: *********, *********** and \"**********\"; s3cr";
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{size}");
+        }
+        assert!(Seals::new(&[Secret::new("short")]).is_empty());
+    }
+}

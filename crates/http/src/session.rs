@@ -1,0 +1,224 @@
+//! One session: one request after the other, each with its answer.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use gatehouse_model::{Denial, Shape, TargetName};
+use gatehouse_protocol::{
+    Breach, Editor, Frame, Head, HttpFacts, Meaning, Misunderstood, Opening, Passed, Reply, Session, Side, Step,
+    SurveyFacts, Tag, frames, write_frame,
+};
+
+use crate::columns::Columns;
+use crate::refusal;
+use crate::reply::Replies;
+use crate::request::Request;
+use crate::seal::Seals;
+
+/// What the client says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    /// Nothing yet.
+    Nothing,
+    /// The rest of a request that passed.
+    Rest,
+    /// The rest of one that did not.
+    Refused,
+}
+
+pub(crate) struct HttpSession {
+    target: TargetName,
+    bytes_max: usize,
+    asking: Asking,
+    /// The request that was read last.
+    request: Option<Request>,
+    replies: Replies,
+}
+
+impl HttpSession {
+    pub(crate) fn new(opening: Opening, facts: Arc<HttpFacts>) -> Self {
+        let columns = Columns::new(&opening.target, opening.classifier, facts.passes_opaque);
+        let (bytes_max, seals) = (opening.frame_bytes_max, Seals::new(&opening.secrets));
+        Self {
+            target: opening.target,
+            bytes_max,
+            asking: Asking::Nothing,
+            request: None,
+            replies: Replies::new(facts, columns, seals, bytes_max),
+        }
+    }
+
+    fn inspect_client(&mut self, buf: &[u8]) -> Result<Step, Breach> {
+        let frame = match Frame::first(buf, self.bytes_max, Breach::client)? {
+            Ok(frame) => frame,
+            Err(at_least) => return Ok(Step::Read { at_least }),
+        };
+        let run = |meaning| Ok(Step::Run { len: frame.len, tail: 0, meaning });
+        match (self.asking, frame.tag) {
+            (Asking::Nothing, Tag::Request) if !self.is_quiet() => Ok(Step::Wait),
+            (Asking::Nothing, Tag::Request) => self.inspect_request(frame, buf),
+            (Asking::Rest, Tag::Body | Tag::End) => run(Meaning::Plumbing),
+            (Asking::Refused, Tag::Body | Tag::End) => run(Meaning::Local),
+            (_, Tag::Request | Tag::Response | Tag::Interim | Tag::Body | Tag::End | Tag::Abort) => {
+                Err(Breach::client("the frames of the request are not in order"))
+            }
+        }
+    }
+
+    fn inspect_request(&mut self, first: Frame<'_>, buf: &[u8]) -> Result<Step, Breach> {
+        let head = Head::read(first.tag, first.content).ok_or_else(|| Breach::client("the request has no head"))?;
+        let request = match Request::read(&head, &self.replies.facts) {
+            Ok(request) => request,
+            Err(denial) => return Ok(misunderstood(head.first, denial, first.len)),
+        };
+        let mut body = Vec::new();
+        let mut len = first.len;
+        let is_whole = !request.is_streamed(self.bytes_max)
+            && loop {
+                let rest = buf.get(len..).unwrap_or_default();
+                let frame = match Frame::first(rest, self.bytes_max, Breach::client)? {
+                    Ok(frame) => frame,
+                    // Longer than may be held: it goes by unread.
+                    Err(_) if len > self.bytes_max => break false,
+                    Err(missing) => return Ok(Step::Read { at_least: len + missing }),
+                };
+                len += frame.len;
+                match frame.tag {
+                    Tag::Body => body.extend_from_slice(frame.content),
+                    Tag::End => break true,
+                    Tag::Request | Tag::Response | Tag::Interim | Tag::Abort => {
+                        return Err(Breach::client("the frames of the request are not in order"));
+                    }
+                }
+            };
+        let facts = self.replies.facts.clone();
+        let operation =
+            match request.operation(&self.target, &facts, &mut self.replies.columns, is_whole.then_some(&body)) {
+                Ok(operation) => operation,
+                Err(denial) => return Ok(misunderstood(head.first, denial, if is_whole { len } else { first.len })),
+            };
+        self.request = Some(request);
+        let meaning = Meaning::Act(Box::new(operation));
+        // What is not there in whole is given without the head's last byte, so that nobody approves what was not read.
+        let (len, tail) = if is_whole { (len, 0) } else { (first.len - 1, 1) };
+        Ok(Step::Run { len, tail, meaning })
+    }
+
+    fn inspect_target(&mut self, buf: &[u8]) -> Result<Step, Breach> {
+        let frame = match Frame::first(buf, self.bytes_max, Breach::target)? {
+            Ok(frame) => frame,
+            Err(at_least) => return Ok(Step::Read { at_least }),
+        };
+        if !self.replies.is_due(frame.tag) {
+            return Err(Breach::target("the target sent what is not due"));
+        }
+        Ok(Step::Run { len: frame.len, tail: 0, meaning: Meaning::Content(self.replies.columns.shape().clone()) })
+    }
+}
+
+fn misunderstood(first: &str, denial: Denial, len: usize) -> Step {
+    let method = first.split(' ').next().unwrap_or_default();
+    let is_word = !method.is_empty() && method.len() <= 16 && method.bytes().all(|byte| byte.is_ascii_uppercase());
+    let title = if is_word { method } else { "request" };
+    Step::Run { len, tail: 0, meaning: Meaning::Misunderstood(Box::new(Misunderstood { title: title.into(), denial })) }
+}
+
+/// Whether a run has the end of its message.
+fn is_ended(run: &[u8]) -> bool {
+    frames(run).any(|frame| frame.tag == Tag::End)
+}
+
+impl Session for HttpSession {
+    fn inspect(&mut self, side: Side, buf: &[u8]) -> Result<Step, Breach> {
+        match side {
+            Side::Client => self.inspect_client(buf),
+            Side::Target => self.inspect_target(buf),
+        }
+    }
+
+    fn whole(&self, buf: &[u8]) -> Result<usize, Breach> {
+        Ok(buf.len())
+    }
+
+    fn pass(&mut self, side: Side, run: &Bytes, out: &mut BytesMut) -> Passed {
+        match side {
+            Side::Client if self.asking == Asking::Rest => {
+                if is_ended(run) {
+                    self.asking = Asking::Nothing;
+                }
+                Passed::AsIs
+            }
+            Side::Client => {
+                // Only what was judged is sent.
+                let Some(request) = self.request.take() else { return Passed::Written };
+                request.write(out);
+                self.replies.expect(&request.method, request.base);
+                match frames(run).next() {
+                    Some(head) => {
+                        out.extend_from_slice(run.get(head.len..).unwrap_or_default());
+                        self.asking = Asking::Nothing;
+                    }
+                    // The head's last byte goes by after it.
+                    None => {
+                        out.truncate(out.len().saturating_sub(1));
+                        self.asking = Asking::Rest;
+                    }
+                }
+                Passed::Written
+            }
+            Side::Target => match frames(run).next().map(|frame| self.replies.show(frame, None, out)) {
+                Some(Ok(passed)) => passed,
+                Some(Err(_)) | None => {
+                    out.clear();
+                    write_frame(Tag::Abort, b"", out);
+                    Passed::Written
+                }
+            },
+        }
+    }
+
+    fn rewrite(&mut self, _: &Shape, run: &Bytes, editor: &mut dyn Editor, out: &mut BytesMut) -> Result<(), Breach> {
+        let frame = frames(run).next().ok_or_else(|| Breach::target("the target sent what is no frame"))?;
+        match self.replies.show(frame, Some(editor), out)? {
+            Passed::AsIs => out.extend_from_slice(run),
+            Passed::Written => {}
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, run: &Bytes, denial: &Denial, reply: &mut Reply) {
+        let prefers_async = self.request.take().is_some_and(|request| request.prefers_async);
+        refusal::write(denial, prefers_async, &mut reply.to_client);
+        self.asking = if is_ended(run) { Asking::Nothing } else { Asking::Refused };
+    }
+
+    fn answer(&mut self, _: Side, run: &Bytes, _: &mut Reply) {
+        if is_ended(run) {
+            self.asking = Asking::Nothing;
+        }
+    }
+
+    fn rows(&self) -> u64 {
+        0
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.replies.is_quiet()
+    }
+
+    fn has_left(&self) -> bool {
+        false
+    }
+
+    fn surveyed(&mut self, _: SurveyFacts) {}
+
+    fn remark(&self, _: &str, _: &mut BytesMut) {}
+
+    fn end(&self, denial: &Denial, out: &mut BytesMut) {
+        if self.replies.is_unbegun() {
+            refusal::write(denial, false, out);
+        } else {
+            write_frame(Tag::Abort, b"", out);
+        }
+    }
+}
