@@ -177,9 +177,15 @@ pub struct StartedTaskView {
     pub password: String,
     /// Where each target is to be reached, by target name: `HOST:PORT`.
     pub addresses: BTreeMap<String, String>,
+    /// What each target speaks, by target name.
+    #[serde(default)]
+    pub protocols: BTreeMap<String, String>,
     /// The PEM certificates by which the listener is recognized, if it has TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_certificate: Option<String>,
+    /// The PEM certificate by which the gateway is recognized where it stands in for hosts of targets, as a proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_certificate: Option<String>,
 }
 
 /// Something that a person shut.

@@ -4,6 +4,7 @@ import gzip
 import http.server
 import json
 import os
+import subprocess
 import time
 import zlib
 
@@ -53,14 +54,37 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(pause)
         self.wfile.write(b"0\r\n\r\n")
 
+    def git(self, body):
+        path, _, query = self.path.partition("?")
+        environment = {
+            **os.environ,
+            "GIT_PROJECT_ROOT": os.environ["GIT_ROOT"],
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": path.removeprefix("/git"),
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": self.command,
+            "REMOTE_USER": "tests",
+            "CONTENT_TYPE": self.headers.get("content-type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": self.headers.get("content-encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("git-protocol", ""),
+        }
+        done = subprocess.run(["git", "http-backend"], input=body, env=environment, capture_output=True, check=True)
+        head, _, answer = done.stdout.partition(b"\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        status = int(fields.pop("Status", "200").split()[0])
+        self.send(answer, fields.pop("Content-Type", None), status, **fields)
+
     def handle_all(self):
         body = self.read_body()
+        if self.path.startswith("/git/"):
+            return self.git(body)
         people = json.dumps(PEOPLE).encode()
         match self.path.split("?")[0]:
             case "/people":
                 self.send(people, etag='"1"', x_contact="lotte@corp.example")
             case "/people.gz":
-                self.send(gzip.compress(people), content_encoding="gzip")
+                self.send(gzip.compress(people, mtime=0), content_encoding="gzip")
             case "/people.zz":
                 self.send(zlib.compress(people), content_encoding="deflate")
             case "/people.txt":

@@ -24,18 +24,28 @@ pub struct WebTarget {
     child: Child,
     /// Its port.
     pub port: u16,
+    _git: tempfile::TempDir,
 }
 
 impl WebTarget {
     /// Starts one.
     pub fn start() -> Result<Self> {
+        let git = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
+        let mut bare = Command::new("git");
+        bare.args(["init", "-q", "--bare", "-b", "main"]).arg(git.path().join("repo.git"));
+        anyhow::ensure!(bare.status()?.success(), "git makes no repository");
         let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run"));
-        command.arg("web_target.py").env("SECRET", TOKEN).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .arg("web_target.py")
+            .env("SECRET", TOKEN)
+            .env("GIT_ROOT", git.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         let mut child = command.spawn()?;
         let mut port = String::new();
         BufReader::new(child.stdout.take().context("its output is piped")?).read_line(&mut port)?;
         let port = port.trim().parse().context("the target does not start: run scripts/client-needs.sh")?;
-        Ok(Self { child, port })
+        Ok(Self { child, port, _git: git })
     }
 
     /// The sections of a gateway before it, with what else is said of the target.

@@ -465,3 +465,54 @@ fn values_of_unknown_origin_leave_by_no_way() -> anyhow::Result<()> {
     assert_eq!(fixture.truth("select count(*) from orders where note like '%Realname%'")?, "0");
     Ok(())
 }
+
+/// Agents read and write, and no class is revealed to them.
+const WRITERS: &str = "permit (principal in Group::\"agents\", action in [Action::\"connect\", Action::\"sql:read\", \
+                       Action::\"sql:write\"], resource in Target::\"shop\");";
+
+#[test]
+fn stars_and_names_shift_nothing_into_the_clear() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup { policies: WRITERS.into(), ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    for attack in [
+        "select translate(v.column2,'@','#') from (select id,email from customers where id=5) t, \
+         lateral (values (t.*,'x')) v",
+        "select v.column2 from (select id,full_name from customers where id=5) t, lateral (values (t.*,'x')) v",
+        "select q.a from (select (select t.* from (select c.full_name as a) t), \
+         (select a.* from (select 'x' as b) a) from customers c where id=5) q",
+        "select q.\"text\" from (select (select (c.full_name||'')::text)::varchar, (select 'x'::name)::text \
+         from customers c where id=5) q",
+        "update customers c set (note,email)=row(z.*,c.email,'x@x.x') from (select) z where c.id=5",
+        "merge into customers k using (select 'q' a, full_name b from customers where id=5) t on k.id=7777 \
+         when not matched then insert (full_name,note,id,email) values (t.*,7777,'u@u')",
+    ] {
+        let said = play(
+            &agent,
+            &[(1, vec![query(attack)]), (1, vec![query("select note from customers where id in (5, 7777)")])],
+        )?;
+        let said = said.replace(['#', '@'], "@");
+        assert_nothing_raw(&said);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_write_or_a_view_sets_off_quotes_nothing() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup { policies: WRITERS.into(), ..Setup::default() })?;
+    fixture.truth(
+        "create table tiers (code text primary key); insert into tiers values ('standard'); \
+         alter table customers add foreign key (tier) references tiers (code) on delete set null; \
+         create view bad as select id from customers where full_name::int > 0; \
+         create function complain() returns trigger language plpgsql as \
+           $$ begin raise 'it is %', (select full_name from customers where id = 1); end $$; \
+         create table loud (id int); create trigger loud before insert on loud for each row execute function complain(); \
+         grant select, insert, delete on tiers, bad, loud to gatehouse",
+    )?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    for attack in ["delete from tiers where code='standard'", "select id from bad", "insert into loud values (1)"] {
+        let said = play(&agent, &[(1, vec![query(attack)])])?;
+        assert!(said.contains("ERROR"), "{attack}: {said}");
+        assert_nothing_raw(&said);
+    }
+    Ok(())
+}

@@ -9,7 +9,9 @@ mod pool;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,14 +20,16 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
 use gatehouse_model::{Denial, Reason, Secret};
 use gatehouse_protocol::{ClientCertificate, Exchanges};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::Stranger;
 use crate::listener::{Engine, Listener};
@@ -52,8 +56,20 @@ struct Connection {
     peer: SocketAddr,
     is_private: bool,
     certificate: Option<Arc<ClientCertificate>>,
+    /// For whom and to which target it was opened, inside of a connection to the gateway as a proxy.
+    tunnel: Option<Tunnel>,
     /// Lanes that rest, by what opened them.
     lanes: Mutex<HashMap<Key, Vec<Lane>>>,
+    /// Connections inside of this one, which keep its place.
+    tunnels: Mutex<JoinSet<()>>,
+}
+
+/// What a client told the gateway as its proxy.
+struct Tunnel {
+    proof: Proof,
+    target: String,
+    /// The host that the client believes to speak to.
+    host: String,
 }
 
 /// What opens a lane: the proof that a client shows, as a digest, and the target.
@@ -69,6 +85,8 @@ struct Destination {
     /// The path under which the client reaches it, and what of its own path comes after.
     base: String,
     rest: String,
+    /// Whether the request's own `Authorization` was for the gateway.
+    is_own: bool,
 }
 
 /// Sees a connection through to its end.
@@ -86,28 +104,18 @@ pub(crate) async fn serve(
         Err(_) => return tracing::info!(%peer, "the client did not begin TLS within limits.login_secs_max"),
     };
     let is_private = matches!(wire, Wire::Server(_)) || peer.ip().is_loopback();
-    let connection = Arc::new(Connection {
+    let protocol = protocol.clone();
+    let connection = Connection {
         engine,
-        protocol: protocol.clone(),
+        protocol,
         peer,
         is_private,
         certificate,
+        tunnel: None,
         lanes: Mutex::default(),
-    });
-    let service = service_fn(|request| {
-        let connection = connection.clone();
-        async move { Ok::<_, Infallible>(connection.handle(request).await) }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(within).max_buf_size(HEAD_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEAD_BYTES_MAX as u32);
-    if let Err(error) = builder.serve_connection(TokioIo::new(wire), service).await {
-        tracing::debug!(%peer, %error, "a connection ended");
-    }
+        tunnels: Mutex::default(),
+    };
+    connection.serve(TokioIo::new(wire)).await;
 }
 
 /// Begins TLS, where the client does or must.
@@ -126,15 +134,44 @@ async fn begin(listener: &Listener, stream: TcpStream) -> std::io::Result<(Wire,
 }
 
 impl Connection {
+    /// Boxed, for a connection may be inside of another.
+    fn serve<I>(self, io: I) -> Pin<Box<dyn Future<Output = ()> + Send>>
+    where
+        I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    {
+        let within = Duration::from_secs(u64::from(self.engine.limits.login_secs_max));
+        let (peer, connection) = (self.peer, Arc::new(self));
+        Box::pin(async move {
+            let service = service_fn(|request| {
+                let connection = connection.clone();
+                async move { Ok::<_, Infallible>(connection.handle(request).await) }
+            });
+            let mut builder = auto::Builder::new(TokioExecutor::new());
+            builder.http1().timer(TokioTimer::new()).header_read_timeout(within).max_buf_size(HEAD_BYTES_MAX);
+            builder
+                .http2()
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(STREAMS_MAX)
+                .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+            if let Err(error) = builder.serve_connection_with_upgrades(io, service).await {
+                tracing::debug!(%peer, %error, "a connection ended");
+            }
+            let tunnels = std::mem::take(&mut *connection.tunnels.lock().unwrap_or_else(PoisonError::into_inner));
+            tunnels.join_all().await;
+        })
+    }
+
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<AnswerBody> {
-        let (proof, destination) = (Proof::of(request.headers()), destination(&request));
-        let Some(destination) = destination else {
-            return problem(&Denial::new(
-                Reason::Unknown,
-                "there is no target at this address",
-                format!("targets are reached under {PREFIX}TARGET/"),
-                "`gatehouse targets ls` shows the targets",
-            ));
+        if request.method() == Method::CONNECT {
+            return self.connect(request);
+        }
+        let (proof, is_own) = match &self.tunnel {
+            Some(tunnel) => (tunnel.proof.clone(), false),
+            None => Proof::of(request.headers()),
+        };
+        let destination = match self.destination(&request, is_own) {
+            Ok(destination) => destination,
+            Err(refusal) => return *refusal,
         };
         let key = Key { proof: proof.digest(), target: destination.target.clone() };
         let lane = match self.rested(&key) {
@@ -145,6 +182,80 @@ impl Connection {
             },
         };
         lane.exchange(request, destination, self.clone(), key).await
+    }
+
+    /// Where a request goes: through a tunnel, by the target's own name, or by a path of the gateway's.
+    fn destination(&self, request: &Request<Incoming>, is_own: bool) -> Result<Destination, Box<Response<AnswerBody>>> {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let authority = request.uri().authority().map(Authority::as_str);
+        let named = authority.or_else(|| request.headers().get(HOST).and_then(|host| host.to_str().ok()));
+        let (host, port) = host_and_port(named.unwrap_or_default());
+        if let Some(tunnel) = &self.tunnel {
+            if !host.eq_ignore_ascii_case(&tunnel.host) {
+                return Err(Box::new(misdirected(host)));
+            }
+            let target = tunnel.target.clone();
+            return Ok(Destination { target, base: String::new(), rest: path.into(), is_own });
+        }
+        if let Some(target) = self.engine.house.named(host, port) {
+            return Ok(Destination { target, base: String::new(), rest: path.into(), is_own });
+        }
+        let Some(rest) = path.strip_prefix(PREFIX) else {
+            let denial = Denial::new(
+                Reason::Unknown,
+                "there is no target at this address",
+                format!("targets are reached under {PREFIX}TARGET/, by their own names, or by the gateway as a proxy"),
+                "`gatehouse targets ls` shows the targets",
+            );
+            return Err(Box::new(problem(&denial)));
+        };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (target, rest) = rest.split_at(end);
+        let rest = if rest.starts_with('/') { rest.to_string() } else { format!("/{rest}") };
+        Ok(Destination { target: target.into(), base: format!("{PREFIX}{target}"), rest, is_own })
+    }
+
+    /// Serves a client that takes the gateway for a proxy to a host (RFC 9110, section 9.3.6), by standing in for it.
+    fn connect(&self, request: Request<Incoming>) -> Response<AnswerBody> {
+        let (proof, _) = Proof::of(request.headers());
+        if proof.secret.is_none() && self.certificate.is_none() {
+            let mut response = problem(&unproven("the request shows nothing that says whose it is"));
+            *response.status_mut() = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+            response.headers_mut().insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"gatehouse\""));
+            return response;
+        }
+        let (host, port) = host_and_port(request.uri().authority().map_or("", Authority::as_str));
+        let house = &self.engine.house;
+        let Some((target, tls)) = house.named(host, port).and_then(|target| Some((target, house.stands_in_for(host)?)))
+        else {
+            return problem(&Denial::new(
+                Reason::Policy,
+                format!("{host} is no target of this gateway"),
+                "what a task may reach is named in the configuration, and everything else is refused",
+                "`gatehouse targets ls` shows the targets; the operator adds the host to the `names` of one",
+            ));
+        };
+        let inner = Self {
+            engine: self.engine.clone(),
+            protocol: self.protocol.clone(),
+            peer: self.peer,
+            is_private: self.is_private,
+            certificate: self.certificate.clone(),
+            tunnel: Some(Tunnel { proof, target, host: host.to_string() }),
+            lanes: Mutex::default(),
+            tunnels: Mutex::default(),
+        };
+        let within = Duration::from_secs(u64::from(self.engine.limits.login_secs_max));
+        let mut tunnels = self.tunnels.lock().unwrap_or_else(PoisonError::into_inner);
+        tunnels.spawn(async move {
+            let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
+            match tokio::time::timeout(within, tls.stand_in(TokioIo::new(upgraded))).await {
+                Ok(Ok(stream)) => inner.serve(TokioIo::new(stream)).await,
+                Ok(Err(error)) => tracing::debug!(peer = %inner.peer, %error, "TLS did not begin in a tunnel"),
+                Err(_) => tracing::debug!(peer = %inner.peer, "TLS did not begin in a tunnel in time"),
+            }
+        });
+        Response::new(AnswerBody::whole(Bytes::new()))
     }
 
     /// A lane that is open and has nothing to do.
@@ -192,29 +303,31 @@ fn unproven(why: &str) -> Denial {
 }
 
 /// What a request shows of whose it is.
+#[derive(Clone)]
 struct Proof {
     user: String,
     secret: Option<Secret>,
 }
 
 impl Proof {
-    fn of(headers: &HeaderMap) -> Self {
-        let shown = headers.get(PROXY_AUTHORIZATION).or_else(|| headers.get(AUTHORIZATION));
-        let nothing = Self { user: String::new(), secret: None };
-        let Some((scheme, word)) = shown.and_then(|value| value.to_str().ok()).and_then(|shown| shown.split_once(' '))
-        else {
-            return nothing;
-        };
+    /// What is shown to the gateway, and whether it stands where a target's own would.
+    fn of(headers: &HeaderMap) -> (Self, bool) {
+        let for_proxy = headers.get(PROXY_AUTHORIZATION);
+        let is_own = for_proxy.is_none();
+        let shown = for_proxy.or_else(|| headers.get(AUTHORIZATION)).and_then(|value| value.to_str().ok());
+        (shown.and_then(Self::read).unwrap_or(Self { user: String::new(), secret: None }), is_own)
+    }
+
+    fn read(shown: &str) -> Option<Self> {
+        let (scheme, word) = shown.split_once(' ')?;
         let word = word.trim();
         if scheme.eq_ignore_ascii_case("bearer") {
-            return Self { user: String::new(), secret: Some(Secret::new(word)) };
+            return Some(Self { user: String::new(), secret: Some(Secret::new(word)) });
         }
-        let decoded = scheme.eq_ignore_ascii_case("basic").then(|| BASE64.decode(word).ok()).flatten();
-        let decoded = decoded.and_then(|decoded| String::from_utf8(decoded).ok());
-        match decoded.as_deref().and_then(|decoded| decoded.split_once(':')) {
-            Some((user, secret)) => Self { user: user.into(), secret: Some(Secret::new(secret)) },
-            None => nothing,
-        }
+        let decoded = scheme.eq_ignore_ascii_case("basic").then(|| BASE64.decode(word).ok()).flatten()?;
+        let decoded = String::from_utf8(decoded).ok()?;
+        let (user, secret) = decoded.split_once(':')?;
+        Some(Self { user: user.into(), secret: Some(Secret::new(secret)) })
     }
 
     fn digest(&self) -> [u8; 32] {
@@ -224,13 +337,23 @@ impl Proof {
     }
 }
 
-fn destination(request: &Request<Incoming>) -> Option<Destination> {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let rest = path.strip_prefix(PREFIX)?;
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (target, rest) = rest.split_at(end);
-    let rest = if rest.starts_with('/') { rest.to_string() } else { format!("/{rest}") };
-    Some(Destination { target: target.into(), base: format!("{PREFIX}{target}"), rest })
+/// A host in small letters without its port, and that.
+fn host_and_port(authority: &str) -> (&str, Option<u16>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+        Some(_) | None => (authority, None),
+    }
+}
+
+fn misdirected(host: &str) -> Response<AnswerBody> {
+    let mut response = problem(&Denial::new(
+        Reason::Unknown,
+        format!("{host} is not whom this connection was opened to"),
+        "a connection through the gateway is for one host",
+        "Open another connection",
+    ));
+    *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
+    response
 }
 
 /// A refusal before there is a session.

@@ -81,6 +81,12 @@ pub trait House: Send + Sync {
     /// A target of the configuration.
     fn target(&self, name: &str) -> Option<Arc<Target>>;
 
+    /// The target that a host stands for, by the names that the configuration gives it.
+    fn named(&self, host: &str, port: Option<u16>) -> Option<String>;
+
+    /// What makes the gateway stand in for a host, before clients that take it for their proxy.
+    fn stands_in_for(&self, host: &str) -> Option<ServerTls>;
+
     /// As whom the gateway logs in at a target for a task; or in words why that cannot be had.
     fn account(self: Arc<Self>, grant: Arc<Grant>) -> BoxFuture<'static, Result<TargetAccount, String>>;
 

@@ -316,8 +316,9 @@ impl Engine {
     }
 
     /// Whether there may be another account in place of one that the target did not take.
-    fn has_another(&self, grant: &Grant, refused: &TargetAccount) -> bool {
-        self.house.account_refused(grant.target(), &grant.lease().task.id, refused)
+    pub(crate) fn has_another<'a>(&self, grant: &Grant, refused: impl Into<Option<&'a TargetAccount>>) -> bool {
+        let refused = refused.into();
+        refused.is_some_and(|refused| self.house.account_refused(grant.target(), &grant.lease().task.id, refused))
     }
 
     pub(crate) async fn account(&self, grant: &Arc<Grant>) -> Result<TargetAccount, DialError> {

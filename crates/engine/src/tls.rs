@@ -15,6 +15,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use sha2::Digest as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -91,6 +92,14 @@ impl ServerTls {
         let application = connection.alpn_protocol().map(Bytes::copy_from_slice);
         let client = connection.peer_certificates().and_then(|chain| self.client(chain)).map(Arc::new);
         Ok((Wire::Server(Box::new(stream)), TlsStarted { endpoint: self.endpoint.clone(), application, client }))
+    }
+
+    /// Shakes hands with a client inside of another connection.
+    pub(crate) async fn stand_in<I: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: I,
+    ) -> io::Result<tokio_rustls::server::TlsStream<I>> {
+        TlsAcceptor::from(self.config.clone()).accept(io).await
     }
 
     /// What a client's certificate says, and who of all that are trusted vouches for it.

@@ -578,6 +578,9 @@ pub struct TargetSection {
     pub credentials: Option<String>,
     /// How the gateway proves itself to a target that speaks `http`; without it, it does not.
     pub credential: Option<Credential>,
+    /// Of a target that speaks `http`: the hosts that clients call it by, each as `HOST` or `HOST:PORT`. Where it is not given: that
+    /// of its address. For requests to them the gateway stands in as a proxy.
+    pub names: Option<Vec<String>>,
     /// Of a target that speaks `http`: its OpenAPI document (JSON), relative to this file. Paths then have the names that it gives
     /// them, and what it does not have is `http:undocumented`.
     pub openapi: Option<PathBuf>,

@@ -12,6 +12,7 @@ mod control;
 mod demo;
 mod exchange;
 mod indexer;
+mod interception;
 mod keys;
 pub mod load;
 mod log_files;

@@ -74,6 +74,8 @@ pub struct Loaded {
     pub targets: BTreeMap<String, Arc<Target>>,
     /// As whom the gateway logs in there.
     pub accounts: BTreeMap<TargetName, AccountSource>,
+    /// The targets that hosts stand for, each by its name and, where that was said, its port.
+    pub hosts: BTreeMap<(String, Option<u16>), String>,
     /// Asks for secrets.
     pub keeper: Arc<Keeper>,
     /// The policies.
@@ -138,6 +140,7 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
     let receivers = checker.receivers(&config);
     let rules = checker.class_rules(&config);
     let (targets, accounts) = checker.targets(&config, &rules, &key);
+    let hosts = checker.hosts(&config);
     let keeper = Arc::new(Keeper::new(checker.sources(&config)));
     let mut faults = checker.faults;
     let policies = load_policies(&base.join(&config.policies.directory), &mut faults);
@@ -158,6 +161,7 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
         receivers,
         targets,
         accounts,
+        hosts,
         keeper,
         policies: Arc::new(policies),
         warnings,
@@ -703,6 +707,29 @@ impl Checker<'_> {
         (targets, accounts)
     }
 
+    /// Which targets hosts stand for.
+    fn hosts(&mut self, config: &Config) -> BTreeMap<(String, Option<u16>), String> {
+        let mut hosts = BTreeMap::new();
+        let exchanges = |protocol: &str| {
+            registry::protocol(protocol).is_some_and(|protocol| matches!(protocol.carriage(), Carriage::Exchanges(_)))
+        };
+        for (name, section) in config.targets.iter().filter(|(_, section)| exchanges(&section.protocol)) {
+            let named = section.names.clone().unwrap_or_else(|| vec![section.address.clone()]);
+            for host in named {
+                let (only, port) = match host.rsplit_once(':') {
+                    Some((only, port)) if !port.ends_with(']') => (only, port.parse().ok()),
+                    Some(_) | None => (host.as_str(), None),
+                };
+                let before = hosts.insert((only.to_ascii_lowercase(), port), name.clone());
+                if let Some(other) = before.filter(|other| other != name) {
+                    let message = format!("`{host}` stands for the target `{other}` already");
+                    self.fault(&["targets", name, "names"], message, "Give each target hosts of its own with `names`");
+                }
+            }
+        }
+        hosts
+    }
+
     fn route(&mut self, name: &str, section: &TargetSection) -> Option<Route> {
         if registry::protocol(&section.protocol).is_none() {
             self.fault(
@@ -763,6 +790,7 @@ impl Checker<'_> {
         let protocol = registry::protocol(&section.protocol)?;
         let of_http = [
             ("credential", section.credential.is_some()),
+            ("names", section.names.is_some()),
             ("openapi", section.openapi.is_some()),
             ("opaque_bodies", section.opaque_bodies.is_some()),
             ("fields", !section.fields.is_empty()),

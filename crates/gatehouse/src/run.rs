@@ -16,9 +16,24 @@ use crate::cli::{NewTaskArgs, Reach};
 use crate::client::{Client, Refused};
 use crate::commands::{start_task, write_private};
 use crate::output;
+use crate::start::HTTP;
 
 /// How long the gateway waits for a sign of life before it ends the task, in seconds.
 const HEARTBEAT_SECS: u32 = 10;
+
+/// What names the authorities that curl, Python, Node, git, Go, AWS's tools and Deno believe.
+const AUTHORITIES: [&str; 8] = [
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+    "AWS_CA_BUNDLE",
+    "DENO_CERT",
+    "PIP_CERT",
+];
+/// What is reached without a proxy.
+const NO_PROXY: &str = "localhost,127.0.0.1,::1";
 
 /// Runs the command and returns its exit status.
 pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -> Result<ExitCode> {
@@ -79,8 +94,50 @@ async fn give_signs_of_life(client: &Client, task: &str) -> String {
     }
 }
 
-/// What PostgreSQL's tools read. The first target is the default; a service file names them all.
+/// What the command's tools read.
 fn environment(started: &StartedTaskView, targets: &[String], folder: &Path) -> Result<BTreeMap<String, String>> {
+    let speaks =
+        |target: &&String, protocol: &str| started.protocols.get(*target).is_some_and(|spoken| spoken == protocol);
+    let of_http: Vec<&String> = targets.iter().filter(|target| speaks(target, HTTP)).collect();
+    let others: Vec<&String> = targets.iter().filter(|target| !speaks(target, HTTP)).collect();
+    let mut environment = postgres_environment(started, &others, folder)?;
+    environment.extend(http_environment(started, &of_http, folder)?);
+    environment.insert("GATEHOUSE_TASK".into(), started.task.id.clone());
+    Ok(environment)
+}
+
+/// What HTTP's tools read: the gateway as their proxy, and whom they believe. Each target has an address of its own besides.
+fn http_environment(started: &StartedTaskView, targets: &[&String], folder: &Path) -> Result<BTreeMap<String, String>> {
+    let mut environment = BTreeMap::new();
+    let Some(certificate) = &started.proxy_certificate else { return Ok(environment) };
+    let path = folder.join("proxy.crt");
+    let listener = started.root_certificate.as_deref().unwrap_or_default();
+    write_private(&path, format!("{certificate}{listener}").as_bytes())?;
+    let scheme = if started.root_certificate.is_some() { "https" } else { "http" };
+    for target in targets {
+        let Some(address) = started.addresses.get(*target) else { continue };
+        let name: String = target.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '_' }).collect();
+        let own = format!("GATEHOUSE_URL_{}", name.to_ascii_uppercase());
+        environment.insert(own, format!("{scheme}://{address}/http/{target}"));
+        let proxy = format!("{scheme}://{}:{}@{address}", started.user, started.password);
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
+            environment.entry(name.to_string()).or_insert_with(|| proxy.clone());
+        }
+    }
+    // The gateway's own addresses are reached without it.
+    environment.extend(["NO_PROXY", "no_proxy"].map(|name| (name.to_string(), NO_PROXY.to_string())));
+    let path = path.display().to_string();
+    environment.extend(AUTHORITIES.map(|name| (name.to_string(), path.clone())));
+    environment.insert("NODE_USE_ENV_PROXY".into(), "1".into());
+    Ok(environment)
+}
+
+/// What PostgreSQL's tools read. The first target is the default; a service file names them all.
+fn postgres_environment(
+    started: &StartedTaskView,
+    targets: &[&String],
+    folder: &Path,
+) -> Result<BTreeMap<String, String>> {
     let mut environment = BTreeMap::new();
     let mut passwords = String::new();
     let mut services = String::new();
@@ -91,7 +148,7 @@ fn environment(started: &StartedTaskView, targets: &[String], folder: &Path) -> 
         environment.insert("PGSSLMODE".into(), "verify-ca".into());
     }
     for target in targets {
-        let Some((host, port)) = started.addresses.get(target).and_then(|address| address.rsplit_once(':')) else {
+        let Some((host, port)) = started.addresses.get(*target).and_then(|address| address.rsplit_once(':')) else {
             continue;
         };
         passwords.push_str(&format!("{host}:{port}:*:{}:{}\n", started.user, started.password));
@@ -111,7 +168,6 @@ fn environment(started: &StartedTaskView, targets: &[String], folder: &Path) -> 
     write_private(&servicefile, services.as_bytes())?;
     environment.insert("PGPASSFILE".into(), passfile.display().to_string());
     environment.insert("PGSERVICEFILE".into(), servicefile.display().to_string());
-    environment.insert("GATEHOUSE_TASK".into(), started.task.id.clone());
     Ok(environment)
 }
 

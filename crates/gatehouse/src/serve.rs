@@ -31,6 +31,7 @@ use crate::bounded::{self, Bounded, Peer};
 use crate::config::Listen;
 use crate::control::ApiControl;
 use crate::indexer::Indexer;
+use crate::interception::Authority;
 use crate::load::{self, Fault, Loaded};
 use crate::log_files::SharedSegments;
 use crate::pace::Pace;
@@ -162,6 +163,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
     // A second gateway in one process, as in tests, keeps the first one's recorder.
     let _ = metrics::set_global_recorder(metrics);
     let token_key = keys::token_key(&data)?;
+    let authority = Authority::open(&data).context("the authority for hosts of targets cannot be opened")?;
     let state = Arc::new(State {
         loaded: ArcSwap::from_pointee(loaded),
         data,
@@ -174,6 +176,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         ending_keys: Mutex::default(),
         entrances: Mutex::default(),
         pace: Pace::new(&limits),
+        authority,
         leases: Arc::default(),
         store,
         indexer,

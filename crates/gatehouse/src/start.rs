@@ -19,6 +19,9 @@ use jiff::SignedDuration;
 use crate::control::{ApiControl, bad, budget_of, by, ended, live_view, shut, started_view, unavailable, user_name};
 use crate::load::Loaded;
 
+/// What clients speak with the gateway as their proxy.
+pub(crate) const HTTP: &str = "http";
+
 /// How long whoever started a task may be asked to be silent at most, in seconds.
 const HEARTBEAT_SECS: RangeInclusive<u32> = 5..=3600;
 
@@ -267,11 +270,21 @@ impl ApiControl {
                 return Err(problem);
             }
         };
+        let protocols: BTreeMap<String, String> = task
+            .targets
+            .iter()
+            .filter_map(|name| Some((name.to_string(), loaded.targets.get(name.as_str())?.protocol.clone())))
+            .collect();
         let view = StartedTaskView {
             task: started_view(&task, by),
             user: credential.user,
             password: String::from_utf8_lossy(credential.password.expose()).into_owned(),
             addresses: self.addresses(&task),
+            proxy_certificate: protocols
+                .values()
+                .any(|protocol| protocol == HTTP)
+                .then(|| state.authority.certificate.clone()),
+            protocols,
             root_certificate,
         };
         Ok(view)

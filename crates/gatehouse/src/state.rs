@@ -23,6 +23,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::accounts::Leases;
 use crate::exchange::{self, Entrance};
+use crate::interception::Authority;
 use crate::load::{AccountSource, Loaded};
 use crate::log_files::SharedSegments;
 use crate::pace::Pace;
@@ -108,6 +109,8 @@ pub struct State {
     pub(crate) entrances: Mutex<HashMap<[u8; 32], Entrance>>,
     /// How often the API was called of late.
     pub(crate) pace: Pace,
+    /// Stands in for hosts of targets.
+    pub(crate) authority: Authority,
     /// Accounts at targets that were made for tasks.
     pub(crate) leases: Arc<Leases>,
     /// Held while something that tasks come from, or stand on, begins or ends: none is started that has lost it already.
@@ -341,6 +344,22 @@ impl House for State {
 
     fn target(&self, name: &str) -> Option<Arc<Target>> {
         self.loaded.load().targets.get(name).cloned()
+    }
+
+    fn named(&self, host: &str, port: Option<u16>) -> Option<String> {
+        let hosts = &self.loaded.load().hosts;
+        let host = host.to_ascii_lowercase();
+        let exact = hosts.get(&(host.clone(), port));
+        // Without a port, a name is for those that are used without saying so.
+        let plain = matches!(port, None | Some(80 | 443)).then(|| hosts.get(&(host.clone(), None))).flatten();
+        let usual =
+            port.is_none().then(|| hosts.get(&(host.clone(), Some(443))).or_else(|| hosts.get(&(host, Some(80)))));
+        exact.or(plain).or(usual.flatten()).cloned()
+    }
+
+    fn stands_in_for(&self, host: &str) -> Option<ServerTls> {
+        let made = self.authority.stands_in_for(host, self.now());
+        made.inspect_err(|error| tracing::error!(%error, host, "the gateway cannot stand in for a host")).ok()
     }
 
     fn account(self: Arc<Self>, grant: Arc<Grant>) -> BoxFuture<'static, Result<TargetAccount, String>> {

@@ -3,19 +3,12 @@
 //! A body is decoded first, then cut into what can be looked at by itself: JSON is one piece, of other texts every line is.
 //! What is left of the last line waits for the rest of it, up to a limit.
 
-use std::io::Write as _;
-
-use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use gatehouse_model::{Encoding, ValueKind};
 use gatehouse_protocol::{Breach, Edit, Editor, Field};
 
+use crate::coding::Decoder;
 use crate::columns::{ANY_TEXT, Columns, JSON, OPAQUE, TEXT};
 use crate::json::{self, Met, NotJson};
-
-/// How much is decoded at a time, in bytes: it becomes about a thousand times as much at most.
-const DECODED_BYTES_STEP: usize = 4096;
-/// The content codings that are understood (RFC 9110, section 8.4.1).
-pub(crate) const CODINGS: [&str; 3] = ["gzip", "deflate", "identity"];
 
 /// What is done to a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,19 +54,15 @@ impl Kind {
     }
 }
 
-enum Decoder {
-    Identity,
-    Gzip(MultiGzDecoder<Vec<u8>>),
-    /// What is called `deflate` has a zlib wrapper, or, from some servers, none: its first byte says which.
-    DeflateOrZlib,
-    Zlib(ZlibDecoder<Vec<u8>>),
-    Deflate(DeflateDecoder<Vec<u8>>),
-}
-
 /// A body that is masked as it comes.
 pub(crate) struct Masking {
-    kind: Kind,
     decoder: Decoder,
+    lines: Lines,
+}
+
+/// What of a body can be looked at by itself.
+struct Lines {
+    kind: Kind,
     /// What was decoded and not yet shown.
     pending: Vec<u8>,
     /// The data of this event began as JSON and did not end on its line: what follows cannot be told apart.
@@ -81,20 +70,11 @@ pub(crate) struct Masking {
     bytes_max: usize,
 }
 
-fn undecodable(error: &std::io::Error) -> Breach {
-    Breach::target(format!("the target's body is not what its content coding says: {error}"))
-}
-
 impl Masking {
     /// `None` if the coding is not understood.
     pub(crate) fn new(kind: Kind, coding: Option<&str>, bytes_max: usize) -> Option<Self> {
-        let decoder = match coding.unwrap_or("identity").trim().to_ascii_lowercase().as_str() {
-            "" | "identity" => Decoder::Identity,
-            "gzip" | "x-gzip" => Decoder::Gzip(MultiGzDecoder::new(Vec::new())),
-            "deflate" => Decoder::DeflateOrZlib,
-            _ => return None,
-        };
-        Some(Self { kind, decoder, pending: Vec::new(), is_broken: false, bytes_max })
+        let decoder = Decoder::new(coding)?;
+        Some(Self { decoder, lines: Lines { kind, pending: Vec::new(), is_broken: false, bytes_max } })
     }
 
     /// Takes the next bytes of the body and appends what can be shown by now.
@@ -105,19 +85,8 @@ impl Masking {
         editor: &mut dyn Editor,
         out: &mut Vec<u8>,
     ) -> Result<(), Breach> {
-        for part in bytes.chunks(DECODED_BYTES_STEP.max(if self.is_identity() { bytes.len() } else { 0 })) {
-            self.decode(part)?;
-            if self.kind != Kind::Json {
-                self.show_lines(columns, editor, out);
-            }
-            if self.pending.len() > self.bytes_max {
-                let max = self.bytes_max;
-                return Err(Breach::target(format!(
-                    "a body, or a line of it, is longer than the {max} bytes that may be held"
-                )));
-            }
-        }
-        Ok(())
+        let lines = &mut self.lines;
+        self.decoder.feed(bytes, |decoded| lines.take(decoded, columns, editor, out))
     }
 
     /// The body is complete: appends the rest.
@@ -127,13 +96,34 @@ impl Masking {
         editor: &mut dyn Editor,
         out: &mut Vec<u8>,
     ) -> Result<(), Breach> {
-        match &mut self.decoder {
-            Decoder::Identity | Decoder::DeflateOrZlib => {}
-            Decoder::Gzip(decoder) => decoder.try_finish().map_err(|error| undecodable(&error))?,
-            Decoder::Zlib(decoder) => decoder.try_finish().map_err(|error| undecodable(&error))?,
-            Decoder::Deflate(decoder) => decoder.try_finish().map_err(|error| undecodable(&error))?,
+        let lines = &mut self.lines;
+        self.decoder.finish(|decoded| lines.take(decoded, columns, editor, out))?;
+        lines.finish(columns, editor, out)
+    }
+}
+
+impl Lines {
+    fn take(
+        &mut self,
+        decoded: &[u8],
+        columns: &mut Columns,
+        editor: &mut dyn Editor,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Breach> {
+        self.pending.extend_from_slice(decoded);
+        if self.kind != Kind::Json {
+            self.show_lines(columns, editor, out);
         }
-        self.take_decoded();
+        if self.pending.len() > self.bytes_max {
+            let max = self.bytes_max;
+            return Err(Breach::target(format!(
+                "a body, or a line of it, is longer than the {max} bytes that may be held"
+            )));
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) -> Result<(), Breach> {
         let rest = std::mem::take(&mut self.pending);
         match self.kind {
             Kind::Json if rest.iter().all(u8::is_ascii_whitespace) => out.extend_from_slice(&rest),
@@ -147,43 +137,6 @@ impl Masking {
             }
         }
         Ok(())
-    }
-
-    fn is_identity(&self) -> bool {
-        matches!(self.decoder, Decoder::Identity)
-    }
-
-    fn decode(&mut self, bytes: &[u8]) -> Result<(), Breach> {
-        if let (Decoder::DeflateOrZlib, Some(first)) = (&self.decoder, bytes.first()) {
-            // A zlib header says in its low bits that it is deflate (RFC 1950).
-            self.decoder = if first & 0x0f == 8 {
-                Decoder::Zlib(ZlibDecoder::new(Vec::new()))
-            } else {
-                Decoder::Deflate(DeflateDecoder::new(Vec::new()))
-            };
-        }
-        let written = match &mut self.decoder {
-            Decoder::Identity | Decoder::DeflateOrZlib => {
-                self.pending.extend_from_slice(bytes);
-                Ok(())
-            }
-            Decoder::Gzip(decoder) => decoder.write_all(bytes).and_then(|()| decoder.flush()),
-            Decoder::Zlib(decoder) => decoder.write_all(bytes).and_then(|()| decoder.flush()),
-            Decoder::Deflate(decoder) => decoder.write_all(bytes).and_then(|()| decoder.flush()),
-        };
-        written.map_err(|error| undecodable(&error))?;
-        self.take_decoded();
-        Ok(())
-    }
-
-    fn take_decoded(&mut self) {
-        let decoded = match &mut self.decoder {
-            Decoder::Identity | Decoder::DeflateOrZlib => return,
-            Decoder::Gzip(decoder) => decoder.get_mut(),
-            Decoder::Zlib(decoder) => decoder.get_mut(),
-            Decoder::Deflate(decoder) => decoder.get_mut(),
-        };
-        self.pending.append(decoded);
     }
 
     fn show_lines(&mut self, columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {

@@ -6,6 +6,7 @@
 mod address;
 mod answer;
 mod body;
+mod coding;
 mod columns;
 mod json;
 mod refusal;
@@ -13,6 +14,8 @@ mod reply;
 mod request;
 mod seal;
 mod session;
+#[cfg(test)]
+mod tests;
 mod transcript;
 
 use std::sync::Arc;

@@ -8,8 +8,9 @@ use gatehouse_protocol::{Breach, Edit, Editor, Field, Frame, Head, HttpFacts, Pa
 
 use crate::answer::{Answer, Links};
 use crate::body::{self, Kind, Masking};
+use crate::coding::Decoder;
 use crate::columns::{ANY_TEXT, Columns, HEADER, OPAQUE};
-use crate::seal::{Sealed, Seals, Sieve};
+use crate::seal::{Sealed, Seals, Sieve, Watch};
 
 /// The most that is shown of a body in one frame, in bytes.
 const SHOWN_BYTES_MAX: usize = 64 * 1024;
@@ -22,6 +23,8 @@ enum Answering {
     Due,
     /// Its body, as it is but for the gateway's own credential; and whether that was planned.
     Raw(Sieve, bool),
+    /// Its body, coded, as it is, while it does not hold that.
+    Watched(Box<Watch>),
     /// Its body, masked.
     Masked(Box<Masking>),
     /// The end of an answer without a body.
@@ -75,10 +78,15 @@ impl Replies {
     pub(crate) fn is_due(&self, tag: Tag) -> bool {
         match (&self.answering, tag) {
             (Answering::Due, Tag::Response | Tag::Interim)
-            | (Answering::Raw(..) | Answering::Masked(_), Tag::Body | Tag::End)
+            | (Answering::Raw(..) | Answering::Watched(_) | Answering::Masked(_), Tag::Body | Tag::End)
             | (Answering::Bodiless, Tag::End) => true,
             (
-                Answering::Nothing | Answering::Due | Answering::Raw(..) | Answering::Masked(_) | Answering::Bodiless,
+                Answering::Nothing
+                | Answering::Due
+                | Answering::Raw(..)
+                | Answering::Watched(_)
+                | Answering::Masked(_)
+                | Answering::Bodiless,
                 Tag::Request | Tag::Response | Tag::Interim | Tag::Body | Tag::End | Tag::Abort,
             ) => false,
         }
@@ -110,11 +118,9 @@ impl Replies {
         let is_coded = answer.coding().is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
         if is_coded && answer.has_body && !self.seals.is_empty() {
             // What is coded may hold the credential, and is looked into for that.
-            let masking =
-                Masking::new(Kind::Lines, answer.coding(), self.bytes_max).ok_or_else(|| unreadable(&answer))?;
-            answer.write_masked(frame.tag, &links, editor, out);
-            self.answering = Answering::Masked(Box::new(masking));
-            return Ok(Passed::Written);
+            let decoder = Decoder::new(answer.coding()).ok_or_else(|| unreadable(&answer))?;
+            self.answering = Answering::Watched(Box::new(Watch::new(decoder)));
+            return Ok(answer.write_plain(frame.tag, &links, editor, out));
         }
         if frame.tag == Tag::Response {
             self.answering = raw_or_bodiless(&answer, false);
@@ -178,6 +184,13 @@ impl Replies {
             Answering::Raw(_, was_planned) if !is_plain && !*was_planned => {
                 Err(Breach::target("what may be seen changed in the middle of an answer"))
             }
+            Answering::Watched(_) if !is_plain => {
+                Err(Breach::target("what may be seen changed in the middle of an answer"))
+            }
+            Answering::Watched(watch) => {
+                write_body(&watch.pass(&self.seals, frame.content)?, out);
+                Ok(Passed::Written)
+            }
             Answering::Raw(..) if self.seals.is_empty() => Ok(Passed::AsIs),
             Answering::Raw(sieve, _) => {
                 write_body(&sieve.pass(&self.seals, frame.content), out);
@@ -197,6 +210,7 @@ impl Replies {
                 write_body(&shown, out);
             }
             Answering::Raw(mut sieve, _) => write_body(&sieve.finish(), out),
+            Answering::Watched(mut watch) => write_body(&watch.finish(), out),
             Answering::Nothing | Answering::Due | Answering::Bodiless => {}
         }
         let end = Head::read(Tag::End, frame.content).ok_or_else(|| Breach::target("the answer has no end"))?;

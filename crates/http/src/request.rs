@@ -11,6 +11,7 @@ use gatehouse_protocol::{Edit, Editor, Endpoint, Field, Head, HttpFacts, Tag, wr
 
 use crate::address::{Address, Ambiguous};
 use crate::body::{self, Kind};
+use crate::coding::CODINGS;
 use crate::columns::{Columns, JSON, TEXT};
 use crate::json::{self, Met};
 
@@ -31,7 +32,7 @@ const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
 
 /// Fields that say how this connection is used, not what is asked for (RFC 9110, section 7.6.1), and those that the carrier
 /// makes anew.
-const OF_CONNECTION: [&str; 14] = [
+const OF_CONNECTION: [&str; 13] = [
     "connection",
     "content-length",
     "expect",
@@ -45,7 +46,6 @@ const OF_CONNECTION: [&str; 14] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
-    "x-gatehouse-base",
 ];
 /// Fields by which a client would say who it is, or where it comes from, in somebody else's place.
 const OF_PROXIES: [&str; 6] =
@@ -170,7 +170,7 @@ impl Request {
             }
             let is_dropped = OF_CONNECTION.contains(name)
                 || OF_PROXIES.contains(name)
-                || name.starts_with(':')
+                || name.starts_with("x-gatehouse-")
                 || listed.iter().any(|listed| listed == name);
             if is_dropped {
                 continue;
@@ -338,7 +338,7 @@ fn understood_codings(value: &[u8]) -> Vec<u8> {
     let value = String::from_utf8_lossy(value);
     let is_understood = |word: &&str| {
         let coding = word.split(';').next().unwrap_or_default().trim();
-        body::CODINGS.iter().any(|known| known.eq_ignore_ascii_case(coding))
+        CODINGS.iter().any(|known| known.eq_ignore_ascii_case(coding))
     };
     let kept: Vec<&str> = value.split(',').map(str::trim).filter(is_understood).collect();
     if kept.is_empty() { b"identity".to_vec() } else { kept.join(", ").into_bytes() }

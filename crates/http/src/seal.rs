@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use gatehouse_model::Secret;
-use gatehouse_protocol::{Edit, Editor, Field};
+use gatehouse_protocol::{Breach, Edit, Editor, Field};
 use memchr::memmem;
+
+use crate::coding::Decoder;
 
 /// A secret that is shorter is not looked for: it would be found in anything.
 const SECRET_BYTES_MIN: usize = 6;
@@ -106,6 +108,42 @@ impl Sieve {
         seals.hide(&mut self.kept);
         let ready = self.kept.len() - seals.begun(&self.kept);
         self.kept.split_to(ready).freeze()
+    }
+
+    /// What was kept.
+    pub(crate) fn finish(&mut self) -> Bytes {
+        self.kept.split().freeze()
+    }
+}
+
+/// A coded body that goes by as it is, as long as it holds none of them: what it decodes to is looked at, and nothing is shown
+/// that may be the beginning of one.
+pub(crate) struct Watch {
+    decoder: Decoder,
+    /// The end of what was decoded.
+    seen: Vec<u8>,
+    /// What may not be shown yet.
+    kept: BytesMut,
+}
+
+impl Watch {
+    pub(crate) fn new(decoder: Decoder) -> Self {
+        Self { decoder, seen: Vec::new(), kept: BytesMut::new() }
+    }
+
+    /// The next bytes, or none while they may be a beginning.
+    pub(crate) fn pass(&mut self, seals: &Seals, bytes: &[u8]) -> Result<Bytes, Breach> {
+        let seen = &mut self.seen;
+        self.decoder.feed(bytes, |decoded| {
+            seen.extend_from_slice(decoded);
+            if seals.is_in(seen) {
+                return Err(Breach::target("the target's answer holds what the gateway proves itself by"));
+            }
+            seen.drain(..seen.len() - seals.begun(seen));
+            Ok(())
+        })?;
+        self.kept.extend_from_slice(bytes);
+        Ok(if self.seen.is_empty() { self.kept.split().freeze() } else { Bytes::new() })
     }
 
     /// What was kept.

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use gatehouse_model::{Denial, Shape, TargetName};
 use gatehouse_protocol::{
     Breach, Editor, Frame, Head, HttpFacts, Meaning, Misunderstood, Opening, Passed, Reply, Session, Side, Step,
-    SurveyFacts, Tag, frames, write_frame,
+    SurveyFacts, Tag, frames, write_frame, write_head,
 };
 
 use crate::columns::Columns;
@@ -143,10 +143,13 @@ impl Session for HttpSession {
     fn pass(&mut self, side: Side, run: &Bytes, out: &mut BytesMut) -> Passed {
         match side {
             Side::Client if self.asking == Asking::Rest => {
-                if is_ended(run) {
-                    self.asking = Asking::Nothing;
+                if !is_ended(run) {
+                    return Passed::AsIs;
                 }
-                Passed::AsIs
+                // Nobody judged what comes after a body.
+                write_head(Tag::End, None, std::iter::empty(), out);
+                self.asking = Asking::Nothing;
+                Passed::Written
             }
             Side::Client => {
                 // Only what was judged is sent.
@@ -154,8 +157,11 @@ impl Session for HttpSession {
                 request.write(out);
                 self.replies.expect(&request.method, request.base);
                 match frames(run).next() {
-                    Some(head) => {
-                        out.extend_from_slice(run.get(head.len..).unwrap_or_default());
+                    Some(_) => {
+                        for part in frames(run).filter(|frame| frame.tag == Tag::Body) {
+                            write_frame(Tag::Body, part.content, out);
+                        }
+                        write_head(Tag::End, None, std::iter::empty(), out);
                         self.asking = Asking::Nothing;
                     }
                     // The head's last byte goes by after it.

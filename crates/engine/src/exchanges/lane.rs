@@ -31,10 +31,17 @@ use crate::roster::{Seated, Signal};
 
 /// How long a session rests before it ends, in seconds.
 const REST_SECS_MAX: u64 = 60;
+/// How long a session is used for new requests, in seconds: then another is opened, with the credential as it is by then.
+const USE_SECS_MAX: u64 = 300;
+/// How long a client may say nothing in the middle of a request, in seconds.
+const PAUSE_SECS_MAX: u64 = 120;
 /// How long a target may say nothing while an answer is due, in seconds.
 const SILENCE_SECS_MAX: u64 = 600;
 /// Where the carrier says under which path of its own the target is reached.
 const BASE: &str = "x-gatehouse-base";
+
+/// Where the target is told who works for whom.
+const ON_BEHALF: &str = "x-gatehouse-on-behalf-of";
 
 /// The way to a lane.
 #[derive(Clone)]
@@ -108,7 +115,7 @@ impl Lane {
         let seat = engine.roster.seat(&grant, opened, CancelKey(Bytes::copy_from_slice(&engine.house.entropy())));
         let passage = Passage::new(engine.gate.clone(), grant.clone(), session, tape, opened);
         let client = engine.exchanges.of(&grant);
-        let mut keeper = Keeper { engine: engine.clone(), passage, seat, account, client, grant };
+        let mut keeper = Keeper { engine: engine.clone(), passage, seat, account, client, grant, was_refused: false };
         // Whoever changed anything in the meantime either found the seat, or is seen here.
         if let Some(denial) = engine.over(&keeper.grant) {
             keeper.close(&denial.message);
@@ -173,10 +180,13 @@ struct Keeper {
     seat: Seated,
     account: Option<TargetAccount>,
     client: TargetClient,
+    /// The target said that it does not know whose the last request was.
+    was_refused: bool,
 }
 
 impl Keeper {
     async fn keep(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let begun = Instant::now();
         let cause = loop {
             let expires = instant(self.engine.house.now(), self.grant.lease().task.expires);
             let job = tokio::select! {
@@ -188,6 +198,13 @@ impl Keeper {
             let Some(job) = job else { break "the client left".into() };
             let home = job.home;
             match Exchange::new(&mut self, job.answer).run(job.request, job.destination).await {
+                Ok(()) if self.was_refused => {
+                    self.engine.has_another(&self.grant, self.account.as_ref());
+                    break "the target did not take the gateway's credential".into();
+                }
+                Ok(()) if begun.elapsed() > Duration::from_secs(USE_SECS_MAX) => {
+                    break "it was open for long enough".into();
+                }
                 Ok(()) => {
                     let (connection, key, lane) = home;
                     connection.give_back(key, lane);
@@ -438,6 +455,7 @@ impl<'k> Exchange<'k> {
             self.to_target.waiting() < max && (self.client.len() < max || self.client.len() < self.client_needs);
         let wants_answer = self.to_client.waiting() + self.keeper.passage.unseen_bytes() < max;
         let is_due = matches!(self.upstream, Upstream::Asked(_) | Upstream::Answering(_)) && wants_answer;
+        let is_asking = wants_body && self.body.is_some() && self.held.is_none() && !is_due;
         let (upstream, held) = (&mut self.upstream, &mut self.held);
         tokio::select! {
             biased;
@@ -452,6 +470,7 @@ impl<'k> Exchange<'k> {
             frame = next(&mut self.body), if wants_body => Event::Asked(frame),
             () = tokio::time::sleep_until(expires) => Event::Expired,
             () = tokio::time::sleep(Duration::from_secs(SILENCE_SECS_MAX)), if is_due => Event::Silent,
+            () = tokio::time::sleep(Duration::from_secs(PAUSE_SECS_MAX)), if is_asking => Event::Left,
         }
     }
 
@@ -461,8 +480,9 @@ impl<'k> Exchange<'k> {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     write_frame(Tag::Body, data, &mut self.client);
-                } else if let Some(trailers) = frame.trailers_ref() {
-                    write_end(trailers, &mut self.client);
+                } else {
+                    // Nobody judges what comes after a body, so that it does not go on.
+                    write_head(Tag::End, None, std::iter::empty(), &mut self.client);
                     self.body = None;
                 }
                 Ok(())
@@ -478,6 +498,7 @@ impl<'k> Exchange<'k> {
 
     fn head(&mut self, response: Response<Incoming>) {
         let (parts, body) = response.into_parts();
+        self.keeper.was_refused = parts.status == http::StatusCode::UNAUTHORIZED && self.keeper.account.is_some();
         let fields = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         write_head(Tag::Response, Some(parts.status.as_str().as_bytes()), fields, &mut self.target);
         if body.is_end_stream() {
@@ -626,6 +647,11 @@ impl<'k> Exchange<'k> {
                 headers.insert(name, value);
             }
         }
+        let subject = &self.keeper.grant.lease().subject;
+        if let Some((user, _)) = &subject.on_behalf_of {
+            let who = format!("{} for user:{user}", subject.identity);
+            headers.insert(HeaderName::from_static(ON_BEHALF), HeaderValue::from_str(&who).ok()?);
+        }
         let scheme = if route.tls == gatehouse_gate::TlsMode::Disable { "http" } else { "https" };
         let host = if route.host.contains(':') { format!("[{}]", route.host) } else { route.host.clone() };
         let authority = format!("{host}:{}", route.port);
@@ -691,8 +717,11 @@ fn write_end(trailers: &HeaderMap, out: &mut BytesMut) {
 /// Writes a request's head, without what says whose it is.
 fn write_request(parts: &http::request::Parts, destination: &Destination, has_body: bool, out: &mut BytesMut) {
     let first = format!("{} {}", parts.method, destination.rest);
-    let is_kept =
-        |name: &&HeaderName| **name != AUTHORIZATION && **name != PROXY_AUTHORIZATION && name.as_str() != BASE;
+    let is_kept = |name: &HeaderName| match *name {
+        AUTHORIZATION => !destination.is_own,
+        PROXY_AUTHORIZATION => false,
+        _ => name.as_str() != BASE,
+    };
     let names = parts.headers.iter().filter(|(name, _)| is_kept(name));
     let fields = names.map(|(name, value)| (name.as_str(), value.as_bytes()));
     // In HTTP/2 nothing says that a body is of unknown length.

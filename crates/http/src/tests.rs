@@ -1,0 +1,339 @@
+//! What requests mean and how answers are shown, as tables of cases.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use expect_test::{Expect, expect};
+use gatehouse_model::{ClassName, FactValue, TargetName};
+use gatehouse_protocol::{
+    CancelKey, Classifier, Edit, Editor, Endpoint, Exchanges as _, Field, HttpFacts, Meaning, Opening, Protocol as _,
+    Session, Side, Step, Tag, TargetReady, frames, write_frame, write_head,
+};
+
+use crate::Http;
+
+struct ByName;
+
+impl Classifier for ByName {
+    fn column(&self, table: &str, column: &str) -> Vec<ClassName> {
+        let class = match (table, column) {
+            (_, "email") => "email",
+            ("json.card", "number") => "payment_card",
+            _ => return Vec::new(),
+        };
+        ClassName::new(class).into_iter().collect()
+    }
+
+    fn all(&self) -> Vec<ClassName> {
+        ["email", "payment_card"].into_iter().flat_map(ClassName::new).collect()
+    }
+}
+
+/// Says which column each value is taken for.
+struct Telling;
+
+impl Editor for Telling {
+    fn edit(&mut self, field: Field<'_>, out: &mut Vec<u8>) -> Edit {
+        let column = match field.column {
+            0 => "header",
+            1 => "text",
+            2 => "json",
+            3 => "opaque",
+            4 => "email",
+            5 => "card",
+            _ => "unknown",
+        };
+        match field.column {
+            2 => return Edit::Keep,
+            _ => out.extend_from_slice(format!("<{column}>").as_bytes()),
+        }
+        Edit::Replace
+    }
+}
+
+fn session(facts: HttpFacts) -> Box<dyn Session> {
+    let target = TargetName::new("api").unwrap();
+    Http.session(Opening {
+        facts: Http.learn(&target, facts),
+        target,
+        classifier: Arc::new(ByName),
+        ready: TargetReady { parameters: Vec::new(), cancel: CancelKey(Bytes::new()) },
+        parameters: Vec::new(),
+        secrets: Vec::new(),
+        frame_bytes_max: 1024,
+    })
+}
+
+fn message(tag: Tag, first: &str, fields: &[(&str, &str)], body: &[&str]) -> BytesMut {
+    let mut out = BytesMut::new();
+    let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+    write_head(tag, Some(first.as_bytes()), fields, &mut out);
+    body.iter().for_each(|part| write_frame(Tag::Body, part.as_bytes(), &mut out));
+    write_head(Tag::End, None, std::iter::empty(), &mut out);
+    out
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// What a request asks for, and how it is sent.
+fn check(first: &str, fields: &[(&str, &str)], body: &str, expected: Expect) {
+    let endpoint = |template: &str, operation: Option<&str>| Endpoint {
+        method: "GET".into(),
+        template: template.into(),
+        operation: operation.map(Into::into),
+    };
+    let facts = HttpFacts {
+        endpoints: Some(vec![endpoint("/people/{id}", Some("getPerson")), endpoint("/people/me", None)]),
+        credential_header: Some("x-key".into()),
+        credential_parameter: Some("key".into()),
+        ..HttpFacts::default()
+    };
+    let mut session = session(facts);
+    let parts: &[&str] = if body.is_empty() { &[] } else { &[body] };
+    let run = message(Tag::Request, first, fields, parts).freeze();
+    let said = match session.inspect(Side::Client, &run).unwrap() {
+        Step::Run { meaning: Meaning::Misunderstood(unclear), .. } => format!("refused: {}", unclear.denial.detail),
+        Step::Run { meaning: Meaning::Act(operation), tail, .. } => {
+            let mut out = BytesMut::new();
+            let _ = session.pass(Side::Client, &run, &mut out);
+            let head = frames(&out).next().map(|frame| String::from_utf8_lossy(frame.content).trim_end().to_string());
+            let accesses: Vec<String> = operation.intent.accesses.iter().map(ToString::to_string).collect();
+            let within: Vec<&str> =
+                operation.intent.accesses[0].resource.within.iter().map(|parent| &*parent.id).collect();
+            let texts = |name: &str| match operation.intent.facts.get(name) {
+                Some(FactValue::Texts(texts)) => texts.join(" "),
+                _ => "-".into(),
+            };
+            format!(
+                "{}\nin {}\nquery {} | fields {} | tail {tail}\nevidence {} {:?}\nsent {}",
+                accesses.join(", "),
+                within.join(", "),
+                texts("query"),
+                texts("fields"),
+                operation.intent.evidence,
+                operation.evidence_binds,
+                head.unwrap_or_default().replace('\n', " | "),
+            )
+        }
+        other => format!("{other:?}"),
+    };
+    expected.assert_eq(&said);
+}
+
+#[test]
+fn requests_are_understood() {
+    check(
+        "GET /people/7?page=2&key=stolen",
+        &[("x-key", "stolen"), ("accept", "*/*")],
+        "",
+        expect![[r#"
+        http:get on Path api/people/7
+        in api/GET /people/{id}, api/getPerson, api/people, api/, api
+        query page=2 | fields - | tail 0
+        evidence GET /people/7?page=2 (without the parameter `key` and the field `x-key`, which the client sent) []
+        sent GET /people/7?page=2 | accept: */*"#]],
+    );
+    check(
+        "GET /people/me",
+        &[],
+        "",
+        expect![[r#"
+        http:get on Path api/people/me
+        in api/GET /people/me, api/people, api/, api
+        query  | fields - | tail 0
+        evidence GET /people/me []
+        sent GET /people/me"#]],
+    );
+    check(
+        "GET /elsewhere",
+        &[],
+        "",
+        expect![[r#"
+        http:get on Path api/elsewhere, http:undocumented on Path api/elsewhere
+        in api/, api
+        query  | fields - | tail 0
+        evidence GET /elsewhere []
+        sent GET /elsewhere"#]],
+    );
+}
+
+#[test]
+fn bodies_are_understood() {
+    let body = r#"{"card": {"number": "4111"}, "items": [{"sku": "A1"}, {"sku": "B2"}], "\u0065mail": "x", "n": 1.50}"#;
+    check(
+        "POST /orders?email=a%40b",
+        &[JSON],
+        body,
+        expect![[r#"
+        http:post on Path api/orders, http:undocumented on Path api/orders
+        in api/, api
+        query email=… | fields card.number=… items.sku=A1 items.sku=B2 email=… n=1.50 | tail 0
+        evidence POST /orders?email=%E2%80%A6 ["{\"card\": {\"number\": \"…\"}, \"items\": [{\"sku\": \"A1\"}, {\"sku\": \"B2\"}], \"\\u0065mail\": \"…\", \"n\": 1.50}"]
+        sent POST /orders?email=a%40b | content-type: application/json"#]],
+    );
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    check(
+        "POST /login",
+        &[form],
+        "user=bob&email=a%40b",
+        expect![[r#"
+        http:post on Path api/login, http:undocumented on Path api/login
+        in api/, api
+        query  | fields user=bob email=… | tail 0
+        evidence POST /login ["user=bob&email=%E2%80%A6"]
+        sent POST /login | content-type: application/x-www-form-urlencoded"#]],
+    );
+    check(
+        "PUT /file",
+        &[("content-type", "image/png")],
+        "data",
+        expect![[r#"
+        http:put on Path api/file, http:undocumented on Path api/file
+        in api/, api
+        query  | fields - | tail 0
+        evidence PUT /file ["(4 bytes)"]
+        sent PUT /file | content-type: image/png"#]],
+    );
+    check(
+        "PUT /file",
+        &[("content-type", "image/png"), ("transfer-encoding", "chunked")],
+        "data",
+        expect![[r#"
+        http:put on Path api/file, http:undocumented on Path api/file
+        in api/, api
+        query  | fields - | tail 1
+        evidence PUT /file []
+        sent PUT /file | content-type: image/png"#]],
+    );
+    check(
+        "PUT /file",
+        &[("content-type", "image/png"), ("content-length", "99999")],
+        "data",
+        expect![[r#"
+        http:put on Path api/file, http:undocumented on Path api/file
+        in api/, api
+        query  | fields - | tail 1
+        evidence PUT /file []
+        sent PUT /file | content-type: image/png"#]],
+    );
+}
+
+#[test]
+fn what_is_not_clear_is_refused() {
+    check(
+        "POST /x",
+        &[JSON],
+        "{\"a\":1,\"b\":{\"a\":2},\"a\":3}",
+        expect!["refused: the body has a field twice, and servers differ in which counts"],
+    );
+    check(
+        "POST /x",
+        &[("content-length", "1"), ("content-length", "2")],
+        "",
+        expect!["refused: it says in two ways how long it is"],
+    );
+    check(
+        "GET /x",
+        &[("connection", "upgrade"), ("upgrade", "websocket")],
+        "",
+        expect!["refused: it asks for another protocol on its connection"],
+    );
+}
+
+/// How an answer is shown.
+fn shown(fields: &[(&str, &str)], body: &[&str]) -> String {
+    let mut session = session(HttpFacts::default());
+    let asked = message(Tag::Request, "GET /", &[], &[]).freeze();
+    let _ = session.inspect(Side::Client, &asked);
+    let _ = session.pass(Side::Client, &asked, &mut BytesMut::new());
+    let mut rest = message(Tag::Response, "200", fields, body);
+    let mut out = BytesMut::new();
+    while !rest.is_empty() {
+        let (len, shape) = match session.inspect(Side::Target, &rest) {
+            Ok(Step::Run { len, meaning: Meaning::Content(shape), .. }) => (len, shape),
+            Ok(other) => return format!("{other:?}"),
+            Err(breach) => return breach.message,
+        };
+        let run = rest.split_to(len).freeze();
+        if let Err(breach) = session.rewrite(&shape, &run, &mut Telling, &mut out) {
+            return breach.message;
+        }
+    }
+    let text = |frame: gatehouse_protocol::Frame<'_>| String::from_utf8_lossy(frame.content).into_owned();
+    frames(&out).map(text).collect::<Vec<_>>().concat().trim_end().replace('\r', ",").replace('\n', " | ")
+}
+
+#[test]
+fn answers_are_masked_where_their_values_stand() {
+    let check = |fields: &[(&str, &str)], body: &[&str], expected: Expect| expected.assert_eq(&shown(fields, body));
+    check(
+        &[JSON, ("etag", "\"1\""), ("x-own", "v"), ("content-length", "9")],
+        &["{\"email\": \"x\", \"n\": 1}"],
+        expect![[
+            r#"200 | content-type: application/json | etag: W/"1" | x-own: <header> |  | {"email": "<email>", "n": 1}"#
+        ]],
+    );
+    check(
+        &[JSON],
+        &["{\"card\": {\"num", "ber\": 4111}, \"number\": 5}"],
+        expect![[r#"200 | content-type: application/json |  | {"card": {"number": "<card>"}, "number": 5}"#]],
+    );
+    check(
+        &[JSON],
+        &["{\"email\": {\"home\": \"a\", \"all\": [\"b\", null, 1]}, \"x\": [\"c\"]}"],
+        expect![[
+            r#"200 | content-type: application/json |  | {"email": {"home": "<email>", "all": ["<email>", null, "<email>"]}, "x": ["c"]}"#
+        ]],
+    );
+    check(
+        &[JSON],
+        &[r#"{"\u0065mail": "a", "x\"y": "b", "z": "\u0041"}"#],
+        expect![[r#"200 | content-type: application/json |  | {"<text>": "<email>", "<text>": "b", "z": "<text>"}"#]],
+    );
+    check(&[JSON], &["[1"], expect!["the target's body is not the JSON that it says it is"]);
+    check(&[JSON], &[" \n"], expect!["200 | content-type: application/json"]);
+    let lines = ("content-type", "application/x-ndjson");
+    check(
+        &[lines],
+        &["{\"email\":\"a\"}\n{\"ema", "il\":\"b\"}\n{\"n\":1}"],
+        expect![[
+            r#"200 | content-type: application/x-ndjson |  | {"email":"<email>"} | {"email":"<email>"} | {"n":1}"#
+        ]],
+    );
+    check(
+        &[lines],
+        &["{\"email\":\n\"a\"}\n"],
+        expect!["200 | content-type: application/x-ndjson |  | <opaque> | <opaque>"],
+    );
+    let events = ("content-type", "text/event-stream");
+    check(
+        &[events],
+        &["id: 1\ndata: {\"email\":\"a\"}\n\n", "data: {\"email\":\ndata: \"a\"}\n\nda", "ta: {\"n\":1}\n\n"],
+        expect![[
+            r#"200 | content-type: text/event-stream |  | <text> | data: {"email":"<email>"} |  | <opaque> | <opaque> |  | data: {"n":1}"#
+        ]],
+    );
+    check(
+        &[("content-type", "text/plain")],
+        &["one\r\ntw", "o"],
+        expect!["200 | content-type: text/plain |  | <text>, | <text>"],
+    );
+    check(
+        &[("content-type", "image/png")],
+        &["x"],
+        expect!["an answer was kept back: it is of image/png, which cannot be looked into"],
+    );
+    check(
+        &[JSON, ("content-encoding", "br")],
+        &["x"],
+        expect!["an answer was kept back: it is of application/json, coded as br, which cannot be looked into"],
+    );
+    check(&[JSON, ("content-length", "5000")], &["x"], expect!["an answer is longer than may be held"]);
+    check(
+        &[("content-type", "text/plain")],
+        &[&"x".repeat(900), &"x".repeat(900)],
+        expect!["a body, or a line of it, is longer than the 1024 bytes that may be held"],
+    );
+    check(&[], &[], expect!["200"]);
+    check(&[], &["x"], expect!["the target sent what is not due"]);
+}
