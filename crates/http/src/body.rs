@@ -3,12 +3,17 @@
 //! A body is decoded first, then cut into what can be looked at by itself: JSON is one piece, of other texts every line is.
 //! What is left of the last line waits for the rest of it, up to a limit.
 
+use std::ops::Range;
+
 use gatehouse_model::{Encoding, ValueKind};
 use gatehouse_protocol::{Breach, Edit, Editor, Field};
 
 use crate::coding::Decoder;
-use crate::columns::{ANY_TEXT, Columns, JSON, OPAQUE, TEXT};
-use crate::json::{self, Met, NotJson};
+use crate::columns::{ANY_TEXT, Columns, JSON, OPAQUE, ROOT, TEXT};
+use crate::json::{self, Met, NotJson, Quoted};
+
+/// Nothing shorter is found in anything, in bytes.
+const FOUND_BYTES_MIN: usize = 6;
 
 /// What is done to a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +130,8 @@ impl Lines {
 
     fn finish(&mut self, columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) -> Result<(), Breach> {
         let rest = std::mem::take(&mut self.pending);
+        // Masks are about as long as what they stand for.
+        out.reserve(rest.len() + rest.len() / 8);
         match self.kind {
             Kind::Json if rest.iter().all(u8::is_ascii_whitespace) => out.extend_from_slice(&rest),
             Kind::Json => mask_json(&rest, columns, editor, out)
@@ -192,14 +199,6 @@ pub(crate) fn show(column: usize, kind: ValueKind, value: &[u8], editor: &mut dy
     }
 }
 
-/// What is open on the way through a JSON text.
-struct Level {
-    /// How long the path was before it.
-    path: usize,
-    /// The column of what it holds, where that is of a class.
-    column: Option<usize>,
-}
-
 /// Appends a JSON text with its values masked: those of a class by it, and whatever is found in the others.
 pub(crate) fn mask_json(
     json: &[u8],
@@ -208,8 +207,9 @@ pub(crate) fn mask_json(
     out: &mut Vec<u8>,
 ) -> Result<(), NotJson> {
     let start = out.len();
-    let mut walker = Walker { json, editor, out, shown: 0, path: String::new(), levels: Vec::new(), column: None };
-    let walked = json::walk(json, |met| walker.meet(met, columns));
+    columns.tidy();
+    let mut walker = Walker { json, columns, editor, out, shown: 0, open: Vec::new(), field: ROOT, edited: Vec::new() };
+    let walked = json::walk(json, |met| walker.meet(met));
     walker.show_until(json.len());
     if walked.is_err() {
         out.truncate(start);
@@ -219,76 +219,68 @@ pub(crate) fn mask_json(
 
 struct Walker<'a> {
     json: &'a [u8],
+    columns: &'a mut Columns,
     editor: &'a mut dyn Editor,
     out: &'a mut Vec<u8>,
     /// Up to where the text was shown.
     shown: usize,
-    path: String,
-    levels: Vec<Level>,
-    /// The column of the value that comes next.
-    column: Option<usize>,
+    /// The fields that everything open is the value of.
+    open: Vec<usize>,
+    /// The field whose value comes next.
+    field: usize,
+    edited: Vec<u8>,
 }
 
 impl Walker<'_> {
-    fn meet(&mut self, met: Met, columns: &mut Columns) {
+    fn meet(&mut self, met: Met) {
         match met {
-            Met::Key(at) => {
-                let outer = self.levels.last();
-                self.path.truncate(outer.map_or(0, |level| level.path));
-                if !self.path.is_empty() {
-                    self.path.push('.');
-                }
-                let inherited = outer.and_then(|level| level.column);
+            Met::Key(Quoted { at, is_escaped }) => {
                 let raw = self.json.get(at.clone()).unwrap_or_default();
-                let escaped = json::unescaped(raw);
-                match &escaped {
-                    Some(key) => self.path.push_str(key),
-                    None => self.path.push_str(&String::from_utf8_lossy(raw)),
-                }
-                self.column = inherited.or_else(|| columns.of(&self.path));
-                if let Some(key) = escaped {
-                    self.show_text(TEXT, at, &key);
+                let outer = self.outer();
+                match is_escaped.then(|| json::unescaped(raw)).flatten() {
+                    Some(key) => {
+                        self.field = self.columns.field(outer, key.as_bytes());
+                        self.show_quoted(TEXT, at, key.as_bytes());
+                    }
+                    None => self.field = self.columns.field(outer, raw),
                 }
             }
-            Met::Text(at) => {
-                let raw = self.json.get(at.clone()).unwrap_or_default();
-                match (self.column(), json::unescaped(raw)) {
-                    (None, None) => {}
-                    (column, Some(text)) => self.show_text(column.unwrap_or(TEXT), at, &text),
-                    (Some(column), None) => self.show_text(column, at, &String::from_utf8_lossy(raw)),
+            Met::Text(Quoted { at, is_escaped }) => {
+                let column = self.columns.column(self.field);
+                if column.is_some() || is_escaped {
+                    let raw = self.json.get(at.clone()).unwrap_or_default();
+                    let text = is_escaped.then(|| json::unescaped(raw)).flatten();
+                    let text = text.as_ref().map_or(raw, String::as_bytes);
+                    self.show_quoted(column.unwrap_or(TEXT), at, text);
                 }
+                self.field = self.outer();
             }
             Met::Bare(at) => {
                 let raw = self.json.get(at.clone()).unwrap_or_default();
-                // Of what is absent, or one of two, nothing is shown by a mask of its own.
-                if let (Some(column), true) = (self.column(), raw != b"null") {
-                    self.show_bare(column, at.start, at.end);
+                // What is absent stays so.
+                if let (Some(column), true) = (self.columns.column(self.field), raw != b"null") {
+                    self.show_value(column, at, raw);
                 }
+                self.field = self.outer();
             }
-            Met::Open => {
-                let column = self.column();
-                self.levels.push(Level { path: self.path.len(), column });
-                self.column = None;
-            }
+            Met::Open => self.open.push(self.field),
             Met::Close => {
-                let path = self.levels.pop().map_or(0, |level| level.path);
-                self.path.truncate(path);
-                self.column = None;
+                self.open.pop();
+                self.field = self.outer();
             }
         }
     }
 
-    /// That of the key before, or of the list that the value is in.
-    fn column(&mut self) -> Option<usize> {
-        self.column.take().or_else(|| self.levels.last().and_then(|level| level.column))
+    /// The field that what is met now is in.
+    fn outer(&self) -> usize {
+        self.open.last().copied().unwrap_or(ROOT)
     }
 
     /// Shows what lies between the last value that was shown by itself and `end`.
     fn show_until(&mut self, end: usize) {
         let between = self.json.get(self.shown..end).unwrap_or_default();
         self.shown = end;
-        let holds_something = between.iter().any(|byte| byte.is_ascii_alphanumeric());
-        if holds_something {
+        if between.len() >= FOUND_BYTES_MIN {
             show(JSON, ValueKind::Json, between, self.editor, self.out);
         } else {
             self.out.extend_from_slice(between);
@@ -296,28 +288,20 @@ impl Walker<'_> {
     }
 
     /// Shows a string, whose quotation marks lie around `at`.
-    fn show_text(&mut self, column: usize, at: std::ops::Range<usize>, text: &str) {
-        self.show_until(at.start.saturating_sub(1));
-        let mut edited = Vec::new();
-        let field = Field { column, kind: ANY_TEXT, encoding: Encoding::Text, value: Some(text.as_bytes()) };
-        match self.editor.edit(field, &mut edited) {
-            Edit::Keep => self.out.extend_from_slice(self.json.get(self.shown..at.end + 1).unwrap_or_default()),
-            Edit::Null => self.out.extend_from_slice(b"null"),
-            Edit::Replace => json::write_string(&edited, self.out),
-        }
-        self.shown = at.end + 1;
+    fn show_quoted(&mut self, column: usize, at: Range<usize>, text: &[u8]) {
+        self.show_value(column, at.start.saturating_sub(1)..at.end + 1, text);
     }
 
-    fn show_bare(&mut self, column: usize, start: usize, end: usize) {
-        self.show_until(start);
-        let value = self.json.get(start..end).unwrap_or_default();
-        let mut edited = Vec::new();
-        let field = Field { column, kind: ANY_TEXT, encoding: Encoding::Text, value: Some(value) };
-        match self.editor.edit(field, &mut edited) {
-            Edit::Keep => self.out.extend_from_slice(value),
+    /// Shows a value that stands at `at` and means `text`.
+    fn show_value(&mut self, column: usize, at: Range<usize>, text: &[u8]) {
+        self.show_until(at.start);
+        self.edited.clear();
+        let field = Field { column, kind: ANY_TEXT, encoding: Encoding::Text, value: Some(text) };
+        match self.editor.edit(field, &mut self.edited) {
+            Edit::Keep => self.out.extend_from_slice(self.json.get(at.clone()).unwrap_or_default()),
             Edit::Null => self.out.extend_from_slice(b"null"),
-            Edit::Replace => json::write_string(&edited, self.out),
+            Edit::Replace => json::write_string(&self.edited, self.out),
         }
-        self.shown = end;
+        self.shown = at.end;
     }
 }

@@ -26,12 +26,25 @@ const FIELDS_MAX: usize = 4096;
 /// What any text is, whatever it is for.
 pub(crate) const ANY_TEXT: ValueKind = ValueKind::Text { chars_max: None };
 
+/// The field that holds all others.
+pub(crate) const ROOT: usize = 0;
+
+/// A field that was met.
+#[derive(Default)]
+struct Met {
+    path: String,
+    /// Its column, or that of a field that it is in.
+    column: Option<usize>,
+    /// Those in it, by their names.
+    fields: HashMap<Box<[u8]>, usize>,
+}
+
 /// The columns of everything that a target answers.
 pub(crate) struct Columns {
     classifier: Arc<dyn Classifier>,
     classes: Vec<ClassName>,
-    /// The column of each field that was met, by its path.
-    fields: HashMap<Box<str>, Option<usize>>,
+    /// The fields that were met, from [`ROOT`] on.
+    fields: Vec<Met>,
     shape: Arc<Shape>,
 }
 
@@ -39,7 +52,7 @@ impl Columns {
     pub(crate) fn new(target: &TargetName, classifier: Arc<dyn Classifier>, passes_opaque: bool) -> Self {
         let classes = classifier.all();
         let shape = Arc::new(shape(target, &classes, passes_opaque));
-        Self { classifier, classes, fields: HashMap::default(), shape }
+        Self { classifier, classes, fields: vec![Met::default()], shape }
     }
 
     /// One shape for all answers, so that masks are planned once.
@@ -47,25 +60,51 @@ impl Columns {
         &self.shape
     }
 
-    /// The column of a field by its path, with dots between the keys and without a list's places; `None` if it is of no class.
-    pub(crate) fn of(&mut self, path: &str) -> Option<usize> {
-        if let Some(known) = self.fields.get(path) {
+    /// The field of a name in another.
+    pub(crate) fn field(&mut self, outer: usize, name: &[u8]) -> usize {
+        let Some(met) = self.fields.get(outer) else { return ROOT };
+        if let Some(known) = met.fields.get(name) {
             return *known;
         }
+        let key = String::from_utf8_lossy(name);
+        let path = if met.path.is_empty() { key.to_string() } else { format!("{}.{key}", met.path) };
+        let column = met.column.or_else(|| self.classified(&path));
+        let place = self.fields.len();
+        self.fields.push(Met { path, column, fields: HashMap::default() });
+        if let Some(met) = self.fields.get_mut(outer) {
+            met.fields.insert(name.into(), place);
+        }
+        place
+    }
+
+    /// Forgets fields if there are many, for names may be data. Not while a body is walked through.
+    pub(crate) fn tidy(&mut self) {
+        if self.fields.len() > FIELDS_MAX {
+            self.fields = vec![Met::default()];
+        }
+    }
+
+    /// The column of a field; `None` if it is of no class.
+    pub(crate) fn column(&self, field: usize) -> Option<usize> {
+        self.fields.get(field).and_then(|met| met.column)
+    }
+
+    /// The column of a field by its path, with dots between the names and without a list's places.
+    pub(crate) fn of(&self, path: &str) -> Option<usize> {
+        let mut ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
+        ends.find_map(|end| self.classified(path.get(..end).unwrap_or_default()))
+    }
+
+    fn classified(&self, path: &str) -> Option<usize> {
         let (parents, key) = path.rsplit_once('.').unwrap_or(("", path));
         let within = if parents.is_empty() { "json".to_string() } else { format!("json.{parents}") };
         let classes = self.classifier.column(&within, key);
         let place = |class: &ClassName| self.classes.iter().position(|other| other == class);
-        let column = match classes.as_slice() {
+        match classes.as_slice() {
             [] => None,
             [class] => Some(place(class).map_or(UNKNOWN, |place| FIRST_OF_CLASS + place)),
             [_, ..] => Some(UNKNOWN),
-        };
-        if self.fields.len() >= FIELDS_MAX {
-            self.fields.clear();
         }
-        self.fields.insert(path.into(), column);
-        column
     }
 }
 

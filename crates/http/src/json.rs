@@ -10,16 +10,24 @@ const DEPTH_MAX: usize = 128;
 /// What is met on the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Met {
-    /// A key. Its text without quotation marks, escapes and all.
-    Key(Range<usize>),
-    /// A string. The same.
-    Text(Range<usize>),
+    /// A key.
+    Key(Quoted),
+    /// A string.
+    Text(Quoted),
     /// A number, or a word.
     Bare(Range<usize>),
     /// An object or a list begins.
     Open,
     /// It ends.
     Close,
+}
+
+/// Where the text of a string is, without its quotation marks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Quoted {
+    pub(crate) at: Range<usize>,
+    /// Whether anything in it is escaped.
+    pub(crate) is_escaped: bool,
 }
 
 /// It is not JSON, or deeper than a text may be.
@@ -72,15 +80,15 @@ pub(crate) fn walk(json: &[u8], mut meet: impl FnMut(Met)) -> Result<(), NotJson
             (b',', Due::Comma) => due = if open.last() == Some(&true) { Due::Key } else { Due::Value },
             (b':', Due::Colon) => due = Due::Value,
             (b'"', Due::Key | Due::FirstKey) => {
-                let end = string_end(json, at)?;
-                meet(Met::Key(at..end));
-                at = end + 1;
+                let quoted = string(json, at)?;
+                at = quoted.at.end + 1;
+                meet(Met::Key(quoted));
                 due = Due::Colon;
             }
             (b'"', Due::Value | Due::FirstValue) => {
-                let end = string_end(json, at)?;
-                meet(Met::Text(at..end));
-                at = end + 1;
+                let quoted = string(json, at)?;
+                at = quoted.at.end + 1;
+                meet(Met::Text(quoted));
                 due = after(&open);
             }
             (b'-' | b'0'..=b'9' | b't' | b'f' | b'n', Due::Value | Due::FirstValue) => {
@@ -127,14 +135,15 @@ fn is_number(word: &[u8]) -> bool {
         && exponent.is_none_or(signless)
 }
 
-fn string_end(json: &[u8], mut at: usize) -> Result<usize, NotJson> {
+fn string(json: &[u8], start: usize) -> Result<Quoted, NotJson> {
+    let (mut at, mut is_escaped) = (start, false);
     loop {
         let rest = json.get(at..).ok_or(NotJson)?;
-        let place = memchr2(b'"', b'\\', rest).ok_or(NotJson)?;
-        at += place;
+        at += memchr2(b'"', b'\\', rest).ok_or(NotJson)?;
         if json.get(at) == Some(&b'"') {
-            return Ok(at);
+            return Ok(Quoted { at: start..at, is_escaped });
         }
+        is_escaped = true;
         at += 2;
     }
 }
@@ -154,6 +163,12 @@ pub(crate) fn plain(raw: &[u8]) -> String {
 
 /// Appends a text as a JSON string.
 pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) {
+    if !text.iter().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x80..)) {
+        out.push(b'"');
+        out.extend_from_slice(text);
+        out.push(b'"');
+        return;
+    }
     // A text can be written.
     let _ = serde_json::to_writer(out, &String::from_utf8_lossy(text));
 }
@@ -168,8 +183,8 @@ mod tests {
         let mut met = String::new();
         let outcome = walk(json.as_bytes(), |what| {
             met.push_str(&match what {
-                Met::Key(at) => format!("{}: ", &json[at]),
-                Met::Text(at) => format!("'{}' ", &json[at]),
+                Met::Key(quoted) => format!("{}: ", &json[quoted.at]),
+                Met::Text(quoted) => format!("'{}' ", &json[quoted.at]),
                 Met::Bare(at) => format!("{} ", &json[at]),
                 Met::Open => "( ".into(),
                 Met::Close => ") ".into(),

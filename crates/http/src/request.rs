@@ -399,14 +399,14 @@ impl Form {
                         path.truncate(keys.pop().unwrap_or_default());
                         seen.pop();
                     }
-                    Met::Key(at) => {
+                    Met::Key(quoted) => {
                         path.truncate(keys.last().copied().unwrap_or_default());
-                        let key = json::plain(body.get(at).unwrap_or_default());
+                        let key = json::plain(body.get(quoted.at).unwrap_or_default());
                         has_twice |= seen.last_mut().is_some_and(|seen| !seen.insert(key.clone()));
                         path.push(key);
                     }
-                    Met::Text(at) => {
-                        fields.push(&path.join("."), &json::plain(body.get(at).unwrap_or_default()), columns);
+                    Met::Text(quoted) => {
+                        fields.push(&path.join("."), &json::plain(body.get(quoted.at).unwrap_or_default()), columns);
                     }
                     Met::Bare(at) => {
                         fields.push(
@@ -479,10 +479,8 @@ impl Fields {
 }
 
 /// A value as policy and evidence have it; of what is of a class only the name.
-fn field(path: &str, value: &str, columns: &mut Columns) -> String {
-    let mut ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
-    let is_classified = ends.any(|end| columns.of(path.get(..end).unwrap_or_default()).is_some());
-    format!("{path}={}", if is_classified { HIDDEN } else { value })
+fn field(path: &str, value: &str, columns: &Columns) -> String {
+    format!("{path}={}", if columns.of(path).is_some() { HIDDEN } else { value })
 }
 
 /// A query or a form without the values that are of a class.
