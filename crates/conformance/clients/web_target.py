@@ -87,6 +87,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.send(gzip.compress(people, mtime=0), content_encoding="gzip")
             case "/people.zz":
                 self.send(zlib.compress(people), content_encoding="deflate")
+            case "/people.csv":
+                rows = [list(PEOPLE[0])] + [list(person.values()) for person in PEOPLE]
+                self.send("".join(",".join(map(str, row)) + "\r\n" for row in rows).encode(), "text/csv")
             case "/people.txt":
                 self.send(b"Lotte is at lotte@corp.example\n" * 3, "text/plain; charset=utf-8")
             case "/split":

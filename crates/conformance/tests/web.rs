@@ -30,7 +30,7 @@ fn what_reaches_the_target_is_what_was_judged() -> Result<()> {
         ("proxy-authorization", "Basic bm9ib2R5OnNlY3JldA=="),
         ("x-own", "stays"),
         ("x-gatehouse-base", "/elsewhere"),
-        ("accept-encoding", "br, gzip;q=0.5"),
+        ("accept-encoding", "zstd, gzip;q=0.5"),
     ];
     // Where both are shown, the one for proxies counts: it is nobody's.
     assert_eq!(house.call(&task, "GET", "/told", &sent, "")?.status, 401);
@@ -107,7 +107,9 @@ fn policy_decides_by_what_a_body_says() -> Result<()> {
 fn what_comes_back_is_masked_by_any_coding_and_split() -> Result<()> {
     let house = WebHouse::start("", "")?;
     let task = house.task("agent:claude")?;
-    for path in ["/people", "/people.gz", "/people.zz", "/people.txt", "/split", "/lines", "/events", "/escaped"] {
+    for path in
+        ["/people", "/people.gz", "/people.zz", "/people.csv", "/people.txt", "/split", "/lines", "/events", "/escaped"]
+    {
         let answer = house.get(&task, path)?;
         let all = format!("{}{}", answer.head, answer.body);
         assert!(answer.status == 200 && is_masked(&all), "{path}: {all}");
@@ -121,6 +123,11 @@ fn what_comes_back_is_masked_by_any_coding_and_split() -> Result<()> {
     let lines = house.get(&task, "/lines")?.body;
     let first: Value = serde_json::from_str(lines.lines().next().context("a line")?)?;
     assert_eq!(first["email"], people[0]["email"]);
+    let table = house.get(&task, "/people.csv")?.body;
+    assert!(
+        table.contains(first["full_name"].as_str().unwrap_or("none")) && !table.contains("Lotte Elmgren,"),
+        "{table}"
+    );
     // What cannot be looked into is kept back.
     for path in ["/picture", "/untyped", "/part", "/broken", "/bomb"] {
         let answer = house.get(&task, path)?;

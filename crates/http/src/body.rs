@@ -10,6 +10,8 @@ use gatehouse_protocol::{Breach, Edit, Editor, Field};
 
 use crate::coding::Decoder;
 use crate::columns::{ANY_TEXT, Columns, JSON, OPAQUE, ROOT, TEXT};
+use crate::csv::Table;
+use crate::form::mask_form;
 use crate::json::{self, Met, NotJson, Quoted};
 
 /// Nothing shorter is found in anything, in bytes.
@@ -24,6 +26,10 @@ pub(crate) enum Kind {
     JsonLines,
     /// Server-sent events, whose data may be JSON.
     Events,
+    /// Records of a table, the first of which names the columns.
+    Table,
+    /// A form.
+    Form,
     /// Lines of text.
     Lines,
     /// It cannot be looked into.
@@ -43,8 +49,9 @@ impl Kind {
             | "application/json-seq"
             | "application/stream+json" => Self::JsonLines,
             "text/event-stream" => Self::Events,
-            "application/x-www-form-urlencoded"
-            | "application/xml"
+            "text/csv" | "application/csv" | "text/tab-separated-values" => Self::Table,
+            "application/x-www-form-urlencoded" => Self::Form,
+            "application/xml"
             | "application/javascript"
             | "application/yaml"
             | "application/x-yaml"
@@ -72,6 +79,7 @@ struct Lines {
     pending: Vec<u8>,
     /// The data of this event began as JSON and did not end on its line: what follows cannot be told apart.
     is_broken: bool,
+    table: Table,
     bytes_max: usize,
 }
 
@@ -79,7 +87,10 @@ impl Masking {
     /// `None` if the coding is not understood.
     pub(crate) fn new(kind: Kind, coding: Option<&str>, bytes_max: usize) -> Option<Self> {
         let decoder = Decoder::new(coding)?;
-        Some(Self { decoder, lines: Lines { kind, pending: Vec::new(), is_broken: false, bytes_max } })
+        Some(Self {
+            decoder,
+            lines: Lines { kind, pending: Vec::new(), is_broken: false, table: Table::default(), bytes_max },
+        })
     }
 
     /// Takes the next bytes of the body and appends what can be shown by now.
@@ -116,8 +127,10 @@ impl Lines {
         out: &mut Vec<u8>,
     ) -> Result<(), Breach> {
         self.pending.extend_from_slice(decoded);
-        if self.kind != Kind::Json {
-            self.show_lines(columns, editor, out);
+        match self.kind {
+            Kind::Json | Kind::Form => {}
+            Kind::Table => self.show_records(columns, editor, out),
+            Kind::JsonLines | Kind::Events | Kind::Lines | Kind::Opaque => self.show_lines(columns, editor, out),
         }
         if self.pending.len() > self.bytes_max {
             let max = self.bytes_max;
@@ -136,6 +149,8 @@ impl Lines {
             Kind::Json if rest.iter().all(u8::is_ascii_whitespace) => out.extend_from_slice(&rest),
             Kind::Json => mask_json(&rest, columns, editor, out)
                 .map_err(|NotJson| Breach::target("the target's body is not the JSON that it says it is"))?,
+            Kind::Form => mask_form(&rest, columns, editor, out),
+            Kind::Table => self.show_record(&rest, columns, editor, out),
             Kind::JsonLines | Kind::Events | Kind::Lines | Kind::Opaque => {
                 self.pending = rest;
                 self.show_lines(columns, editor, out);
@@ -144,6 +159,25 @@ impl Lines {
             }
         }
         Ok(())
+    }
+
+    fn show_records(&mut self, columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+        let pending = std::mem::take(&mut self.pending);
+        let mut rest = pending.as_slice();
+        while let Some((record, after)) = self.table.record_len(rest).and_then(|len| rest.split_at_checked(len)) {
+            self.show_record(record, columns, editor, out);
+            rest = after;
+        }
+        self.pending = rest.to_vec();
+    }
+
+    fn show_record(&mut self, record: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+        let content = record.strip_suffix(b"\n").unwrap_or(record);
+        let content = content.strip_suffix(b"\r").unwrap_or(content);
+        if !content.is_empty() {
+            self.table.show(content, columns, editor, out);
+        }
+        out.extend_from_slice(record.get(content.len()..).unwrap_or_default());
     }
 
     fn show_lines(&mut self, columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
@@ -168,7 +202,7 @@ impl Lines {
                 content.strip_prefix(b"data:").map_or(0, |data| content.len() - data.trim_ascii_start().len())
             }
             Kind::JsonLines => content.iter().take_while(|byte| **byte == 0x1e).count(),
-            Kind::Json | Kind::Lines | Kind::Opaque => 0,
+            Kind::Json | Kind::Form | Kind::Table | Kind::Lines | Kind::Opaque => 0,
         };
         let (head, data) = content.split_at(prefix);
         let looks_like_json = matches!(data.first(), Some(b'{' | b'[' | b'"'));
@@ -179,7 +213,7 @@ impl Lines {
             self.is_broken |= match self.kind {
                 Kind::JsonLines => true,
                 Kind::Events => looks_like_json && prefix > 0,
-                Kind::Json | Kind::Lines | Kind::Opaque => false,
+                Kind::Json | Kind::Form | Kind::Table | Kind::Lines | Kind::Opaque => false,
             };
             // Where names of fields would tell what is classified, and cannot be read, nothing is shown.
             show(if self.is_broken { OPAQUE } else { TEXT }, ANY_TEXT, content, editor, out);

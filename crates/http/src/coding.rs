@@ -2,11 +2,12 @@
 
 use std::io::Write as _;
 
+use brotli_decompressor::DecompressorWriter;
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use gatehouse_protocol::Breach;
 
 /// Those that are understood.
-pub(crate) const CODINGS: [&str; 3] = ["gzip", "deflate", "identity"];
+pub(crate) const CODINGS: [&str; 4] = ["gzip", "deflate", "br", "identity"];
 /// How much is decoded at a time, in bytes: it becomes about a thousand times as much at most.
 const CODED_BYTES_STEP: usize = 4096;
 
@@ -18,6 +19,7 @@ pub(crate) enum Decoder {
     DeflateOrZlib,
     Zlib(ZlibDecoder<Vec<u8>>),
     Deflate(DeflateDecoder<Vec<u8>>),
+    Brotli(Box<DecompressorWriter<Vec<u8>>>),
 }
 
 impl Decoder {
@@ -27,6 +29,7 @@ impl Decoder {
             "" | "identity" => Some(Self::Identity),
             "gzip" | "x-gzip" => Some(Self::Gzip(MultiGzDecoder::new(Vec::new()))),
             "deflate" => Some(Self::DeflateOrZlib),
+            "br" => Some(Self::Brotli(Box::new(DecompressorWriter::new(Vec::new(), CODED_BYTES_STEP)))),
             _ => None,
         }
     }
@@ -55,6 +58,7 @@ impl Decoder {
                 Self::Gzip(decoder) => decoder.write_all(part).and_then(|()| decoder.flush()),
                 Self::Zlib(decoder) => decoder.write_all(part).and_then(|()| decoder.flush()),
                 Self::Deflate(decoder) => decoder.write_all(part).and_then(|()| decoder.flush()),
+                Self::Brotli(decoder) => decoder.write_all(part).and_then(|()| decoder.flush()),
             };
             written.map_err(|error| undecodable(&error))?;
             self.hand_on(&mut take)?;
@@ -69,6 +73,7 @@ impl Decoder {
             Self::Gzip(decoder) => decoder.try_finish(),
             Self::Zlib(decoder) => decoder.try_finish(),
             Self::Deflate(decoder) => decoder.try_finish(),
+            Self::Brotli(decoder) => decoder.close(),
         };
         finished.map_err(|error| undecodable(&error))?;
         self.hand_on(&mut take)
@@ -80,6 +85,7 @@ impl Decoder {
             Self::Gzip(decoder) => decoder.get_mut(),
             Self::Zlib(decoder) => decoder.get_mut(),
             Self::Deflate(decoder) => decoder.get_mut(),
+            Self::Brotli(decoder) => decoder.get_mut(),
         };
         take(decoded)?;
         decoded.clear();

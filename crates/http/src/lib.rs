@@ -8,6 +8,8 @@ mod answer;
 mod body;
 mod coding;
 mod columns;
+mod csv;
+mod form;
 mod json;
 mod refusal;
 mod reply;

@@ -154,7 +154,9 @@ impl Replies {
         let masking = Masking::new(kind, answer.coding(), self.bytes_max);
         let is_readable = kind != Kind::Opaque && !answer.is_partial();
         if let (Some(masking), true) = (masking, is_readable || answer.length() == Some(0)) {
-            if kind == Kind::Json && answer.length().is_some_and(|length| length > self.bytes_max as u64) {
+            if matches!(kind, Kind::Json | Kind::Form)
+                && answer.length().is_some_and(|length| length > self.bytes_max as u64)
+            {
                 return Err(too_long(self.bytes_max));
             }
             return Ok(Some(masking));

@@ -362,12 +362,11 @@ enum Form {
 
 impl Form {
     fn of(content_type: Option<&str>) -> Self {
-        let essence = content_type.and_then(|of| of.split(';').next()).map(str::trim);
-        match (essence, Kind::of(content_type)) {
-            (Some(form), _) if form.eq_ignore_ascii_case("application/x-www-form-urlencoded") => Self::Fields,
-            (_, Kind::Json) => Self::Json,
-            (_, Kind::JsonLines | Kind::Events | Kind::Lines) => Self::Text,
-            (_, Kind::Opaque) => Self::Other,
+        match Kind::of(content_type) {
+            Kind::Form => Self::Fields,
+            Kind::Json => Self::Json,
+            Kind::JsonLines | Kind::Events | Kind::Table | Kind::Lines => Self::Text,
+            Kind::Opaque => Self::Other,
         }
     }
 

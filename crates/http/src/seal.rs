@@ -154,7 +154,37 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
+
+    #[test]
+    fn a_coded_secret_is_never_shown_in_whole() {
+        let seals = Seals::new(&[Secret::new("s3cr et\"s")]);
+        let coded = |text: &[u8]| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            // What is flushed can be read by the client before the rest comes.
+            for part in text.chunks(3) {
+                encoder.write_all(part).unwrap();
+                encoder.flush().unwrap();
+            }
+            encoder.finish().unwrap()
+        };
+        for size in 1..40 {
+            let pass = |text: &[u8]| -> Option<Vec<u8>> {
+                let mut watch = Watch::new(Decoder::new(Some("gzip")).unwrap());
+                let mut out = Vec::new();
+                for part in coded(text).chunks(size) {
+                    out.extend_from_slice(&watch.pass(&seals, part).ok()?);
+                }
+                out.extend_from_slice(&watch.finish());
+                Some(out)
+            };
+            let plain = b"nothing but s3cr, and s3cr et and more";
+            assert_eq!(pass(plain), Some(coded(plain)), "{size}");
+            assert_eq!(pass(b"it is s3cr et\"s, you see"), None, "{size}");
+        }
+    }
 
     #[test]
     fn a_secret_is_found_however_it_is_split() {

@@ -324,15 +324,33 @@ fn answers_are_masked_where_their_values_stand() {
         expect!["an answer was kept back: it is of image/png, which cannot be looked into"],
     );
     check(
-        &[JSON, ("content-encoding", "br")],
+        &[JSON, ("content-encoding", "zstd")],
         &["x"],
-        expect!["an answer was kept back: it is of application/json, coded as br, which cannot be looked into"],
+        expect!["an answer was kept back: it is of application/json, coded as zstd, which cannot be looked into"],
     );
     check(&[JSON, ("content-length", "5000")], &["x"], expect!["an answer is longer than may be held"]);
     check(
         &[("content-type", "text/plain")],
         &[&"x".repeat(900), &"x".repeat(900)],
         expect!["a body, or a line of it, is longer than the 1024 bytes that may be held"],
+    );
+    let table = ("content-type", "text/csv; charset=utf-8");
+    check(
+        &[table],
+        &["id,email,note\n1,\"a\nb\",\"x", " \"\"y\"\"\"\r\n2,c", ",d"],
+        expect![[
+            r#"200 | content-type: text/csv; charset=utf-8 |  | <text>,<text>,<text> | <text>,"<email>","<text>", | <text>,<email>,<text>"#
+        ]],
+    );
+    check(
+        &[table],
+        &["id;\"email\"\n1;a;b\n"],
+        expect![[r#"200 | content-type: text/csv; charset=utf-8 |  | <text>;"<text>" | <text>;<email>;<text>"#]],
+    );
+    check(
+        &[("content-type", "application/x-www-form-urlencoded")],
+        &["a=1&email=x%40y&word"],
+        expect!["200 | content-type: application/x-www-form-urlencoded |  | a=%3Ctext%3E&email=%3Cemail%3E&%3Ctext%3E"],
     );
     check(&[], &[], expect!["200"]);
     check(&[], &["x"], expect!["the target sent what is not due"]);

@@ -1,0 +1,108 @@
+//! Comma-separated values (RFC 4180): the first record names the columns.
+//!
+//! Knows commas, semicolons and tabs between fields. A field that is not masked stays to the byte.
+
+use gatehouse_protocol::{Edit, Editor, Field};
+
+use crate::columns::{ANY_TEXT, Columns, ROOT, TEXT};
+
+/// What stands between fields.
+const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
+
+/// A table, record by record.
+#[derive(Default)]
+pub(crate) struct Table {
+    /// What separates fields, and the column of each, once the first record was seen.
+    columns: Option<(u8, Vec<Option<usize>>)>,
+    /// How much of the record at the front was looked through for its end, and whether that ends inside of quotation marks.
+    seen: usize,
+    is_quoted: bool,
+}
+
+impl Table {
+    /// How long the record at the front is with the end of its line; `None` if its end is not there. A line may end inside of
+    /// quotation marks, and then goes on.
+    pub(crate) fn record_len(&mut self, text: &[u8]) -> Option<usize> {
+        let rest = text.get(self.seen..).unwrap_or_default();
+        let end = rest.iter().position(|byte| {
+            self.is_quoted ^= *byte == b'"';
+            !self.is_quoted && *byte == b'\n'
+        });
+        let len = end.map(|end| self.seen + end + 1);
+        self.seen = if len.is_some() { 0 } else { text.len() };
+        len
+    }
+
+    /// Shows a record, which is given without the end of its line.
+    pub(crate) fn show(&mut self, record: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+        let Some((separator, named)) = &self.columns else {
+            let record = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
+            let count = |separator: &u8| record.iter().filter(|byte| *byte == separator).count();
+            let separator = SEPARATORS.into_iter().max_by_key(count).unwrap_or(b',');
+            let named = fields(record, separator).map(|name| {
+                let field = columns.field(ROOT, value(name).trim_ascii());
+                columns.column(field)
+            });
+            self.columns = Some((separator, named.collect()));
+            // Names may be data, where the first record is none of names.
+            for (place, name) in fields(record, separator).enumerate() {
+                out.extend((place > 0).then_some(separator));
+                show_field(TEXT, name, separator, editor, out);
+            }
+            return;
+        };
+        for (place, field) in fields(record, *separator).enumerate() {
+            if place > 0 {
+                out.push(*separator);
+            }
+            let column = named.get(place).copied().flatten().unwrap_or(TEXT);
+            show_field(column, field, *separator, editor, out);
+        }
+    }
+}
+
+fn show_field(column: usize, raw: &[u8], separator: u8, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+    let plain = value(raw);
+    let mut edited = Vec::new();
+    let field = Field { column, kind: ANY_TEXT, encoding: gatehouse_model::Encoding::Text, value: Some(&plain) };
+    match editor.edit(field, &mut edited) {
+        Edit::Keep => out.extend_from_slice(raw),
+        Edit::Null => {}
+        Edit::Replace
+            if raw.starts_with(b"\"")
+                || edited.iter().any(|byte| matches!(*byte, b'"' | b'\r' | b'\n') || *byte == separator) =>
+        {
+            out.push(b'"');
+            edited.iter().for_each(|byte| out.extend(std::iter::repeat_n(*byte, 1 + usize::from(*byte == b'"'))));
+            out.push(b'"');
+        }
+        Edit::Replace => out.extend_from_slice(&edited),
+    }
+}
+
+/// The fields of a record, with their quotation marks.
+fn fields(record: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut is_quoted = false;
+    record.split(move |byte| {
+        is_quoted ^= *byte == b'"';
+        !is_quoted && *byte == separator
+    })
+}
+
+/// What a field stands for.
+fn value(raw: &[u8]) -> Vec<u8> {
+    match raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")) {
+        Some(quoted) => {
+            let mut out = Vec::with_capacity(quoted.len());
+            let mut was_mark = false;
+            for byte in quoted {
+                was_mark = *byte == b'"' && !was_mark;
+                if !was_mark {
+                    out.push(*byte);
+                }
+            }
+            out
+        }
+        None => raw.to_vec(),
+    }
+}
