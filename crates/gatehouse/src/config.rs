@@ -584,6 +584,9 @@ pub struct TargetSection {
     /// Of a target that speaks `http`: its OpenAPI document (JSON), relative to this file. Paths then have the names that it gives
     /// them, and what it does not have is `http:undocumented`.
     pub openapi: Option<PathBuf>,
+    /// Of a target that speaks `http`: the paths at which it is asked in GraphQL, such as `/graphql`.
+    #[serde(default)]
+    pub graphql: Vec<String>,
     /// Of a target that speaks `http`: what becomes of bodies that cannot be looked into, for those who may not see everything.
     pub opaque_bodies: Option<OpaqueBodies>,
     /// Classes of single fields of JSON bodies, by their path without the places of lists: `"customer.email" = "email"`, or

@@ -792,6 +792,7 @@ impl Checker<'_> {
             ("credential", section.credential.is_some()),
             ("names", section.names.is_some()),
             ("openapi", section.openapi.is_some()),
+            ("graphql", !section.graphql.is_empty()),
             ("opaque_bodies", section.opaque_bodies.is_some()),
             ("fields", !section.fields.is_empty()),
         ];
@@ -833,6 +834,7 @@ impl Checker<'_> {
             HttpFacts {
                 origin: format!("{scheme}://{}", section.address.trim_end_matches(":443")),
                 endpoints,
+                graphql: section.graphql.clone(),
                 credential_header: header,
                 credential_parameter: parameter,
                 passes_opaque: section.opaque_bodies == Some(OpaqueBodies::Pass),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 use gatehouse_model::{
-    ClassName, Column, Encoding, Parent, Provenance, Resource, Shape, ShapeRole, TargetName, ValueKind, kind,
+    Access, Action, ClassName, Column, Encoding, Parent, Provenance, Resource, Shape, ShapeRole, TargetName, ValueKind,
+    kind,
 };
 use gatehouse_protocol::Classifier;
 
@@ -93,6 +94,16 @@ impl Columns {
     pub(crate) fn of(&self, path: &str) -> Option<usize> {
         let mut ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
         ends.find_map(|end| self.classified(path.get(..end).unwrap_or_default()))
+    }
+
+    /// What it takes to see the values of a column as they are.
+    pub(crate) fn revealed(&self, column: usize) -> Vec<Access> {
+        let reveal = |class: &ClassName| Access::new(Action::REVEAL, Resource::root(kind::CLASS, class.as_str()));
+        match column.checked_sub(FIRST_OF_CLASS).and_then(|place| self.classes.get(place)) {
+            Some(class) => vec![reveal(class)],
+            // Of which of several classes it is, is not told.
+            None => self.classes.iter().map(reveal).collect(),
+        }
     }
 
     fn classified(&self, path: &str) -> Option<usize> {

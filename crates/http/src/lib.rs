@@ -10,6 +10,7 @@ mod coding;
 mod columns;
 mod csv;
 mod form;
+mod graphql;
 mod json;
 mod refusal;
 mod reply;

@@ -13,6 +13,7 @@ use crate::address::{Address, Ambiguous};
 use crate::body::{self, Kind};
 use crate::coding::CODINGS;
 use crate::columns::{Columns, JSON, TEXT};
+use crate::graphql;
 use crate::json::{self, Met};
 
 /// The actions of methods that have one.
@@ -130,7 +131,7 @@ impl Length {
     }
 }
 
-fn not_taken(what: &str, hint: &str) -> Denial {
+pub(crate) fn not_taken(what: &str, hint: &str) -> Denial {
     Denial::new(Reason::NotUnderstood, "the request is not passed on", what, hint)
 }
 
@@ -228,6 +229,10 @@ impl Request {
         let mut accesses = vec![Access::new(action, path.clone())];
         if endpoint == Some(None) {
             accesses.push(Access::new(UNDOCUMENTED, path));
+        }
+        if facts.graphql.contains(&self.address.path) {
+            let query = self.address.query.as_deref().unwrap_or_default();
+            accesses.extend(graphql::accesses(target, query, form == Form::Json, read, columns)?);
         }
         let is_safe = SAFE.contains(&self.method.as_str());
         let intent = Intent {

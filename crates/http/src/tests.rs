@@ -84,6 +84,7 @@ fn check(first: &str, fields: &[(&str, &str)], body: &str, expected: Expect) {
     };
     let facts = HttpFacts {
         endpoints: Some(vec![endpoint("/people/{id}", Some("getPerson")), endpoint("/people/me", None)]),
+        graphql: vec!["/graphql".into()],
         credential_header: Some("x-key".into()),
         credential_parameter: Some("key".into()),
         ..HttpFacts::default()
@@ -155,6 +156,30 @@ fn requests_are_understood() {
         evidence GET /elsewhere []
         sent GET /elsewhere"#]],
     );
+}
+
+#[test]
+fn graphql_is_understood() {
+    let check = |document: &str, expected: Expect| {
+        let body = serde_json::json!({ "query": document, "operationName": "A" }).to_string();
+        check("POST /graphql", &[JSON], &body, expected);
+    };
+    check("query A { me { id ...F } } query B { no } fragment F on P { name: email, email }", expect![[r#"
+        http:post on Path api/graphql, http:undocumented on Path api/graphql, graphql:query on Field api/query.me, graphql:query on Field api/query.me.email, graphql:query on Field api/query.me.id, reveal on Class email
+        in api/, api
+        query  | fields operationName=A query=query A { me { id ...F } } query B { no } fragment F on P { name: email, email } | tail 0
+        evidence POST /graphql ["{\"operationName\":\"A\",\"query\":\"query A { me { id ...F } } query B { no } fragment F on P { name: email, email }\"}"]
+        sent POST /graphql | content-type: application/json"#]]);
+    check("mutation A { refund(order: 7) { id } }", expect![[r#"
+        http:post on Path api/graphql, http:undocumented on Path api/graphql, graphql:mutation on Field api/mutation.refund, graphql:mutation on Field api/mutation.refund.id
+        in api/, api
+        query  | fields operationName=A query=mutation A { refund(order: 7) { id } } | tail 0
+        evidence POST /graphql ["{\"operationName\":\"A\",\"query\":\"mutation A { refund(order: 7) { id } }\"}"]
+        sent POST /graphql | content-type: application/json"#]]);
+    check("query B { me }", expect!["refused: the GraphQL of this request is not understood: it has no such operation"]);
+    check("query A { ...F } fragment F on Q { ...F }", expect!["refused: the GraphQL of this request is not understood: it is nested too deeply"]);
+    check("query A {", expect!["refused: the GraphQL of this request is not understood: it is no document of the language"]);
+    check(&format!("query A {{ {} }}", "a { ".repeat(100)), expect!["refused: the GraphQL of this request is not understood: it is nested too deeply"]);
 }
 
 #[test]

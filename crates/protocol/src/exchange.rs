@@ -28,6 +28,8 @@ pub struct HttpFacts {
     pub origin: String,
     /// What its own document says can be asked for; `None` where there is no document.
     pub endpoints: Option<Vec<Endpoint>>,
+    /// The paths at which it is asked in GraphQL.
+    pub graphql: Vec<String>,
     /// The name of the header that the gateway proves itself by, in small letters.
     pub credential_header: Option<String>,
     /// The name of the parameter of the query that it proves itself by.

@@ -1,0 +1,180 @@
+//! What a GraphQL document asks for: every field that is selected, by its path from the root.
+//!
+//! Knows the language, not the target's schema. A field whose name is of a class keeps that name in the answer, or else asks to
+//! be revealed: by another name its values would not be known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gatehouse_model::{Access, Action, Denial, Parent, Resource, TargetName, kind};
+use graphql_parser::query::{Definition, Document, FragmentDefinition, OperationDefinition, Selection, SelectionSet};
+use serde_json::Value;
+
+use crate::columns::Columns;
+use crate::request::not_taken;
+
+const QUERY: Action = Action::new("graphql:query");
+const MUTATION: Action = Action::new("graphql:mutation");
+const SUBSCRIPTION: Action = Action::new("graphql:subscription");
+/// How many fields a document may select, fragments followed, and how deep.
+const FIELDS_MAX: usize = 1_000;
+const DEPTH_MAX: usize = 32;
+/// The longest document that is read, in bytes.
+const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
+
+/// What a request to a path of GraphQL's asks for besides the request itself.
+pub(crate) fn accesses(
+    target: &TargetName,
+    query: &str,
+    is_json: bool,
+    body: Option<&[u8]>,
+    columns: &Columns,
+) -> Result<Vec<Access>, Denial> {
+    let mut documents: Vec<(String, Option<String>)> = Vec::new();
+    let parameter = |wanted: &str| {
+        let mut found = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == wanted);
+        found.next().map(|(_, value)| value.into_owned())
+    };
+    if let Some(document) = parameter("query") {
+        documents.push((document, parameter("operationName")));
+    }
+    match body {
+        Some(body) if body.iter().all(u8::is_ascii_whitespace) => {}
+        Some(body) if is_json => {
+            let asked: Value = serde_json::from_slice(body).map_err(|_| unclear("its body is no JSON"))?;
+            // Several may be asked at a time.
+            let asked = asked.as_array().cloned().unwrap_or_else(|| vec![asked]);
+            for one in asked {
+                let text = |name: &str| one.get(name).and_then(Value::as_str).map(String::from);
+                documents.push((text("query").ok_or_else(|| unclear("it has no `query`"))?, text("operationName")));
+            }
+        }
+        Some(_) | None => return Err(unclear("its body is not JSON that was read")),
+    }
+    if documents.is_empty() {
+        return Err(unclear("it has no `query`"));
+    }
+    let mut found = BTreeSet::new();
+    for (text, operation) in documents {
+        read(target, &text, operation.as_deref(), columns, &mut found)?;
+    }
+    Ok(found.into_iter().collect())
+}
+
+fn unclear(why: &str) -> Denial {
+    not_taken(&format!("the GraphQL of this request is not understood: {why}"), "Send a document as JSON, in `query`")
+}
+
+fn read(
+    target: &TargetName,
+    text: &str,
+    operation: Option<&str>,
+    columns: &Columns,
+    found: &mut BTreeSet<Access>,
+) -> Result<(), Denial> {
+    if text.len() > DOCUMENT_BYTES_MAX {
+        return Err(unclear("the document is too long"));
+    }
+    // The parser goes as deep as the text does.
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'{' | b'[' | b'(' => depth += 1,
+            b'}' | b']' | b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    if deepest > 2 * DEPTH_MAX {
+        return Err(unclear("it is nested too deeply"));
+    }
+    let document: Document<'_, &str> =
+        graphql_parser::parse_query(text).map_err(|_| unclear("it is no document of the language"))?;
+    let mut fragments = BTreeMap::new();
+    for definition in &document.definitions {
+        if let Definition::Fragment(fragment) = definition {
+            fragments.insert(fragment.name, fragment);
+        }
+    }
+    let mut reader = Reader { target, columns, fragments, found, fields: 0, is_one: false };
+    for definition in &document.definitions {
+        let Definition::Operation(one) = definition else { continue };
+        let (name, action, root, selected) = match one {
+            OperationDefinition::SelectionSet(selected) => (None, QUERY, "query", selected),
+            OperationDefinition::Query(query) => (query.name, QUERY, "query", &query.selection_set),
+            OperationDefinition::Mutation(mutation) => (mutation.name, MUTATION, "mutation", &mutation.selection_set),
+            OperationDefinition::Subscription(subscription) => {
+                (subscription.name, SUBSCRIPTION, "subscription", &subscription.selection_set)
+            }
+        };
+        // Of several operations the one that is named is done; which that is, is the server's to say where none is.
+        if operation.is_none_or(|wanted| wanted.is_empty() || name == Some(wanted)) {
+            reader.is_one = true;
+            reader.select(action, root, selected, 0)?;
+        }
+    }
+    if reader.is_one { Ok(()) } else { Err(unclear("it has no such operation")) }
+}
+
+struct Reader<'r, 'd> {
+    target: &'r TargetName,
+    columns: &'r Columns,
+    fragments: BTreeMap<&'d str, &'r FragmentDefinition<'d, &'d str>>,
+    found: &'r mut BTreeSet<Access>,
+    fields: usize,
+    /// Whether an operation was found.
+    is_one: bool,
+}
+
+impl<'d> Reader<'_, 'd> {
+    fn select(
+        &mut self,
+        action: Action,
+        path: &str,
+        selected: &SelectionSet<'d, &'d str>,
+        depth: usize,
+    ) -> Result<(), Denial> {
+        if depth > DEPTH_MAX {
+            return Err(unclear("it is nested too deeply"));
+        }
+        for selection in &selected.items {
+            self.fields += 1;
+            if self.fields > FIELDS_MAX {
+                return Err(unclear("it selects too many fields"));
+            }
+            match selection {
+                Selection::Field(field) => {
+                    let path = format!("{path}.{}", field.name);
+                    self.found.insert(Access::new(action, self.resource(&path)));
+                    if let Some(alias) = field.alias
+                        && let Some(column) = self.columns.of(field.name)
+                        && self.columns.of(alias) != Some(column)
+                    {
+                        self.found.extend(self.columns.revealed(column));
+                    }
+                    self.select(action, &path, &field.selection_set, depth + 1)?;
+                }
+                Selection::InlineFragment(fragment) => self.select(action, path, &fragment.selection_set, depth + 1)?,
+                Selection::FragmentSpread(spread) => {
+                    let fragment = *self
+                        .fragments
+                        .get(spread.fragment_name)
+                        .ok_or_else(|| unclear("it spreads a fragment that it does not have"))?;
+                    self.select(action, path, &fragment.selection_set, depth + 1)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn resource(&self, path: &str) -> Resource {
+        let id = |path: &str| format!("{}/{path}", self.target);
+        let mut within = Vec::new();
+        let mut above = path;
+        while let Some((parent, _)) = above.rsplit_once('.') {
+            above = parent;
+            within.push(Parent { kind: "Field", id: id(above).into() });
+        }
+        within.push(Parent { kind: kind::TARGET, id: self.target.as_str().into() });
+        Resource::new("Field", &id(path), within)
+    }
+}
