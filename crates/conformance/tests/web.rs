@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use gatehouse_conformance::Fixture;
 use gatehouse_conformance::fixture::wait_until;
 use gatehouse_conformance::http::{self, Door, JSON};
+use gatehouse_conformance::provider::{CLIENT_SECRET, Provider};
 use gatehouse_conformance::web::{TOKEN, WebHouse};
 use serde_json::{Value, json};
 
@@ -270,5 +271,22 @@ fn the_targets_document_names_its_paths() -> Result<()> {
     assert_eq!(status("/people/7")?, (403, json!(["nobody"])));
     assert_eq!(status("/elsewhere")?, (403, json!(["undocumented"])));
     assert_eq!(house.call(&task, "POST", "/people", &[JSON], "{}")?.json()["policies"], json!(["undocumented"]));
+    Ok(())
+}
+
+#[test]
+fn the_gateway_gets_a_token_for_itself() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let provider = Provider::start(folder.path(), &json!({}))?;
+    let credential = format!(
+        "credential = {{ oauth = {{ token_url = \"{}/token\", client_id = \"deployer\", client_secret = \"file:oauth.secret\" }} }}",
+        provider.issuer
+    );
+    let files = vec![("oauth.secret", CLIENT_SECRET.into())];
+    let house = WebHouse::start_with(&credential, "", gatehouse_conformance::Setup { files, ..Default::default() })?;
+    let told = house.get(&house.task("user:dana")?, "/told")?.json();
+    let shown = fields(&told, "authorization");
+    let stars = shown.first().and_then(|shown| shown.strip_prefix("Bearer ")).context("a token")?;
+    assert!(stars.len() > 20 && stars.bytes().all(|byte| byte == b'*'), "{stars}");
     Ok(())
 }

@@ -637,6 +637,18 @@ pub enum Credential {
         /// Its value.
         value: String,
     },
+    /// A token that an authorization server gives the gateway for itself, as `Authorization: Bearer` (OAuth 2, client
+    /// credentials).
+    Oauth {
+        /// The server's token endpoint.
+        token_url: String,
+        /// What it calls the gateway.
+        client_id: String,
+        /// The gateway's secret there: `file:PATH` or `env:NAME`.
+        client_secret: String,
+        /// What the token is to be for.
+        scope: Option<String>,
+    },
     /// A parameter of the query.
     Query {
         /// Its name.

@@ -205,7 +205,7 @@ struct Checker<'a> {
 /// Where a credential is shown.
 fn showing(credential: &Credential) -> Showing {
     match credential {
-        Credential::Bearer(_) => Showing::Bearer,
+        Credential::Bearer(_) | Credential::Oauth { .. } => Showing::Bearer,
         Credential::Basic { user, .. } => Showing::Basic(user.clone()),
         Credential::Header { name, .. } => Showing::Header(name.to_ascii_lowercase()),
         Credential::Query { name, .. } => Showing::Parameter(name.clone()),

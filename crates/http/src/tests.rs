@@ -164,22 +164,40 @@ fn graphql_is_understood() {
         let body = serde_json::json!({ "query": document, "operationName": "A" }).to_string();
         check("POST /graphql", &[JSON], &body, expected);
     };
-    check("query A { me { id ...F } } query B { no } fragment F on P { name: email, email }", expect![[r#"
+    check(
+        "query A { me { id ...F } } query B { no } fragment F on P { name: email, email }",
+        expect![[r#"
         http:post on Path api/graphql, http:undocumented on Path api/graphql, graphql:query on Field api/query.me, graphql:query on Field api/query.me.email, graphql:query on Field api/query.me.id, reveal on Class email
         in api/, api
         query  | fields operationName=A query=query A { me { id ...F } } query B { no } fragment F on P { name: email, email } | tail 0
         evidence POST /graphql ["{\"operationName\":\"A\",\"query\":\"query A { me { id ...F } } query B { no } fragment F on P { name: email, email }\"}"]
-        sent POST /graphql | content-type: application/json"#]]);
-    check("mutation A { refund(order: 7) { id } }", expect![[r#"
+        sent POST /graphql | content-type: application/json"#]],
+    );
+    check(
+        "mutation A { refund(order: 7) { id } }",
+        expect![[r#"
         http:post on Path api/graphql, http:undocumented on Path api/graphql, graphql:mutation on Field api/mutation.refund, graphql:mutation on Field api/mutation.refund.id
         in api/, api
         query  | fields operationName=A query=mutation A { refund(order: 7) { id } } | tail 0
         evidence POST /graphql ["{\"operationName\":\"A\",\"query\":\"mutation A { refund(order: 7) { id } }\"}"]
-        sent POST /graphql | content-type: application/json"#]]);
-    check("query B { me }", expect!["refused: the GraphQL of this request is not understood: it has no such operation"]);
-    check("query A { ...F } fragment F on Q { ...F }", expect!["refused: the GraphQL of this request is not understood: it is nested too deeply"]);
-    check("query A {", expect!["refused: the GraphQL of this request is not understood: it is no document of the language"]);
-    check(&format!("query A {{ {} }}", "a { ".repeat(100)), expect!["refused: the GraphQL of this request is not understood: it is nested too deeply"]);
+        sent POST /graphql | content-type: application/json"#]],
+    );
+    check(
+        "query B { me }",
+        expect!["refused: the GraphQL of this request is not understood: it has no such operation"],
+    );
+    check(
+        "query A { ...F } fragment F on Q { ...F }",
+        expect!["refused: the GraphQL of this request is not understood: it is nested too deeply"],
+    );
+    check(
+        "query A {",
+        expect!["refused: the GraphQL of this request is not understood: it is no document of the language"],
+    );
+    check(
+        &format!("query A {{ {} }}", "a { ".repeat(100)),
+        expect!["refused: the GraphQL of this request is not understood: it is nested too deeply"],
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use gatehouse_model::Secret;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::reference::SECRET_BYTES_MAX;
-use crate::{Aws, MadeAccount, Reference, Run, SecretError, Vault};
+use crate::{Aws, Fetch, MadeAccount, Reference, Run, SecretError, Vault};
 
 /// What secrets can be asked of.
 pub struct Sources {
@@ -17,6 +17,8 @@ pub struct Sources {
     pub aws: Option<Aws>,
     /// Programs.
     pub run: Run,
+    /// Authorization servers.
+    pub fetch: Fetch,
     /// How long what they told is kept, in seconds.
     pub cache_secs: u32,
 }
@@ -50,8 +52,11 @@ impl Keeper {
             return Ok(secret.clone());
         }
         *kept = None;
-        let secret = self.ask(reference, now).await?;
-        let until = now.saturating_add(SignedDuration::from_secs(self.sources.cache_secs.into())).unwrap_or(now);
+        let (secret, secs) = match reference {
+            Reference::Token(client) => client.token(&self.sources.fetch).await?,
+            other => (self.ask(other, now).await?, self.sources.cache_secs),
+        };
+        let until = now.saturating_add(SignedDuration::from_secs(secs.into())).unwrap_or(now);
         *kept = Some((secret.clone(), until));
         Ok(secret)
     }
@@ -64,6 +69,7 @@ impl Keeper {
                 let aws = self.sources.aws.as_ref().ok_or(SecretError::NotConfigured("aws"))?;
                 aws.read(id, field.as_deref(), now).await
             }
+            Reference::Token(client) => client.token(&self.sources.fetch).await.map(|(token, _)| token),
             Reference::Command(words) => {
                 let program = words.first().cloned().unwrap_or_default();
                 let printed = (self.sources.run)(words.clone()).await;
@@ -190,7 +196,13 @@ mod tests {
             };
             async move { said }.boxed()
         });
-        let keeper = Keeper::new(Sources { vault: None, aws: None, run, cache_secs: 60 });
+        let keeper = Keeper::new(Sources {
+            vault: None,
+            aws: None,
+            run,
+            fetch: Arc::new(|_| async { Err("nobody is asked".to_string()) }.boxed()),
+            cache_secs: 60,
+        });
         let ask = |argument: &str, second: i64| {
             let reference = Reference::Command(vec!["/bin/get".into(), argument.into()]);
             let now = Timestamp::from_second(second).unwrap();

@@ -5,6 +5,7 @@
 //! it is given functions that do. A secret is never logged, stored or printed, and no error holds any of it.
 
 mod aws;
+mod client;
 mod keeper;
 mod reference;
 mod text;
@@ -20,6 +21,7 @@ use http::{Request, Response};
 use crate::reference::SECRET_BYTES_MAX;
 
 pub use aws::Aws;
+pub use client::Client;
 pub use keeper::{Keeper, Sources};
 pub use reference::Reference;
 pub use vault::{MadeAccount, Vault, VaultLogin, is_role};

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use gatehouse_model::Secret;
 
-use crate::SecretError;
 use crate::keeper::checked;
+use crate::{Client, SecretError};
 
 /// The longest secret, in bytes.
 pub(crate) const SECRET_BYTES_MAX: usize = 64 * 1024;
@@ -33,6 +33,8 @@ pub enum Reference {
     },
     /// What a program prints.
     Command(Vec<String>),
+    /// A token that an authorization server gives the gateway for itself.
+    Token(Client),
 }
 
 impl Reference {
@@ -80,7 +82,7 @@ impl Reference {
                 Ok(value) => Ok(Secret::new(value)),
                 Err(_) => Err(SecretError::Unset(name.clone())),
             },
-            Self::Vault { .. } | Self::Aws { .. } | Self::Command(_) => Err(SecretError::Elsewhere),
+            Self::Vault { .. } | Self::Aws { .. } | Self::Command(_) | Self::Token(_) => Err(SecretError::Elsewhere),
         }
     }
 }

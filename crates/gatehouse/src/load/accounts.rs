@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::Uri;
 use gatehouse_gate::Trust;
 use gatehouse_protocol::Carriage;
-use gatehouse_secrets::{Aws, Reference, SecretError, Sources, Vault, VaultLogin};
+use gatehouse_secrets::{Aws, Client, Reference, SecretError, Sources, Vault, VaultLogin};
 
 use super::{AccountSource, Checker, is_base};
 use crate::config::{AwsSection, Config, Credential, TargetSection, VaultSection};
@@ -31,11 +31,25 @@ impl Checker<'_> {
         let protocol = registry::protocol(&section.protocol)?;
         if let Carriage::Exchanges(_) = protocol.carriage() {
             let Some(credential) = &section.credential else { return Some(None) };
-            let (Credential::Bearer(secret)
-            | Credential::Basic { password: secret, .. }
-            | Credential::Header { value: secret, .. }
-            | Credential::Query { value: secret, .. }) = credential;
-            let found = Reference::parse(secret, self.base).and_then(fetched).map(AccountSource::Password);
+            let found = match credential {
+                Credential::Bearer(secret)
+                | Credential::Basic { password: secret, .. }
+                | Credential::Header { value: secret, .. }
+                | Credential::Query { value: secret, .. } => Reference::parse(secret, self.base).and_then(fetched),
+                Credential::Oauth { token_url, client_id, client_secret, scope } => {
+                    self.is_reachable(&["targets", name, "credential"], token_url);
+                    let secret = Reference::parse(client_secret, self.base);
+                    secret.and_then(|reference| reference.fetch().map(|_| reference)).map(|client_secret| {
+                        Reference::Token(Client {
+                            token_url: token_url.clone(),
+                            client_id: client_id.clone(),
+                            client_secret: Box::new(client_secret),
+                            scope: scope.clone(),
+                        })
+                    })
+                }
+            };
+            let found = found.map(AccountSource::Password);
             return self.source(config, name, "credential", found.map_err(|error| error.to_string())).map(Some);
         }
         let (key, source) = match (&section.user, &section.password, &section.credentials) {
@@ -87,6 +101,7 @@ impl Checker<'_> {
             vault: config.vault.as_ref().and_then(|section| self.vault(section)).map(Arc::new),
             aws: config.aws.as_ref().and_then(|section| self.aws(section)),
             run: accounts::runner(),
+            fetch: web::secret_fetcher(Trust::System),
             cache_secs: config.limits.secret_cache_secs,
         }
     }
