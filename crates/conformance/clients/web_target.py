@@ -23,13 +23,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def read_body(self):
         if self.headers.get("transfer-encoding") == "chunked":
-            body = b""
+            parts = []
             while length := int(self.rfile.readline().split(b";")[0], 16):
-                body += self.rfile.read(length)
+                parts.append(self.rfile.read(length))
                 self.rfile.readline()
             while self.rfile.readline().strip():
                 pass
-            return body
+            return b"".join(parts)
         return self.rfile.read(int(self.headers.get("content-length", 0)))
 
     def send(self, body, content_type="application/json", status=200, **fields):
@@ -81,7 +81,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.git(body)
         people = json.dumps(PEOPLE).encode()
         match self.path.split("?")[0]:
+            case "/count":
+                self.send(json.dumps({"bytes": len(body)}).encode())
             case "/people":
+                people = json.dumps(PEOPLE * int((self.path.split("times=") + ["1"])[1] or 1)).encode()
                 self.send(people, etag='"1"', x_contact="lotte@corp.example")
             case "/people.gz":
                 self.send(gzip.compress(people, mtime=0), content_encoding="gzip")

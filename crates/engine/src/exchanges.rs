@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -24,12 +24,13 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, PROXY_
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::Stranger;
 use crate::listener::{Engine, Listener};
@@ -48,6 +49,15 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 const STREAMS_MAX: u32 = 100;
 /// The first byte of a TLS handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
+/// What HTTP/2 is called when TLS begins, and how it begins without (RFC 9113, sections 3.2 and 3.4).
+const H2: &[u8] = b"h2";
+const H2_BEGINS: &[u8; 4] = b"PRI ";
+/// How long a connection is kept on which nothing is asked, in seconds.
+const REST_SECS_MAX: u64 = 60;
+/// How long one that is to end may take for what was asked before.
+const GOODBYE: Duration = Duration::from_secs(5);
+/// How soon it is looked again whether the rest of a beginning is there.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A client's connection.
 struct Connection {
@@ -62,6 +72,23 @@ struct Connection {
     lanes: Mutex<HashMap<Key, Vec<Lane>>>,
     /// Connections inside of this one, which keep its place.
     tunnels: Mutex<JoinSet<()>>,
+    activity: Mutex<Activity>,
+}
+
+/// What was asked on a connection of late.
+#[derive(Clone, Copy)]
+struct Activity {
+    /// How many requests wait for their answers.
+    active: usize,
+    last: Instant,
+    /// Somebody proved who they are.
+    is_known: bool,
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self { active: 0, last: Instant::now(), is_known: false }
+    }
 }
 
 /// What a client told the gateway as its proxy.
@@ -98,10 +125,10 @@ pub(crate) async fn serve(
     peer: SocketAddr,
 ) {
     let within = Duration::from_secs(u64::from(engine.limits.login_secs_max));
-    let (wire, certificate) = match tokio::time::timeout(within, begin(listener, stream)).await {
+    let Begun { wire, certificate, is_h2 } = match tokio::time::timeout(within, begin(listener, stream)).await {
         Ok(Ok(begun)) => begun,
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "the connection ended before a request"),
-        Err(_) => return tracing::info!(%peer, "the client did not begin TLS within limits.login_secs_max"),
+        Err(_) => return tracing::info!(%peer, "the client did not begin within limits.login_secs_max"),
     };
     let is_private = matches!(wire, Wire::Server(_)) || peer.ip().is_loopback();
     let protocol = protocol.clone();
@@ -114,28 +141,39 @@ pub(crate) async fn serve(
         tunnel: None,
         lanes: Mutex::default(),
         tunnels: Mutex::default(),
+        activity: Mutex::new(Activity::new()),
     };
-    connection.serve(TokioIo::new(wire)).await;
+    connection.serve(TokioIo::new(wire), is_h2).await;
 }
 
-/// Begins TLS, where the client does or must.
-async fn begin(listener: &Listener, stream: TcpStream) -> std::io::Result<(Wire, Option<Arc<ClientCertificate>>)> {
+/// How a client speaks.
+struct Begun {
+    wire: Wire,
+    certificate: Option<Arc<ClientCertificate>>,
+    is_h2: bool,
+}
+
+/// Begins TLS, where the client does or must, and finds out which version of HTTP the client speaks.
+async fn begin(listener: &Listener, stream: TcpStream) -> std::io::Result<Begun> {
     // As it is now: certificates are renewed while the gateway runs.
-    let Some(tls) = listener.tls.as_ref().map(|tls| tls.borrow().clone()) else {
-        return Ok((Wire::Plain(stream), None));
-    };
-    let mut first = [0];
-    let count = stream.peek(&mut first).await?;
-    if !listener.tls_required && count == 1 && first != [HANDSHAKE] {
-        return Ok((Wire::Plain(stream), None));
+    let tls = listener.tls.as_ref().map(|tls| tls.borrow().clone());
+    let mut first = [0; H2_BEGINS.len()];
+    let mut count = stream.peek(&mut first).await?;
+    if let Some(tls) = tls.filter(|_| listener.tls_required || first.first() == Some(&HANDSHAKE)) {
+        let (wire, started) = tls.accept(Early::new(BytesMut::new(), stream)).await?;
+        return Ok(Begun { wire, certificate: started.client, is_h2: started.application.as_deref() == Some(H2) });
     }
-    let (wire, started) = tls.accept(Early::new(BytesMut::new(), stream)).await?;
-    Ok((wire, started.client))
+    // Few clients know beforehand that it is HTTP/2, and those say so at once.
+    while count > 0 && count < first.len() && H2_BEGINS.starts_with(first.get(..count).unwrap_or_default()) {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        count = stream.peek(&mut first).await?;
+    }
+    Ok(Begun { wire: Wire::Plain(stream), certificate: None, is_h2: first == *H2_BEGINS })
 }
 
 impl Connection {
     /// Boxed, for a connection may be inside of another.
-    fn serve<I>(self, io: I) -> Pin<Box<dyn Future<Output = ()> + Send>>
+    fn serve<I>(self, io: I, is_h2: bool) -> Pin<Box<dyn Future<Output = ()> + Send>>
     where
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
@@ -144,21 +182,62 @@ impl Connection {
         Box::pin(async move {
             let service = service_fn(|request| {
                 let connection = connection.clone();
-                async move { Ok::<_, Infallible>(connection.handle(request).await) }
+                async move {
+                    connection.lock(&connection.activity).active += 1;
+                    let answer = connection.clone().handle(request).await;
+                    let mut activity = connection.lock(&connection.activity);
+                    activity.active -= 1;
+                    activity.last = Instant::now();
+                    Ok::<_, Infallible>(answer)
+                }
             });
-            let mut builder = auto::Builder::new(TokioExecutor::new());
-            builder.http1().timer(TokioTimer::new()).header_read_timeout(within).max_buf_size(HEAD_BYTES_MAX);
-            builder
-                .http2()
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(STREAMS_MAX)
-                .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
-            if let Err(error) = builder.serve_connection_with_upgrades(io, service).await {
+            let outcome = if is_h2 {
+                let mut builder = http2::Builder::new(TokioExecutor::new());
+                builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
+                builder.max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+                builder.keep_alive_interval(Duration::from_secs(REST_SECS_MAX));
+                let mut served = pin!(builder.serve_connection(io, service));
+                tokio::select! {
+                    outcome = served.as_mut() => outcome,
+                    () = connection.rests(within) => {
+                        served.as_mut().graceful_shutdown();
+                        tokio::time::timeout(GOODBYE, served).await.unwrap_or(Ok(()))
+                    }
+                }
+            } else {
+                let mut builder = http1::Builder::new();
+                builder.timer(TokioTimer::new()).header_read_timeout(within).max_buf_size(HEAD_BYTES_MAX);
+                let mut served = pin!(builder.serve_connection(io, service).with_upgrades());
+                tokio::select! {
+                    outcome = served.as_mut() => outcome,
+                    () = connection.rests(within) => {
+                        served.as_mut().graceful_shutdown();
+                        tokio::time::timeout(GOODBYE, served).await.unwrap_or(Ok(()))
+                    }
+                }
+            };
+            if let Err(error) = outcome {
                 tracing::debug!(%peer, %error, "a connection ended");
             }
-            let tunnels = std::mem::take(&mut *connection.tunnels.lock().unwrap_or_else(PoisonError::into_inner));
+            let tunnels = std::mem::take(&mut *connection.lock(&connection.tunnels));
             tunnels.join_all().await;
         })
+    }
+
+    fn lock<'m, T>(&self, of: &'m Mutex<T>) -> MutexGuard<'m, T> {
+        of.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ready when nothing was asked for a while: for a short one, as long as nobody has proved anything.
+    async fn rests(&self, within: Duration) {
+        loop {
+            let Activity { active, last, is_known } = *self.lock(&self.activity);
+            let max = if is_known { Duration::from_secs(REST_SECS_MAX) } else { within };
+            if active == 0 && last.elapsed() >= max {
+                return;
+            }
+            tokio::time::sleep_until(if active > 0 { Instant::now() + max } else { last + max }).await;
+        }
     }
 
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<AnswerBody> {
@@ -244,13 +323,17 @@ impl Connection {
             tunnel: Some(Tunnel { proof, target, host: host.to_string() }),
             lanes: Mutex::default(),
             tunnels: Mutex::default(),
+            activity: Mutex::new(Activity::new()),
         };
         let within = Duration::from_secs(u64::from(self.engine.limits.login_secs_max));
         let mut tunnels = self.tunnels.lock().unwrap_or_else(PoisonError::into_inner);
         tunnels.spawn(async move {
             let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
             match tokio::time::timeout(within, tls.stand_in(TokioIo::new(upgraded))).await {
-                Ok(Ok(stream)) => inner.serve(TokioIo::new(stream)).await,
+                Ok(Ok(stream)) => {
+                    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
+                    inner.serve(TokioIo::new(stream), is_h2).await;
+                }
                 Ok(Err(error)) => tracing::debug!(peer = %inner.peer, %error, "TLS did not begin in a tunnel"),
                 Err(_) => tracing::debug!(peer = %inner.peer, "TLS did not begin in a tunnel in time"),
             }
@@ -289,6 +372,7 @@ impl Connection {
             let breach = gatehouse_protocol::Breach::client(denial.detail.clone());
             login::refused(&self.engine, self.protocol.name(), &stranger.user, target, &breach);
         })?;
+        self.lock(&self.activity).is_known = true;
         Lane::open(&self.engine, &self.protocol, &task, target, self.peer).await
     }
 }
