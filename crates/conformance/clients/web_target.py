@@ -105,6 +105,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.chunked("text/event-stream", events, 0.2)
             case "/escaped":
                 self.send(b'{"note": "lotte\\u0040corp.example", "\\u0065mail": "x@y.example"}')
+            case "/nested":
+                self.send(json.dumps({"log": json.dumps({"full_name": "lotte@corp.example", "n": [json.dumps(PEOPLE)]})}).encode())
+            case "/call":
+                self.send(b"/**/show(" + people + b");", "text/javascript")
+            case "/twice":
+                self.send_response(200)
+                body = gzip.compress(people)
+                for name in ["content-encoding"] * 2:
+                    self.send_header(name, "gzip")
+                self.send_header("content-type", "text/plain")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+            case "/wide":
+                self.send(people.decode().encode("utf-16"), "text/plain")
+            case "/wide.csv":
+                self.send("full_name\nLotte\n".encode("utf-16-le"), "text/csv; charset=utf-16le")
             case "/picture":
                 self.send(b"\x89PNG\r\n\x1a\n" + bytes(64), "image/png")
             case "/untyped":

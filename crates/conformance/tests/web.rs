@@ -28,6 +28,9 @@ fn what_reaches_the_target_is_what_was_judged() -> Result<()> {
         ("connection", "x-hop"),
         ("x-hop", "for the next one only"),
         ("x-forwarded-for", "10.0.0.1"),
+        ("x-forwarded-user", "root"),
+        ("x_forwarded_for", "10.0.0.1"),
+        ("x_gatehouse_on_behalf_of", "root"),
         ("proxy-authorization", "Basic bm9ib2R5OnNlY3JldA=="),
         ("x-own", "stays"),
         ("x-gatehouse-base", "/elsewhere"),
@@ -45,7 +48,16 @@ fn what_reaches_the_target_is_what_was_judged() -> Result<()> {
     assert_eq!(fields(&told, "x-own"), ["stays"]);
     assert_eq!(fields(&told, "accept-encoding"), ["gzip;q=0.5"]);
     assert_eq!(fields(&told, "host"), [format!("127.0.0.1:{}", house.target.port)]);
-    for gone in ["connection", "x-hop", "x-forwarded-for", "x-gatehouse-base", "proxy-authorization"] {
+    for gone in [
+        "connection",
+        "x-hop",
+        "x-forwarded-for",
+        "x-forwarded-user",
+        "x_forwarded_for",
+        "x_gatehouse_on_behalf_of",
+        "x-gatehouse-base",
+        "proxy-authorization",
+    ] {
         assert!(fields(&told, gone).is_empty(), "{gone} went on: {told}");
     }
     let told = house.call(&task, "POST", "/told", &[JSON], "{\"a\": 1}")?.json();
@@ -71,7 +83,9 @@ fn what_can_be_understood_in_two_ways_is_refused() -> Result<()> {
     for (name, value) in [
         ("x-http-method-override", "DELETE"),
         ("x-method-override", "DELETE"),
+        ("x_http_method_override", "DELETE"),
         ("x-original-url", "/admin"),
+        ("x-original-method", "DELETE"),
         ("x-rewrite-url", "/admin"),
     ] {
         assert_eq!(house.call(&task, "POST", "/told", &[(name, value)], "")?.status, 400, "{name}");
@@ -80,6 +94,22 @@ fn what_can_be_understood_in_two_ways_is_refused() -> Result<()> {
     assert_eq!(house.call(&task, "POST", "/told", &[form], "a=1&_method=DELETE")?.status, 400);
     assert_eq!(house.call(&task, "POST", "/told", &[JSON], "{\"a\":1,\"a\":2}")?.status, 400);
     assert_eq!(house.call(&task, "POST", "/told", &[JSON], "{\"a\":")?.status, 400);
+    for (body, kind) in [
+        ("{\"a\":1,\"A\":2}", "application/json"),
+        ("{\"_Method\":\"DELETE\"}", "application/json"),
+        ("a=1;_method=DELETE", "application/x-www-form-urlencoded"),
+        (
+            "--x\r\ncontent-disposition: form-data; name=\"_method\"\r\n\r\nDELETE\r\n--x--",
+            "multipart/form-data; boundary=x",
+        ),
+    ] {
+        assert_eq!(house.call(&task, "POST", "/told", &[("content-type", kind)], body)?.status, 400, "{body}");
+    }
+    assert_eq!(house.call(&task, "POST", "/told", &[JSON, ("content-type", "text/plain")], "{}")?.status, 400);
+    for method in ["delete", "Get", "DELETE_X"] {
+        assert_eq!(house.call(&task, method, "/told", &[], "")?.status, 400, "{method}");
+    }
+    assert_eq!(house.call(&task, "OPTIONS", "*", &[], "")?.status, 404);
     // However it is written, what is forbidden is.
     for path in ["/admin", "/admin/", "/admin/users", "/x/../admin", "/%61dmin", "/./admin/./users"] {
         let refused = house.get(&task, path)?;
@@ -98,6 +128,12 @@ fn policy_decides_by_what_a_body_says() -> Result<()> {
     assert_eq!(refund(r#"{"scope": "all"}"#)?, 403);
     assert_eq!(refund(r#"{"\u0073cope": "order"}"#)?, 200);
     assert_eq!(refund("")?, 403);
+    for twice in [r#"{"scope": ["order", "all"]}"#, r#"[{"scope": "order"}]"#, r#"{"x": {"scope": "order"}}"#] {
+        assert_eq!(refund(twice)?, 403, "{twice}");
+    }
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(house.call(&task, "POST", "/refunds", &[form], "scope=order")?.status, 200);
+    assert_eq!(house.call(&task, "POST", "/refunds", &[form], "scope=order&scope=all")?.status, 403);
     // More than policy is shown is not shown in part.
     let many: Vec<String> = (0..300).map(|number| format!("\"f{number}\": 1")).collect();
     assert_eq!(refund(&format!("{{\"scope\": \"order\", {}}}", many.join(", ")))?, 403);
@@ -130,7 +166,7 @@ fn what_comes_back_is_masked_by_any_coding_and_split() -> Result<()> {
         "{table}"
     );
     // What cannot be looked into is kept back.
-    for path in ["/picture", "/untyped", "/part", "/broken", "/bomb"] {
+    for path in ["/picture", "/untyped", "/part", "/broken", "/bomb", "/twice", "/wide", "/wide.csv"] {
         let answer = house.get(&task, path)?;
         assert!(answer.status >= 400 || answer.body.is_empty(), "{path}: {} {}", answer.status, answer.body.len());
     }

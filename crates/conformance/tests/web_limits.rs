@@ -72,7 +72,7 @@ fn large_bodies_pass_in_little_memory() -> Result<()> {
 
 #[test]
 fn what_is_too_long_is_refused() -> Result<()> {
-    let config = "[limits]\nframe_bytes_max = 65536\n".into();
+    let config = "[limits]\nbody_bytes_max = 65536\n".into();
     let house = WebHouse::start_with("", "", Setup { config, ..Setup::default() })?;
     let task = house.task("agent:claude")?;
     // JSON that is longer than may be held cannot be masked, and is not shown in part.

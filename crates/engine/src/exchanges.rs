@@ -22,7 +22,7 @@ use gatehouse_model::{Denial, Reason, Secret};
 use gatehouse_protocol::{ClientCertificate, Exchanges};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -46,7 +46,7 @@ const PREFIX: &str = "/http/";
 /// The longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How many requests a connection may have at a time.
-const STREAMS_MAX: u32 = 100;
+const STREAMS_MAX: u32 = 32;
 /// The first byte of a TLS handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 /// What HTTP/2 is called when TLS begins, and how it begins without (RFC 9113, sections 3.2 and 3.4).
@@ -72,7 +72,7 @@ struct Connection {
     lanes: Mutex<HashMap<Key, Vec<Lane>>>,
     /// Connections inside of this one, which keep its place.
     tunnels: Mutex<JoinSet<()>>,
-    activity: Mutex<Activity>,
+    activity: Arc<Mutex<Activity>>,
 }
 
 /// What was asked on a connection of late.
@@ -86,8 +86,26 @@ struct Activity {
 }
 
 impl Activity {
-    fn new() -> Self {
-        Self { active: 0, last: Instant::now(), is_known: false }
+    fn begin() -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self { active: 0, last: Instant::now(), is_known: false }))
+    }
+}
+
+/// A request that is not answered to its end; whatever becomes of it, this is dropped.
+pub(crate) struct Busy(Arc<Mutex<Activity>>);
+
+impl Busy {
+    fn new(activity: &Arc<Mutex<Activity>>) -> Self {
+        activity.lock().unwrap_or_else(PoisonError::into_inner).active += 1;
+        Self(activity.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut activity = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        activity.active -= 1;
+        activity.last = Instant::now();
     }
 }
 
@@ -141,7 +159,7 @@ pub(crate) async fn serve(
         tunnel: None,
         lanes: Mutex::default(),
         tunnels: Mutex::default(),
-        activity: Mutex::new(Activity::new()),
+        activity: Activity::begin(),
     };
     connection.serve(TokioIo::new(wire), is_h2).await;
 }
@@ -183,12 +201,8 @@ impl Connection {
             let service = service_fn(|request| {
                 let connection = connection.clone();
                 async move {
-                    connection.lock(&connection.activity).active += 1;
-                    let answer = connection.clone().handle(request).await;
-                    let mut activity = connection.lock(&connection.activity);
-                    activity.active -= 1;
-                    activity.last = Instant::now();
-                    Ok::<_, Infallible>(answer)
+                    let busy = Busy::new(&connection.activity);
+                    Ok::<_, Infallible>(connection.handle(request, busy).await)
                 }
             });
             let outcome = if is_h2 {
@@ -240,7 +254,7 @@ impl Connection {
         }
     }
 
-    async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<AnswerBody> {
+    async fn handle(self: Arc<Self>, request: Request<Incoming>, busy: Busy) -> Response<AnswerBody> {
         if request.method() == Method::CONNECT {
             return self.connect(request);
         }
@@ -260,7 +274,7 @@ impl Connection {
                 Err(denial) => return problem(&denial),
             },
         };
-        lane.exchange(request, destination, self.clone(), key).await
+        lane.exchange(request, destination, self.clone(), key, busy).await
     }
 
     /// Where a request goes: through a tunnel, by the target's own name, or by a path of the gateway's.
@@ -296,6 +310,16 @@ impl Connection {
 
     /// Serves a client that takes the gateway for a proxy to a host (RFC 9110, section 9.3.6), by standing in for it.
     fn connect(&self, request: Request<Incoming>) -> Response<AnswerBody> {
+        if request.version() == Version::HTTP_2 {
+            let mut response = problem(&Denial::new(
+                Reason::NotUnderstood,
+                "the gateway is no proxy by HTTP/2",
+                "a connection through it takes a connection of its own",
+                "Ask by HTTP/1.1",
+            ));
+            *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
+            return response;
+        }
         let (proof, _) = Proof::of(request.headers());
         if proof.secret.is_none() && self.certificate.is_none() {
             let mut response = problem(&unproven("the request shows nothing that says whose it is"));
@@ -323,7 +347,7 @@ impl Connection {
             tunnel: Some(Tunnel { proof, target, host: host.to_string() }),
             lanes: Mutex::default(),
             tunnels: Mutex::default(),
-            activity: Mutex::new(Activity::new()),
+            activity: Activity::begin(),
         };
         let within = Duration::from_secs(u64::from(self.engine.limits.login_secs_max));
         let mut tunnels = self.tunnels.lock().unwrap_or_else(PoisonError::into_inner);

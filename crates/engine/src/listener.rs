@@ -33,6 +33,8 @@ pub struct EngineLimits {
     pub login_secs_max: u32,
     /// The largest frame that is held whole, in bytes.
     pub frame_bytes_max: usize,
+    /// The longest body of HTTP that is held whole, in bytes.
+    pub body_bytes_max: usize,
     /// How much may wait to be written before reading stops, in bytes.
     pub outlet_bytes_max: usize,
 }

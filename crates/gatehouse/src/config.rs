@@ -212,6 +212,8 @@ pub struct Limits {
     pub login_secs_max: u32,
     /// The largest message that is held whole, in bytes.
     pub frame_bytes_max: usize,
+    /// The longest body of HTTP that is held whole, to be judged or masked, in bytes.
+    pub body_bytes_max: usize,
     /// How much may wait to be written to one side before the other is no longer read, in bytes.
     pub outlet_bytes_max: usize,
     /// The longest life of a task, in seconds.
@@ -252,6 +254,7 @@ impl Default for Limits {
             connections_max: 1_000,
             login_secs_max: 30,
             frame_bytes_max: 64 * 1024 * 1024,
+            body_bytes_max: 16 * 1024 * 1024,
             outlet_bytes_max: 1024 * 1024,
             task_secs_max: 24 * 3600,
             live_tasks_max: 100,

@@ -315,6 +315,7 @@ impl Checker<'_> {
             ("connections_max", limits.connections_max as u64, 1),
             ("login_secs_max", limits.login_secs_max.into(), 1),
             ("frame_bytes_max", limits.frame_bytes_max as u64, 64 * 1024),
+            ("body_bytes_max", limits.body_bytes_max as u64, 64 * 1024),
             ("outlet_bytes_max", limits.outlet_bytes_max as u64, 16 * 1024),
             ("task_secs_max", limits.task_secs_max.into(), 1),
             ("token_secs_max", limits.token_secs_max.into(), 1),

@@ -104,6 +104,7 @@ pub async fn start(config: &Path) -> Result<Running> {
             connections_max: limits.connections_max,
             login_secs_max: limits.login_secs_max,
             frame_bytes_max: limits.frame_bytes_max,
+            body_bytes_max: limits.body_bytes_max,
             outlet_bytes_max: limits.outlet_bytes_max,
         },
     )?;

@@ -1,10 +1,11 @@
 //! The head of an answer: what of it goes on, and what is no longer true when its body changes.
 
 use bytes::BytesMut;
-use gatehouse_protocol::{Breach, Editor, Head, Passed, Tag, write_head};
+use gatehouse_protocol::{Breach, Head, Passed, Tag, write_head};
 
 use crate::body::{self, Kind};
 use crate::columns::{ANY_TEXT, HEADER};
+use crate::seal::Sealed;
 
 /// Fields of this connection (RFC 9110, section 7.6.1), and one that would lead the client round the gateway.
 const OF_CONNECTION: [&str; 8] = [
@@ -47,6 +48,9 @@ const PLAIN: [&str; 15] = [
     "via",
 ];
 
+/// The name of no coding.
+const UNCLEAR: &str = "unclear";
+
 /// An answer's head, as it goes on.
 pub(crate) struct Answer<'a> {
     pub(crate) head: Head<'a>,
@@ -66,8 +70,16 @@ impl<'a> Answer<'a> {
         Kind::of(self.head.text("content-type"))
     }
 
+    /// How its body is coded; a name of no coding where that is said in several ways, or in none that is understood.
     pub(crate) fn coding(&self) -> Option<&'a str> {
-        self.head.text("content-encoding")
+        let is_more_than_chunked =
+            self.head.all("transfer-encoding").any(|value| !value.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+        let is_there = self.head.all("content-encoding").next().is_some();
+        match self.head.text("content-encoding") {
+            _ if is_more_than_chunked => Some(UNCLEAR),
+            Some(coding) => Some(coding),
+            None => is_there.then_some(UNCLEAR),
+        }
     }
 
     /// Whether it is a part of something, which cannot be told from the part.
@@ -77,7 +89,7 @@ impl<'a> Answer<'a> {
 
     /// Whether it says neither what its body is nor how long.
     pub(crate) fn is_untold(&self) -> bool {
-        self.head.text("content-type").is_none() && self.length().is_none() && self.coding().is_none()
+        self.head.all("content-type").next().is_none() && self.length().is_none() && self.coding().is_none()
     }
 
     pub(crate) fn length(&self) -> Option<u64> {
@@ -85,7 +97,7 @@ impl<'a> Answer<'a> {
     }
 
     /// Writes it with its fields as the plan says, for a body that may change.
-    pub(crate) fn write_masked(&self, tag: Tag, links: &Links<'_>, editor: &mut dyn Editor, out: &mut BytesMut) {
+    pub(crate) fn write_masked(&self, tag: Tag, links: &Links<'_>, editor: &mut Sealed<'_>, out: &mut BytesMut) {
         let mut fields: Vec<(&str, Vec<u8>)> = Vec::with_capacity(self.head.fields.len());
         for (name, value) in &self.head.fields {
             if OF_CONNECTION.contains(name) || OF_BYTES.contains(name) {
@@ -98,8 +110,10 @@ impl<'a> Answer<'a> {
                 // What is shown is not to the byte what the target means by it (RFC 9110, section 8.8.1).
                 "etag" if !value.starts_with(b"W/") => shown = [b"W/", value].concat(),
                 name if PLAIN.contains(&name) => shown.extend_from_slice(value),
+                "location" | "content-location" | "link" | "refresh" => show_link(value, editor, &mut shown),
                 _ => body::show(HEADER, ANY_TEXT, value, editor, &mut shown),
             }
+            editor.seals.hide(&mut shown);
             fields.push((name, shown));
         }
         let fields = fields.iter().map(|(name, value)| (*name, value.as_slice()));
@@ -111,7 +125,7 @@ impl<'a> Answer<'a> {
         &self,
         tag: Tag,
         links: &Links<'_>,
-        editor: &mut dyn Editor,
+        editor: &mut Sealed<'_>,
         out: &mut BytesMut,
     ) -> Passed {
         let mut passed = Passed::AsIs;
@@ -127,6 +141,7 @@ impl<'a> Answer<'a> {
                 "content-length" | "content-type" => shown.extend_from_slice(value),
                 _ => body::show(HEADER, ANY_TEXT, linked.as_deref().unwrap_or(value), editor, &mut shown),
             }
+            editor.seals.hide(&mut shown);
             if shown != *value {
                 passed = Passed::Written;
             }
@@ -138,6 +153,38 @@ impl<'a> Answer<'a> {
         }
         passed
     }
+}
+
+/// Shows a field that holds an address: what is escaped in it is looked at as what it stands for.
+fn show_link(value: &[u8], editor: &mut Sealed<'_>, shown: &mut Vec<u8>) {
+    let plain: Vec<u8> = percent_decoded(value);
+    let mut masked = Vec::with_capacity(plain.len());
+    body::show(HEADER, ANY_TEXT, &plain, editor, &mut masked);
+    if masked == plain {
+        shown.extend_from_slice(value);
+    } else {
+        // It leads nowhere any more, and has only to be a field.
+        shown.extend(masked.iter().map(|byte| if byte.is_ascii_graphic() { *byte } else { b'_' }));
+    }
+}
+
+fn percent_decoded(value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((first, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|digit| char::from(*digit).to_digit(16));
+        match (first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => {
+                out.push(*first);
+                rest = after;
+            }
+        }
+    }
+    out
 }
 
 /// Where links of the target lead for its client.

@@ -14,6 +14,8 @@ use crate::csv::Table;
 use crate::form::mask_form;
 use crate::json::{self, Met, NotJson, Quoted};
 
+/// How deep JSON may be in strings of JSON.
+const NESTED_MAX: usize = 4;
 /// Nothing shorter is found in anything, in bytes.
 const FOUND_BYTES_MIN: usize = 6;
 
@@ -40,7 +42,19 @@ impl Kind {
     /// By the content type; nobody says what a body without one is.
     pub(crate) fn of(content_type: Option<&str>) -> Self {
         let Some(content_type) = content_type else { return Self::Opaque };
-        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let mut parameters = content_type.split(';');
+        let essence = parameters.next().unwrap_or_default().trim().to_ascii_lowercase();
+        let charset = parameters.filter_map(|parameter| parameter.split_once('='));
+        let mut charset = charset.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+        let is_ascii_like = |(_, name): (&str, &str)| {
+            let name = name.trim().trim_matches('"').to_ascii_lowercase();
+            ["utf-8", "utf8", "us-ascii", "ascii"].contains(&name.as_str())
+                || ["iso-8859-", "windows-125"].iter().any(|prefix| name.starts_with(prefix))
+        };
+        // In others what is looked for is written otherwise.
+        if !charset.all(is_ascii_like) {
+            return Self::Opaque;
+        }
         match essence.as_str() {
             "application/json" | "text/json" => Self::Json,
             "application/x-ndjson"
@@ -59,7 +73,7 @@ impl Kind {
             | "application/graphql"
             | "application/sql"
             | "image/svg+xml" => Self::Lines,
-            other if other.ends_with("+json") => Self::Json,
+            other if other.ends_with("json") => Self::Json,
             other if other.ends_with("+xml") || other.ends_with("+yaml") || other.starts_with("text/") => Self::Lines,
             _ => Self::Opaque,
         }
@@ -126,6 +140,9 @@ impl Lines {
         editor: &mut dyn Editor,
         out: &mut Vec<u8>,
     ) -> Result<(), Breach> {
+        if decoded.contains(&0) {
+            return Err(Breach::target("the target's body is not the text that it says it is"));
+        }
         self.pending.extend_from_slice(decoded);
         match self.kind {
             Kind::Json | Kind::Form => {}
@@ -216,10 +233,32 @@ impl Lines {
                 Kind::Json | Kind::Form | Kind::Table | Kind::Lines | Kind::Opaque => false,
             };
             // Where names of fields would tell what is classified, and cannot be read, nothing is shown.
-            show(if self.is_broken { OPAQUE } else { TEXT }, ANY_TEXT, content, editor, out);
+            if self.is_broken {
+                show(OPAQUE, ANY_TEXT, content, editor, out);
+            } else {
+                show_text(content, columns, editor, out);
+            }
         }
         out.extend_from_slice(line.get(content.len()..).unwrap_or_default());
     }
+}
+
+/// Shows a line of text, in which there may be one JSON text with something before and after it, as in a call of a script's.
+fn show_text(line: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+    let begins = line.iter().position(|byte| matches!(byte, b'{' | b'['));
+    let ends = line.iter().rposition(|byte| matches!(byte, b'}' | b']'));
+    if let (Some(begins), Some(ends)) = (begins, ends)
+        && let Some(inner) = line.get(begins..=ends)
+    {
+        let masked_from = out.len();
+        show(TEXT, ANY_TEXT, line.get(..begins).unwrap_or_default(), editor, out);
+        if mask_json(inner, columns, editor, out).is_ok() {
+            show(TEXT, ANY_TEXT, line.get(ends + 1..).unwrap_or_default(), editor, out);
+            return;
+        }
+        out.truncate(masked_from);
+    }
+    show(TEXT, ANY_TEXT, line, editor, out);
 }
 
 /// Shows a value of a column as its plan says; one that becomes absent leaves nothing.
@@ -240,9 +279,21 @@ pub(crate) fn mask_json(
     editor: &mut dyn Editor,
     out: &mut Vec<u8>,
 ) -> Result<(), NotJson> {
-    let start = out.len();
     columns.tidy();
-    let mut walker = Walker { json, columns, editor, out, shown: 0, open: Vec::new(), field: ROOT, edited: Vec::new() };
+    mask_nested(json, columns, editor, out, 0)
+}
+
+/// The same, of a text that so many others are around.
+fn mask_nested(
+    json: &[u8],
+    columns: &mut Columns,
+    editor: &mut dyn Editor,
+    out: &mut Vec<u8>,
+    depth: usize,
+) -> Result<(), NotJson> {
+    let start = out.len();
+    let mut walker =
+        Walker { json, columns, editor, out, shown: 0, open: Vec::new(), field: ROOT, edited: Vec::new(), depth };
     let walked = json::walk(json, |met| walker.meet(met));
     walker.show_until(json.len());
     if walked.is_err() {
@@ -263,6 +314,7 @@ struct Walker<'a> {
     /// The field whose value comes next.
     field: usize,
     edited: Vec<u8>,
+    depth: usize,
 }
 
 impl Walker<'_> {
@@ -297,7 +349,7 @@ impl Walker<'_> {
                 }
                 self.field = self.outer();
             }
-            Met::Open => self.open.push(self.field),
+            Met::Open { .. } => self.open.push(self.field),
             Met::Close => {
                 self.open.pop();
                 self.field = self.outer();
@@ -321,8 +373,22 @@ impl Walker<'_> {
         }
     }
 
-    /// Shows a string, whose quotation marks lie around `at`.
+    /// Shows a string, whose quotation marks lie around `at`. One that is JSON by itself is walked through likewise.
     fn show_quoted(&mut self, column: usize, at: Range<usize>, text: &[u8]) {
+        if column == TEXT && self.depth < NESTED_MAX && matches!(text.first(), Some(b'{' | b'[')) {
+            let mut masked = Vec::with_capacity(text.len());
+            if mask_nested(text, self.columns, self.editor, &mut masked, self.depth + 1).is_ok() {
+                let at = at.start.saturating_sub(1)..at.end + 1;
+                self.show_until(at.start);
+                if masked == text {
+                    self.out.extend_from_slice(self.json.get(at.clone()).unwrap_or_default());
+                } else {
+                    json::write_string(&masked, self.out);
+                }
+                self.shown = at.end;
+                return;
+            }
+        }
         self.show_value(column, at.start.saturating_sub(1)..at.end + 1, text);
     }
 

@@ -21,14 +21,17 @@ pub(crate) const OPAQUE: usize = 3;
 const FIRST_OF_CLASS: usize = 4;
 /// No column: what is of several classes is hidden, for nothing says which mask would do.
 const UNKNOWN: usize = usize::MAX;
-/// How many names of fields are remembered.
-const FIELDS_MAX: usize = 4096;
+/// How many fields are remembered, and how long their paths may be, in bytes. What is past that is hidden: nothing says what it is.
+const FIELDS_MAX: usize = 16 * 1024;
+const PATH_BYTES_MAX: usize = 512;
 
 /// What any text is, whatever it is for.
 pub(crate) const ANY_TEXT: ValueKind = ValueKind::Text { chars_max: None };
 
 /// The field that holds all others.
 pub(crate) const ROOT: usize = 0;
+/// The field that stands for those that are not followed, and for all in them.
+const LOST: usize = 1;
 
 /// A field that was met.
 #[derive(Default)]
@@ -53,7 +56,7 @@ impl Columns {
     pub(crate) fn new(target: &TargetName, classifier: Arc<dyn Classifier>, passes_opaque: bool) -> Self {
         let classes = classifier.all();
         let shape = Arc::new(shape(target, &classes, passes_opaque));
-        Self { classifier, classes, fields: vec![Met::default()], shape }
+        Self { classifier, classes, fields: no_fields(), shape }
     }
 
     /// One shape for all answers, so that masks are planned once.
@@ -67,9 +70,13 @@ impl Columns {
         if let Some(known) = met.fields.get(name) {
             return *known;
         }
+        let is_followed = met.path.len() + name.len() < PATH_BYTES_MAX && self.fields.len() < FIELDS_MAX;
+        if outer == LOST || !is_followed {
+            return LOST;
+        }
         let key = String::from_utf8_lossy(name);
         let path = if met.path.is_empty() { key.to_string() } else { format!("{}.{key}", met.path) };
-        let column = met.column.or_else(|| self.classified(&path));
+        let column = met.column.or_else(|| self.classified(&met.path, &key));
         let place = self.fields.len();
         self.fields.push(Met { path, column, fields: HashMap::default() });
         if let Some(met) = self.fields.get_mut(outer) {
@@ -80,8 +87,8 @@ impl Columns {
 
     /// Forgets fields if there are many, for names may be data. Not while a body is walked through.
     pub(crate) fn tidy(&mut self) {
-        if self.fields.len() > FIELDS_MAX {
-            self.fields = vec![Met::default()];
+        if self.fields.len() >= FIELDS_MAX / 2 {
+            self.fields = no_fields();
         }
     }
 
@@ -92,8 +99,14 @@ impl Columns {
 
     /// The column of a field by its path, with dots between the names and without a list's places.
     pub(crate) fn of(&self, path: &str) -> Option<usize> {
+        if path.len() > PATH_BYTES_MAX {
+            return Some(UNKNOWN);
+        }
         let mut ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
-        ends.find_map(|end| self.classified(path.get(..end).unwrap_or_default()))
+        ends.find_map(|end| {
+            let (parents, key) = path.get(..end)?.rsplit_once('.').unwrap_or(("", path.get(..end)?));
+            self.classified(parents, key)
+        })
     }
 
     /// What it takes to see the values of a column as they are.
@@ -106,10 +119,16 @@ impl Columns {
         }
     }
 
-    fn classified(&self, path: &str) -> Option<usize> {
-        let (parents, key) = path.rsplit_once('.').unwrap_or(("", path));
+    fn classified(&self, parents: &str, key: &str) -> Option<usize> {
         let within = if parents.is_empty() { "json".to_string() } else { format!("json.{parents}") };
-        let classes = self.classifier.column(&within, key);
+        let mut classes = self.classifier.column(&within, key);
+        // Names are written with what is done to them: `email.keyword`, `email[]`, `user:email`.
+        let mut words = key.split(|char: char| !char.is_alphanumeric() && !matches!(char, '_' | '-' | ' '));
+        while let (true, Some(word)) = (classes.is_empty(), words.next()) {
+            if !word.is_empty() && word != key {
+                classes = self.classifier.column(&within, word);
+            }
+        }
         let place = |class: &ClassName| self.classes.iter().position(|other| other == class);
         match classes.as_slice() {
             [] => None,
@@ -117,6 +136,10 @@ impl Columns {
             [_, ..] => Some(UNKNOWN),
         }
     }
+}
+
+fn no_fields() -> Vec<Met> {
+    vec![Met::default(), Met { column: Some(UNKNOWN), ..Met::default() }]
 }
 
 fn shape(target: &TargetName, classes: &[ClassName], passes_opaque: bool) -> Shape {

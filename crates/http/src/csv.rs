@@ -14,20 +14,53 @@ const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 pub(crate) struct Table {
     /// What separates fields, and the column of each, once the first record was seen.
     columns: Option<(u8, Vec<Option<usize>>)>,
-    /// How much of the record at the front was looked through for its end, and whether that ends inside of quotation marks.
+    /// How much of the record at the front was looked through for its end.
     seen: usize,
-    is_quoted: bool,
+    quotes: Quotes,
+}
+
+/// Where in a record one is: a quotation mark means something at the beginning of a field alone, and in a field that begins so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Quotes {
+    #[default]
+    FieldBegins,
+    Plain,
+    Quoted,
+    /// A mark in a quoted field: its end, or half of a mark.
+    Marked,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Met {
+    Inside,
+    Separator,
+    LineEnd,
+}
+
+impl Quotes {
+    /// Goes past a byte. As long as no separator is known, any may be one.
+    fn meet(&mut self, byte: u8, separator: Option<u8>) -> Met {
+        let is_separator = separator.map_or_else(|| SEPARATORS.contains(&byte), |known| known == byte);
+        let (next, met) = match (*self, byte) {
+            (Self::Quoted, b'"') => (Self::Marked, Met::Inside),
+            (Self::Quoted, _) => (Self::Quoted, Met::Inside),
+            (Self::FieldBegins | Self::Marked, b'"') => (Self::Quoted, Met::Inside),
+            (_, b'\n') => (Self::FieldBegins, Met::LineEnd),
+            (_, _) if is_separator => (Self::FieldBegins, Met::Separator),
+            (_, _) => (Self::Plain, Met::Inside),
+        };
+        *self = next;
+        met
+    }
 }
 
 impl Table {
     /// How long the record at the front is with the end of its line; `None` if its end is not there. A line may end inside of
     /// quotation marks, and then goes on.
     pub(crate) fn record_len(&mut self, text: &[u8]) -> Option<usize> {
+        let separator = self.columns.as_ref().map(|(separator, _)| *separator);
         let rest = text.get(self.seen..).unwrap_or_default();
-        let end = rest.iter().position(|byte| {
-            self.is_quoted ^= *byte == b'"';
-            !self.is_quoted && *byte == b'\n'
-        });
+        let end = rest.iter().position(|byte| self.quotes.meet(*byte, separator) == Met::LineEnd);
         let len = end.map(|end| self.seen + end + 1);
         self.seen = if len.is_some() { 0 } else { text.len() };
         len
@@ -37,6 +70,11 @@ impl Table {
     pub(crate) fn show(&mut self, record: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
         let Some((separator, named)) = &self.columns else {
             let record = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
+            // Some programs say first what separates fields.
+            if record.starts_with(b"sep=") {
+                out.extend_from_slice(record);
+                return;
+            }
             let count = |separator: &u8| record.iter().filter(|byte| *byte == separator).count();
             let separator = SEPARATORS.into_iter().max_by_key(count).unwrap_or(b',');
             let named = fields(record, separator).map(|name| {
@@ -82,11 +120,8 @@ fn show_field(column: usize, raw: &[u8], separator: u8, editor: &mut dyn Editor,
 
 /// The fields of a record, with their quotation marks.
 fn fields(record: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
-    let mut is_quoted = false;
-    record.split(move |byte| {
-        is_quoted ^= *byte == b'"';
-        !is_quoted && *byte == separator
-    })
+    let mut quotes = Quotes::default();
+    record.split(move |byte| quotes.meet(*byte, Some(separator)) == Met::Separator)
 }
 
 /// What a field stands for.

@@ -30,12 +30,15 @@ pub(crate) fn accesses(
     columns: &Columns,
 ) -> Result<Vec<Access>, Denial> {
     let mut documents: Vec<(String, Option<String>)> = Vec::new();
-    let parameter = |wanted: &str| {
+    let parameter = |wanted: &str| -> Result<Option<String>, Denial> {
         let mut found = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == wanted);
-        found.next().map(|(_, value)| value.into_owned())
+        match (found.next(), found.next()) {
+            (first, None) => Ok(first.map(|(_, value)| value.into_owned())),
+            (_, Some(_)) => Err(unclear("a parameter of it stands twice")),
+        }
     };
-    if let Some(document) = parameter("query") {
-        documents.push((document, parameter("operationName")));
+    if let Some(document) = parameter("query")? {
+        documents.push((document, parameter("operationName")?));
     }
     match body {
         Some(body) if body.iter().all(u8::is_ascii_whitespace) => {}
@@ -109,7 +112,7 @@ fn read(
         // Of several operations the one that is named is done; which that is, is the server's to say where none is.
         if operation.is_none_or(|wanted| wanted.is_empty() || name == Some(wanted)) {
             reader.is_one = true;
-            reader.select(action, root, selected, 0)?;
+            reader.select(action, root, "data", selected, 0)?;
         }
     }
     if reader.is_one { Ok(()) } else { Err(unclear("it has no such operation")) }
@@ -130,6 +133,7 @@ impl<'d> Reader<'_, 'd> {
         &mut self,
         action: Action,
         path: &str,
+        shown: &str,
         selected: &SelectionSet<'d, &'d str>,
         depth: usize,
     ) -> Result<(), Denial> {
@@ -145,21 +149,25 @@ impl<'d> Reader<'_, 'd> {
                 Selection::Field(field) => {
                     let path = format!("{path}.{}", field.name);
                     self.found.insert(Access::new(action, self.resource(&path)));
-                    if let Some(alias) = field.alias
-                        && let Some(column) = self.columns.of(field.name)
-                        && self.columns.of(alias) != Some(column)
+                    let shown = format!("{shown}.{}", field.alias.unwrap_or(field.name));
+                    // As the answer would have it without any alias, and as it has it.
+                    let named = path.split_once('.').map_or_else(String::new, |(_, rest)| format!("data.{rest}"));
+                    if let Some(column) = self.columns.of(&named)
+                        && self.columns.of(&shown) != Some(column)
                     {
                         self.found.extend(self.columns.revealed(column));
                     }
-                    self.select(action, &path, &field.selection_set, depth + 1)?;
+                    self.select(action, &path, &shown, &field.selection_set, depth + 1)?;
                 }
-                Selection::InlineFragment(fragment) => self.select(action, path, &fragment.selection_set, depth + 1)?,
+                Selection::InlineFragment(fragment) => {
+                    self.select(action, path, shown, &fragment.selection_set, depth + 1)?
+                }
                 Selection::FragmentSpread(spread) => {
                     let fragment = *self
                         .fragments
                         .get(spread.fragment_name)
                         .ok_or_else(|| unclear("it spreads a fragment that it does not have"))?;
-                    self.select(action, path, &fragment.selection_set, depth + 1)?;
+                    self.select(action, path, shown, &fragment.selection_set, depth + 1)?;
                 }
             }
         }

@@ -17,7 +17,7 @@ pub(crate) enum Met {
     /// A number, or a word.
     Bare(Range<usize>),
     /// An object or a list begins.
-    Open,
+    Open { is_list: bool },
     /// It ends.
     Close,
 }
@@ -63,12 +63,12 @@ pub(crate) fn walk(json: &[u8], mut meet: impl FnMut(Met)) -> Result<(), NotJson
             (b'{', Due::Value | Due::FirstValue) => {
                 due = Due::FirstKey;
                 push(&mut open, true)?;
-                meet(Met::Open);
+                meet(Met::Open { is_list: false });
             }
             (b'[', Due::Value | Due::FirstValue) => {
                 due = Due::FirstValue;
                 push(&mut open, false)?;
-                meet(Met::Open);
+                meet(Met::Open { is_list: true });
             }
             (b'}', Due::FirstKey | Due::Comma) | (b']', Due::FirstValue | Due::Comma) => {
                 if open.pop() != Some(byte == b'}') {
@@ -148,12 +148,39 @@ fn string(json: &[u8], start: usize) -> Result<Quoted, NotJson> {
     }
 }
 
-/// What a string's text stands for, where it has escapes; `None` without, or if they are none.
+/// What a string's text stands for, where it has escapes; what is no escape, or half of a character, becomes a sign for that.
 pub(crate) fn unescaped(raw: &[u8]) -> Option<String> {
     if !raw.contains(&b'\\') {
         return None;
     }
-    serde_json::from_slice(&[b"\"", raw, b"\""].concat()).ok()
+    let text = String::from_utf8_lossy(raw);
+    let mut out = String::with_capacity(text.len());
+    let mut units: Vec<u16> = Vec::new();
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        let plain = match char {
+            '\\' => match chars.next() {
+                Some('u') => {
+                    let digits: String = chars.by_ref().take(4).collect();
+                    units.push(u16::from_str_radix(&digits, 16).unwrap_or(0xfffd));
+                    continue;
+                }
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('t') => '\t',
+                Some('b') => '\u{8}',
+                Some('f') => '\u{c}',
+                Some(other) => other,
+                None => char::REPLACEMENT_CHARACTER,
+            },
+            plain => plain,
+        };
+        out.push_str(&String::from_utf16_lossy(&units));
+        units.clear();
+        out.push(plain);
+    }
+    out.push_str(&String::from_utf16_lossy(&units));
+    Some(out)
 }
 
 /// The same of any string's text.
@@ -186,7 +213,7 @@ mod tests {
                 Met::Key(quoted) => format!("{}: ", &json[quoted.at]),
                 Met::Text(quoted) => format!("'{}' ", &json[quoted.at]),
                 Met::Bare(at) => format!("{} ", &json[at]),
-                Met::Open => "( ".into(),
+                Met::Open { .. } => "( ".into(),
                 Met::Close => ") ".into(),
             });
         });
@@ -239,6 +266,21 @@ mod tests {
             check(text, expect!["not JSON"]);
         }
         check(&"[".repeat(200), expect!["not JSON"]);
+    }
+
+    #[test]
+    fn escapes_stand_for_something_whatever_they_are() {
+        for (raw, text) in [
+            ("a\\u0040b", "a@b"),
+            ("\\ud83d\\ude00x", "\u{1f600}x"),
+            ("\\ud83d a\\u0040", "\u{fffd} a@"),
+            ("\\\"\\\\\\/\\n\\q", "\"\\/\nq"),
+            ("\\u00", "\u{fffd}"),
+            ("\\", "\u{fffd}"),
+        ] {
+            let expected = if raw == "\\u00" { "\0".to_string() } else { text.to_string() };
+            assert_eq!(unescaped(raw.as_bytes()), Some(expected), "{raw}");
+        }
     }
 
     #[test]

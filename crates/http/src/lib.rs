@@ -15,6 +15,7 @@ mod json;
 mod refusal;
 mod reply;
 mod request;
+mod said;
 mod seal;
 mod session;
 #[cfg(test)]

@@ -112,7 +112,7 @@ impl Replies {
         }
     }
 
-    fn plain_head(&mut self, frame: Frame<'_>, editor: &mut dyn Editor, out: &mut BytesMut) -> Result<Passed, Breach> {
+    fn plain_head(&mut self, frame: Frame<'_>, editor: &mut Sealed<'_>, out: &mut BytesMut) -> Result<Passed, Breach> {
         let answer = Answer::read(frame.tag, frame.content, self.asked_for_head)?;
         let links = Links { origin: &self.facts.origin, base: &self.base };
         let is_coded = answer.coding().is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
@@ -128,13 +128,13 @@ impl Replies {
         Ok(answer.write_plain(frame.tag, &links, editor, out))
     }
 
-    fn masked_head(&mut self, frame: Frame<'_>, editor: &mut dyn Editor, out: &mut BytesMut) -> Result<Passed, Breach> {
+    fn masked_head(&mut self, frame: Frame<'_>, editor: &mut Sealed<'_>, out: &mut BytesMut) -> Result<Passed, Breach> {
         let answer = Answer::read(frame.tag, frame.content, self.asked_for_head)?;
         let links = Links { origin: &self.facts.origin, base: &self.base };
         if frame.tag == Tag::Response {
             self.answering = match self.masking(&answer, editor)? {
                 Some(masking) => Answering::Masked(Box::new(masking)),
-                None if answer.has_body && !answer.is_untold() => {
+                None if answer.has_body && !answer.is_untold() && answer.length() != Some(0) => {
                     self.answering = raw_or_bodiless(&answer, true);
                     return Ok(answer.write_plain(frame.tag, &links, editor, out));
                 }
@@ -147,13 +147,13 @@ impl Replies {
 
     /// How a body is masked; `None` for one that is not there, or passes although it cannot be looked into.
     fn masking(&self, answer: &Answer<'_>, editor: &mut dyn Editor) -> Result<Option<Masking>, Breach> {
-        if !answer.has_body {
+        if !answer.has_body || answer.length() == Some(0) {
             return Ok(None);
         }
         let kind = answer.kind();
         let masking = Masking::new(kind, answer.coding(), self.bytes_max);
         let is_readable = kind != Kind::Opaque && !answer.is_partial();
-        if let (Some(masking), true) = (masking, is_readable || answer.length() == Some(0)) {
+        if let (Some(masking), true) = (masking, is_readable) {
             if matches!(kind, Kind::Json | Kind::Form)
                 && answer.length().is_some_and(|length| length > self.bytes_max as u64)
             {
@@ -161,9 +161,8 @@ impl Replies {
             }
             return Ok(Some(masking));
         }
-        let field = Field { column: OPAQUE, kind: ANY_TEXT, encoding: Encoding::Text, value: Some(b"") };
         // What says nothing of its body has none, most likely; if it has one, that goes no further.
-        if editor.edit(field, &mut Vec::new()) == Edit::Keep || answer.is_untold() {
+        if passes_opaque(editor) || answer.is_untold() {
             return Ok(None);
         }
         Err(unreadable(answer))
@@ -173,7 +172,7 @@ impl Replies {
         &mut self,
         frame: Frame<'_>,
         is_plain: bool,
-        editor: &mut dyn Editor,
+        editor: &mut Sealed<'_>,
         out: &mut BytesMut,
     ) -> Result<Passed, Breach> {
         match &mut self.answering {
@@ -183,7 +182,7 @@ impl Replies {
                 write_body(&shown, out);
                 Ok(Passed::Written)
             }
-            Answering::Raw(_, was_planned) if !is_plain && !*was_planned => {
+            Answering::Raw(_, was_planned) if !(is_plain || *was_planned && passes_opaque(editor)) => {
                 Err(Breach::target("what may be seen changed in the middle of an answer"))
             }
             Answering::Watched(_) if !is_plain => {
@@ -204,7 +203,7 @@ impl Replies {
         }
     }
 
-    fn end(&mut self, frame: Frame<'_>, editor: &mut dyn Editor, out: &mut BytesMut) -> Result<Passed, Breach> {
+    fn end(&mut self, frame: Frame<'_>, editor: &mut Sealed<'_>, out: &mut BytesMut) -> Result<Passed, Breach> {
         match std::mem::replace(&mut self.answering, Answering::Nothing) {
             Answering::Masked(mut masking) => {
                 let mut shown = Vec::new();
@@ -228,6 +227,12 @@ impl Replies {
         write_head(Tag::End, None, trailers.iter().map(|(name, value)| (name.as_str(), value.as_slice())), out);
         Ok(Passed::Written)
     }
+}
+
+/// Whether what cannot be looked into is shown.
+fn passes_opaque(editor: &mut dyn Editor) -> bool {
+    let field = Field { column: OPAQUE, kind: ANY_TEXT, encoding: Encoding::Text, value: Some(b"") };
+    editor.edit(field, &mut Vec::new()) == Edit::Keep
 }
 
 fn raw_or_bodiless(answer: &Answer<'_>, was_planned: bool) -> Answering {
@@ -260,7 +265,7 @@ fn too_long(bytes_max: usize) -> Breach {
     Breach::target("an answer is longer than may be held").telling(Denial::new(
         Reason::Limit,
         "the answer is kept back",
-        format!("it is longer than the {bytes_max} bytes of limits.frame_bytes_max, and JSON is masked in whole"),
+        format!("it is longer than the {bytes_max} bytes of limits.body_bytes_max, and JSON is masked in whole"),
         "Ask for less at a time",
     ))
 }

@@ -7,14 +7,13 @@ use gatehouse_model::{
     Access, Action, Bind, Denial, Effect, FactValue, Facts, Intent, Operation, Parent, Phase, Reason, Repacks,
     Resource, TargetName, kind,
 };
-use gatehouse_protocol::{Edit, Editor, Endpoint, Field, Head, HttpFacts, Tag, write_head};
+use gatehouse_protocol::{Endpoint, Head, HttpFacts, Tag, write_head};
 
 use crate::address::{Address, Ambiguous};
-use crate::body::{self, Kind};
 use crate::coding::CODINGS;
-use crate::columns::{Columns, JSON, TEXT};
+use crate::columns::Columns;
 use crate::graphql;
-use crate::json::{self, Met};
+use crate::said::{Form, form_fields, is_plain_form, without_classified};
 
 /// The actions of methods that have one.
 const ACTIONS: [(&str, Action); 7] = [
@@ -50,19 +49,9 @@ const OF_CONNECTION: [&str; 13] = [
 ];
 /// Fields by which a client would say who it is, or where it comes from, in somebody else's place.
 const OF_PROXIES: [&str; 6] =
-    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix", "x-real-ip"];
+    ["client-ip", "forwarded", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-real-ip"];
 /// Fields that have some servers understand another request than the one that was judged.
-const OVERRIDES: [&str; 7] = [
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-method",
-    "x-original-url",
-    "x-original-uri",
-    "x-rewrite-url",
-];
-/// The parameter that is the same in a query or a form.
-const OVERRIDE_PARAMETER: &str = "_method";
+const OVERRIDES: [&str; 4] = ["x-http-method", "x-http-method-override", "x-method-override", "x-rewrite-url"];
 /// Fields that differ from one try to the next and ask for nothing: an approval does not bind to them.
 const OF_TRY: [&str; 14] = [
     "accept",
@@ -82,15 +71,6 @@ const OF_TRY: [&str; 14] = [
 ];
 /// Where the carrier says under which path of its own the target is reached.
 const BASE: &str = "x-gatehouse-base";
-/// How many of a body's values policy is shown.
-const FIELDS_MAX: usize = 256;
-/// How much of a value.
-const FIELD_BYTES_MAX: usize = 256;
-/// How much of a body stands in the evidence, in bytes.
-const EVIDENCE_BYTES_MAX: usize = 4096;
-/// What stands for a value that is not written down.
-const HIDDEN: &str = "…";
-
 /// The head of a request, in its one form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {
@@ -148,37 +128,23 @@ impl Request {
             .first
             .split_once(' ')
             .ok_or_else(|| not_taken("it has no method", "This is a defect of the client"))?;
-        let address = Address::read(target)?;
-        if let Some(name) = head.fields.iter().find_map(|(name, _)| OVERRIDES.iter().find(|other| *other == name)) {
-            let why = format!("the field `{name}` has some servers do something else than what was asked for");
-            return Err(not_taken(&why, "Send the method and the path that are meant"));
+        // There are servers that take no notice of the size of letters.
+        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
+            return Err(not_taken("its method is not written in capitals", "Write the method in capitals"));
         }
+        let address = Address::read(target)?;
         if head.all("upgrade").next().is_some() && names(head, "connection").any(|name| name == "upgrade") {
             return Err(not_taken("it asks for another protocol on its connection", "Send it without `Upgrade`"));
         }
-        let parameters = address.query.as_deref().unwrap_or_default();
-        if form_urlencoded::parse(parameters.as_bytes()).any(|(name, _)| name == OVERRIDE_PARAMETER) {
-            let why = "the parameter `_method` has some servers do something else than what was asked for";
-            return Err(not_taken(why, "Send the method that is meant"));
+        is_plain_form(address.query.as_deref().unwrap_or_default().as_bytes())?;
+        for name in ["content-type", "content-encoding"] {
+            if head.all(name).nth(1).is_some() {
+                let why = format!("it says in two ways what its body is: `{name}`");
+                return Err(not_taken(&why, "Send the field once"));
+            }
         }
         let (address, mut removed) = without_credential(address, facts.credential_parameter.as_deref());
-        let listed: Vec<String> = names(head, "connection").collect();
-        let mut fields = Vec::with_capacity(head.fields.len());
-        for (name, value) in &head.fields {
-            if facts.credential_header.as_deref() == Some(*name) {
-                removed.push(format!("the field `{name}`"));
-                continue;
-            }
-            let is_dropped = OF_CONNECTION.contains(name)
-                || OF_PROXIES.contains(name)
-                || name.starts_with("x-gatehouse-")
-                || listed.iter().any(|listed| listed == name);
-            if is_dropped {
-                continue;
-            }
-            let value = if *name == "accept-encoding" { understood_codings(value) } else { value.to_vec() };
-            fields.push(((*name).to_string(), value));
-        }
+        let fields = fields(head, facts, &mut removed)?;
         Ok(Self {
             method: method.to_string(),
             address,
@@ -207,7 +173,7 @@ impl Request {
     pub(crate) fn is_streamed(&self, bytes_max: usize) -> bool {
         match self.length {
             Length::Known(length) => length > bytes_max as u64,
-            Length::Unknown => Form::of(self.text("content-type")) == Form::Other,
+            Length::Unknown => matches!(Form::of(self.text("content-type")), Form::Parts | Form::Other),
         }
     }
 
@@ -230,7 +196,8 @@ impl Request {
         if endpoint == Some(None) {
             accesses.push(Access::new(UNDOCUMENTED, path));
         }
-        if facts.graphql.contains(&self.address.path) {
+        let asked = self.address.path.trim_end_matches('/');
+        if facts.graphql.iter().any(|path| path.trim_end_matches('/') == asked) {
             let query = self.address.query.as_deref().unwrap_or_default();
             accesses.extend(graphql::accesses(target, query, form == Form::Json, read, columns)?);
         }
@@ -259,18 +226,17 @@ impl Request {
 
     fn facts(&self, form: Form, body: Option<&[u8]>, fields: Option<Vec<String>>, columns: &mut Columns) -> Facts {
         let query = self.address.query.as_deref().unwrap_or_default();
-        let query =
-            form_urlencoded::parse(query.as_bytes()).map(|(name, value)| field(&name, &value, columns)).collect();
+        let query = form_fields(query.as_bytes(), columns);
         let is_empty = body.is_some_and(<[u8]>::is_empty);
         let mut facts = Facts::from([
             ("method", FactValue::Text(self.method.clone())),
-            ("query", FactValue::Texts(query)),
             ("body", FactValue::Text(if is_empty { "none" } else { form.name() }.into())),
             ("body_read", FactValue::Bool(is_empty || fields.is_some())),
         ]);
         if let Some(body) = body {
             facts.insert("body_bytes", FactValue::Long(i64::try_from(body.len()).unwrap_or(i64::MAX)));
         }
+        facts.extend(query.map(|query| ("query", FactValue::Texts(query))));
         facts.extend(fields.map(|fields| ("fields", FactValue::Texts(fields))));
         facts
     }
@@ -316,6 +282,41 @@ impl Request {
     }
 }
 
+/// The fields that go on.
+fn fields(head: &Head<'_>, facts: &HttpFacts, removed: &mut Vec<String>) -> Result<Vec<(String, Vec<u8>)>, Denial> {
+    let listed: Vec<String> = names(head, "connection").collect();
+    let has_credential = facts.credential_header.is_some() || facts.credential_parameter.is_some();
+    let mut fields = Vec::with_capacity(head.fields.len());
+    for (name, value) in &head.fields {
+        // Many servers hand fields on by names in which a hyphen and a low line are the same.
+        let plain = name.replace('_', "-");
+        if OVERRIDES.contains(&plain.as_str()) || plain.starts_with("x-original-") {
+            let why = format!("the field `{name}` has some servers do something else than what was asked for");
+            return Err(not_taken(&why, "Send the method and the path that are meant"));
+        }
+        let is_credential = |header: &String| header.replace('_', "-") == plain;
+        if facts.credential_header.as_ref().is_some_and(is_credential) || has_credential && plain == "authorization" {
+            removed.push(format!("the field `{name}`"));
+            continue;
+        }
+        let is_dropped = OF_CONNECTION.contains(&plain.as_str())
+            || OF_PROXIES.contains(&plain.as_str())
+            || plain.starts_with("x-forwarded-")
+            || plain.starts_with("x-gatehouse-")
+            || listed.iter().any(|listed| listed == name);
+        if is_dropped {
+            continue;
+        }
+        if std::str::from_utf8(value).is_err() {
+            let why = format!("the field `{name}` is no text, so that nobody can be shown it");
+            return Err(not_taken(&why, "Send text in UTF-8"));
+        }
+        let value = if *name == "accept-encoding" { understood_codings(value) } else { value.to_vec() };
+        fields.push(((*name).to_string(), value));
+    }
+    Ok(fields)
+}
+
 /// The words of a field that lists them, in small letters, without their parameters.
 fn names<'a>(head: &'a Head<'_>, field: &'a str) -> impl Iterator<Item = String> + 'a {
     let values = head.all(field).flat_map(|value| value.split(|byte| *byte == b','));
@@ -353,160 +354,6 @@ fn bind(body: &[u8]) -> Bind {
     match std::str::from_utf8(body) {
         Ok(text) => Bind::Text(text.into()),
         Err(_) => Bind::Binary(body.to_vec()),
-    }
-}
-
-/// What a request's body is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Json,
-    Fields,
-    Text,
-    Other,
-}
-
-impl Form {
-    fn of(content_type: Option<&str>) -> Self {
-        match Kind::of(content_type) {
-            Kind::Form => Self::Fields,
-            Kind::Json => Self::Json,
-            Kind::JsonLines | Kind::Events | Kind::Table | Kind::Lines => Self::Text,
-            Kind::Opaque => Self::Other,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Fields => "form",
-            Self::Text => "text",
-            Self::Other => "other",
-        }
-    }
-
-    /// Its values as policy is shown them; `None` if there are more than that.
-    fn fields(self, body: &[u8], columns: &mut Columns) -> Result<Option<Vec<String>>, Denial> {
-        let mut fields = Fields(Some(Vec::new()));
-        match self {
-            Self::Json if body.iter().all(u8::is_ascii_whitespace) => {}
-            Self::Json => {
-                let mut path: Vec<String> = Vec::new();
-                let mut keys: Vec<usize> = Vec::new();
-                let mut has_twice = false;
-                let mut seen: Vec<std::collections::BTreeSet<String>> = Vec::new();
-                let walked = json::walk(body, |met| match met {
-                    Met::Open => {
-                        keys.push(path.len());
-                        seen.push(Default::default());
-                    }
-                    Met::Close => {
-                        path.truncate(keys.pop().unwrap_or_default());
-                        seen.pop();
-                    }
-                    Met::Key(quoted) => {
-                        path.truncate(keys.last().copied().unwrap_or_default());
-                        let key = json::plain(body.get(quoted.at).unwrap_or_default());
-                        has_twice |= seen.last_mut().is_some_and(|seen| !seen.insert(key.clone()));
-                        path.push(key);
-                    }
-                    Met::Text(quoted) => {
-                        fields.push(&path.join("."), &json::plain(body.get(quoted.at).unwrap_or_default()), columns);
-                    }
-                    Met::Bare(at) => {
-                        fields.push(
-                            &path.join("."),
-                            &String::from_utf8_lossy(body.get(at).unwrap_or_default()),
-                            columns,
-                        );
-                    }
-                });
-                if walked.is_err() {
-                    return Err(not_taken(
-                        "the body is not the JSON that it says it is",
-                        "Send JSON, or another content type",
-                    ));
-                }
-                if has_twice {
-                    return Err(not_taken(
-                        "the body has a field twice, and servers differ in which counts",
-                        "Send it once",
-                    ));
-                }
-            }
-            Self::Fields => {
-                for (name, value) in form_urlencoded::parse(body) {
-                    if name == OVERRIDE_PARAMETER {
-                        let why = "the field `_method` has some servers do something else than what was asked for";
-                        return Err(not_taken(why, "Send the method that is meant"));
-                    }
-                    fields.push(&name, &value, columns);
-                }
-            }
-            Self::Text | Self::Other => fields.0 = None,
-        }
-        Ok(fields.0)
-    }
-
-    /// As evidence keeps it: without what is of a class by its name. What is found in the rest is taken out by whoever writes it.
-    fn evidence(self, body: &[u8], is_coded: bool, columns: &mut Columns) -> String {
-        let unseen = || format!("({} bytes)", body.len());
-        if is_coded || body.len() > EVIDENCE_BYTES_MAX {
-            return unseen();
-        }
-        match self {
-            Self::Json => {
-                let mut out = Vec::with_capacity(body.len());
-                match body::mask_json(body, columns, &mut Redacting, &mut out) {
-                    Ok(()) => String::from_utf8_lossy(&out).into_owned(),
-                    Err(_) => unseen(),
-                }
-            }
-            Self::Fields => without_classified(body, columns),
-            Self::Text => std::str::from_utf8(body).map_or_else(|_| unseen(), Into::into),
-            Self::Other => unseen(),
-        }
-    }
-}
-
-/// The values of a body; none of them where not all can be shown, for policy would take what it sees for everything.
-struct Fields(Option<Vec<String>>);
-
-impl Fields {
-    fn push(&mut self, path: &str, value: &str, columns: &mut Columns) {
-        if value.len() > FIELD_BYTES_MAX || self.0.as_ref().is_some_and(|fields| fields.len() >= FIELDS_MAX) {
-            self.0 = None;
-        }
-        if let Some(fields) = &mut self.0 {
-            fields.push(field(path, value, columns));
-        }
-    }
-}
-
-/// A value as policy and evidence have it; of what is of a class only the name.
-fn field(path: &str, value: &str, columns: &Columns) -> String {
-    format!("{path}={}", if columns.of(path).is_some() { HIDDEN } else { value })
-}
-
-/// A query or a form without the values that are of a class.
-fn without_classified(form: &[u8], columns: &mut Columns) -> String {
-    let mut out = form_urlencoded::Serializer::new(String::new());
-    for (name, value) in form_urlencoded::parse(form) {
-        let is_classified = columns.of(&name).is_some();
-        out.append_pair(&name, if is_classified { HIDDEN } else { &value });
-    }
-    out.finish()
-}
-
-/// Takes out what is of a class by its name.
-struct Redacting;
-
-impl Editor for Redacting {
-    fn edit(&mut self, field: Field<'_>, out: &mut Vec<u8>) -> Edit {
-        if matches!(field.column, TEXT | JSON) {
-            return Edit::Keep;
-        }
-        out.extend_from_slice(HIDDEN.as_bytes());
-        Edit::Replace
     }
 }
 

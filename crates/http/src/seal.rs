@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
 use gatehouse_model::Secret;
 use gatehouse_protocol::{Breach, Edit, Editor, Field};
@@ -27,7 +29,16 @@ impl Seals {
             let text = String::from_utf8_lossy(plain);
             let escaped: String = form_urlencoded::byte_serialize(plain).collect();
             let quoted = serde_json::to_string(&text).unwrap_or_default();
-            for form in [&*text, &escaped, quoted.trim_matches('"')] {
+            let quoted = quoted.trim_matches('"');
+            let coded = BASE64.encode(plain);
+            for form in [
+                &*text,
+                &escaped,
+                &escaped.to_ascii_lowercase(),
+                quoted,
+                &quoted.replace('/', "\\/"),
+                coded.trim_end_matches('='),
+            ] {
                 if !all.iter().any(|known| known.expose() == form.as_bytes()) {
                     all.push(Secret::new(form));
                 }
@@ -120,30 +131,33 @@ impl Sieve {
 /// that may be the beginning of one.
 pub(crate) struct Watch {
     decoder: Decoder,
-    /// The end of what was decoded.
+    /// The end of what was decoded, and of what it was decoded from: a coding has room for words of its own.
     seen: Vec<u8>,
+    seen_coded: Vec<u8>,
     /// What may not be shown yet.
     kept: BytesMut,
 }
 
 impl Watch {
     pub(crate) fn new(decoder: Decoder) -> Self {
-        Self { decoder, seen: Vec::new(), kept: BytesMut::new() }
+        Self { decoder, seen: Vec::new(), seen_coded: Vec::new(), kept: BytesMut::new() }
     }
 
     /// The next bytes, or none while they may be a beginning.
     pub(crate) fn pass(&mut self, seals: &Seals, bytes: &[u8]) -> Result<Bytes, Breach> {
-        let seen = &mut self.seen;
-        self.decoder.feed(bytes, |decoded| {
-            seen.extend_from_slice(decoded);
+        let look = |seen: &mut Vec<u8>, next: &[u8]| {
+            seen.extend_from_slice(next);
             if seals.is_in(seen) {
                 return Err(Breach::target("the target's answer holds what the gateway proves itself by"));
             }
             seen.drain(..seen.len() - seals.begun(seen));
             Ok(())
-        })?;
+        };
+        look(&mut self.seen_coded, bytes)?;
+        let seen = &mut self.seen;
+        self.decoder.feed(bytes, |decoded| look(seen, decoded))?;
         self.kept.extend_from_slice(bytes);
-        Ok(if self.seen.is_empty() { self.kept.split().freeze() } else { Bytes::new() })
+        Ok(if self.seen.is_empty() && self.seen_coded.is_empty() { self.kept.split().freeze() } else { Bytes::new() })
     }
 
     /// What was kept.

@@ -26,12 +26,21 @@ enum Asking {
     Refused,
 }
 
+/// A request that was read in part: up to where in what the client said, and what its body holds so far.
+struct Reading {
+    request: Request,
+    len: usize,
+    body: Vec<u8>,
+}
+
 pub(crate) struct HttpSession {
     target: TargetName,
     bytes_max: usize,
     asking: Asking,
     /// The request that was read last.
     request: Option<Request>,
+    /// How far the body of one was read that is not there in whole.
+    reading: Option<Reading>,
     replies: Replies,
 }
 
@@ -44,6 +53,7 @@ impl HttpSession {
             bytes_max,
             asking: Asking::Nothing,
             request: None,
+            reading: None,
             replies: Replies::new(facts, columns, seals, bytes_max),
         }
     }
@@ -66,13 +76,17 @@ impl HttpSession {
     }
 
     fn inspect_request(&mut self, first: Frame<'_>, buf: &[u8]) -> Result<Step, Breach> {
-        let head = Head::read(first.tag, first.content).ok_or_else(|| Breach::client("the request has no head"))?;
-        let request = match Request::read(&head, &self.replies.facts) {
-            Ok(request) => request,
-            Err(denial) => return Ok(misunderstood(head.first, denial, first.len)),
+        let Reading { request, mut len, mut body } = match self.reading.take() {
+            Some(reading) => reading,
+            None => {
+                let head = Head::read(first.tag, first.content);
+                let head = head.ok_or_else(|| Breach::client("the request has no head"))?;
+                match Request::read(&head, &self.replies.facts) {
+                    Ok(request) => Reading { request, len: first.len, body: Vec::new() },
+                    Err(denial) => return Ok(misunderstood(head.first, denial, first.len)),
+                }
+            }
         };
-        let mut body = Vec::new();
-        let mut len = first.len;
         let is_whole = !request.is_streamed(self.bytes_max)
             && loop {
                 let rest = buf.get(len..).unwrap_or_default();
@@ -80,7 +94,11 @@ impl HttpSession {
                     Ok(frame) => frame,
                     // Longer than may be held: it goes by unread.
                     Err(_) if len > self.bytes_max => break false,
-                    Err(missing) => return Ok(Step::Read { at_least: len + missing }),
+                    Err(missing) => {
+                        let at_least = len + missing;
+                        self.reading = Some(Reading { request, len, body });
+                        return Ok(Step::Read { at_least });
+                    }
                 };
                 len += frame.len;
                 match frame.tag {
@@ -95,7 +113,10 @@ impl HttpSession {
         let operation =
             match request.operation(&self.target, &facts, &mut self.replies.columns, is_whole.then_some(&body)) {
                 Ok(operation) => operation,
-                Err(denial) => return Ok(misunderstood(head.first, denial, if is_whole { len } else { first.len })),
+                Err(denial) => {
+                    let len = if is_whole { len } else { first.len };
+                    return Ok(misunderstood(&request.method, denial, len));
+                }
             };
         self.request = Some(request);
         let meaning = Meaning::Act(Box::new(operation));

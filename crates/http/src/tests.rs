@@ -183,6 +183,15 @@ fn graphql_is_understood() {
         sent POST /graphql | content-type: application/json"#]],
     );
     check(
+        "query A { x: customer { email } }",
+        expect![[r#"
+        http:post on Path api/graphql, http:undocumented on Path api/graphql, graphql:query on Field api/query.customer, graphql:query on Field api/query.customer.email
+        in api/, api
+        query  | fields operationName=A query=query A { x: customer { email } } | tail 0
+        evidence POST /graphql ["{\"operationName\":\"A\",\"query\":\"query A { x: customer { email } }\"}"]
+        sent POST /graphql | content-type: application/json"#]],
+    );
+    check(
         "query B { me }",
         expect!["refused: the GraphQL of this request is not understood: it has no such operation"],
     );
@@ -208,11 +217,11 @@ fn bodies_are_understood() {
         &[JSON],
         body,
         expect![[r#"
-        http:post on Path api/orders, http:undocumented on Path api/orders
-        in api/, api
-        query email=… | fields card.number=… items.sku=A1 items.sku=B2 email=… n=1.50 | tail 0
-        evidence POST /orders?email=%E2%80%A6 ["{\"card\": {\"number\": \"…\"}, \"items\": [{\"sku\": \"A1\"}, {\"sku\": \"B2\"}], \"\\u0065mail\": \"…\", \"n\": 1.50}"]
-        sent POST /orders?email=a%40b | content-type: application/json"#]],
+            http:post on Path api/orders, http:undocumented on Path api/orders
+            in api/, api
+            query email=… | fields card.number=… items[].sku=A1 items[].sku=B2 email=… n=1.50 | tail 0
+            evidence POST /orders?email=%E2%80%A6 ["{\"card\": {\"number\": \"…\"}, \"items\": [{\"sku\": \"A1\"}, {\"sku\": \"B2\"}], \"\\u0065mail\": \"…\", \"n\": 1.50}"]
+            sent POST /orders?email=a%40b | content-type: application/json"#]],
     );
     let form = ("content-type", "application/x-www-form-urlencoded");
     check(
@@ -306,95 +315,152 @@ fn shown(fields: &[(&str, &str)], body: &[&str]) -> String {
     frames(&out).map(text).collect::<Vec<_>>().concat().trim_end().replace('\r', ",").replace('\n', " | ")
 }
 
+fn check_answer(fields: &[(&str, &str)], body: &[&str], expected: Expect) {
+    expected.assert_eq(&shown(fields, body));
+}
+
 #[test]
-fn answers_are_masked_where_their_values_stand() {
-    let check = |fields: &[(&str, &str)], body: &[&str], expected: Expect| expected.assert_eq(&shown(fields, body));
-    check(
+fn json_is_masked_where_its_values_stand() {
+    check_answer(
         &[JSON, ("etag", "\"1\""), ("x-own", "v"), ("content-length", "9")],
         &["{\"email\": \"x\", \"n\": 1}"],
         expect![[
             r#"200 | content-type: application/json | etag: W/"1" | x-own: <header> |  | {"email": "<email>", "n": 1}"#
         ]],
     );
-    check(
+    check_answer(
         &[JSON],
         &["{\"card\": {\"num", "ber\": 4111}, \"number\": 5}"],
         expect![[r#"200 | content-type: application/json |  | {"card": {"number": "<card>"}, "number": 5}"#]],
     );
-    check(
+    check_answer(
         &[JSON],
         &["{\"email\": {\"home\": \"a\", \"all\": [\"b\", null, 1]}, \"x\": [\"c\"]}"],
         expect![[
             r#"200 | content-type: application/json |  | {"email": {"home": "<email>", "all": ["<email>", null, "<email>"]}, "x": ["c"]}"#
         ]],
     );
-    check(
+    check_answer(
         &[JSON],
         &[r#"{"\u0065mail": "a", "x\"y": "b", "z": "\u0041"}"#],
         expect![[r#"200 | content-type: application/json |  | {"<text>": "<email>", "<text>": "b", "z": "<text>"}"#]],
     );
-    check(&[JSON], &["[1"], expect!["the target's body is not the JSON that it says it is"]);
-    check(&[JSON], &[" \n"], expect!["200 | content-type: application/json"]);
+    check_answer(&[JSON], &["[1"], expect!["the target's body is not the JSON that it says it is"]);
+    check_answer(&[JSON], &[" \n"], expect!["200 | content-type: application/json"]);
+}
+
+#[test]
+fn lines_are_masked_as_they_come() {
     let lines = ("content-type", "application/x-ndjson");
-    check(
+    check_answer(
         &[lines],
         &["{\"email\":\"a\"}\n{\"ema", "il\":\"b\"}\n{\"n\":1}"],
         expect![[
             r#"200 | content-type: application/x-ndjson |  | {"email":"<email>"} | {"email":"<email>"} | {"n":1}"#
         ]],
     );
-    check(
+    check_answer(
         &[lines],
         &["{\"email\":\n\"a\"}\n"],
         expect!["200 | content-type: application/x-ndjson |  | <opaque> | <opaque>"],
     );
     let events = ("content-type", "text/event-stream");
-    check(
+    check_answer(
         &[events],
         &["id: 1\ndata: {\"email\":\"a\"}\n\n", "data: {\"email\":\ndata: \"a\"}\n\nda", "ta: {\"n\":1}\n\n"],
         expect![[
             r#"200 | content-type: text/event-stream |  | <text> | data: {"email":"<email>"} |  | <opaque> | <opaque> |  | data: {"n":1}"#
         ]],
     );
-    check(
+    check_answer(
         &[("content-type", "text/plain")],
         &["one\r\ntw", "o"],
         expect!["200 | content-type: text/plain |  | <text>, | <text>"],
     );
-    check(
+}
+
+#[test]
+fn what_cannot_be_looked_into_is_kept_back() {
+    check_answer(
         &[("content-type", "image/png")],
         &["x"],
         expect!["an answer was kept back: it is of image/png, which cannot be looked into"],
     );
-    check(
+    check_answer(
         &[JSON, ("content-encoding", "zstd")],
         &["x"],
         expect!["an answer was kept back: it is of application/json, coded as zstd, which cannot be looked into"],
     );
-    check(&[JSON, ("content-length", "5000")], &["x"], expect!["an answer is longer than may be held"]);
-    check(
+    check_answer(&[JSON, ("content-length", "5000")], &["x"], expect!["an answer is longer than may be held"]);
+    check_answer(
         &[("content-type", "text/plain")],
         &[&"x".repeat(900), &"x".repeat(900)],
         expect!["a body, or a line of it, is longer than the 1024 bytes that may be held"],
     );
+}
+
+#[test]
+fn tables_and_forms_are_masked_by_names() {
     let table = ("content-type", "text/csv; charset=utf-8");
-    check(
+    check_answer(
         &[table],
         &["id,email,note\n1,\"a\nb\",\"x", " \"\"y\"\"\"\r\n2,c", ",d"],
         expect![[
             r#"200 | content-type: text/csv; charset=utf-8 |  | <text>,<text>,<text> | <text>,"<email>","<text>", | <text>,<email>,<text>"#
         ]],
     );
-    check(
+    check_answer(
         &[table],
         &["id;\"email\"\n1;a;b\n"],
         expect![[r#"200 | content-type: text/csv; charset=utf-8 |  | <text>;"<text>" | <text>;<email>;<text>"#]],
     );
-    check(
+    check_answer(
+        &[table],
+        &["sep=;\nid;email\n1,5\" pipe;Alice\n2,6\" pipe;Bob\n"],
+        expect![
+            "200 | content-type: text/csv; charset=utf-8 |  | sep=; | <text>;<text> | <text>;<email> | <text>;<email>"
+        ],
+    );
+    check_answer(
         &[("content-type", "application/x-www-form-urlencoded")],
         &["a=1&email=x%40y&word"],
         expect!["200 | content-type: application/x-www-form-urlencoded |  | a=%3Ctext%3E&email=%3Cemail%3E&%3Ctext%3E"],
     );
-    check(&[], &[], expect!["200"]);
-    check(&[], &["x"], expect!["the target sent what is not due"]);
+    check_answer(
+        &[JSON],
+        &["{\"email.keyword\": \"a\", \"s\": \"{\\\"email\\\": [1]}\"}"],
+        expect![[
+            r#"200 | content-type: application/json |  | {"email.keyword": "<email>", "s": "{\"email\": [\"<email>\"]}"}"#
+        ]],
+    );
+    check_answer(
+        &[("content-type", "text/plain")],
+        &["x = {\"email\": \"a\"}; y"],
+        expect![[r#"200 | content-type: text/plain |  | <text>{"email": "<email>"}<text>"#]],
+    );
+    check_answer(
+        &[("content-type", "text/plain; charset=utf-16")],
+        &["x"],
+        expect!["an answer was kept back: it is of text/plain; charset=utf-16, which cannot be looked into"],
+    );
+    check_answer(
+        &[JSON, ("transfer-encoding", "gzip, chunked")],
+        &["x"],
+        expect!["an answer was kept back: it is of application/json, coded as unclear, which cannot be looked into"],
+    );
+    check_answer(
+        &[JSON, ("content-encoding", "gzip"), ("content-encoding", "gzip")],
+        &["x"],
+        expect!["an answer was kept back: it is of application/json, coded as unclear, which cannot be looked into"],
+    );
+    let key = "k".repeat(600);
+    check_answer(
+        &[JSON],
+        &[&format!("{{\"{key}\": {{\"a\": 7}}}}").replace(&key, &key[..500])],
+        expect![[
+            r#"200 | content-type: application/json |  | {"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk": {"a": 7}}"#
+        ]],
+    );
+    check_answer(&[], &[], expect!["200"]);
+    check_answer(&[], &["x"], expect!["the target sent what is not due"]);
 }

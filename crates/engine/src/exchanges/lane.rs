@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::outlet::{AnswerBody, AskedBody, Outlet, PARTS_MAX, Part, Parts, Said};
 use super::pool::TargetClient;
-use super::{Connection, Destination, Key};
+use super::{Busy, Connection, Destination, Key};
 use crate::TargetAccount;
 use crate::disk::Disk;
 use crate::listener::Engine;
@@ -37,6 +37,8 @@ const USE_SECS_MAX: u64 = 300;
 const PAUSE_SECS_MAX: u64 = 120;
 /// How long a target may say nothing while an answer is due, in seconds.
 const SILENCE_SECS_MAX: u64 = 600;
+/// The most of an answer that is looked at at once, in bytes.
+const PART_BYTES_MAX: usize = 8 * 1024;
 /// Where the carrier says under which path of its own the target is reached.
 const BASE: &str = "x-gatehouse-base";
 
@@ -54,6 +56,7 @@ struct Job {
     request: Request<Incoming>,
     destination: Destination,
     answer: oneshot::Sender<Response<AnswerBody>>,
+    busy: Busy,
     /// Whoever keeps the lane until the next request.
     home: (Arc<Connection>, Key, Lane),
 }
@@ -110,7 +113,7 @@ impl Lane {
             ready: TargetReady { parameters: Vec::new(), cancel: CancelKey(Bytes::new()) },
             parameters: Vec::new(),
             secrets: shown(&grant.target().route.account, account.as_ref()),
-            frame_bytes_max: engine.limits.frame_bytes_max,
+            frame_bytes_max: engine.limits.body_bytes_max,
         });
         let seat = engine.roster.seat(&grant, opened, CancelKey(Bytes::copy_from_slice(&engine.house.entropy())));
         let passage = Passage::new(engine.gate.clone(), grant.clone(), session, tape, opened);
@@ -137,10 +140,11 @@ impl Lane {
         destination: Destination,
         connection: Arc<Connection>,
         key: Key,
+        busy: Busy,
     ) -> Response<AnswerBody> {
         let (answer, answered) = oneshot::channel();
         let jobs = self.jobs.clone();
-        let job = Job { request, destination, answer, home: (connection, key, self) };
+        let job = Job { request, destination, answer, busy, home: (connection, key, self) };
         match jobs.send(job).await {
             Ok(()) => answered.await.unwrap_or_else(|_| super::problem(&ended())),
             Err(_) => super::problem(&ended()),
@@ -197,7 +201,7 @@ impl Keeper {
             };
             let Some(job) = job else { break "the client left".into() };
             let home = job.home;
-            match Exchange::new(&mut self, job.answer).run(job.request, job.destination).await {
+            match Exchange::new(&mut self, job.answer, job.busy).run(job.request, job.destination).await {
                 Ok(()) if self.was_refused => {
                     self.engine.has_another(&self.grant, self.account.as_ref());
                     break "the target did not take the gateway's credential".into();
@@ -281,11 +285,13 @@ struct Exchange<'k> {
     asked_parts: Option<mpsc::Sender<Part>>,
     answer: Option<oneshot::Sender<Response<AnswerBody>>>,
     answer_parts: Option<mpsc::Sender<Part>>,
+    /// Keeps the connection from being taken for one that rests, until the answer was taken.
+    busy: Option<Busy>,
     is_answered: bool,
 }
 
 impl<'k> Exchange<'k> {
-    fn new(keeper: &'k mut Keeper, answer: oneshot::Sender<Response<AnswerBody>>) -> Self {
+    fn new(keeper: &'k mut Keeper, answer: oneshot::Sender<Response<AnswerBody>>, busy: Busy) -> Self {
         Self {
             keeper,
             client: BytesMut::new(),
@@ -301,6 +307,7 @@ impl<'k> Exchange<'k> {
             asked_parts: None,
             answer: Some(answer),
             answer_parts: None,
+            busy: Some(busy),
             is_answered: false,
         }
     }
@@ -330,10 +337,18 @@ impl<'k> Exchange<'k> {
 
     async fn carry(&mut self) -> Result<(), Stop> {
         loop {
+            let before = self.target.len();
             self.progress()?;
             self.flush().await?;
             if self.is_answered {
                 return self.finish();
+            }
+            if self.target.len() < before {
+                // Others of this thread have their turn.
+                tokio::task::yield_now().await;
+            }
+            if self.target.len() >= self.target_needs && !self.target.is_empty() && self.client_has_room() {
+                continue;
             }
             match self.event().await {
                 Event::Moved => {}
@@ -385,14 +400,15 @@ impl<'k> Exchange<'k> {
             let taken = self.take_from_target(now).and_then(|()| self.take_from_client(now));
             let shown = self.release(now);
             taken.and(shown)?;
-            if before == (self.client.len(), self.target.len()) {
+            let is_full = !self.client_has_room();
+            if is_full || before == (self.client.len(), self.target.len()) {
                 return Ok(());
             }
         }
     }
 
     fn take_from_target(&mut self, now: Timestamp) -> Result<(), Stop> {
-        while !self.target.is_empty() && self.target.len() >= self.target_needs {
+        while !self.target.is_empty() && self.target.len() >= self.target_needs && self.client_has_room() {
             let next = self.keeper.passage.advance(now, Side::Target, &mut self.target)?;
             self.waits = false;
             match next {
@@ -405,6 +421,12 @@ impl<'k> Exchange<'k> {
             }
         }
         Ok(())
+    }
+
+    /// What waits for the client is within bounds.
+    fn client_has_room(&self) -> bool {
+        let max = self.keeper.engine.limits.outlet_bytes_max;
+        self.to_client.waiting() + self.keeper.passage.unseen_bytes() < max
     }
 
     fn take_from_client(&mut self, now: Timestamp) -> Result<(), Stop> {
@@ -453,9 +475,11 @@ impl<'k> Exchange<'k> {
         // A body that is waited for in whole may be as long as what is held; what is only passed on waits for its taker.
         let wants_body =
             self.to_target.waiting() < max && (self.client.len() < max || self.client.len() < self.client_needs);
-        let wants_answer = self.to_client.waiting() + self.keeper.passage.unseen_bytes() < max;
+        let wants_answer = self.client_has_room() && self.target.len() < max;
         let is_due = matches!(self.upstream, Upstream::Asked(_) | Upstream::Answering(_)) && wants_answer;
         let is_asking = wants_body && self.body.is_some() && self.held.is_none() && !is_due;
+        // A client that does not take what it asked for keeps it here.
+        let is_slow = !self.to_client.is_empty();
         let (upstream, held) = (&mut self.upstream, &mut self.held);
         tokio::select! {
             biased;
@@ -470,7 +494,7 @@ impl<'k> Exchange<'k> {
             frame = next(&mut self.body), if wants_body => Event::Asked(frame),
             () = tokio::time::sleep_until(expires) => Event::Expired,
             () = tokio::time::sleep(Duration::from_secs(SILENCE_SECS_MAX)), if is_due => Event::Silent,
-            () = tokio::time::sleep(Duration::from_secs(PAUSE_SECS_MAX)), if is_asking => Event::Left,
+            () = tokio::time::sleep(Duration::from_secs(PAUSE_SECS_MAX)), if is_asking || is_slow => Event::Left,
         }
     }
 
@@ -514,7 +538,8 @@ impl<'k> Exchange<'k> {
         match frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    write_frame(Tag::Body, data, &mut self.target);
+                    // What is coded may become a thousand times as long: a little at a time.
+                    data.chunks(PART_BYTES_MAX).for_each(|part| write_frame(Tag::Body, part, &mut self.target));
                 } else if let Some(trailers) = frame.trailers_ref() {
                     write_end(trailers, &mut self.target);
                     self.upstream = Upstream::Ended;
@@ -552,7 +577,7 @@ impl<'k> Exchange<'k> {
                 None => break,
                 Some(Said::Request { method, target, headers, after }) => {
                     recorded(&self.keeper.engine.disk, after).await?;
-                    let mut request = Request::new(AskedBody(self.asked_body()));
+                    let mut request = Request::new(AskedBody { parts: self.asked_body() });
                     (*request.method_mut(), *request.headers_mut()) = (method, headers);
                     let uri = self.show(&target, request.headers_mut());
                     *request.uri_mut() = uri.ok_or_else(|| self.lost())?;
@@ -601,7 +626,8 @@ impl<'k> Exchange<'k> {
                         }
                     };
                     let answer = self.answer.take().ok_or_else(left)?;
-                    answer.send(response.map(|()| AnswerBody(body))).map_err(|_| left())?;
+                    let busy = self.busy.take();
+                    answer.send(response.map(|()| AnswerBody::new(body, busy))).map_err(|_| left())?;
                 }
                 Some(Said::Part(part)) => give(&self.answer_parts, Ok(Frame::data(part))),
                 Some(Said::End(trailers)) => {
@@ -656,7 +682,7 @@ impl<'k> Exchange<'k> {
         let host = if route.host.contains(':') { format!("[{}]", route.host) } else { route.host.clone() };
         let authority = format!("{host}:{}", route.port);
         let uri = Uri::builder().scheme(scheme).authority(authority);
-        uri.path_and_query(if target == "*" { "/" } else { &target }).build().ok()
+        uri.path_and_query(target).build().ok()
     }
 }
 

@@ -26,13 +26,23 @@ pub(crate) enum Parts {
 }
 
 /// The body of an answer.
-pub(crate) struct AnswerBody(pub(super) Parts);
+pub(crate) struct AnswerBody {
+    parts: Parts,
+    /// Until it is taken, its connection does not rest.
+    _busy: Option<super::Busy>,
+}
 /// The body of a request.
-pub(crate) struct AskedBody(pub(super) Parts);
+pub(crate) struct AskedBody {
+    pub(super) parts: Parts,
+}
 
 impl AnswerBody {
     pub(super) fn whole(body: Bytes) -> Self {
-        Self(Parts::Whole(Some(body)))
+        Self::new(Parts::Whole(Some(body)), None)
+    }
+
+    pub(super) fn new(parts: Parts, busy: Option<super::Busy>) -> Self {
+        Self { parts, _busy: busy }
     }
 }
 
@@ -65,15 +75,15 @@ macro_rules! body {
             type Error = io::Error;
 
             fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Part>> {
-                self.0.poll(cx)
+                self.parts.poll(cx)
             }
 
             fn is_end_stream(&self) -> bool {
-                self.0.is_at_end()
+                self.parts.is_at_end()
             }
 
             fn size_hint(&self) -> SizeHint {
-                self.0.size()
+                self.parts.size()
             }
         }
     };

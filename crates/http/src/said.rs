@@ -1,0 +1,233 @@
+//! What the body and the query of a request say, as policy and evidence have it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gatehouse_model::Denial;
+use gatehouse_protocol::{Edit, Editor, Field};
+use memchr::memmem;
+
+use crate::body::{self, Kind};
+use crate::columns::{Columns, JSON, ROOT, TEXT};
+use crate::json::{self, Met};
+use crate::request::not_taken;
+
+/// The name by which a form or a query has some servers take another method.
+const OVERRIDE: &str = "_method";
+/// How many of a body's values policy is shown.
+const FIELDS_MAX: usize = 256;
+/// How much of a value, and of the path to it, in bytes.
+const FIELD_BYTES_MAX: usize = 256;
+const PATH_BYTES_MAX: usize = 512;
+/// How much of a body stands in the evidence, in bytes.
+const EVIDENCE_BYTES_MAX: usize = 4096;
+/// What stands for a value that is not written down.
+const HIDDEN: &str = "…";
+
+/// What a request's body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Json,
+    Fields,
+    Text,
+    Parts,
+    Other,
+}
+
+impl Form {
+    pub(crate) fn of(content_type: Option<&str>) -> Self {
+        match Kind::of(content_type) {
+            Kind::Form => Self::Fields,
+            Kind::Json => Self::Json,
+            Kind::JsonLines | Kind::Events | Kind::Table | Kind::Lines => Self::Text,
+            Kind::Opaque if content_type.is_some_and(|of| of.trim_start().starts_with("multipart/")) => Self::Parts,
+            Kind::Opaque => Self::Other,
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Fields => "form",
+            Self::Text => "text",
+            Self::Parts | Self::Other => "other",
+        }
+    }
+
+    /// Its values as policy is shown them; `None` if there are more than that.
+    pub(crate) fn fields(self, body: &[u8], columns: &mut Columns) -> Result<Option<Vec<String>>, Denial> {
+        match self {
+            Self::Json if body.iter().all(u8::is_ascii_whitespace) => Ok(Some(Vec::new())),
+            Self::Json => json_fields(body, columns),
+            Self::Fields => {
+                is_plain_form(body)?;
+                Ok(form_fields(body, columns))
+            }
+            Self::Parts if memmem::find(body, OVERRIDE.as_bytes()).is_some() => Err(overridden()),
+            Self::Text | Self::Parts | Self::Other => Ok(None),
+        }
+    }
+
+    /// As evidence keeps it: without what is of a class by its name. What is found in the rest is taken out by whoever writes it.
+    pub(crate) fn evidence(self, body: &[u8], is_coded: bool, columns: &mut Columns) -> String {
+        let unseen = || format!("({} bytes)", body.len());
+        if is_coded || body.len() > EVIDENCE_BYTES_MAX {
+            return unseen();
+        }
+        match self {
+            Self::Json => {
+                let mut out = Vec::with_capacity(body.len());
+                match body::mask_json(body, columns, &mut Redacting, &mut out) {
+                    Ok(()) => String::from_utf8_lossy(&out).into_owned(),
+                    Err(_) => unseen(),
+                }
+            }
+            Self::Fields => without_classified(body, columns),
+            Self::Text => std::str::from_utf8(body).map_or_else(|_| unseen(), Into::into),
+            Self::Parts | Self::Other => unseen(),
+        }
+    }
+}
+
+fn overridden() -> Denial {
+    let why = format!("`{OVERRIDE}` has some servers do something else than what was asked for");
+    not_taken(&why, "Send the method that is meant")
+}
+
+/// Whether a query or a form means the same to every server.
+pub(crate) fn is_plain_form(form: &[u8]) -> Result<(), Denial> {
+    // Some servers take semicolons for what parts fields, too.
+    let pieces = form.split(|byte| matches!(*byte, b'&' | b';'));
+    let mut names = pieces.flat_map(form_urlencoded::parse).map(|(name, _)| name);
+    if names.any(|name| name.trim().eq_ignore_ascii_case(OVERRIDE)) { Err(overridden()) } else { Ok(()) }
+}
+
+/// The values of a query or a form; of a name that stands several times as those of a list.
+pub(crate) fn form_fields(form: &[u8], columns: &Columns) -> Option<Vec<String>> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for (name, _) in form_urlencoded::parse(form) {
+        *counts.entry(name.to_ascii_lowercase()).or_default() += 1;
+    }
+    let mut fields = Fields::default();
+    for (name, value) in form_urlencoded::parse(form) {
+        let is_list = counts.get(&name.to_ascii_lowercase()).is_some_and(|count| *count > 1);
+        let path = format!("{}{}", escaped(&name), if is_list { "[]" } else { "" });
+        fields.push(&path, &value, columns.of(&name).is_some());
+    }
+    fields.done()
+}
+
+/// A name in a path, in which dots, brackets and `=` have a meaning.
+fn escaped(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for char in name.chars() {
+        if matches!(char, '\\' | '.' | '[' | ']' | '=') {
+            out.push('\\');
+        }
+        out.push(char);
+    }
+    out
+}
+
+/// The values that policy is shown; none of them where not all can be, for it would take what it sees for everything.
+#[derive(Default)]
+struct Fields {
+    fields: Vec<String>,
+    is_over: bool,
+}
+
+impl Fields {
+    fn push(&mut self, path: &str, value: &str, is_classified: bool) {
+        self.is_over |= path.len() > PATH_BYTES_MAX || value.len() > FIELD_BYTES_MAX || self.fields.len() >= FIELDS_MAX;
+        if !self.is_over {
+            self.fields.push(format!("{path}={}", if is_classified { HIDDEN } else { value }));
+        }
+    }
+
+    fn done(self) -> Option<Vec<String>> {
+        (!self.is_over).then_some(self.fields)
+    }
+}
+
+/// What is open on the way through a JSON body.
+struct Level {
+    /// How long the path was before it, and is in it.
+    before: usize,
+    base: usize,
+    field: usize,
+    /// Its names so far, in small letters: there are servers that take no notice of that.
+    names: BTreeSet<String>,
+}
+
+fn json_fields(body: &[u8], columns: &mut Columns) -> Result<Option<Vec<String>>, Denial> {
+    let (mut path, mut field, mut fields) = (String::new(), ROOT, Fields::default());
+    let mut open: Vec<Level> = Vec::new();
+    let (mut is_twice, mut is_overridden) = (false, false);
+    columns.tidy();
+    let walked = json::walk(body, |met| match met {
+        Met::Open { is_list } => {
+            let before = path.len();
+            path.push_str(if is_list { "[]" } else { "" });
+            open.push(Level { before, base: path.len(), field, names: BTreeSet::new() });
+        }
+        Met::Close => {
+            let Some(level) = open.pop() else { return };
+            path.truncate(level.before);
+            field = open.last().map_or(ROOT, |outer| outer.field);
+        }
+        Met::Key(quoted) => {
+            let Some(level) = open.last_mut() else { return };
+            let key = json::plain(body.get(quoted.at).unwrap_or_default());
+            is_twice |= !level.names.insert(key.to_lowercase());
+            is_overridden |= level.base == 0 && key.eq_ignore_ascii_case(OVERRIDE);
+            path.truncate(level.base);
+            if path.len() + key.len() > PATH_BYTES_MAX {
+                fields.is_over = true;
+            } else {
+                path.push_str(if level.base == 0 { "" } else { "." });
+                path.push_str(&escaped(&key));
+            }
+            field = columns.field(level.field, key.as_bytes());
+        }
+        Met::Text(_) | Met::Bare(_) if fields.is_over => field = open.last().map_or(ROOT, |outer| outer.field),
+        Met::Text(quoted) => {
+            let value = json::plain(body.get(quoted.at).unwrap_or_default());
+            fields.push(&path, &value, columns.column(field).is_some());
+            field = open.last().map_or(ROOT, |outer| outer.field);
+        }
+        Met::Bare(at) => {
+            let value = String::from_utf8_lossy(body.get(at).unwrap_or_default());
+            fields.push(&path, &value, columns.column(field).is_some());
+            field = open.last().map_or(ROOT, |outer| outer.field);
+        }
+    });
+    if walked.is_err() {
+        return Err(not_taken("the body is not the JSON that it says it is", "Send JSON, or another content type"));
+    }
+    if is_twice {
+        return Err(not_taken("the body has a field twice, and servers differ in which counts", "Send it once"));
+    }
+    if is_overridden { Err(overridden()) } else { Ok(fields.done()) }
+}
+
+/// A query or a form without the values that are of a class.
+pub(crate) fn without_classified(form: &[u8], columns: &Columns) -> String {
+    let mut out = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in form_urlencoded::parse(form) {
+        let is_classified = columns.of(&name).is_some();
+        out.append_pair(&name, if is_classified { HIDDEN } else { &value });
+    }
+    out.finish()
+}
+
+/// Takes out what is of a class by its name.
+struct Redacting;
+
+impl Editor for Redacting {
+    fn edit(&mut self, field: Field<'_>, out: &mut Vec<u8>) -> Edit {
+        if matches!(field.column, TEXT | JSON) {
+            return Edit::Keep;
+        }
+        out.extend_from_slice(HIDDEN.as_bytes());
+        Edit::Replace
+    }
+}
