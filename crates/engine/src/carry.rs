@@ -402,7 +402,7 @@ impl Carrying<'_> {
     fn cancel(&mut self, done: oneshot::Sender<()>) -> Result<(), Stop> {
         let now = self.engine.house.now();
         if let Some(held) = self.held.take() {
-            let frame = self.passage.withdraw(now, held)?;
+            let frame = self.passage.withdraw(now, held, None)?;
             self.push(frame);
             return Ok(());
         }
@@ -472,7 +472,7 @@ impl Carrying<'_> {
     async fn end(mut self, end: End) {
         let now = self.engine.house.now();
         if let Some(held) = self.held.take()
-            && let Err(stop) = self.passage.withdraw(now, held)
+            && let Err(stop) = self.passage.withdraw(now, held, None)
         {
             tracing::warn!(cause = %stop.cause, "a held operation could not be withdrawn properly");
         }

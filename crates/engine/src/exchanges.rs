@@ -18,7 +18,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
-use gatehouse_model::{Denial, Reason, Secret};
+use gatehouse_model::{Denial, Reason, Secret, TaskId};
 use gatehouse_protocol::{ClientCertificate, Exchanges};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
 use http::uri::Authority;
@@ -43,6 +43,8 @@ pub(crate) use pool::Targets;
 
 /// Under which path targets are reached.
 const PREFIX: &str = "/http/";
+/// Where in a target's place the gateway says what became of requests for approval (RFC 8615).
+const REQUESTS: &str = "/.well-known/gatehouse/requests/";
 /// The longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How many requests a connection may have at a time.
@@ -56,6 +58,8 @@ const H2_BEGINS: &[u8; 4] = b"PRI ";
 const REST_SECS_MAX: u64 = 60;
 /// How long one that is to end may take for what was asked before.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// How soon it is looked again whether a connection rests on which something is asked.
+const LOOK_AGAIN_BUSY: Duration = Duration::from_secs(1);
 /// How soon it is looked again whether the rest of a beginning is there.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -80,6 +84,7 @@ struct Connection {
 struct Activity {
     /// How many requests wait for their answers.
     active: usize,
+    begun: Instant,
     last: Instant,
     /// Somebody proved who they are.
     is_known: bool,
@@ -87,7 +92,7 @@ struct Activity {
 
 impl Activity {
     fn begin() -> Arc<Mutex<Self>> {
-        Arc::new(Mutex::new(Self { active: 0, last: Instant::now(), is_known: false }))
+        Arc::new(Mutex::new(Self { active: 0, begun: Instant::now(), last: Instant::now(), is_known: false }))
     }
 }
 
@@ -245,18 +250,18 @@ impl Connection {
     /// Ready when nothing was asked for a while: for a short one, as long as nobody has proved anything.
     async fn rests(&self, within: Duration) {
         loop {
-            let Activity { active, last, is_known } = *self.lock(&self.activity);
-            let max = if is_known { Duration::from_secs(REST_SECS_MAX) } else { within };
-            if active == 0 && last.elapsed() >= max {
+            let Activity { active, begun, last, is_known } = *self.lock(&self.activity);
+            let ends = if is_known { last + Duration::from_secs(REST_SECS_MAX) } else { begun + within };
+            if active == 0 && ends <= Instant::now() {
                 return;
             }
-            tokio::time::sleep_until(if active > 0 { Instant::now() + max } else { last + max }).await;
+            tokio::time::sleep_until(if active > 0 { Instant::now() + LOOK_AGAIN_BUSY } else { ends }).await;
         }
     }
 
     async fn handle(self: Arc<Self>, request: Request<Incoming>, busy: Busy) -> Response<AnswerBody> {
         if request.method() == Method::CONNECT {
-            return self.connect(request);
+            return self.connect(request).await;
         }
         let (proof, is_own) = match &self.tunnel {
             Some(tunnel) => (tunnel.proof.clone(), false),
@@ -266,6 +271,9 @@ impl Connection {
             Ok(destination) => destination,
             Err(refusal) => return *refusal,
         };
+        if let Some(id) = destination.rest.strip_prefix(REQUESTS) {
+            return self.status(&proof, &destination.target, id).await.unwrap_or_else(|denial| problem(&denial));
+        }
         let key = Key { proof: proof.digest(), target: destination.target.clone() };
         let lane = match self.rested(&key) {
             Some(lane) => lane,
@@ -309,28 +317,35 @@ impl Connection {
     }
 
     /// Serves a client that takes the gateway for a proxy to a host (RFC 9110, section 9.3.6), by standing in for it.
-    fn connect(&self, request: Request<Incoming>) -> Response<AnswerBody> {
-        if request.version() == Version::HTTP_2 {
+    async fn connect(self: Arc<Self>, request: Request<Incoming>) -> Response<AnswerBody> {
+        if request.version() == Version::HTTP_2 || self.tunnel.is_some() {
             let mut response = problem(&Denial::new(
                 Reason::NotUnderstood,
-                "the gateway is no proxy by HTTP/2",
-                "a connection through it takes a connection of its own",
-                "Ask by HTTP/1.1",
+                "the gateway is no proxy here",
+                "a connection through it takes a connection of its own, by HTTP/1.1",
+                "Ask for it on a connection to the gateway itself",
             ));
             *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
             return response;
         }
         let (proof, _) = Proof::of(request.headers());
-        if proof.secret.is_none() && self.certificate.is_none() {
-            let mut response = problem(&unproven("the request shows nothing that says whose it is"));
-            *response.status_mut() = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
-            response.headers_mut().insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"gatehouse\""));
+        let (host, port) = host_and_port(request.uri().authority().map_or("", Authority::as_str));
+        let host = host.to_ascii_lowercase();
+        let house = &self.engine.house;
+        let target = house.named(&host, port);
+        // Whoever proves nothing learns nothing of which hosts there are.
+        if let Err(denial) = self.recognize(&proof, target.as_deref().unwrap_or_default()).await {
+            let mut response = problem(&denial);
+            if response.status() == StatusCode::UNAUTHORIZED {
+                *response.status_mut() = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+                response
+                    .headers_mut()
+                    .insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"gatehouse\""));
+            }
             return response;
         }
-        let (host, port) = host_and_port(request.uri().authority().map_or("", Authority::as_str));
-        let house = &self.engine.house;
-        let Some((target, tls)) = house.named(host, port).and_then(|target| Some((target, house.stands_in_for(host)?)))
-        else {
+        self.lock(&self.activity).is_known = true;
+        let Some((target, tls)) = target.and_then(|target| Some((target, house.stands_in_for(&host)?))) else {
             return problem(&Denial::new(
                 Reason::Policy,
                 format!("{host} is no target of this gateway"),
@@ -344,7 +359,7 @@ impl Connection {
             peer: self.peer,
             is_private: self.is_private,
             certificate: self.certificate.clone(),
-            tunnel: Some(Tunnel { proof, target, host: host.to_string() }),
+            tunnel: Some(Tunnel { proof, target, host }),
             lanes: Mutex::default(),
             tunnels: Mutex::default(),
             activity: Activity::begin(),
@@ -374,13 +389,24 @@ impl Connection {
     }
 
     fn give_back(&self, key: Key, lane: Lane) {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().push(lane);
+        let mut lanes = self.lock(&self.lanes);
+        lanes.retain(|_, rested| {
+            rested.retain(Lane::is_open);
+            !rested.is_empty()
+        });
+        lanes.entry(key).or_default().push(lane);
     }
 
     /// Finds out whose a request is, and opens a session for it.
     async fn open(&self, proof: Proof, target: &str) -> Result<Lane, Denial> {
+        let task = self.recognize(&proof, target).await?;
+        self.lock(&self.activity).is_known = true;
+        Lane::open(&self.engine, &self.protocol, &task, target, self.peer).await
+    }
+
+    async fn recognize(&self, proof: &Proof, target: &str) -> Result<TaskId, Denial> {
         let stranger = Stranger {
-            user: proof.user,
+            user: proof.user.clone(),
             target: target.into(),
             is_private: self.is_private,
             certificate: self.certificate.clone(),
@@ -391,13 +417,34 @@ impl Connection {
         if !self.is_private {
             return Err(unproven("the request came over a connection that others can read"));
         }
-        let recognized = self.engine.house.clone().recognize(stranger.clone(), proof.secret).await;
-        let task = recognized.inspect_err(|denial| {
+        let recognized = self.engine.house.clone().recognize(stranger.clone(), proof.secret.clone()).await;
+        recognized.inspect_err(|denial| {
             let breach = gatehouse_protocol::Breach::client(denial.detail.clone());
             login::refused(&self.engine, self.protocol.name(), &stranger.user, target, &breach);
+        })
+    }
+
+    /// What became of a request that a person is asked about, for the task that asked.
+    async fn status(&self, proof: &Proof, target: &str, id: &str) -> Result<Response<AnswerBody>, Denial> {
+        let task = self.recognize(proof, target).await?;
+        let asked = self.engine.gate.desk().requests().into_iter().find(|request| request.id.as_str() == id);
+        let asked = asked.filter(|request| request.task() == Some(&task)).ok_or_else(|| {
+            Denial::new(
+                Reason::Unknown,
+                "there is no such request",
+                "it is another task's, or was answered and forgotten",
+                "Ask again for what you asked for",
+            )
         })?;
-        self.lock(&self.activity).is_known = true;
-        Lane::open(&self.engine, &self.protocol, &task, target, self.peer).await
+        let body = serde_json::json!({
+            "request": id,
+            "state": asked.state.as_str(),
+            "reason": asked.answer_reason,
+            "expires": asked.expires.to_string(),
+        });
+        let mut response = Response::new(AnswerBody::whole(Bytes::from(body.to_string())));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(response)
     }
 }
 
@@ -472,13 +519,8 @@ fn problem(denial: &Denial) -> Response<AnswerBody> {
         Reason::Unreachable => StatusCode::BAD_GATEWAY,
         Reason::Unrecorded => StatusCode::SERVICE_UNAVAILABLE,
         Reason::Limit => StatusCode::TOO_MANY_REQUESTS,
-        Reason::Policy
-        | Reason::Disapproved
-        | Reason::Held
-        | Reason::HoldExpired
-        | Reason::Withdrawn
-        | Reason::NotUnderstood
-        | Reason::Syntax => StatusCode::FORBIDDEN,
+        Reason::Policy | Reason::Disapproved | Reason::Held | Reason::HoldExpired => StatusCode::FORBIDDEN,
+        Reason::Withdrawn | Reason::NotUnderstood | Reason::Syntax => StatusCode::BAD_REQUEST,
     };
     let body = serde_json::json!({
         "type": "about:blank",

@@ -198,12 +198,14 @@ impl Lines {
     }
 
     fn show_lines(&mut self, columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
-        // RFC and WHATWG alike end lines by either or both.
-        let Some(last) = memchr::memrchr2(b'\n', b'\r', &self.pending) else { return };
-        let rest = self.pending.split_off(last + 1);
+        let Some(end) = last_line_end(&self.pending) else { return };
+        let rest = self.pending.split_off(end);
         let whole = std::mem::replace(&mut self.pending, rest);
-        for line in whole.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+        let mut lines = whole.as_slice();
+        while !lines.is_empty() {
+            let (line, after) = lines.split_at(line_len(lines));
             self.show_line(line, columns, editor, out);
+            lines = after;
         }
     }
 
@@ -240,6 +242,21 @@ impl Lines {
             }
         }
         out.extend_from_slice(line.get(content.len()..).unwrap_or_default());
+    }
+}
+
+/// Where the last line ends that is there in whole. Lines end by CR, LF or both; after a CR an LF may be still to come.
+fn last_line_end(text: &[u8]) -> Option<usize> {
+    let before = text.strip_suffix(b"\r").unwrap_or(text);
+    memchr::memrchr2(b'\n', b'\r', before).map(|last| last + 1)
+}
+
+/// How long the line at the front is, with its end.
+fn line_len(text: &[u8]) -> usize {
+    match memchr::memchr2(b'\n', b'\r', text) {
+        Some(end) if text.get(end..end + 2) == Some(b"\r\n") => end + 2,
+        Some(end) => end + 1,
+        None => text.len(),
     }
 }
 

@@ -20,10 +20,13 @@ pub(crate) const OPAQUE: usize = 3;
 /// The first of those that are of a class.
 const FIRST_OF_CLASS: usize = 4;
 /// No column: what is of several classes is hidden, for nothing says which mask would do.
-const UNKNOWN: usize = usize::MAX;
+pub(crate) const UNKNOWN: usize = usize::MAX;
 /// How many fields are remembered, and how long their paths may be, in bytes. What is past that is hidden: nothing says what it is.
 const FIELDS_MAX: usize = 16 * 1024;
 const PATH_BYTES_MAX: usize = 512;
+
+/// What stands for all tables where a configuration says which field is of which class.
+const FIELDS_OF: &str = "http.fields";
 
 /// What any text is, whatever it is for.
 pub(crate) const ANY_TEXT: ValueKind = ValueKind::Text { chars_max: None };
@@ -120,7 +123,7 @@ impl Columns {
     }
 
     fn classified(&self, parents: &str, key: &str) -> Option<usize> {
-        let within = if parents.is_empty() { "json".to_string() } else { format!("json.{parents}") };
+        let within = if parents.is_empty() { FIELDS_OF.to_string() } else { format!("{FIELDS_OF}.{parents}") };
         let mut classes = self.classifier.column(&within, key);
         // Names are written with what is done to them: `email.keyword`, `email[]`, `user:email`.
         let mut words = key.split(|char: char| !char.is_alphanumeric() && !matches!(char, '_' | '-' | ' '));
@@ -144,10 +147,8 @@ fn no_fields() -> Vec<Met> {
 
 fn shape(target: &TargetName, classes: &[ClassName], passes_opaque: bool) -> Shape {
     let at_target = Parent { kind: kind::TARGET, id: target.as_str().into() };
-    let plain = |name: &str, kind| {
-        let source = Resource::new("Column", &format!("{target}/{name}"), [at_target.clone()]);
-        column(name, Provenance::Copy(source), kind)
-    };
+    // What is found in them may be what the client sent itself, so that no pseudonym stands for it.
+    let plain = |name: &str, kind| column(name, Provenance::Clean, kind);
     let opaque = if passes_opaque {
         column("opaque", Provenance::Clean, ValueKind::Fixed)
     } else {

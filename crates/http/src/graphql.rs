@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gatehouse_model::{Access, Action, Denial, Parent, Resource, TargetName, kind};
 use graphql_parser::query::{Definition, Document, FragmentDefinition, OperationDefinition, Selection, SelectionSet};
+use memchr::memmem;
 use serde_json::Value;
 
 use crate::columns::Columns;
@@ -15,7 +16,8 @@ use crate::request::not_taken;
 const QUERY: Action = Action::new("graphql:query");
 const MUTATION: Action = Action::new("graphql:mutation");
 const SUBSCRIPTION: Action = Action::new("graphql:subscription");
-/// How many fields a document may select, fragments followed, and how deep.
+/// How many documents a request may have, how many fields they may select, fragments followed, and how deep.
+const DOCUMENTS_MAX: usize = 32;
 const FIELDS_MAX: usize = 1_000;
 const DEPTH_MAX: usize = 32;
 /// The longest document that is read, in bytes.
@@ -43,6 +45,9 @@ pub(crate) fn accesses(
     match body {
         Some(body) if body.iter().all(u8::is_ascii_whitespace) => {}
         Some(body) if is_json => {
+            if memmem::find(body, b"persistedQuery").or_else(|| memmem::find(body, b"documentId")).is_some() {
+                return Err(unclear("it names a document that the server keeps"));
+            }
             let asked: Value = serde_json::from_slice(body).map_err(|_| unclear("its body is no JSON"))?;
             // Several may be asked at a time.
             let asked = asked.as_array().cloned().unwrap_or_else(|| vec![asked]);
@@ -56,9 +61,12 @@ pub(crate) fn accesses(
     if documents.is_empty() {
         return Err(unclear("it has no `query`"));
     }
-    let mut found = BTreeSet::new();
+    if documents.len() > DOCUMENTS_MAX {
+        return Err(unclear("it asks too many things at a time"));
+    }
+    let (mut found, mut fields) = (BTreeSet::new(), 0);
     for (text, operation) in documents {
-        read(target, &text, operation.as_deref(), columns, &mut found)?;
+        fields = read(target, &text, operation.as_deref(), columns, &mut found, fields)?;
     }
     Ok(found.into_iter().collect())
 }
@@ -73,7 +81,8 @@ fn read(
     operation: Option<&str>,
     columns: &Columns,
     found: &mut BTreeSet<Access>,
-) -> Result<(), Denial> {
+    fields: usize,
+) -> Result<usize, Denial> {
     if text.len() > DOCUMENT_BYTES_MAX {
         return Err(unclear("the document is too long"));
     }
@@ -98,7 +107,7 @@ fn read(
             fragments.insert(fragment.name, fragment);
         }
     }
-    let mut reader = Reader { target, columns, fragments, found, fields: 0, is_one: false };
+    let mut reader = Reader { target, columns, fragments, found, fields, is_one: false };
     for definition in &document.definitions {
         let Definition::Operation(one) = definition else { continue };
         let (name, action, root, selected) = match one {
@@ -115,7 +124,7 @@ fn read(
             reader.select(action, root, "data", selected, 0)?;
         }
     }
-    if reader.is_one { Ok(()) } else { Err(unclear("it has no such operation")) }
+    if reader.is_one { Ok(reader.fields) } else { Err(unclear("it has no such operation")) }
 }
 
 struct Reader<'r, 'd> {

@@ -12,6 +12,7 @@ mod csv;
 mod form;
 mod graphql;
 mod json;
+mod own;
 mod refusal;
 mod reply;
 mod request;

@@ -5,6 +5,8 @@ use gatehouse_model::{Denial, PolicyId, Reason};
 use gatehouse_protocol::{Tag, write_frame, write_head};
 use serde_json::json;
 
+/// Where the carrier answers for requests.
+const REQUESTS: &str = "/.well-known/gatehouse/requests/";
 /// How soon a client asks again that does not want to wait, in seconds.
 const RETRY_SECS: &str = "5";
 
@@ -21,9 +23,11 @@ const fn status(reason: Reason) -> &'static str {
     }
 }
 
-/// Appends an answer of the gateway's own.
-pub(crate) fn write(denial: &Denial, prefers_async: bool, out: &mut BytesMut) {
-    let waits = prefers_async && denial.reason == Reason::Held;
+/// Appends an answer of the gateway's own; a client that does not want to wait is told where to ask what became of it, below the
+/// path by which it reaches the target.
+pub(crate) fn write(denial: &Denial, waits_at: Option<&str>, out: &mut BytesMut) {
+    let waits_at = waits_at.filter(|_| denial.reason == Reason::Held);
+    let waits = waits_at.is_some();
     let status = if waits { "202" } else { status(denial.reason) };
     let policies: Vec<&str> = denial.policies.iter().map(PolicyId::as_str).collect();
     let body = json!({
@@ -42,8 +46,8 @@ pub(crate) fn write(denial: &Denial, prefers_async: bool, out: &mut BytesMut) {
         ("content-length", length.as_bytes()),
         ("cache-control", b"no-store"),
     ];
-    let location = denial.request.as_ref().map(|request| format!("/api/v1/requests/{request}"));
-    if let (true, Some(location)) = (waits, &location) {
+    let location = waits_at.zip(denial.request.as_ref()).map(|(base, request)| format!("{base}{REQUESTS}{request}"));
+    if let Some(location) = &location {
         fields.push(("location", location.as_bytes()));
         fields.push(("retry-after", RETRY_SECS.as_bytes()));
         fields.push(("preference-applied", b"respond-async"));

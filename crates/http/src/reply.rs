@@ -10,6 +10,7 @@ use crate::answer::{Answer, Links};
 use crate::body::{self, Kind, Masking};
 use crate::coding::Decoder;
 use crate::columns::{ANY_TEXT, Columns, HEADER, OPAQUE};
+use crate::own::{Own, Owned};
 use crate::seal::{Sealed, Seals, Sieve, Watch};
 
 /// The most that is shown of a body in one frame, in bytes.
@@ -41,6 +42,8 @@ pub(crate) struct Replies {
     /// Whether the request asked for the head alone, and by which path it came.
     asked_for_head: bool,
     base: String,
+    /// What it said.
+    own: Own,
 }
 
 /// Shows everything.
@@ -55,11 +58,21 @@ impl Editor for Shown {
 impl Replies {
     pub(crate) fn new(facts: Arc<HttpFacts>, columns: Columns, seals: Seals, bytes_max: usize) -> Self {
         let answering = Answering::Nothing;
-        Self { facts, columns, seals, bytes_max, answering, asked_for_head: false, base: String::new() }
+        Self {
+            facts,
+            columns,
+            seals,
+            bytes_max,
+            answering,
+            asked_for_head: false,
+            base: String::new(),
+            own: Own::Nothing,
+        }
     }
 
     /// A request went out.
-    pub(crate) fn expect(&mut self, method: &str, base: String) {
+    pub(crate) fn expect(&mut self, method: &str, base: String, own: Own) {
+        self.own = own;
         self.asked_for_head = method == "HEAD";
         self.base = base;
         self.answering = Answering::Due;
@@ -102,12 +115,26 @@ impl Replies {
         let is_plain = editor.is_none();
         let mut all = Shown;
         let editor = editor.unwrap_or(&mut all);
-        let mut editor = Sealed { editor, seals: self.seals.clone() };
+        let own = std::mem::take(&mut self.own);
+        let mut editor = Owned { editor, own: &own };
+        let mut editor = Sealed { editor: &mut editor, seals: self.seals.clone() };
+        let shown = self.show_frame(frame, is_plain, &mut editor, out);
+        self.own = own;
+        shown
+    }
+
+    fn show_frame(
+        &mut self,
+        frame: Frame<'_>,
+        is_plain: bool,
+        editor: &mut Sealed<'_>,
+        out: &mut BytesMut,
+    ) -> Result<Passed, Breach> {
         match frame.tag {
-            Tag::Response | Tag::Interim if is_plain => self.plain_head(frame, &mut editor, out),
-            Tag::Response | Tag::Interim => self.masked_head(frame, &mut editor, out),
-            Tag::Body => self.body(frame, is_plain, &mut editor, out),
-            Tag::End => self.end(frame, &mut editor, out),
+            Tag::Response | Tag::Interim if is_plain => self.plain_head(frame, editor, out),
+            Tag::Response | Tag::Interim => self.masked_head(frame, editor, out),
+            Tag::Body => self.body(frame, is_plain, editor, out),
+            Tag::End => self.end(frame, editor, out),
             Tag::Request | Tag::Abort => Err(Breach::target("the target sent what is not due")),
         }
     }

@@ -13,6 +13,7 @@ use crate::address::{Address, Ambiguous};
 use crate::coding::CODINGS;
 use crate::columns::Columns;
 use crate::graphql;
+use crate::own::Own;
 use crate::said::{Form, form_fields, is_plain_form, without_classified};
 
 /// The actions of methods that have one.
@@ -163,6 +164,16 @@ impl Request {
         write_head(Tag::Request, Some(first.as_bytes()), fields, out);
     }
 
+    /// What it says itself, to tell it in its answer.
+    pub(crate) fn own(&self, body: Option<&[u8]>) -> Own {
+        let mut head = self.address.text();
+        for (_, value) in &self.fields {
+            head.push('\n');
+            head.push_str(&String::from_utf8_lossy(value));
+        }
+        Own::new(&head, body, self.text("content-encoding").is_some())
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         let values = self.fields.iter().filter(|(other, _)| other == name);
         gatehouse_protocol::field(values.map(|(_, value)| value.as_slice()))
@@ -311,6 +322,12 @@ fn fields(head: &Head<'_>, facts: &HttpFacts, removed: &mut Vec<String>) -> Resu
             let why = format!("the field `{name}` is no text, so that nobody can be shown it");
             return Err(not_taken(&why, "Send text in UTF-8"));
         }
+        let is_of_connection =
+            |scheme: &[u8]| value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+        if plain == "authorization" && (is_of_connection(b"ntlm") || is_of_connection(b"negotiate")) {
+            let why = "it proves itself for a whole connection, and connections to the target are shared";
+            return Err(not_taken(why, "Prove it with each request, by Basic or Bearer"));
+        }
         let value = if *name == "accept-encoding" { understood_codings(value) } else { value.to_vec() };
         fields.push(((*name).to_string(), value));
     }
@@ -359,9 +376,13 @@ fn bind(body: &[u8]) -> Bind {
 
 /// What the target's own document calls a request: the template that says most of its path.
 fn best<'e>(endpoints: &'e [Endpoint], method: &str, path: &str) -> Option<&'e Endpoint> {
-    let of_method = endpoints.iter().filter(|endpoint| endpoint.method == method);
-    let fitting = of_method.filter(|endpoint| fits(&endpoint.template, path));
-    fitting.min_by_key(|endpoint| endpoint.template.matches('{').count())
+    let of_method = |method: &str| {
+        let of_method = endpoints.iter().filter(|endpoint| endpoint.method == method);
+        let fitting = of_method.filter(|endpoint| fits(&endpoint.template, path));
+        fitting.min_by_key(|endpoint| endpoint.template.matches('{').count())
+    };
+    // Whoever may be asked for something may be asked for its head (RFC 9110, section 9.3.2).
+    of_method(method).or_else(|| (method == "HEAD").then(|| of_method("GET")).flatten())
 }
 
 fn fits(template: &str, path: &str) -> bool {

@@ -55,11 +55,13 @@ impl Seals {
     pub(crate) fn hide(&self, bytes: &mut [u8]) -> bool {
         let mut found = false;
         for secret in self.0.iter().map(Secret::expose) {
-            while let Some(at) = memmem::find(bytes, secret) {
-                if let Some(place) = bytes.get_mut(at..at + secret.len()) {
+            let mut from = 0;
+            while let Some(at) = bytes.get(from..).and_then(|rest| memmem::find(rest, secret)) {
+                let end = from + at + secret.len();
+                if let Some(place) = bytes.get_mut(from + at..end) {
                     place.fill(b'*');
                 }
-                found = true;
+                (from, found) = (end, true);
             }
         }
         found

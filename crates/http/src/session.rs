@@ -144,6 +144,11 @@ fn misunderstood(first: &str, denial: Denial, len: usize) -> Step {
     Step::Run { len, tail: 0, meaning: Meaning::Misunderstood(Box::new(Misunderstood { title: title.into(), denial })) }
 }
 
+/// What the body of a run holds.
+fn body_of(run: &[u8]) -> Vec<u8> {
+    frames(run).filter(|frame| frame.tag == Tag::Body).flat_map(|frame| frame.content).copied().collect()
+}
+
 /// Whether a run has the end of its message.
 fn is_ended(run: &[u8]) -> bool {
     frames(run).any(|frame| frame.tag == Tag::End)
@@ -176,7 +181,9 @@ impl Session for HttpSession {
                 // Only what was judged is sent.
                 let Some(request) = self.request.take() else { return Passed::Written };
                 request.write(out);
-                self.replies.expect(&request.method, request.base);
+                let body = frames(run).any(|frame| frame.tag == Tag::End).then(|| body_of(run));
+                let own = request.own(body.as_deref());
+                self.replies.expect(&request.method, request.base, own);
                 match frames(run).next() {
                     Some(_) => {
                         for part in frames(run).filter(|frame| frame.tag == Tag::Body) {
@@ -195,8 +202,15 @@ impl Session for HttpSession {
             }
             Side::Target => match frames(run).next().map(|frame| self.replies.show(frame, None, out)) {
                 Some(Ok(passed)) => passed,
-                Some(Err(_)) | None => {
+                Some(Err(breach)) => {
                     out.clear();
+                    match breach.denial.filter(|_| self.replies.is_unbegun()) {
+                        Some(denial) => refusal::write(&denial, None, out),
+                        None => write_frame(Tag::Abort, b"", out),
+                    }
+                    Passed::Written
+                }
+                None => {
                     write_frame(Tag::Abort, b"", out);
                     Passed::Written
                 }
@@ -214,8 +228,9 @@ impl Session for HttpSession {
     }
 
     fn refuse(&mut self, run: &Bytes, denial: &Denial, reply: &mut Reply) {
-        let prefers_async = self.request.take().is_some_and(|request| request.prefers_async);
-        refusal::write(denial, prefers_async, &mut reply.to_client);
+        let request = self.request.take();
+        let waits_at = request.as_ref().filter(|request| request.prefers_async).map(|request| request.base.as_str());
+        refusal::write(denial, waits_at, &mut reply.to_client);
         self.asking = if is_ended(run) { Asking::Nothing } else { Asking::Refused };
     }
 
@@ -243,7 +258,7 @@ impl Session for HttpSession {
 
     fn end(&self, denial: &Denial, out: &mut BytesMut) {
         if self.replies.is_unbegun() {
-            refusal::write(denial, false, out);
+            refusal::write(denial, None, out);
         } else {
             write_frame(Tag::Abort, b"", out);
         }

@@ -18,7 +18,7 @@ impl Classifier for ByName {
     fn column(&self, table: &str, column: &str) -> Vec<ClassName> {
         let class = match (table, column) {
             (_, "email") => "email",
-            ("json.card", "number") => "payment_card",
+            ("http.fields.card", "number") => "payment_card",
             _ => return Vec::new(),
         };
         ClassName::new(class).into_iter().collect()
@@ -167,29 +167,29 @@ fn graphql_is_understood() {
     check(
         "query A { me { id ...F } } query B { no } fragment F on P { name: email, email }",
         expect![[r#"
-        http:post on Path api/graphql, http:undocumented on Path api/graphql, graphql:query on Field api/query.me, graphql:query on Field api/query.me.email, graphql:query on Field api/query.me.id, reveal on Class email
-        in api/, api
-        query  | fields operationName=A query=query A { me { id ...F } } query B { no } fragment F on P { name: email, email } | tail 0
-        evidence POST /graphql ["{\"operationName\":\"A\",\"query\":\"query A { me { id ...F } } query B { no } fragment F on P { name: email, email }\"}"]
-        sent POST /graphql | content-type: application/json"#]],
+            http:post on Path api/graphql, http:undocumented on Path api/graphql, graphql:query on Field api/query.me, graphql:query on Field api/query.me.email, graphql:query on Field api/query.me.id, reveal on Class email
+            in api/, api
+            query  | fields query=query A { me { id ...F } } query B { no } fragment F on P { name: email, email } operationName=A | tail 0
+            evidence POST /graphql ["{\"query\":\"query A { me { id ...F } } query B { no } fragment F on P { name: email, email }\",\"operationName\":\"A\"}"]
+            sent POST /graphql | content-type: application/json"#]],
     );
     check(
         "mutation A { refund(order: 7) { id } }",
         expect![[r#"
-        http:post on Path api/graphql, http:undocumented on Path api/graphql, graphql:mutation on Field api/mutation.refund, graphql:mutation on Field api/mutation.refund.id
-        in api/, api
-        query  | fields operationName=A query=mutation A { refund(order: 7) { id } } | tail 0
-        evidence POST /graphql ["{\"operationName\":\"A\",\"query\":\"mutation A { refund(order: 7) { id } }\"}"]
-        sent POST /graphql | content-type: application/json"#]],
+            http:post on Path api/graphql, http:undocumented on Path api/graphql, graphql:mutation on Field api/mutation.refund, graphql:mutation on Field api/mutation.refund.id
+            in api/, api
+            query  | fields query=mutation A { refund(order: 7) { id } } operationName=A | tail 0
+            evidence POST /graphql ["{\"query\":\"mutation A { refund(order: 7) { id } }\",\"operationName\":\"A\"}"]
+            sent POST /graphql | content-type: application/json"#]],
     );
     check(
         "query A { x: customer { email } }",
         expect![[r#"
-        http:post on Path api/graphql, http:undocumented on Path api/graphql, graphql:query on Field api/query.customer, graphql:query on Field api/query.customer.email
-        in api/, api
-        query  | fields operationName=A query=query A { x: customer { email } } | tail 0
-        evidence POST /graphql ["{\"operationName\":\"A\",\"query\":\"query A { x: customer { email } }\"}"]
-        sent POST /graphql | content-type: application/json"#]],
+            http:post on Path api/graphql, http:undocumented on Path api/graphql, graphql:query on Field api/query.customer, graphql:query on Field api/query.customer.email
+            in api/, api
+            query  | fields query=query A { x: customer { email } } operationName=A | tail 0
+            evidence POST /graphql ["{\"query\":\"query A { x: customer { email } }\",\"operationName\":\"A\"}"]
+            sent POST /graphql | content-type: application/json"#]],
     );
     check(
         "query B { me }",

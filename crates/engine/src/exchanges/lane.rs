@@ -32,7 +32,7 @@ use crate::roster::{Seated, Signal};
 /// How long a session rests before it ends, in seconds.
 const REST_SECS_MAX: u64 = 60;
 /// How long a session is used for new requests, in seconds: then another is opened, with the credential as it is by then.
-const USE_SECS_MAX: u64 = 300;
+const USE_SECS_MAX: u64 = 30;
 /// How long a client may say nothing in the middle of a request, in seconds.
 const PAUSE_SECS_MAX: u64 = 120;
 /// How long a target may say nothing while an answer is due, in seconds.
@@ -152,6 +152,17 @@ impl Lane {
     }
 }
 
+/// What a client is told where nothing else is.
+fn broken(stop: &Stop) -> Denial {
+    let reason = match stop.blame {
+        Blame::Client => Reason::NotUnderstood,
+        Blame::Target => Reason::Unreachable,
+        Blame::Gateway => Reason::Unrecorded,
+    };
+    let hint = "Send the request again; if it stays so, the operator's log has the cause";
+    Denial::new(reason, "there is no answer to this request", "it was broken off before its answer began", hint)
+}
+
 /// What of the gateway's own a request shows.
 fn shown(account: &Account, held: Option<&TargetAccount>) -> Vec<Secret> {
     let Some(held) = held else { return Vec::new() };
@@ -194,6 +205,7 @@ impl Keeper {
         let cause = loop {
             let expires = instant(self.engine.house.now(), self.grant.lease().task.expires);
             let job = tokio::select! {
+                biased;
                 job = jobs.recv() => job,
                 signal = self.seat.signals.recv() => break told(signal).cause,
                 () = tokio::time::sleep_until(expires) => break "the task has ended".into(),
@@ -220,6 +232,11 @@ impl Keeper {
                 }
             }
         };
+        jobs.close();
+        // What came in this moment was not looked at.
+        while let Ok(job) = jobs.try_recv() {
+            let _ = job.answer.send(super::problem(&broken(&left())));
+        }
         self.close(&cause);
     }
 
@@ -323,15 +340,20 @@ impl<'k> Exchange<'k> {
         let outcome = self.carry().await;
         let Err(stop) = outcome else { return Ok(()) };
         let now = self.keeper.engine.house.now();
-        if let Some(held) = self.held.take() {
-            // The record says that it was withdrawn; who would be told has left.
-            let _ = self.keeper.passage.withdraw(now, held);
-        }
-        if let Some(denial) = &stop.denial {
-            self.keeper.passage.last_words(denial);
+        match self.held.take() {
+            // Its refusal is the answer.
+            Some(held) => drop(self.keeper.passage.withdraw(now, held, stop.denial.clone())),
+            None => {
+                if let Some(denial) = &stop.denial {
+                    self.keeper.passage.last_words(denial);
+                }
+            }
         }
         let _ = self.release(now);
         let _ = self.flush().await;
+        if let Some(answer) = self.answer.take() {
+            let _ = answer.send(super::problem(&broken(&stop)));
+        }
         Err(stop)
     }
 
@@ -360,6 +382,7 @@ impl<'k> Exchange<'k> {
                 Event::Asked(frame) => self.asked(frame)?,
                 Event::Head(Ok(response)) => self.head(response),
                 Event::Head(Err(error)) => {
+                    let error = with_sources(&error);
                     tracing::error!(target = %self.keeper.grant.target().name, %error, "the target cannot be reached");
                     return Err(self.lost());
                 }
@@ -443,6 +466,8 @@ impl<'k> Exchange<'k> {
                     let session = self.keeper.grant.session();
                     tracing::info!(request = %held.request(), %session, "an operation waits for approval");
                     self.held = Some(held);
+                    // It may be long until an answer takes its mark along.
+                    self.keeper.passage.record_marks(now);
                 }
             }
         }
@@ -572,7 +597,7 @@ impl<'k> Exchange<'k> {
     }
 
     async fn flush_to_target(&mut self) -> Result<(), Stop> {
-        while self.asked_parts.as_ref().is_none_or(|parts| parts.capacity() > 0) {
+        while self.asked_parts.as_ref().is_none_or(|parts| parts.capacity() > 1) {
             match self.to_target.next() {
                 None => break,
                 Some(Said::Request { method, target, headers, after }) => {
@@ -583,11 +608,12 @@ impl<'k> Exchange<'k> {
                     *request.uri_mut() = uri.ok_or_else(|| self.lost())?;
                     self.upstream = Upstream::Asked(self.keeper.client.request(request));
                 }
-                Some(Said::Part(part)) => give(&self.asked_parts, Ok(Frame::data(part))),
+                Some(Said::Part(part)) => give(&self.asked_parts, Some(Frame::data(part))),
                 Some(Said::End(trailers)) => {
                     if !trailers.is_empty() {
-                        give(&self.asked_parts, Ok(Frame::trailers(trailers)));
+                        give(&self.asked_parts, Some(Frame::trailers(trailers)));
                     }
+                    give(&self.asked_parts, None);
                     self.asked_parts = None;
                 }
                 Some(Said::Abort | Said::Interim | Said::Response(_)) => self.asked_parts = None,
@@ -610,7 +636,7 @@ impl<'k> Exchange<'k> {
     async fn flush_to_client(&mut self) -> Result<(), Stop> {
         let after = self.to_client.after();
         recorded(&self.keeper.engine.disk, after).await?;
-        while self.answer_parts.as_ref().is_none_or(|parts| parts.capacity() > 0) {
+        while self.answer_parts.as_ref().is_none_or(|parts| parts.capacity() > 1) {
             match self.to_client.next() {
                 None => break,
                 Some(Said::Response(response)) => {
@@ -629,16 +655,16 @@ impl<'k> Exchange<'k> {
                     let busy = self.busy.take();
                     answer.send(response.map(|()| AnswerBody::new(body, busy))).map_err(|_| left())?;
                 }
-                Some(Said::Part(part)) => give(&self.answer_parts, Ok(Frame::data(part))),
+                Some(Said::Part(part)) => give(&self.answer_parts, Some(Frame::data(part))),
                 Some(Said::End(trailers)) => {
                     if !trailers.is_empty() {
-                        give(&self.answer_parts, Ok(Frame::trailers(trailers)));
+                        give(&self.answer_parts, Some(Frame::trailers(trailers)));
                     }
+                    give(&self.answer_parts, None);
                     self.answer_parts = None;
                     self.is_answered = true;
                 }
                 Some(Said::Abort) => {
-                    give(&self.answer_parts, Err(std::io::Error::other("the answer was broken off")));
                     let cause = "the answer was broken off".into();
                     return Err(Stop { blame: Blame::Target, cause, denial: None });
                 }
@@ -686,13 +712,24 @@ impl<'k> Exchange<'k> {
     }
 }
 
+/// An error with what it came from.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// Waits until a record is as safe as it must be.
 async fn recorded(disk: &Disk, after: Option<u64>) -> Result<(), Stop> {
     let Some(index) = after else { return Ok(()) };
     disk.holds(index).await.map_err(|error| Stop {
         blame: Blame::Gateway,
         cause: format!("a record could not be written to the disk: {error}"),
-        denial: None,
+        denial: Some(Denial::new(
+            Reason::Unrecorded,
+            "the request cannot be recorded, so it was not passed on",
+            "the gateway's disk may be full",
+            "Try again later, or tell the operator of the gateway",
+        )),
     })
 }
 
@@ -716,7 +753,7 @@ async fn gone(answer: &mut Option<oneshot::Sender<Response<AnswerBody>>>, parts:
 async fn room(parts: &Option<mpsc::Sender<Part>>) {
     match parts {
         // Whoever has left takes everything.
-        Some(parts) => drop(parts.reserve().await),
+        Some(parts) => drop(parts.reserve_many(2).await),
         None => std::future::pending().await,
     }
 }

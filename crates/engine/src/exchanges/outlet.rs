@@ -15,7 +15,9 @@ use tokio::sync::mpsc;
 /// How many parts of a body wait for whoever takes them.
 pub(super) const PARTS_MAX: usize = 4;
 
-pub(super) type Part = io::Result<Frame<Bytes>>;
+/// A part of a body; `None` is its end. A body whose parts stop without that is broken off.
+pub(super) type Part = Option<Frame<Bytes>>;
+type Polled = Poll<Option<io::Result<Frame<Bytes>>>>;
 
 /// A body that is made of cleared parts.
 pub(crate) enum Parts {
@@ -47,12 +49,23 @@ impl AnswerBody {
 }
 
 impl Parts {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
-        match self {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
+        let part = match self {
             Self::Whole(body) => {
-                Poll::Ready(body.take().filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body))))
+                return Poll::Ready(body.take().filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body))));
             }
-            Self::Coming(parts) => parts.poll_recv(cx),
+            Self::Coming(parts) => std::task::ready!(parts.poll_recv(cx)),
+        };
+        match part {
+            Some(Some(part)) => Poll::Ready(Some(Ok(part))),
+            Some(None) => {
+                *self = Self::Whole(None);
+                Poll::Ready(None)
+            }
+            None => {
+                *self = Self::Whole(None);
+                Poll::Ready(Some(Err(io::Error::other("the message was broken off"))))
+            }
         }
     }
 
@@ -74,7 +87,7 @@ macro_rules! body {
             type Data = Bytes;
             type Error = io::Error;
 
-            fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+            fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
                 self.parts.poll(cx)
             }
 
@@ -181,7 +194,8 @@ impl Outlet {
                 *response.headers_mut() = headers;
                 Said::Response(response)
             }
-            Tag::End | Tag::Interim | Tag::Body | Tag::Abort => Said::End(headers),
+            Tag::End => Said::End(headers),
+            Tag::Interim | Tag::Body | Tag::Abort => Said::Abort,
         })
     }
 

@@ -1,0 +1,87 @@
+//! What the client said itself: a pseudonym for it would tell whether a guess is right.
+
+use std::borrow::Cow;
+
+use gatehouse_model::Encoding;
+use gatehouse_protocol::{Edit, Editor, Field};
+use memchr::memmem;
+
+use crate::columns::{ANY_TEXT, UNKNOWN};
+use crate::json::{self, Met};
+
+/// How much of a request is remembered, in bytes. Of a longer one everything may be its own.
+const OWN_BYTES_MAX: usize = 64 * 1024;
+/// How much of an answer is compared with it, in bytes of one value.
+const VALUE_BYTES_MAX: usize = 4096;
+
+/// What a request said, in small letters.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Own {
+    #[default]
+    Nothing,
+    Text(Vec<u8>),
+    /// It is not known.
+    Anything,
+}
+
+impl Own {
+    /// Of a request's parts, and its body, where that was read.
+    pub(crate) fn new(head: &str, body: Option<&[u8]>, is_coded: bool) -> Self {
+        let Some(body) = body.filter(|body| !is_coded && body.len() + head.len() <= OWN_BYTES_MAX) else {
+            return Self::Anything;
+        };
+        let mut text = head.as_bytes().to_vec();
+        // However it was escaped.
+        text.extend(
+            form_urlencoded::parse(head.as_bytes()).flat_map(|(name, value)| format!("\n{name}\n{value}").into_bytes()),
+        );
+        text.push(b'\n');
+        text.extend_from_slice(body);
+        text.extend(form_urlencoded::parse(body).flat_map(|(name, value)| format!("\n{name}\n{value}").into_bytes()));
+        let _ = json::walk(body, |met| {
+            if let Met::Key(quoted) | Met::Text(quoted) = met
+                && quoted.is_escaped
+            {
+                text.push(b'\n');
+                text.extend_from_slice(json::plain(body.get(quoted.at).unwrap_or_default()).as_bytes());
+            }
+        });
+        Self::Text(String::from_utf8_lossy(&text).to_lowercase().into_bytes())
+    }
+
+    fn holds(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Anything => true,
+            Self::Text(text) => {
+                let value = value.trim_ascii();
+                let lower: Cow<'_, [u8]> = match std::str::from_utf8(value) {
+                    Ok(value) => value.to_lowercase().into_bytes().into(),
+                    Err(_) => value.to_ascii_lowercase().into(),
+                };
+                value.len() > VALUE_BYTES_MAX || memmem::find(text, &lower).is_some()
+            }
+        }
+    }
+}
+
+/// An editor's work, with what the client said itself hidden where it would be masked.
+pub(crate) struct Owned<'e> {
+    pub(crate) editor: &'e mut dyn Editor,
+    pub(crate) own: &'e Own,
+}
+
+impl Editor for Owned<'_> {
+    fn edit(&mut self, field: Field<'_>, out: &mut Vec<u8>) -> Edit {
+        let start = out.len();
+        let edit = self.editor.edit(field, out);
+        let is_of_class = field.column > crate::columns::OPAQUE;
+        let is_own = field.value.is_some_and(|value| is_of_class && edit == Edit::Replace && self.own.holds(value));
+        if !is_own {
+            return edit;
+        }
+        out.truncate(start);
+        let hidden = Field { column: UNKNOWN, kind: ANY_TEXT, encoding: Encoding::Text, value: field.value };
+        self.editor.edit(hidden, out)
+    }
+}
