@@ -179,7 +179,8 @@ impl PendingRequest {
     }
 
     /// The task that asks, if one does.
-    fn task(&self) -> Option<&TaskId> {
+    /// The task that it was asked under; none where one is asked for.
+    pub fn task(&self) -> Option<&TaskId> {
         match &self.asked {
             Asked::Operation(operation) => Some(&operation.task),
             Asked::Task(_) => None,
@@ -553,11 +554,12 @@ impl Desk {
             // It has lapsed whether or not that can be recorded; the next sweep does not find it again.
             let _ = self.end(now, &id, RequestState::Expired);
         }
-        // The index remembers what is over. Whoever was denied a task hears so for as long as they could have waited.
+        // The index remembers what is over. Whoever does not wait for an answer hears a denial for as long as they could have
+        // waited, however often they ask.
         self.lock().retain(|_, ticket| {
             let request = &ticket.request;
             let is_remembered = matches!(request.state, RequestState::Denied | RequestState::Used)
-                && request.task().is_none()
+                && (request.task().is_none() || !request.is_waited_for())
                 && now < request.expires;
             !request.state.is_over() || is_remembered
         });

@@ -677,6 +677,14 @@ impl Passage {
         {
             return self.pass_approved(now, &operation, decision, digest, used, run).map(Next::Out);
         }
+        if mode(&target, &operation) == HoldMode::Refuse
+            && let Some(denied) = self.gate.desk().denied(&digest)
+        {
+            let reason = denied.answer_reason.unwrap_or_default();
+            let mut denial = disapproved(&operation.intent.title, "a person", &reason);
+            denial.request = Some(denied.id);
+            return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
+        }
         let request = self.request(now, &operation, &decision, digest);
         let entry = self.request_opened(&operation, &request);
         let expires = request.expires;
@@ -776,7 +784,7 @@ impl Passage {
             policies: request.policies.iter().map(PolicyId::to_string).collect(),
             revision: self.judged_by.revision().to_string(),
             expires: request.expires.to_string(),
-            mode: target.on_hold.as_str().into(),
+            mode: mode(target, operation).as_str().into(),
         }
     }
 
@@ -810,7 +818,7 @@ impl Passage {
                 }
                 // What was approved while there was budget was not approved beyond it.
                 if let Some(why) = self.used_up(&operation).filter(|_| !exceeds(&operation.intent)) {
-                    let hint = "Run the statement again to ask again";
+                    let hint = "Ask again to have it decided";
                     let denial = Denial::new(Reason::Policy, "the task's budget was used up meanwhile", why, hint);
                     return refuse(self, RequestState::Withdrawn, denial);
                 }
@@ -861,16 +869,24 @@ impl Passage {
         }
     }
 
-    /// The client took a held operation back, or went away.
-    pub fn withdraw(&mut self, now: Timestamp, held: Box<Held>) -> Result<Option<Cleared<Bytes>>, Stop> {
+    /// The client took a held operation back, or went away, or is told why it is not to be.
+    pub fn withdraw(
+        &mut self,
+        now: Timestamp,
+        held: Box<Held>,
+        told: Option<Denial>,
+    ) -> Result<Option<Cleared<Bytes>>, Stop> {
         let _ = self.gate.desk().end(now, &held.request, RequestState::Withdrawn);
         self.judged_by = held.policies.clone();
-        let denial = Denial::new(
-            Reason::Withdrawn,
-            "canceling statement due to user request",
-            format!("request {} was withdrawn before a person answered it", held.request),
-            "Run the statement again to ask again",
-        );
+        let withdrawn = || {
+            Denial::new(
+                Reason::Withdrawn,
+                "canceling statement due to user request",
+                format!("request {} was withdrawn before a person answered it", held.request),
+                "Ask again to have it decided",
+            )
+        };
+        let denial = told.unwrap_or_else(withdrawn);
         self.refuse(now, &held.operation, &held.decision, held.digest, &held.run, denial)
     }
 
@@ -1152,9 +1168,7 @@ fn held_denial(decision: &Decision, request: &RequestId, title: &str) -> Denial 
         Reason::Held,
         format!("{title} needs approval by {}: request {request}", decision.hold.who()),
         format!("{} (policy {})", reasons.join("; "), policies.join(", ")),
-        format!(
-            "Run exactly the same statement again once `gatehouse approve {request}` was given; it then passes once"
-        ),
+        format!("Ask for exactly the same again once `gatehouse approve {request}` was given; it then passes once"),
     );
     denial.policies = decision.policies.iter().cloned().collect();
     denial.request = Some(request.clone());
@@ -1166,7 +1180,7 @@ fn hold_expired(request: &RequestId) -> Denial {
         Reason::HoldExpired,
         format!("nobody approved request {request} in time"),
         "the wait for approval has a limit, and it is over",
-        "Run the statement again to ask again, and tell an approver",
+        "Ask again, and tell an approver",
     );
     denial.request = Some(request.clone());
     denial
@@ -1177,7 +1191,7 @@ fn disapproved(title: &str, by: &str, reason: &str) -> Denial {
         Reason::Disapproved,
         format!("{title} was refused by {by}"),
         if reason.is_empty() { "no reason was given".to_string() } else { format!("the reason given: {reason}") },
-        "Talk to the approver, change the statement, and ask again",
+        "Talk to the approver, and ask for something else",
     )
 }
 
