@@ -717,6 +717,15 @@ impl Checker<'_> {
         for (name, section) in config.targets.iter().filter(|(_, section)| exchanges(&section.protocol)) {
             let named = section.names.clone().unwrap_or_else(|| vec![section.address.clone()]);
             for host in named {
+                let is_name = |char: char| char.is_ascii_alphanumeric() || "-._:[]".contains(char);
+                if host.is_empty() || !host.chars().all(is_name) {
+                    let message = format!("`{host}` is no host");
+                    self.fault(
+                        &["targets", name, "names"],
+                        message,
+                        "Write HOST or HOST:PORT, such as billing.internal",
+                    );
+                }
                 let (only, port) = match host.rsplit_once(':') {
                     Some((only, port)) if !port.ends_with(']') => (only, port.parse().ok()),
                     Some(_) | None => (host.as_str(), None),
@@ -884,7 +893,9 @@ impl Checker<'_> {
         key: &PseudonymKey,
     ) -> Option<Classes> {
         let mut columns = BTreeMap::new();
-        let fields = section.fields.iter().map(|(field, class)| ("fields", field, format!("json.{field}"), class));
+        let fields = section.fields.iter().map(|(field, class)| {
+            ("fields", field, format!("http.fields.{}", field.replace("[]", "").trim_matches('.')), class)
+        });
         let named = section.columns.iter().map(|(column, class)| ("columns", column, column.clone(), class));
         for (key, written, column, class) in named.chain(fields) {
             let place = ["targets", name, key, written];

@@ -22,7 +22,7 @@ pub(crate) struct Known {
 }
 
 /// Types whose ids begin with the name of a target and a slash.
-const WITHIN_TARGETS: [&str; 5] = ["Schema", "Table", "Column", "Function", "Setting"];
+const WITHIN_TARGETS: [&str; 8] = ["Schema", "Table", "Column", "Function", "Setting", "Path", "Endpoint", "Field"];
 
 impl Known {
     /// A warning for each name that nothing has.
@@ -36,6 +36,12 @@ impl Known {
 
     /// A name of another form than things of its kind have is that of nothing, whatever there is.
     fn misshapen(&self, kind: &str, id: &str) -> Option<(String, String)> {
+        // What is in a path is in the path without a slash at its end.
+        if let ("Path", Some(path)) = (kind, id.strip_suffix('/').filter(|path| path.contains('/'))) {
+            let message =
+                format!("of paths, \"{id}\" is only itself, so what is said of it does not apply to what is in it");
+            return Some((message, format!("Write Path::\"{path}\"")));
+        }
         let (_, parts, shape) = SHAPES.iter().find(|(shaped, ..)| *shaped == kind)?;
         let name = id.split_once('/').map_or("", |(_, name)| name);
         let count = name.split('.').count();
@@ -113,6 +119,8 @@ mod tests {
         assert_eq!(said("Group", "agent"), stranger("group", "agent"));
         assert_eq!(said("Gateway", "gatehouse.local"), stranger("gateway", "gatehouse.local"));
         assert_eq!(said("Table", "apx/public.t"), stranger("target", "apx"));
+        assert_eq!(said("Path", "/admin"), stranger("target", ""));
+        assert!(said("Path", "app/admin/").is_some_and(|said| said.contains("is only itself")));
         for (kind, id) in [
             ("Schema", "app"),
             ("Schema", "app/"),
@@ -133,6 +141,9 @@ mod tests {
             ("Function", "app/public.leak"),
             ("Setting", "app/app.tenant"),
             ("Setting", "app/timezone"),
+            ("Path", "app/admin"),
+            ("Path", "app/"),
+            ("Endpoint", "app/GET /x"),
             ("User", "dana@corp.example"),
             ("Action", "sql:read"),
         ] {
