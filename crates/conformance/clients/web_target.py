@@ -105,6 +105,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.chunked("text/event-stream", events, 0.2)
             case "/escaped":
                 self.send(b'{"note": "lotte\\u0040corp.example", "\\u0065mail": "x@y.example"}')
+            case "/echo":
+                self.send(json.dumps({"email": "lotte@corp.example", "said": [body.decode(), dict(self.headers)]}).encode())
             case "/nested":
                 self.send(json.dumps({"log": json.dumps({"full_name": "lotte@corp.example", "n": [json.dumps(PEOPLE)]})}).encode())
             case "/call":

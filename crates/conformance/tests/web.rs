@@ -206,16 +206,39 @@ fn a_request_waits_for_a_person() -> Result<()> {
     let again = |body: &str| house.call(&task, "DELETE", "/orders/6", &[("prefer", "respond-async"), JSON], body);
     let first = again("{\"why\": \"x\"}")?;
     assert_eq!(first.status, 202, "{}", first.body);
-    assert!(
-        first.headers("location").next().is_some_and(|at| at.contains("/requests/"))
-            && first.headers("retry-after").next().is_some()
-    );
+    let at = first.headers("location").next().context("a place to ask")?.to_string();
+    assert!(first.headers("retry-after").next().is_some());
+    let state = |at: &str| -> Result<(u16, Value)> {
+        let answer = http::call(Door::Web(&house.base), "GET", at, &[("authorization", &task.basic())], "")?;
+        Ok((answer.status, answer.json()["state"].clone()))
+    };
+    assert_eq!(state(&at)?, (200, json!("open")));
+    let other = house.task("agent:other")?;
+    let theirs = http::call(Door::Web(&house.base), "GET", &at, &[("authorization", &other.basic())], "")?;
+    assert_eq!(theirs.status, 404, "what a task asked is nobody else's business");
     assert_eq!(again("{\"why\": \"x\"}")?.status, 202);
     approve(&house)?;
+    assert_eq!(state(&at)?, (200, json!("approved")));
     assert_eq!(again("{\"why\": \"y\"}")?.status, 202, "another body is another request");
     let passed = again("{\"why\": \"x\"}")?;
     assert_eq!((passed.status, &passed.json()["method"]), (200, &json!("DELETE")));
     assert_eq!(again("{\"why\": \"x\"}")?.status, 202, "an approval is used once");
+
+    // A denial is heard by whoever asks again, with its reason.
+    let request = house.fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+    let deny = ["deny", &request, "--as", "user:dana", "--reason", "not today"];
+    assert!(house.fixture.command(&deny)?.status.success());
+    let open = house.fixture.json(&["requests", "ls"])?;
+    let open = open.as_array().into_iter().flatten().filter(|request| request["state"] == "open");
+    for request in open.filter_map(|request| request["id"].as_str()) {
+        assert!(
+            house.fixture.command(&["deny", request, "--as", "user:dana", "--reason", "not today"])?.status.success()
+        );
+    }
+    for _ in 0..2 {
+        let denied = again("{\"why\": \"y\"}")?;
+        assert!(denied.status == 403 && denied.body.contains("not today"), "{} {}", denied.status, denied.body);
+    }
 
     // A client that goes takes its request along.
     let mut gone = house.curl(&task, &["-X", "DELETE"], "/orders/7")?.spawn()?;
@@ -270,6 +293,23 @@ fn the_gateways_own_credential_does_not_come_back() -> Result<()> {
     }
     let own = house.call(&house.task("agent:claude")?, "GET", "/told", &[("x-own", TOKEN)], "")?;
     assert!(!own.body.contains(TOKEN), "{}", own.body);
+    Ok(())
+}
+
+#[test]
+fn a_guess_is_not_told_from_what_it_guesses() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    let pseudonym = house.get(&task, "/people")?.json()[0]["email"].as_str().context("a pseudonym")?.to_string();
+    for (fields, body) in [
+        (vec![("x-guess", "lotte@corp.example")], ""),
+        (vec![JSON], "{\"email\": \"lotte@corp.example\"}"),
+        (vec![JSON], "{\"email\": \"LOTTE\\u0040corp.example\"}"),
+        (vec![("content-type", "application/x-www-form-urlencoded")], "email=lotte%40corp.example"),
+    ] {
+        let told = house.call(&task, "POST", "/echo?email=lotte%40corp.example", &fields, body)?;
+        assert!(told.status == 200 && !told.body.contains(&pseudonym) && is_masked(&told.body), "{}", told.body);
+    }
     Ok(())
 }
 

@@ -105,7 +105,7 @@ fn hosts_that_are_no_targets_are_refused_and_none_is_mistaken() -> Result<()> {
     assert!(misdirected.contains("is not whom this connection was opened to"), "{misdirected}");
     let wrong = house.base.replace("http://", &format!("http://{}:wrong@", task.user));
     let refused = curl(&["-x", &wrong, "https://api.test/told"])?;
-    assert!(refused.contains("401"), "{refused}");
+    assert!(refused.contains("407"), "{refused}");
     let requests = house.fixture.json(&["targets", "ls"])?;
     requests.as_array().context("targets")?;
     Ok(())

@@ -41,7 +41,10 @@ impl Authority {
             let key = KeyPair::generate()?;
             let pem = Zeroizing::new(key.serialize_pem());
             let certificate = params()?.self_signed(&key)?.pem();
-            std::fs::write(&path, certificate)?;
+            // The key comes last: where it is, its certificate is.
+            let mut file = std::fs::File::create(&path)?;
+            file.write_all(certificate.as_bytes())?;
+            file.sync_all()?;
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key_path)?;
             file.write_all(pem.as_bytes())?;
             file.sync_all()?;
