@@ -260,6 +260,9 @@ impl Connection {
     }
 
     async fn handle(self: Arc<Self>, request: Request<Incoming>, busy: Busy) -> Response<AnswerBody> {
+        if head_len(&request) > HEAD_BYTES_MAX {
+            return too_long();
+        }
         if request.method() == Method::CONNECT {
             return self.connect(request).await;
         }
@@ -498,6 +501,24 @@ fn host_and_port(authority: &str) -> (&str, Option<u16>) {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
         Some(_) | None => (authority, None),
     }
+}
+
+/// How long a head is on the wire, in bytes, but for its first line's version. The readers' own limits are on what they
+/// have read at once, which may be more.
+fn head_len(request: &Request<Incoming>) -> usize {
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    request.uri().path_and_query().map_or(0, |path| path.as_str().len()) + fields.sum::<usize>()
+}
+
+fn too_long() -> Response<AnswerBody> {
+    let mut response = problem(&Denial::new(
+        Reason::NotUnderstood,
+        "the head of the request is too long",
+        format!("its address and its fields may have {HEAD_BYTES_MAX} bytes together"),
+        "Say it in the body, or in fewer fields",
+    ));
+    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    response
 }
 
 fn misdirected(host: &str) -> Response<AnswerBody> {
