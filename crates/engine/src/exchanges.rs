@@ -18,7 +18,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
-use gatehouse_model::{Denial, Reason, Secret, TaskId};
+use gatehouse_model::{Denial, Reason, RequestId, Secret, TaskId};
 use gatehouse_protocol::{ClientCertificate, Exchanges};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
 use http::uri::Authority;
@@ -430,7 +430,7 @@ impl Connection {
     /// What became of a request that a person is asked about, for the task that asked.
     async fn status(&self, proof: &Proof, target: &str, id: &str) -> Result<Response<AnswerBody>, Denial> {
         let task = self.recognize(proof, target).await?;
-        let asked = self.engine.gate.desk().requests().into_iter().find(|request| request.id.as_str() == id);
+        let asked = RequestId::parse(id).ok().and_then(|id| self.engine.gate.desk().request(&id));
         let asked = asked.filter(|request| request.task() == Some(&task)).ok_or_else(|| {
             Denial::new(
                 Reason::Unknown,

@@ -124,7 +124,8 @@ fn http_environment(started: &StartedTaskView, targets: &[&String], folder: &Pat
             environment.entry(name.to_string()).or_insert_with(|| proxy.clone());
         }
     }
-    // Who asks at the gateway's own addresses proves it by what netrc(5) says.
+    // Who asks at the gateway's own addresses proves it by what netrc(5) says. Not in `NETRC`: it knows hosts without their
+    // ports, so that who reads it unasked would prove it to whatever else listens there.
     let mut machines = String::new();
     for host in
         targets.iter().filter_map(|target| started.addresses.get(*target)?.rsplit_once(':')).map(|(host, _)| host)
@@ -133,7 +134,7 @@ fn http_environment(started: &StartedTaskView, targets: &[&String], folder: &Pat
     }
     let netrc = folder.join("netrc");
     write_private(&netrc, machines.as_bytes())?;
-    environment.insert("NETRC".into(), netrc.display().to_string());
+    environment.insert("GATEHOUSE_NETRC".into(), netrc.display().to_string());
     // The gateway's own addresses are reached without it.
     environment.extend(["NO_PROXY", "no_proxy"].map(|name| (name.to_string(), NO_PROXY.to_string())));
     let path = path.display().to_string();

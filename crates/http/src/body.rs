@@ -392,7 +392,11 @@ impl Walker<'_> {
 
     /// Shows a string, whose quotation marks lie around `at`. One that is JSON by itself is walked through likewise.
     fn show_quoted(&mut self, column: usize, at: Range<usize>, text: &[u8]) {
-        if column == TEXT && self.depth < NESTED_MAX && matches!(text.first(), Some(b'{' | b'[')) {
+        let begins = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start().first();
+        let looks_like_json = column == TEXT && matches!(begins, Some(b'{' | b'[' | b'"'));
+        // Nobody looks deeper, and what is classified there would not be known.
+        let column = if looks_like_json && self.depth >= NESTED_MAX { OPAQUE } else { column };
+        if looks_like_json && self.depth < NESTED_MAX {
             let mut masked = Vec::with_capacity(text.len());
             if mask_nested(text, self.columns, self.editor, &mut masked, self.depth + 1).is_ok() {
                 let at = at.start.saturating_sub(1)..at.end + 1;

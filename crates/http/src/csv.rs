@@ -45,7 +45,7 @@ impl Quotes {
             (Self::Quoted, b'"') => (Self::Marked, Met::Inside),
             (Self::Quoted, _) => (Self::Quoted, Met::Inside),
             (Self::FieldBegins | Self::Marked, b'"') => (Self::Quoted, Met::Inside),
-            (_, b'\n') => (Self::FieldBegins, Met::LineEnd),
+            (_, b'\n' | b'\r') => (Self::FieldBegins, Met::LineEnd),
             (_, _) if is_separator => (Self::FieldBegins, Met::Separator),
             (_, _) => (Self::Plain, Met::Inside),
         };

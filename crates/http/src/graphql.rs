@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gatehouse_model::{Access, Action, Denial, Parent, Resource, TargetName, kind};
 use graphql_parser::query::{Definition, Document, FragmentDefinition, OperationDefinition, Selection, SelectionSet};
-use memchr::memmem;
 use serde_json::Value;
 
 use crate::columns::Columns;
@@ -39,19 +38,31 @@ pub(crate) fn accesses(
             (_, Some(_)) => Err(unclear("a parameter of it stands twice")),
         }
     };
-    if let Some(document) = parameter("query")? {
-        documents.push((document, parameter("operationName")?));
+    for kept in ["documentId", "extensions"] {
+        if parameter(kept)?.is_some() {
+            return Err(unclear("its address names a document that the server keeps"));
+        }
+    }
+    let has_body = body.is_none_or(|body| !body.iter().all(u8::is_ascii_whitespace));
+    match (parameter("query")?, parameter("operationName")?) {
+        (None, None) => {}
+        // Servers differ in which of both goes first.
+        (_, _) if has_body => return Err(unclear("it asks both in its address and in its body")),
+        (Some(document), operation) => documents.push((document, operation)),
+        (None, Some(_)) => return Err(unclear("it has no `query`")),
     }
     match body {
         Some(body) if body.iter().all(u8::is_ascii_whitespace) => {}
         Some(body) if is_json => {
-            if memmem::find(body, b"persistedQuery").or_else(|| memmem::find(body, b"documentId")).is_some() {
-                return Err(unclear("it names a document that the server keeps"));
-            }
             let asked: Value = serde_json::from_slice(body).map_err(|_| unclear("its body is no JSON"))?;
             // Several may be asked at a time.
             let asked = asked.as_array().cloned().unwrap_or_else(|| vec![asked]);
             for one in asked {
+                let is_kept = |name: &str, of: &Value| of.get(name).is_some_and(|kept| !kept.is_null());
+                let extensions = one.get("extensions").unwrap_or(&Value::Null);
+                if is_kept("documentId", &one) || is_kept("id", &one) || is_kept("persistedQuery", extensions) {
+                    return Err(unclear("it names a document that the server keeps"));
+                }
                 let text = |name: &str| one.get(name).and_then(Value::as_str).map(String::from);
                 documents.push((text("query").ok_or_else(|| unclear("it has no `query`"))?, text("operationName")));
             }

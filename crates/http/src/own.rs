@@ -11,6 +11,8 @@ use crate::json::{self, Met};
 
 /// How much of a request is remembered, in bytes. Of a longer one everything may be its own.
 const OWN_BYTES_MAX: usize = 64 * 1024;
+/// How often strings may stand in strings.
+const ESCAPED_MAX: usize = 4;
 /// How much of an answer is compared with it, in bytes of one value.
 const VALUE_BYTES_MAX: usize = 4096;
 
@@ -35,6 +37,12 @@ impl Own {
         text.extend(
             form_urlencoded::parse(head.as_bytes()).flat_map(|(name, value)| format!("\n{name}\n{value}").into_bytes()),
         );
+        // In paths, a plus is one.
+        text.push(b'\n');
+        text.extend(
+            form_urlencoded::parse(head.replace('+', "%2B").as_bytes())
+                .flat_map(|(name, value)| format!("\n{name}\n{value}").into_bytes()),
+        );
         text.push(b'\n');
         text.extend_from_slice(body);
         text.extend(form_urlencoded::parse(body).flat_map(|(name, value)| format!("\n{name}\n{value}").into_bytes()));
@@ -42,8 +50,16 @@ impl Own {
             if let Met::Key(quoted) | Met::Text(quoted) = met
                 && quoted.is_escaped
             {
-                text.push(b'\n');
-                text.extend_from_slice(json::plain(body.get(quoted.at).unwrap_or_default()).as_bytes());
+                let mut plain = json::plain(body.get(quoted.at).unwrap_or_default());
+                // Strings in strings, as documents of GraphQL have them.
+                for _ in 0..ESCAPED_MAX {
+                    text.push(b'\n');
+                    text.extend_from_slice(plain.as_bytes());
+                    match json::unescaped(plain.as_bytes()) {
+                        Some(inner) => plain = inner,
+                        None => break,
+                    }
+                }
             }
         });
         Self::Text(String::from_utf8_lossy(&text).to_lowercase().into_bytes())

@@ -184,7 +184,7 @@ impl Request {
     pub(crate) fn is_streamed(&self, bytes_max: usize) -> bool {
         match self.length {
             Length::Known(length) => length > bytes_max as u64,
-            Length::Unknown => matches!(Form::of(self.text("content-type")), Form::Parts | Form::Other),
+            Length::Unknown => Form::of(self.text("content-type")) == Form::Other,
         }
     }
 
@@ -199,6 +199,13 @@ impl Request {
         let form = Form::of(self.text("content-type"));
         let is_coded = self.text("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
         let read = body.filter(|_| !is_coded);
+        let is_unread = read.is_none() && body.is_none_or(|body| !body.is_empty());
+        if self.method == "POST" && form.may_be_form() && is_unread {
+            return Err(not_taken(
+                "its form is not read, and some servers find another method in forms",
+                "Send it without a coding and in UTF-8, and no longer than limits.body_bytes_max; or by another method than POST",
+            ));
+        }
         let fields = read.map(|body| form.fields(body, columns)).transpose()?.flatten();
         let endpoint = facts.endpoints.as_ref().map(|endpoints| best(endpoints, &self.method, &self.address.path));
         let path = self.resource(target, endpoint.flatten());

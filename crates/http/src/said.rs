@@ -30,6 +30,8 @@ pub(crate) enum Form {
     Fields,
     Text,
     Parts,
+    /// Nobody says what it is, and servers may take it for a form or for JSON.
+    Untold,
     Other,
 }
 
@@ -39,8 +41,15 @@ impl Form {
             Kind::Form => Self::Fields,
             Kind::Json => Self::Json,
             Kind::JsonLines | Kind::Events | Kind::Table | Kind::Lines => Self::Text,
-            Kind::Opaque if content_type.is_some_and(|of| of.trim_start().starts_with("multipart/")) => Self::Parts,
-            Kind::Opaque => Self::Other,
+            Kind::Opaque => {
+                let named = content_type.unwrap_or_default().trim_start().to_ascii_lowercase();
+                match named.split(';').next().unwrap_or_default() {
+                    parts if parts.starts_with("multipart/") => Self::Parts,
+                    "application/x-www-form-urlencoded" | "" => Self::Untold,
+                    other if other.contains("json") => Self::Untold,
+                    _ => Self::Other,
+                }
+            }
         }
     }
 
@@ -49,8 +58,13 @@ impl Form {
             Self::Json => "json",
             Self::Fields => "form",
             Self::Text => "text",
-            Self::Parts | Self::Other => "other",
+            Self::Parts | Self::Untold | Self::Other => "other",
         }
+    }
+
+    /// Whether a server may take it for a form, in which another method may be asked for.
+    pub(crate) const fn may_be_form(self) -> bool {
+        matches!(self, Self::Fields | Self::Parts | Self::Untold)
     }
 
     /// Its values as policy is shown them; `None` if there are more than that.
@@ -62,7 +76,8 @@ impl Form {
                 is_plain_form(body)?;
                 Ok(form_fields(body, columns))
             }
-            Self::Parts if memmem::find(body, OVERRIDE.as_bytes()).is_some() => Err(overridden()),
+            Self::Parts | Self::Untold if memmem::find(body, OVERRIDE.as_bytes()).is_some() => Err(overridden()),
+            Self::Untold => is_plain_form(body).map(|()| None),
             Self::Text | Self::Parts | Self::Other => Ok(None),
         }
     }
@@ -83,7 +98,7 @@ impl Form {
             }
             Self::Fields => without_classified(body, columns),
             Self::Text => std::str::from_utf8(body).map_or_else(|_| unseen(), Into::into),
-            Self::Parts | Self::Other => unseen(),
+            Self::Parts | Self::Untold | Self::Other => unseen(),
         }
     }
 }
@@ -98,7 +113,16 @@ pub(crate) fn is_plain_form(form: &[u8]) -> Result<(), Denial> {
     // Some servers take semicolons for what parts fields, too.
     let pieces = form.split(|byte| matches!(*byte, b'&' | b';'));
     let mut names = pieces.flat_map(form_urlencoded::parse).map(|(name, _)| name);
-    if names.any(|name| name.trim().eq_ignore_ascii_case(OVERRIDE)) { Err(overridden()) } else { Ok(()) }
+    if names.any(|name| is_override(&name)) { Err(overridden()) } else { Ok(()) }
+}
+
+/// Whether a server may read a name as the one that overrides: PHP ends it at a NUL, and has `_` for `.`, spaces and `[`.
+fn is_override(name: &str) -> bool {
+    let name = name.trim();
+    let read: String = name.chars().take_while(|char| *char != '\0').collect();
+    let read = read.replace(['.', ' ', '['], "_");
+    let begins = read.get(..OVERRIDE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(OVERRIDE));
+    begins && (read.len() == OVERRIDE.len() || name.as_bytes().get(OVERRIDE.len()) == Some(&b'['))
 }
 
 /// The values of a query or a form; of a name that stands several times as those of a list.

@@ -16,6 +16,19 @@ use crate::coding::Decoder;
 /// A secret that is shorter is not looked for: it would be found in anything.
 const SECRET_BYTES_MIN: usize = 6;
 
+/// As JSON is written by those who have such characters in units of UTF-16.
+fn in_units(quoted: &str, of: &[char], is_capital: bool) -> String {
+    let mut out = String::with_capacity(quoted.len());
+    for char in quoted.chars() {
+        match (of.contains(&char), is_capital) {
+            (true, true) => out.push_str(&format!("\\u{:04X}", u32::from(char))),
+            (true, false) => out.push_str(&format!("\\u{:04x}", u32::from(char))),
+            (false, _) => out.push(char),
+        }
+    }
+    out
+}
+
 /// What is looked for.
 #[derive(Clone, Default)]
 pub(crate) struct Seals(Arc<[Secret]>);
@@ -31,12 +44,20 @@ impl Seals {
             let quoted = serde_json::to_string(&text).unwrap_or_default();
             let quoted = quoted.trim_matches('"');
             let coded = BASE64.encode(plain);
+            let entities = |plus: &str| {
+                let named = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+                named.replace('\'', "&#39;").replace('+', plus)
+            };
             for form in [
                 &*text,
                 &escaped,
                 &escaped.to_ascii_lowercase(),
                 quoted,
                 &quoted.replace('/', "\\/"),
+                &in_units(quoted, &['&', '<', '>'], false),
+                &in_units(quoted, &['&', '<', '>', '+', '\'', '`'], true),
+                &entities("+"),
+                &entities("&#x2B;"),
                 coded.trim_end_matches('='),
             ] {
                 if !all.iter().any(|known| known.expose() == form.as_bytes()) {

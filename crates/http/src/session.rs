@@ -204,10 +204,11 @@ impl Session for HttpSession {
                 Some(Ok(passed)) => passed,
                 Some(Err(breach)) => {
                     out.clear();
-                    match breach.denial.filter(|_| self.replies.is_unbegun()) {
-                        Some(denial) => refusal::write(&denial, None, out),
-                        None => write_frame(Tag::Abort, b"", out),
+                    if let Some(denial) = breach.denial.filter(|_| self.replies.is_unbegun()) {
+                        refusal::write(&denial, None, out);
                     }
+                    // The target has more to say, which nobody waits for.
+                    write_frame(Tag::Abort, b"", out);
                     Passed::Written
                 }
                 None => {

@@ -328,6 +328,27 @@ fn json_is_masked_where_its_values_stand() {
             r#"200 | content-type: application/json | etag: W/"1" | x-own: <header> |  | {"email": "<email>", "n": 1}"#
         ]],
     );
+    // However it is wrapped, and what is wrapped too deep is not shown.
+    check_answer(
+        &[JSON],
+        &[r#"{"log": " {\"email\": \"x\"}", "again": "\"{\\\"email\\\": \\\"x\\\"}\""}"#],
+        expect![[
+            r#"200 | content-type: application/json |  | {"log": " {\"email\": \"<email>\"}", "again": "\"{\\\"email\\\": \\\"<email>\\\"}\""}"#
+        ]],
+    );
+    let deep = (0..5).fold("{\"email\": \"x\"}".to_string(), |inner, _| serde_json::json!({ "in": inner }).to_string());
+    check_answer(
+        &[JSON],
+        &[&deep],
+        expect![[
+            r#"200 | content-type: application/json |  | {"in":"{\"in\":\"{\\\"in\\\":\\\"{\\\\\\\"in\\\\\\\":\\\\\\\"{\\\\\\\\\\\\\\\"in\\\\\\\\\\\\\\\":\\\\\\\\\\\\\\\"<opaque>\\\\\\\\\\\\\\\"}\\\\\\\"}\\\"}\"}"}"#
+        ]],
+    );
+    check_answer(
+        &[("content-type", "text/csv")],
+        &["id,email\r1,x\r2,y\r"],
+        expect!["200 | content-type: text/csv |  | <text>,<text>,<text>,<email>,<text>,<email>"],
+    );
     check_answer(
         &[JSON],
         &["{\"card\": {\"num", "ber\": 4111}, \"number\": 5}"],
