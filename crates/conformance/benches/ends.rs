@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use gatehouse_conformance::fixture::{PATIENCE, POLICIES, SLEEP};
 use gatehouse_conformance::stores::Vault;
+use gatehouse_conformance::web::WebHouse;
 use gatehouse_conformance::{Credential, Fixture, Setup};
 
 /// What no credential may outlive its task by.
@@ -33,10 +34,12 @@ fn main() -> Result<()> {
         _ => bail!("usage: scripts/bench ends [--rounds N]"),
     };
     println!("{:<58} {:>8} {:>8}", "of no use any more, after", "median", "longest");
-    let ways: [(&str, Measure); 7] = [
+    let ways: [(&str, Measure); 9] = [
         ("a credential, its task revoked", || credential(revoke)),
         ("a credential, its identity locked down", || credential(|fixture, _| command(fixture, &LOCKDOWN))),
         ("a session that is open, its task revoked", session),
+        ("a credential of HTTP, its task revoked", web_credential),
+        ("an answer of HTTP that is under way, its task revoked", web_exchange),
         ("an account at the target, its vault well", || account(|_| Ok(()), "")),
         ("an account at the target, its vault gone", || account(Vault::stop, "")),
         ("an account at the target, its vault hanging", || account(|vault| vault.hang(), "")),
@@ -99,6 +102,22 @@ fn session() -> Result<Duration> {
     let mut sleeper = fixture.asleep(&mut fixture.psql_command(&task))?;
     revoke(&fixture, &task)?;
     until(|| Ok(sleeper.try_wait()?.is_some()))
+}
+
+fn web_credential() -> Result<Duration> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    ensure!(house.get(&task, "/told")?.status == 200, "it is of no use");
+    command(&house.fixture, &["revoke", &task.task])?;
+    until(|| Ok(house.get(&task, "/told")?.status == 401))
+}
+
+fn web_exchange() -> Result<Duration> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    let mut running = house.running(&task)?;
+    command(&house.fixture, &["revoke", &task.task])?;
+    until(|| Ok(running.try_wait()?.is_some()))
 }
 
 fn account(meanwhile: impl FnOnce(&mut Vault) -> Result<()>, more: &str) -> Result<Duration> {

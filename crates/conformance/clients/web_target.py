@@ -103,6 +103,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             case "/events":
                 events = [b"data: " + json.dumps(person).encode() + b"\n\n" for person in PEOPLE]
                 self.chunked("text/event-stream", events, 0.2)
+            case "/endless":
+                events = (b"data: {}\n\n" for _ in range(1200))
+                self.chunked("text/event-stream", events, 0.05)
             case "/escaped":
                 self.send(b'{"note": "lotte\\u0040corp.example", "\\u0065mail": "x@y.example"}')
             case "/echo":

@@ -1,6 +1,6 @@
 //! A target that speaks HTTP, and a gateway before it.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
@@ -143,6 +143,14 @@ impl WebHouse {
     /// The same, with nothing but a path.
     pub fn get(&self, credential: &WebCredential, path: &str) -> Result<Answer> {
         self.call(credential, "GET", path, &[], "")
+    }
+
+    /// curl in the middle of an answer that goes on for a minute.
+    pub fn running(&self, credential: &WebCredential) -> Result<Child> {
+        let mut running = self.curl(credential, &["-N"], "/endless")?.stdout(Stdio::piped()).spawn()?;
+        let mut first = [0; 1];
+        running.stdout.as_mut().context("what curl says")?.read_exact(&mut first)?;
+        Ok(running)
     }
 
     /// curl, which reads its credential where nobody else sees it.

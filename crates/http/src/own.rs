@@ -101,3 +101,18 @@ impl Editor for Owned<'_> {
         self.editor.edit(hidden, out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_is_known_however_it_was_written() {
+        let said = |head: &str, body: &str| Own::new(head, Some(body.as_bytes()), false);
+        assert!(said("/by/jo+x%40corp.example", "").holds(b"jo+x@corp.example"));
+        assert!(said("/by?email=Jo%40corp.example", "").holds(b"jo@CORP.example"));
+        let document = r#"{"query": "{ user(email: \"jo\\u0040corp.example\") { email } }"}"#;
+        assert!(said("/graphql", document).holds(b"jo@corp.example"));
+        assert!(!said("/by/eve", "{}").holds(b"jo@corp.example"));
+    }
+}

@@ -173,6 +173,21 @@ fn graphql_is_understood() {
             evidence POST /graphql ["{\"query\":\"query A { me { id ...F } } query B { no } fragment F on P { name: email, email }\",\"operationName\":\"A\"}"]
             sent POST /graphql | content-type: application/json"#]],
     );
+    // Servers differ in which name goes first.
+    let two = r#"{"query": "query A { me { id } } mutation B { refund }", "operationName": "A"}"#;
+    self::check(
+        "POST /graphql?operationName=B",
+        &[JSON],
+        two,
+        expect!["refused: the GraphQL of this request is not understood: it asks both in its address and in its body"],
+    );
+    let kept = r#"{"query": "{ me { id } }", "d\u006fcumentId": "1"}"#;
+    self::check(
+        "POST /graphql",
+        &[JSON],
+        kept,
+        expect!["refused: the GraphQL of this request is not understood: it names a document that the server keeps"],
+    );
     check(
         "mutation A { refund(order: 7) { id } }",
         expect![[r#"
