@@ -36,9 +36,6 @@ impl Postgres {
         let home = folder.join("postgres");
         std::fs::create_dir(&home)?;
         let superuser = password()?;
-        let passfile = folder.join("superuser.pgpass");
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        write_private(&passfile, format!("127.0.0.1:{port}:*:postgres:{superuser}\n").as_bytes())?;
         let pwfile = home.join("pwfile");
         write_private(&pwfile, superuser.as_bytes())?;
         if let Some((uid, gid)) = user {
@@ -52,6 +49,10 @@ impl Postgres {
         initdb.arg(format!("--pwfile={}", pwfile.display())).arg("-D").arg(&data);
         failed("initdb", &initdb.current_dir(&home).output().context("initdb cannot be run")?)?;
         std::fs::remove_file(&pwfile)?;
+        // Only now, so that nobody takes it in the meantime.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let passfile = folder.join("superuser.pgpass");
+        write_private(&passfile, format!("127.0.0.1:{port}:*:postgres:{superuser}\n").as_bytes())?;
         let mut server = as_user(user, &bin.join("postgres"));
         server.arg("-D").arg(&data).args([
             "-p",
