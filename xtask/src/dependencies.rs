@@ -25,6 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("gatehouse-postgres", &["gatehouse-model", "gatehouse-protocol"]),
     ("gatehouse-http", &["gatehouse-model", "gatehouse-protocol"]),
+    ("gatehouse-mcp", &["gatehouse-model", "gatehouse-protocol", "gatehouse-http"]),
     ("gatehouse-engine", &["gatehouse-model", "gatehouse-gate", "gatehouse-protocol", "gatehouse-mask"]),
     ("gatehouse-identity", &["gatehouse-model", "gatehouse-store"]),
     ("gatehouse-secrets", &["gatehouse-model"]),

@@ -20,7 +20,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use bytes::{Bytes, BytesMut};
 use gatehouse_model::TargetName;
 use gatehouse_protocol::{Carriage, HttpFacts, Protocol, Side, SurveyFacts};
@@ -121,7 +121,10 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 fn facts(protocol: &Arc<dyn Protocol>, path: &Path) -> Result<SurveyFacts> {
     let protocol = match protocol.clone().carriage() {
         Carriage::Stream(protocol) => protocol,
-        Carriage::Exchanges(protocol) => return Ok(protocol.learn(&TargetName::new("shop")?, HttpFacts::default())),
+        Carriage::Exchanges(protocol) => {
+            let learnt = protocol.learn(&TargetName::new("shop")?, HttpFacts::default());
+            return learnt.map_err(|key| anyhow!("{} does not know {key}", protocol.name()));
+        }
     };
     let answer = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let mut answer = BytesMut::from(answer.as_slice());

@@ -118,12 +118,7 @@ impl WebHouse {
 
     /// Starts a task at the target.
     pub fn task(&self, identity: &str) -> Result<WebCredential> {
-        let start = ["task", "start", "--as", identity, "--target", "api", "--ttl", "10m", "--reason", "a test"];
-        let started = self.fixture.json(&start)?;
-        let text = |pointer: &str| started.pointer(pointer).and_then(Value::as_str).map(String::from);
-        let password = text("/password").context("a password")?;
-        remember(&password);
-        Ok(WebCredential { task: text("/task/id").context("an id")?, user: text("/user").context("a user")?, password })
+        task(&self.fixture, identity, "api")
     }
 
     /// Sends a request to the target, through the gateway.
@@ -163,6 +158,16 @@ impl WebHouse {
         command.arg(format!("{}/http/api{path}", self.base)).stdin(Stdio::null());
         Ok(command)
     }
+}
+
+/// Starts a task at a target.
+pub fn task(fixture: &Fixture, identity: &str, target: &str) -> Result<WebCredential> {
+    let start = ["task", "start", "--as", identity, "--target", target, "--ttl", "10m", "--reason", "a test"];
+    let started = fixture.json(&start)?;
+    let text = |pointer: &str| started.pointer(pointer).and_then(Value::as_str).map(String::from);
+    let password = text("/password").context("a password")?;
+    remember(&password);
+    Ok(WebCredential { task: text("/task/id").context("an id")?, user: text("/user").context("a user")?, password })
 }
 
 /// Where a target is reached.

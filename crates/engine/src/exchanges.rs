@@ -41,8 +41,8 @@ use lane::Lane;
 use outlet::AnswerBody;
 pub(crate) use pool::Targets;
 
-/// Under which path targets are reached.
-const PREFIX: &str = "/http/";
+/// What a client speaks before it is known to which target.
+const CARRIED: &str = "http";
 /// Where in a target's place the gateway says what became of requests for approval (RFC 8615).
 const REQUESTS: &str = "/.well-known/gatehouse/requests/";
 /// The longest head of a request, in bytes.
@@ -66,7 +66,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// A client's connection.
 struct Connection {
     engine: Arc<Engine>,
-    protocol: Arc<dyn Exchanges>,
+    /// What is spoken here.
+    protocols: Arc<[Arc<dyn Exchanges>]>,
     peer: SocketAddr,
     is_private: bool,
     certificate: Option<Arc<ClientCertificate>>,
@@ -127,11 +128,13 @@ struct Tunnel {
 struct Key {
     proof: [u8; 32],
     target: String,
+    protocol: &'static str,
 }
 
 /// Where a request goes.
 struct Destination {
     target: String,
+    protocol: Arc<dyn Exchanges>,
     /// The path under which the client reaches it, and what of its own path comes after.
     base: String,
     rest: String,
@@ -143,7 +146,7 @@ struct Destination {
 pub(crate) async fn serve(
     engine: Arc<Engine>,
     listener: &Listener,
-    protocol: &Arc<dyn Exchanges>,
+    protocols: &[Arc<dyn Exchanges>],
     stream: TcpStream,
     peer: SocketAddr,
 ) {
@@ -154,10 +157,9 @@ pub(crate) async fn serve(
         Err(_) => return tracing::info!(%peer, "the client did not begin within limits.login_secs_max"),
     };
     let is_private = matches!(wire, Wire::Server(_)) || peer.ip().is_loopback();
-    let protocol = protocol.clone();
     let connection = Connection {
         engine,
-        protocol,
+        protocols: protocols.into(),
         peer,
         is_private,
         certificate,
@@ -277,10 +279,11 @@ impl Connection {
         if let Some(id) = destination.rest.strip_prefix(REQUESTS) {
             return self.status(&proof, &destination.target, id).await.unwrap_or_else(|denial| problem(&denial));
         }
-        let key = Key { proof: proof.digest(), target: destination.target.clone() };
+        let (target, protocol) = (destination.target.clone(), destination.protocol.name());
+        let key = Key { proof: proof.digest(), target, protocol };
         let lane = match self.rested(&key) {
             Some(lane) => lane,
-            None => match self.open(proof, &destination.target).await {
+            None => match self.open(proof, &destination).await {
                 Ok(lane) => lane,
                 Err(denial) => return problem(&denial),
             },
@@ -298,17 +301,20 @@ impl Connection {
             if !host.eq_ignore_ascii_case(&tunnel.host) {
                 return Err(Box::new(misdirected(host)));
             }
-            let target = tunnel.target.clone();
-            return Ok(Destination { target, base: String::new(), rest: path.into(), is_own });
+            return self.at(tunnel.target.clone(), path, is_own);
         }
         if let Some(target) = self.engine.house.named(host, port) {
-            return Ok(Destination { target, base: String::new(), rest: path.into(), is_own });
+            return self.at(target, path, is_own);
         }
-        let Some(rest) = path.strip_prefix(PREFIX) else {
+        let under = |protocol: &Arc<dyn Exchanges>| {
+            let rest = path.strip_prefix('/')?.strip_prefix(protocol.name())?.strip_prefix('/')?;
+            Some((protocol.clone(), rest))
+        };
+        let Some((protocol, rest)) = self.protocols.iter().find_map(under) else {
             let denial = Denial::new(
                 Reason::Unknown,
                 "there is no target at this address",
-                format!("targets are reached under {PREFIX}TARGET/, by their own names, or by the gateway as a proxy"),
+                "targets are reached under /PROTOCOL/TARGET/, by their own names, or by the gateway as a proxy",
                 "`gatehouse targets ls` shows the targets",
             );
             return Err(Box::new(problem(&denial)));
@@ -316,7 +322,16 @@ impl Connection {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (target, rest) = rest.split_at(end);
         let rest = if rest.starts_with('/') { rest.to_string() } else { format!("/{rest}") };
-        Ok(Destination { target: target.into(), base: format!("{PREFIX}{target}"), rest, is_own })
+        let base = format!("/{}/{target}", protocol.name());
+        Ok(Destination { target: target.into(), protocol, base, rest, is_own })
+    }
+
+    /// The way to a target that is reached by a name of its own.
+    fn at(&self, target: String, path: &str, is_own: bool) -> Result<Destination, Box<Response<AnswerBody>>> {
+        let found = self.engine.house.target(&target);
+        let spoken = found.and_then(|found| self.protocols.iter().find(|protocol| protocol.name() == found.protocol));
+        let Some(protocol) = spoken.cloned() else { return Err(Box::new(problem(&no_target(&target, "HTTP")))) };
+        Ok(Destination { target, protocol, base: String::new(), rest: path.into(), is_own })
     }
 
     /// Serves a client that takes the gateway for a proxy to a host (RFC 9110, section 9.3.6), by standing in for it.
@@ -358,7 +373,7 @@ impl Connection {
         };
         let inner = Self {
             engine: self.engine.clone(),
-            protocol: self.protocol.clone(),
+            protocols: self.protocols.clone(),
             peer: self.peer,
             is_private: self.is_private,
             certificate: self.certificate.clone(),
@@ -401,10 +416,11 @@ impl Connection {
     }
 
     /// Finds out whose a request is, and opens a session for it.
-    async fn open(&self, proof: Proof, target: &str) -> Result<Lane, Denial> {
+    async fn open(&self, proof: Proof, destination: &Destination) -> Result<Lane, Denial> {
+        let Destination { target, protocol, .. } = destination;
         let task = self.recognize(&proof, target).await?;
         self.lock(&self.activity).is_known = true;
-        Lane::open(&self.engine, &self.protocol, &task, target, self.peer).await
+        Lane::open(&self.engine, protocol, &task, target, self.peer).await
     }
 
     async fn recognize(&self, proof: &Proof, target: &str) -> Result<TaskId, Denial> {
@@ -423,7 +439,7 @@ impl Connection {
         let recognized = self.engine.house.clone().recognize(stranger.clone(), proof.secret.clone()).await;
         recognized.inspect_err(|denial| {
             let breach = gatehouse_protocol::Breach::client(denial.detail.clone());
-            login::refused(&self.engine, self.protocol.name(), &stranger.user, target, &breach);
+            login::refused(&self.engine, CARRIED, &stranger.user, target, &breach);
         })
     }
 
@@ -449,6 +465,15 @@ impl Connection {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
+}
+
+fn no_target(target: &str, protocol: &str) -> Denial {
+    Denial::new(
+        Reason::Unknown,
+        format!("there is no target \"{target}\" here"),
+        format!("the address names a target that speaks {protocol}"),
+        "`gatehouse targets ls` shows the targets",
+    )
 }
 
 fn unproven(why: &str) -> Denial {

@@ -28,7 +28,7 @@ use gatehouse_protocol::{ClientCertificate, Proof};
 use jiff::Timestamp;
 
 pub use disk::Disk;
-pub use listener::{Engine, EngineLimits, Listener};
+pub use listener::{Engine, EngineLimits, Listener, Spoken};
 pub use outlet::Outlet;
 pub use roster::{LiveSession, Roster};
 pub use tls::{ClientAuthority, ServerTls, TlsError, check_client_authority, check_identity};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use gatehouse_gate::{Gate, Grant, Passage};
+use gatehouse_gate::{Gate, Grant, Passage, Tape};
 use gatehouse_model::{Denial, Reason, TaskId};
-use gatehouse_protocol::{Carriage, Opening, StreamProtocol, SurveyFacts};
+use gatehouse_protocol::{Exchanges, Opening, StreamProtocol, SurveyFacts};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -39,10 +39,18 @@ pub struct EngineLimits {
     pub outlet_bytes_max: usize,
 }
 
+/// What is spoken at a listening address.
+pub enum Spoken {
+    /// A protocol on connections of its own.
+    Stream(Arc<dyn StreamProtocol>),
+    /// Every protocol that rides on HTTP messages.
+    Exchanges(Vec<Arc<dyn Exchanges>>),
+}
+
 /// One listening address.
 pub struct Listener {
-    /// How what is spoken there is carried.
-    pub carriage: Carriage,
+    /// What is spoken there.
+    pub spoken: Spoken,
     /// Its certificate as it is now, if it has one.
     pub tls: Option<watch::Receiver<ServerTls>>,
     /// Whether a client must use TLS.
@@ -132,10 +140,10 @@ impl Engine {
             tracing::debug!(%peer, %error, "the connection was gone at once");
             return;
         }
-        let protocol = match &listener.carriage {
-            Carriage::Stream(protocol) => protocol,
-            Carriage::Exchanges(protocol) => {
-                return Box::pin(crate::exchanges::serve(self, listener, protocol, stream, peer)).await;
+        let protocol = match &listener.spoken {
+            Spoken::Stream(protocol) => protocol,
+            Spoken::Exchanges(protocols) => {
+                return Box::pin(crate::exchanges::serve(self, listener, protocols, stream, peer)).await;
             }
         };
         let within = Duration::from_secs(u64::from(self.limits.login_secs_max));
@@ -181,16 +189,7 @@ impl Engine {
         match self.dialed(&grant, &**protocol, parameters.clone()).await {
             Ok((reached, facts)) => {
                 self.still_granted(&grant)?;
-                let tape = self.house.tape(grant.session(), grant.target(), opened).map_err(|error| {
-                    tracing::error!(%error, "a recording could not be begun");
-                    self.never_opened(&grant, "the recording could not be begun");
-                    Denial::new(
-                        Reason::Unrecorded,
-                        "the session cannot be recorded, so it was not opened",
-                        "the gateway's disk may be full",
-                        "Try again later, or tell the operator of the gateway",
-                    )
-                })?;
+                let tape = self.tape(&grant, opened)?;
                 let session = protocol.session(Opening {
                     target: grant.target().name.clone(),
                     facts: facts.clone(),
@@ -214,6 +213,20 @@ impl Engine {
                 ))
             }
         }
+    }
+
+    /// Begins the recording of a session.
+    pub(crate) fn tape(&self, grant: &Grant, opened: jiff::Timestamp) -> Result<Box<dyn Tape>, Denial> {
+        self.house.tape(grant.session(), grant.target(), opened).map_err(|error| {
+            tracing::error!(%error, "a recording could not be begun");
+            self.never_opened(grant, "the recording could not be begun");
+            Denial::new(
+                Reason::Unrecorded,
+                "the session cannot be recorded, so it was not opened",
+                "the gateway's disk may be full",
+                "Try again later, or tell the operator of the gateway",
+            )
+        })
     }
 
     /// While the target was dialed, what the session was granted on may have changed.

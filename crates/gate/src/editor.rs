@@ -1,6 +1,7 @@
 //! Applies a mask plan to the fields of a run.
 
 use gatehouse_mask::{Classes, Counts, Outcome, Plan};
+use gatehouse_model::Access;
 use gatehouse_protocol::{Edit, Editor, Field};
 
 /// The plan of one shape at work.
@@ -8,6 +9,8 @@ pub(crate) struct Masking<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) classes: &'a Classes,
     pub(crate) counts: &'a mut Counts,
+    /// Whether policy lets the client do something.
+    pub(crate) permits: &'a dyn Fn(&Access) -> bool,
 }
 
 impl Editor for Masking<'_> {
@@ -23,5 +26,9 @@ impl Editor for Masking<'_> {
             Outcome::Null => Edit::Null,
             Outcome::Replace => Edit::Replace,
         }
+    }
+
+    fn offers(&mut self, access: &Access) -> bool {
+        (self.permits)(access)
     }
 }

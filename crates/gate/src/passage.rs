@@ -16,7 +16,7 @@ use gatehouse_journal::{JournalError, OperationTemplate, OperationValues, Reques
 use gatehouse_mask::{Counts, Plan};
 use gatehouse_model::{
     Access, Action, Bind, Blame, ClassName, Decision, Denial, Digest, Facts, Intent, Operation, Phase, PolicyId,
-    Reason, Repacks, RequestId, Resource, Shape, Verdict, kind,
+    Reason, Repacks, RequestId, Resource, Shape, ShapeRole, Verdict, kind,
 };
 use gatehouse_policy::Policies;
 use gatehouse_protocol::{
@@ -892,7 +892,7 @@ impl Passage {
 
     /// Whether the shape at hand is shown as it is.
     fn plan_keeps(&self) -> bool {
-        self.planned.last().is_none_or(|planned| planned.plan.is_keep())
+        self.planned.last().is_none_or(|planned| planned.plan.is_keep() && planned.shape.role != ShapeRole::Offers)
     }
 
     /// Shows content by the plan at hand.
@@ -905,7 +905,10 @@ impl Passage {
         if let Some(planned) = self.planned.last() {
             let mut out = BytesMut::with_capacity(run.len() + run.len() / 2);
             let classes = &self.grant.target().classes;
-            let mut masking = Masking { plan: &planned.plan, classes, counts: &mut self.masked };
+            let (policies, subject) = (&planned.policies, &self.grant.lease().subject);
+            let permits = |access: &Access| policies.decide(subject, access, &Facts::new()).verdict != Verdict::Deny;
+            let counts = &mut self.masked;
+            let mut masking = Masking { plan: &planned.plan, classes, counts, permits: &permits };
             self.session.rewrite(shape, &run, &mut masking, &mut out)?;
             self.unseen_bytes += out.len();
             self.unseen.push(Unseen::Theirs(out.freeze()));

@@ -24,7 +24,7 @@ use crate::cli::{
 };
 use crate::client::Client;
 use crate::output::{self, Shown};
-use crate::start::HTTP;
+use crate::registry;
 use crate::{demo, load, login, reference, run, serve};
 
 /// How often somebody who waits for an answer asks whether there is one.
@@ -191,9 +191,10 @@ async fn tasks(action: TaskAction, reach: &Reach) -> Result<()> {
                 format!("password       {}   (shown this once)", started.password),
             ];
             lines.extend(started.addresses.iter().map(|(target, address)| {
-                if started.protocols.get(target).is_some_and(|protocol| protocol == HTTP) {
+                let riding = started.protocols.get(target).filter(|protocol| registry::rides_on_http(protocol));
+                if let Some(protocol) = riding {
                     let scheme = if started.root_certificate.is_some() { "https" } else { "http" };
-                    return format!("{target:<14} curl -u {} {scheme}://{address}/http/{target}/", started.user);
+                    return format!("{target:<14} curl -u {} {scheme}://{address}/{protocol}/{target}/", started.user);
                 }
                 let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
                 format!("{target:<14} psql \"host={host} port={port} dbname={target} user={}\"", started.user)

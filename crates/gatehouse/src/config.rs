@@ -567,7 +567,7 @@ pub enum Mask {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TargetSection {
-    /// What it speaks: `postgres` or `http`.
+    /// What it speaks: `postgres`, `http` or `mcp`.
     pub protocol: String,
     /// `HOST:PORT`.
     pub address: String,
@@ -579,14 +579,17 @@ pub struct TargetSection {
     /// In their place, a role of `[vault]` that makes an account for each task, such as `vault:database/creds/shop`. It is gone
     /// when the task ends.
     pub credentials: Option<String>,
-    /// How the gateway proves itself to a target that speaks `http`; without it, it does not.
+    /// How the gateway proves itself to a target that speaks `http` or `mcp`; without it, it does not.
     pub credential: Option<Credential>,
-    /// Of a target that speaks `http`: the hosts that clients call it by, each as `HOST` or `HOST:PORT`. Where it is not given: that
+    /// Of a target that speaks `http` or `mcp`: the hosts that clients call it by, each as `HOST` or `HOST:PORT`. Where it is not given: that
     /// of its address. For requests to them the gateway stands in as a proxy.
     pub names: Option<Vec<String>>,
     /// Of a target that speaks `http`: its OpenAPI document (JSON), relative to this file. Paths then have the names that it gives
     /// them, and what it does not have is `http:undocumented`.
     pub openapi: Option<PathBuf>,
+    /// Of a target that speaks `mcp`: the path at which it is asked; `/mcp` if it is not given.
+    #[serde(default)]
+    pub path: Option<String>,
     /// Of a target that speaks `http`: the paths at which it is asked in GraphQL, such as `/graphql`.
     #[serde(default)]
     pub graphql: Vec<String>,

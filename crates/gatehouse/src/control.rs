@@ -743,7 +743,10 @@ impl Control for ApiControl {
                     true => format!("{}:{}", target.route.host, target.route.port),
                     false => String::new(),
                 },
-                listen: self.state.listening_at(&target.protocol).map(|address| address.to_string()),
+                listen: self
+                    .state
+                    .listening_at(registry::listener(&target.protocol))
+                    .map(|address| address.to_string()),
                 on_hold: target.on_hold.as_str().into(),
                 sessions: sessions.iter().filter(|session| session.target == target.name).count() as u64,
             };

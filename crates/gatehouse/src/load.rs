@@ -214,11 +214,11 @@ fn showing(credential: &Credential) -> Showing {
 
 /// TLS towards a target where nothing is said of it. There is no HTTP that could go on without TLS where the target has none.
 fn default_tls(section: &TargetSection, host: &str) -> Tls {
-    match (section.protocol.as_str(), is_loopback(host)) {
-        ("http", true) => Tls::Disable,
-        ("http", false) => Tls::VerifyFull,
-        (_, true) => Tls::Prefer,
-        (_, false) => Tls::Require,
+    match (registry::rides_on_http(&section.protocol), is_loopback(host)) {
+        (true, true) => Tls::Disable,
+        (true, false) => Tls::VerifyFull,
+        (false, true) => Tls::Prefer,
+        (false, false) => Tls::Require,
     }
 }
 
@@ -231,11 +231,15 @@ impl Checker<'_> {
     fn listeners(&mut self, config: &Config) {
         for (name, listen) in &config.listen {
             let place = ["listen", name.as_str()];
-            if registry::protocol(name).is_none() {
+            if registry::spoken_at(name).is_none() {
+                let listeners: BTreeSet<_> = registry::protocols()
+                    .iter()
+                    .map(|protocol| registry::listener(protocol.name()).to_string())
+                    .collect();
                 self.fault(
                     &place,
-                    format!("there is no protocol `{name}`"),
-                    format!("The protocols are: {}", protocol_names()),
+                    format!("there is no listener `{name}`"),
+                    format!("The listeners are: {}", Vec::from_iter(listeners).join(", ")),
                 );
             }
             let address: Result<SocketAddr, _> = listen.address.parse();
@@ -672,11 +676,12 @@ impl Checker<'_> {
             let classes = self.classes(name, section, rules, key);
             let facts = self.facts(name, section);
             let account = self.account(config, name, section);
-            if !config.listen.contains_key(&section.protocol) && registry::protocol(&section.protocol).is_some() {
+            let listener = registry::listener(&section.protocol);
+            if !config.listen.contains_key(listener) && registry::protocol(&section.protocol).is_some() {
                 self.fault(
                     &["targets", name, "protocol"],
                     format!("nothing listens for {}", section.protocol),
-                    format!("Add [listen.{}] with an address", section.protocol),
+                    format!("Add [listen.{listener}] with an address"),
                 );
             }
             let (Some(target_name), Some(route), Some(classes), Some(account), Some(facts)) =
@@ -711,10 +716,8 @@ impl Checker<'_> {
     /// Which targets hosts stand for.
     fn hosts(&mut self, config: &Config) -> BTreeMap<(String, Option<u16>), String> {
         let mut hosts = BTreeMap::new();
-        let exchanges = |protocol: &str| {
-            registry::protocol(protocol).is_some_and(|protocol| matches!(protocol.carriage(), Carriage::Exchanges(_)))
-        };
-        for (name, section) in config.targets.iter().filter(|(_, section)| exchanges(&section.protocol)) {
+        let of_http = config.targets.iter().filter(|(_, section)| registry::rides_on_http(&section.protocol));
+        for (name, section) in of_http {
             let named = section.names.clone().unwrap_or_else(|| vec![section.address.clone()]);
             for host in named {
                 let is_name = |char: char| char.is_ascii_alphanumeric() || "-._:[]".contains(char);
@@ -805,6 +808,7 @@ impl Checker<'_> {
             ("graphql", !section.graphql.is_empty()),
             ("opaque_bodies", section.opaque_bodies.is_some()),
             ("fields", !section.fields.is_empty()),
+            ("path", section.path.is_some()),
         ];
         let of_streams = [
             ("user", section.user.is_some()),
@@ -818,8 +822,7 @@ impl Checker<'_> {
             Carriage::Exchanges(protocol) => (Some(protocol), of_streams.as_slice()),
         };
         for (key, _) in foreign.iter().filter(|(_, is_there)| *is_there) {
-            let message = format!("{key} is not for targets that speak {}", section.protocol);
-            self.fault(&["targets", name, key], message, "Take it out");
+            self.foreign_key(name, key, &section.protocol);
         }
         let Some(protocol) = carriage else { return Some(Arc::new(())) };
         let endpoints = match section.openapi.as_ref().map(|path| openapi::endpoints(&self.base.join(path))).transpose()
@@ -839,17 +842,22 @@ impl Checker<'_> {
         let host = section.address.rsplit_once(':').map_or("", |(host, _)| host);
         let scheme = if section.tls.unwrap_or(default_tls(section, host)) == Tls::Disable { "http" } else { "https" };
         let target = TargetName::new(name).ok()?;
-        Some(protocol.learn(
-            &target,
-            HttpFacts {
-                origin: format!("{scheme}://{}", section.address.trim_end_matches(":443")),
-                endpoints,
-                graphql: section.graphql.clone(),
-                credential_header: header,
-                credential_parameter: parameter,
-                passes_opaque: section.opaque_bodies == Some(OpaqueBodies::Pass),
-            },
-        ))
+        let described = HttpFacts {
+            origin: format!("{scheme}://{}", section.address.trim_end_matches(":443")),
+            endpoints,
+            endpoint: section.path.clone(),
+            graphql: section.graphql.clone(),
+            credential_header: header,
+            credential_parameter: parameter,
+            passes_opaque: section.opaque_bodies == Some(OpaqueBodies::Pass),
+        };
+        let learnt = protocol.learn(&target, described);
+        learnt.map_err(|key| self.foreign_key(name, key, &section.protocol)).ok()
+    }
+
+    fn foreign_key(&mut self, name: &str, key: &str, protocol: &str) {
+        let message = format!("{key} is not for targets that speak {protocol}");
+        self.fault(&["targets", name, key], message, "Take it out");
     }
 
     /// The gateway's own certificate for a target, if it has one there; the outer `None` is a fault.

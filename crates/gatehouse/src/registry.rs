@@ -2,16 +2,52 @@
 
 use std::sync::Arc;
 
-use gatehouse_protocol::Protocol;
+use gatehouse_engine::Spoken;
+use gatehouse_protocol::{Carriage, Protocol};
+
+/// The listener of everything that rides on HTTP.
+const HTTP: &str = "http";
 
 /// Every protocol.
 pub fn protocols() -> Vec<Arc<dyn Protocol>> {
-    vec![Arc::new(gatehouse_postgres::Postgres::default()), Arc::new(gatehouse_http::Http)]
+    vec![
+        Arc::new(gatehouse_postgres::Postgres::default()),
+        Arc::new(gatehouse_http::Http),
+        Arc::new(gatehouse_mcp::Mcp),
+    ]
 }
 
 /// The protocol of this name.
 pub fn protocol(name: &str) -> Option<Arc<dyn Protocol>> {
     protocols().into_iter().find(|protocol| protocol.name() == name)
+}
+
+/// Whether the protocol of this name rides on HTTP.
+pub(crate) fn rides_on_http(name: &str) -> bool {
+    protocol(name).is_some_and(|protocol| matches!(protocol.carriage(), Carriage::Exchanges(_)))
+}
+
+/// The name of what listens for a protocol.
+pub(crate) fn listener(protocol: &str) -> &str {
+    if rides_on_http(protocol) { HTTP } else { protocol }
+}
+
+/// What is spoken at the listener of this name, and what clients may call it when they begin TLS; `None` if there is no such
+/// listener.
+pub(crate) fn spoken_at(listener: &str) -> Option<(Spoken, &'static [&'static [u8]])> {
+    let protocol = protocol(listener)?;
+    let called = protocol.application_protocols();
+    match protocol.carriage() {
+        Carriage::Stream(protocol) => Some((Spoken::Stream(protocol), called)),
+        Carriage::Exchanges(_) if listener == HTTP => {
+            let riding = protocols().into_iter().filter_map(|protocol| match protocol.carriage() {
+                Carriage::Exchanges(protocol) => Some(protocol),
+                Carriage::Stream(_) => None,
+            });
+            Some((Spoken::Exchanges(riding.collect()), called))
+        }
+        Carriage::Exchanges(_) => None,
+    }
 }
 
 /// The protocols' Cedar schema fragments.

@@ -16,7 +16,7 @@ use crate::cli::{NewTaskArgs, Reach};
 use crate::client::{Client, Refused};
 use crate::commands::{start_task, write_private};
 use crate::output;
-use crate::start::HTTP;
+use crate::registry;
 
 /// How long the gateway waits for a sign of life before it ends the task, in seconds.
 const HEARTBEAT_SECS: u32 = 10;
@@ -96,14 +96,16 @@ async fn give_signs_of_life(client: &Client, task: &str) -> String {
 
 /// What the command's tools read.
 fn environment(started: &StartedTaskView, targets: &[String], folder: &Path) -> Result<BTreeMap<String, String>> {
-    let speaks =
-        |target: &&String, protocol: &str| started.protocols.get(*target).is_some_and(|spoken| spoken == protocol);
-    let of_http: Vec<&String> = targets.iter().filter(|target| speaks(target, HTTP)).collect();
-    let others: Vec<&String> = targets.iter().filter(|target| !speaks(target, HTTP)).collect();
+    let (of_http, others): (Vec<&String>, Vec<&String>) =
+        targets.iter().partition(|target| protocol_of(started, target).is_some_and(registry::rides_on_http));
     let mut environment = postgres_environment(started, &others, folder)?;
     environment.extend(http_environment(started, &of_http, folder)?);
     environment.insert("GATEHOUSE_TASK".into(), started.task.id.clone());
     Ok(environment)
+}
+
+fn protocol_of<'s>(started: &'s StartedTaskView, target: &str) -> Option<&'s str> {
+    started.protocols.get(target).map(String::as_str)
 }
 
 /// What HTTP's tools read: the gateway as their proxy, and whom they believe. Each target has an address of its own besides.
@@ -115,10 +117,12 @@ fn http_environment(started: &StartedTaskView, targets: &[&String], folder: &Pat
     write_private(&path, format!("{certificate}{listener}").as_bytes())?;
     let scheme = if started.root_certificate.is_some() { "https" } else { "http" };
     for target in targets {
-        let Some(address) = started.addresses.get(*target) else { continue };
+        let (Some(address), Some(protocol)) = (started.addresses.get(*target), protocol_of(started, target)) else {
+            continue;
+        };
         let name: String = target.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '_' }).collect();
         let own = format!("GATEHOUSE_URL_{}", name.to_ascii_uppercase());
-        environment.insert(own, format!("{scheme}://{address}/http/{target}"));
+        environment.insert(own, format!("{scheme}://{address}/{protocol}/{target}"));
         let proxy = format!("{scheme}://{}:{}@{address}", started.user, started.password);
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
             environment.entry(name.to_string()).or_insert_with(|| proxy.clone());

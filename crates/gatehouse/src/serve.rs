@@ -19,7 +19,6 @@ use gatehouse_journal::{
     Segments,
 };
 use gatehouse_model::{Denial, Reason};
-use gatehouse_protocol::Protocol;
 use gatehouse_secrets::Reference;
 use gatehouse_store::{Sqlite, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -211,8 +210,8 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
 async fn listen(state: &Arc<State>, engine: &Arc<Engine>, work: &mut JoinSet<()>) -> Result<()> {
     let loaded = state.loaded.load_full();
     for (name, listen) in &loaded.config.listen {
-        let protocol = registry::protocol(name).ok_or_else(|| anyhow!("there is no protocol {name}"))?;
-        let tls = server_tls(&loaded, listen, &*protocol)?.map(|tls| {
+        let (spoken, called) = registry::spoken_at(name).ok_or_else(|| anyhow!("nothing listens as {name}"))?;
+        let tls = server_tls(&loaded, listen, called)?.map(|tls| {
             let (sender, receiver) = watch::channel(tls);
             state.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.clone(), sender);
             receiver
@@ -221,22 +220,22 @@ async fn listen(state: &Arc<State>, engine: &Arc<Engine>, work: &mut JoinSet<()>
         let socket = socket
             .with_context(|| format!("{} cannot be listened on: change listen.{name}.address", listen.address))?;
         let address = socket.local_addr()?;
-        tracing::info!(protocol = name, %address, tls = tls.is_some(), "listening");
+        tracing::info!(listener = name, %address, tls = tls.is_some(), "listening");
         state.listening.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.clone(), address);
         let tls_required = tls.is_some() && (listen.tls_required || !address.ip().is_loopback());
-        work.spawn(engine.clone().listen(socket, Listener { carriage: protocol.carriage(), tls, tls_required }));
+        work.spawn(engine.clone().listen(socket, Listener { spoken, tls, tls_required }));
     }
     Ok(())
 }
 
 /// What a listener shows, and whom it lets show what.
-fn server_tls(loaded: &Loaded, listen: &Listen, protocol: &dyn Protocol) -> Result<Option<ServerTls>> {
+fn server_tls(loaded: &Loaded, listen: &Listen, called: &[&[u8]]) -> Result<Option<ServerTls>> {
     let (Some(certificate), Some(key)) = (&listen.tls_certificate, &listen.tls_key) else { return Ok(None) };
     let chain = std::fs::read(loaded.base.join(certificate))?;
     let key = Reference::File(loaded.base.join(key)).fetch()?;
     let authorities: Vec<ClientAuthority> =
         loaded.certificates.iter().map(|section| section.authority.clone()).collect();
-    Ok(Some(ServerTls::new(&chain, key.expose(), protocol.application_protocols(), &authorities)?))
+    Ok(Some(ServerTls::new(&chain, key.expose(), called, &authorities)?))
 }
 
 /// What listeners show, and whom they let show what, as it is now.
@@ -244,11 +243,10 @@ pub(crate) fn new_tls(state: &State, loaded: &Loaded) -> Result<Vec<(watch::Send
     let senders = state.tls.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut renewed = Vec::new();
     for (name, sender) in &*senders {
-        let (Some(listen), Some(protocol)) = (loaded.config.listen.get(name), registry::protocol(name)) else {
+        let (Some(listen), Some((_, called))) = (loaded.config.listen.get(name), registry::spoken_at(name)) else {
             continue;
         };
-        let tls =
-            server_tls(loaded, listen, &*protocol).with_context(|| format!("the certificate of listen.{name}"))?;
+        let tls = server_tls(loaded, listen, called).with_context(|| format!("the certificate of listen.{name}"))?;
         renewed.extend(tls.map(|tls| (sender.clone(), tls)));
     }
     Ok(renewed)

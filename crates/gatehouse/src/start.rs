@@ -18,9 +18,7 @@ use jiff::SignedDuration;
 
 use crate::control::{ApiControl, bad, budget_of, by, ended, live_view, shut, started_view, unavailable, user_name};
 use crate::load::Loaded;
-
-/// What clients speak with the gateway as their proxy.
-pub(crate) const HTTP: &str = "http";
+use crate::registry;
 
 /// How long whoever started a task may be asked to be silent at most, in seconds.
 const HEARTBEAT_SECS: RangeInclusive<u32> = 5..=3600;
@@ -282,7 +280,7 @@ impl ApiControl {
             addresses: self.addresses(&task),
             proxy_certificate: protocols
                 .values()
-                .any(|protocol| protocol == HTTP)
+                .any(|protocol| registry::rides_on_http(protocol))
                 .then(|| state.authority.certificate.clone()),
             protocols,
             root_certificate,
@@ -300,7 +298,7 @@ impl ApiControl {
         let loaded = self.state.loaded.load();
         let address = |target: &TargetName| {
             let protocol = &loaded.targets.get(target.as_str())?.protocol;
-            Some((target.to_string(), self.state.listening_at(protocol)?.to_string()))
+            Some((target.to_string(), self.state.listening_at(registry::listener(protocol))?.to_string()))
         };
         task.targets.iter().filter_map(address).collect()
     }
@@ -310,7 +308,7 @@ impl ApiControl {
 /// become none: the client would do without.
 fn root_certificate(loaded: &Loaded, task: &Task) -> Result<Option<String>, Problem> {
     let protocols = task.targets.iter().filter_map(|target| Some(&loaded.targets.get(target.as_str())?.protocol));
-    let mut listeners = protocols.filter_map(|protocol| loaded.config.listen.get(protocol));
+    let mut listeners = protocols.filter_map(|protocol| loaded.config.listen.get(registry::listener(protocol)));
     let path = listeners.find_map(|listen| listen.tls_certificate.as_ref());
     path.map(|path| std::fs::read_to_string(loaded.base.join(path))).transpose().map_err(unavailable)
 }

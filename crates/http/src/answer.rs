@@ -67,7 +67,11 @@ impl<'a> Answer<'a> {
     }
 
     pub(crate) fn kind(&self) -> Kind {
-        Kind::of(self.head.text("content-type"))
+        Kind::of(self.content_type())
+    }
+
+    pub(crate) fn content_type(&self) -> Option<&'a str> {
+        self.head.text("content-type")
     }
 
     /// How its body is coded; a name of no coding where that is said in several ways, or in none that is understood.

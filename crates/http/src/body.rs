@@ -13,6 +13,8 @@ use crate::columns::{ANY_TEXT, Columns, JSON, OPAQUE, ROOT, TEXT};
 use crate::csv::Table;
 use crate::form::mask_form;
 use crate::json::{self, Met, NotJson, Quoted};
+use crate::parts::{self, mask_parts};
+use crate::rider::{Reader, Screened};
 
 /// How deep JSON may be in strings of JSON.
 const NESTED_MAX: usize = 4;
@@ -32,6 +34,8 @@ pub(crate) enum Kind {
     Table,
     /// A form.
     Form,
+    /// Parts, each of which is something of these.
+    Parts,
     /// Lines of text.
     Lines,
     /// It cannot be looked into.
@@ -65,6 +69,7 @@ impl Kind {
             "text/event-stream" => Self::Events,
             "text/csv" | "application/csv" | "text/tab-separated-values" => Self::Table,
             "application/x-www-form-urlencoded" => Self::Form,
+            _ if parts::boundary(content_type).is_some() => Self::Parts,
             "application/xml"
             | "application/javascript"
             | "application/yaml"
@@ -83,12 +88,14 @@ impl Kind {
 /// A body that is masked as it comes.
 pub(crate) struct Masking {
     decoder: Decoder,
-    lines: Lines,
+    text: Text,
 }
 
-/// What of a body can be looked at by itself.
-struct Lines {
+/// A text, of which what can be looked at by itself is shown as it comes.
+pub(crate) struct Text {
     kind: Kind,
+    /// What stands between its parts.
+    boundary: String,
     /// What was decoded and not yet shown.
     pending: Vec<u8>,
     /// The data of this event began as JSON and did not end on its line: what follows cannot be told apart.
@@ -99,55 +106,59 @@ struct Lines {
 
 impl Masking {
     /// `None` if the coding is not understood.
-    pub(crate) fn new(kind: Kind, coding: Option<&str>, bytes_max: usize) -> Option<Self> {
+    pub(crate) fn new(content_type: Option<&str>, coding: Option<&str>, bytes_max: usize) -> Option<Self> {
         let decoder = Decoder::new(coding)?;
-        Some(Self {
-            decoder,
-            lines: Lines { kind, pending: Vec::new(), is_broken: false, table: Table::default(), bytes_max },
-        })
+        let boundary = content_type.and_then(parts::boundary);
+        Some(Self { decoder, text: Text::new(Kind::of(content_type), boundary, bytes_max) })
     }
 
     /// Takes the next bytes of the body and appends what can be shown by now.
     pub(crate) fn feed(
         &mut self,
         bytes: &[u8],
-        columns: &mut Columns,
+        reader: &mut Reader<'_>,
         editor: &mut dyn Editor,
         out: &mut Vec<u8>,
     ) -> Result<(), Breach> {
-        let lines = &mut self.lines;
-        self.decoder.feed(bytes, |decoded| lines.take(decoded, columns, editor, out))
+        let text = &mut self.text;
+        self.decoder.feed(bytes, |decoded| text.take(decoded, reader, editor, out))
     }
 
     /// The body is complete: appends the rest.
     pub(crate) fn finish(
         &mut self,
-        columns: &mut Columns,
+        reader: &mut Reader<'_>,
         editor: &mut dyn Editor,
         out: &mut Vec<u8>,
     ) -> Result<(), Breach> {
-        let lines = &mut self.lines;
-        self.decoder.finish(|decoded| lines.take(decoded, columns, editor, out))?;
-        lines.finish(columns, editor, out)
+        let text = &mut self.text;
+        self.decoder.finish(|decoded| text.take(decoded, reader, editor, out))?;
+        text.finish(reader, editor, out)
     }
 }
 
-impl Lines {
-    fn take(
+impl Text {
+    pub(crate) fn new(kind: Kind, boundary: Option<&str>, bytes_max: usize) -> Self {
+        let boundary = boundary.unwrap_or_default().to_string();
+        Self { kind, boundary, pending: Vec::new(), is_broken: false, table: Table::default(), bytes_max }
+    }
+
+    pub(crate) fn take(
         &mut self,
         decoded: &[u8],
-        columns: &mut Columns,
+        reader: &mut Reader<'_>,
         editor: &mut dyn Editor,
         out: &mut Vec<u8>,
     ) -> Result<(), Breach> {
-        if decoded.contains(&0) {
+        // A part may be anything.
+        if self.kind != Kind::Parts && decoded.contains(&0) {
             return Err(Breach::target("the target's body is not the text that it says it is"));
         }
         self.pending.extend_from_slice(decoded);
         match self.kind {
-            Kind::Json | Kind::Form => {}
-            Kind::Table => self.show_records(columns, editor, out),
-            Kind::JsonLines | Kind::Events | Kind::Lines | Kind::Opaque => self.show_lines(columns, editor, out),
+            Kind::Json | Kind::Form | Kind::Parts => {}
+            Kind::Table => self.show_records(reader, editor, out),
+            Kind::JsonLines | Kind::Events | Kind::Lines | Kind::Opaque => self.show_lines(reader, editor, out),
         }
         if self.pending.len() > self.bytes_max {
             let max = self.bytes_max;
@@ -158,58 +169,64 @@ impl Lines {
         Ok(())
     }
 
-    fn finish(&mut self, columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) -> Result<(), Breach> {
+    pub(crate) fn finish(
+        &mut self,
+        reader: &mut Reader<'_>,
+        editor: &mut dyn Editor,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Breach> {
         let rest = std::mem::take(&mut self.pending);
         // Masks are about as long as what they stand for.
         out.reserve(rest.len() + rest.len() / 8);
         match self.kind {
             Kind::Json if rest.iter().all(u8::is_ascii_whitespace) => out.extend_from_slice(&rest),
-            Kind::Json => mask_json(&rest, columns, editor, out)
+            Kind::Json => show_json(&rest, reader, editor, out)
                 .map_err(|NotJson| Breach::target("the target's body is not the JSON that it says it is"))?,
-            Kind::Form => mask_form(&rest, columns, editor, out),
-            Kind::Table => self.show_record(&rest, columns, editor, out),
+            Kind::Form => mask_form(&rest, reader.columns, editor, out),
+            Kind::Parts => mask_parts(&rest, &self.boundary, reader.columns, editor, out)?,
+            Kind::Table => self.show_record(&rest, reader, editor, out),
             Kind::JsonLines | Kind::Events | Kind::Lines | Kind::Opaque => {
                 self.pending = rest;
-                self.show_lines(columns, editor, out);
+                self.show_lines(reader, editor, out);
                 let last = std::mem::take(&mut self.pending);
-                self.show_line(&last, columns, editor, out);
+                self.show_line(&last, reader, editor, out);
             }
         }
         Ok(())
     }
 
-    fn show_records(&mut self, columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+    fn show_records(&mut self, reader: &mut Reader<'_>, editor: &mut dyn Editor, out: &mut Vec<u8>) {
         let pending = std::mem::take(&mut self.pending);
         let mut rest = pending.as_slice();
         while let Some((record, after)) = self.table.record_len(rest).and_then(|len| rest.split_at_checked(len)) {
-            self.show_record(record, columns, editor, out);
+            self.show_record(record, reader, editor, out);
             rest = after;
         }
         self.pending = rest.to_vec();
     }
 
-    fn show_record(&mut self, record: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+    fn show_record(&mut self, record: &[u8], reader: &mut Reader<'_>, editor: &mut dyn Editor, out: &mut Vec<u8>) {
         let content = record.strip_suffix(b"\n").unwrap_or(record);
         let content = content.strip_suffix(b"\r").unwrap_or(content);
         if !content.is_empty() {
-            self.table.show(content, columns, editor, out);
+            self.table.show(content, reader.columns, editor, out);
         }
         out.extend_from_slice(record.get(content.len()..).unwrap_or_default());
     }
 
-    fn show_lines(&mut self, columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+    fn show_lines(&mut self, reader: &mut Reader<'_>, editor: &mut dyn Editor, out: &mut Vec<u8>) {
         let Some(end) = last_line_end(&self.pending) else { return };
         let rest = self.pending.split_off(end);
         let whole = std::mem::replace(&mut self.pending, rest);
         let mut lines = whole.as_slice();
         while !lines.is_empty() {
             let (line, after) = lines.split_at(line_len(lines));
-            self.show_line(line, columns, editor, out);
+            self.show_line(line, reader, editor, out);
             lines = after;
         }
     }
 
-    fn show_line(&mut self, line: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+    fn show_line(&mut self, line: &[u8], reader: &mut Reader<'_>, editor: &mut dyn Editor, out: &mut Vec<u8>) {
         let content = line.trim_ascii_end();
         if content.is_empty() {
             self.is_broken = false;
@@ -221,27 +238,57 @@ impl Lines {
                 content.strip_prefix(b"data:").map_or(0, |data| content.len() - data.trim_ascii_start().len())
             }
             Kind::JsonLines => content.iter().take_while(|byte| **byte == 0x1e).count(),
-            Kind::Json | Kind::Form | Kind::Table | Kind::Lines | Kind::Opaque => 0,
+            Kind::Json | Kind::Form | Kind::Parts | Kind::Table | Kind::Lines | Kind::Opaque => 0,
         };
         let (head, data) = content.split_at(prefix);
+        // Who rides on HTTP knows no other events.
+        if self.kind == Kind::Events && reader.rider.is_some() && !is_plain_event(content, data, prefix) {
+            return;
+        }
         let looks_like_json = matches!(data.first(), Some(b'{' | b'[' | b'"'));
         let masked_from = out.len();
         out.extend_from_slice(head);
-        if self.is_broken || !(looks_like_json && mask_json(data, columns, editor, out).is_ok()) {
+        if self.is_broken || !(looks_like_json && show_json(data, reader, editor, out).is_ok()) {
             out.truncate(masked_from);
             self.is_broken |= match self.kind {
                 Kind::JsonLines => true,
                 Kind::Events => looks_like_json && prefix > 0,
-                Kind::Json | Kind::Form | Kind::Table | Kind::Lines | Kind::Opaque => false,
+                Kind::Json | Kind::Form | Kind::Parts | Kind::Table | Kind::Lines | Kind::Opaque => false,
             };
             // Where names of fields would tell what is classified, and cannot be read, nothing is shown.
             if self.is_broken {
                 show(OPAQUE, ANY_TEXT, content, editor, out);
             } else {
-                show_text(content, columns, editor, out);
+                show_text(content, reader.columns, editor, out);
             }
+        } else if out.len() == masked_from + head.len() {
+            // An event without data is none.
+            out.truncate(masked_from);
+            return;
         }
         out.extend_from_slice(line.get(content.len()..).unwrap_or_default());
+    }
+}
+
+/// Shows a JSON text, as far as what rides on it lets.
+fn show_json(json: &[u8], reader: &mut Reader<'_>, editor: &mut dyn Editor, out: &mut Vec<u8>) -> Result<(), NotJson> {
+    match reader.rider.as_mut().map_or(Screened::Kept, |rider| rider.screen(json, editor)) {
+        Screened::Kept => mask_json(json, reader.columns, editor, out),
+        Screened::Changed(changed) => mask_json(&changed, reader.columns, editor, out),
+        Screened::Described(described) => {
+            show(JSON, ValueKind::Json, &described, editor, out);
+            Ok(())
+        }
+        Screened::Dropped => Ok(()),
+    }
+}
+
+/// Whether a line of events is JSON, or says nothing that could be taken for a message.
+fn is_plain_event(line: &[u8], data: &[u8], prefix: usize) -> bool {
+    let is_of = |name: &&[u8]| line.strip_prefix(*name).is_some_and(|rest| matches!(rest.first(), None | Some(b':')));
+    match prefix {
+        0 => line.first() == Some(&b':') || [&b"event"[..], b"id", b"retry"].iter().any(is_of),
+        _ => data.is_empty() || json::walk(data, |_| {}).is_ok(),
     }
 }
 

@@ -56,9 +56,14 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    pub(crate) fn new(target: &TargetName, classifier: Arc<dyn Classifier>, passes_opaque: bool) -> Self {
+    pub(crate) fn new(
+        target: &TargetName,
+        classifier: Arc<dyn Classifier>,
+        passes_opaque: bool,
+        role: ShapeRole,
+    ) -> Self {
         let classes = classifier.all();
-        let shape = Arc::new(shape(target, &classes, passes_opaque));
+        let shape = Arc::new(Shape { role, columns: columns(target, &classes, passes_opaque) });
         Self { classifier, classes, fields: no_fields(), shape }
     }
 
@@ -145,7 +150,7 @@ fn no_fields() -> Vec<Met> {
     vec![Met::default(), Met { column: Some(UNKNOWN), ..Met::default() }]
 }
 
-fn shape(target: &TargetName, classes: &[ClassName], passes_opaque: bool) -> Shape {
+fn columns(target: &TargetName, classes: &[ClassName], passes_opaque: bool) -> Vec<Column> {
     let at_target = Parent { kind: kind::TARGET, id: target.as_str().into() };
     // What is found in them may be what the client sent itself, so that no pseudonym stands for it.
     let plain = |name: &str, kind| column(name, Provenance::Clean, kind);
@@ -160,7 +165,7 @@ fn shape(target: &TargetName, classes: &[ClassName], passes_opaque: bool) -> Sha
         let source = Resource::new("Column", &format!("{target}/{class}"), [of_class, at_target.clone()]);
         column(class.as_str(), Provenance::Copy(source), ANY_TEXT)
     }));
-    Shape { role: ShapeRole::Rows, columns }
+    columns
 }
 
 fn column(name: &str, provenance: Provenance, kind: ValueKind) -> Column {

@@ -13,9 +13,11 @@ mod form;
 mod graphql;
 mod json;
 mod own;
+mod parts;
 mod refusal;
 mod reply;
 mod request;
+mod rider;
 mod said;
 mod seal;
 mod session;
@@ -31,6 +33,9 @@ use gatehouse_protocol::{Carriage, Exchanges, HttpFacts, Opening, Protocol, Sess
 /// HTTP, as the registry holds it.
 #[derive(Debug, Default)]
 pub struct Http;
+
+pub use reply::shows_all;
+pub use rider::{Asked, Carrying, Rider, Screened};
 
 impl Protocol for Http {
     fn name(&self) -> &'static str {
@@ -50,17 +55,30 @@ impl Protocol for Http {
     }
 
     fn session(&self, opening: Opening) -> Box<dyn Session> {
-        let facts = opening.facts.clone().downcast::<HttpFacts>().unwrap_or_default();
-        Box::new(session::HttpSession::new(opening, facts))
+        session(opening, None)
     }
 
     fn transcript(&self) -> Box<dyn Transcript> {
-        Box::new(transcript::HttpTranscript::default())
+        transcript()
     }
 }
 
+/// A session of HTTP, or of what rides on it.
+pub fn session(opening: Opening, rider: Option<Box<dyn Rider>>) -> Box<dyn Session> {
+    let facts = opening.facts.clone().downcast::<HttpFacts>().unwrap_or_default();
+    Box::new(session::HttpSession::new(opening, facts, rider))
+}
+
+/// What recordings of HTTP, and of what rides on it, are read by.
+pub fn transcript() -> Box<dyn Transcript> {
+    Box::new(transcript::HttpTranscript::default())
+}
+
 impl Exchanges for Http {
-    fn learn(&self, _: &TargetName, described: HttpFacts) -> SurveyFacts {
-        Arc::new(described)
+    fn learn(&self, _: &TargetName, described: HttpFacts) -> Result<SurveyFacts, &'static str> {
+        if described.endpoint.is_some() {
+            return Err("path");
+        }
+        Ok(Arc::new(described))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gatehouse_model::Encoding;
+use gatehouse_model::{Access, Encoding};
 use gatehouse_protocol::{Edit, Editor, Field};
 use memchr::memmem;
 
@@ -99,6 +99,10 @@ impl Editor for Owned<'_> {
         out.truncate(start);
         let hidden = Field { column: UNKNOWN, kind: ANY_TEXT, encoding: Encoding::Text, value: field.value };
         self.editor.edit(hidden, out)
+    }
+
+    fn offers(&mut self, access: &Access) -> bool {
+        self.editor.offers(access)
     }
 }
 

@@ -55,7 +55,19 @@ pub(crate) fn write(denial: &Denial, waits_at: Option<&str>, out: &mut BytesMut)
     if status == "401" {
         fields.push(("www-authenticate", b"Bearer realm=\"gatehouse\""));
     }
-    write_head(Tag::Response, Some(status.as_bytes()), fields.into_iter(), out);
+    write_answer(status, fields.into_iter(), &body, out);
+}
+
+/// Appends the answer of what rides on HTTP, which tells refusals itself.
+pub(crate) fn write_message(message: &str, out: &mut BytesMut) {
+    let length = message.len().to_string();
+    let fields: [(&str, &[u8]); 3] =
+        [("content-type", b"application/json"), ("content-length", length.as_bytes()), ("cache-control", b"no-store")];
+    write_answer("200", fields.into_iter(), message, out);
+}
+
+fn write_answer<'f>(status: &str, fields: impl Iterator<Item = (&'f str, &'f [u8])>, body: &str, out: &mut BytesMut) {
+    write_head(Tag::Response, Some(status.as_bytes()), fields, out);
     write_frame(Tag::Body, body.as_bytes(), out);
     write_head(Tag::End, None, std::iter::empty(), out);
 }

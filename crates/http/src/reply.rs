@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use gatehouse_model::{Denial, Encoding, Reason};
+use gatehouse_model::{Access, Denial, Encoding, Reason};
 use gatehouse_protocol::{Breach, Edit, Editor, Field, Frame, Head, HttpFacts, Passed, Tag, write_frame, write_head};
 
 use crate::answer::{Answer, Links};
 use crate::body::{self, Kind, Masking};
 use crate::coding::Decoder;
-use crate::columns::{ANY_TEXT, Columns, HEADER, OPAQUE};
+use crate::columns::{ANY_TEXT, Columns, HEADER, OPAQUE, UNKNOWN};
 use crate::own::{Own, Owned};
+use crate::rider::{Reader, Rider};
 use crate::seal::{Sealed, Seals, Sieve, Watch};
 
 /// The most that is shown of a body in one frame, in bytes.
@@ -36,6 +37,7 @@ enum Answering {
 pub(crate) struct Replies {
     pub(crate) facts: Arc<HttpFacts>,
     pub(crate) columns: Columns,
+    pub(crate) rider: Option<Box<dyn Rider>>,
     seals: Seals,
     bytes_max: usize,
     answering: Answering,
@@ -53,14 +55,25 @@ impl Editor for Shown {
     fn edit(&mut self, _: Field<'_>, _: &mut Vec<u8>) -> Edit {
         Edit::Keep
     }
+
+    fn offers(&mut self, _: &Access) -> bool {
+        true
+    }
 }
 
 impl Replies {
-    pub(crate) fn new(facts: Arc<HttpFacts>, columns: Columns, seals: Seals, bytes_max: usize) -> Self {
+    pub(crate) fn new(
+        facts: Arc<HttpFacts>,
+        columns: Columns,
+        seals: Seals,
+        bytes_max: usize,
+        rider: Option<Box<dyn Rider>>,
+    ) -> Self {
         let answering = Answering::Nothing;
         Self {
             facts,
             columns,
+            rider,
             seals,
             bytes_max,
             answering,
@@ -178,10 +191,10 @@ impl Replies {
             return Ok(None);
         }
         let kind = answer.kind();
-        let masking = Masking::new(kind, answer.coding(), self.bytes_max);
+        let masking = Masking::new(answer.content_type(), answer.coding(), self.bytes_max);
         let is_readable = kind != Kind::Opaque && !answer.is_partial();
         if let (Some(masking), true) = (masking, is_readable) {
-            if matches!(kind, Kind::Json | Kind::Form)
+            if matches!(kind, Kind::Json | Kind::Form | Kind::Parts)
                 && answer.length().is_some_and(|length| length > self.bytes_max as u64)
             {
                 return Err(too_long(self.bytes_max));
@@ -205,7 +218,8 @@ impl Replies {
         match &mut self.answering {
             Answering::Masked(masking) => {
                 let mut shown = Vec::new();
-                masking.feed(frame.content, &mut self.columns, editor, &mut shown)?;
+                let reader = &mut Reader { columns: &mut self.columns, rider: self.rider.as_deref_mut() };
+                masking.feed(frame.content, reader, editor, &mut shown)?;
                 write_body(&shown, out);
                 Ok(Passed::Written)
             }
@@ -234,7 +248,8 @@ impl Replies {
         match std::mem::replace(&mut self.answering, Answering::Nothing) {
             Answering::Masked(mut masking) => {
                 let mut shown = Vec::new();
-                masking.finish(&mut self.columns, editor, &mut shown)?;
+                let reader = &mut Reader { columns: &mut self.columns, rider: self.rider.as_deref_mut() };
+                masking.finish(reader, editor, &mut shown)?;
                 write_body(&shown, out);
             }
             Answering::Raw(mut sieve, _) => write_body(&sieve.finish(), out),
@@ -254,6 +269,12 @@ impl Replies {
         write_head(Tag::End, None, trailers.iter().map(|(name, value)| (name.as_str(), value.as_slice())), out);
         Ok(Passed::Written)
     }
+}
+
+/// Whether everything is shown as it is.
+pub fn shows_all(editor: &mut dyn Editor) -> bool {
+    let field = Field { column: UNKNOWN, kind: ANY_TEXT, encoding: Encoding::Text, value: Some(b"") };
+    editor.edit(field, &mut Vec::new()) == Edit::Keep
 }
 
 /// Whether what cannot be looked into is shown.
@@ -276,7 +297,7 @@ fn unreadable(answer: &Answer<'_>) -> Breach {
     let what = if answer.is_partial() {
         "it is a part of something, and what is classified cannot be told from a part".to_string()
     } else {
-        let of = answer.head.text("content-type").unwrap_or("no content type");
+        let of = answer.content_type().unwrap_or("no content type");
         let coded = answer.coding().map(|coding| format!(", coded as {coding}")).unwrap_or_default();
         format!("it is of {of}{coded}, which cannot be looked into")
     };
@@ -292,7 +313,9 @@ fn too_long(bytes_max: usize) -> Breach {
     Breach::target("an answer is longer than may be held").telling(Denial::new(
         Reason::Limit,
         "the answer is kept back",
-        format!("it is longer than the {bytes_max} bytes of limits.body_bytes_max, and JSON is masked in whole"),
+        format!(
+            "it is longer than the {bytes_max} bytes of limits.body_bytes_max, and such bodies are masked in whole"
+        ),
         "Ask for less at a time",
     ))
 }

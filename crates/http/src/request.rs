@@ -14,7 +14,8 @@ use crate::coding::CODINGS;
 use crate::columns::Columns;
 use crate::graphql;
 use crate::own::Own;
-use crate::said::{Form, form_fields, is_plain_form, without_classified};
+use crate::rider::{Carrying, Reader};
+use crate::said::{Form, Said, form_fields, is_plain_form, without_classified};
 
 /// The actions of methods that have one.
 const ACTIONS: [(&str, Action); 7] = [
@@ -54,12 +55,13 @@ const OF_PROXIES: [&str; 6] =
 /// Fields that have some servers understand another request than the one that was judged.
 const OVERRIDES: [&str; 4] = ["x-http-method", "x-http-method-override", "x-method-override", "x-rewrite-url"];
 /// Fields that differ from one try to the next and ask for nothing: an approval does not bind to them.
-const OF_TRY: [&str; 14] = [
+const OF_TRY: [&str; 15] = [
     "accept",
     "accept-encoding",
     "accept-language",
     "cache-control",
     "dnt",
+    "mcp-session-id",
     "pragma",
     "prefer",
     "priority",
@@ -124,7 +126,7 @@ impl From<Ambiguous> for Denial {
 
 impl Request {
     /// Reads a head; the denial is of one that some server could understand in another way.
-    pub(crate) fn read(head: &Head<'_>, facts: &HttpFacts) -> Result<Self, Denial> {
+    pub(crate) fn read(head: &Head<'_>, facts: &HttpFacts, is_carrying: bool) -> Result<Self, Denial> {
         let (method, target) = head
             .first
             .split_once(' ')
@@ -133,7 +135,7 @@ impl Request {
         if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
             return Err(not_taken("its method is not written in capitals", "Write the method in capitals"));
         }
-        let address = Address::read(target)?;
+        let address = at_endpoint(Address::read(target)?, facts.endpoint.as_deref())?;
         if head.all("upgrade").next().is_some() && names(head, "connection").any(|name| name == "upgrade") {
             return Err(not_taken("it asks for another protocol on its connection", "Send it without `Upgrade`"));
         }
@@ -145,7 +147,7 @@ impl Request {
             }
         }
         let (address, mut removed) = without_credential(address, facts.credential_parameter.as_deref());
-        let fields = fields(head, facts, &mut removed)?;
+        let fields = fields(head, facts, is_carrying, &mut removed)?;
         Ok(Self {
             method: method.to_string(),
             address,
@@ -193,10 +195,12 @@ impl Request {
         &self,
         target: &TargetName,
         facts: &HttpFacts,
-        columns: &mut Columns,
+        reader: Reader<'_>,
         body: Option<&[u8]>,
     ) -> Result<Operation, Denial> {
-        let form = Form::of(self.text("content-type"));
+        let Reader { columns, rider } = reader;
+        let content_type = self.text("content-type");
+        let form = Form::of(content_type);
         let is_coded = self.text("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
         let read = body.filter(|_| !is_coded);
         let is_unread = read.is_none() && body.is_none_or(|body| !body.is_empty());
@@ -206,7 +210,7 @@ impl Request {
                 "Send it without a coding and in UTF-8, and no longer than limits.body_bytes_max; or by another method than POST",
             ));
         }
-        let fields = read.map(|body| form.fields(body, columns)).transpose()?.flatten();
+        let said = read.map(|body| form.said(content_type, body, columns)).transpose()?.unwrap_or_default();
         let endpoint = facts.endpoints.as_ref().map(|endpoints| best(endpoints, &self.method, &self.address.path));
         let path = self.resource(target, endpoint.flatten());
         let action = ACTIONS.iter().find(|(method, _)| *method == self.method).map_or(OTHER, |(_, action)| *action);
@@ -220,42 +224,55 @@ impl Request {
             accesses.extend(graphql::accesses(target, query, form == Form::Json, read, columns)?);
         }
         let is_safe = SAFE.contains(&self.method.as_str());
-        let intent = Intent {
+        let mut intent = Intent {
             title: format!("{} {}", self.method, self.address.path),
-            statement: self.statement(),
+            statement: self.statement(&format!("{} {}", self.method, self.address.text())),
             evidence: self.evidence(columns),
             accesses,
-            facts: self.facts(form, body, fields, columns),
+            facts: self.facts(form, body, said, columns),
             effect: if is_safe { Effect::Read } else { Effect::Write },
             only_ends: false,
             repacks: Repacks::Classes(Vec::new()),
             unclear: None,
         };
         let shown = body.filter(|body| !body.is_empty());
+        let mut binds: Vec<Bind> = shown.map(bind).into_iter().collect();
+        if let Some(rider) = rider {
+            let json = read.filter(|_| form == Form::Json);
+            let asked = rider.read(&Carrying { method: &self.method, json, fields: &self.fields })?;
+            intent.facts.extend(asked.facts);
+            (intent.title, intent.accesses, intent.effect) = (asked.title, asked.accesses, asked.effect);
+            // It knows what of its body is another with every try.
+            intent.statement = self.statement(&asked.statement);
+            binds.clear();
+        }
         Ok(Operation {
             intent: Arc::new(intent),
-            binds: shown.map(bind).into_iter().collect(),
-            evidence_binds: shown.map(|body| form.evidence(body, is_coded, columns)).into_iter().collect(),
+            binds,
+            evidence_binds: shown
+                .map(|body| form.evidence(content_type, body, is_coded, columns))
+                .into_iter()
+                .collect(),
             state: Arc::default(),
             phase: Phase::Run,
             waits: !self.prefers_async,
         })
     }
 
-    fn facts(&self, form: Form, body: Option<&[u8]>, fields: Option<Vec<String>>, columns: &mut Columns) -> Facts {
+    fn facts(&self, form: Form, body: Option<&[u8]>, said: Said, columns: &mut Columns) -> Facts {
         let query = self.address.query.as_deref().unwrap_or_default();
         let query = form_fields(query.as_bytes(), columns);
         let is_empty = body.is_some_and(<[u8]>::is_empty);
         let mut facts = Facts::from([
             ("method", FactValue::Text(self.method.clone())),
             ("body", FactValue::Text(if is_empty { "none" } else { form.name() }.into())),
-            ("body_read", FactValue::Bool(is_empty || fields.is_some())),
+            ("body_read", FactValue::Bool(is_empty || said.is_all)),
         ]);
         if let Some(body) = body {
             facts.insert("body_bytes", FactValue::Long(i64::try_from(body.len()).unwrap_or(i64::MAX)));
         }
         facts.extend(query.map(|query| ("query", FactValue::Texts(query))));
-        facts.extend(fields.map(|fields| ("fields", FactValue::Texts(fields))));
+        facts.extend(said.fields.map(|fields| ("fields", FactValue::Texts(fields))));
         facts
     }
 
@@ -279,8 +296,8 @@ impl Request {
     }
 
     /// To the letter, but for what differs with every try.
-    fn statement(&self) -> Arc<str> {
-        let mut text = format!("{} {}", self.method, self.address.text());
+    fn statement(&self, asked: &str) -> Arc<str> {
+        let mut text = asked.to_string();
         for (name, value) in self.fields.iter().filter(|(name, _)| !OF_TRY.contains(&name.as_str())) {
             text.push_str(&format!("\n{name}: {}", String::from_utf8_lossy(value)));
         }
@@ -300,10 +317,27 @@ impl Request {
     }
 }
 
+/// Where what is asked at one path only is asked.
+fn at_endpoint(address: Address, endpoint: Option<&str>) -> Result<Address, Denial> {
+    let Some(endpoint) = endpoint else { return Ok(address) };
+    let is_there = address.path == "/" || address.path == endpoint;
+    if !is_there || address.query.is_some() {
+        let why = format!("this target is asked at one address, {endpoint}, and without a query");
+        return Err(not_taken(&why, "Ask at the address of the target itself"));
+    }
+    Ok(Address { path: endpoint.into(), query: None })
+}
+
 /// The fields that go on.
-fn fields(head: &Head<'_>, facts: &HttpFacts, removed: &mut Vec<String>) -> Result<Vec<(String, Vec<u8>)>, Denial> {
+fn fields(
+    head: &Head<'_>,
+    facts: &HttpFacts,
+    is_carrying: bool,
+    removed: &mut Vec<String>,
+) -> Result<Vec<(String, Vec<u8>)>, Denial> {
     let listed: Vec<String> = names(head, "connection").collect();
-    let has_credential = facts.credential_header.is_some() || facts.credential_parameter.is_some();
+    // What rides on HTTP gets no token of its client's: it was given to somebody else.
+    let has_credential = facts.credential_header.is_some() || facts.credential_parameter.is_some() || is_carrying;
     let mut fields = Vec::with_capacity(head.fields.len());
     for (name, value) in &head.fields {
         // Many servers hand fields on by names in which a hyphen and a low line are the same.

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gatehouse_model::Denial;
+use gatehouse_model::{Access, Denial};
 use gatehouse_protocol::{Edit, Editor, Field};
 use memchr::memmem;
 
 use crate::body::{self, Kind};
 use crate::columns::{Columns, JSON, ROOT, TEXT};
 use crate::json::{self, Met};
+use crate::parts;
 use crate::request::not_taken;
 
 /// The name by which a form or a query has some servers take another method.
@@ -30,6 +31,8 @@ pub(crate) enum Form {
     Fields,
     Text,
     Parts,
+    /// Parts of a kind that is not looked into, or whose boundary is not clear.
+    OddParts,
     /// Nobody says what it is, and servers may take it for a form or for JSON.
     Untold,
     Other,
@@ -41,10 +44,11 @@ impl Form {
             Kind::Form => Self::Fields,
             Kind::Json => Self::Json,
             Kind::JsonLines | Kind::Events | Kind::Table | Kind::Lines => Self::Text,
+            Kind::Parts => Self::Parts,
             Kind::Opaque => {
                 let named = content_type.unwrap_or_default().trim_start().to_ascii_lowercase();
                 match named.split(';').next().unwrap_or_default() {
-                    parts if parts.starts_with("multipart/") => Self::Parts,
+                    parts if parts.starts_with("multipart/") => Self::OddParts,
                     "application/x-www-form-urlencoded" | "" => Self::Untold,
                     other if other.contains("json") => Self::Untold,
                     _ => Self::Other,
@@ -58,32 +62,40 @@ impl Form {
             Self::Json => "json",
             Self::Fields => "form",
             Self::Text => "text",
-            Self::Parts | Self::Untold | Self::Other => "other",
+            Self::Parts => "parts",
+            Self::OddParts | Self::Untold | Self::Other => "other",
         }
     }
 
     /// Whether a server may take it for a form, in which another method may be asked for.
     pub(crate) const fn may_be_form(self) -> bool {
-        matches!(self, Self::Fields | Self::Parts | Self::Untold)
+        matches!(self, Self::Fields | Self::Parts | Self::OddParts | Self::Untold)
     }
 
-    /// Its values as policy is shown them; `None` if there are more than that.
-    pub(crate) fn fields(self, body: &[u8], columns: &mut Columns) -> Result<Option<Vec<String>>, Denial> {
+    /// Its values as policy is shown them.
+    pub(crate) fn said(self, content_type: Option<&str>, body: &[u8], columns: &mut Columns) -> Result<Said, Denial> {
         match self {
-            Self::Json if body.iter().all(u8::is_ascii_whitespace) => Ok(Some(Vec::new())),
-            Self::Json => json_fields(body, columns),
+            Self::Json if body.iter().all(u8::is_ascii_whitespace) => Ok(Said::all(Some(Vec::new()))),
+            Self::Json => json_fields(body, columns).map(Said::all),
             Self::Fields => {
                 is_plain_form(body)?;
-                Ok(form_fields(body, columns))
+                Ok(Said::all(form_fields(body, columns)))
             }
-            Self::Parts | Self::Untold if memmem::find(body, OVERRIDE.as_bytes()).is_some() => Err(overridden()),
-            Self::Untold => is_plain_form(body).map(|()| None),
-            Self::Text | Self::Parts | Self::Other => Ok(None),
+            Self::Parts => parts_said(content_type, body, columns),
+            Self::OddParts | Self::Untold if memmem::find(body, OVERRIDE.as_bytes()).is_some() => Err(overridden()),
+            Self::Untold => is_plain_form(body).map(|()| Said::default()),
+            Self::Text | Self::OddParts | Self::Other => Ok(Said::default()),
         }
     }
 
     /// As evidence keeps it: without what is of a class by its name. What is found in the rest is taken out by whoever writes it.
-    pub(crate) fn evidence(self, body: &[u8], is_coded: bool, columns: &mut Columns) -> String {
+    pub(crate) fn evidence(
+        self,
+        content_type: Option<&str>,
+        body: &[u8],
+        is_coded: bool,
+        columns: &mut Columns,
+    ) -> String {
         let unseen = || format!("({} bytes)", body.len());
         if is_coded || body.len() > EVIDENCE_BYTES_MAX {
             return unseen();
@@ -98,9 +110,57 @@ impl Form {
             }
             Self::Fields => without_classified(body, columns),
             Self::Text => std::str::from_utf8(body).map_or_else(|_| unseen(), Into::into),
-            Self::Parts | Self::Untold | Self::Other => unseen(),
+            Self::Parts => {
+                let said = parts_said(content_type, body, columns).ok().and_then(|said| said.fields);
+                said.map_or_else(unseen, |fields| format!("{} ({} bytes in parts)", fields.join("\n"), body.len()))
+            }
+            Self::OddParts | Self::Untold | Self::Other => unseen(),
         }
     }
+}
+
+/// What a body says.
+#[derive(Default)]
+pub(crate) struct Said {
+    /// Its values; `None` if they are not read, or more than policy is shown.
+    pub(crate) fields: Option<Vec<String>>,
+    /// Whether it says nothing else.
+    pub(crate) is_all: bool,
+}
+
+impl Said {
+    fn all(fields: Option<Vec<String>>) -> Self {
+        Self { is_all: fields.is_some(), fields }
+    }
+}
+
+/// The values of parts that have names and are no files.
+fn parts_said(content_type: Option<&str>, body: &[u8], columns: &Columns) -> Result<Said, Denial> {
+    let boundary = content_type.and_then(parts::boundary);
+    let parts = boundary.and_then(|boundary| parts::parts(body, boundary)).ok_or_else(|| {
+        not_taken(
+            "its parts are not clear, and servers differ in what they find there",
+            "Write them as RFC 7578 has it",
+        )
+    })?;
+    let names = || parts.iter().filter_map(|part| part.name);
+    if names().any(is_override) {
+        return Err(overridden());
+    }
+    let mut said = Fields::default();
+    let mut is_all = true;
+    for part in &parts {
+        let text = std::str::from_utf8(part.content).ok().filter(|_| !part.is_file && part.kind() != Kind::Opaque);
+        let (Some(name), Some(text)) = (part.name, text) else {
+            is_all = false;
+            continue;
+        };
+        let is_list = names().filter(|other| other.eq_ignore_ascii_case(name)).count() > 1;
+        let path = format!("{}{}", escaped(name), if is_list { "[]" } else { "" });
+        said.push(&path, text, columns.of(name).is_some());
+    }
+    let fields = said.done();
+    Ok(Said { is_all: is_all && fields.is_some(), fields })
 }
 
 fn overridden() -> Denial {
@@ -253,5 +313,9 @@ impl Editor for Redacting {
         }
         out.extend_from_slice(HIDDEN.as_bytes());
         Edit::Replace
+    }
+
+    fn offers(&mut self, _: &Access) -> bool {
+        true
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
-use gatehouse_model::Secret;
+use gatehouse_model::{Access, Secret};
 use gatehouse_protocol::{Breach, Edit, Editor, Field};
 use memchr::memmem;
 
@@ -126,6 +126,10 @@ impl Editor for Sealed<'_> {
             }
             (Edit::Keep | Edit::Null, _) => edit,
         }
+    }
+
+    fn offers(&mut self, access: &Access) -> bool {
+        self.editor.offers(access)
     }
 }
 

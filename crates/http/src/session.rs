@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use gatehouse_model::{Denial, Shape, TargetName};
+use gatehouse_model::{Denial, Shape, ShapeRole, TargetName};
 use gatehouse_protocol::{
     Breach, Editor, Frame, Head, HttpFacts, Meaning, Misunderstood, Opening, Passed, Reply, Session, Side, Step,
     SurveyFacts, Tag, frames, write_frame, write_head,
@@ -13,6 +13,7 @@ use crate::columns::Columns;
 use crate::refusal;
 use crate::reply::Replies;
 use crate::request::Request;
+use crate::rider::{Reader, Rider};
 use crate::seal::Seals;
 
 /// What the client says.
@@ -45,8 +46,9 @@ pub(crate) struct HttpSession {
 }
 
 impl HttpSession {
-    pub(crate) fn new(opening: Opening, facts: Arc<HttpFacts>) -> Self {
-        let columns = Columns::new(&opening.target, opening.classifier, facts.passes_opaque);
+    pub(crate) fn new(opening: Opening, facts: Arc<HttpFacts>, rider: Option<Box<dyn Rider>>) -> Self {
+        let role = if rider.is_some() { ShapeRole::Offers } else { ShapeRole::Rows };
+        let columns = Columns::new(&opening.target, opening.classifier, facts.passes_opaque, role);
         let (bytes_max, seals) = (opening.frame_bytes_max, Seals::new(&opening.secrets));
         Self {
             target: opening.target,
@@ -54,7 +56,7 @@ impl HttpSession {
             asking: Asking::Nothing,
             request: None,
             reading: None,
-            replies: Replies::new(facts, columns, seals, bytes_max),
+            replies: Replies::new(facts, columns, seals, bytes_max, rider),
         }
     }
 
@@ -81,7 +83,7 @@ impl HttpSession {
             None => {
                 let head = Head::read(first.tag, first.content);
                 let head = head.ok_or_else(|| Breach::client("the request has no head"))?;
-                match Request::read(&head, &self.replies.facts) {
+                match Request::read(&head, &self.replies.facts, self.replies.rider.is_some()) {
                     Ok(request) => Reading { request, len: first.len, body: Vec::new() },
                     Err(denial) => return Ok(misunderstood(head.first, denial, first.len)),
                 }
@@ -110,14 +112,15 @@ impl HttpSession {
                 }
             };
         let facts = self.replies.facts.clone();
-        let operation =
-            match request.operation(&self.target, &facts, &mut self.replies.columns, is_whole.then_some(&body)) {
-                Ok(operation) => operation,
-                Err(denial) => {
-                    let len = if is_whole { len } else { first.len };
-                    return Ok(misunderstood(&request.method, denial, len));
-                }
-            };
+        let read = is_whole.then_some(body.as_slice());
+        let reader = Reader { columns: &mut self.replies.columns, rider: self.replies.rider.as_deref_mut() };
+        let operation = match request.operation(&self.target, &facts, reader, read) {
+            Ok(operation) => operation,
+            Err(denial) => {
+                let len = if is_whole { len } else { first.len };
+                return Ok(misunderstood(&request.method, denial, len));
+            }
+        };
         self.request = Some(request);
         let meaning = Meaning::Act(Box::new(operation));
         // What is not there in whole is given without the head's last byte, so that nobody approves what was not read.
@@ -231,7 +234,12 @@ impl Session for HttpSession {
     fn refuse(&mut self, run: &Bytes, denial: &Denial, reply: &mut Reply) {
         let request = self.request.take();
         let waits_at = request.as_ref().filter(|request| request.prefers_async).map(|request| request.base.as_str());
-        refusal::write(denial, waits_at, &mut reply.to_client);
+        // What was not read has no message to answer.
+        let rider = self.replies.rider.as_deref().filter(|_| request.is_some());
+        match rider.and_then(|rider| rider.refusal(denial)) {
+            Some(message) => refusal::write_message(&message, &mut reply.to_client),
+            None => refusal::write(denial, waits_at, &mut reply.to_client),
+        }
         self.asking = if is_ended(run) { Asking::Nothing } else { Asking::Refused };
     }
 

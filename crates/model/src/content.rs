@@ -64,6 +64,8 @@ pub enum ShapeRole {
     Rows,
     /// A message of the target to the client: an error, a notice, a notification.
     Message,
+    /// Messages that name what can be asked for. Of that only what is permitted is shown, so that they never pass as they are.
+    Offers,
 }
 
 /// The shape of a run of content. One value per result, shared by its runs.

@@ -18,7 +18,10 @@ const PREFIX_BYTES: usize = 5;
 /// A protocol that is spoken in HTTP messages.
 pub trait Exchanges: Protocol {
     /// What its sessions are to know of a target, from what the configuration says of it.
-    fn learn(&self, target: &TargetName, described: HttpFacts) -> SurveyFacts;
+    ///
+    /// # Errors
+    /// The key of what is not for targets that speak it.
+    fn learn(&self, target: &TargetName, described: HttpFacts) -> Result<SurveyFacts, &'static str>;
 }
 
 /// What the configuration says of a target that speaks HTTP.
@@ -28,6 +31,8 @@ pub struct HttpFacts {
     pub origin: String,
     /// What its own document says can be asked for; `None` where there is no document.
     pub endpoints: Option<Vec<Endpoint>>,
+    /// The only path at which it is asked, where it is: clients may leave it out.
+    pub endpoint: Option<String>,
     /// The paths at which it is asked in GraphQL.
     pub graphql: Vec<String>,
     /// The name of the header that the gateway proves itself by, in small letters.

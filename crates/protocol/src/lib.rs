@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use gatehouse_model::{
-    Blame, ClassName, Denial, Encoding, Intent, Operation, Secret, Shape, TargetName, ValueKind, Verifier,
+    Access, Blame, ClassName, Denial, Encoding, Intent, Operation, Secret, Shape, TargetName, ValueKind, Verifier,
 };
 
 mod exchange;
@@ -470,6 +470,9 @@ pub enum Edit {
 pub trait Editor {
     /// Looks at one value and, for [`Edit::Replace`], writes the new one to `out`.
     fn edit(&mut self, field: Field<'_>, out: &mut Vec<u8>) -> Edit;
+
+    /// Whether something that the target offers is shown: whether whoever asked may do it, at once or after a person's word.
+    fn offers(&mut self, access: &Access) -> bool;
 }
 
 /// Reads a recording for a person.

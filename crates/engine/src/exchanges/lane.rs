@@ -76,14 +76,7 @@ impl Lane {
     ) -> Result<Self, Denial> {
         let opened = engine.house.now();
         let found = engine.house.target(target).filter(|found| found.protocol == protocol.name());
-        let found = found.ok_or_else(|| {
-            Denial::new(
-                Reason::Unknown,
-                format!("there is no target \"{target}\" here"),
-                format!("the address names a target that speaks {}", protocol.name()),
-                "`gatehouse targets ls` shows the targets",
-            )
-        })?;
+        let found = found.ok_or_else(|| super::no_target(target, protocol.name()))?;
         let grant = Arc::new(login::admit_to(engine, found, task, &peer.to_string(), &Intent::nothing())?);
         let account = match grant.target().route.account {
             Account::None => None,
@@ -96,16 +89,7 @@ impl Lane {
             }
         };
         engine.still_granted(&grant)?;
-        let tape = engine.house.tape(grant.session(), grant.target(), opened).map_err(|error| {
-            tracing::error!(%error, "a recording could not be begun");
-            engine.never_opened(&grant, "the recording could not be begun");
-            Denial::new(
-                Reason::Unrecorded,
-                "the session cannot be recorded, so it was not opened",
-                "the gateway's disk may be full",
-                "Try again later, or tell the operator of the gateway",
-            )
-        })?;
+        let tape = engine.tape(&grant, opened)?;
         let session = protocol.session(Opening {
             target: grant.target().name.clone(),
             facts: grant.target().facts.clone(),

@@ -190,7 +190,7 @@ fn uneditable() -> Breach {
 
 #[cfg(test)]
 mod tests {
-    use gatehouse_model::{Column, Provenance, ShapeRole};
+    use gatehouse_model::{Access, Column, Provenance, ShapeRole};
     use proptest::prelude::*;
 
     use super::*;
@@ -218,6 +218,10 @@ mod tests {
                     Edit::Replace
                 }
             }
+        }
+
+        fn offers(&mut self, _: &Access) -> bool {
+            true
         }
     }
 

@@ -1,0 +1,168 @@
+//! MCP's official server and client, with the gateway between them.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use gatehouse_conformance::fixture::Setup;
+use gatehouse_conformance::http::{self, Door, JSON};
+use gatehouse_conformance::secret::remember;
+use gatehouse_conformance::web::{WebCredential, listening};
+use gatehouse_conformance::{Fixture, web};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run");
+/// What the gateway proves itself by to the server.
+const TOKEN: &str = "the-gateway's-own-token-at-the-lab";
+
+/// A server, and a gateway before it.
+struct McpHouse {
+    server: Child,
+    port: u16,
+    folder: TempDir,
+    fixture: Fixture,
+    base: String,
+}
+
+impl McpHouse {
+    fn start(said: &str) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
+        let mut command = Command::new(CLIENTS);
+        command
+            .arg("mcp_server.mjs")
+            .env("HEARD", folder.path().join("heard"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        let mut server = command.spawn()?;
+        let mut port = String::new();
+        BufReader::new(server.stdout.take().context("its output is piped")?).read_line(&mut port)?;
+        let port = port.trim().parse().context("the server does not start: run scripts/client-needs.sh")?;
+        remember(TOKEN);
+        let fixture = Fixture::start(Setup {
+            policies: include_str!("../fixture/mcp.cedar").into(),
+            config: format!(
+                "[listen.http]\naddress = \"127.0.0.1:0\"\n[targets.lab]\nprotocol = \"mcp\"\naddress = \"127.0.0.1:{port}\"\n\
+                 credential = {{ bearer = \"file:lab.secret\" }}\n{said}\n"
+            ),
+            files: vec![("lab.secret", TOKEN.into())],
+            ..Setup::default()
+        })?;
+        let base = listening(&fixture, "lab")?;
+        Ok(Self { server, port, folder, fixture, base })
+    }
+
+    fn task(&self, identity: &str) -> Result<WebCredential> {
+        web::task(&self.fixture, identity, "lab")
+    }
+
+    /// Runs the client to its end, and gives what came of each of its steps.
+    fn client(url: &str, credential: Option<&WebCredential>) -> Result<Value> {
+        let mut command = Command::new(CLIENTS);
+        command.arg("client_mcp.mjs").env("URL", url).stdin(Stdio::null());
+        command.envs(credential.map(|credential| ("AUTHORIZATION", credential.basic())));
+        let output = command.output()?;
+        serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    fn through(&self, credential: &WebCredential) -> Result<Value> {
+        Self::client(&format!("{}/mcp/lab", self.base), Some(credential))
+    }
+
+    /// What the server heard.
+    fn heard(&self) -> Result<Vec<Value>> {
+        let heard = std::fs::read_to_string(self.folder.path().join("heard"))?;
+        heard.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+
+    fn post(&self, credential: &WebCredential, body: &Value) -> Result<http::Answer> {
+        let basic = credential.basic();
+        let accept = ("accept", "application/json, text/event-stream");
+        let fields = [("authorization", basic.as_str()), accept, JSON];
+        http::call(Door::Web(&self.base), "POST", "/mcp/lab", &fields, &body.to_string())
+    }
+}
+
+impl Drop for McpHouse {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn names(listed: &Value) -> Vec<&str> {
+    listed.as_array().into_iter().flatten().filter_map(|entry| entry["name"].as_str()).collect()
+}
+
+#[test]
+fn the_official_client_finds_the_same_through_the_gateway() -> Result<()> {
+    let house = McpHouse::start("")?;
+    let mut direct = McpHouse::client(&format!("http://127.0.0.1:{}/mcp", house.port), None)?;
+    let dana = house.task("user:dana")?;
+    let mut through = house.through(&dana)?;
+    for report in [&mut direct, &mut through] {
+        assert!(report["initialize"]["sessionId"].take().is_string(), "{report}");
+    }
+    assert!(direct["customer"]["structuredContent"]["email"] == "ada@corp.example", "{direct}");
+    assert_eq!(through, direct);
+    let heard = house.heard()?;
+    let through = heard.iter().filter(|request| request["headers"]["authorization"] == format!("Bearer {TOKEN}"));
+    assert!(through.count() >= 12, "the gateway proves itself with each request: {heard:?}");
+    assert!(!heard.iter().any(|request| request.to_string().contains(&dana.password)));
+    assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+#[test]
+fn agents_see_and_do_what_policy_permits() -> Result<()> {
+    let house = McpHouse::start("on_hold = \"refuse\"")?;
+    let claude = house.task("agent:claude")?;
+    let told = house.through(&claude)?;
+    assert_eq!(names(&told["tools"]["tools"]), ["add", "customer", "drop_table", "think"], "{told}");
+    assert_eq!(told["add"]["structuredContent"], json!({ "sum": 5 }));
+    let customer = &told["customer"];
+    assert!(!customer.to_string().contains("ada@corp.example"), "{customer}");
+    assert_eq!(customer["structuredContent"]["id"], 7);
+    let inner: Value = serde_json::from_str(customer["content"][0]["text"].as_str().context("a text")?)?;
+    assert_eq!(inner["email"], customer["structuredContent"]["email"], "one pseudonym stands for it");
+    assert!(!told["notes"].to_string().contains("ada@corp.example"), "{told}");
+    assert_eq!(told["think"]["content"][0]["text"].as_str().map(|text| text.contains("four")), Some(true), "{told}");
+    assert_eq!(told["customerFile"]["error"]["code"], 403, "{told}");
+    let refused = &told["ask"];
+    assert_eq!(refused["isError"], true, "{refused}");
+    assert!(refused["content"][0]["text"].as_str().is_some_and(|text| text.starts_with("Refused: ")), "{refused}");
+
+    // What is held is asked again.
+    assert_eq!(told["dropTable"]["isError"], true, "{told}");
+    let request = house.fixture.open_request()?;
+    let statement = request["statement"].as_str().unwrap_or_default();
+    assert!(statement.starts_with("tools/call {") && statement.contains("\"orders\""), "{statement}");
+    let id = request["id"].as_str().context("an id")?;
+    assert!(told["dropTable"].to_string().contains(id), "{told}");
+    let heard = house.heard()?;
+    let call = |request: &&Value| request["body"]["method"] == "tools/call";
+    let called: Vec<_> = heard.iter().filter(call).map(|request| &request["body"]["params"]["name"]).collect();
+    assert_eq!(called, ["add", "customer", "think"]);
+    assert!(house.fixture.command(&["approve", id, "--as", "user:dana"])?.status.success());
+    let told = house.through(&claude)?;
+    assert_eq!(told["dropTable"]["content"][0]["text"], "dropped", "{told}");
+    assert_eq!(house.through(&claude)?["dropTable"]["isError"], true, "an approval is used once");
+    assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+#[test]
+fn what_is_no_single_message_goes_nowhere() -> Result<()> {
+    let house = McpHouse::start("")?;
+    let dana = house.task("user:dana")?;
+    let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
+    for body in [json!([list.clone()]), json!({ "id": 1, "method": "tools/list" }), json!("tools/list")] {
+        assert_eq!(house.post(&dana, &body)?.status, 400, "{body}");
+    }
+    let basic = dana.basic();
+    let elsewhere = |path: &str| http::call(Door::Web(&house.base), "GET", path, &[("authorization", &basic)], "");
+    assert_eq!(elsewhere("/mcp/lab/control")?.status, 400);
+    assert_eq!(elsewhere("/http/lab/control")?.status, 404, "a target is reached by what it speaks");
+    assert!(house.heard().is_err() || house.heard()?.is_empty());
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! MCP, the Model Context Protocol, over Streamable HTTP: what a client's messages ask for, and what of a server's is shown.
+//!
+//! It rides on HTTP: <https://modelcontextprotocol.io/specification>, revisions 2025-03-26 to 2026-07-28. Messages are read as
+//! JSON, not into types of a library, for what was judged goes on to the byte, with what no type knows. Must not know policies,
+//! sockets or who asks.
+
+mod asked;
+mod message;
+mod rider;
+mod screen;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use gatehouse_model::TargetName;
+use gatehouse_protocol::{Carriage, Exchanges, HttpFacts, Opening, Protocol, Session, SurveyFacts, Transcript};
+
+/// Where servers are asked that say nothing else.
+const ENDPOINT: &str = "/mcp";
+
+/// MCP, as the registry holds it.
+#[derive(Debug, Default)]
+pub struct Mcp;
+
+impl Protocol for Mcp {
+    fn name(&self) -> &'static str {
+        "mcp"
+    }
+
+    fn schema(&self) -> &'static str {
+        include_str!("mcp.cedarschema")
+    }
+
+    fn application_protocols(&self) -> &'static [&'static [u8]] {
+        &[b"h2", b"http/1.1"]
+    }
+
+    fn carriage(self: Arc<Self>) -> Carriage {
+        Carriage::Exchanges(self)
+    }
+
+    fn session(&self, opening: Opening) -> Box<dyn Session> {
+        let rider = rider::McpRider::new(&opening.target);
+        gatehouse_http::session(opening, Some(Box::new(rider)))
+    }
+
+    fn transcript(&self) -> Box<dyn Transcript> {
+        gatehouse_http::transcript()
+    }
+}
+
+impl Exchanges for Mcp {
+    fn learn(&self, _: &TargetName, mut described: HttpFacts) -> Result<SurveyFacts, &'static str> {
+        if described.endpoints.is_some() {
+            return Err("openapi");
+        }
+        if !described.graphql.is_empty() {
+            return Err("graphql");
+        }
+        described.endpoint.get_or_insert_with(|| ENDPOINT.into());
+        Ok(Arc::new(described))
+    }
+}

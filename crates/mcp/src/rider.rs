@@ -1,0 +1,170 @@
+//! What HTTP asks of what rides on it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use gatehouse_http::{Asked, Carrying, Rider, Screened};
+use gatehouse_model::{Access, Denial, FactValue, Facts, PolicyId, TargetName};
+use gatehouse_protocol::Editor;
+use serde_json::{Map, Value, json};
+
+use crate::asked::{Accesses, effect, not_understood};
+use crate::message::Message;
+use crate::screen;
+
+/// The code of a refusal: none of those that JSON-RPC and MCP keep for themselves.
+const REFUSED: i64 = 403;
+/// Fields that repeat what the message says (revision 2026-07-28).
+const METHOD: &str = "mcp-method";
+const NAME: &str = "mcp-name";
+const PARAMETER: &str = "mcp-param-";
+
+/// The request that was read last, as far as its refusal needs it.
+struct Asking {
+    id: Value,
+    is_call: bool,
+}
+
+pub(crate) struct McpRider {
+    target: TargetName,
+    asking: Option<Asking>,
+}
+
+impl McpRider {
+    pub(crate) fn new(target: &TargetName) -> Self {
+        Self { target: target.clone(), asking: None }
+    }
+
+    fn accesses(&self) -> Accesses<'_> {
+        Accesses { target: &self.target }
+    }
+}
+
+impl Rider for McpRider {
+    fn read(&mut self, request: &Carrying<'_>) -> Result<Asked, Denial> {
+        self.asking = None;
+        match (request.method, request.json) {
+            ("POST", Some(json)) => self.read_message(json, request.fields),
+            ("GET", None) => Ok(asked("stream", "stream".into(), self.accesses().without_message(), None)),
+            ("DELETE", None) => Ok(asked("end", "end".into(), self.accesses().without_message(), None)),
+            _ => Err(not_understood(
+                "a message is a POST of JSON, whole and without a coding; what the server says by itself is a GET",
+                "Use a client that speaks MCP's Streamable HTTP, and send no more than limits.body_bytes_max at a time",
+            )),
+        }
+    }
+
+    fn screen(&mut self, json: &[u8], editor: &mut dyn Editor) -> Screened {
+        screen::screen(&self.accesses(), json, editor)
+    }
+
+    fn refusal(&self, denial: &Denial) -> Option<String> {
+        let Asking { id, is_call } = self.asking.as_ref()?;
+        let request = denial.request.as_ref().map(ToString::to_string);
+        let answer = if *is_call {
+            // Models are shown what tools say, and seldom what the protocol does.
+            let mut text = format!("Refused: {}. {}. {}.", denial.message, denial.detail, denial.hint);
+            if let Some(request) = request {
+                text.push_str(&format!(" Request: {request}"));
+            }
+            let result = json!({ "content": [{ "type": "text", "text": text }], "isError": true });
+            json!({ "jsonrpc": "2.0", "id": id, "result": result })
+        } else {
+            let policies: Vec<&str> = denial.policies.iter().map(PolicyId::as_str).collect();
+            let data =
+                json!({ "detail": denial.detail, "remedy": denial.hint, "policies": policies, "request": request });
+            let error = json!({ "code": REFUSED, "message": denial.message, "data": data });
+            json!({ "jsonrpc": "2.0", "id": id, "error": error })
+        };
+        Some(answer.to_string())
+    }
+}
+
+impl McpRider {
+    fn read_message(&mut self, json: &[u8], fields: &[(String, Vec<u8>)]) -> Result<Asked, Denial> {
+        let value: Value = serde_json::from_slice(json)
+            .map_err(|_| not_understood("its body is no message", "Send one message of JSON-RPC 2.0"))?;
+        let message = Message::read(&value).ok_or_else(|| {
+            not_understood(
+                "its body is not one message of JSON-RPC 2.0, of which all servers would read the same",
+                "Send one message at a time, with an id that is a text or a whole number",
+            )
+        })?;
+        let (method, params) = match message {
+            Message::Request { id, method, params } => {
+                self.asking = Some(Asking { id: id.clone(), is_call: method == "tools/call" });
+                (method, params)
+            }
+            Message::Notification { method, params } => (method, params),
+            Message::Response { .. } => ("response", None),
+        };
+        agrees(fields, method, params)?;
+        let accesses = self.accesses().of(&message)?;
+        let what = params.and_then(named).map_or_else(|| method.to_string(), |name| format!("{method} {name}"));
+        let said = params.map(without_token).or_else(|| value.get("result").cloned());
+        let said = said.and_then(|said| serde_json::to_string_pretty(&said).ok());
+        let statement = format!("{method} {}", said.unwrap_or_default());
+        let uri = params.and_then(|params| params.get("uri")).and_then(Value::as_str);
+        let mut asked = asked(method, statement, accesses, uri);
+        asked.title = what;
+        Ok(asked)
+    }
+}
+
+fn asked(message: &str, statement: String, accesses: Vec<Access>, uri: Option<&str>) -> Asked {
+    let mut facts = Facts::from([("message", FactValue::Text(message.into()))]);
+    facts.extend(uri.map(|uri| ("uri", FactValue::Text(uri.into()))));
+    let effect = effect(&accesses);
+    Asked { title: message.into(), statement: statement.into(), accesses, facts, effect }
+}
+
+/// What a message is about.
+fn named(params: &Map<String, Value>) -> Option<&str> {
+    params.get("name").or_else(|| params.get("uri")).and_then(Value::as_str)
+}
+
+/// Without what is another with every try.
+fn without_token(params: &Map<String, Value>) -> Value {
+    let mut params = params.clone();
+    if let Some(Value::Object(meta)) = params.get_mut("_meta") {
+        meta.shift_remove("progressToken");
+        if meta.is_empty() {
+            params.shift_remove("_meta");
+        }
+    }
+    Value::Object(params)
+}
+
+/// Whether the fields that repeat a message say what it says, for there are servers that go by them.
+fn agrees(fields: &[(String, Vec<u8>)], method: &str, params: Option<&Map<String, Value>>) -> Result<(), Denial> {
+    let arguments = || params.and_then(|params| params.get("arguments")).and_then(Value::as_object);
+    for (name, value) in fields {
+        let value = std::str::from_utf8(value).ok().and_then(decoded);
+        let says = |other: &str| value.as_deref() == Some(other);
+        let agrees = match name.replace('_', "-").as_str() {
+            METHOD => says(method),
+            NAME => params.and_then(named).is_some_and(says),
+            name if name.starts_with(PARAMETER) => {
+                let is_said = |argument: &Value| match argument {
+                    Value::String(text) => says(text),
+                    other => says(&other.to_string()),
+                };
+                arguments().is_some_and(|arguments| arguments.values().any(is_said))
+            }
+            _ => true,
+        };
+        if !agrees {
+            let why = format!("the field `{name}` says something else than the message");
+            return Err(not_understood(&why, "Say the same in both"));
+        }
+    }
+    Ok(())
+}
+
+/// A field's value, which is coded where it is not all letters.
+fn decoded(value: &str) -> Option<String> {
+    let coded = value.strip_prefix("=?base64?").and_then(|coded| coded.strip_suffix("?="));
+    match coded {
+        Some(coded) => BASE64.decode(coded).ok().and_then(|text| String::from_utf8(text).ok()),
+        None => Some(value.into()),
+    }
+}

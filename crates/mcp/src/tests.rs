@@ -1,0 +1,283 @@
+//! What messages ask for and what of answers is shown, as tables of cases.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use expect_test::{Expect, expect};
+use gatehouse_model::{Access, ClassName, Denial, Reason, TargetName};
+use gatehouse_protocol::{
+    CancelKey, Classifier, Edit, Editor, Exchanges as _, Field, HttpFacts, Meaning, Opening, Protocol as _, Reply,
+    Session, Side, Step, Tag, TargetReady, frames, write_frame, write_head,
+};
+
+use crate::Mcp;
+
+struct ByName;
+
+impl Classifier for ByName {
+    fn column(&self, _: &str, column: &str) -> Vec<ClassName> {
+        if column == "email" { ClassName::new("email").into_iter().collect() } else { Vec::new() }
+    }
+
+    fn all(&self) -> Vec<ClassName> {
+        ClassName::new("email").into_iter().collect()
+    }
+}
+
+/// Lets some things be done, and hides what is of a class.
+struct Only<'a>(&'a [&'a str]);
+
+impl Editor for Only<'_> {
+    fn edit(&mut self, field: Field<'_>, out: &mut Vec<u8>) -> Edit {
+        if field.column <= 2 || self.0.contains(&"everything") {
+            return Edit::Keep;
+        }
+        out.extend_from_slice(b"hidden");
+        Edit::Replace
+    }
+
+    fn offers(&mut self, access: &Access) -> bool {
+        self.0.contains(&"everything") || self.0.contains(&access.to_string().as_str())
+    }
+}
+
+fn session() -> Box<dyn Session> {
+    let target = TargetName::new("lab").unwrap();
+    Mcp.session(Opening {
+        facts: Mcp.learn(&target, HttpFacts::default()).unwrap(),
+        target,
+        classifier: Arc::new(ByName),
+        ready: TargetReady { parameters: Vec::new(), cancel: CancelKey(Bytes::new()) },
+        parameters: Vec::new(),
+        secrets: Vec::new(),
+        frame_bytes_max: 4096,
+    })
+}
+
+fn message(tag: Tag, first: &str, fields: &[(&str, &str)], body: &str) -> Bytes {
+    let mut out = BytesMut::new();
+    let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+    write_head(tag, Some(first.as_bytes()), fields, &mut out);
+    if !body.is_empty() {
+        write_frame(Tag::Body, body.as_bytes(), &mut out);
+    }
+    write_head(Tag::End, None, std::iter::empty(), &mut out);
+    out.freeze()
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const EVENTS: (&str, &str) = ("content-type", "text/event-stream");
+
+fn post(fields: &[(&str, &str)], body: &str) -> Bytes {
+    message(Tag::Request, "POST /", &[&[JSON], fields].concat(), body)
+}
+
+/// What a request asks for.
+fn asks(run: &Bytes) -> String {
+    match session().inspect(Side::Client, run).unwrap() {
+        Step::Run { meaning: Meaning::Misunderstood(unclear), .. } => format!("refused: {}", unclear.denial.detail),
+        Step::Run { meaning: Meaning::Act(operation), .. } => {
+            let intent = &operation.intent;
+            let accesses: Vec<String> = intent.accesses.iter().map(ToString::to_string).collect();
+            format!("{}: {} ({:?})", intent.title, accesses.join(", "), intent.effect)
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn check(body: &str, expected: Expect) {
+    expected.assert_eq(&asks(&post(&[], body)));
+}
+
+fn request(method: &str, params: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#)
+}
+
+#[test]
+fn messages_are_understood() {
+    check(&request("initialize", "{}"), expect!["initialize: mcp:session on Target lab (Read)"]);
+    check(&request("tools/list", "{}"), expect!["tools/list: mcp:list on Target lab (Read)"]);
+    check(
+        &request("tools/call", r#"{"name":"add","arguments":{"a":1}}"#),
+        expect!["tools/call add: mcp:call on Tool lab/add (Write)"],
+    );
+    check(
+        &request("resources/read", r#"{"uri":"file:///notes.txt"}"#),
+        expect!["resources/read file:///notes.txt: mcp:resource on McpResource lab/file:///notes.txt (Read)"],
+    );
+    check(
+        &request("prompts/get", r#"{"name":"sum"}"#),
+        expect!["prompts/get sum: mcp:prompt on Prompt lab/sum (Read)"],
+    );
+    check(
+        &request("completion/complete", r#"{"ref":{"type":"ref/prompt","name":"sum"}}"#),
+        expect!["completion/complete: mcp:complete on Prompt lab/sum (Read)"],
+    );
+    check(&request("tasks/result", r#"{"taskId":"1"}"#), expect!["tasks/result: mcp:task on Target lab (Read)"]);
+    check(&request("sql/run", "{}"), expect!["sql/run: mcp:other on Target lab (Write)"]);
+    check(
+        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+        expect!["notifications/initialized: mcp:session on Target lab (Read)"],
+    );
+    check(
+        r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"add"}}"#,
+        expect!["tools/call add: mcp:other on Target lab (Write)"],
+    );
+    let answer = |result: &str| format!(r#"{{"jsonrpc":"2.0","id":0,"result":{result}}}"#);
+    check(
+        &answer(r#"{"role":"assistant","model":"m","content":{}}"#),
+        expect!["response: mcp:sample on Target lab (Write)"],
+    );
+    check(&answer(r#"{"action":"accept","content":{}}"#), expect!["response: mcp:elicit on Target lab (Write)"]);
+    check(&answer(r#"{"roots":[]}"#), expect!["response: mcp:roots on Target lab (Write)"]);
+    check(&answer("{}"), expect!["response: mcp:session on Target lab (Read)"]);
+    check(
+        &answer(r#"{"roots":[],"model":"m","x":1}"#),
+        expect!["response: mcp:roots on Target lab, mcp:sample on Target lab, mcp:other on Target lab (Write)"],
+    );
+    check(
+        &request("tools/call", r#"{"name":"add","inputResponses":{"1":{"action":"accept"}}}"#),
+        expect!["tools/call add: mcp:call on Tool lab/add, mcp:elicit on Target lab (Write)"],
+    );
+    expect!["stream: mcp:session on Target lab (Read)"].assert_eq(&asks(&message(Tag::Request, "GET /mcp", &[], "")));
+    expect!["end: mcp:session on Target lab (Read)"].assert_eq(&asks(&message(Tag::Request, "DELETE /", &[], "")));
+}
+
+#[test]
+fn what_servers_may_read_in_several_ways_is_refused() {
+    for body in [
+        r#"[{"jsonrpc":"2.0","id":1,"method":"tools/list"}]"#,
+        r#"{"id":1,"method":"tools/list"}"#,
+        r#"{"jsonrpc":"2.0","id":null,"method":"tools/list"}"#,
+        r#"{"jsonrpc":"2.0","id":1.5,"method":"tools/list"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":["tools/list"]}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":["add"]}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":1}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","Name":"b"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","method":"ping","params":{"name":"a"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"a","uri":"b"}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","inputResponses":[]}}"#,
+        "1",
+    ] {
+        let said = asks(&post(&[], body));
+        assert!(said.starts_with("refused: "), "{body}: {said}");
+    }
+    let call = request("tools/call", r#"{"name":"add","arguments":{"a":1,"b":"x"}}"#);
+    let agree =
+        [("mcp-method", "tools/call"), ("mcp-name", "=?base64?YWRk?="), ("mcp-param-a", "1"), ("mcp-param-b", "x")];
+    assert!(asks(&post(&agree, &call)).starts_with("tools/call add"));
+    for (name, value) in [("mcp-method", "ping"), ("mcp-name", "drop"), ("Mcp_Name", "drop"), ("mcp-param-a", "2")] {
+        let said = asks(&post(&[(&name.to_ascii_lowercase(), value)], &call));
+        assert!(said.starts_with("refused: "), "{name}: {said}");
+    }
+    for run in [
+        message(Tag::Request, "PUT /", &[JSON], &call),
+        message(Tag::Request, "POST /", &[("content-type", "text/plain")], &call),
+        message(Tag::Request, "POST /", &[JSON, ("content-encoding", "gzip")], "coded"),
+        message(Tag::Request, "POST /", &[JSON, ("content-length", "99999")], "{"),
+        message(Tag::Request, "POST /elsewhere", &[JSON], &call),
+        message(Tag::Request, "POST /mcp?name=add", &[JSON], &call),
+    ] {
+        let said = asks(&run);
+        assert!(said.starts_with("refused: "), "{said}");
+    }
+}
+
+#[test]
+fn refusals_are_told_as_tools_and_the_protocol_tell_them() {
+    let refused = |body: &str| {
+        let (mut session, run) = (session(), post(&[], body));
+        let _ = session.inspect(Side::Client, &run);
+        let mut reply = Reply::default();
+        session.refuse(&run, &Denial::new(Reason::Policy, "no", "because", "ask"), &mut reply);
+        let said: Vec<_> =
+            frames(&reply.to_client).map(|frame| String::from_utf8_lossy(frame.content).into_owned()).collect();
+        format!("{} {}", said[0].lines().next().unwrap_or_default(), said[1])
+    };
+    expect![[r#"200 {"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"Refused: no. because. ask."}],"isError":true}}"#]]
+        .assert_eq(&refused(&request("tools/call", r#"{"name":"add"}"#)));
+    expect![[r#"200 {"jsonrpc":"2.0","id":1,"error":{"code":403,"message":"no","data":{"detail":"because","remedy":"ask","policies":[],"request":null}}}"#]]
+        .assert_eq(&refused(&request("tools/list", "{}")));
+    let told = refused(r#"{"jsonrpc":"2.0","method":"notifications/other"}"#);
+    assert!(told.starts_with("403 ") && told.contains("\"title\":\"no\""), "{told}");
+}
+
+/// What a client is shown of a body.
+fn shown(fields: &[(&str, &str)], body: &str, may: &[&str]) -> String {
+    let mut session = session();
+    let asked = post(&[], &request("ping", "{}"));
+    let _ = session.inspect(Side::Client, &asked);
+    let _ = session.pass(Side::Client, &asked, &mut BytesMut::new());
+    let mut rest = BytesMut::from(&message(Tag::Response, "200", fields, body)[..]);
+    let mut out = BytesMut::new();
+    while !rest.is_empty() {
+        let Ok(Step::Run { len, meaning: Meaning::Content(shape), .. }) = session.inspect(Side::Target, &rest) else {
+            return "nothing is due".into();
+        };
+        let run = rest.split_to(len).freeze();
+        if let Err(breach) = session.rewrite(&shape, &run, &mut Only(may), &mut out) {
+            return breach.message;
+        }
+    }
+    let bodies = frames(&out).filter(|frame| frame.tag == Tag::Body);
+    bodies.map(|frame| String::from_utf8_lossy(frame.content).into_owned()).collect()
+}
+
+#[test]
+fn lists_show_what_is_permitted() {
+    let tools = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"add","inputSchema":{"properties":{"email":{"type":"string"}}},"outputSchema":{}},{"name":"drop"},{"title":"x"}],"nextCursor":"2","email":"x"}}"#;
+    expect![[r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"add","inputSchema":{"properties":{"email":{"type":"string"}}}}],"nextCursor":"2"}}"#]]
+        .assert_eq(&shown(&[JSON], tools, &["mcp:call on Tool lab/add"]));
+    assert!(shown(&[JSON], tools, &["mcp:offer on Tool lab/drop"]).contains(r#""tools":[{"name":"drop"}]"#));
+    assert!(shown(&[JSON], tools, &[]).contains(r#""tools":[]"#));
+    assert!(shown(&[JSON], tools, &["everything"]).contains("outputSchema"));
+    let event = format!("event: message\ndata: {tools}\n\n");
+    let told = shown(&[EVENTS], &event, &["mcp:call on Tool lab/add"]);
+    assert!(told.starts_with("event: message\ndata: {") && told.contains("add") && !told.contains("drop"), "{told}");
+    for (list, name, may) in [
+        ("resources", "uri", "mcp:resource on McpResource lab/a"),
+        ("resourceTemplates", "uriTemplate", "mcp:resource on McpResource lab/a"),
+        ("prompts", "name", "mcp:prompt on Prompt lab/a"),
+    ] {
+        let listed = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"{list}":[{{"{name}":"a"}},{{"{name}":"b"}}]}}}}"#);
+        let told = shown(&[JSON], &listed, &[may]);
+        assert!(told.contains(r#""a""#) && !told.contains(r#""b""#), "{told}");
+    }
+}
+
+#[test]
+fn what_servers_ask_is_heard_where_that_is_permitted() {
+    let asks = "id: 1\ndata: {\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"sampling/createMessage\",\"params\":{}}\n\n";
+    assert_eq!(shown(&[EVENTS], asks, &[]), "id: 1\n\n");
+    assert_eq!(shown(&[EVENTS], asks, &["mcp:sample on Target lab"]), asks);
+    let form = "data: {\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"elicitation/create\",\"params\":{\"requestedSchema\":{\"properties\":{\"email\":{\"type\":\"string\"}}}}}\n\n";
+    assert_eq!(shown(&[EVENTS], form, &["mcp:elicit on Target lab"]), form);
+    let told =
+        "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"email\":\"a@b.example\"}}\n\n";
+    assert_eq!(shown(&[EVENTS], told, &[]), told.replace("a@b.example", "hidden"));
+    assert_eq!(shown(&[EVENTS], "data: {\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"x/y\"}\n\n", &[]), "\n");
+    let later = r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","inputRequests":{"1":{"method":"roots/list"}}}}"#;
+    assert!(shown(&[JSON], later, &[]).contains("\"error\""));
+    assert_eq!(shown(&[JSON], later, &["mcp:roots on Target lab"]), later);
+}
+
+#[test]
+fn what_cannot_be_looked_into_is_not_shown() {
+    let listed = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"drop"}]}}"#;
+    for events in [
+        format!("\u{feff}data: {listed}\n\n"),
+        format!("data: [{listed}]\n\n"),
+        format!("data: {}\ndata: {}\n\n", &listed[..20], &listed[20..]),
+        format!("data : {listed}\n\n"),
+        format!("data: \u{feff}{listed}\n\n"),
+        format!("data:\t\u{a0}{listed}\n\n"),
+        format!("data: {listed}\r\ndata: {listed}\r\r"),
+    ] {
+        let told = shown(&[EVENTS], &events, &[]);
+        assert!(!told.contains("drop"), "{events}: {told}");
+    }
+    assert!(!shown(&[JSON], &format!("[{listed}]"), &[]).contains("drop"));
+    assert!(!shown(&[("content-type", "application/x-ndjson")], &format!("{listed}\n"), &[]).contains("drop"));
+}
