@@ -64,8 +64,10 @@ pub struct Exchange {
     pub client_id: Option<String>,
     /// What it wants.
     pub issues: Issues,
-    /// The targets.
+    /// The targets, by their names.
     pub targets: Vec<String>,
+    /// The targets, by the addresses at which they are reached here (RFC 8707).
+    pub resources: Vec<String>,
     /// Why.
     pub reason: String,
     /// For how many seconds, if it says so.
@@ -174,7 +176,10 @@ impl IntoResponse for OauthError {
     }
 }
 
-/// The parameters of a form. One that comes twice is refused (RFC 6749, section 3.2), but for the audience (RFC 8693).
+/// What names targets: by their names (RFC 8693), or by where they are reached (RFC 8707).
+const OF_TARGETS: [&str; 2] = ["audience", "resource"];
+
+/// The parameters of a form. One that comes twice is refused (RFC 6749, section 3.2), but for those.
 pub(crate) struct Form(BTreeMap<String, Vec<String>>);
 
 impl Form {
@@ -186,7 +191,7 @@ impl Form {
                 parameters.entry(name.into_owned()).or_default().push(value.into_owned());
             }
         }
-        match parameters.iter().find(|(name, values)| values.len() > 1 && *name != "audience") {
+        match parameters.iter().find(|(name, values)| values.len() > 1 && !OF_TARGETS.contains(&name.as_str())) {
             Some((name, _)) => Err(OauthError::invalid_request(format!("`{name}` stands there twice"))),
             None => Ok(Self(parameters)),
         }
@@ -196,6 +201,10 @@ impl Form {
         self.0.get(name)?.first().map(String::as_str)
     }
 
+    fn all(&self, name: &str) -> Vec<String> {
+        self.0.get(name).cloned().unwrap_or_default()
+    }
+
     fn need(&self, name: &str) -> Result<&str, OauthError> {
         self.get(name).ok_or_else(|| OauthError::invalid_request(format!("`{name}` is missing")))
     }
@@ -203,7 +212,7 @@ impl Form {
     fn exchange(&self) -> Result<Exchange, OauthError> {
         let shows = self.shows()?;
         // What would change what the task is for must not be overlooked.
-        for unsupported in ["scope", "resource", "client_secret"] {
+        for unsupported in ["scope", "client_secret"] {
             if self.get(unsupported).is_some() {
                 return Err(OauthError::invalid_request(format!("`{unsupported}` is not supported")));
             }
@@ -219,17 +228,17 @@ impl Form {
             values: self.values()?,
         };
         let ttl_secs = self.get("ttl_secs").map(str::parse).transpose();
+        if !OF_TARGETS.iter().any(|name| self.0.contains_key(*name)) {
+            return Err(OauthError::invalid_request("`audience` is missing: name the targets"));
+        }
         Ok(Exchange {
             shows,
             actor_token: self.typed("actor_token")?,
             client_assertion: self.client_assertion()?,
             client_id: self.get("client_id").map(Into::into),
             issues: self.issues()?,
-            targets: self
-                .0
-                .get("audience")
-                .cloned()
-                .ok_or_else(|| OauthError::invalid_request("`audience` is missing: name the targets"))?,
+            targets: self.all("audience"),
+            resources: self.all("resource"),
             reason: self.need("reason")?.into(),
             budget,
             ttl_secs: ttl_secs.map_err(|_| OauthError::invalid_request("`ttl_secs` is a number of seconds"))?,
@@ -331,7 +340,7 @@ impl<S: Send + Sync> FromRequest<S> for Machine {
 }
 
 /// Exchanges a workload's token, or a static key, for the credential of a task (RFC 8693, RFC 7523). `audience` names the
-/// targets, once for each; `reason` says why, `ttl_secs` for how long, and `budget_operations`, `budget_rows` and
+/// targets, once for each, or `resource` the addresses at which they are reached here (RFC 8707); `reason` says why, `ttl_secs` for how long, and `budget_operations`, `budget_rows` and
 /// `budget_bytes` how much is to be done. With `actor_token`, whoever that is of works on behalf of whom the
 /// `subject_token` is of.
 #[utoipa::path(post, path = "/oauth/token", request_body(content = String, content_type = "application/x-www-form-urlencoded"), responses((status = 200, body = Exchanged), (status = 400, body = OauthError), (status = 503, body = OauthError)))]
@@ -454,7 +463,6 @@ mod tests {
             "client_secret=x",
             "assertion=x",
             "scope=all",
-            "resource=x",
             "ttl_secs=-1",
             "ttl_secs=x",
             "requested_token_type=x",

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use gatehouse_conformance::fixture::Setup;
 use gatehouse_conformance::http::{self, Door, JSON};
 use gatehouse_conformance::secret::remember;
+use gatehouse_conformance::signer::Signer;
 use gatehouse_conformance::web::{WebCredential, listening};
 use gatehouse_conformance::{Fixture, web};
 use serde_json::{Value, json};
@@ -27,6 +28,11 @@ struct McpHouse {
 
 impl McpHouse {
     fn start(said: &str) -> Result<Self> {
+        Self::start_with(said, "", Vec::new())
+    }
+
+    /// The same, with other parts of a configuration and their files.
+    fn start_with(said: &str, more: &str, mut files: Vec<(&'static str, String)>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
         let mut command = Command::new(CLIENTS);
         command
@@ -39,13 +45,14 @@ impl McpHouse {
         BufReader::new(server.stdout.take().context("its output is piped")?).read_line(&mut port)?;
         let port = port.trim().parse().context("the server does not start: run scripts/client-needs.sh")?;
         remember(TOKEN);
+        files.push(("lab.secret", TOKEN.into()));
         let fixture = Fixture::start(Setup {
             policies: include_str!("../fixture/mcp.cedar").into(),
             config: format!(
                 "[listen.http]\naddress = \"127.0.0.1:0\"\n[targets.lab]\nprotocol = \"mcp\"\naddress = \"127.0.0.1:{port}\"\n\
-                 credential = {{ bearer = \"file:lab.secret\" }}\n{said}\n"
+                 credential = {{ bearer = \"file:lab.secret\" }}\n{said}\n{more}\n"
             ),
-            files: vec![("lab.secret", TOKEN.into())],
+            files,
             ..Setup::default()
         })?;
         let base = listening(&fixture, "lab")?;
@@ -148,6 +155,63 @@ fn agents_see_and_do_what_policy_permits() -> Result<()> {
     assert_eq!(told["dropTable"]["content"][0]["text"], "dropped", "{told}");
     assert_eq!(house.through(&claude)?["dropTable"]["isError"], true, "an approval is used once");
     assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+/// A client that has nothing but the address, and its workload's token, finds out the rest (RFC 9728, RFC 8414, RFC 8707).
+#[test]
+fn a_client_finds_out_who_gives_it_a_token() -> Result<()> {
+    let ci = Signer::new()?;
+    let trusted = "[issuers.ci]\nissuer = \"https://ci.example\"\naudience = \"gatehouse\"\nkeys = \"ci.jwks\"\n\
+                   agents = [{ agent = \"claude\", claims = { repository_id = \"77\" } }]\n";
+    let house = McpHouse::start_with("", trusted, vec![("ci.jwks", ci.keys())])?;
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }).to_string();
+    let unknown = http::call(Door::Web(&house.base), "POST", "/mcp/lab", &[JSON], &body)?;
+    assert_eq!(unknown.status, 401);
+    let challenge = unknown.headers("www-authenticate").next().context("a challenge")?;
+    let at =
+        challenge.split("resource_metadata=\"").nth(1).and_then(|rest| rest.split('"').next()).context("metadata")?;
+    let get = |url: &str| -> Result<Value> {
+        let path = url.find("/.well-known").context("a path")?;
+        Ok(http::call(Door::Web(&url[..path]), "GET", &url[path..], &[], "")?.json())
+    };
+    let described = get(at)?;
+    let resource = format!("{}/mcp/lab", house.base);
+    assert_eq!(described["resource"], resource.as_str());
+    let issuer = described["authorization_servers"][0].as_str().context("an issuer")?;
+    let server = get(&format!("{issuer}/.well-known/oauth-authorization-server"))?;
+    assert_eq!(server["issuer"], issuer);
+    let endpoint = server["token_endpoint"].as_str().and_then(|url| url.strip_prefix(issuer)).context("an endpoint")?;
+    let token = ci.job("production")?;
+    let exchange = |resource: &str| {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange");
+        form.append_pair("subject_token", &token)
+            .append_pair("subject_token_type", "urn:ietf:params:oauth:token-type:jwt");
+        form.append_pair("requested_token_type", "urn:ietf:params:oauth:token-type:access_token");
+        form.append_pair("resource", resource).append_pair("reason", "to look something up");
+        http::call(Door::Web(issuer), "POST", endpoint, &[http::FORM], &form.finish())
+    };
+    for other in
+        [format!("{}/mcp/other", house.base), format!("{}/http/lab", house.base), "http://evil.example/mcp/lab".into()]
+    {
+        let refused = exchange(&other)?;
+        assert_eq!((refused.status, &refused.json()["error"]), (400, &json!("invalid_target")), "{other}");
+    }
+    let given = exchange(&resource)?.json();
+    let given = given["access_token"].as_str().with_context(|| given.to_string())?;
+    remember(given);
+    let bearer = format!("Bearer {given}");
+    let accept = ("accept", "application/json, text/event-stream");
+    let listed = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" }).to_string();
+    let answer =
+        http::call(Door::Web(&house.base), "POST", "/mcp/lab", &[("authorization", &bearer), accept, JSON], &listed)?;
+    // The server wants a session first: it was asked.
+    assert!(answer.status == 400 && answer.body.contains("Mcp-Session-Id"), "{}", answer.body);
+    assert!(
+        !house.heard()?.iter().any(|request| request.to_string().contains(given)),
+        "a token is for the gateway alone"
+    );
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
-use gatehouse_model::{Denial, Reason, RequestId, Secret, TaskId};
+use gatehouse_model::{Denial, Reason, RequestId, Secret, TargetName, TaskId};
 use gatehouse_protocol::{ClientCertificate, Exchanges};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
 use http::uri::Authority;
@@ -32,10 +32,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::Stranger;
 use crate::listener::{Engine, Listener};
 use crate::login;
 use crate::wire::{Early, Wire};
+use crate::{Stranger, TokenSource};
 
 use lane::Lane;
 use outlet::AnswerBody;
@@ -45,6 +45,8 @@ pub(crate) use pool::Targets;
 const CARRIED: &str = "http";
 /// Where in a target's place the gateway says what became of requests for approval (RFC 8615).
 const REQUESTS: &str = "/.well-known/gatehouse/requests/";
+/// Where a client finds out who gives tokens for a target: before the target's path (RFC 9728, section 3.1).
+const RESOURCES: &str = "/.well-known/oauth-protected-resource";
 /// The longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How many requests a connection may have at a time.
@@ -268,6 +270,9 @@ impl Connection {
         if request.method() == Method::CONNECT {
             return self.connect(request).await;
         }
+        if let Some(described) = self.described(&request) {
+            return described;
+        }
         let (proof, is_own) = match &self.tunnel {
             Some(tunnel) => (tunnel.proof.clone(), false),
             None => Proof::of(request.headers()),
@@ -285,10 +290,38 @@ impl Connection {
             Some(lane) => lane,
             None => match self.open(proof, &destination).await {
                 Ok(lane) => lane,
-                Err(denial) => return problem(&denial),
+                Err(denial) => return self.told_of_tokens(problem(&denial), &destination),
             },
         };
         lane.exchange(request, destination, self.clone(), key, busy).await
+    }
+
+    /// What is said of a target to whoever asks for tokens for it (RFC 9728): the same of each, whether it is there or not.
+    fn described(&self, request: &Request<Incoming>) -> Option<Response<AnswerBody>> {
+        let at = request.uri().path().strip_prefix(RESOURCES).filter(|_| self.tunnel.is_none())?;
+        let mut parts = at.strip_prefix('/')?.split('/');
+        let protocol = parts.next().filter(|name| self.protocols.iter().any(|protocol| protocol.name() == *name))?;
+        let (target, None) = (TargetName::new(parts.next()?).ok()?, parts.next()) else { return None };
+        let TokenSource { resources, issuer } = self.engine.house.token_source()?;
+        let described = serde_json::json!({
+            "resource": format!("{resources}/{protocol}/{target}"),
+            "authorization_servers": [issuer],
+            "bearer_methods_supported": ["header"],
+        });
+        Some(json(&described))
+    }
+
+    /// Adds where that is said to the answer for somebody who is not known.
+    fn told_of_tokens(&self, mut response: Response<AnswerBody>, destination: &Destination) -> Response<AnswerBody> {
+        let source = self.engine.house.token_source().filter(|_| !destination.base.is_empty());
+        if let (StatusCode::UNAUTHORIZED, Some(source)) = (response.status(), source) {
+            let at = format!("{}{RESOURCES}{}", source.resources, destination.base);
+            let schemes = format!("Bearer realm=\"gatehouse\", resource_metadata=\"{at}\", Basic realm=\"gatehouse\"");
+            if let Ok(schemes) = HeaderValue::from_str(&schemes) {
+                response.headers_mut().insert(WWW_AUTHENTICATE, schemes);
+            }
+        }
+        response
     }
 
     /// Where a request goes: through a tunnel, by the target's own name, or by a path of the gateway's.
@@ -461,10 +494,14 @@ impl Connection {
             "reason": asked.answer_reason,
             "expires": asked.expires.to_string(),
         });
-        let mut response = Response::new(AnswerBody::whole(Bytes::from(body.to_string())));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(response)
+        Ok(json(&body))
     }
+}
+
+fn json(body: &serde_json::Value) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::whole(Bytes::from(body.to_string())));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 fn no_target(target: &str, protocol: &str) -> Denial {

@@ -47,6 +47,15 @@ pub struct Stranger {
     pub certificate: Option<Arc<ClientCertificate>>,
 }
 
+/// Where clients get tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenSource {
+    /// What the names of the targets begin with for which tokens are given: where clients reach the gateway.
+    pub resources: String,
+    /// Who gives them: the issuer of RFC 8414.
+    pub issuer: String,
+}
+
 /// As whom the gateway logs in at a target.
 #[derive(Debug, Clone)]
 pub struct TargetAccount {
@@ -83,6 +92,9 @@ pub trait House: Send + Sync {
 
     /// The target that a host stands for, by the names that the configuration gives it.
     fn named(&self, host: &str, port: Option<u16>) -> Option<String>;
+
+    /// Who gives tokens for what rides on HTTP; `None` where nobody does.
+    fn token_source(&self) -> Option<TokenSource>;
 
     /// What makes the gateway stand in for a host, before clients that take it for their proxy.
     fn stands_in_for(&self, host: &str) -> Option<ServerTls>;

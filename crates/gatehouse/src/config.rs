@@ -90,6 +90,9 @@ pub struct Listen {
     /// Whether clients must use TLS. Always true off the loopback interface.
     #[serde(default)]
     pub tls_required: bool,
+    /// Of `listen.http`: where clients reach it, such as `https://gateway.example`; its own address where it is not given. It is
+    /// what tokens are asked for by, as `resource` (RFC 8707).
+    pub url: Option<String>,
 }
 
 /// The control API on a TCP address.

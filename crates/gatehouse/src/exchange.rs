@@ -329,8 +329,13 @@ impl ApiControl {
     /// A workload proves who it is, and policy says whether it may start a task.
     pub(crate) async fn exchanged(&self, exchange: Exchange) -> Result<Exchanged, OauthError> {
         let party = self.party(&exchange).await?;
+        let mut targets = exchange.targets;
+        for resource in &exchange.resources {
+            let target = self.state.target_at(resource);
+            targets.push(target.ok_or(NotBegun::NoTarget)?);
+        }
         let wanted = Wanted {
-            targets: exchange.targets,
+            targets,
             reason: exchange.reason,
             ttl_secs: exchange.ttl_secs,
             budget: budget_of(exchange.budget, &self.state.loaded.load()).map_err(OauthError::invalid_request)?,

@@ -252,6 +252,13 @@ impl Checker<'_> {
                 );
                 continue;
             };
+            if listen.url.as_ref().is_some_and(|url| name != registry::HTTP || !is_base(url)) {
+                self.fault(
+                    &["listen", name, "url"],
+                    "it is not where clients reach targets over HTTP",
+                    "Write https:// and a host under listen.http, such as https://gateway.example; or take it out",
+                );
+            }
             match (&listen.tls_certificate, &listen.tls_key) {
                 (Some(_), None) | (None, Some(_)) => {
                     self.fault(&place, "TLS takes a certificate and a key", "Give both tls_certificate and tls_key");

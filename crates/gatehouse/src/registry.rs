@@ -6,7 +6,7 @@ use gatehouse_engine::Spoken;
 use gatehouse_protocol::{Carriage, Protocol};
 
 /// The listener of everything that rides on HTTP.
-const HTTP: &str = "http";
+pub(crate) const HTTP: &str = "http";
 
 /// Every protocol.
 pub fn protocols() -> Vec<Arc<dyn Protocol>> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use gatehouse_engine::{Engine, House, ServerTls, Stranger, TargetAccount};
+use gatehouse_engine::{Engine, House, ServerTls, Stranger, TargetAccount, TokenSource};
 use gatehouse_gate::{Asked, Gate, Grant, Lockdown, Scope, Tape, Target};
 use gatehouse_identity::{Assertions, Credential, KeyBook, Known, TaskBook, TokenKey, UnknownIdentity, Visitors};
 use gatehouse_journal::{FileAttachments, SigningKey};
@@ -27,6 +27,7 @@ use crate::interception::Authority;
 use crate::load::{AccountSource, Loaded};
 use crate::log_files::SharedSegments;
 use crate::pace::Pace;
+use crate::registry;
 use crate::sign_in::SignIns;
 use crate::tape::FileTape;
 
@@ -288,6 +289,26 @@ impl State {
         Some(url.map_or_else(|| format!("http://{bound}"), |url| url.trim_end_matches('/').to_string()))
     }
 
+    /// Where clients reach what rides on HTTP, if they do.
+    pub(crate) fn web_address(&self) -> Option<String> {
+        let bound = self.listening_at(registry::HTTP)?;
+        let loaded = self.loaded.load();
+        let listen = loaded.config.listen.get(registry::HTTP)?;
+        let scheme = if listen.tls_certificate.is_some() { "https" } else { "http" };
+        let url = listen.url.clone().unwrap_or_else(|| format!("{scheme}://{bound}"));
+        Some(url.trim_end_matches('/').to_string())
+    }
+
+    /// The target that a URL of the gateway's own leads to, such as `https://gateway.example/mcp/lab`.
+    pub(crate) fn target_at(&self, url: &str) -> Option<String> {
+        let base = self.web_address()?;
+        let path = url.strip_prefix(&base)?.strip_prefix('/')?.trim_end_matches('/');
+        let (protocol, name) = path.split_once('/')?;
+        let loaded = self.loaded.load();
+        let target = loaded.targets.get(name).filter(|target| target.protocol == protocol)?;
+        registry::rides_on_http(&target.protocol).then(|| target.name.to_string())
+    }
+
     /// The address that clients reach a protocol at.
     pub fn listening_at(&self, protocol: &str) -> Option<std::net::SocketAddr> {
         self.listening.lock().unwrap_or_else(PoisonError::into_inner).get(protocol).copied()
@@ -355,6 +376,10 @@ impl House for State {
         let usual =
             port.is_none().then(|| hosts.get(&(host.clone(), Some(443))).or_else(|| hosts.get(&(host, Some(80)))));
         exact.or(plain).or(usual.flatten()).cloned()
+    }
+
+    fn token_source(&self) -> Option<TokenSource> {
+        Some(TokenSource { resources: self.web_address()?, issuer: self.api_address()? })
     }
 
     fn stands_in_for(&self, host: &str) -> Option<ServerTls> {
