@@ -26,6 +26,7 @@ use jiff::Timestamp;
 
 pub use caller::{Caller, Door, Shown};
 pub use oauth::{Exchange, Exchanged, Issues, OauthError, Shows};
+pub use pace::peer;
 pub use problem::Problem;
 pub use sign_in::{CameBack, DeviceHandle, DeviceLoginView, LinkView, Me, NewLink, SignInBegun, SignedIn};
 pub use views::{

@@ -14,7 +14,7 @@ use crate::routes::Served;
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Where a call comes from; where a proxy before the gateway says so, the last address that it names.
-pub(crate) fn peer(parts: &Parts, is_forwarded: bool) -> Option<IpAddr> {
+pub fn peer(parts: &Parts, is_forwarded: bool) -> Option<IpAddr> {
     let named = || {
         let header = parts.headers.get_all(FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
         header.rsplit(',').next()?.trim().parse().ok()

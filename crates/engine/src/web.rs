@@ -4,14 +4,14 @@
 use std::io;
 use std::sync::Arc;
 
-use gatehouse_gate::Trust;
+use gatehouse_gate::{Account, Route, TlsMode, Trust};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::tls::{TlsError, authorities, provider};
+use crate::tls::{self, TlsError, authorities, provider};
 
 /// Bytes to and from a web server.
 pub trait WebStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -38,6 +38,34 @@ pub async fn connect_web(host: &str, port: u16, trust: Option<&Trust>) -> io::Re
         .with_no_client_auth();
     let name = ServerName::try_from(host.to_string()).map_err(|_| unusable(TlsError::Name(host.into())))?;
     Ok(Box::new(TlsConnector::from(Arc::new(config)).connect(name, socket).await?))
+}
+
+/// Connects to a listener of the gateway's own, as its clients do: with TLS where it is said which certificates it is recognized
+/// by. It is known by its address, whatever name they are for.
+///
+/// # Errors
+/// Whatever keeps the connection from standing.
+pub async fn connect_listener(
+    address: &str,
+    certificates: Option<&str>,
+    application_protocols: &[&[u8]],
+) -> io::Result<Box<dyn WebStream>> {
+    let socket = TcpStream::connect(address).await?;
+    let Some(certificates) = certificates else {
+        return Ok(Box::new(socket));
+    };
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    let route = Route {
+        host: host.trim_matches(['[', ']']).into(),
+        port: port.parse().unwrap_or_default(),
+        account: Account::None,
+        database: String::new(),
+        tls: TlsMode::VerifyCa,
+        trust: Trust::Pem(certificates.into()),
+        identity: None,
+    };
+    let connected = tls::connect(&route, socket, application_protocols).await;
+    Ok(Box::new(connected.map_err(io::Error::other)?.0))
 }
 
 /// Whether a PEM text holds certificates that can vouch for others.

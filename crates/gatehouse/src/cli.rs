@@ -62,6 +62,15 @@ pub enum Command {
         #[arg(last = true, required = true, value_name = "COMMAND")]
         command: Vec<String>,
     },
+    /// Serves MCP on standard input and output, for an agent that speaks nothing else: it asks for access, and works under it.
+    Mcp {
+        /// Who works.
+        #[command(flatten)]
+        who: WhoArgs,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
     /// Tasks: who works where, why, and until when.
     #[command(visible_alias = "task")]
     Tasks {
@@ -361,15 +370,23 @@ pub enum TaskAction {
     },
 }
 
-/// What a task is started with.
+/// Who works, and for whom.
 #[derive(Debug, Clone, Args)]
-pub struct NewTaskArgs {
+pub struct WhoArgs {
     /// Who works: agent:NAME or user:NAME. Where there is but one agent, it is that one.
     #[arg(long = "as", env = "GATEHOUSE_AS", value_name = "IDENTITY")]
     pub identity: Option<String>,
     /// For whom: user:NAME.
     #[arg(long, value_name = "IDENTITY")]
     pub on_behalf_of: Option<String>,
+}
+
+/// What a task is started with.
+#[derive(Debug, Clone, Args)]
+pub struct NewTaskArgs {
+    /// Who works.
+    #[command(flatten)]
+    pub who: WhoArgs,
     /// Where; may be given several times.
     #[arg(long = "target", required = true, value_name = "NAME")]
     pub targets: Vec<String>,

@@ -25,7 +25,7 @@ use crate::cli::{
 use crate::client::Client;
 use crate::output::{self, Shown};
 use crate::registry;
-use crate::{demo, load, login, reference, run, serve};
+use crate::{agent, demo, load, login, reference, run, serve};
 
 /// How often somebody who waits for an answer asks whether there is one.
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -37,6 +37,7 @@ pub async fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Serve(file) => serve_until_stopped(&file.config).await?,
         Command::Check { config, json } => return check(&config.config, json),
         Command::Run { task, reach, command } => return run::run(&reach, task, command).await,
+        Command::Mcp { who, reach } => agent::serve_stdio(&reach, who).await?,
         Command::Tasks { action, reach } => tasks(action, &reach).await?,
         Command::Requests(listing) => show::<RequestView>(listing, "/api/v1/requests").await?,
         Command::Sessions(listing) => show::<SessionView>(listing, "/api/v1/sessions").await?,
@@ -221,8 +222,8 @@ pub(crate) async fn start_task(
     };
     let wanted = NewTask {
         budget: (budget != BudgetView::default()).then_some(budget),
-        identity: new.identity,
-        on_behalf_of: new.on_behalf_of,
+        identity: new.who.identity,
+        on_behalf_of: new.who.on_behalf_of,
         targets: new.targets,
         reason: reason.ok_or_else(|| anyhow!("a task has a reason: --reason \"…\""))?,
         ttl_secs: new.ttl,

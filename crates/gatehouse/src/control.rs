@@ -32,6 +32,7 @@ use crate::sign_in::Way;
 use crate::state::State;
 
 /// The control API over the running gateway.
+#[derive(Clone)]
 pub(crate) struct ApiControl {
     pub(crate) state: Arc<State>,
 }

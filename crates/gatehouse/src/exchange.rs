@@ -3,17 +3,18 @@
 //! Knows who is who by tokens, keys and certificates, and who works for whom. Whether a task may begin it asks as everybody
 //! does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 use gatehouse_api::{Exchange, Exchanged, Issues, OauthError, Problem, Shows, StartedTaskView};
 use gatehouse_engine::{House as _, Stranger};
+use gatehouse_gate::Target;
 use gatehouse_identity::{
     ACTORS_MAX, ApiKey, Bearer, Believed, Credential, TokenError, TokenLogin, issuer_of, proves, verify_token,
 };
 use gatehouse_model::{
-    AgentName, Budget, Denial, Identity, KeyId, Origin, Reason, RequestId, Secret, TargetName, Task, TaskEnd, TaskId,
-    UserName, Verifier,
+    Access, Action, AgentName, Budget, Denial, Facts, Identity, KeyId, Origin, Reason, RequestId, Resource, Secret,
+    TargetName, Task, TaskEnd, TaskId, UserName, Verdict, Verifier, kind,
 };
 use gatehouse_protocol::{ClientCertificate, Proof};
 use jiff::{SignedDuration, Timestamp};
@@ -342,6 +343,34 @@ impl ApiControl {
         };
         let started = self.begin_for(party, wanted).await?;
         self.answer_with(started, exchange.issues)
+    }
+
+    /// The targets that whoever shows this may ask for a task at, with what they speak.
+    pub(crate) async fn startable(&self, exchange: &Exchange) -> Result<Vec<(String, String)>, OauthError> {
+        let party = self.party(exchange).await?;
+        let (state, loaded) = (&self.state, self.state.loaded.load_full());
+        let subject = state.subject(&party.identity, party.on_behalf_of.as_ref());
+        let subject = subject.map_err(|error| OauthError::denied(error.to_string()))?;
+        let policies = state.gate.policies();
+        let may_start = |target: &&Arc<Target>| {
+            let access = Access::new(Action::START, Resource::root(kind::TARGET, target.name.as_str()));
+            let is_within = party.within.targets.as_ref().is_none_or(|within| within.contains(&target.name));
+            is_within && policies.decide(&subject, &access, &Facts::new()).verdict != Verdict::Deny
+        };
+        let seen = loaded.targets.values().filter(may_start);
+        Ok(seen.map(|target| (target.name.to_string(), target.protocol.clone())).collect())
+    }
+
+    /// What each target speaks.
+    pub(crate) fn protocols(&self) -> BTreeMap<String, String> {
+        let loaded = self.state.loaded.load();
+        loaded.targets.iter().map(|(name, target)| (name.clone(), target.protocol.clone())).collect()
+    }
+
+    /// What became of a request, and why.
+    pub(crate) fn request_state(&self, id: &str) -> Option<(String, Option<String>)> {
+        let request = self.state.gate.desk().request(&RequestId::parse(id).ok()?)?;
+        Some((request.state.as_str().into(), request.answer_reason))
     }
 
     fn answer_with(&self, started: StartedTaskView, issues: Issues) -> Result<Exchanged, OauthError> {

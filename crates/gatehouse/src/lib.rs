@@ -3,6 +3,7 @@
 //! Knows every room. No rule is decided here: policies decide in `policy`, what passes is the business of `gate`.
 
 mod accounts;
+mod agent;
 mod bounded;
 pub mod cli;
 pub mod client;

@@ -19,7 +19,7 @@ use crate::output;
 use crate::registry;
 
 /// How long the gateway waits for a sign of life before it ends the task, in seconds.
-const HEARTBEAT_SECS: u32 = 10;
+pub(crate) const HEARTBEAT_SECS: u32 = 10;
 
 /// What names the authorities that curl, Python, Node, git, Go, AWS's tools and Deno believe.
 const AUTHORITIES: [&str; 8] = [
@@ -77,7 +77,7 @@ pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -
 
 /// Tells the gateway now and then that this process is there. One that dies without a word tells it nothing, and the task
 /// ends. Returns when the gateway takes no more signs of life, and says why.
-async fn give_signs_of_life(client: &Client, task: &str) -> String {
+pub(crate) async fn give_signs_of_life(client: &Client, task: &str) -> String {
     let mut ticks = tokio::time::interval(Duration::from_secs(u64::from(HEARTBEAT_SECS)) / 4);
     let path = format!("/api/v1/tasks/{task}/heartbeat");
     loop {

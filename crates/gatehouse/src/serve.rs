@@ -36,7 +36,7 @@ use crate::log_files::SharedSegments;
 use crate::pace::Pace;
 use crate::sign_in::SignIns;
 use crate::state::{DataFolder, State};
-use crate::{keys, registry, reload, restore};
+use crate::{agent, keys, registry, reload, restore};
 
 /// The name of the control API among the protocols that are listened for.
 pub(crate) const API: &str = "api";
@@ -277,7 +277,8 @@ async fn serve_api(state: &Arc<State>, work: &mut JoinSet<()>) -> Result<(Option
     let socket = socket.with_context(|| format!("{} cannot be listened on: change api.address", api.address))?;
     let address = socket.local_addr()?;
     state.listening.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(API.into(), address);
-    let router = gatehouse_api::router(control, Door::Tcp).layer(map_request(bounded::told_of_peer));
+    let router = gatehouse_api::router(control, Door::Tcp).merge(agent::router(state));
+    let router = router.layer(map_request(bounded::told_of_peer));
     let router = router.into_make_service_with_connect_info::<Peer>();
     let socket = Bounded::new(socket);
     work.spawn(async move {

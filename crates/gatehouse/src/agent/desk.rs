@@ -1,0 +1,309 @@
+//! What one caller has: tasks, and what waits for a person.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use gatehouse_api::Control as _;
+use gatehouse_model::Secret;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinHandle};
+
+use super::access::{Access, Begun, ByToken};
+use super::work;
+use crate::control::ApiControl;
+use crate::registry;
+
+/// How long a task lives whose reason says nothing of that, in seconds.
+pub(super) const TASK_SECS: u32 = 1800;
+/// How long a call waits at most, in seconds: clients wait for a minute.
+const WAIT_SECS_MAX: u64 = 50;
+/// How often it is asked what became of a request.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+/// How many things may wait for a person, by caller.
+const WAITING_MAX: usize = 16;
+/// How many tasks a caller may have that live.
+const LEASES_MAX: usize = 16;
+/// How many callers there may be, and how long one is remembered that calls no more, in seconds.
+const DESKS_MAX: usize = 1024;
+const DESK_SECS_MAX: u64 = 3600;
+
+/// A target, as far as it is shown to those who may ask for it.
+pub(super) struct Seen {
+    pub(super) name: String,
+    pub(super) protocol: String,
+}
+
+/// A task that is asked for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wanted {
+    pub(super) targets: Vec<String>,
+    pub(super) reason: String,
+    pub(super) ttl_secs: Option<u32>,
+}
+
+/// A request over HTTP.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub(super) struct HttpAsked {
+    /// The name of a target that speaks http.
+    pub(super) target: String,
+    /// The method, such as GET.
+    pub(super) method: String,
+    /// The path at the target with its query, such as /v1/customers?page=2.
+    pub(super) path: String,
+    /// Header fields.
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
+    /// The body.
+    pub(super) body: Option<String>,
+}
+
+/// A task that was started, and what it is used by.
+pub(super) struct Lease {
+    pub(super) task: String,
+    pub(super) expires: String,
+    pub(super) user: String,
+    pub(super) password: Secret,
+    pub(super) addresses: BTreeMap<String, String>,
+    pub(super) protocols: BTreeMap<String, String>,
+    pub(super) root_certificate: Option<String>,
+    /// What tells the gateway that this process lives.
+    pub(super) alive: Option<AbortHandle>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(alive) = &self.alive {
+            alive.abort();
+        }
+    }
+}
+
+/// What waits for a person.
+enum Waiting {
+    Access(Wanted),
+    Query(JoinHandle<Result<Value>>),
+    Http(Arc<Lease>, HttpAsked),
+}
+
+/// One caller's.
+pub(crate) struct Desk {
+    access: Box<dyn Access>,
+    leases: Mutex<Vec<Arc<Lease>>>,
+    waiting: Mutex<HashMap<String, Waiting>>,
+    used: Mutex<Instant>,
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Desk {
+    pub(super) fn new(access: Box<dyn Access>) -> Self {
+        Self { access, leases: Mutex::default(), waiting: Mutex::default(), used: Mutex::new(Instant::now()) }
+    }
+
+    pub(super) async fn targets(&self) -> Result<Value> {
+        let targets = self.access.targets().await?;
+        let seen = targets.iter().map(|target| json!({ "name": target.name, "protocol": target.protocol }));
+        Ok(json!({ "targets": seen.collect::<Vec<_>>() }))
+    }
+
+    pub(super) async fn request_access(&self, wanted: Wanted) -> Result<Value> {
+        match self.access.start(&wanted).await? {
+            Begun::Started(lease) => Ok(self.keep(*lease)),
+            Begun::Asked(request) => self.wait(request, Waiting::Access(wanted)),
+        }
+    }
+
+    fn keep(&self, lease: Lease) -> Value {
+        let told = json!({
+            "task": lease.task,
+            "targets": lease.addresses.keys().collect::<Vec<_>>(),
+            "expires": lease.expires,
+        });
+        let mut leases = lock(&self.leases);
+        if leases.len() >= LEASES_MAX {
+            leases.remove(0);
+        }
+        leases.push(Arc::new(lease));
+        told
+    }
+
+    /// Remembers what waits, and says so.
+    fn wait(&self, request: String, waiting: Waiting) -> Result<Value> {
+        let mut all = lock(&self.waiting);
+        if all.len() >= WAITING_MAX && !all.contains_key(&request) {
+            if let Waiting::Query(running) = waiting {
+                running.abort();
+            }
+            bail!("{WAITING_MAX} requests wait for a person already: wait for one of them");
+        }
+        all.insert(request.clone(), waiting);
+        Ok(json!({ "waits_for_approval": request, "next": "call wait_for_approval with this request" }))
+    }
+
+    /// The newest task for a target that speaks so.
+    fn lease(&self, target: &str, speaks: fn(&str) -> bool) -> Result<Arc<Lease>> {
+        let leases = lock(&self.leases);
+        let lease = leases.iter().rev().find(|lease| lease.addresses.contains_key(target)).cloned();
+        let lease = lease.with_context(|| format!("you have no access to {target}: call request_access first"))?;
+        match lease.protocols.get(target) {
+            Some(protocol) if speaks(protocol) => Ok(lease),
+            protocol => {
+                bail!("{target} speaks {}: use another tool", protocol.map_or("something else", String::as_str))
+            }
+        }
+    }
+
+    pub(super) async fn query(&self, target: String, sql: String) -> Result<Value> {
+        let lease = self.lease(&target, |protocol| protocol == "postgres")?;
+        let (tell, mut told) = mpsc::channel(work::NOTICES_MAX);
+        let mut running = tokio::spawn(async move { work::query(&lease, &target, &sql, tell).await });
+        let deadline = tokio::time::sleep(Duration::from_secs(WAIT_SECS_MAX));
+        tokio::select! {
+            biased;
+            done = &mut running => done?,
+            Some(request) = told.recv() => self.wait(request, Waiting::Query(running)),
+            () = deadline => {
+                running.abort();
+                bail!("the statement ran for more than {WAIT_SECS_MAX} s, and was cancelled");
+            }
+        }
+    }
+
+    pub(super) async fn http_request(&self, asked: HttpAsked) -> Result<Value> {
+        let lease = self.lease(&asked.target, registry::rides_on_http)?;
+        self.send(lease, asked).await
+    }
+
+    async fn send(&self, lease: Arc<Lease>, asked: HttpAsked) -> Result<Value> {
+        let sent = tokio::time::timeout(Duration::from_secs(WAIT_SECS_MAX), work::http_request(&lease, &asked)).await;
+        match sent.map_err(|_| anyhow!("there was no answer within {WAIT_SECS_MAX} s"))?? {
+            work::Answer::Whole(answer) => Ok(answer),
+            work::Answer::Held(request) => self.wait(request, Waiting::Http(lease, asked)),
+        }
+    }
+
+    pub(super) async fn wait_for(&self, request: String, seconds: Option<u64>) -> Result<Value> {
+        let within = Duration::from_secs(seconds.unwrap_or(WAIT_SECS_MAX).min(WAIT_SECS_MAX));
+        let waiting = lock(&self.waiting).remove(&request);
+        match waiting.with_context(|| format!("nothing waits for request {request}"))? {
+            Waiting::Query(mut running) => match tokio::time::timeout(within, &mut running).await {
+                Ok(done) => done?,
+                Err(_) => self.wait(request, Waiting::Query(running)),
+            },
+            Waiting::Access(wanted) => {
+                let decided = self.decided(within, || self.access_state(&request)).await;
+                match decided {
+                    Ok(true) => self.request_access(wanted).await,
+                    Ok(false) => self.wait(request, Waiting::Access(wanted)),
+                    Err(error) => Err(error),
+                }
+            }
+            Waiting::Http(lease, asked) => {
+                let state = || async { work::http_state(&lease, &asked.target, &request).await };
+                match self.decided(within, state).await? {
+                    true => self.send(lease, asked).await,
+                    false => self.wait(request, Waiting::Http(lease, asked)),
+                }
+            }
+        }
+    }
+
+    async fn access_state(&self, request: &str) -> Result<(String, Option<String>)> {
+        let answered = self.access.state(request).await?;
+        Ok((answered.state, answered.reason))
+    }
+
+    /// True when a person approved; false when nobody has answered in time.
+    async fn decided<F>(&self, within: Duration, state: impl Fn() -> F) -> Result<bool>
+    where
+        F: Future<Output = Result<(String, Option<String>)>>,
+    {
+        let until = Instant::now() + within;
+        loop {
+            let (state, reason) = state().await?;
+            match state.as_str() {
+                "approved" => return Ok(true),
+                "open" if Instant::now() >= until => return Ok(false),
+                "open" => tokio::time::sleep(ASK_EVERY).await,
+                over => {
+                    let reason = reason.filter(|reason| !reason.is_empty()).map(|reason| format!(": {reason}"));
+                    bail!("the request is {over}{}", reason.unwrap_or_default());
+                }
+            }
+        }
+    }
+
+    pub(super) async fn end_access(&self, task: &str) -> Result<Value> {
+        let lease = {
+            let mut leases = lock(&self.leases);
+            let place = leases.iter().position(|lease| lease.task == task);
+            place.map(|place| leases.remove(place))
+        };
+        let lease = lease.with_context(|| format!("you have no task {task}"))?;
+        self.access.end(&lease).await?;
+        Ok(json!({ "ended": task }))
+    }
+
+    /// Gives everything back.
+    pub(super) async fn end(&self) {
+        let leases = std::mem::take(&mut *lock(&self.leases));
+        for lease in leases {
+            if let Err(error) = self.access.end(&lease).await {
+                tracing::warn!("the task {} was not ended: {error:#}; it expires at {}", lease.task, lease.expires);
+            }
+        }
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        for waiting in lock(&self.waiting).values() {
+            if let Waiting::Query(running) = waiting {
+                running.abort();
+            }
+        }
+    }
+}
+
+/// The desks of all who prove who they are.
+pub(crate) struct Desks {
+    control: ApiControl,
+    desks: Mutex<HashMap<[u8; 32], Arc<Desk>>>,
+}
+
+impl Desks {
+    pub(crate) fn new(control: ApiControl) -> Self {
+        Self { control, desks: Mutex::default() }
+    }
+
+    /// The desk of whoever shows this token: a stranger's is looked at first.
+    pub(super) async fn of(&self, parts: Option<&Parts>) -> Result<Arc<Desk>> {
+        let shown = parts.and_then(|parts| parts.headers.get(AUTHORIZATION)).and_then(|value| value.to_str().ok());
+        let token = shown.and_then(|shown| shown.strip_prefix("Bearer ")).context("show a token of your workload's")?;
+        let digest: [u8; 32] = Sha256::digest(token).into();
+        if let Some(known) = lock(&self.desks).get(&digest) {
+            *lock(&known.used) = Instant::now();
+            return Ok(known.clone());
+        }
+        let peer = parts.and_then(|parts| gatehouse_api::peer(parts, self.control.is_forwarded()));
+        self.control.count_stranger(peer).map_err(|problem| anyhow!(problem.title))?;
+        let access = ByToken { control: self.control.clone(), token: Secret::new(token) };
+        access.targets().await?;
+        let mut desks = lock(&self.desks);
+        desks.retain(|_, desk| lock(&desk.used).elapsed() < Duration::from_secs(DESK_SECS_MAX));
+        if desks.len() >= DESKS_MAX {
+            bail!("{DESKS_MAX} agents work by MCP already: try again later");
+        }
+        Ok(desks.entry(digest).or_insert_with(|| Arc::new(Desk::new(Box::new(access)))).clone())
+    }
+}
