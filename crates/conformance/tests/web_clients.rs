@@ -4,8 +4,9 @@
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
-use gatehouse_conformance::fixture::program;
-use gatehouse_conformance::web::{WebCredential, WebHouse};
+use gatehouse_conformance::fixture::{program, wait_until};
+use gatehouse_conformance::http::{self, Door};
+use gatehouse_conformance::web::{WebCredential, WebHouse, WebTarget};
 
 const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run");
 /// The name by which clients call the target through the proxy.
@@ -76,6 +77,69 @@ fn requests_and_httpx() -> Result<()> {
 #[test]
 fn fetch_of_node() -> Result<()> {
     is_the_same("client_web.mjs")
+}
+
+/// What policy names may be reached unseen, as long as its task lives; the record has its host.
+#[test]
+fn hosts_that_policy_names_are_reached_unseen() -> Result<()> {
+    let other = WebTarget::start()?;
+    let may = format!(
+        "permit (principal in Group::\"agents\", action == Action::\"tunnel\", resource == Host::\"127.0.0.1:{0}\");\n\
+         permit (principal in Group::\"agents\", action == Action::\"tunnel\", resource)\n\
+         when {{ [Host::\"localhost:{0}\", Host::\"127.1:{0}\", Host::\"2130706433:{0}\"].contains(resource) }};",
+        other.port
+    );
+    let house = WebHouse::start("", &may)?;
+    let task = house.task("agent:claude")?;
+    let curl = |to: &str| -> Result<Command> {
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--max-time", "30", "--proxytunnel", "-w", "%{http_connect} %{http_code}"]);
+        curl.args(["--proxy-user", &format!("{}:{}", task.user, task.password), "--proxy", &house.base, to]);
+        curl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(curl)
+    };
+    let reached = curl(&format!("http://127.0.0.1:{}/told", other.port))?.output()?;
+    let told = String::from_utf8_lossy(&reached.stdout).into_owned();
+    assert!(told.ends_with("200 200") && !told.contains(&task.password), "{told}");
+    // A port that it does not name, and names that lead into the gateway's own network.
+    for refused in [
+        format!("http://127.0.0.1:{}/", house.target.port + 1),
+        format!("http://localhost:{}/told", other.port),
+        format!("http://[::ffff:127.0.0.1]:{}/told", other.port),
+    ] {
+        let output = curl(&refused)?.output()?;
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            !output.status.success() && (told.ends_with("403 000") || told.ends_with("502 000")),
+            "{refused}: {told}"
+        );
+    }
+    // Other ways to write it, which curl would write out.
+    for odd in ["127.1", "2130706433"] {
+        let shown = [("proxy-authorization", task.basic())];
+        let shown = shown.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let refused = http::call(Door::Web(&house.base), "CONNECT", &format!("{odd}:{}", other.port), &shown, "")?;
+        assert_eq!(refused.status, 502, "{odd}: {}", refused.body);
+    }
+    let mut endless = curl(&format!("http://127.0.0.1:{}/endless", other.port))?.args(["-N"]).spawn()?;
+    let mut first = [0; 1];
+    std::io::Read::read_exact(endless.stdout.as_mut().context("what curl says")?, &mut first)?;
+    let begun = std::time::Instant::now();
+    house.fixture.json(&["task", "end", &task.task])?;
+    assert!(!endless.wait()?.success());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "it ended with its task, not with its own time");
+    let mut closed = Vec::new();
+    wait_until("the ends are recorded", || {
+        closed = house.fixture.records()?.into_iter().filter(|record| record["kind"] == "tunnel.closed").collect();
+        Ok(closed.len() == 5)
+    })?;
+    let records = house.fixture.records()?;
+    let opened: Vec<_> = records.iter().filter(|record| record["kind"] == "tunnel.opened").collect();
+    assert_eq!(opened.len(), 5, "two that were carried, and three that led inwards");
+    assert_eq!((&opened[0]["host"], &opened[0]["port"]), (&"127.0.0.1".into(), &other.port.into()));
+    assert!(closed[0]["received"].as_u64() > Some(100), "{closed:?}");
+    assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
 }
 
 #[test]

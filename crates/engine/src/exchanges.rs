@@ -6,6 +6,7 @@
 mod lane;
 mod outlet;
 mod pool;
+mod tunnel;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
+use gatehouse_gate::TunnelEnd;
 use gatehouse_model::{Denial, Reason, RequestId, Secret, TargetName, TaskId};
 use gatehouse_protocol::{ClientCertificate, Exchanges};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
@@ -385,25 +387,21 @@ impl Connection {
         let house = &self.engine.house;
         let target = house.named(&host, port);
         // Whoever proves nothing learns nothing of which hosts there are.
-        if let Err(denial) = self.recognize(&proof, target.as_deref().unwrap_or_default()).await {
-            let mut response = problem(&denial);
-            if response.status() == StatusCode::UNAUTHORIZED {
-                *response.status_mut() = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
-                response
-                    .headers_mut()
-                    .insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"gatehouse\""));
+        let task = match self.recognize(&proof, target.as_deref().unwrap_or_default()).await {
+            Ok(task) => task,
+            Err(denial) => {
+                let mut response = problem(&denial);
+                if response.status() == StatusCode::UNAUTHORIZED {
+                    *response.status_mut() = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+                    let scheme = HeaderValue::from_static("Basic realm=\"gatehouse\"");
+                    response.headers_mut().insert(PROXY_AUTHENTICATE, scheme);
+                }
+                return response;
             }
-            return response;
-        }
-        self.lock(&self.activity).is_known = true;
-        let Some((target, tls)) = target.and_then(|target| Some((target, house.stands_in_for(&host)?))) else {
-            return problem(&Denial::new(
-                Reason::Policy,
-                format!("{host} is no target of this gateway"),
-                "what a task may reach is named in the configuration, and everything else is refused",
-                "`gatehouse targets ls` shows the targets; the operator adds the host to the `names` of one",
-            ));
         };
+        self.lock(&self.activity).is_known = true;
+        let Some(target) = target else { return self.tunnel(request, &task, &host, port).await };
+        let Some(tls) = house.stands_in_for(&host) else { return problem(&no_target(&target, "HTTP")) };
         let inner = Self {
             engine: self.engine.clone(),
             protocols: self.protocols.clone(),
@@ -426,6 +424,53 @@ impl Connection {
                 }
                 Ok(Err(error)) => tracing::debug!(peer = %inner.peer, %error, "TLS did not begin in a tunnel"),
                 Err(_) => tracing::debug!(peer = %inner.peer, "TLS did not begin in a tunnel in time"),
+            }
+        });
+        Response::new(AnswerBody::whole(Bytes::new()))
+    }
+
+    /// Leads a client to a host that is no target, if policy lets it.
+    async fn tunnel(
+        &self,
+        request: Request<Incoming>,
+        task: &TaskId,
+        host: &str,
+        port: Option<u16>,
+    ) -> Response<AnswerBody> {
+        let engine = self.engine.clone();
+        let host = host.trim_matches(['[', ']']).trim_end_matches('.');
+        let opened = || {
+            let lease = engine.house.lease(task).ok_or_else(login::task_over)?;
+            let to = (host, port.unwrap_or(443));
+            engine.gate.tunnel(engine.house.now(), login::new_session(&engine), lease, to, &self.peer.to_string())
+        };
+        let tunnel = match opened() {
+            Ok(tunnel) => tunnel,
+            Err(mut denial) => {
+                denial.hint = format!(
+                    "{host} is no target of this gateway: the operator adds it to the `names` of one, or a policy permits `tunnel` on \
+                     Host::\"{host}\""
+                );
+                return problem(&denial);
+            }
+        };
+        let target = match tunnel::dial(&tunnel).await {
+            Ok(target) => target,
+            Err(denial) => {
+                let end = TunnelEnd { cause: &denial.detail, sent: 0, received: 0 };
+                // It is not reached, whether or not that can be recorded.
+                let _ = engine.gate.close_tunnel(engine.house.now(), &tunnel, end);
+                return problem(&denial);
+            }
+        };
+        let mut tunnels = self.tunnels.lock().unwrap_or_else(PoisonError::into_inner);
+        tunnels.spawn(async move {
+            match hyper::upgrade::on(request).await {
+                Ok(client) => tunnel::carry(&engine.gate, &*engine.house, tunnel, TokioIo::new(client), target).await,
+                Err(error) => {
+                    let end = TunnelEnd { cause: &error.to_string(), sent: 0, received: 0 };
+                    let _ = engine.gate.close_tunnel(engine.house.now(), &tunnel, end);
+                }
             }
         });
         Response::new(AnswerBody::whole(Bytes::new()))

@@ -236,17 +236,23 @@ pub(crate) fn admit_to(
     peer: &str,
     wishes: &Intent,
 ) -> Result<Grant, Denial> {
-    let ended = || {
-        Denial::new(
-            Reason::TaskEnded,
-            "the task has ended",
-            "its time ran out, it was ended, or its identity is no longer configured",
-            "Start a new task with `gatehouse task start` or `gatehouse run`",
-        )
-    };
-    let (lease, account) = engine.house.lease(task).ok_or_else(ended)?;
-    let session = SessionId::from_random(u64::from_be_bytes(first_eight(engine.house.entropy())));
-    engine.gate.admit(engine.house.now(), session, lease, target, account, peer, wishes)
+    let (lease, account) = engine.house.lease(task).ok_or_else(task_over)?;
+    engine.gate.admit(engine.house.now(), new_session(engine), lease, target, account, peer, wishes)
+}
+
+/// What a client is told whose task is over.
+pub(crate) fn task_over() -> Denial {
+    Denial::new(
+        Reason::TaskEnded,
+        "the task has ended",
+        "its time ran out, it was ended, or its identity is no longer configured",
+        "Start a new task with `gatehouse task start` or `gatehouse run`",
+    )
+}
+
+/// A name for a new session.
+pub(crate) fn new_session(engine: &Engine) -> SessionId {
+    SessionId::from_random(u64::from_be_bytes(first_eight(engine.house.entropy())))
 }
 
 /// The target of a task that is for no other of this protocol; empty if there is not just one.

@@ -443,7 +443,7 @@ pub(crate) fn policy_denial(decision: &Decision, title: &str) -> Denial {
     denial
 }
 
-fn task_ended() -> Denial {
+pub(crate) fn task_ended() -> Denial {
     Denial::new(
         Reason::TaskEnded,
         "the task has ended",

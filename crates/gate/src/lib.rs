@@ -15,6 +15,7 @@ mod ledger;
 mod lockdown;
 mod passage;
 mod tape;
+mod tunnel;
 
 pub use asking::MayBegin;
 pub use cleared::{Cleared, Durability, Receipt};
@@ -28,3 +29,4 @@ pub use ledger::{Ledger, Log, Unrecorded};
 pub use lockdown::{Lockdown, Lockdowns, Scope};
 pub use passage::{Held, Next, Passage, Stop};
 pub use tape::{Piece, Tape, TapeSeal};
+pub use tunnel::{Tunnel, TunnelEnd};

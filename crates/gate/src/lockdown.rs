@@ -38,12 +38,17 @@ impl Scope {
 
     /// Whether it shuts what this identity does there, for itself or for a person.
     pub fn holds(&self, identity: &Identity, on_behalf_of: Option<&UserName>, target: &TargetName) -> bool {
+        self.holds_who(identity, on_behalf_of) || matches!(self, Self::Target(shut) if shut == target)
+    }
+
+    /// Whether it shuts this identity, or the person whom it works for, wherever that is.
+    fn holds_who(&self, identity: &Identity, on_behalf_of: Option<&UserName>) -> bool {
         match self {
             Self::All => true,
             Self::Identity(shut) => {
                 shut == identity || on_behalf_of.is_some_and(|user| *shut == Identity::User(user.clone()))
             }
-            Self::Target(shut) => shut == target,
+            Self::Target(_) => false,
         }
     }
 }
@@ -137,6 +142,12 @@ impl Lockdowns {
     pub fn of(&self, identity: &Identity, on_behalf_of: Option<&UserName>, target: &TargetName) -> Option<Lockdown> {
         let in_force = self.in_force.load();
         in_force.values().find(|lockdown| lockdown.scope.holds(identity, on_behalf_of, target)).cloned()
+    }
+
+    /// The one that shuts whatever this identity does, if any does.
+    pub fn of_who(&self, identity: &Identity, on_behalf_of: Option<&UserName>) -> Option<Lockdown> {
+        let in_force = self.in_force.load();
+        in_force.values().find(|lockdown| lockdown.scope.holds_who(identity, on_behalf_of)).cloned()
     }
 
     fn changing(&self) -> MutexGuard<'_, ()> {

@@ -238,7 +238,9 @@ fn change(record: &Record) -> Option<Change> {
         | Entry::PersonSignedIn(_)
         | Entry::PersonSignedOut(_)
         | Entry::LoginRefused(_)
-        | Entry::CancelSent(_) => None,
+        | Entry::CancelSent(_)
+        | Entry::TunnelOpened(_)
+        | Entry::TunnelClosed(_) => None,
     }
 }
 

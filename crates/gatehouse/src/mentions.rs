@@ -22,7 +22,8 @@ pub(crate) struct Known {
 }
 
 /// Types whose ids begin with the name of a target and a slash.
-const WITHIN_TARGETS: [&str; 8] = ["Schema", "Table", "Column", "Function", "Setting", "Path", "Endpoint", "Field"];
+const WITHIN_TARGETS: [&str; 11] =
+    ["Schema", "Table", "Column", "Function", "Setting", "Path", "Endpoint", "Field", "Tool", "Prompt", "McpResource"];
 
 impl Known {
     /// A warning for each name that nothing has.

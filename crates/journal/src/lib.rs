@@ -53,7 +53,7 @@ pub use record::{
     GatewayStarted, GatewayStopped, KeyEnded, KeyIssued, LockdownBegun, LockdownLifted, LoginRefused, OperationDecided,
     PersonSignedIn, PersonSignedOut, PoliciesLoaded, RECORD_BYTES_MAX, Record, RecordError, RecordingSeal,
     RecordingSealed, RequestAnswered, RequestEnded, RequestOpened, SessionClosed, SessionOpened, TaskEnded,
-    TaskRequested, TaskStarted,
+    TaskRequested, TaskStarted, TunnelClosed, TunnelOpened,
 };
 pub use recording::{
     CHUNK_BYTES_MAX, Chunk, Direction, RECORDING_BYTES_MAX, RecordingError, RecordingHeader, RecordingReader,

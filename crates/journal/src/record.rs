@@ -174,6 +174,10 @@ entries! {
     RequestEnded = "request.ended",
     /// The gateway asked the target to stop what a session runs.
     CancelSent = "cancel.sent",
+    /// A way to a host that is no target began.
+    TunnelOpened = "tunnel.opened",
+    /// It ended.
+    TunnelClosed = "tunnel.closed",
     /// A recording was sealed apart from its session's end, such as after a crash.
     RecordingSealed = "recording.sealed",
 }
@@ -421,6 +425,43 @@ pub struct SessionOpened {
     /// What the client asked for its session beyond what anybody may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wishes: Option<String>,
+}
+
+/// A way to a host that is no target began. What goes through it nobody sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelOpened {
+    /// Its id.
+    pub tunnel: String,
+    /// Its task.
+    pub task: String,
+    /// Who works, as `user:NAME` or `agent:NAME`.
+    pub identity: String,
+    /// For whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<String>,
+    /// Where to.
+    pub host: String,
+    /// At which port.
+    pub port: u16,
+    /// The client's address.
+    pub peer: String,
+    /// The revision of the policies in force.
+    pub policies: String,
+}
+
+/// A way to a host that is no target ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelClosed {
+    /// Its id.
+    pub tunnel: String,
+    /// Its task.
+    pub task: String,
+    /// Why it ended.
+    pub cause: String,
+    /// How many bytes went there.
+    pub sent: u64,
+    /// How many bytes came back.
+    pub received: u64,
 }
 
 /// The digest that ties a recording to the journal.

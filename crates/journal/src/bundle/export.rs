@@ -246,7 +246,9 @@ impl Plan {
             | Entry::RequestOpened(_)
             | Entry::RequestAnswered(_)
             | Entry::RequestEnded(_)
-            | Entry::CancelSent(_) => {}
+            | Entry::CancelSent(_)
+            | Entry::TunnelOpened(_)
+            | Entry::TunnelClosed(_) => {}
         }
     }
 }

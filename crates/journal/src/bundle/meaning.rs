@@ -232,7 +232,9 @@ impl<'s> Meaning<'s> {
             | Entry::LockdownBegun(_)
             | Entry::LockdownLifted(_)
             | Entry::LoginRefused(_)
-            | Entry::CancelSent(_) => {}
+            | Entry::CancelSent(_)
+            | Entry::TunnelOpened(_)
+            | Entry::TunnelClosed(_) => {}
         }
     }
 

@@ -118,6 +118,8 @@ impl Wanted {
             | Entry::RequestAnswered(_)
             | Entry::RequestEnded(_)
             | Entry::CancelSent(_)
+            | Entry::TunnelOpened(_)
+            | Entry::TunnelClosed(_)
             | Entry::RecordingSealed(_) => {}
         }
     }
@@ -153,6 +155,8 @@ impl Wanted {
             Entry::KeyIssued(body) => self.keys.contains(&body.key),
             Entry::KeyEnded(body) => self.keys.contains(&body.key),
             Entry::AccountMade(body) => self.tasks.contains(&body.task),
+            Entry::TunnelOpened(body) => self.tasks.contains(&body.task),
+            Entry::TunnelClosed(body) => self.tasks.contains(&body.task),
             Entry::AccountLocked(body) => self.leases.contains(&body.lease),
             Entry::AccountEnded(body) => self.leases.contains(&body.lease),
             Entry::RequestOpened(body) => self.requests.contains(&body.request),
@@ -208,6 +212,8 @@ fn is_circumstance(entry: &Entry) -> bool {
         | Entry::RequestAnswered(_)
         | Entry::RequestEnded(_)
         | Entry::CancelSent(_)
+        | Entry::TunnelOpened(_)
+        | Entry::TunnelClosed(_)
         | Entry::RecordingSealed(_) => false,
     }
 }

@@ -1,0 +1,180 @@
+//! Carries bytes to hosts that are no targets, for those whom policy lets.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use gatehouse_gate::{Gate, Tunnel, TunnelEnd};
+use gatehouse_model::{Denial, Reason};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::House;
+use crate::dial;
+
+/// How long a connection may take, in seconds.
+const CONNECT_SECS_MAX: u64 = 15;
+/// How long nothing may be said, in seconds.
+const SILENCE_SECS_MAX: u64 = 600;
+/// How often it is looked whether the task still lives.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How much is carried at a time, in bytes.
+const PART_BYTES: usize = 16 * 1024;
+
+/// Connects to where a tunnel leads.
+pub(super) async fn dial(tunnel: &Tunnel) -> Result<TcpStream, Denial> {
+    let (host, port) = tunnel.to();
+    let unreachable = |detail: String| {
+        let hint = "Ask the operator of the gateway, from whose network it must be reached";
+        Denial::new(Reason::Unreachable, format!("{host}:{port} cannot be reached"), detail, hint)
+    };
+    let connecting = async {
+        let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+        // A name must not lead into the gateway's own network: policy that permits that names the address.
+        let may_be = |address: &SocketAddr| host.parse() == Ok(address.ip()) || is_public(address.ip());
+        let found: Vec<SocketAddr> = found.into_iter().filter(may_be).collect();
+        let socket = TcpStream::connect(found.as_slice()).await?;
+        socket.set_nodelay(true)?;
+        dial::keep_alive(&socket)?;
+        Ok::<_, io::Error>(socket)
+    };
+    let connected = tokio::time::timeout(Duration::from_secs(CONNECT_SECS_MAX), connecting).await;
+    let connected = connected.map_err(|_| unreachable(format!("there was no answer within {CONNECT_SECS_MAX} s")))?;
+    connected.map_err(|error| unreachable(format!("it has no public address that answers: {error}")))
+}
+
+/// Carries bytes both ways until one side ends it, or the task is over.
+pub(super) async fn carry(
+    gate: &Gate,
+    house: &dyn House,
+    tunnel: Tunnel,
+    client: impl AsyncRead + AsyncWrite,
+    target: TcpStream,
+) {
+    let (sent, received) = (AtomicU64::new(0), AtomicU64::new(0));
+    let cause = {
+        let (from_client, to_client) = tokio::io::split(client);
+        let (from_target, to_target) = target.into_split();
+        let both = async {
+            tokio::try_join!(pump(from_client, to_target, &sent), pump(from_target, to_client, &received)).map(|_| ())
+        };
+        let mut both = pin!(both);
+        let (mut last, mut moved) = (Instant::now(), 0);
+        loop {
+            tokio::select! {
+                ended = &mut both => break match ended {
+                    Ok(()) => "both sides ended it".to_string(),
+                    Err(error) => error.to_string(),
+                },
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+            if let Some(denial) = gate.tunnel_shut(&tunnel, house.now()) {
+                break denial.message;
+            }
+            let now_moved = sent.load(Ordering::Relaxed) + received.load(Ordering::Relaxed);
+            if now_moved != moved {
+                (last, moved) = (Instant::now(), now_moved);
+            } else if last.elapsed() > Duration::from_secs(SILENCE_SECS_MAX) {
+                break "nothing was said for a while".into();
+            }
+        }
+    };
+    let end = TunnelEnd { cause: &cause, sent: sent.into_inner(), received: received.into_inner() };
+    if let Err(error) = gate.close_tunnel(house.now(), &tunnel, end) {
+        tracing::error!(%error, "the end of a tunnel could not be recorded");
+    }
+}
+
+async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, count: &AtomicU64) -> io::Result<()> {
+    let mut part = vec![0; PART_BYTES];
+    loop {
+        let len = from.read(&mut part).await?;
+        if len == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(part.get(..len).unwrap_or_default()).await?;
+        count.fetch_add(len as u64, Ordering::Relaxed);
+    }
+}
+
+/// Whether an address is one of the internet's, and not of a machine's own or a private network's (RFC 6890).
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => {
+            let [first, second, ..] = address.segments();
+            let embedded = address.to_ipv4_mapped().or_else(|| translated(address));
+            let is_local = address.is_loopback()
+                || address.is_unspecified()
+                || address.is_multicast()
+                || first & 0xfe00 == 0xfc00
+                || first & 0xffc0 == 0xfe80
+                || first & 0xffc0 == 0xfec0
+                || (first == 0x2001 && second < 0x200)
+                || first == 0x2002;
+            embedded.map_or(!is_local, is_public_v4)
+        }
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [first, second, third, _] = address.octets();
+    let is_local = address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_multicast()
+        || first == 0
+        || first >= 240
+        || (first == 100 && second & 0xc0 == 64)
+        || (first == 198 && second & 0xfe == 18)
+        || (first, second, third) == (192, 0, 0);
+    !is_local
+}
+
+/// The address that a network with translation (RFC 6052) makes of one of version 6.
+fn translated(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    match address.octets() {
+        [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => Some(Ipv4Addr::new(a, b, c, d)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_networks_are_not_public() {
+        for own in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "192.0.0.8",
+            "198.18.0.1",
+            "::1",
+            "::",
+            "fd00::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:7f00:1::",
+            "2001:0:1::",
+        ] {
+            assert!(!is_public(own.parse().unwrap()), "{own}");
+        }
+        for public in ["192.0.2.1", "9.9.9.9", "2606:4700::1111", "::ffff:9.9.9.9", "64:ff9b::909:909"] {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Ways to hosts that are no targets. Nobody looks into them: policy says which there may be, and each is recorded by its host.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use gatehouse_journal::{LoginRefused, TunnelClosed, TunnelOpened};
+use gatehouse_model::{Access, Action, Denial, Facts, Lease, Parent, Resource, SessionId, TaskAccount, Verdict};
+use jiff::Timestamp;
+
+use crate::gate::{Gate, on_behalf_of, policy_denial, task_ended, unrecorded_denial};
+use crate::ledger::Unrecorded;
+
+/// What a host is in policies.
+const HOST: &str = "Host";
+
+/// The right to one connection to a host that is no target. Only the gate makes one.
+#[must_use = "a tunnel that is dropped leads nowhere"]
+pub struct Tunnel {
+    id: SessionId,
+    lease: Lease,
+    account: Arc<TaskAccount>,
+    host: String,
+    port: u16,
+}
+
+impl Tunnel {
+    /// Where to, and at which port.
+    pub fn to(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+}
+
+/// How a tunnel ended.
+#[derive(Debug, Clone, Copy)]
+pub struct TunnelEnd<'a> {
+    /// Why.
+    pub cause: &'a str,
+    /// How many bytes went there.
+    pub sent: u64,
+    /// How many came back.
+    pub received: u64,
+}
+
+impl Gate {
+    /// Opens a way to a host, if policy permits `tunnel` there. `host` is in small letters.
+    pub fn tunnel(
+        &self,
+        now: Timestamp,
+        id: SessionId,
+        (lease, account): (Lease, Arc<TaskAccount>),
+        (host, port): (&str, u16),
+        peer: &str,
+    ) -> Result<Tunnel, Denial> {
+        let tunnel = Tunnel { id, lease, account, host: host.into(), port };
+        let subject = &tunnel.lease.subject;
+        let refuse = |denial: Denial| {
+            let entry = LoginRefused {
+                listener: "tunnel".into(),
+                user: subject.identity.to_string(),
+                target: format!("{host}:{port}"),
+                cause: denial.detail.clone(),
+            };
+            self.ledger().record(now, entry).err().map_or(denial, |_| unrecorded_denial())
+        };
+        if let Some(denial) = self.tunnel_shut(&tunnel, now) {
+            return Err(refuse(denial));
+        }
+        let policies = self.policies();
+        let decision = policies.decide(subject, &Access::new(Action::TUNNEL, resource(host, port)), &Facts::new());
+        match decision.verdict {
+            Verdict::Allow => {}
+            // There is nothing in it that a person could read.
+            Verdict::Hold | Verdict::Deny => return Err(refuse(policy_denial(&decision, "tunnel"))),
+        }
+        let entry = TunnelOpened {
+            tunnel: tunnel.id.to_string(),
+            task: tunnel.lease.task.id.to_string(),
+            identity: subject.identity.to_string(),
+            on_behalf_of: on_behalf_of(subject),
+            host: host.into(),
+            port,
+            peer: peer.into(),
+            policies: policies.revision().to_string(),
+        };
+        self.ledger().record(now, entry).map_err(|_| unrecorded_denial())?;
+        Ok(tunnel)
+    }
+
+    /// Why nothing passes through a tunnel any more, if so it is.
+    pub fn tunnel_shut(&self, tunnel: &Tunnel, now: Timestamp) -> Option<Denial> {
+        let task = &tunnel.lease.task;
+        if tunnel.account.has_ended() || !task.is_live(now) {
+            return Some(task_ended());
+        }
+        self.lockdowns().of_who(&task.identity, task.on_behalf_of.as_ref()).map(|lockdown| lockdown.denial())
+    }
+
+    /// Records the end of a tunnel.
+    pub fn close_tunnel(&self, now: Timestamp, tunnel: &Tunnel, end: TunnelEnd<'_>) -> Result<(), Unrecorded> {
+        let entry = TunnelClosed {
+            tunnel: tunnel.id.to_string(),
+            task: tunnel.lease.task.id.to_string(),
+            cause: end.cause.into(),
+            sent: end.sent,
+            received: end.received,
+        };
+        self.ledger().record(now, entry).map(|_| ())
+    }
+}
+
+/// A host at a port, which is in the host, and that in each domain above it.
+fn resource(host: &str, port: u16) -> Resource {
+    let parent = |name: &str| Parent { kind: HOST, id: name.into() };
+    let mut within = vec![parent(host)];
+    if host.parse::<IpAddr>().is_err() {
+        let mut rest = host;
+        while let Some((_, above)) = rest.split_once('.') {
+            within.push(parent(above));
+            rest = above;
+        }
+    }
+    Resource::new(HOST, &format!("{host}:{port}"), within)
+}
