@@ -161,6 +161,8 @@ pub trait Control: Send + Sync + 'static {
     fn kill<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, SessionView>;
     /// A session's replay, as lines of text: for those who oversee its target.
     fn replay<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, String>;
+    /// The same as an HTTP archive.
+    fn archive<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, String>;
     /// The newest requests that the caller oversees or filed.
     fn requests<'a>(&'a self, caller: &'a Caller, wanted: Wanted<'a>) -> Asked<'a, Page<RequestView>>;
     /// One request, likewise.

@@ -60,6 +60,7 @@ fn api() -> OpenApiRouter<Served> {
         .routes(routes!(session))
         .routes(routes!(kill))
         .routes(routes!(replay))
+        .routes(routes!(archive))
         .routes(routes!(requests))
         .routes(routes!(request))
         .routes(routes!(approve))
@@ -308,6 +309,13 @@ async fn kill(State(served): State<Served>, caller: Caller, Path(id): Path<Strin
 #[utoipa::path(get, path = "/api/v1/sessions/{id}/replay", params(("id" = String, Path)), responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = Problem)))]
 async fn replay(State(served): State<Served>, caller: Caller, Path(id): Path<String>) -> Result<String, Problem> {
     served.control.replay(&caller, &id).await
+}
+
+/// A session's exchanges as an HTTP archive (HAR 1.2); of sessions over HTTP alone.
+#[utoipa::path(get, path = "/api/v1/sessions/{id}/har", params(("id" = String, Path)), responses((status = 200, content_type = "application/json"), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn archive(State(served): State<Served>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+    let archive = served.control.archive(&caller, &id).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], archive).into_response())
 }
 
 /// The newest requests.

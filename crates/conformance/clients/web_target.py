@@ -15,6 +15,23 @@ PEOPLE = [
 SECRET = os.environ["SECRET"]
 
 
+def is_signed(method, url, headers, body):
+    """Whether AWS would take the signature that a request brings, by AWS's own library."""
+    from botocore.auth import S3SigV4Auth, SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    scope, names, brought = (part.split("=", 1)[1] for part in headers["authorization"].split(" ", 1)[1].split(", "))
+    key, _, region, service, _ = scope.split("/")
+    named = {name: headers[name] for name in names.split(";")}
+    request = AWSRequest(method, url, named, body)
+    request.context["timestamp"] = headers["x-amz-date"]
+    kind = S3SigV4Auth if service == "s3" else SigV4Auth
+    auth = kind(Credentials(key, SECRET, headers.get("x-amz-security-token")), service, region)
+    canonical = auth.canonical_request(request)
+    return key == "AKIDGATEHOUSE" and auth.signature(auth.string_to_sign(request, canonical), request) == brought
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -77,6 +94,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def handle_all(self):
         body = self.read_body()
+        if self.path.startswith("/signed/"):
+            url = f"http://{self.headers['host']}{self.path}"
+            signed = is_signed(self.command, url, self.headers, body)
+            return self.send(json.dumps({"signed": signed, "fields": self.headers.items()}).encode())
         if self.path.startswith("/git/"):
             return self.git(body)
         people = json.dumps(PEOPLE).encode()

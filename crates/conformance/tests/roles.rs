@@ -40,6 +40,7 @@ fn routes() -> Vec<(&'static str, &'static str, Value)> {
         ("get", "/api/v1/sessions", Value::Null),
         ("get", "/api/v1/sessions/{id}", Value::Null),
         ("get", "/api/v1/sessions/{id}/replay", Value::Null),
+        ("get", "/api/v1/sessions/{id}/har", Value::Null),
         ("get", "/api/v1/requests", Value::Null),
         ("get", "/api/v1/requests/{id}", Value::Null),
         ("post", "/api/v1/evidence", json!({ "selection": "all" })),
@@ -144,6 +145,7 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
         get /api/v1/sessions                         401      200 (0)  200 (0)  200 (19) 200 (19) 200 (19)
         get /api/v1/sessions/{id}                    401      404      404      200      200      200
         get /api/v1/sessions/{id}/replay             401      403      403      200      200      200
+        get /api/v1/sessions/{id}/har                401      403      403      409      409      409
         get /api/v1/requests                         401      200 (0)  200 (0)  200 (19) 200 (19) 200 (19)
         get /api/v1/requests/{id}                    401      404      404      200      200      200
         post /api/v1/evidence                        401      403      403      403      200      200

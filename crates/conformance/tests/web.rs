@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::Fixture;
+use gatehouse_conformance::Setup;
 use gatehouse_conformance::fixture::wait_until;
 use gatehouse_conformance::http::{self, Door, JSON};
 use gatehouse_conformance::provider::{CLIENT_SECRET, Provider};
@@ -381,5 +382,77 @@ fn the_gateway_gets_a_token_for_itself() -> Result<()> {
     let shown = fields(&told, "authorization");
     let stars = shown.first().and_then(|shown| shown.strip_prefix("Bearer ")).context("a token")?;
     assert!(stars.len() > 20 && stars.bytes().all(|byte| byte == b'*'), "{stars}");
+    Ok(())
+}
+
+/// AWS's own library takes the signatures, whatever the agent showed.
+#[test]
+fn requests_to_aws_are_signed() -> Result<()> {
+    let printed = format!(
+        "{{\"AccessKeyId\": \"AKIDGATEHOUSE\", \"SecretAccessKey\": \"{TOKEN}\", \"SessionToken\": \"a-token-for-a-while\"}}"
+    );
+    for (service, secret, more) in
+        [("s3", TOKEN, "access_key_id = \"AKIDGATEHOUSE\","), ("dynamodb", printed.as_str(), "")]
+    {
+        let credential = format!(
+            "credential = {{ aws = {{ region = \"eu-central-1\", service = \"{service}\", {more} secret_access_key = \
+             \"file:aws.secret\" }} }}"
+        );
+        let setup = Setup { files: vec![("aws.secret", secret.to_string())], ..Setup::default() };
+        let house = WebHouse::start_with(&credential, "", setup)?;
+        let task = house.task("agent:claude")?;
+        let own = [
+            ("x-amz-date", "20200101T000000Z"),
+            ("x-amz-security-token", "of somebody else"),
+            ("x-amz-content-sha256", "0"),
+            ("x-amz-target", "DynamoDB_20120810.GetItem"),
+        ];
+        for (method, path, body) in [
+            ("GET", "/signed/a%20b/%C3%A9?list-type=2&prefix=a%2Fb&flag", ""),
+            ("PUT", "/signed/object", "some content"),
+            ("POST", "/signed/", "{\"Key\": 1}"),
+        ] {
+            let kind = ("content-type", if method == "POST" { "application/x-amz-json-1.0" } else { "text/plain" });
+            let told = house.call(&task, method, path, &[&own[..], &[kind]].concat(), body)?;
+            let told = told.json();
+            assert_eq!(told["signed"], true, "{service} {method} {path}: {told}");
+            assert!(!told.to_string().contains("a-token-for-a-while"), "it comes back: {told}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_session_is_exported_as_an_http_archive() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    assert_eq!(house.get(&task, "/people?page=1")?.status, 200);
+    assert_eq!(house.get(&task, "/admin")?.status, 403);
+    let sessions = house.fixture.json(&["sessions", "ls"])?;
+    let mut entries = Vec::new();
+    for session in sessions.as_array().context("sessions")? {
+        let id = session["id"].as_str().context("an id")?;
+        let output = house.fixture.command(&["replay", id, "--har"])?;
+        let archive: Value = serde_json::from_slice(&output.stdout)?;
+        assert_eq!(archive["log"]["version"], "1.2");
+        entries.extend(archive["log"]["entries"].as_array().context("entries")?.clone());
+    }
+    entries.sort_by_key(|entry| entry["startedDateTime"].to_string());
+    let [seen, refused] = entries.as_slice() else { anyhow::bail!("{entries:?}") };
+    assert_eq!((&seen["request"]["method"], &seen["request"]["url"]), (&json!("GET"), &json!("/people?page=1")));
+    let body = seen["response"]["content"]["text"].as_str().context("a text")?;
+    assert!(body.contains("full_name") && !body.contains("lotte@corp.example"), "as the client saw it: {body}");
+    assert!(seen["timings"]["wait"].as_f64() > Some(0.0), "{seen}");
+    assert_eq!(refused["response"]["status"], 403);
+    let other = house.fixture.task("agent:claude", "5m")?;
+    house.fixture.psql(&other, "select 1")?;
+    let mut sessions = Value::Null;
+    wait_until("the session is listed", || {
+        sessions = house.fixture.json(&["sessions", "ls", "--target", "shop"])?;
+        Ok(sessions[0]["id"].is_string())
+    })?;
+    let id = sessions[0]["id"].as_str().context("an id")?;
+    let output = house.fixture.command(&["replay", id, "--har"])?;
+    assert!(String::from_utf8_lossy(&output.stderr).contains("was not over HTTP"));
     Ok(())
 }

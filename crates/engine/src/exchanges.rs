@@ -3,6 +3,7 @@
 //! A lane is one session: one identity, one task, one target, one request after the other. A connection that asks for several
 //! things at a time has several lanes.
 
+mod aws;
 mod lane;
 mod outlet;
 mod pool;

@@ -70,6 +70,19 @@ pub enum Showing {
     Header(String),
     /// In a parameter of the query of this name.
     Parameter(String),
+    /// Not at all: it signs the request.
+    Aws(AwsSigning),
+}
+
+/// How requests to a service of AWS are signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsSigning {
+    /// The region.
+    pub region: String,
+    /// The service, as signatures name it.
+    pub service: String,
+    /// The access key's id, where it does not come with the secret.
+    pub access_key_id: Option<String>,
 }
 
 /// How a target is reached.

@@ -24,7 +24,7 @@ pub use desk::{
     RequestState, Terms,
 };
 pub use gate::{Gate, GateLimits, SessionEnd, budget_record};
-pub use grant::{Account, Grant, Route, Showing, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
+pub use grant::{Account, AwsSigning, Grant, Route, Showing, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
 pub use ledger::{Ledger, Log, Unrecorded};
 pub use lockdown::{Lockdown, Lockdowns, Scope};
 pub use passage::{Held, Next, Passage, Stop};

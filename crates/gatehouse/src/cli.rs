@@ -174,6 +174,9 @@ pub enum Command {
     Replay {
         /// The session.
         session: String,
+        /// As an HTTP archive (HAR 1.2), for sessions over HTTP.
+        #[arg(long)]
+        har: bool,
         /// How the gateway is reached.
         #[command(flatten)]
         reach: Reach,

@@ -63,7 +63,10 @@ pub async fn execute(cli: Cli) -> Result<ExitCode> {
                 Client::new(&reach)?.post(&format!("/api/v1/sessions/{session}/kill"), &()).await?;
             output::page(&killed, reach.json)?;
         }
-        Command::Replay { session, reach } => {
+        Command::Replay { session, har: true, reach } => {
+            output::print(&Client::new(&reach)?.text(&format!("/api/v1/sessions/{session}/har")).await?)?;
+        }
+        Command::Replay { session, har: false, reach } => {
             let text = Client::new(&reach)?.text(&format!("/api/v1/sessions/{session}/replay")).await?;
             if reach.json { output::json(&text.lines().collect::<Vec<_>>())? } else { output::print(&text)? }
         }

@@ -658,6 +658,18 @@ pub enum Credential {
         /// What the token is to be for.
         scope: Option<String>,
     },
+    /// A signature over each request, for services of AWS (Signature Version 4).
+    Aws {
+        /// The region, such as `eu-central-1`.
+        region: String,
+        /// The service, as signatures name it, such as `s3` or `dynamodb`.
+        service: String,
+        /// The access key's id. Not needed where `secret_access_key` brings it.
+        access_key_id: Option<String>,
+        /// The secret; or, for keys that expire, what `aws configure export-credentials` prints:
+        /// `exec:/usr/bin/aws configure export-credentials`.
+        secret_access_key: String,
+    },
     /// A parameter of the query.
     Query {
         /// Its name.

@@ -22,6 +22,7 @@ use gatehouse_model::{
     BUDGET_VALUES_MAX, Budget, ClassName, Denial, GroupName, Hold, Identity, KeyId, PolicyId, Reason, RequestId,
     Resource, SessionId, Spent, TargetName, Task, TaskEnd, TaskId, UserName, kind,
 };
+use gatehouse_protocol::{Archive, Carriage, Protocol};
 use gatehouse_store::{AskedRow, KeyRow, Numbered, RequestRow, SessionRow, StoreError, TaskRow};
 use jiff::{SignedDuration, Timestamp};
 
@@ -53,6 +54,15 @@ pub(crate) fn bad(error: impl std::fmt::Display) -> Problem {
 }
 
 impl ApiControl {
+    /// The recording of a session, and what was spoken in it, for those who oversee its target.
+    async fn recording(&self, caller: &Caller, id: &str) -> Result<(std::path::PathBuf, String), Problem> {
+        let session = self.one_session(id).await?;
+        self.must_oversee(caller, &session.target)?;
+        let loaded = self.state.loaded.load();
+        let protocol = loaded.targets.get(&session.target).map_or("postgres", |target| target.protocol.as_str());
+        Ok((self.state.data.recordings().join(format!("{id}.rec")), protocol.to_string()))
+    }
+
     /// Serves this gateway.
     pub(crate) fn new(state: Arc<State>) -> Self {
         Self { state }
@@ -596,16 +606,26 @@ impl Control for ApiControl {
 
     fn replay<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, String> {
         async move {
-            let session = self.one_session(id).await?;
-            self.must_oversee(caller, &session.target)?;
-            let loaded = self.state.loaded.load();
-            let protocol =
-                loaded.targets.get(&session.target).map_or("postgres", |target| target.protocol.as_str()).to_string();
-            let path = self.state.data.recordings().join(format!("{id}.rec"));
-            tokio::task::spawn_blocking(move || replay(&path, &protocol))
-                .await
-                .map_err(unavailable)?
-                .map_err(unavailable)
+            let (path, protocol) = self.recording(caller, id).await?;
+            let replayed = tokio::task::spawn_blocking(move || replay(&path, &protocol)).await;
+            replayed.map_err(unavailable)?.map_err(unavailable)
+        }
+        .boxed()
+    }
+
+    fn archive<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, String> {
+        async move {
+            let (path, protocol) = self.recording(caller, id).await?;
+            let archive = match registry::protocol(&protocol).map(Protocol::carriage) {
+                Some(Carriage::Exchanges(protocol)) => protocol,
+                Some(Carriage::Stream(_)) | None => {
+                    return Err(Problem::conflict(format!(
+                        "session {id} was not over HTTP: `gatehouse replay` shows it"
+                    )));
+                }
+            };
+            let archived = tokio::task::spawn_blocking(move || archived(&path, &mut *archive.archive())).await;
+            archived.map_err(unavailable)?.map_err(unavailable)
         }
         .boxed()
     }
@@ -838,6 +858,21 @@ fn export(state: &State, selection: &Selection) -> anyhow::Result<Vec<u8>> {
     };
     gatehouse_journal::export(&state.segments.files(), &export, &mut bundle)?;
     Ok(bundle)
+}
+
+/// What was asked and what the client saw, as an archive.
+fn archived(path: &std::path::Path, archive: &mut dyn Archive) -> anyhow::Result<String> {
+    let mut reader = RecordingReader::new(BufReader::new(File::open(path)?))?;
+    let began: Timestamp = reader.header().started.to_string().parse()?;
+    while let Some(chunk) = reader.next_chunk()? {
+        match chunk.direction {
+            Direction::Mark => archive.mark(chunk.offset, &String::from_utf8_lossy(&chunk.content)),
+            Direction::ToClient => archive.seen(chunk.offset, &chunk.content),
+            Direction::Cut => {}
+        }
+    }
+    let after = |micros: u64| SignedDuration::from_micros(i64::try_from(micros).unwrap_or(i64::MAX));
+    Ok(archive.finish(&|at| began.checked_add(after(at)).map_or_else(|_| String::new(), |time| time.to_string())))
 }
 
 /// What was asked and what the client saw, as text for a terminal.

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use axum::http::Uri;
 use gatehouse_engine::ClientAuthority;
-use gatehouse_gate::{Account, HoldMode, Route, Showing, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
+use gatehouse_gate::{
+    Account, AwsSigning, HoldMode, Route, Showing, Target, TargetClasses, TlsIdentity, TlsMode, Trust,
+};
 use gatehouse_identity::{
     AgentRule, Issuer, KeySet, Keys, People, Provider, ProviderSettings, PublishedKeys, TokenLogin,
 };
@@ -209,6 +211,11 @@ fn showing(credential: &Credential) -> Showing {
         Credential::Basic { user, .. } => Showing::Basic(user.clone()),
         Credential::Header { name, .. } => Showing::Header(name.to_ascii_lowercase()),
         Credential::Query { name, .. } => Showing::Parameter(name.clone()),
+        Credential::Aws { region, service, access_key_id, .. } => Showing::Aws(AwsSigning {
+            region: region.clone(),
+            service: service.clone(),
+            access_key_id: access_key_id.clone(),
+        }),
     }
 }
 
@@ -841,7 +848,7 @@ impl Checker<'_> {
             }
         };
         let (header, parameter) = match section.credential.as_ref().map(showing) {
-            Some(Showing::Bearer | Showing::Basic(_)) => (Some("authorization".into()), None),
+            Some(Showing::Bearer | Showing::Basic(_) | Showing::Aws(_)) => (Some("authorization".into()), None),
             Some(Showing::Header(name)) => (Some(name), None),
             Some(Showing::Parameter(name)) => (None, Some(name)),
             None => (None, None),

@@ -11,6 +11,7 @@ mod columns;
 mod csv;
 mod form;
 mod graphql;
+mod har;
 mod json;
 mod own;
 mod parts;
@@ -28,7 +29,9 @@ mod transcript;
 use std::sync::Arc;
 
 use gatehouse_model::TargetName;
-use gatehouse_protocol::{Carriage, Exchanges, HttpFacts, Opening, Protocol, Session, SurveyFacts, Transcript};
+use gatehouse_protocol::{
+    Archive, Carriage, Exchanges, HttpFacts, Opening, Protocol, Session, SurveyFacts, Transcript,
+};
 
 /// HTTP, as the registry holds it.
 #[derive(Debug, Default)]
@@ -69,6 +72,11 @@ pub fn session(opening: Opening, rider: Option<Box<dyn Rider>>) -> Box<dyn Sessi
     Box::new(session::HttpSession::new(opening, facts, rider))
 }
 
+/// What makes HTTP archives of recordings of HTTP, and of what rides on it.
+pub fn archive() -> Box<dyn Archive> {
+    Box::new(har::HttpArchive::default())
+}
+
 /// What recordings of HTTP, and of what rides on it, are read by.
 pub fn transcript() -> Box<dyn Transcript> {
     Box::new(transcript::HttpTranscript::default())
@@ -80,5 +88,9 @@ impl Exchanges for Http {
             return Err("path");
         }
         Ok(Arc::new(described))
+    }
+
+    fn archive(&self) -> Box<dyn Archive> {
+        archive()
     }
 }

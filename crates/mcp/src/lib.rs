@@ -14,7 +14,9 @@ mod tests;
 use std::sync::Arc;
 
 use gatehouse_model::TargetName;
-use gatehouse_protocol::{Carriage, Exchanges, HttpFacts, Opening, Protocol, Session, SurveyFacts, Transcript};
+use gatehouse_protocol::{
+    Archive, Carriage, Exchanges, HttpFacts, Opening, Protocol, Session, SurveyFacts, Transcript,
+};
 
 /// Where servers are asked that say nothing else.
 const ENDPOINT: &str = "/mcp";
@@ -60,5 +62,9 @@ impl Exchanges for Mcp {
         }
         described.endpoint.get_or_insert_with(|| ENDPOINT.into());
         Ok(Arc::new(described))
+    }
+
+    fn archive(&self) -> Box<dyn Archive> {
+        gatehouse_http::archive()
     }
 }

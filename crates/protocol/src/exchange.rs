@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{BufMut as _, BytesMut};
 use gatehouse_model::TargetName;
 
-use crate::{Breach, Protocol, SurveyFacts};
+use crate::{Archive, Breach, Protocol, SurveyFacts};
 
 /// What comes before a frame's content: its tag, and the content's length.
 const PREFIX_BYTES: usize = 5;
@@ -22,6 +22,9 @@ pub trait Exchanges: Protocol {
     /// # Errors
     /// The key of what is not for targets that speak it.
     fn learn(&self, target: &TargetName, described: HttpFacts) -> Result<SurveyFacts, &'static str>;
+
+    /// Makes an HTTP archive of a recording.
+    fn archive(&self) -> Box<dyn Archive>;
 }
 
 /// What the configuration says of a target that speaks HTTP.

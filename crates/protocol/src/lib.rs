@@ -475,6 +475,18 @@ pub trait Editor {
     fn offers(&mut self, access: &Access) -> bool;
 }
 
+/// Makes an archive of a recording, in the form that the tools of its protocol read.
+pub trait Archive {
+    /// What was asked, as the recording marks it, so many microseconds after the session began.
+    fn mark(&mut self, at: u64, text: &str);
+
+    /// Takes the next bytes that went to the client.
+    fn seen(&mut self, at: u64, bytes: &[u8]);
+
+    /// The archive; `started` writes the time of so many microseconds after the session began.
+    fn finish(&self, started: &dyn Fn(u64) -> String) -> String;
+}
+
 /// Reads a recording for a person.
 pub trait Transcript {
     /// Takes the next bytes that went to the client and returns the lines that they show.

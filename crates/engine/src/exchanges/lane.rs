@@ -12,7 +12,7 @@ use gatehouse_gate::{Account, Grant, Held, Next, Passage, Showing, Stop};
 use gatehouse_model::{Blame, Denial, Intent, Reason, Secret, TaskId};
 use gatehouse_protocol::{CancelKey, Exchanges, Opening, Side, Tag, TargetReady, write_frame, write_head};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper_util::client::legacy::ResponseFuture;
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::outlet::{AnswerBody, AskedBody, Outlet, PARTS_MAX, Part, Parts, Said};
 use super::pool::TargetClient;
-use super::{Busy, Connection, Destination, Key};
+use super::{Busy, Connection, Destination, Key, aws};
 use crate::TargetAccount;
 use crate::disk::Disk;
 use crate::listener::Engine;
@@ -151,8 +151,18 @@ fn broken(stop: &Stop) -> Denial {
 fn shown(account: &Account, held: Option<&TargetAccount>) -> Vec<Secret> {
     let Some(held) = held else { return Vec::new() };
     let mut secrets = vec![held.password.clone()];
-    if let Account::Shown(Showing::Basic(user)) = account {
-        secrets.push(Secret::new(basic(user, held.password.expose())));
+    match account {
+        Account::Shown(Showing::Basic(user)) => secrets.push(Secret::new(basic(user, held.password.expose()))),
+        Account::Shown(Showing::Aws(signing)) => {
+            if let Some(keys) = aws::Keys::read(signing, &held.password) {
+                secrets.push(Secret::new(keys.secret));
+                secrets.extend(keys.token.map(Secret::new));
+            }
+        }
+        Account::Shown(Showing::Bearer | Showing::Header(_) | Showing::Parameter(_))
+        | Account::Named(_)
+        | Account::Leased
+        | Account::None => {}
     }
     secrets
 }
@@ -586,9 +596,14 @@ impl<'k> Exchange<'k> {
                 None => break,
                 Some(Said::Request { method, target, headers, after }) => {
                     recorded(&self.keeper.engine.disk, after).await?;
-                    let mut request = Request::new(AskedBody { parts: self.asked_body() });
-                    (*request.method_mut(), *request.headers_mut()) = (method, headers);
-                    let uri = self.show(&target, request.headers_mut());
+                    let parts = self.asked_body();
+                    let whole = match &parts {
+                        Parts::Whole(whole) => whole.clone(),
+                        Parts::Coming(_) => None,
+                    };
+                    let mut request = Request::new(AskedBody { parts });
+                    (*request.method_mut(), *request.headers_mut()) = (method.clone(), headers);
+                    let uri = self.show(&method, &target, whole.as_deref(), request.headers_mut());
                     *request.uri_mut() = uri.ok_or_else(|| self.lost())?;
                     self.upstream = Upstream::Asked(self.keeper.client.request(request));
                 }
@@ -659,9 +674,10 @@ impl<'k> Exchange<'k> {
     }
 
     /// Puts the gateway's own credential where the target wants it, and says where the request goes.
-    fn show(&self, target: &str, headers: &mut HeaderMap) -> Option<Uri> {
+    fn show(&self, method: &Method, target: &str, body: Option<&[u8]>, headers: &mut HeaderMap) -> Option<Uri> {
         let route = &self.keeper.grant.target().route;
         let mut target = target.to_string();
+        let mut signing = None;
         if let (Account::Shown(showing), Some(account)) = (&route.account, &self.keeper.account) {
             let secret = account.password.expose();
             let (name, value) = match showing {
@@ -674,6 +690,10 @@ impl<'k> Exchange<'k> {
                         .finish();
                     target.push(if target.contains('?') { '&' } else { '?' });
                     target.push_str(&pair);
+                    (HOST, Vec::new())
+                }
+                Showing::Aws(aws) => {
+                    signing = Some((aws, aws::Keys::read(aws, &account.password)?));
                     (HOST, Vec::new())
                 }
             };
@@ -691,8 +711,12 @@ impl<'k> Exchange<'k> {
         let scheme = if route.tls == gatehouse_gate::TlsMode::Disable { "http" } else { "https" };
         let host = if route.host.contains(':') { format!("[{}]", route.host) } else { route.host.clone() };
         let authority = format!("{host}:{}", route.port);
-        let uri = Uri::builder().scheme(scheme).authority(authority);
-        uri.path_and_query(target).build().ok()
+        let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(target).build().ok()?;
+        // Last, for it signs what is there.
+        if let Some((aws, keys)) = signing {
+            aws::sign_request(aws, keys, (method, &uri, body), headers, self.keeper.engine.house.now())?;
+        }
+        Some(uri)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::Uri;
 use gatehouse_gate::Trust;
+use gatehouse_model::Secret;
 use gatehouse_protocol::Carriage;
 use gatehouse_secrets::{Aws, Client, Reference, SecretError, Sources, Vault, VaultLogin};
 
@@ -35,7 +36,10 @@ impl Checker<'_> {
                 Credential::Bearer(secret)
                 | Credential::Basic { password: secret, .. }
                 | Credential::Header { value: secret, .. }
-                | Credential::Query { value: secret, .. } => Reference::parse(secret, self.base).and_then(fetched),
+                | Credential::Query { value: secret, .. }
+                | Credential::Aws { secret_access_key: secret, .. } => {
+                    Reference::parse(secret, self.base).and_then(fetched)
+                }
                 Credential::Oauth { token_url, client_id, client_secret, scope } => {
                     self.is_reachable(&["targets", name, "credential"], token_url);
                     let secret = Reference::parse(client_secret, self.base);
@@ -49,6 +53,16 @@ impl Checker<'_> {
                     })
                 }
             };
+            let is_alone = |kept: Secret| !kept.expose().trim_ascii_start().starts_with(b"{");
+            if let (Credential::Aws { access_key_id: None, .. }, Ok(reference)) = (credential, &found)
+                && reference.fetch().is_ok_and(is_alone)
+            {
+                self.fault(
+                    &["targets", name, "credential"],
+                    "access_key_id is missing, and the secret does not bring it",
+                    "Give access_key_id, or keys as `aws configure export-credentials` prints them",
+                );
+            }
             let found = found.map(AccountSource::Password);
             return self.source(config, name, "credential", found.map_err(|error| error.to_string())).map(Some);
         }
