@@ -424,7 +424,8 @@ fn requests_to_aws_are_signed() -> Result<()> {
 
 #[test]
 fn a_session_is_exported_as_an_http_archive() -> Result<()> {
-    let house = WebHouse::start("", "")?;
+    let house =
+        WebHouse::start("", "permit (principal, action == Action::\"connect\", resource in Target::\"shop\");")?;
     let task = house.task("agent:claude")?;
     assert_eq!(house.get(&task, "/people?page=1")?.status, 200);
     assert_eq!(house.get(&task, "/admin")?.status, 403);
