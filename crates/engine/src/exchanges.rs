@@ -7,6 +7,7 @@ mod aws;
 mod lane;
 mod outlet;
 mod pool;
+mod socket;
 mod tunnel;
 
 use std::collections::HashMap;
@@ -32,6 +33,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -483,6 +485,16 @@ impl Connection {
         let rested = lanes.get_mut(key)?;
         rested.retain(Lane::is_open);
         rested.pop()
+    }
+
+    /// Keeps this connection's place for as long as what is given back lives.
+    fn keep_place(&self) -> oneshot::Sender<()> {
+        let (kept, over) = oneshot::channel();
+        self.lock(&self.tunnels).spawn(async move {
+            // Nobody ever says anything.
+            let _ = over.await;
+        });
+        kept
     }
 
     fn give_back(&self, key: Key, lane: Lane) {

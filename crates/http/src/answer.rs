@@ -8,12 +8,13 @@ use crate::columns::{ANY_TEXT, HEADER};
 use crate::seal::Sealed;
 
 /// Fields of this connection (RFC 9110, section 7.6.1), and one that would lead the client round the gateway.
-const OF_CONNECTION: [&str; 8] = [
+const OF_CONNECTION: [&str; 9] = [
     "alt-svc",
     "connection",
     "keep-alive",
     "proxy-authenticate",
     "proxy-connection",
+    "sec-websocket-extensions",
     "te",
     "transfer-encoding",
     "upgrade",
@@ -30,7 +31,7 @@ const OF_BYTES: [&str; 8] = [
     "want-digest",
 ];
 /// Fields whose values have a form of their own in which nothing personal has a place.
-const PLAIN: [&str; 15] = [
+const PLAIN: [&str; 17] = [
     "access-control-allow-headers",
     "access-control-allow-methods",
     "age",
@@ -43,6 +44,8 @@ const PLAIN: [&str; 15] = [
     "expires",
     "last-modified",
     "retry-after",
+    "sec-websocket-accept",
+    "sec-websocket-protocol",
     "server",
     "vary",
     "via",
@@ -62,7 +65,7 @@ impl<'a> Answer<'a> {
         let head = Head::read(tag, content).ok_or_else(|| Breach::target("the answer has no head"))?;
         let status: u16 = head.first.parse().map_err(|_| Breach::target("the answer has no status"))?;
         // RFC 9112, section 6.3.
-        let has_body = tag == Tag::Response && !asked_for_head && !matches!(status, 204 | 304);
+        let has_body = tag == Tag::Response && !asked_for_head && !matches!(status, 101 | 204 | 304);
         Ok(Self { head, has_body })
     }
 
@@ -84,6 +87,11 @@ impl<'a> Answer<'a> {
             Some(coding) => Some(coding),
             None => is_there.then_some(UNCLEAR),
         }
+    }
+
+    /// Whether the target goes on with messages.
+    pub(crate) fn is_switching(&self) -> bool {
+        self.head.first == "101"
     }
 
     /// Whether it is a part of something, which cannot be told from the part.

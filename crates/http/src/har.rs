@@ -91,7 +91,7 @@ impl HttpArchive {
                 entry.comment = Some("the answer was broken off");
                 self.answering += 1;
             }
-            Tag::Request | Tag::Interim => {}
+            Tag::Request | Tag::Interim | Tag::Message | Tag::Close => {}
         }
     }
 }

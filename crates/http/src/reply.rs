@@ -7,9 +7,10 @@ use gatehouse_model::{Access, Denial, Encoding, Reason};
 use gatehouse_protocol::{Breach, Edit, Editor, Field, Frame, Head, HttpFacts, Passed, Tag, write_frame, write_head};
 
 use crate::answer::{Answer, Links};
-use crate::body::{self, Kind, Masking};
+use crate::body::{self, Kind, Masking, Text};
 use crate::coding::Decoder;
-use crate::columns::{ANY_TEXT, Columns, HEADER, OPAQUE, UNKNOWN};
+use crate::columns::{ANY_TEXT, Columns, HEADER, OPAQUE, TEXT, UNKNOWN};
+use crate::json;
 use crate::own::{Own, Owned};
 use crate::rider::{Reader, Rider};
 use crate::seal::{Sealed, Seals, Sieve, Watch};
@@ -31,6 +32,8 @@ enum Answering {
     Masked(Box<Masking>),
     /// The end of an answer without a body.
     Bodiless,
+    /// Messages of a WebSocket, and its end.
+    Messages,
 }
 
 /// The answers of one session.
@@ -43,6 +46,8 @@ pub(crate) struct Replies {
     answering: Answering,
     /// Whether the request asked for the head alone, and by which path it came.
     asked_for_head: bool,
+    /// Whether it asked for a WebSocket.
+    asked_for_socket: bool,
     base: String,
     /// What it said.
     own: Own,
@@ -78,21 +83,30 @@ impl Replies {
             bytes_max,
             answering,
             asked_for_head: false,
+            asked_for_socket: false,
             base: String::new(),
             own: Own::Nothing,
         }
     }
 
     /// A request went out.
-    pub(crate) fn expect(&mut self, method: &str, base: String, own: Own) {
-        self.own = own;
+    pub(crate) fn expect(&mut self, method: &str, base: String, own: Own, is_socket: bool) {
+        // What the client says on a WebSocket is not kept to be compared: all may be its own.
+        self.own = if is_socket { Own::Anything } else { own };
+        self.asked_for_socket = is_socket;
         self.asked_for_head = method == "HEAD";
         self.base = base;
         self.answering = Answering::Due;
     }
 
+    /// Nothing is due; or, of a WebSocket, anything at any time.
     pub(crate) fn is_quiet(&self) -> bool {
-        matches!(self.answering, Answering::Nothing)
+        matches!(self.answering, Answering::Nothing | Answering::Messages)
+    }
+
+    /// Whether this has become a WebSocket.
+    pub(crate) fn is_messaging(&self) -> bool {
+        matches!(self.answering, Answering::Messages)
     }
 
     /// Whether the client has heard nothing yet of an answer that is due.
@@ -105,15 +119,24 @@ impl Replies {
         match (&self.answering, tag) {
             (Answering::Due, Tag::Response | Tag::Interim)
             | (Answering::Raw(..) | Answering::Watched(_) | Answering::Masked(_), Tag::Body | Tag::End)
-            | (Answering::Bodiless, Tag::End) => true,
+            | (Answering::Bodiless, Tag::End)
+            | (Answering::Messages, Tag::Message | Tag::Close | Tag::End) => true,
             (
                 Answering::Nothing
                 | Answering::Due
                 | Answering::Raw(..)
                 | Answering::Watched(_)
                 | Answering::Masked(_)
-                | Answering::Bodiless,
-                Tag::Request | Tag::Response | Tag::Interim | Tag::Body | Tag::End | Tag::Abort,
+                | Answering::Bodiless
+                | Answering::Messages,
+                Tag::Request
+                | Tag::Response
+                | Tag::Interim
+                | Tag::Body
+                | Tag::End
+                | Tag::Abort
+                | Tag::Message
+                | Tag::Close,
             ) => false,
         }
     }
@@ -148,12 +171,73 @@ impl Replies {
             Tag::Response | Tag::Interim => self.masked_head(frame, editor, out),
             Tag::Body => self.body(frame, is_plain, editor, out),
             Tag::End => self.end(frame, editor, out),
+            Tag::Message => self.message(frame, is_plain, editor, out),
+            Tag::Close => {
+                let (code, reason) = frame.content.split_at_checked(2).unwrap_or((b"", b""));
+                let mut shown = code.to_vec();
+                body::show(TEXT, ANY_TEXT, reason, editor, &mut shown);
+                write_frame(Tag::Close, &shown, out);
+                Ok(Passed::Written)
+            }
             Tag::Request | Tag::Abort => Err(Breach::target("the target sent what is not due")),
         }
     }
 
+    /// A message of a WebSocket: JSON, or lines of text.
+    fn message(
+        &mut self,
+        frame: Frame<'_>,
+        is_plain: bool,
+        editor: &mut Sealed<'_>,
+        out: &mut BytesMut,
+    ) -> Result<Passed, Breach> {
+        let (kind, content) = frame.content.split_first().unwrap_or((&b'b', b""));
+        let mut shown = vec![*kind];
+        match kind {
+            _ if is_plain || *kind != b't' && passes_opaque(editor) => {
+                shown.extend_from_slice(content);
+                self.seals.hide(&mut shown);
+            }
+            b't' => {
+                let is_json = json::walk(content, |_| {}).is_ok();
+                let mut text = Text::new(if is_json { Kind::Json } else { Kind::Lines }, None, self.bytes_max);
+                let reader = &mut Reader { columns: &mut self.columns, rider: None };
+                text.take(content, reader, editor, &mut shown)?;
+                text.finish(reader, editor, &mut shown)?;
+            }
+            _ => {
+                let what = "a message was kept back: it is no text, and cannot be looked into";
+                return Err(Breach::target(what).telling(Denial::new(
+                    Reason::Policy,
+                    "a message is kept back",
+                    "it is no text, and cannot be looked into",
+                    "Ask for text; or the operator sets opaque_bodies = \"pass\" for the target",
+                )));
+            }
+        }
+        if shown == frame.content {
+            return Ok(Passed::AsIs);
+        }
+        write_frame(Tag::Message, &shown, out);
+        Ok(Passed::Written)
+    }
+
+    /// The target agreed to a WebSocket.
+    fn switched(&mut self) -> Result<(), Breach> {
+        if !self.asked_for_socket {
+            return Err(Breach::target("the target switched to a protocol that nobody asked for"));
+        }
+        self.answering = Answering::Messages;
+        Ok(())
+    }
+
     fn plain_head(&mut self, frame: Frame<'_>, editor: &mut Sealed<'_>, out: &mut BytesMut) -> Result<Passed, Breach> {
         let answer = Answer::read(frame.tag, frame.content, self.asked_for_head)?;
+        if answer.is_switching() {
+            self.switched()?;
+            let links = Links { origin: &self.facts.origin, base: &self.base };
+            return Ok(answer.write_plain(frame.tag, &links, editor, out));
+        }
         let links = Links { origin: &self.facts.origin, base: &self.base };
         let is_coded = answer.coding().is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
         if is_coded && answer.has_body && !self.seals.is_empty() {
@@ -170,17 +254,20 @@ impl Replies {
 
     fn masked_head(&mut self, frame: Frame<'_>, editor: &mut Sealed<'_>, out: &mut BytesMut) -> Result<Passed, Breach> {
         let answer = Answer::read(frame.tag, frame.content, self.asked_for_head)?;
-        let links = Links { origin: &self.facts.origin, base: &self.base };
-        if frame.tag == Tag::Response {
+        if answer.is_switching() {
+            self.switched()?;
+        } else if frame.tag == Tag::Response {
             self.answering = match self.masking(&answer, editor)? {
                 Some(masking) => Answering::Masked(Box::new(masking)),
                 None if answer.has_body && !answer.is_untold() && answer.length() != Some(0) => {
                     self.answering = raw_or_bodiless(&answer, true);
+                    let links = Links { origin: &self.facts.origin, base: &self.base };
                     return Ok(answer.write_plain(frame.tag, &links, editor, out));
                 }
                 None => Answering::Bodiless,
             };
         }
+        let links = Links { origin: &self.facts.origin, base: &self.base };
         answer.write_masked(frame.tag, &links, editor, out);
         Ok(Passed::Written)
     }
@@ -238,7 +325,7 @@ impl Replies {
                 write_body(&sieve.pass(&self.seals, frame.content), out);
                 Ok(Passed::Written)
             }
-            Answering::Nothing | Answering::Due | Answering::Bodiless => {
+            Answering::Nothing | Answering::Due | Answering::Bodiless | Answering::Messages => {
                 Err(Breach::target("the target sent what is not due"))
             }
         }
@@ -254,6 +341,7 @@ impl Replies {
             }
             Answering::Raw(mut sieve, _) => write_body(&sieve.finish(), out),
             Answering::Watched(mut watch) => write_body(&watch.finish(), out),
+            Answering::Messages => self.answering = Answering::Messages,
             Answering::Nothing | Answering::Due | Answering::Bodiless => {}
         }
         let end = Head::read(Tag::End, frame.content).ok_or_else(|| Breach::target("the answer has no end"))?;

@@ -13,6 +13,7 @@ use crate::address::{Address, Ambiguous};
 use crate::coding::CODINGS;
 use crate::columns::Columns;
 use crate::graphql;
+use crate::json;
 use crate::own::Own;
 use crate::rider::{Carrying, Reader};
 use crate::said::{Form, Said, form_fields, is_plain_form, without_classified};
@@ -28,13 +29,14 @@ const ACTIONS: [(&str, Action); 7] = [
     ("DELETE", Action::new("http:delete")),
 ];
 const OTHER: Action = Action::new("http:other");
+const MESSAGE: Action = Action::new("http:message");
 const UNDOCUMENTED: Action = Action::new("http:undocumented");
 /// The safe methods (RFC 9110, section 9.2.1) that have an action.
 const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
 
 /// Fields that say how this connection is used, not what is asked for (RFC 9110, section 7.6.1), and those that the carrier
 /// makes anew.
-const OF_CONNECTION: [&str; 13] = [
+const OF_CONNECTION: [&str; 14] = [
     "connection",
     "content-length",
     "expect",
@@ -44,6 +46,8 @@ const OF_CONNECTION: [&str; 13] = [
     "proxy-authenticate",
     "proxy-authorization",
     "proxy-connection",
+    // Nobody could look into what is compressed from one message to the next.
+    "sec-websocket-extensions",
     "te",
     "trailer",
     "transfer-encoding",
@@ -55,7 +59,7 @@ const OF_PROXIES: [&str; 6] =
 /// Fields that have some servers understand another request than the one that was judged.
 const OVERRIDES: [&str; 4] = ["x-http-method", "x-http-method-override", "x-method-override", "x-rewrite-url"];
 /// Fields that differ from one try to the next and ask for nothing: an approval does not bind to them.
-const OF_TRY: [&str; 15] = [
+const OF_TRY: [&str; 16] = [
     "accept",
     "accept-encoding",
     "accept-language",
@@ -67,6 +71,7 @@ const OF_TRY: [&str; 15] = [
     "priority",
     "referer",
     "sec-gpc",
+    "sec-websocket-key",
     "traceparent",
     "tracestate",
     "user-agent",
@@ -87,6 +92,8 @@ pub(crate) struct Request {
     /// What the client sent where the gateway's own credential goes.
     removed: Vec<String>,
     length: Length,
+    /// Whether it asks for a WebSocket.
+    pub(crate) is_socket: bool,
 }
 
 /// How long a body is.
@@ -136,7 +143,10 @@ impl Request {
             return Err(not_taken("its method is not written in capitals", "Write the method in capitals"));
         }
         let address = at_endpoint(Address::read(target)?, facts.endpoint.as_deref())?;
-        if head.all("upgrade").next().is_some() && names(head, "connection").any(|name| name == "upgrade") {
+        let asks_to_switch =
+            head.all("upgrade").next().is_some() && names(head, "connection").any(|name| name == "upgrade");
+        let is_socket = asks_to_switch && head.text("upgrade").is_some_and(|to| to.eq_ignore_ascii_case("websocket"));
+        if asks_to_switch && !(is_socket && method == "GET" && !is_carrying) {
             return Err(not_taken("it asks for another protocol on its connection", "Send it without `Upgrade`"));
         }
         is_plain_form(address.query.as_deref().unwrap_or_default().as_bytes())?;
@@ -156,6 +166,7 @@ impl Request {
             prefers_async: names(head, "prefer").any(|preference| preference == "respond-async"),
             removed,
             length: Length::of(head)?,
+            is_socket,
         })
     }
 
@@ -163,7 +174,9 @@ impl Request {
     pub(crate) fn write(&self, out: &mut BytesMut) {
         let first = format!("{} {}", self.method, self.address.text());
         let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
-        write_head(Tag::Request, Some(first.as_bytes()), fields, out);
+        let switch: &[(&str, &[u8])] =
+            if self.is_socket { &[("connection", b"upgrade"), ("upgrade", b"websocket")] } else { &[] };
+        write_head(Tag::Request, Some(first.as_bytes()), fields.chain(switch.iter().copied()), out);
     }
 
     /// What it says itself, to tell it in its answer.
@@ -256,6 +269,43 @@ impl Request {
             state: Arc::default(),
             phase: Phase::Run,
             waits: !self.prefers_async,
+        })
+    }
+
+    /// What a message of a client asks for on the WebSocket that this opened.
+    pub(crate) fn message(
+        &self,
+        target: &TargetName,
+        facts: &HttpFacts,
+        columns: &mut Columns,
+        message: &[u8],
+    ) -> Result<Operation, Denial> {
+        let (form, body) = match message.split_first() {
+            Some((b't', text)) if json::walk(text, |_| {}).is_ok() => (Form::Json, text),
+            Some((b't', text)) => (Form::Text, text),
+            Some((_, bytes)) => (Form::Other, bytes),
+            None => (Form::Other, message),
+        };
+        let said = form.said(None, body, columns)?;
+        let endpoint = facts.endpoints.as_ref().and_then(|endpoints| best(endpoints, &self.method, &self.address.path));
+        let intent = Intent {
+            title: format!("message {}", self.address.path),
+            statement: format!("message to {}", self.address.text()).into(),
+            evidence: format!("message to {}", self.address.path).into(),
+            accesses: vec![Access::new(MESSAGE, self.resource(target, endpoint))],
+            facts: self.facts(form, Some(body), said, columns),
+            effect: Effect::Write,
+            only_ends: false,
+            repacks: Repacks::Classes(Vec::new()),
+            unclear: None,
+        };
+        Ok(Operation {
+            intent: Arc::new(intent),
+            binds: vec![bind(body)],
+            evidence_binds: vec![form.evidence(None, body, false, columns)],
+            state: Arc::default(),
+            phase: Phase::Run,
+            waits: true,
         })
     }
 

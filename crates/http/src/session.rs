@@ -42,6 +42,8 @@ pub(crate) struct HttpSession {
     request: Option<Request>,
     /// How far the body of one was read that is not there in whole.
     reading: Option<Reading>,
+    /// The request that opened the WebSocket, if this has become one.
+    socket: Option<Request>,
     replies: Replies,
 }
 
@@ -56,6 +58,7 @@ impl HttpSession {
             asking: Asking::Nothing,
             request: None,
             reading: None,
+            socket: None,
             replies: Replies::new(facts, columns, seals, bytes_max, rider),
         }
     }
@@ -67,13 +70,32 @@ impl HttpSession {
         };
         let run = |meaning| Ok(Step::Run { len: frame.len, tail: 0, meaning });
         match (self.asking, frame.tag) {
-            (Asking::Nothing, Tag::Request) if !self.is_quiet() => Ok(Step::Wait),
-            (Asking::Nothing, Tag::Request) => self.inspect_request(frame, buf),
+            (Asking::Nothing, Tag::Message | Tag::Close | Tag::Request) if !self.is_quiet() => Ok(Step::Wait),
+            (Asking::Nothing, Tag::Message) if self.replies.is_messaging() => Ok(self.inspect_message(frame)),
+            (Asking::Nothing, Tag::Close) if self.replies.is_messaging() => run(Meaning::Plumbing),
+            (Asking::Nothing, Tag::Request) if !self.replies.is_messaging() => self.inspect_request(frame, buf),
             (Asking::Rest, Tag::Body | Tag::End) => run(Meaning::Plumbing),
             (Asking::Refused, Tag::Body | Tag::End) => run(Meaning::Local),
-            (_, Tag::Request | Tag::Response | Tag::Interim | Tag::Body | Tag::End | Tag::Abort) => {
-                Err(Breach::client("the frames of the request are not in order"))
-            }
+            (
+                Asking::Nothing | Asking::Rest | Asking::Refused,
+                Tag::Request
+                | Tag::Response
+                | Tag::Interim
+                | Tag::Body
+                | Tag::End
+                | Tag::Abort
+                | Tag::Message
+                | Tag::Close,
+            ) => Err(Breach::client("the frames of the request are not in order")),
+        }
+    }
+
+    fn inspect_message(&mut self, frame: Frame<'_>) -> Step {
+        let facts = self.replies.facts.clone();
+        let Some(socket) = &self.socket else { return Step::Wait };
+        match socket.message(&self.target, &facts, &mut self.replies.columns, frame.content) {
+            Ok(operation) => Step::Run { len: frame.len, tail: 0, meaning: Meaning::Act(Box::new(operation)) },
+            Err(denial) => misunderstood("message", denial, frame.len),
         }
     }
 
@@ -106,7 +128,7 @@ impl HttpSession {
                 match frame.tag {
                     Tag::Body => body.extend_from_slice(frame.content),
                     Tag::End => break true,
-                    Tag::Request | Tag::Response | Tag::Interim | Tag::Abort => {
+                    Tag::Request | Tag::Response | Tag::Interim | Tag::Abort | Tag::Message | Tag::Close => {
                         return Err(Breach::client("the frames of the request are not in order"));
                     }
                 }
@@ -180,13 +202,21 @@ impl Session for HttpSession {
                 self.asking = Asking::Nothing;
                 Passed::Written
             }
+            Side::Client if self.replies.is_messaging() => match frames(run).next() {
+                Some(Frame { tag: Tag::Close, content, .. }) => {
+                    // Nobody judged the reason.
+                    write_frame(Tag::Close, content.get(..2).unwrap_or_default(), out);
+                    Passed::Written
+                }
+                Some(_) | None => Passed::AsIs,
+            },
             Side::Client => {
                 // Only what was judged is sent.
                 let Some(request) = self.request.take() else { return Passed::Written };
                 request.write(out);
                 let body = frames(run).any(|frame| frame.tag == Tag::End).then(|| body_of(run));
                 let own = request.own(body.as_deref());
-                self.replies.expect(&request.method, request.base, own);
+                self.replies.expect(&request.method, request.base.clone(), own, request.is_socket);
                 match frames(run).next() {
                     Some(_) => {
                         for part in frames(run).filter(|frame| frame.tag == Tag::Body) {
@@ -201,6 +231,7 @@ impl Session for HttpSession {
                         self.asking = Asking::Rest;
                     }
                 }
+                self.socket = Some(request).filter(|request| request.is_socket);
                 Passed::Written
             }
             Side::Target => match frames(run).next().map(|frame| self.replies.show(frame, None, out)) {
@@ -232,6 +263,9 @@ impl Session for HttpSession {
     }
 
     fn refuse(&mut self, run: &Bytes, denial: &Denial, reply: &mut Reply) {
+        if self.replies.is_messaging() {
+            return refusal::write_close(denial, &mut reply.to_client);
+        }
         let request = self.request.take();
         let waits_at = request.as_ref().filter(|request| request.prefers_async).map(|request| request.base.as_str());
         // What was not read has no message to answer.
@@ -268,6 +302,8 @@ impl Session for HttpSession {
     fn end(&self, denial: &Denial, out: &mut BytesMut) {
         if self.replies.is_unbegun() {
             refusal::write(denial, None, out);
+        } else if self.replies.is_messaging() {
+            refusal::write_close(denial, out);
         } else {
             write_frame(Tag::Abort, b"", out);
         }

@@ -54,6 +54,11 @@ impl HttpTranscript {
             }
             Tag::Body => lines.push(format!("({} bytes)", frame.content.len())),
             Tag::Abort => lines.push("(broken off)".into()),
+            Tag::Message => lines.extend(match frame.content.split_first() {
+                Some((b't', text)) => String::from_utf8_lossy(text).lines().map(plain).collect(),
+                Some(_) | None => vec![format!("({} bytes)", frame.content.len())],
+            }),
+            Tag::Close => lines.push("(closed)".into()),
             Tag::End | Tag::Request => {}
         }
     }

@@ -72,10 +72,15 @@ pub enum Tag {
     End,
     /// The message is broken off.
     Abort,
+    /// A message of a WebSocket (RFC 6455): `t` for text or `b` for anything, and that.
+    Message,
+    /// The end of a WebSocket: its code in two bytes, and the reason.
+    Close,
 }
 
 impl Tag {
-    const ALL: [Self; 6] = [Self::Request, Self::Response, Self::Interim, Self::Body, Self::End, Self::Abort];
+    const ALL: [Self; 8] =
+        [Self::Request, Self::Response, Self::Interim, Self::Body, Self::End, Self::Abort, Self::Message, Self::Close];
 
     const fn byte(self) -> u8 {
         match self {
@@ -85,6 +90,8 @@ impl Tag {
             Self::Body => b'B',
             Self::End => b'E',
             Self::Abort => b'A',
+            Self::Message => b'M',
+            Self::Close => b'C',
         }
     }
 }
@@ -188,7 +195,7 @@ impl<'a> Head<'a> {
                 std::str::from_utf8(first).ok()?
             }
             Tag::End => "",
-            Tag::Body | Tag::Abort => return None,
+            Tag::Body | Tag::Abort | Tag::Message | Tag::Close => return None,
         };
         let mut fields = Vec::with_capacity(16);
         while !lines.is_empty() {

@@ -8,20 +8,24 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
 use gatehouse_gate::{Account, Grant, Held, Next, Passage, Showing, Stop};
 use gatehouse_model::{Blame, Denial, Intent, Reason, Secret, TaskId};
 use gatehouse_protocol::{CancelKey, Exchanges, Opening, Side, Tag, TargetReady, write_frame, write_head};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame, Incoming};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::ResponseFuture;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::outlet::{AnswerBody, AskedBody, Outlet, PARTS_MAX, Part, Parts, Said};
-use super::pool::TargetClient;
+use super::pool::{Speaks, TargetClient};
+use super::socket::{self, Socket};
 use super::{Busy, Connection, Destination, Key, aws};
 use crate::TargetAccount;
 use crate::disk::Disk;
@@ -101,7 +105,7 @@ impl Lane {
         });
         let seat = engine.roster.seat(&grant, opened, CancelKey(Bytes::copy_from_slice(&engine.house.entropy())));
         let passage = Passage::new(engine.gate.clone(), grant.clone(), session, tape, opened);
-        let client = engine.exchanges.of(&grant);
+        let client = engine.exchanges.of(&grant, Speaks::Any);
         let mut keeper = Keeper { engine: engine.clone(), passage, seat, account, client, grant, was_refused: false };
         // Whoever changed anything in the meantime either found the seat, or is seen here.
         if let Some(denial) = engine.over(&keeper.grant) {
@@ -207,7 +211,8 @@ impl Keeper {
             };
             let Some(job) = job else { break "the client left".into() };
             let home = job.home;
-            match Exchange::new(&mut self, job.answer, job.busy).run(job.request, job.destination).await {
+            let exchange = Exchange::new(&mut self, job.answer, job.busy, home.0.clone());
+            match exchange.run(job.request, job.destination).await {
                 Ok(()) if self.was_refused => {
                     self.engine.has_another(&self.grant, self.account.as_ref());
                     break "the target did not take the gateway's credential".into();
@@ -263,6 +268,8 @@ enum Upstream {
     Unasked,
     Asked(ResponseFuture),
     Answering(Incoming),
+    /// It agreed to a WebSocket.
+    Switching(OnUpgrade),
     Ended,
 }
 
@@ -282,6 +289,7 @@ enum Event {
 /// One request and its answer.
 struct Exchange<'k> {
     keeper: &'k mut Keeper,
+    connection: Arc<Connection>,
     /// What the client said and the gate has not taken; how long it must be before the gate looks again.
     client: BytesMut,
     client_needs: usize,
@@ -296,14 +304,22 @@ struct Exchange<'k> {
     asked_parts: Option<mpsc::Sender<Part>>,
     answer: Option<oneshot::Sender<Response<AnswerBody>>>,
     answer_parts: Option<mpsc::Sender<Part>>,
+    /// What becomes of the client's connection, should this become a WebSocket.
+    upgrade: Option<OnUpgrade>,
     /// Keeps the connection from being taken for one that rests, until the answer was taken.
     busy: Option<Busy>,
     is_answered: bool,
 }
 
 impl<'k> Exchange<'k> {
-    fn new(keeper: &'k mut Keeper, answer: oneshot::Sender<Response<AnswerBody>>, busy: Busy) -> Self {
+    fn new(
+        keeper: &'k mut Keeper,
+        answer: oneshot::Sender<Response<AnswerBody>>,
+        busy: Busy,
+        connection: Arc<Connection>,
+    ) -> Self {
         Self {
+            connection,
             keeper,
             client: BytesMut::new(),
             client_needs: 1,
@@ -318,12 +334,16 @@ impl<'k> Exchange<'k> {
             asked_parts: None,
             answer: Some(answer),
             answer_parts: None,
+            upgrade: None,
             busy: Some(busy),
             is_answered: false,
         }
     }
 
-    async fn run(mut self, request: Request<Incoming>, destination: Destination) -> Result<(), Stop> {
+    async fn run(mut self, mut request: Request<Incoming>, destination: Destination) -> Result<(), Stop> {
+        if request.headers().contains_key(UPGRADE) {
+            self.upgrade = Some(hyper::upgrade::on(&mut request));
+        }
         let (parts, body) = request.into_parts();
         write_request(&parts, &destination, !body.is_end_stream(), &mut self.client);
         if body.is_end_stream() {
@@ -359,6 +379,9 @@ impl<'k> Exchange<'k> {
             if self.is_answered {
                 return self.finish();
             }
+            if self.answer.is_none() && matches!(self.upstream, Upstream::Switching(_)) {
+                return self.socket().await;
+            }
             if self.target.len() < before {
                 // Others of this thread have their turn.
                 tokio::task::yield_now().await;
@@ -386,6 +409,83 @@ impl<'k> Exchange<'k> {
         }
     }
 
+    /// Carries messages until one side closes, or somebody ends it. The session ends with it.
+    async fn socket(&mut self) -> Result<(), Stop> {
+        let _place = self.connection.keep_place();
+        let max = self.keeper.engine.limits.body_bytes_max;
+        let (Some(client), Upstream::Switching(target)) =
+            (self.upgrade.take(), std::mem::replace(&mut self.upstream, Upstream::Ended))
+        else {
+            return Err(socket::ended("a connection did not leave HTTP"));
+        };
+        let (mut client, mut target) =
+            (socket::open(client, Role::Server, max).await?, socket::open(target, Role::Client, max).await?);
+        let outcome = self.messages(&mut client, &mut target).await;
+        if let Err(stop) = &outcome {
+            let now = self.keeper.engine.house.now();
+            match (self.held.take(), &stop.denial) {
+                (Some(held), denial) => drop(self.keeper.passage.withdraw(now, held, denial.clone())),
+                (None, Some(denial)) => self.keeper.passage.last_words(denial),
+                (None, None) => {}
+            }
+            let _ = self.release(now);
+            let _ = recorded(&self.keeper.engine.disk, self.to_client.after()).await;
+            while let Some(said) = self.to_client.next() {
+                if !matches!(socket::say(&mut client, said).await, Ok(true)) {
+                    break;
+                }
+            }
+        }
+        tokio::join!(socket::shut(client), socket::shut(target));
+        Err(outcome
+            .err()
+            .map_or_else(|| socket::ended("the WebSocket was closed"), |stop| Stop { denial: None, ..stop }))
+    }
+
+    async fn messages(&mut self, client: &mut Socket, target: &mut Socket) -> Result<(), Stop> {
+        let expires = instant(self.keeper.engine.house.now(), self.keeper.grant.lease().task.expires);
+        let (mut client_is_there, mut target_is_there) = (true, true);
+        loop {
+            self.progress()?;
+            recorded(&self.keeper.engine.disk, self.to_target.after().max(self.to_client.after())).await?;
+            while let Some(said) = self.to_target.next() {
+                target_is_there &= socket::say(target, said).await?;
+            }
+            while let Some(said) = self.to_client.next() {
+                client_is_there &= socket::say(client, said).await?;
+            }
+            if !client_is_there || !target_is_there {
+                // What ends one side ends the other.
+                let close = || Said::Close(Bytes::new());
+                let _ = socket::say(target, close()).await;
+                let _ = socket::say(client, close()).await;
+                return Ok(());
+            }
+            let until = self
+                .held
+                .as_ref()
+                .map_or(expires, |held| expires.min(instant(self.keeper.engine.house.now(), held.expires())));
+            let is_held = self.held.is_some();
+            let held = &mut self.held;
+            tokio::select! {
+                biased;
+                signal = self.keeper.seat.signals.recv() => return Err(told(signal)),
+                answer = poll_fn(|cx| held.as_mut().map_or(std::task::Poll::Pending, |held| held.poll_answer(cx))) => {
+                    self.resume(answer)?;
+                }
+                message = target.next() => target_is_there = socket::heard(message, &mut self.target)?,
+                message = client.next(), if !is_held => client_is_there = socket::heard(message, &mut self.client)?,
+                () = tokio::time::sleep_until(until) => match is_held {
+                    true => self.resume(None)?,
+                    false => return Err(told(None)),
+                },
+            }
+            // What was said last is passed on first.
+            self.client_needs = 1;
+            self.target_needs = 1;
+        }
+    }
+
     /// The request may not be there in whole, though its answer is.
     fn finish(&mut self) -> Result<(), Stop> {
         if self.body.is_none() {
@@ -397,7 +497,7 @@ impl<'k> Exchange<'k> {
                 write_head(Tag::End, None, std::iter::empty(), &mut self.client);
                 self.progress()
             }
-            Upstream::Asked(_) | Upstream::Answering(_) | Upstream::Ended => {
+            Upstream::Asked(_) | Upstream::Answering(_) | Upstream::Switching(_) | Upstream::Ended => {
                 let cause = "the target answered before it had heard all".into();
                 Err(Stop { blame: Blame::Target, cause, denial: None })
             }
@@ -539,12 +639,16 @@ impl<'k> Exchange<'k> {
         }
     }
 
-    fn head(&mut self, response: Response<Incoming>) {
+    fn head(&mut self, mut response: Response<Incoming>) {
+        let switching =
+            (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
         let (parts, body) = response.into_parts();
         self.keeper.was_refused = parts.status == http::StatusCode::UNAUTHORIZED && self.keeper.account.is_some();
         let fields = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         write_head(Tag::Response, Some(parts.status.as_str().as_bytes()), fields, &mut self.target);
-        if body.is_end_stream() {
+        if let Some(switching) = switching {
+            self.upstream = Upstream::Switching(switching);
+        } else if body.is_end_stream() {
             write_head(Tag::End, None, std::iter::empty(), &mut self.target);
             self.upstream = Upstream::Ended;
         } else {
@@ -605,7 +709,14 @@ impl<'k> Exchange<'k> {
                     (*request.method_mut(), *request.headers_mut()) = (method.clone(), headers);
                     let uri = self.show(&method, &target, whole.as_deref(), request.headers_mut());
                     *request.uri_mut() = uri.ok_or_else(|| self.lost())?;
-                    self.upstream = Upstream::Asked(self.keeper.client.request(request));
+                    let is_socket = request.headers().contains_key(UPGRADE);
+                    self.upstream = Upstream::Asked(match is_socket {
+                        true => {
+                            let keeper = &self.keeper;
+                            keeper.engine.exchanges.of(&keeper.grant, Speaks::Http1).request(request)
+                        }
+                        false => self.keeper.client.request(request),
+                    });
                 }
                 Some(Said::Part(part)) => give(&self.asked_parts, Some(Frame::data(part))),
                 Some(Said::End(trailers)) => {
@@ -615,7 +726,9 @@ impl<'k> Exchange<'k> {
                     give(&self.asked_parts, None);
                     self.asked_parts = None;
                 }
-                Some(Said::Abort | Said::Interim | Said::Response(_)) => self.asked_parts = None,
+                Some(Said::Abort | Said::Interim | Said::Response(_) | Said::Message(_) | Said::Close(_)) => {
+                    self.asked_parts = None;
+                }
             }
         }
         Ok(())
@@ -638,6 +751,15 @@ impl<'k> Exchange<'k> {
         while self.answer_parts.as_ref().is_none_or(|parts| parts.capacity() > 1) {
             match self.to_client.next() {
                 None => break,
+                Some(Said::Response(mut response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    let headers = response.headers_mut();
+                    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+                    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                    let answer = self.answer.take().ok_or_else(left)?;
+                    let response = response.map(|()| AnswerBody::new(Parts::Whole(None), None));
+                    answer.send(response).map_err(|_| left())?;
+                    return Ok(());
+                }
                 Some(Said::Response(response)) => {
                     let body = match self.to_client.rest_of_message() {
                         Some(whole) => {
@@ -667,7 +789,7 @@ impl<'k> Exchange<'k> {
                     let cause = "the answer was broken off".into();
                     return Err(Stop { blame: Blame::Target, cause, denial: None });
                 }
-                Some(Said::Interim | Said::Request { .. }) => {}
+                Some(Said::Interim | Said::Request { .. } | Said::Message(_) | Said::Close(_)) => {}
             }
         }
         Ok(())
@@ -777,7 +899,7 @@ async fn hear(upstream: &mut Upstream) -> Event {
     match upstream {
         Upstream::Asked(answer) => Event::Head(answer.await),
         Upstream::Answering(body) => Event::Said(body.frame().await),
-        Upstream::Unasked | Upstream::Ended => std::future::pending().await,
+        Upstream::Unasked | Upstream::Switching(_) | Upstream::Ended => std::future::pending().await,
     }
 }
 

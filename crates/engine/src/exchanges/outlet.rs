@@ -106,12 +106,21 @@ body!(AskedBody);
 
 /// Something that was cleared, as HTTP has it.
 pub(super) enum Said {
-    Request { method: Method, target: String, headers: HeaderMap, after: Option<u64> },
+    Request {
+        method: Method,
+        target: String,
+        headers: HeaderMap,
+        after: Option<u64>,
+    },
     Response(Response<()>),
     Interim,
     Part(Bytes),
     End(HeaderMap),
     Abort,
+    /// A message of a WebSocket: `t` or `b`, and that.
+    Message(Bytes),
+    /// The end of a WebSocket.
+    Close(Bytes),
 }
 
 /// Takes cleared frames, and gives out what they say.
@@ -163,6 +172,11 @@ impl Outlet {
             }
             Tag::Abort => Said::Abort,
             Tag::Interim => Said::Interim,
+            Tag::Message => {
+                self.waiting += frame.content.len();
+                Said::Message(whole.slice_ref(frame.content))
+            }
+            Tag::Close => Said::Close(whole.slice_ref(frame.content)),
             Tag::Request | Tag::Response | Tag::End => {
                 let head = Head::read(frame.tag, frame.content).ok_or_else(|| Breach::client("a head is no head"))?;
                 self.head(frame.tag, &head)?
@@ -195,13 +209,13 @@ impl Outlet {
                 Said::Response(response)
             }
             Tag::End => Said::End(headers),
-            Tag::Interim | Tag::Body | Tag::Abort => Said::Abort,
+            Tag::Interim | Tag::Body | Tag::Abort | Tag::Message | Tag::Close => Said::Abort,
         })
     }
 
     pub(super) fn next(&mut self) -> Option<Said> {
         let said = self.said.pop_front();
-        if let Some(Said::Part(part)) = &said {
+        if let Some(Said::Part(part) | Said::Message(part)) = &said {
             self.waiting -= part.len();
         }
         said

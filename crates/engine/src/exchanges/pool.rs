@@ -32,17 +32,28 @@ const CONNECT_SECS_MAX: u64 = 15;
 
 pub(crate) type TargetClient = Client<Connector, AskedBody>;
 
+/// Which versions of HTTP a connection may speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Speaks {
+    Any,
+    /// The only one that a connection can leave for a WebSocket.
+    Http1,
+}
+
+/// A connection is of the thread that opened it, for one target.
+type Whose = (ThreadId, String, Speaks);
+
 /// How each target is reached, by thread: a connection is of the thread that opened it.
 #[derive(Default)]
 pub(crate) struct Targets {
-    clients: Mutex<HashMap<(ThreadId, String), (Route, TargetClient)>>,
+    clients: Mutex<HashMap<Whose, (Route, TargetClient)>>,
 }
 
 impl Targets {
     /// The client of a target, for a session that was granted.
-    pub(crate) fn of(&self, grant: &Grant) -> TargetClient {
+    pub(super) fn of(&self, grant: &Grant, speaks: Speaks) -> TargetClient {
         let target = grant.target();
-        let key = (std::thread::current().id(), target.name.to_string());
+        let key = (std::thread::current().id(), target.name.to_string(), speaks);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((route, client)) = clients.get(&key)
             && *route == target.route
@@ -54,7 +65,7 @@ impl Targets {
             .timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(SPARE_SECS_MAX))
             .pool_max_idle_per_host(SPARES_MAX)
-            .build(Connector { route: Arc::new(target.route.clone()) });
+            .build(Connector { route: Arc::new(target.route.clone()), speaks });
         clients.insert(key, (target.route.clone(), client.clone()));
         client
     }
@@ -64,6 +75,7 @@ impl Targets {
 #[derive(Clone)]
 pub(crate) struct Connector {
     route: Arc<Route>,
+    speaks: Speaks,
 }
 
 impl Service<Uri> for Connector {
@@ -76,22 +88,26 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let route = self.route.clone();
+        let (route, speaks) = (self.route.clone(), self.speaks);
         Box::pin(async move {
-            let connecting = tokio::time::timeout(Duration::from_secs(CONNECT_SECS_MAX), connect(&route));
+            let connecting = tokio::time::timeout(Duration::from_secs(CONNECT_SECS_MAX), connect(&route, speaks));
             connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
         })
     }
 }
 
-async fn connect(route: &Route) -> io::Result<TargetWire> {
+async fn connect(route: &Route, speaks: Speaks) -> io::Result<TargetWire> {
     let socket = TcpStream::connect((route.host.as_str(), route.port)).await?;
     socket.set_nodelay(true)?;
     dial::keep_alive(&socket)?;
     if route.tls == TlsMode::Disable {
         return Ok(TargetWire { io: TokioIo::new(Wire::Plain(socket)), is_h2: false });
     }
-    let (wire, started) = tls::connect(route, socket, &[b"h2", b"http/1.1"]).await.map_err(io::Error::other)?;
+    let called: &[&[u8]] = match speaks {
+        Speaks::Any => &[b"h2", b"http/1.1"],
+        Speaks::Http1 => &[b"http/1.1"],
+    };
+    let (wire, started) = tls::connect(route, socket, called).await.map_err(io::Error::other)?;
     let is_h2 = started.application.as_deref() == Some(b"h2");
     Ok(TargetWire { io: TokioIo::new(wire), is_h2 })
 }

@@ -1,0 +1,140 @@
+//! WebSockets through the gateway: each message is judged, recorded and masked, and held ones wait.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use gatehouse_conformance::Fixture;
+use gatehouse_conformance::fixture::Setup;
+use gatehouse_conformance::web::{self, WebCredential, listening};
+use serde_json::{Value, json};
+
+const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run");
+const POLICIES: &str = r#"
+permit (principal in Group::"agents", action in [Action::"connect", Action::"http:read", Action::"http:message"], resource in Target::"chat")
+  unless { context has fields && context.fields.contains("op=delete") };
+@id("deletes") @hold("dba")
+permit (principal in Group::"agents", action == Action::"http:message", resource in Target::"chat")
+  when { context has fields && context.fields.contains("op=delete") };
+@id("no-drops") forbid (principal, action == Action::"http:message", resource)
+  when { context has fields && context.fields.contains("op=drop") };
+permit (principal in Group::"dba", action, resource in Target::"chat");
+permit (principal in Group::"dba", action == Action::"reveal", resource);
+"#;
+
+struct SocketHouse {
+    server: Child,
+    port: u16,
+    fixture: Fixture,
+    base: String,
+}
+
+impl SocketHouse {
+    fn start() -> Result<Self> {
+        let mut command = Command::new(CLIENTS);
+        let mut server = command.arg("socket_server.mjs").stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut port = String::new();
+        BufReader::new(server.stdout.take().context("its output is piped")?).read_line(&mut port)?;
+        let port = port.trim().parse().context("the server does not start: run scripts/client-needs.sh")?;
+        let fixture = Fixture::start(Setup {
+            policies: POLICIES.into(),
+            config: format!(
+                "[listen.http]\naddress = \"127.0.0.1:0\"\n[targets.chat]\nprotocol = \"http\"\naddress = \"127.0.0.1:{port}\"\n\
+                 credential = {{ bearer = \"file:chat.secret\" }}\n"
+            ),
+            files: vec![("chat.secret", "the-gateway's-own-token".into())],
+            ..Setup::default()
+        })?;
+        let base = listening(&fixture, "chat")?;
+        Ok(Self { server, port, fixture, base })
+    }
+
+    fn client(url: &str, say: &Value, credential: Option<&WebCredential>) -> Result<Child> {
+        let mut command = Command::new(CLIENTS);
+        command.arg("client_socket.mjs").env("URL", url).env("SAY", say.to_string()).stdin(Stdio::null());
+        command.envs(credential.map(|credential| ("AUTHORIZATION", credential.basic())));
+        Ok(command.stdout(Stdio::piped()).spawn()?)
+    }
+
+    fn through(&self, credential: &WebCredential, path: &str, say: &Value) -> Result<Child> {
+        Self::client(&format!("{}/http/chat{path}", self.base), say, Some(credential))
+    }
+}
+
+impl Drop for SocketHouse {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn heard(client: Child) -> Result<Value> {
+    let output = client.wait_with_output()?;
+    serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn everything_permitted_is_the_same_as_directly() -> Result<()> {
+    let house = SocketHouse::start()?;
+    let dana = web::task(&house.fixture, "user:dana", "chat")?;
+    let long = "x".repeat(100_000);
+    let say = json!(["hello", "{\"op\":\"drop\"}", "customer", { "bytes": [0, 255, 7] }, "bytes", long, "bye"]);
+    let mut direct = heard(SocketHouse::client(&format!("ws://127.0.0.1:{}/room", house.port), &say, None)?)?;
+    let mut through = heard(house.through(&dana, "/room", &say)?)?;
+    let opened = |said: &mut Value| serde_json::from_str::<Value>(said[0].take().as_str().unwrap_or_default());
+    assert_eq!(opened(&mut direct)?["opened"], "/room");
+    let opened = opened(&mut through)?;
+    let hidden = format!("Bearer {}", "*".repeat("the-gateway's-own-token".len()));
+    assert_eq!(opened, json!({ "opened": "/room", "authorization": hidden }), "and nothing is compressed");
+    // What policy forbids nobody may.
+    assert_eq!(through[2], json!({ "closed": 1008, "reason": through[2]["reason"] }), "{through}");
+    let allowed = json!(["hello", "customer", { "bytes": [0, 255, 7] }, "bytes", long, "bye"]);
+    let direct = heard(SocketHouse::client(&format!("ws://127.0.0.1:{}/room", house.port), &allowed, None)?)?;
+    let through = heard(house.through(&dana, "/room", &allowed)?)?;
+    let rest = |said: &Value| said.as_array().map(|said| said[1..].to_vec());
+    assert_eq!(rest(&through), rest(&direct));
+    let refused = json!([{ "status": 401 }]);
+    assert_eq!(heard(house.through(&dana, "/refused", &say)?)?, refused, "the target's own refusal");
+    assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+#[test]
+fn messages_are_judged_and_masked_and_wait() -> Result<()> {
+    let house = SocketHouse::start()?;
+    let claude = web::task(&house.fixture, "agent:claude", "chat")?;
+    let told = heard(house.through(&claude, "/room", &json!(["customer", "note from ada@corp.example", "bye"]))?)?;
+    assert!(!told.to_string().contains("ada@corp.example"), "{told}");
+    let customer: Value = serde_json::from_str(told[1].as_str().context("a customer")?)?;
+    assert!(customer["id"] == 7 && customer["email"].is_string(), "{told}");
+    assert_eq!(told[3]["closed"], 4001, "{told}");
+    let told = heard(house.through(&claude, "/room", &json!(["bytes"]))?)?;
+    assert_eq!(told[1]["closed"], 1008, "{told}");
+    let told = heard(house.through(&claude, "/room", &json!(["{\"op\":\"drop\"}"]))?)?;
+    assert!(
+        told[1]["closed"] == 1008 && told[1]["reason"].as_str().is_some_and(|why| why.contains("no-drops")),
+        "{told}"
+    );
+    let twice = heard(house.through(&claude, "/room", &json!(["{\"op\":\"list\",\"op\":\"drop\"}"]))?)?;
+    assert_eq!(twice[1]["closed"], 1008, "{twice}");
+
+    let waiting = house.through(&claude, "/room", &json!(["{\"op\":\"delete\"}", "and on"]))?;
+    let request = house.fixture.open_request()?;
+    assert_eq!(request["statement"], "message to /room", "{request}");
+    assert!(request["binds"].to_string().contains("delete"), "{request}");
+    let id = request["id"].as_str().context("an id")?;
+    assert!(house.fixture.command(&["approve", id, "--as", "user:dana"])?.status.success());
+    let told = heard(waiting)?;
+    assert_eq!((&told[1], &told[2]), (&json!("heard {\"op\":\"delete\"}"), &json!("heard and on")), "{told}");
+
+    // It ends with its task.
+    let open = house.through(&claude, "/room", &json!(["{\"op\":\"delete\"}"]))?;
+    house.fixture.open_request()?;
+    house.fixture.json(&["task", "end", &claude.task])?;
+    assert_eq!(heard(open)?[1]["closed"], 1008);
+    let records = house.fixture.records()?;
+    let messages = records.iter().filter(|record| record["title"] == "message /room");
+    assert!(messages.count() >= 7, "each is recorded");
+    assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
