@@ -318,7 +318,8 @@ impl Connection {
 
     /// Adds where that is said to the answer for somebody who is not known.
     fn told_of_tokens(&self, mut response: Response<AnswerBody>, destination: &Destination) -> Response<AnswerBody> {
-        let source = self.engine.house.token_source().filter(|_| !destination.base.is_empty());
+        let is_named = !destination.base.is_empty() && TargetName::new(&destination.target).is_ok();
+        let source = self.engine.house.token_source().filter(|_| is_named);
         if let (StatusCode::UNAUTHORIZED, Some(source)) = (response.status(), source) {
             let at = format!("{}{RESOURCES}{}", source.resources, destination.base);
             let schemes = format!("Bearer realm=\"gatehouse\", resource_metadata=\"{at}\", Basic realm=\"gatehouse\"");

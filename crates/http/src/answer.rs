@@ -30,6 +30,8 @@ const OF_BYTES: [&str; 8] = [
     "repr-digest",
     "want-digest",
 ];
+/// What a target says of how to prove oneself there: of the gateway's own credential, it is nothing to its client.
+const OF_PROOF: [&str; 2] = ["authentication-info", "www-authenticate"];
 /// Fields whose values have a form of their own in which nothing personal has a place.
 const PLAIN: [&str; 17] = [
     "access-control-allow-headers",
@@ -73,6 +75,12 @@ impl<'a> Answer<'a> {
         Kind::of(self.content_type())
     }
 
+    /// The content type without its parameters, in small letters.
+    pub(crate) fn essence(&self) -> String {
+        let essence = self.content_type().unwrap_or_default().split(';').next().unwrap_or_default();
+        essence.trim().to_ascii_lowercase()
+    }
+
     pub(crate) fn content_type(&self) -> Option<&'a str> {
         self.head.text("content-type")
     }
@@ -112,7 +120,7 @@ impl<'a> Answer<'a> {
     pub(crate) fn write_masked(&self, tag: Tag, links: &Links<'_>, editor: &mut Sealed<'_>, out: &mut BytesMut) {
         let mut fields: Vec<(&str, Vec<u8>)> = Vec::with_capacity(self.head.fields.len());
         for (name, value) in &self.head.fields {
-            if OF_CONNECTION.contains(name) || OF_BYTES.contains(name) {
+            if OF_CONNECTION.contains(name) || OF_BYTES.contains(name) || links.hides(name) {
                 continue;
             }
             let linked = links.changed(name, value);
@@ -143,7 +151,7 @@ impl<'a> Answer<'a> {
         let mut passed = Passed::AsIs;
         let mut fields: Vec<(&str, Vec<u8>)> = Vec::with_capacity(self.head.fields.len());
         for (name, value) in &self.head.fields {
-            if OF_CONNECTION.contains(name) {
+            if OF_CONNECTION.contains(name) || links.hides(name) {
                 passed = Passed::Written;
                 continue;
             }
@@ -205,9 +213,15 @@ pub(crate) struct Links<'a> {
     pub(crate) origin: &'a str,
     /// Under which path of the gateway's own the client reaches it; empty where it does by the target's own name.
     pub(crate) base: &'a str,
+    /// Whether the gateway proves itself there in its clients' place.
+    pub(crate) proves_itself: bool,
 }
 
 impl Links<'_> {
+    fn hides(&self, name: &str) -> bool {
+        self.proves_itself && OF_PROOF.contains(&name)
+    }
+
     /// A field's value where it leads somewhere else for the client.
     fn changed(&self, name: &str, value: &[u8]) -> Option<Vec<u8>> {
         if self.base.is_empty() {

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use gatehouse_model::{Encoding, ValueKind};
 use gatehouse_protocol::{Breach, Edit, Editor, Field};
+use memchr::memmem;
 
 use crate::coding::Decoder;
 use crate::columns::{ANY_TEXT, Columns, JSON, OPAQUE, ROOT, TEXT};
@@ -18,6 +19,8 @@ use crate::rider::{Reader, Screened};
 
 /// How deep JSON may be in strings of JSON.
 const NESTED_MAX: usize = 4;
+/// How long a line of an event may be that is not its data, for what rides on HTTP, in bytes.
+const EVENT_BYTES_MAX: usize = 256;
 /// Nothing shorter is found in anything, in bytes.
 const FOUND_BYTES_MIN: usize = 6;
 
@@ -98,6 +101,8 @@ pub(crate) struct Text {
     boundary: String,
     /// What was decoded and not yet shown.
     pending: Vec<u8>,
+    /// Nothing was said yet, but perhaps a mark of the order of bytes.
+    is_new: bool,
     /// The data of this event began as JSON and did not end on its line: what follows cannot be told apart.
     is_broken: bool,
     table: Table,
@@ -140,7 +145,7 @@ impl Masking {
 impl Text {
     pub(crate) fn new(kind: Kind, boundary: Option<&str>, bytes_max: usize) -> Self {
         let boundary = boundary.unwrap_or_default().to_string();
-        Self { kind, boundary, pending: Vec::new(), is_broken: false, table: Table::default(), bytes_max }
+        Self { kind, boundary, pending: Vec::new(), is_new: true, is_broken: false, table: Table::default(), bytes_max }
     }
 
     pub(crate) fn take(
@@ -227,9 +232,14 @@ impl Text {
     }
 
     fn show_line(&mut self, line: &[u8], reader: &mut Reader<'_>, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+        // Whoever reads events passes it over (WHATWG HTML, section 9.2.5).
+        let is_first = std::mem::take(&mut self.is_new) && self.kind == Kind::Events;
+        let line = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| is_first).unwrap_or(line);
         let content = line.trim_ascii_end();
         if content.is_empty() {
-            self.is_broken = false;
+            // Only what is empty to its end ends an event.
+            let is_end = line.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+            self.is_broken &= !(is_end && self.kind == Kind::Events);
             out.extend_from_slice(line);
             return;
         }
@@ -272,7 +282,9 @@ impl Text {
 
 /// Shows a JSON text, as far as what rides on it lets.
 fn show_json(json: &[u8], reader: &mut Reader<'_>, editor: &mut dyn Editor, out: &mut Vec<u8>) -> Result<(), NotJson> {
-    match reader.rider.as_mut().map_or(Screened::Kept, |rider| rider.screen(json, editor)) {
+    let Some(rider) = reader.rider.as_mut() else { return mask_json(json, reader.columns, editor, out) };
+    let masked_from = out.len();
+    let shown = match rider.screen(json, editor) {
         Screened::Kept => mask_json(json, reader.columns, editor, out),
         Screened::Changed(changed) => mask_json(&changed, reader.columns, editor, out),
         Screened::Described(described) => {
@@ -280,14 +292,30 @@ fn show_json(json: &[u8], reader: &mut Reader<'_>, editor: &mut dyn Editor, out:
             Ok(())
         }
         Screened::Dropped => Ok(()),
+        Screened::Unreadable => Err(NotJson),
+    };
+    // What a reader of events takes for the end of a line would let it find another event in the middle of this.
+    if ENDS_OF_LINES.iter().any(|(end, _)| memmem::find(out.get(masked_from..).unwrap_or_default(), end).is_some()) {
+        let text = String::from_utf8_lossy(out.get(masked_from..).unwrap_or_default()).into_owned();
+        out.truncate(masked_from);
+        let plain = ENDS_OF_LINES
+            .iter()
+            .fold(text, |text, (end, escaped)| text.replace(&*String::from_utf8_lossy(end), escaped));
+        out.extend_from_slice(plain.as_bytes());
     }
+    shown
 }
+
+/// What ends a line for some, and how JSON may write it.
+const ENDS_OF_LINES: [(&[u8], &str); 3] =
+    [("\u{85}".as_bytes(), "\\u0085"), ("\u{2028}".as_bytes(), "\\u2028"), ("\u{2029}".as_bytes(), "\\u2029")];
 
 /// Whether a line of events is JSON, or says nothing that could be taken for a message.
 fn is_plain_event(line: &[u8], data: &[u8], prefix: usize) -> bool {
     let is_of = |name: &&[u8]| line.strip_prefix(*name).is_some_and(|rest| matches!(rest.first(), None | Some(b':')));
+    let is_clear = line.len() <= EVENT_BYTES_MAX && line.iter().all(|byte| matches!(byte, b' '..=b'~'));
     match prefix {
-        0 => line.first() == Some(&b':') || [&b"event"[..], b"id", b"retry"].iter().any(is_of),
+        0 => is_clear && [&b""[..], b"event", b"id", b"retry"].iter().any(is_of),
         _ => data.is_empty() || json::walk(data, |_| {}).is_ok(),
     }
 }

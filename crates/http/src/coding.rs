@@ -2,15 +2,18 @@
 
 use std::io;
 
-use brotli_decompressor::DecompressorWriter;
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use gatehouse_protocol::Breach;
 use zstd::stream::write::Decoder as ZstdDecoder;
 
 /// Those that are understood.
 pub(crate) const CODINGS: [&str; 5] = ["gzip", "deflate", "br", "zstd", "identity"];
-/// How much is decoded at a time, in bytes: it becomes about a thousand times as much at most.
+/// How much is decoded at a time, in bytes.
 const CODED_BYTES_STEP: usize = 4096;
+/// How much comes of that at a time, at most, and how much of what is fed at once, in bytes: more is nobody's honest text.
+const DECODED_BYTES_STEP: usize = 32 * 1024;
+const DECODED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How far back zstd may refer, as a power of two: 8 MiB (RFC 9659, section 3).
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
@@ -22,7 +25,7 @@ pub(crate) enum Decoder {
     DeflateOrZlib,
     Zlib(ZlibDecoder<Vec<u8>>),
     Deflate(DeflateDecoder<Vec<u8>>),
-    Brotli(Box<DecompressorWriter<Vec<u8>>>),
+    Brotli(Box<Brotli>),
     Zstd(Box<ZstdDecoder<'static, Vec<u8>>>),
 }
 
@@ -33,7 +36,7 @@ impl Decoder {
             "" | "identity" => Some(Self::Identity),
             "gzip" | "x-gzip" => Some(Self::Gzip(MultiGzDecoder::new(Vec::new()))),
             "deflate" => Some(Self::DeflateOrZlib),
-            "br" => Some(Self::Brotli(Box::new(DecompressorWriter::new(Vec::new(), CODED_BYTES_STEP)))),
+            "br" => Some(Self::Brotli(Box::default())),
             "zstd" => {
                 let mut decoder = ZstdDecoder::new(Vec::new()).ok()?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).ok()?;
@@ -52,6 +55,14 @@ impl Decoder {
         if let Self::Identity = self {
             return take(bytes);
         }
+        let mut decoded = 0;
+        let mut take = |part: &[u8]| {
+            decoded += part.len();
+            if decoded > DECODED_BYTES_MAX {
+                return Err(Breach::target("the target's body stands for far more than it is long"));
+            }
+            take(part)
+        };
         for part in bytes.chunks(CODED_BYTES_STEP) {
             if let Self::DeflateOrZlib = self {
                 // A zlib header says in its low bits that it is deflate (RFC 1950).
@@ -61,6 +72,10 @@ impl Decoder {
                 } else {
                     Self::Deflate(DeflateDecoder::new(Vec::new()))
                 };
+            }
+            if let Self::Brotli(brotli) = self {
+                brotli.feed(part, &mut take)?;
+                continue;
             }
             let mut rest = part;
             while !rest.is_empty() {
@@ -86,7 +101,8 @@ impl Decoder {
             Self::Gzip(decoder) => decoder.try_finish(),
             Self::Zlib(decoder) => decoder.try_finish(),
             Self::Deflate(decoder) => decoder.try_finish(),
-            Self::Brotli(decoder) => decoder.close(),
+            Self::Brotli(brotli) if brotli.is_done => Ok(()),
+            Self::Brotli(_) => Err(io::ErrorKind::UnexpectedEof.into()),
             Self::Zstd(decoder) => decoder.do_finish(),
         };
         finished.map_err(|error| undecodable(&error))?;
@@ -96,27 +112,71 @@ impl Decoder {
     /// What takes coded bytes.
     fn writer(&mut self) -> Option<&mut dyn io::Write> {
         match self {
-            Self::Identity | Self::DeflateOrZlib => None,
+            Self::Identity | Self::DeflateOrZlib | Self::Brotli(_) => None,
             Self::Gzip(decoder) => Some(decoder),
             Self::Zlib(decoder) => Some(decoder),
             Self::Deflate(decoder) => Some(decoder),
-            Self::Brotli(decoder) => Some(decoder),
             Self::Zstd(decoder) => Some(decoder),
         }
     }
 
     fn hand_on(&mut self, take: &mut impl FnMut(&[u8]) -> Result<(), Breach>) -> Result<(), Breach> {
         let decoded = match self {
-            Self::Identity | Self::DeflateOrZlib => return Ok(()),
+            Self::Identity | Self::DeflateOrZlib | Self::Brotli(_) => return Ok(()),
             Self::Gzip(decoder) => decoder.get_mut(),
             Self::Zlib(decoder) => decoder.get_mut(),
             Self::Deflate(decoder) => decoder.get_mut(),
-            Self::Brotli(decoder) => decoder.get_mut(),
             Self::Zstd(decoder) => decoder.get_mut(),
         };
         take(decoded)?;
         decoded.clear();
         Ok(())
+    }
+}
+
+/// Decodes brotli (RFC 7932) into a buffer of fixed size. Windows that are larger than that has are refused.
+pub(crate) struct Brotli {
+    state: BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
+    buf: Vec<u8>,
+    is_done: bool,
+}
+
+impl Default for Brotli {
+    fn default() -> Self {
+        let alloc = StandardAlloc::default;
+        let state = BrotliState::new_strict(alloc(), alloc(), alloc());
+        Self { state, buf: vec![0; DECODED_BYTES_STEP], is_done: false }
+    }
+}
+
+impl Brotli {
+    fn feed(&mut self, bytes: &[u8], take: &mut impl FnMut(&[u8]) -> Result<(), Breach>) -> Result<(), Breach> {
+        let (mut left, mut read, mut total) = (bytes.len(), 0, 0);
+        loop {
+            let (mut room, mut written) = (self.buf.len(), 0);
+            let result = BrotliDecompressStream(
+                &mut left,
+                &mut read,
+                bytes,
+                &mut room,
+                &mut written,
+                &mut self.buf,
+                &mut total,
+                &mut self.state,
+            );
+            take(self.buf.get(..written).unwrap_or_default())?;
+            match result {
+                BrotliResult::NeedsMoreOutput => {}
+                BrotliResult::NeedsMoreInput => return Ok(()),
+                BrotliResult::ResultSuccess if left == 0 => {
+                    self.is_done = true;
+                    return Ok(());
+                }
+                BrotliResult::ResultSuccess | BrotliResult::ResultFailure => {
+                    return Err(undecodable(&io::ErrorKind::InvalidData.into()));
+                }
+            }
+        }
     }
 }
 
@@ -139,6 +199,8 @@ mod tests {
             "gzip" => GzEncoder::new(&mut out, Compression::best()).write_all(text).unwrap(),
             "zlib" => ZlibEncoder::new(&mut out, Compression::best()).write_all(text).unwrap(),
             "deflate" => DeflateEncoder::new(&mut out, Compression::best()).write_all(text).unwrap(),
+            // Of the text below, by Google's encoder.
+            "br" => out = include_bytes!("../fixture/text.br").to_vec(),
             _ => out = zstd::encode_all(text, 9).unwrap(),
         }
         out
@@ -163,7 +225,9 @@ mod tests {
     #[test]
     fn codings_are_decoded_however_they_are_split() {
         let text: Vec<u8> = (0..200_000_u32).flat_map(|at| (at % 251).to_string().into_bytes()).collect();
-        for (name, made) in [("gzip", "gzip"), ("deflate", "zlib"), ("deflate", "deflate"), ("zstd", "zstd")] {
+        for (name, made) in
+            [("gzip", "gzip"), ("deflate", "zlib"), ("deflate", "deflate"), ("br", "br"), ("zstd", "zstd")]
+        {
             let coded = coded(made, &text);
             for step in [1, 7, 5000, usize::MAX] {
                 assert!(decoded(name, &coded, step).is_ok_and(|(out, _)| out == text), "{made} by {step}");
@@ -178,11 +242,24 @@ mod tests {
     #[test]
     fn little_that_stands_for_much_comes_in_parts() {
         let much = vec![b'0'; 16 << 20];
-        for coding in ["gzip", "zstd"] {
-            let (out, most) = decoded(coding, &coded(coding, &much), usize::MAX).unwrap();
-            assert_eq!(out.len(), much.len(), "{coding}");
-            assert!(most <= 4 << 20, "{most} bytes of {coding} at once");
+        // By Google's encoder: 64 MiB of zeros, with a window of 24 bits; and one that says a window of 30 bits.
+        let brotli = include_bytes!("../fixture/zeros.br");
+        for (coding, coded) in [("gzip", coded("gzip", &much)), ("zstd", coded("zstd", &much)), ("br", brotli.to_vec())]
+        {
+            let (mut all, mut most) = (0, 0);
+            let mut take = |part: &[u8]| {
+                (all, most) = (all + part.len(), most.max(part.len()));
+                Ok(())
+            };
+            let mut decoder = Decoder::new(Some(coding)).unwrap();
+            let fed = coded.chunks(8).try_for_each(|part| decoder.feed(part, &mut take));
+            assert!(fed.is_err() || all >= much.len(), "{coding}");
+            assert!(most <= 256 * 1024, "{most} bytes of {coding} at once");
+            // All at once it is more than anybody means.
+            let whole = Decoder::new(Some(coding)).unwrap().feed(&coded, |_| Ok(()));
+            assert_eq!(whole.is_err(), coding == "br", "{coding}: {whole:?}");
         }
+        assert!(decoded("br", include_bytes!("../fixture/window.br"), 100).is_err());
         // A window that is longer than a decoder has to keep (RFC 9659).
         let mut encoder = zstd::Encoder::new(Vec::new(), 19).unwrap();
         encoder.window_log(27).unwrap();

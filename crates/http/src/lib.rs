@@ -39,6 +39,7 @@ pub struct Http;
 
 pub use reply::shows_all;
 pub use rider::{Asked, Carrying, Rider, Screened};
+pub use said::folded;
 
 impl Protocol for Http {
     fn name(&self) -> &'static str {

@@ -75,6 +75,10 @@ impl<'a> Part<'a> {
 
 /// The name in a form, and whether it is a file's, by a `Content-Disposition`; `None` where readers differ.
 fn called(disposition: &str) -> Option<(Option<&str>, bool)> {
+    // What is escaped, or coded as words of mail are, each reader takes in its own way.
+    if disposition.contains('\\') || disposition.contains("=?") {
+        return None;
+    }
     let (_, mut rest) = disposition.split_once(';').unwrap_or((disposition, ""));
     let (mut name, mut is_file) = (None, false);
     while !rest.trim().is_empty() {
@@ -88,8 +92,12 @@ fn called(disposition: &str) -> Option<(Option<&str>, bool)> {
             }
             None => after.split_once(';').unwrap_or((after, "")),
         };
+        let is_plain = after.starts_with('"') || !value.trim().contains([' ', '\t', '"', ',']);
+        if !is_plain || value.starts_with('\'') || value.ends_with('\'') {
+            return None;
+        }
         match key.trim().to_ascii_lowercase().as_str() {
-            "name" if name.is_none() && !value.contains(['\\', '\0']) => name = Some(value.trim()),
+            "name" if name.is_none() && !value.contains('\0') => name = Some(value.trim()),
             "filename" | "filename*" => is_file = true,
             key if key.starts_with("name") => return None,
             _ => {}
@@ -110,7 +118,7 @@ pub(crate) fn boundary(content_type: &str) -> Option<&str> {
     });
     let (boundary, None) = (boundaries.next()?, boundaries.next()) else { return None };
     let boundary = boundary.strip_prefix('"').and_then(|quoted| quoted.strip_suffix('"')).unwrap_or(boundary);
-    let is_of_it = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=?".contains(&byte);
+    let is_of_it = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_-./:=?".contains(&byte);
     (!boundary.is_empty() && boundary.len() <= BOUNDARY_BYTES_MAX && boundary.bytes().all(is_of_it)).then_some(boundary)
 }
 
@@ -192,6 +200,10 @@ mod tests {
             one("content-disposition: form-data;\n name=a", "1"),
             one(&format!("{named}\r\n{named}"), "1"),
             one("content-disposition : form-data; name=a", "1"),
+            one("content-disposition: form-data; x=\"\\\"; name=safe; z=\"; name=_method; y=\";q=r\"", "1"),
+            one("content-disposition: form-data; name=_method x", "1"),
+            one("content-disposition: form-data; name='_method'", "1"),
+            one("content-disposition: form-data; name=\"=?UTF-8?Q?=5Fmethod?=\"", "1"),
             format!("before\r\n{}", one(named, "1")),
             format!("{}after", one(named, "1")),
             one(named, "1").replace("--x--", ""),
@@ -210,6 +222,7 @@ mod tests {
             "multipart/form-data",
             "multipart/form-data; boundary=x; boundary=y",
             "multipart/form-data; boundary=",
+            "multipart/form-data; boundary=x,y",
         ] {
             assert_eq!(boundary(unclear), None, "{unclear}");
         }

@@ -99,6 +99,12 @@ impl Replies {
         self.answering = Answering::Due;
     }
 
+    fn links(&self) -> Links<'_> {
+        let has_credential = self.facts.credential_header.is_some() || self.facts.credential_parameter.is_some();
+        let proves_itself = has_credential || self.rider.is_some();
+        Links { origin: &self.facts.origin, base: &self.base, proves_itself }
+    }
+
     /// Nothing is due; or, of a WebSocket, anything at any time.
     pub(crate) fn is_quiet(&self) -> bool {
         matches!(self.answering, Answering::Nothing | Answering::Messages)
@@ -235,21 +241,20 @@ impl Replies {
         let answer = Answer::read(frame.tag, frame.content, self.asked_for_head)?;
         if answer.is_switching() {
             self.switched()?;
-            let links = Links { origin: &self.facts.origin, base: &self.base };
+            let links = self.links();
             return Ok(answer.write_plain(frame.tag, &links, editor, out));
         }
-        let links = Links { origin: &self.facts.origin, base: &self.base };
         let is_coded = answer.coding().is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
         if is_coded && answer.has_body && !self.seals.is_empty() {
             // What is coded may hold the credential, and is looked into for that.
             let decoder = Decoder::new(answer.coding()).ok_or_else(|| unreadable(&answer))?;
             self.answering = Answering::Watched(Box::new(Watch::new(decoder)));
-            return Ok(answer.write_plain(frame.tag, &links, editor, out));
+            return Ok(answer.write_plain(frame.tag, &self.links(), editor, out));
         }
         if frame.tag == Tag::Response {
             self.answering = raw_or_bodiless(&answer, false);
         }
-        Ok(answer.write_plain(frame.tag, &links, editor, out))
+        Ok(answer.write_plain(frame.tag, &self.links(), editor, out))
     }
 
     fn masked_head(&mut self, frame: Frame<'_>, editor: &mut Sealed<'_>, out: &mut BytesMut) -> Result<Passed, Breach> {
@@ -261,13 +266,13 @@ impl Replies {
                 Some(masking) => Answering::Masked(Box::new(masking)),
                 None if answer.has_body && !answer.is_untold() && answer.length() != Some(0) => {
                     self.answering = raw_or_bodiless(&answer, true);
-                    let links = Links { origin: &self.facts.origin, base: &self.base };
+                    let links = self.links();
                     return Ok(answer.write_plain(frame.tag, &links, editor, out));
                 }
                 None => Answering::Bodiless,
             };
         }
-        let links = Links { origin: &self.facts.origin, base: &self.base };
+        let links = self.links();
         answer.write_masked(frame.tag, &links, editor, out);
         Ok(Passed::Written)
     }
@@ -279,7 +284,10 @@ impl Replies {
         }
         let kind = answer.kind();
         let masking = Masking::new(answer.content_type(), answer.coding(), self.bytes_max);
-        let is_readable = kind != Kind::Opaque && !answer.is_partial();
+        // What rides on HTTP speaks in these alone, and nothing of it passes unread; what went wrong may be told in text.
+        let is_of_rider = matches!(answer.essence().as_str(), "application/json" | "text/event-stream")
+            || answer.head.first.starts_with(['4', '5']) && answer.essence() == "text/plain";
+        let is_readable = kind != Kind::Opaque && !answer.is_partial() && (self.rider.is_none() || is_of_rider);
         if let (Some(masking), true) = (masking, is_readable) {
             if matches!(kind, Kind::Json | Kind::Form | Kind::Parts)
                 && answer.length().is_some_and(|length| length > self.bytes_max as u64)
@@ -289,7 +297,7 @@ impl Replies {
             return Ok(Some(masking));
         }
         // What says nothing of its body has none, most likely; if it has one, that goes no further.
-        if passes_opaque(editor) || answer.is_untold() {
+        if passes_opaque(editor) && self.rider.is_none() || answer.is_untold() {
             return Ok(None);
         }
         Err(unreadable(answer))

@@ -156,6 +156,10 @@ impl Request {
                 return Err(not_taken(&why, "Send the field once"));
             }
         }
+        if !head.text("content-type").is_none_or(is_clear_type) {
+            let why = "its content type is not written as RFC 9110 has it, and servers differ in what they make of it";
+            return Err(not_taken(why, "Write it as `type/subtype`, with parameters after semicolons"));
+        }
         let (address, mut removed) = without_credential(address, facts.credential_parameter.as_deref());
         let fields = fields(head, facts, is_carrying, &mut removed)?;
         Ok(Self {
@@ -216,7 +220,9 @@ impl Request {
         let form = Form::of(content_type);
         let is_coded = self.text("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
         let read = body.filter(|_| !is_coded);
-        let is_unread = read.is_none() && body.is_none_or(|body| !body.is_empty());
+        let is_there = body.is_none_or(|body| !body.is_empty());
+        // Nobody looks into parts of such a kind.
+        let is_unread = is_there && (read.is_none() || form == Form::OddParts);
         if self.method == "POST" && form.may_be_form() && is_unread {
             return Err(not_taken(
                 "its form is not read, and some servers find another method in forms",
@@ -251,8 +257,9 @@ impl Request {
         let shown = body.filter(|body| !body.is_empty());
         let mut binds: Vec<Bind> = shown.map(bind).into_iter().collect();
         if let Some(rider) = rider {
-            let json = read.filter(|_| form == Form::Json);
-            let asked = rider.read(&Carrying { method: &self.method, json, fields: &self.fields })?;
+            let json = read.filter(|body| form == Form::Json && !body.is_empty());
+            let asked =
+                rider.read(&Carrying { method: &self.method, json, has_body: is_there, fields: &self.fields })?;
             intent.facts.extend(asked.facts);
             (intent.title, intent.accesses, intent.effect) = (asked.title, asked.accesses, asked.effect);
             // It knows what of its body is another with every try.
@@ -376,6 +383,29 @@ fn at_endpoint(address: Address, endpoint: Option<&str>) -> Result<Address, Deni
         return Err(not_taken(&why, "Ask at the address of the target itself"));
     }
     Ok(Address { path: endpoint.into(), query: None })
+}
+
+/// Whether a content type is one (RFC 9110, section 8.3.1), and of no parameter that matters there are two.
+fn is_clear_type(content_type: &str) -> bool {
+    let is_token = |word: &str| {
+        let is_of_it = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        !word.is_empty() && word.bytes().all(is_of_it)
+    };
+    let mut pieces = content_type.split(';').map(str::trim);
+    let essence = pieces.next().unwrap_or_default();
+    let is_essence = essence.split_once('/').is_some_and(|(kind, of)| is_token(kind) && is_token(of));
+    let mut names = Vec::new();
+    let is_parameter = |piece: &str| {
+        let Some((name, value)) = piece.split_once('=') else { return piece.is_empty() };
+        let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+        let is_value = quoted.map_or_else(|| is_token(value), |quoted| !quoted.contains(['"', '\\']));
+        // Servers look for the word wherever it stands.
+        let is_odd = name.to_ascii_lowercase().contains("boundary") && !name.eq_ignore_ascii_case("boundary");
+        let is_twice = names.iter().any(|other: &String| other.eq_ignore_ascii_case(name));
+        names.push(name.to_string());
+        is_token(name) && is_value && !is_odd && !is_twice
+    };
+    is_essence && pieces.all(is_parameter)
 }
 
 /// The fields that go on.

@@ -24,8 +24,10 @@ pub trait Rider: Send {
 pub struct Carrying<'a> {
     /// Its method, in capitals.
     pub method: &'a str,
-    /// A JSON body that is there in whole and has no field twice; `None` for any other.
+    /// A JSON body that is there in whole and has no field twice; `None` for any other, and where there is none.
     pub json: Option<&'a [u8]>,
+    /// Whether there is a body of whatever kind.
+    pub has_body: bool,
     /// Its fields, with names in small letters.
     pub fields: &'a [(String, Vec<u8>)],
 }
@@ -56,6 +58,8 @@ pub enum Screened {
     Described(Vec<u8>),
     /// Nothing.
     Dropped,
+    /// It is not understood, and the answer ends there.
+    Unreadable,
 }
 
 /// What bodies are read with.

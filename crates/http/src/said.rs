@@ -83,7 +83,14 @@ impl Form {
             }
             Self::Parts => parts_said(content_type, body, columns),
             Self::OddParts | Self::Untold if memmem::find(body, OVERRIDE.as_bytes()).is_some() => Err(overridden()),
-            Self::Untold => is_plain_form(body).map(|()| Said::default()),
+            Self::Untold => {
+                is_plain_form(body)?;
+                // It may be taken for JSON as well.
+                if json::walk(body, |_| {}).is_ok() {
+                    json_fields(body, columns)?;
+                }
+                Ok(Said::default())
+            }
             Self::Text | Self::OddParts | Self::Other => Ok(Said::default()),
         }
     }
@@ -147,6 +154,7 @@ fn parts_said(content_type: Option<&str>, body: &[u8], columns: &Columns) -> Res
     if names().any(is_override) {
         return Err(overridden());
     }
+    let counts = counted(names().map(Into::into));
     let mut said = Fields::default();
     let mut is_all = true;
     for part in &parts {
@@ -155,7 +163,7 @@ fn parts_said(content_type: Option<&str>, body: &[u8], columns: &Columns) -> Res
             is_all = false;
             continue;
         };
-        let is_list = names().filter(|other| other.eq_ignore_ascii_case(name)).count() > 1;
+        let is_list = counts.get(&as_servers_read(name)).is_some_and(|count| *count > 1);
         let path = format!("{}{}", escaped(name), if is_list { "[]" } else { "" });
         said.push(&path, text, columns.of(name).is_some());
     }
@@ -176,24 +184,44 @@ pub(crate) fn is_plain_form(form: &[u8]) -> Result<(), Denial> {
     if names.any(|name| is_override(&name)) { Err(overridden()) } else { Ok(()) }
 }
 
-/// Whether a server may read a name as the one that overrides: PHP ends it at a NUL, and has `_` for `.`, spaces and `[`.
+/// Whether a server may read a name as the one that overrides.
 fn is_override(name: &str) -> bool {
-    let name = name.trim();
-    let read: String = name.chars().take_while(|char| *char != '\0').collect();
-    let read = read.replace(['.', ' ', '['], "_");
-    let begins = read.get(..OVERRIDE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(OVERRIDE));
-    begins && (read.len() == OVERRIDE.len() || name.as_bytes().get(OVERRIDE.len()) == Some(&b'['))
+    as_servers_read(name) == OVERRIDE
+}
+
+/// A name as the most liberal of servers read it. For PHP it ends at a NUL, begins after blanks, has `_` for `.` and blanks, and
+/// what is in brackets at its end makes a list or more of it; others take no notice of the size of letters.
+fn as_servers_read(name: &str) -> String {
+    let name = name.split('\0').next().unwrap_or_default().trim();
+    let (first, rest) = match name.char_indices().skip(1).find(|(_, char)| *char == '[') {
+        Some((at, _)) => name.split_at(at),
+        None => (name, ""),
+    };
+    // A bracket that nothing closes is one more of those.
+    let first = if rest.is_empty() || rest.contains(']') { first } else { name };
+    folded(&first.replace(['.', ' ', '['], "_"))
+}
+
+/// A name without the size of its letters, of which some have more than two (`K`, `k` and the sign of kelvin; `S`, `s` and `ſ`).
+pub fn folded(name: &str) -> String {
+    if name.is_ascii() { name.to_ascii_lowercase() } else { name.to_uppercase().to_lowercase() }
+}
+
+/// How often each name stands, as servers read them.
+fn counted<'n>(names: impl Iterator<Item = std::borrow::Cow<'n, str>>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for name in names {
+        *counts.entry(as_servers_read(&name)).or_default() += 1;
+    }
+    counts
 }
 
 /// The values of a query or a form; of a name that stands several times as those of a list.
 pub(crate) fn form_fields(form: &[u8], columns: &Columns) -> Option<Vec<String>> {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for (name, _) in form_urlencoded::parse(form) {
-        *counts.entry(name.to_ascii_lowercase()).or_default() += 1;
-    }
+    let counts = counted(form_urlencoded::parse(form).map(|(name, _)| name));
     let mut fields = Fields::default();
     for (name, value) in form_urlencoded::parse(form) {
-        let is_list = counts.get(&name.to_ascii_lowercase()).is_some_and(|count| *count > 1);
+        let is_list = counts.get(&as_servers_read(&name)).is_some_and(|count| *count > 1);
         let path = format!("{}{}", escaped(&name), if is_list { "[]" } else { "" });
         fields.push(&path, &value, columns.of(&name).is_some());
     }
@@ -238,7 +266,7 @@ struct Level {
     before: usize,
     base: usize,
     field: usize,
-    /// Its names so far, in small letters: there are servers that take no notice of that.
+    /// Its names so far, without the size of their letters: there are servers that take no notice of that.
     names: BTreeSet<String>,
 }
 
@@ -261,8 +289,8 @@ fn json_fields(body: &[u8], columns: &mut Columns) -> Result<Option<Vec<String>>
         Met::Key(quoted) => {
             let Some(level) = open.last_mut() else { return };
             let key = json::plain(body.get(quoted.at).unwrap_or_default());
-            is_twice |= !level.names.insert(key.to_lowercase());
-            is_overridden |= level.base == 0 && key.eq_ignore_ascii_case(OVERRIDE);
+            is_twice |= !level.names.insert(folded(&key));
+            is_overridden |= level.base == 0 && folded(&key) == OVERRIDE;
             path.truncate(level.base);
             if path.len() + key.len() > PATH_BYTES_MAX {
                 fields.is_over = true;

@@ -322,6 +322,26 @@ fn what_is_not_clear_is_refused() {
         "{\"a\":1,\"b\":{\"a\":2},\"a\":3}",
         expect!["refused: the body has a field twice, and servers differ in which counts"],
     );
+    // Whose simple folding has three letters for one, as Go's.
+    check(
+        "POST /x",
+        &[JSON],
+        "{\"scope\":\"order\",\"\u{17f}cope\":\"all\"}",
+        expect!["refused: the body has a field twice, and servers differ in which counts"],
+    );
+    for kind in [
+        "application/x-www-form-urlencoded,x",
+        "application/x-www-form-urlencoded x",
+        "application/json,x",
+        "multipart/form-data,z; boundary=x",
+        "multipart/form-data; xboundary=evil; boundary=x",
+        "multipart/form-data; boundary=x; boundary=x",
+        "multipart/form-data; boundary=\"a\\\"b\"",
+    ] {
+        let clear =
+            "refused: its content type is not written as RFC 9110 has it, and servers differ in what they make of it";
+        check("POST /x", &[("content-type", kind)], "a=1", Expect { data: clear, ..expect![[""]] });
+    }
     check(
         "POST /x",
         &[("content-length", "1"), ("content-length", "2")],
@@ -330,7 +350,7 @@ fn what_is_not_clear_is_refused() {
     );
     check(
         "GET /x",
-        &[("connection", "upgrade"), ("upgrade", "websocket")],
+        &[("connection", "upgrade"), ("upgrade", "h2c")],
         "",
         expect!["refused: it asks for another protocol on its connection"],
     );
@@ -338,7 +358,11 @@ fn what_is_not_clear_is_refused() {
 
 /// How an answer is shown.
 fn shown(fields: &[(&str, &str)], body: &[&str]) -> String {
-    let mut session = session(HttpFacts::default());
+    shown_of(HttpFacts::default(), fields, body)
+}
+
+fn shown_of(facts: HttpFacts, fields: &[(&str, &str)], body: &[&str]) -> String {
+    let mut session = session(facts);
     let asked = message(Tag::Request, "GET /", &[], &[]).freeze();
     let _ = session.inspect(Side::Client, &asked);
     let _ = session.pass(Side::Client, &asked, &mut BytesMut::new());
@@ -442,6 +466,29 @@ fn lines_are_masked_as_they_come() {
         &["one\r\ntw", "o"],
         expect!["200 | content-type: text/plain |  | <text>, | <text>"],
     );
+}
+
+#[test]
+fn events_end_where_their_readers_end_them() {
+    let events = ("content-type", "text/event-stream");
+    check_answer(
+        &[events],
+        &["\u{feff}data: {\"email\":\ndata: \"a@b\"\ndata: }\n\n"],
+        expect!["200 | content-type: text/event-stream |  | <opaque> | <opaque> | <opaque>"],
+    );
+    check_answer(
+        &[events],
+        &["data: {\"email\":\n \t \ndata: \"a@b\"\ndata: }\n\ndata: text\n\n"],
+        expect!["200 | content-type: text/event-stream |  | <opaque> |  	  | <opaque> | <opaque> |  | <text>"],
+    );
+}
+
+#[test]
+fn of_the_gateways_own_proof_nothing_is_told() {
+    let facts = HttpFacts { credential_header: Some("authorization".into()), ..HttpFacts::default() };
+    let asks = [("www-authenticate", "Bearer resource_metadata=\"http://evil.example\""), ("x", "1")];
+    assert_eq!(shown_of(facts, &asks, &[]), "200 | x: <header>");
+    assert!(shown_of(HttpFacts::default(), &asks, &[]).contains("www-authenticate"));
 }
 
 #[test]

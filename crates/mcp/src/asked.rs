@@ -3,7 +3,8 @@
 use gatehouse_model::{Access, Action, Denial, Effect, Parent, Reason, Resource, TargetName, kind};
 use serde_json::{Map, Value};
 
-use crate::message::Message;
+use crate::message::{Message, is_nearly};
+use crate::uri::must_be_plain;
 
 const SESSION: Action = Action::new("mcp:session");
 const LIST: Action = Action::new("mcp:list");
@@ -40,6 +41,9 @@ const TOLD_BY_SERVERS: [&str; 10] = [
     "notifications/subscriptions/acknowledged",
 ];
 
+/// The parameters that say what is asked.
+const TELLING: [&str; 7] = ["arguments", "inputResponses", "name", "ref", "resourceSubscriptions", "type", "uri"];
+
 pub(crate) fn not_understood(why: &str, hint: &str) -> Denial {
     Denial::new(Reason::NotUnderstood, "the message is not passed on", why, hint)
 }
@@ -71,9 +75,10 @@ impl Accesses<'_> {
                 let action = if TOLD.contains(method) { SESSION } else { OTHER };
                 return Ok(vec![self.at_target(action)]);
             }
-            Message::Response { result: None } => return Ok(vec![self.at_target(SESSION)]),
-            Message::Response { result: Some(result) } => return Ok(self.answered(result)),
+            Message::Response { result: None, .. } => return Ok(vec![self.at_target(SESSION)]),
+            Message::Response { result: Some(result), .. } => return Ok(self.answered(result)),
         };
+        must_be_exact(params)?;
         let text = |name: &str| {
             let text = params.and_then(|params| params.get(name)).and_then(Value::as_str);
             text.ok_or_else(|| not_understood(&format!("`{method}` has no `params.{name}`"), "Name what is meant"))
@@ -85,13 +90,28 @@ impl Accesses<'_> {
             "tools/list" | "resources/list" | "resources/templates/list" | "prompts/list" => self.at_target(LIST),
             "tools/call" => self.on(CALL, "Tool", text("name")?),
             "resources/read" | "resources/subscribe" | "resources/unsubscribe" => {
-                self.on(RESOURCE, "McpResource", text("uri")?)
+                let uri = text("uri")?;
+                must_be_plain(uri)?;
+                self.on(RESOURCE, "McpResource", uri)
             }
             "prompts/get" => self.on(PROMPT, "Prompt", text("name")?),
             "completion/complete" => self.completed(params)?,
             "tasks/get" | "tasks/result" | "tasks/list" | "tasks/cancel" | "tasks/update" => self.at_target(TASK),
             _ => self.at_target(OTHER),
         }];
+        // Who listens may name what is listened to (revision 2026-07-28).
+        match params.and_then(|params| params.get("resourceSubscriptions")) {
+            None => {}
+            Some(Value::Array(uris)) => {
+                for uri in uris {
+                    let uri =
+                        uri.as_str().ok_or_else(|| not_understood("a resource has no URI", "Name it by its URI"))?;
+                    must_be_plain(uri)?;
+                    accesses.push(self.on(RESOURCE, "McpResource", uri));
+                }
+            }
+            Some(_) => accesses.push(self.at_target(OTHER)),
+        }
         // What a server asked in its last answer is answered when it is asked again (revision 2026-07-28).
         match params.and_then(|params| params.get("inputResponses")) {
             None => {}
@@ -108,10 +128,14 @@ impl Accesses<'_> {
 
     fn completed(&self, params: Option<&Map<String, Value>>) -> Result<Access, Denial> {
         let of = params.and_then(|params| params.get("ref")).and_then(Value::as_object);
+        must_be_exact(of)?;
         let text = |name: &str| of.and_then(|of| of.get(name)).and_then(Value::as_str);
         match (text("type"), text("name"), text("uri")) {
             (Some("ref/prompt"), Some(name), None) => Ok(self.on(COMPLETE, "Prompt", name)),
-            (Some("ref/resource"), None, Some(uri)) => Ok(self.on(COMPLETE, "McpResource", uri)),
+            (Some("ref/resource"), None, Some(uri)) => {
+                must_be_plain(uri)?;
+                Ok(self.on(COMPLETE, "McpResource", uri))
+            }
             _ => Err(not_understood("it does not say clearly what is to be completed", "Name one prompt or resource")),
         }
     }
@@ -135,6 +159,11 @@ impl Accesses<'_> {
         if accesses.is_empty() { vec![self.at_target(SESSION)] } else { accesses }
     }
 
+    /// What it takes to be asked for something by the server.
+    pub(crate) fn asked_by_server(&self) -> Access {
+        self.at_target(ELICIT)
+    }
+
     /// What it takes for a client to hear a message that its server sends by itself; `None` where that is said to everybody.
     pub(crate) fn heard(&self, method: &str) -> Option<Access> {
         match method {
@@ -156,6 +185,18 @@ impl Accesses<'_> {
             List::Prompts => (PROMPT, "Prompt"),
         };
         [self.on(action, kind_of, name), self.on(OFFER, kind_of, name)]
+    }
+}
+
+/// Refuses names that some servers take for those that say what is asked.
+fn must_be_exact(params: Option<&Map<String, Value>>) -> Result<(), Denial> {
+    let odd = params.and_then(|params| params.keys().find(|name| is_nearly(name, &TELLING)));
+    match odd {
+        None => Ok(()),
+        Some(name) => Err(not_understood(
+            &format!("there are servers that take `{name}` for another name"),
+            "Write names as MCP has them",
+        )),
     }
 }
 

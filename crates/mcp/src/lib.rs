@@ -10,6 +10,7 @@ mod rider;
 mod screen;
 #[cfg(test)]
 mod tests;
+mod uri;
 
 use std::sync::Arc;
 

@@ -1,10 +1,13 @@
 //! What HTTP asks of what rides on it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use gatehouse_http::{Asked, Carrying, Rider, Screened};
 use gatehouse_model::{Access, Denial, FactValue, Facts, PolicyId, TargetName};
 use gatehouse_protocol::Editor;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::asked::{Accesses, effect, not_understood};
@@ -17,6 +20,14 @@ const REFUSED: i64 = 403;
 const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
 const PARAMETER: &str = "mcp-param-";
+const REPEATED: &str = "mcp-";
+/// How many fields may do that.
+const PARAMETERS_MAX: usize = 64;
+/// What of a message's own words about itself is another with every try.
+const OF_TRY: [&str; 4] = ["baggage", "progressToken", "traceparent", "tracestate"];
+
+/// Members of an object, as they are written.
+type Members<'j> = BTreeMap<String, &'j RawValue>;
 
 /// The request that was read last, as far as its refusal needs it.
 struct Asking {
@@ -44,8 +55,12 @@ impl Rider for McpRider {
         self.asking = None;
         match (request.method, request.json) {
             ("POST", Some(json)) => self.read_message(json, request.fields),
-            ("GET", None) => Ok(asked("stream", "stream".into(), self.accesses().without_message(), None)),
-            ("DELETE", None) => Ok(asked("end", "end".into(), self.accesses().without_message(), None)),
+            ("GET", None) if !request.has_body => {
+                Ok(asked("stream", "stream".into(), self.accesses().without_message(), None))
+            }
+            ("DELETE", None) if !request.has_body => {
+                Ok(asked("end", "end".into(), self.accesses().without_message(), None))
+            }
             _ => Err(not_understood(
                 "a message is a POST of JSON, whole and without a coding; what the server says by itself is a GET",
                 "Use a client that speaks MCP's Streamable HTTP, and send no more than limits.body_bytes_max at a time",
@@ -99,13 +114,12 @@ impl McpRider {
         };
         agrees(fields, method, params)?;
         let accesses = self.accesses().of(&message)?;
-        let what = params.and_then(named).map_or_else(|| method.to_string(), |name| format!("{method} {name}"));
-        let said = params.map(without_token).or_else(|| value.get("result").cloned());
-        let said = said.and_then(|said| serde_json::to_string_pretty(&said).ok());
-        let statement = format!("{method} {}", said.unwrap_or_default());
         let uri = params.and_then(|params| params.get("uri")).and_then(Value::as_str);
+        let statement = stated(json, method).unwrap_or_else(|| method.to_string());
         let mut asked = asked(method, statement, accesses, uri);
-        asked.title = what;
+        if let Some(name) = params.and_then(|params| named(method, params)) {
+            asked.title = format!("{method} {name}");
+        }
         Ok(asked)
     }
 }
@@ -117,38 +131,56 @@ fn asked(message: &str, statement: String, accesses: Vec<Access>, uri: Option<&s
     Asked { title: message.into(), statement: statement.into(), accesses, facts, effect }
 }
 
-/// What a message is about.
-fn named(params: &Map<String, Value>) -> Option<&str> {
-    params.get("name").or_else(|| params.get("uri")).and_then(Value::as_str)
+/// A message as it is written, but for what is another with every try.
+fn stated(json: &[u8], method: &str) -> Option<String> {
+    let message: Members<'_> = serde_json::from_slice(json).ok()?;
+    let Some(params) = message.get("params") else {
+        // An answer is to one question.
+        let said =
+            ["id", "result", "error"].into_iter().filter_map(|name| message.get(name).filter(|_| method == "response"));
+        return Some(said.fold(method.to_string(), |text, said| format!("{text} {}", said.get())));
+    };
+    let mut params: Members<'_> = serde_json::from_str(params.get()).ok()?;
+    let meta = params.remove("_meta").and_then(|meta| serde_json::from_str::<Members<'_>>(meta.get()).ok());
+    let meta = meta.map(|mut meta| {
+        meta.retain(|name, _| !OF_TRY.contains(&name.as_str()));
+        meta
+    });
+    let written = |members: &Members<'_>| {
+        let pairs = members.iter().map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), value.get()));
+        format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
+    };
+    let mut text = format!("{method} {}", written(&params));
+    if let Some(meta) = meta.filter(|meta| !meta.is_empty()) {
+        text.push_str(&format!(" with {}", written(&meta)));
+    }
+    Some(text)
 }
 
-/// Without what is another with every try.
-fn without_token(params: &Map<String, Value>) -> Value {
-    let mut params = params.clone();
-    if let Some(Value::Object(meta)) = params.get_mut("_meta") {
-        meta.shift_remove("progressToken");
-        if meta.is_empty() {
-            params.shift_remove("_meta");
-        }
-    }
-    Value::Object(params)
+/// What a message is about.
+fn named<'p>(method: &str, params: &'p Map<String, Value>) -> Option<&'p str> {
+    let name = match method.split_once('/').map_or(method, |(kind, _)| kind) {
+        "resources" => "uri",
+        "tasks" => "taskId",
+        _ => "name",
+    };
+    params.get(name).and_then(Value::as_str)
 }
 
 /// Whether the fields that repeat a message say what it says, for there are servers that go by them.
 fn agrees(fields: &[(String, Vec<u8>)], method: &str, params: Option<&Map<String, Value>>) -> Result<(), Denial> {
-    let arguments = || params.and_then(|params| params.get("arguments")).and_then(Value::as_object);
-    for (name, value) in fields {
+    let mut said = None;
+    for (place, (name, value)) in
+        fields.iter().filter(|(name, _)| name.replace('_', "-").starts_with(REPEATED)).enumerate()
+    {
         let value = std::str::from_utf8(value).ok().and_then(decoded);
         let says = |other: &str| value.as_deref() == Some(other);
         let agrees = match name.replace('_', "-").as_str() {
             METHOD => says(method),
-            NAME => params.and_then(named).is_some_and(says),
+            NAME => params.and_then(|params| named(method, params)).is_some_and(says),
             name if name.starts_with(PARAMETER) => {
-                let is_said = |argument: &Value| match argument {
-                    Value::String(text) => says(text),
-                    other => says(&other.to_string()),
-                };
-                arguments().is_some_and(|arguments| arguments.values().any(is_said))
+                let said = said.get_or_insert_with(|| scalars(params));
+                place < PARAMETERS_MAX && value.is_some_and(|value| said.contains(&value))
             }
             _ => true,
         };
@@ -158,6 +190,26 @@ fn agrees(fields: &[(String, Vec<u8>)], method: &str, params: Option<&Map<String
         }
     }
     Ok(())
+}
+
+/// Every single value of the arguments, as text.
+fn scalars(params: Option<&Map<String, Value>>) -> BTreeSet<String> {
+    let mut open: Vec<&Value> = params.and_then(|params| params.get("arguments")).into_iter().collect();
+    let mut found = BTreeSet::new();
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(members) => open.extend(members.values()),
+            Value::Array(entries) => open.extend(entries),
+            Value::String(text) => drop(found.insert(text.clone())),
+            Value::Null => {}
+            Value::Bool(_) | Value::Number(_) => {
+                let text = value.to_string();
+                found.extend(text.strip_suffix(".0").map(String::from));
+                found.insert(text);
+            }
+        }
+    }
+    found
 }
 
 /// A field's value, which is coded where it is not all letters.

@@ -5,25 +5,66 @@ use gatehouse_protocol::Editor;
 use serde_json::{Map, Value, json};
 
 use crate::asked::{Accesses, List};
+use crate::message::{Message, is_nearly};
 
 /// What else the result of a list says.
 const OF_LISTS: [&str; 4] = ["nextCursor", "ttlMs", "cacheScope", "resultType"];
+/// What a result says that matters to what is shown of it.
+const TELLING: [&str; 5] = ["inputRequests", "prompts", "resourceTemplates", "resources", "tools"];
+/// What of a schema has names of its own.
+const NAMED: [&str; 4] = ["$defs", "definitions", "patternProperties", "properties"];
 /// The code of an answer that was kept back.
 const KEPT_BACK: i64 = 403;
 
 /// Looks at one message.
 pub(crate) fn screen(accesses: &Accesses<'_>, json: &[u8], editor: &mut dyn Editor) -> Screened {
-    // What is not read by this might be by its client. Of several messages at a time nobody asked for any.
-    let message = match serde_json::from_slice::<Value>(json) {
-        Ok(message) if message.is_object() => message,
-        Ok(_) | Err(_) => return Screened::Dropped,
+    // Halves of characters, as programs leave them that cut a text in the middle of one, are read by most, and not by this.
+    let (text, is_mended) = match serde_json::from_slice::<Value>(json) {
+        Ok(_) => (json.to_vec(), false),
+        Err(_) => (mended(json), true),
     };
-    match screened(accesses, message, editor) {
+    // What is not read by this might be by its client. Of several messages at a time nobody asked for any.
+    let Ok(message) = serde_json::from_slice::<Value>(&text) else { return Screened::Unreadable };
+    match screened(accesses, &message, editor) {
+        Shown::AsIs if is_mended => Screened::Changed(text),
         Shown::AsIs => Screened::Kept,
         Shown::Instead(message) => Screened::Changed(message.to_string().into_bytes()),
         Shown::Described(message) => Screened::Described(message.to_string().into_bytes()),
         Shown::Not => Screened::Dropped,
+        Shown::Unclear => Screened::Unreadable,
     }
+}
+
+/// A text with a sign for each half of a character that is escaped in it.
+fn mended(json: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(json.len());
+    let mut rest = json;
+    let unit = |text: &[u8]| {
+        let digits = text.strip_prefix(b"\\u")?.get(..4)?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    while let Some((first, after)) = rest.split_first() {
+        let is_low = |text: &[u8]| unit(text).is_some_and(|unit| (0xdc00..0xe000).contains(&unit));
+        let len = match unit(rest) {
+            Some(0xd800..0xdc00) if is_low(rest.get(6..).unwrap_or_default()) => 12,
+            Some(0xd800..0xe000) => {
+                out.extend_from_slice(b"\\ufffd");
+                rest = rest.get(6..).unwrap_or_default();
+                continue;
+            }
+            // What is escaped begins no escape.
+            _ if *first == b'\\' => 2,
+            _ => {
+                out.push(*first);
+                rest = after;
+                continue;
+            }
+        };
+        let (whole, more) = rest.split_at(len.min(rest.len()));
+        out.extend_from_slice(whole);
+        rest = more;
+    }
+    out
 }
 
 /// What is shown of one message.
@@ -33,26 +74,46 @@ enum Shown {
     /// This, in which names of fields are names and not what they are names of.
     Described(Value),
     Not,
+    /// Readers may differ on what it is.
+    Unclear,
 }
 
-fn screened(accesses: &Accesses<'_>, message: Value, editor: &mut dyn Editor) -> Shown {
-    if let Some(method) = message.get("method") {
+fn screened(accesses: &Accesses<'_>, message: &Value, editor: &mut dyn Editor) -> Shown {
+    let (result, error) = match Message::read(message) {
+        None => return Shown::Unclear,
         // What a server asks of its client, or tells it.
-        let Some(method) = method.as_str() else { return Shown::Not };
-        if accesses.heard(method).is_some_and(|access| !editor.offers(&access)) {
-            return Shown::Not;
+        Some(Message::Request { method, .. } | Message::Notification { method, .. }) => {
+            if accesses.heard(method).is_some_and(|access| !editor.offers(&access)) {
+                return Shown::Not;
+            }
+            if method != "elicitation/create" {
+                return Shown::AsIs;
+            }
+            // It holds the schema of a form.
+            let mut message = message.clone();
+            if let Some(schema) = message.pointer_mut("/params/requestedSchema").filter(|_| !shows_all(editor)) {
+                without_values(schema);
+            }
+            return Shown::Described(message);
         }
-        // It holds the schema of a form.
-        return if method == "elicitation/create" { Shown::Described(message) } else { Shown::AsIs };
+        Some(Message::Response { result, error }) => (result, error),
+    };
+    // An error may send the client's user somewhere.
+    let sends = error.and_then(|error| error.get("data")?.get("elicitations")).is_some();
+    if sends && !editor.offers(&accesses.asked_by_server()) {
+        return Shown::Instead(kept_back(message, "elicitation/create"));
     }
-    let Some(result) = message.get("result").and_then(Value::as_object) else { return Shown::AsIs };
+    let Some(result) = result else { return Shown::AsIs };
+    if result.keys().any(|name| is_nearly(name, &TELLING)) {
+        return Shown::Unclear;
+    }
     let asks = result.get("inputRequests").and_then(Value::as_object);
     if let Some(method) = asks.into_iter().flat_map(Map::values).find_map(|asked| {
         let method = asked.get("method").and_then(Value::as_str).unwrap_or_default();
         let is_kept_back = accesses.heard(method).is_some_and(|access| !editor.offers(&access));
         is_kept_back.then(|| method.to_string())
     }) {
-        return Shown::Instead(kept_back(&message, &method));
+        return Shown::Instead(kept_back(message, &method));
     }
     if !List::ALL.iter().any(|list| result.contains_key(list.keys().0)) {
         return Shown::AsIs;
@@ -70,6 +131,7 @@ fn screened(accesses: &Accesses<'_>, message: Value, editor: &mut dyn Editor) ->
             // What is masked is not of the form any more that it promises, and clients would refuse it.
             for tool in shown.iter_mut().filter_map(Value::as_object_mut) {
                 tool.shift_remove("outputSchema");
+                tool.get_mut("inputSchema").map(without_values);
             }
         }
         listed.insert(key.into(), Value::Array(shown));
@@ -79,6 +141,24 @@ fn screened(accesses: &Accesses<'_>, message: Value, editor: &mut dyn Editor) ->
     }
     let id = message.get("id").cloned().unwrap_or_default();
     Shown::Described(json!({ "jsonrpc": "2.0", "id": id, "result": listed }))
+}
+
+/// Takes values out of a schema that stand there for what others wrote.
+fn without_values(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            members.shift_remove("default");
+            members.shift_remove("examples");
+            for (name, inner) in members {
+                match (NAMED.contains(&name.as_str()), inner) {
+                    (true, Value::Object(named)) => named.values_mut().for_each(without_values),
+                    (_, inner) => without_values(inner),
+                }
+            }
+        }
+        Value::Array(schemas) => schemas.iter_mut().for_each(without_values),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn kept_back(message: &Value, method: &str) -> Value {

@@ -113,7 +113,7 @@ fn messages_are_understood() {
         &request("completion/complete", r#"{"ref":{"type":"ref/prompt","name":"sum"}}"#),
         expect!["completion/complete: mcp:complete on Prompt lab/sum (Read)"],
     );
-    check(&request("tasks/result", r#"{"taskId":"1"}"#), expect!["tasks/result: mcp:task on Target lab (Read)"]);
+    check(&request("tasks/result", r#"{"taskId":"1"}"#), expect!["tasks/result 1: mcp:task on Target lab (Read)"]);
     check(&request("sql/run", "{}"), expect!["sql/run: mcp:other on Target lab (Write)"]);
     check(
         r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
@@ -159,6 +159,13 @@ fn what_servers_may_read_in_several_ways_is_refused() {
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","method":"ping","params":{"name":"a"}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"a","uri":"b"}}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","inputResponses":[]}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{},"Method":"tools/call","Params":{"name":"drop"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"add"},"param\u017f":{"name":"drop"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"add","InputResponses":{}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"add","inputRe\u017fponses":{}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///customers/x/../7.txt"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"FILE:///a"}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"resourceSubscriptions":["file:///a/../b"]}}"#,
         "1",
     ] {
         let said = asks(&post(&[], body));
@@ -172,7 +179,12 @@ fn what_servers_may_read_in_several_ways_is_refused() {
         let said = asks(&post(&[(&name.to_ascii_lowercase(), value)], &call));
         assert!(said.starts_with("refused: "), "{name}: {said}");
     }
+    let many: Vec<(String, &str)> = (0..100).map(|place| (format!("mcp-param-{place}"), "1")).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    assert!(asks(&post(&many, &call)).starts_with("refused: "));
     for run in [
+        message(Tag::Request, "GET /", &[("content-type", "text/plain")], &call),
+        message(Tag::Request, "DELETE /", &[JSON], &call),
         message(Tag::Request, "PUT /", &[JSON], &call),
         message(Tag::Request, "POST /", &[("content-type", "text/plain")], &call),
         message(Tag::Request, "POST /", &[JSON, ("content-encoding", "gzip")], "coded"),
@@ -183,6 +195,52 @@ fn what_servers_may_read_in_several_ways_is_refused() {
         let said = asks(&run);
         assert!(said.starts_with("refused: "), "{said}");
     }
+}
+
+/// What an approver is shown and an approval binds to.
+fn stated(body: &str) -> String {
+    let Step::Run { meaning: Meaning::Act(operation), .. } = session().inspect(Side::Client, &post(&[], body)).unwrap()
+    else {
+        return "refused".into();
+    };
+    operation.intent.statement.lines().next().unwrap_or_default().to_string()
+}
+
+#[test]
+fn a_statement_says_all_that_matters_as_it_is_written() {
+    let call = |meta: &str| {
+        let params =
+            format!(r#"{{"name":"pay","arguments":{{"account":100000000000000000000001,"n":1.0}},"_meta":{meta}}}"#);
+        stated(&request("tools/call", &params))
+    };
+    let once = call(r#"{"progressToken":1,"traceparent":"a"}"#);
+    expect![[r#"tools/call {"arguments":{"account":100000000000000000000001,"n":1.0},"name":"pay"}"#]].assert_eq(&once);
+    assert_eq!(call(r#"{"progressToken":2,"traceparent":"b"}"#), once, "the same asked again");
+    assert_ne!(call(r#"{"x":1}"#), once);
+    expect![[r#"response 17 {"action":"accept"}"#]]
+        .assert_eq(&stated(r#"{"jsonrpc":"2.0","id":17,"result":{"action":"accept"}}"#));
+    let nested = format!("{}1{}", "[".repeat(100), "]".repeat(100));
+    let deep = stated(&request("tools/call", &format!(r#"{{"name":"a","arguments":{{"x":{nested}}}}}"#)));
+    assert!(deep.len() < 300, "it grows by nothing");
+}
+
+#[test]
+fn honest_messages_pass() {
+    for body in [
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":null}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{},"error":null}"#,
+        r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"x"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":{"Name":1}}}"#,
+    ] {
+        assert!(!asks(&post(&[], body)).starts_with("refused"), "{body}");
+    }
+    // One SDK says what there is not.
+    assert!(asks(&message(Tag::Request, "GET /", &[JSON], "")).starts_with("stream"));
+    assert!(asks(&message(Tag::Request, "DELETE /", &[JSON], "")).starts_with("end"));
+    let half = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"text":"cut \\ud83d \ud83d"}]}}"#;
+    assert_eq!(shown(&[JSON], half, &[]), half.replace(r" \ud83d", r" \ufffd"));
+    let whole = r#"{"jsonrpc":"2.0","id":1,"result":{"x":"\ud83d\ude00"}}"#;
+    assert_eq!(shown(&[JSON], whole, &[]), whole);
 }
 
 #[test]
@@ -274,10 +332,38 @@ fn what_cannot_be_looked_into_is_not_shown() {
         format!("data: \u{feff}{listed}\n\n"),
         format!("data:\t\u{a0}{listed}\n\n"),
         format!("data: {listed}\r\ndata: {listed}\r\r"),
+        format!("event: x\u{2028}data: {listed}\n\n"),
+        format!("id: 1\u{85}data: {listed}\n\n"),
+        format!(": \u{b}data: {listed}\n\n"),
+        format!("data: {}\n\n", listed.replace("result", "Result")),
+        format!("data: {}\n\n", listed.replace("tools", "Tools")),
+        format!("data: {}\n\n", listed.replace("\"id\":1", "\"id\":1,\"method\":\"ping\",\"params\":5")),
     ] {
         let told = shown(&[EVENTS], &events, &[]);
         assert!(!told.contains("drop"), "{events}: {told}");
     }
     assert!(!shown(&[JSON], &format!("[{listed}]"), &[]).contains("drop"));
+    let split = "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"x\":\"\u{2028}\u{2028}data: 1\u{85}\"}}\n\n";
+    let told = shown(&[EVENTS], split, &["everything"]);
+    assert!(told.contains("\\u2028\\u2028data: 1\\u0085"), "{told}");
+    for kind in [
+        "text/event-streams",
+        "text/plain; x=text/event-stream",
+        "application/json; charset=utf-16",
+        "multipart/mixed; boundary=x",
+        "application/vnd.api+json",
+    ] {
+        let told = shown(&[("content-type", kind)], &format!("data: {listed}\n\n"), &["everything"]);
+        assert!(told.starts_with("an answer was kept back"), "{kind}: {told}");
+    }
+    assert!(
+        shown(&[JSON, ("content-encoding", "foo")], listed, &["everything"]).starts_with("an answer was kept back")
+    );
+    let url = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32042,"message":"x","data":{"elicitations":[{"url":"https://evil.example"}]}}}"#;
+    assert!(!shown(&[JSON], url, &[]).contains("evil.example"));
+    assert!(shown(&[JSON], url, &["mcp:elicit on Target lab"]).contains("evil.example"));
+    let values = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"add","inputSchema":{"properties":{"default":{"default":"Ada","examples":["Ada"]}}}}]}}"#;
+    let told = shown(&[JSON], values, &["mcp:call on Tool lab/add"]);
+    assert!(told.contains(r#""properties":{"default":{}}"#), "{told}");
     assert!(!shown(&[("content-type", "application/x-ndjson")], &format!("{listed}\n"), &[]).contains("drop"));
 }
