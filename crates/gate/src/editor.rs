@@ -1,8 +1,8 @@
 //! Applies a mask plan to the fields of a run.
 
 use gatehouse_mask::{Classes, Counts, Outcome, Plan};
-use gatehouse_model::Access;
-use gatehouse_protocol::{Edit, Editor, Field};
+use gatehouse_model::{Access, Resource};
+use gatehouse_protocol::{Edit, Editor, Field, Told};
 
 /// The plan of one shape at work.
 pub(crate) struct Masking<'a> {
@@ -11,6 +11,8 @@ pub(crate) struct Masking<'a> {
     pub(crate) counts: &'a mut Counts,
     /// Whether policy lets the client do something.
     pub(crate) permits: &'a dyn Fn(&Access) -> bool,
+    /// What is shown of a description.
+    pub(crate) told: &'a dyn Fn(&Resource, &str) -> Told,
 }
 
 impl Editor for Masking<'_> {
@@ -30,5 +32,9 @@ impl Editor for Masking<'_> {
 
     fn offers(&mut self, access: &Access) -> bool {
         (self.permits)(access)
+    }
+
+    fn describes(&mut self, resource: &Resource, description: &str) -> Told {
+        (self.told)(resource, description)
     }
 }

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::cleared::{Cleared, Durability, Receipt};
+use crate::descriptions::Descriptions;
 use crate::desk::{Answer, AnswerError, Answered, Approver, Desk, Terms};
 use crate::grant::{Grant, Target};
 use crate::ledger::{Ledger, Unrecorded};
@@ -42,6 +43,7 @@ pub struct Gate {
     ledger: Ledger,
     desk: Desk,
     lockdowns: Lockdowns,
+    descriptions: Descriptions,
     limits: GateLimits,
 }
 
@@ -67,7 +69,8 @@ impl Gate {
     pub fn new(policies: Arc<Policies>, ledger: Ledger, limits: GateLimits) -> Self {
         let desk = Desk::new(ledger.clone(), limits.approval_secs_max, limits.open_requests_max);
         let lockdowns = Lockdowns::new(ledger.clone());
-        Self { policies: ArcSwap::new(policies), ledger, desk, lockdowns, limits }
+        let descriptions = Descriptions::new(ledger.clone());
+        Self { policies: ArcSwap::new(policies), ledger, desk, lockdowns, descriptions, limits }
     }
 
     /// The policies in force.
@@ -85,6 +88,11 @@ impl Gate {
     /// The requests and their answers.
     pub fn desk(&self) -> &Desk {
         &self.desk
+    }
+
+    /// What targets say of what they offer.
+    pub fn descriptions(&self) -> &Descriptions {
+        &self.descriptions
     }
 
     /// What a person has shut.

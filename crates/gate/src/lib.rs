@@ -6,6 +6,7 @@
 
 mod asking;
 mod cleared;
+mod descriptions;
 mod desk;
 mod editor;
 mod gate;
@@ -19,6 +20,7 @@ mod tunnel;
 
 pub use asking::MayBegin;
 pub use cleared::{Cleared, Durability, Receipt};
+pub use descriptions::{Description, Descriptions, Saying};
 pub use desk::{
     Answer, AnswerError, Answered, Approver, Asked, AskedTask, Desk, Granted, HeldOperation, HoldMode, PendingRequest,
     RequestState, Terms,

@@ -25,6 +25,7 @@ use gatehouse_protocol::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cleared::{Cleared, Durability, Receipt};
+use crate::descriptions::Description;
 use crate::desk::{Answer, Asked, HeldOperation, HoldMode, PendingRequest, RequestState};
 use crate::editor::Masking;
 use crate::gate::{self, Gate, OperationRecord, SessionEnd};
@@ -253,7 +254,7 @@ impl Passage {
                     return Ok(Next::Read { at_least: self.session.whole(buf)? });
                 }
                 let run = buf.split_to(len).freeze();
-                self.content(&shape, run)?;
+                self.content(now, &shape, run)?;
                 *self.rest_of(side) = Rest { bytes: tail, goes_on: true };
                 Ok(Next::Out(None))
             }
@@ -328,10 +329,9 @@ impl Passage {
         let policies = self.gate.policies();
         self.judged_by = policies.clone();
         let decided = self.decide(&policies, &operation.intent);
-        let (operation, decided) = match self.used_up(&operation) {
-            None => (operation, decided),
-            Some(why) => self.past_budget(&policies, operation, why),
-        };
+        let more = self.wants_more(&operation);
+        let (operation, decided) =
+            if more.is_empty() { (operation, decided) } else { self.with_more(&policies, operation, more) };
         let verdict = match (decided.decision.verdict, operation.phase) {
             // What is only made known runs nothing; it is held when it is to run.
             (Verdict::Hold, Phase::Prepare) => Verdict::Allow,
@@ -395,20 +395,45 @@ impl Passage {
     }
 
     /// What is done when the budget is used up needs `exceed` besides what it needs anyway.
-    fn past_budget(
+    /// What an operation wants besides what its protocol says, at the target as a whole; and why.
+    fn wants_more(&self, operation: &Operation) -> Vec<(Action, String)> {
+        let mut more: Vec<(Action, String)> =
+            self.used_up(operation).map(|why| (Action::EXCEED, why)).into_iter().collect();
+        for access in operation.intent.accesses.iter().filter(|_| operation.phase == Phase::Run) {
+            if let Some(Description { accepted, latest: Some(latest) }) =
+                self.gate.descriptions().changed(&access.resource)
+            {
+                let what = format!("{} {}", access.resource.kind, access.resource.id);
+                let why =
+                    format!("{what} is not described as it was.\nIt was: {}\nIt is: {}", accepted.text, latest.text);
+                more.push((Action::CHANGED, why));
+            }
+        }
+        more
+    }
+
+    fn with_more(
         &self,
         policies: &Arc<Policies>,
         mut operation: Box<Operation>,
-        why: String,
+        more: Vec<(Action, String)>,
     ) -> (Box<Operation>, Decided) {
         let target = self.grant.target();
         let mut intent = Intent::clone(&operation.intent);
-        intent.accesses.push(Access::new(Action::EXCEED, Resource::root(kind::TARGET, target.name.as_str())));
+        for (action, why) in &more {
+            intent.accesses.push(Access::new(*action, Resource::root(kind::TARGET, target.name.as_str())));
+            // A person sees both descriptions, and approves what is told now.
+            if *action == Action::CHANGED {
+                intent.statement = format!("{}\n{why}", intent.statement).into();
+                intent.evidence = format!("{}\n{why}", intent.evidence).into();
+            }
+        }
         let mut decision = policies.decide_all(&self.grant.lease().subject, &intent.accesses, &intent.facts);
+        let whys = more.into_iter().map(|(_, why)| why.lines().next().unwrap_or_default().to_string());
         match decision.verdict {
             Verdict::Allow => {}
-            Verdict::Hold => drop(decision.hold.reasons.insert(why)),
-            Verdict::Deny => drop(decision.reasons.insert(why)),
+            Verdict::Hold => decision.hold.reasons.extend(whys),
+            Verdict::Deny => decision.reasons.extend(whys),
         }
         let statement = target.classes.scrub(&intent.evidence).into();
         operation.intent = Arc::new(intent);
@@ -853,6 +878,9 @@ impl Passage {
         used: PendingRequest,
         run: Bytes,
     ) -> Result<Option<Cleared<Bytes>>, Stop> {
+        for access in &operation.intent.accesses {
+            self.gate.descriptions().accept(now, &access.resource, &operation.intent.statement, &used.id);
+        }
         let id = used.id.clone();
         match self.record(now, operation, &decision, digest, Some(&id), None) {
             Ok(receipt) => {
@@ -896,7 +924,7 @@ impl Passage {
     }
 
     /// Shows content by the plan at hand.
-    fn content(&mut self, shape: &Arc<Shape>, run: Bytes) -> Result<(), Stop> {
+    fn content(&mut self, now: Timestamp, shape: &Arc<Shape>, run: Bytes) -> Result<(), Stop> {
         if self.plan_keeps() {
             let nothing_for_target = self.relay(Side::Target, run, None);
             debug_assert!(nothing_for_target.is_none(), "content goes to the client");
@@ -907,8 +935,11 @@ impl Passage {
             let classes = &self.grant.target().classes;
             let (policies, subject) = (&planned.policies, &self.grant.lease().subject);
             let permits = |access: &Access| policies.decide(subject, access, &Facts::new()).verdict != Verdict::Deny;
+            let told = |resource: &Resource, description: &str| {
+                self.gate.descriptions().told(now, resource, description, |text| classes.scrub(text).into_owned())
+            };
             let counts = &mut self.masked;
-            let mut masking = Masking { plan: &planned.plan, classes, counts, permits: &permits };
+            let mut masking = Masking { plan: &planned.plan, classes, counts, permits: &permits, told: &told };
             self.session.rewrite(shape, &run, &mut masking, &mut out)?;
             self.unseen_bytes += out.len();
             self.unseen.push(Unseen::Theirs(out.freeze()));

@@ -190,6 +190,17 @@ fn change(record: &Record) -> Option<Change> {
             reason: lockdown.reason.clone(),
             since: at,
         }))),
+        Entry::DescriptionTold(told) => Some(Change::DescriptionTold {
+            kind_of: told.kind_of.clone(),
+            id: told.id.clone(),
+            digest: told.digest.clone(),
+            text: told.text.clone(),
+        }),
+        Entry::DescriptionAccepted(accepted) => Some(Change::DescriptionAccepted {
+            kind_of: accepted.kind_of.clone(),
+            id: accepted.id.clone(),
+            digest: accepted.digest.clone(),
+        }),
         Entry::LockdownLifted(lockdown) => Some(Change::LockdownLifted { scope: lockdown.scope.clone() }),
         Entry::SessionOpened(session) => Some(Change::SessionOpened(Box::new(session_row(session, at)))),
         Entry::SessionClosed(session) => Some(Change::SessionClosed {

@@ -7,7 +7,8 @@ use std::fs::File;
 use anyhow::{Context as _, Result, bail};
 use gatehouse_engine::House as _;
 use gatehouse_gate::{
-    Asked, AskedTask, Granted, HeldOperation, HoldMode, Lockdown, PendingRequest, RequestState, Scope,
+    Asked, AskedTask, Description, Granted, HeldOperation, HoldMode, Lockdown, PendingRequest, RequestState, Saying,
+    Scope,
 };
 use gatehouse_identity::{ApiKey, Visit};
 use gatehouse_journal::{RecordingSealed, SessionClosed, recording};
@@ -15,7 +16,9 @@ use gatehouse_model::{
     AgentName, Digest, GroupName, Hold, Identity, InvalidName, KeyId, Origin, PolicyId, RequestId, SessionId,
     TargetName, Task, TaskEnd, TaskId, UserName,
 };
-use gatehouse_store::{AskedRow, KeptKey, KeptVisit, LockdownRow, Numbered, RequestRow, TaskRow, Wanted};
+use gatehouse_store::{
+    AskedRow, DescriptionRow, KeptKey, KeptVisit, LockdownRow, Numbered, RequestRow, TaskRow, Wanted,
+};
 
 use crate::serve::Running;
 use crate::state::State;
@@ -75,6 +78,21 @@ pub(crate) async fn lockdowns(state: &State) -> Result<()> {
     };
     let found: Result<Vec<Lockdown>> = state.store.lockdowns().await?.into_iter().map(lockdown).collect();
     state.gate.lockdowns().restore(found?);
+    Ok(())
+}
+
+/// What was accepted stays so, and what changed is not forgotten.
+pub(crate) async fn descriptions(state: &State) -> Result<()> {
+    let saying = |digest: &str, text: String| {
+        let digest = Digest::parse(digest).with_context(|| format!("the index holds the digest `{digest}`"))?;
+        anyhow::Ok(Saying { digest, text: text.into() })
+    };
+    let description = |row: DescriptionRow| {
+        let latest = row.latest.map(|(digest, text)| saying(&digest, text)).transpose()?;
+        Ok(((row.kind_of, row.id), Description { accepted: saying(&row.digest, row.text)?, latest }))
+    };
+    let found: Result<Vec<_>> = state.store.descriptions().await?.into_iter().map(description).collect();
+    state.gate.descriptions().restore(found?);
     Ok(())
 }
 

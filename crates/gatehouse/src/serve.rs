@@ -198,6 +198,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
     });
     restore::people(&state).await?;
     restore::lockdowns(&state).await?;
+    restore::descriptions(&state).await?;
     restore::sessions(&state).await?;
     // Whoever knew the passwords of accounts that were made for tasks is gone.
     state.leases.end_left(state.store.leases().await?, &state.loaded.load().keeper);

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use gatehouse_model::{Access, Encoding};
-use gatehouse_protocol::{Edit, Editor, Field};
+use gatehouse_model::{Access, Encoding, Resource};
+use gatehouse_protocol::{Edit, Editor, Field, Told};
 use memchr::memmem;
 
 use crate::columns::{ANY_TEXT, UNKNOWN};
@@ -103,6 +103,10 @@ impl Editor for Owned<'_> {
 
     fn offers(&mut self, access: &Access) -> bool {
         self.editor.offers(access)
+    }
+
+    fn describes(&mut self, resource: &Resource, description: &str) -> Told {
+        self.editor.describes(resource, description)
     }
 }
 

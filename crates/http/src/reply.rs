@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use gatehouse_model::{Access, Denial, Encoding, Reason};
-use gatehouse_protocol::{Breach, Edit, Editor, Field, Frame, Head, HttpFacts, Passed, Tag, write_frame, write_head};
+use gatehouse_model::{Access, Denial, Encoding, Reason, Resource};
+use gatehouse_protocol::{
+    Breach, Edit, Editor, Field, Frame, Head, HttpFacts, Passed, Tag, Told, write_frame, write_head,
+};
 
 use crate::answer::{Answer, Links};
 use crate::body::{self, Kind, Masking, Text};
@@ -63,6 +65,10 @@ impl Editor for Shown {
 
     fn offers(&mut self, _: &Access) -> bool {
         true
+    }
+
+    fn describes(&mut self, _: &Resource, _: &str) -> Told {
+        Told::AsIs
     }
 }
 

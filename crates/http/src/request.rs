@@ -261,6 +261,7 @@ impl Request {
             let asked =
                 rider.read(&Carrying { method: &self.method, json, has_body: is_there, fields: &self.fields })?;
             intent.facts.extend(asked.facts);
+            intent.evidence = asked.title.as_str().into();
             (intent.title, intent.accesses, intent.effect) = (asked.title, asked.accesses, asked.effect);
             // It knows what of its body is another with every try.
             intent.statement = self.statement(&asked.statement);

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gatehouse_model::{Access, Denial};
-use gatehouse_protocol::{Edit, Editor, Field};
+use gatehouse_model::{Access, Denial, Resource};
+use gatehouse_protocol::{Edit, Editor, Field, Told};
 use memchr::memmem;
 
 use crate::body::{self, Kind};
@@ -345,5 +345,9 @@ impl Editor for Redacting {
 
     fn offers(&mut self, _: &Access) -> bool {
         true
+    }
+
+    fn describes(&mut self, _: &Resource, _: &str) -> Told {
+        Told::AsIs
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
-use gatehouse_model::{Access, Secret};
-use gatehouse_protocol::{Breach, Edit, Editor, Field};
+use gatehouse_model::{Access, Resource, Secret};
+use gatehouse_protocol::{Breach, Edit, Editor, Field, Told};
 use memchr::memmem;
 
 use crate::coding::Decoder;
@@ -130,6 +130,10 @@ impl Editor for Sealed<'_> {
 
     fn offers(&mut self, access: &Access) -> bool {
         self.editor.offers(access)
+    }
+
+    fn describes(&mut self, resource: &Resource, description: &str) -> Told {
+        self.editor.describes(resource, description)
     }
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use expect_test::{Expect, expect};
-use gatehouse_model::{Access, ClassName, FactValue, TargetName};
+use gatehouse_model::{Access, ClassName, FactValue, Resource, TargetName};
 use gatehouse_protocol::{
     CancelKey, Classifier, Edit, Editor, Endpoint, Exchanges as _, Field, HttpFacts, Meaning, Opening, Protocol as _,
-    Session, Side, Step, Tag, TargetReady, frames, write_frame, write_head,
+    Session, Side, Step, Tag, TargetReady, Told, frames, write_frame, write_head,
 };
 
 use crate::Http;
@@ -52,6 +52,10 @@ impl Editor for Telling {
 
     fn offers(&mut self, _: &Access) -> bool {
         true
+    }
+
+    fn describes(&mut self, _: &Resource, _: &str) -> Told {
+        Told::AsIs
     }
 }
 

@@ -49,11 +49,11 @@ pub use bundle::{
 pub use log::{Appended, Journal, JournalError, Sink};
 pub use note::{Checkpoint, KeyError, NOTE_BYTES_MAX, NoteError, SigningKey, VerifierKey};
 pub use record::{
-    AccessRecord, AccountEnded, AccountLocked, AccountMade, BudgetRecord, CancelSent, ConfigurationLoaded, Entry, Fact,
-    GatewayStarted, GatewayStopped, KeyEnded, KeyIssued, LockdownBegun, LockdownLifted, LoginRefused, OperationDecided,
-    PersonSignedIn, PersonSignedOut, PoliciesLoaded, RECORD_BYTES_MAX, Record, RecordError, RecordingSeal,
-    RecordingSealed, RequestAnswered, RequestEnded, RequestOpened, SessionClosed, SessionOpened, TaskEnded,
-    TaskRequested, TaskStarted, TunnelClosed, TunnelOpened,
+    AccessRecord, AccountEnded, AccountLocked, AccountMade, BudgetRecord, CancelSent, ConfigurationLoaded,
+    DescriptionAccepted, DescriptionTold, Entry, Fact, GatewayStarted, GatewayStopped, KeyEnded, KeyIssued,
+    LockdownBegun, LockdownLifted, LoginRefused, OperationDecided, PersonSignedIn, PersonSignedOut, PoliciesLoaded,
+    RECORD_BYTES_MAX, Record, RecordError, RecordingSeal, RecordingSealed, RequestAnswered, RequestEnded,
+    RequestOpened, SessionClosed, SessionOpened, TaskEnded, TaskRequested, TaskStarted, TunnelClosed, TunnelOpened,
 };
 pub use recording::{
     CHUNK_BYTES_MAX, Chunk, Direction, RECORDING_BYTES_MAX, RecordingError, RecordingHeader, RecordingReader,

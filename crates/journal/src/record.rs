@@ -178,6 +178,10 @@ entries! {
     TunnelOpened = "tunnel.opened",
     /// It ended.
     TunnelClosed = "tunnel.closed",
+    /// A target described something that it offers, for the first time or otherwise than before.
+    DescriptionTold = "description.told",
+    /// A person accepted that.
+    DescriptionAccepted = "description.accepted",
     /// A recording was sealed apart from its session's end, such as after a crash.
     RecordingSealed = "recording.sealed",
 }
@@ -462,6 +466,35 @@ pub struct TunnelClosed {
     pub sent: u64,
     /// How many bytes came back.
     pub received: u64,
+}
+
+/// A target described something that it offers, for the first time or otherwise than before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DescriptionTold {
+    /// What kind of thing it describes, as policies name it.
+    pub kind_of: String,
+    /// Which, as policies name it.
+    pub id: String,
+    /// The SHA-256 of what was told.
+    pub digest: String,
+    /// What was told, without what is found in it that is classified.
+    pub text: String,
+    /// The SHA-256 of what was accepted before, if anything was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<String>,
+}
+
+/// A person accepted a description that had changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DescriptionAccepted {
+    /// What kind of thing it describes, as policies name it.
+    pub kind_of: String,
+    /// Which, as policies name it.
+    pub id: String,
+    /// The SHA-256 of what was accepted.
+    pub digest: String,
+    /// The request by which.
+    pub request: String,
 }
 
 /// The digest that ties a recording to the journal.

@@ -1,7 +1,9 @@
 //! What of a server's messages its client is shown.
 
+use std::collections::BTreeMap;
+
 use gatehouse_http::{Screened, shows_all};
-use gatehouse_protocol::Editor;
+use gatehouse_protocol::{Editor, Told};
 use serde_json::{Map, Value, json};
 
 use crate::asked::{Accesses, List};
@@ -127,6 +129,9 @@ fn screened(accesses: &Accesses<'_>, message: &Value, editor: &mut dyn Editor) -
             named.is_some_and(|named| accesses.listed(list, named).iter().any(|access| editor.offers(access)))
         };
         let mut shown: Vec<Value> = entries.iter().filter(is_shown).cloned().collect();
+        if list == List::Tools {
+            shown.retain_mut(|tool| is_as_described(accesses, tool, editor));
+        }
         if list == List::Tools && !shows_all(editor) {
             // What is masked is not of the form any more that it promises, and clients would refuse it.
             for tool in shown.iter_mut().filter_map(Value::as_object_mut) {
@@ -158,6 +163,35 @@ fn without_values(schema: &mut Value) {
         }
         Value::Array(schemas) => schemas.iter_mut().for_each(without_values),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Puts what was accepted in the place of a tool that is described otherwise now; false if nothing is shown of it.
+fn is_as_described(accesses: &Accesses<'_>, tool: &mut Value, editor: &mut dyn Editor) -> bool {
+    let Some(name) = tool.get("name").and_then(Value::as_str) else { return false };
+    let [access, _] = accesses.listed(List::Tools, name);
+    match editor.describes(&access.resource, &sorted(tool).to_string()) {
+        Told::AsIs => true,
+        Told::Not => false,
+        Told::Instead(text) => match serde_json::from_str(&text) {
+            Ok(before) => {
+                *tool = before;
+                true
+            }
+            Err(_) => false,
+        },
+    }
+}
+
+/// The same, in whatever order it was written.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let members: BTreeMap<&String, Value> = members.iter().map(|(name, value)| (name, sorted(value))).collect();
+            members.into_iter().map(|(name, value)| (name.clone(), value)).collect::<Map<_, _>>().into()
+        }
+        Value::Array(entries) => entries.iter().map(sorted).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use expect_test::{Expect, expect};
-use gatehouse_model::{Access, ClassName, Denial, Reason, TargetName};
+use gatehouse_model::{Access, ClassName, Denial, Reason, Resource, TargetName};
 use gatehouse_protocol::{
     CancelKey, Classifier, Edit, Editor, Exchanges as _, Field, HttpFacts, Meaning, Opening, Protocol as _, Reply,
-    Session, Side, Step, Tag, TargetReady, frames, write_frame, write_head,
+    Session, Side, Step, Tag, TargetReady, Told, frames, write_frame, write_head,
 };
 
 use crate::Mcp;
@@ -38,6 +38,13 @@ impl Editor for Only<'_> {
 
     fn offers(&mut self, access: &Access) -> bool {
         self.0.contains(&"everything") || self.0.contains(&access.to_string().as_str())
+    }
+
+    fn describes(&mut self, resource: &Resource, _: &str) -> Told {
+        match self.0.contains(&"an older add") && &*resource.id == "lab/add" {
+            true => Told::Instead(r#"{"name":"add","description":"as it was"}"#.into()),
+            false => Told::AsIs,
+        }
     }
 }
 
@@ -288,6 +295,8 @@ fn lists_show_what_is_permitted() {
     let tools = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"add","inputSchema":{"properties":{"email":{"type":"string"}}},"outputSchema":{}},{"name":"drop"},{"title":"x"}],"nextCursor":"2","email":"x"}}"#;
     expect![[r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"add","inputSchema":{"properties":{"email":{"type":"string"}}}}],"nextCursor":"2"}}"#]]
         .assert_eq(&shown(&[JSON], tools, &["mcp:call on Tool lab/add"]));
+    let older = shown(&[JSON], tools, &["mcp:call on Tool lab/add", "an older add"]);
+    assert!(older.contains(r#""tools":[{"name":"add","description":"as it was"}]"#), "{older}");
     assert!(shown(&[JSON], tools, &["mcp:offer on Tool lab/drop"]).contains(r#""tools":[{"name":"drop"}]"#));
     assert!(shown(&[JSON], tools, &[]).contains(r#""tools":[]"#));
     assert!(shown(&[JSON], tools, &["everything"]).contains("outputSchema"));

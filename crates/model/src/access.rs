@@ -30,6 +30,8 @@ impl Action {
     pub const APPROVE: Self = Self("approve");
     /// To go on when the task's budget is used up.
     pub const EXCEED: Self = Self("exceed");
+    /// To use what a target describes otherwise than it did.
+    pub const CHANGED: Self = Self("changed");
     /// To reach a host that is no target, unseen.
     pub const TUNNEL: Self = Self("tunnel");
     /// To administer the gateway over the network.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use gatehouse_model::{
-    Access, Blame, ClassName, Denial, Encoding, Intent, Operation, Secret, Shape, TargetName, ValueKind, Verifier,
+    Access, Blame, ClassName, Denial, Encoding, Intent, Operation, Resource, Secret, Shape, TargetName, ValueKind,
+    Verifier,
 };
 
 mod exchange;
@@ -473,6 +474,20 @@ pub trait Editor {
 
     /// Whether something that the target offers is shown: whether whoever asked may do it, at once or after a person's word.
     fn offers(&mut self, access: &Access) -> bool;
+
+    /// What is shown of the target's description of something that it offers, which is to be the same each time.
+    fn describes(&mut self, resource: &Resource, description: &str) -> Told;
+}
+
+/// What is shown of a description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// It.
+    AsIs,
+    /// What it was before it changed.
+    Instead(Arc<str>),
+    /// Nothing, nor what it describes.
+    Not,
 }
 
 /// Makes an archive of a recording, in the form that the tools of its protocol read.

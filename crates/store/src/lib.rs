@@ -214,6 +214,26 @@ pub enum Change {
         /// What.
         scope: String,
     },
+    /// A target described something.
+    DescriptionTold {
+        /// What kind of thing.
+        kind_of: String,
+        /// Which.
+        id: String,
+        /// The digest of what was told.
+        digest: String,
+        /// What was told.
+        text: String,
+    },
+    /// That was accepted.
+    DescriptionAccepted {
+        /// What kind of thing.
+        kind_of: String,
+        /// Which.
+        id: String,
+        /// The digest of what was accepted.
+        digest: String,
+    },
     /// A session was opened.
     SessionOpened(Box<SessionRow>),
     /// A session had operations.
@@ -281,6 +301,21 @@ pub struct LockdownRow {
     pub reason: String,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// What a target says of something that it offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescriptionRow {
+    /// What kind of thing.
+    pub kind_of: String,
+    /// Which.
+    pub id: String,
+    /// The digest of what was accepted.
+    pub digest: String,
+    /// What was accepted.
+    pub text: String,
+    /// Digest and text of what was told last, where that is something else.
+    pub latest: Option<(String, String)>,
 }
 
 /// What is kept of a task's credential.
@@ -396,6 +431,8 @@ pub trait Backend: Send + Sync {
     fn live_tasks(&self) -> BoxFuture<'_, Result<Vec<TaskRow>, StoreError>>;
     /// What is shut.
     fn lockdowns(&self) -> BoxFuture<'_, Result<Vec<LockdownRow>, StoreError>>;
+    /// Every description.
+    fn descriptions(&self) -> BoxFuture<'_, Result<Vec<DescriptionRow>, StoreError>>;
     /// Keeps the verifier of a task's credential, and for how many seconds whoever started it may give no sign of life.
     fn keep_credential<'a>(
         &'a self,

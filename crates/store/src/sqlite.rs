@@ -16,8 +16,8 @@ use sqlx::sqlite::{
 use sqlx::{Row, Sqlite as Db, Transaction};
 
 use crate::{
-    AskedRow, Backend, Change, KeptCredential, KeptKey, KeptToken, KeptVisit, KeyRow, LockdownRow, Numbered,
-    RequestRow, SessionRow, StoreError, TaskRow, TokenKind, Wanted,
+    AskedRow, Backend, Change, DescriptionRow, KeptCredential, KeptKey, KeptToken, KeptVisit, KeyRow, LockdownRow,
+    Numbered, RequestRow, SessionRow, StoreError, TaskRow, TokenKind, Wanted,
 };
 
 /// The index in an SQLite file.
@@ -96,6 +96,7 @@ impl Backend for Sqlite {
                 "DELETE FROM sessions",
                 "DELETE FROM requests",
                 "DELETE FROM lockdowns",
+                "DELETE FROM descriptions",
                 "DELETE FROM api_keys",
                 "UPDATE progress SET next_index = 0",
             ] {
@@ -163,6 +164,25 @@ impl Backend for Sqlite {
         async {
             let query = sqlx::query("SELECT * FROM tasks WHERE ended IS NULL ORDER BY rowid");
             query.fetch_all(&self.pool).await?.iter().map(task_row).collect()
+        }
+        .boxed()
+    }
+
+    fn descriptions(&self) -> Fallible<'_, Vec<DescriptionRow>> {
+        async {
+            let rows = sqlx::query("SELECT * FROM descriptions").fetch_all(&self.pool).await?;
+            let row = |row: &SqliteRow| {
+                let (digest, text): (Option<String>, Option<String>) =
+                    (row.try_get("latest_digest")?, row.try_get("latest_text")?);
+                Ok(DescriptionRow {
+                    kind_of: row.try_get("kind_of")?,
+                    id: row.try_get("id")?,
+                    digest: row.try_get("digest")?,
+                    text: row.try_get("text")?,
+                    latest: digest.zip(text),
+                })
+            };
+            rows.iter().map(row).collect()
         }
         .boxed()
     }
@@ -482,6 +502,17 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
             .bind(lockdown.reason.clone())
             .bind(lockdown.since.to_string()),
         Change::LockdownLifted { scope } => sqlx::query("DELETE FROM lockdowns WHERE scope = ?").bind(scope.clone()),
+        Change::DescriptionTold { kind_of, id, digest, text } => {
+            // What is told for the first time is accepted; what is told as it was accepted is nothing new.
+            let sql = "INSERT INTO descriptions VALUES (?1, ?2, ?3, ?4, NULL, NULL) ON CONFLICT DO UPDATE SET \
+                       latest_digest = iif(digest = ?3, NULL, ?3), latest_text = iif(digest = ?3, NULL, ?4)";
+            sqlx::query(sql).bind(kind_of.clone()).bind(id.clone()).bind(digest.clone()).bind(text.clone())
+        }
+        Change::DescriptionAccepted { kind_of, id, digest } => {
+            let sql = "UPDATE descriptions SET digest = latest_digest, text = latest_text, latest_digest = NULL, \
+                       latest_text = NULL WHERE kind_of = ? AND id = ? AND latest_digest = ?";
+            sqlx::query(sql).bind(kind_of.clone()).bind(id.clone()).bind(digest.clone())
+        }
         Change::SessionOpened(session) => {
             sqlx::query("INSERT OR IGNORE INTO sessions (id, task, identity, on_behalf_of, target, peer, opened, api_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
                 .bind(session.id.clone())

@@ -248,7 +248,9 @@ impl Plan {
             | Entry::RequestEnded(_)
             | Entry::CancelSent(_)
             | Entry::TunnelOpened(_)
-            | Entry::TunnelClosed(_) => {}
+            | Entry::TunnelClosed(_)
+            | Entry::DescriptionTold(_)
+            | Entry::DescriptionAccepted(_) => {}
         }
     }
 }

@@ -234,7 +234,9 @@ impl<'s> Meaning<'s> {
             | Entry::LoginRefused(_)
             | Entry::CancelSent(_)
             | Entry::TunnelOpened(_)
-            | Entry::TunnelClosed(_) => {}
+            | Entry::TunnelClosed(_)
+            | Entry::DescriptionTold(_)
+            | Entry::DescriptionAccepted(_) => {}
         }
     }
 

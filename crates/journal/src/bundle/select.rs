@@ -120,6 +120,8 @@ impl Wanted {
             | Entry::CancelSent(_)
             | Entry::TunnelOpened(_)
             | Entry::TunnelClosed(_)
+            | Entry::DescriptionTold(_)
+            | Entry::DescriptionAccepted(_)
             | Entry::RecordingSealed(_) => {}
         }
     }
@@ -170,7 +172,9 @@ impl Wanted {
             | Entry::PersonSignedOut(_)
             | Entry::LockdownBegun(_)
             | Entry::LockdownLifted(_)
+            | Entry::DescriptionTold(_)
             | Entry::LoginRefused(_) => false,
+            Entry::DescriptionAccepted(body) => self.requests.contains(&body.request),
         }
     }
 }
@@ -214,6 +218,8 @@ fn is_circumstance(entry: &Entry) -> bool {
         | Entry::CancelSent(_)
         | Entry::TunnelOpened(_)
         | Entry::TunnelClosed(_)
+        | Entry::DescriptionTold(_)
+        | Entry::DescriptionAccepted(_)
         | Entry::RecordingSealed(_) => false,
     }
 }

@@ -190,7 +190,8 @@ fn uneditable() -> Breach {
 
 #[cfg(test)]
 mod tests {
-    use gatehouse_model::{Access, Column, Provenance, ShapeRole};
+    use gatehouse_model::{Access, Column, Provenance, Resource, ShapeRole};
+    use gatehouse_protocol::Told;
     use proptest::prelude::*;
 
     use super::*;
@@ -222,6 +223,10 @@ mod tests {
 
         fn offers(&mut self, _: &Access) -> bool {
             true
+        }
+
+        fn describes(&mut self, _: &Resource, _: &str) -> Told {
+            Told::AsIs
         }
     }
 

@@ -1,0 +1,126 @@
+//! What targets say of what they offer. It is remembered as it was first told; told otherwise later, it is shown as it was, and
+//! what it describes is used with a person's leave alone.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gatehouse_journal::{DescriptionAccepted, DescriptionTold};
+use gatehouse_model::{Digest, RequestId, Resource};
+use gatehouse_protocol::Told;
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::ledger::Ledger;
+
+/// The longest description that is compared, in bytes, and how many are remembered. What is past that is not shown.
+const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
+const DESCRIPTIONS_MAX: usize = 10_000;
+
+/// A description, as it was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saying {
+    /// Its SHA-256.
+    pub digest: Digest,
+    /// What it says, without what is found in it that is classified.
+    pub text: Arc<str>,
+}
+
+/// What is known of one thing that a target offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// As it was first told, or as a person accepted it.
+    pub accepted: Saying,
+    /// As it was told last, where that is something else.
+    pub latest: Option<Saying>,
+}
+
+/// The kind of a resource, and its id.
+type Name = (String, String);
+
+/// Every description.
+pub struct Descriptions {
+    known: Mutex<BTreeMap<Name, Description>>,
+    ledger: Ledger,
+}
+
+fn name(resource: &Resource) -> Name {
+    (resource.kind.to_string(), resource.id.to_string())
+}
+
+impl Descriptions {
+    pub(crate) fn new(ledger: Ledger) -> Self {
+        Self { known: Mutex::default(), ledger }
+    }
+
+    /// Puts back what a restart found in the index, by the kinds and ids of what is described.
+    pub fn restore(&self, found: impl IntoIterator<Item = ((String, String), Description)>) {
+        *self.lock() = found.into_iter().collect();
+    }
+
+    /// A target tells of something that it offers. What is new is recorded before it is shown.
+    pub(crate) fn told(&self, now: Timestamp, resource: &Resource, text: &str, scrub: impl Fn(&str) -> String) -> Told {
+        if text.len() > DESCRIPTION_BYTES_MAX {
+            return Told::Not;
+        }
+        let saying = Saying { digest: Digest(Sha256::digest(text).into()), text: scrub(text).into() };
+        let mut known = self.lock();
+        let before = known.get(&name(resource)).cloned();
+        let changed = match &before {
+            None if known.len() >= DESCRIPTIONS_MAX => return Told::Not,
+            None => Description { accepted: saying.clone(), latest: None },
+            Some(before) if before.accepted.digest == saying.digest => {
+                Description { accepted: before.accepted.clone(), latest: None }
+            }
+            Some(before) => Description { accepted: before.accepted.clone(), latest: Some(saying.clone()) },
+        };
+        if before.as_ref() != Some(&changed) {
+            let entry = DescriptionTold {
+                kind_of: resource.kind.into(),
+                id: resource.id.to_string(),
+                digest: saying.digest.to_string(),
+                text: saying.text.to_string(),
+                was: before.as_ref().map(|before| before.accepted.digest.to_string()),
+            };
+            if self.ledger.record(now, entry).is_err() {
+                return Told::Not;
+            }
+            known.insert(name(resource), changed.clone());
+        }
+        match changed.latest {
+            None => Told::AsIs,
+            Some(_) => Told::Instead(changed.accepted.text),
+        }
+    }
+
+    /// What is known of something whose description is not what was accepted.
+    pub(crate) fn changed(&self, resource: &Resource) -> Option<Description> {
+        let known = self.lock();
+        if known.is_empty() {
+            return None;
+        }
+        known.get(&name(resource)).filter(|known| known.latest.is_some()).cloned()
+    }
+
+    /// A person accepted what is told now, by a request in whose statement it stands.
+    pub(crate) fn accept(&self, now: Timestamp, resource: &Resource, statement: &str, request: &RequestId) {
+        let mut known = self.lock();
+        let Some(description) = known.get_mut(&name(resource)) else { return };
+        let Some(latest) = description.latest.clone().filter(|latest| statement.contains(&*latest.text)) else {
+            return;
+        };
+        let entry = DescriptionAccepted {
+            kind_of: resource.kind.into(),
+            id: resource.id.to_string(),
+            digest: latest.digest.to_string(),
+            request: request.to_string(),
+        };
+        // What is not recorded is asked again.
+        if self.ledger.record(now, entry).is_ok() {
+            *description = Description { accepted: latest, latest: None };
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Name, Description>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
