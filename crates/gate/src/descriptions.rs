@@ -2,6 +2,7 @@
 //! what it describes is used with a person's leave alone.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gatehouse_journal::{DescriptionAccepted, DescriptionTold};
@@ -40,6 +41,8 @@ type Name = (String, String);
 /// Every description.
 pub struct Descriptions {
     known: Mutex<BTreeMap<Name, Description>>,
+    /// Whether any ever changed: operations ask for nothing else, and seldom has one.
+    has_changed: AtomicBool,
     ledger: Ledger,
 }
 
@@ -49,12 +52,14 @@ fn name(resource: &Resource) -> Name {
 
 impl Descriptions {
     pub(crate) fn new(ledger: Ledger) -> Self {
-        Self { known: Mutex::default(), ledger }
+        Self { known: Mutex::default(), has_changed: AtomicBool::default(), ledger }
     }
 
     /// Puts back what a restart found in the index, by the kinds and ids of what is described.
     pub fn restore(&self, found: impl IntoIterator<Item = ((String, String), Description)>) {
-        *self.lock() = found.into_iter().collect();
+        let found: BTreeMap<Name, Description> = found.into_iter().collect();
+        self.has_changed.store(found.values().any(|known| known.latest.is_some()), Ordering::Relaxed);
+        *self.lock() = found;
     }
 
     /// A target tells of something that it offers. What is new is recorded before it is shown.
@@ -84,6 +89,9 @@ impl Descriptions {
             if self.ledger.record(now, entry).is_err() {
                 return Told::Not;
             }
+            if changed.latest.is_some() {
+                self.has_changed.store(true, Ordering::Relaxed);
+            }
             known.insert(name(resource), changed.clone());
         }
         match changed.latest {
@@ -94,11 +102,10 @@ impl Descriptions {
 
     /// What is known of something whose description is not what was accepted.
     pub(crate) fn changed(&self, resource: &Resource) -> Option<Description> {
-        let known = self.lock();
-        if known.is_empty() {
+        if !self.has_changed.load(Ordering::Relaxed) {
             return None;
         }
-        known.get(&name(resource)).filter(|known| known.latest.is_some()).cloned()
+        self.lock().get(&name(resource)).filter(|known| known.latest.is_some()).cloned()
     }
 
     /// A person accepted what is told now, by a request in whose statement it stands.

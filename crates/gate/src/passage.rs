@@ -394,8 +394,8 @@ impl Passage {
             .then(|| "the task's budget counts different values, and in what this does they cannot be counted".into())
     }
 
-    /// What is done when the budget is used up needs `exceed` besides what it needs anyway.
-    /// What an operation wants besides what its protocol says, at the target as a whole; and why.
+    /// What an operation wants besides what its protocol says, at the target as a whole, and why: `exceed` when the budget is used
+    /// up, `changed` where the target describes otherwise what is used.
     fn wants_more(&self, operation: &Operation) -> Vec<(Action, String)> {
         let mut more: Vec<(Action, String)> =
             self.used_up(operation).map(|why| (Action::EXCEED, why)).into_iter().collect();

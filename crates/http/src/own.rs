@@ -16,11 +16,14 @@ const ESCAPED_MAX: usize = 4;
 /// How much of an answer is compared with it, in bytes of one value.
 const VALUE_BYTES_MAX: usize = 4096;
 
-/// What a request said, in small letters.
+/// What a request said.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Own {
     #[default]
     Nothing,
+    /// Its head and its body, which nothing was compared with yet: mostly nothing is masked.
+    Unread(String, Vec<u8>),
+    /// All of it, however it was written, in small letters.
     Text(Vec<u8>),
     /// It is not known.
     Anything,
@@ -28,10 +31,14 @@ pub(crate) enum Own {
 
 impl Own {
     /// Of a request's parts, and its body, where that was read.
-    pub(crate) fn new(head: &str, body: Option<&[u8]>, is_coded: bool) -> Self {
-        let Some(body) = body.filter(|body| !is_coded && body.len() + head.len() <= OWN_BYTES_MAX) else {
-            return Self::Anything;
-        };
+    pub(crate) fn new(head: String, body: Option<&[u8]>, is_coded: bool) -> Self {
+        match body.filter(|body| !is_coded && body.len() + head.len() <= OWN_BYTES_MAX) {
+            Some(body) => Self::Unread(head, body.to_vec()),
+            None => Self::Anything,
+        }
+    }
+
+    fn text_of(head: &str, body: &[u8]) -> Vec<u8> {
         let mut text = head.as_bytes().to_vec();
         // However it was escaped.
         text.extend(
@@ -62,12 +69,15 @@ impl Own {
                 }
             }
         });
-        Self::Text(String::from_utf8_lossy(&text).to_lowercase().into_bytes())
+        String::from_utf8_lossy(&text).to_lowercase().into_bytes()
     }
 
-    fn holds(&self, value: &[u8]) -> bool {
+    fn holds(&mut self, value: &[u8]) -> bool {
+        if let Self::Unread(head, body) = self {
+            *self = Self::Text(Self::text_of(head, body));
+        }
         match self {
-            Self::Nothing => false,
+            Self::Nothing | Self::Unread(..) => false,
             Self::Anything => true,
             Self::Text(text) => {
                 let value = value.trim_ascii();
@@ -84,7 +94,7 @@ impl Own {
 /// An editor's work, with what the client said itself hidden where it would be masked.
 pub(crate) struct Owned<'e> {
     pub(crate) editor: &'e mut dyn Editor,
-    pub(crate) own: &'e Own,
+    pub(crate) own: &'e mut Own,
 }
 
 impl Editor for Owned<'_> {
@@ -116,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_was_said_is_known_however_it_was_written() {
-        let said = |head: &str, body: &str| Own::new(head, Some(body.as_bytes()), false);
+        let said = |head: &str, body: &str| Own::new(head.into(), Some(body.as_bytes()), false);
         assert!(said("/by/jo+x%40corp.example", "").holds(b"jo+x@corp.example"));
         assert!(said("/by?email=Jo%40corp.example", "").holds(b"jo@CORP.example"));
         let document = r#"{"query": "{ user(email: \"jo\\u0040corp.example\") { email } }"}"#;

@@ -163,8 +163,8 @@ impl Replies {
         let is_plain = editor.is_none();
         let mut all = Shown;
         let editor = editor.unwrap_or(&mut all);
-        let own = std::mem::take(&mut self.own);
-        let mut editor = Owned { editor, own: &own };
+        let mut own = std::mem::take(&mut self.own);
+        let mut editor = Owned { editor, own: &mut own };
         let mut editor = Sealed { editor: &mut editor, seals: self.seals.clone() };
         let shown = self.show_frame(frame, is_plain, &mut editor, out);
         self.own = own;

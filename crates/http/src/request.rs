@@ -190,7 +190,7 @@ impl Request {
             head.push('\n');
             head.push_str(&String::from_utf8_lossy(value));
         }
-        Own::new(&head, body, self.text("content-encoding").is_some())
+        Own::new(head, body, self.text("content-encoding").is_some())
     }
 
     fn text(&self, name: &str) -> Option<&str> {

@@ -31,7 +31,12 @@ fn in_units(quoted: &str, of: &[char], is_capital: bool) -> String {
 
 /// What is looked for.
 #[derive(Clone, Default)]
-pub(crate) struct Seals(Arc<[Secret]>);
+pub(crate) struct Seals {
+    forms: Arc<[Secret]>,
+    /// How long the shortest and the longest is: most values are shorter than any.
+    shortest: usize,
+    longest: usize,
+}
 
 impl Seals {
     /// Of secrets, each as it is, as it stands in an address, and as it stands in JSON.
@@ -65,17 +70,22 @@ impl Seals {
                 }
             }
         }
-        Self(all.into())
+        let lengths = || all.iter().map(|form| form.expose().len());
+        let (shortest, longest) = (lengths().min().unwrap_or_default(), lengths().max().unwrap_or_default());
+        Self { forms: all.into(), shortest, longest }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.forms.is_empty()
     }
 
     /// Puts stars in their place; true if there were any.
     pub(crate) fn hide(&self, bytes: &mut [u8]) -> bool {
         let mut found = false;
-        for secret in self.0.iter().map(Secret::expose) {
+        if bytes.len() < self.shortest {
+            return found;
+        }
+        for secret in self.forms.iter().map(Secret::expose) {
             let mut from = 0;
             while let Some(at) = bytes.get(from..).and_then(|rest| memmem::find(rest, secret)) {
                 let end = from + at + secret.len();
@@ -89,17 +99,16 @@ impl Seals {
     }
 
     fn is_in(&self, bytes: &[u8]) -> bool {
-        self.0.iter().any(|secret| memmem::find(bytes, secret.expose()).is_some())
+        bytes.len() >= self.shortest && self.forms.iter().any(|secret| memmem::find(bytes, secret.expose()).is_some())
     }
 
     /// How much of the end of `bytes` may be the beginning of one.
     fn begun(&self, bytes: &[u8]) -> usize {
-        let longest = self.0.iter().map(|secret| secret.expose().len()).max().unwrap_or_default();
         let is_begun = |len: &usize| {
             let end = bytes.get(bytes.len() - len..).unwrap_or_default();
-            self.0.iter().any(|secret| secret.expose().starts_with(end))
+            self.forms.iter().any(|secret| secret.expose().starts_with(end))
         };
-        (1..longest.min(bytes.len() + 1)).rev().find(is_begun).unwrap_or_default()
+        (1..self.longest.min(bytes.len() + 1)).rev().find(is_begun).unwrap_or_default()
     }
 }
 
