@@ -15,6 +15,7 @@ sockets.on("connection", (socket, request) => {
     const text = data.toString();
     if (text === "customer") socket.send(JSON.stringify({ id: 7, email: "ada@corp.example" }));
     else if (text === "bytes") socket.send(Buffer.from([1, 2, 3]));
+    else if (text === "flood") for (let count = 0; count < 2000; count += 1) socket.send("x".repeat(60000));
     else if (text === "bye") socket.close(4001, "write to ada@corp.example");
     else socket.send(`heard ${text}`);
   });

@@ -1,11 +1,12 @@
 //! WebSockets through the gateway: each message is judged, recorded and masked, and held ones wait.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::Fixture;
-use gatehouse_conformance::fixture::Setup;
+use gatehouse_conformance::fixture::{PATIENCE, Setup, wait_until};
 use gatehouse_conformance::web::{self, WebCredential, listening};
 use serde_json::{Value, json};
 
@@ -99,6 +100,62 @@ fn everything_permitted_is_the_same_as_directly() -> Result<()> {
     Ok(())
 }
 
+/// A client that says and reads what it likes: a connection that has become a WebSocket.
+fn raw(house: &SocketHouse, credential: &WebCredential) -> Result<TcpStream> {
+    let address = house.base.strip_prefix("http://").context("an address")?;
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(
+        stream,
+        "GET /http/chat/room HTTP/1.1\r\nhost: {address}\r\nauthorization: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n",
+        credential.basic()
+    )?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0; 1];
+        stream.read_exact(&mut byte)?;
+        head.extend(byte);
+    }
+    anyhow::ensure!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+    Ok(stream)
+}
+
+/// Sends a short text, with a mask of zeros (RFC 6455, section 5.2).
+fn say(stream: &mut TcpStream, text: &str) -> Result<()> {
+    let len = u8::try_from(text.len())?;
+    Ok(stream.write_all(&[&[0x81, 0x80 | len, 0, 0, 0, 0], text.as_bytes()].concat())?)
+}
+
+#[test]
+fn whoever_leaves_or_does_not_read_keeps_nothing() -> Result<()> {
+    let house = SocketHouse::start()?;
+    let claude = web::task(&house.fixture, "agent:claude", "chat")?;
+    let mut leaves = raw(&house, &claude)?;
+    say(&mut leaves, "{\"op\":\"delete\"}")?;
+    let request = house.fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+    drop(leaves);
+    wait_until("what waits is withdrawn", || Ok(house.fixture.request_state(&request)? == "withdrawn"))?;
+    let mut reads_nothing = raw(&house, &claude)?;
+    say(&mut reads_nothing, "flood")?;
+    let live = || -> Result<usize> {
+        let sessions = house.fixture.json(&["sessions", "ls"])?;
+        let of_chat =
+            sessions.as_array().into_iter().flatten().filter(|session| session.get("target") == Some(&json!("chat")));
+        Ok(of_chat.filter(|session| session.get("state") == Some(&json!("live"))).count())
+    };
+    wait_until("the session is there", || Ok(live()? > 0))?;
+    // Until the way to the client is full.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    house.fixture.json(&["task", "end", &claude.task])?;
+    wait_until("the session has ended", || Ok(live()? == 0))?;
+    // What came before an end is there; nothing keeps on coming.
+    let mut rest = Vec::new();
+    let _ = reads_nothing.read_to_end(&mut rest);
+    assert!(rest.len() < 100 << 20, "{}", rest.len());
+    Ok(())
+}
+
 #[test]
 fn messages_are_judged_and_masked_and_wait() -> Result<()> {
     let house = SocketHouse::start()?;
@@ -120,7 +177,10 @@ fn messages_are_judged_and_masked_and_wait() -> Result<()> {
 
     let waiting = house.through(&claude, "/room", &json!(["{\"op\":\"delete\"}", "and on"]))?;
     let request = house.fixture.open_request()?;
-    assert_eq!(request["statement"], "message to /room", "{request}");
+    assert_eq!(
+        request["statement"], "message to /room\nsec-websocket-version: 13",
+        "with the fields that it was opened by"
+    );
     assert!(request["binds"].to_string().contains("delete"), "{request}");
     let id = request["id"].as_str().context("an id")?;
     assert!(house.fixture.command(&["approve", id, "--as", "user:dana"])?.status.success());

@@ -3,6 +3,8 @@
 
 use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::fixture::{program, wait_until};
 use gatehouse_conformance::http::{self, Door};
@@ -84,7 +86,8 @@ fn fetch_of_node() -> Result<()> {
 fn hosts_that_policy_names_are_reached_unseen() -> Result<()> {
     let other = WebTarget::start()?;
     let may = format!(
-        "permit (principal in Group::\"agents\", action == Action::\"tunnel\", resource == Host::\"127.0.0.1:{0}\");\n\
+        "permit (principal in Group::\"agents\", action == Action::\"tunnel\", resource in Host::\"127.0.0.1\")\n\
+         unless {{ resource == Host::\"127.0.0.1:1\" }};\n\
          permit (principal in Group::\"agents\", action == Action::\"tunnel\", resource)\n\
          when {{ [Host::\"localhost:{0}\", Host::\"127.1:{0}\", Host::\"2130706433:{0}\"].contains(resource) }};",
         other.port
@@ -103,9 +106,11 @@ fn hosts_that_policy_names_are_reached_unseen() -> Result<()> {
     assert!(told.ends_with("200 200") && !told.contains(&task.password), "{told}");
     // A port that it does not name, and names that lead into the gateway's own network.
     for refused in [
-        format!("http://127.0.0.1:{}/", house.target.port + 1),
+        "http://127.0.0.1:1/".to_string(),
         format!("http://localhost:{}/told", other.port),
-        format!("http://[::ffff:127.0.0.1]:{}/told", other.port),
+        // The gateway itself.
+        format!("{}/http/api/told", house.base),
+        format!("{}/healthz", house.fixture.api()?),
     ] {
         let output = curl(&refused)?.output()?;
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -114,6 +119,8 @@ fn hosts_that_policy_names_are_reached_unseen() -> Result<()> {
             "{refused}: {told}"
         );
     }
+    let same = curl(&format!("http://[::ffff:127.0.0.1]:{}/told", other.port))?.output()?;
+    assert!(String::from_utf8_lossy(&same.stdout).ends_with("200 200"), "an address is judged in one form");
     // Other ways to write it, which curl would write out.
     for odd in ["127.1", "2130706433"] {
         let shown = [("proxy-authorization", task.basic())];
@@ -124,6 +131,16 @@ fn hosts_that_policy_names_are_reached_unseen() -> Result<()> {
     let mut endless = curl(&format!("http://127.0.0.1:{}/endless", other.port))?.args(["-N"]).spawn()?;
     let mut first = [0; 1];
     std::io::Read::read_exact(endless.stdout.as_mut().context("what curl says")?, &mut first)?;
+    // One that policy permits no more ends.
+    let mut other_way = curl(&format!("http://127.0.0.1:{}/endless", other.port))?.args(["-N"]).spawn()?;
+    std::io::Read::read_exact(other_way.stdout.as_mut().context("what curl says")?, &mut first)?;
+    let policies = house.fixture.folder.path().join("gatehouse/policies/test.cedar");
+    let before = std::fs::read_to_string(&policies)?;
+    std::fs::write(&policies, format!("{before}\nforbid (principal, action == Action::\"tunnel\", resource);\n"))?;
+    let gateway = house.fixture.gateway_pid().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    kill_process(gateway.context("the gateway")?, Signal::HUP)?;
+    assert!(!other_way.wait()?.success());
+    std::fs::write(&policies, before)?;
     let begun = std::time::Instant::now();
     house.fixture.json(&["task", "end", &task.task])?;
     assert!(!endless.wait()?.success());
@@ -131,11 +148,11 @@ fn hosts_that_policy_names_are_reached_unseen() -> Result<()> {
     let mut closed = Vec::new();
     wait_until("the ends are recorded", || {
         closed = house.fixture.records()?.into_iter().filter(|record| record["kind"] == "tunnel.closed").collect();
-        Ok(closed.len() == 5)
+        Ok(closed.len() == 7)
     })?;
     let records = house.fixture.records()?;
     let opened: Vec<_> = records.iter().filter(|record| record["kind"] == "tunnel.opened").collect();
-    assert_eq!(opened.len(), 5, "two that were carried, and three that led inwards");
+    assert_eq!(opened.len(), 7, "four that were carried, and three that led inwards");
     assert_eq!((&opened[0]["host"], &opened[0]["port"]), (&"127.0.0.1".into(), &other.port.into()));
     assert!(closed[0]["received"].as_u64() > Some(100), "{closed:?}");
     assert!(house.fixture.verify()?.contains("sound"));
@@ -144,7 +161,7 @@ fn hosts_that_policy_names_are_reached_unseen() -> Result<()> {
 
 #[test]
 fn hosts_that_are_no_targets_are_refused_and_none_is_mistaken() -> Result<()> {
-    let house = WebHouse::start(NAMED, "")?;
+    let house = WebHouse::start(NAMED, "permit (principal, action == Action::\"tunnel\", resource);")?;
     let task = house.task("agent:claude")?;
     let proxy = house.base.replace("http://", &format!("http://{}:{}@", task.user, task.password));
     let curl = |arguments: &[&str]| -> Result<String> {
@@ -157,10 +174,19 @@ fn hosts_that_are_no_targets_are_refused_and_none_is_mistaken() -> Result<()> {
     assert!(told.contains("\"path\": \"/told\""), "{told}");
     let masked = curl(&["-x", &proxy, "https://api.test/people"])?;
     assert!(masked.contains("masked.example") && !masked.contains("lotte@corp"), "{masked}");
-    for elsewhere in ["https://elsewhere.test/", &format!("https://127.0.0.1:{}/", house.target.port)] {
-        let refused = curl(&["-x", &proxy, elsewhere])?;
-        assert!(refused.contains("403"), "{elsewhere}: {refused}");
+    // Nothing leads round the gateway to a target, by whatever name, although policy permits every host.
+    let shown = [("proxy-authorization", task.basic())];
+    let shown = shown.each_ref().map(|(name, value)| (*name, value.as_str()));
+    for own in [
+        format!("127.0.0.1:{}", house.target.port),
+        format!("[::ffff:7f00:1]:{}", house.target.port),
+        "api.test.:8443".into(),
+    ] {
+        let refused = http::call(Door::Web(&house.base), "CONNECT", &own, &shown, "")?;
+        assert!(refused.status == 403 && refused.body.contains("nobody goes round"), "{own}: {}", refused.body);
     }
+    let unreached = http::call(Door::Web(&house.base), "CONNECT", "elsewhere.test:443", &shown, "")?;
+    assert_eq!(unreached.status, 502);
     let refused = curl(&["-x", &proxy, "http://elsewhere.test/"])?;
     assert!(refused.contains("there is no target at this address"), "{refused}");
     let refused = curl(&["-x", &house.base, "https://api.test/told"])?;

@@ -13,7 +13,7 @@ mod tunnel;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -387,7 +387,7 @@ impl Connection {
         }
         let (proof, _) = Proof::of(request.headers());
         let (host, port) = host_and_port(request.uri().authority().map_or("", Authority::as_str));
-        let host = host.to_ascii_lowercase();
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
         let house = &self.engine.house;
         let target = house.named(&host, port);
         // Whoever proves nothing learns nothing of which hosts there are.
@@ -442,7 +442,16 @@ impl Connection {
         port: Option<u16>,
     ) -> Response<AnswerBody> {
         let engine = self.engine.clone();
-        let host = host.trim_matches(['[', ']']).trim_end_matches('.');
+        let host = plain_host(host);
+        let host = host.as_str();
+        if self.engine.house.is_own(host, port.unwrap_or(443)) {
+            return problem(&Denial::new(
+                Reason::Policy,
+                format!("{host} is a target's, or the gateway's own"),
+                "nobody goes round the gateway to what lies behind it",
+                "Use the address by which `gatehouse targets ls` has it",
+            ));
+        }
         let opened = || {
             let lease = engine.house.lease(task).ok_or_else(login::task_over)?;
             let to = (host, port.unwrap_or(443));
@@ -613,6 +622,15 @@ impl Proof {
         let secret = self.secret.as_ref().map(Secret::expose).unwrap_or_default();
         let length = (self.user.len() as u64).to_be_bytes();
         Sha256::new_with_prefix(length).chain_update(&self.user).chain_update(secret).finalize().into()
+    }
+}
+
+/// A host in one form: without the dot at its end; an address as it is usually written, and of version 4 where it is that.
+fn plain_host(host: &str) -> String {
+    let host = host.trim_matches(['[', ']']).trim_end_matches('.');
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().to_string(),
+        Err(_) => host.to_ascii_lowercase(),
     }
 }
 

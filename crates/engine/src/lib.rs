@@ -93,6 +93,9 @@ pub trait House: Send + Sync {
     /// The target that a host stands for, by the names that the configuration gives it.
     fn named(&self, host: &str, port: Option<u16>) -> Option<String>;
 
+    /// Whether an address is a target's, or the gateway's own: what is dialed for a tunnel must be neither.
+    fn is_own(&self, host: &str, port: u16) -> bool;
+
     /// Who gives tokens for what rides on HTTP; `None` where nobody does.
     fn token_source(&self) -> Option<TokenSource>;
 

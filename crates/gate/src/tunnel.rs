@@ -1,10 +1,11 @@
 //! Ways to hosts that are no targets. Nobody looks into them: policy says which there may be, and each is recorded by its host.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gatehouse_journal::{LoginRefused, TunnelClosed, TunnelOpened};
 use gatehouse_model::{Access, Action, Denial, Facts, Lease, Parent, Resource, SessionId, TaskAccount, Verdict};
+use gatehouse_policy::Policies;
 use jiff::Timestamp;
 
 use crate::gate::{Gate, on_behalf_of, policy_denial, task_ended, unrecorded_denial};
@@ -21,6 +22,8 @@ pub struct Tunnel {
     account: Arc<TaskAccount>,
     host: String,
     port: u16,
+    /// By which it was permitted.
+    policies: Mutex<Arc<Policies>>,
 }
 
 impl Tunnel {
@@ -51,7 +54,8 @@ impl Gate {
         (host, port): (&str, u16),
         peer: &str,
     ) -> Result<Tunnel, Denial> {
-        let tunnel = Tunnel { id, lease, account, host: host.into(), port };
+        let policies = self.policies();
+        let tunnel = Tunnel { id, lease, account, host: host.into(), port, policies: Mutex::new(policies.clone()) };
         let subject = &tunnel.lease.subject;
         let refuse = |denial: Denial| {
             let entry = LoginRefused {
@@ -65,7 +69,6 @@ impl Gate {
         if let Some(denial) = self.tunnel_shut(&tunnel, now) {
             return Err(refuse(denial));
         }
-        let policies = self.policies();
         let decision = policies.decide(subject, &Access::new(Action::TUNNEL, resource(host, port)), &Facts::new());
         match decision.verdict {
             Verdict::Allow => {}
@@ -92,7 +95,19 @@ impl Gate {
         if tunnel.account.has_ended() || !task.is_live(now) {
             return Some(task_ended());
         }
-        self.lockdowns().of_who(&task.identity, task.on_behalf_of.as_ref()).map(|lockdown| lockdown.denial())
+        if let Some(lockdown) = self.lockdowns().of_who(&task.identity, task.on_behalf_of.as_ref()) {
+            return Some(lockdown.denial());
+        }
+        // What was permitted may be so no more.
+        let now_in_force = self.policies();
+        let mut by = tunnel.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&by, &now_in_force) {
+            return None;
+        }
+        let access = Access::new(Action::TUNNEL, resource(&tunnel.host, tunnel.port));
+        let decision = now_in_force.decide(&tunnel.lease.subject, &access, &Facts::new());
+        *by = now_in_force;
+        (decision.verdict != Verdict::Allow).then(|| policy_denial(&decision, "tunnel"))
     }
 
     /// Records the end of a tunnel.

@@ -104,7 +104,7 @@ fn described_by(state: &State) -> Json<Value> {
 /// Serves MCP on standard input and output until its client closes them.
 pub(crate) async fn serve_stdio(reach: &Reach, who: WhoArgs) -> Result<()> {
     let access = access::ByClient::new(Client::new(reach)?, who);
-    let desk = Arc::new(Desk::new(Box::new(access)));
+    let desk = Arc::new(Desk::new(Box::new(access), String::new()));
     let served = Agent::new(Whose::One(desk.clone())).serve(rmcp::transport::stdio()).await?;
     let outcome = served.waiting().await;
     desk.end().await;

@@ -345,8 +345,8 @@ impl ApiControl {
         self.answer_with(started, exchange.issues)
     }
 
-    /// The targets that whoever shows this may ask for a task at, with what they speak.
-    pub(crate) async fn startable(&self, exchange: &Exchange) -> Result<Vec<(String, String)>, OauthError> {
+    /// Who shows this, and the targets that they may ask for a task at, with what these speak.
+    pub(crate) async fn startable(&self, exchange: &Exchange) -> Result<(String, Vec<(String, String)>), OauthError> {
         let party = self.party(exchange).await?;
         let (state, loaded) = (&self.state, self.state.loaded.load_full());
         let subject = state.subject(&party.identity, party.on_behalf_of.as_ref());
@@ -358,7 +358,8 @@ impl ApiControl {
             is_within && policies.decide(&subject, &access, &Facts::new()).verdict != Verdict::Deny
         };
         let seen = loaded.targets.values().filter(may_start);
-        Ok(seen.map(|target| (target.name.to_string(), target.protocol.clone())).collect())
+        let seen = seen.map(|target| (target.name.to_string(), target.protocol.clone()));
+        Ok((party.identity.to_string(), seen.collect()))
     }
 
     /// What each target speaks.

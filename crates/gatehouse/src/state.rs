@@ -378,6 +378,20 @@ impl House for State {
         exact.or(plain).or(usual.flatten()).cloned()
     }
 
+    fn is_own(&self, host: &str, port: u16) -> bool {
+        let loaded = self.loaded.load();
+        let is_named = loaded.hosts.keys().any(|(named, _)| named == host && host.parse::<std::net::IpAddr>().is_err());
+        let is_dialed = loaded
+            .targets
+            .values()
+            .any(|target| target.route.port == port && target.route.host.eq_ignore_ascii_case(host));
+        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_ours = |address: &std::net::SocketAddr| {
+            address.port() == port && (address.ip().is_unspecified() || host.parse() == Ok(address.ip()))
+        };
+        is_named || is_dialed || listening.values().any(is_ours)
+    }
+
     fn token_source(&self) -> Option<TokenSource> {
         Some(TokenSource { resources: self.web_address()?, issuer: self.api_address()? })
     }

@@ -60,7 +60,7 @@ pub(crate) fn write(denial: &Denial, waits_at: Option<&str>, out: &mut BytesMut)
 
 /// The code of a WebSocket that is ended for what was said on it (RFC 6455, section 7.4.1), and how long a reason may be, in bytes.
 const POLICY_VIOLATION: u16 = 1008;
-const REASON_BYTES_MAX: usize = 123;
+pub(crate) const REASON_BYTES_MAX: usize = 123;
 
 /// Appends the end of a WebSocket, with what is wrong.
 pub(crate) fn write_close(denial: &Denial, out: &mut BytesMut) {
@@ -68,9 +68,7 @@ pub(crate) fn write_close(denial: &Denial, out: &mut BytesMut) {
         Some(request) => format!("{}: request {request}", denial.message),
         None => format!("{}: {}", denial.message, denial.detail),
     };
-    while reason.len() > REASON_BYTES_MAX {
-        reason.pop();
-    }
+    reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
     write_frame(Tag::Close, &[&POLICY_VIOLATION.to_be_bytes(), reason.as_bytes()].concat(), out);
 }
 

@@ -14,6 +14,7 @@ use crate::coding::Decoder;
 use crate::columns::{ANY_TEXT, Columns, HEADER, OPAQUE, TEXT, UNKNOWN};
 use crate::json;
 use crate::own::{Own, Owned};
+use crate::refusal::REASON_BYTES_MAX;
 use crate::rider::{Reader, Rider};
 use crate::seal::{Sealed, Seals, Sieve, Watch};
 
@@ -188,6 +189,9 @@ impl Replies {
                 let (code, reason) = frame.content.split_at_checked(2).unwrap_or((b"", b""));
                 let mut shown = code.to_vec();
                 body::show(TEXT, ANY_TEXT, reason, editor, &mut shown);
+                // A frame of the kind has room for no more, and holds whole characters.
+                let whole = String::from_utf8_lossy(shown.get(2..).unwrap_or_default()).into_owned();
+                shown.truncate(code.len() + whole.floor_char_boundary(REASON_BYTES_MAX).min(shown.len()));
                 write_frame(Tag::Close, &shown, out);
                 Ok(Passed::Written)
             }

@@ -28,6 +28,7 @@ const ACTIONS: [(&str, Action); 7] = [
     ("PATCH", Action::new("http:patch")),
     ("DELETE", Action::new("http:delete")),
 ];
+const GET: Action = Action::new("http:get");
 const OTHER: Action = Action::new("http:other");
 const MESSAGE: Action = Action::new("http:message");
 const UNDOCUMENTED: Action = Action::new("http:undocumented");
@@ -77,6 +78,10 @@ const OF_TRY: [&str; 16] = [
     "user-agent",
     "x-request-id",
 ];
+/// Where a client of an object store says what is to be copied.
+const COPY_SOURCE: &str = "x-amz-copy-source";
+/// Fields by which services tell operations apart, as policy is shown them: in AWS's, all else of a request may be the same.
+const OF_OPERATION: [&str; 1] = ["x-amz-target"];
 /// Where the carrier says under which path of its own the target is reached.
 const BASE: &str = "x-gatehouse-base";
 /// The head of a request, in its one form.
@@ -162,6 +167,11 @@ impl Request {
         }
         let (address, mut removed) = without_credential(address, facts.credential_parameter.as_deref());
         let fields = fields(head, facts, is_carrying, &mut removed)?;
+        let length = Length::of(head)?;
+        if is_socket && length != Length::Known(0) {
+            let why = "it asks for a WebSocket and has a body, which a server may take for the first message";
+            return Err(not_taken(why, "Send it without a body"));
+        }
         Ok(Self {
             method: method.to_string(),
             address,
@@ -169,7 +179,7 @@ impl Request {
             base: head.text(BASE).unwrap_or_default().to_string(),
             prefers_async: names(head, "prefer").any(|preference| preference == "respond-async"),
             removed,
-            length: Length::of(head)?,
+            length,
             is_socket,
         })
     }
@@ -237,8 +247,14 @@ impl Request {
         if endpoint == Some(None) {
             accesses.push(Access::new(UNDOCUMENTED, path));
         }
+        if let Some(source) = self.text(COPY_SOURCE) {
+            accesses.push(Access::new(GET, self.copied(target, source)?));
+        }
         let asked = self.address.path.trim_end_matches('/');
         if facts.graphql.iter().any(|path| path.trim_end_matches('/') == asked) {
+            if self.is_socket {
+                return Err(not_taken("GraphQL is not read on WebSockets", "Ask in a POST, or for server-sent events"));
+            }
             let query = self.address.query.as_deref().unwrap_or_default();
             accesses.extend(graphql::accesses(target, query, form == Form::Json, read, columns)?);
         }
@@ -298,7 +314,7 @@ impl Request {
         let endpoint = facts.endpoints.as_ref().and_then(|endpoints| best(endpoints, &self.method, &self.address.path));
         let intent = Intent {
             title: format!("message {}", self.address.path),
-            statement: format!("message to {}", self.address.text()).into(),
+            statement: self.statement(&format!("message to {}", self.address.text())),
             evidence: format!("message to {}", self.address.path).into(),
             accesses: vec![Access::new(MESSAGE, self.resource(target, endpoint))],
             facts: self.facts(form, Some(body), said, columns),
@@ -309,7 +325,8 @@ impl Request {
         };
         Ok(Operation {
             intent: Arc::new(intent),
-            binds: vec![bind(body)],
+            // A message of bytes is another than one of text.
+            binds: vec![if message.first() == Some(&b't') { bind(body) } else { Bind::Binary(body.to_vec()) }],
             evidence_binds: vec![form.evidence(None, body, false, columns)],
             state: Arc::default(),
             phase: Phase::Run,
@@ -329,28 +346,29 @@ impl Request {
         if let Some(body) = body {
             facts.insert("body_bytes", FactValue::Long(i64::try_from(body.len()).unwrap_or(i64::MAX)));
         }
+        let of_operation = self.fields.iter().filter(|(name, _)| OF_OPERATION.contains(&name.as_str()));
+        let operation = of_operation.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect::<Vec<_>>();
+        facts.extend((!operation.is_empty()).then_some(("operation", FactValue::Texts(operation))));
         facts.extend(query.map(|query| ("query", FactValue::Texts(query))));
         facts.extend(said.fields.map(|fields| ("fields", FactValue::Texts(fields))));
         facts
     }
 
     fn resource(&self, target: &TargetName, endpoint: Option<&Endpoint>) -> Resource {
-        let id = |path: &str| -> Arc<str> { format!("{target}{path}").into() };
         let mut within = Vec::new();
         if let Some(endpoint) = endpoint {
             let called = |name: &str| Parent { kind: "Endpoint", id: format!("{target}/{name}").into() };
             within.push(called(&format!("{} {}", endpoint.method, endpoint.template)));
             within.extend(endpoint.operation.as_deref().map(called));
         }
-        let mut above = self.address.path.as_str();
-        while let Some((parent, _)) = above.rsplit_once('/') {
-            above = parent;
-            within.push(Parent { kind: "Path", id: id(if above.is_empty() { "/" } else { above }) });
-        }
-        within.dedup();
-        within.retain(|parent| *parent.id != *id(&self.address.path));
-        within.push(Parent { kind: kind::TARGET, id: target.as_str().into() });
-        Resource::new("Path", &id(&self.address.path), within)
+        path_resource(target, &self.address.path, within)
+    }
+
+    /// What a store copies from, where it is asked to do that: to copy is to read it.
+    fn copied(&self, target: &TargetName, source: &str) -> Result<Resource, Denial> {
+        let source = if source.starts_with('/') { source.to_string() } else { format!("/{source}") };
+        let address = Address::read(&source)?;
+        Ok(path_resource(target, &address.path, Vec::new()))
     }
 
     /// To the letter, but for what differs with every try.
@@ -368,11 +386,30 @@ impl Request {
             text.push('?');
             text.push_str(&without_classified(query.as_bytes(), columns));
         }
+        for (name, value) in
+            self.fields.iter().filter(|(name, _)| OF_OPERATION.contains(&name.as_str()) || name == COPY_SOURCE)
+        {
+            text.push_str(&format!(" {name}={}", String::from_utf8_lossy(value)));
+        }
         if !self.removed.is_empty() {
             text.push_str(&format!(" (without {}, which the client sent)", self.removed.join(" and ")));
         }
         text.into()
     }
+}
+
+/// A path, in each path above it, in its target, and in what else it is in.
+fn path_resource(target: &TargetName, path: &str, mut within: Vec<Parent>) -> Resource {
+    let id = |path: &str| -> Arc<str> { format!("{target}{path}").into() };
+    let mut above = path;
+    while let Some((parent, _)) = above.rsplit_once('/') {
+        above = parent;
+        within.push(Parent { kind: "Path", id: id(if above.is_empty() { "/" } else { above }) });
+    }
+    within.dedup();
+    within.retain(|parent| *parent.id != *id(path));
+    within.push(Parent { kind: kind::TARGET, id: target.as_str().into() });
+    Resource::new("Path", &id(path), within)
 }
 
 /// Where what is asked at one path only is asked.

@@ -167,6 +167,28 @@ fn requests_are_understood() {
 }
 
 #[test]
+fn what_stores_and_services_are_asked_by_fields_is_understood() {
+    let fields = [("x-amz-copy-source", "a/b%20c?versionId=1"), ("x-amz-target", "DynamoDB.DeleteTable")];
+    check(
+        "PUT /people/7",
+        &fields,
+        "",
+        expect![[r#"
+        http:put on Path api/people/7, http:undocumented on Path api/people/7, http:get on Path api/a/b%20c
+        in api/people, api/, api
+        query  | fields - | tail 0
+        evidence PUT /people/7 x-amz-copy-source=a/b%20c?versionId=1 x-amz-target=DynamoDB.DeleteTable []
+        sent PUT /people/7 | x-amz-copy-source: a/b%20c?versionId=1 | x-amz-target: DynamoDB.DeleteTable"#]],
+    );
+    check(
+        "PUT /people/7",
+        &[("x-amz-copy-source", "/a/../../b")],
+        "",
+        expect!["refused: the path leads out of its root"],
+    );
+}
+
+#[test]
 fn graphql_is_understood() {
     let check = |document: &str, expected: Expect| {
         let body = serde_json::json!({ "query": document, "operationName": "A" }).to_string();
@@ -352,6 +374,14 @@ fn what_is_not_clear_is_refused() {
         "",
         expect!["refused: it says in two ways how long it is"],
     );
+    let socket = [("connection", "upgrade"), ("upgrade", "websocket")];
+    check(
+        "GET /x",
+        &[&socket[..], &[("content-length", "9")]].concat(),
+        "",
+        expect!["refused: it asks for a WebSocket and has a body, which a server may take for the first message"],
+    );
+    check("GET /graphql?query=%7Bid%7D", &socket, "", expect!["refused: GraphQL is not read on WebSockets"]);
     check(
         "GET /x",
         &[("connection", "upgrade"), ("upgrade", "h2c")],

@@ -16,11 +16,19 @@ pub(crate) fn must_be_plain(uri: &str) -> Result<(), Denial> {
         return refused("escapes what needs no escape, or in small letters", "Write out what it stands for".into());
     }
     let Ok(url) = Url::parse(&bare) else {
+        if bare.contains("://") {
+            return refused("is none", "Write it as RFC 3986 has it".into());
+        }
         let is_dotted = bare.split('/').any(|segment| matches!(segment, "." | ".."));
         return if is_dotted { refused("has dot segments", "Follow them".into()) } else { Ok(()) };
     };
     // Readers of files look at the path alone.
-    if url.fragment().is_some() || url.scheme() == "file" && url.query().is_some() {
+    let is_odd_file = url.scheme() == "file"
+        && (url.query().is_some()
+            || !bare.starts_with("file:///")
+            || url.path().contains(';')
+            || url.path().ends_with('/'));
+    if url.fragment().is_some() || is_odd_file {
         return refused("has a part that servers leave out", "Leave it out".into());
     }
     let canonical = url.to_string();
@@ -71,6 +79,10 @@ mod tests {
             "file:///customers/7.txt#x",
             "file:///customers/7.txt?x",
             "file:///%c3%a9",
+            "file://127.0.0.1/secret.txt",
+            "file://user@/secret.txt",
+            "file:///secret.txt;x",
+            "file:///secret.txt/",
             "file:///%",
             "customer://a/../7",
             "HTTPS://EXAMPLE.com/",

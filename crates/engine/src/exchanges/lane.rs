@@ -421,25 +421,30 @@ impl<'k> Exchange<'k> {
         let (mut client, mut target) =
             (socket::open(client, Role::Server, max).await?, socket::open(target, Role::Client, max).await?);
         let outcome = self.messages(&mut client, &mut target).await;
-        if let Err(stop) = &outcome {
-            let now = self.keeper.engine.house.now();
-            match (self.held.take(), &stop.denial) {
-                (Some(held), denial) => drop(self.keeper.passage.withdraw(now, held, denial.clone())),
-                (None, Some(denial)) => self.keeper.passage.last_words(denial),
-                (None, None) => {}
-            }
-            let _ = self.release(now);
-            let _ = recorded(&self.keeper.engine.disk, self.to_client.after()).await;
-            while let Some(said) = self.to_client.next() {
-                if !matches!(socket::say(&mut client, said).await, Ok(true)) {
-                    break;
-                }
-            }
+        let stop = outcome.err().unwrap_or_else(|| socket::ended("the WebSocket was closed"));
+        let now = self.keeper.engine.house.now();
+        match (self.held.take(), &stop.denial) {
+            (Some(held), denial) => drop(self.keeper.passage.withdraw(now, held, denial.clone())),
+            (None, Some(denial)) => self.keeper.passage.last_words(denial),
+            (None, None) => {}
         }
-        tokio::join!(socket::shut(client), socket::shut(target));
-        Err(outcome
-            .err()
-            .map_or_else(|| socket::ended("the WebSocket was closed"), |stop| Stop { denial: None, ..stop }))
+        let _ = self.release(now);
+        let _ = recorded(&self.keeper.engine.disk, self.to_client.after()).await;
+        let last: Vec<Said> = std::iter::from_fn(|| self.to_client.next()).collect();
+        // Whoever does not read hears no goodbye, and keeps nobody.
+        tokio::join!(socket::shut(client, last), socket::shut(target, Vec::new()));
+        Err(Stop { denial: None, ..stop })
+    }
+
+    /// Says something to one side, as long as it takes it.
+    async fn tell(&mut self, socket: &mut Socket, said: Said, expires: Instant) -> Result<bool, Stop> {
+        tokio::select! {
+            biased;
+            signal = self.keeper.seat.signals.recv() => Err(told(signal)),
+            is_there = socket::say(socket, said) => is_there,
+            () = tokio::time::sleep_until(expires) => Err(told(None)),
+            () = tokio::time::sleep(Duration::from_secs(PAUSE_SECS_MAX)) => Err(socket::ended("a side takes nothing")),
+        }
     }
 
     async fn messages(&mut self, client: &mut Socket, target: &mut Socket) -> Result<(), Stop> {
@@ -449,16 +454,13 @@ impl<'k> Exchange<'k> {
             self.progress()?;
             recorded(&self.keeper.engine.disk, self.to_target.after().max(self.to_client.after())).await?;
             while let Some(said) = self.to_target.next() {
-                target_is_there &= socket::say(target, said).await?;
+                target_is_there &= self.tell(target, said, expires).await?;
             }
             while let Some(said) = self.to_client.next() {
-                client_is_there &= socket::say(client, said).await?;
+                client_is_there &= self.tell(client, said, expires).await?;
             }
+            // What ends one side ends the other.
             if !client_is_there || !target_is_there {
-                // What ends one side ends the other.
-                let close = || Said::Close(Bytes::new());
-                let _ = socket::say(target, close()).await;
-                let _ = socket::say(client, close()).await;
                 return Ok(());
             }
             let until = self
@@ -466,6 +468,8 @@ impl<'k> Exchange<'k> {
                 .as_ref()
                 .map_or(expires, |held| expires.min(instant(self.keeper.engine.house.now(), held.expires())));
             let is_held = self.held.is_some();
+            // While one message waits the next is not read, but whether its client is still there.
+            let has_room = !is_held || self.client.len() < self.keeper.engine.limits.body_bytes_max;
             let held = &mut self.held;
             tokio::select! {
                 biased;
@@ -474,7 +478,7 @@ impl<'k> Exchange<'k> {
                     self.resume(answer)?;
                 }
                 message = target.next() => target_is_there = socket::heard(message, &mut self.target)?,
-                message = client.next(), if !is_held => client_is_there = socket::heard(message, &mut self.client)?,
+                message = client.next(), if has_room => client_is_there = socket::heard(message, &mut self.client)?,
                 () = tokio::time::sleep_until(until) => match is_held {
                     true => self.resume(None)?,
                     false => return Err(told(None)),

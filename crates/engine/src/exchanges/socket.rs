@@ -88,8 +88,15 @@ fn close_frame(content: &Bytes) -> Option<CloseFrame> {
     Some(CloseFrame { code: code.into(), reason: String::from_utf8_lossy(reason).into_owned().into() })
 }
 
-/// Lets a side that was told the end say goodbye.
-pub(super) async fn shut(mut socket: Socket) {
-    let last = async { while let Some(Ok(_)) = socket.next().await {} };
-    let _ = tokio::time::timeout(GOODBYE, last).await;
+/// Tells a side the end, with last words where there are some, and lets it say goodbye.
+pub(super) async fn shut(mut socket: Socket, last: Vec<Said>) {
+    let goodbye = async {
+        for said in last.into_iter().chain([Said::Close(Bytes::new())]) {
+            if !matches!(say(&mut socket, said).await, Ok(true)) {
+                break;
+            }
+        }
+        while let Some(Ok(_)) = socket.next().await {}
+    };
+    let _ = tokio::time::timeout(GOODBYE, goodbye).await;
 }

@@ -34,7 +34,10 @@ pub(super) async fn dial(tunnel: &Tunnel) -> Result<TcpStream, Denial> {
     let connecting = async {
         let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
         // A name must not lead into the gateway's own network: policy that permits that names the address.
-        let may_be = |address: &SocketAddr| host.parse() == Ok(address.ip()) || is_public(address.ip());
+        let may_be = |address: &SocketAddr| {
+            let is_named = host.parse() == Ok(address.ip()) && !address.ip().is_unspecified();
+            is_named || is_public(address.ip())
+        };
         let found: Vec<SocketAddr> = found.into_iter().filter(may_be).collect();
         let socket = TcpStream::connect(found.as_slice()).await?;
         socket.set_nodelay(true)?;

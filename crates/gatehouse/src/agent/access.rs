@@ -132,6 +132,12 @@ pub(super) struct ByToken {
 }
 
 impl ByToken {
+    /// Whose the token is.
+    pub(super) async fn whose(&self) -> Result<String> {
+        let found = self.control.startable(&self.exchange(Wanted::default())).await;
+        found.map(|(whose, _)| whose).map_err(|error| anyhow!(error.error_description))
+    }
+
     fn exchange(&self, wanted: Wanted) -> Exchange {
         let is_key = ApiKey::is_key(&String::from_utf8_lossy(self.token.expose()));
         Exchange {
@@ -154,7 +160,7 @@ impl Access for ByToken {
         async {
             let found = self.control.startable(&self.exchange(Wanted::default())).await;
             let found = found.map_err(|error| anyhow!(error.error_description))?;
-            Ok(found.into_iter().map(|(name, protocol)| Seen { name, protocol }).collect())
+            Ok(found.1.into_iter().map(|(name, protocol)| Seen { name, protocol }).collect())
         }
         .boxed()
     }

@@ -9,11 +9,12 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use gatehouse_api::Control as _;
 use gatehouse_model::Secret;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::access::{Access, Begun, ByToken};
@@ -31,8 +32,11 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 const WAITING_MAX: usize = 16;
 /// How many tasks a caller may have that live.
 const LEASES_MAX: usize = 16;
-/// How many callers there may be, and how long one is remembered that calls no more, in seconds.
+/// How many statements of a caller run at a time.
+const RUNNING_MAX: usize = 4;
+/// How many callers there may be, by how many tokens one of them; and how long one is remembered that calls no more, in seconds.
 const DESKS_MAX: usize = 1024;
+const DESKS_OF_ONE_MAX: usize = 16;
 const DESK_SECS_MAX: u64 = 3600;
 
 /// A target, as far as it is shown to those who may ask for it.
@@ -89,8 +93,38 @@ impl Drop for Lease {
 /// What waits for a person.
 enum Waiting {
     Access(Wanted),
-    Query(JoinHandle<Result<Value>>),
+    Query(Running),
     Http(Arc<Lease>, HttpAsked),
+}
+
+/// A statement that runs, for as long as anybody may ask what came of it.
+struct Running(JoinHandle<Result<Value>>);
+
+impl Running {
+    async fn done(&mut self) -> Result<Value> {
+        (&mut self.0).await?
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What waits, taken out of what waits to be looked at; it goes back unless it is over.
+struct Taken<'d> {
+    desk: &'d Desk,
+    request: String,
+    waiting: Option<Waiting>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            lock(&self.desk.waiting).insert(std::mem::take(&mut self.request), waiting);
+        }
+    }
 }
 
 /// One caller's.
@@ -98,6 +132,9 @@ pub(crate) struct Desk {
     access: Box<dyn Access>,
     leases: Mutex<Vec<Arc<Lease>>>,
     waiting: Mutex<HashMap<String, Waiting>>,
+    running: Arc<Semaphore>,
+    /// Whose it is, and when it was used last.
+    whose: String,
     used: Mutex<Instant>,
 }
 
@@ -106,8 +143,15 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Desk {
-    pub(super) fn new(access: Box<dyn Access>) -> Self {
-        Self { access, leases: Mutex::default(), waiting: Mutex::default(), used: Mutex::new(Instant::now()) }
+    pub(super) fn new(access: Box<dyn Access>, whose: String) -> Self {
+        Self {
+            access,
+            leases: Mutex::default(),
+            waiting: Mutex::default(),
+            running: Arc::new(Semaphore::new(RUNNING_MAX)),
+            whose,
+            used: Mutex::new(Instant::now()),
+        }
     }
 
     pub(super) async fn targets(&self) -> Result<Value> {
@@ -117,6 +161,15 @@ impl Desk {
     }
 
     pub(super) async fn request_access(&self, wanted: Wanted) -> Result<Value> {
+        let is_over = |lease: &Arc<Lease>| lease.expires.parse::<Timestamp>().is_ok_and(|at| at < Timestamp::now());
+        let live = {
+            let mut leases = lock(&self.leases);
+            leases.retain(|lease| !is_over(lease));
+            leases.len()
+        };
+        if live >= LEASES_MAX {
+            bail!("you have {LEASES_MAX} tasks already: end one with end_access");
+        }
         match self.access.start(&wanted).await? {
             Begun::Started(lease) => Ok(self.keep(*lease)),
             Begun::Asked(request) => self.wait(request, Waiting::Access(wanted)),
@@ -129,11 +182,7 @@ impl Desk {
             "targets": lease.addresses.keys().collect::<Vec<_>>(),
             "expires": lease.expires,
         });
-        let mut leases = lock(&self.leases);
-        if leases.len() >= LEASES_MAX {
-            leases.remove(0);
-        }
-        leases.push(Arc::new(lease));
+        lock(&self.leases).push(Arc::new(lease));
         told
     }
 
@@ -141,9 +190,6 @@ impl Desk {
     fn wait(&self, request: String, waiting: Waiting) -> Result<Value> {
         let mut all = lock(&self.waiting);
         if all.len() >= WAITING_MAX && !all.contains_key(&request) {
-            if let Waiting::Query(running) = waiting {
-                running.abort();
-            }
             bail!("{WAITING_MAX} requests wait for a person already: wait for one of them");
         }
         all.insert(request.clone(), waiting);
@@ -166,16 +212,18 @@ impl Desk {
     pub(super) async fn query(&self, target: String, sql: String) -> Result<Value> {
         let lease = self.lease(&target, |protocol| protocol == "postgres")?;
         let (tell, mut told) = mpsc::channel(work::NOTICES_MAX);
-        let mut running = tokio::spawn(async move { work::query(&lease, &target, &sql, tell).await });
+        let place = self.running.clone().try_acquire_owned();
+        let place = place.map_err(|_| anyhow!("{RUNNING_MAX} of your statements run already: wait for one of them"))?;
+        let mut running = Running(tokio::spawn(async move {
+            let _place = place;
+            work::query(&lease, &target, &sql, tell).await
+        }));
         let deadline = tokio::time::sleep(Duration::from_secs(WAIT_SECS_MAX));
         tokio::select! {
             biased;
-            done = &mut running => done?,
+            done = running.done() => done,
             Some(request) = told.recv() => self.wait(request, Waiting::Query(running)),
-            () = deadline => {
-                running.abort();
-                bail!("the statement ran for more than {WAIT_SECS_MAX} s, and was cancelled");
-            }
+            () = deadline => bail!("the statement ran for more than {WAIT_SECS_MAX} s, and was cancelled"),
         }
     }
 
@@ -195,25 +243,35 @@ impl Desk {
     pub(super) async fn wait_for(&self, request: String, seconds: Option<u64>) -> Result<Value> {
         let within = Duration::from_secs(seconds.unwrap_or(WAIT_SECS_MAX).min(WAIT_SECS_MAX));
         let waiting = lock(&self.waiting).remove(&request);
-        match waiting.with_context(|| format!("nothing waits for request {request}"))? {
-            Waiting::Query(mut running) => match tokio::time::timeout(within, &mut running).await {
-                Ok(done) => done?,
-                Err(_) => self.wait(request, Waiting::Query(running)),
-            },
-            Waiting::Access(wanted) => {
-                let decided = self.decided(within, || self.access_state(&request)).await;
-                match decided {
-                    Ok(true) => self.request_access(wanted).await,
-                    Ok(false) => self.wait(request, Waiting::Access(wanted)),
-                    Err(error) => Err(error),
-                }
+        let waiting = waiting.with_context(|| format!("nothing waits for request {request}"))?;
+        // Whoever calls may go, and ask again.
+        let mut taken = Taken { desk: self, request: request.clone(), waiting: Some(waiting) };
+        let still =
+            json!({ "waits_for_approval": request, "next": "nobody has answered yet: call wait_for_approval again" });
+        let decided = match taken.waiting.as_mut() {
+            None => return Ok(still),
+            Some(Waiting::Query(running)) => {
+                return match tokio::time::timeout(within, running.done()).await {
+                    Ok(done) => {
+                        taken.waiting = None;
+                        done
+                    }
+                    Err(_) => Ok(still),
+                };
             }
-            Waiting::Http(lease, asked) => {
-                let state = || async { work::http_state(&lease, &asked.target, &request).await };
-                match self.decided(within, state).await? {
-                    true => self.send(lease, asked).await,
-                    false => self.wait(request, Waiting::Http(lease, asked)),
-                }
+            Some(Waiting::Access(_)) => self.decided(within, || self.access_state(&request)).await?,
+            Some(Waiting::Http(lease, asked)) => {
+                let (lease, target) = (&*lease, &asked.target);
+                self.decided(within, || work::http_state(lease, target, &request)).await?
+            }
+        };
+        match (decided, taken.waiting.take()) {
+            (Decided::Approved, Some(Waiting::Access(wanted))) => self.request_access(wanted).await,
+            (Decided::Approved, Some(Waiting::Http(lease, asked))) => self.send(lease, asked).await,
+            (Decided::Over(why), _) => bail!(why),
+            (Decided::Approved | Decided::Open, waiting) => {
+                taken.waiting = waiting;
+                Ok(still)
             }
         }
     }
@@ -223,8 +281,8 @@ impl Desk {
         Ok((answered.state, answered.reason))
     }
 
-    /// True when a person approved; false when nobody has answered in time.
-    async fn decided<F>(&self, within: Duration, state: impl Fn() -> F) -> Result<bool>
+    /// What became of a request, within a time.
+    async fn decided<F>(&self, within: Duration, state: impl Fn() -> F) -> Result<Decided>
     where
         F: Future<Output = Result<(String, Option<String>)>>,
     {
@@ -232,12 +290,12 @@ impl Desk {
         loop {
             let (state, reason) = state().await?;
             match state.as_str() {
-                "approved" => return Ok(true),
-                "open" if Instant::now() >= until => return Ok(false),
+                "approved" => return Ok(Decided::Approved),
+                "open" if Instant::now() >= until => return Ok(Decided::Open),
                 "open" => tokio::time::sleep(ASK_EVERY).await,
                 over => {
                     let reason = reason.filter(|reason| !reason.is_empty()).map(|reason| format!(": {reason}"));
-                    bail!("the request is {over}{}", reason.unwrap_or_default());
+                    return Ok(Decided::Over(format!("the request is {over}{}", reason.unwrap_or_default())));
                 }
             }
         }
@@ -265,14 +323,13 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
-    fn drop(&mut self) {
-        for waiting in lock(&self.waiting).values() {
-            if let Waiting::Query(running) = waiting {
-                running.abort();
-            }
-        }
-    }
+/// What a person said.
+enum Decided {
+    Approved,
+    /// Nothing yet.
+    Open,
+    /// It is over, in these words.
+    Over(String),
 }
 
 /// The desks of all who prove who they are.
@@ -291,19 +348,37 @@ impl Desks {
         let shown = parts.and_then(|parts| parts.headers.get(AUTHORIZATION)).and_then(|value| value.to_str().ok());
         let token = shown.and_then(|shown| shown.strip_prefix("Bearer ")).context("show a token of your workload's")?;
         let digest: [u8; 32] = Sha256::digest(token).into();
-        if let Some(known) = lock(&self.desks).get(&digest) {
-            *lock(&known.used) = Instant::now();
-            return Ok(known.clone());
-        }
         let peer = parts.and_then(|parts| gatehouse_api::peer(parts, self.control.is_forwarded()));
-        self.control.count_stranger(peer).map_err(|problem| anyhow!(problem.title))?;
         let access = ByToken { control: self.control.clone(), token: Secret::new(token) };
-        access.targets().await?;
-        let mut desks = lock(&self.desks);
-        desks.retain(|_, desk| lock(&desk.used).elapsed() < Duration::from_secs(DESK_SECS_MAX));
-        if desks.len() >= DESKS_MAX {
-            bail!("{DESKS_MAX} agents work by MCP already: try again later");
+        // With each call: it may have ended, or been taken away.
+        let whose = match access.whose().await {
+            Ok(whose) => whose,
+            Err(error) => {
+                self.control.count_stranger(peer).map_err(|problem| anyhow!(problem.title))?;
+                return Err(error);
+            }
+        };
+        let (desk, gone) = {
+            let mut desks = lock(&self.desks);
+            let is_new = !desks.contains_key(&digest);
+            let of_one = desks.values().filter(|desk| desk.whose == whose).count();
+            let mut gone: Vec<[u8; 32]> = Vec::new();
+            let is_old = |desk: &Desk| lock(&desk.used).elapsed() > Duration::from_secs(DESK_SECS_MAX);
+            gone.extend(desks.iter().filter(|(_, desk)| is_old(desk)).map(|(digest, _)| *digest));
+            if is_new && (of_one >= DESKS_OF_ONE_MAX || desks.len() >= DESKS_MAX) {
+                // Whoever has many gives up one of their own.
+                let mine = |desk: &Desk| of_one < DESKS_OF_ONE_MAX || desk.whose == whose;
+                let oldest = desks.iter().filter(|(_, desk)| mine(desk)).min_by_key(|(_, desk)| *lock(&desk.used));
+                gone.extend(oldest.map(|(digest, _)| *digest));
+            }
+            let gone: Vec<Arc<Desk>> = gone.iter().filter_map(|digest| desks.remove(digest)).collect();
+            let desk = desks.entry(digest).or_insert_with(|| Arc::new(Desk::new(Box::new(access), whose))).clone();
+            *lock(&desk.used) = Instant::now();
+            (desk, gone)
+        };
+        for desk in gone {
+            tokio::spawn(async move { desk.end().await });
         }
-        Ok(desks.entry(digest).or_insert_with(|| Arc::new(Desk::new(Box::new(access)))).clone())
+        Ok(desk)
     }
 }

@@ -1,6 +1,8 @@
 //! Statements and requests, sent to the gateway's own listeners like anybody's.
 
-use std::pin::pin;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use base64::Engine as _;
@@ -14,6 +16,7 @@ use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST, LOCATION};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_postgres::{AsyncMessage, NoTls, SimpleQueryMessage};
 
@@ -22,10 +25,15 @@ use super::desk::{HttpAsked, Lease};
 /// How many rows a query gives, and how many bytes of them.
 const ROWS_MAX: usize = 1000;
 const BYTES_MAX: usize = 256 * 1024;
+/// How much of a database's answer is read, in bytes.
+const STREAM_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// How many notices may wait.
 pub(super) const NOTICES_MAX: usize = 16;
+/// Fields of a request that are not a model's to write.
+const OWN: [&str; 8] =
+    ["accept-encoding", "authorization", "connection", "expect", "host", "prefer", "proxy-authorization", "upgrade"];
 /// Where the gateway says what became of a request.
 const REQUESTS: &str = "/.well-known/gatehouse/requests/";
 
@@ -37,7 +45,7 @@ async fn connect(lease: &Lease, target: &str, called: &[&[u8]]) -> Result<Box<dy
 
 /// Runs SQL, and gives what it says; `tell` hears of requests that it waits for.
 pub(super) async fn query(lease: &Lease, target: &str, sql: &str, tell: mpsc::Sender<String>) -> Result<Value> {
-    let stream = connect(lease, target, &[b"postgresql"]).await?;
+    let stream = Capped { stream: connect(lease, target, &[b"postgresql"]).await?, left: STREAM_BYTES_MAX };
     let mut config = tokio_postgres::Config::new();
     config.user(&lease.user).password(lease.password.expose()).dbname(target).application_name("gatehouse mcp");
     let (client, mut connection) = config.connect_raw(stream, NoTls).await.map_err(words)?;
@@ -73,6 +81,40 @@ pub(super) async fn query(lease: &Lease, target: &str, sql: &str, tell: mpsc::Se
     }
 }
 
+/// A connection of which only so much is read.
+struct Capped {
+    stream: Box<dyn WebStream>,
+    left: usize,
+}
+
+impl AsyncRead for Capped {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let read = buf.filled().len() - before;
+        if read > self.left {
+            let why = format!("the answer is longer than {STREAM_BYTES_MAX} bytes: ask for less");
+            return Poll::Ready(Err(io::Error::other(why)));
+        }
+        self.left -= read;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Capped {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
 /// What of an answer is shown.
 #[derive(Default)]
 struct Shown {
@@ -90,6 +132,7 @@ impl Shown {
         match message {
             SimpleQueryMessage::RowDescription(columns) => {
                 self.columns = columns.iter().map(|column| column.name().to_string()).collect();
+                self.bytes += self.columns.iter().map(String::len).sum::<usize>();
             }
             SimpleQueryMessage::Row(row) => {
                 let values: Vec<Option<&str>> = (0..row.len()).map(|place| row.get(place)).collect();
@@ -102,7 +145,11 @@ impl Shown {
                 }
                 self.rows.push(json!(values));
             }
-            SimpleQueryMessage::CommandComplete(count) => self.end(Some(count)),
+            SimpleQueryMessage::CommandComplete(count) => {
+                self.end(Some(count));
+                self.is_cut = self.results.len() >= ROWS_MAX;
+                return !self.is_cut;
+            }
             _ => {}
         }
         true
@@ -154,10 +201,7 @@ pub(super) async fn http_request(lease: &Lease, asked: &HttpAsked) -> Result<Ans
     let mut request = Request::builder().method(asked.method.as_str()).header("prefer", "respond-async");
     for (name, value) in &asked.headers {
         // The gateway's own way to know whose it is.
-        if [AUTHORIZATION.as_str(), HOST.as_str(), "proxy-authorization", "prefer", ACCEPT_ENCODING.as_str()]
-            .iter()
-            .any(|own| name.eq_ignore_ascii_case(own))
-        {
+        if OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) {
             bail!("leave `{name}` out: the gateway says who you are, and to whom");
         }
         request = request.header(name, value);
