@@ -21,7 +21,6 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
-use gatehouse_gate::TunnelEnd;
 use gatehouse_model::{Denial, Reason, RequestId, Secret, TargetName, TaskId};
 use gatehouse_protocol::{ClientCertificate, Exchanges};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
@@ -387,7 +386,7 @@ impl Connection {
         }
         let (proof, _) = Proof::of(request.headers());
         let (host, port) = host_and_port(request.uri().authority().map_or("", Authority::as_str));
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let host = plain_host(host);
         let house = &self.engine.house;
         let target = house.named(&host, port);
         // Whoever proves nothing learns nothing of which hosts there are.
@@ -442,8 +441,7 @@ impl Connection {
         port: Option<u16>,
     ) -> Response<AnswerBody> {
         let engine = self.engine.clone();
-        let host = plain_host(host);
-        let host = host.as_str();
+        let host = host.trim_matches(['[', ']']);
         if self.engine.house.is_own(host, port.unwrap_or(443)) {
             return problem(&Denial::new(
                 Reason::Policy,
@@ -467,23 +465,15 @@ impl Connection {
                 return problem(&denial);
             }
         };
-        let target = match tunnel::dial(&tunnel).await {
+        let mut way = tunnel::Way::new(engine, tunnel);
+        let target = match way.dial().await {
             Ok(target) => target,
-            Err(denial) => {
-                let end = TunnelEnd { cause: &denial.detail, sent: 0, received: 0 };
-                // It is not reached, whether or not that can be recorded.
-                let _ = engine.gate.close_tunnel(engine.house.now(), &tunnel, end);
-                return problem(&denial);
-            }
+            Err(denial) => return problem(&denial),
         };
         let mut tunnels = self.tunnels.lock().unwrap_or_else(PoisonError::into_inner);
         tunnels.spawn(async move {
-            match hyper::upgrade::on(request).await {
-                Ok(client) => tunnel::carry(&engine.gate, &*engine.house, tunnel, TokioIo::new(client), target).await,
-                Err(error) => {
-                    let end = TunnelEnd { cause: &error.to_string(), sent: 0, received: 0 };
-                    let _ = engine.gate.close_tunnel(engine.house.now(), &tunnel, end);
-                }
+            if let Ok(client) = hyper::upgrade::on(request).await {
+                way.carry(TokioIo::new(client), target).await;
             }
         });
         Response::new(AnswerBody::whole(Bytes::new()))
@@ -625,11 +615,12 @@ impl Proof {
     }
 }
 
-/// A host in one form: without the dot at its end; an address as it is usually written, and of version 4 where it is that.
+/// A host in one form: without the dot at its end; an address as it is usually written, in brackets if it is of version 6.
 fn plain_host(host: &str) -> String {
     let host = host.trim_matches(['[', ']']).trim_end_matches('.');
-    match host.parse::<IpAddr>() {
-        Ok(address) => address.to_canonical().to_string(),
+    match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => format!("[{address}]"),
+        Ok(IpAddr::V4(address)) => address.to_string(),
         Err(_) => host.to_ascii_lowercase(),
     }
 }

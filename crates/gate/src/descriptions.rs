@@ -13,9 +13,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::ledger::Ledger;
 
-/// The longest description that is compared, in bytes, and how many are remembered. What is past that is not shown.
+/// The longest description that is compared, in bytes, and how many of one target are remembered. What is past that is not shown.
 const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
-const DESCRIPTIONS_MAX: usize = 10_000;
+const DESCRIPTIONS_MAX: usize = 1_000;
 
 /// A description, as it was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,13 @@ pub struct Descriptions {
     ledger: Ledger,
 }
 
+/// How many are known of the target of a resource, whose name its id begins with.
+fn count_at(known: &BTreeMap<Name, Description>, resource: &Resource) -> usize {
+    let target = |id: &str| id.split('/').next().unwrap_or_default().to_string();
+    let of = target(&resource.id);
+    known.keys().filter(|(_, id)| target(id) == of).count()
+}
+
 fn name(resource: &Resource) -> Name {
     (resource.kind.to_string(), resource.id.to_string())
 }
@@ -71,7 +78,7 @@ impl Descriptions {
         let mut known = self.lock();
         let before = known.get(&name(resource)).cloned();
         let changed = match &before {
-            None if known.len() >= DESCRIPTIONS_MAX => return Told::Not,
+            None if count_at(&known, resource) >= DESCRIPTIONS_MAX => return Told::Not,
             None => Description { accepted: saying.clone(), latest: None },
             Some(before) if before.accepted.digest == saying.digest => {
                 Description { accepted: before.accepted.clone(), latest: None }
@@ -108,13 +115,12 @@ impl Descriptions {
         self.lock().get(&name(resource)).filter(|known| known.latest.is_some()).cloned()
     }
 
-    /// A person accepted what is told now, by a request in whose statement it stands.
-    pub(crate) fn accept(&self, now: Timestamp, resource: &Resource, statement: &str, request: &RequestId) {
+    /// A person accepted what was told, by a request that binds to its digest.
+    pub(crate) fn accept(&self, now: Timestamp, resource: &Resource, digest: &str, request: &RequestId) {
         let mut known = self.lock();
         let Some(description) = known.get_mut(&name(resource)) else { return };
-        let Some(latest) = description.latest.clone().filter(|latest| statement.contains(&*latest.text)) else {
-            return;
-        };
+        let latest = description.latest.clone().filter(|latest| latest.digest.to_string() == digest);
+        let Some(latest) = latest else { return };
         let entry = DescriptionAccepted {
             kind_of: resource.kind.into(),
             id: resource.id.to_string(),

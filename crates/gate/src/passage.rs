@@ -135,6 +135,19 @@ struct Settled {
     bytes: u64,
 }
 
+/// What an operation wants besides what its protocol says.
+struct More {
+    action: Action,
+    why: String,
+    /// What an approval binds to: a name, and a value.
+    binds_to: Option<(String, String)>,
+}
+
+/// By what name an approval binds to the description of a resource.
+fn description_of(resource: &Resource) -> String {
+    format!("description of {resource}")
+}
+
 /// The mask plan of a shape.
 struct Planned {
     shape: Arc<Shape>,
@@ -396,17 +409,18 @@ impl Passage {
 
     /// What an operation wants besides what its protocol says, at the target as a whole, and why: `exceed` when the budget is used
     /// up, `changed` where the target describes otherwise what is used.
-    fn wants_more(&self, operation: &Operation) -> Vec<(Action, String)> {
-        let mut more: Vec<(Action, String)> =
-            self.used_up(operation).map(|why| (Action::EXCEED, why)).into_iter().collect();
+    fn wants_more(&self, operation: &Operation) -> Vec<More> {
+        let exceed = self.used_up(operation).map(|why| More { action: Action::EXCEED, why, binds_to: None });
+        let mut more: Vec<More> = exceed.into_iter().collect();
         for access in operation.intent.accesses.iter().filter(|_| operation.phase == Phase::Run) {
             if let Some(Description { accepted, latest: Some(latest) }) =
                 self.gate.descriptions().changed(&access.resource)
             {
-                let what = format!("{} {}", access.resource.kind, access.resource.id);
+                let what = access.resource.to_string();
                 let why =
                     format!("{what} is not described as it was.\nIt was: {}\nIt is: {}", accepted.text, latest.text);
-                more.push((Action::CHANGED, why));
+                let binds_to = Some((description_of(&access.resource), latest.digest.to_string()));
+                more.push(More { action: Action::CHANGED, why, binds_to });
             }
         }
         more
@@ -416,20 +430,21 @@ impl Passage {
         &self,
         policies: &Arc<Policies>,
         mut operation: Box<Operation>,
-        more: Vec<(Action, String)>,
+        more: Vec<More>,
     ) -> (Box<Operation>, Decided) {
         let target = self.grant.target();
         let mut intent = Intent::clone(&operation.intent);
-        for (action, why) in &more {
+        for More { action, why, binds_to } in &more {
             intent.accesses.push(Access::new(*action, Resource::root(kind::TARGET, target.name.as_str())));
             // A person sees both descriptions, and approves what is told now.
-            if *action == Action::CHANGED {
+            if let Some((name, digest)) = binds_to {
                 intent.statement = format!("{}\n{why}", intent.statement).into();
                 intent.evidence = format!("{}\n{why}", intent.evidence).into();
+                Arc::make_mut(&mut operation.state).insert(name.clone(), digest.clone());
             }
         }
         let mut decision = policies.decide_all(&self.grant.lease().subject, &intent.accesses, &intent.facts);
-        let whys = more.into_iter().map(|(_, why)| why.lines().next().unwrap_or_default().to_string());
+        let whys = more.into_iter().map(|more| more.why.lines().next().unwrap_or_default().to_string());
         match decision.verdict {
             Verdict::Allow => {}
             Verdict::Hold => decision.hold.reasons.extend(whys),
@@ -847,6 +862,15 @@ impl Passage {
                     let denial = Denial::new(Reason::Policy, "the task's budget was used up meanwhile", why, hint);
                     return refuse(self, RequestState::Withdrawn, denial);
                 }
+                // What was approved as it was described was not approved as it is described now.
+                let is_bound =
+                    |more: More| more.binds_to.is_none_or(|(name, digest)| operation.state.get(&name) == Some(&digest));
+                if !self.wants_more(&operation).into_iter().all(is_bound) {
+                    let (why, hint) =
+                        ("what it uses was described otherwise meanwhile", "Ask again to have it decided");
+                    let denial = Denial::new(Reason::Policy, "the target changed meanwhile", why, hint);
+                    return refuse(self, RequestState::Withdrawn, denial);
+                }
                 if now_decided.verdict == Verdict::Deny {
                     return refuse(
                         self,
@@ -878,12 +902,14 @@ impl Passage {
         used: PendingRequest,
         run: Bytes,
     ) -> Result<Option<Cleared<Bytes>>, Stop> {
-        for access in &operation.intent.accesses {
-            self.gate.descriptions().accept(now, &access.resource, &operation.intent.statement, &used.id);
-        }
         let id = used.id.clone();
         match self.record(now, operation, &decision, digest, Some(&id), None) {
             Ok(receipt) => {
+                for access in &operation.intent.accesses {
+                    if let Some(digest) = operation.state.get(&description_of(&access.resource)) {
+                        self.gate.descriptions().accept(now, &access.resource, digest, &id);
+                    }
+                }
                 self.count_operation(operation);
                 let outward = self.relay(Side::Client, run, Some(receipt));
                 // The operation's record names the approval, which ends it as surely as this one.

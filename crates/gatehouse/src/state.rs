@@ -387,7 +387,11 @@ impl House for State {
             .any(|target| target.route.port == port && target.route.host.eq_ignore_ascii_case(host));
         let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         let is_ours = |address: &std::net::SocketAddr| {
-            address.port() == port && (address.ip().is_unspecified() || host.parse() == Ok(address.ip()))
+            // Of one that listens everywhere every address of this machine is one: those that can be bound here.
+            let is_here = |host: std::net::IpAddr| std::net::UdpSocket::bind((host, 0)).is_ok();
+            let host = host.parse::<std::net::IpAddr>();
+            address.port() == port
+                && host.is_ok_and(|host| host == address.ip() || address.ip().is_unspecified() && is_here(host))
         };
         is_named || is_dialed || listening.values().any(is_ours)
     }

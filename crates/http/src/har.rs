@@ -37,7 +37,9 @@ struct Entry {
 impl Archive for HttpArchive {
     fn mark(&mut self, at: u64, text: &str) {
         // What became of it, its number, and what it was.
-        if let Some((_, asked)) = text.split_once('#').and_then(|(_, numbered)| numbered.split_once(' ')) {
+        let asked = text.split_once('#').and_then(|(_, numbered)| numbered.split_once(' ')).map(|(_, asked)| asked);
+        // Messages of a WebSocket are parts of its exchange.
+        if let Some(asked) = asked.filter(|asked| !asked.starts_with("message to ")) {
             self.entries.push(Entry { asked: asked.into(), at, ended: at, ..Entry::default() });
         }
     }
@@ -99,7 +101,9 @@ impl HttpArchive {
 impl Entry {
     fn written(&self, started: &dyn Fn(u64) -> String) -> Value {
         let asked = self.asked.split_once(" (").map_or(self.asked.as_str(), |(asked, _)| asked);
-        let (method, target) = asked.split_once(' ').unwrap_or((asked, ""));
+        // What rides on HTTP says what it is about in its own words.
+        let is_method = |word: &str| word.bytes().all(|byte| byte.is_ascii_uppercase());
+        let (method, target) = asked.split_once(' ').filter(|(word, _)| is_method(word)).unwrap_or(("POST", asked));
         let pairs = |(name, value): (&str, &str)| json!({ "name": name, "value": value });
         let query = target.split_once('?').map_or("", |(_, query)| query);
         let query: Vec<Value> =

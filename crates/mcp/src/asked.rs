@@ -9,6 +9,7 @@ use crate::uri::must_be_plain;
 const SESSION: Action = Action::new("mcp:session");
 const LIST: Action = Action::new("mcp:list");
 const TASK: Action = Action::new("mcp:task");
+const CANCEL: Action = Action::new("mcp:cancel");
 const RESOURCE: Action = Action::new("mcp:resource");
 const PROMPT: Action = Action::new("mcp:prompt");
 const COMPLETE: Action = Action::new("mcp:complete");
@@ -96,7 +97,8 @@ impl Accesses<'_> {
             }
             "prompts/get" => self.on(PROMPT, "Prompt", text("name")?),
             "completion/complete" => self.completed(params)?,
-            "tasks/get" | "tasks/result" | "tasks/list" | "tasks/cancel" | "tasks/update" => self.at_target(TASK),
+            "tasks/get" | "tasks/result" | "tasks/list" => self.at_target(TASK),
+            "tasks/cancel" | "tasks/update" => self.at_target(CANCEL),
             _ => self.at_target(OTHER),
         }];
         // Who listens may name what is listened to (revision 2026-07-28).

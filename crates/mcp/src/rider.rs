@@ -134,15 +134,17 @@ fn asked(message: &str, statement: String, accesses: Vec<Access>, uri: Option<&s
 /// A message as it is written, but for what is another with every try.
 fn stated(json: &[u8], method: &str) -> Option<String> {
     let message: Members<'_> = serde_json::from_slice(json).ok()?;
-    let Some(params) = message.get("params") else {
+    let is_there = |said: &&&RawValue| said.get() != "null";
+    let Some(params) = message.get("params").filter(is_there) else {
         // An answer is to one question.
         let said =
             ["id", "result", "error"].into_iter().filter_map(|name| message.get(name).filter(|_| method == "response"));
         return Some(said.fold(method.to_string(), |text, said| format!("{text} {}", said.get())));
     };
     let mut params: Members<'_> = serde_json::from_str(params.get()).ok()?;
-    let meta = params.remove("_meta").and_then(|meta| serde_json::from_str::<Members<'_>>(meta.get()).ok());
+    let meta = params.get("_meta").and_then(|meta| serde_json::from_str::<Members<'_>>(meta.get()).ok());
     let meta = meta.map(|mut meta| {
+        params.remove("_meta");
         meta.retain(|name, _| !OF_TRY.contains(&name.as_str()));
         meta
     });

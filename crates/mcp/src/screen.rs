@@ -109,7 +109,11 @@ fn screened(accesses: &Accesses<'_>, message: &Value, editor: &mut dyn Editor) -
     if result.keys().any(|name| is_nearly(name, &TELLING)) {
         return Shown::Unclear;
     }
-    let asks = result.get("inputRequests").and_then(Value::as_object);
+    let asks = match result.get("inputRequests") {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(asks)) => Some(asks),
+        Some(_) => return Shown::Unclear,
+    };
     if let Some(method) = asks.into_iter().flat_map(Map::values).find_map(|asked| {
         let method = asked.get("method").and_then(Value::as_str).unwrap_or_default();
         let is_kept_back = accesses.heard(method).is_some_and(|access| !editor.offers(&access));

@@ -121,6 +121,7 @@ fn messages_are_understood() {
         expect!["completion/complete: mcp:complete on Prompt lab/sum (Read)"],
     );
     check(&request("tasks/result", r#"{"taskId":"1"}"#), expect!["tasks/result 1: mcp:task on Target lab (Read)"]);
+    check(&request("tasks/cancel", r#"{"taskId":"1"}"#), expect!["tasks/cancel 1: mcp:cancel on Target lab (Write)"]);
     check(&request("sql/run", "{}"), expect!["sql/run: mcp:other on Target lab (Write)"]);
     check(
         r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
@@ -226,6 +227,10 @@ fn a_statement_says_all_that_matters_as_it_is_written() {
     assert_ne!(call(r#"{"x":1}"#), once);
     expect![[r#"response 17 {"action":"accept"}"#]]
         .assert_eq(&stated(r#"{"jsonrpc":"2.0","id":17,"result":{"action":"accept"}}"#));
+    let null = r#"{"jsonrpc":"2.0","id":17,"params":null,"result":{"action":"accept"}}"#;
+    expect![[r#"response 17 {"action":"accept"}"#]].assert_eq(&stated(null));
+    let odd = stated(&request("tools/call", r#"{"name":"a","_meta":"x"}"#));
+    expect![[r#"tools/call {"_meta":"x","name":"a"}"#]].assert_eq(&odd);
     let nested = format!("{}1{}", "[".repeat(100), "]".repeat(100));
     let deep = stated(&request("tools/call", &format!(r#"{{"name":"a","arguments":{{"x":{nested}}}}}"#)));
     assert!(deep.len() < 300, "it grows by nothing");
@@ -328,6 +333,8 @@ fn what_servers_ask_is_heard_where_that_is_permitted() {
     let later = r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","inputRequests":{"1":{"method":"roots/list"}}}}"#;
     assert!(shown(&[JSON], later, &[]).contains("\"error\""));
     assert_eq!(shown(&[JSON], later, &["mcp:roots on Target lab"]), later);
+    let list = r#"{"jsonrpc":"2.0","id":1,"result":{"inputRequests":[{"method":"roots/list"}]}}"#;
+    assert!(!shown(&[JSON], list, &["everything"]).contains("roots/list"));
 }
 
 #[test]

@@ -429,8 +429,11 @@ impl<'k> Exchange<'k> {
             (None, None) => {}
         }
         let _ = self.release(now);
-        let _ = recorded(&self.keeper.engine.disk, self.to_client.after()).await;
-        let last: Vec<Said> = std::iter::from_fn(|| self.to_client.next()).collect();
+        // What is not recorded is not said.
+        let last: Vec<Said> = match recorded(&self.keeper.engine.disk, self.to_client.after()).await {
+            Ok(()) => std::iter::from_fn(|| self.to_client.next()).collect(),
+            Err(_) => Vec::new(),
+        };
         // Whoever does not read hears no goodbye, and keeps nobody.
         tokio::join!(socket::shut(client, last), socket::shut(target, Vec::new()));
         Err(Stop { denial: None, ..stop })
@@ -471,8 +474,8 @@ impl<'k> Exchange<'k> {
             // While one message waits the next is not read, but whether its client is still there.
             let has_room = !is_held || self.client.len() < self.keeper.engine.limits.body_bytes_max;
             let held = &mut self.held;
+            // In no order, so that no side that talks without end keeps the other from being heard.
             tokio::select! {
-                biased;
                 signal = self.keeper.seat.signals.recv() => return Err(told(signal)),
                 answer = poll_fn(|cx| held.as_mut().map_or(std::task::Poll::Pending, |held| held.poll_answer(cx))) => {
                     self.resume(answer)?;

@@ -2,18 +2,18 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gatehouse_gate::{Gate, Tunnel, TunnelEnd};
+use gatehouse_gate::{Tunnel, TunnelEnd};
 use gatehouse_model::{Denial, Reason};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::House;
 use crate::dial;
+use crate::listener::Engine;
 
 /// How long a connection may take, in seconds.
 const CONNECT_SECS_MAX: u64 = 15;
@@ -24,49 +24,71 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How much is carried at a time, in bytes.
 const PART_BYTES: usize = 16 * 1024;
 
-/// Connects to where a tunnel leads.
-pub(super) async fn dial(tunnel: &Tunnel) -> Result<TcpStream, Denial> {
-    let (host, port) = tunnel.to();
-    let unreachable = |detail: String| {
-        let hint = "Ask the operator of the gateway, from whose network it must be reached";
-        Denial::new(Reason::Unreachable, format!("{host}:{port} cannot be reached"), detail, hint)
-    };
-    let connecting = async {
-        let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-        // A name must not lead into the gateway's own network: policy that permits that names the address.
-        let may_be = |address: &SocketAddr| {
-            let is_named = host.parse() == Ok(address.ip()) && !address.ip().is_unspecified();
-            is_named || is_public(address.ip())
-        };
-        let found: Vec<SocketAddr> = found.into_iter().filter(may_be).collect();
-        let socket = TcpStream::connect(found.as_slice()).await?;
-        socket.set_nodelay(true)?;
-        dial::keep_alive(&socket)?;
-        Ok::<_, io::Error>(socket)
-    };
-    let connected = tokio::time::timeout(Duration::from_secs(CONNECT_SECS_MAX), connecting).await;
-    let connected = connected.map_err(|_| unreachable(format!("there was no answer within {CONNECT_SECS_MAX} s")))?;
-    connected.map_err(|error| unreachable(format!("it has no public address that answers: {error}")))
+/// A tunnel that is open. However it ends, that is recorded.
+pub(super) struct Way {
+    engine: Arc<Engine>,
+    tunnel: Tunnel,
+    cause: String,
+    sent: AtomicU64,
+    received: AtomicU64,
 }
 
-/// Carries bytes both ways until one side ends it, or the task is over.
-pub(super) async fn carry(
-    gate: &Gate,
-    house: &dyn House,
-    tunnel: Tunnel,
-    client: impl AsyncRead + AsyncWrite,
-    target: TcpStream,
-) {
-    let (sent, received) = (AtomicU64::new(0), AtomicU64::new(0));
-    let cause = {
+impl Drop for Way {
+    fn drop(&mut self) {
+        let (sent, received) = (*self.sent.get_mut(), *self.received.get_mut());
+        let end = TunnelEnd { cause: &self.cause, sent, received };
+        if let Err(error) = self.engine.gate.close_tunnel(self.engine.house.now(), &self.tunnel, end) {
+            tracing::error!(%error, "the end of a tunnel could not be recorded");
+        }
+    }
+}
+
+impl Way {
+    pub(super) fn new(engine: Arc<Engine>, tunnel: Tunnel) -> Self {
+        let cause = "the client left".into();
+        Self { engine, tunnel, cause, sent: AtomicU64::new(0), received: AtomicU64::new(0) }
+    }
+
+    /// Connects to where it leads.
+    pub(super) async fn dial(&mut self) -> Result<TcpStream, Denial> {
+        let (host, port) = self.tunnel.to();
+        let connecting = async {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+            // A name must not lead into the gateway's own network: policy that permits that names the address.
+            let may_be = |address: &SocketAddr| {
+                let is_named = host.parse() == Ok(address.ip()) && !address.ip().is_unspecified();
+                let is_own = self.engine.house.is_own(&address.ip().to_canonical().to_string(), port);
+                (is_named || is_public(address.ip())) && !is_own
+            };
+            let found: Vec<SocketAddr> = found.into_iter().filter(may_be).collect();
+            let socket = TcpStream::connect(found.as_slice()).await?;
+            socket.set_nodelay(true)?;
+            dial::keep_alive(&socket)?;
+            Ok::<_, io::Error>(socket)
+        };
+        let connected = tokio::time::timeout(Duration::from_secs(CONNECT_SECS_MAX), connecting).await;
+        let detail = match connected {
+            Ok(Ok(socket)) => return Ok(socket),
+            Ok(Err(error)) => format!("it has no public address that answers: {error}"),
+            Err(_) => format!("there was no answer within {CONNECT_SECS_MAX} s"),
+        };
+        let what = format!("{host}:{port} cannot be reached");
+        self.cause.clone_from(&detail);
+        let hint = "Ask the operator of the gateway, from whose network it must be reached";
+        Err(Denial::new(Reason::Unreachable, what, detail, hint))
+    }
+
+    /// Carries bytes both ways until one side ends it, or it may be no more.
+    pub(super) async fn carry(mut self, client: impl AsyncRead + AsyncWrite, target: TcpStream) {
         let (from_client, to_client) = tokio::io::split(client);
         let (from_target, to_target) = target.into_split();
+        let (sent, received) = (&self.sent, &self.received);
         let both = async {
-            tokio::try_join!(pump(from_client, to_target, &sent), pump(from_target, to_client, &received)).map(|_| ())
+            tokio::try_join!(pump(from_client, to_target, sent), pump(from_target, to_client, received)).map(|_| ())
         };
-        let mut both = pin!(both);
+        let mut both = Box::pin(both);
         let (mut last, mut moved) = (Instant::now(), 0);
-        loop {
+        let cause = loop {
             tokio::select! {
                 ended = &mut both => break match ended {
                     Ok(()) => "both sides ended it".to_string(),
@@ -74,7 +96,7 @@ pub(super) async fn carry(
                 },
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
-            if let Some(denial) = gate.tunnel_shut(&tunnel, house.now()) {
+            if let Some(denial) = self.engine.gate.tunnel_shut(&self.tunnel, self.engine.house.now()) {
                 break denial.message;
             }
             let now_moved = sent.load(Ordering::Relaxed) + received.load(Ordering::Relaxed);
@@ -83,11 +105,9 @@ pub(super) async fn carry(
             } else if last.elapsed() > Duration::from_secs(SILENCE_SECS_MAX) {
                 break "nothing was said for a while".into();
             }
-        }
-    };
-    let end = TunnelEnd { cause: &cause, sent: sent.into_inner(), received: received.into_inner() };
-    if let Err(error) = gate.close_tunnel(house.now(), &tunnel, end) {
-        tracing::error!(%error, "the end of a tunnel could not be recorded");
+        };
+        drop(both);
+        self.cause = cause;
     }
 }
 
@@ -99,6 +119,7 @@ async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin,
             return to.shutdown().await;
         }
         to.write_all(part.get(..len).unwrap_or_default()).await?;
+        to.flush().await?;
         count.fetch_add(len as u64, Ordering::Relaxed);
     }
 }

@@ -93,7 +93,8 @@ impl Drop for Lease {
 /// What waits for a person.
 enum Waiting {
     Access(Wanted),
-    Query(Running),
+    /// What runs, and where it says what it waits for next.
+    Query(Running, mpsc::Receiver<String>),
     Http(Arc<Lease>, HttpAsked),
 }
 
@@ -167,6 +168,7 @@ impl Desk {
             leases.retain(|lease| !is_over(lease));
             leases.len()
         };
+        self.must_have_room()?;
         if live >= LEASES_MAX {
             bail!("you have {LEASES_MAX} tasks already: end one with end_access");
         }
@@ -184,6 +186,14 @@ impl Desk {
         });
         lock(&self.leases).push(Arc::new(lease));
         told
+    }
+
+    /// Before a person is asked.
+    fn must_have_room(&self) -> Result<()> {
+        if lock(&self.waiting).len() >= WAITING_MAX {
+            bail!("{WAITING_MAX} requests wait for a person already: wait for one of them");
+        }
+        Ok(())
     }
 
     /// Remembers what waits, and says so.
@@ -222,13 +232,14 @@ impl Desk {
         tokio::select! {
             biased;
             done = running.done() => done,
-            Some(request) = told.recv() => self.wait(request, Waiting::Query(running)),
+            Some(request) = told.recv() => self.wait(request, Waiting::Query(running, told)),
             () = deadline => bail!("the statement ran for more than {WAIT_SECS_MAX} s, and was cancelled"),
         }
     }
 
     pub(super) async fn http_request(&self, asked: HttpAsked) -> Result<Value> {
         let lease = self.lease(&asked.target, registry::rides_on_http)?;
+        self.must_have_room()?;
         self.send(lease, asked).await
     }
 
@@ -250,14 +261,20 @@ impl Desk {
             json!({ "waits_for_approval": request, "next": "nobody has answered yet: call wait_for_approval again" });
         let decided = match taken.waiting.as_mut() {
             None => return Ok(still),
-            Some(Waiting::Query(running)) => {
-                return match tokio::time::timeout(within, running.done()).await {
-                    Ok(done) => {
+            Some(Waiting::Query(running, told)) => {
+                tokio::select! {
+                    biased;
+                    done = running.done() => {
                         taken.waiting = None;
-                        done
+                        return done;
                     }
-                    Err(_) => Ok(still),
-                };
+                    // Another statement of the same text.
+                    Some(next) = told.recv() => {
+                        let waiting = taken.waiting.take();
+                        return waiting.map_or(Ok(still), |waiting| self.wait(next, waiting));
+                    }
+                    () = tokio::time::sleep(within) => return Ok(still),
+                }
             }
             Some(Waiting::Access(_)) => self.decided(within, || self.access_state(&request)).await?,
             Some(Waiting::Http(lease, asked)) => {
@@ -302,13 +319,10 @@ impl Desk {
     }
 
     pub(super) async fn end_access(&self, task: &str) -> Result<Value> {
-        let lease = {
-            let mut leases = lock(&self.leases);
-            let place = leases.iter().position(|lease| lease.task == task);
-            place.map(|place| leases.remove(place))
-        };
+        let lease = lock(&self.leases).iter().find(|lease| lease.task == task).cloned();
         let lease = lease.with_context(|| format!("you have no task {task}"))?;
         self.access.end(&lease).await?;
+        lock(&self.leases).retain(|lease| lease.task != task);
         Ok(json!({ "ended": task }))
     }
 
