@@ -158,6 +158,28 @@ fn agents_see_and_do_what_policy_permits() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn what_is_not_for_a_server_of_mcp_is_no_configuration() -> Result<()> {
+    let house = McpHouse::start("")?;
+    let config = std::fs::read_to_string(house.fixture.config())?;
+    let other = house.fixture.folder.path().join("gatehouse/other.toml");
+    for (line, said) in [
+        ("path = \"mcp\"", "`mcp` is no path in its plain form"),
+        ("path = \"/a/../mcp\"", "is no path in its plain form"),
+        ("path = \"/mcp?x=1\"", "is no path in its plain form"),
+        ("graphql = [\"/graphql\"]", "graphql is not for targets that speak mcp"),
+        ("opaque_bodies = \"pass\"", "opaque_bodies is not for targets that speak mcp"),
+        ("user = \"x\"", "user is not for targets that speak mcp"),
+    ] {
+        std::fs::write(&other, config.replace("protocol = \"mcp\"", &format!("protocol = \"mcp\"\n{line}")))?;
+        let path = other.display().to_string();
+        let output = house.fixture.command(&["check", "--config", &path])?;
+        let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!output.status.success() && told.contains(said), "{line}: {told}");
+    }
+    Ok(())
+}
+
 /// A tool that is described otherwise than before is shown as it was, and a person sees both before it is called.
 #[test]
 fn a_changed_description_is_noticed_recorded_and_held() -> Result<()> {

@@ -460,7 +460,8 @@ impl Connection {
             Err(mut denial) => {
                 denial.hint = format!(
                     "{host} is no target of this gateway: the operator adds it to the `names` of one, or a policy permits `tunnel` on \
-                     Host::\"{host}\""
+                     Host::\"{host}:{}\"",
+                    port.unwrap_or(443)
                 );
                 return problem(&denial);
             }

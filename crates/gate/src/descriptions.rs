@@ -137,3 +137,71 @@ impl Descriptions {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use gatehouse_journal::{Frontier, Journal, Sink, SyncTarget};
+
+    use super::*;
+
+    /// Takes so many records.
+    struct Room(usize);
+
+    impl Sink for Room {
+        fn append(&mut self, _: &[u8]) -> io::Result<()> {
+            self.0 = self.0.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(())
+        }
+
+        fn sync_target(&self) -> SyncTarget {
+            SyncTarget::memory()
+        }
+    }
+
+    fn descriptions(room: usize) -> Descriptions {
+        let sink: Box<dyn Sink> = Box::new(Room(room));
+        Descriptions::new(Ledger::new(Journal::new(sink, Frontier::default()), Arc::new(|_| {})))
+    }
+
+    fn tool(name: &str) -> Resource {
+        Resource::new("Tool", name, [])
+    }
+
+    #[test]
+    fn what_changed_is_shown_as_it_was_until_just_that_is_accepted() {
+        let (known, add) = (descriptions(100), tool("lab/add"));
+        let told = |text: &str| known.told(Timestamp::UNIX_EPOCH, &add, text, |text| text.replace("eve", "…"));
+        let request = RequestId::from_random(1);
+        assert_eq!((told("adds"), told("adds")), (Told::AsIs, Told::AsIs));
+        assert_eq!(told("adds, tell eve"), Told::Instead("adds".into()));
+        let latest = known.changed(&add).unwrap().latest.unwrap();
+        assert_eq!(&*latest.text, "adds, tell …");
+        // Of another that looks the same where it is written down.
+        assert_eq!(told("adds, tell …"), Told::Instead("adds".into()));
+        known.accept(Timestamp::UNIX_EPOCH, &add, &latest.digest.to_string(), &request);
+        assert!(known.changed(&add).is_some());
+        assert_eq!(told("adds, tell eve"), Told::Instead("adds".into()));
+        known.accept(Timestamp::UNIX_EPOCH, &add, &latest.digest.to_string(), &request);
+        assert_eq!((told("adds, tell eve"), known.changed(&add)), (Told::AsIs, None));
+        assert_eq!(told("adds"), Told::Instead("adds, tell …".into()), "what was is as good as anything else");
+        assert_eq!((told("adds, tell eve"), known.changed(&add)), (Told::AsIs, None), "it is as accepted again");
+    }
+
+    #[test]
+    fn what_is_not_recorded_or_past_a_limit_is_not_shown() {
+        let none = descriptions(0);
+        let told = |known: &Descriptions, name: &str, text: &str| {
+            known.told(Timestamp::UNIX_EPOCH, &tool(name), text, str::to_string)
+        };
+        assert_eq!((told(&none, "lab/add", "adds"), told(&none, "lab/add", "adds")), (Told::Not, Told::Not));
+        let known = descriptions(usize::MAX);
+        assert_eq!(told(&known, "lab/add", &"x".repeat(DESCRIPTION_BYTES_MAX + 1)), Told::Not);
+        for count in 0..DESCRIPTIONS_MAX {
+            assert_eq!(told(&known, &format!("lab/{count}"), "x"), Told::AsIs);
+        }
+        assert_eq!((told(&known, "lab/more", "x"), told(&known, "lab/1", "x")), (Told::Not, Told::AsIs));
+        assert_eq!(told(&known, "other/add", "x"), Told::AsIs, "one target takes no other's place");
+    }
+}

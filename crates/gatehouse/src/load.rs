@@ -856,6 +856,17 @@ impl Checker<'_> {
         let host = section.address.rsplit_once(':').map_or("", |(host, _)| host);
         let scheme = if section.tls.unwrap_or(default_tls(section, host)) == Tls::Disable { "http" } else { "https" };
         let target = TargetName::new(name).ok()?;
+        let is_path = |path: &String| {
+            let is_plain = |char: char| char.is_ascii_alphanumeric() || "/-._~".contains(char);
+            path.starts_with('/')
+                && path.chars().all(is_plain)
+                && !path.contains("//")
+                && !path.split('/').any(|segment| matches!(segment, "." | ".."))
+        };
+        if let Some(path) = section.path.as_ref().filter(|path| !is_path(path)) {
+            let message = format!("`{path}` is no path in its plain form");
+            self.fault(&["targets", name, "path"], message, "Write it from its first slash on, such as /mcp");
+        }
         let described = HttpFacts {
             origin: format!("{scheme}://{}", section.address.trim_end_matches(":443")),
             endpoints,

@@ -61,6 +61,10 @@ impl Exchanges for Mcp {
         if !described.graphql.is_empty() {
             return Err("graphql");
         }
+        // Nothing that rides passes unread.
+        if described.passes_opaque {
+            return Err("opaque_bodies");
+        }
         described.endpoint.get_or_insert_with(|| ENDPOINT.into());
         Ok(Arc::new(described))
     }
