@@ -108,6 +108,13 @@ pub(crate) fn walk(json: &[u8], mut meet: impl FnMut(Met)) -> Result<(), NotJson
     if due == Due::End { Ok(()) } else { Err(NotJson) }
 }
 
+/// How many members the objects of a text have, each as often as it stands there; `None` if it is not JSON.
+pub fn members(json: &[u8]) -> Option<usize> {
+    let mut count = 0;
+    walk(json, |met| count += usize::from(matches!(met, Met::Key(_)))).ok()?;
+    Some(count)
+}
+
 fn push(open: &mut Vec<bool>, is_object: bool) -> Result<(), NotJson> {
     open.push(is_object);
     if open.len() > DEPTH_MAX { Err(NotJson) } else { Ok(()) }

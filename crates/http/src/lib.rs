@@ -37,6 +37,7 @@ use gatehouse_protocol::{
 #[derive(Debug, Default)]
 pub struct Http;
 
+pub use json::members;
 pub use reply::shows_all;
 pub use rider::{Asked, Carrying, Rider, Screened};
 pub use said::folded;

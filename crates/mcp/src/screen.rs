@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gatehouse_http::{Screened, shows_all};
+use gatehouse_http::{Screened, members, shows_all};
 use gatehouse_protocol::{Editor, Told};
 use serde_json::{Map, Value, json};
 
@@ -21,19 +21,34 @@ const KEPT_BACK: i64 = 403;
 /// Looks at one message.
 pub(crate) fn screen(accesses: &Accesses<'_>, json: &[u8], editor: &mut dyn Editor) -> Screened {
     // Halves of characters, as programs leave them that cut a text in the middle of one, are read by most, and not by this.
-    let (text, is_mended) = match serde_json::from_slice::<Value>(json) {
-        Ok(_) => (json.to_vec(), false),
-        Err(_) => (mended(json), true),
+    let (message, as_mended) = match serde_json::from_slice::<Value>(json) {
+        Ok(message) => (message, None),
+        Err(_) => {
+            let text = mended(json);
+            // What is not read by this might be by its client.
+            let Ok(message) = serde_json::from_slice::<Value>(&text) else { return Screened::Unreadable };
+            (message, Some(text))
+        }
     };
-    // What is not read by this might be by its client. Of several messages at a time nobody asked for any.
-    let Ok(message) = serde_json::from_slice::<Value>(&text) else { return Screened::Unreadable };
     match screened(accesses, &message, editor) {
-        Shown::AsIs if is_mended => Screened::Changed(text),
-        Shown::AsIs => Screened::Kept,
+        // Readers differ in which of two members of a name counts: all are given the one that this has read.
+        Shown::AsIs if members(as_mended.as_deref().unwrap_or(json)) != Some(members_read(&message)) => {
+            Screened::Changed(message.to_string().into_bytes())
+        }
+        Shown::AsIs => as_mended.map_or(Screened::Kept, Screened::Changed),
         Shown::Instead(message) => Screened::Changed(message.to_string().into_bytes()),
         Shown::Described(message) => Screened::Described(message.to_string().into_bytes()),
         Shown::Not => Screened::Dropped,
         Shown::Unclear => Screened::Unreadable,
+    }
+}
+
+/// How many members the objects of a message have, one for each name.
+fn members_read(value: &Value) -> usize {
+    match value {
+        Value::Object(fields) => fields.len() + fields.values().map(members_read).sum::<usize>(),
+        Value::Array(entries) => entries.iter().map(members_read).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
     }
 }
 
