@@ -340,9 +340,9 @@ impl<S: Send + Sync> FromRequest<S> for Machine {
 }
 
 /// Exchanges a workload's token, or a static key, for the credential of a task (RFC 8693, RFC 7523). `audience` names the
-/// targets, once for each, or `resource` the addresses at which they are reached here (RFC 8707); `reason` says why, `ttl_secs` for how long, and `budget_operations`, `budget_rows` and
-/// `budget_bytes` how much is to be done. With `actor_token`, whoever that is of works on behalf of whom the
-/// `subject_token` is of.
+/// targets, once for each, or `resource` the addresses at which they are reached here (RFC 8707); `reason` says why,
+/// `ttl_secs` for how long, and `budget_operations`, `budget_rows` and `budget_bytes` how much is to be done. With
+/// `actor_token`, whoever that is of works on behalf of whom the `subject_token` is of.
 #[utoipa::path(post, path = "/oauth/token", request_body(content = String, content_type = "application/x-www-form-urlencoded"), responses((status = 200, body = Exchanged), (status = 400, body = OauthError), (status = 503, body = OauthError)))]
 pub(crate) async fn token(
     State(served): State<Served>,
