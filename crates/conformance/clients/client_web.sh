@@ -20,6 +20,7 @@ done
 ask --compressed "$BASE/people.gz" | sha256sum
 ask -I -o /dev/null -w 'head %{http_code}\n' "$BASE/people"
 ask -L -o /dev/null -w 'moved %{http_code} %{num_redirects}\n' "$BASE/moved"
+ask --http1.1 --suppress-connect-headers -D - "$BASE/hints" | grep -Ei '^(HTTP|link|x-contact|hinted)' | tr -d '\r'
 ask -N "$BASE/events" | sha256sum
 
 export GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0 HOME=$work

@@ -161,6 +161,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             case "/moved":
                 host, port = self.server.server_address
                 self.send(b"", None, 302, location=f"http://{host}:{port}/people", set_cookie="seen=1; Path=/; HttpOnly")
+            case "/hints":
+                for _ in range(int((self.path.split("=") + ["1"])[1])):
+                    self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nlink: <style.css>; rel=preload\r\nx-contact: lotte@corp.example\r\n\r\n")
+                self.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+                self.send(b"hinted", "text/plain")
+            case "/pages":
+                host, port = self.server.server_address
+                here = f"http://{host}:{port}"
+                page = {"next": f"{here}/pages?page=2", "other": f"{here}1/pages", "email": "lotte@corp.example"}
+                self.send(json.dumps(page).encode(), link=f'<{here}/pages?page=2>; rel="next", </pages>; rel="first"')
             case "/empty":
                 self.send_response(204)
                 self.end_headers()

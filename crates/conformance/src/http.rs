@@ -15,6 +15,8 @@ use crate::fixture::PATIENCE;
 pub enum Door<'a> {
     /// An address that begins with `http://`.
     Web(&'a str),
+    /// The same, where the call says itself by which name it goes there.
+    Named(&'a str),
     /// A Unix socket.
     Socket(&'a Path),
 }
@@ -52,22 +54,27 @@ pub const JSON: (&str, &str) = ("content-type", "application/json");
 pub fn call(door: Door<'_>, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
     match door {
         Door::Web(base) => {
-            let host = base.strip_prefix("http://").with_context(|| format!("`{base}` is not http://"))?;
-            let stream = TcpStream::connect(host).with_context(|| format!("nobody listens at {host}"))?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            exchange(stream, host, method, path, headers, body)
+            let (stream, host) = connect(base)?;
+            exchange(stream, method, path, &[&[("host", host)], headers].concat(), body)
         }
+        Door::Named(base) => exchange(connect(base)?.0, method, path, headers, body),
         Door::Socket(socket) => {
             let stream = UnixStream::connect(socket)?;
             stream.set_read_timeout(Some(PATIENCE))?;
-            exchange(stream, "gatehouse", method, path, headers, body)
+            exchange(stream, method, path, &[&[("host", "gatehouse")], headers].concat(), body)
         }
     }
 }
 
+fn connect(base: &str) -> Result<(TcpStream, &str)> {
+    let host = base.strip_prefix("http://").with_context(|| format!("`{base}` is not http://"))?;
+    let stream = TcpStream::connect(host).with_context(|| format!("nobody listens at {host}"))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok((stream, host))
+}
+
 fn exchange(
     mut stream: impl Read + Write,
-    host: &str,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
@@ -75,11 +82,7 @@ fn exchange(
 ) -> Result<Answer> {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     // Version 1.0, so that the answer ends with the connection and comes in one piece.
-    write!(
-        stream,
-        "{method} {path} HTTP/1.0\r\nhost: {host}\r\n{headers}content-length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
+    write!(stream, "{method} {path} HTTP/1.0\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);

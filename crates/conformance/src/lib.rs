@@ -13,6 +13,7 @@ pub mod raw;
 pub mod recorded;
 pub mod replay;
 pub mod secret;
+pub mod served;
 pub mod signer;
 pub mod stores;
 pub mod web;

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::browser::Browser;
 use crate::http::{self, Door};
+use crate::served::CLIENTS;
 
 /// What the gateway proves itself by to the provider of the tests.
 pub const CLIENT_SECRET: &str = "the gateway's own secret at the provider";
@@ -82,7 +83,7 @@ impl Drop for Provider {
 }
 
 fn run(accounts: &Path, port: &str) -> Result<(Child, String)> {
-    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run"));
+    let mut command = Command::new(CLIENTS);
     command.arg("provider.mjs").env("ACCOUNTS", accounts).env("CLIENT_SECRET", CLIENT_SECRET).env("PORT", port);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let mut issuer = String::new();

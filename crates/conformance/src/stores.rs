@@ -11,6 +11,7 @@ use crate::Fixture;
 use crate::fixture::wait_until;
 use crate::http::{self, Door};
 use crate::secret::remember;
+use crate::served::CLIENTS;
 
 /// What everything is allowed by at the vault.
 const ROOT: &str = "the-root-of-the-vault";
@@ -28,7 +29,7 @@ struct Server {
 impl Server {
     fn start(program: &str, arguments: impl FnOnce(u16) -> Vec<String>, variables: &[(&str, &str)]) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run"));
+        let mut command = Command::new(CLIENTS);
         command.arg(program).args(arguments(port)).envs(variables.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let mut server = Self { child, address: format!("http://127.0.0.1:{port}") };

@@ -1,6 +1,6 @@
 //! A target that speaks HTTP, and a gateway before it.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::fixture::private;
 use crate::http::{self, Answer, Door};
 use crate::secret::remember;
+use crate::served::Served;
 use crate::{Fixture, Setup};
 
 /// What the gateway proves itself by to the target of the tests.
@@ -19,55 +20,27 @@ pub const TOKEN: &str = "the-gateway's-own-token-at-the-api";
 /// Agents look and write; what they delete, and what is written to orders, a person sees first.
 pub const POLICIES: &str = include_str!("../fixture/web.cedar");
 
-/// A running target.
-pub struct WebTarget {
-    child: Child,
-    /// Its port.
-    pub port: u16,
-    _git: tempfile::TempDir,
+/// Starts the target of most tests, which tells what it is asked for.
+pub fn target() -> Result<Served> {
+    let git = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
+    let mut bare = Command::new("git");
+    bare.args(["init", "-q", "--bare", "-b", "main"]).arg(git.path().join("repo.git"));
+    anyhow::ensure!(bare.status()?.success(), "git makes no repository");
+    let root = git.path().to_str().context("a path in UTF-8")?;
+    Ok(Served::start("web_target.py", &[("SECRET", TOKEN), ("GIT_ROOT", root)])?.with(git))
 }
 
-impl WebTarget {
-    /// Starts one.
-    pub fn start() -> Result<Self> {
-        let git = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
-        let mut bare = Command::new("git");
-        bare.args(["init", "-q", "--bare", "-b", "main"]).arg(git.path().join("repo.git"));
-        anyhow::ensure!(bare.status()?.success(), "git makes no repository");
-        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run"));
-        command
-            .arg("web_target.py")
-            .env("SECRET", TOKEN)
-            .env("GIT_ROOT", git.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
-        let mut child = command.spawn()?;
-        let mut port = String::new();
-        BufReader::new(child.stdout.take().context("its output is piped")?).read_line(&mut port)?;
-        let port = port.trim().parse().context("the target does not start: run scripts/client-needs.sh")?;
-        Ok(Self { child, port, _git: git })
-    }
-
-    /// The sections of a gateway before it, with what else is said of the target.
-    pub fn config(&self, target: &str) -> String {
-        format!(
-            "[listen.http]\naddress = \"127.0.0.1:0\"\n[targets.api]\nprotocol = \"http\"\naddress = \"127.0.0.1:{}\"\n{target}\n",
-            self.port
-        )
-    }
-}
-
-impl Drop for WebTarget {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The sections of a gateway before a target, with what else is said of it.
+pub fn config(port: u16, target: &str) -> String {
+    format!(
+        "[listen.http]\naddress = \"127.0.0.1:0\"\n[targets.api]\nprotocol = \"http\"\naddress = \"127.0.0.1:{port}\"\n{target}\n"
+    )
 }
 
 /// A target, and a gateway before it.
 pub struct WebHouse {
     /// The target.
-    pub target: WebTarget,
+    pub target: Served,
     /// The gateway.
     pub fixture: Fixture,
     /// Where the gateway listens for HTTP.
@@ -100,7 +73,11 @@ impl WebHouse {
 
     /// The same, with other parts.
     pub fn start_with(said: &str, policies: &str, setup: Setup) -> Result<Self> {
-        let target = WebTarget::start()?;
+        Self::before(target()?, said, policies, setup)
+    }
+
+    /// The same, with another target.
+    pub fn before(target: Served, said: &str, policies: &str, setup: Setup) -> Result<Self> {
         remember(TOKEN);
         let credential =
             if said.contains("credential") { "" } else { "credential = { bearer = \"file:api.secret\" }\n" };
@@ -108,7 +85,7 @@ impl WebHouse {
         files.push(("api.secret", TOKEN.into()));
         let fixture = Fixture::start(Setup {
             policies: format!("{POLICIES}{policies}"),
-            config: format!("{}\n{}", target.config(&format!("{credential}{said}")), setup.config),
+            config: format!("{}\n{}", config(target.port, &format!("{credential}{said}")), setup.config),
             files,
             ..setup
         })?;

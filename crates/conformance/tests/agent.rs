@@ -6,11 +6,11 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::fixture::{POLICIES, Setup, program};
 use gatehouse_conformance::http::{self, Door, JSON};
+use gatehouse_conformance::served::CLIENTS;
 use gatehouse_conformance::signer::Signer;
 use gatehouse_conformance::web::WebHouse;
 use serde_json::{Value, json};
 
-const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run");
 const START: &str = "\npermit (principal in Group::\"agents\", action == Action::\"start\", resource) when { \
                      [Target::\"shop\", Target::\"api\"].contains(resource) };\n";
 

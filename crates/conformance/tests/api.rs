@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::fixture::POLICIES;
 use gatehouse_conformance::http::{self, Answer, Door, JSON};
+use gatehouse_conformance::served::CLIENTS;
 use gatehouse_conformance::{Fixture, Setup};
 use serde_json::{Value, json};
 
@@ -174,7 +175,7 @@ fn a_generator_of_calls_finds_no_error_of_the_gateways_own() -> Result<()> {
     let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
     let task = api.fixture.task("agent:claude", "10m")?;
     assert_eq!(api.fixture.psql(&task, "select 1")?, "1\n");
-    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run"));
+    let mut command = Command::new(CLIENTS);
     command.args(["schemathesis", "run", document, "--url", &api.base, "--no-color", "--generation-deterministic"]);
     command.args(["--header", &format!("Authorization: {}", api.token("user:dana")?), "--max-examples", "20"]);
     // Not every text of the right form makes sense: names, durations and states are told from others by words.

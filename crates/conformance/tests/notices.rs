@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use gatehouse_conformance::certificates::certificates;
 use gatehouse_conformance::fixture::PATIENCE;
+use gatehouse_conformance::served::CLIENTS;
 use gatehouse_conformance::{Fixture, Setup};
 use ring::hmac;
 use serde_json::{Value, json};
@@ -119,7 +120,7 @@ struct MailServer {
 
 impl MailServer {
     fn start(settings: &[(&str, &str)]) -> Result<Self> {
-        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run"));
+        let mut command = Command::new(CLIENTS);
         command.arg("mail.py").envs(settings.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("its output is piped")?).lines();

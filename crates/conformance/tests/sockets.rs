@@ -1,16 +1,16 @@
 //! WebSockets through the gateway: each message is judged, recorded and masked, and held ones wait.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::Fixture;
 use gatehouse_conformance::fixture::{PATIENCE, Setup, wait_until};
+use gatehouse_conformance::served::{CLIENTS, Served};
 use gatehouse_conformance::web::{self, WebCredential, listening};
 use serde_json::{Value, json};
 
-const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run");
 const POLICIES: &str = r#"
 permit (principal in Group::"agents", action in [Action::"connect", Action::"http:read", Action::"http:message"], resource in Target::"chat")
   unless { context has fields && context.fields.contains("op=delete") };
@@ -24,19 +24,15 @@ permit (principal in Group::"dba", action == Action::"reveal", resource);
 "#;
 
 struct SocketHouse {
-    server: Child,
-    port: u16,
+    server: Served,
     fixture: Fixture,
     base: String,
 }
 
 impl SocketHouse {
     fn start() -> Result<Self> {
-        let mut command = Command::new(CLIENTS);
-        let mut server = command.arg("socket_server.mjs").stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-        let mut port = String::new();
-        BufReader::new(server.stdout.take().context("its output is piped")?).read_line(&mut port)?;
-        let port = port.trim().parse().context("the server does not start: run scripts/client-needs.sh")?;
+        let server = Served::start("socket_server.mjs", &[])?;
+        let port = server.port;
         let fixture = Fixture::start(Setup {
             policies: POLICIES.into(),
             config: format!(
@@ -47,7 +43,7 @@ impl SocketHouse {
             ..Setup::default()
         })?;
         let base = listening(&fixture, "chat")?;
-        Ok(Self { server, port, fixture, base })
+        Ok(Self { server, fixture, base })
     }
 
     fn client(url: &str, say: &Value, credential: Option<&WebCredential>) -> Result<Child> {
@@ -62,13 +58,6 @@ impl SocketHouse {
     }
 }
 
-impl Drop for SocketHouse {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
 fn heard(client: Child) -> Result<Value> {
     let output = client.wait_with_output()?;
     serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stdout).into_owned())
@@ -80,7 +69,7 @@ fn everything_permitted_is_the_same_as_directly() -> Result<()> {
     let dana = web::task(&house.fixture, "user:dana", "chat")?;
     let long = "x".repeat(100_000);
     let say = json!(["hello", "{\"op\":\"drop\"}", "customer", { "bytes": [0, 255, 7] }, "bytes", long, "bye"]);
-    let mut direct = heard(SocketHouse::client(&format!("ws://127.0.0.1:{}/room", house.port), &say, None)?)?;
+    let mut direct = heard(SocketHouse::client(&format!("ws://127.0.0.1:{}/room", house.server.port), &say, None)?)?;
     let mut through = heard(house.through(&dana, "/room", &say)?)?;
     let opened = |said: &mut Value| serde_json::from_str::<Value>(said[0].take().as_str().unwrap_or_default());
     assert_eq!(opened(&mut direct)?["opened"], "/room");
@@ -90,7 +79,7 @@ fn everything_permitted_is_the_same_as_directly() -> Result<()> {
     // What policy forbids nobody may.
     assert_eq!(through[2], json!({ "closed": 1008, "reason": through[2]["reason"] }), "{through}");
     let allowed = json!(["hello", "customer", { "bytes": [0, 255, 7] }, "bytes", long, "bye"]);
-    let direct = heard(SocketHouse::client(&format!("ws://127.0.0.1:{}/room", house.port), &allowed, None)?)?;
+    let direct = heard(SocketHouse::client(&format!("ws://127.0.0.1:{}/room", house.server.port), &allowed, None)?)?;
     let through = heard(house.through(&dana, "/room", &allowed)?)?;
     let rest = |said: &Value| said.as_array().map(|said| said[1..].to_vec());
     assert_eq!(rest(&through), rest(&direct));

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::certificates::{Authority, Certificates, certificates, tls_listener};
 use gatehouse_conformance::fixture::{PATIENCE, SLEEP, private};
+use gatehouse_conformance::served::CLIENTS;
 use gatehouse_conformance::signer::{Signer, now};
 use gatehouse_conformance::{Fixture, Setup};
 use jiff::{SignedDuration, Timestamp};
@@ -99,7 +100,7 @@ fn a_workloads_token_is_its_password_inside_tls_and_nowhere_else() -> Result<()>
     assert!(expires.as_second() <= now() + 121, "it lives no longer than the token");
     // Every driver sends a password that it is asked for. One begins TLS by itself, and gets as far as policy lets it; the
     // other does not, and without TLS no token is asked for.
-    let python = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run");
+    let python = CLIENTS;
     for (client, expected) in
         [("client_pg8000.py", "is denied by policy"), ("client_node.mjs", "password authentication failed")]
     {
@@ -205,7 +206,7 @@ fn a_task_that_a_login_began_is_revoked_and_the_workload_locked_out() -> Result<
 fn libpq_logs_in_by_its_own_mechanism_for_tokens() -> Result<()> {
     let house = House::start(START, "login = \"oauth\"", "")?;
     let log_in = |token: &str| -> Result<String> {
-        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run"));
+        let mut command = Command::new(CLIENTS);
         command.arg("client_oauth.py").env("PGHOST", "127.0.0.1").env("PGPORT", house.port()?).env("PGUSER", "claude");
         command.env("PGDATABASE", "shop").env("OAUTH_ISSUER", "https://ci.example").env("OAUTH_TOKEN", token);
         Ok(said(&command.output()?))

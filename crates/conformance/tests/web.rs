@@ -341,6 +341,57 @@ fn links_of_the_target_lead_through_the_gateway() -> Result<()> {
     let followed =
         house.curl(&task, &["-L", "-w", "%{http_code} %{num_redirects}", "-o", "/dev/null"], "/moved")?.output()?;
     assert_eq!(String::from_utf8_lossy(&followed.stdout), "200 1");
+    let page = house.get(&task, "/pages")?;
+    let links = "</http/api/pages?page=2>; rel=\"next\", </http/api/pages>; rel=\"first\"";
+    assert_eq!(page.headers("link").collect::<Vec<_>>(), [links]);
+    let own = format!("http://127.0.0.1:{}", house.target.port);
+    assert_eq!(page.json()["next"], format!("{own}/pages?page=2"), "{}", page.body);
+    Ok(())
+}
+
+#[test]
+fn links_in_bodies_do_so_where_it_is_wanted() -> Result<()> {
+    let house = WebHouse::start("rewrite_links = true\nnames = [\"api.test\"]", "")?;
+    let own = format!("http://127.0.0.1:{}", house.target.port);
+    for (who, sees_all) in [("agent:claude", false), ("user:dana", true)] {
+        let task = house.task(who)?;
+        let page = house.get(&task, "/pages")?;
+        assert_eq!(page.json()["next"], format!("{}/http/api/pages?page=2", house.base), "{}", page.body);
+        assert_eq!(page.json()["other"], format!("{own}1/pages"), "{}", page.body);
+        assert_eq!(page.json()["email"] == "lotte@corp.example", sees_all, "{}", page.body);
+        let basic = task.basic();
+        let fields = [("authorization", basic.as_str()), ("host", "api.test")];
+        let named = http::call(Door::Named(&house.base), "GET", "/pages", &fields, "")?;
+        assert_eq!(named.json()["next"], "http://api.test/pages?page=2", "{}", named.body);
+        assert_eq!(named.headers("link").next(), Some("</pages?page=2>; rel=\"next\", </pages>; rel=\"first\""));
+        assert_eq!(house.get(&task, "/picture")?.status == 200, sees_all, "what is no text is as it was");
+    }
+    Ok(())
+}
+
+/// What a target says before its answer is judged and masked like the answer.
+#[test]
+fn what_comes_before_an_answer_is_passed_on() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    let heads = |version: &str, path: &str| -> Result<String> {
+        let output = house.curl(&task, &[version, "-D", "-"], path)?.output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let told = heads("--http1.1", "/hints")?;
+    let statuses: Vec<&str> = told.lines().filter(|line| line.starts_with("HTTP")).map(str::trim).collect();
+    assert_eq!(statuses, ["HTTP/1.1 103 Early Hints", "HTTP/1.1 102 Processing", "HTTP/1.1 200 OK"], "{told}");
+    assert!(told.contains("link: <style.css>; rel=preload") && told.contains("x-contact: "), "{told}");
+    assert!(is_masked(&told) && told.ends_with("hinted"), "{told}");
+    // Of many the first go on.
+    let told = heads("--http1.1", "/hints?n=400")?;
+    let hints = told.lines().filter(|line| line.starts_with("HTTP/1.1 103")).count();
+    assert!((1..=16).contains(&hints) && told.ends_with("hinted"), "{hints}");
+    // Older clients know of none, and HTTP/2 has no way for them here.
+    for version in ["--http1.0", "--http2-prior-knowledge"] {
+        let told = heads(version, "/hints")?;
+        assert!(!told.contains(" 103") && told.ends_with("hinted"), "{version}: {told}");
+    }
     Ok(())
 }
 

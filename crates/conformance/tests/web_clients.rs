@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use anyhow::{Context as _, Result};
+use gatehouse_conformance::Setup;
 use gatehouse_conformance::fixture::{program, wait_until};
 use gatehouse_conformance::http::{self, Door};
-use gatehouse_conformance::web::{WebCredential, WebHouse, WebTarget};
+use gatehouse_conformance::served::{CLIENTS, Served};
+use gatehouse_conformance::web::{self, WebCredential, WebHouse};
 
-const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/run");
 /// The name by which clients call the target through the proxy.
 const NAMED: &str = "names = [\"api.test\"]";
 
@@ -81,10 +82,35 @@ fn fetch_of_node() -> Result<()> {
     is_the_same("client_web.mjs")
 }
 
+/// Chromium finds the same site by every way to it.
+#[test]
+fn a_browser() -> Result<()> {
+    let site = Served::start("browser_target.mjs", &[])?;
+    let mut direct = Command::new(CLIENTS);
+    direct.args(["client_browser.mjs"]).env("BASE", format!("http://127.0.0.1:{}/", site.port));
+    let direct = printed(direct)?;
+    assert!(direct.lines().count() > 40 && !direct.contains("failed"), "{direct}");
+    let house = WebHouse::before(site, "names = [\"api.test\", \"api.localhost\"]", "", Setup::default())?;
+    let dana = house.task("user:dana")?;
+    let shown = |url: String| {
+        let mut command = Command::new(CLIENTS);
+        command.arg("client_browser.mjs").env("BASE", url);
+        command.env("WEB_USER", &dana.user).env("WEB_PASSWORD", &dana.password);
+        command
+    };
+    similar(&printed(shown(format!("{}/http/api/", house.base)))?, &direct, "by its address");
+    let mut named = shown("http://api.localhost/".into());
+    named.env("RESOLVE", format!("MAP api.localhost {}", house.base.trim_start_matches("http://")));
+    similar(&printed(named)?, &direct, "by its name");
+    similar(&by_proxy(&house, "client_browser.mjs")?, &direct, "by a proxy");
+    assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
 /// What policy names may be reached unseen, as long as its task lives; the record has its host.
 #[test]
 fn hosts_that_policy_names_are_reached_unseen() -> Result<()> {
-    let other = WebTarget::start()?;
+    let other = web::target()?;
     let may = format!(
         "permit (principal in Group::\"agents\", action == Action::\"tunnel\", resource in Host::\"127.0.0.1\")\n\
          unless {{ resource == Host::\"127.0.0.1:1\" }};\n\

@@ -4,6 +4,7 @@
 //! things at a time has several lanes.
 
 mod aws;
+mod interim;
 mod lane;
 mod outlet;
 mod pool;
@@ -41,6 +42,7 @@ use crate::login;
 use crate::wire::{Early, Wire};
 use crate::{Stranger, TokenSource};
 
+use interim::{Interims, Spoken};
 use lane::Lane;
 use outlet::AnswerBody;
 pub(crate) use pool::Targets;
@@ -51,6 +53,9 @@ const CARRIED: &str = "http";
 const REQUESTS: &str = "/.well-known/gatehouse/requests/";
 /// Where a client finds out who gives tokens for a target: before the target's path (RFC 9728, section 3.1).
 const RESOURCES: &str = "/.well-known/oauth-protected-resource";
+/// The ways in which clients prove themselves.
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"gatehouse\"");
+const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"gatehouse\"");
 /// The longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How many requests a connection may have at a time.
@@ -76,6 +81,8 @@ struct Connection {
     protocols: Arc<[Arc<dyn Exchanges>]>,
     peer: SocketAddr,
     is_private: bool,
+    /// What its addresses begin with.
+    scheme: &'static str,
     certificate: Option<Arc<ClientCertificate>>,
     /// For whom and to which target it was opened, inside of a connection to the gateway as a proxy.
     tunnel: Option<Tunnel>,
@@ -84,6 +91,8 @@ struct Connection {
     /// Connections inside of this one, which keep its place.
     tunnels: Mutex<JoinSet<()>>,
     activity: Arc<Mutex<Activity>>,
+    /// Where answers before answers go; none can be said in HTTP/2.
+    interims: Option<Interims>,
 }
 
 /// What was asked on a connection of late.
@@ -141,7 +150,9 @@ struct Key {
 struct Destination {
     target: String,
     protocol: Arc<dyn Exchanges>,
-    /// The path under which the client reaches it, and what of its own path comes after.
+    /// Where the client reaches it, as the client calls it.
+    origin: String,
+    /// The path under which it does, and what of its own path comes after.
     base: String,
     rest: String,
     /// Whether the request's own `Authorization` was for the gateway.
@@ -162,17 +173,19 @@ pub(crate) async fn serve(
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "the connection ended before a request"),
         Err(_) => return tracing::info!(%peer, "the client did not begin within limits.login_secs_max"),
     };
-    let is_private = matches!(wire, Wire::Server(_)) || peer.ip().is_loopback();
+    let is_tls = matches!(wire, Wire::Server(_));
     let connection = Connection {
         engine,
         protocols: protocols.into(),
         peer,
-        is_private,
+        is_private: is_tls || peer.ip().is_loopback(),
+        scheme: if is_tls { "https" } else { "http" },
         certificate,
         tunnel: None,
         lanes: Mutex::default(),
         tunnels: Mutex::default(),
         activity: Activity::begin(),
+        interims: (!is_h2).then(Interims::default),
     };
     connection.serve(TokioIo::new(wire), is_h2).await;
 }
@@ -209,6 +222,7 @@ impl Connection {
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
         let within = Duration::from_secs(u64::from(self.engine.limits.login_secs_max));
+        let io = Spoken::new(io, self.interims.clone().unwrap_or_default());
         let (peer, connection) = (self.peer, Arc::new(self));
         Box::pin(async move {
             let service = service_fn(|request| {
@@ -321,9 +335,13 @@ impl Connection {
         let source = self.engine.house.token_source().filter(|_| is_named);
         if let (StatusCode::UNAUTHORIZED, Some(source)) = (response.status(), source) {
             let at = format!("{}{RESOURCES}{}", source.resources, destination.base);
-            let schemes = format!("Bearer realm=\"gatehouse\", resource_metadata=\"{at}\", Basic realm=\"gatehouse\"");
-            if let Ok(schemes) = HeaderValue::from_str(&schemes) {
-                response.headers_mut().insert(WWW_AUTHENTICATE, schemes);
+            if let Ok(scheme) =
+                HeaderValue::from_str(&format!("Bearer realm=\"gatehouse\", resource_metadata=\"{at}\""))
+            {
+                // In place of the first of them.
+                let fields = response.headers_mut();
+                fields.insert(WWW_AUTHENTICATE, scheme);
+                fields.append(WWW_AUTHENTICATE, BASIC);
             }
         }
         response
@@ -334,15 +352,18 @@ impl Connection {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let authority = request.uri().authority().map(Authority::as_str);
         let named = authority.or_else(|| request.headers().get(HOST).and_then(|host| host.to_str().ok()));
-        let (host, port) = host_and_port(named.unwrap_or_default());
+        let named = named.unwrap_or_default();
+        let (host, port) = host_and_port(named);
+        let origin = named.parse::<Authority>().ok().filter(|named| !named.as_str().contains('@'));
+        let origin = origin.map(|named| format!("{}://{named}", self.scheme)).unwrap_or_default();
         if let Some(tunnel) = &self.tunnel {
             if !host.eq_ignore_ascii_case(&tunnel.host) {
                 return Err(Box::new(misdirected(host)));
             }
-            return self.at(tunnel.target.clone(), path, is_own);
+            return self.at(tunnel.target.clone(), origin, path, is_own);
         }
         if let Some(target) = self.engine.house.named(host, port) {
-            return self.at(target, path, is_own);
+            return self.at(target, origin, path, is_own);
         }
         let under = |protocol: &Arc<dyn Exchanges>| {
             let rest = path.strip_prefix('/')?.strip_prefix(protocol.name())?.strip_prefix('/')?;
@@ -361,15 +382,21 @@ impl Connection {
         let (target, rest) = rest.split_at(end);
         let rest = if rest.starts_with('/') { rest.to_string() } else { format!("/{rest}") };
         let base = format!("/{}/{target}", protocol.name());
-        Ok(Destination { target: target.into(), protocol, base, rest, is_own })
+        Ok(Destination { target: target.into(), protocol, origin, base, rest, is_own })
     }
 
     /// The way to a target that is reached by a name of its own.
-    fn at(&self, target: String, path: &str, is_own: bool) -> Result<Destination, Box<Response<AnswerBody>>> {
+    fn at(
+        &self,
+        target: String,
+        origin: String,
+        path: &str,
+        is_own: bool,
+    ) -> Result<Destination, Box<Response<AnswerBody>>> {
         let found = self.engine.house.target(&target);
         let spoken = found.and_then(|found| self.protocols.iter().find(|protocol| protocol.name() == found.protocol));
         let Some(protocol) = spoken.cloned() else { return Err(Box::new(problem(&no_target(&target, "HTTP")))) };
-        Ok(Destination { target, protocol, base: String::new(), rest: path.into(), is_own })
+        Ok(Destination { target, protocol, origin, base: String::new(), rest: path.into(), is_own })
     }
 
     /// Serves a client that takes the gateway for a proxy to a host (RFC 9110, section 9.3.6), by standing in for it.
@@ -396,8 +423,7 @@ impl Connection {
                 let mut response = problem(&denial);
                 if response.status() == StatusCode::UNAUTHORIZED {
                     *response.status_mut() = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
-                    let scheme = HeaderValue::from_static("Basic realm=\"gatehouse\"");
-                    response.headers_mut().insert(PROXY_AUTHENTICATE, scheme);
+                    response.headers_mut().insert(PROXY_AUTHENTICATE, BASIC);
                 }
                 return response;
             }
@@ -410,11 +436,13 @@ impl Connection {
             protocols: self.protocols.clone(),
             peer: self.peer,
             is_private: self.is_private,
+            scheme: "https",
             certificate: self.certificate.clone(),
             tunnel: Some(Tunnel { proof, target, host }),
             lanes: Mutex::default(),
             tunnels: Mutex::default(),
             activity: Activity::begin(),
+            interims: None,
         };
         let within = Duration::from_secs(u64::from(self.engine.limits.login_secs_max));
         let mut tunnels = self.tunnels.lock().unwrap_or_else(PoisonError::into_inner);
@@ -423,6 +451,7 @@ impl Connection {
             match tokio::time::timeout(within, tls.stand_in(TokioIo::new(upgraded))).await {
                 Ok(Ok(stream)) => {
                     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
+                    let inner = Self { interims: (!is_h2).then(Interims::default), ..inner };
                     inner.serve(TokioIo::new(stream), is_h2).await;
                 }
                 Ok(Err(error)) => tracing::debug!(peer = %inner.peer, %error, "TLS did not begin in a tunnel"),
@@ -686,8 +715,10 @@ fn problem(denial: &Denial) -> Response<AnswerBody> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if status == StatusCode::UNAUTHORIZED {
-        let schemes = HeaderValue::from_static("Bearer realm=\"gatehouse\", Basic realm=\"gatehouse\"");
-        response.headers_mut().insert(WWW_AUTHENTICATE, schemes);
+        // In fields of their own, for there are browsers that look at the first of each field alone.
+        for scheme in [BEARER, BASIC] {
+            response.headers_mut().append(WWW_AUTHENTICATE, scheme);
+        }
     }
     response
 }

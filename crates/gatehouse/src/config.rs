@@ -598,6 +598,9 @@ pub struct TargetSection {
     pub graphql: Vec<String>,
     /// Of a target that speaks `http`: what becomes of bodies that cannot be looked into, for those who may not see everything.
     pub opaque_bodies: Option<OpaqueBodies>,
+    /// Of a target that speaks `http`: whether its own address in texts, such as the link to the next page in JSON, leads its
+    /// clients through the gateway. Bodies are then written anew, also for those who may see everything.
+    pub rewrite_links: Option<bool>,
     /// Classes of single fields of JSON bodies, by their path without the places of lists: `"customer.email" = "email"`, or
     /// `"clear"` for none.
     #[serde(default)]

@@ -821,6 +821,7 @@ impl Checker<'_> {
             ("openapi", section.openapi.is_some()),
             ("graphql", !section.graphql.is_empty()),
             ("opaque_bodies", section.opaque_bodies.is_some()),
+            ("rewrite_links", section.rewrite_links.is_some()),
             ("fields", !section.fields.is_empty()),
             ("path", section.path.is_some()),
         ];
@@ -855,6 +856,7 @@ impl Checker<'_> {
         };
         let host = section.address.rsplit_once(':').map_or("", |(host, _)| host);
         let scheme = if section.tls.unwrap_or(default_tls(section, host)) == Tls::Disable { "http" } else { "https" };
+        let usual = if scheme == "http" { ":80" } else { ":443" };
         let target = TargetName::new(name).ok()?;
         let is_path = |path: &String| {
             let is_plain = |char: char| char.is_ascii_alphanumeric() || "/-._~".contains(char);
@@ -868,13 +870,14 @@ impl Checker<'_> {
             self.fault(&["targets", name, "path"], message, "Write it from its first slash on, such as /mcp");
         }
         let described = HttpFacts {
-            origin: format!("{scheme}://{}", section.address.trim_end_matches(":443")),
+            origin: format!("{scheme}://{}", section.address.strip_suffix(usual).unwrap_or(&section.address)),
             endpoints,
             endpoint: section.path.clone(),
             graphql: section.graphql.clone(),
             credential_header: header,
             credential_parameter: parameter,
             passes_opaque: section.opaque_bodies == Some(OpaqueBodies::Pass),
+            rewrites_links: section.rewrite_links == Some(true),
         };
         let learnt = protocol.learn(&target, described);
         learnt.map_err(|key| self.foreign_key(name, key, &section.protocol)).ok()

@@ -5,6 +5,7 @@ use gatehouse_protocol::{Breach, Head, Passed, Tag, write_head};
 
 use crate::body::{self, Kind};
 use crate::columns::{ANY_TEXT, HEADER};
+use crate::links::Links;
 use crate::seal::Sealed;
 
 /// Fields of this connection (RFC 9110, section 7.6.1), and one that would lead the client round the gateway.
@@ -30,8 +31,6 @@ const OF_BYTES: [&str; 8] = [
     "repr-digest",
     "want-digest",
 ];
-/// What a target says of how to prove oneself there: of the gateway's own credential, it is nothing to its client.
-const OF_PROOF: [&str; 2] = ["authentication-info", "www-authenticate"];
 /// Fields whose values have a form of their own in which nothing personal has a place.
 const PLAIN: [&str; 17] = [
     "access-control-allow-headers",
@@ -205,52 +204,4 @@ fn percent_decoded(value: &[u8]) -> Vec<u8> {
         }
     }
     out
-}
-
-/// Where links of the target lead for its client.
-pub(crate) struct Links<'a> {
-    /// Where the target is.
-    pub(crate) origin: &'a str,
-    /// Under which path of the gateway's own the client reaches it; empty where it does by the target's own name.
-    pub(crate) base: &'a str,
-    /// Whether the gateway proves itself there in its clients' place.
-    pub(crate) proves_itself: bool,
-}
-
-impl Links<'_> {
-    fn hides(&self, name: &str) -> bool {
-        self.proves_itself && OF_PROOF.contains(&name)
-    }
-
-    /// A field's value where it leads somewhere else for the client.
-    fn changed(&self, name: &str, value: &[u8]) -> Option<Vec<u8>> {
-        if self.base.is_empty() {
-            return None;
-        }
-        let value = std::str::from_utf8(value).ok()?;
-        match name {
-            "location" | "content-location" => {
-                let path = value.strip_prefix(self.origin).filter(|path| path.is_empty() || path.starts_with('/'));
-                let path =
-                    path.or_else(|| Some(value).filter(|value| value.starts_with('/') && !value.starts_with("//")))?;
-                Some(format!("{}{path}", self.base).into_bytes())
-            }
-            "set-cookie" => {
-                let mut parts = value.split(';').map(str::trim).map(|part| match part.split_once('=') {
-                    Some((name, path)) if name.eq_ignore_ascii_case("path") && path.starts_with('/') => {
-                        Some(format!("Path={}{path}", self.base))
-                    }
-                    // A cookie is for whoever gave it, and the client knows the gateway by another name.
-                    Some((name, _)) if name.eq_ignore_ascii_case("domain") => None,
-                    Some(_) | None => Some(part.to_string()),
-                });
-                let mut kept: Vec<String> = parts.by_ref().flatten().collect();
-                if !kept.iter().any(|part| part.to_ascii_lowercase().starts_with("path=")) {
-                    kept.push(format!("Path={}/", self.base));
-                }
-                Some(kept.join("; ").into_bytes())
-            }
-            _ => None,
-        }
-    }
 }

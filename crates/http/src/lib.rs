@@ -13,6 +13,7 @@ mod form;
 mod graphql;
 mod har;
 mod json;
+mod links;
 mod own;
 mod parts;
 mod refusal;

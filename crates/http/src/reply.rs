@@ -8,11 +8,12 @@ use gatehouse_protocol::{
     Breach, Edit, Editor, Field, Frame, Head, HttpFacts, Passed, Tag, Told, write_frame, write_head,
 };
 
-use crate::answer::{Answer, Links};
+use crate::answer::Answer;
 use crate::body::{self, Kind, Masking, Text};
 use crate::coding::Decoder;
 use crate::columns::{ANY_TEXT, Columns, HEADER, OPAQUE, TEXT, UNKNOWN};
 use crate::json;
+use crate::links::{Base, Links, Relinker};
 use crate::own::{Own, Owned};
 use crate::refusal::REASON_BYTES_MAX;
 use crate::rider::{Reader, Rider};
@@ -51,9 +52,11 @@ pub(crate) struct Replies {
     asked_for_head: bool,
     /// Whether it asked for a WebSocket.
     asked_for_socket: bool,
-    base: String,
+    base: Base,
     /// What it said.
     own: Own,
+    /// Where the target's address in a body leads its client.
+    relinker: Option<Relinker>,
 }
 
 /// Shows everything.
@@ -91,13 +94,14 @@ impl Replies {
             answering,
             asked_for_head: false,
             asked_for_socket: false,
-            base: String::new(),
+            base: Base::default(),
             own: Own::Nothing,
+            relinker: None,
         }
     }
 
     /// A request went out.
-    pub(crate) fn expect(&mut self, method: &str, base: String, own: Own, is_socket: bool) {
+    pub(crate) fn expect(&mut self, method: &str, base: Base, own: Own, is_socket: bool) {
         // What the client says on a WebSocket is not kept to be compared: all may be its own.
         self.own = if is_socket { Own::Anything } else { own };
         self.asked_for_socket = is_socket;
@@ -261,6 +265,14 @@ impl Replies {
             self.answering = Answering::Watched(Box::new(Watch::new(decoder)));
             return Ok(answer.write_plain(frame.tag, &self.links(), editor, out));
         }
+        if frame.tag == Tag::Response
+            && self.facts.rewrites_links
+            && let Ok(Some(masking)) = self.masking(&answer, editor)
+        {
+            self.take_apart(masking);
+            answer.write_masked(frame.tag, &self.links(), editor, out);
+            return Ok(Passed::Written);
+        }
         if frame.tag == Tag::Response {
             self.answering = raw_or_bodiless(&answer, false);
         }
@@ -272,19 +284,25 @@ impl Replies {
         if answer.is_switching() {
             self.switched()?;
         } else if frame.tag == Tag::Response {
-            self.answering = match self.masking(&answer, editor)? {
-                Some(masking) => Answering::Masked(Box::new(masking)),
+            match self.masking(&answer, editor)? {
+                Some(masking) => self.take_apart(masking),
                 None if answer.has_body && !answer.is_untold() && answer.length() != Some(0) => {
                     self.answering = raw_or_bodiless(&answer, true);
                     let links = self.links();
                     return Ok(answer.write_plain(frame.tag, &links, editor, out));
                 }
-                None => Answering::Bodiless,
-            };
+                None => self.answering = Answering::Bodiless,
+            }
         }
         let links = self.links();
         answer.write_masked(frame.tag, &links, editor, out);
         Ok(Passed::Written)
+    }
+
+    /// A body follows that is shown piece by piece.
+    fn take_apart(&mut self, masking: Masking) {
+        self.answering = Answering::Masked(Box::new(masking));
+        self.relinker = self.facts.rewrites_links.then(|| Relinker::new(&self.links())).flatten();
     }
 
     /// How a body is masked; `None` for one that is not there, or passes although it cannot be looked into.
@@ -325,7 +343,8 @@ impl Replies {
                 let mut shown = Vec::new();
                 let reader = &mut Reader { columns: &mut self.columns, rider: self.rider.as_deref_mut() };
                 masking.feed(frame.content, reader, editor, &mut shown)?;
-                write_body(&shown, out);
+                let led = self.relinker.as_mut().map(|relinker| relinker.pass(&shown));
+                write_body(led.as_deref().unwrap_or(&shown), out);
                 Ok(Passed::Written)
             }
             Answering::Raw(_, was_planned) if !(is_plain || *was_planned && passes_opaque(editor)) => {
@@ -355,6 +374,10 @@ impl Replies {
                 let mut shown = Vec::new();
                 let reader = &mut Reader { columns: &mut self.columns, rider: self.rider.as_deref_mut() };
                 masking.finish(reader, editor, &mut shown)?;
+                if let Some(mut relinker) = self.relinker.take() {
+                    shown = relinker.pass(&shown);
+                    shown.extend(relinker.finish());
+                }
                 write_body(&shown, out);
             }
             Answering::Raw(mut sieve, _) => write_body(&sieve.finish(), out),

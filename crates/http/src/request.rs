@@ -14,6 +14,7 @@ use crate::coding::CODINGS;
 use crate::columns::Columns;
 use crate::graphql;
 use crate::json;
+use crate::links::Base;
 use crate::own::Own;
 use crate::rider::{Carrying, Reader};
 use crate::said::{Form, Said, form_fields, is_plain_form, without_classified};
@@ -82,7 +83,7 @@ const OF_TRY: [&str; 16] = [
 const COPY_SOURCE: &str = "x-amz-copy-source";
 /// Fields by which services tell operations apart, as policy is shown them: in AWS's, all else of a request may be the same.
 const OF_OPERATION: [&str; 1] = ["x-amz-target"];
-/// Where the carrier says under which path of its own the target is reached.
+/// Where the carrier says at which address of its own the target is reached.
 const BASE: &str = "x-gatehouse-base";
 /// The head of a request, in its one form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +93,7 @@ pub(crate) struct Request {
     /// What goes on.
     fields: Vec<(String, Vec<u8>)>,
     /// The path of the carrier's own under which the client reaches the target.
-    pub(crate) base: String,
+    pub(crate) base: Base,
     pub(crate) prefers_async: bool,
     /// What the client sent where the gateway's own credential goes.
     removed: Vec<String>,
@@ -176,7 +177,7 @@ impl Request {
             method: method.to_string(),
             address,
             fields,
-            base: head.text(BASE).unwrap_or_default().to_string(),
+            base: Base::read(head.text(BASE).unwrap_or_default()),
             prefers_async: names(head, "prefer").any(|preference| preference == "respond-async"),
             removed,
             length,

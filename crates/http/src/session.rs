@@ -267,7 +267,8 @@ impl Session for HttpSession {
             return refusal::write_close(denial, &mut reply.to_client);
         }
         let request = self.request.take();
-        let waits_at = request.as_ref().filter(|request| request.prefers_async).map(|request| request.base.as_str());
+        let waits_at =
+            request.as_ref().filter(|request| request.prefers_async).map(|request| request.base.path.as_str());
         // What was not read has no message to answer.
         let rider = self.replies.rider.as_deref().filter(|_| request.is_some());
         match rider.and_then(|rider| rider.refusal(denial)) {

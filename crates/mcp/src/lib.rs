@@ -65,6 +65,9 @@ impl Exchanges for Mcp {
         if described.passes_opaque {
             return Err("opaque_bodies");
         }
+        if described.rewrites_links {
+            return Err("rewrite_links");
+        }
         described.endpoint.get_or_insert_with(|| ENDPOINT.into());
         Ok(Arc::new(described))
     }

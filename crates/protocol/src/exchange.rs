@@ -44,6 +44,8 @@ pub struct HttpFacts {
     pub credential_parameter: Option<String>,
     /// Whether bodies that cannot be looked into pass.
     pub passes_opaque: bool,
+    /// Whether its own address in bodies leads its client through the gateway.
+    pub rewrites_links: bool,
 }
 
 /// Something that can be asked for.

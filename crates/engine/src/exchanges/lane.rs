@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,7 +14,7 @@ use gatehouse_gate::{Account, Grant, Held, Next, Passage, Showing, Stop};
 use gatehouse_model::{Blame, Denial, Intent, Reason, Secret, TaskId};
 use gatehouse_protocol::{CancelKey, Exchanges, Opening, Side, Tag, TargetReady, write_frame, write_head};
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::upgrade::OnUpgrade;
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::interim::INTERIMS_MAX;
 use super::outlet::{AnswerBody, AskedBody, Outlet, PARTS_MAX, Part, Parts, Said};
 use super::pool::{Speaks, TargetClient};
 use super::socket::{self, Socket};
@@ -43,7 +45,7 @@ const PAUSE_SECS_MAX: u64 = 120;
 const SILENCE_SECS_MAX: u64 = 600;
 /// The most of an answer that is looked at at once, in bytes.
 const PART_BYTES_MAX: usize = 8 * 1024;
-/// Where the carrier says under which path of its own the target is reached.
+/// Where the carrier says at which address of its own the target is reached.
 const BASE: &str = "x-gatehouse-base";
 
 /// Where the target is told who works for whom.
@@ -60,6 +62,8 @@ struct Job {
     request: Request<Incoming>,
     destination: Destination,
     answer: oneshot::Sender<Response<AnswerBody>>,
+    /// Where answers before it go, if its client can hear them.
+    interims: Option<mpsc::Sender<Response<()>>>,
     busy: Busy,
     /// Whoever keeps the lane until the next request.
     home: (Arc<Connection>, Key, Lane),
@@ -130,12 +134,22 @@ impl Lane {
         key: Key,
         busy: Busy,
     ) -> Response<AnswerBody> {
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
+        let (interims, mut heard) = mpsc::channel(INTERIMS_MAX);
+        let spoken = connection.interims.clone().filter(|_| request.version() == Version::HTTP_11);
+        let interims = spoken.is_some().then_some(interims);
         let jobs = self.jobs.clone();
-        let job = Job { request, destination, answer, busy, home: (connection, key, self) };
-        match jobs.send(job).await {
-            Ok(()) => answered.await.unwrap_or_else(|_| super::problem(&ended())),
-            Err(_) => super::problem(&ended()),
+        let job = Job { request, destination, answer, interims, busy, home: (connection, key, self) };
+        if jobs.send(job).await.is_err() {
+            return super::problem(&ended());
+        }
+        let Some(spoken) = spoken else { return answered.await.unwrap_or_else(|_| super::problem(&ended())) };
+        loop {
+            tokio::select! {
+                biased;
+                Some(interim) = heard.recv() => spoken.say(&interim).await,
+                answer = &mut answered => return answer.unwrap_or_else(|_| super::problem(&ended())),
+            }
         }
     }
 }
@@ -211,7 +225,8 @@ impl Keeper {
             };
             let Some(job) = job else { break "the client left".into() };
             let home = job.home;
-            let exchange = Exchange::new(&mut self, job.answer, job.busy, home.0.clone());
+            let mut exchange = Exchange::new(&mut self, job.answer, job.busy, home.0.clone());
+            exchange.interims = job.interims;
             match exchange.run(job.request, job.destination).await {
                 Ok(()) if self.was_refused => {
                     self.engine.has_another(&self.grant, self.account.as_ref());
@@ -273,6 +288,9 @@ enum Upstream {
     Ended,
 }
 
+/// An answer before the answer, as the target said it.
+type Interim = (StatusCode, HeaderMap);
+
 /// What happened.
 enum Event {
     Moved,
@@ -281,6 +299,7 @@ enum Event {
     Expired,
     Left,
     Asked(Option<Result<Frame<Bytes>, hyper::Error>>),
+    Interim(Interim),
     Head(Result<Response<Incoming>, hyper_util::client::legacy::Error>),
     Said(Option<Result<Frame<Bytes>, hyper::Error>>),
     Silent,
@@ -303,6 +322,9 @@ struct Exchange<'k> {
     upstream: Upstream,
     asked_parts: Option<mpsc::Sender<Part>>,
     answer: Option<oneshot::Sender<Response<AnswerBody>>>,
+    /// Where answers before the answer go, and where the target's come from.
+    interims: Option<mpsc::Sender<Response<()>>>,
+    heard: Option<mpsc::Receiver<Interim>>,
     answer_parts: Option<mpsc::Sender<Part>>,
     /// What becomes of the client's connection, should this become a WebSocket.
     upgrade: Option<OnUpgrade>,
@@ -333,6 +355,8 @@ impl<'k> Exchange<'k> {
             upstream: Upstream::Unasked,
             asked_parts: None,
             answer: Some(answer),
+            interims: None,
+            heard: None,
             answer_parts: None,
             upgrade: None,
             busy: Some(busy),
@@ -397,6 +421,7 @@ impl<'k> Exchange<'k> {
                 Event::Answered(answer) => self.resume(answer)?,
                 Event::Left => return Err(left()),
                 Event::Asked(frame) => self.asked(frame)?,
+                Event::Interim((status, headers)) => write_answer(Tag::Interim, status, &headers, &mut self.target),
                 Event::Head(Ok(response)) => self.head(response),
                 Event::Head(Err(error)) => {
                     let error = with_sources(&error);
@@ -606,7 +631,7 @@ impl<'k> Exchange<'k> {
         let is_asking = wants_body && self.body.is_some() && self.held.is_none() && !is_due;
         // A client that does not take what it asked for keeps it here.
         let is_slow = !self.to_client.is_empty();
-        let (upstream, held) = (&mut self.upstream, &mut self.held);
+        let (upstream, heard, held) = (&mut self.upstream, &mut self.heard, &mut self.held);
         tokio::select! {
             biased;
             signal = self.keeper.seat.signals.recv() => Event::Signal(signal),
@@ -616,7 +641,7 @@ impl<'k> Exchange<'k> {
             () = gone(&mut self.answer, &self.answer_parts) => Event::Left,
             () = room(&self.answer_parts), if !self.to_client.is_empty() => Event::Moved,
             () = room(&self.asked_parts), if !self.to_target.is_empty() => Event::Moved,
-            heard = hear(upstream), if wants_answer => heard,
+            event = hear(upstream, heard), if wants_answer => event,
             frame = next(&mut self.body), if wants_body => Event::Asked(frame),
             () = tokio::time::sleep_until(expires) => Event::Expired,
             () = tokio::time::sleep(Duration::from_secs(SILENCE_SECS_MAX)), if is_due => Event::Silent,
@@ -651,8 +676,7 @@ impl<'k> Exchange<'k> {
             (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
         let (parts, body) = response.into_parts();
         self.keeper.was_refused = parts.status == http::StatusCode::UNAUTHORIZED && self.keeper.account.is_some();
-        let fields = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        write_head(Tag::Response, Some(parts.status.as_str().as_bytes()), fields, &mut self.target);
+        write_answer(Tag::Response, parts.status, &parts.headers, &mut self.target);
         if let Some(switching) = switching {
             self.upstream = Upstream::Switching(switching);
         } else if body.is_end_stream() {
@@ -716,6 +740,7 @@ impl<'k> Exchange<'k> {
                     (*request.method_mut(), *request.headers_mut()) = (method.clone(), headers);
                     let uri = self.show(&method, &target, whole.as_deref(), request.headers_mut());
                     *request.uri_mut() = uri.ok_or_else(|| self.lost())?;
+                    self.listen_for_interims(&mut request);
                     let is_socket = request.headers().contains_key(UPGRADE);
                     self.upstream = Upstream::Asked(match is_socket {
                         true => {
@@ -733,12 +758,30 @@ impl<'k> Exchange<'k> {
                     give(&self.asked_parts, None);
                     self.asked_parts = None;
                 }
-                Some(Said::Abort | Said::Interim | Said::Response(_) | Said::Message(_) | Said::Close(_)) => {
+                Some(Said::Abort | Said::Interim(_) | Said::Response(_) | Said::Message(_) | Said::Close(_)) => {
                     self.asked_parts = None;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Has what the target says before its answer told here, if the client can hear it.
+    fn listen_for_interims(&mut self, request: &mut Request<AskedBody>) {
+        if self.interims.is_none() {
+            return;
+        }
+        let (told, heard) = mpsc::channel(INTERIMS_MAX);
+        let left = AtomicUsize::new(INTERIMS_MAX);
+        hyper::ext::on_informational(request, move |interim| {
+            // The way of a body is each connection's own.
+            let is_of_connection = matches!(interim.status(), StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS);
+            let take = |left: usize| left.checked_sub(1);
+            if !is_of_connection && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+                let _ = told.try_send((interim.status(), interim.headers().clone()));
+            }
+        });
+        self.heard = Some(heard);
     }
 
     fn asked_body(&mut self) -> Parts {
@@ -796,7 +839,11 @@ impl<'k> Exchange<'k> {
                     let cause = "the answer was broken off".into();
                     return Err(Stop { blame: Blame::Target, cause, denial: None });
                 }
-                Some(Said::Interim | Said::Request { .. } | Said::Message(_) | Said::Close(_)) => {}
+                Some(Said::Interim(interim)) => {
+                    // Where one has no place it is no loss: the answer says all.
+                    self.interims.as_ref().map(|interims| interims.try_send(interim));
+                }
+                Some(Said::Request { .. } | Said::Message(_) | Said::Close(_)) => {}
             }
         }
         Ok(())
@@ -902,12 +949,24 @@ async fn next(body: &mut Option<Incoming>) -> Option<Result<Frame<Bytes>, hyper:
     }
 }
 
-async fn hear(upstream: &mut Upstream) -> Event {
+async fn hear(upstream: &mut Upstream, heard: &mut Option<mpsc::Receiver<Interim>>) -> Event {
     match upstream {
-        Upstream::Asked(answer) => Event::Head(answer.await),
+        Upstream::Asked(answer) => match heard {
+            Some(heard) => tokio::select! {
+                biased;
+                Some(interim) = heard.recv() => Event::Interim(interim),
+                answer = answer => Event::Head(answer),
+            },
+            None => Event::Head(answer.await),
+        },
         Upstream::Answering(body) => Event::Said(body.frame().await),
         Upstream::Unasked | Upstream::Switching(_) | Upstream::Ended => std::future::pending().await,
     }
+}
+
+fn write_answer(tag: Tag, status: StatusCode, headers: &HeaderMap, out: &mut BytesMut) {
+    let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    write_head(tag, Some(status.as_str().as_bytes()), fields, out);
 }
 
 fn write_end(trailers: &HeaderMap, out: &mut BytesMut) {
@@ -928,6 +987,7 @@ fn write_request(parts: &http::request::Parts, destination: &Destination, has_bo
     let is_unsaid =
         has_body && !parts.headers.contains_key(CONTENT_LENGTH) && !parts.headers.contains_key(TRANSFER_ENCODING);
     let coding = is_unsaid.then_some((TRANSFER_ENCODING.as_str(), b"chunked".as_slice()));
-    let base = Some((BASE, destination.base.as_bytes())).filter(|(_, base)| !base.is_empty());
+    let base = format!("{}{}", destination.origin, destination.base);
+    let base = Some((BASE, base.as_bytes()));
     write_head(Tag::Request, Some(first.as_bytes()), fields.chain(coding).chain(base), out);
 }

@@ -113,7 +113,7 @@ pub(super) enum Said {
         after: Option<u64>,
     },
     Response(Response<()>),
-    Interim,
+    Interim(Response<()>),
     Part(Bytes),
     End(HeaderMap),
     Abort,
@@ -171,13 +171,12 @@ impl Outlet {
                 Said::Part(whole.slice_ref(frame.content))
             }
             Tag::Abort => Said::Abort,
-            Tag::Interim => Said::Interim,
             Tag::Message => {
                 self.waiting += frame.content.len();
                 Said::Message(whole.slice_ref(frame.content))
             }
             Tag::Close => Said::Close(whole.slice_ref(frame.content)),
-            Tag::Request | Tag::Response | Tag::End => {
+            Tag::Request | Tag::Response | Tag::Interim | Tag::End => {
                 let head = Head::read(frame.tag, frame.content).ok_or_else(|| Breach::client("a head is no head"))?;
                 self.head(frame.tag, &head)?
             }
@@ -201,15 +200,10 @@ impl Outlet {
                     Method::from_bytes(method.as_bytes()).map_err(|_| Breach::client("a method is no method"))?;
                 Said::Request { method, target: target.into(), headers, after: self.after.take() }
             }
-            Tag::Response => {
-                let status = StatusCode::from_bytes(head.first.as_bytes());
-                let mut response = Response::new(());
-                *response.status_mut() = status.map_err(|_| Breach::target("a status is no status"))?;
-                *response.headers_mut() = headers;
-                Said::Response(response)
-            }
+            Tag::Response => Said::Response(answer(head, headers)?),
+            Tag::Interim => Said::Interim(answer(head, headers)?),
             Tag::End => Said::End(headers),
-            Tag::Interim | Tag::Body | Tag::Abort | Tag::Message | Tag::Close => Said::Abort,
+            Tag::Body | Tag::Abort | Tag::Message | Tag::Close => Said::Abort,
         })
     }
 
@@ -254,4 +248,12 @@ impl Outlet {
     pub(super) fn after(&mut self) -> Option<u64> {
         self.after.take()
     }
+}
+
+fn answer(head: &Head<'_>, headers: HeaderMap) -> Result<Response<()>, Breach> {
+    let mut response = Response::new(());
+    let status = StatusCode::from_bytes(head.first.as_bytes());
+    *response.status_mut() = status.map_err(|_| Breach::target("a status is no status"))?;
+    *response.headers_mut() = headers;
+    Ok(response)
 }

@@ -75,7 +75,7 @@ pub(super) async fn say(socket: &mut Socket, said: Said) -> Result<bool, Stop> {
         },
         Said::Close(content) => Message::Close(close_frame(&content)),
         Said::Abort => Message::Close(None),
-        Said::Request { .. } | Said::Response(_) | Said::Interim | Said::Part(_) | Said::End(_) => return Ok(true),
+        Said::Request { .. } | Said::Response(_) | Said::Interim(_) | Said::Part(_) | Said::End(_) => return Ok(true),
     };
     let is_last = message.is_close();
     socket.send(message).await.map_err(|error| ended(&error.to_string()))?;

@@ -1,0 +1,135 @@
+//! Answers before the answer (RFC 9110, section 15.2), for clients of HTTP/1.1.
+//!
+//! hyper tells what a target says so, and says none of it itself. So they are put between its bytes: it flushes a
+//! connection only when nothing that it wrote is left, and until the service has answered that is where they belong.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Buf as _, BufMut as _, BytesMut};
+use http::Response;
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+/// How many of them a request has.
+pub(super) const INTERIMS_MAX: usize = 16;
+/// How long one waits for a client that takes nothing: it is no loss where the answer says all.
+const TAKEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Where they wait for the connection.
+#[derive(Clone, Default)]
+pub(super) struct Interims(Arc<Mutex<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
+    said: BytesMut,
+    taken: Option<Waker>,
+}
+
+impl Interims {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says one; ready when the connection has it. To be called by the connection's own service alone.
+    pub(super) async fn say(&self, interim: &Response<()>) {
+        write(interim, &mut self.lock().said);
+        let taken = poll_fn(|cx| {
+            let mut waiting = self.lock();
+            waiting.taken = Some(cx.waker().clone());
+            if waiting.said.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let _ = tokio::time::timeout(TAKEN_WITHIN, taken).await;
+        // The answer comes next, and after it this would be another's.
+        self.lock().said.clear();
+    }
+
+    fn take(&self, out: &mut BytesMut) {
+        let mut waiting = self.lock();
+        if !waiting.said.is_empty() {
+            out.unsplit(waiting.said.split());
+            if let Some(taken) = waiting.taken.take() {
+                taken.wake();
+            }
+        }
+    }
+}
+
+/// Writes a head as RFC 9112 has it.
+fn write(interim: &Response<()>, out: &mut BytesMut) {
+    let status = interim.status();
+    out.put_slice(format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or("")).as_bytes());
+    for (name, value) in interim.headers() {
+        out.put_slice(name.as_str().as_bytes());
+        out.put_slice(b": ");
+        out.put_slice(value.as_bytes());
+        out.put_slice(b"\r\n");
+    }
+    out.put_slice(b"\r\n");
+}
+
+/// A client's connection, and what is said on it between hyper's own words.
+pub(super) struct Spoken<I> {
+    io: I,
+    interims: Interims,
+    /// What is being written, before anything else is.
+    begun: BytesMut,
+}
+
+impl<I: Write + Unpin> Spoken<I> {
+    pub(super) fn new(io: I, interims: Interims) -> Self {
+        Self { io, interims, begun: BytesMut::new() }
+    }
+
+    fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.begun.is_empty() {
+            let count = ready!(Pin::new(&mut self.io).poll_write(cx, &self.begun))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.begun.advance(count);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: Read + Unpin> Read for Spoken<I> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<I: Write + Unpin> Write for Spoken<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_begun(cx))?;
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        this.interims.take(&mut this.begun);
+        ready!(this.poll_begun(cx))?;
+        Pin::new(&mut this.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_begun(cx))?;
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_begun(cx))?;
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+}

@@ -1,0 +1,265 @@
+//! Where what a target says of its own address leads its client: through the gateway, the way that the client came.
+
+use memchr::memmem;
+
+/// What a target says of how to prove oneself there: of the gateway's own credential, it is nothing to its client.
+const OF_PROOF: [&str; 2] = ["authentication-info", "www-authenticate"];
+
+/// Where a client reaches a target, as the client calls it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Base {
+    /// Such as `https://gateway.example:8443`; empty where it does not say.
+    pub(crate) origin: String,
+    /// The path that comes before the target's own, such as `/http/billing`; empty where there is none.
+    pub(crate) path: String,
+}
+
+impl Base {
+    /// Reads `https://gateway.example:8443/http/billing`.
+    pub(crate) fn read(url: &str) -> Self {
+        let host = url.find("://").map_or(0, |scheme| scheme + "://".len());
+        let path = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |path| host + path);
+        let (origin, path) = url.split_at_checked(path).unwrap_or((url, ""));
+        Self { origin: origin.into(), path: path.into() }
+    }
+
+    /// The name that the client calls it by, without a port.
+    fn host(&self) -> &str {
+        let authority = self.origin.split_once("://").map_or("", |(_, authority)| authority);
+        authority.rsplit_once(':').map_or(authority, |(host, _)| host)
+    }
+}
+
+/// Where links of the target lead for its client.
+pub(crate) struct Links<'a> {
+    /// Where the target is.
+    pub(crate) origin: &'a str,
+    /// Where its client reaches it.
+    pub(crate) base: &'a Base,
+    /// Whether the gateway proves itself there in its clients' place.
+    pub(crate) proves_itself: bool,
+}
+
+impl Links<'_> {
+    pub(crate) fn hides(&self, name: &str) -> bool {
+        self.proves_itself && OF_PROOF.contains(&name)
+    }
+
+    /// A field's value where it leads somewhere else for the client.
+    pub(crate) fn changed(&self, name: &str, value: &[u8]) -> Option<Vec<u8>> {
+        let value = std::str::from_utf8(value).ok()?;
+        let changed = match name {
+            "location" | "content-location" => self.led(value),
+            "link" => self.all_led(value),
+            "refresh" => self.refreshed(value),
+            "set-cookie" => self.baked(value),
+            _ => None,
+        };
+        changed.map(String::into_bytes)
+    }
+
+    /// A reference that leads through the gateway; `None` where it does already, or to somewhere else.
+    fn led(&self, reference: &str) -> Option<String> {
+        let ends = |path: &&str| path.is_empty() || path.starts_with(['/', '?', '#']);
+        let base = &self.base.path;
+        match reference.strip_prefix(self.origin).filter(ends) {
+            Some(_) if base.is_empty() && self.base.origin == self.origin => None,
+            Some(path) if base.is_empty() && !path.starts_with('/') => Some(format!("/{path}")),
+            Some(path) => Some(format!("{base}{path}")),
+            None if reference.starts_with('/') && !reference.starts_with("//") && !base.is_empty() => {
+                Some(format!("{base}{reference}"))
+            }
+            None => None,
+        }
+    }
+
+    /// Links, each in angle brackets (RFC 8288, section 3).
+    fn all_led(&self, value: &str) -> Option<String> {
+        let (mut out, mut rest, mut is_changed) = (String::with_capacity(value.len()), value, false);
+        while let Some((before, after)) = rest.split_once('<') {
+            let Some((reference, after)) = after.split_once('>') else { break };
+            let led = self.led(reference);
+            is_changed |= led.is_some();
+            out.extend([before, "<", led.as_deref().unwrap_or(reference), ">"]);
+            rest = after;
+        }
+        out.push_str(rest);
+        is_changed.then_some(out)
+    }
+
+    /// What to show next, and when: `5; url=/next`, as the HTML standard has it.
+    fn refreshed(&self, value: &str) -> Option<String> {
+        let at = value.to_ascii_lowercase().find("url=")? + "url=".len();
+        let (before, reference) = value.split_at_checked(at)?;
+        self.led(reference.trim_matches(['"', '\''])).map(|led| format!("{before}{led}"))
+    }
+
+    /// A cookie that comes back by the way that the client knows.
+    fn baked(&self, value: &str) -> Option<String> {
+        let (base, host) = (&self.base.path, self.base.host());
+        // One for another host than it asked is none to the client (RFC 6265, section 5.3).
+        let is_foreign = |domain: &str| {
+            let domain = domain.trim().trim_start_matches('.').to_ascii_lowercase();
+            let rest = host.strip_suffix(domain.as_str());
+            !rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        let (mut kept, mut is_changed, mut has_path) = (Vec::new(), false, false);
+        for part in value.split(';') {
+            match part.trim().split_once('=') {
+                Some((name, path)) if name.eq_ignore_ascii_case("path") && path.starts_with('/') => {
+                    (has_path, is_changed) = (true, is_changed || !base.is_empty());
+                    kept.push(format!(" Path={base}{path}"));
+                }
+                Some((name, domain)) if name.eq_ignore_ascii_case("domain") && is_foreign(domain) => is_changed = true,
+                Some(_) | None => kept.push(part.to_string()),
+            }
+        }
+        if !has_path && !base.is_empty() {
+            is_changed = true;
+            kept.push(format!(" Path={base}/"));
+        }
+        is_changed.then(|| kept.join(";"))
+    }
+}
+
+/// A way to write the target's address, and what stands in its place.
+struct Form {
+    origin: Vec<u8>,
+    to: Vec<u8>,
+}
+
+/// Has the target's address in bodies lead through the gateway, as it stands and as it stands in JSON.
+pub(crate) struct Relinker {
+    forms: [Form; 2],
+    /// The end of what came, which may be the beginning of one.
+    held: Vec<u8>,
+}
+
+impl Relinker {
+    /// `None` where the client calls the target by its own address, or does not say how.
+    pub(crate) fn new(links: &Links<'_>) -> Option<Self> {
+        let to = format!("{}{}", links.base.origin, links.base.path);
+        if links.base.origin.is_empty() || to == links.origin {
+            return None;
+        }
+        let form = |slash: &str| Form {
+            origin: links.origin.replace('/', slash).into_bytes(),
+            to: to.replace('/', slash).into_bytes(),
+        };
+        Some(Self { forms: [form("/"), form("\\/")], held: Vec::new() })
+    }
+
+    /// What is seen of a part of a body.
+    pub(crate) fn pass(&mut self, part: &[u8]) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.held);
+        bytes.extend_from_slice(part);
+        let begun = self.begun(&bytes);
+        let mut out = Vec::with_capacity(bytes.len());
+        self.held = self.lead(&bytes, bytes.len() - begun, &mut out);
+        out
+    }
+
+    /// What is seen of the rest of it.
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
+        let bytes = std::mem::take(&mut self.held);
+        let mut out = Vec::with_capacity(bytes.len());
+        let rest = self.lead(&bytes, bytes.len(), &mut out);
+        out.extend_from_slice(&rest);
+        out
+    }
+
+    /// Writes what begins before `end` with what stands in its place, and gives the rest.
+    fn lead(&self, bytes: &[u8], end: usize, out: &mut Vec<u8>) -> Vec<u8> {
+        let mut from = 0;
+        while let Some((at, Form { origin, to })) = self.next(bytes, from).filter(|(at, _)| *at < end) {
+            let after = at + origin.len();
+            // Another host's name, or another port, may begin so.
+            let is_whole =
+                bytes.get(after).is_none_or(|next| !next.is_ascii_alphanumeric() && !b".:-_@%".contains(next));
+            out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
+            out.extend_from_slice(if is_whole { to } else { origin });
+            from = after;
+        }
+        let end = end.max(from);
+        out.extend_from_slice(bytes.get(from..end).unwrap_or_default());
+        bytes.get(end..).unwrap_or_default().to_vec()
+    }
+
+    fn next(&self, bytes: &[u8], from: usize) -> Option<(usize, &Form)> {
+        let rest = bytes.get(from..)?;
+        let found = self.forms.iter().filter_map(|form| Some((from + memmem::find(rest, &form.origin)?, form)));
+        found.min_by_key(|(at, _)| *at)
+    }
+
+    /// How much of the end may be the beginning of one, or one whose next byte is not there yet.
+    fn begun(&self, bytes: &[u8]) -> usize {
+        let longest = self.forms.iter().map(|form| form.origin.len()).max().unwrap_or_default();
+        let is_begun = |len: &usize| {
+            let end = bytes.get(bytes.len() - len..).unwrap_or_default();
+            self.forms.iter().any(|form| form.origin.starts_with(end))
+        };
+        (1..=longest.min(bytes.len())).rev().find(is_begun).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGIN: &str = "https://api.internal:8443";
+
+    fn changed(base: &str, name: &str, value: &str) -> String {
+        let links = Links { origin: ORIGIN, base: &Base::read(base), proves_itself: false };
+        let changed = links.changed(name, value.as_bytes());
+        changed.map_or_else(|| "as it is".into(), |value| String::from_utf8(value).unwrap())
+    }
+
+    #[test]
+    fn fields_lead_the_way_that_the_client_came() {
+        let (path, name, own) = ("https://gw:1/http/api", "https://api.gw.example", ORIGIN);
+        for (base, field, value, expected) in [
+            (path, "location", "https://api.internal:8443/x?y#z", "/http/api/x?y#z"),
+            (path, "location", "https://api.internal:8443", "/http/api"),
+            (path, "location", "/x", "/http/api/x"),
+            (path, "location", "//other/x", "as it is"),
+            (path, "location", "https://api.internal:84431/x", "as it is"),
+            (path, "location", "x", "as it is"),
+            (name, "location", "https://api.internal:8443/x", "/x"),
+            (name, "location", "https://api.internal:8443?x", "/?x"),
+            (name, "location", "/x", "as it is"),
+            (own, "location", "https://api.internal:8443/x", "as it is"),
+            (
+                path,
+                "link",
+                "</a>; rel=next, <https://o.example/b>; rel=\"<\"",
+                "</http/api/a>; rel=next, <https://o.example/b>; rel=\"<\"",
+            ),
+            (path, "link", "<https://api.internal:8443/a?page=2>; rel=\"next\"", "</http/api/a?page=2>; rel=\"next\""),
+            (path, "refresh", "5; URL='/x'", "5; URL=/http/api/x"),
+            (path, "set-cookie", "a=b", "a=b; Path=/http/api/"),
+            (path, "set-cookie", "a=b; Path=/x; HttpOnly", "a=b; Path=/http/api/x; HttpOnly"),
+            (name, "set-cookie", "a=b; Domain=api.internal; Path=/x", "a=b; Path=/x"),
+            (name, "set-cookie", "a=b; Domain=.GW.example; Path=/x", "as it is"),
+            (name, "set-cookie", "a=b; Domain=w.example", "a=b"),
+            (own, "set-cookie", "a=b; Domain=api.internal; Path=/x", "as it is"),
+            (path, "date", "/x", "as it is"),
+        ] {
+            assert_eq!(changed(base, field, value), expected, "{base} {field} {value}");
+        }
+    }
+
+    #[test]
+    fn addresses_in_bodies_lead_there_too_however_they_are_split() {
+        let body = r#"{"next": "https://api.internal:8443/x?page=2", "e": "https:\/\/api.internal:8443\/y", "o": "https://api.internal:84431/", "at": "https://api.internal:8443"} https://api.internal:8443"#;
+        let expected = r#"{"next": "http://gw:1/http/api/x?page=2", "e": "http:\/\/gw:1\/http\/api\/y", "o": "https://api.internal:84431/", "at": "http://gw:1/http/api"} http://gw:1/http/api"#;
+        let base = Base::read("http://gw:1/http/api");
+        for size in 1..=body.len() {
+            let mut relinker = Relinker::new(&Links { origin: ORIGIN, base: &base, proves_itself: false }).unwrap();
+            let mut shown: Vec<u8> = body.as_bytes().chunks(size).flat_map(|part| relinker.pass(part)).collect();
+            shown.extend(relinker.finish());
+            assert_eq!(String::from_utf8(shown).unwrap(), expected, "{size}");
+        }
+        let none = |url: &str| Relinker::new(&Links { origin: ORIGIN, base: &Base::read(url), proves_itself: false });
+        assert!(none(ORIGIN).is_none() && none("/http/api").is_none());
+    }
+}
