@@ -1,7 +1,6 @@
 //! MCP's official server and client, with the gateway between them.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::fixture::Setup;
@@ -31,18 +30,23 @@ impl McpHouse {
     }
 
     /// The same, with other parts of a configuration and their files.
-    fn start_with(said: &str, more: &str, mut files: Vec<(&'static str, String)>) -> Result<Self> {
+    fn start_with(said: &str, more: &str, files: Vec<(&'static str, String)>) -> Result<Self> {
+        Self::before("mcp_server.mjs", said, more, files)
+    }
+
+    /// The same, with another server.
+    fn before(server: &str, said: &str, more: &str, mut files: Vec<(&'static str, String)>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
         let heard = folder.path().join("heard");
-        let server = Served::start("mcp_server.mjs", &[("HEARD", heard.to_str().context("a path in UTF-8")?)])?;
-        let port = server.port;
+        let server = Served::start(server, &[("HEARD", heard.to_str().context("a path in UTF-8")?)])?;
         remember(TOKEN);
         files.push(("lab.secret", TOKEN.into()));
         let fixture = Fixture::start(Setup {
             policies: include_str!("../fixture/mcp.cedar").into(),
             config: format!(
-                "[listen.http]\naddress = \"127.0.0.1:0\"\n[targets.lab]\nprotocol = \"mcp\"\naddress = \"127.0.0.1:{port}\"\n\
-                 credential = {{ bearer = \"file:lab.secret\" }}\n{said}\n{more}\n"
+                "[listen.http]\naddress = \"127.0.0.1:0\"\n[targets.lab]\nprotocol = \"mcp\"\naddress = \"127.0.0.1:{}\"\n\
+                 credential = {{ bearer = \"file:lab.secret\" }}\n{said}\n{more}\n",
+                server.port
             ),
             files,
             ..Setup::default()
@@ -57,15 +61,27 @@ impl McpHouse {
 
     /// Runs the client to its end, and gives what came of each of its steps.
     fn client(url: &str, credential: Option<&WebCredential>) -> Result<Value> {
+        Self::client_of("client_mcp.mjs", "auto", url, credential)
+    }
+
+    fn client_of(client: &str, mode: &str, url: &str, credential: Option<&WebCredential>) -> Result<Value> {
         let mut command = Command::new(CLIENTS);
-        command.arg("client_mcp.mjs").env("URL", url).stdin(Stdio::null());
+        command.arg(client).env("URL", url).env("MODE", mode).stdin(Stdio::null());
         command.envs(credential.map(|credential| ("AUTHORIZATION", credential.basic())));
         let output = command.output()?;
         serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
+    fn directly(&self) -> String {
+        format!("http://127.0.0.1:{}/mcp", self.server.port)
+    }
+
+    fn at_gateway(&self) -> String {
+        format!("{}/mcp/lab", self.base)
+    }
+
     fn through(&self, credential: &WebCredential) -> Result<Value> {
-        Self::client(&format!("{}/mcp/lab", self.base), Some(credential))
+        Self::client(&self.at_gateway(), Some(credential))
     }
 
     /// What the server heard.
@@ -89,7 +105,7 @@ fn names(listed: &Value) -> Vec<&str> {
 #[test]
 fn the_official_client_finds_the_same_through_the_gateway() -> Result<()> {
     let house = McpHouse::start("")?;
-    let mut direct = McpHouse::client(&format!("http://127.0.0.1:{}/mcp", house.server.port), None)?;
+    let mut direct = McpHouse::client(&house.directly(), None)?;
     let dana = house.task("user:dana")?;
     let mut through = house.through(&dana)?;
     for report in [&mut direct, &mut through] {
@@ -101,6 +117,44 @@ fn the_official_client_finds_the_same_through_the_gateway() -> Result<()> {
     let through = heard.iter().filter(|request| request["headers"]["authorization"] == format!("Bearer {TOKEN}"));
     assert!(through.count() >= 12, "the gateway proves itself with each request: {heard:?}");
     assert!(!heard.iter().any(|request| request.to_string().contains(&dana.password)));
+    assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+/// Python's client, which speaks the revision without sessions where its server does, and what came before where it is told to.
+#[test]
+fn the_official_client_in_python_does_too() -> Result<()> {
+    for (server, newest) in [("mcp_server.mjs", "2025-11-25"), ("mcp_server.py", "2026-07-28")] {
+        let house = McpHouse::before(server, "", "", Vec::new())?;
+        let dana = house.task("user:dana")?;
+        for (mode, version) in [("auto", newest), ("legacy", "2025-11-25")] {
+            let direct = McpHouse::client_of("client_mcp.py", mode, &house.directly(), None)?;
+            let through = McpHouse::client_of("client_mcp.py", mode, &house.at_gateway(), Some(&dana))?;
+            assert_eq!(direct["version"], version, "{server} {mode}");
+            assert_eq!(direct["asked"].as_array().map(Vec::len), Some(2), "{direct}");
+            assert_eq!(through, direct, "{server} {mode}");
+        }
+        assert!(house.fixture.verify()?.contains("sound"));
+    }
+    Ok(())
+}
+
+#[test]
+fn agents_see_and_do_the_same_without_sessions() -> Result<()> {
+    let house = McpHouse::before("mcp_server.py", "on_hold = \"refuse\"", "", Vec::new())?;
+    let claude = house.task("agent:claude")?;
+    let told = McpHouse::client_of("client_mcp.py", "auto", &house.at_gateway(), Some(&claude))?;
+    assert_eq!(told["version"], "2026-07-28", "{told}");
+    assert_eq!(names(&told["tools"]["tools"]), ["add", "customer", "drop_table", "think"], "{told}");
+    assert_eq!(told["add"]["structuredContent"], json!({ "result": 5 }));
+    assert!(!told.to_string().contains("ada@corp.example"), "{told}");
+    assert_eq!(told["customer"]["structuredContent"]["id"], 7);
+    assert_eq!(told["think"]["content"][0]["text"], "thought: four", "{told}");
+    for refused in ["ask", "dropTable"] {
+        let said = told[refused]["content"][0]["text"].as_str();
+        assert!(said.is_some_and(|text| text.starts_with("Refused: ")), "{told}");
+    }
+    assert_eq!(told["customerFile"]["error"]["code"], 403, "{told}");
     assert!(house.fixture.verify()?.contains("sound"));
     Ok(())
 }

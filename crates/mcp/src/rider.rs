@@ -81,7 +81,9 @@ impl Rider for McpRider {
             if let Some(request) = request {
                 text.push_str(&format!(" Request: {request}"));
             }
-            let result = json!({ "content": [{ "type": "text", "text": text }], "isError": true });
+            // Revision 2026-07-28 asks for the type; those before it have no such field, and pass it by.
+            let result =
+                json!({ "content": [{ "type": "text", "text": text }], "isError": true, "resultType": "complete" });
             json!({ "jsonrpc": "2.0", "id": id, "result": result })
         } else {
             let policies: Vec<&str> = denial.policies.iter().map(PolicyId::as_str).collect();

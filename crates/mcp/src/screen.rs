@@ -11,6 +11,8 @@ use crate::message::{Message, is_nearly};
 
 /// What else the result of a list says.
 const OF_LISTS: [&str; 4] = ["nextCursor", "ttlMs", "cacheScope", "resultType"];
+/// What names in `_meta` begin with that are the protocol's own.
+const OF_PROTOCOL: &str = "io.modelcontextprotocol/";
 /// What a result says that matters to what is shown of it.
 const TELLING: [&str; 5] = ["inputRequests", "prompts", "resourceTemplates", "resources", "tools"];
 /// What of a schema has names of its own.
@@ -139,6 +141,13 @@ fn screened(accesses: &Accesses<'_>, message: &Value, editor: &mut dyn Editor) -
     if !List::ALL.iter().any(|list| result.contains_key(list.keys().0)) {
         return Shown::AsIs;
     }
+    let listed = listed(accesses, result, editor);
+    let id = message.get("id").cloned().unwrap_or_default();
+    Shown::Described(json!({ "jsonrpc": "2.0", "id": id, "result": listed }))
+}
+
+/// A result with lists, of which the client is shown what policy offers it.
+fn listed(accesses: &Accesses<'_>, result: &Map<String, Value>, editor: &mut dyn Editor) -> Map<String, Value> {
     let mut listed = Map::new();
     for list in List::ALL {
         let (key, name) = list.keys();
@@ -163,8 +172,18 @@ fn screened(accesses: &Accesses<'_>, message: &Value, editor: &mut dyn Editor) -
     for key in OF_LISTS {
         listed.extend(result.get(key).map(|value| (key.to_string(), value.clone())));
     }
-    let id = message.get("id").cloned().unwrap_or_default();
-    Shown::Described(json!({ "jsonrpc": "2.0", "id": id, "result": listed }))
+    listed.extend(result.get("_meta").and_then(|meta| of_protocol(meta, editor)).map(|meta| ("_meta".into(), meta)));
+    listed
+}
+
+/// What the protocol itself says in a result's `_meta`; a server's own words there are for those who may see everything, for
+/// here names of fields say nothing of what is classified.
+fn of_protocol(meta: &Value, editor: &mut dyn Editor) -> Option<Value> {
+    let mut meta = meta.as_object()?.clone();
+    if !shows_all(editor) {
+        meta.retain(|name, _| name.starts_with(OF_PROTOCOL));
+    }
+    (!meta.is_empty()).then(|| meta.into())
 }
 
 /// Takes values out of a schema that stand there for what others wrote.

@@ -266,7 +266,7 @@ fn refusals_are_told_as_tools_and_the_protocol_tell_them() {
             frames(&reply.to_client).map(|frame| String::from_utf8_lossy(frame.content).into_owned()).collect();
         format!("{} {}", said[0].lines().next().unwrap_or_default(), said[1])
     };
-    expect![[r#"200 {"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"Refused: no. because. ask."}],"isError":true}}"#]]
+    expect![[r#"200 {"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"Refused: no. because. ask."}],"isError":true,"resultType":"complete"}}"#]]
         .assert_eq(&refused(&request("tools/call", r#"{"name":"add"}"#)));
     expect![[r#"200 {"jsonrpc":"2.0","id":1,"error":{"code":403,"message":"no","data":{"detail":"because","remedy":"ask","policies":[],"request":null}}}"#]]
         .assert_eq(&refused(&request("tools/list", "{}")));
