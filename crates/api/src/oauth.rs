@@ -93,9 +93,9 @@ pub struct Exchanged {
     pub task: TaskView,
     /// Where each target is to be reached, by target name: `HOST:PORT`.
     pub addresses: BTreeMap<String, String>,
-    /// The PEM certificates by which the listener is recognized, if it has TLS.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub root_certificate: Option<String>,
+    /// The PEM certificates by which the listener of a target is recognized, by target name, where it has TLS.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub root_certificates: BTreeMap<String, String>,
 }
 
 /// An error of the token endpoint (RFC 6749, section 5.2).

@@ -180,9 +180,9 @@ pub struct StartedTaskView {
     /// What each target speaks, by target name.
     #[serde(default)]
     pub protocols: BTreeMap<String, String>,
-    /// The PEM certificates by which the listener is recognized, if it has TLS.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub root_certificate: Option<String>,
+    /// The PEM certificates by which the listener of a target is recognized, by target name, where it has TLS.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub root_certificates: BTreeMap<String, String>,
     /// The PEM certificate by which the gateway is recognized where it stands in for hosts of targets, as a proxy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_certificate: Option<String>,

@@ -18,7 +18,8 @@ use gatehouse_gate::{
 use gatehouse_journal::{Frontier, Journal, Sink, SyncTarget};
 use gatehouse_mask::{ClassRule, Classes, PseudonymKey};
 use gatehouse_model::{
-    AgentName, Budget, Denial, Digest, Identity, Intent, Lease, Origin, SessionId, Subject, TargetName, Task, TaskId,
+    AgentName, Budget, Denial, Digest, Identity, Intent, Lease, Origin, Secret, SessionId, Subject, TargetName, Task,
+    TaskId,
 };
 use gatehouse_policy::{Policies, PolicySource};
 use gatehouse_protocol::{CancelKey, Carriage, Opening, Protocol, Side, SurveyFacts, TargetReady};
@@ -296,6 +297,7 @@ impl Harness {
             ready: TargetReady { parameters: Vec::new(), cancel: CancelKey(Bytes::new()) },
             parameters: Vec::new(),
             secrets: Vec::new(),
+            bond: Secret::new(*b"this task at this target"),
             frame_bytes_max: FRAME_BYTES_MAX,
         });
         let tape = MemoryTape::default();

@@ -139,6 +139,42 @@ fn the_official_client_in_python_does_too() -> Result<()> {
     Ok(())
 }
 
+/// Who finds out the name of another's session cannot speak in its place.
+#[test]
+fn a_session_is_its_tasks_alone() -> Result<()> {
+    let house = McpHouse::start("")?;
+    let (dana, claude) = (house.task("user:dana")?, house.task("agent:claude")?);
+    let client = json!({ "name": "tests", "version": "1" });
+    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client });
+    let opened = house.post(&dana, &json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params }))?;
+    let session = opened.headers("mcp-session-id").next().context("a session")?.to_string();
+    let (own, _) = session.rsplit_once('.').context("a mark")?;
+    let list = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" }).to_string();
+    let asked = |credential: &WebCredential, name: &str, session: &str| {
+        let basic = credential.basic();
+        let accept = ("accept", "application/json, text/event-stream");
+        let fields = [("authorization", basic.as_str()), accept, JSON, (name, session)];
+        http::call(Door::Web(&house.base), "POST", "/mcp/lab", &fields, &list)
+    };
+    let answer = asked(&dana, "mcp-session-id", &session)?;
+    assert!(answer.status == 200 && answer.body.contains("drop_table"), "{}", answer.body);
+    let before = house.heard()?.len();
+    let forged = format!("{own}.AAAAAAAAAAAAAAAAAAAAAA");
+    for (who, name, session) in [
+        (&claude, "mcp-session-id", session.as_str()),
+        (&claude, "mcp_session_id", session.as_str()),
+        (&claude, "mcp-session-id", own),
+        (&dana, "mcp-session-id", own),
+        (&dana, "mcp-session-id", forged.as_str()),
+    ] {
+        let refused = asked(who, name, session)?;
+        assert_eq!(refused.status, 404, "{name}: {session}: {}", refused.body);
+    }
+    assert_eq!(house.heard()?.len(), before, "the server hears nothing of it");
+    assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
 #[test]
 fn agents_see_and_do_the_same_without_sessions() -> Result<()> {
     let house = McpHouse::before("mcp_server.py", "on_hold = \"refuse\"", "", Vec::new())?;

@@ -214,7 +214,14 @@ fn hosts_that_are_no_targets_are_refused_and_none_is_mistaken() -> Result<()> {
     let unreached = http::call(Door::Web(&house.base), "CONNECT", "elsewhere.test:443", &shown, "")?;
     assert_eq!(unreached.status, 502);
     let refused = curl(&["-x", &proxy, "http://elsewhere.test/"])?;
-    assert!(refused.contains("there is no target at this address"), "{refused}");
+    assert!(refused.contains("there is no target at this address") && refused.contains("--proxytunnel"), "{refused}");
+    let recorded = house.fixture.records()?;
+    let tunnels: Vec<&str> = recorded
+        .iter()
+        .filter(|record| record["kind"] == "tunnel.refused")
+        .filter_map(|record| record["cause"].as_str())
+        .collect();
+    assert!(tunnels.iter().any(|cause| cause.contains("nobody goes round")), "{tunnels:?}");
     let refused = curl(&["-x", &house.base, "https://api.test/told"])?;
     assert!(refused.contains("407"), "{refused}");
     let misdirected = curl(&["-x", &proxy, "-H", "Host: elsewhere.test", "https://api.test/told"])?;

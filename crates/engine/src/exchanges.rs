@@ -370,11 +370,18 @@ impl Connection {
             Some((protocol.clone(), rest))
         };
         let Some((protocol, rest)) = self.protocols.iter().find_map(under) else {
+            let hint = match request.version() < Version::HTTP_2 && request.uri().authority().is_some() {
+                true => {
+                    "`gatehouse targets ls` shows the targets; a host that is none is reached through a tunnel alone, where policy \
+                     permits it: `curl --proxytunnel`"
+                }
+                false => "`gatehouse targets ls` shows the targets",
+            };
             let denial = Denial::new(
                 Reason::Unknown,
                 "there is no target at this address",
                 "targets are reached under /PROTOCOL/TARGET/, by their own names, or by the gateway as a proxy",
-                "`gatehouse targets ls` shows the targets",
+                hint,
             );
             return Err(Box::new(problem(&denial)));
         };
@@ -471,27 +478,22 @@ impl Connection {
     ) -> Response<AnswerBody> {
         let engine = self.engine.clone();
         let host = host.trim_matches(['[', ']']);
-        if self.engine.house.is_own(host, port.unwrap_or(443)) {
-            return problem(&Denial::new(
-                Reason::Policy,
-                format!("{host} is a target's, or the gateway's own"),
-                "nobody goes round the gateway to what lies behind it",
-                "Use the address by which `gatehouse targets ls` has it",
-            ));
-        }
+        let port = port.unwrap_or(443);
+        let is_own = engine.house.is_own(host, port);
         let opened = || {
             let lease = engine.house.lease(task).ok_or_else(login::task_over)?;
-            let to = (host, port.unwrap_or(443));
+            let to = (host, port, is_own);
             engine.gate.tunnel(engine.house.now(), login::new_session(&engine), lease, to, &self.peer.to_string())
         };
         let tunnel = match opened() {
             Ok(tunnel) => tunnel,
             Err(mut denial) => {
-                denial.hint = format!(
-                    "{host} is no target of this gateway: the operator adds it to the `names` of one, or a policy permits `tunnel` on \
-                     Host::\"{host}:{}\"",
-                    port.unwrap_or(443)
-                );
+                if !is_own {
+                    denial.hint = format!(
+                        "{host} is no target of this gateway: the operator adds it to the `names` of one, or a policy permits \
+                         `tunnel` on Host::\"{host}:{port}\""
+                    );
+                }
                 return problem(&denial);
             }
         };

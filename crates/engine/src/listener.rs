@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use gatehouse_gate::{Gate, Grant, Passage, Tape};
-use gatehouse_model::{Denial, Reason, TaskId};
+use gatehouse_model::{Denial, Reason, Secret, TaskId};
 use gatehouse_protocol::{Exchanges, Opening, StreamProtocol, SurveyFacts};
+use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -66,6 +67,8 @@ pub struct Engine {
     pub(crate) surveyor: Surveyor,
     pub(crate) exchanges: crate::exchanges::Targets,
     carriers: Carriers,
+    /// What bonds of sessions are made with, as long as the gateway runs.
+    bonding: Secret,
     /// The sessions that live now.
     pub roster: Arc<Roster>,
 }
@@ -74,7 +77,9 @@ impl Engine {
     /// A data path through this gate.
     pub fn new(gate: Arc<Gate>, house: Arc<dyn House>, disk: Disk, limits: EngineLimits) -> std::io::Result<Arc<Self>> {
         let (surveyor, carriers) = (Surveyor::default(), Carriers::start()?);
+        let bonding = Secret::new(house.entropy());
         Ok(Arc::new(Self {
+            bonding,
             gate,
             house,
             disk,
@@ -84,6 +89,12 @@ impl Engine {
             carriers,
             roster: Arc::default(),
         }))
+    }
+
+    /// What the sessions of one task at one target have in common, and no others know.
+    pub(crate) fn bond(&self, grant: &Grant) -> Secret {
+        let of = format!("{}\0{}", grant.lease().task.id, grant.target().name);
+        Secret::new(Sha256::new().chain_update(self.bonding.expose()).chain_update(of).finalize().to_vec())
     }
 
     /// Ends the sessions of a task, and what else is open for it.
@@ -197,6 +208,7 @@ impl Engine {
                     ready: reached.ready.clone(),
                     parameters,
                     secrets: Vec::new(),
+                    bond: self.bond(&grant),
                     frame_bytes_max: self.limits.frame_bytes_max,
                 });
                 let passage = Passage::new(self.gate.clone(), grant, session, tape, opened);

@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gatehouse_journal::{LoginRefused, TunnelClosed, TunnelOpened};
-use gatehouse_model::{Access, Action, Denial, Facts, Lease, Parent, Resource, SessionId, TaskAccount, Verdict};
+use gatehouse_journal::{TunnelClosed, TunnelOpened, TunnelRefused};
+use gatehouse_model::{
+    Access, Action, Denial, Facts, Lease, Parent, Reason, Resource, SessionId, TaskAccount, Verdict,
+};
 use gatehouse_policy::Policies;
 use jiff::Timestamp;
 
@@ -45,29 +47,41 @@ pub struct TunnelEnd<'a> {
 }
 
 impl Gate {
-    /// Opens a way to a host, if policy permits `tunnel` there. `host` is in small letters.
+    /// Opens a way to a host, if policy permits `tunnel` there and it is not the gateway's own or a target's. `host` is in small
+    /// letters.
     pub fn tunnel(
         &self,
         now: Timestamp,
         id: SessionId,
         (lease, account): (Lease, Arc<TaskAccount>),
-        (host, port): (&str, u16),
+        (host, port, is_own): (&str, u16, bool),
         peer: &str,
     ) -> Result<Tunnel, Denial> {
         let policies = self.policies();
         let tunnel = Tunnel { id, lease, account, host: host.into(), port, policies: Mutex::new(policies.clone()) };
         let subject = &tunnel.lease.subject;
         let refuse = |denial: Denial| {
-            let entry = LoginRefused {
-                listener: "tunnel".into(),
-                user: subject.identity.to_string(),
-                target: format!("{host}:{port}"),
+            let entry = TunnelRefused {
+                task: tunnel.lease.task.id.to_string(),
+                identity: subject.identity.to_string(),
+                on_behalf_of: on_behalf_of(subject),
+                host: host.into(),
+                port,
+                peer: peer.into(),
                 cause: denial.detail.clone(),
             };
             self.ledger().record(now, entry).err().map_or(denial, |_| unrecorded_denial())
         };
         if let Some(denial) = self.tunnel_shut(&tunnel, now) {
             return Err(refuse(denial));
+        }
+        if is_own {
+            return Err(refuse(Denial::new(
+                Reason::Policy,
+                format!("{host} is a target's, or the gateway's own"),
+                "nobody goes round the gateway to what lies behind it",
+                "Use the address by which `gatehouse targets ls` has it",
+            )));
         }
         let decision = policies.decide(subject, &Access::new(Action::TUNNEL, resource(host, port)), &Facts::new());
         match decision.verdict {

@@ -197,8 +197,10 @@ async fn tasks(action: TaskAction, reach: &Reach) -> Result<()> {
             lines.extend(started.addresses.iter().map(|(target, address)| {
                 let riding = started.protocols.get(target).filter(|protocol| registry::rides_on_http(protocol));
                 if let Some(protocol) = riding {
-                    let scheme = if started.root_certificate.is_some() { "https" } else { "http" };
-                    return format!("{target:<14} curl -u {} {scheme}://{address}/{protocol}/{target}/", started.user);
+                    let scheme = if started.root_certificates.contains_key(target) { "https" } else { "http" };
+                    // Of what rides on HTTP a client of its own knows what to say there.
+                    let how = if protocol == "http" { format!("curl -u {} ", started.user) } else { String::new() };
+                    return format!("{target:<14} {how}{scheme}://{address}/{protocol}/{target}");
                 }
                 let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
                 format!("{target:<14} psql \"host={host} port={port} dbname={target} user={}\"", started.user)

@@ -53,14 +53,22 @@ pub(crate) fn bad(error: impl std::fmt::Display) -> Problem {
     Problem::bad_request(error.to_string())
 }
 
+/// What was recorded of a session.
+struct Recorded {
+    path: std::path::PathBuf,
+    protocol: String,
+    target: TargetName,
+}
+
 impl ApiControl {
     /// The recording of a session, and what was spoken in it, for those who oversee its target.
-    async fn recording(&self, caller: &Caller, id: &str) -> Result<(std::path::PathBuf, String), Problem> {
+    async fn recording(&self, caller: &Caller, id: &str) -> Result<Recorded, Problem> {
         let session = self.one_session(id).await?;
         self.must_oversee(caller, &session.target)?;
         let loaded = self.state.loaded.load();
         let protocol = loaded.targets.get(&session.target).map_or("postgres", |target| target.protocol.as_str());
-        Ok((self.state.data.recordings().join(format!("{id}.rec")), protocol.to_string()))
+        let (path, protocol) = (self.state.data.recordings().join(format!("{id}.rec")), protocol.to_string());
+        Ok(Recorded { path, protocol, target: TargetName::new(&session.target).map_err(unavailable)? })
     }
 
     /// Serves this gateway.
@@ -606,7 +614,7 @@ impl Control for ApiControl {
 
     fn replay<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, String> {
         async move {
-            let (path, protocol) = self.recording(caller, id).await?;
+            let Recorded { path, protocol, .. } = self.recording(caller, id).await?;
             let replayed = tokio::task::spawn_blocking(move || replay(&path, &protocol)).await;
             replayed.map_err(unavailable)?.map_err(unavailable)
         }
@@ -615,7 +623,7 @@ impl Control for ApiControl {
 
     fn archive<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, String> {
         async move {
-            let (path, protocol) = self.recording(caller, id).await?;
+            let Recorded { path, protocol, target } = self.recording(caller, id).await?;
             let archive = match registry::protocol(&protocol).map(Protocol::carriage) {
                 Some(Carriage::Exchanges(protocol)) => protocol,
                 Some(Carriage::Stream(_)) | None => {
@@ -624,7 +632,7 @@ impl Control for ApiControl {
                     )));
                 }
             };
-            let archived = tokio::task::spawn_blocking(move || archived(&path, &mut *archive.archive())).await;
+            let archived = tokio::task::spawn_blocking(move || archived(&path, &mut *archive.archive(&target))).await;
             archived.map_err(unavailable)?.map_err(unavailable)
         }
         .boxed()

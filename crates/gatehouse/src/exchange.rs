@@ -402,7 +402,7 @@ impl ApiControl {
             },
             task: started.task,
             addresses: started.addresses,
-            root_certificate: started.root_certificate,
+            root_certificates: started.root_certificates,
         })
     }
 

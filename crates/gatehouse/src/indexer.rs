@@ -251,7 +251,8 @@ fn change(record: &Record) -> Option<Change> {
         | Entry::LoginRefused(_)
         | Entry::CancelSent(_)
         | Entry::TunnelOpened(_)
-        | Entry::TunnelClosed(_) => None,
+        | Entry::TunnelClosed(_)
+        | Entry::TunnelRefused(_) => None,
     }
 }
 

@@ -32,6 +32,17 @@ mod accounts;
 mod openapi;
 mod receivers;
 
+/// What an address says that was signed for AWS beforehand.
+const AWS_PARAMETERS: [&str; 7] = [
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-Security-Token",
+    "X-Amz-Signature",
+    "X-Amz-SignedHeaders",
+];
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -848,11 +859,12 @@ impl Checker<'_> {
                 return None;
             }
         };
-        let (header, parameter) = match section.credential.as_ref().map(showing) {
-            Some(Showing::Bearer | Showing::Basic(_) | Showing::Aws(_)) => (Some("authorization".into()), None),
-            Some(Showing::Header(name)) => (Some(name), None),
-            Some(Showing::Parameter(name)) => (None, Some(name)),
-            None => (None, None),
+        let (header, parameters) = match section.credential.as_ref().map(showing) {
+            Some(Showing::Bearer | Showing::Basic(_)) => (Some("authorization".into()), Vec::new()),
+            Some(Showing::Aws(_)) => (Some("authorization".into()), AWS_PARAMETERS.map(String::from).into()),
+            Some(Showing::Header(name)) => (Some(name), Vec::new()),
+            Some(Showing::Parameter(name)) => (None, vec![name]),
+            None => (None, Vec::new()),
         };
         let host = section.address.rsplit_once(':').map_or("", |(host, _)| host);
         let scheme = if section.tls.unwrap_or(default_tls(section, host)) == Tls::Disable { "http" } else { "https" };
@@ -875,7 +887,7 @@ impl Checker<'_> {
             endpoint: section.path.clone(),
             graphql: section.graphql.clone(),
             credential_header: header,
-            credential_parameter: parameter,
+            credential_parameters: parameters,
             passes_opaque: section.opaque_bodies == Some(OpaqueBodies::Pass),
             rewrites_links: section.rewrite_links == Some(true),
         };

@@ -1,7 +1,7 @@
 //! Runs a command under a task of its own, whose credential is in a private file that the command's tools already
 //! read, and ends the task when the command ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -113,13 +113,12 @@ fn http_environment(started: &StartedTaskView, targets: &[&String], folder: &Pat
     let mut environment = BTreeMap::new();
     let Some(certificate) = &started.proxy_certificate else { return Ok(environment) };
     let path = folder.join("proxy.crt");
-    let listener = started.root_certificate.as_deref().unwrap_or_default();
-    write_private(&path, format!("{certificate}{listener}").as_bytes())?;
-    let scheme = if started.root_certificate.is_some() { "https" } else { "http" };
+    write_private(&path, format!("{certificate}{}", believed(started, targets)).as_bytes())?;
     for target in targets {
         let (Some(address), Some(protocol)) = (started.addresses.get(*target), protocol_of(started, target)) else {
             continue;
         };
+        let scheme = if started.root_certificates.contains_key(*target) { "https" } else { "http" };
         let name: String = target.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '_' }).collect();
         let own = format!("GATEHOUSE_URL_{}", name.to_ascii_uppercase());
         environment.insert(own, format!("{scheme}://{address}/{protocol}/{target}"));
@@ -147,6 +146,13 @@ fn http_environment(started: &StartedTaskView, targets: &[&String], folder: &Pat
     Ok(environment)
 }
 
+/// The certificates of the listeners of targets, each once.
+fn believed(started: &StartedTaskView, targets: &[&String]) -> String {
+    let pems: BTreeSet<&str> =
+        targets.iter().filter_map(|target| started.root_certificates.get(*target)).map(String::as_str).collect();
+    pems.into_iter().collect()
+}
+
 /// What PostgreSQL's tools read. The first target is the default; a service file names them all.
 fn postgres_environment(
     started: &StartedTaskView,
@@ -157,7 +163,8 @@ fn postgres_environment(
     let mut passwords = String::new();
     let mut services = String::new();
     let certificate = folder.join("root.crt");
-    if let Some(pem) = &started.root_certificate {
+    let pem = believed(started, targets);
+    if !pem.is_empty() {
         write_private(&certificate, pem.as_bytes())?;
         environment.insert("PGSSLROOTCERT".into(), certificate.display().to_string());
         environment.insert("PGSSLMODE".into(), "verify-ca".into());

@@ -260,8 +260,8 @@ impl ApiControl {
         let (state, loaded) = (&self.state, self.state.loaded.load_full());
         let StartedTask { task, credential, verifier } = started;
         let kept = self.keep(&task, &verifier, heartbeat_secs).await;
-        let root_certificate = match kept.and_then(|()| root_certificate(&loaded, &task)) {
-            Ok(root_certificate) => root_certificate,
+        let root_certificates = match kept.and_then(|()| root_certificates(&loaded, &task)) {
+            Ok(root_certificates) => root_certificates,
             Err(problem) => {
                 // Its end is tried again until it is on record.
                 state.end_task(&task.id, TaskEnd::Revoked, "gateway").await;
@@ -283,7 +283,7 @@ impl ApiControl {
                 .any(|protocol| registry::rides_on_http(protocol))
                 .then(|| state.authority.certificate.clone()),
             protocols,
-            root_certificate,
+            root_certificates,
         };
         Ok(view)
     }
@@ -304,11 +304,14 @@ impl ApiControl {
     }
 }
 
-/// The certificates by which the listener of a task's targets is recognized, if it has TLS. One that cannot be read must not
-/// become none: the client would do without.
-fn root_certificate(loaded: &Loaded, task: &Task) -> Result<Option<String>, Problem> {
-    let protocols = task.targets.iter().filter_map(|target| Some(&loaded.targets.get(target.as_str())?.protocol));
-    let mut listeners = protocols.filter_map(|protocol| loaded.config.listen.get(registry::listener(protocol)));
-    let path = listeners.find_map(|listen| listen.tls_certificate.as_ref());
-    path.map(|path| std::fs::read_to_string(loaded.base.join(path))).transpose().map_err(unavailable)
+/// The certificates by which the listeners of a task's targets are recognized, where they have TLS. One that cannot be read must
+/// not become none: the client would do without.
+fn root_certificates(loaded: &Loaded, task: &Task) -> Result<BTreeMap<String, String>, Problem> {
+    let path = |target: &TargetName| {
+        let protocol = &loaded.targets.get(target.as_str())?.protocol;
+        let path = loaded.config.listen.get(registry::listener(protocol))?.tls_certificate.as_ref()?;
+        Some((target.to_string(), path))
+    };
+    let read = |(target, path)| Ok((target, std::fs::read_to_string(loaded.base.join(path)).map_err(unavailable)?));
+    task.targets.iter().filter_map(path).map(read).collect()
 }

@@ -133,6 +133,7 @@ impl<'a> Answer<'a> {
                 _ => body::show(HEADER, ANY_TEXT, value, editor, &mut shown),
             }
             editor.seals.hide(&mut shown);
+            links.given(name, &mut shown);
             fields.push((name, shown));
         }
         let fields = fields.iter().map(|(name, value)| (*name, value.as_slice()));
@@ -161,6 +162,7 @@ impl<'a> Answer<'a> {
                 _ => body::show(HEADER, ANY_TEXT, linked.as_deref().unwrap_or(value), editor, &mut shown),
             }
             editor.seals.hide(&mut shown);
+            links.given(name, &mut shown);
             if shown != *value {
                 passed = Passed::Written;
             }

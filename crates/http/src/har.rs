@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::BytesMut;
+use gatehouse_model::TargetName;
 use gatehouse_protocol::{Archive, Breach, Frame, Head, Tag};
 use serde_json::{Value, json};
 
@@ -13,6 +14,8 @@ const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 #[derive(Default)]
 pub(crate) struct HttpArchive {
+    /// What its addresses begin with: readers of archives want whole ones, and a target's name is the host that its client knows.
+    origin: String,
     buf: BytesMut,
     entries: Vec<Entry>,
     /// The entry whose answer comes next, or is under way.
@@ -60,13 +63,17 @@ impl Archive for HttpArchive {
     }
 
     fn finish(&self, started: &dyn Fn(u64) -> String) -> String {
-        let entries: Vec<Value> = self.entries.iter().map(|entry| entry.written(started)).collect();
+        let entries: Vec<Value> = self.entries.iter().map(|entry| entry.written(&self.origin, started)).collect();
         let creator = json!({ "name": "Gatehouse", "version": env!("CARGO_PKG_VERSION") });
         json!({ "log": { "version": "1.2", "creator": creator, "entries": entries } }).to_string()
     }
 }
 
 impl HttpArchive {
+    pub(crate) fn new(target: &TargetName) -> Self {
+        Self { origin: format!("http://{target}"), ..Self::default() }
+    }
+
     fn take(&mut self, at: u64, frame: Frame<'_>) {
         let Some(entry) = self.entries.get_mut(self.answering) else { return };
         entry.ended = at;
@@ -99,11 +106,15 @@ impl HttpArchive {
 }
 
 impl Entry {
-    fn written(&self, started: &dyn Fn(u64) -> String) -> Value {
+    fn written(&self, origin: &str, started: &dyn Fn(u64) -> String) -> Value {
         let asked = self.asked.split_once(" (").map_or(self.asked.as_str(), |(asked, _)| asked);
         // What rides on HTTP says what it is about in its own words.
         let is_method = |word: &str| word.bytes().all(|byte| byte.is_ascii_uppercase());
         let (method, target) = asked.split_once(' ').filter(|(word, _)| is_method(word)).unwrap_or(("POST", asked));
+        let url = match target.starts_with('/') {
+            true => format!("{origin}{target}"),
+            false => format!("{origin}/#{}", target.replace(' ', "%20")),
+        };
         let pairs = |(name, value): (&str, &str)| json!({ "name": name, "value": value });
         let query = target.split_once('?').map_or("", |(_, query)| query);
         let query: Vec<Value> =
@@ -131,7 +142,7 @@ impl Entry {
             "time": millis(self.ended.saturating_sub(self.at)),
             "request": {
                 "method": method,
-                "url": target,
+                "url": url,
                 "httpVersion": "HTTP",
                 "cookies": [],
                 "headers": [],
@@ -170,7 +181,7 @@ mod tests {
 
     #[test]
     fn exchanges_are_archived_as_they_were_seen() {
-        let mut archive = HttpArchive::default();
+        let mut archive = HttpArchive::new(&TargetName::new("api").unwrap());
         let mut seen = BytesMut::new();
         let fields = [("content-type", &b"text/plain"[..])];
         write_head(Tag::Response, Some(b"200"), fields.into_iter(), &mut seen);
@@ -187,7 +198,10 @@ mod tests {
         let [first, second] = said["log"]["entries"].as_array().unwrap().as_slice() else { panic!("{said}") };
         expect![[r#"{"send":0,"wait":2.5,"receive":0.0}"#]].assert_eq(&first["timings"].to_string());
         assert_eq!((&first["startedDateTime"], &first["time"]), (&json!("at 1000"), &json!(2.5)));
-        assert_eq!((&first["request"]["url"], &first["request"]["method"]), (&json!("/a?b=c%20d"), &json!("GET")));
+        assert_eq!(
+            (&first["request"]["url"], &first["request"]["method"]),
+            (&json!("http://api/a?b=c%20d"), &json!("GET"))
+        );
         assert_eq!(first["request"]["queryString"], json!([{ "name": "b", "value": "c d" }]));
         assert_eq!(first["response"]["content"], json!({ "size": 5, "mimeType": "text/plain", "text": "hello" }));
         assert_eq!((&second["request"]["method"], &second["response"]["status"]), (&json!("DELETE"), &json!(0)));

@@ -76,8 +76,8 @@ pub fn session(opening: Opening, rider: Option<Box<dyn Rider>>) -> Box<dyn Sessi
 }
 
 /// What makes HTTP archives of recordings of HTTP, and of what rides on it.
-pub fn archive() -> Box<dyn Archive> {
-    Box::new(har::HttpArchive::default())
+pub fn archive(target: &TargetName) -> Box<dyn Archive> {
+    Box::new(har::HttpArchive::new(target))
 }
 
 /// What recordings of HTTP, and of what rides on it, are read by.
@@ -93,7 +93,7 @@ impl Exchanges for Http {
         Ok(Arc::new(described))
     }
 
-    fn archive(&self) -> Box<dyn Archive> {
-        archive()
+    fn archive(&self, target: &TargetName) -> Box<dyn Archive> {
+        archive(target)
     }
 }

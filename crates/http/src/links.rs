@@ -2,6 +2,8 @@
 
 use memchr::memmem;
 
+use crate::rider::Rider;
+
 /// What a target says of how to prove oneself there: of the gateway's own credential, it is nothing to its client.
 const OF_PROOF: [&str; 2] = ["authentication-info", "www-authenticate"];
 
@@ -38,6 +40,8 @@ pub(crate) struct Links<'a> {
     pub(crate) base: &'a Base,
     /// Whether the gateway proves itself there in its clients' place.
     pub(crate) proves_itself: bool,
+    /// What rides on HTTP there.
+    pub(crate) rider: Option<&'a dyn Rider>,
 }
 
 impl Links<'_> {
@@ -56,6 +60,13 @@ impl Links<'_> {
             _ => None,
         };
         changed.map(String::into_bytes)
+    }
+
+    /// What is shown of a field, as the client is to know it.
+    pub(crate) fn given(&self, name: &str, shown: &mut Vec<u8>) {
+        if let Some(given) = self.rider.and_then(|rider| rider.given(name, shown)) {
+            *shown = given;
+        }
     }
 
     /// A reference that leads through the gateway; `None` where it does already, or to somewhere else.
@@ -209,7 +220,7 @@ mod tests {
     const ORIGIN: &str = "https://api.internal:8443";
 
     fn changed(base: &str, name: &str, value: &str) -> String {
-        let links = Links { origin: ORIGIN, base: &Base::read(base), proves_itself: false };
+        let links = Links { origin: ORIGIN, base: &Base::read(base), proves_itself: false, rider: None };
         let changed = links.changed(name, value.as_bytes());
         changed.map_or_else(|| "as it is".into(), |value| String::from_utf8(value).unwrap())
     }
@@ -254,12 +265,15 @@ mod tests {
         let expected = r#"{"next": "http://gw:1/http/api/x?page=2", "e": "http:\/\/gw:1\/http\/api\/y", "o": "https://api.internal:84431/", "at": "http://gw:1/http/api"} http://gw:1/http/api"#;
         let base = Base::read("http://gw:1/http/api");
         for size in 1..=body.len() {
-            let mut relinker = Relinker::new(&Links { origin: ORIGIN, base: &base, proves_itself: false }).unwrap();
+            let mut relinker =
+                Relinker::new(&Links { origin: ORIGIN, base: &base, proves_itself: false, rider: None }).unwrap();
             let mut shown: Vec<u8> = body.as_bytes().chunks(size).flat_map(|part| relinker.pass(part)).collect();
             shown.extend(relinker.finish());
             assert_eq!(String::from_utf8(shown).unwrap(), expected, "{size}");
         }
-        let none = |url: &str| Relinker::new(&Links { origin: ORIGIN, base: &Base::read(url), proves_itself: false });
+        let none = |url: &str| {
+            Relinker::new(&Links { origin: ORIGIN, base: &Base::read(url), proves_itself: false, rider: None })
+        };
         assert!(none(ORIGIN).is_none() && none("/http/api").is_none());
     }
 }

@@ -111,9 +111,9 @@ impl Replies {
     }
 
     fn links(&self) -> Links<'_> {
-        let has_credential = self.facts.credential_header.is_some() || self.facts.credential_parameter.is_some();
+        let has_credential = self.facts.credential_header.is_some() || !self.facts.credential_parameters.is_empty();
         let proves_itself = has_credential || self.rider.is_some();
-        Links { origin: &self.facts.origin, base: &self.base, proves_itself }
+        Links { origin: &self.facts.origin, base: &self.base, proves_itself, rider: self.rider.as_deref() }
     }
 
     /// Nothing is due; or, of a WebSocket, anything at any time.

@@ -16,7 +16,7 @@ use crate::graphql;
 use crate::json;
 use crate::links::Base;
 use crate::own::Own;
-use crate::rider::{Carrying, Reader};
+use crate::rider::{Carrying, Reader, Rider};
 use crate::said::{Form, Said, form_fields, is_plain_form, without_classified};
 
 /// The actions of methods that have one.
@@ -166,7 +166,7 @@ impl Request {
             let why = "its content type is not written as RFC 9110 has it, and servers differ in what they make of it";
             return Err(not_taken(why, "Write it as `type/subtype`, with parameters after semicolons"));
         }
-        let (address, mut removed) = without_credential(address, facts.credential_parameter.as_deref());
+        let (address, mut removed) = without_credential(address, &facts.credential_parameters);
         let fields = fields(head, facts, is_carrying, &mut removed)?;
         let length = Length::of(head)?;
         if is_socket && length != Length::Known(0) {
@@ -183,6 +183,16 @@ impl Request {
             length,
             is_socket,
         })
+    }
+
+    /// Has what rides on HTTP say what its fields are to the target.
+    pub(crate) fn take(&mut self, rider: &dyn Rider) -> Result<(), Denial> {
+        for (name, value) in &mut self.fields {
+            if let Some(taken) = rider.taken(name, value)? {
+                *value = taken;
+            }
+        }
+        Ok(())
     }
 
     /// As it is sent.
@@ -456,7 +466,7 @@ fn fields(
 ) -> Result<Vec<(String, Vec<u8>)>, Denial> {
     let listed: Vec<String> = names(head, "connection").collect();
     // What rides on HTTP gets no token of its client's: it was given to somebody else.
-    let has_credential = facts.credential_header.is_some() || facts.credential_parameter.is_some() || is_carrying;
+    let has_credential = facts.credential_header.is_some() || !facts.credential_parameters.is_empty() || is_carrying;
     let mut fields = Vec::with_capacity(head.fields.len());
     for (name, value) in &head.fields {
         // Many servers hand fields on by names in which a hyphen and a low line are the same.
@@ -505,15 +515,19 @@ fn names<'a>(head: &'a Head<'_>, field: &'a str) -> impl Iterator<Item = String>
 }
 
 /// Takes out of the query what the gateway puts there itself.
-fn without_credential(address: Address, parameter: Option<&str>) -> (Address, Vec<String>) {
-    let (Some(parameter), Some(query)) = (parameter, &address.query) else { return (address, Vec::new()) };
-    let is_it = |pair: &&str| form_urlencoded::parse(pair.as_bytes()).any(|(name, _)| name == parameter);
-    let kept: Vec<&str> = query.split('&').filter(|pair| !is_it(pair)).collect();
-    if kept.len() == query.split('&').count() {
-        return (address, Vec::new());
-    }
+fn without_credential(address: Address, parameters: &[String]) -> (Address, Vec<String>) {
+    let (false, Some(query)) = (parameters.is_empty(), &address.query) else { return (address, Vec::new()) };
+    let mut removed = Vec::new();
+    let mut is_other = |pair: &&str| {
+        let found = form_urlencoded::parse(pair.as_bytes()).find(|(name, _)| parameters.iter().any(|own| own == name));
+        removed.extend(found.iter().map(|(name, _)| format!("the parameter `{name}`")));
+        found.is_none()
+    };
+    let kept: Vec<&str> = query.split('&').filter(&mut is_other).collect();
     let query = (!kept.is_empty()).then(|| kept.join("&"));
-    (Address { path: address.path, query }, vec![format!("the parameter `{parameter}`")])
+    removed.sort();
+    removed.dedup();
+    (Address { path: address.path, query }, removed)
 }
 
 /// Only what can be looked into is asked for.

@@ -9,6 +9,13 @@ use crate::columns::Columns;
 
 /// Understands the messages that requests and answers carry.
 pub trait Rider: Send {
+    /// What a field of a request is to the target, where it knows it otherwise than its client; the denial is of one that is
+    /// another's.
+    fn taken(&self, name: &str, value: &[u8]) -> Result<Option<Vec<u8>>, Denial>;
+
+    /// What a field of an answer is to the client, where it is to know it otherwise than the target.
+    fn given(&self, name: &str, value: &[u8]) -> Option<Vec<u8>>;
+
     /// What a request asks for, in place of its method and path; the denial is of one that is not understood.
     fn read(&mut self, request: &Carrying<'_>) -> Result<Asked, Denial>;
 

@@ -105,7 +105,13 @@ impl HttpSession {
             None => {
                 let head = Head::read(first.tag, first.content);
                 let head = head.ok_or_else(|| Breach::client("the request has no head"))?;
-                match Request::read(&head, &self.replies.facts, self.replies.rider.is_some()) {
+                let rider = self.replies.rider.as_deref();
+                let read = Request::read(&head, &self.replies.facts, rider.is_some());
+                let taken = read.and_then(|mut request| {
+                    rider.map_or(Ok(()), |rider| request.take(rider))?;
+                    Ok(request)
+                });
+                match taken {
                     Ok(request) => Reading { request, len: first.len, body: Vec::new() },
                     Err(denial) => return Ok(misunderstood(head.first, denial, first.len)),
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use expect_test::{Expect, expect};
-use gatehouse_model::{Access, ClassName, FactValue, Resource, TargetName};
+use gatehouse_model::{Access, ClassName, FactValue, Resource, Secret, TargetName};
 use gatehouse_protocol::{
     CancelKey, Classifier, Edit, Editor, Endpoint, Exchanges as _, Field, HttpFacts, Meaning, Opening, Protocol as _,
     Session, Side, Step, Tag, TargetReady, Told, frames, write_frame, write_head,
@@ -68,6 +68,7 @@ fn session(facts: HttpFacts) -> Box<dyn Session> {
         ready: TargetReady { parameters: Vec::new(), cancel: CancelKey(Bytes::new()) },
         parameters: Vec::new(),
         secrets: Vec::new(),
+        bond: Secret::new(*b"this task at this target"),
         frame_bytes_max: 1024,
     })
 }
@@ -94,7 +95,7 @@ fn check(first: &str, fields: &[(&str, &str)], body: &str, expected: Expect) {
         endpoints: Some(vec![endpoint("/people/{id}", Some("getPerson")), endpoint("/people/me", None)]),
         graphql: vec!["/graphql".into()],
         credential_header: Some("x-key".into()),
-        credential_parameter: Some("key".into()),
+        credential_parameters: vec!["key".into()],
         ..HttpFacts::default()
     };
     let mut session = session(facts);

@@ -54,6 +54,7 @@ pub use record::{
     LockdownBegun, LockdownLifted, LoginRefused, OperationDecided, PersonSignedIn, PersonSignedOut, PoliciesLoaded,
     RECORD_BYTES_MAX, Record, RecordError, RecordingSeal, RecordingSealed, RequestAnswered, RequestEnded,
     RequestOpened, SessionClosed, SessionOpened, TaskEnded, TaskRequested, TaskStarted, TunnelClosed, TunnelOpened,
+    TunnelRefused,
 };
 pub use recording::{
     CHUNK_BYTES_MAX, Chunk, Direction, RECORDING_BYTES_MAX, RecordingError, RecordingHeader, RecordingReader,

@@ -176,6 +176,8 @@ entries! {
     CancelSent = "cancel.sent",
     /// A way to a host that is no target began.
     TunnelOpened = "tunnel.opened",
+    /// One was refused.
+    TunnelRefused = "tunnel.refused",
     /// It ended.
     TunnelClosed = "tunnel.closed",
     /// A target described something that it offers, for the first time or otherwise than before.
@@ -451,6 +453,26 @@ pub struct TunnelOpened {
     pub peer: String,
     /// The revision of the policies in force.
     pub policies: String,
+}
+
+/// A way to a host that is no target was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelRefused {
+    /// The task of whoever asked.
+    pub task: String,
+    /// Who works, as `user:NAME` or `agent:NAME`.
+    pub identity: String,
+    /// For whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<String>,
+    /// Where to.
+    pub host: String,
+    /// At which port.
+    pub port: u16,
+    /// The client's address.
+    pub peer: String,
+    /// Why not.
+    pub cause: String,
 }
 
 /// A way to a host that is no target ended.

@@ -44,7 +44,7 @@ impl Protocol for Mcp {
     }
 
     fn session(&self, opening: Opening) -> Box<dyn Session> {
-        let rider = rider::McpRider::new(&opening.target);
+        let rider = rider::McpRider::new(&opening.target, &opening.bond);
         gatehouse_http::session(opening, Some(Box::new(rider)))
     }
 
@@ -72,7 +72,7 @@ impl Exchanges for Mcp {
         Ok(Arc::new(described))
     }
 
-    fn archive(&self) -> Box<dyn Archive> {
-        gatehouse_http::archive()
+    fn archive(&self, target: &TargetName) -> Box<dyn Archive> {
+        gatehouse_http::archive(target)
     }
 }

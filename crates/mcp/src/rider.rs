@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64URL};
 use gatehouse_http::{Asked, Carrying, Rider, Screened};
-use gatehouse_model::{Access, Denial, FactValue, Facts, PolicyId, TargetName};
+use gatehouse_model::{Access, Denial, FactValue, Facts, PolicyId, Reason, Secret, TargetName};
 use gatehouse_protocol::Editor;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use sha2::Sha256;
 
 use crate::asked::{Accesses, effect, not_understood};
 use crate::message::Message;
@@ -21,6 +23,10 @@ const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
 const PARAMETER: &str = "mcp-param-";
 const REPEATED: &str = "mcp-";
+/// The field that names a session, of servers that keep some: a name is marked, for whoever finds one out may speak in its place.
+const SESSION: &str = "mcp-session-id";
+const MARK: u8 = b'.';
+const MARK_BYTES: usize = 16;
 /// How many fields may do that.
 const PARAMETERS_MAX: usize = 64;
 /// What of a message's own words about itself is another with every try.
@@ -37,12 +43,18 @@ struct Asking {
 
 pub(crate) struct McpRider {
     target: TargetName,
+    /// Marks names of sessions as this task's.
+    bond: Secret,
     asking: Option<Asking>,
 }
 
 impl McpRider {
-    pub(crate) fn new(target: &TargetName) -> Self {
-        Self { target: target.clone(), asking: None }
+    pub(crate) fn new(target: &TargetName, bond: &Secret) -> Self {
+        Self { target: target.clone(), bond: bond.clone(), asking: None }
+    }
+
+    fn marked(&self, session: &[u8]) -> Option<Hmac<Sha256>> {
+        Some(Hmac::<Sha256>::new_from_slice(self.bond.expose()).ok()?.chain_update(session))
     }
 
     fn accesses(&self) -> Accesses<'_> {
@@ -51,6 +63,35 @@ impl McpRider {
 }
 
 impl Rider for McpRider {
+    fn taken(&self, name: &str, value: &[u8]) -> Result<Option<Vec<u8>>, Denial> {
+        // Servers on some stacks take one character for the other.
+        if name.replace('_', "-") != SESSION {
+            return Ok(None);
+        }
+        let session = value.rsplitn(2, |byte| *byte == MARK).collect::<Vec<_>>();
+        let own = match *session {
+            [mark, session] => self.marked(session).zip(BASE64URL.decode(mark).ok()).and_then(|(marked, mark)| {
+                marked.verify_truncated_left(&mark).ok().filter(|()| mark.len() == MARK_BYTES)?;
+                Some(session.to_vec())
+            }),
+            _ => None,
+        };
+        own.map(Some).ok_or_else(|| {
+            Denial::new(
+                Reason::Unknown,
+                "there is no such session",
+                "it is another task's, or the gateway began anew since",
+                "Begin another with `initialize`, as clients do by themselves",
+            )
+        })
+    }
+
+    fn given(&self, name: &str, value: &[u8]) -> Option<Vec<u8>> {
+        let mark = (name == SESSION).then(|| self.marked(value)).flatten()?.finalize().into_bytes();
+        let mark = BASE64URL.encode(mark.get(..MARK_BYTES)?);
+        Some([value, &[MARK], mark.as_bytes()].concat())
+    }
+
     fn read(&mut self, request: &Carrying<'_>) -> Result<Asked, Denial> {
         self.asking = None;
         match (request.method, request.json) {

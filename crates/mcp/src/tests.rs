@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use expect_test::{Expect, expect};
-use gatehouse_model::{Access, ClassName, Denial, Reason, Resource, TargetName};
+use gatehouse_model::{Access, ClassName, Denial, Reason, Resource, Secret, TargetName};
 use gatehouse_protocol::{
     CancelKey, Classifier, Edit, Editor, Exchanges as _, Field, HttpFacts, Meaning, Opening, Protocol as _, Reply,
     Session, Side, Step, Tag, TargetReady, Told, frames, write_frame, write_head,
@@ -57,6 +57,7 @@ fn session() -> Box<dyn Session> {
         ready: TargetReady { parameters: Vec::new(), cancel: CancelKey(Bytes::new()) },
         parameters: Vec::new(),
         secrets: Vec::new(),
+        bond: Secret::new(*b"this task at this target"),
         frame_bytes_max: 4096,
     })
 }

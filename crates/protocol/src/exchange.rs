@@ -23,8 +23,8 @@ pub trait Exchanges: Protocol {
     /// The key of what is not for targets that speak it.
     fn learn(&self, target: &TargetName, described: HttpFacts) -> Result<SurveyFacts, &'static str>;
 
-    /// Makes an HTTP archive of a recording.
-    fn archive(&self) -> Box<dyn Archive>;
+    /// Makes an HTTP archive of a recording of what was asked of a target.
+    fn archive(&self, target: &TargetName) -> Box<dyn Archive>;
 }
 
 /// What the configuration says of a target that speaks HTTP.
@@ -40,8 +40,8 @@ pub struct HttpFacts {
     pub graphql: Vec<String>,
     /// The name of the header that the gateway proves itself by, in small letters.
     pub credential_header: Option<String>,
-    /// The name of the parameter of the query that it proves itself by.
-    pub credential_parameter: Option<String>,
+    /// The names of the parameters of the query by which one proves oneself there: no client's go on.
+    pub credential_parameters: Vec<String>,
     /// Whether bodies that cannot be looked into pass.
     pub passes_opaque: bool,
     /// Whether its own address in bodies leads its client through the gateway.

@@ -318,6 +318,8 @@ pub struct Opening {
     pub parameters: Vec<(String, String)>,
     /// What the gateway shows the target with what is asked for, and what must not come back.
     pub secrets: Vec<Secret>,
+    /// What the sessions of one task at one target have in common, and no others know.
+    pub bond: Secret,
     /// The largest frame that is held whole, in bytes.
     pub frame_bytes_max: usize,
 }

@@ -104,6 +104,7 @@ impl Lane {
             classifier: grant.target().classes.clone(),
             ready: TargetReady { parameters: Vec::new(), cancel: CancelKey(Bytes::new()) },
             parameters: Vec::new(),
+            bond: engine.bond(&grant),
             secrets: shown(&grant.target().route.account, account.as_ref()),
             frame_bytes_max: engine.limits.body_bytes_max,
         });
@@ -197,6 +198,21 @@ fn unreachable(target: &str) -> Denial {
         "Gatehouse could not connect to it, or it did not answer as HTTP wants it",
         "Ask the operator of the gateway: its log has the cause",
     )
+}
+
+/// The gateway cannot put its credential into this request.
+fn unsigned() -> Stop {
+    let denial = Denial::new(
+        Reason::NotUnderstood,
+        "the request is not passed on",
+        "the gateway cannot prove itself with it: what it would sign is not all ASCII",
+        "Write fields that begin with `x-amz-`, and `Content-Type`, in ASCII",
+    );
+    Stop {
+        blame: Blame::Client,
+        cause: "the gateway's credential has no place in the request".into(),
+        denial: Some(denial),
+    }
 }
 
 /// Keeps one session.
@@ -739,7 +755,7 @@ impl<'k> Exchange<'k> {
                     let mut request = Request::new(AskedBody { parts });
                     (*request.method_mut(), *request.headers_mut()) = (method.clone(), headers);
                     let uri = self.show(&method, &target, whole.as_deref(), request.headers_mut());
-                    *request.uri_mut() = uri.ok_or_else(|| self.lost())?;
+                    *request.uri_mut() = uri.ok_or_else(unsigned)?;
                     self.listen_for_interims(&mut request);
                     let is_socket = request.headers().contains_key(UPGRADE);
                     self.upstream = Upstream::Asked(match is_socket {

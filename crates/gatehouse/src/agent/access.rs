@@ -97,7 +97,7 @@ impl Access for ByClient {
                         password: Secret::new(started.password),
                         addresses: started.addresses,
                         protocols: started.protocols,
-                        root_certificate: started.root_certificate,
+                        root_certificates: started.root_certificates,
                         alive: Some(alive.abort_handle()),
                     }))
                 }
@@ -184,7 +184,7 @@ impl Access for ByToken {
                 password: Secret::new(started.access_token),
                 addresses: started.addresses,
                 protocols,
-                root_certificate: started.root_certificate,
+                root_certificates: started.root_certificates,
                 alive: None,
             })))
         }

@@ -77,7 +77,7 @@ pub(super) struct Lease {
     pub(super) password: Secret,
     pub(super) addresses: BTreeMap<String, String>,
     pub(super) protocols: BTreeMap<String, String>,
-    pub(super) root_certificate: Option<String>,
+    pub(super) root_certificates: BTreeMap<String, String>,
     /// What tells the gateway that this process lives.
     pub(super) alive: Option<AbortHandle>,
 }
@@ -132,6 +132,7 @@ impl Drop for Taken<'_> {
 pub(crate) struct Desk {
     access: Box<dyn Access>,
     leases: Mutex<Vec<Arc<Lease>>>,
+    beginning: tokio::sync::Mutex<()>,
     waiting: Mutex<HashMap<String, Waiting>>,
     running: Arc<Semaphore>,
     /// Whose it is, and when it was used last.
@@ -148,6 +149,7 @@ impl Desk {
         Self {
             access,
             leases: Mutex::default(),
+            beginning: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
             running: Arc::new(Semaphore::new(RUNNING_MAX)),
             whose,
@@ -162,6 +164,8 @@ impl Desk {
     }
 
     pub(super) async fn request_access(&self, wanted: Wanted) -> Result<Value> {
+        // One after the other, so that what was counted is still so when this one is added.
+        let _beginning = self.beginning.lock().await;
         let is_over = |lease: &Arc<Lease>| lease.expires.parse::<Timestamp>().is_ok_and(|at| at < Timestamp::now());
         let live = {
             let mut leases = lock(&self.leases);

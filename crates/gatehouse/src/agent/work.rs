@@ -39,7 +39,7 @@ const REQUESTS: &str = "/.well-known/gatehouse/requests/";
 
 async fn connect(lease: &Lease, target: &str, called: &[&[u8]]) -> Result<Box<dyn WebStream>> {
     let address = lease.addresses.get(target).with_context(|| format!("nothing listens for {target}"))?;
-    let stream = connect_listener(address, lease.root_certificate.as_deref(), called).await;
+    let stream = connect_listener(address, lease.root_certificates.get(target).map(String::as_str), called).await;
     stream.context("the gateway's own listener cannot be reached")
 }
 

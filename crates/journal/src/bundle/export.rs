@@ -249,6 +249,7 @@ impl Plan {
             | Entry::CancelSent(_)
             | Entry::TunnelOpened(_)
             | Entry::TunnelClosed(_)
+            | Entry::TunnelRefused(_)
             | Entry::DescriptionTold(_)
             | Entry::DescriptionAccepted(_) => {}
         }

@@ -235,6 +235,7 @@ impl<'s> Meaning<'s> {
             | Entry::CancelSent(_)
             | Entry::TunnelOpened(_)
             | Entry::TunnelClosed(_)
+            | Entry::TunnelRefused(_)
             | Entry::DescriptionTold(_)
             | Entry::DescriptionAccepted(_) => {}
         }

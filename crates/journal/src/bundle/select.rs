@@ -120,6 +120,7 @@ impl Wanted {
             | Entry::CancelSent(_)
             | Entry::TunnelOpened(_)
             | Entry::TunnelClosed(_)
+            | Entry::TunnelRefused(_)
             | Entry::DescriptionTold(_)
             | Entry::DescriptionAccepted(_)
             | Entry::RecordingSealed(_) => {}
@@ -159,6 +160,7 @@ impl Wanted {
             Entry::AccountMade(body) => self.tasks.contains(&body.task),
             Entry::TunnelOpened(body) => self.tasks.contains(&body.task),
             Entry::TunnelClosed(body) => self.tasks.contains(&body.task),
+            Entry::TunnelRefused(body) => self.tasks.contains(&body.task),
             Entry::AccountLocked(body) => self.leases.contains(&body.lease),
             Entry::AccountEnded(body) => self.leases.contains(&body.lease),
             Entry::RequestOpened(body) => self.requests.contains(&body.request),
@@ -218,6 +220,7 @@ fn is_circumstance(entry: &Entry) -> bool {
         | Entry::CancelSent(_)
         | Entry::TunnelOpened(_)
         | Entry::TunnelClosed(_)
+        | Entry::TunnelRefused(_)
         | Entry::DescriptionTold(_)
         | Entry::DescriptionAccepted(_)
         | Entry::RecordingSealed(_) => false,
