@@ -239,6 +239,9 @@ impl Carrying<'_> {
                 Next::Wait | Next::Survey | Next::Hold(_) => break,
             }
         }
+        if self.passage.outdates_survey() {
+            self.engine.surveyor.outdated(self.passage.grant());
+        }
         Ok(())
     }
 

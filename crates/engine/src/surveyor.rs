@@ -45,6 +45,8 @@ fn view(grant: &Grant) -> View {
 #[derive(Default)]
 pub(crate) struct Surveyor {
     newest: Mutex<HashMap<View, Surveyed>>,
+    /// When something was defined at a target through the gateway last: what was asked before that is not fresh.
+    outdated: Mutex<HashMap<TargetName, Instant>>,
     spares: Arc<Mutex<HashMap<View, Spare>>>,
 }
 
@@ -54,7 +56,17 @@ impl Surveyor {
         let target = grant.target();
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = newest.get(&view(grant))?;
+        let outdated = self.outdated.lock().unwrap_or_else(PoisonError::into_inner);
+        if outdated.get(&target.name).is_some_and(|outdated| newest.at <= *outdated) {
+            return None;
+        }
         (newest.at.elapsed() < newest.fresh && newest.route == target.route).then(|| newest.facts.clone())
+    }
+
+    /// Something was defined at a target.
+    pub(crate) fn outdated(&self, grant: &Grant) {
+        let mut outdated = self.outdated.lock().unwrap_or_else(PoisonError::into_inner);
+        outdated.insert(grant.target().name.clone(), Instant::now());
     }
 
     /// Asks the target, over a connection of its own.

@@ -1124,6 +1124,11 @@ impl Passage {
         Duration::try_from(now.duration_since(self.opened)).unwrap_or_default()
     }
 
+    /// Whether something ran, since this was asked last, after which a survey tells something else.
+    pub fn outdates_survey(&mut self) -> bool {
+        self.session.outdates_survey()
+    }
+
     /// Newer facts, after [`Next::Survey`].
     pub fn surveyed(&mut self, facts: SurveyFacts) {
         self.session.surveyed(facts);

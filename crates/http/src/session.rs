@@ -304,6 +304,10 @@ impl Session for HttpSession {
 
     fn surveyed(&mut self, _: SurveyFacts) {}
 
+    fn outdates_survey(&mut self) -> bool {
+        false
+    }
+
     fn remark(&self, _: &str, _: &mut BytesMut) {}
 
     fn end(&self, denial: &Denial, out: &mut BytesMut) {

@@ -69,6 +69,8 @@ pub(crate) struct Context<'a> {
     pub(crate) tables: &'a Tables,
     /// Where unqualified names are looked up.
     pub(crate) path: &'a SearchPath,
+    /// Names of relations behind which something else may stand by now than the catalog says.
+    pub(crate) doubted: &'a BTreeSet<Arc<str>>,
 }
 
 /// Where unqualified names are looked up.
@@ -102,6 +104,8 @@ pub(crate) struct Analysis {
     pub(crate) ends_transaction: bool,
     /// It makes or names something temporary, which can stand before what the catalog has.
     pub(crate) makes_temporary: bool,
+    /// Names by which relations were not there before it, or are no more.
+    pub(crate) moved_names: BTreeSet<Arc<str>>,
 }
 
 /// What one statement gives.
@@ -206,6 +210,15 @@ pub(crate) fn analyze(sql: &str, context: &Context<'_>) -> Result<Analysis, Misu
     })
 }
 
+impl Analysis {
+    /// The same, of which errors and notices may quote classified data, and so may its constants.
+    pub(crate) fn withheld(&self) -> Self {
+        let mut intent = (*self.intent).clone();
+        intent.evidence = evidence::without_constants(&intent.statement).into();
+        Self { intent: Arc::new(intent), sensitive: true, ..self.clone() }
+    }
+}
+
 fn conclude(sql: &str, titles: &[&str], statements: Vec<StatementOutput>, found: Found) -> Analysis {
     let writes = found.accesses.iter().any(|access| !READS.contains(&access.action));
     let withheld = found.sensitive || found.secret;
@@ -241,6 +254,7 @@ fn conclude(sql: &str, titles: &[&str], statements: Vec<StatementOutput>, found:
         unknown_relations: found.unknown_relations,
         ends_transaction: found.ends_transaction,
         makes_temporary: found.makes_temporary || names_temporary_schema(sql),
+        moved_names: found.moved_names,
     }
 }
 
@@ -277,6 +291,7 @@ pub(crate) fn opaque(title: &str, sql: &str, target: &TargetName, cause: &Misund
         unknown_relations: false,
         ends_transaction: true,
         makes_temporary: true,
+        moved_names: BTreeSet::new(),
     }
 }
 

@@ -14,6 +14,9 @@ pub(crate) const SYSTEM_SCHEMAS: [&str; 2] = ["pg_catalog", "information_schema"
 /// The temporary schema of the session at hand; with `_` and a number behind it, that of any session.
 pub(crate) const TEMPORARY_SCHEMA: &str = "pg_temp";
 
+/// What was there before anybody made anything has an OID below this (`FirstNormalObjectId` in access/transam.h).
+const OWN_OIDS_END: u32 = 16_384;
+
 /// How many domains may stand on each other before a type is taken for opaque.
 const DOMAIN_DEPTH_MAX: usize = 16;
 
@@ -35,10 +38,10 @@ pub(crate) const QUESTION: &str = "\
 select s from pg_catalog.unnest(pg_catalog.current_schemas(false)) as s;
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 select c.oid, n.nspname, c.relname,
-    case when c.relkind in ('r', 'p') and c.relhastriggers and exists (select from pg_catalog.pg_trigger g
+    case when c.relkind in ('r', 'p') and (c.relhasrules or c.relhastriggers and exists (select from pg_catalog.pg_trigger g
         left join pg_catalog.pg_constraint k on k.oid = g.tgconstraint and k.confrelid = c.oid
         where g.tgrelid = c.oid
-          and (not g.tgisinternal or k.confdeltype not in ('a', 'r') or k.confupdtype not in ('a', 'r')))
+          and (not g.tgisinternal or k.confdeltype not in ('a', 'r') or k.confupdtype not in ('a', 'r'))))
       then pg_catalog.upper(c.relkind::pg_catalog.text) else c.relkind::pg_catalog.text end
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where n.nspname !~ '^pg_(toast|temp_)'
@@ -53,24 +56,24 @@ select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated 
   order by a.attrelid, a.attnum;
 select i.inhrelid, i.inhparent from pg_catalog.pg_inherits i;
 select p.proname, s.outside, s.computes,
-    pg_catalog.bool_or(p.provolatile = 'v' and n.nspname in ('pg_catalog', 'information_schema'))
+    pg_catalog.bool_or(p.provolatile = 'v' and s.outside is null)
   from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
     left join pg_catalog.pg_depend d
       on d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid and d.deptype = 'e'
     left join pg_catalog.pg_extension e
       on d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass and e.oid = d.refobjid
     cross join lateral (select
-      case when n.nspname not in ('pg_catalog', 'information_schema') then n.nspname end,
-      coalesce(e.extname in
+      case when n.nspname not in ('pg_catalog', 'information_schema') or p.oid >= 16384 then n.nspname end,
+      p.prolang in (12, 13, 14) and coalesce(e.extname in
         ('btree_gin', 'btree_gist', 'citext', 'cube', 'earthdistance', 'fuzzystrmatch', 'hstore', 'intarray', 'isn',
          'ltree', 'pg_trgm', 'pgcrypto', 'seg', 'unaccent', 'uuid-ossp', 'vector'), false)) as s(outside, computes)
   group by 1, 2, 3;
 select distinct o.oprname
   from pg_catalog.pg_operator o join pg_catalog.pg_namespace n on n.oid = o.oprnamespace
-  where n.nspname not in ('pg_catalog', 'information_schema')
+  where (n.nspname not in ('pg_catalog', 'information_schema') or o.oid >= 16384)
     and not exists (select from pg_catalog.pg_depend d
       where d.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass and d.objid = o.oid and d.deptype = 'e');
-select t.oid, t.typname, n.nspname in ('pg_catalog', 'information_schema'), t.typbasetype, t.typtypmod
+select t.oid, t.typname, n.nspname in ('pg_catalog', 'information_schema') and t.oid < 16384, t.typbasetype, t.typtypmod
   from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
   where t.typtype <> 'c' and t.typcategory <> 'A'";
 
@@ -89,7 +92,11 @@ select c.oid, pg_catalog.pg_get_viewdef(c.oid)
     and not exists (select from locked k
       join pg_catalog.pg_depend d on d.refobjid = k.relation and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
       join pg_catalog.pg_rewrite r on r.oid = d.objid and d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-      where r.ev_class = c.oid)";
+      where r.ev_class = c.oid);
+select d.adrelid, d.adnum, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+  from pg_catalog.pg_attrdef d join pg_catalog.pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+  where a.attgenerated <> '' and not exists (select from pg_catalog.pg_locks l
+    where l.locktype = 'relation' and l.granted and l.mode = 'AccessExclusiveLock' and l.relation = d.adrelid)";
 
 /// What kind of relation a row of `pg_class` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -142,6 +149,8 @@ pub(crate) struct ColumnInfo {
     pub(crate) type_modifier: i32,
     /// Whether it is a generated column, which `COPY` leaves out.
     pub(crate) generated: bool,
+    /// What a generated column is computed by, as far as that was read.
+    pub(crate) expression: Option<Arc<str>>,
 }
 
 /// One relation.
@@ -168,7 +177,7 @@ pub(crate) struct Relation {
 impl Relation {
     /// True if it belongs to PostgreSQL itself.
     pub(crate) fn is_system(&self) -> bool {
-        is_system_schema(&self.schema)
+        is_system_schema(&self.schema) && self.oid < OWN_OIDS_END
     }
 }
 
@@ -228,6 +237,7 @@ pub(crate) struct Catalog {
     user_operators: HashSet<Arc<str>>,
     types: HashMap<u32, TypeInfo>,
     own_types: HashSet<Arc<str>>,
+    user_types: HashSet<Arc<str>>,
     search_path: Vec<Arc<str>>,
     identifiers: HashSet<Arc<str>>,
 }
@@ -261,9 +271,8 @@ impl Catalog {
             }
         }
         for kind in parts.types {
-            if kind.system {
-                catalog.own_types.insert(kind.name.clone());
-            }
+            let named = if kind.system { &mut catalog.own_types } else { &mut catalog.user_types };
+            named.insert(kind.name.clone());
             catalog.types.insert(kind.oid, kind);
         }
         catalog
@@ -284,16 +293,41 @@ impl Catalog {
         self.named.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// A relation with everything that it inherits from and everything that inherits from it.
+    /// True if a materialized view may take rows from a view of this name.
+    pub(crate) fn is_materialized_from(&self, name: &str) -> bool {
+        let mut names = HashSet::from([name]);
+        let takes = |relation: &Relation, names: &HashSet<&str>| {
+            relation.definition.as_deref().is_none_or(|text| names.iter().any(|name| text.contains(name)))
+        };
+        let of = |kind| self.relations.values().filter(move |relation| relation.kind == kind);
+        // Views of views are followed until there are no more.
+        loop {
+            let more: Vec<&str> =
+                of(RelationKind::View).filter(|view| takes(view, &names)).map(|view| &*view.name).collect();
+            let before = names.len();
+            names.extend(more);
+            if names.len() == before {
+                return of(RelationKind::MaterializedView).any(|view| takes(view, &names));
+            }
+        }
+    }
+
+    /// True if a function of this name belongs to an extension; with a schema, in that.
+    pub(crate) fn is_extensions_function(&self, schema: Option<&str>, name: &str) -> bool {
+        let schemas = self.computing_functions.get(name).map_or(&[][..], Vec::as_slice);
+        schemas.iter().any(|other| schema.is_none_or(|schema| **other == *schema))
+    }
+
+    /// A relation with all that it is of one tree of inheritance with: rows go from one to the other.
     pub(crate) fn family(&self, relation: &Arc<Relation>) -> Vec<Arc<Relation>> {
         let mut family = vec![relation.clone()];
         if relation.parents.is_empty() && !self.children.contains_key(&relation.oid) {
             return family;
         }
         let mut seen = HashSet::from([relation.oid]);
-        self.follow(relation.parents.clone(), &mut seen, &mut family, |kin| kin.parents.clone());
         let children = |oid: u32| self.children.get(&oid).cloned().unwrap_or_default();
-        self.follow(children(relation.oid), &mut seen, &mut family, |kin| children(kin.oid));
+        let kin = |of: &Relation| [of.parents.clone(), children(of.oid)].concat();
+        self.follow(kin(relation), &mut seen, &mut family, kin);
         family
     }
 
@@ -347,6 +381,16 @@ impl Catalog {
     /// True for the name of one of PostgreSQL's own types.
     pub(crate) fn is_own_type(&self, name: &str) -> bool {
         self.own_types.contains(name)
+    }
+
+    /// True for the name of a type that is not PostgreSQL's own.
+    pub(crate) fn is_user_type(&self, name: &str) -> bool {
+        self.user_types.contains(name)
+    }
+
+    /// True for the name of a type, whoever owns it.
+    pub(crate) fn is_type(&self, name: &str) -> bool {
+        self.is_own_type(name) || self.is_user_type(name)
     }
 
     /// What the values of a type are, so that a masked one stays valid. A domain is what it stands on.
@@ -440,6 +484,7 @@ impl Builder {
             7 => self.kind(&row),
             8 => Ok(()),
             9 => self.definition(&row),
+            10 => self.expression(&row),
             _ => Err(row.error("there is no such answer")),
         }
     }
@@ -477,6 +522,16 @@ impl Builder {
         Ok(())
     }
 
+    fn expression(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
+        let (oid, number): (u32, i16) = (row.number(0)?, row.number(1)?);
+        let relation = self.places.get(&oid).and_then(|&place| self.parts.relations.get_mut(place));
+        let columns = relation.into_iter().flat_map(|relation| &mut relation.columns);
+        for column in columns.filter(|column| column.number == number) {
+            column.expression = row.optional(2)?.map(Into::into);
+        }
+        Ok(())
+    }
+
     fn column(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
         let column = ColumnInfo {
             number: row.number(1)?,
@@ -484,6 +539,7 @@ impl Builder {
             type_oid: row.number(3)?,
             type_modifier: row.number(4)?,
             generated: row.truth(5)?,
+            expression: None,
         };
         let oid: u32 = row.number(0)?;
         if let Some(relation) = self.places.get(&oid).and_then(|&place| self.parts.relations.get_mut(place)) {

@@ -213,20 +213,20 @@ const ROWS: [&str; 26] = [
 ];
 
 /// Functions in FROM whose result is one column, named by the alias or else by the function.
-const ONE_COLUMN: [&str; 12] = [
+const ONE_COLUMN: [&str; 8] = [
     "generate_series",
     "generate_subscripts",
-    "json_array_elements",
-    "json_array_elements_text",
     "json_object_keys",
-    "jsonb_array_elements",
-    "jsonb_array_elements_text",
     "jsonb_object_keys",
     "jsonb_path_query",
     "regexp_matches",
     "regexp_split_to_table",
     "string_to_table",
 ];
+
+/// The same, named by the parameter that gives it, whatever the alias.
+const ONE_VALUE: [&str; 4] =
+    ["json_array_elements", "json_array_elements_text", "jsonb_array_elements", "jsonb_array_elements_text"];
 
 /// Functions whose failure, or whose NULL, tells nothing of the values of their first argument, so that a masked result
 /// gives nothing away. Any other can be made to fail, or to give NULL, for chosen values; `max` and `min` say which of several
@@ -264,9 +264,12 @@ pub(crate) fn is_passing_type(name: &str) -> bool {
     PASSING_TYPES.contains(&name)
 }
 
-/// True for a function in FROM whose result is one column.
-pub(crate) fn has_one_column(name: &str) -> bool {
-    ONE_COLUMN.contains(&name)
+/// The name of the column of one of PostgreSQL's own functions in FROM whose result is one column.
+pub(crate) fn only_column<'n>(name: &'n str, alias: Option<&'n str>) -> Option<&'n str> {
+    if ONE_VALUE.contains(&name) {
+        return Some("value");
+    }
+    ONE_COLUMN.contains(&name).then(|| alias.unwrap_or(name))
 }
 
 /// True for a name that is dangerous whoever owns it.
@@ -278,11 +281,12 @@ pub(crate) fn is_dangerous(name: &str) -> bool {
 ///
 /// `visible` says whether functions of a schema can be meant by an unqualified name.
 pub(crate) fn kind(schema: Option<&str>, name: &str, catalog: &Catalog, visible: impl Fn(&str) -> bool) -> Kind {
+    let has_user = |schema: &str| catalog.user_function_schemas(name).iter().any(|other| &**other == schema);
     let own = match schema {
-        Some(schema) if is_system_schema(schema) => true,
+        Some(schema) if is_system_schema(schema) => !has_user(schema),
         // A name of PostgreSQL's own in another schema, such as the temporary one, is somebody else's function.
         Some(schema) => !is_temporary_schema(schema) && catalog.is_computing_function(schema, name),
-        None => !catalog.user_function_schemas(name).iter().any(|schema| visible(schema)),
+        None => !catalog.user_function_schemas(name).iter().any(|schema| is_system_schema(schema) || visible(schema)),
     };
     if !own {
         return Kind::User;
@@ -391,7 +395,15 @@ mod tests {
 
     #[test]
     fn lists_are_in_order() {
-        for list in [&DANGEROUS[..], &HARMLESS[..], &ROWS[..], &ONE_COLUMN[..], &PASSING[..], &DANGEROUS_PREFIXES[..]] {
+        for list in [
+            &DANGEROUS[..],
+            &HARMLESS[..],
+            &ROWS[..],
+            &ONE_COLUMN[..],
+            &ONE_VALUE[..],
+            &PASSING[..],
+            &DANGEROUS_PREFIXES[..],
+        ] {
             assert!(list.iter().zip(list.iter().skip(1)).all(|(one, next)| one < next), "{list:?}");
         }
     }

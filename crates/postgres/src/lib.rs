@@ -142,6 +142,10 @@ impl Session for Unsurveyed {
 
     fn surveyed(&mut self, _facts: SurveyFacts) {}
 
+    fn outdates_survey(&mut self) -> bool {
+        false
+    }
+
     fn remark(&self, _text: &str, _out: &mut BytesMut) {}
 
     fn end(&self, denial: &Denial, out: &mut BytesMut) {

@@ -4,6 +4,7 @@
 //! Knows the limits of what is kept. What is kept dies with its catalog, and counts only for the classes and the search
 //! path that it was read with.
 
+use std::collections::BTreeSet;
 use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -72,6 +73,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) target: &'a TargetName,
     pub(crate) classifier: &'a Arc<dyn Classifier>,
     pub(crate) path: &'a SearchPath,
+    /// Names of relations that may be others by now than the catalog says.
+    pub(crate) doubted: &'a BTreeSet<Arc<str>>,
 }
 
 fn same(a: &Arc<dyn Classifier>, b: &Arc<dyn Classifier>) -> bool {
@@ -91,8 +94,8 @@ impl Known {
     }
 
     fn context<'a>(&'a self, reader: &'a Reader<'_>, tables: &'a Tables) -> Context<'a> {
-        let Reader { target, classifier, path } = *reader;
-        Context { target, catalog: &self.catalog, classifier: &**classifier, tables, path }
+        let Reader { target, classifier, path, doubted } = *reader;
+        Context { target, catalog: &self.catalog, classifier: &**classifier, tables, path, doubted }
     }
 
     fn tables(&self, reader: &Reader<'_>) -> Arc<Tables> {
@@ -109,6 +112,10 @@ impl Known {
 
     /// Reads a text, or remembers how it was read.
     pub(crate) fn analyze(&self, sql: &str, reader: &Reader<'_>) -> Result<Arc<Analysis>, Misunderstood> {
+        if !reader.doubted.is_empty() {
+            // It is of this session, and of this moment.
+            return Ok(Arc::new(analysis::analyze(sql, &self.context(reader, &self.tables(reader)))?));
+        }
         let fits = |text: &Text| {
             same(&text.classifier, reader.classifier) && text.target == *reader.target && text.path == *reader.path
         };
@@ -229,7 +236,8 @@ mod tests {
         let target = TargetName::new("shop").unwrap();
         let classifier: Arc<dyn Classifier> = Arc::new(NoClasses);
         let path = SearchPath::Uncertain;
-        let reader = Reader { target: &target, classifier: &classifier, path: &path };
+        let doubted = BTreeSet::new();
+        let reader = Reader { target: &target, classifier: &classifier, path: &path, doubted: &doubted };
         let once = known.analyze("select 1", &reader).unwrap();
         let first = known.analyze("select 1", &reader).unwrap();
         assert!(!Arc::ptr_eq(&once, &first));
@@ -238,7 +246,7 @@ mod tests {
         let other = known.analyze("select 1", &Reader { path: &known_path, ..reader }).unwrap();
         assert!(!Arc::ptr_eq(&first, &other));
         let classifier: Arc<dyn Classifier> = Arc::new([NoClasses; 1].into_iter().next().unwrap());
-        let reader = Reader { target: &target, classifier: &classifier, path: &path };
+        let reader = Reader { target: &target, classifier: &classifier, path: &path, doubted: &doubted };
         for number in 0..3 * TEXTS_MAX {
             for _ in 0..2 {
                 known.analyze(&format!("select {number}"), &reader).unwrap();

@@ -9,7 +9,7 @@ mod message;
 mod reply;
 mod statement;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -54,6 +54,12 @@ pub(crate) struct PostgresSession {
     waiting: Option<Waiting>,
     /// What the catalog does not show may stand before what it shows.
     doubt: Doubt,
+    /// Names of relations that may be others by now, for as long as that is so.
+    doubted: BTreeSet<Arc<str>>,
+    /// What a survey tells has changed, and nobody was told of it yet.
+    outdates: bool,
+    /// Unqualified names are looked up where the account has them looked up.
+    path_is_the_accounts: bool,
     /// The transaction status that the target reported last: `I`, `T` or `E`.
     status: u8,
     awaited: VecDeque<Awaited>,
@@ -61,7 +67,7 @@ pub(crate) struct PostgresSession {
     batch: Batch,
     statements: HashMap<Arc<str>, Named<Prepared>>,
     portals: HashMap<Arc<str>, Named<Portal>>,
-    cursors: HashMap<String, Arc<[Provenance]>>,
+    cursors: HashMap<String, Cursor>,
     /// The client's own refusal, which takes the place of the error that the target was made to raise.
     swap: Option<Bytes>,
     copy_in: CopyIn,
@@ -75,6 +81,13 @@ pub(crate) struct PostgresSession {
     executed: u64,
     /// What inspection found at the front of the client's bytes, kept until the run passes or is refused.
     asked: Option<Asked>,
+}
+
+/// A cursor that a statement opened.
+struct Cursor {
+    columns: Arc<[Provenance]>,
+    /// What runs when it is read touches classified data.
+    is_sensitive: bool,
 }
 
 /// The messages up to the next Sync.
@@ -134,6 +147,8 @@ enum Doubt {
 struct Script {
     /// Text is UTF-8.
     is_utf8: bool,
+    /// The database is in UTF-8: it cuts long names, and tells small letters from capitals, as is done here.
+    target_is_utf8: bool,
     /// A backslash in a plain string stands for itself.
     strings_are_standard: bool,
     /// Until the target has answered this batch, it may have changed how it reads, and not yet said so.
@@ -142,7 +157,7 @@ struct Script {
 
 impl Script {
     fn new(reported: &[(String, String)]) -> Self {
-        let mut script = Self { is_utf8: true, strings_are_standard: true, doubted_until: None };
+        let mut script = Self { is_utf8: true, target_is_utf8: true, strings_are_standard: true, doubted_until: None };
         reported.iter().for_each(|(name, value)| script.reported(name, value));
         script
     }
@@ -150,6 +165,7 @@ impl Script {
     fn reported(&mut self, name: &str, value: &str) {
         match name {
             "client_encoding" => self.is_utf8 = value.eq_ignore_ascii_case("UTF8"),
+            "server_encoding" => self.target_is_utf8 = value.eq_ignore_ascii_case("UTF8"),
             "standard_conforming_strings" => self.strings_are_standard = value == "on",
             _ => {}
         }
@@ -158,9 +174,18 @@ impl Script {
     /// Whether Gatehouse reads this text as the server does; what is the same under every setting, it does.
     fn reads(&self, text: &[u8]) -> bool {
         let is_certain = self.doubted_until.is_none();
-        (is_certain && self.is_utf8 || text.is_ascii())
+        let fits_target = |text: &[u8]| self.target_is_utf8 || is_ascii_but_for_strings(text);
+        (is_certain && self.is_utf8 && fits_target(text) || text.is_ascii())
             && (is_certain && self.strings_are_standard || !text.contains(&b'\\'))
     }
+}
+
+/// Whether only plain strings hold anything but ASCII: of names and all else, none does. False where there is anything that
+/// strings could be mistaken for, or hidden by.
+fn is_ascii_but_for_strings(text: &[u8]) -> bool {
+    let is_plain = !text.iter().any(|byte| b"\"$\\".contains(byte));
+    let has_comment = text.windows(2).any(|pair| pair == b"--" || pair == b"/*");
+    is_plain && !has_comment && text.split(|byte| *byte == b'\'').step_by(2).all(<[u8]>::is_ascii)
 }
 
 /// The reading of a long text at the front of the client's bytes, whose turn has not come.
@@ -323,6 +348,9 @@ impl PostgresSession {
             meaning_changes: 0,
             settings: opening.ready.parameters.iter().filter(|(name, _)| gives_meaning(name)).cloned().collect(),
             doubt: Doubt::None,
+            doubted: BTreeSet::new(),
+            outdates: false,
+            path_is_the_accounts: wishes.path(SearchPath::Known(Vec::new())) != SearchPath::Uncertain,
             status: b'I',
             awaited: VecDeque::new(),
             barriers: 0,
@@ -342,7 +370,7 @@ impl PostgresSession {
     }
 
     fn reader(&self) -> reading::Reader<'_> {
-        reading::Reader { target: &self.target, classifier: &self.classifier, path: &self.path }
+        reading::Reader { target: &self.target, classifier: &self.classifier, path: &self.path, doubted: &self.doubted }
     }
 
     fn push(&mut self, awaited: Awaited) {
@@ -435,12 +463,20 @@ impl Session for PostgresSession {
 
     fn surveyed(&mut self, facts: SurveyFacts) {
         if let Ok(known) = facts.downcast::<Known>() {
+            // A schema of the account's own name may have come, or gone.
+            if self.path_is_the_accounts && self.path != SearchPath::Uncertain {
+                self.path = SearchPath::Known(known.catalog.search_path().to_vec());
+            }
             self.known = known;
             if self.survey == FrontSurvey::Asked {
                 self.catalog_is_stale = false;
                 self.survey = FrontSurvey::Done;
             }
         }
+    }
+
+    fn outdates_survey(&mut self) -> bool {
+        std::mem::take(&mut self.outdates)
     }
 
     fn remark(&self, text: &str, out: &mut BytesMut) {

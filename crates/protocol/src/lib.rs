@@ -429,6 +429,9 @@ pub trait Session: Send {
     /// Newer facts, after [`Step::Survey`].
     fn surveyed(&mut self, facts: SurveyFacts);
 
+    /// Whether something ran, since this was asked last, after which a survey tells something else.
+    fn outdates_survey(&mut self) -> bool;
+
     /// Writes a remark that does not disturb the exchange, such as that an operation waits for a person.
     fn remark(&self, text: &str, out: &mut BytesMut);
 

@@ -15,7 +15,7 @@ use super::resource::{self, Resources, UNKNOWN_SCHEMA};
 use super::scope::{Item, Scope, Sources};
 use super::tree::{self, Inventory};
 use super::{Context, Deallocated, Misunderstood, SearchPath, Tables, action};
-use crate::catalog::{Relation, RelationKind, is_temporary_schema};
+use crate::catalog::{ColumnInfo, Relation, RelationKind, is_temporary_schema};
 use crate::function::{self, Kind};
 
 /// How deep queries and expressions may be nested, views included.
@@ -39,6 +39,8 @@ pub(super) struct Found {
     pub(super) secret: bool,
     /// Code that cannot be seen through runs.
     pub(super) opaque: bool,
+    /// The same, inside of views too.
+    pub(super) opaque_inside: bool,
     pub(super) changes_meaning: bool,
     pub(super) changes_path: bool,
     pub(super) changes_catalog: bool,
@@ -48,6 +50,8 @@ pub(super) struct Found {
     pub(super) deallocates: Option<Deallocated>,
     /// Something temporary is made or named.
     pub(super) makes_temporary: bool,
+    /// Names by which relations were not there before, or are no more.
+    pub(super) moved_names: BTreeSet<Arc<str>>,
     /// Whether each UPDATE and DELETE has a condition; `None` without any.
     pub(super) has_where: Option<bool>,
     /// Whether something is dropped or emptied with what depends on it; `None` if nothing is.
@@ -67,6 +71,7 @@ pub(super) struct Analyzer<'a> {
     pub(super) found: Found,
     tables: &'a Tables,
     path: &'a SearchPath,
+    doubted: &'a BTreeSet<Arc<str>>,
     views: HashMap<u32, Columns>,
     /// Columns of views that have a class of their own.
     view_columns: BTreeSet<Resource>,
@@ -80,13 +85,14 @@ pub(super) struct Analyzer<'a> {
 
 impl<'a> Analyzer<'a> {
     pub(super) fn new(context: &Context<'a>) -> Self {
-        let Context { target, catalog, classifier, tables, path } = *context;
+        let Context { target, catalog, classifier, tables, path, doubted } = *context;
         Self {
             resources: Resources { target, catalog, classifier },
             inventory: Inventory::default(),
             found: Found::default(),
             tables,
             path,
+            doubted,
             views: HashMap::new(),
             view_columns: BTreeSet::new(),
             open_views: Vec::new(),
@@ -135,6 +141,13 @@ impl<'a> Analyzer<'a> {
         if self.open_views.is_empty() {
             // Checks, indexes on expressions and new types quote the rows that they fail on.
             self.found.sensitive |= action == action::DDL;
+            if self.resources.is_servers_own(&resource) && changes(action, &resource) {
+                // PostgreSQL itself goes by what is written there, and so does all that is read of it here.
+                self.found.changes_catalog = true;
+                self.found.changes_meaning = true;
+                self.found.changes_path = true;
+                self.found.accesses.insert(Access::new(action::ADMIN, resource.clone()));
+            }
             self.found.accesses.insert(Access::new(action, resource));
         }
     }
@@ -220,6 +233,7 @@ impl<'a> Analyzer<'a> {
     /// Code that cannot be seen through runs.
     pub(super) fn opaque(&mut self) {
         self.mark_sensitive();
+        self.found.opaque_inside = true;
         if self.open_views.is_empty() {
             self.found.opaque = true;
             self.found.changes_meaning = true;
@@ -292,7 +306,9 @@ impl<'a> Analyzer<'a> {
             self.access_quoting(relation);
         }
         let (alias, names) = tree::alias(node.alias());
-        let columns = self.columns_of_any(&relations).renamed(names);
+        let is_doubted = self.open_views.is_empty() && self.doubted.contains(name);
+        let columns = if is_doubted { Columns::unknown() } else { self.columns_of_any(&relations) };
+        let columns = columns.renamed(names);
         let schemas = match alias {
             Some(_) => Vec::new(),
             None => relations.iter().map(|relation| relation.schema.clone()).chain(schema.map(Into::into)).collect(),
@@ -345,6 +361,9 @@ impl<'a> Analyzer<'a> {
             | RelationKind::Sequence
             | RelationKind::Index
             | RelationKind::Composite => {
+                if relation.columns.iter().any(|column| column.generated) {
+                    return self.generating(relation);
+                }
                 let copy = |name: &str| Named::new(name, Lineage::Copy(self.resources.column(relation, name)));
                 self.tables.columns(relation.oid, || Columns {
                     named: relation.columns.iter().map(|column| copy(&column.name)).collect(),
@@ -352,6 +371,33 @@ impl<'a> Analyzer<'a> {
                 })
             }
         }
+    }
+
+    /// The columns of a table of which some are computed from others.
+    fn generating(&mut self, relation: &Arc<Relation>) -> Columns {
+        if let Some(columns) = self.views.get(&relation.oid) {
+            return columns.clone();
+        }
+        let copy = |column: &ColumnInfo| {
+            Named::new(&column.name, Lineage::Copy(self.resources.column(relation, &column.name)))
+        };
+        let mut columns = Columns { named: relation.columns.iter().map(copy).collect(), rest: None };
+        let item = Item::query(Some(&relation.name), columns.clone());
+        for (place, column) in relation.columns.iter().enumerate().filter(|(_, column)| column.generated) {
+            let computed = match &column.expression {
+                Some(expression) => self.definition_over(relation.oid, &format!("SELECT {expression}"), item.clone()),
+                None => Err(Misunderstood::new("an expression is not known", "")),
+            };
+            let computed = computed.map_or_else(|_| Lineage::unknown(), |columns| columns.row());
+            if let Some(named) = columns.named.get_mut(place)
+                && named.lineage.is_clean()
+                && !computed.is_clean()
+            {
+                named.lineage = Lineage::derive([&computed]);
+            }
+        }
+        self.views.insert(relation.oid, columns.clone());
+        columns
     }
 
     /// The columns of a view, through its definition.
@@ -392,15 +438,23 @@ impl<'a> Analyzer<'a> {
     }
 
     fn definition(&mut self, oid: u32, definition: &str) -> Result<Columns, Misunderstood> {
+        self.read_inside(oid, definition, &Sources::default())
+    }
+
+    /// The same, over the columns of a row source.
+    fn definition_over(&mut self, oid: u32, definition: &str, item: Item) -> Result<Columns, Misunderstood> {
+        self.read_inside(oid, definition, &Sources::of(item))
+    }
+
+    fn read_inside(&mut self, oid: u32, definition: &str, sources: &Sources) -> Result<Columns, Misunderstood> {
         let parsed = tree::parse(definition)?;
         let outside = std::mem::take(&mut self.inventory);
         self.open_views.push(oid);
         let result = self.enter(|analyzer| {
-            let sources = Sources::default();
             let mut columns = Columns::unknown();
             for statement in parsed.iter() {
                 analyzer.inventory.take(statement.stmt())?;
-                columns = analyzer.query(statement.stmt(), &Scope::root(&sources))?;
+                columns = analyzer.query(statement.stmt(), &Scope::root(sources))?;
             }
             Ok(if analyzer.inventory.is_complete() { columns } else { Columns::unknown() })
         });
@@ -422,6 +476,13 @@ impl<'a> Analyzer<'a> {
             SearchPath::Known(path) if !self.found.changes_path => path.iter().any(|other| &**other == schema),
             SearchPath::Known(_) | SearchPath::Uncertain => true,
         }
+    }
+
+    /// Whether PostgreSQL's own come before all others of a name, as they do on a path that does not say where.
+    pub(super) fn own_names_come_first(&self) -> bool {
+        let names_own = |path: &[Arc<str>]| path.iter().any(|schema| &**schema == "pg_catalog");
+        let is_known = matches!(self.path, SearchPath::Known(path) if !self.found.changes_path && !names_own(path));
+        is_known || !self.open_views.is_empty()
     }
 
     /// A function as a resource.
@@ -480,6 +541,13 @@ impl<'a> Analyzer<'a> {
             }
         }
     }
+}
+
+/// Whether an action changes what it is on, or keeps others from it. Of functions, `update` is what sequences have.
+fn changes(action: Action, resource: &Resource) -> bool {
+    let of_rows = [action::INSERT, action::UPDATE, action::DELETE, action::MERGE, action::TRUNCATE];
+    let of_all = [action::DDL, action::DROP, action::COPY_IN, action::LOCK];
+    of_all.contains(&action) || of_rows.contains(&action) && resource::is_table(resource)
 }
 
 /// The columns of one of several relations: what a name means is certain as far as all agree; places are not.

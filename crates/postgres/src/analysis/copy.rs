@@ -62,6 +62,8 @@ impl Analyzer<'_> {
         let table = copy.relation().ok_or_else(|| Misunderstood::new("COPY FROM names no table", "Name one"))?;
         let item = self.relation(table, action::COPY_IN);
         self.read(&item.columns.row());
+        let (schema, name) = tree::relation_name(table);
+        self.note_effects(schema, name);
         self.inventory.take(copy.where_clause())?;
         let sources = Sources::of(item);
         self.predicate(copy.where_clause(), &Scope::root(&sources))?;

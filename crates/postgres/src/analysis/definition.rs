@@ -18,7 +18,7 @@ use super::resource::UNKNOWN_SCHEMA;
 use super::scope::{Item, Scope, Sources};
 use super::tree::{self, strings};
 use super::{Misunderstood, SearchPath, action};
-use crate::catalog::{RelationKind, is_temporary_schema};
+use crate::catalog::{RelationKind, is_system_schema, is_temporary_schema};
 use crate::function::Kind;
 
 /// Languages whose functions can do no more than statements.
@@ -57,6 +57,17 @@ impl Analyzer<'_> {
                     let kind = self.function_kind(schema, name);
                     self.call(kind, schema, name, Lineage::Clean);
                 }
+                // `a.name` and `(value).name` can stand for `name(…)`.
+                Node::ColumnRef(column) => {
+                    if let [_, .., name] = strings(column.fields()).as_slice() {
+                        let _ = self.attribute(name, &Lineage::Clean);
+                    }
+                }
+                Node::A_Indirection(indirection) => {
+                    for name in strings(indirection.indirection()) {
+                        let _ = self.attribute(name, &Lineage::Clean);
+                    }
+                }
                 Node::RangeVar(relation) => self.access_tables(action::SELECT, relation),
                 _ => {}
             }
@@ -82,6 +93,7 @@ impl Analyzer<'_> {
     pub(super) fn new_table(&mut self, table: &RangeVar) -> Resource {
         self.inventory.strike(Node::RangeVar(table));
         let (schema, name) = self.new_name(table);
+        self.found.moved_names.insert(name.into());
         self.found.makes_temporary |= tree::is_temporary(table) || is_temporary_schema(&schema);
         self.resources.table(&schema, name)
     }
@@ -182,6 +194,7 @@ impl Analyzer<'_> {
             self.stored(constraint.raw_expr());
         }
         self.stored(constraint.where_clause());
+        constraint.exclusions().iter().for_each(|exclusion| self.stored(exclusion));
         if let Some(table) = constraint.pktable() {
             self.access_tables(action::DDL, table);
             if u8::try_from(constraint.fk_upd_action) == Ok(b'c') {
@@ -288,7 +301,22 @@ impl Analyzer<'_> {
 
     pub(super) fn create_view(&mut self, view: &ViewStmt) -> Result<(), Misunderstood> {
         self.body(view.query())?;
+        if let Some(view) = view.view().filter(|_| view.replace) {
+            self.replaced_view(view);
+        }
         self.define_table(view.view())
+    }
+
+    /// What a materialized view took from a view stays in it when the view becomes another, and only the view told of it.
+    fn replaced_view(&mut self, view: &RangeVar) {
+        let (schema, name) = tree::relation_name(view);
+        if !self.resources.catalog.is_materialized_from(name) {
+            return;
+        }
+        for relation in self.relations(schema, name) {
+            let columns = self.columns_of(&relation);
+            self.reveal(&columns.row());
+        }
     }
 
     pub(super) fn create_table_as(&mut self, create: &CreateTableAsStmt) -> Result<(), Misunderstood> {
@@ -308,6 +336,12 @@ impl Analyzer<'_> {
             self.stored(element.expr());
         }
         self.stored(index.where_clause());
+        if let Some(table) = index.relation().filter(|_| !matches!(index.where_clause(), Node::None)) {
+            // How many rows it holds is in the catalog for all to see.
+            let item = self.relation(table, action::DDL);
+            let lineage = self.evaluated(index.where_clause(), &item)?;
+            self.probe(&lineage);
+        }
         self.alter_definition(index.relation())
     }
 
@@ -325,8 +359,12 @@ impl Analyzer<'_> {
         let (schema, name) = tree::qualified(&names);
         let function = self.resources.function(schema, name);
         let is_plain = create.options().iter().all(is_plain_option);
-        if !is_plain {
+        if !is_plain || self.resources.catalog.is_extensions_function(schema, name) {
             self.access(action::ADMIN, function.clone());
+        }
+        if create.replace && self.resources.catalog.is_user_function(name) {
+            // Whatever calls it by now, such as a view, runs what takes its place.
+            self.access(action::CALL, function.clone());
         }
         self.access(action::DDL, function);
         self.found.changes_catalog = true;
@@ -341,7 +379,9 @@ impl Analyzer<'_> {
         let names = function.map(|function| strings(function.objname())).unwrap_or_default();
         let (schema, name) = tree::qualified(&names);
         let function = self.function(schema, name, Kind::User);
-        if !options.all(is_plain_option) {
+        let catalog = self.resources.catalog;
+        let is_own = schema.is_none_or(is_system_schema) && catalog.own_function(name).is_some();
+        if !options.all(is_plain_option) || is_own || catalog.is_extensions_function(schema, name) {
             self.access(action::ADMIN, function.clone());
         }
         self.access(action::DDL, function);
@@ -372,6 +412,7 @@ impl Analyzer<'_> {
             | ObjectType::OBJECT_FOREIGN_TABLE
             | ObjectType::OBJECT_INDEX => {
                 let (schema, name) = tree::qualified(&names);
+                self.found.moved_names.insert(name.into());
                 for table in self.tables_named(schema, name) {
                     self.access(action::DROP, table);
                 }
@@ -475,6 +516,10 @@ impl Analyzer<'_> {
     /// Columns come to be called otherwise: what was classified by its old name must stay so by its new one.
     fn moved(&mut self, table: &RangeVar, new: NewName<'_>) {
         let (schema, name) = tree::relation_name(table);
+        self.found.moved_names.insert(name.into());
+        if let NewName::Table(new) = new {
+            self.found.moved_names.insert(new.into());
+        }
         for relation in self.relations(schema, name) {
             // Lineage follows a view through its definition, whatever it is called.
             if matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView) {

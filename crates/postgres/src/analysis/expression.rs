@@ -7,7 +7,7 @@ use pg_raw_parse::nodes::{
     A_Expr, A_Indirection, CaseExpr, ColumnRef, FuncCall, JsonAggConstructor, JsonBehavior, JsonFuncExpr, JsonKeyValue,
     JsonValueExpr, SortBy, SubLink, TypeCast, TypeName, WindowDef,
 };
-use pg_raw_parse::raw::{A_Expr_Kind, SubLinkType};
+use pg_raw_parse::raw::{A_Expr_Kind, JsonExprOp, SubLinkType};
 use pg_raw_parse::{ConstValue, Node};
 
 use super::analyzer::Analyzer;
@@ -51,12 +51,12 @@ impl Analyzer<'_> {
             | Node::SetToDefault(_)
             | Node::CurrentOfExpr(_)
             | Node::SQLValueFunction(_)
-            | Node::MergeSupportFunc(_)
             | Node::Integer(_)
             | Node::Float(_)
             | Node::Boolean(_)
             | Node::String(_)
             | Node::BitString(_) => Ok(Lineage::Clean),
+            Node::MergeSupportFunc(_) => Ok(self.newer_syntax("merge_action", Lineage::Clean)),
             Node::A_Const(constant) => Ok(if constant.isnull { Lineage::Nothing } else { Lineage::Clean }),
             Node::NodeList(list) => self.expressions(list, scope),
             Node::ColumnRef(column) => Ok(self.column(column, scope)),
@@ -90,7 +90,11 @@ impl Analyzer<'_> {
             Node::XmlSerialize(xml) => self.computed([xml.expr()], scope),
             other => {
                 let lineage = self.json(other, scope)?;
-                Ok(self.probed(lineage))
+                let lineage = self.probed(lineage);
+                Ok(match json_name(other) {
+                    Some(name) => self.newer_syntax(name, lineage),
+                    None => lineage,
+                })
             }
         }
     }
@@ -218,24 +222,43 @@ impl Analyzer<'_> {
         let Some(item) = scope.item(schema, source) else {
             return Lineage::unknown();
         };
-        match scope::column_of(item, name) {
-            Some(lineage) => lineage,
-            // `source.name` can also stand for `name(source)`.
-            None => {
-                let row = item.columns.row();
-                self.attribute(name, &row).unwrap_or_else(|| row.doubted())
-            }
+        let found = scope::column_of(item, name);
+        if let Some(lineage) = found.as_ref().filter(|_| item.columns.has(name) && !self.found.changes_catalog) {
+            return lineage.clone();
+        }
+        // What is not a column for certain can also be a call: `source.name` stands for `name(source)`.
+        let row = item.columns.row();
+        match (found, self.attribute(name, &row)) {
+            (Some(found), Some(called)) => Lineage::derive([&found, &called]),
+            (Some(lineage), None) | (None, Some(lineage)) => lineage,
+            (None, None) => row.doubted(),
         }
     }
 
     /// Of `name(value)` written as `value.name`; `None` if there is no function of the name that does more than compute.
-    fn attribute(&mut self, name: &str, value: &Lineage) -> Option<Lineage> {
+    pub(super) fn attribute(&mut self, name: &str, value: &Lineage) -> Option<Lineage> {
         let kind = self.function_kind(None, name);
-        let acts = kind == Kind::Dangerous || self.resources.catalog.is_user_function(name);
-        if (acts || self.resources.catalog.own_function(name).is_some()) && !passes(kind, name) {
+        let catalog = self.resources.catalog;
+        let acts = match kind {
+            Kind::Plain | Kind::Count | Kind::Place => false,
+            // A name that no function has is a field's.
+            Kind::User => catalog.is_user_function(name),
+            Kind::Rows | Kind::Memory | Kind::Sequence | Kind::Notify | Kind::Dangerous => true,
+        };
+        // The name of a type stands for a cast, which can fail.
+        let computes = acts || catalog.own_function(name).is_some() || catalog.is_type(name);
+        if computes && !passes(kind, name) {
             self.probe(value);
         }
         acts.then(|| self.call(kind, None, name, value.clone()))
+    }
+
+    /// Syntax that older servers read as the call of a function of this name.
+    pub(super) fn newer_syntax(&mut self, name: &str, lineage: Lineage) -> Lineage {
+        if self.resources.catalog.is_user_function(name) {
+            return self.call(Kind::User, None, name, lineage);
+        }
+        lineage
     }
 
     /// The columns that `*` or `source.*` stands for.
@@ -355,9 +378,11 @@ impl Analyzer<'_> {
 
     fn is_own_type(&self, name: &TypeName) -> bool {
         let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
+        let catalog = self.resources.catalog;
         match tree::qualified(&names) {
-            (Some(schema), _) => schema == "pg_catalog",
-            (None, name) => self.resources.catalog.is_own_type(name),
+            (Some(schema), name) => schema == "pg_catalog" && catalog.is_own_type(name),
+            // Where the path says so, another's type of the name comes first.
+            (None, name) => catalog.is_own_type(name) && (!catalog.is_user_type(name) || self.own_names_come_first()),
         }
     }
 
@@ -445,6 +470,26 @@ impl Analyzer<'_> {
         self.predicate(window.start_offset(), scope)?;
         self.predicate(window.end_offset(), scope)
     }
+}
+
+/// The name of a function that looks like this syntax to a server that does not have it.
+fn json_name(node: Node<'_>) -> Option<&'static str> {
+    Some(match node {
+        Node::JsonParseExpr(_) => "json",
+        Node::JsonScalarExpr(_) => "json_scalar",
+        Node::JsonSerializeExpr(_) => "json_serialize",
+        Node::JsonObjectConstructor(_) => "json_object",
+        Node::JsonArrayConstructor(_) | Node::JsonArrayQueryConstructor(_) => "json_array",
+        Node::JsonObjectAgg(_) => "json_objectagg",
+        Node::JsonArrayAgg(_) => "json_arrayagg",
+        Node::JsonFuncExpr(call) => match call.op {
+            JsonExprOp::JSON_EXISTS_OP => "json_exists",
+            JsonExprOp::JSON_QUERY_OP => "json_query",
+            JsonExprOp::JSON_VALUE_OP => "json_value",
+            _ => "json_table",
+        },
+        _ => return None,
+    })
 }
 
 /// True for a function of PostgreSQL's own that gives nothing away but in its result.

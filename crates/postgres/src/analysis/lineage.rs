@@ -150,6 +150,11 @@ impl Columns {
         })
     }
 
+    /// True if it has a column of this name, for certain.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.rest.is_none() && self.named.iter().any(|column| column.name.as_deref() == Some(name))
+    }
+
     /// True if it may have columns of names that are not known.
     pub(super) fn is_open(&self) -> bool {
         self.rest.is_some() || self.named.iter().any(|column| column.name.is_none())

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use pg_raw_parse::Node;
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::{
-    CommonTableExpr, IntoClause, JoinExpr, JsonTable, JsonTableColumn, LockingClause, RangeFunction, RangeSubselect,
-    RangeTableFunc, RangeTableSample, RangeVar, ResTarget, SelectStmt, SortBy, WithClause,
+    CommonTableExpr, IntoClause, JoinExpr, JsonTable, JsonTableColumn, RangeFunction, RangeSubselect, RangeTableFunc,
+    RangeTableSample, RangeVar, ResTarget, SelectStmt, SortBy, WithClause,
 };
 use pg_raw_parse::raw::SetOperation;
 
@@ -20,7 +20,7 @@ use super::naming::output_name;
 use super::scope::{Item, Scope, Sources, With};
 use super::tree::{self, strings};
 use super::{Misunderstood, action};
-use crate::function::has_one_column;
+use crate::function::{Kind, only_column};
 
 /// How often a recursion is followed before its columns count as not known.
 const RECURSION_ROUNDS_MAX: usize = 8;
@@ -183,7 +183,7 @@ impl Analyzer<'_> {
         self.predicate(select.having_clause(), &inner)?;
         self.distinct(select.distinct_clause(), &columns, &inner)?;
         self.tail(select, &columns, &inner)?;
-        self.locks(select.locking_clause().iter(), &sources);
+        self.locks(select, &sources);
         if let Some(into) = select.into_clause() {
             self.found.selects_into = true;
             self.table_made_by_into(into, &columns);
@@ -202,8 +202,8 @@ impl Analyzer<'_> {
         }
     }
 
-    fn locks<'t>(&mut self, clauses: impl Iterator<Item = &'t LockingClause>, sources: &Sources) {
-        for clause in clauses {
+    fn locks(&mut self, select: &SelectStmt, sources: &Sources) {
+        for clause in select.locking_clause() {
             let name = |node| match node {
                 Node::RangeVar(relation) => relation.relname(),
                 _ => None,
@@ -216,6 +216,40 @@ impl Analyzer<'_> {
                     }
                 }
             }
+            // What is locked of a subquery are the rows of its tables.
+            for source in select.from_clause() {
+                self.locks_within(source, &names);
+            }
+        }
+    }
+
+    fn locks_within(&mut self, source: Node<'_>, names: &[&str]) {
+        match source {
+            Node::JoinExpr(join) => {
+                for side in [join.larg(), join.rarg()] {
+                    self.locks_within(side, names);
+                }
+            }
+            Node::RangeSubselect(subselect) => {
+                let (alias, _) = tree::alias(subselect.alias());
+                if names.is_empty() || alias.is_none_or(|alias| names.contains(&alias)) {
+                    self.locks_all(subselect.subquery());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn locks_all(&mut self, query: Node<'_>) {
+        let mut nodes = vec![query];
+        while let Some(node) = nodes.pop() {
+            if let Node::RangeVar(relation) = node {
+                let (schema, name) = tree::relation_name(relation);
+                for relation in self.relations(schema, name) {
+                    self.access(action::LOCK, self.resources.table(&relation.schema, &relation.name));
+                }
+            }
+            nodes.extend(tree::children(node));
         }
     }
 
@@ -405,7 +439,7 @@ impl Analyzer<'_> {
 
     fn range_function(&mut self, function: &RangeFunction, scope: &Scope<'_>) -> Result<Sources, Misunderstood> {
         let mut parts = Vec::new();
-        let mut name = None;
+        let (mut name, mut is_own) = (None, true);
         let mut defined: Vec<&str> = function.coldeflist().iter().filter_map(|column| column.colname()).collect();
         for entry in function.functions() {
             let Node::NodeList(entry) = entry else {
@@ -414,7 +448,9 @@ impl Analyzer<'_> {
             let mut entry = entry.iter();
             let call = entry.next().unwrap_or(Node::None);
             if let Node::FuncCall(call) = call {
-                name = Some(tree::function_name(call).1);
+                let (schema, called) = tree::function_name(call);
+                is_own = self.function_kind(schema, called) != Kind::User;
+                name = Some(called);
             }
             parts.push(self.expression(call, scope)?);
             for definition in entry {
@@ -425,10 +461,11 @@ impl Analyzer<'_> {
         self.probe(&lineage);
         let (alias, names) = tree::alias(function.alias());
         let only = if parts.len() == 1 { name } else { None };
+        let own = only.filter(|_| is_own);
         let columns = if !defined.is_empty() && parts.len() == 1 {
             Columns { named: defined.iter().map(|name| Named::new(name, lineage.clone())).collect(), rest: None }
-        } else if let Some(own) = only.filter(|name| has_one_column(name)) {
-            Columns { named: vec![Named::new(alias.unwrap_or(own), lineage)], rest: None }
+        } else if let Some(column) = own.and_then(|name| only_column(name, alias)) {
+            Columns { named: vec![Named::new(column, lineage)], rest: None }
         } else {
             Columns { named: Vec::new(), rest: Some(lineage) }
         };
@@ -472,6 +509,8 @@ impl Analyzer<'_> {
         let named = names.iter().map(|name| Named::new(name, lineage.clone())).collect();
         let (alias, renamed) = tree::alias(table.alias());
         let columns = Columns { named, rest: None }.renamed(renamed);
+        let called = self.newer_syntax("json_table", lineage.clone());
+        let columns = if called == lineage { columns } else { Columns { named: Vec::new(), rest: Some(called) } };
         Ok(Sources::of(Item::query(alias.or(Some("json_table")), columns)))
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use gatehouse_model::{ClassName, Parent, Resource, TargetName, kind};
 use gatehouse_protocol::Classifier;
 
-use crate::catalog::{Catalog, Relation};
+use crate::catalog::{Catalog, Relation, is_system_schema};
 
 const SCHEMA: &str = "Schema";
 const TABLE: &str = "Table";
@@ -23,6 +23,11 @@ pub(super) const UNKNOWN_SCHEMA: &str = "?";
 pub(super) fn setting(target: &Resource, name: &str) -> Resource {
     let parent = Parent { kind: target.kind, id: target.id.clone() };
     Resource::new(SETTING, &format!("{}/{name}", target.id), vec![parent])
+}
+
+/// True for a schema whose name only PostgreSQL itself may give: its own, and those of its large values.
+fn is_reserved(schema: &str) -> bool {
+    is_system_schema(schema) || schema.starts_with("pg_toast")
 }
 
 /// Makes the resources of one target.
@@ -52,6 +57,13 @@ impl Resources<'_> {
             None => self.id(name),
         };
         Resource::new(FUNCTION, &id, vec![self.target_parent()])
+    }
+
+    /// True for a table, a function or a schema of PostgreSQL itself.
+    pub(super) fn is_servers_own(&self, resource: &Resource) -> bool {
+        let own = [SCHEMA, TABLE, FUNCTION].contains(&resource.kind);
+        let name = resource.id.strip_prefix(self.target.as_str()).and_then(|rest| rest.strip_prefix('/'));
+        own && name.is_some_and(|name| is_reserved(name.split('.').next().unwrap_or_default()))
     }
 
     pub(super) fn setting(&self, name: &str) -> Resource {

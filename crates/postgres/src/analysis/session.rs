@@ -15,7 +15,7 @@ use super::scope::{Scope, Sources};
 use super::{Deallocated, Misunderstood, Outputs, StatementOutput, action, resource};
 
 /// Settings that change neither what statements mean nor what protects data, for the session that sets them.
-const HARMLESS: [&str; 58] = [
+const HARMLESS: [&str; 63] = [
     "application_name",
     "array_nulls",
     "bytea_output",
@@ -50,6 +50,11 @@ const HARMLESS: [&str; 58] = [
     "hash_mem_multiplier",
     "icu_validation_level",
     "intervalstyle",
+    "jit_above_cost",
+    "jit_expressions",
+    "jit_inline_above_cost",
+    "jit_optimize_above_cost",
+    "jit_tuple_deforming",
     "join_collapse_limit",
     "lc_messages",
     "lc_monetary",
@@ -77,8 +82,7 @@ const HARMLESS: [&str; 58] = [
 ];
 
 /// Whole families of such settings.
-const HARMLESS_PREFIXES: [&str; 7] =
-    ["enable_", "geqo", "jit_", "max_parallel_", "min_parallel_", "parallel_", "vacuum_cost_"];
+const HARMLESS_PREFIXES: [&str; 6] = ["enable_", "geqo", "max_parallel_", "min_parallel_", "parallel_", "vacuum_cost_"];
 
 /// Extensions whose settings decide what is recorded, or run code.
 const GUARDED_PREFIXES: [&str; 6] =
@@ -163,6 +167,10 @@ impl Analyzer<'_> {
 
     pub(super) fn fetch(&mut self, fetch: &FetchStmt) -> StatementOutput {
         self.access_target(action::CURSOR);
+        if fetch.ismove {
+            // It runs the query like a FETCH, and gives nothing by which that is found.
+            self.mark_sensitive();
+        }
         let name = fetch.portalname().unwrap_or_default();
         StatementOutput::of(if fetch.ismove { Outputs::None } else { Outputs::Cursor(name.into()) })
     }
@@ -190,13 +198,16 @@ impl Analyzer<'_> {
         if matches!(explain.query(), Node::ExecuteStmt(_)) {
             return Err(Misunderstood::new("EXPLAIN EXECUTE is not supported", "Explain the statement itself"));
         }
+        // A plan quotes what it computed beforehand, of functions in views too.
         let opaque = std::mem::take(&mut self.found.opaque);
+        let inside = std::mem::take(&mut self.found.opaque_inside);
         let sensitive = std::mem::take(&mut self.found.sensitive);
         self.inner_statement(explain.query())?;
         // What a plan measured, such as counts of rows and sizes of memory, tells of the values.
-        let tells = self.found.opaque || self.found.sensitive && explain.options().iter().any(measures);
+        let tells = self.found.opaque_inside || self.found.sensitive && explain.options().iter().any(measures);
         let columns = if tells { Outputs::Unknown } else { Outputs::Clean };
         self.found.opaque |= opaque;
+        self.found.opaque_inside |= inside;
         self.found.sensitive |= sensitive;
         self.found.selects_into = false;
         Ok(StatementOutput::of(columns))

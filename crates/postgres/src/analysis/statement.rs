@@ -12,6 +12,7 @@ use super::lineage::{Columns, Lineage};
 use super::scope::{Scope, Sources};
 use super::tree;
 use super::{Deallocated, Misunderstood, Outputs, StatementOutput, action};
+use crate::catalog::is_system_schema;
 use crate::function::Kind;
 
 impl Analyzer<'_> {
@@ -117,6 +118,12 @@ impl Analyzer<'_> {
             Node::LockStmt(lock) => return self.access_list(action::LOCK, lock.relations()),
             Node::TruncateStmt(truncate) => {
                 self.note_cascade(truncate.behavior);
+                for relation in truncate.relations() {
+                    if let Node::RangeVar(relation) = relation {
+                        let (schema, name) = tree::relation_name(relation);
+                        self.note_effects(schema, name);
+                    }
+                }
                 return self.access_list(action::TRUNCATE, truncate.relations());
             }
             Node::DoStmt(_) => {
@@ -179,6 +186,9 @@ impl Analyzer<'_> {
     fn plain_definition(&mut self, node: Node<'_>) -> Result<(), Misunderstood> {
         match node {
             Node::CreateDomainStmt(create) => {
+                if create.domainname().iter().filter_map(|part| part.sval()).any(is_system_schema) {
+                    self.access_target(action::ADMIN);
+                }
                 for constraint in create.constraints() {
                     self.stored(constraint.raw_expr());
                 }
@@ -191,20 +201,33 @@ impl Analyzer<'_> {
                 for table in statistics.relations() {
                     self.access_tables(action::DDL, table);
                 }
+                for element in statistics.exprs() {
+                    match element {
+                        Node::StatsElem(element) => self.stored(element.expr()),
+                        other => self.stored(other),
+                    }
+                }
+            }
+            // Functions of theirs run wherever a value of the type does.
+            Node::CreateRangeStmt(_) | Node::AlterTypeStmt(_) | Node::CreateConversionStmt(_) => {
+                self.access_target(action::ADMIN);
             }
             Node::AlterStatsStmt(_)
-            | Node::AlterTypeStmt(_)
             | Node::AlterEnumStmt(_)
             | Node::CompositeTypeStmt(_)
             | Node::CreateEnumStmt(_)
-            | Node::CreateRangeStmt(_)
             | Node::AlterCollationStmt(_)
             | Node::AlterObjectDependsStmt(_)
-            | Node::CreateConversionStmt(_)
             | Node::AlterTSDictionaryStmt(_)
             | Node::AlterTSConfigurationStmt(_) => {}
             Node::DefineStmt(define) => {
-                let code = [ObjectType::OBJECT_AGGREGATE, ObjectType::OBJECT_OPERATOR, ObjectType::OBJECT_TYPE];
+                let code = [
+                    ObjectType::OBJECT_AGGREGATE,
+                    ObjectType::OBJECT_OPERATOR,
+                    ObjectType::OBJECT_TYPE,
+                    ObjectType::OBJECT_TSPARSER,
+                    ObjectType::OBJECT_TSTEMPLATE,
+                ];
                 if code.contains(&define.kind) {
                     self.access_target(action::ADMIN);
                 }

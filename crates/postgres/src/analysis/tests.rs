@@ -39,6 +39,7 @@ fn relation(
         type_oid: 25,
         type_modifier: -1,
         generated: false,
+        expression: None,
     };
     Relation {
         oid,
@@ -145,7 +146,14 @@ fn catalog() -> Catalog {
 fn with_context<T>(path: &SearchPath, read: impl FnOnce(&Context<'_>) -> T) -> T {
     let target = TargetName::new("shop").expect("a name");
     let catalog = catalog();
-    read(&Context { target: &target, catalog: &catalog, classifier: &ByName, tables: &Tables::default(), path })
+    read(&Context {
+        target: &target,
+        catalog: &catalog,
+        classifier: &ByName,
+        tables: &Tables::default(),
+        path,
+        doubted: &BTreeSet::new(),
+    })
 }
 
 fn known() -> SearchPath {
@@ -887,7 +895,8 @@ fn columns_of_row_descriptions() {
     let target = TargetName::new("shop").expect("a name");
     let classifier: Arc<dyn gatehouse_protocol::Classifier> = Arc::new(ByName);
     let (kept, path) = (Known::new(catalog()), known());
-    let reader = Reader { target: &target, classifier: &classifier, path: &path };
+    let doubted = BTreeSet::new();
+    let reader = Reader { target: &target, classifier: &classifier, path: &path, doubted: &doubted };
     let of = |table, attribute| shown(&kept.column(table, attribute, &reader));
     assert_eq!(of(100, 3), "=customers.email");
     assert_eq!(of(102, 2), "=customers.email");

@@ -2,6 +2,8 @@
 //!
 //! Knows how values reach columns. The queries that they contain are in `query`.
 
+use std::sync::Arc;
+
 use gatehouse_model::{Action, Resource};
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::{
@@ -17,6 +19,7 @@ use super::query::expands;
 use super::scope::{Item, Scope, Sources};
 use super::tree::{self, strings};
 use super::{Misunderstood, action};
+use crate::catalog::{Relation, RelationKind};
 
 /// How deep a condition is searched for being always true; deeper ones count as such.
 const CONDITION_DEPTH_MAX: usize = 64;
@@ -135,12 +138,19 @@ impl Analyzer<'_> {
         };
         let item = self.relation(relation, action);
         let (schema, name) = tree::relation_name(relation);
-        // What else a write sets going may fail on rows of other tables, and quote them.
-        let has_effects = self.relations(schema, name).iter().any(|relation| relation.has_effects);
-        if item.columns.rest.is_some() || has_effects {
+        self.note_effects(schema, name);
+        if item.columns.rest.is_some() {
             self.mark_sensitive();
         }
         Ok(item)
+    }
+
+    /// What else a write sets going may fail on rows of other tables, and quote them; so does one through a view.
+    pub(super) fn note_effects(&mut self, schema: Option<&str>, name: &str) {
+        let quotes = |relation: &Arc<Relation>| relation.has_effects || relation.kind == RelationKind::View;
+        if self.relations(schema, name).iter().any(quotes) {
+            self.mark_sensitive();
+        }
     }
 
     fn access_item(&mut self, action: Action, item: &Item) {

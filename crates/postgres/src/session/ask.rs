@@ -26,6 +26,8 @@ pub(super) const RELAYED_BYTES_MIN: usize = 256 * 1024;
 const NAME_BYTES_MAX: usize = 63;
 /// What is read of a Bind that is too long to be held: its names and formats lie within, in bytes.
 const BIND_HEAD_BYTES: usize = 64 * 1024;
+/// How many names of relations a session may have that are others than the catalog says; past that it defines nothing more.
+const DOUBTED_MAX: usize = 10_000;
 /// What stands for a bind value in evidence when the statement touches classified data.
 const WITHHELD: &str = "…";
 
@@ -89,7 +91,8 @@ impl PostgresSession {
     fn names_are_plain(&self, tag: u8, body: &[u8]) -> bool {
         let is_plain = |name: Option<&[u8]>| {
             name.is_none_or(|name| {
-                let is_certain = self.script.is_utf8 && self.script.doubted_until.is_none();
+                let is_certain =
+                    self.script.is_utf8 && self.script.target_is_utf8 && self.script.doubted_until.is_none();
                 name.len() <= NAME_BYTES_MAX && (is_certain || name.is_ascii())
             })
         };
@@ -212,6 +215,7 @@ impl PostgresSession {
     /// Understands a text, or says that it cannot. While a text waits for its turn it is not read again.
     fn understand(&mut self, text: &[u8]) -> Arc<Analysis> {
         if let Some(waiting) = &self.waiting
+            && self.doubted.is_empty()
             && waiting.is_of(text, &self.known, &self.path)
         {
             return waiting.analysis.clone();
@@ -277,6 +281,10 @@ impl PostgresSession {
                     self.misunderstood(len, "EXECUTE", Reason::NotUnderstood, message, hint)
                 }
             });
+        }
+        if self.doubted.len() + analysis.moved_names.len() > DOUBTED_MAX {
+            let message = "this session has defined too many relations that others cannot see";
+            return Ok(self.misunderstood(len, "DDL", Reason::Limit, message, "Commit, or connect again"));
         }
         if phase == Phase::Prepare && !self.has_room_for(&analysis) {
             return Ok(self.misunderstood(
@@ -355,7 +363,7 @@ impl PostgresSession {
     /// The server plans again when names mean something else, so the statement is looked at again too.
     fn renewed(&self, prepared: Arc<Prepared>) -> Arc<Prepared> {
         let same_catalog = Arc::ptr_eq(&prepared.known, &self.known);
-        if same_catalog && prepared.meaning_changes == self.meaning_changes {
+        if same_catalog && self.doubted.is_empty() && prepared.meaning_changes == self.meaning_changes {
             return prepared;
         }
         // How it was written was settled when it was parsed; what is opaque stays so.
@@ -443,7 +451,13 @@ impl PostgresSession {
             _ => None,
         });
         let Some(name) = unknown else {
-            return analysis;
+            // What goes wrong while it runs is told when it is executed, or fetched.
+            let is_quoted = analysis.statements.iter().any(|output| match &output.columns {
+                Outputs::Prepared(name) => self.prepared_in_sql(name).is_none_or(|inner| inner.analysis.sensitive),
+                Outputs::Cursor(name) => self.cursors.get(name).is_none_or(|cursor| cursor.is_sensitive),
+                Outputs::None | Outputs::Columns(_) | Outputs::Clean | Outputs::Unknown => false,
+            });
+            return if is_quoted && !analysis.sensitive { Arc::new(analysis.withheld()) } else { analysis };
         };
         let cause = analysis::Misunderstood {
             message: format!("prepared statement \"{name}\" does not exist"),
@@ -789,6 +803,9 @@ impl PostgresSession {
         }
         if self.doubt != before {
             self.meaning = None;
+        }
+        if self.doubt != Doubt::None {
+            self.doubted.extend(analysis.moved_names.iter().cloned());
         }
         // What is opaque wants it too, but a client waits for the word before it sends data.
         if analysis.intent.unclear.is_none() && accesses.iter().any(|access| access.action == analysis::action::COPY_IN)

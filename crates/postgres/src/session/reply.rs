@@ -9,7 +9,8 @@ use gatehouse_protocol::{Breach, Editor, Meaning, Reply, Step};
 use super::ask::{self, RELAYED_BYTES_MIN, STATEMENTS_MAX};
 use super::statement::{self, Lineage, Portal, Prepared, copy_shape, lineage};
 use super::{
-    Awaited, CopyIn, Described, Discard, Doubt, Named, PostgresSession, Run, SHAPES_MAX, copy, gives_meaning, message,
+    Awaited, CopyIn, Cursor, Described, Discard, Doubt, Named, PostgresSession, Run, SHAPES_MAX, copy, gives_meaning,
+    message,
 };
 use crate::analysis::{CopyFormat, Deallocated, Outputs, SearchPath, StatementOutput};
 use crate::frame::{self, Peek, Reader};
@@ -193,7 +194,7 @@ impl PostgresSession {
 
     fn lineage(&self, output: Option<&StatementOutput>) -> Lineage {
         let named = |outputs: &Outputs| match outputs {
-            Outputs::Cursor(name) => self.cursors.get(name).cloned(),
+            Outputs::Cursor(name) => self.cursors.get(name).map(|cursor| cursor.columns.clone()),
             Outputs::Prepared(name) => {
                 let inner = self.prepared_in_sql(name)?;
                 match &inner.executed_output()?.columns {
@@ -383,6 +384,7 @@ impl PostgresSession {
     fn took_effect(&mut self, prepared: &Arc<Prepared>, place: usize) {
         let analysis = &prepared.analysis;
         self.catalog_is_stale |= analysis.changes_catalog;
+        self.outdates |= prepared.outdates_survey();
         if prepared.is_opaque() {
             self.forget_names();
         }
@@ -404,7 +406,8 @@ impl PostgresSession {
             self.portals.remove(name.as_str());
             match &output.columns {
                 Outputs::Columns(columns) if self.cursors.len() < STATEMENTS_MAX => {
-                    self.cursors.insert(name.clone(), columns.as_slice().into())
+                    let cursor = Cursor { columns: columns.as_slice().into(), is_sensitive: analysis.sensitive };
+                    self.cursors.insert(name.clone(), cursor)
                 }
                 Outputs::Columns(_)
                 | Outputs::None
@@ -528,7 +531,9 @@ impl PostgresSession {
         if self.status == b'I' && self.doubt == Doubt::UntilCommitted {
             // From here on a survey shows what was defined, and one is due before the next statement.
             self.doubt = Doubt::None;
+            self.doubted.clear();
             self.catalog_is_stale = true;
+            self.outdates = true;
         }
         let batch = match self.pop() {
             Some(

@@ -40,6 +40,16 @@ impl Prepared {
         !self.analysis.intent.accesses.iter().all(harmless)
     }
 
+    /// What a survey tells may be something else afterwards; it tells of nothing temporary.
+    pub(crate) fn outdates_survey(&self) -> bool {
+        let defines = [analysis::action::DDL, analysis::action::DROP];
+        let is_temporary =
+            |resource: &gatehouse_model::Resource| resource.within.iter().any(|parent| parent.id.ends_with("/pg_temp"));
+        let mut defined = self.analysis.intent.accesses.iter().filter(|access| defines.contains(&access.action));
+        let is_all_temporary = self.analysis.makes_temporary && defined.clone().next().is_some();
+        self.analysis.changes_catalog && !(is_all_temporary && defined.all(|access| is_temporary(&access.resource)))
+    }
+
     /// It runs code that the gateway cannot read.
     pub(crate) fn is_opaque(&self) -> bool {
         let opaque = [analysis::action::CALL, analysis::action::DO];

@@ -1,0 +1,259 @@
+//! Ways round the reading of statements: each of these once led to data, files or code that policy gave no leave for. The
+//! account at the target is a superuser, so that nothing but the gateway is in the way.
+
+use anyhow::Result;
+use gatehouse_conformance::raw::{RawClient, query};
+use gatehouse_conformance::{Credential, Fixture, Setup};
+
+/// claude reads, sam writes too, nina defines and drops besides. None of them may call, probe, reveal or administer.
+const POLICIES: &str = r#"
+permit (principal in Group::"agents", action in [Action::"connect", Action::"sql:read"], resource in Target::"shop");
+permit (principal in Group::"support", action in [Action::"connect", Action::"sql:read", Action::"sql:write"], resource in Target::"shop");
+permit (principal == User::"nina",
+  action in [Action::"connect", Action::"sql:read", Action::"sql:write", Action::"sql:define", Action::"sql:destroy"],
+  resource in Target::"shop");
+permit (principal in Group::"dba", action, resource);
+"#;
+
+/// What a database may hold besides: views that fail on a row, code, a table that speaks of its rows.
+const OBJECTS: &str = r"
+alter role gatehouse superuser;
+create sequence sq;
+create table touched (who text);
+create table sink (id bigint, note text);
+create view badv as select id, full_name::int as broken from customers;
+create view vt as select id, tier from customers;
+create function imm(bigint) returns text language sql immutable as $$ select 'Realname17 Rawlings17' $$;
+create view iv as select id, imm(17) as x from orders;
+create table shouting (id bigint, full_name text, shout text generated always as (upper(full_name)) stored);
+insert into shouting select id, full_name from customers;
+create function dn(customers) returns text language sql stable as $$ select $1.full_name || ' ' || $1.email $$;
+create function audit_rec(xml) returns text language plpgsql as $$ begin insert into touched values ('audit'); return 'done'; end $$;
+create function json_array(text, text) returns text language plpgsql as $$ begin insert into touched values ('json'); return 'Realname0'; end $$;
+create function evrow(int) returns bool language plpgsql immutable as $$ begin insert into touched values ('ev'); return true; end $$;
+create function evall(anyelement) returns bool language plpgsql immutable as $$ begin insert into touched values ('any'); return true; end $$;
+create function says() returns trigger language plpgsql as $$ begin raise notice 'it is %', (select full_name from customers where id = 17); return null; end $$;
+create table quiet (id bigint);
+create trigger speaks after insert or truncate on quiet for each statement execute function says();
+create table ruled (id bigint);
+create rule also as on insert to ruled do also select full_name::int from customers where id = 17;
+create extension unaccent;
+create table par (id bigint, a text, b text) partition by range (id);
+create table oth partition of par for values from (1000) to (9000);
+create view v1 as select id, full_name as x from customers;
+create materialized view mv1 as select id, x from v1;
+create view v9 as select id, tier as x from customers;
+";
+
+struct House {
+    fixture: Fixture,
+    reads: Credential,
+    writes: Credential,
+    defines: Credential,
+}
+
+impl House {
+    fn start() -> Result<Self> {
+        let fixture = Fixture::start(Setup { policies: POLICIES.into(), ..Setup::default() })?;
+        fixture.truth(OBJECTS)?;
+        let (reads, writes) = (fixture.task("agent:claude", "10m")?, fixture.task("user:sam", "10m")?);
+        let defines = fixture.task("user:nina", "10m")?;
+        Ok(Self { fixture, reads, writes, defines })
+    }
+
+    /// What a client is told of these statements, each sent by itself.
+    fn said(who: &Credential, statements: &[&str]) -> Result<String> {
+        let mut client = RawClient::connect(who)?;
+        let mut said = String::new();
+        for statement in statements {
+            client.send(&[query(statement)])?;
+            said.push_str(&client.until_ready(1)?);
+        }
+        Ok(said)
+    }
+
+    fn tells_nothing(who: &Credential, statements: &[&str]) -> Result<()> {
+        let said = Self::said(who, statements)?;
+        let told = said.to_lowercase();
+        for raw in ["realname", "rawlings", "raw.person", "raw,person", "root:x"] {
+            assert!(!told.contains(raw), "{raw} came through by {statements:?}:\n{said}");
+        }
+        Ok(())
+    }
+
+    /// The last of these statements is refused by policy.
+    fn is_refused(who: &Credential, statements: &[&str]) -> Result<()> {
+        let (last, before) = statements.split_last().unwrap_or((&"", &[]));
+        let mut client = RawClient::connect(who)?;
+        for statement in before {
+            client.send(&[query(statement)])?;
+            client.until_ready(1)?;
+        }
+        client.send(&[query(last)])?;
+        let said = client.until_ready(1)?;
+        assert!(said.contains("42501") || said.contains("Gatehouse"), "it passed: {statements:?}\n{said}");
+        Ok(())
+    }
+
+    fn is_untouched(&self) -> Result<()> {
+        assert_eq!(self.fixture.truth("select string_agg(who, ',') from touched")?, "", "code ran");
+        Ok(())
+    }
+}
+
+#[test]
+fn a_call_that_looks_like_a_column_is_a_call() -> Result<()> {
+    let house = House::start()?;
+    for statement in [
+        "select x.pg_read_file from unnest(array['/etc/passwd'::text]) x",
+        "select x.pg_ls_dir from lower('.') x",
+        "select x.pg_ls_dir from cast('.' as text) x",
+        "select x.pg_ls_dir from rows from (lower('.')) x",
+        "select lower.pg_ls_dir from lower('.')",
+        "select x.pg_stat_get_backend_activity from pg_stat_get_backend_idset() x",
+        "select x.lo_creat from generate_series(1, 1) x",
+        "select x.pg_create_restore_point from lower('here') x",
+        "select (x.ts_stat).word from lower('select to_tsvector(full_name) from customers') x",
+        "select u.dn from unnest(array(select customers from customers where id = 17)) u",
+        "select u.audit_rec from (select xmlelement(name a)) u",
+        "select pg_read_file.pg_read_file from json_array_elements_text('[\"/etc/passwd\"]') pg_read_file",
+        "select ('sq'::regclass).nextval",
+        "select json_array('x', 'y')",
+    ] {
+        House::is_refused(&house.reads, &[statement])?;
+        House::tells_nothing(&house.reads, &[statement])?;
+    }
+    assert_eq!(house.fixture.truth("select last_value, is_called from sq")?, "1|f");
+    assert_eq!(house.fixture.truth("select count(*) from pg_largeobject_metadata")?, "0");
+    house.is_untouched()?;
+    // What is a column stays one.
+    let said = House::said(&house.reads, &["select e.value->>'a' from jsonb_array_elements('[{\"a\": \"of e\"}]') e"])?;
+    assert!(said.contains("of e"), "{said}");
+    let said = House::said(&house.reads, &["select value from jsonb_array_elements('[7]'::jsonb)"])?;
+    assert!(said.contains('7'), "{said}");
+    Ok(())
+}
+
+#[test]
+fn messages_of_what_runs_later_quote_nothing() -> Result<()> {
+    let house = House::start()?;
+    for statements in [
+        &["begin", "declare c cursor for select broken from badv where id = 17", "fetch c"][..],
+        &["begin", "declare c cursor for select broken from badv where id = 17", "move c"],
+        &["prepare p as select broken from badv where id = 17", "execute p"],
+        &["explain verbose select x from iv"],
+        &["select shout from shouting limit 3", "select shout || '' from shouting limit 3", "select s from shouting s limit 1"],
+    ] {
+        House::tells_nothing(&house.reads, statements)?;
+    }
+    for statements in [
+        &["prepare p as update customers set tier = null where id = 17", "execute p"][..],
+        &["update vt set tier = null where id = 17"],
+        &["insert into quiet values (1)"],
+        &["insert into ruled values (1)"],
+    ] {
+        House::tells_nothing(&house.writes, statements)?;
+    }
+    House::tells_nothing(&house.defines, &["truncate quiet"])?;
+    Ok(())
+}
+
+#[test]
+fn reading_locks_nothing_and_sets_nothing_that_writes() -> Result<()> {
+    let house = House::start()?;
+    for statements in [
+        &["select * from (select id from customers where id = 5) s for update"][..],
+        &["select * from (select id from customers where id = 5) s for update of s"],
+        &["with q as (select * from (select id from orders) s for update) select * from q"],
+        &["set jit_dump_bitcode = on"],
+        &["set jit_profiling_support = on"],
+    ] {
+        House::is_refused(&house.reads, statements)?;
+    }
+    let said = House::said(&house.reads, &["set jit_above_cost = 0", "select 1"])?;
+    assert!(!said.contains("42501"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn what_the_server_goes_by_is_an_administrators() -> Result<()> {
+    let house = House::start()?;
+    for statement in [
+        "update pg_proc set provolatile = 'i' where proname = 'pg_ls_dir'",
+        "update pg_attribute set attname = 'aaa' where attname = 'full_name'",
+        "insert into pg_catalog.pg_description values (1, 1, 1, 'x')",
+        "delete from pg_catalog.pg_description",
+        "update pg_settings set setting = 'replica' where name = 'session_replication_role'",
+    ] {
+        House::is_refused(&house.writes, &[statement])?;
+    }
+    for statement in [
+        "create function pg_catalog.hx(text) returns text language sql as 'select $1'",
+        "create view information_schema.v as select id, full_name from customers",
+        "alter function pg_catalog.pg_ls_dir(text) immutable",
+        "alter function pg_ls_dir(text) rename to harmless2",
+        "create or replace function public.unaccent(text) returns text language sql immutable as 'select $1'",
+        "alter function unaccent(text) volatile",
+        "create or replace function imm(bigint) returns text language sql as 'select 1::text'",
+        "create domain pg_catalog.mine as text",
+        "create type ra as range (subtype = int, subtype_diff = evrow)",
+        "create statistics st on (evrow(id::int)) from orders",
+        "create table ex (a int, exclude using btree ((evrow(a)) with =))",
+        "create table tt (a int, check (tt.evall))",
+        "create index on orders ((orders.evall))",
+        "create index pidx on customers (id) where full_name like 'Realname17%'",
+    ] {
+        House::is_refused(&house.defines, &[statement])?;
+    }
+    house.is_untouched()
+}
+
+#[test]
+fn what_was_made_by_others_is_none_of_the_servers_own() -> Result<()> {
+    let house = House::start()?;
+    house.fixture.truth(
+        "create function pg_catalog.hx(text) returns text language sql volatile as 'select full_name from public.customers where id = 17';
+         create view information_schema.v as select id, full_name, email from public.customers;",
+    )?;
+    House::is_refused(&house.reads, &["select hx('x')"])?;
+    House::is_refused(&house.reads, &["select pg_catalog.hx('x')"])?;
+    House::tells_nothing(&house.reads, &["select * from information_schema.v limit 3"])?;
+    House::is_refused(&house.reads, &["select id from information_schema.v where email = 'raw.person17@example.org'"])
+}
+
+#[test]
+fn names_mean_what_they_mean_now() -> Result<()> {
+    let house = House::start()?;
+    let steal = "select replace(note, ' ', '_') from orders limit 3";
+    let shadow = "create view gatehouse.orders as select id, full_name as note from customers";
+    House::tells_nothing(&house.defines, &["create schema gatehouse", shadow, steal])?;
+    house.fixture.truth("drop schema gatehouse cascade")?;
+    let flow = "insert into sink select id, note from orders";
+    for statements in [
+        &["create temp view orders as select id, full_name as note from customers", flow][..],
+        &["begin", "create schema gatehouse", shadow, flow],
+        &[
+            "begin",
+            "alter table orders rename to orders_before",
+            "create view orders as select id, full_name as note from customers",
+            flow,
+        ],
+    ] {
+        House::is_refused(&house.defines, statements)?;
+    }
+    // What another session defined counts at once.
+    let mut other = RawClient::connect(&house.reads)?;
+    other.send(&[query("select x from v9 limit 1")])?;
+    other.until_ready(1)?;
+    House::said(&house.defines, &["drop view v9", "create view v9 as select id, full_name as x from customers"])?;
+    other.send(&[query("select replace(x, ' ', '_') from v9 limit 3")])?;
+    let said = other.until_ready(1)?;
+    assert!(!said.contains("Realname"), "{said}");
+    House::is_refused(&house.defines, &["create or replace view v1 as select id, tier as x from customers"])?;
+    let attach = [
+        "create table secretnotes (id bigint, a text, b text)",
+        "alter table par attach partition secretnotes for values from (1) to (1000)",
+    ];
+    House::said(&house.defines, &attach)?;
+    Ok(())
+}
