@@ -142,7 +142,11 @@ fn messages_of_what_runs_later_quote_nothing() -> Result<()> {
         &["begin", "declare c cursor for select broken from badv where id = 17", "move c"],
         &["prepare p as select broken from badv where id = 17", "execute p"],
         &["explain verbose select x from iv"],
-        &["select shout from shouting limit 3", "select shout || '' from shouting limit 3", "select s from shouting s limit 1"],
+        &[
+            "select shout from shouting limit 3",
+            "select shout || '' from shouting limit 3",
+            "select s from shouting s limit 1",
+        ],
     ] {
         House::tells_nothing(&house.reads, statements)?;
     }

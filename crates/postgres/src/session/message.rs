@@ -101,9 +101,9 @@ fn fields(body: &[u8]) -> Option<Vec<(u8, String)>> {
 }
 
 /// SQLSTATEs whose messages are fixed sentences of the server's with names of objects in them.
-const NAMING: [&str; 14] = [
-    "22012", "23502", "23503", "23505", "23514", "23P01", "25P02", "40001", "40P01", "42501", "55P03", "57014",
-    "57P01", "53200",
+const NAMING: [&str; 15] = [
+    "22012", "23502", "23503", "23505", "23514", "23P01", "25P01", "25P02", "40001", "40P01", "42501", "55P03",
+    "57014", "57P01", "53200",
 ];
 
 fn shown(fields: &[(u8, String)]) -> Shown {
@@ -131,7 +131,11 @@ const BETWEEN_NAMES: [&str; 9] = [
     ": ",
 ];
 /// How such messages begin.
-const BEFORE_NAMES: [&str; 16] = [
+const BEFORE_NAMES: [&str; 20] = [
+    "SAVEPOINT can only be used in transaction blocks",
+    "ROLLBACK TO SAVEPOINT can only be used in transaction blocks",
+    "RELEASE SAVEPOINT can only be used in transaction blocks",
+    "DECLARE CURSOR can only be used in transaction blocks",
     "division by zero",
     "duplicate key value violates unique constraint ",
     "null value in column ",
