@@ -97,7 +97,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/signed/"):
             url = f"http://{self.headers['host']}{self.path}"
             signed = is_signed(self.command, url, self.headers, body)
-            return self.send(json.dumps({"signed": signed, "fields": self.headers.items()}).encode())
+            return self.send(json.dumps({"signed": signed, "path": self.path, "fields": self.headers.items()}).encode())
         if self.path.startswith("/git/"):
             return self.git(body)
         people = json.dumps(PEOPLE).encode()
@@ -170,7 +170,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 host, port = self.server.server_address
                 here = f"http://{host}:{port}"
                 page = {"next": f"{here}/pages?page=2", "other": f"{here}1/pages", "email": "lotte@corp.example"}
-                self.send(json.dumps(page).encode(), link=f'<{here}/pages?page=2>; rel="next", </pages>; rel="first"')
+                text, coding = json.dumps(page).encode(), {}
+                if "coded" in self.path and "gzip" in self.headers.get("accept-encoding", ""):
+                    text, coding = gzip.compress(text, mtime=0), {"content_encoding": "gzip"}
+                self.send(text, **coding, link=f'<{here}/pages?page=2>; rel="next", </pages>; rel="first"')
             case "/empty":
                 self.send_response(204)
                 self.end_headers()

@@ -365,6 +365,16 @@ fn links_in_bodies_do_so_where_it_is_wanted() -> Result<()> {
         assert_eq!(named.json()["next"], "http://api.test/pages?page=2", "{}", named.body);
         assert_eq!(named.headers("link").next(), Some("</pages?page=2>; rel=\"next\", </pages>; rel=\"first\""));
         assert_eq!(house.get(&task, "/picture")?.status == 200, sees_all, "what is no text is as it was");
+        // By whatever coding; and text that is not the JSON that it says it is, to those who may see it.
+        for coded in [&["--compressed"][..], &["-H", "accept-encoding: identity"]] {
+            let page = house.curl(&task, coded, "/pages?coded")?.output()?.stdout;
+            let page = String::from_utf8_lossy(&page).into_owned();
+            assert!(page.contains(&format!("{}/http/api/pages?page=2", house.base)), "{who} {coded:?}: {page}");
+        }
+        assert_eq!(house.get(&task, "/broken")?.body.ends_with("lotte@corp.example\""), sees_all);
+        let host = format!("{}.test", "a".repeat(300));
+        let long = http::call(Door::Named(&house.base), "GET", "/http/api/pages", &[fields[0], ("host", &host)], "")?;
+        assert!(!long.body.contains(&host), "no answer repeats a name that is none");
     }
     Ok(())
 }
@@ -386,7 +396,14 @@ fn what_comes_before_an_answer_is_passed_on() -> Result<()> {
     // Of many the first go on.
     let told = heads("--http1.1", "/hints?n=400")?;
     let hints = told.lines().filter(|line| line.starts_with("HTTP/1.1 103")).count();
-    assert!((1..=16).contains(&hints) && told.ends_with("hinted"), "{hints}");
+    assert!(hints == 16 && told.ends_with("hinted"), "{hints}");
+    let dana = house.task("user:dana")?;
+    let told = house.curl(&dana, &["--http1.1", "-D", "-"], "/hints")?.output()?.stdout;
+    let told = String::from_utf8_lossy(&told).into_owned();
+    assert!(
+        told.contains("103 Early Hints\r\nlink: <style.css>; rel=preload\r\nx-contact: lotte@corp.example"),
+        "{told}"
+    );
     // Older clients know of none, and HTTP/2 has no way for them here.
     for version in ["--http1.0", "--http2-prior-knowledge"] {
         let told = heads(version, "/hints")?;
@@ -468,6 +485,11 @@ fn requests_to_aws_are_signed() -> Result<()> {
             let told = house.call(&task, method, path, &[&own[..], &[kind]].concat(), body)?;
             let told = told.json();
             assert_eq!(told["signed"], true, "{service} {method} {path}: {told}");
+            let sent = told["path"].as_str().context("a path")?;
+            assert!(
+                !sent.contains("X-Amz-") && (!path.contains("kept") || sent.ends_with("/signed/b?kept=1")),
+                "{sent}"
+            );
             assert!(!told.to_string().contains("a-token-for-a-while"), "it comes back: {told}");
         }
         let odd = [("authorization", task.basic()), ("x-amz-meta-a", "\u{e9}".into())];

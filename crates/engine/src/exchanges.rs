@@ -22,6 +22,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
+use gatehouse_gate::Whereto;
 use gatehouse_model::{Denial, Reason, RequestId, Secret, TargetName, TaskId};
 use gatehouse_protocol::{ClientCertificate, Exchanges};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
@@ -56,6 +57,8 @@ const RESOURCES: &str = "/.well-known/oauth-protected-resource";
 /// The ways in which clients prove themselves.
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"gatehouse\"");
 const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"gatehouse\"");
+/// The longest name that a client may call the gateway by, with a port, in bytes: answers may repeat it.
+const HOST_BYTES_MAX: usize = 253 + ":65535".len();
 /// The longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How many requests a connection may have at a time.
@@ -354,7 +357,8 @@ impl Connection {
         let named = authority.or_else(|| request.headers().get(HOST).and_then(|host| host.to_str().ok()));
         let named = named.unwrap_or_default();
         let (host, port) = host_and_port(named);
-        let origin = named.parse::<Authority>().ok().filter(|named| !named.as_str().contains('@'));
+        let is_short = named.len() <= HOST_BYTES_MAX;
+        let origin = named.parse::<Authority>().ok().filter(|named| is_short && !named.as_str().contains('@'));
         let origin = origin.map(|named| format!("{}://{named}", self.scheme)).unwrap_or_default();
         if let Some(tunnel) = &self.tunnel {
             if !host.eq_ignore_ascii_case(&tunnel.host) {
@@ -479,16 +483,16 @@ impl Connection {
         let engine = self.engine.clone();
         let host = host.trim_matches(['[', ']']);
         let port = port.unwrap_or(443);
-        let is_own = engine.house.is_own(host, port);
+        let is_ours = engine.house.is_own(host, port);
         let opened = || {
             let lease = engine.house.lease(task).ok_or_else(login::task_over)?;
-            let to = (host, port, is_own);
+            let to = if is_ours { Whereto::Own(host, port) } else { Whereto::Elsewhere(host, port) };
             engine.gate.tunnel(engine.house.now(), login::new_session(&engine), lease, to, &self.peer.to_string())
         };
         let tunnel = match opened() {
             Ok(tunnel) => tunnel,
             Err(mut denial) => {
-                if !is_own {
+                if !is_ours {
                     denial.hint = format!(
                         "{host} is no target of this gateway: the operator adds it to the `names` of one, or a policy permits \
                          `tunnel` on Host::\"{host}:{port}\""

@@ -31,4 +31,4 @@ pub use ledger::{Ledger, Log, Unrecorded};
 pub use lockdown::{Lockdown, Lockdowns, Scope};
 pub use passage::{Held, Next, Passage, Stop};
 pub use tape::{Piece, Tape, TapeSeal};
-pub use tunnel::{Tunnel, TunnelEnd};
+pub use tunnel::{Tunnel, TunnelEnd, Whereto};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gatehouse_journal::{TunnelClosed, TunnelOpened, TunnelRefused};
 use gatehouse_model::{
-    Access, Action, Denial, Facts, Lease, Parent, Reason, Resource, SessionId, TaskAccount, Verdict,
+    Access, Action, Denial, Facts, Lease, Parent, PolicyId, Reason, Resource, SessionId, TaskAccount, Verdict,
 };
 use gatehouse_policy::Policies;
 use jiff::Timestamp;
@@ -35,6 +35,15 @@ impl Tunnel {
     }
 }
 
+/// Where a client wants to go, in small letters, and at which port.
+#[derive(Debug, Clone, Copy)]
+pub enum Whereto<'a> {
+    /// To the gateway itself or to one of its targets, past itself.
+    Own(&'a str, u16),
+    /// To a host of others.
+    Elsewhere(&'a str, u16),
+}
+
 /// How a tunnel ended.
 #[derive(Debug, Clone, Copy)]
 pub struct TunnelEnd<'a> {
@@ -47,16 +56,16 @@ pub struct TunnelEnd<'a> {
 }
 
 impl Gate {
-    /// Opens a way to a host, if policy permits `tunnel` there and it is not the gateway's own or a target's. `host` is in small
-    /// letters.
+    /// Opens a way to a host, if policy permits `tunnel` there and it is not the gateway's own or a target's.
     pub fn tunnel(
         &self,
         now: Timestamp,
         id: SessionId,
         (lease, account): (Lease, Arc<TaskAccount>),
-        (host, port, is_own): (&str, u16, bool),
+        whereto: Whereto<'_>,
         peer: &str,
     ) -> Result<Tunnel, Denial> {
+        let (Whereto::Own(host, port) | Whereto::Elsewhere(host, port)) = whereto;
         let policies = self.policies();
         let tunnel = Tunnel { id, lease, account, host: host.into(), port, policies: Mutex::new(policies.clone()) };
         let subject = &tunnel.lease.subject;
@@ -69,13 +78,15 @@ impl Gate {
                 port,
                 peer: peer.into(),
                 cause: denial.detail.clone(),
+                by: denial.policies.iter().map(PolicyId::to_string).collect(),
+                policies: policies.revision().to_string(),
             };
             self.ledger().record(now, entry).err().map_or(denial, |_| unrecorded_denial())
         };
         if let Some(denial) = self.tunnel_shut(&tunnel, now) {
             return Err(refuse(denial));
         }
-        if is_own {
+        if matches!(whereto, Whereto::Own(..)) {
             return Err(refuse(Denial::new(
                 Reason::Policy,
                 format!("{host} is a target's, or the gateway's own"),

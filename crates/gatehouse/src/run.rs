@@ -150,7 +150,7 @@ fn http_environment(started: &StartedTaskView, targets: &[&String], folder: &Pat
 fn believed(started: &StartedTaskView, targets: &[&String]) -> String {
     let pems: BTreeSet<&str> =
         targets.iter().filter_map(|target| started.root_certificates.get(*target)).map(String::as_str).collect();
-    pems.into_iter().collect()
+    pems.into_iter().flat_map(|pem| [pem.trim_end(), "\n"]).collect()
 }
 
 /// What PostgreSQL's tools read. The first target is the default; a service file names them all.

@@ -307,11 +307,17 @@ impl ApiControl {
 /// The certificates by which the listeners of a task's targets are recognized, where they have TLS. One that cannot be read must
 /// not become none: the client would do without.
 fn root_certificates(loaded: &Loaded, task: &Task) -> Result<BTreeMap<String, String>, Problem> {
-    let path = |target: &TargetName| {
-        let protocol = &loaded.targets.get(target.as_str())?.protocol;
-        let path = loaded.config.listen.get(registry::listener(protocol))?.tls_certificate.as_ref()?;
-        Some((target.to_string(), path))
-    };
-    let read = |(target, path)| Ok((target, std::fs::read_to_string(loaded.base.join(path)).map_err(unavailable)?));
-    task.targets.iter().filter_map(path).map(read).collect()
+    let mut read: BTreeMap<&str, String> = BTreeMap::new();
+    let mut all = BTreeMap::new();
+    for target in &task.targets {
+        let Some(found) = loaded.targets.get(target.as_str()) else { continue };
+        let listener = registry::listener(&found.protocol);
+        let path = loaded.config.listen.get(listener).and_then(|listen| listen.tls_certificate.as_ref());
+        let Some(path) = path else { continue };
+        if !read.contains_key(listener) {
+            read.insert(listener, std::fs::read_to_string(loaded.base.join(path)).map_err(unavailable)?);
+        }
+        all.extend(read.get(listener).map(|pem| (target.to_string(), pem.clone())));
+    }
+    Ok(all)
 }

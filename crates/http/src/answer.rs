@@ -151,7 +151,9 @@ impl<'a> Answer<'a> {
         let mut passed = Passed::AsIs;
         let mut fields: Vec<(&str, Vec<u8>)> = Vec::with_capacity(self.head.fields.len());
         for (name, value) in &self.head.fields {
-            if OF_CONNECTION.contains(name) || links.hides(name) {
+            // What comes before an answer has no body, and says nothing of one (RFC 9110, section 8.6).
+            let is_of_none = tag == Tag::Interim && OF_BYTES.contains(name);
+            if OF_CONNECTION.contains(name) || links.hides(name) || is_of_none {
                 passed = Passed::Written;
                 continue;
             }

@@ -14,7 +14,7 @@ const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 #[derive(Default)]
 pub(crate) struct HttpArchive {
-    /// What its addresses begin with: readers of archives want whole ones, and a target's name is the host that its client knows.
+    /// What its addresses begin with: readers of archives want whole ones, and a target's name stands for its host.
     origin: String,
     buf: BytesMut,
     entries: Vec<Entry>,
@@ -113,7 +113,7 @@ impl Entry {
         let (method, target) = asked.split_once(' ').filter(|(word, _)| is_method(word)).unwrap_or(("POST", asked));
         let url = match target.starts_with('/') {
             true => format!("{origin}{target}"),
-            false => format!("{origin}/#{}", target.replace(' ', "%20")),
+            false => format!("{origin}/#{}", escaped(target)),
         };
         let pairs = |(name, value): (&str, &str)| json!({ "name": name, "value": value });
         let query = target.split_once('?').map_or("", |(_, query)| query);
@@ -170,6 +170,14 @@ impl Entry {
             },
         })
     }
+}
+
+/// A text as a fragment of an address holds it (RFC 3986, section 3.5).
+fn escaped(text: &str) -> String {
+    let kept = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~/:@!$&'()*+,;=?".contains(byte);
+    let shown =
+        text.bytes().map(|byte| if kept(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") });
+    shown.collect()
 }
 
 #[cfg(test)]

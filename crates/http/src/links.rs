@@ -1,5 +1,6 @@
 //! Where what a target says of its own address leads its client: through the gateway, the way that the client came.
 
+use gatehouse_protocol::Breach;
 use memchr::memmem;
 
 use crate::rider::Rider;
@@ -28,7 +29,11 @@ impl Base {
     /// The name that the client calls it by, without a port.
     fn host(&self) -> &str {
         let authority = self.origin.split_once("://").map_or("", |(_, authority)| authority);
-        authority.rsplit_once(':').map_or(authority, |(host, _)| host)
+        // An address of IPv6 stands in brackets.
+        match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            Some(_) | None => authority,
+        }
     }
 }
 
@@ -69,7 +74,7 @@ impl Links<'_> {
         }
     }
 
-    /// A reference that leads through the gateway; `None` where it does already, or to somewhere else.
+    /// A reference that leads through the gateway; `None` where it leads somewhere else, or is relative to what it stands in.
     fn led(&self, reference: &str) -> Option<String> {
         let ends = |path: &&str| path.is_empty() || path.starts_with(['/', '?', '#']);
         let base = &self.base.path;
@@ -87,8 +92,10 @@ impl Links<'_> {
     /// Links, each in angle brackets (RFC 8288, section 3).
     fn all_led(&self, value: &str) -> Option<String> {
         let (mut out, mut rest, mut is_changed) = (String::with_capacity(value.len()), value, false);
-        while let Some((before, after)) = rest.split_once('<') {
-            let Some((reference, after)) = after.split_once('>') else { break };
+        while let Some((before, after)) = rest.split_at_checked(unquoted(rest, '<')) {
+            let Some((reference, after)) = after.strip_prefix('<').and_then(|after| after.split_once('>')) else {
+                break;
+            };
             let led = self.led(reference);
             is_changed |= led.is_some();
             out.extend([before, "<", led.as_deref().unwrap_or(reference), ">"]);
@@ -100,43 +107,70 @@ impl Links<'_> {
 
     /// What to show next, and when: `5; url=/next`, as the HTML standard has it.
     fn refreshed(&self, value: &str) -> Option<String> {
-        let at = value.to_ascii_lowercase().find("url=")? + "url=".len();
-        let (before, reference) = value.split_at_checked(at)?;
-        self.led(reference.trim_matches(['"', '\''])).map(|led| format!("{before}{led}"))
+        let (before, after) = value.split_at_checked(value.to_ascii_lowercase().find("url")?)?;
+        let reference = after.get("url".len()..)?.trim_start().strip_prefix('=')?;
+        self.led(reference.trim().trim_matches(['"', '\''])).map(|led| format!("{before}url={led}"))
     }
 
-    /// A cookie that comes back by the way that the client knows.
+    /// A cookie that comes back by the way that the client knows: its own pair, and then what is said of it.
     fn baked(&self, value: &str) -> Option<String> {
-        let (base, host) = (&self.base.path, self.base.host());
-        // One for another host than it asked is none to the client (RFC 6265, section 5.3).
-        let is_foreign = |domain: &str| {
-            let domain = domain.trim().trim_start_matches('.').to_ascii_lowercase();
-            let rest = host.strip_suffix(domain.as_str());
-            !rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        };
-        let (mut kept, mut is_changed, mut has_path) = (Vec::new(), false, false);
-        for part in value.split(';') {
-            match part.trim().split_once('=') {
-                Some((name, path)) if name.eq_ignore_ascii_case("path") && path.starts_with('/') => {
-                    (has_path, is_changed) = (true, is_changed || !base.is_empty());
-                    kept.push(format!(" Path={base}{path}"));
-                }
-                Some((name, domain)) if name.eq_ignore_ascii_case("domain") && is_foreign(domain) => is_changed = true,
-                Some(_) | None => kept.push(part.to_string()),
+        let base = &self.base.path;
+        let (pair, said) = value.split_once(';').unwrap_or((value, ""));
+        let (mut baked, mut is_changed, mut has_path) = (pair.to_string(), false, false);
+        for part in said.split(';').filter(|part| !part.trim().is_empty()) {
+            let (name, of) = part.split_once('=').unwrap_or((part, ""));
+            let (name, of) = (name.trim(), of.trim());
+            if name.eq_ignore_ascii_case("path") && of.starts_with('/') {
+                (has_path, is_changed) = (true, is_changed || !base.is_empty());
+                baked.push_str(&format!("; Path={base}{of}"));
+            } else if name.eq_ignore_ascii_case("domain") && self.is_foreign(of) {
+                is_changed = true;
+            } else {
+                baked.push_str(&format!(";{part}"));
             }
         }
         if !has_path && !base.is_empty() {
             is_changed = true;
-            kept.push(format!(" Path={base}/"));
+            baked.push_str(&format!("; Path={base}/"));
         }
-        is_changed.then(|| kept.join(";"))
+        is_changed.then_some(baked)
     }
+
+    /// Whether a cookie is for another host than its client asked, and so none to it (RFC 6265, section 5.3).
+    fn is_foreign(&self, domain: &str) -> bool {
+        let domain = domain.trim_start_matches('.').to_ascii_lowercase();
+        let host = self.base.host().to_ascii_lowercase();
+        let rest = host.strip_suffix(domain.as_str());
+        !rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    }
+}
+
+/// Where a sign stands first outside of quotation marks; the text's end if nowhere.
+fn unquoted(text: &str, sign: char) -> usize {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let found = text.char_indices().find(|(_, char)| {
+        let is_it = *char == sign && !is_quoted;
+        match char {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = is_quoted,
+            '"' => is_quoted = !is_quoted,
+            _ => {}
+        }
+        is_it
+    });
+    found.map_or(text.len(), |(at, _)| at)
 }
 
 /// A way to write the target's address, and what stands in its place.
 struct Form {
-    origin: Vec<u8>,
+    finder: memmem::Finder<'static>,
     to: Vec<u8>,
+}
+
+impl Form {
+    fn origin(&self) -> &[u8] {
+        self.finder.needle()
+    }
 }
 
 /// Has the target's address in bodies lead through the gateway, as it stands and as it stands in JSON.
@@ -144,70 +178,82 @@ pub(crate) struct Relinker {
     forms: [Form; 2],
     /// The end of what came, which may be the beginning of one.
     held: Vec<u8>,
+    /// How much longer the body may become by it, in bytes.
+    room: usize,
 }
 
 impl Relinker {
-    /// `None` where the client calls the target by its own address, or does not say how.
-    pub(crate) fn new(links: &Links<'_>) -> Option<Self> {
+    /// `None` where the client calls the target by its own address, or does not say how. A body becomes no more than
+    /// `bytes_max` longer.
+    pub(crate) fn new(links: &Links<'_>, bytes_max: usize) -> Option<Self> {
         let to = format!("{}{}", links.base.origin, links.base.path);
         if links.base.origin.is_empty() || to == links.origin {
             return None;
         }
         let form = |slash: &str| Form {
-            origin: links.origin.replace('/', slash).into_bytes(),
+            finder: memmem::Finder::new(&links.origin.replace('/', slash)).into_owned(),
             to: to.replace('/', slash).into_bytes(),
         };
-        Some(Self { forms: [form("/"), form("\\/")], held: Vec::new() })
+        Some(Self { forms: [form("/"), form("\\/")], held: Vec::new(), room: bytes_max })
     }
 
     /// What is seen of a part of a body.
-    pub(crate) fn pass(&mut self, part: &[u8]) -> Vec<u8> {
+    pub(crate) fn pass(&mut self, part: &[u8]) -> Result<Vec<u8>, Breach> {
         let mut bytes = std::mem::take(&mut self.held);
         bytes.extend_from_slice(part);
         let begun = self.begun(&bytes);
         let mut out = Vec::with_capacity(bytes.len());
-        self.held = self.lead(&bytes, bytes.len() - begun, &mut out);
-        out
+        let end = self.lead(&bytes, bytes.len() - begun, &mut out)?;
+        self.held = bytes.split_off(end);
+        Ok(out)
     }
 
     /// What is seen of the rest of it.
-    pub(crate) fn finish(&mut self) -> Vec<u8> {
+    pub(crate) fn finish(&mut self) -> Result<Vec<u8>, Breach> {
         let bytes = std::mem::take(&mut self.held);
         let mut out = Vec::with_capacity(bytes.len());
-        let rest = self.lead(&bytes, bytes.len(), &mut out);
-        out.extend_from_slice(&rest);
-        out
+        self.lead(&bytes, bytes.len(), &mut out)?;
+        Ok(out)
     }
 
-    /// Writes what begins before `end` with what stands in its place, and gives the rest.
-    fn lead(&self, bytes: &[u8], end: usize, out: &mut Vec<u8>) -> Vec<u8> {
+    /// Writes what begins before `end`, with what stands in its place, and says where that ends.
+    fn lead(&mut self, bytes: &[u8], end: usize, out: &mut Vec<u8>) -> Result<usize, Breach> {
+        let after = |form: &Form, from: usize| Some(from + form.finder.find(bytes.get(from..)?)?);
+        // Where each form stands next: what was found is looked for again only once it was passed.
+        let mut places = self.forms.each_ref().map(|form| after(form, 0));
         let mut from = 0;
-        while let Some((at, Form { origin, to })) = self.next(bytes, from).filter(|(at, _)| *at < end) {
-            let after = at + origin.len();
+        loop {
+            let next = places.iter().enumerate().filter_map(|(form, at)| Some(((*at)?, form))).min();
+            let Some((at, found)) = next.filter(|(at, _)| *at < end) else { break };
+            let Some(form) = self.forms.get(found) else { break };
+            let over = at + form.origin().len();
             // Another host's name, or another port, may begin so.
             let is_whole =
-                bytes.get(after).is_none_or(|next| !next.is_ascii_alphanumeric() && !b".:-_@%".contains(next));
+                bytes.get(over).is_none_or(|next| !next.is_ascii_alphanumeric() && !b".:-_@%".contains(next));
+            let shown = if is_whole { form.to.as_slice() } else { form.origin() };
+            self.room = self.room.checked_sub(shown.len().saturating_sub(over - at)).ok_or_else(|| {
+                Breach::target("an answer becomes too long by the links in it that lead through the gateway")
+            })?;
             out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
-            out.extend_from_slice(if is_whole { to } else { origin });
-            from = after;
+            out.extend_from_slice(shown);
+            from = over;
+            for (place, form) in places.iter_mut().zip(&self.forms) {
+                if place.is_some_and(|place| place < from) {
+                    *place = after(form, from);
+                }
+            }
         }
         let end = end.max(from);
         out.extend_from_slice(bytes.get(from..end).unwrap_or_default());
-        bytes.get(end..).unwrap_or_default().to_vec()
-    }
-
-    fn next(&self, bytes: &[u8], from: usize) -> Option<(usize, &Form)> {
-        let rest = bytes.get(from..)?;
-        let found = self.forms.iter().filter_map(|form| Some((from + memmem::find(rest, &form.origin)?, form)));
-        found.min_by_key(|(at, _)| *at)
+        Ok(end)
     }
 
     /// How much of the end may be the beginning of one, or one whose next byte is not there yet.
     fn begun(&self, bytes: &[u8]) -> usize {
-        let longest = self.forms.iter().map(|form| form.origin.len()).max().unwrap_or_default();
+        let longest = self.forms.iter().map(|form| form.origin().len()).max().unwrap_or_default();
         let is_begun = |len: &usize| {
             let end = bytes.get(bytes.len() - len..).unwrap_or_default();
-            self.forms.iter().any(|form| form.origin.starts_with(end))
+            self.forms.iter().any(|form| form.origin().starts_with(end))
         };
         (1..=longest.min(bytes.len())).rev().find(is_begun).unwrap_or_default()
     }
@@ -246,13 +292,17 @@ mod tests {
                 "</http/api/a>; rel=next, <https://o.example/b>; rel=\"<\"",
             ),
             (path, "link", "<https://api.internal:8443/a?page=2>; rel=\"next\"", "</http/api/a?page=2>; rel=\"next\""),
-            (path, "refresh", "5; URL='/x'", "5; URL=/http/api/x"),
+            (path, "link", "</a>; title=\"a < b\", </c>", "</http/api/a>; title=\"a < b\", </http/api/c>"),
+            (path, "refresh", "5; URL = '/x'", "5; url=/http/api/x"),
             (path, "set-cookie", "a=b", "a=b; Path=/http/api/"),
             (path, "set-cookie", "a=b; Path=/x; HttpOnly", "a=b; Path=/http/api/x; HttpOnly"),
             (name, "set-cookie", "a=b; Domain=api.internal; Path=/x", "a=b; Path=/x"),
             (name, "set-cookie", "a=b; Domain=.GW.example; Path=/x", "as it is"),
             (name, "set-cookie", "a=b; Domain=w.example", "a=b"),
             (own, "set-cookie", "a=b; Domain=api.internal; Path=/x", "as it is"),
+            (path, "set-cookie", "path=/x; Secure", "path=/x; Secure; Path=/http/api/"),
+            (name, "set-cookie", "domain=eu; Domain =api.internal; Secure", "domain=eu; Secure"),
+            ("https://API.gw.example:1", "set-cookie", "a=b; Domain=gw.example", "as it is"),
             (path, "date", "/x", "as it is"),
         ] {
             assert_eq!(changed(base, field, value), expected, "{base} {field} {value}");
@@ -265,15 +315,20 @@ mod tests {
         let expected = r#"{"next": "http://gw:1/http/api/x?page=2", "e": "http:\/\/gw:1\/http\/api\/y", "o": "https://api.internal:84431/", "at": "http://gw:1/http/api"} http://gw:1/http/api"#;
         let base = Base::read("http://gw:1/http/api");
         for size in 1..=body.len() {
-            let mut relinker =
-                Relinker::new(&Links { origin: ORIGIN, base: &base, proves_itself: false, rider: None }).unwrap();
-            let mut shown: Vec<u8> = body.as_bytes().chunks(size).flat_map(|part| relinker.pass(part)).collect();
-            shown.extend(relinker.finish());
+            let links = Links { origin: ORIGIN, base: &base, proves_itself: false, rider: None };
+            let mut relinker = Relinker::new(&links, 1024).unwrap();
+            let mut shown: Vec<u8> =
+                body.as_bytes().chunks(size).flat_map(|part| relinker.pass(part).unwrap()).collect();
+            shown.extend(relinker.finish().unwrap());
             assert_eq!(String::from_utf8(shown).unwrap(), expected, "{size}");
         }
         let none = |url: &str| {
-            Relinker::new(&Links { origin: ORIGIN, base: &Base::read(url), proves_itself: false, rider: None })
+            let links = Links { origin: ORIGIN, base: &Base::read(url), proves_itself: false, rider: None };
+            Relinker::new(&links, 1024)
         };
         assert!(none(ORIGIN).is_none() && none("/http/api").is_none());
+        let links = Links { origin: "http://a", base: &base, proves_itself: false, rider: None };
+        let many = "http://a ".repeat(200);
+        assert!(Relinker::new(&links, 1024).unwrap().pass(many.as_bytes()).is_err(), "it becomes no longer than that");
     }
 }

@@ -32,12 +32,46 @@ enum Answering {
     Raw(Sieve, bool),
     /// Its body, coded, as it is, while it does not hold that.
     Watched(Box<Watch>),
+    /// Its body, as it is but for the gateway's own credential and where its links lead.
+    Led(Box<Led>),
     /// Its body, masked.
     Masked(Box<Masking>),
     /// The end of an answer without a body.
     Bodiless,
     /// Messages of a WebSocket, and its end.
     Messages,
+}
+
+/// A text whose links lead through the gateway.
+struct Led {
+    decoder: Decoder,
+    sieve: Sieve,
+    relinker: Relinker,
+}
+
+impl Led {
+    /// What is seen of the next bytes.
+    fn pass(&mut self, seals: &Seals, bytes: &[u8]) -> Result<Vec<u8>, Breach> {
+        let Self { decoder, sieve, relinker } = self;
+        let mut shown = Vec::new();
+        decoder.feed(bytes, |decoded| {
+            shown.extend(relinker.pass(&sieve.pass(seals, decoded))?);
+            Ok(())
+        })?;
+        Ok(shown)
+    }
+
+    fn finish(&mut self, seals: &Seals) -> Result<Vec<u8>, Breach> {
+        let Self { decoder, sieve, relinker } = self;
+        let mut shown = Vec::new();
+        decoder.finish(|decoded| {
+            shown.extend(relinker.pass(&sieve.pass(seals, decoded))?);
+            Ok(())
+        })?;
+        shown.extend(relinker.pass(&sieve.finish())?);
+        shown.extend(relinker.finish()?);
+        Ok(shown)
+    }
 }
 
 /// The answers of one session.
@@ -48,10 +82,11 @@ pub(crate) struct Replies {
     seals: Seals,
     bytes_max: usize,
     answering: Answering,
-    /// Whether the request asked for the head alone, and by which path it came.
+    /// Whether the request asked for the head alone.
     asked_for_head: bool,
     /// Whether it asked for a WebSocket.
     asked_for_socket: bool,
+    /// The way by which it came.
     base: Base,
     /// What it said.
     own: Own,
@@ -135,7 +170,10 @@ impl Replies {
     pub(crate) fn is_due(&self, tag: Tag) -> bool {
         match (&self.answering, tag) {
             (Answering::Due, Tag::Response | Tag::Interim)
-            | (Answering::Raw(..) | Answering::Watched(_) | Answering::Masked(_), Tag::Body | Tag::End)
+            | (
+                Answering::Raw(..) | Answering::Watched(_) | Answering::Led(_) | Answering::Masked(_),
+                Tag::Body | Tag::End,
+            )
             | (Answering::Bodiless, Tag::End)
             | (Answering::Messages, Tag::Message | Tag::Close | Tag::End) => true,
             (
@@ -143,6 +181,7 @@ impl Replies {
                 | Answering::Due
                 | Answering::Raw(..)
                 | Answering::Watched(_)
+                | Answering::Led(_)
                 | Answering::Masked(_)
                 | Answering::Bodiless
                 | Answering::Messages,
@@ -258,20 +297,17 @@ impl Replies {
             let links = self.links();
             return Ok(answer.write_plain(frame.tag, &links, editor, out));
         }
+        if let Some(led) = self.led(&answer).filter(|_| frame.tag == Tag::Response) {
+            self.answering = Answering::Led(Box::new(led));
+            answer.write_masked(frame.tag, &self.links(), editor, out);
+            return Ok(Passed::Written);
+        }
         let is_coded = answer.coding().is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
         if is_coded && answer.has_body && !self.seals.is_empty() {
             // What is coded may hold the credential, and is looked into for that.
             let decoder = Decoder::new(answer.coding()).ok_or_else(|| unreadable(&answer))?;
             self.answering = Answering::Watched(Box::new(Watch::new(decoder)));
             return Ok(answer.write_plain(frame.tag, &self.links(), editor, out));
-        }
-        if frame.tag == Tag::Response
-            && self.facts.rewrites_links
-            && let Ok(Some(masking)) = self.masking(&answer, editor)
-        {
-            self.take_apart(masking);
-            answer.write_masked(frame.tag, &self.links(), editor, out);
-            return Ok(Passed::Written);
         }
         if frame.tag == Tag::Response {
             self.answering = raw_or_bodiless(&answer, false);
@@ -302,7 +338,18 @@ impl Replies {
     /// A body follows that is shown piece by piece.
     fn take_apart(&mut self, masking: Masking) {
         self.answering = Answering::Masked(Box::new(masking));
-        self.relinker = self.facts.rewrites_links.then(|| Relinker::new(&self.links())).flatten();
+        self.relinker = self.relinker();
+    }
+
+    fn relinker(&self) -> Option<Relinker> {
+        self.facts.rewrites_links.then(|| Relinker::new(&self.links(), self.bytes_max)).flatten()
+    }
+
+    /// A text that is shown as it is, but for where its links lead.
+    fn led(&self, answer: &Answer<'_>) -> Option<Led> {
+        let is_text = answer.has_body && !answer.is_partial() && answer.kind() != Kind::Opaque;
+        let relinker = is_text.then(|| self.relinker()).flatten()?;
+        Some(Led { decoder: Decoder::new(answer.coding())?, sieve: Sieve::default(), relinker })
     }
 
     /// How a body is masked; `None` for one that is not there, or passes although it cannot be looked into.
@@ -343,15 +390,19 @@ impl Replies {
                 let mut shown = Vec::new();
                 let reader = &mut Reader { columns: &mut self.columns, rider: self.rider.as_deref_mut() };
                 masking.feed(frame.content, reader, editor, &mut shown)?;
-                let led = self.relinker.as_mut().map(|relinker| relinker.pass(&shown));
+                let led = self.relinker.as_mut().map(|relinker| relinker.pass(&shown)).transpose()?;
                 write_body(led.as_deref().unwrap_or(&shown), out);
                 Ok(Passed::Written)
             }
             Answering::Raw(_, was_planned) if !(is_plain || *was_planned && passes_opaque(editor)) => {
                 Err(Breach::target("what may be seen changed in the middle of an answer"))
             }
-            Answering::Watched(_) if !is_plain => {
+            Answering::Watched(_) | Answering::Led(_) if !is_plain => {
                 Err(Breach::target("what may be seen changed in the middle of an answer"))
+            }
+            Answering::Led(led) => {
+                write_body(&led.pass(&self.seals, frame.content)?, out);
+                Ok(Passed::Written)
             }
             Answering::Watched(watch) => {
                 write_body(&watch.pass(&self.seals, frame.content)?, out);
@@ -375,13 +426,14 @@ impl Replies {
                 let reader = &mut Reader { columns: &mut self.columns, rider: self.rider.as_deref_mut() };
                 masking.finish(reader, editor, &mut shown)?;
                 if let Some(mut relinker) = self.relinker.take() {
-                    shown = relinker.pass(&shown);
-                    shown.extend(relinker.finish());
+                    shown = relinker.pass(&shown)?;
+                    shown.extend(relinker.finish()?);
                 }
                 write_body(&shown, out);
             }
             Answering::Raw(mut sieve, _) => write_body(&sieve.finish(), out),
             Answering::Watched(mut watch) => write_body(&watch.finish(), out),
+            Answering::Led(mut led) => write_body(&led.finish(&self.seals)?, out),
             Answering::Messages => self.answering = Answering::Messages,
             Answering::Nothing | Answering::Due | Answering::Bodiless => {}
         }

@@ -92,7 +92,7 @@ pub(crate) struct Request {
     address: Address,
     /// What goes on.
     fields: Vec<(String, Vec<u8>)>,
-    /// The path of the carrier's own under which the client reaches the target.
+    /// Where its client reaches the target.
     pub(crate) base: Base,
     pub(crate) prefers_async: bool,
     /// What the client sent where the gateway's own credential goes.
@@ -514,7 +514,7 @@ fn names<'a>(head: &'a Head<'_>, field: &'a str) -> impl Iterator<Item = String>
     })
 }
 
-/// Takes out of the query what the gateway puts there itself.
+/// Takes out of the query what would prove somebody at the target: that is the gateway's to do.
 fn without_credential(address: Address, parameters: &[String]) -> (Address, Vec<String>) {
     let (false, Some(query)) = (parameters.is_empty(), &address.query) else { return (address, Vec::new()) };
     let mut removed = Vec::new();

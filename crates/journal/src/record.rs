@@ -473,6 +473,11 @@ pub struct TunnelRefused {
     pub peer: String,
     /// Why not.
     pub cause: String,
+    /// The policies that refused it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<String>,
+    /// The revision of the policies in force.
+    pub policies: String,
 }
 
 /// A way to a host that is no target ended.

@@ -23,12 +23,13 @@ const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
 const PARAMETER: &str = "mcp-param-";
 const REPEATED: &str = "mcp-";
-/// The field that names a session, of servers that keep some: a name is marked, for whoever finds one out may speak in its place.
-const SESSION: &str = "mcp-session-id";
-const MARK: u8 = b'.';
-const MARK_BYTES: usize = 16;
 /// How many fields may do that.
 const PARAMETERS_MAX: usize = 64;
+/// The field that names a session, of servers that keep some: a name is marked, for whoever finds one out may speak in its place.
+const SESSION: &str = "mcp-session-id";
+/// What stands before the mark, and how long the mark is before it is written, in bytes.
+const MARK: u8 = b'.';
+const MARK_BYTES: usize = 16;
 /// What of a message's own words about itself is another with every try.
 const OF_TRY: [&str; 4] = ["baggage", "progressToken", "traceparent", "tracestate"];
 

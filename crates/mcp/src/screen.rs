@@ -11,8 +11,11 @@ use crate::message::{Message, is_nearly};
 
 /// What else the result of a list says.
 const OF_LISTS: [&str; 4] = ["nextCursor", "ttlMs", "cacheScope", "resultType"];
-/// What names in `_meta` begin with that are the protocol's own.
-const OF_PROTOCOL: &str = "io.modelcontextprotocol/";
+/// What the protocol itself has in the `_meta` of a result, and the texts that it holds.
+const OF_PROTOCOL: [(&str, &[&str]); 2] = [
+    ("io.modelcontextprotocol/related-task", &["taskId"]),
+    ("io.modelcontextprotocol/serverInfo", &["name", "title", "version"]),
+];
 /// What a result says that matters to what is shown of it.
 const TELLING: [&str; 5] = ["inputRequests", "prompts", "resourceTemplates", "resources", "tools"];
 /// What of a schema has names of its own.
@@ -179,11 +182,17 @@ fn listed(accesses: &Accesses<'_>, result: &Map<String, Value>, editor: &mut dyn
 /// What the protocol itself says in a result's `_meta`; a server's own words there are for those who may see everything, for
 /// here names of fields say nothing of what is classified.
 fn of_protocol(meta: &Value, editor: &mut dyn Editor) -> Option<Value> {
-    let mut meta = meta.as_object()?.clone();
-    if !shows_all(editor) {
-        meta.retain(|name, _| name.starts_with(OF_PROTOCOL));
+    let meta = meta.as_object()?;
+    if shows_all(editor) {
+        return Some(meta.clone().into());
     }
-    (!meta.is_empty()).then(|| meta.into())
+    let shown = OF_PROTOCOL.iter().filter_map(|(name, texts)| {
+        let mut of = meta.get(*name)?.as_object()?.clone();
+        of.retain(|text, value| texts.contains(&text.as_str()) && value.is_string());
+        Some(((*name).to_string(), Value::from(of)))
+    });
+    let shown: Map<String, Value> = shown.collect();
+    (!shown.is_empty()).then(|| shown.into())
 }
 
 /// Takes values out of a schema that stand there for what others wrote.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use expect_test::{Expect, expect};
+use gatehouse_http::Rider as _;
 use gatehouse_model::{Access, ClassName, Denial, Reason, Resource, Secret, TargetName};
 use gatehouse_protocol::{
     CancelKey, Classifier, Edit, Editor, Exchanges as _, Field, HttpFacts, Meaning, Opening, Protocol as _, Reply,
@@ -11,6 +12,7 @@ use gatehouse_protocol::{
 };
 
 use crate::Mcp;
+use crate::rider::McpRider;
 
 struct ByName;
 
@@ -394,4 +396,30 @@ fn what_cannot_be_looked_into_is_not_shown() {
     let told = shown(&[JSON], values, &["mcp:call on Tool lab/add"]);
     assert!(told.contains(r#""properties":{"default":{}}"#), "{told}");
     assert!(!shown(&[("content-type", "application/x-ndjson")], &format!("{listed}\n"), &[]).contains("drop"));
+}
+
+#[test]
+fn the_name_of_a_session_is_marked_for_its_task() {
+    let rider = |bond: &str| McpRider::new(&TargetName::new("lab").unwrap(), &Secret::new(bond));
+    let (own, other) = (rider("this task"), rider("another"));
+    assert_eq!(own.given("content-type", b"x"), None);
+    for name in ["9f86d081", "a.b.c", "."] {
+        let given = own.given("mcp-session-id", name.as_bytes()).unwrap();
+        assert!(given.starts_with(name.as_bytes()) && given.len() == name.len() + 23, "{name}");
+        for field in ["mcp-session-id", "mcp_session_id"] {
+            assert_eq!(own.taken(field, &given).unwrap(), Some(name.as_bytes().to_vec()));
+            assert_eq!(other.taken(field, &given).unwrap_err().reason, Reason::Unknown);
+            for cut in [&given[..given.len() - 1], &given[..given.len() - 22], name.as_bytes(), b""] {
+                assert!(own.taken(field, cut).is_err(), "{name} {field}");
+            }
+        }
+    }
+    assert_eq!(own.taken("mcp-protocol-version", b"x").unwrap(), None);
+}
+
+#[test]
+fn the_protocols_own_words_about_a_list_are_shown() {
+    let meta = r#""_meta":{"io.modelcontextprotocol/serverInfo":{"name":"lab","version":"1","email":"a@b.example"},"io.modelcontextprotocol/x":"y","own":1}"#;
+    let text = shown(&[JSON], &format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[],{meta}}}}}"#), &[]);
+    assert!(text.contains(r#""_meta":{"io.modelcontextprotocol/serverInfo":{"name":"lab","version":"1"}}"#), "{text}");
 }

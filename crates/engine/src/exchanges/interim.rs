@@ -16,7 +16,8 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 
 /// How many of them a request has.
 pub(super) const INTERIMS_MAX: usize = 16;
-/// How long one waits for a client that takes nothing: it is no loss where the answer says all.
+/// How long one waits for what was written before it, where the client does not take that; then those of its request are left
+/// out, for the answer says all.
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Where they wait for the connection.
@@ -34,17 +35,18 @@ impl Interims {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says one; ready when the connection has it. To be called by the connection's own service alone.
-    pub(super) async fn say(&self, interim: &Response<()>) {
+    /// Says one; ready when the connection has it, false if it has no room. To be called by the connection's own service alone.
+    pub(super) async fn say(&self, interim: &Response<()>) -> bool {
         write(interim, &mut self.lock().said);
         let taken = poll_fn(|cx| {
             let mut waiting = self.lock();
             waiting.taken = Some(cx.waker().clone());
             if waiting.said.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         });
-        let _ = tokio::time::timeout(TAKEN_WITHIN, taken).await;
+        let is_taken = tokio::time::timeout(TAKEN_WITHIN, taken).await.is_ok();
         // The answer comes next, and after it this would be another's.
         self.lock().said.clear();
+        is_taken
     }
 
     fn take(&self, out: &mut BytesMut) {

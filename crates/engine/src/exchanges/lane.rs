@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use gatehouse_gate::{Account, Grant, Held, Next, Passage, Showing, Stop};
 use gatehouse_model::{Blame, Denial, Intent, Reason, Secret, TaskId};
 use gatehouse_protocol::{CancelKey, Exchanges, Opening, Side, Tag, TargetReady, write_frame, write_head};
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame, Incoming};
@@ -145,10 +145,11 @@ impl Lane {
             return super::problem(&ended());
         }
         let Some(spoken) = spoken else { return answered.await.unwrap_or_else(|_| super::problem(&ended())) };
+        let mut has_room = true;
         loop {
             tokio::select! {
                 biased;
-                Some(interim) = heard.recv() => spoken.say(&interim).await,
+                Some(interim) = heard.recv(), if has_room => has_room = spoken.say(&interim).await,
                 answer = &mut answered => return answer.unwrap_or_else(|_| super::problem(&ended())),
             }
         }
@@ -200,7 +201,7 @@ fn unreachable(target: &str) -> Denial {
     )
 }
 
-/// The gateway cannot put its credential into this request.
+/// What a client sent keeps the gateway from signing it.
 fn unsigned() -> Stop {
     let denial = Denial::new(
         Reason::NotUnderstood,
@@ -208,11 +209,7 @@ fn unsigned() -> Stop {
         "the gateway cannot prove itself with it: what it would sign is not all ASCII",
         "Write fields that begin with `x-amz-`, and `Content-Type`, in ASCII",
     );
-    Stop {
-        blame: Blame::Client,
-        cause: "the gateway's credential has no place in the request".into(),
-        denial: Some(denial),
-    }
+    Stop { blame: Blame::Client, cause: "the request cannot be signed".into(), denial: Some(denial) }
 }
 
 /// Keeps one session.
@@ -241,8 +238,7 @@ impl Keeper {
             };
             let Some(job) = job else { break "the client left".into() };
             let home = job.home;
-            let mut exchange = Exchange::new(&mut self, job.answer, job.busy, home.0.clone());
-            exchange.interims = job.interims;
+            let exchange = Exchange::new(&mut self, (job.answer, job.interims), job.busy, home.0.clone());
             match exchange.run(job.request, job.destination).await {
                 Ok(()) if self.was_refused => {
                     self.engine.has_another(&self.grant, self.account.as_ref());
@@ -297,7 +293,8 @@ fn left() -> Stop {
 /// How far the target is.
 enum Upstream {
     Unasked,
-    Asked(ResponseFuture),
+    /// Its answer, and what it says before that, if anybody can hear it.
+    Asked(ResponseFuture, Option<mpsc::Receiver<Interim>>),
     Answering(Incoming),
     /// It agreed to a WebSocket.
     Switching(OnUpgrade),
@@ -338,9 +335,8 @@ struct Exchange<'k> {
     upstream: Upstream,
     asked_parts: Option<mpsc::Sender<Part>>,
     answer: Option<oneshot::Sender<Response<AnswerBody>>>,
-    /// Where answers before the answer go, and where the target's come from.
+    /// Where answers before the answer go, if the client can hear them.
     interims: Option<mpsc::Sender<Response<()>>>,
-    heard: Option<mpsc::Receiver<Interim>>,
     answer_parts: Option<mpsc::Sender<Part>>,
     /// What becomes of the client's connection, should this become a WebSocket.
     upgrade: Option<OnUpgrade>,
@@ -352,7 +348,7 @@ struct Exchange<'k> {
 impl<'k> Exchange<'k> {
     fn new(
         keeper: &'k mut Keeper,
-        answer: oneshot::Sender<Response<AnswerBody>>,
+        (answer, interims): (oneshot::Sender<Response<AnswerBody>>, Option<mpsc::Sender<Response<()>>>),
         busy: Busy,
         connection: Arc<Connection>,
     ) -> Self {
@@ -371,8 +367,7 @@ impl<'k> Exchange<'k> {
             upstream: Upstream::Unasked,
             asked_parts: None,
             answer: Some(answer),
-            interims: None,
-            heard: None,
+            interims,
             answer_parts: None,
             upgrade: None,
             busy: Some(busy),
@@ -545,7 +540,7 @@ impl<'k> Exchange<'k> {
                 write_head(Tag::End, None, std::iter::empty(), &mut self.client);
                 self.progress()
             }
-            Upstream::Asked(_) | Upstream::Answering(_) | Upstream::Switching(_) | Upstream::Ended => {
+            Upstream::Asked(..) | Upstream::Answering(_) | Upstream::Switching(_) | Upstream::Ended => {
                 let cause = "the target answered before it had heard all".into();
                 Err(Stop { blame: Blame::Target, cause, denial: None })
             }
@@ -643,11 +638,11 @@ impl<'k> Exchange<'k> {
         let wants_body =
             self.to_target.waiting() < max && (self.client.len() < max || self.client.len() < self.client_needs);
         let wants_answer = self.client_has_room() && self.target.len() < max;
-        let is_due = matches!(self.upstream, Upstream::Asked(_) | Upstream::Answering(_)) && wants_answer;
+        let is_due = matches!(self.upstream, Upstream::Asked(..) | Upstream::Answering(_)) && wants_answer;
         let is_asking = wants_body && self.body.is_some() && self.held.is_none() && !is_due;
         // A client that does not take what it asked for keeps it here.
         let is_slow = !self.to_client.is_empty();
-        let (upstream, heard, held) = (&mut self.upstream, &mut self.heard, &mut self.held);
+        let (upstream, held) = (&mut self.upstream, &mut self.held);
         tokio::select! {
             biased;
             signal = self.keeper.seat.signals.recv() => Event::Signal(signal),
@@ -657,7 +652,7 @@ impl<'k> Exchange<'k> {
             () = gone(&mut self.answer, &self.answer_parts) => Event::Left,
             () = room(&self.answer_parts), if !self.to_client.is_empty() => Event::Moved,
             () = room(&self.asked_parts), if !self.to_target.is_empty() => Event::Moved,
-            event = hear(upstream, heard), if wants_answer => event,
+            event = hear(upstream), if wants_answer => event,
             frame = next(&mut self.body), if wants_body => Event::Asked(frame),
             () = tokio::time::sleep_until(expires) => Event::Expired,
             () = tokio::time::sleep(Duration::from_secs(SILENCE_SECS_MAX)), if is_due => Event::Silent,
@@ -755,16 +750,17 @@ impl<'k> Exchange<'k> {
                     let mut request = Request::new(AskedBody { parts });
                     (*request.method_mut(), *request.headers_mut()) = (method.clone(), headers);
                     let uri = self.show(&method, &target, whole.as_deref(), request.headers_mut());
-                    *request.uri_mut() = uri.ok_or_else(unsigned)?;
-                    self.listen_for_interims(&mut request);
+                    *request.uri_mut() = uri?;
+                    let heard = self.listen_for_interims(&mut request);
                     let is_socket = request.headers().contains_key(UPGRADE);
-                    self.upstream = Upstream::Asked(match is_socket {
+                    let answer = match is_socket {
                         true => {
                             let keeper = &self.keeper;
                             keeper.engine.exchanges.of(&keeper.grant, Speaks::Http1).request(request)
                         }
                         false => self.keeper.client.request(request),
-                    });
+                    };
+                    self.upstream = Upstream::Asked(answer, heard);
                 }
                 Some(Said::Part(part)) => give(&self.asked_parts, Some(Frame::data(part))),
                 Some(Said::End(trailers)) => {
@@ -783,10 +779,8 @@ impl<'k> Exchange<'k> {
     }
 
     /// Has what the target says before its answer told here, if the client can hear it.
-    fn listen_for_interims(&mut self, request: &mut Request<AskedBody>) {
-        if self.interims.is_none() {
-            return;
-        }
+    fn listen_for_interims(&self, request: &mut Request<AskedBody>) -> Option<mpsc::Receiver<Interim>> {
+        self.interims.as_ref()?;
         let (told, heard) = mpsc::channel(INTERIMS_MAX);
         let left = AtomicUsize::new(INTERIMS_MAX);
         hyper::ext::on_informational(request, move |interim| {
@@ -797,7 +791,7 @@ impl<'k> Exchange<'k> {
                 let _ = told.try_send((interim.status(), interim.headers().clone()));
             }
         });
-        self.heard = Some(heard);
+        Some(heard)
     }
 
     fn asked_body(&mut self) -> Parts {
@@ -857,7 +851,9 @@ impl<'k> Exchange<'k> {
                 }
                 Some(Said::Interim(interim)) => {
                     // Where one has no place it is no loss: the answer says all.
-                    self.interims.as_ref().map(|interims| interims.try_send(interim));
+                    if let Some(interims) = &self.interims {
+                        let _ = interims.try_send(interim);
+                    }
                 }
                 Some(Said::Request { .. } | Said::Message(_) | Said::Close(_)) => {}
             }
@@ -866,33 +862,42 @@ impl<'k> Exchange<'k> {
     }
 
     /// Puts the gateway's own credential where the target wants it, and says where the request goes.
-    fn show(&self, method: &Method, target: &str, body: Option<&[u8]>, headers: &mut HeaderMap) -> Option<Uri> {
+    fn show(&self, method: &Method, target: &str, body: Option<&[u8]>, headers: &mut HeaderMap) -> Result<Uri, Stop> {
+        let uri = self.placed(target, headers).ok_or_else(|| self.unproven())?;
+        let route = &self.keeper.grant.target().route;
+        // Last, for it signs what is there.
+        if let (Account::Shown(Showing::Aws(aws)), Some(account)) = (&route.account, &self.keeper.account) {
+            let keys = aws::Keys::read(aws, &account.password).ok_or_else(|| self.unproven())?;
+            let now = self.keeper.engine.house.now();
+            aws::sign_request(aws, keys, (method, &uri, body), headers, now).ok_or_else(unsigned)?;
+        }
+        Ok(uri)
+    }
+
+    /// The same, but for a signature; `None` if what the gateway proves itself by has no place in a request.
+    fn placed(&self, target: &str, headers: &mut HeaderMap) -> Option<Uri> {
         let route = &self.keeper.grant.target().route;
         let mut target = target.to_string();
-        let mut signing = None;
+        let mut put = |name: HeaderName, value: &[u8]| {
+            let mut value = HeaderValue::from_bytes(value).ok()?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+            Some(())
+        };
         if let (Account::Shown(showing), Some(account)) = (&route.account, &self.keeper.account) {
             let secret = account.password.expose();
-            let (name, value) = match showing {
-                Showing::Bearer => (AUTHORIZATION, [b"Bearer ", secret].concat()),
-                Showing::Basic(user) => (AUTHORIZATION, format!("Basic {}", basic(user, secret)).into_bytes()),
-                Showing::Header(name) => (HeaderName::from_bytes(name.as_bytes()).ok()?, secret.to_vec()),
+            match showing {
+                Showing::Bearer => put(AUTHORIZATION, &[b"Bearer ", secret].concat())?,
+                Showing::Basic(user) => put(AUTHORIZATION, format!("Basic {}", basic(user, secret)).as_bytes())?,
+                Showing::Header(name) => put(HeaderName::from_bytes(name.as_bytes()).ok()?, secret)?,
                 Showing::Parameter(name) => {
                     let pair = form_urlencoded::Serializer::new(String::new())
                         .append_pair(name, std::str::from_utf8(secret).ok()?)
                         .finish();
                     target.push(if target.contains('?') { '&' } else { '?' });
                     target.push_str(&pair);
-                    (HOST, Vec::new())
                 }
-                Showing::Aws(aws) => {
-                    signing = Some((aws, aws::Keys::read(aws, &account.password)?));
-                    (HOST, Vec::new())
-                }
-            };
-            if !value.is_empty() {
-                let mut value = HeaderValue::from_bytes(&value).ok()?;
-                value.set_sensitive(true);
-                headers.insert(name, value);
+                Showing::Aws(_) => {}
             }
         }
         let subject = &self.keeper.grant.lease().subject;
@@ -903,12 +908,15 @@ impl<'k> Exchange<'k> {
         let scheme = if route.tls == gatehouse_gate::TlsMode::Disable { "http" } else { "https" };
         let host = if route.host.contains(':') { format!("[{}]", route.host) } else { route.host.clone() };
         let authority = format!("{host}:{}", route.port);
-        let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(target).build().ok()?;
-        // Last, for it signs what is there.
-        if let Some((aws, keys)) = signing {
-            aws::sign_request(aws, keys, (method, &uri, body), headers, self.keeper.engine.house.now())?;
-        }
-        Some(uri)
+        Uri::builder().scheme(scheme).authority(authority).path_and_query(target).build().ok()
+    }
+
+    /// What the operator gave the gateway to prove itself by cannot be shown as the configuration says.
+    fn unproven(&self) -> Stop {
+        let name = &self.keeper.grant.target().name;
+        tracing::error!(target = %name, "the credential of a target has no place in a request: it is not of the form that it has to be");
+        let cause = "the gateway's credential has no place in the request".into();
+        Stop { blame: Blame::Gateway, cause, denial: Some(unreachable(name.as_str())) }
     }
 }
 
@@ -965,16 +973,14 @@ async fn next(body: &mut Option<Incoming>) -> Option<Result<Frame<Bytes>, hyper:
     }
 }
 
-async fn hear(upstream: &mut Upstream, heard: &mut Option<mpsc::Receiver<Interim>>) -> Event {
+async fn hear(upstream: &mut Upstream) -> Event {
     match upstream {
-        Upstream::Asked(answer) => match heard {
-            Some(heard) => tokio::select! {
-                biased;
-                Some(interim) = heard.recv() => Event::Interim(interim),
-                answer = answer => Event::Head(answer),
-            },
-            None => Event::Head(answer.await),
+        Upstream::Asked(answer, Some(heard)) => tokio::select! {
+            biased;
+            Some(interim) = heard.recv() => Event::Interim(interim),
+            answer = answer => Event::Head(answer),
         },
+        Upstream::Asked(answer, None) => Event::Head(answer.await),
         Upstream::Answering(body) => Event::Said(body.frame().await),
         Upstream::Unasked | Upstream::Switching(_) | Upstream::Ended => std::future::pending().await,
     }

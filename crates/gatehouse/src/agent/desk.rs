@@ -132,6 +132,7 @@ impl Drop for Taken<'_> {
 pub(crate) struct Desk {
     access: Box<dyn Access>,
     leases: Mutex<Vec<Arc<Lease>>>,
+    /// Held while a task begins, so that what was counted before is still so when it is added.
     beginning: tokio::sync::Mutex<()>,
     waiting: Mutex<HashMap<String, Waiting>>,
     running: Arc<Semaphore>,
@@ -164,7 +165,6 @@ impl Desk {
     }
 
     pub(super) async fn request_access(&self, wanted: Wanted) -> Result<Value> {
-        // One after the other, so that what was counted is still so when this one is added.
         let _beginning = self.beginning.lock().await;
         let is_over = |lease: &Arc<Lease>| lease.expires.parse::<Timestamp>().is_ok_and(|at| at < Timestamp::now());
         let live = {
