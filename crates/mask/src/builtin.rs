@@ -73,6 +73,35 @@ const BUILTIN: &[Builtin] = &[
         columns: &["ssn", "*usssn", "ssnnumber", "*socialsecuritynumber", "*socialsecurityno", "socialsecurity", "ssnlast4"],
     },
     Builtin {
+        name: "national_id",
+        transform: Transform::Redact,
+        detector: Some(Detector::NationalId),
+        columns: &[
+            "*nationalid", "*nationalidnumber", "*nationalinsurance*", "nino", "*nhsnumber", "nhsno", "cpf", "aadhaar", "aadhaarnumber",
+            "pannumber", "dni", "*codicefiscale", "steuerid", "steueridnr", "*bsn", "nrn", "niss", "pesel",
+            "*personnummer", "nif", "sinnumber", "socialinsurancenumber", "tfn", "taxfilenumber", "medicarenumber", "*passportnumber",
+            "passportno", "*driverslicense", "*driverslicensenumber", "*driverlicense", "*licensenumber", "*identitynumber", "itin",
+        ],
+    },
+    Builtin {
+        name: "tax_id",
+        transform: Transform::Redact,
+        detector: Some(Detector::TaxId),
+        columns: &["*taxid", "*taxnumber", "taxno", "ein", "fein", "cnpj", "*vatid", "*vatnumber", "vatno"],
+    },
+    Builtin {
+        name: "bank_code",
+        transform: Transform::Redact,
+        detector: Some(Detector::BankCode),
+        columns: &["bic", "swift", "biccode", "swiftcode", "*routingnumber", "abanumber", "sortcode"],
+    },
+    Builtin {
+        name: "mac_address",
+        transform: Transform::Redact,
+        detector: Some(Detector::MacAddress),
+        columns: &["mac", "*macaddress", "*macaddr"],
+    },
+    Builtin {
         name: "date_of_birth",
         transform: Transform::Null,
         detector: None,

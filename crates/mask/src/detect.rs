@@ -6,6 +6,7 @@ mod bytes;
 mod finder;
 mod iban;
 mod mail;
+mod national;
 mod number;
 mod secret;
 
@@ -40,13 +41,22 @@ pub enum Detector {
     ApiKey,
     /// A stored password: bcrypt, Argon2, PBKDF2 as Django writes it, PostgreSQL's SCRAM and md5.
     PasswordHash,
-    /// The password in the user part of a URL.
+    /// The password in the user part of a URL, or after its name and `=`.
     UrlPassword,
+    /// The number of a person with a state: of Australia, Belgium, Brazil, Canada, France, Germany, India, Italy, the
+    /// Netherlands, Poland, Portugal, Spain, Sweden or the United Kingdom.
+    NationalId,
+    /// The number of a firm for its taxes: of Brazil and the United States, and of VAT in the European Union.
+    TaxId,
+    /// The number of a bank: a BIC (ISO 9362) or a US routing number.
+    BankCode,
+    /// The address of a network card.
+    MacAddress,
 }
 
 impl Detector {
     /// Every detector.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::Email,
         Self::PhoneNumber,
         Self::PaymentCard,
@@ -60,6 +70,10 @@ impl Detector {
         Self::ApiKey,
         Self::PasswordHash,
         Self::UrlPassword,
+        Self::NationalId,
+        Self::TaxId,
+        Self::BankCode,
+        Self::MacAddress,
     ];
 
     /// The word that names it in a configuration.
@@ -78,6 +92,10 @@ impl Detector {
             Self::ApiKey => "api_key",
             Self::PasswordHash => "password_hash",
             Self::UrlPassword => "url_password",
+            Self::NationalId => "national_id",
+            Self::TaxId => "tax_id",
+            Self::BankCode => "bank_code",
+            Self::MacAddress => "mac_address",
         }
     }
 

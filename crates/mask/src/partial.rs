@@ -39,7 +39,11 @@ impl Form {
                 | Detector::GithubToken
                 | Detector::ApiKey
                 | Detector::PasswordHash
-                | Detector::UrlPassword,
+                | Detector::UrlPassword
+                | Detector::NationalId
+                | Detector::TaxId
+                | Detector::BankCode
+                | Detector::MacAddress,
             ) => Self::Other,
             None => match class.as_str() {
                 "email" => Self::Email,

@@ -13,8 +13,10 @@ use regex_automata::util::syntax;
 use regex_automata::{Input, Match};
 
 use super::bytes::after_lead;
-use super::{Detector, Detectors, iban, mail, number, secret};
+use super::{Detector, Detectors, iban, mail, national, number, secret};
 
+/// How many letters begin the code of a bank.
+const BANK_LETTERS: usize = 6;
 /// Shorter values hold nothing that a detector could find: the shortest e-mail address has as many.
 const VALUE_BYTES_MIN: usize = 6;
 
@@ -40,6 +42,9 @@ enum Trigger {
     AwsSecret,
     PasswordHash,
     Url,
+    National,
+    Mac,
+    Password,
 }
 
 /// What may stand before a value: a boundary of words, `_`, or an escape of JSON.
@@ -49,14 +54,14 @@ macro_rules! lead {
     };
 }
 
-static TRIGGERS: [(Trigger, &str); 11] = [
+static TRIGGERS: [(Trigger, &str); 14] = [
     (Trigger::Mail, r"@[A-Za-z0-9\x80-\xff]"),
     (
         Trigger::Number,
         concat!(
             lead!(),
             r"(?:[2-6][0-9]{3}[ \-]?[0-9]{4}[ \-]?[0-9]{2}",
-            r"|[0-8][0-9]{2}[ \-][0-9]{2}[ \-][0-9]{4}",
+            r"|[0-9]{3}[ \-][0-9]{2}[ \-][0-9]{4}",
             r"|(?:1-)?[2-9][0-9]{2}-[2-9][0-9]{2}-[0-9]{4}",
             r"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}",
             r"|(?:[23][0-9A-Fa-f]{3}|[Ff][CcDd][0-9A-Fa-f]{2}|[Ff][Ee]80):[0-9A-Fa-f:])",
@@ -72,7 +77,7 @@ static TRIGGERS: [(Trigger, &str); 11] = [
         concat!(
             lead!(),
             r"(?:A[KS]IA[A-Z0-9]{4}|gh[oprsu]_|github_pat_|glpat-|xox[abeprs]-|xapp-|[rs]k_live_|sk-[A-Za-z0-9]",
-            r"|npm_|pypi-AgE|AIza)",
+            r"|[rs]k_test_|ya29\.|GOCSPX-|AccountKey=|npm_|pypi-AgE|AIza)",
         ),
     ),
     (Trigger::AwsSecret, r"(?i:aws[_\-]?secret|secret[_\-]?access[_\-]?key)"),
@@ -85,24 +90,38 @@ static TRIGGERS: [(Trigger, &str); 11] = [
         ),
     ),
     (Trigger::Url, r":(?:\\?/){2}"),
+    (
+        Trigger::National,
+        concat!(
+            lead!(),
+            r"(?:[0-9](?:[ .\-/]?[0-9]){8}|[0-9]{8}-?[A-Z]|[A-Z]{1,2}[ \-]?[0-9]{2}[ \-]?[0-9]{2}[ \-]?[0-9]{2}",
+            r"|[A-Z]{5}[0-9]{4}[A-Z]|[A-Z]{6}[0-9]{2}[A-Z][0-9]{2}[A-Z]|[A-Z]{3}[0-9]{8}|[A-Z]{2}[A-Z][0-9]{7}",
+            r"|[A-Z]{2} ?[0-9]{4}\.[0-9]{3}|(?i:bic|swift)[^A-Za-z\n][^\n]{0,12}?[A-Z]{6})",
+        ),
+    ),
+    (Trigger::Mac, concat!(lead!(), r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}:|-[0-9A-Fa-f]{2}-)[0-9A-Fa-f]{2}")),
+    (Trigger::Password, r#"(?i:passwo?r?d?|pwd)["' ]{0,2}="#),
 ];
 
 /// The largest table of states for [`CANDIDATES`], in bytes.
 const TABLE_BYTES_MAX: usize = 1024 * 1024;
 
 /// What every match of a trigger holds, in fewer states: short, and without a look at what stands around it.
-const HINTS: [&str; 11] = [
+const HINTS: [&str; 14] = [
     "@",
     r"[0-9][0-9 .\-]{6}",
     "[0-9A-Fa-f]{4}:",
     r"\+[1-9]",
     r"\([2-9][0-9]{2}\)",
     r"[A-Z]{2}[0-9]{2}[ \-A-Z0-9]",
-    "eyJ|PRIVATE KEY|A[KS]IA|gh[oprsu]_|github_pat_|glpat-|xox[abeprs]-|xapp-|k_live_|sk-[A-Za-z0-9]|npm_|pypi-|AIza",
+    "eyJ|PRIVATE KEY|A[KS]IA|gh[oprsu]_|github_pat_|glpat-|xox[abeprs]-|xapp-|k_live_|k_test_|ya29|GOCSPX|AccountKey|sk-[A-Za-z0-9]|npm_|pypi-|AIza",
     r"(?i:aws[_\-]?secret|secret[_\-]?access)",
     r"\$2[abxy]\$|\$argon2|SCRAM-SHA-|pbkdf2_sha",
     "md5[0-9a-f]{8}",
     r":\\?/",
+    r"[A-Z][ \-]?[0-9]{2}[ \-]?(?:[0-9]{2}|[A-Z][0-9]{2})|[0-9]{8}-?[A-Z]|(?i:bic|swift)[^A-Za-z\n]",
+    r"[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:|[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-",
+    r#"(?i:passw|pwd)[ordORD]{0,3}["' ]{0,2}="#,
 ];
 
 /// Tells whether there is anything to look closer at, with one look-up for each byte: nearly all values hold nothing.
@@ -160,7 +179,7 @@ static KINDS: [u64; 256] = {
                 b'.' => kind::DOT,
                 b'J' => kind::UPPER | kind::SIGN,
                 b'A'..=b'Z' => kind::UPPER,
-                b'@' | b'+' | b'(' | b':' | b'-' | b'_' | b'$' => kind::SIGN,
+                b'@' | b'+' | b'(' | b':' | b'-' | b'_' | b'$' | b'=' => kind::SIGN,
                 _ => 0,
             };
         byte += 1;
@@ -189,12 +208,14 @@ impl Census {
         // Number: cards, social security numbers, phone numbers with dashes; IPv4.
         let number = digits >= 9 || digits >= 4 && dots >= 3;
         // Iban, and `AKIA…` of Token.
-        let capitals = upper >= 2 && upper + digits >= 8;
-        // `AIza` of Token, and `md5…` of PasswordHash.
-        let rare = upper >= 2 && has(kind::Z) || digits >= 1 && has(kind::M);
+        let capitals = upper >= 2 && upper + digits >= 8 || upper >= 1 && digits >= 6;
+        // A bank's letters behind `bic` or `swift`.
+        let bank = upper >= 6 && (has(kind::C) || has(kind::W));
+        // `AIza` and `ya29.` of Token, and `md5…` of PasswordHash.
+        let rare = upper >= 2 && has(kind::Z) || digits >= 1 && has(kind::M) || digits >= 2 && dots >= 1;
         // AwsSecret: `awssecret` and `secretaccesskey`.
         let secret = has(kind::W) && has(kind::C) || self.count(kind::C) >= 3;
-        sign || number || capitals || rare || secret
+        sign || number || capitals || bank || rare || secret
     }
 }
 
@@ -262,13 +283,14 @@ fn look(trigger: Trigger, hay: &[u8], matched: &Match, wanted: Detectors) -> Opt
             ask(Detector::PhoneNumber, &|| number::phone_dashed(hay, start)),
             ask(Detector::IpAddress, &|| number::ipv4(hay, start)),
             ask(Detector::IpAddress, &|| number::ipv6(hay, start)),
+            look_national(hay, start, wanted),
         ]
         .into_iter()
         .flatten()
         .max_by_key(|found| found.end),
         Trigger::International => ask(Detector::PhoneNumber, &|| number::phone_international(hay, matched.start())),
         Trigger::Bracketed => ask(Detector::PhoneNumber, &|| number::phone_bracketed(hay, matched.range())),
-        Trigger::Iban => ask(Detector::Iban, &|| iban::iban(hay, start)),
+        Trigger::Iban => ask(Detector::Iban, &|| iban::iban(hay, start)).or_else(|| look_national(hay, start, wanted)),
         Trigger::Jwt => ask(Detector::Jwt, &|| secret::jwt(hay, start)),
         Trigger::PrivateKey => ask(Detector::PrivateKey, &|| Some(secret::private_key(hay, matched.range()))),
         Trigger::Token => {
@@ -278,7 +300,17 @@ fn look(trigger: Trigger, hay: &[u8], matched: &Match, wanted: Detectors) -> Opt
         Trigger::AwsSecret => ask(Detector::AwsKey, &|| secret::aws_secret(hay, matched.end())),
         Trigger::PasswordHash => ask(Detector::PasswordHash, &|| secret::password_hash(hay, start)),
         Trigger::Url => ask(Detector::UrlPassword, &|| secret::url_password(hay, matched.end())),
+        // The letters of a bank stand behind the word that names them.
+        Trigger::National => look_national(hay, start, wanted)
+            .or_else(|| look_national(hay, matched.end().saturating_sub(BANK_LETTERS), wanted)),
+        Trigger::Mac => ask(Detector::MacAddress, &|| national::mac(hay, start)),
+        Trigger::Password => ask(Detector::UrlPassword, &|| secret::named_password(hay, matched.end())),
     }
+}
+
+fn look_national(hay: &[u8], start: usize, wanted: Detectors) -> Option<Found> {
+    let (detector, range) = national::number(hay, start)?;
+    wanted.contains(detector).then_some(Found { start: range.start, end: range.end, detector })
 }
 
 /// Puts a find in its place; returns false if it gives way to others. One that covers all that it overlaps takes their
@@ -424,6 +456,10 @@ pub(super) mod tests {
             "xoxb-",
             "xapp-",
             "rk_live_",
+            "sk_test_",
+            "ya29.",
+            "GOCSPX-",
+            "AccountKey=",
             "sk-a",
             "npm_",
             "pypi-AgE",

@@ -83,7 +83,12 @@ pub(super) fn ssn(hay: &[u8], start: usize) -> Option<Range<usize>> {
     let group = number(hay, start + 4, 2)?;
     let serial = number(hay, start + 7, 4)?;
     let end = start + 11;
-    let is_issuable = !matches!(area, 0 | 666 | 900..) && group != 0 && serial != 0;
+    let is_issuable = match area {
+        0 | 666 => false,
+        // Of persons who pay taxes and have no other number (ITIN).
+        900.. => matches!(group, 50..=65 | 70..=88 | 90..=92 | 94..=99),
+        _ => group != 0 && serial != 0,
+    };
     (is_issuable && !is_joined(hay, end) && !is_chained(hay, end)).then_some(start..end)
 }
 
@@ -306,6 +311,7 @@ mod tests {
                 ("ssn: 123 45 6789.", "123 45 6789"),
                 ("{\"s\":\"001-01-0001\"}", "001-01-0001"),
                 ("ssn_899-99-9999", "899-99-9999"),
+                ("912-73-1234", "912-73-1234"),
             ],
         );
     }

@@ -12,6 +12,8 @@ use super::bytes::{is_alnum_at, is_varied, run};
 const JWT_HEADER_BYTES_MAX: usize = 1024;
 const JWT_PAYLOAD_BYTES_MAX: usize = 16 * 1024;
 const AUTHORITY_BYTES_MAX: usize = 512;
+const PASSWORD_BYTES_MIN: usize = 6;
+const PASSWORD_BYTES_MAX: usize = 256;
 const HASH_BYTES_MAX: usize = 512;
 const LABEL_BYTES_MAX: usize = 40;
 const TOKEN_DIFFERENT_MIN: u32 = 6;
@@ -59,6 +61,11 @@ const VENDORS: &[Vendor] = &[
         body_bytes_max: 255,
         mixed: true,
     },
+    vendor(b"ya29.", Detector::ApiKey, is_base64_url, 30, 512),
+    vendor(b"sk_test_", Detector::ApiKey, is_alnum, 16, 255),
+    vendor(b"rk_test_", Detector::ApiKey, is_alnum, 16, 255),
+    vendor(b"GOCSPX-", Detector::ApiKey, is_base64_url, 20, 64),
+    vendor(b"AccountKey=", Detector::ApiKey, is_base64, 86, 90),
     vendor(b"npm_", Detector::ApiKey, is_alnum, 36, 36),
     vendor(b"pypi-AgE", Detector::ApiKey, is_base64_url, 50, 512),
     vendor(b"AIza", Detector::ApiKey, is_base64_url, 35, 35),
@@ -216,6 +223,22 @@ pub(super) fn url_password(hay: &[u8], authority: usize) -> Option<Range<usize>>
     let is_host = text.get(at_sign + 1).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'[');
     let stands_for_one = password.iter().all(|byte| *byte == b'*') || matches!(password, [b'$', b'{', ..] | [b'{', ..]);
     (is_host && !stands_for_one).then_some(authority + colon + 1..authority + at_sign)
+}
+
+/// The password that follows its name and `=`, as connection strings and scripts have it.
+pub(super) fn named_password(hay: &[u8], start: usize) -> Option<Range<usize>> {
+    let start = run(hay, start, 2, |byte| matches!(byte, b' ' | b'"' | b'\'' | b'\\'));
+    let end = run(hay, start, PASSWORD_BYTES_MAX, |byte| {
+        byte.is_ascii_graphic()
+            && !matches!(byte, b';' | b'&' | b',' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b')')
+    });
+    let password = hay.get(start..end)?;
+    let stands_for_one = matches!(password, [b'$' | b'{' | b'%' | b':' | b'?' | b'=', ..]) || !is_varied(password, 3);
+    let word = password.to_ascii_lowercase();
+    let is_a_word =
+        [b"required" as &[u8], b"undefined", b"optional", b"password", b"string", b"encrypted", b"changeme"];
+    (password.len() >= PASSWORD_BYTES_MIN && !stands_for_one && !is_a_word.contains(&word.as_slice()))
+        .then_some(start..end)
 }
 
 #[cfg(test)]
@@ -380,6 +403,30 @@ mod tests {
                 "postgres://app:${PASSWORD}@db",
                 "http://example.com/a:b@c",
                 "std::fmt // a:b@c",
+            ],
+        );
+    }
+
+    #[test]
+    fn finds_passwords_behind_their_names() {
+        check_found(
+            Detector::UrlPassword,
+            &[
+                ("Server=db;User Id=app;Password=hunter22;Encrypt=true", "hunter22"),
+                ("host=db user=app password=hunter22 dbname=x", "hunter22"),
+                ("PGPASSWORD=hunter22 psql", "hunter22"),
+                ("pwd = 'hunter22'", "hunter22"),
+            ],
+        );
+        check_left(
+            Detector::UrlPassword,
+            &[
+                "password=$DB_PASSWORD",
+                "password=",
+                "password=required",
+                "password==other",
+                "Password=******",
+                "password: none",
             ],
         );
     }

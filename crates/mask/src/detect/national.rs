@@ -1,0 +1,614 @@
+//! Numbers that states and banks give: of persons, of firms and of banks.
+//!
+//! Knows how each is written and its checksum. A form that many other numbers have as well counts only behind a word that
+//! names it, or where it is all that there is.
+
+use std::ops::Range;
+
+use super::Detector;
+use super::bytes::{before, is_alnum_at, is_digit_at};
+
+/// How far before a number a word that names it may stand, in bytes.
+const CONTEXT_BYTES_MAX: usize = 40;
+/// The longest of these numbers with all that may part its digits, in bytes.
+const FORM_BYTES_MAX: usize = 28;
+
+/// Where a number counts.
+#[derive(Clone, Copy)]
+enum Where {
+    /// Anywhere: its form and its checksum are its own.
+    Anywhere,
+    /// Behind one of these words.
+    Behind(&'static [&'static str]),
+    /// Behind one of these words, or as the whole of a value.
+    AloneOrBehind(&'static [&'static str]),
+}
+
+/// One kind of number.
+struct Form {
+    detector: Detector,
+    /// Its form: `9` stands for a digit, `A` for a letter, `*` for either, `~` for a space, a dash or nothing, anything else
+    /// for itself.
+    form: &'static str,
+    is_valid: fn(&[u8]) -> bool,
+    counts: Where,
+}
+
+const fn person(form: &'static str, is_valid: fn(&[u8]) -> bool, counts: Where) -> Form {
+    Form { detector: Detector::NationalId, form, is_valid, counts }
+}
+
+const fn firm(form: &'static str, is_valid: fn(&[u8]) -> bool, counts: Where) -> Form {
+    Form { detector: Detector::TaxId, form, is_valid, counts }
+}
+
+const fn bank(form: &'static str, is_valid: fn(&[u8]) -> bool, counts: Where) -> Form {
+    Form { detector: Detector::BankCode, form, is_valid, counts }
+}
+
+/// Longer forms before the shorter ones that they begin with.
+static FORMS: &[Form] = &[
+    // Brazil: of persons and of firms.
+    person("999.999.999-99", is_cpf, Where::Anywhere),
+    person("99999999999", is_cpf, Where::Behind(&["cpf"])),
+    firm("99.999.999/9999-99", is_cnpj, Where::Anywhere),
+    firm("99999999999999", is_cnpj, Where::Behind(&["cnpj"])),
+    // India: Aadhaar and the permanent account number.
+    person("9999~9999~9999", is_aadhaar, Where::Behind(&["aadhaar", "aadhar", "uid", "uidai"])),
+    person("9999 9999 9999", is_aadhaar, Where::Anywhere),
+    person("AAAAA9999A", is_pan, Where::Anywhere),
+    // Spain, Italy, France.
+    person("99999999~A", is_dni, Where::Anywhere),
+    person("A~9999999~A", is_nie, Where::Anywhere),
+    person("AAAAAA99A99A999A", is_codice_fiscale, Where::Anywhere),
+    person("9~99~99~9*~999~999~99", is_nir, Where::Anywhere),
+    // Germany, the Netherlands, Belgium, Poland, Sweden, Portugal.
+    person(
+        "99~999~999~999",
+        is_steuer_id,
+        Where::AloneOrBehind(&["steuer", "steuerid", "steueridnr", "idnr", "identifikationsnummer", "tin", "tax id"]),
+    ),
+    person("999999999", is_bsn, Where::Behind(&["bsn", "burgerservicenummer", "sofinummer", "sofi"])),
+    person("99.99.99-999.99", is_belgian, Where::Anywhere),
+    person(
+        "99999999999",
+        is_belgian,
+        Where::Behind(&["nrn", "rijksregisternummer", "rijksregister", "registre national", "niss", "insz"]),
+    ),
+    person("99999999999", is_pesel, Where::AloneOrBehind(&["pesel"])),
+    person("99999999-9999", is_personnummer, Where::Anywhere),
+    person("999999-9999", is_personnummer, Where::Anywhere),
+    person("999999+9999", is_personnummer, Where::Anywhere),
+    person("9999999999", is_personnummer, Where::Behind(&["personnummer", "personnr", "pnr"])),
+    person("999999999", is_nif, Where::Behind(&["nif", "contribuinte"])),
+    // The United Kingdom, Canada, Australia.
+    person("AA~99~99~99~A", is_nino, Where::Anywhere),
+    person("999 999 9999", is_nhs, Where::Anywhere),
+    person("999~999~9999", is_nhs, Where::Behind(&["nhs"])),
+    person("999~999~999", is_sin, Where::Behind(&["sin", "social insurance", "nas"])),
+    person("999~999~999", is_tfn, Where::Behind(&["tfn", "tax file"])),
+    person("9999~99999~9", is_medicare, Where::Behind(&["medicare"])),
+    person("9999 99999 9", is_medicare, Where::Anywhere),
+    // The United States: of employers, and of banks.
+    firm("99-9999999", is_ein, Where::AloneOrBehind(&["ein", "fein", "employer identification", "tax id"])),
+    bank("999999999", is_aba, Where::Behind(&["aba", "routing", "rtn", "transit"])),
+    bank("AAAAAA**", is_bic, Where::Behind(&["bic", "swift"])),
+    bank("AAAAAA*****", is_bic, Where::Behind(&["bic", "swift"])),
+    // Value added tax in the European Union.
+    firm("ATA99999999", is_vat, Where::Anywhere),
+    firm("BE~9999999999", is_vat, Where::Anywhere),
+    firm("BE~9999.999.999", is_vat, Where::Anywhere),
+    firm("DE~999999999", is_vat, Where::Anywhere),
+    firm("DE~999 999 999", is_vat, Where::Anywhere),
+    firm("DK~99999999", is_vat, Where::Anywhere),
+    firm("EL~999999999", is_vat, Where::Anywhere),
+    firm("FI~99999999", is_vat, Where::Anywhere),
+    firm("FR~99~999999999", is_vat, Where::Anywhere),
+    firm("FR~99~999~999~999", is_vat, Where::Anywhere),
+    firm("IT~99999999999", is_vat, Where::Anywhere),
+    firm("LU~99999999", is_vat, Where::Anywhere),
+    firm("NL~999999999A99", is_vat, Where::Anywhere),
+    firm("PL~9999999999", is_vat, Where::Anywhere),
+    firm("PT~999999999", is_vat, Where::Anywhere),
+    firm("SE~999999999999", is_vat, Where::Anywhere),
+    firm("ES~*9999999*", is_vat, Where::Anywhere),
+];
+
+/// The number that begins at `start`, and what it is; the longest of those that are valid.
+pub(super) fn number(hay: &[u8], start: usize) -> Option<(Detector, Range<usize>)> {
+    let is_next = matches!(before(hay, start), Some(b'-' | b'.' | b'/')) && start >= 2 && is_alnum_at(hay, start - 2);
+    if is_next || before(hay, start).is_some_and(|byte| byte == b'+') {
+        return None;
+    }
+    let found = FORMS.iter().filter_map(|form| {
+        let (end, plain) = matched(form.form.as_bytes(), hay, start)?;
+        let counts = (form.is_valid)(&plain)
+            && match form.counts {
+                Where::Anywhere => true,
+                Where::Behind(words) => is_behind(hay, start, words),
+                Where::AloneOrBehind(words) => start == 0 && end == hay.len() || is_behind(hay, start, words),
+            };
+        counts.then_some((form.detector, start..end))
+    });
+    found.max_by_key(|(_, range)| range.end)
+}
+
+/// Where a form ends that begins at `start`, and its letters and digits alone.
+fn matched(form: &[u8], hay: &[u8], start: usize) -> Option<(usize, Vec<u8>)> {
+    let mut plain = Vec::with_capacity(FORM_BYTES_MAX);
+    let mut at = start;
+    // What parts the digits parts all of them.
+    let mut parted = None;
+    for sign in form {
+        let byte = hay.get(at).copied();
+        let is_there = match (sign, byte) {
+            (b'9', Some(byte)) => byte.is_ascii_digit(),
+            (b'A', Some(byte)) => byte.is_ascii_uppercase(),
+            (b'*', Some(byte)) => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
+            (b'~', byte) => {
+                let separator = byte.filter(|byte| matches!(byte, b' ' | b'-' | b'.'));
+                if *parted.get_or_insert(separator) != separator {
+                    return None;
+                }
+                at += usize::from(separator.is_some());
+                continue;
+            }
+            (sign, Some(byte)) => *sign == byte,
+            (_, None) => false,
+        };
+        if !is_there {
+            return None;
+        }
+        plain.extend(byte.filter(u8::is_ascii_alphanumeric));
+        at += 1;
+    }
+    let goes_on = is_alnum_at(hay, at)
+        || matches!(hay.get(at), Some(b'-' | b'.' | b'/')) && is_alnum_at(hay, at + 1)
+        || hay.get(at) == Some(&b' ') && is_digit_at(hay, at + 1) && form.contains(&b' ');
+    (!goes_on).then_some((at, plain))
+}
+
+/// Whether one of these words stands before a position, by itself.
+fn is_behind(hay: &[u8], start: usize, words: &[&str]) -> bool {
+    let from = start.saturating_sub(CONTEXT_BYTES_MAX);
+    let text = hay.get(from..start).unwrap_or_default().to_ascii_lowercase();
+    words.iter().any(|word| {
+        let found = memchr::memmem::find_iter(&text, word.as_bytes());
+        found.into_iter().any(|at| {
+            let stands_alone = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_lowercase());
+            stands_alone(at.checked_sub(1).and_then(|at| text.get(at))) && stands_alone(text.get(at + word.len()))
+        })
+    })
+}
+
+fn digits(plain: &[u8]) -> impl DoubleEndedIterator<Item = u32> + ExactSizeIterator + '_ {
+    plain.iter().map(|byte| u32::from(byte.saturating_sub(b'0')))
+}
+
+fn digit(plain: &[u8], place: usize) -> u32 {
+    plain.get(place).map_or(0, |byte| u32::from(byte.saturating_sub(b'0')))
+}
+
+fn weighed(plain: &[u8], weights: &[u32]) -> u32 {
+    digits(plain).zip(weights).map(|(digit, weight)| digit * weight).sum()
+}
+
+fn value(plain: &[u8]) -> u64 {
+    digits(plain).fold(0, |value, digit| value.saturating_mul(10).saturating_add(u64::from(digit)))
+}
+
+fn is_one_digit(plain: &[u8]) -> bool {
+    plain.windows(2).all(|pair| pair.first() == pair.last())
+}
+
+fn is_luhn(plain: &[u8]) -> bool {
+    let sum: u32 = digits(plain)
+        .rev()
+        .enumerate()
+        .map(|(place, digit)| if place % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+/// Both check digits of a Brazilian number: sums modulo 11 of what stands before them.
+fn has_brazilian_checks(plain: &[u8], first: &[u32], second: &[u32]) -> bool {
+    let check = |weights: &[u32]| match weighed(plain, weights) % 11 {
+        0 | 1 => 0,
+        rest => 11 - rest,
+    };
+    let is_plain = !is_one_digit(plain);
+    is_plain && check(first) == digit(plain, first.len()) && check(second) == digit(plain, second.len())
+}
+
+fn is_cpf(plain: &[u8]) -> bool {
+    has_brazilian_checks(plain, &[10, 9, 8, 7, 6, 5, 4, 3, 2], &[11, 10, 9, 8, 7, 6, 5, 4, 3, 2])
+}
+
+fn is_cnpj(plain: &[u8]) -> bool {
+    let first = [5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2];
+    has_brazilian_checks(plain, &first, &[6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2])
+}
+
+/// Verhoeff's checksum, over the dihedral group of ten elements.
+fn is_aadhaar(plain: &[u8]) -> bool {
+    const PERMUTED: [[u8; 10]; 8] = [
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+        [1, 5, 7, 6, 2, 8, 3, 0, 9, 4],
+        [5, 8, 0, 3, 7, 9, 6, 1, 4, 2],
+        [8, 9, 1, 6, 0, 4, 3, 5, 2, 7],
+        [9, 4, 5, 3, 1, 2, 6, 8, 7, 0],
+        [4, 2, 8, 6, 5, 7, 3, 9, 0, 1],
+        [2, 7, 9, 3, 8, 0, 6, 4, 1, 5],
+        [7, 0, 4, 6, 9, 1, 3, 2, 5, 8],
+    ];
+    let times = |one: u32, other: u32| match (one < 5, other < 5) {
+        (true, true) => (one + other) % 5,
+        (true, false) => 5 + (one + other - 5) % 5,
+        (false, true) => 5 + (one + 5 - other - 5) % 5,
+        (false, false) => (one + 5 - other) % 5,
+    };
+    let check = digits(plain).rev().enumerate().fold(0, |check, (place, digit)| {
+        let row = PERMUTED.get(place % 8).and_then(|row| row.get(digit as usize));
+        times(check, u32::from(row.copied().unwrap_or_default()))
+    });
+    check == 0 && digit(plain, 0) >= 2 && !is_one_digit(plain)
+}
+
+/// The fourth letter says whose it is.
+fn is_pan(plain: &[u8]) -> bool {
+    plain.get(3).is_some_and(|kind| b"ABCFGHLJPT".contains(kind)) && plain.get(5..9) != Some(b"0000")
+}
+
+const DNI_LETTERS: &[u8; 23] = b"TRWAGMYFPDXBNJZSQVHLCKE";
+
+fn has_dni_letter(number: u64, letter: Option<&u8>) -> bool {
+    usize::try_from(number % 23).ok().and_then(|place| DNI_LETTERS.get(place)) == letter
+}
+
+fn is_dni(plain: &[u8]) -> bool {
+    has_dni_letter(value(plain.get(..8).unwrap_or_default()), plain.last())
+}
+
+fn is_nie(plain: &[u8]) -> bool {
+    let first = match plain.first() {
+        Some(b'X') => 0,
+        Some(b'Y') => 1,
+        Some(b'Z') => 2,
+        Some(_) | None => return false,
+    };
+    has_dni_letter(first * 10_000_000 + value(plain.get(1..8).unwrap_or_default()), plain.last())
+}
+
+fn is_codice_fiscale(plain: &[u8]) -> bool {
+    const ODD: [u32; 26] =
+        [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23];
+    let month = plain.get(8).is_some_and(|month| b"ABCDEHLMPRST".contains(month));
+    let day = value(plain.get(9..11).unwrap_or_default());
+    let sum: u32 = plain
+        .iter()
+        .take(15)
+        .enumerate()
+        .map(|(place, byte)| {
+            let value = if byte.is_ascii_digit() { byte - b'0' } else { byte - b'A' };
+            match place % 2 {
+                0 => ODD.get(usize::from(value)).copied().unwrap_or_default(),
+                _ => u32::from(value),
+            }
+        })
+        .sum();
+    let check = u8::try_from(sum % 26).ok().map(|check| b'A' + check);
+    month && matches!(day, 1..=31 | 41..=71) && plain.last().copied() == check
+}
+
+/// The French number of social security: 97 less the rest of what stands before the key.
+fn is_nir(plain: &[u8]) -> bool {
+    let (number, key) = plain.split_at_checked(13).unwrap_or_default();
+    let mut number = number.to_vec();
+    // Corsica counts by letters.
+    let less = match number.get_mut(6) {
+        Some(letter @ b'A') => {
+            *letter = b'0';
+            1_000_000
+        }
+        Some(letter @ b'B') => {
+            *letter = b'0';
+            2_000_000
+        }
+        Some(byte) if byte.is_ascii_digit() => 0,
+        Some(_) | None => return false,
+    };
+    let month = value(number.get(3..5).unwrap_or_default());
+    let is_of_person = matches!(number.first(), Some(b'1'..=b'4' | b'7' | b'8'));
+    is_of_person && matches!(month, 1..=12 | 20..=42 | 50..=99) && 97 - (value(&number) - less) % 97 == value(key)
+}
+
+/// The checksum of ISO 7064, modulo 11 and 10.
+fn is_mod_11_10(plain: &[u8]) -> bool {
+    let (check, number) = plain.split_last().unwrap_or((&0, &[]));
+    let product = digits(number).fold(10, |product, digit| {
+        let sum = (digit + product) % 10;
+        (if sum == 0 { 10 } else { sum }) * 2 % 11
+    });
+    (11 - product) % 10 == u32::from(check.saturating_sub(b'0'))
+}
+
+fn is_steuer_id(plain: &[u8]) -> bool {
+    let mut counts = [0_u8; 10];
+    for digit in digits(plain).take(10) {
+        if let Some(count) = usize::try_from(digit).ok().and_then(|digit| counts.get_mut(digit)) {
+            *count += 1;
+        }
+    }
+    let repeated = counts.iter().filter(|count| **count > 1).count();
+    let is_spread = repeated == 1 && counts.iter().all(|count| *count <= 3);
+    digit(plain, 0) != 0 && is_spread && is_mod_11_10(plain)
+}
+
+fn is_bsn(plain: &[u8]) -> bool {
+    let sum = weighed(plain, &[9, 8, 7, 6, 5, 4, 3, 2]);
+    !is_one_digit(plain) && (sum + 11 * 10 - digit(plain, 8)).is_multiple_of(11)
+}
+
+fn is_belgian(plain: &[u8]) -> bool {
+    let (number, check) = plain.split_at_checked(9).unwrap_or_default();
+    let (number, check) = (value(number), value(check));
+    let (month, day) = (value(plain.get(2..4).unwrap_or_default()), value(plain.get(4..6).unwrap_or_default()));
+    let is_day = matches!(month % 20, 0..=12) && day <= 31;
+    is_day && [number, 2_000_000_000 + number].iter().any(|number| 97 - number % 97 == check)
+}
+
+fn is_pesel(plain: &[u8]) -> bool {
+    let sum = weighed(plain, &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3]);
+    let (month, day) = (value(plain.get(2..4).unwrap_or_default()), value(plain.get(4..6).unwrap_or_default()));
+    matches!(month, 1..=12 | 21..=32) && (1..=31).contains(&day) && (10 - sum % 10) % 10 == digit(plain, 10)
+}
+
+fn is_personnummer(plain: &[u8]) -> bool {
+    let short = plain.get(plain.len().saturating_sub(10)..).unwrap_or_default();
+    let (month, day) = (value(short.get(2..4).unwrap_or_default()), value(short.get(4..6).unwrap_or_default()));
+    let century = plain.len() == 10 || matches!(plain.get(..2), Some(b"18" | b"19" | b"20"));
+    century && (1..=12).contains(&month) && matches!(day, 1..=31 | 61..=91) && is_luhn(short)
+}
+
+fn is_nif(plain: &[u8]) -> bool {
+    let rest = weighed(plain, &[9, 8, 7, 6, 5, 4, 3, 2]) % 11;
+    let check = if rest < 2 { 0 } else { 11 - rest };
+    matches!(plain.first(), Some(b'1'..=b'3' | b'5' | b'6' | b'8' | b'9')) && check == digit(plain, 8)
+}
+
+fn is_nino(plain: &[u8]) -> bool {
+    let (first, second) = (plain.first().copied().unwrap_or(0), plain.get(1).copied().unwrap_or(0));
+    let is_given = !b"DFIQUV".contains(&first) && !b"DFIQUVO".contains(&second);
+    let is_kept = [b"BG", b"GB", b"KN", b"NK", b"NT", b"TN", b"ZZ"].contains(&&[first, second]);
+    is_given && !is_kept && matches!(plain.last(), Some(b'A'..=b'D'))
+}
+
+fn is_nhs(plain: &[u8]) -> bool {
+    let check = 11 - weighed(plain, &[10, 9, 8, 7, 6, 5, 4, 3, 2]) % 11;
+    !is_one_digit(plain) && matches!(plain.first(), Some(b'3'..=b'7' | b'9')) && check % 11 == digit(plain, 9)
+}
+
+fn is_sin(plain: &[u8]) -> bool {
+    is_luhn(plain) && !matches!(plain.first(), Some(b'8')) && !is_one_digit(plain)
+}
+
+fn is_tfn(plain: &[u8]) -> bool {
+    weighed(plain, &[1, 4, 3, 7, 5, 8, 6, 9, 10]).is_multiple_of(11) && !is_one_digit(plain)
+}
+
+fn is_medicare(plain: &[u8]) -> bool {
+    let check = weighed(plain, &[1, 3, 7, 9, 1, 3, 7, 9]) % 10;
+    matches!(plain.first(), Some(b'2'..=b'6')) && check == digit(plain, 8)
+}
+
+/// By the campuses that give them.
+fn is_ein(plain: &[u8]) -> bool {
+    let prefix = value(plain.get(..2).unwrap_or_default());
+    let is_given = matches!(prefix, 1..=6 | 10..=16 | 20..=27 | 30..=39 | 40..=48 | 50..=68 | 71..=77 | 80..=88 | 90..=95 | 98 | 99);
+    is_given && !is_one_digit(plain.get(2..).unwrap_or_default())
+}
+
+fn is_aba(plain: &[u8]) -> bool {
+    let district = value(plain.get(..2).unwrap_or_default());
+    let is_given = matches!(district, 0..=12 | 21..=32 | 61..=72 | 80);
+    is_given && value(plain) != 0 && weighed(plain, &[3, 7, 1, 3, 7, 1, 3, 7, 1]).is_multiple_of(10)
+}
+
+/// The fifth and the sixth letter name a country, which none of these words of four letters and two does.
+fn is_bic(plain: &[u8]) -> bool {
+    plain.get(4..6).is_some_and(|country| country.iter().all(u8::is_ascii_uppercase))
+}
+
+fn is_vat(plain: &[u8]) -> bool {
+    let (country, number) = plain.split_at_checked(2).unwrap_or_default();
+    let of = |range: Range<usize>| number.get(range).unwrap_or_default();
+    match country {
+        b"AT" => {
+            let sum: u32 = digits(of(1..8))
+                .enumerate()
+                .map(|(place, digit)| if place % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 })
+                .sum();
+            number.first() == Some(&b'U') && (10 - (sum + 4) % 10) % 10 == digit(number, 8)
+        }
+        b"BE" => matches!(number.first(), Some(b'0' | b'1')) && 97 - value(of(0..8)) % 97 == value(of(8..10)),
+        b"DE" => digit(number, 0) != 0 && is_mod_11_10(number),
+        b"DK" => weighed(number, &[2, 7, 6, 5, 4, 3, 2, 1]).is_multiple_of(11) && digit(number, 0) != 0,
+        b"EL" => weighed(number, &[256, 128, 64, 32, 16, 8, 4, 2]) % 11 % 10 == digit(number, 8),
+        b"FI" => (weighed(number, &[7, 9, 10, 5, 8, 4, 2]) + digit(number, 7)).is_multiple_of(11),
+        b"FR" => (12 + 3 * (value(of(2..11)) % 97)) % 97 == value(of(0..2)) && is_luhn(of(2..11)),
+        b"IT" => is_luhn(number) && value(of(0..7)) != 0,
+        b"LU" => value(of(0..6)) % 89 == value(of(6..8)),
+        b"NL" => number.get(9) == Some(&b'B') && is_bsn(of(0..9)),
+        b"PL" => weighed(number, &[6, 5, 7, 2, 3, 4, 5, 6, 7]) % 11 == digit(number, 9),
+        b"PT" => is_nif(number),
+        b"SE" => is_luhn(of(0..10)) && of(10..12) == b"01",
+        b"ES" => is_spanish(number),
+        _ => false,
+    }
+}
+
+/// Of persons as above, and of firms: a letter, seven digits and a check that is one or the other.
+fn is_spanish(number: &[u8]) -> bool {
+    if number.first().is_some_and(u8::is_ascii_digit) {
+        return is_dni(number);
+    }
+    if matches!(number.first(), Some(b'X'..=b'Z')) {
+        return is_nie(number);
+    }
+    let sum: u32 = digits(number.get(1..8).unwrap_or_default())
+        .enumerate()
+        .map(|(place, digit)| if place % 2 == 1 { digit } else { digit * 2 / 10 + digit * 2 % 10 })
+        .sum();
+    let check = (10 - sum % 10) % 10;
+    let letter = b"JABCDEFGHI".get(check as usize);
+    let is_firm = number.first().is_some_and(|kind| b"ABCDEFGHJNPQRSUVW".contains(kind));
+    is_firm && number.get(8).is_some_and(|found| Some(found) == letter || u32::from(found.wrapping_sub(b'0')) == check)
+}
+
+/// The address of a network card (IEEE 802) that begins at `start`: six bytes, parted by colons or dashes.
+pub(super) fn mac(hay: &[u8], start: usize) -> Option<Range<usize>> {
+    let end = start + 17;
+    let text = hay.get(start..end)?;
+    let separator = *text.get(2)?;
+    let is_form = matches!(separator, b':' | b'-')
+        && text.iter().enumerate().all(|(place, byte)| match place % 3 {
+            2 => *byte == separator,
+            _ => byte.is_ascii_hexdigit(),
+        });
+    let is_next = before(hay, start) == Some(separator) || hay.get(end) == Some(&separator);
+    let bytes = text.iter().filter(|byte| **byte != separator);
+    // All of one digit is nobody's: nothing, or everybody.
+    let is_nobodys = bytes.clone().zip(bytes.skip(1)).all(|(one, next)| one == next);
+    (is_form && !is_next && !is_alnum_at(hay, end) && !is_nobodys).then_some(start..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::Detector;
+    use crate::detect::finder::tests::{check_found, check_left};
+
+    #[test]
+    fn finds_numbers_of_persons() {
+        let alone = [
+            "529.982.247-25",
+            "2341 2341 2346",
+            "ABCPE1234F",
+            "12345678Z",
+            "X1234567L",
+            "RSSMRA85T10A562S",
+            "2 84 12 76 451 089 93",
+            "284127645108993",
+            "86095742719",
+            "85.07.30-033.28",
+            "44051401359",
+            "811218-9876",
+            "19811218-9876",
+            "AB123456C",
+            "AB 12 34 56 C",
+            "943 476 5919",
+            "2123 45670 1",
+        ];
+        for number in alone {
+            check_found(Detector::NationalId, &[(number, number)]);
+        }
+        for number in alone.iter().filter(|number| !["86095742719", "44051401359"].contains(number)) {
+            let text = format!("{{\"x\": \"{number}\"}}, no. {number}, yes");
+            check_found(Detector::NationalId, &[(text.split(", no").next().unwrap_or_default(), number)]);
+        }
+        check_found(
+            Detector::NationalId,
+            &[
+                ("CPF 52998224725", "52998224725"),
+                ("BSN: 111222333", "111222333"),
+                ("NIF 123456789", "123456789"),
+                ("SIN 046 454 286", "046 454 286"),
+                ("my tfn is 123 456 782.", "123 456 782"),
+                ("NHS number 9434765919", "9434765919"),
+                ("Aadhaar: 234123412346", "234123412346"),
+                ("PESEL 44051401359", "44051401359"),
+                ("Steuer-ID 86 095 742 719", "86 095 742 719"),
+                ("personnummer 8112189876", "8112189876"),
+                ("medicare 2123456701", "2123456701"),
+                ("{\"sin\":\"046454286\"}", "046454286"),
+            ],
+        );
+    }
+
+    #[test]
+    fn finds_numbers_of_firms_and_banks() {
+        check_found(
+            Detector::TaxId,
+            &[
+                ("11.222.333/0001-81", "11.222.333/0001-81"),
+                ("12-3456789", "12-3456789"),
+                ("EIN 12-3456789", "12-3456789"),
+                ("VAT DE136695976", "DE136695976"),
+                ("ATU13585627", "ATU13585627"),
+                ("BE0403019261", "BE0403019261"),
+                ("FR40303265045", "FR40303265045"),
+                ("IT00743110157", "IT00743110157"),
+                ("NL004495445B01", "NL004495445B01"),
+                ("PL8567346215", "PL8567346215"),
+                ("PT501964843", "PT501964843"),
+                ("SE556188840401", "SE556188840401"),
+                ("DK13585628", "DK13585628"),
+                ("FI20774740", "FI20774740"),
+                ("LU15027442", "LU15027442"),
+                ("EL094259216", "EL094259216"),
+                ("ESB58378431", "ESB58378431"),
+            ],
+        );
+        check_found(
+            Detector::BankCode,
+            &[
+                ("routing number 021000021", "021000021"),
+                ("BIC: DEUTDEFF500", "DEUTDEFF500"),
+                ("SWIFT DEUTDEFF, please", "DEUTDEFF"),
+            ],
+        );
+        check_found(
+            Detector::MacAddress,
+            &[("from 00:1B:44:11:3a:b7.", "00:1B:44:11:3a:b7"), ("00-1B-44-11-3A-B7", "00-1B-44-11-3A-B7")],
+        );
+    }
+
+    #[test]
+    fn leaves_what_only_looks_like_one() {
+        let plain = [
+            "529.982.247-26",
+            "111.111.111-11",
+            "2341 2341 2347",
+            "12345678A",
+            "X1234567A",
+            "RSSMRA85T10A562T",
+            "284127645108947",
+            "85.07.30-033.29",
+            "811218-9875",
+            "QQ123456C",
+            "AB123456E",
+            "943 476 5918",
+            "046 454 286",
+            "123456782",
+            "111222333",
+            "021000021",
+            "order 44051401359",
+            "ref 86095742719",
+            "11.222.333/0001-82",
+            "part 12-3456789",
+            "DE136695977",
+            "DEUTDEFF",
+            "using 046 454 286",
+            "00:00:00:00:00:00",
+            "ff:ff:ff:ff:ff:ff",
+            "43:51:43:a1:b5:fc:8b:b7:0a:3a:a9:b1:0f:66:73:a8",
+            "2026-11-26",
+            "1732394202123",
+            "ISBN 9783161484100",
+            "0123456789012345",
+            "AAAAA0000A",
+        ];
+        for detector in [Detector::NationalId, Detector::TaxId, Detector::BankCode, Detector::MacAddress] {
+            check_left(detector, &plain);
+        }
+    }
+}
