@@ -192,3 +192,31 @@ fn messages_are_judged_and_masked_and_wait() -> Result<()> {
     assert!(house.fixture.verify()?.contains("sound"));
     Ok(())
 }
+
+/// Signs of life that are asked for and not read are not kept without end.
+#[test]
+fn answers_to_pings_that_nobody_reads_are_not_kept() -> Result<()> {
+    const PINGS: usize = 600_000;
+    let house = SocketHouse::start()?;
+    let claude = web::task(&house.fixture, "agent:claude", "chat")?;
+    let pid = house.fixture.gateway_pid().context("the gateway")?;
+    let resident = || -> Result<usize> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("how much it has")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    };
+    let mut stream = raw(&house, &claude)?;
+    stream.set_write_timeout(Some(std::time::Duration::from_secs(5)))?;
+    let before = resident()?;
+    let ping = [&[0x89, 0x80 | 125, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
+    let many = ping.repeat(100);
+    for _ in 0..PINGS / 100 {
+        // It may be ended, or not read any further: both keep it within bounds.
+        if stream.write_all(&many).is_err() {
+            break;
+        }
+    }
+    let more = resident()?.saturating_sub(before);
+    assert!(more < 48 * 1024, "{more} KiB are kept for one connection");
+    Ok(())
+}

@@ -88,9 +88,17 @@ fn what_can_be_understood_in_two_ways_is_refused() -> Result<()> {
         ("x-original-url", "/admin"),
         ("x-original-method", "DELETE"),
         ("x-rewrite-url", "/admin"),
+        ("destination", "http://127.0.0.1/admin"),
+        ("x-copy-from", "/secret/k"),
+        ("x_amz_copy_source", "/secret/k"),
+        ("x_amz_target", "DynamoDB_20120810.DeleteTable"),
     ] {
         assert_eq!(house.call(&task, "POST", "/told", &[(name, value)], "")?.status, 400, "{name}");
     }
+    let twice = [("x-amz-copy-source", "/pub/k"), ("x-amz-copy-source", "/secret/k")];
+    assert_eq!(house.call(&task, "PUT", "/told", &twice, "")?.status, 400, "which of them is meant");
+    let cookies = [("cookie", "a=1"), ("cookie", "b=2")];
+    assert_eq!(fields(&house.call(&task, "GET", "/told", &cookies, "")?.json(), "cookie"), ["a=1; b=2"]);
     let form = ("content-type", "application/x-www-form-urlencoded");
     assert_eq!(house.call(&task, "POST", "/told", &[form], "a=1&_method=DELETE")?.status, 400);
     assert_eq!(house.call(&task, "POST", "/told", &[form, ("content-encoding", "br")], "coded")?.status, 400);

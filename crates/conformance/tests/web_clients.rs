@@ -189,6 +189,19 @@ fn hosts_that_policy_names_are_reached_unseen() -> Result<()> {
 fn hosts_that_are_no_targets_are_refused_and_none_is_mistaken() -> Result<()> {
     let house = WebHouse::start(NAMED, "permit (principal, action == Action::\"tunnel\", resource);")?;
     let task = house.task("agent:claude")?;
+    // A target that is known by its name is none by its address either.
+    let by_name = house.fixture.config();
+    let said = std::fs::read_to_string(&by_name)?;
+    let other = web::target()?;
+    let more = format!("\n[targets.byname]\nprotocol = \"http\"\naddress = \"localhost:{}\"\n", other.port);
+    std::fs::write(&by_name, format!("{said}{more}"))?;
+    wait_until("the target is known", || Ok(house.fixture.json(&["targets", "ls"])?.to_string().contains("byname")))?;
+    for spelling in [format!("127.0.0.1:{}", other.port), format!("[::ffff:7f00:1]:{}", other.port)] {
+        let basic = task.basic();
+        let shown = [("proxy-authorization", basic.as_str())];
+        let refused = http::call(Door::Web(&house.base), "CONNECT", &spelling, &shown, "")?;
+        assert!(matches!(refused.status, 403 | 502), "{spelling}: {}", refused.status);
+    }
     let proxy = house.base.replace("http://", &format!("http://{}:{}@", task.user, task.password));
     let curl = |arguments: &[&str]| -> Result<String> {
         let output = Command::new("curl").args(["-sS", "-k", "--max-time", "60"]).args(arguments).output()?;

@@ -155,6 +155,8 @@ struct Destination {
     protocol: Arc<dyn Exchanges>,
     /// Where the client reaches it, as the client calls it.
     origin: String,
+    /// The client takes that for the target itself.
+    is_taken_for_it: bool,
     /// The path under which it does, and what of its own path comes after.
     base: String,
     rest: String,
@@ -393,7 +395,7 @@ impl Connection {
         let (target, rest) = rest.split_at(end);
         let rest = if rest.starts_with('/') { rest.to_string() } else { format!("/{rest}") };
         let base = format!("/{}/{target}", protocol.name());
-        Ok(Destination { target: target.into(), protocol, origin, base, rest, is_own })
+        Ok(Destination { target: target.into(), protocol, origin, is_taken_for_it: false, base, rest, is_own })
     }
 
     /// The way to a target that is reached by a name of its own.
@@ -407,7 +409,8 @@ impl Connection {
         let found = self.engine.house.target(&target);
         let spoken = found.and_then(|found| self.protocols.iter().find(|protocol| protocol.name() == found.protocol));
         let Some(protocol) = spoken.cloned() else { return Err(Box::new(problem(&no_target(&target, "HTTP")))) };
-        Ok(Destination { target, protocol, origin, base: String::new(), rest: path.into(), is_own })
+        let is_taken_for_it = self.tunnel.is_some();
+        Ok(Destination { target, protocol, origin, is_taken_for_it, base: String::new(), rest: path.into(), is_own })
     }
 
     /// Serves a client that takes the gateway for a proxy to a host (RFC 9110, section 9.3.6), by standing in for it.

@@ -96,6 +96,9 @@ pub trait House: Send + Sync {
     /// Whether an address is a target's, or the gateway's own: what is dialed for a tunnel must be neither.
     fn is_own(&self, host: &str, port: u16) -> bool;
 
+    /// The hosts of targets that are dialed at a port.
+    fn dialed_at(&self, port: u16) -> Vec<String>;
+
     /// Who gives tokens for what rides on HTTP; `None` where nobody does.
     fn token_source(&self) -> Option<TokenSource>;
 

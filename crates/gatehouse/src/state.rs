@@ -378,6 +378,12 @@ impl House for State {
         exact.or(plain).or(usual.flatten()).cloned()
     }
 
+    fn dialed_at(&self, port: u16) -> Vec<String> {
+        let loaded = self.loaded.load();
+        let at_port = loaded.targets.values().filter(|target| target.route.port == port);
+        at_port.map(|target| target.route.host.clone()).collect()
+    }
+
     fn is_own(&self, host: &str, port: u16) -> bool {
         let loaded = self.loaded.load();
         let is_named = loaded.hosts.keys().any(|(named, _)| named == host && host.parse::<std::net::IpAddr>().is_err());

@@ -32,7 +32,7 @@ const OF_BYTES: [&str; 8] = [
     "want-digest",
 ];
 /// Fields whose values have a form of their own in which nothing personal has a place.
-const PLAIN: [&str; 17] = [
+const PLAIN: [&str; 15] = [
     "access-control-allow-headers",
     "access-control-allow-methods",
     "age",
@@ -41,12 +41,10 @@ const PLAIN: [&str; 17] = [
     "content-language",
     "content-type",
     "date",
-    "etag",
     "expires",
     "last-modified",
     "retry-after",
     "sec-websocket-accept",
-    "sec-websocket-protocol",
     "server",
     "vary",
     "via",
@@ -127,7 +125,10 @@ impl<'a> Answer<'a> {
             let mut shown = Vec::with_capacity(value.len());
             match *name {
                 // What is shown is not to the byte what the target means by it (RFC 9110, section 8.8.1).
-                "etag" if !value.starts_with(b"W/") => shown = [b"W/", value].concat(),
+                "etag" => {
+                    let tag = if value.starts_with(b"W/") { value.to_vec() } else { [b"W/", value].concat() };
+                    body::show(HEADER, ANY_TEXT, &tag, editor, &mut shown);
+                }
                 name if PLAIN.contains(&name) => shown.extend_from_slice(value),
                 "location" | "content-location" | "link" | "refresh" => show_link(value, editor, &mut shown),
                 _ => body::show(HEADER, ANY_TEXT, value, editor, &mut shown),

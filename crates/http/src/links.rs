@@ -15,25 +15,18 @@ pub(crate) struct Base {
     pub(crate) origin: String,
     /// The path that comes before the target's own, such as `/http/billing`; empty where there is none.
     pub(crate) path: String,
+    /// The client takes it for the target itself, and not for the gateway.
+    pub(crate) is_the_targets: bool,
 }
 
 impl Base {
-    /// Reads `https://gateway.example:8443/http/billing`.
-    pub(crate) fn read(url: &str) -> Self {
+    /// Reads `https://gateway.example:8443/http/billing`, or `=https://api.example`, where the client takes that for the target.
+    pub(crate) fn read(text: &str) -> Self {
+        let (url, is_the_targets) = text.strip_prefix('=').map_or((text, false), |url| (url, true));
         let host = url.find("://").map_or(0, |scheme| scheme + "://".len());
         let path = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |path| host + path);
         let (origin, path) = url.split_at_checked(path).unwrap_or((url, ""));
-        Self { origin: origin.into(), path: path.into() }
-    }
-
-    /// The name that the client calls it by, without a port.
-    fn host(&self) -> &str {
-        let authority = self.origin.split_once("://").map_or("", |(_, authority)| authority);
-        // An address of IPv6 stands in brackets.
-        match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-            Some(_) | None => authority,
-        }
+        Self { origin: origin.into(), path: path.into(), is_the_targets }
     }
 }
 
@@ -123,7 +116,8 @@ impl Links<'_> {
             if name.eq_ignore_ascii_case("path") && of.starts_with('/') {
                 (has_path, is_changed) = (true, is_changed || !base.is_empty());
                 baked.push_str(&format!("; Path={base}{of}"));
-            } else if name.eq_ignore_ascii_case("domain") && self.is_foreign(of) {
+            } else if name.eq_ignore_ascii_case("domain") && !self.base.is_the_targets {
+                // It is for whoever gave it, and all targets of the gateway may be under one name.
                 is_changed = true;
             } else {
                 baked.push_str(&format!(";{part}"));
@@ -134,14 +128,6 @@ impl Links<'_> {
             baked.push_str(&format!("; Path={base}/"));
         }
         is_changed.then_some(baked)
-    }
-
-    /// Whether a cookie is for another host than its client asked, and so none to it (RFC 6265, section 5.3).
-    fn is_foreign(&self, domain: &str) -> bool {
-        let domain = domain.trim_start_matches('.').to_ascii_lowercase();
-        let host = self.base.host().to_ascii_lowercase();
-        let rest = host.strip_suffix(domain.as_str());
-        !rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 }
 
@@ -297,12 +283,11 @@ mod tests {
             (path, "set-cookie", "a=b", "a=b; Path=/http/api/"),
             (path, "set-cookie", "a=b; Path=/x; HttpOnly", "a=b; Path=/http/api/x; HttpOnly"),
             (name, "set-cookie", "a=b; Domain=api.internal; Path=/x", "a=b; Path=/x"),
-            (name, "set-cookie", "a=b; Domain=.GW.example; Path=/x", "as it is"),
-            (name, "set-cookie", "a=b; Domain=w.example", "a=b"),
-            (own, "set-cookie", "a=b; Domain=api.internal; Path=/x", "as it is"),
+            (name, "set-cookie", "a=b; Domain=.gw.example; Path=/x", "a=b; Path=/x"),
+            ("=https://api.corp.example", "set-cookie", "a=b; Domain=corp.example; Path=/x", "as it is"),
+            (path, "set-cookie", "a=b; Path =/http/victim/", "a=b; Path=/http/api/http/victim/"),
             (path, "set-cookie", "path=/x; Secure", "path=/x; Secure; Path=/http/api/"),
             (name, "set-cookie", "domain=eu; Domain =api.internal; Secure", "domain=eu; Secure"),
-            ("https://API.gw.example:1", "set-cookie", "a=b; Domain=gw.example", "as it is"),
             (path, "date", "/x", "as it is"),
         ] {
             assert_eq!(changed(base, field, value), expected, "{base} {field} {value}");

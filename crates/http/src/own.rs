@@ -15,6 +15,8 @@ const OWN_BYTES_MAX: usize = 64 * 1024;
 const ESCAPED_MAX: usize = 4;
 /// How much of an answer is compared with it, in bytes of one value.
 const VALUE_BYTES_MAX: usize = 4096;
+/// How much is compared for one answer, in bytes of what the request said; past that everything may be its own.
+const COMPARED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// What a request said.
 #[derive(Debug, Clone, Default)]
@@ -23,8 +25,8 @@ pub(crate) enum Own {
     Nothing,
     /// Its head and its body, which nothing was compared with yet: mostly nothing is masked.
     Unread(String, Vec<u8>),
-    /// All of it, however it was written, in small letters.
-    Text(Vec<u8>),
+    /// All of it, however it was written, in small letters; and how much may still be compared with it, in bytes.
+    Text(Vec<u8>, usize),
     /// It is not known.
     Anything,
 }
@@ -74,12 +76,17 @@ impl Own {
 
     fn holds(&mut self, value: &[u8]) -> bool {
         if let Self::Unread(head, body) = self {
-            *self = Self::Text(Self::text_of(head, body));
+            *self = Self::Text(Self::text_of(head, body), COMPARED_BYTES_MAX);
         }
         match self {
             Self::Nothing | Self::Unread(..) => false,
             Self::Anything => true,
-            Self::Text(text) => {
+            Self::Text(text, left) => {
+                let Some(less) = left.checked_sub(text.len()) else {
+                    *self = Self::Anything;
+                    return true;
+                };
+                *left = less;
                 let value = value.trim_ascii();
                 let lower: Cow<'_, [u8]> = match std::str::from_utf8(value) {
                     Ok(value) => value.to_lowercase().into_bytes().into(),

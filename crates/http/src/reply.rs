@@ -19,6 +19,18 @@ use crate::refusal::REASON_BYTES_MAX;
 use crate::rider::{Reader, Rider};
 use crate::seal::{Sealed, Seals, Sieve, Watch};
 
+/// Fields that mean nothing after a body, or too much (RFC 9110, section 6.5.1).
+const OF_HEADS: [&str; 9] = [
+    "authentication-info",
+    "content-encoding",
+    "content-length",
+    "content-location",
+    "content-type",
+    "link",
+    "location",
+    "set-cookie",
+    "www-authenticate",
+];
 /// The most that is shown of a body in one frame, in bytes.
 const SHOWN_BYTES_MAX: usize = 64 * 1024;
 
@@ -90,6 +102,8 @@ pub(crate) struct Replies {
     base: Base,
     /// What it said.
     own: Own,
+    /// What keeps the gateway's own credential from what is shown of a masked body, which masks may have cut in pieces.
+    sieve: Sieve,
     /// Where the target's address in a body leads its client.
     relinker: Option<Relinker>,
 }
@@ -131,6 +145,7 @@ impl Replies {
             asked_for_socket: false,
             base: Base::default(),
             own: Own::Nothing,
+            sieve: Sieve::default(),
             relinker: None,
         }
     }
@@ -338,6 +353,7 @@ impl Replies {
     /// A body follows that is shown piece by piece.
     fn take_apart(&mut self, masking: Masking) {
         self.answering = Answering::Masked(Box::new(masking));
+        self.sieve = Sieve::default();
         self.relinker = self.relinker();
     }
 
@@ -390,6 +406,9 @@ impl Replies {
                 let mut shown = Vec::new();
                 let reader = &mut Reader { columns: &mut self.columns, rider: self.rider.as_deref_mut() };
                 masking.feed(frame.content, reader, editor, &mut shown)?;
+                if !self.seals.is_empty() {
+                    shown = self.sieve.pass(&self.seals, &shown).into();
+                }
                 let led = self.relinker.as_mut().map(|relinker| relinker.pass(&shown)).transpose()?;
                 write_body(led.as_deref().unwrap_or(&shown), out);
                 Ok(Passed::Written)
@@ -425,6 +444,10 @@ impl Replies {
                 let mut shown = Vec::new();
                 let reader = &mut Reader { columns: &mut self.columns, rider: self.rider.as_deref_mut() };
                 masking.finish(reader, editor, &mut shown)?;
+                if !self.seals.is_empty() {
+                    shown = self.sieve.pass(&self.seals, &shown).into();
+                    shown.extend_from_slice(&self.sieve.finish());
+                }
                 if let Some(mut relinker) = self.relinker.take() {
                     shown = relinker.pass(&shown)?;
                     shown.extend(relinker.finish()?);
@@ -438,7 +461,8 @@ impl Replies {
             Answering::Nothing | Answering::Due | Answering::Bodiless => {}
         }
         let end = Head::read(Tag::End, frame.content).ok_or_else(|| Breach::target("the answer has no end"))?;
-        if end.fields.is_empty() && out.is_empty() {
+        let has_more = end.fields.iter().any(|(name, _)| OF_HEADS.contains(name));
+        if end.fields.is_empty() && out.is_empty() && !has_more {
             return Ok(Passed::AsIs);
         }
         let shown = |(name, value): &(&'_ str, &[u8])| {
@@ -446,7 +470,8 @@ impl Replies {
             body::show(HEADER, ANY_TEXT, value, editor, &mut shown);
             ((*name).to_string(), shown)
         };
-        let trailers: Vec<(String, Vec<u8>)> = end.fields.iter().map(shown).collect();
+        let is_trailer = |(name, _): &&(&str, &[u8])| !OF_HEADS.contains(name);
+        let trailers: Vec<(String, Vec<u8>)> = end.fields.iter().filter(is_trailer).map(shown).collect();
         write_head(Tag::End, None, trailers.iter().map(|(name, value)| (name.as_str(), value.as_slice())), out);
         Ok(Passed::Written)
     }

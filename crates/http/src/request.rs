@@ -81,6 +81,10 @@ const OF_TRY: [&str; 16] = [
 ];
 /// Where a client of an object store says what is to be copied.
 const COPY_SOURCE: &str = "x-amz-copy-source";
+/// Fields that name a second path, as others have them: nobody judges it.
+const SECOND_PATHS: [&str; 4] = ["destination", "x-copy-from", "x-goog-copy-source", "x-ms-copy-source"];
+/// Fields of AWS's services, each of which some of them read by another spelling or take for a list.
+const OF_AWS: &str = "x-amz-";
 /// Fields by which services tell operations apart, as policy is shown them: in AWS's, all else of a request may be the same.
 const OF_OPERATION: [&str; 1] = ["x-amz-target"];
 /// Where the carrier says at which address of its own the target is reached.
@@ -475,6 +479,15 @@ fn fields(
             let why = format!("the field `{name}` has some servers do something else than what was asked for");
             return Err(not_taken(&why, "Send the method and the path that are meant"));
         }
+        if SECOND_PATHS.contains(&plain.as_str()) {
+            let why = format!("the field `{name}` names a second path, which is not judged");
+            return Err(not_taken(&why, "Read the one and write the other, in two requests"));
+        }
+        let is_single = [COPY_SOURCE, OF_OPERATION[0]].contains(&plain.as_str());
+        if plain.starts_with(OF_AWS) && *name != plain || is_single && head.all(name).nth(1).is_some() {
+            let why = format!("the field `{name}` can be read in several ways");
+            return Err(not_taken(&why, "Send it once, with hyphens in its name"));
+        }
         let is_credential = |header: &String| header.replace('_', "-") == plain;
         if facts.credential_header.as_ref().is_some_and(is_credential) || has_credential && plain == "authorization" {
             removed.push(format!("the field `{name}`"));
@@ -499,7 +512,15 @@ fn fields(
             return Err(not_taken(why, "Prove it with each request, by Basic or Bearer"));
         }
         let value = if *name == "accept-encoding" { understood_codings(value) } else { value.to_vec() };
-        fields.push(((*name).to_string(), value));
+        // HTTP/2 may have a field for each cookie, and HTTP/1.1 has one for all (RFC 9113, section 8.2.3).
+        let cookies = fields.iter_mut().find(|(other, _): &&mut (String, Vec<u8>)| *name == "cookie" && other == name);
+        match cookies {
+            Some((_, cookies)) => {
+                cookies.extend_from_slice(b"; ");
+                cookies.extend_from_slice(&value);
+            }
+            None => fields.push(((*name).to_string(), value)),
+        }
     }
     Ok(fields)
 }

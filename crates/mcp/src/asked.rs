@@ -43,7 +43,8 @@ const TOLD_BY_SERVERS: [&str; 10] = [
 ];
 
 /// The parameters that say what is asked.
-const TELLING: [&str; 7] = ["arguments", "inputResponses", "name", "ref", "resourceSubscriptions", "type", "uri"];
+const TELLING: [&str; 8] =
+    ["arguments", "inputResponses", "name", "notifications", "ref", "resourceSubscriptions", "type", "uri"];
 
 pub(crate) fn not_understood(why: &str, hint: &str) -> Denial {
     Denial::new(Reason::NotUnderstood, "the message is not passed on", why, hint)
@@ -102,17 +103,32 @@ impl Accesses<'_> {
             _ => self.at_target(OTHER),
         }];
         // Who listens may name what is listened to (revision 2026-07-28).
-        match params.and_then(|params| params.get("resourceSubscriptions")) {
-            None => {}
-            Some(Value::Array(uris)) => {
-                for uri in uris {
-                    let uri =
-                        uri.as_str().ok_or_else(|| not_understood("a resource has no URI", "Name it by its URI"))?;
-                    must_be_plain(uri)?;
-                    accesses.push(self.on(RESOURCE, "McpResource", uri));
+        let listens = params.and_then(|params| params.get("notifications"));
+        let within = match listens {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(within)) => {
+                must_be_exact(Some(within))?;
+                within.get("resourceSubscriptions")
+            }
+            Some(_) => return Err(not_understood("`params.notifications` is no object", "Write it as MCP has it")),
+        };
+        for subscribed in [params.and_then(|params| params.get("resourceSubscriptions")), within].into_iter().flatten()
+        {
+            match subscribed {
+                Value::Null => {}
+                Value::Array(uris) => {
+                    for uri in uris {
+                        let uri = uri
+                            .as_str()
+                            .ok_or_else(|| not_understood("a resource has no URI", "Name it by its URI"))?;
+                        must_be_plain(uri)?;
+                        accesses.push(self.on(RESOURCE, "McpResource", uri));
+                    }
+                }
+                Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                    accesses.push(self.at_target(OTHER));
                 }
             }
-            Some(_) => accesses.push(self.at_target(OTHER)),
         }
         // What a server asked in its last answer is answered when it is asked again (revision 2026-07-28).
         match params.and_then(|params| params.get("inputResponses")) {

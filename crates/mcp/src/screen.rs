@@ -160,6 +160,12 @@ fn listed(accesses: &Accesses<'_>, result: &Map<String, Value>, editor: &mut dyn
             named.is_some_and(|named| accesses.listed(list, named).iter().any(|access| editor.offers(access)))
         };
         let mut shown: Vec<Value> = entries.iter().filter(is_shown).cloned().collect();
+        if !shows_all(editor) {
+            // What a server has to say of its own there may be anything.
+            for entry in shown.iter_mut().filter_map(Value::as_object_mut) {
+                entry.shift_remove("_meta");
+            }
+        }
         if list == List::Tools {
             shown.retain_mut(|tool| is_as_described(accesses, tool, editor));
         }

@@ -134,6 +134,12 @@ fn messages_are_understood() {
         r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"add"}}"#,
         expect!["tools/call add: mcp:other on Target lab (Write)"],
     );
+    check(
+        &request("subscriptions/listen", r#"{"notifications":{"resourceSubscriptions":["file:///a","file:///b"]}}"#),
+        expect![
+            "subscriptions/listen: mcp:session on Target lab, mcp:resource on McpResource lab/file:///a, mcp:resource on McpResource lab/file:///b (Read)"
+        ],
+    );
     let answer = |result: &str| format!(r#"{{"jsonrpc":"2.0","id":0,"result":{result}}}"#);
     check(
         &answer(r#"{"role":"assistant","model":"m","content":{}}"#),
@@ -177,6 +183,8 @@ fn what_servers_may_read_in_several_ways_is_refused() {
         r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///customers/x/../7.txt"}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"FILE:///a"}}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"resourceSubscriptions":["file:///a/../b"]}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["file:///a/../b"]}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"Notifications":{"resourceSubscriptions":["file:///a"]}}}"#,
         "1",
     ] {
         let said = asks(&post(&[], body));
@@ -421,5 +429,8 @@ fn the_name_of_a_session_is_marked_for_its_task() {
 fn the_protocols_own_words_about_a_list_are_shown() {
     let meta = r#""_meta":{"io.modelcontextprotocol/serverInfo":{"name":"lab","version":"1","email":"a@b.example"},"io.modelcontextprotocol/x":"y","own":1}"#;
     let text = shown(&[JSON], &format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[],{meta}}}}}"#), &[]);
+    let entry = r#"{"name":"add","_meta":{"salary":"a lot"}}"#;
+    let listed = shown(&[JSON], &format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{entry}]}}}}"#), &["lab/add"]);
+    assert!(!listed.contains("a lot"), "{listed}");
     assert!(text.contains(r#""_meta":{"io.modelcontextprotocol/serverInfo":{"name":"lab","version":"1"}}"#), "{text}");
 }

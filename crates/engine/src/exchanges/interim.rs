@@ -14,8 +14,9 @@ use bytes::{Buf as _, BufMut as _, BytesMut};
 use http::Response;
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-/// How many of them a request has.
+/// How many of them a request has, and how long they are together, in bytes.
 pub(super) const INTERIMS_MAX: usize = 16;
+pub(super) const INTERIM_BYTES_MAX: usize = 16 * 1024;
 /// How long one waits for what was written before it, where the client does not take that; then those of its request are left
 /// out, for the answer says all.
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);

@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::interim::INTERIMS_MAX;
+use super::interim::{INTERIM_BYTES_MAX, INTERIMS_MAX};
 use super::outlet::{AnswerBody, AskedBody, Outlet, PARTS_MAX, Part, Parts, Said};
 use super::pool::{Speaks, TargetClient};
 use super::socket::{self, Socket};
@@ -783,11 +783,15 @@ impl<'k> Exchange<'k> {
         self.interims.as_ref()?;
         let (told, heard) = mpsc::channel(INTERIMS_MAX);
         let left = AtomicUsize::new(INTERIMS_MAX);
+        let room = AtomicUsize::new(INTERIM_BYTES_MAX);
         hyper::ext::on_informational(request, move |interim| {
             // The way of a body is each connection's own.
             let is_of_connection = matches!(interim.status(), StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS);
-            let take = |left: usize| left.checked_sub(1);
-            if !is_of_connection && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+            let len: usize = interim.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+            let takes = |from: &AtomicUsize, some: usize| {
+                from.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(some)).is_ok()
+            };
+            if !is_of_connection && takes(&left, 1) && takes(&room, len) {
                 let _ = told.try_send((interim.status(), interim.headers().clone()));
             }
         });
@@ -1009,7 +1013,8 @@ fn write_request(parts: &http::request::Parts, destination: &Destination, has_bo
     let is_unsaid =
         has_body && !parts.headers.contains_key(CONTENT_LENGTH) && !parts.headers.contains_key(TRANSFER_ENCODING);
     let coding = is_unsaid.then_some((TRANSFER_ENCODING.as_str(), b"chunked".as_slice()));
-    let base = format!("{}{}", destination.origin, destination.base);
+    let taken_for = if destination.is_taken_for_it { "=" } else { "" };
+    let base = format!("{taken_for}{}{}", destination.origin, destination.base);
     let base = Some((BASE, base.as_bytes()));
     write_head(Tag::Request, Some(first.as_bytes()), fields.chain(coding).chain(base), out);
 }

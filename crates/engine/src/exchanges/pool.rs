@@ -1,4 +1,5 @@
-//! Connections to targets that speak HTTP: kept open, and shared by the sessions of a thread.
+//! Connections to targets that speak HTTP: kept open, and shared by the sessions of a task on a thread. What a client does to a
+//! connection, by a target's limits or by not reading, it does to its own task alone.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -10,12 +11,14 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use gatehouse_gate::{Grant, Route, TlsMode};
+use gatehouse_model::TaskId;
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::outlet::AskedBody;
@@ -27,6 +30,10 @@ use crate::wire::Wire;
 const SPARE_SECS_MAX: u64 = 30;
 /// How many such connections a thread keeps for a target.
 const SPARES_MAX: usize = 64;
+/// How much of an answer in HTTP/2 a target may send before it is taken, in bytes, and of how many at a time: one that is not
+/// taken leaves room for the others.
+const STREAM_BYTES_MAX: u32 = 64 * 1024;
+const STREAMS_MAX: u32 = 64;
 /// How long a connection may take, in seconds.
 const CONNECT_SECS_MAX: u64 = 15;
 
@@ -40,33 +47,46 @@ pub(super) enum Speaks {
     Http1,
 }
 
-/// A connection is of the thread that opened it, for one target.
-type Whose = (ThreadId, String, Speaks);
+/// A connection is of the thread that opened it, for one task at one target.
+type Whose = (ThreadId, TaskId, String, Speaks);
+
+/// How a target is reached for a task, and when it was last.
+struct Kept {
+    route: Route,
+    client: TargetClient,
+    used: Instant,
+}
 
 /// How each target is reached, by thread: a connection is of the thread that opened it.
 #[derive(Default)]
 pub(crate) struct Targets {
-    clients: Mutex<HashMap<Whose, (Route, TargetClient)>>,
+    clients: Mutex<HashMap<Whose, Kept>>,
 }
 
 impl Targets {
     /// The client of a target, for a session that was granted.
     pub(super) fn of(&self, grant: &Grant, speaks: Speaks) -> TargetClient {
         let target = grant.target();
-        let key = (std::thread::current().id(), target.name.to_string(), speaks);
+        let key = (std::thread::current().id(), grant.lease().task.id.clone(), target.name.to_string(), speaks);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((route, client)) = clients.get(&key)
-            && *route == target.route
+        if let Some(kept) = clients.get_mut(&key)
+            && kept.route == target.route
         {
-            return client.clone();
+            kept.used = Instant::now();
+            return kept.client.clone();
         }
+        // Of one that was not used for so long no connection is left.
+        clients.retain(|_, kept| kept.used.elapsed() < Duration::from_secs(2 * SPARE_SECS_MAX));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(SPARE_SECS_MAX))
             .pool_max_idle_per_host(SPARES_MAX)
+            .http2_initial_stream_window_size(STREAM_BYTES_MAX)
+            .http2_initial_connection_window_size(STREAM_BYTES_MAX * STREAMS_MAX)
             .build(Connector { route: Arc::new(target.route.clone()), speaks });
-        clients.insert(key, (target.route.clone(), client.clone()));
+        let kept = Kept { route: target.route.clone(), client: client.clone(), used: Instant::now() };
+        clients.insert(key, kept);
         client
     }
 }

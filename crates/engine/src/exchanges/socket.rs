@@ -19,6 +19,8 @@ use super::outlet::Said;
 const SWITCH: Duration = Duration::from_secs(10);
 /// How long one that is closed may take to say so.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// How much may wait to be taken besides one message, in bytes.
+const SIGNS_BYTES_MAX: usize = 64 * 1024;
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -35,6 +37,8 @@ pub(super) async fn open(upgrade: OnUpgrade, role: Role, bytes_max: usize) -> Re
     config.read_buffer_size = READ_BYTES;
     // What is written goes at once.
     config.write_buffer_size = 0;
+    // Whoever asks for signs of life and does not read them is not answered without end.
+    config.max_write_buffer_size = bytes_max.saturating_add(SIGNS_BYTES_MAX);
     Ok(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), role, Some(config)).await)
 }
 

@@ -54,11 +54,19 @@ impl Way {
         let (host, port) = self.tunnel.to();
         let connecting = async {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+            let mut targets = Vec::new();
+            for target in self.engine.house.dialed_at(port) {
+                // What cannot be found now is not reached by this either.
+                targets.extend(tokio::net::lookup_host((target.as_str(), port)).await.into_iter().flatten());
+            }
+            let is_target = |address: &SocketAddr| {
+                targets.iter().any(|target| target.ip().to_canonical() == address.ip().to_canonical())
+            };
             // A name must not lead into the gateway's own network: policy that permits that names the address.
             let may_be = |address: &SocketAddr| {
                 let is_named = host.parse() == Ok(address.ip()) && !address.ip().is_unspecified();
                 let is_own = self.engine.house.is_own(&address.ip().to_canonical().to_string(), port);
-                (is_named || is_public(address.ip())) && !is_own
+                (is_named || is_public(address.ip())) && !is_own && !is_target(address)
             };
             let found: Vec<SocketAddr> = found.into_iter().filter(may_be).collect();
             let socket = TcpStream::connect(found.as_slice()).await?;
