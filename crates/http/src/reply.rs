@@ -406,7 +406,7 @@ impl Replies {
                 let mut shown = Vec::new();
                 let reader = &mut Reader { columns: &mut self.columns, rider: self.rider.as_deref_mut() };
                 masking.feed(frame.content, reader, editor, &mut shown)?;
-                if !self.seals.is_empty() {
+                if self.seals.may_be_cut() {
                     shown = self.sieve.pass(&self.seals, &shown).into();
                 }
                 let led = self.relinker.as_mut().map(|relinker| relinker.pass(&shown)).transpose()?;
@@ -444,7 +444,7 @@ impl Replies {
                 let mut shown = Vec::new();
                 let reader = &mut Reader { columns: &mut self.columns, rider: self.rider.as_deref_mut() };
                 masking.finish(reader, editor, &mut shown)?;
-                if !self.seals.is_empty() {
+                if self.seals.may_be_cut() {
                     shown = self.sieve.pass(&self.seals, &shown).into();
                     shown.extend_from_slice(&self.sieve.finish());
                 }

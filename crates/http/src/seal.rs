@@ -36,6 +36,8 @@ pub(crate) struct Seals {
     /// How long the shortest and the longest is: most values are shorter than any.
     shortest: usize,
     longest: usize,
+    /// One of them holds what parts values in a text, so that masks may look at it in pieces.
+    is_parted: bool,
 }
 
 impl Seals {
@@ -72,7 +74,14 @@ impl Seals {
         }
         let lengths = || all.iter().map(|form| form.expose().len());
         let (shortest, longest) = (lengths().min().unwrap_or_default(), lengths().max().unwrap_or_default());
-        Self { forms: all.into(), shortest, longest }
+        let parts = |byte: &u8| byte.is_ascii_whitespace() || b"[]{}(),:;&=\"'<>|\\".contains(byte);
+        let is_parted = secrets.iter().any(|secret| secret.expose().iter().any(parts));
+        Self { forms: all.into(), shortest, longest, is_parted }
+    }
+
+    /// Whether a text must be looked at as a whole once more, when its values were.
+    pub(crate) fn may_be_cut(&self) -> bool {
+        self.is_parted && !self.is_empty()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

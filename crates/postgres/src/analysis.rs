@@ -336,6 +336,15 @@ fn facts(statements: &[StatementOutput], found: &Found) -> Facts {
     if let Some(has_where) = found.has_where {
         facts.insert("has_where", FactValue::Bool(has_where));
     }
+    if let Some(constant) = found.where_is_constant {
+        facts.insert("where_is_constant", FactValue::Bool(constant));
+    }
+    if let Some(limit) = found.row_limit {
+        facts.insert("row_limit", FactValue::Long(limit));
+    }
+    if let Some(kind) = found.object_kind {
+        facts.insert("object_kind", FactValue::Text(kind.into()));
+    }
     if let Some(cascade) = found.cascade {
         facts.insert("cascade", FactValue::Bool(cascade));
     }

@@ -47,7 +47,7 @@ select c.oid, n.nspname, c.relname,
   where n.nspname !~ '^pg_(toast|temp_)'
     and (c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
       or c.relkind in ('c', 'i', 'I') and n.nspname not in ('pg_catalog', 'information_schema'));
-select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated <> ''
+select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated <> '', a.attnotnull
   from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where a.attnum > 0 and not a.attisdropped and n.nspname !~ '^pg_(toast|temp_)'
@@ -149,6 +149,8 @@ pub(crate) struct ColumnInfo {
     pub(crate) type_modifier: i32,
     /// Whether it is a generated column, which `COPY` leaves out.
     pub(crate) generated: bool,
+    /// Whether no row has NULL there.
+    pub(crate) not_null: bool,
     /// What a generated column is computed by, as far as that was read.
     pub(crate) expression: Option<Arc<str>>,
 }
@@ -539,6 +541,7 @@ impl Builder {
             type_oid: row.number(3)?,
             type_modifier: row.number(4)?,
             generated: row.truth(5)?,
+            not_null: row.truth(6)?,
             expression: None,
         };
         let oid: u32 = row.number(0)?;

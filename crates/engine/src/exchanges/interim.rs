@@ -3,6 +3,7 @@
 //! hyper tells what a target says so, and says none of it itself. So they are put between its bytes: it flushes a
 //! connection only when nothing that it wrote is left, and until the service has answered that is where they belong.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use bytes::{Buf as _, BufMut as _, BytesMut};
 use http::Response;
 use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::sync::Notify;
 
 /// How many of them a request has, and how long they are together, in bytes.
 pub(super) const INTERIMS_MAX: usize = 16;
@@ -20,6 +22,46 @@ pub(super) const INTERIM_BYTES_MAX: usize = 16 * 1024;
 /// How long one waits for what was written before it, where the client does not take that; then those of its request are left
 /// out, for the answer says all.
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// What one side tells the other of them: mostly nothing, and so without room that is kept for it.
+pub(super) struct Told<T>(Arc<Queue<T>>);
+
+struct Queue<T> {
+    waiting: Mutex<VecDeque<T>>,
+    told: Notify,
+}
+
+impl<T> Clone for Told<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Told<T> {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Queue { waiting: Mutex::default(), told: Notify::new() }))
+    }
+
+    /// Tells one, if there is room for it: where there is none it is no loss, for the answer says all.
+    pub(super) fn tell(&self, one: T) {
+        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() < INTERIMS_MAX {
+            waiting.push_back(one);
+            self.0.told.notify_one();
+        }
+    }
+
+    /// The next that is told.
+    pub(super) async fn next(&self) -> T {
+        loop {
+            let told = self.0.told.notified();
+            if let Some(one) = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+                return one;
+            }
+            told.await;
+        }
+    }
+}
 
 /// Where they wait for the connection.
 #[derive(Clone, Default)]

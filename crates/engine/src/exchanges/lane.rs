@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::interim::{INTERIM_BYTES_MAX, INTERIMS_MAX};
+use super::interim::{INTERIM_BYTES_MAX, INTERIMS_MAX, Told};
 use super::outlet::{AnswerBody, AskedBody, Outlet, PARTS_MAX, Part, Parts, Said};
 use super::pool::{Speaks, TargetClient};
 use super::socket::{self, Socket};
@@ -63,7 +63,7 @@ struct Job {
     destination: Destination,
     answer: oneshot::Sender<Response<AnswerBody>>,
     /// Where answers before it go, if its client can hear them.
-    interims: Option<mpsc::Sender<Response<()>>>,
+    interims: Option<Told<Response<()>>>,
     busy: Busy,
     /// Whoever keeps the lane until the next request.
     home: (Arc<Connection>, Key, Lane),
@@ -136,20 +136,20 @@ impl Lane {
         busy: Busy,
     ) -> Response<AnswerBody> {
         let (answer, mut answered) = oneshot::channel();
-        let (interims, mut heard) = mpsc::channel(INTERIMS_MAX);
         let spoken = connection.interims.clone().filter(|_| request.version() == Version::HTTP_11);
-        let interims = spoken.is_some().then_some(interims);
+        let told = spoken.map(|spoken| (spoken, Told::new()));
+        let interims = told.as_ref().map(|(_, told)| told.clone());
         let jobs = self.jobs.clone();
         let job = Job { request, destination, answer, interims, busy, home: (connection, key, self) };
         if jobs.send(job).await.is_err() {
             return super::problem(&ended());
         }
-        let Some(spoken) = spoken else { return answered.await.unwrap_or_else(|_| super::problem(&ended())) };
+        let Some((spoken, told)) = told else { return answered.await.unwrap_or_else(|_| super::problem(&ended())) };
         let mut has_room = true;
         loop {
             tokio::select! {
                 biased;
-                Some(interim) = heard.recv(), if has_room => has_room = spoken.say(&interim).await,
+                interim = told.next(), if has_room => has_room = spoken.say(&interim).await,
                 answer = &mut answered => return answer.unwrap_or_else(|_| super::problem(&ended())),
             }
         }
@@ -294,7 +294,7 @@ fn left() -> Stop {
 enum Upstream {
     Unasked,
     /// Its answer, and what it says before that, if anybody can hear it.
-    Asked(ResponseFuture, Option<mpsc::Receiver<Interim>>),
+    Asked(ResponseFuture, Option<Told<Interim>>),
     Answering(Incoming),
     /// It agreed to a WebSocket.
     Switching(OnUpgrade),
@@ -336,7 +336,7 @@ struct Exchange<'k> {
     asked_parts: Option<mpsc::Sender<Part>>,
     answer: Option<oneshot::Sender<Response<AnswerBody>>>,
     /// Where answers before the answer go, if the client can hear them.
-    interims: Option<mpsc::Sender<Response<()>>>,
+    interims: Option<Told<Response<()>>>,
     answer_parts: Option<mpsc::Sender<Part>>,
     /// What becomes of the client's connection, should this become a WebSocket.
     upgrade: Option<OnUpgrade>,
@@ -348,7 +348,7 @@ struct Exchange<'k> {
 impl<'k> Exchange<'k> {
     fn new(
         keeper: &'k mut Keeper,
-        (answer, interims): (oneshot::Sender<Response<AnswerBody>>, Option<mpsc::Sender<Response<()>>>),
+        (answer, interims): (oneshot::Sender<Response<AnswerBody>>, Option<Told<Response<()>>>),
         busy: Busy,
         connection: Arc<Connection>,
     ) -> Self {
@@ -779,9 +779,10 @@ impl<'k> Exchange<'k> {
     }
 
     /// Has what the target says before its answer told here, if the client can hear it.
-    fn listen_for_interims(&self, request: &mut Request<AskedBody>) -> Option<mpsc::Receiver<Interim>> {
+    fn listen_for_interims(&self, request: &mut Request<AskedBody>) -> Option<Told<Interim>> {
         self.interims.as_ref()?;
-        let (told, heard) = mpsc::channel(INTERIMS_MAX);
+        let told = Told::new();
+        let heard = told.clone();
         let left = AtomicUsize::new(INTERIMS_MAX);
         let room = AtomicUsize::new(INTERIM_BYTES_MAX);
         hyper::ext::on_informational(request, move |interim| {
@@ -792,7 +793,7 @@ impl<'k> Exchange<'k> {
                 from.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(some)).is_ok()
             };
             if !is_of_connection && takes(&left, 1) && takes(&room, len) {
-                let _ = told.try_send((interim.status(), interim.headers().clone()));
+                told.tell((interim.status(), interim.headers().clone()));
             }
         });
         Some(heard)
@@ -854,9 +855,8 @@ impl<'k> Exchange<'k> {
                     return Err(Stop { blame: Blame::Target, cause, denial: None });
                 }
                 Some(Said::Interim(interim)) => {
-                    // Where one has no place it is no loss: the answer says all.
                     if let Some(interims) = &self.interims {
-                        let _ = interims.try_send(interim);
+                        interims.tell(interim);
                     }
                 }
                 Some(Said::Request { .. } | Said::Message(_) | Said::Close(_)) => {}
@@ -981,7 +981,7 @@ async fn hear(upstream: &mut Upstream) -> Event {
     match upstream {
         Upstream::Asked(answer, Some(heard)) => tokio::select! {
             biased;
-            Some(interim) = heard.recv() => Event::Interim(interim),
+            interim = heard.next() => Event::Interim(interim),
             answer = answer => Event::Head(answer),
         },
         Upstream::Asked(answer, None) => Event::Head(answer.await),

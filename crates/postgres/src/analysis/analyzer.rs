@@ -54,6 +54,12 @@ pub(super) struct Found {
     pub(super) moved_names: BTreeSet<Arc<str>>,
     /// Whether each UPDATE and DELETE has a condition; `None` without any.
     pub(super) has_where: Option<bool>,
+    /// Whether the condition of any of them is one that every row fulfils; `None` without any.
+    pub(super) where_is_constant: Option<bool>,
+    /// How many rows a query gives at most, as its LIMIT says.
+    pub(super) row_limit: Option<i64>,
+    /// What is defined or dropped; of several kinds, none.
+    pub(super) object_kind: Option<&'static str>,
     /// Whether something is dropped or emptied with what depends on it; `None` if nothing is.
     pub(super) cascade: Option<bool>,
     /// The SELECT at hand writes its rows into a new table.

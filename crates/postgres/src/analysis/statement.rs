@@ -3,9 +3,9 @@
 //! Knows which module reads which statement, and what is only an administrator's business.
 
 use gatehouse_model::Action;
-use pg_raw_parse::Node;
-use pg_raw_parse::nodes::{CallStmt, RangeVar, TransactionStmt, VacuumStmt};
+use pg_raw_parse::nodes::{CallStmt, RangeVar, SelectStmt, TransactionStmt, VacuumStmt};
 use pg_raw_parse::raw::{ObjectType, TransactionStmtKind};
+use pg_raw_parse::{ConstValue, Node};
 
 use super::analyzer::Analyzer;
 use super::lineage::{Columns, Lineage};
@@ -30,6 +30,14 @@ impl Analyzer<'_> {
             self.access_target(action::SELECT);
         }
         self.found.accesses.extend(before);
+        self.found.row_limit = match node {
+            Node::SelectStmt(select) if self.found.row_limit.is_none() => limit(select),
+            _ => None,
+        };
+        if let Some(kind) = object_kind(node) {
+            let other = self.found.object_kind.is_some_and(|before| before != kind);
+            self.found.object_kind = Some(if other { SEVERAL_KINDS } else { kind });
+        }
         Ok((title, output))
     }
 
@@ -365,6 +373,75 @@ fn is_administration(node: Node<'_>) -> bool {
             | Node::AlterOpFamilyStmt(_)
             | Node::AlterOperatorStmt(_)
     )
+}
+
+/// What a statement defines or drops that is of several kinds.
+const SEVERAL_KINDS: &str = "several";
+
+/// How many rows a query gives at most, where its LIMIT is a number.
+fn limit(select: &SelectStmt) -> Option<i64> {
+    let Node::A_Const(constant) = select.limit_count() else { return None };
+    match constant.val() {
+        Some(ConstValue::Integer(number)) => Some(i64::from(number)),
+        _ => None,
+    }
+}
+
+/// What kind of thing a statement defines, changes, drops or empties.
+fn object_kind(node: Node<'_>) -> Option<&'static str> {
+    Some(match node {
+        Node::CreateStmt(_) | Node::TruncateStmt(_) => "table",
+        Node::CreateTableAsStmt(create) => kind_of(create.objtype),
+        Node::ViewStmt(_) => "view",
+        Node::AlterTableStmt(alter) => kind_of(alter.objtype),
+        Node::IndexStmt(_) | Node::ReindexStmt(_) => "index",
+        Node::CreateTrigStmt(_) => "trigger",
+        Node::CreateSeqStmt(_) | Node::AlterSeqStmt(_) => "sequence",
+        Node::CreateFunctionStmt(create) => {
+            if create.is_procedure {
+                "procedure"
+            } else {
+                "function"
+            }
+        }
+        Node::AlterFunctionStmt(_) => "function",
+        Node::CreateSchemaStmt(_) => "schema",
+        Node::RefreshMatViewStmt(_) => "materialized_view",
+        Node::CreatePolicyStmt(_) | Node::AlterPolicyStmt(_) => "policy",
+        Node::RuleStmt(_) => "rule",
+        Node::CreateDomainStmt(_) | Node::AlterDomainStmt(_) => "domain",
+        Node::CompositeTypeStmt(_) | Node::CreateEnumStmt(_) | Node::CreateRangeStmt(_) | Node::AlterEnumStmt(_) => {
+            "type"
+        }
+        Node::CreateExtensionStmt(_) => "extension",
+        Node::CreateRoleStmt(_) | Node::AlterRoleStmt(_) | Node::DropRoleStmt(_) => "role",
+        Node::CreatedbStmt(_) | Node::DropdbStmt(_) => "database",
+        Node::DropStmt(drop) => kind_of(drop.remove_type),
+        Node::RenameStmt(rename) => kind_of(rename.rename_type),
+        _ => return None,
+    })
+}
+
+fn kind_of(kind: ObjectType::Type) -> &'static str {
+    match kind {
+        ObjectType::OBJECT_TABLE => "table",
+        ObjectType::OBJECT_COLUMN => "column",
+        ObjectType::OBJECT_VIEW => "view",
+        ObjectType::OBJECT_MATVIEW => "materialized_view",
+        ObjectType::OBJECT_SEQUENCE => "sequence",
+        ObjectType::OBJECT_INDEX => "index",
+        ObjectType::OBJECT_FOREIGN_TABLE => "foreign_table",
+        ObjectType::OBJECT_FUNCTION | ObjectType::OBJECT_ROUTINE => "function",
+        ObjectType::OBJECT_PROCEDURE => "procedure",
+        ObjectType::OBJECT_SCHEMA => "schema",
+        ObjectType::OBJECT_TRIGGER => "trigger",
+        ObjectType::OBJECT_POLICY => "policy",
+        ObjectType::OBJECT_RULE => "rule",
+        ObjectType::OBJECT_TYPE => "type",
+        ObjectType::OBJECT_DOMAIN => "domain",
+        ObjectType::OBJECT_EXTENSION => "extension",
+        _ => "other",
+    }
 }
 
 /// A word or two for listings.

@@ -39,6 +39,7 @@ fn relation(
         type_oid: 25,
         type_modifier: -1,
         generated: false,
+        not_null: *name == "id",
         expression: None,
     };
     Relation {
@@ -814,6 +815,10 @@ fn conditions_are_told_from_none() {
         ("update orders set id = 1 where current of c", Some(true)),
         ("update orders set id = 1 where id = 2; delete from orders", Some(false)),
         ("with d as (delete from orders returning id) select * from d", Some(false)),
+        ("delete from orders where id is not null", Some(false)),
+        ("delete from orders o where o.id is not null and 1 = 1", Some(false)),
+        ("delete from orders where total is not null", Some(true)),
+        ("delete from nowhere where id is not null", Some(true)),
     ];
     for (sql, expected) in cases {
         let expected = expected.map(FactValue::Bool);
@@ -929,12 +934,12 @@ fn whole_analyses() {
     check(
         "delete from customers where email = 'a@b.c' returning id",
         expect![[r#"
-        DELETE
-        delete customers, probe customers.email, select customers
-        =customers.id
-        Write {"has_where": Bool(true), "statements_in_batch": Long(1), "tables": Long(1)} sensitive=true
-        delete from customers where email = '…' returning id
-    "#]],
+            DELETE
+            delete customers, probe customers.email, select customers
+            =customers.id
+            Write {"has_where": Bool(true), "statements_in_batch": Long(1), "tables": Long(1), "where_is_constant": Bool(false)} sensitive=true
+            delete from customers where email = '…' returning id
+        "#]],
     );
     check(
         "begin; select id from orders where id = 7; commit",
@@ -946,4 +951,19 @@ fn whole_analyses() {
         begin; select id from orders where id = 7; commit
     "#]],
     );
+}
+
+#[test]
+fn facts_tell_of_limits_and_objects() {
+    let fact = |sql: &str, name: &str| analyzed(sql).intent.facts.get(name).cloned();
+    let text = |kind: &str| Some(FactValue::Text(kind.into()));
+    assert_eq!(fact("select id from orders limit 5", "row_limit"), Some(FactValue::Long(5)));
+    assert_eq!(fact("select id from orders", "row_limit"), None);
+    assert_eq!(fact("select id from orders limit 2 + 3", "row_limit"), None);
+    assert_eq!(fact("select id from orders limit 5; select id from orders", "row_limit"), None);
+    assert_eq!(fact("drop view customer_view", "object_kind"), text("view"));
+    assert_eq!(fact("create table t (a int); create index on t (a)", "object_kind"), text("several"));
+    assert_eq!(fact("select 1", "object_kind"), None);
+    assert_eq!(fact("delete from orders where 1 = 1", "where_is_constant"), Some(FactValue::Bool(true)));
+    assert_eq!(fact("delete from orders", "where_is_constant"), Some(FactValue::Bool(false)));
 }

@@ -10,7 +10,7 @@ use pg_raw_parse::nodes::{
     A_Expr, DeleteStmt, InsertStmt, MergeStmt, MergeWhenClause, MultiAssignRef, OnConflictClause, RangeVar, ResTarget,
     ReturningClause, UpdateStmt,
 };
-use pg_raw_parse::raw::{A_Expr_Kind, BoolExprType, CmdType, OnConflictAction};
+use pg_raw_parse::raw::{A_Expr_Kind, BoolExprType, CmdType, NullTestType, OnConflictAction};
 use pg_raw_parse::{ConstValue, Node};
 
 use super::analyzer::Analyzer;
@@ -19,7 +19,7 @@ use super::query::expands;
 use super::scope::{Item, Scope, Sources};
 use super::tree::{self, strings};
 use super::{Misunderstood, action};
-use crate::catalog::{Relation, RelationKind};
+use crate::catalog::{ColumnInfo, Relation, RelationKind};
 
 /// How deep a condition is searched for being always true; deeper ones count as such.
 const CONDITION_DEPTH_MAX: usize = 64;
@@ -56,7 +56,7 @@ impl Analyzer<'_> {
         let inner = scope.inner(&sources);
         self.assignments(update.target_list().iter(), &target, &inner)?;
         self.predicate(update.where_clause(), &inner)?;
-        self.condition(update.where_clause());
+        self.condition(update.where_clause(), update.relation());
         let given = sources.clone();
         self.returning(update.returning_clause(), &target, given, &scope)
     }
@@ -71,7 +71,7 @@ impl Analyzer<'_> {
         let mut sources = Sources::of(target.clone());
         sources.extend(self.from(delete.using_clause(), &scope)?);
         self.predicate(delete.where_clause(), &scope.inner(&sources))?;
-        self.condition(delete.where_clause());
+        self.condition(delete.where_clause(), delete.relation());
         self.returning(delete.returning_clause(), &target, sources, &scope)
     }
 
@@ -117,13 +117,13 @@ impl Analyzer<'_> {
             }
             CmdType::CMD_UPDATE => {
                 self.access_item(action::UPDATE, target);
-                self.condition(join);
+                self.condition(join, None);
                 let targets = targets(clause.target_list())?;
                 self.assignments(targets.into_iter(), target, scope)
             }
             CmdType::CMD_DELETE => {
                 self.access_item(action::DELETE, target);
-                self.condition(join);
+                self.condition(join, None);
                 Ok(())
             }
             CmdType::CMD_NOTHING => Ok(()),
@@ -285,9 +285,21 @@ impl Analyzer<'_> {
     }
 
     /// Notes whether an UPDATE or DELETE leaves any row alone, as far as its condition shows.
-    fn condition(&mut self, clause: Node<'_>) {
-        let holds_back = !matches!(clause, Node::None) && !is_always_true(clause, CONDITION_DEPTH_MAX);
-        self.found.has_where = Some(self.found.has_where.unwrap_or(true) && holds_back);
+    fn condition(&mut self, clause: Node<'_>, table: Option<&RangeVar>) {
+        let is_there = !matches!(clause, Node::None);
+        let relations = table.map(|table| {
+            let (schema, name) = tree::relation_name(table);
+            self.relations(schema, name)
+        });
+        let never_null = |column: &str| {
+            let is_it = |found: &ColumnInfo| found.not_null && *found.name == *column;
+            let relations = relations.as_deref().unwrap_or_default();
+            !relations.is_empty() && relations.iter().all(|relation| relation.columns.iter().any(is_it))
+        };
+        let is_constant = is_there && is_always_true(clause, CONDITION_DEPTH_MAX, &never_null);
+        let found = &mut self.found;
+        found.has_where = Some(found.has_where.unwrap_or(true) && is_there && !is_constant);
+        found.where_is_constant = Some(found.where_is_constant.unwrap_or(false) || is_constant);
     }
 }
 
@@ -300,20 +312,24 @@ fn targets(list: &NodeList) -> Result<Vec<&ResTarget>, Misunderstood> {
         .collect()
 }
 
-/// True for a condition that no row fails: it does not look at the row, compares a column with itself, or accepts any
-/// text. Rows with NULL are left out of account.
-fn is_always_true(node: Node<'_>, depth: usize) -> bool {
+/// True for a condition that no row fails: it does not look at the row, compares a column with itself, accepts any text, or asks
+/// of a column that is never NULL whether it is. Rows with NULL are left out of account elsewhere.
+fn is_always_true(node: Node<'_>, depth: usize, never_null: &dyn Fn(&str) -> bool) -> bool {
     let Some(depth) = depth.checked_sub(1) else {
         return true;
     };
     match node {
         Node::BoolExpr(expression) if expression.boolop == BoolExprType::AND_EXPR => {
-            expression.args().iter().all(|part| is_always_true(part, depth))
+            expression.args().iter().all(|part| is_always_true(part, depth, never_null))
         }
         Node::BoolExpr(expression) if expression.boolop == BoolExprType::OR_EXPR => {
-            expression.args().iter().any(|part| is_always_true(part, depth))
+            expression.args().iter().any(|part| is_always_true(part, depth, never_null))
         }
         Node::A_Expr(expression) if accepts_itself(expression) => true,
+        Node::NullTest(test) if test.nulltesttype == NullTestType::IS_NOT_NULL => match test.arg() {
+            Node::ColumnRef(column) => strings(column.fields()).last().is_some_and(|name| never_null(name)),
+            other => !looks_at_rows(other),
+        },
         node => !looks_at_rows(node),
     }
 }
