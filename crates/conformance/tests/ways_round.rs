@@ -43,6 +43,14 @@ create table oth partition of par for values from (1000) to (9000);
 create view v1 as select id, full_name as x from customers;
 create materialized view mv1 as select id, x from v1;
 create view v9 as select id, tier as x from customers;
+create function tells(customers, customers) returns bool language plpgsql as $$ begin insert into touched values ('operator'); return true; end $$;
+create function raises(text) returns bool language plpgsql as $$ begin raise exception '%', (select full_name from customers where id = 17) using errcode = '42601'; end $$;
+create domain loud as text check (raises(value));
+create table parts (id bigint, note text) partition by range (id);
+create table parts_1 partition of parts for values from (0) to (100);
+create trigger speaks after insert on parts_1 for each statement execute function says();
+create table checked (id bigint, note text check (raises(note)));
+create type cat as enum ('a', 'b');
 ";
 
 struct House {
@@ -260,4 +268,154 @@ fn names_mean_what_they_mean_now() -> Result<()> {
     ];
     House::said(&house.defines, &attach)?;
     Ok(())
+}
+
+/// The parser goes one call deeper for each comment: a long run of them must not end the process.
+#[test]
+fn a_statement_of_comments_ends_no_gateway() -> Result<()> {
+    let house = House::start()?;
+    for comment in ["--\n", "--x\n \t", "/**/--\n"] {
+        House::is_refused(&house.reads, &[&format!("select {}1", comment.repeat(30_000))])?;
+    }
+    let said =
+        House::said(&house.reads, &[&format!("select {}42", "-- why\n".repeat(1_000)), "select 43 -- -----------"])?;
+    assert!(said.contains("42") && said.contains("43"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn operators_that_syntax_stands_for_are_calls() -> Result<()> {
+    let house = House::start()?;
+    house.fixture.truth(
+        "create operator >= (leftarg = customers, rightarg = customers, function = tells);
+         create operator = (leftarg = customers, rightarg = customers, function = tells);",
+    )?;
+    for statement in [
+        "select count(*) from customers a, customers b where a between b and b",
+        "select case c when c then 1 end from customers c",
+        "select id from customers c where c in (select d from customers d)",
+        "select count(*) from (select c from customers c) x join (select c from customers c) y using (c)",
+        "select count(*) from (select c from customers c) x natural join (select c from customers c) y",
+    ] {
+        House::is_refused(&house.reads, &[statement])?;
+    }
+    house.is_untouched()
+}
+
+#[test]
+fn what_code_raises_at_a_place_in_the_text_is_not_shown() -> Result<()> {
+    let house = House::start()?;
+    House::tells_nothing(&house.reads, &["select 'x'::loud", "select loud 'x'", "select cast('x' as loud)"])?;
+    for statement in [
+        "insert into parts values (1, 'x')",
+        "insert into parts_1 values (1, 'x')",
+        "insert into checked values (1, 'x')",
+        "insert into sink select 1, 'x'::loud",
+    ] {
+        House::tells_nothing(&house.writes, &[statement])?;
+    }
+    House::tells_nothing(&house.defines, &["truncate quiet cascade"])?;
+    // What the server says of a client's own constants is shown.
+    let said = House::said(&house.reads, &["select id from orders where id = 'abc'"])?;
+    assert!(said.contains("abc"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_value_in_another_form_stays_out_of_its_own_column() -> Result<()> {
+    let house = House::start()?;
+    for statement in [
+        "update customers set email = reverse(email)",
+        "update customers set email = substring(email from 3) where id = 17",
+        "update customers set email = case when email < 'm' then email end",
+        "insert into customers (id, email) select id + 100000, lower(email) from customers",
+    ] {
+        House::is_refused(&house.writes, &[statement])?;
+    }
+    let said = House::said(&house.writes, &["update customers set email = email where id = 17"])?;
+    assert!(said.contains("UPDATE 1"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn what_a_transaction_defined_is_in_doubt() -> Result<()> {
+    let house = House::start()?;
+    let steal = "insert into sink select id, note from orders";
+    for statements in [
+        // Functions and types that were not there when the catalog was read.
+        &[
+            "begin",
+            "create function lower(customers) returns text language sql as 'select $1.full_name'",
+            "select lower(c) from customers c",
+        ][..],
+        &[
+            "begin",
+            "create function upper(orders) returns text language sql as 'select full_name from customers where id = 17'",
+            "insert into sink select id, o.upper from orders o",
+        ],
+        &[
+            "begin",
+            "create domain public.int4 as text",
+            "set search_path to public, pg_catalog",
+            "select email::int4 from customers",
+        ],
+        // Tables whose columns come to be others.
+        &["begin", "alter table customers rename to people", "alter table people rename to folk"],
+        &["begin", "create table t1 (note text)", "alter table t1 rename to t2"],
+        &["begin", "create view v9 as select 1", "rollback", "begin", "drop view v9 cascade", steal],
+        &["begin", "drop schema public cascade", steal],
+        &["begin", "alter table orders drop column note", "alter table orders add column note text", steal],
+        &["begin", "alter table vt set schema pg_catalog"],
+        &["alter table orders set schema pg_temp"],
+        &["alter function imm(bigint) set schema pg_catalog"],
+        &["set search_path to pg_catalog", "alter domain int4 rename to int44"],
+        &["alter type text rename to texte"],
+        &["drop collation \"C\""],
+        &["alter text search configuration english rename to anglais"],
+        &["alter text search dictionary simple (accept = false)"],
+        &["create domain pg_catalog.mine as text"],
+        &["create type information_schema.mine as enum ('a')"],
+    ] {
+        House::is_refused(&house.defines, statements)?;
+    }
+    // What was computed from others stays what it is.
+    House::is_refused(&house.defines, &["alter table shouting alter column shout drop expression"])?;
+    House::tells_nothing(&house.defines, &["select shout from shouting limit 3"])?;
+    for statement in [
+        "create unique index on customers ((email < 'm'))",
+        "create statistics st on (email < 'm'), tier from customers",
+        "alter table customers add check (email < 'm')",
+        "alter domain loud add check (value < 'm')",
+        "create table byname (id bigint, email text) partition by list (email)",
+    ] {
+        House::is_refused(&house.defines, &[statement])?;
+    }
+    // And what harms nobody passes, in a session that set something before as well.
+    let plain = [
+        "set statement_timeout to '20s'",
+        "begin",
+        "create table notes (id bigint primary key, note text check (length(note) < 200))",
+        "alter table orders add column seen boolean not null default false",
+        "create index on orders (lower(note))",
+        "alter type cat add value 'c'",
+        "update orders set seen = true where id = 1",
+        "insert into notes select id, 'x' from orders where id = 1",
+        "commit",
+        "select note, seen from notes join orders using (id, note) where id = 1",
+        "select tier from customers where id = 1",
+        "drop table notes",
+    ];
+    let said = House::said(&house.defines, &plain)?;
+    assert!(!said.contains("42501") && !said.contains("ERROR"), "{said}");
+    Ok(())
+}
+
+/// A name is looked for among all columns, as often as it is written: that must not take minutes.
+#[test]
+fn names_among_many_columns_are_counted() -> Result<()> {
+    let house = House::start()?;
+    let columns: Vec<String> = (0..1_500).map(|number| format!("column_{number} int")).collect();
+    house.fixture.truth(&format!("create table wide ({})", columns.join(", ")))?;
+    let names = vec!["column_1499"; 200_000].join(", ");
+    House::is_refused(&house.reads, &[&format!("select 1 from wide where 1 in ({names})")])
 }

@@ -189,6 +189,11 @@ impl Misunderstood {
     }
 }
 
+/// Whether a name, of those in doubt, may mean another relation by now than the catalog says.
+pub(crate) fn is_doubted(doubted: &BTreeSet<Arc<str>>, name: &str) -> bool {
+    [name, analyzer::EVERYTHING].iter().any(|name| doubted.contains(*name))
+}
+
 /// Reads a statement text, which may hold several statements.
 pub(crate) fn analyze(sql: &str, context: &Context<'_>) -> Result<Analysis, Misunderstood> {
     if sql.contains('\0') {

@@ -37,8 +37,20 @@ pub(crate) fn is_temporary_schema(schema: &str) -> bool {
 pub(crate) const QUESTION: &str = "\
 select s from pg_catalog.unnest(pg_catalog.current_schemas(false)) as s;
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+with calling as materialized (select d.classid, d.objid from pg_catalog.pg_depend d
+    where d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.refobjid >= 16384),
+  computing as materialized (
+    select k.conrelid as oid from calling d join pg_catalog.pg_constraint k
+        on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid
+    union all select a.attrelid from calling d join pg_catalog.pg_constraint k
+        on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid and k.contypid <> 0
+      join pg_catalog.pg_attribute a on a.atttypid = k.contypid
+    union all select f.adrelid from calling d join pg_catalog.pg_attrdef f
+        on d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and f.oid = d.objid
+    union all select i.indrelid from calling d join pg_catalog.pg_index i
+        on d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and i.indexrelid = d.objid)
 select c.oid, n.nspname, c.relname,
-    case when c.relkind in ('r', 'p') and (c.relhasrules or c.relhastriggers and exists (select from pg_catalog.pg_trigger g
+    case when c.relkind in ('r', 'p') and (c.oid in (select o.oid from computing o) or c.relhasrules or c.relhastriggers and exists (select from pg_catalog.pg_trigger g
         left join pg_catalog.pg_constraint k on k.oid = g.tgconstraint and k.confrelid = c.oid
         where g.tgrelid = c.oid
           and (not g.tgisinternal or k.confdeltype not in ('a', 'r') or k.confupdtype not in ('a', 'r'))))
@@ -172,7 +184,8 @@ pub(crate) struct Relation {
     pub(crate) definition: Option<Arc<str>>,
     /// The tables that it inherits from or is a partition of.
     pub(crate) parents: Vec<u32>,
-    /// Whether a write to it sets something else going: a trigger, or what a foreign key does to the rows that refer to it.
+    /// Whether a write to it sets something else going: a trigger, what a foreign key does to the rows that refer to it, or
+    /// a function that is not PostgreSQL's own, in a check, a default, an index or a domain.
     pub(crate) has_effects: bool,
 }
 
@@ -298,8 +311,10 @@ impl Catalog {
     /// True if a materialized view may take rows from a view of this name.
     pub(crate) fn is_materialized_from(&self, name: &str) -> bool {
         let mut names = HashSet::from([name]);
+        // Within quotes a quote stands twice.
+        let names_it = |text: &str, name: &str| text.contains(&name.replace('"', "\"\""));
         let takes = |relation: &Relation, names: &HashSet<&str>| {
-            relation.definition.as_deref().is_none_or(|text| names.iter().any(|name| text.contains(name)))
+            relation.definition.as_deref().is_none_or(|text| names.iter().any(|name| names_it(text, name)))
         };
         let of = |kind| self.relations.values().filter(move |relation| relation.kind == kind);
         // Views of views are followed until there are no more.

@@ -26,6 +26,8 @@ const STEPS_MAX: usize = 2_000_000;
 pub(super) const COLUMNS_MAX: usize = 1_664;
 /// How many columns may be looked at in the whole of a statement, each time that they are joined or selected.
 const COLUMNS_TOTAL_MAX: usize = 200_000;
+/// How many columns are looked through for a name in the time of one step.
+const COLUMNS_PER_STEP: usize = 4;
 /// How deep views may stand on views.
 const VIEW_DEPTH_MAX: usize = 16;
 
@@ -68,6 +70,14 @@ pub(super) struct Found {
     pub(super) repacked: BTreeSet<Arc<str>>,
     /// Values of unknown origin are written.
     pub(super) repacks_unknown: bool,
+}
+
+/// Among names that are in doubt, the one that stands for all.
+pub(super) const EVERYTHING: &str = "*";
+
+/// Among names that are in doubt, how those of functions and types are told from those of relations.
+fn remade(name: &str) -> String {
+    format!("{name}()")
 }
 
 /// Reads one statement text.
@@ -128,6 +138,11 @@ impl<'a> Analyzer<'a> {
         };
         self.depth -= 1;
         result
+    }
+
+    /// Counts what is looked through.
+    pub(super) fn spend_steps(&mut self, columns: usize) {
+        self.steps += columns / COLUMNS_PER_STEP;
     }
 
     /// Counts columns, for they can double with every query that joins another with itself.
@@ -217,13 +232,16 @@ impl<'a> Analyzer<'a> {
             self.access_all_classes(Action::REVEAL);
         }
         for source in lineage.sources() {
-            // Neither less nor more: who sees one of the column's classes would see the value by that.
-            let stays = into.is_some_and(|into| {
-                let is_in = |one: &Resource, other: &Resource| {
-                    resource::classes(one).all(|class| resource::classes(other).any(|same| same == class))
-                };
-                is_in(source, into) && is_in(into, source)
-            });
+            // Neither less nor more: who sees one of the column's classes would see the value by that. In another form it
+            // would be masked by what it no longer looks like.
+            let is_as_it_was = matches!(lineage, Lineage::Copy(_));
+            let stays = is_as_it_was
+                && into.is_some_and(|into| {
+                    let is_in = |one: &Resource, other: &Resource| {
+                        resource::classes(one).all(|class| resource::classes(other).any(|same| same == class))
+                    };
+                    is_in(source, into) && is_in(into, source)
+                });
             if !stays {
                 self.access(Action::PROBE, source.clone());
                 self.access(Action::REVEAL, source.clone());
@@ -312,14 +330,49 @@ impl<'a> Analyzer<'a> {
             self.access_quoting(relation);
         }
         let (alias, names) = tree::alias(node.alias());
-        let is_doubted = self.open_views.is_empty() && self.doubted.contains(name);
-        let columns = if is_doubted { Columns::unknown() } else { self.columns_of_any(&relations) };
+        let columns = if self.is_doubted(name) { Columns::unknown() } else { self.columns_of_any(&relations) };
         let columns = columns.renamed(names);
         let schemas = match alias {
             Some(_) => Vec::new(),
             None => relations.iter().map(|relation| relation.schema.clone()).chain(schema.map(Into::into)).collect(),
         };
         Item { name: Some(alias.unwrap_or(name).into()), schemas, columns, tables }
+    }
+
+    /// Whether a relation of this name may be another by now than the catalog says.
+    pub(super) fn is_doubted(&self, name: &str) -> bool {
+        self.open_views.is_empty() && super::is_doubted(self.doubted, name)
+    }
+
+    /// Whether a function or a type of this name may have been made since the catalog was read.
+    pub(super) fn is_remade(&self, name: &str) -> bool {
+        let (before, now) = (self.doubted, &self.found.moved_names);
+        if before.is_empty() && now.is_empty() {
+            return false;
+        }
+        let remade = remade(name);
+        let holds = |names: &BTreeSet<Arc<str>>| names.contains(&*remade) || names.contains(EVERYTHING);
+        holds(before) || holds(now)
+    }
+
+    /// A function or a type is made, or comes to be called so.
+    pub(super) fn remakes(&mut self, name: &str) {
+        self.found.moved_names.insert(remade(name).into());
+    }
+
+    /// What is known of the names of relations, functions and types holds no more.
+    pub(super) fn doubts_everything(&mut self) {
+        self.found.moved_names.insert(EVERYTHING.into());
+    }
+
+    /// What is known of a table and its kin holds no more.
+    pub(super) fn doubts_family(&mut self, table: &RangeVar) {
+        let (schema, name) = tree::relation_name(table);
+        self.found.moved_names.insert(name.into());
+        for relation in self.relations(schema, name) {
+            let family = self.resources.catalog.family(&relation);
+            self.found.moved_names.extend(family.iter().map(|kin| kin.name.clone()));
+        }
     }
 
     fn access_quoting(&mut self, relation: &Relation) {
@@ -367,8 +420,9 @@ impl<'a> Analyzer<'a> {
             | RelationKind::Sequence
             | RelationKind::Index
             | RelationKind::Composite => {
-                if relation.columns.iter().any(|column| column.generated) {
-                    return self.generating(relation);
+                let family = self.resources.catalog.family(relation);
+                if family.iter().any(|kin| kin.columns.iter().any(|column| column.generated)) {
+                    return self.generating(relation, &family);
                 }
                 let copy = |name: &str| Named::new(name, Lineage::Copy(self.resources.column(relation, name)));
                 self.tables.columns(relation.oid, || Columns {
@@ -379,27 +433,32 @@ impl<'a> Analyzer<'a> {
         }
     }
 
-    /// The columns of a table of which some are computed from others.
-    fn generating(&mut self, relation: &Arc<Relation>) -> Columns {
+    /// The columns of a table of which some, there or in its kin, are computed from others.
+    fn generating(&mut self, relation: &Arc<Relation>, family: &[Arc<Relation>]) -> Columns {
         if let Some(columns) = self.views.get(&relation.oid) {
             return columns.clone();
         }
-        let copy = |column: &ColumnInfo| {
-            Named::new(&column.name, Lineage::Copy(self.resources.column(relation, &column.name)))
+        let as_they_are = |of: &Arc<Relation>| {
+            let copy =
+                |column: &ColumnInfo| Named::new(&column.name, Lineage::Copy(self.resources.column(of, &column.name)));
+            Columns { named: of.columns.iter().map(copy).collect(), rest: None }
         };
-        let mut columns = Columns { named: relation.columns.iter().map(copy).collect(), rest: None };
-        let item = Item::query(Some(&relation.name), columns.clone());
-        for (place, column) in relation.columns.iter().enumerate().filter(|(_, column)| column.generated) {
-            let computed = match &column.expression {
-                Some(expression) => self.definition_over(relation.oid, &format!("SELECT {expression}"), item.clone()),
-                None => Err(Misunderstood::new("an expression is not known", "")),
-            };
-            let computed = computed.map_or_else(|_| Lineage::unknown(), |columns| columns.row());
-            if let Some(named) = columns.named.get_mut(place)
-                && named.lineage.is_clean()
-                && !computed.is_clean()
-            {
-                named.lineage = Lineage::derive([&computed]);
+        let mut columns = as_they_are(relation);
+        let items: Vec<Item> = family.iter().map(|kin| Item::query(Some(&kin.name), as_they_are(kin))).collect();
+        for (kin, item) in family.iter().zip(items) {
+            for column in kin.columns.iter().filter(|column| column.generated) {
+                let computed = match &column.expression {
+                    Some(expression) => self.definition_over(kin.oid, &format!("SELECT {expression}"), item.clone()),
+                    None => Err(Misunderstood::new("an expression is not known", "")),
+                };
+                let computed = computed.map_or_else(|_| Lineage::unknown(), |columns| columns.row());
+                let same = columns.named.iter_mut().find(|named| named.name.as_deref() == Some(&*column.name));
+                if let Some(named) = same
+                    && !matches!(&named.lineage, Lineage::Copy(own) if resource::is_classified(own))
+                    && !computed.is_clean()
+                {
+                    named.lineage = Lineage::derive([&named.lineage, &computed]);
+                }
             }
         }
         self.views.insert(relation.oid, columns.clone());
@@ -471,6 +530,9 @@ impl<'a> Analyzer<'a> {
 
     /// What a call of a function does.
     pub(super) fn function_kind(&self, schema: Option<&str>, name: &str) -> Kind {
+        if schema != Some("pg_catalog") && self.is_remade(name) {
+            return Kind::User;
+        }
         function::kind(schema, name, self.resources.catalog, |schema| self.is_visible(schema))
     }
 

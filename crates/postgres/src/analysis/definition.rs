@@ -50,6 +50,13 @@ impl Analyzer<'_> {
         self.expression(node, &Scope::root(&sources))
     }
 
+    /// An expression that is computed of every row, and fails or does not: that tells of the values.
+    pub(super) fn tested(&mut self, node: Node<'_>, item: &Item) -> Result<(), Misunderstood> {
+        let lineage = self.evaluated(node, item)?;
+        self.probe(&lineage);
+        Ok(())
+    }
+
     /// What an expression names that is only stored, such as a default: functions and relations.
     pub(super) fn stored(&mut self, node: Node<'_>) {
         let mut nodes = vec![node];
@@ -158,10 +165,7 @@ impl Analyzer<'_> {
         if let Some(bound) = create.partbound() {
             self.partition_bound(bound);
         }
-        if let Some(spec) = create.partspec() {
-            self.partition_spec(spec);
-        }
-        Ok(())
+        create.partspec().map_or(Ok(()), |spec| self.partition_spec(spec, &item))
     }
 
     fn partition_bound(&mut self, bound: &PartitionBoundSpec) {
@@ -170,10 +174,15 @@ impl Analyzer<'_> {
         }
     }
 
-    fn partition_spec(&mut self, spec: &PartitionSpec) {
+    /// Which partition a row is in is no secret.
+    fn partition_spec(&mut self, spec: &PartitionSpec, item: &Item) -> Result<(), Misunderstood> {
         for element in spec.part_params() {
-            self.stored(element.expr());
+            if let Some(lineage) = element.name().and_then(|name| item.columns.find(name)) {
+                self.probe(&lineage);
+            }
+            self.tested(element.expr(), item)?;
         }
+        Ok(())
     }
 
     fn column_definition(&mut self, column: &ColumnDef, item: &Item, into: &[Resource]) -> Result<(), Misunderstood> {
@@ -193,10 +202,12 @@ impl Analyzer<'_> {
         if constraint.contype == ConstrType::CONSTR_GENERATED {
             let lineage = self.evaluated(constraint.raw_expr(), item)?;
             self.flow_into(&lineage, into);
+        } else if constraint.contype == ConstrType::CONSTR_CHECK {
+            self.tested(constraint.raw_expr(), item)?;
         } else {
             self.stored(constraint.raw_expr());
         }
-        self.stored(constraint.where_clause());
+        self.tested(constraint.where_clause(), item)?;
         constraint.exclusions().iter().for_each(|exclusion| self.stored(exclusion));
         if let Some(table) = constraint.pktable() {
             self.access_tables(action::DDL, table);
@@ -235,6 +246,15 @@ impl Analyzer<'_> {
         match command.subtype {
             Alter::AT_ColumnDefault => self.stored(command.def()),
             Alter::AT_AddColumn | Alter::AT_AlterColumnType => return self.alter_column(command, table, item),
+            Alter::AT_DropExpression => {
+                // What was computed stays, and nothing says any more from what.
+                let name = command.name().unwrap_or_default();
+                let lineage = item.columns.find(name).unwrap_or_else(Lineage::unknown);
+                self.doubts_family(table);
+                if !lineage.is_plain() {
+                    self.flow(&lineage, None);
+                }
+            }
             Alter::AT_SetExpression => {
                 let lineage = self.evaluated(command.def(), item)?;
                 let into = self.columns_named(table, command.name().unwrap_or_default());
@@ -246,12 +266,15 @@ impl Analyzer<'_> {
             },
             Alter::AT_DropColumn => {
                 self.note_cascade(command.behavior);
+                self.doubts_family(table);
                 for table in &item.tables {
                     self.access(action::DROP, table.clone());
                 }
             }
             Alter::AT_AddInherit | Alter::AT_DropInherit => {
+                self.doubts_family(table);
                 if let Node::RangeVar(parent) = command.def() {
+                    self.doubts_family(parent);
                     self.access_tables(action::DDL, parent);
                 }
                 if command.subtype == Alter::AT_DropInherit {
@@ -264,6 +287,10 @@ impl Analyzer<'_> {
                 };
                 if let Some(bound) = partition.bound() {
                     self.partition_bound(bound);
+                }
+                self.doubts_family(table);
+                if let Some(partition) = partition.name() {
+                    self.doubts_family(partition);
                 }
                 self.alter_definition(partition.name())?;
                 if command.subtype != Alter::AT_AttachPartition {
@@ -288,8 +315,14 @@ impl Analyzer<'_> {
         let name = command.name().or(column.colname()).unwrap_or_default();
         let into = self.columns_named(table, name);
         if command.subtype == Alter::AT_AlterColumnType {
+            self.doubts_family(table);
             let lineage = self.evaluated(column.raw_default(), item)?;
             self.flow_into(&lineage, &into);
+            if !column.type_name().is_some_and(|name| self.is_passing_type(name)) {
+                // Values that the type does not take make it fail, a domain's own checks among the reasons.
+                let lineage = item.columns.find(name).unwrap_or_else(Lineage::unknown);
+                self.probe(&lineage);
+            }
             return Ok(());
         }
         self.column_definition(column, item, &into)
@@ -313,6 +346,9 @@ impl Analyzer<'_> {
     /// What a materialized view took from a view stays in it when the view becomes another, and only the view told of it.
     fn replaced_view(&mut self, view: &RangeVar) {
         let (schema, name) = tree::relation_name(view);
+        if self.is_doubted(name) {
+            return self.reveal(&Lineage::unknown());
+        }
         if !self.resources.catalog.is_materialized_from(name) {
             return;
         }
@@ -335,16 +371,12 @@ impl Analyzer<'_> {
     }
 
     pub(super) fn create_index(&mut self, index: &IndexStmt) -> Result<(), Misunderstood> {
+        let item = self.relation(index.relation().ok_or_else(nameless)?, action::DDL);
         for element in index.index_params() {
-            self.stored(element.expr());
+            self.tested(element.expr(), &item)?;
         }
-        self.stored(index.where_clause());
-        if let Some(table) = index.relation().filter(|_| !matches!(index.where_clause(), Node::None)) {
-            // How many rows it holds is in the catalog for all to see.
-            let item = self.relation(table, action::DDL);
-            let lineage = self.evaluated(index.where_clause(), &item)?;
-            self.probe(&lineage);
-        }
+        // How many rows it holds is in the catalog for all to see.
+        self.tested(index.where_clause(), &item)?;
         self.alter_definition(index.relation())
     }
 
@@ -364,6 +396,7 @@ impl Analyzer<'_> {
         let names = strings(create.funcname());
         let (schema, name) = tree::qualified(&names);
         let function = self.resources.function(schema, name);
+        self.remakes(name);
         let is_plain = create.options().iter().all(is_plain_option);
         if !is_plain || self.resources.catalog.is_extensions_function(schema, name) {
             self.access(action::ADMIN, function.clone());
@@ -402,6 +435,9 @@ impl Analyzer<'_> {
     pub(super) fn drop(&mut self, drop: &DropStmt) -> Result<(), Misunderstood> {
         self.note_cascade(drop.behavior);
         self.found.changes_catalog = true;
+        if drop.behavior == DropBehavior::DROP_CASCADE || drop.remove_type == ObjectType::OBJECT_SCHEMA {
+            self.doubts_everything();
+        }
         for object in drop.objects() {
             self.drop_object(drop.remove_type, object);
         }
@@ -451,7 +487,10 @@ impl Analyzer<'_> {
             | ObjectType::OBJECT_TSCONFIGURATION
             | ObjectType::OBJECT_TSDICTIONARY
             | ObjectType::OBJECT_TSPARSER
-            | ObjectType::OBJECT_TSTEMPLATE => self.access_target(action::DROP),
+            | ObjectType::OBJECT_TSTEMPLATE => {
+                self.guard_own(kind, &names);
+                self.access_target(action::DROP);
+            }
             _ => {
                 self.access_target(action::DROP);
                 self.access_target(action::ADMIN);
@@ -495,6 +534,7 @@ impl Analyzer<'_> {
                 if let Node::ObjectWithArgs(function) = rename.object() {
                     self.alter_function(Some(function), std::iter::empty());
                 }
+                self.remakes(new);
                 self.define_in_target();
                 Ok(())
             }
@@ -508,6 +548,8 @@ impl Analyzer<'_> {
             | ObjectType::OBJECT_TSDICTIONARY
             | ObjectType::OBJECT_TSPARSER
             | ObjectType::OBJECT_TSTEMPLATE => {
+                self.guard_own(rename.rename_type, &names_of(rename.object()));
+                self.remakes(new);
                 self.define_in_target();
                 Ok(())
             }
@@ -519,6 +561,38 @@ impl Analyzer<'_> {
         }
     }
 
+    /// What is PostgreSQL's own, or may be, is for administrators: statements are read by what it is.
+    pub(super) fn guard_own(&mut self, kind: ObjectType::Type, names: &[&str]) {
+        let (schema, name) = tree::qualified(names);
+        let is_own = match (schema, kind) {
+            (Some(schema), _) => is_system_schema(schema),
+            (None, ObjectType::OBJECT_TYPE | ObjectType::OBJECT_DOMAIN | ObjectType::OBJECT_DOMCONSTRAINT) => {
+                self.resources.catalog.is_own_type(name)
+            }
+            // Of the others the catalog knows nothing.
+            (None, _) => true,
+        };
+        if is_own {
+            self.access_target(action::ADMIN);
+        }
+    }
+
+    /// A type, or something like it, is made.
+    pub(super) fn makes_type(&mut self, names: &[&str]) {
+        let (schema, name) = tree::qualified(names);
+        self.remakes(name);
+        let is_own = match (schema, self.search_path()) {
+            (Some(schema), _) => is_system_schema(schema),
+            (None, SearchPath::Known(path)) if !self.found.changes_path => {
+                path.first().is_some_and(|schema| is_system_schema(schema))
+            }
+            (None, SearchPath::Known(_) | SearchPath::Uncertain) => false,
+        };
+        if is_own {
+            self.access_target(action::ADMIN);
+        }
+    }
+
     /// Columns come to be called otherwise: what was classified by its old name must stay so by its new one.
     fn moved(&mut self, table: &RangeVar, new: NewName<'_>) {
         let (schema, name) = tree::relation_name(table);
@@ -526,7 +600,12 @@ impl Analyzer<'_> {
         if let NewName::Table(new) = new {
             self.found.moved_names.insert(new.into());
         }
-        for relation in self.relations(schema, name) {
+        let relations = self.relations(schema, name);
+        if relations.is_empty() || self.is_doubted(name) {
+            // Which classes it had is not known.
+            self.flow(&Lineage::unknown(), None);
+        }
+        for relation in relations {
             // Lineage follows a view through its definition, whatever it is called.
             if matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView) {
                 continue;
@@ -547,6 +626,9 @@ impl Analyzer<'_> {
 
     pub(super) fn set_schema(&mut self, alter: &AlterObjectSchemaStmt) -> Result<(), Misunderstood> {
         let new = alter.newschema().unwrap_or_default();
+        if is_system_schema(new) || new.starts_with("pg_") {
+            self.access_target(action::ADMIN);
+        }
         match (alter.relation(), alter.object()) {
             (Some(table), _) => {
                 self.moved(table, NewName::Schema(new));
@@ -554,10 +636,18 @@ impl Analyzer<'_> {
             }
             (None, Node::ObjectWithArgs(function)) => {
                 self.alter_function(Some(function), std::iter::empty());
+                if let Some(name) = strings(function.objname()).last() {
+                    self.remakes(name);
+                }
                 self.define_in_target();
                 Ok(())
             }
-            (None, _) => {
+            (None, object) => {
+                let names = names_of(object);
+                self.guard_own(alter.object_type, &names);
+                if let Some(name) = names.last() {
+                    self.remakes(name);
+                }
                 if alter.object_type == ObjectType::OBJECT_EXTENSION {
                     self.access_target(action::ADMIN);
                 }
@@ -683,7 +773,6 @@ fn is_plain(subtype: Alter::Type) -> bool {
         subtype,
         Alter::AT_DropNotNull
             | Alter::AT_SetNotNull
-            | Alter::AT_DropExpression
             | Alter::AT_SetStatistics
             | Alter::AT_SetOptions
             | Alter::AT_ResetOptions

@@ -203,6 +203,7 @@ impl Analyzer<'_> {
     fn column(&mut self, column: &ColumnRef, scope: &Scope<'_>) -> Lineage {
         self.inventory.strike(Node::ColumnRef(column));
         let is_star = matches!(column.fields().iter().next_back(), Some(Node::A_Star(_)));
+        self.spend_steps(scope.width());
         let lineage =
             if is_star { self.star(column, scope).row() } else { self.named_column(&strings(column.fields()), scope) };
         self.read(&lineage);
@@ -220,7 +221,7 @@ impl Analyzer<'_> {
             [.., schema, source, name] => (Some(*schema), *source, *name),
         };
         let Some(item) = scope.item(schema, source) else {
-            return Lineage::unknown();
+            return self.attribute(name, &Lineage::unknown()).unwrap_or_else(Lineage::unknown);
         };
         let found = scope::column_of(item, name);
         if let Some(lineage) = found.as_ref().filter(|_| item.columns.has(name) && !self.found.changes_catalog) {
@@ -242,7 +243,7 @@ impl Analyzer<'_> {
         let acts = match kind {
             Kind::Plain | Kind::Count | Kind::Place => false,
             // A name that no function has is a field's.
-            Kind::User => catalog.is_user_function(name),
+            Kind::User => catalog.is_user_function(name) || self.is_remade(name),
             Kind::Rows | Kind::Memory | Kind::Sequence | Kind::Notify | Kind::Dangerous => true,
         };
         // The name of a type stands for a cast, which can fail.
@@ -279,7 +280,10 @@ impl Analyzer<'_> {
         let (mut parts, mut is_known, mut passes) = (Vec::new(), true, true);
         let mut expression = outermost;
         loop {
-            let is_own = self.operator(expression.name());
+            let is_own = match implied_operators(expression.kind) {
+                [] => self.operator(expression.name()),
+                implied => implied.iter().filter(|name| !self.operator_named(None, name)).count() == 0,
+            };
             is_known &= is_own;
             // What stands further left flows into this operator too.
             passes &= is_own && is_passing_operation(expression);
@@ -305,6 +309,11 @@ impl Analyzer<'_> {
     fn operator(&mut self, name: &NodeList) -> bool {
         let names = strings(name);
         let (schema, name) = tree::qualified(&names);
+        self.operator_named(schema, name)
+    }
+
+    /// The same of one that the syntax stands for, or that is written.
+    pub(super) fn operator_named(&mut self, schema: Option<&str>, name: &str) -> bool {
         // The catalog has no operators of temporary schemas.
         let is_temporary = schema.is_some_and(is_temporary_schema);
         if schema == Some("pg_catalog") || !is_temporary && !self.resources.catalog.is_user_operator(name) {
@@ -317,6 +326,7 @@ impl Analyzer<'_> {
 
     fn case(&mut self, case: &CaseExpr, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
         let mut parts = vec![self.expression(case.arg(), scope)?, self.expression(case.defresult(), scope)?];
+        let is_known = matches!(case.arg(), Node::None) || self.operator_named(None, "=");
         for when in case.args() {
             let Node::CaseWhen(when) = when else {
                 return Err(Misunderstood::new("a CASE is not understood", "Write it in another way"));
@@ -324,13 +334,15 @@ impl Analyzer<'_> {
             parts.push(self.expression(when.expr(), scope)?);
             parts.push(self.expression(when.result(), scope)?);
         }
-        Ok(self.probed(Lineage::derive(&parts)))
+        let lineage = self.probed(Lineage::derive(&parts));
+        Ok(if is_known { lineage } else { lineage.doubted() })
     }
 
     fn sublink(&mut self, link: &SubLink, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
         self.inventory.strike(Node::SubLink(link));
         let test = self.expression(link.testexpr(), scope)?;
-        let is_known = self.operator(link.oper_name());
+        let is_in = link.sub_link_type == SubLinkType::ANY_SUBLINK && link.oper_name().is_empty();
+        let is_known = if is_in { self.operator_named(None, "=") } else { self.operator(link.oper_name()) };
         let columns = self.query(link.subselect(), scope)?;
         let lineage = match (link.sub_link_type, columns.named.as_slice()) {
             (SubLinkType::EXISTS_SUBLINK, _) => Lineage::Clean,
@@ -371,7 +383,7 @@ impl Analyzer<'_> {
         }
     }
 
-    fn is_passing_type(&self, name: &TypeName) -> bool {
+    pub(super) fn is_passing_type(&self, name: &TypeName) -> bool {
         let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
         self.is_own_type(name) && name.array_bounds().is_empty() && function::is_passing_type(tree::qualified(&names).1)
     }
@@ -382,7 +394,10 @@ impl Analyzer<'_> {
         match tree::qualified(&names) {
             (Some(schema), name) => schema == "pg_catalog" && catalog.is_own_type(name),
             // Where the path says so, another's type of the name comes first.
-            (None, name) => catalog.is_own_type(name) && (!catalog.is_user_type(name) || self.own_names_come_first()),
+            (None, name) => {
+                let is_first = !catalog.is_user_type(name) || self.own_names_come_first();
+                catalog.is_own_type(name) && is_first && !self.is_remade(name)
+            }
         }
     }
 
@@ -495,6 +510,15 @@ fn json_name(node: Node<'_>) -> Option<&'static str> {
 /// True for a function of PostgreSQL's own that gives nothing away but in its result.
 fn passes(kind: Kind, name: &str) -> bool {
     kind == Kind::Plain && function::is_passing(name)
+}
+
+/// The operators that an expression stands for without naming them.
+fn implied_operators(kind: A_Expr_Kind::Type) -> &'static [&'static str] {
+    match kind {
+        A_Expr_Kind::AEXPR_BETWEEN | A_Expr_Kind::AEXPR_BETWEEN_SYM => &[">=", "<="],
+        A_Expr_Kind::AEXPR_NOT_BETWEEN | A_Expr_Kind::AEXPR_NOT_BETWEEN_SYM => &["<", ">"],
+        _ => &[],
+    }
 }
 
 /// True for a plain operator that gives nothing away but in its result.

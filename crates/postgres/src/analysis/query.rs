@@ -545,6 +545,9 @@ impl Analyzer<'_> {
         } else {
             join.using_clause().iter().filter_map(|name| name.sval()).map(Into::into).collect()
         };
+        if !names.is_empty() {
+            self.operator_named(None, "=");
+        }
         for name in &names {
             for side in [&one, &other] {
                 let lineage = side.columns.find(name).unwrap_or_else(Lineage::unknown);

@@ -119,6 +119,11 @@ impl<'s> Scope<'s> {
         std::iter::successors(Some(self), |scope| scope.parent)
     }
 
+    /// How many columns are looked through for a name, at most.
+    pub(super) fn width(&self) -> usize {
+        self.levels().map(|level| level.sources.columns.named.len()).sum()
+    }
+
     /// Of an unqualified name. `None`: no visible column has it, for certain.
     pub(super) fn column(&self, name: &str) -> Option<Lineage> {
         let mut doubts: Vec<Lineage> = Vec::new();

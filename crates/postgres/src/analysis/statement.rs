@@ -9,10 +9,9 @@ use pg_raw_parse::{ConstValue, Node};
 
 use super::analyzer::Analyzer;
 use super::lineage::{Columns, Lineage};
-use super::scope::{Scope, Sources};
+use super::scope::{Item, Scope, Sources};
 use super::tree;
 use super::{Deallocated, Misunderstood, Outputs, StatementOutput, action};
-use crate::catalog::is_system_schema;
 use crate::function::Kind;
 
 impl Analyzer<'_> {
@@ -126,6 +125,10 @@ impl Analyzer<'_> {
             Node::LockStmt(lock) => return self.access_list(action::LOCK, lock.relations()),
             Node::TruncateStmt(truncate) => {
                 self.note_cascade(truncate.behavior);
+                if self.found.cascade == Some(true) {
+                    // The triggers of tables that it does not name speak, too.
+                    self.mark_sensitive();
+                }
                 for relation in truncate.relations() {
                     if let Node::RangeVar(relation) = relation {
                         let (schema, name) = tree::relation_name(relation);
@@ -194,41 +197,54 @@ impl Analyzer<'_> {
     fn plain_definition(&mut self, node: Node<'_>) -> Result<(), Misunderstood> {
         match node {
             Node::CreateDomainStmt(create) => {
-                if create.domainname().iter().filter_map(|part| part.sval()).any(is_system_schema) {
-                    self.access_target(action::ADMIN);
-                }
+                self.makes_type(&tree::words(create.domainname()));
                 for constraint in create.constraints() {
                     self.stored(constraint.raw_expr());
                 }
             }
-            Node::AlterDomainStmt(alter) => match alter.def() {
-                Node::Constraint(constraint) => self.stored(constraint.raw_expr()),
-                expression => self.stored(expression),
-            },
-            Node::CreateStatsStmt(statistics) => {
-                for table in statistics.relations() {
-                    self.access_tables(action::DDL, table);
-                }
-                for element in statistics.exprs() {
-                    match element {
-                        Node::StatsElem(element) => self.stored(element.expr()),
-                        other => self.stored(other),
+            Node::AlterDomainStmt(alter) => {
+                self.guard_own(ObjectType::OBJECT_DOMAIN, &tree::strings(alter.type_name()));
+                match alter.def() {
+                    Node::Constraint(constraint) => {
+                        self.stored(constraint.raw_expr());
+                        // It is tried on every value of the domain, wherever that is.
+                        self.probe(&Lineage::unknown());
                     }
+                    expression => self.stored(expression),
                 }
+            }
+            Node::CreateStatsStmt(statistics) => {
+                let mut columns = Columns::default();
+                for table in statistics.relations() {
+                    columns.extend(self.relation(table, action::DDL).columns);
+                }
+                let item = Item::query(None, columns);
+                for element in statistics.exprs() {
+                    let expression = if let Node::StatsElem(element) = element { element.expr() } else { element };
+                    self.tested(expression, &item)?;
+                }
+            }
+            Node::CreateEnumStmt(create) => self.makes_type(&tree::words(create.type_name())),
+            Node::CompositeTypeStmt(create) => {
+                let (schema, name) = create.typevar().map(tree::relation_name).unwrap_or_default();
+                self.makes_type(&[schema.unwrap_or_default(), name]);
+            }
+            Node::AlterCollationStmt(alter) => {
+                self.guard_own(ObjectType::OBJECT_COLLATION, &tree::strings(alter.collname()));
+            }
+            Node::AlterTSDictionaryStmt(alter) => {
+                self.guard_own(ObjectType::OBJECT_TSDICTIONARY, &tree::words(alter.dictname()));
+            }
+            Node::AlterTSConfigurationStmt(alter) => {
+                self.guard_own(ObjectType::OBJECT_TSCONFIGURATION, &tree::words(alter.cfgname()));
             }
             // Functions of theirs run wherever a value of the type does.
             Node::CreateRangeStmt(_) | Node::AlterTypeStmt(_) | Node::CreateConversionStmt(_) => {
                 self.access_target(action::ADMIN);
             }
-            Node::AlterStatsStmt(_)
-            | Node::AlterEnumStmt(_)
-            | Node::CompositeTypeStmt(_)
-            | Node::CreateEnumStmt(_)
-            | Node::AlterCollationStmt(_)
-            | Node::AlterObjectDependsStmt(_)
-            | Node::AlterTSDictionaryStmt(_)
-            | Node::AlterTSConfigurationStmt(_) => {}
+            Node::AlterStatsStmt(_) | Node::AlterEnumStmt(_) | Node::AlterObjectDependsStmt(_) => {}
             Node::DefineStmt(define) => {
+                self.makes_type(&tree::words(define.defnames()));
                 let code = [
                     ObjectType::OBJECT_AGGREGATE,
                     ObjectType::OBJECT_OPERATOR,

@@ -586,7 +586,7 @@ fn what_can_fail_probes_wherever_it_is() {
         ("values ((select email::int4 from customers))", "probe customers.email, select customers"),
         (
             "update customers set email = (1 / (ascii(email) - 79))::text where id = 1",
-            "probe customers.email, update customers",
+            "probe customers.email, reveal customers.email, update customers",
         ),
     ];
     for (sql, expected) in cases {
@@ -649,7 +649,7 @@ fn writes_keep_data_in_its_classes() {
         // Which of several values is the greater would show in what is written.
         (
             "update customers set email = (select max(e) from (select email e from customers union all select 'g') x)",
-            "probe customers.email, select customers, update customers",
+            "probe customers.email, reveal customers.email, select customers, update customers",
         ),
         // A star moves what stands behind it into another column.
         (
@@ -674,7 +674,11 @@ fn writes_keep_data_in_its_classes() {
             "insert into customers (email) values ('e') on conflict (email) do nothing",
             "insert customers, probe customers.email",
         ),
-        ("update customers set email = lower(email) where id = 1", "update customers"),
+        // A mask that shows the first letters must not be shown others.
+        (
+            "update customers set email = substring(email, 3) where id = 1",
+            "probe customers.email, reveal customers.email, update customers",
+        ),
         (
             "update customers set name = email where id = 1",
             "probe customers.email, reveal customers.email, update customers",
@@ -715,7 +719,13 @@ fn writes_keep_data_in_its_classes() {
         ("alter table customers drop column email", "ddl customers, drop customers"),
         ("alter table customers disable trigger all", "admin customers, ddl customers"),
         ("create table z (id int default leak())", "call leak, ddl z"),
-        ("create index on customers (lower(email))", "ddl customers"),
+        ("create index on customers (lower(name))", "ddl customers"),
+        ("create unique index on customers ((email < 'm'))", "ddl customers, probe customers.email"),
+        ("create statistics s on (ssn < '5'), name from customers", "ddl customers, ddl shop, probe customers.ssn"),
+        ("alter table customers add check (ssn < '5')", "ddl customers, probe customers.ssn"),
+        ("alter table customers add check (id > 0)", "ddl customers"),
+        ("alter table customers alter email type short_text", "ddl customers, probe customers.email"),
+        ("create table p (ssn text) partition by list (ssn)", "ddl p, probe p.ssn"),
     ];
     for (sql, expected) in cases {
         assert_eq!(accesses(sql), expected, "{sql}");

@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(not(parser_leaves_stderr))]
 use std::sync::{Mutex, PoisonError};
 
-use pg_raw_parse::list::NodeList;
-use pg_raw_parse::nodes::{Alias, FuncCall, RangeVar};
+use pg_raw_parse::list::{CastNodeList, NodeList};
+use pg_raw_parse::nodes::{Alias, FuncCall, RangeVar, String};
 use pg_raw_parse::walk::{Recurse, walk_manual};
 use pg_raw_parse::{Node, ParseResult};
 
@@ -29,18 +29,22 @@ static PARSER: Mutex<()> = Mutex::new(());
 /// How many `/*` a statement may have, and how many signs of operators in a row: the lexer goes back over each of them,
 /// so that its time grows with the square of their number.
 const COMMENTS_MAX: usize = 256;
+/// How many `--` a statement may have: the parser calls itself for each comment that follows another.
+const LINE_COMMENTS_MAX: usize = 2048;
 const OPERATOR_BYTES_MAX: usize = 512;
 
 fn is_slow_to_lex(sql: &[u8]) -> bool {
-    let (mut comments, mut run) = (0, 0);
+    let (mut comments, mut line_comments, mut run) = (0, 0, 0);
     let mut before = 0;
     for &byte in sql {
         comments += usize::from(before == b'/' && byte == b'*');
+        line_comments += usize::from(before == b'-' && byte == b'-');
         run = if b"~!@#^&|`?+*/%<>=".contains(&byte) || byte == b'-' && before != b'-' { run + 1 } else { 0 };
-        if comments > COMMENTS_MAX || run > OPERATOR_BYTES_MAX {
+        if comments > COMMENTS_MAX || line_comments > LINE_COMMENTS_MAX || run > OPERATOR_BYTES_MAX {
             return true;
         }
-        before = byte;
+        // Of a ruler of dashes only the first two begin a comment.
+        before = if before == b'-' && byte == b'-' { 0 } else { byte };
     }
     false
 }
@@ -211,6 +215,11 @@ pub(super) fn children(node: Node<'_>) -> Vec<Node<'_>> {
         });
     }
     children
+}
+
+/// The strings of a list of nothing else.
+pub(super) fn words(list: &CastNodeList<String>) -> Vec<&str> {
+    list.iter().filter_map(|word| word.sval()).collect()
 }
 
 /// The strings of a list.

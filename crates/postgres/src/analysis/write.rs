@@ -147,7 +147,10 @@ impl Analyzer<'_> {
 
     /// What else a write sets going may fail on rows of other tables, and quote them; so does one through a view.
     pub(super) fn note_effects(&mut self, schema: Option<&str>, name: &str) {
-        let quotes = |relation: &Arc<Relation>| relation.has_effects || relation.kind == RelationKind::View;
+        let quotes = |relation: &Arc<Relation>| {
+            let family = self.resources.catalog.family(relation);
+            relation.kind == RelationKind::View || family.iter().any(|kin| kin.has_effects)
+        };
         if self.relations(schema, name).iter().any(quotes) {
             self.mark_sensitive();
         }

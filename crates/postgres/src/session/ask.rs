@@ -796,7 +796,9 @@ impl PostgresSession {
             self.changed_in_transaction = true;
         }
         let runs_code = accesses.iter().any(|access| access.action == analysis::action::DO);
-        if runs_code || analysis.makes_temporary || (analysis.changes_catalog && self.meaning_changes > 0) {
+        // On a path that is not known, or in code that is not, what is made may be temporary, which no survey shows.
+        let may_be_temporary = self.path == SearchPath::Uncertain || prepared.is_opaque();
+        if runs_code || analysis.makes_temporary || analysis.changes_catalog && may_be_temporary {
             self.doubt = Doubt::Always;
         } else if analysis.changes_catalog && self.doubt == Doubt::None {
             self.doubt = Doubt::UntilCommitted;

@@ -106,16 +106,21 @@ const NAMING: [&str; 15] = [
     "57014", "57P01", "53200",
 ];
 
+/// SQLSTATEs, apart from class 42, that the analysis of a statement's constants gives.
+const OF_CONSTANTS: [&str; 4] = ["22003", "22007", "22008", "22P02"];
+
 fn shown(fields: &[(u8, String)]) -> Shown {
     let field = |wanted: u8| fields.iter().find(|(field, _)| *field == wanted).map(|(_, value)| value.as_str());
-    // A position points into the statement's text: only the parser and the analysis of names give one.
-    if field(b'P').is_some() && field(b'S') != Some("NOTICE") {
+    let code = field(b'C').unwrap_or_default();
+    // A position points into the statement's text: the parser and the analysis of names and constants give one. What
+    // code raises while they work (the check of a domain, say) has one as well, but tells where it came from or is no
+    // error of theirs.
+    let is_of_text = field(b'P').is_some() && field(b'V') == Some("ERROR");
+    let is_of_code = field(b'W').is_some() || field(b'q').is_some();
+    if is_of_text && !is_of_code && (code.starts_with("42") || OF_CONSTANTS.contains(&code)) {
         return Shown::Scanned;
     }
-    match field(b'C') {
-        Some(code) if NAMING.contains(&code) => Shown::Names,
-        Some(_) | None => Shown::Nothing,
-    }
+    if NAMING.contains(&code) { Shown::Names } else { Shown::Nothing }
 }
 
 /// What stands between the names in such messages.

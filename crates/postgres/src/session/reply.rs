@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use gatehouse_model::{Shape, ShapeRole};
+use gatehouse_model::{Provenance, Shape, ShapeRole};
 use gatehouse_protocol::{Breach, Editor, Meaning, Reply, Step};
 
 use super::ask::{self, RELAYED_BYTES_MIN, STATEMENTS_MAX};
@@ -188,7 +188,10 @@ impl PostgresSession {
     }
 
     fn new_shape(&self, columns: &[statement::RowColumn], lineage: &Lineage) -> Arc<Shape> {
-        let column_of = |table, attribute| self.known.column(table, attribute, &self.reader());
+        let column_of = |table, attribute| {
+            let is_certain = self.doubt == Doubt::None || self.known.is_what_it_was(table, &self.doubted);
+            if is_certain { self.known.column(table, attribute, &self.reader()) } else { Provenance::Unknown }
+        };
         Arc::new(statement::shape(columns, lineage, &self.known, column_of))
     }
 
