@@ -28,6 +28,8 @@ pub(super) const COLUMNS_MAX: usize = 1_664;
 const COLUMNS_TOTAL_MAX: usize = 200_000;
 /// How many columns are looked through for a name in the time of one step.
 const COLUMNS_PER_STEP: usize = 4;
+/// Of how many kin the names are put in doubt one by one; of more, all names are.
+const DOUBTED_KIN_MAX: usize = 256;
 /// How deep views may stand on views.
 const VIEW_DEPTH_MAX: usize = 16;
 
@@ -371,6 +373,9 @@ impl<'a> Analyzer<'a> {
         self.found.moved_names.insert(name.into());
         for relation in self.relations(schema, name) {
             let family = self.resources.catalog.family(&relation);
+            if family.len() > DOUBTED_KIN_MAX {
+                return self.doubts_everything();
+            }
             self.found.moved_names.extend(family.iter().map(|kin| kin.name.clone()));
         }
     }
