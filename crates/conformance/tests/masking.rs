@@ -199,3 +199,44 @@ fn copy_in_both_ways_and_large_results_pass() -> anyhow::Result<()> {
     assert_eq!(said.lines().count(), 101_000);
     Ok(())
 }
+
+/// Texts of one's own are tried on the detectors without a gateway.
+#[test]
+fn detectors_are_tried_on_a_file() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let file = fixture.folder.path().join("lines.txt");
+    let config = fixture.config().display().to_string();
+    let file_name = file.display().to_string();
+    let test = |lines: &str, more: &[&str]| -> anyhow::Result<(bool, String, String)> {
+        std::fs::write(&file, lines)?;
+        let arguments = [&["mask", "test", &file_name, "--config", &config], more].concat();
+        let output = fixture.command(&arguments)?;
+        let text = |bytes| String::from_utf8(bytes);
+        Ok((output.status.success(), text(output.stdout)?, text(output.stderr)?))
+    };
+    let (succeeded, shown, aside) = test("nothing here\nwrite to raw.person1@example.org\n", &[])?;
+    assert!(succeeded && shown.contains("email") && !shown.contains("raw.person1"), "{shown}{aside}");
+    assert!(aside.contains("2 lines were read; none of them says"), "{aside}");
+    let right = r#"{"text": "write to raw.person1@example.org", "classes": ["email"]}
+{"text": "order 4111111111111112", "classes": []}
+"#;
+    let (succeeded, shown, aside) = test(right, &["--target", "shop"])?;
+    assert!(succeeded && shown.contains("1.000"), "{shown}{aside}");
+    let differing = r#"{"text": "write to raw.person1@example.org", "classes": []}
+{"text": "no number", "classes": ["phone"]}
+"#;
+    let (succeeded, shown, aside) = test(differing, &["--json"])?;
+    let report: serde_json::Value = serde_json::from_str(&shown)?;
+    assert!(!succeeded, "{shown}{aside}");
+    assert_eq!(report["scores"]["phone"]["missed"], 1, "{shown}");
+    assert_eq!(report["scores"]["email"]["wrong"], 1, "{shown}");
+    assert_eq!(report["lines"][1]["line"], 2, "{shown}");
+    for (lines, more, expected) in [
+        ("x\n", &["--target", "nowhere"][..], "there is no target `nowhere`: there are shop"),
+        (&"x".repeat(5 * 1024 * 1024), &[], "is longer than 4194304 bytes"),
+    ] {
+        let (succeeded, shown, aside) = test(lines, more)?;
+        assert!(!succeeded && aside.contains(expected), "{shown}{aside}");
+    }
+    Ok(())
+}

@@ -359,6 +359,11 @@ fn what_a_transaction_defined_is_in_doubt() -> Result<()> {
             "set search_path to public, pg_catalog",
             "select email::int4 from customers",
         ],
+        &[
+            "begin",
+            "create function json_scalar(bigint) returns text language sql as 'select full_name from customers where id = 17'",
+            "select json_scalar(id) from orders",
+        ],
         // Tables whose columns come to be others.
         &["begin", "alter table customers rename to people", "alter table people rename to folk"],
         &["begin", "create table t1 (note text)", "alter table t1 rename to t2"],
@@ -378,6 +383,15 @@ fn what_a_transaction_defined_is_in_doubt() -> Result<()> {
     ] {
         House::is_refused(&house.defines, statements)?;
     }
+    // The end of what came before says nothing of what has begun.
+    let mut client = RawClient::connect(&house.defines)?;
+    let made = "create function lower(customers) returns text language sql as 'select $1.full_name'";
+    client.send(&[query("select count(*) from generate_series(1, 3000000)"), query(&format!("begin; {made}"))])?;
+    client.until_ready(2)?;
+    client.send(&[query("select lower(c) from customers c")])?;
+    let said = client.until_ready(1)?;
+    assert!(said.contains("42501"), "{said}");
+    drop(client);
     // What was computed from others stays what it is.
     House::is_refused(&house.defines, &["alter table shouting alter column shout drop expression"])?;
     House::tells_nothing(&house.defines, &["select shout from shouting limit 3"])?;
@@ -395,12 +409,15 @@ fn what_a_transaction_defined_is_in_doubt() -> Result<()> {
         "set statement_timeout to '20s'",
         "begin",
         "create table notes (id bigint primary key, note text check (length(note) < 200))",
-        "alter table orders add column seen boolean not null default false",
+        "alter table orders add column seen boolean not null default false check (seen is not null)",
+        "create temp table scratch (id bigint)",
         "create index on orders (lower(note))",
         "alter type cat add value 'c'",
         "update orders set seen = true where id = 1",
         "insert into notes select id, 'x' from orders where id = 1",
         "commit",
+        "drop table if exists scratch cascade",
+        "select now(), upper(note) from orders where id = 1 and note is not null",
         "select note, seen from notes join orders using (id, note) where id = 1",
         "select tier from customers where id = 1",
         "drop table notes",

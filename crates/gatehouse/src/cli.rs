@@ -50,6 +50,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What is masked: how well detectors find it.
+    Mask {
+        /// What to do.
+        #[command(subcommand)]
+        action: MaskAction,
+    },
     /// Starts a task and runs a command under it: its credential is in the command's environment, and ends with it.
     Run {
         /// Which task.
@@ -230,6 +236,26 @@ pub struct ConfigFile {
     /// The configuration file.
     #[arg(long, env = "GATEHOUSE_CONFIG", value_name = "PATH", default_value = "gatehouse.toml")]
     pub config: PathBuf,
+}
+
+/// What to do about masks.
+#[derive(Debug, Subcommand)]
+pub enum MaskAction {
+    /// Shows what detectors find in each line of a file, and how it would be shown. A line `{"text": "…", "classes": ["email"]}`
+    /// says what is in it: then only what differs is listed, with scores for each class, and the command fails if anything does.
+    Test {
+        /// The file.
+        file: PathBuf,
+        /// The target whose classes count; the first without.
+        #[arg(long)]
+        target: Option<String>,
+        /// Where the classes are.
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Answer with JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// A listing, or one entry of it.

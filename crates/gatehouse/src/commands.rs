@@ -19,13 +19,13 @@ use gatehouse_mask::PseudonymKey;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{
-    Cli, Command, EvidenceAction, KeyAction, Listing, LockdownAction, NewTaskArgs, Part, Reach, ShortListing, Show,
-    ShowAll, TaskAction,
+    Cli, Command, EvidenceAction, KeyAction, Listing, LockdownAction, MaskAction, NewTaskArgs, Part, Reach,
+    ShortListing, Show, ShowAll, TaskAction,
 };
 use crate::client::Client;
 use crate::output::{self, Shown};
 use crate::registry;
-use crate::{agent, demo, load, login, reference, run, serve};
+use crate::{agent, demo, load, login, mask_test, reference, run, serve};
 
 /// How often somebody who waits for an answer asks whether there is one.
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -36,6 +36,9 @@ pub async fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Demo => demo::demo().await?,
         Command::Serve(file) => serve_until_stopped(&file.config).await?,
         Command::Check { config, json } => return check(&config.config, json),
+        Command::Mask { action: MaskAction::Test { file, target, config, json } } => {
+            return mask_test::test(&file, &config.config, target.as_deref(), json);
+        }
         Command::Run { task, reach, command } => return run::run(&reach, task, command).await,
         Command::Mcp { who, reach } => agent::serve_stdio(&reach, who).await?,
         Command::Tasks { action, reach } => tasks(action, &reach).await?,

@@ -19,6 +19,7 @@ pub mod load;
 mod log_files;
 mod login;
 mod mail;
+mod mask_test;
 mod mentions;
 mod notify;
 mod output;

@@ -28,7 +28,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     print(&serde_json::to_string_pretty(value)?)
 }
 
-fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
+pub(crate) fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
     if rows.is_empty() {
         return format!("none ({})", heads.join(", "));
     }
@@ -59,7 +59,7 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '·' } else { c }).collect()
 }
 
-fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() > 60 { line.chars().take(59).chain(['…']).collect() } else { line }
 }

@@ -32,6 +32,7 @@ use gatehouse_model::{
 };
 use gatehouse_protocol::Classifier;
 
+pub(crate) use self::analyzer::EVERYTHING;
 use self::analyzer::{Analyzer, Found};
 pub(crate) use self::session::setting_accesses;
 pub(crate) use self::tables::Tables;
@@ -191,7 +192,7 @@ impl Misunderstood {
 
 /// Whether a name, of those in doubt, may mean another relation by now than the catalog says.
 pub(crate) fn is_doubted(doubted: &BTreeSet<Arc<str>>, name: &str) -> bool {
-    [name, analyzer::EVERYTHING].iter().any(|name| doubted.contains(*name))
+    [name, EVERYTHING].iter().any(|name| doubted.contains(*name))
 }
 
 /// Reads a statement text, which may hold several statements.

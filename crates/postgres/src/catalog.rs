@@ -37,14 +37,21 @@ pub(crate) fn is_temporary_schema(schema: &str) -> bool {
 pub(crate) const QUESTION: &str = "\
 select s from pg_catalog.unnest(pg_catalog.current_schemas(false)) as s;
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-with calling as materialized (select d.classid, d.objid from pg_catalog.pg_depend d
-    where d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.refobjid >= 16384),
+with recursive calling as materialized (select d.classid, d.objid from pg_catalog.pg_depend d
+    where d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.refobjid >= 16384
+      and not exists (select from pg_catalog.pg_depend e
+        where e.classid = d.refclassid and e.objid = d.refobjid and e.deptype = 'e')),
+  checked as (
+    select k.contypid as oid from calling d join pg_catalog.pg_constraint k
+        on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid and k.contypid <> 0
+    union select t.oid from checked c join pg_catalog.pg_type t
+        on c.oid in (t.typbasetype, t.typelem) or t.typrelid in
+          (select a.attrelid from pg_catalog.pg_attribute a where a.atttypid = c.oid)),
   computing as materialized (
     select k.conrelid as oid from calling d join pg_catalog.pg_constraint k
         on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid
-    union all select a.attrelid from calling d join pg_catalog.pg_constraint k
-        on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid and k.contypid <> 0
-      join pg_catalog.pg_attribute a on a.atttypid = k.contypid
+    union all select a.attrelid from checked c join pg_catalog.pg_attribute a on a.atttypid = c.oid
+    union all select d.objid from calling d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
     union all select f.adrelid from calling d join pg_catalog.pg_attrdef f
         on d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and f.oid = d.objid
     union all select i.indrelid from calling d join pg_catalog.pg_index i
@@ -245,6 +252,8 @@ pub(crate) struct Catalog {
     relations: HashMap<u32, Arc<Relation>>,
     named: HashMap<Arc<str>, Vec<Arc<Relation>>>,
     children: HashMap<u32, Vec<u32>>,
+    /// The relations of which a column is computed from others, there or in their kin.
+    generating: HashSet<u32>,
     own_functions: HashMap<Arc<str>, bool>,
     /// By name, the schemas in which extensions have one that only computes.
     computing_functions: HashMap<Arc<str>, Vec<Arc<str>>>,
@@ -283,6 +292,14 @@ impl Catalog {
                 }
                 Some(schema) => catalog.user_functions.entry(function.name).or_default().push(schema),
                 None => *catalog.own_functions.entry(function.name).or_default() |= function.volatile,
+            }
+        }
+        let computes = |relation: &&Arc<Relation>| relation.columns.iter().any(|column| column.generated);
+        let computing: Vec<Arc<Relation>> = catalog.relations.values().filter(computes).cloned().collect();
+        for relation in computing {
+            if !catalog.generating.contains(&relation.oid) {
+                let family = catalog.family(&relation);
+                catalog.generating.extend(family.iter().map(|kin| kin.oid));
             }
         }
         for kind in parts.types {
@@ -333,6 +350,11 @@ impl Catalog {
     pub(crate) fn is_extensions_function(&self, schema: Option<&str>, name: &str) -> bool {
         let schemas = self.computing_functions.get(name).map_or(&[][..], Vec::as_slice);
         schemas.iter().any(|other| schema.is_none_or(|schema| **other == *schema))
+    }
+
+    /// Whether a column of a relation is computed from others, there or in its kin.
+    pub(crate) fn is_generating(&self, relation: &Relation) -> bool {
+        self.generating.contains(&relation.oid)
     }
 
     /// A relation with all that it is of one tree of inheritance with: rows go from one to the other.

@@ -14,7 +14,7 @@ use gatehouse_model::{Provenance, TargetName};
 use gatehouse_protocol::Classifier;
 
 use crate::analysis::{self, Analysis, Context, Misunderstood, Outputs, SearchPath, Tables};
-use crate::catalog::{Catalog, Relation, RelationKind};
+use crate::catalog::Catalog;
 
 /// How many texts are kept in each of two generations, how long one may be, in bytes, and of how many columns and
 /// accesses.
@@ -135,14 +135,10 @@ impl Known {
         Ok(analysis)
     }
 
-    /// Whether a relation is for certain what the catalog says, while some names are in doubt. A view may have come to be
+    /// Whether a relation is for certain what the catalog says, while some names are in doubt: a view may have come to be
     /// another one under its OID.
     pub(crate) fn is_what_it_was(&self, table: u32, doubted: &BTreeSet<Arc<str>>) -> bool {
-        let is_it = |relation: &Arc<Relation>| {
-            let is_view = matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView);
-            !is_view && !analysis::is_doubted(doubted, &relation.name)
-        };
-        self.catalog.relation_by_oid(table).is_some_and(is_it)
+        self.catalog.relation_by_oid(table).is_some_and(|relation| !analysis::is_doubted(doubted, &relation.name))
     }
 
     /// Where a column of a result comes from, given the table and attribute that RowDescription names.

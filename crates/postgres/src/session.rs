@@ -47,6 +47,8 @@ pub(crate) struct PostgresSession {
     named: u64,
     /// Something was set since the target was last outside of a transaction, which its end may take back.
     changed_in_transaction: bool,
+    /// The last batch that set or defined something: what one before it leaves behind says nothing of that.
+    changed_in_batch: u64,
     /// What approvals bind to besides a statement, by the types of its parameters, until it changes.
     meaning: Option<KnownMeaning>,
     /// Shapes that were made of row descriptions, the newest use last.
@@ -338,6 +340,7 @@ impl PostgresSession {
             wishes: wishes.state().collect(),
             named: 0,
             changed_in_transaction: false,
+            changed_in_batch: 0,
             script: Script::new(&opening.ready.parameters),
             replication: wishes.replication,
             meaning: None,

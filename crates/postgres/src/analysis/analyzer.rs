@@ -15,7 +15,7 @@ use super::resource::{self, Resources, UNKNOWN_SCHEMA};
 use super::scope::{Item, Scope, Sources};
 use super::tree::{self, Inventory};
 use super::{Context, Deallocated, Misunderstood, SearchPath, Tables, action};
-use crate::catalog::{ColumnInfo, Relation, RelationKind, is_temporary_schema};
+use crate::catalog::{Relation, RelationKind, is_temporary_schema};
 use crate::function::{self, Kind};
 
 /// How deep queries and expressions may be nested, views included.
@@ -74,8 +74,8 @@ pub(super) struct Found {
     pub(super) repacks_unknown: bool,
 }
 
-/// Among names that are in doubt, the one that stands for all.
-pub(super) const EVERYTHING: &str = "*";
+/// Among names of relations that are in doubt, the one that stands for all.
+pub(crate) const EVERYTHING: &str = "*";
 
 /// Among names that are in doubt, how those of functions and types are told from those of relations.
 fn remade(name: &str) -> String {
@@ -353,8 +353,7 @@ impl<'a> Analyzer<'a> {
             return false;
         }
         let remade = remade(name);
-        let holds = |names: &BTreeSet<Arc<str>>| names.contains(&*remade) || names.contains(EVERYTHING);
-        holds(before) || holds(now)
+        before.contains(&*remade) || now.contains(&*remade)
     }
 
     /// A function or a type is made, or comes to be called so.
@@ -362,7 +361,7 @@ impl<'a> Analyzer<'a> {
         self.found.moved_names.insert(remade(name).into());
     }
 
-    /// What is known of the names of relations, functions and types holds no more.
+    /// What is known of the names of relations holds no more.
     pub(super) fn doubts_everything(&mut self) {
         self.found.moved_names.insert(EVERYTHING.into());
     }
@@ -425,9 +424,8 @@ impl<'a> Analyzer<'a> {
             | RelationKind::Sequence
             | RelationKind::Index
             | RelationKind::Composite => {
-                let family = self.resources.catalog.family(relation);
-                if family.iter().any(|kin| kin.columns.iter().any(|column| column.generated)) {
-                    return self.generating(relation, &family);
+                if self.resources.catalog.is_generating(relation) {
+                    return self.generating(relation);
                 }
                 let copy = |name: &str| Named::new(name, Lineage::Copy(self.resources.column(relation, name)));
                 self.tables.columns(relation.oid, || Columns {
@@ -439,26 +437,33 @@ impl<'a> Analyzer<'a> {
     }
 
     /// The columns of a table of which some, there or in its kin, are computed from others.
-    fn generating(&mut self, relation: &Arc<Relation>, family: &[Arc<Relation>]) -> Columns {
+    fn generating(&mut self, relation: &Arc<Relation>) -> Columns {
         if let Some(columns) = self.views.get(&relation.oid) {
             return columns.clone();
         }
-        let as_they_are = |of: &Arc<Relation>| {
-            let copy =
-                |column: &ColumnInfo| Named::new(&column.name, Lineage::Copy(self.resources.column(of, &column.name)));
-            Columns { named: of.columns.iter().map(copy).collect(), rest: None }
-        };
-        let mut columns = as_they_are(relation);
-        let items: Vec<Item> = family.iter().map(|kin| Item::query(Some(&kin.name), as_they_are(kin))).collect();
-        for (kin, item) in family.iter().zip(items) {
+        let resources = self.resources;
+        let copy = |of: &Arc<Relation>, name: &str| Named::new(name, Lineage::Copy(resources.column(of, name)));
+        let as_it_is = relation.columns.iter().map(|column| copy(relation, &column.name)).collect();
+        let plain = Columns { named: as_it_is, rest: None };
+        let (mut columns, mut seen) = (plain.clone(), HashSet::new());
+        for kin in self.resources.catalog.family(relation) {
             for column in kin.columns.iter().filter(|column| column.generated) {
+                // Partitions mostly compute the same.
+                if !seen.insert((column.name.clone(), column.expression.clone())) {
+                    continue;
+                }
+                // A column's classes are the same throughout the family.
+                let same = |name: &str| plain.named.iter().find(|named| named.name.as_deref() == Some(name)).cloned();
+                let named =
+                    kin.columns.iter().map(|column| same(&column.name).unwrap_or_else(|| copy(&kin, &column.name)));
+                let item = Item::query(Some(&kin.name), Columns { named: named.collect(), rest: None });
                 let computed = match &column.expression {
-                    Some(expression) => self.definition_over(kin.oid, &format!("SELECT {expression}"), item.clone()),
+                    Some(expression) => self.definition_over(kin.oid, &format!("SELECT {expression}"), item),
                     None => Err(Misunderstood::new("an expression is not known", "")),
                 };
                 let computed = computed.map_or_else(|_| Lineage::unknown(), |columns| columns.row());
-                let same = columns.named.iter_mut().find(|named| named.name.as_deref() == Some(&*column.name));
-                if let Some(named) = same
+                let target = columns.named.iter_mut().find(|named| named.name.as_deref() == Some(&*column.name));
+                if let Some(named) = target
                     && !matches!(&named.lineage, Lineage::Copy(own) if resource::is_classified(own))
                     && !computed.is_clean()
                 {

@@ -131,14 +131,22 @@ impl Analyzer<'_> {
 
     pub(super) fn create_table(&mut self, create: &CreateStmt) -> Result<(), Misunderstood> {
         let table = create.relation().ok_or_else(nameless)?;
-        self.define_table(Some(table))?;
+        // Before the table is there, for after that nothing is certain.
+        let mut columns = Columns::default();
         for parent in create.inh_relations() {
             if let Node::RangeVar(parent) = parent {
-                self.access_tables(action::DDL, parent);
+                columns.extend(self.relation(parent, action::DDL).columns);
             }
         }
+        for element in create.table_elts() {
+            if let Node::TableLikeClause(like) = element
+                && let Some(table) = like.relation()
+            {
+                columns.extend(self.relation(table, action::SELECT).columns);
+            }
+        }
+        self.define_table(Some(table))?;
         let (schema, name) = self.new_name(table);
-        let mut columns = Columns::default();
         for element in create.table_elts() {
             if let Node::ColumnDef(column) = element {
                 let column = column.colname().unwrap_or_default();
@@ -154,11 +162,7 @@ impl Analyzer<'_> {
                     self.column_definition(column, &item, &[into])?;
                 }
                 Node::Constraint(constraint) => self.constraint(constraint, &item, &[])?,
-                Node::TableLikeClause(like) => {
-                    if let Some(table) = like.relation() {
-                        self.access_tables(action::SELECT, table);
-                    }
-                }
+                Node::TableLikeClause(_) => {}
                 _ => return Err(not_understood()),
             }
         }
@@ -174,11 +178,11 @@ impl Analyzer<'_> {
         }
     }
 
-    /// Which partition a row is in is no secret.
+    /// Which partition a row is in anybody can see, and so what the key says of it.
     fn partition_spec(&mut self, spec: &PartitionSpec, item: &Item) -> Result<(), Misunderstood> {
         for element in spec.part_params() {
-            if let Some(lineage) = element.name().and_then(|name| item.columns.find(name)) {
-                self.probe(&lineage);
+            if let Some(name) = element.name() {
+                self.probe(&item.columns.find(name).unwrap_or_else(Lineage::unknown));
             }
             self.tested(element.expr(), item)?;
         }
@@ -208,9 +212,23 @@ impl Analyzer<'_> {
             self.stored(constraint.raw_expr());
         }
         self.tested(constraint.where_clause(), item)?;
-        constraint.exclusions().iter().for_each(|exclusion| self.stored(exclusion));
+        for exclusion in constraint.exclusions() {
+            let Node::NodeList(parts) = exclusion else { return Err(not_understood()) };
+            for part in parts {
+                match part {
+                    Node::IndexElem(element) => self.tested(element.expr(), item)?,
+                    operator => self.stored(operator),
+                }
+            }
+        }
         if let Some(table) = constraint.pktable() {
             self.access_tables(action::DDL, table);
+            // Whether a row can refer to a value tells that it is there.
+            for name in strings(constraint.pk_attrs()) {
+                for column in self.columns_referenced(table, name) {
+                    self.probe(&Lineage::Copy(column));
+                }
+            }
             if u8::try_from(constraint.fk_upd_action) == Ok(b'c') {
                 // What is written there is written here from then on, whatever class it has there.
                 let referenced = self.relation(table, action::DDL).columns.row();
@@ -218,6 +236,16 @@ impl Analyzer<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A column that a foreign key refers to. One of a table that the catalog does not have has the classes of its name: it
+    /// could not come to be called so without leave.
+    fn columns_referenced(&self, table: &RangeVar, column: &str) -> Vec<Resource> {
+        let (schema, name) = tree::relation_name(table);
+        let relations = self.relations(schema, name);
+        let by_name = self.resources.column_named(schema.unwrap_or(UNKNOWN_SCHEMA), name, column);
+        let known = relations.iter().map(|table| self.resources.column(table, column));
+        known.chain(relations.is_empty().then_some(by_name)).collect()
     }
 
     fn flow_into(&mut self, lineage: &Lineage, into: &[Resource]) {
@@ -231,8 +259,20 @@ impl Analyzer<'_> {
 
     pub(super) fn alter_table(&mut self, alter: &AlterTableStmt) -> Result<(), Misunderstood> {
         let table = alter.relation().ok_or_else(nameless)?;
-        let item = self.relation(table, action::DDL);
+        let mut item = self.relation(table, action::DDL);
         self.found.changes_catalog = true;
+        for command in alter.cmds() {
+            // What is added beside it may be spoken of as well.
+            if let Node::AlterTableCmd(command) = command
+                && command.subtype == Alter::AT_AddColumn
+                && let Node::ColumnDef(column) = command.def()
+                && let Some(name) = column.colname()
+            {
+                let added =
+                    self.columns_named(table, name).into_iter().map(|column| Named::new(name, Lineage::Copy(column)));
+                item.columns.named.extend(added);
+            }
+        }
         for command in alter.cmds() {
             let Node::AlterTableCmd(command) = command else {
                 return Err(not_understood());
@@ -266,6 +306,7 @@ impl Analyzer<'_> {
             },
             Alter::AT_DropColumn => {
                 self.note_cascade(command.behavior);
+                self.doubts_dependents(command.behavior);
                 self.doubts_family(table);
                 for table in &item.tables {
                     self.access(action::DROP, table.clone());
@@ -302,6 +343,7 @@ impl Analyzer<'_> {
                     self.access(action::ADMIN, table.clone());
                 }
             }
+            Alter::AT_DropConstraint => self.doubts_dependents(command.behavior),
             subtype if is_plain(subtype) => {}
             _ => return Err(not_understood()),
         }
@@ -377,7 +419,8 @@ impl Analyzer<'_> {
         }
         // How many rows it holds is in the catalog for all to see.
         self.tested(index.where_clause(), &item)?;
-        self.alter_definition(index.relation())
+        self.found.changes_catalog = true;
+        Ok(())
     }
 
     pub(super) fn create_trigger(&mut self, trigger: &CreateTrigStmt) -> Result<(), Misunderstood> {
@@ -427,6 +470,13 @@ impl Analyzer<'_> {
         self.found.changes_catalog = true;
     }
 
+    /// Views go with what they stand on.
+    fn doubts_dependents(&mut self, behavior: DropBehavior::Type) {
+        if behavior == DropBehavior::DROP_CASCADE {
+            self.doubts_everything();
+        }
+    }
+
     pub(super) fn note_cascade(&mut self, behavior: DropBehavior::Type) {
         let cascades = behavior == DropBehavior::DROP_CASCADE;
         self.found.cascade = Some(self.found.cascade.unwrap_or(false) || cascades);
@@ -435,7 +485,8 @@ impl Analyzer<'_> {
     pub(super) fn drop(&mut self, drop: &DropStmt) -> Result<(), Misunderstood> {
         self.note_cascade(drop.behavior);
         self.found.changes_catalog = true;
-        if drop.behavior == DropBehavior::DROP_CASCADE || drop.remove_type == ObjectType::OBJECT_SCHEMA {
+        self.doubts_dependents(drop.behavior);
+        if drop.remove_type == ObjectType::OBJECT_SCHEMA {
             self.doubts_everything();
         }
         for object in drop.objects() {
@@ -512,6 +563,11 @@ impl Analyzer<'_> {
                 }
                 self.alter_definition(Some(table))
             }
+            // They have no columns.
+            ObjectType::OBJECT_SEQUENCE | ObjectType::OBJECT_INDEX if self.is_no_table(rename.relation()) => {
+                self.found.moved_names.insert(new.into());
+                self.alter_definition(rename.relation())
+            }
             ObjectType::OBJECT_TABLE
             | ObjectType::OBJECT_VIEW
             | ObjectType::OBJECT_MATVIEW
@@ -553,7 +609,10 @@ impl Analyzer<'_> {
                 self.define_in_target();
                 Ok(())
             }
-            _ => {
+            kind => {
+                if kind == ObjectType::OBJECT_SCHEMA {
+                    self.doubts_everything();
+                }
                 self.access_target(action::ADMIN);
                 self.define_in_target();
                 Ok(())
@@ -569,6 +628,8 @@ impl Analyzer<'_> {
             (None, ObjectType::OBJECT_TYPE | ObjectType::OBJECT_DOMAIN | ObjectType::OBJECT_DOMCONSTRAINT) => {
                 self.resources.catalog.is_own_type(name)
             }
+            // None of them is PostgreSQL's own.
+            (None, ObjectType::OBJECT_STATISTIC_EXT) => false,
             // Of the others the catalog knows nothing.
             (None, _) => true,
         };
@@ -586,11 +647,19 @@ impl Analyzer<'_> {
             (None, SearchPath::Known(path)) if !self.found.changes_path => {
                 path.first().is_some_and(|schema| is_system_schema(schema))
             }
-            (None, SearchPath::Known(_) | SearchPath::Uncertain) => false,
+            (None, SearchPath::Known(_) | SearchPath::Uncertain) => self.resources.catalog.is_own_type(name),
         };
         if is_own {
             self.access_target(action::ADMIN);
         }
+    }
+
+    /// Whether a name is that of sequences and indexes alone, as far as the catalog says. `ALTER INDEX` takes a table as well.
+    fn is_no_table(&self, named: Option<&RangeVar>) -> bool {
+        let Some((schema, name)) = named.map(tree::relation_name) else { return false };
+        let relations = self.relations(schema, name);
+        let is_none = |kind| matches!(kind, RelationKind::Sequence | RelationKind::Index);
+        !relations.is_empty() && !self.is_doubted(name) && relations.iter().all(|relation| is_none(relation.kind))
     }
 
     /// Columns come to be called otherwise: what was classified by its old name must stay so by its new one.
@@ -780,7 +849,6 @@ fn is_plain(subtype: Alter::Type) -> bool {
             | Alter::AT_SetCompression
             | Alter::AT_AlterConstraint
             | Alter::AT_ValidateConstraint
-            | Alter::AT_DropConstraint
             | Alter::AT_ClusterOn
             | Alter::AT_DropCluster
             | Alter::AT_SetLogged

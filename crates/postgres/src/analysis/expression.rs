@@ -256,7 +256,7 @@ impl Analyzer<'_> {
 
     /// Syntax that older servers read as the call of a function of this name.
     pub(super) fn newer_syntax(&mut self, name: &str, lineage: Lineage) -> Lineage {
-        if self.resources.catalog.is_user_function(name) {
+        if self.resources.catalog.is_user_function(name) || self.is_remade(name) {
             return self.call(Kind::User, None, name, lineage);
         }
         lineage
@@ -282,7 +282,8 @@ impl Analyzer<'_> {
         loop {
             let is_own = match implied_operators(expression.kind) {
                 [] => self.operator(expression.name()),
-                implied => implied.iter().filter(|name| !self.operator_named(None, name)).count() == 0,
+                // Each is asked of: all of them are called.
+                implied => implied.iter().map(|name| self.operator_named(None, name)).min() != Some(false),
             };
             is_known &= is_own;
             // What stands further left flows into this operator too.
@@ -395,8 +396,10 @@ impl Analyzer<'_> {
             (Some(schema), name) => schema == "pg_catalog" && catalog.is_own_type(name),
             // Where the path says so, another's type of the name comes first.
             (None, name) => {
-                let is_first = !catalog.is_user_type(name) || self.own_names_come_first();
-                catalog.is_own_type(name) && is_first && !self.is_remade(name)
+                // A relation's name is a type's as well.
+                let is_only = !catalog.is_user_type(name) && catalog.relations_named(name).is_empty();
+                let is_first = is_only || self.own_names_come_first();
+                catalog.is_own_type(name) && is_first && !self.is_remade(name) && !self.is_doubted(name)
             }
         }
     }

@@ -545,7 +545,7 @@ impl Analyzer<'_> {
         } else {
             join.using_clause().iter().filter_map(|name| name.sval()).map(Into::into).collect()
         };
-        if !names.is_empty() {
+        if join.is_natural || !names.is_empty() {
             self.operator_named(None, "=");
         }
         for name in &names {

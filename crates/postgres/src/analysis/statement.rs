@@ -227,7 +227,7 @@ impl Analyzer<'_> {
             Node::CreateEnumStmt(create) => self.makes_type(&tree::words(create.type_name())),
             Node::CompositeTypeStmt(create) => {
                 let (schema, name) = create.typevar().map(tree::relation_name).unwrap_or_default();
-                self.makes_type(&[schema.unwrap_or_default(), name]);
+                self.makes_type(&schema.into_iter().chain([name]).collect::<Vec<_>>());
             }
             Node::AlterCollationStmt(alter) => {
                 self.guard_own(ObjectType::OBJECT_COLLATION, &tree::strings(alter.collname()));

@@ -695,6 +695,15 @@ fn writes_keep_data_in_its_classes() {
             "merge into orders o using customers c on o.customer_id = c.id when matched then update set total = c.ssn when not matched then insert (id) values (c.id)",
             "insert orders, merge orders, probe customers.ssn, reveal customers.ssn, select customers, update orders",
         ),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(accesses(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn definitions_keep_data_in_its_classes() {
+    let cases = [
         (
             "create table x as select email from customers",
             "ddl x, probe customers.email, reveal customers.email, select customers",
@@ -726,6 +735,17 @@ fn writes_keep_data_in_its_classes() {
         ("alter table customers add check (id > 0)", "ddl customers"),
         ("alter table customers alter email type short_text", "ddl customers, probe customers.email"),
         ("create table p (ssn text) partition by list (ssn)", "ddl p, probe p.ssn"),
+        ("create table p (like customers) partition by list (email)", "ddl p, probe customers.email, select customers"),
+        (
+            "alter table customers add exclude using btree ((email < 'm') with =)",
+            "ddl customers, probe customers.email",
+        ),
+        ("create table g (e text references customers (email))", "ddl customers, ddl g, probe customers.email"),
+        // What asks for nothing more than it did.
+        ("create table g (c int references customers (id))", "ddl customers, ddl g"),
+        ("alter table orders add column score int default 0 check (score >= 0)", "ddl orders"),
+        ("create table c (check (total > 0)) inherits (orders)", "ddl c, ddl orders"),
+        ("create table x (like orders including all, check (id > 0))", "ddl x, select orders"),
     ];
     for (sql, expected) in cases {
         assert_eq!(accesses(sql), expected, "{sql}");

@@ -29,22 +29,45 @@ static PARSER: Mutex<()> = Mutex::new(());
 /// How many `/*` a statement may have, and how many signs of operators in a row: the lexer goes back over each of them,
 /// so that its time grows with the square of their number.
 const COMMENTS_MAX: usize = 256;
-/// How many `--` a statement may have: the parser calls itself for each comment that follows another.
-const LINE_COMMENTS_MAX: usize = 2048;
 const OPERATOR_BYTES_MAX: usize = 512;
+/// How many comments may follow each other with nothing between: the parser calls itself for each.
+const LINE_COMMENTS_MAX: usize = 2048;
+
+/// What PostgreSQL takes for a space, and Rust does not.
+const VERTICAL_TAB: u8 = 0x0b;
 
 fn is_slow_to_lex(sql: &[u8]) -> bool {
-    let (mut comments, mut line_comments, mut run) = (0, 0, 0);
+    let (mut comments, mut run) = (0, 0);
     let mut before = 0;
     for &byte in sql {
         comments += usize::from(before == b'/' && byte == b'*');
-        line_comments += usize::from(before == b'-' && byte == b'-');
         run = if b"~!@#^&|`?+*/%<>=".contains(&byte) || byte == b'-' && before != b'-' { run + 1 } else { 0 };
-        if comments > COMMENTS_MAX || line_comments > LINE_COMMENTS_MAX || run > OPERATOR_BYTES_MAX {
+        if comments > COMMENTS_MAX || run > OPERATOR_BYTES_MAX {
             return true;
         }
-        // Of a ruler of dashes only the first two begin a comment.
-        before = if before == b'-' && byte == b'-' { 0 } else { byte };
+        before = byte;
+    }
+    has_long_run_of_comments(sql, comments > 0)
+}
+
+/// Whether more `--` follow each other than the parser can bear. Those in a constant count too, and so does what stands between
+/// them where there are comments of the other kind, for it may be in one.
+fn has_long_run_of_comments(sql: &[u8], has_others: bool) -> bool {
+    let mut run = 0;
+    for line in sql.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        let begins = line.windows(2).position(|pair| pair == b"--");
+        let has_text = line
+            .get(..begins.unwrap_or(line.len()))
+            .unwrap_or_default()
+            .iter()
+            .any(|byte| !byte.is_ascii_whitespace() && *byte != VERTICAL_TAB);
+        if has_text && !has_others {
+            run = 0;
+        }
+        run += usize::from(begins.is_some());
+        if run > LINE_COMMENTS_MAX {
+            return true;
+        }
     }
     false
 }

@@ -794,6 +794,7 @@ impl PostgresSession {
         if analysis.changes_meaning || prepared.is_opaque() {
             self.script.doubted_until = Some(self.batch.number);
             self.changed_in_transaction = true;
+            self.changed_in_batch = self.batch.number;
         }
         let runs_code = accesses.iter().any(|access| access.action == analysis::action::DO);
         // On a path that is not known, or in code that is not, what is made may be temporary, which no survey shows.
@@ -805,6 +806,9 @@ impl PostgresSession {
         }
         if self.doubt != before {
             self.meaning = None;
+        }
+        if analysis.changes_catalog || self.doubt != before {
+            self.changed_in_batch = self.batch.number;
         }
         if self.doubt != Doubt::None {
             self.doubted.extend(analysis.moved_names.iter().cloned());

@@ -106,8 +106,8 @@ const NAMING: [&str; 15] = [
     "57014", "57P01", "53200",
 ];
 
-/// SQLSTATEs, apart from class 42, that the analysis of a statement's constants gives.
-const OF_CONSTANTS: [&str; 4] = ["22003", "22007", "22008", "22P02"];
+/// SQLSTATEs, apart from class 42, that the analysis of a statement's names and constants gives.
+const OF_TEXT: [&str; 6] = ["0A000", "22003", "22007", "22008", "22P02", "3F000"];
 
 fn shown(fields: &[(u8, String)]) -> Shown {
     let field = |wanted: u8| fields.iter().find(|(field, _)| *field == wanted).map(|(_, value)| value.as_str());
@@ -117,7 +117,7 @@ fn shown(fields: &[(u8, String)]) -> Shown {
     // error of theirs.
     let is_of_text = field(b'P').is_some() && field(b'V') == Some("ERROR");
     let is_of_code = field(b'W').is_some() || field(b'q').is_some();
-    if is_of_text && !is_of_code && (code.starts_with("42") || OF_CONSTANTS.contains(&code)) {
+    if is_of_text && !is_of_code && (code.starts_with("42") || OF_TEXT.contains(&code)) {
         return Shown::Scanned;
     }
     if NAMING.contains(&code) { Shown::Names } else { Shown::Nothing }

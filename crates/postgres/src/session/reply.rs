@@ -12,7 +12,7 @@ use super::{
     Awaited, CopyIn, Cursor, Described, Discard, Doubt, Named, PostgresSession, Run, SHAPES_MAX, copy, gives_meaning,
     message,
 };
-use crate::analysis::{CopyFormat, Deallocated, Outputs, SearchPath, StatementOutput};
+use crate::analysis::{self, CopyFormat, Deallocated, Outputs, SearchPath, StatementOutput};
 use crate::frame::{self, Peek, Reader};
 use crate::wishes::Replication;
 
@@ -528,16 +528,6 @@ impl PostgresSession {
         self.status = body.first().copied().unwrap_or(b'E');
         self.copy_out = None;
         self.copy_in = CopyIn::No;
-        if self.status == b'I' {
-            self.changed_in_transaction = false;
-        }
-        if self.status == b'I' && self.doubt == Doubt::UntilCommitted {
-            // From here on a survey shows what was defined, and one is due before the next statement.
-            self.doubt = Doubt::None;
-            self.doubted.clear();
-            self.catalog_is_stale = true;
-            self.outdates = true;
-        }
         let batch = match self.pop() {
             Some(
                 Awaited::Sync { batch }
@@ -547,10 +537,33 @@ impl PostgresSession {
             ) => batch,
             _ => self.batch.number.saturating_sub(1),
         };
+        if self.status == b'I' && batch >= self.changed_in_batch {
+            self.transaction_ended();
+        }
         // What changed is reported before the target says that it is ready.
         self.script.doubted_until = self.script.doubted_until.filter(|until| *until > batch);
         if self.status == b'I' {
             self.portals.retain(|_, named| named.batch > batch);
+        }
+    }
+
+    /// Nothing is open any more of what was set or defined.
+    fn transaction_ended(&mut self) {
+        self.changed_in_transaction = false;
+        let is_over = match self.doubt {
+            Doubt::None => false,
+            Doubt::UntilCommitted => {
+                self.doubt = Doubt::None;
+                self.doubted.clear();
+                true
+            }
+            // What was dropped with others is gone for good.
+            Doubt::Always => self.doubted.remove(analysis::EVERYTHING),
+        };
+        if is_over {
+            // From here on a survey shows what was defined, and one is due before the next statement.
+            self.catalog_is_stale = true;
+            self.outdates = true;
         }
     }
 
