@@ -105,6 +105,17 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Waits for a file to hold some words.
+fn until_it_holds(file: &std::path::Path, words: &str) -> anyhow::Result<()> {
+    for _ in 0..400 {
+        if std::fs::read_to_string(file)?.contains(words) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    anyhow::bail!("{} does not say `{words}`", file.display())
+}
+
 #[test]
 fn a_full_disk_refuses_operations_and_recovers_by_itself() -> anyhow::Result<()> {
     let place = tempfile::tempdir()?;
@@ -118,14 +129,15 @@ fn a_full_disk_refuses_operations_and_recovers_by_itself() -> anyhow::Result<()>
     let filler = disk.0.join("filler");
     let mut psql = fixture.psql_command(&agent);
     use std::io::Write as _;
+    let (said, complained) = (place.path().join("said"), place.path().join("complained"));
     let mut child = psql
         .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
+        .stdout(std::fs::File::create(&said)?)
+        .stderr(std::fs::File::create(&complained)?)
         .spawn()?;
     let mut input = child.stdin.take().ok_or_else(|| anyhow::anyhow!("psql reads"))?;
     input.write_all(b"select 'before';\n")?;
-    std::thread::sleep(Duration::from_millis(300));
+    until_it_holds(&said, "before")?;
     // Fill it to the last byte.
     let mut file = std::fs::File::create(&filler)?;
     while file.write_all(&[0; 4096]).is_ok() {}
@@ -134,16 +146,15 @@ fn a_full_disk_refuses_operations_and_recovers_by_itself() -> anyhow::Result<()>
     let long = "x".repeat(9000);
     let full = format!("insert into orders values (900, 1, 1, 'while full {long}');\nselect 'while full {long}';\n");
     input.write_all(full.as_bytes())?;
-    std::thread::sleep(Duration::from_millis(500));
+    until_it_holds(&complained, "cannot be recorded, so it was not passed")?;
     assert_eq!(fixture.truth("select count(*) from orders where id = 900")?, "0", "no record, no pass");
     drop(file);
     std::fs::remove_file(&filler)?;
     input.write_all(b"insert into orders values (901, 1, 1, 'after');\nselect 'after';\n")?;
     drop(input);
-    let output = child.wait_with_output()?;
-    let (said, complained) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
-    assert!(complained.contains("cannot be recorded, so it was not passed"), "{complained}");
-    assert!(said.contains("before") && said.contains("after") && !said.contains("while full"), "{said}{complained}");
+    child.wait()?;
+    let said = std::fs::read_to_string(&said)?;
+    assert!(said.contains("before") && said.contains("after") && !said.contains("while full"), "{said}");
     assert_eq!(fixture.truth("select string_agg(id::text, ',') from orders where id >= 900")?, "901");
     let verified = fixture.verify()?;
     assert!(verified.starts_with("sound: "), "{verified}");

@@ -741,6 +741,11 @@ fn definitions_keep_data_in_its_classes() {
             "ddl customers, probe customers.email",
         ),
         ("create table g (e text references customers (email))", "ddl customers, ddl g, probe customers.email"),
+        // What older servers take for a call, in the text that makes the function.
+        (
+            "create function \"json_scalar\"(int) returns text language sql as ''; select json_scalar(id) from orders",
+            "call json_scalar, ddl json_scalar, probe email, probe us_ssn, select orders",
+        ),
         // What asks for nothing more than it did.
         ("create table g (c int references customers (id))", "ddl customers, ddl g"),
         ("alter table orders add column score int default 0 check (score >= 0)", "ddl orders"),
