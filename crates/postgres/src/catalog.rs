@@ -37,16 +37,13 @@ pub(crate) fn is_temporary_schema(schema: &str) -> bool {
 pub(crate) const QUESTION: &str = "\
 select s from pg_catalog.unnest(pg_catalog.current_schemas(false)) as s;
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-with recursive calling as materialized (select d.classid, d.objid from pg_catalog.pg_depend d
+with calling as materialized (select d.classid, d.objid from pg_catalog.pg_depend d
     where d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.refobjid >= 16384
       and not exists (select from pg_catalog.pg_depend e
         where e.classid = d.refclassid and e.objid = d.refobjid and e.deptype = 'e')),
   checked as (
     select k.contypid as oid from calling d join pg_catalog.pg_constraint k
-        on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid and k.contypid <> 0
-    union select t.oid from checked c join pg_catalog.pg_type t
-        on c.oid in (t.typbasetype, t.typelem) or t.typrelid in
-          (select a.attrelid from pg_catalog.pg_attribute a where a.atttypid = c.oid)),
+        on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid and k.contypid <> 0),
   computing as materialized (
     select k.conrelid as oid from calling d join pg_catalog.pg_constraint k
         on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid
