@@ -37,13 +37,19 @@ pub(crate) fn is_temporary_schema(schema: &str) -> bool {
 pub(crate) const QUESTION: &str = "\
 select s from pg_catalog.unnest(pg_catalog.current_schemas(false)) as s;
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-with calling as materialized (select d.classid, d.objid from pg_catalog.pg_depend d
+with recursive calling as materialized (select d.classid, d.objid from pg_catalog.pg_depend d
     where d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.refobjid >= 16384
       and not exists (select from pg_catalog.pg_depend e
         where e.classid = d.refclassid and e.objid = d.refobjid and e.deptype = 'e')),
+  made_of as (
+    select t.oid, t.typbasetype as part from pg_catalog.pg_type t where t.typbasetype <> 0
+    union all select t.oid, t.typelem from pg_catalog.pg_type t where t.typelem <> 0
+    union all select t.oid, a.atttypid from pg_catalog.pg_class c join pg_catalog.pg_type t on t.typrelid = c.oid
+      join pg_catalog.pg_attribute a on a.attrelid = c.oid where c.relkind = 'c'),
   checked as (
     select k.contypid as oid from calling d join pg_catalog.pg_constraint k
-        on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid and k.contypid <> 0),
+        on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid and k.contypid <> 0
+    union select m.oid from checked c join made_of m on m.part = c.oid),
   computing as materialized (
     select k.conrelid as oid from calling d join pg_catalog.pg_constraint k
         on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid
