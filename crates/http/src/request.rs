@@ -255,30 +255,12 @@ impl Request {
             ));
         }
         let said = read.map(|body| form.said(content_type, body, columns)).transpose()?.unwrap_or_default();
-        let endpoint = facts.endpoints.as_ref().map(|endpoints| best(endpoints, &self.method, &self.address.path));
-        let path = self.resource(target, endpoint.flatten());
-        let action = ACTIONS.iter().find(|(method, _)| *method == self.method).map_or(OTHER, |(_, action)| *action);
-        let mut accesses = vec![Access::new(action, path.clone())];
-        if endpoint == Some(None) {
-            accesses.push(Access::new(UNDOCUMENTED, path));
-        }
-        if let Some(source) = self.text(COPY_SOURCE) {
-            accesses.push(Access::new(GET, self.copied(target, source)?));
-        }
-        let asked = self.address.path.trim_end_matches('/');
-        if facts.graphql.iter().any(|path| path.trim_end_matches('/') == asked) {
-            if self.is_socket {
-                return Err(not_taken("GraphQL is not read on WebSockets", "Ask in a POST, or for server-sent events"));
-            }
-            let query = self.address.query.as_deref().unwrap_or_default();
-            accesses.extend(graphql::accesses(target, query, form == Form::Json, read, columns)?);
-        }
         let is_safe = SAFE.contains(&self.method.as_str());
         let mut intent = Intent {
             title: format!("{} {}", self.method, self.address.path),
             statement: self.statement(&format!("{} {}", self.method, self.address.text())),
             evidence: self.evidence(columns),
-            accesses,
+            accesses: self.accesses(target, facts, form, read, columns)?,
             facts: self.facts(form, body, said, columns),
             effect: if is_safe { Effect::Read } else { Effect::Write },
             only_ends: false,
@@ -309,6 +291,36 @@ impl Request {
             phase: Phase::Run,
             waits: !self.prefers_async,
         })
+    }
+
+    /// What it does, to what: by its method, its path, what it copies from, and what GraphQL says in it.
+    fn accesses(
+        &self,
+        target: &TargetName,
+        facts: &HttpFacts,
+        form: Form,
+        read: Option<&[u8]>,
+        columns: &mut Columns,
+    ) -> Result<Vec<Access>, Denial> {
+        let endpoint = facts.endpoints.as_ref().map(|endpoints| best(endpoints, &self.method, &self.address.path));
+        let path = self.resource(target, endpoint.flatten());
+        let action = ACTIONS.iter().find(|(method, _)| *method == self.method).map_or(OTHER, |(_, action)| *action);
+        let mut accesses = vec![Access::new(action, path.clone())];
+        if endpoint == Some(None) {
+            accesses.push(Access::new(UNDOCUMENTED, path));
+        }
+        if let Some(source) = self.text(COPY_SOURCE) {
+            accesses.push(Access::new(GET, self.copied(target, source)?));
+        }
+        let asked = self.address.path.trim_end_matches('/');
+        if facts.graphql.iter().any(|path| path.trim_end_matches('/') == asked) {
+            if self.is_socket {
+                return Err(not_taken("GraphQL is not read on WebSockets", "Ask in a POST, or for server-sent events"));
+            }
+            let query = self.address.query.as_deref().unwrap_or_default();
+            accesses.extend(graphql::accesses(target, query, form == Form::Json, read, columns)?);
+        }
+        Ok(accesses)
     }
 
     /// What a message of a client asks for on the WebSocket that this opened.

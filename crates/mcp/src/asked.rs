@@ -102,7 +102,24 @@ impl Accesses<'_> {
             "tasks/cancel" | "tasks/update" => self.at_target(CANCEL),
             _ => self.at_target(OTHER),
         }];
-        // Who listens may name what is listened to (revision 2026-07-28).
+        accesses.extend(self.listened(params)?);
+        // What a server asked in its last answer is answered when it is asked again (revision 2026-07-28).
+        match params.and_then(|params| params.get("inputResponses")) {
+            None => {}
+            Some(Value::Object(answers)) => {
+                for answer in answers.values() {
+                    let answer = answer.as_object();
+                    accesses.extend(answer.map_or_else(|| vec![self.at_target(OTHER)], |answer| self.answered(answer)));
+                }
+            }
+            Some(_) => return Err(not_understood("`params.inputResponses` is no object", "Write it as MCP has it")),
+        }
+        Ok(accesses)
+    }
+
+    /// Who listens may name what is listened to (revision 2026-07-28).
+    fn listened(&self, params: Option<&Map<String, Value>>) -> Result<Vec<Access>, Denial> {
+        let mut accesses = Vec::new();
         let listens = params.and_then(|params| params.get("notifications"));
         let within = match listens {
             None | Some(Value::Null) => None,
@@ -129,17 +146,6 @@ impl Accesses<'_> {
                     accesses.push(self.at_target(OTHER));
                 }
             }
-        }
-        // What a server asked in its last answer is answered when it is asked again (revision 2026-07-28).
-        match params.and_then(|params| params.get("inputResponses")) {
-            None => {}
-            Some(Value::Object(answers)) => {
-                for answer in answers.values() {
-                    let answer = answer.as_object();
-                    accesses.extend(answer.map_or_else(|| vec![self.at_target(OTHER)], |answer| self.answered(answer)));
-                }
-            }
-            Some(_) => return Err(not_understood("`params.inputResponses` is no object", "Write it as MCP has it")),
         }
         Ok(accesses)
     }
