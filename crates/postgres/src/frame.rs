@@ -40,7 +40,8 @@ pub(crate) fn too_long(tag: u8, len: usize, frame_bytes_max: usize) -> String {
     format!("a frame {tag:?} has {len} bytes, more than limits.frame_bytes_max = {frame_bytes_max}")
 }
 
-/// The same where a longer frame may be relayed in parts.
+/// The same where a longer frame may be relayed in parts. For each row: a call would take as long as its work.
+#[inline]
 pub(crate) fn peek_any(buf: &[u8], frame_bytes_max: usize, blame: fn(String) -> Breach) -> Result<Peek<'_>, Breach> {
     let Some((header, rest)) = buf.split_first_chunk::<HEADER>() else {
         return Ok(Peek::Short(HEADER));

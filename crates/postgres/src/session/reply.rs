@@ -12,7 +12,7 @@ use super::{
     Awaited, CopyIn, Cursor, Described, Discard, Doubt, Named, PostgresSession, Run, SHAPES_MAX, copy, gives_meaning,
     message,
 };
-use crate::analysis::{self, CopyFormat, Deallocated, Outputs, SearchPath, StatementOutput};
+use crate::analysis::{CopyFormat, Deallocated, Moved, Outputs, SearchPath, StatementOutput};
 use crate::frame::{self, Peek, Reader};
 use crate::wishes::Replication;
 
@@ -85,7 +85,7 @@ impl PostgresSession {
     fn run_of(&mut self, buf: &[u8], tag: u8) -> usize {
         let mut run = Run { len: 0, frames: 0 };
         while let Some(rest) = buf.get(run.len..) {
-            match frame::peek(rest, self.frame_bytes_max, Breach::target) {
+            match frame::peek_any(rest, self.frame_bytes_max, Breach::target) {
                 Ok(Peek::Whole(frame)) if frame.tag == tag => {
                     run.len += frame.len;
                     run.frames += 1;
@@ -189,7 +189,7 @@ impl PostgresSession {
 
     fn new_shape(&self, columns: &[statement::RowColumn], lineage: &Lineage) -> Arc<Shape> {
         let column_of = |table, attribute| {
-            let is_certain = self.doubt == Doubt::None || self.known.is_what_it_was(table, &self.doubted);
+            let is_certain = self.doubt == Doubt::None || self.known.is_what_it_was(table, &self.moved);
             if is_certain { self.known.column(table, attribute, &self.reader()) } else { Provenance::Unknown }
         };
         Arc::new(statement::shape(columns, lineage, &self.known, column_of))
@@ -554,11 +554,11 @@ impl PostgresSession {
             Doubt::None => false,
             Doubt::UntilCommitted => {
                 self.doubt = Doubt::None;
-                self.doubted.clear();
+                self.moved = Moved::default();
                 true
             }
             // What was dropped with others is gone for good.
-            Doubt::Always => self.doubted.remove(analysis::EVERYTHING),
+            Doubt::Always => self.moved.settle_unnamed(),
         };
         if is_over {
             // From here on a survey shows what was defined, and one is due before the next statement.
