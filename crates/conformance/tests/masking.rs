@@ -233,6 +233,7 @@ fn detectors_are_tried_on_a_file() -> anyhow::Result<()> {
     assert_eq!(report["lines"][1]["line"], 2, "{shown}");
     for (lines, more, expected) in [
         ("x\n", &["--target", "nowhere"][..], "there is no target `nowhere`: there are shop"),
+        (r#"{"text": "x", "classes": ["emial"]}"#, &[], "there is no class `emial`"),
         (&"x".repeat(5 * 1024 * 1024), &[], "is longer than 4194304 bytes"),
     ] {
         let (succeeded, shown, aside) = test(lines, more)?;

@@ -98,7 +98,8 @@ pub(crate) fn test(file: &Path, config: &Path, target: Option<&str>, as_json: bo
             bail!("{}:{number} is longer than {LINE_BYTES_MAX} bytes: split it", file.display());
         }
         report.lines_read = number;
-        report.line(text.trim_end_matches(['\n', '\r']), &classes, &plan);
+        let known = report.line(text.trim_end_matches(['\n', '\r']), &classes, &plan);
+        known.with_context(|| format!("{}:{number}", file.display()))?;
     }
     let is_right = report.scores.values().all(|score| score.missed + score.wrong == 0);
     if as_json {
@@ -127,7 +128,7 @@ fn classes(config: &Path, target: Option<&str>) -> Result<std::sync::Arc<TargetC
 }
 
 impl Report {
-    fn line(&mut self, text: &str, classes: &TargetClasses, plan: &Plan) {
+    fn line(&mut self, text: &str, classes: &TargetClasses, plan: &Plan) -> Result<()> {
         let labelled: Option<Labelled> = text.starts_with('{').then(|| serde_json::from_str(text).ok()).flatten();
         let text = labelled.as_ref().map_or(text, |labelled| &labelled.text);
         let (mut out, mut counts) = (Vec::new(), Counts::default());
@@ -149,8 +150,11 @@ impl Report {
                     shown,
                 });
             }
-            return;
+            return Ok(());
         };
+        if let Some(strange) = labels.iter().find(|label| classes.names().all(|name| name.as_str() != *label)) {
+            bail!("there is no class `{strange}`: docs/masking.md has those there are, and the configuration more");
+        }
         self.lines_labelled += 1;
         let missed: BTreeSet<String> = labels.difference(&found).cloned().collect();
         let wrong: BTreeSet<String> = found.difference(&labels).cloned().collect();
@@ -164,6 +168,7 @@ impl Report {
         if !missed.is_empty() || !wrong.is_empty() {
             self.list(Line { line: self.lines_read, found, missed, wrong, shown });
         }
+        Ok(())
     }
 
     fn list(&mut self, line: Line) {

@@ -11,6 +11,7 @@ mod definition;
 mod evidence;
 mod expression;
 mod lineage;
+mod moved;
 mod naming;
 mod query;
 mod resource;
@@ -32,8 +33,8 @@ use gatehouse_model::{
 };
 use gatehouse_protocol::Classifier;
 
-pub(crate) use self::analyzer::EVERYTHING;
 use self::analyzer::{Analyzer, Found};
+pub(crate) use self::moved::Moved;
 pub(crate) use self::session::setting_accesses;
 pub(crate) use self::tables::Tables;
 use crate::catalog::{Catalog, Relation, TEMPORARY_SCHEMA};
@@ -70,8 +71,8 @@ pub(crate) struct Context<'a> {
     pub(crate) tables: &'a Tables,
     /// Where unqualified names are looked up.
     pub(crate) path: &'a SearchPath,
-    /// Names of relations behind which something else may stand by now than the catalog says.
-    pub(crate) doubted: &'a BTreeSet<Arc<str>>,
+    /// Names behind which something else may stand by now than the catalog says.
+    pub(crate) moved: &'a Moved,
 }
 
 /// Where unqualified names are looked up.
@@ -105,8 +106,8 @@ pub(crate) struct Analysis {
     pub(crate) ends_transaction: bool,
     /// It makes or names something temporary, which can stand before what the catalog has.
     pub(crate) makes_temporary: bool,
-    /// Names by which relations were not there before it, or are no more.
-    pub(crate) moved_names: BTreeSet<Arc<str>>,
+    /// Names by which something was not there before it, or is no more.
+    pub(crate) moved: Moved,
 }
 
 /// What one statement gives.
@@ -190,11 +191,6 @@ impl Misunderstood {
     }
 }
 
-/// Whether a name, of those in doubt, may mean another relation by now than the catalog says.
-pub(crate) fn is_doubted(doubted: &BTreeSet<Arc<str>>, name: &str) -> bool {
-    [name, EVERYTHING].iter().any(|name| doubted.contains(*name))
-}
-
 /// Reads a statement text, which may hold several statements.
 pub(crate) fn analyze(sql: &str, context: &Context<'_>) -> Result<Analysis, Misunderstood> {
     if sql.contains('\0') {
@@ -260,7 +256,7 @@ fn conclude(sql: &str, titles: &[&str], statements: Vec<StatementOutput>, found:
         unknown_relations: found.unknown_relations,
         ends_transaction: found.ends_transaction,
         makes_temporary: found.makes_temporary || names_temporary_schema(sql),
-        moved_names: found.moved_names,
+        moved: found.moved,
     }
 }
 
@@ -297,7 +293,7 @@ pub(crate) fn opaque(title: &str, sql: &str, target: &TargetName, cause: &Misund
         unknown_relations: false,
         ends_transaction: true,
         makes_temporary: true,
-        moved_names: BTreeSet::new(),
+        moved: Moved::default(),
     }
 }
 

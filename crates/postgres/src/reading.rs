@@ -4,7 +4,6 @@
 //! Knows the limits of what is kept. What is kept dies with its catalog, and counts only for the classes and the search
 //! path that it was read with.
 
-use std::collections::BTreeSet;
 use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +12,7 @@ use foldhash::{HashMap, HashSet};
 use gatehouse_model::{Provenance, TargetName};
 use gatehouse_protocol::Classifier;
 
-use crate::analysis::{self, Analysis, Context, Misunderstood, Outputs, SearchPath, Tables};
+use crate::analysis::{self, Analysis, Context, Misunderstood, Moved, Outputs, SearchPath, Tables};
 use crate::catalog::Catalog;
 
 /// How many texts are kept in each of two generations, how long one may be, in bytes, and of how many columns and
@@ -74,7 +73,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) classifier: &'a Arc<dyn Classifier>,
     pub(crate) path: &'a SearchPath,
     /// Names of relations that may be others by now than the catalog says.
-    pub(crate) doubted: &'a BTreeSet<Arc<str>>,
+    pub(crate) moved: &'a Moved,
 }
 
 fn same(a: &Arc<dyn Classifier>, b: &Arc<dyn Classifier>) -> bool {
@@ -94,8 +93,8 @@ impl Known {
     }
 
     fn context<'a>(&'a self, reader: &'a Reader<'_>, tables: &'a Tables) -> Context<'a> {
-        let Reader { target, classifier, path, doubted } = *reader;
-        Context { target, catalog: &self.catalog, classifier: &**classifier, tables, path, doubted }
+        let Reader { target, classifier, path, moved } = *reader;
+        Context { target, catalog: &self.catalog, classifier: &**classifier, tables, path, moved }
     }
 
     fn tables(&self, reader: &Reader<'_>) -> Arc<Tables> {
@@ -112,7 +111,7 @@ impl Known {
 
     /// Reads a text, or remembers how it was read.
     pub(crate) fn analyze(&self, sql: &str, reader: &Reader<'_>) -> Result<Arc<Analysis>, Misunderstood> {
-        if !reader.doubted.is_empty() {
+        if !reader.moved.is_empty() {
             // It is of this session, and of this moment.
             return Ok(Arc::new(analysis::analyze(sql, &self.context(reader, &self.tables(reader)))?));
         }
@@ -137,8 +136,8 @@ impl Known {
 
     /// Whether a relation is for certain what the catalog says, while some names are in doubt: a view may have come to be
     /// another one under its OID.
-    pub(crate) fn is_what_it_was(&self, table: u32, doubted: &BTreeSet<Arc<str>>) -> bool {
-        self.catalog.relation_by_oid(table).is_some_and(|relation| !analysis::is_doubted(doubted, &relation.name))
+    pub(crate) fn is_what_it_was(&self, table: u32, moved: &Moved) -> bool {
+        self.catalog.relation_by_oid(table).is_some_and(|relation| !moved.may_move_relation(&relation.name))
     }
 
     /// Where a column of a result comes from, given the table and attribute that RowDescription names.
@@ -242,8 +241,8 @@ mod tests {
         let target = TargetName::new("shop").unwrap();
         let classifier: Arc<dyn Classifier> = Arc::new(NoClasses);
         let path = SearchPath::Uncertain;
-        let doubted = BTreeSet::new();
-        let reader = Reader { target: &target, classifier: &classifier, path: &path, doubted: &doubted };
+        let moved = Moved::default();
+        let reader = Reader { target: &target, classifier: &classifier, path: &path, moved: &moved };
         let once = known.analyze("select 1", &reader).unwrap();
         let first = known.analyze("select 1", &reader).unwrap();
         assert!(!Arc::ptr_eq(&once, &first));
@@ -252,7 +251,7 @@ mod tests {
         let other = known.analyze("select 1", &Reader { path: &known_path, ..reader }).unwrap();
         assert!(!Arc::ptr_eq(&first, &other));
         let classifier: Arc<dyn Classifier> = Arc::new([NoClasses; 1].into_iter().next().unwrap());
-        let reader = Reader { target: &target, classifier: &classifier, path: &path, doubted: &doubted };
+        let reader = Reader { target: &target, classifier: &classifier, path: &path, moved: &moved };
         for number in 0..3 * TEXTS_MAX {
             for _ in 0..2 {
                 known.analyze(&format!("select {number}"), &reader).unwrap();

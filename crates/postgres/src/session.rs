@@ -9,7 +9,7 @@ mod message;
 mod reply;
 mod statement;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -17,7 +17,7 @@ use foldhash::{HashMap, HashMapExt as _};
 use gatehouse_model::{Denial, Provenance, Reason, Shape, TargetName};
 use gatehouse_protocol::{Breach, Classifier, Editor, Opening, Passed, Reply, Session, Side, Step, SurveyFacts};
 
-use crate::analysis::{Analysis, SearchPath};
+use crate::analysis::{Analysis, Moved, SearchPath};
 use crate::frame::{self, Peek};
 use crate::reading::{self, Known};
 use crate::report::{self, Severity};
@@ -56,8 +56,8 @@ pub(crate) struct PostgresSession {
     waiting: Option<Waiting>,
     /// What the catalog does not show may stand before what it shows.
     doubt: Doubt,
-    /// Names of relations that may be others by now, for as long as that is so.
-    doubted: BTreeSet<Arc<str>>,
+    /// Names that may mean something else by now, for as long as that is so.
+    moved: Moved,
     /// What a survey tells has changed, and nobody was told of it yet.
     outdates: bool,
     /// Unqualified names are looked up where the account has them looked up.
@@ -351,7 +351,7 @@ impl PostgresSession {
             meaning_changes: 0,
             settings: opening.ready.parameters.iter().filter(|(name, _)| gives_meaning(name)).cloned().collect(),
             doubt: Doubt::None,
-            doubted: BTreeSet::new(),
+            moved: Moved::default(),
             outdates: false,
             path_is_the_accounts: wishes.path(SearchPath::Known(Vec::new())) != SearchPath::Uncertain,
             status: b'I',
@@ -373,7 +373,7 @@ impl PostgresSession {
     }
 
     fn reader(&self) -> reading::Reader<'_> {
-        reading::Reader { target: &self.target, classifier: &self.classifier, path: &self.path, doubted: &self.doubted }
+        reading::Reader { target: &self.target, classifier: &self.classifier, path: &self.path, moved: &self.moved }
     }
 
     fn push(&mut self, awaited: Awaited) {

@@ -11,6 +11,7 @@ use pg_raw_parse::Node;
 use pg_raw_parse::nodes::RangeVar;
 
 use super::lineage::{Columns, Lineage, Named};
+use super::moved::Moved;
 use super::resource::{self, Resources, UNKNOWN_SCHEMA};
 use super::scope::{Item, Scope, Sources};
 use super::tree::{self, Inventory};
@@ -29,7 +30,7 @@ const COLUMNS_TOTAL_MAX: usize = 200_000;
 /// How many columns are looked through for a name in the time of one step.
 const COLUMNS_PER_STEP: usize = 4;
 /// Of how many kin the names are put in doubt one by one; of more, all names are.
-const DOUBTED_KIN_MAX: usize = 256;
+const MOVED_KIN_MAX: usize = 256;
 /// How deep views may stand on views.
 const VIEW_DEPTH_MAX: usize = 16;
 
@@ -54,15 +55,15 @@ pub(super) struct Found {
     pub(super) deallocates: Option<Deallocated>,
     /// Something temporary is made or named.
     pub(super) makes_temporary: bool,
-    /// Names by which relations were not there before, or are no more.
-    pub(super) moved_names: BTreeSet<Arc<str>>,
+    /// Names by which something was not there before, or is no more.
+    pub(super) moved: Moved,
     /// Whether each UPDATE and DELETE has a condition; `None` without any.
     pub(super) has_where: Option<bool>,
     /// Whether the condition of any of them is one that every row fulfils; `None` without any.
     pub(super) where_is_constant: Option<bool>,
     /// How many rows a query gives at most, as its LIMIT says.
     pub(super) row_limit: Option<i64>,
-    /// What is defined or dropped; of several kinds, none.
+    /// What is defined or dropped, or that it is of several kinds.
     pub(super) object_kind: Option<&'static str>,
     /// Whether something is dropped or emptied with what depends on it; `None` if nothing is.
     pub(super) cascade: Option<bool>,
@@ -74,14 +75,6 @@ pub(super) struct Found {
     pub(super) repacks_unknown: bool,
 }
 
-/// Among names of relations that are in doubt, the one that stands for all.
-pub(crate) const EVERYTHING: &str = "*";
-
-/// Among names that are in doubt, how those of functions and types are told from those of relations.
-fn remade(name: &str) -> String {
-    format!("{name}()")
-}
-
 /// Reads one statement text.
 pub(super) struct Analyzer<'a> {
     pub(super) resources: Resources<'a>,
@@ -89,7 +82,7 @@ pub(super) struct Analyzer<'a> {
     pub(super) found: Found,
     tables: &'a Tables,
     path: &'a SearchPath,
-    doubted: &'a BTreeSet<Arc<str>>,
+    moved: &'a Moved,
     views: HashMap<u32, Columns>,
     /// Columns of views that have a class of their own.
     view_columns: BTreeSet<Resource>,
@@ -103,14 +96,14 @@ pub(super) struct Analyzer<'a> {
 
 impl<'a> Analyzer<'a> {
     pub(super) fn new(context: &Context<'a>) -> Self {
-        let Context { target, catalog, classifier, tables, path, doubted } = *context;
+        let Context { target, catalog, classifier, tables, path, moved } = *context;
         Self {
             resources: Resources { target, catalog, classifier },
             inventory: Inventory::default(),
             found: Found::default(),
             tables,
             path,
-            doubted,
+            moved,
             views: HashMap::new(),
             view_columns: BTreeSet::new(),
             open_views: Vec::new(),
@@ -343,39 +336,30 @@ impl<'a> Analyzer<'a> {
 
     /// Whether a relation of this name may be another by now than the catalog says.
     pub(super) fn is_doubted(&self, name: &str) -> bool {
-        self.open_views.is_empty() && super::is_doubted(self.doubted, name)
+        self.open_views.is_empty() && self.moved.may_move_relation(name)
     }
 
-    /// Whether a function or a type of this name may have been made since the catalog was read.
+    /// Whether a function or a type of this name may have been made since the catalog was read. In a view, a name alone is
+    /// PostgreSQL's own.
     pub(super) fn is_remade(&self, name: &str) -> bool {
-        let (before, now) = (self.doubted, &self.found.moved_names);
-        if before.is_empty() && now.is_empty() {
-            return false;
-        }
-        let remade = remade(name);
-        before.contains(&*remade) || now.contains(&*remade)
+        self.open_views.is_empty() && (self.moved.names_routine(name) || self.found.moved.names_routine(name))
     }
 
-    /// A function or a type is made, or comes to be called so.
-    pub(super) fn remakes(&mut self, name: &str) {
-        self.found.moved_names.insert(remade(name).into());
-    }
-
-    /// What is known of the names of relations holds no more.
-    pub(super) fn doubts_everything(&mut self) {
-        self.found.moved_names.insert(EVERYTHING.into());
+    /// Whether a relation, and so a type, of just this name may have been made since then.
+    pub(super) fn is_made_as_relation(&self, name: &str) -> bool {
+        self.open_views.is_empty() && (self.moved.names_relation(name) || self.found.moved.names_relation(name))
     }
 
     /// What is known of a table and its kin holds no more.
     pub(super) fn doubts_family(&mut self, table: &RangeVar) {
         let (schema, name) = tree::relation_name(table);
-        self.found.moved_names.insert(name.into());
+        self.found.moved.relation(name);
         for relation in self.relations(schema, name) {
             let family = self.resources.catalog.family(&relation);
-            if family.len() > DOUBTED_KIN_MAX {
-                return self.doubts_everything();
+            if family.len() > MOVED_KIN_MAX {
+                return self.found.moved.every_relation();
             }
-            self.found.moved_names.extend(family.iter().map(|kin| kin.name.clone()));
+            family.iter().for_each(|kin| self.found.moved.relation(kin.name.clone()));
         }
     }
 

@@ -103,7 +103,7 @@ impl Analyzer<'_> {
     pub(super) fn new_table(&mut self, table: &RangeVar) -> Resource {
         self.inventory.strike(Node::RangeVar(table));
         let (schema, name) = self.new_name(table);
-        self.found.moved_names.insert(name.into());
+        self.found.moved.relation(name);
         self.found.makes_temporary |= tree::is_temporary(table) || is_temporary_schema(&schema);
         self.resources.table(&schema, name)
     }
@@ -439,7 +439,7 @@ impl Analyzer<'_> {
         let names = strings(create.funcname());
         let (schema, name) = tree::qualified(&names);
         let function = self.resources.function(schema, name);
-        self.remakes(name);
+        self.found.moved.routine(name);
         let is_plain = create.options().iter().all(is_plain_option);
         if !is_plain || self.resources.catalog.is_extensions_function(schema, name) {
             self.access(action::ADMIN, function.clone());
@@ -473,7 +473,7 @@ impl Analyzer<'_> {
     /// Views go with what they stand on.
     fn doubts_dependents(&mut self, behavior: DropBehavior::Type) {
         if behavior == DropBehavior::DROP_CASCADE {
-            self.doubts_everything();
+            self.found.moved.every_relation();
         }
     }
 
@@ -487,7 +487,7 @@ impl Analyzer<'_> {
         self.found.changes_catalog = true;
         self.doubts_dependents(drop.behavior);
         if drop.remove_type == ObjectType::OBJECT_SCHEMA {
-            self.doubts_everything();
+            self.found.moved.every_relation();
         }
         for object in drop.objects() {
             self.drop_object(drop.remove_type, object);
@@ -505,7 +505,7 @@ impl Analyzer<'_> {
             | ObjectType::OBJECT_FOREIGN_TABLE
             | ObjectType::OBJECT_INDEX => {
                 let (schema, name) = tree::qualified(&names);
-                self.found.moved_names.insert(name.into());
+                self.found.moved.relation(name);
                 for table in self.tables_named(schema, name) {
                     self.access(action::DROP, table);
                 }
@@ -565,7 +565,7 @@ impl Analyzer<'_> {
             }
             // They have no columns.
             ObjectType::OBJECT_SEQUENCE | ObjectType::OBJECT_INDEX if self.is_no_table(rename.relation()) => {
-                self.found.moved_names.insert(new.into());
+                self.found.moved.relation(new);
                 self.alter_definition(rename.relation())
             }
             ObjectType::OBJECT_TABLE
@@ -590,7 +590,7 @@ impl Analyzer<'_> {
                 if let Node::ObjectWithArgs(function) = rename.object() {
                     self.alter_function(Some(function), std::iter::empty());
                 }
-                self.remakes(new);
+                self.found.moved.routine(new);
                 self.define_in_target();
                 Ok(())
             }
@@ -605,13 +605,13 @@ impl Analyzer<'_> {
             | ObjectType::OBJECT_TSPARSER
             | ObjectType::OBJECT_TSTEMPLATE => {
                 self.guard_own(rename.rename_type, &names_of(rename.object()));
-                self.remakes(new);
+                self.found.moved.routine(new);
                 self.define_in_target();
                 Ok(())
             }
             kind => {
                 if kind == ObjectType::OBJECT_SCHEMA {
-                    self.doubts_everything();
+                    self.found.moved.every_relation();
                 }
                 self.access_target(action::ADMIN);
                 self.define_in_target();
@@ -641,7 +641,7 @@ impl Analyzer<'_> {
     /// A type, or something like it, is made.
     pub(super) fn makes_type(&mut self, names: &[&str]) {
         let (schema, name) = tree::qualified(names);
-        self.remakes(name);
+        self.found.moved.routine(name);
         let is_own = match (schema, self.search_path()) {
             (Some(schema), _) => is_system_schema(schema),
             (None, SearchPath::Known(path)) if !self.found.changes_path => {
@@ -665,9 +665,9 @@ impl Analyzer<'_> {
     /// Columns come to be called otherwise: what was classified by its old name must stay so by its new one.
     fn moved(&mut self, table: &RangeVar, new: NewName<'_>) {
         let (schema, name) = tree::relation_name(table);
-        self.found.moved_names.insert(name.into());
+        self.found.moved.relation(name);
         if let NewName::Table(new) = new {
-            self.found.moved_names.insert(new.into());
+            self.found.moved.relation(new);
         }
         let relations = self.relations(schema, name);
         if relations.is_empty() || self.is_doubted(name) {
@@ -706,7 +706,7 @@ impl Analyzer<'_> {
             (None, Node::ObjectWithArgs(function)) => {
                 self.alter_function(Some(function), std::iter::empty());
                 if let Some(name) = strings(function.objname()).last() {
-                    self.remakes(name);
+                    self.found.moved.routine(name);
                 }
                 self.define_in_target();
                 Ok(())
@@ -715,7 +715,7 @@ impl Analyzer<'_> {
                 let names = names_of(object);
                 self.guard_own(alter.object_type, &names);
                 if let Some(name) = names.last() {
-                    self.remakes(name);
+                    self.found.moved.routine(name);
                 }
                 if alter.object_type == ObjectType::OBJECT_EXTENSION {
                     self.access_target(action::ADMIN);

@@ -399,7 +399,7 @@ impl Analyzer<'_> {
                 // A relation's name is a type's as well.
                 let is_only = !catalog.is_user_type(name) && catalog.relations_named(name).is_empty();
                 let is_first = is_only || self.own_names_come_first();
-                catalog.is_own_type(name) && is_first && !self.is_remade(name) && !self.is_doubted(name)
+                catalog.is_own_type(name) && is_first && !self.is_remade(name) && !self.is_made_as_relation(name)
             }
         }
     }

@@ -153,7 +153,7 @@ fn with_context<T>(path: &SearchPath, read: impl FnOnce(&Context<'_>) -> T) -> T
         classifier: &ByName,
         tables: &Tables::default(),
         path,
-        doubted: &BTreeSet::new(),
+        moved: &Moved::default(),
     })
 }
 
@@ -935,8 +935,8 @@ fn columns_of_row_descriptions() {
     let target = TargetName::new("shop").expect("a name");
     let classifier: Arc<dyn gatehouse_protocol::Classifier> = Arc::new(ByName);
     let (kept, path) = (Known::new(catalog()), known());
-    let doubted = BTreeSet::new();
-    let reader = Reader { target: &target, classifier: &classifier, path: &path, doubted: &doubted };
+    let moved = Moved::default();
+    let reader = Reader { target: &target, classifier: &classifier, path: &path, moved: &moved };
     let of = |table, attribute| shown(&kept.column(table, attribute, &reader));
     assert_eq!(of(100, 3), "=customers.email");
     assert_eq!(of(102, 2), "=customers.email");

@@ -26,8 +26,8 @@ pub(super) const RELAYED_BYTES_MIN: usize = 256 * 1024;
 const NAME_BYTES_MAX: usize = 63;
 /// What is read of a Bind that is too long to be held: its names and formats lie within, in bytes.
 const BIND_HEAD_BYTES: usize = 64 * 1024;
-/// How many names of relations a session may have that are others than the catalog says; past that it defines nothing more.
-const DOUBTED_MAX: usize = 10_000;
+/// How many names a session may have that are others than the catalog says; past that it defines nothing more.
+const MOVED_MAX: usize = 10_000;
 /// What stands for a bind value in evidence when the statement touches classified data.
 const WITHHELD: &str = "…";
 
@@ -215,7 +215,7 @@ impl PostgresSession {
     /// Understands a text, or says that it cannot. While a text waits for its turn it is not read again.
     fn understand(&mut self, text: &[u8]) -> Arc<Analysis> {
         if let Some(waiting) = &self.waiting
-            && self.doubted.is_empty()
+            && self.moved.is_empty()
             && waiting.is_of(text, &self.known, &self.path)
         {
             return waiting.analysis.clone();
@@ -282,7 +282,7 @@ impl PostgresSession {
                 }
             });
         }
-        if self.doubted.len() + analysis.moved_names.len() > DOUBTED_MAX {
+        if self.moved.len() + analysis.moved.len() > MOVED_MAX {
             let message = "this session has defined too many relations that others cannot see";
             return Ok(self.misunderstood(len, "DDL", Reason::Limit, message, "Commit, or connect again"));
         }
@@ -363,7 +363,7 @@ impl PostgresSession {
     /// The server plans again when names mean something else, so the statement is looked at again too.
     fn renewed(&self, prepared: Arc<Prepared>) -> Arc<Prepared> {
         let same_catalog = Arc::ptr_eq(&prepared.known, &self.known);
-        if same_catalog && self.doubted.is_empty() && prepared.meaning_changes == self.meaning_changes {
+        if same_catalog && self.moved.is_empty() && prepared.meaning_changes == self.meaning_changes {
             return prepared;
         }
         // How it was written was settled when it was parsed; what is opaque stays so.
@@ -811,7 +811,7 @@ impl PostgresSession {
             self.changed_in_batch = self.batch.number;
         }
         if self.doubt != Doubt::None {
-            self.doubted.extend(analysis.moved_names.iter().cloned());
+            self.moved.extend(&analysis.moved);
         }
         // What is opaque wants it too, but a client waits for the word before it sends data.
         if analysis.intent.unclear.is_none() && accesses.iter().any(|access| access.action == analysis::action::COPY_IN)
