@@ -107,11 +107,19 @@ struct Activity {
     last: Instant,
     /// Somebody proved who they are.
     is_known: bool,
+    /// It no longer carries HTTP, but what was agreed on by it.
+    is_led_on: bool,
 }
 
 impl Activity {
     fn begin() -> Arc<Mutex<Self>> {
-        Arc::new(Mutex::new(Self { active: 0, begun: Instant::now(), last: Instant::now(), is_known: false }))
+        Arc::new(Mutex::new(Self {
+            active: 0,
+            begun: Instant::now(),
+            last: Instant::now(),
+            is_known: false,
+            is_led_on: false,
+        }))
     }
 }
 
@@ -227,7 +235,7 @@ impl Connection {
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
         let within = Duration::from_secs(u64::from(self.engine.limits.login_secs_max));
-        let io = Spoken::new(io, self.interims.clone().unwrap_or_default());
+        let io = Spoken::new(io, self.interims.clone().unwrap_or_default(), self.activity.clone());
         let (peer, connection) = (self.peer, Arc::new(self));
         Box::pin(async move {
             let service = service_fn(|request| {
@@ -270,6 +278,11 @@ impl Connection {
         })
     }
 
+    /// Its client spoke of something else than HTTP on it from then on.
+    fn lead_on(&self) {
+        self.lock(&self.activity).is_led_on = true;
+    }
+
     fn lock<'m, T>(&self, of: &'m Mutex<T>) -> MutexGuard<'m, T> {
         of.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -277,7 +290,7 @@ impl Connection {
     /// Ready when nothing was asked for a while: for a short one, as long as nobody has proved anything.
     async fn rests(&self, within: Duration) {
         loop {
-            let Activity { active, begun, last, is_known } = *self.lock(&self.activity);
+            let Activity { active, begun, last, is_known, .. } = *self.lock(&self.activity);
             let ends = if is_known { last + Duration::from_secs(REST_SECS_MAX) } else { begun + within };
             if active == 0 && ends <= Instant::now() {
                 return;
@@ -459,7 +472,8 @@ impl Connection {
             interims: None,
         };
         let within = Duration::from_secs(u64::from(self.engine.limits.login_secs_max));
-        let mut tunnels = self.tunnels.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lead_on();
+        let mut tunnels = self.lock(&self.tunnels);
         tunnels.spawn(async move {
             let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
             match tokio::time::timeout(within, tls.stand_in(TokioIo::new(upgraded))).await {
@@ -509,7 +523,8 @@ impl Connection {
             Ok(target) => target,
             Err(denial) => return problem(&denial),
         };
-        let mut tunnels = self.tunnels.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lead_on();
+        let mut tunnels = self.lock(&self.tunnels);
         tunnels.spawn(async move {
             if let Ok(client) = hyper::upgrade::on(request).await {
                 way.carry(TokioIo::new(client), target).await;

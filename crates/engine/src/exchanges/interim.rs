@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
@@ -13,8 +14,11 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
 use http::Response;
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use tokio::sync::Notify;
+use tokio::time::Sleep;
+
+use super::Activity;
 
 /// How many of them a request has, and how long they are together, in bytes.
 pub(super) const INTERIMS_MAX: usize = 16;
@@ -22,6 +26,9 @@ pub(super) const INTERIM_BYTES_MAX: usize = 16 * 1024;
 /// How long one waits for what was written before it, where the client does not take that; then those of its request are left
 /// out, for the answer says all.
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);
+/// How long one that sends after its answer is listened to, and how much is thrown away at a time, in bytes.
+const PARTING: Duration = Duration::from_secs(2);
+const THROWN_AT_ONCE: usize = 4096;
 
 /// What one side tells the other of them: mostly nothing, and so without room that is kept for it.
 pub(super) struct Told<T>(Arc<Queue<T>>);
@@ -122,11 +129,31 @@ pub(super) struct Spoken<I> {
     interims: Interims,
     /// What is being written, before anything else is.
     begun: BytesMut,
+    activity: Arc<Mutex<Activity>>,
+    /// When a client that was told everything is no longer listened to.
+    parting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<I: Write + Unpin> Spoken<I> {
-    pub(super) fn new(io: I, interims: Interims) -> Self {
-        Self { io, interims, begun: BytesMut::new() }
+impl<I: Read + Write + Unpin> Spoken<I> {
+    pub(super) fn new(io: I, interims: Interims, activity: Arc<Mutex<Activity>>) -> Self {
+        Self { io, interims, begun: BytesMut::new(), activity, parting: None }
+    }
+
+    /// Reads what a client still sends, and throws it away (RFC 9112, section 9.6).
+    ///
+    /// An answer may come before the whole of its request. To close what still has something to be read resets the
+    /// connection, and then many clients see the reset and not the answer.
+    fn poll_parting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let parting = self.parting.get_or_insert_with(|| Box::pin(tokio::time::sleep(PARTING)));
+        let mut thrown = [MaybeUninit::uninit(); THROWN_AT_ONCE];
+        while parting.as_mut().poll(cx).is_pending() {
+            let mut thrown = ReadBuf::uninit(&mut thrown);
+            match ready!(Pin::new(&mut self.io).poll_read(cx, thrown.unfilled())) {
+                Ok(()) if !thrown.filled().is_empty() => {}
+                _ => break,
+            }
+        }
+        Poll::Ready(())
     }
 
     fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -147,7 +174,7 @@ impl<I: Read + Unpin> Read for Spoken<I> {
     }
 }
 
-impl<I: Write + Unpin> Write for Spoken<I> {
+impl<I: Read + Write + Unpin> Write for Spoken<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_begun(cx))?;
         Pin::new(&mut self.io).poll_write(cx, buf)
@@ -161,8 +188,12 @@ impl<I: Write + Unpin> Write for Spoken<I> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_begun(cx))?;
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        if self.parting.is_none() {
+            ready!(self.poll_begun(cx))?;
+            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+        }
+        let is_led_on = self.activity.lock().unwrap_or_else(PoisonError::into_inner).is_led_on;
+        if is_led_on { Poll::Ready(Ok(())) } else { self.poll_parting(cx).map(Ok) }
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -454,6 +454,7 @@ impl<'k> Exchange<'k> {
         else {
             return Err(socket::ended("a connection did not leave HTTP"));
         };
+        self.connection.lead_on();
         let (mut client, mut target) =
             (socket::open(client, Role::Server, max).await?, socket::open(target, Role::Client, max).await?);
         let outcome = self.messages(&mut client, &mut target).await;
