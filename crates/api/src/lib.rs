@@ -6,6 +6,7 @@
 mod caller;
 mod cookies;
 mod decide;
+mod explained;
 mod extract;
 mod oauth;
 mod once;
@@ -25,6 +26,7 @@ use gatehouse_model::UserName;
 use jiff::Timestamp;
 
 pub use caller::{Caller, Door, Shown};
+pub use explained::{ExplainedAccess, ExplainedColumn, ExplanationView, NewExplanation};
 pub use oauth::{Exchange, Exchanged, Issues, OauthError, Shows};
 pub use pace::peer;
 pub use problem::Problem;
@@ -181,6 +183,10 @@ pub trait Control: Send + Sync + 'static {
     fn targets<'a>(&'a self, caller: &'a Caller) -> Asked<'a, Vec<TargetView>>;
     /// The policies in force, for those who oversee a target.
     fn policies<'a>(&'a self, caller: &'a Caller) -> Asked<'a, Vec<PolicyView>>;
+    /// What the gateway would make of a statement, for those who oversee its target.
+    fn explain<'a>(&'a self, caller: &'a Caller, new: NewExplanation) -> Asked<'a, ExplanationView>;
+    /// What a target says of itself, as text that tests of policies read; likewise.
+    fn catalog<'a>(&'a self, caller: &'a Caller, target: &'a str) -> Asked<'a, String>;
     /// Issues a person's token.
     fn issue_token<'a>(&'a self, caller: &'a Caller, new: NewToken) -> Asked<'a, TokenView>;
     /// An evidence bundle.

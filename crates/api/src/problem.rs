@@ -35,6 +35,13 @@ impl Problem {
         self
     }
 
+    /// The same, with another next step.
+    #[must_use]
+    pub fn advising(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
     /// 400: the request is not right.
     pub fn bad_request(title: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, title, "Correct the request and send it again")
@@ -69,6 +76,11 @@ impl Problem {
     /// 404: not with this gateway as it is configured.
     pub fn not_here(title: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, title, detail)
+    }
+
+    /// 422: it cannot be understood.
+    pub fn not_understood(title: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, title, detail)
     }
 
     /// 429: others are at it already.

@@ -16,6 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::caller::{Caller, Door};
+use crate::explained::{ExplanationView, NewExplanation};
 use crate::extract::{Json, Path, Query};
 use crate::once::{Calls, once};
 use crate::problem::{PROBLEM, Problem};
@@ -69,7 +70,9 @@ fn api() -> OpenApiRouter<Served> {
         .routes(routes!(lockdowns, lock_down))
         .routes(routes!(lift_lockdown))
         .routes(routes!(targets))
+        .routes(routes!(catalog))
         .routes(routes!(policies))
+        .routes(routes!(explain))
         .routes(routes!(issue_token))
         .routes(routes!(evidence))
         .routes(routes!(keys, issue_key))
@@ -402,6 +405,22 @@ async fn targets(State(served): State<Served>, caller: Caller) -> Answered<Vec<T
 #[utoipa::path(get, path = "/api/v1/policies", responses((status = 200, body = Vec<PolicyView>)))]
 async fn policies(State(served): State<Served>, caller: Caller) -> Answered<Vec<PolicyView>> {
     served.control.policies(&caller).await.map(Json)
+}
+
+/// What a target says of itself, as text that tests of policies read: for those who oversee it.
+#[utoipa::path(get, path = "/api/v1/targets/{name}/catalog", params(("name" = String, Path)), responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn catalog(State(served): State<Served>, caller: Caller, Path(name): Path<String>) -> Result<String, Problem> {
+    served.control.catalog(&caller, &name).await
+}
+
+/// What the gateway would make of a statement, for those who oversee its target. Nothing is sent there or recorded.
+#[utoipa::path(post, path = "/api/v1/explain", request_body = NewExplanation, responses((status = 200, body = ExplanationView), (status = 400, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+async fn explain(
+    State(served): State<Served>,
+    caller: Caller,
+    Json(new): Json<NewExplanation>,
+) -> Answered<ExplanationView> {
+    served.control.explain(&caller, new).await.map(Json)
 }
 
 /// Issues a person's token; at the admin socket only.

@@ -33,7 +33,9 @@ fn routes() -> Vec<(&'static str, &'static str, Value)> {
         ("post", "/oauth/revoke", Value::Null),
         ("get", "/api/v1/me", Value::Null),
         ("get", "/api/v1/targets", Value::Null),
+        ("get", "/api/v1/targets/{name}/catalog", Value::Null),
         ("get", "/api/v1/policies", Value::Null),
+        ("post", "/api/v1/explain", json!({ "target": "shop", "statement": "select 1", "identity": "agent:claude" })),
         ("get", "/api/v1/lockdowns", Value::Null),
         ("get", "/api/v1/tasks", Value::Null),
         ("get", "/api/v1/tasks/{id}", Value::Null),
@@ -118,7 +120,13 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
             let proof = [JSON, ("authorization", bearer.as_str())];
             let headers = if token.is_empty() { &proof[..1] } else { &proof };
             let body = if body.is_null() { String::new() } else { body.to_string() };
-            let answer = call(door, &method.to_uppercase(), &path.replace("{id}", id), headers, &body)?;
+            let answer = call(
+                door,
+                &method.to_uppercase(),
+                &path.replace("{id}", id).replace("{name}", "shop"),
+                headers,
+                &body,
+            )?;
             if answer.status >= 500 {
                 bail!("{method} {path} fails for {caller}: {}", answer.body);
             }
@@ -138,7 +146,9 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
         post /oauth/revoke                           400      400      400      400      400      400
         get /api/v1/me                               401      200      200      200      200      200
         get /api/v1/targets                          401      200 (1)  200 (1)  200 (1)  200 (1)  200 (1)
+        get /api/v1/targets/{name}/catalog           401      403      403      200      200      200
         get /api/v1/policies                         401      403      403      200 (10) 200 (10) 200 (10)
+        post /api/v1/explain                         401      403      403      200      200      200
         get /api/v1/lockdowns                        401      200 (0)  200 (0)  200 (0)  200 (0)  200 (0)
         get /api/v1/tasks                            401      200 (0)  200 (0)  200 (1)  200 (1)  200 (1)
         get /api/v1/tasks/{id}                       401      404      404      200      200      200

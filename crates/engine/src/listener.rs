@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use gatehouse_gate::{Gate, Grant, Passage, Tape};
-use gatehouse_model::{Denial, Reason, Secret, TaskId};
+use gatehouse_gate::{Gate, Grant, Passage, Tape, Target};
+use gatehouse_model::{Denial, Reason, Secret, Subject, TaskId};
 use gatehouse_protocol::{Exchanges, Opening, StreamProtocol, SurveyFacts};
 use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
@@ -323,6 +323,31 @@ impl Engine {
             self.surveyor.end_task(&grant.lease().task.id);
         }
         facts
+    }
+
+    /// The facts about a target for whoever asks what the gateway would make of a statement there: the newest that a
+    /// session stands on, or else read now.
+    ///
+    /// # Errors
+    /// Why they cannot be had.
+    pub async fn look(
+        &self,
+        target: &Arc<Target>,
+        protocol: &dyn StreamProtocol,
+        subject: Subject,
+    ) -> Result<SurveyFacts, Denial> {
+        if let Some(facts) = self.surveyor.fresh_for_anyone(target) {
+            return Ok(facts);
+        }
+        let grant = self.gate.look(self.house.now(), login::new_session(self), subject, target.clone())?;
+        self.survey(&Arc::new(grant), protocol).await.map_err(|error| {
+            Denial::new(
+                Reason::Unreachable,
+                format!("the catalog of target \"{}\" cannot be read", target.name),
+                error.to_string(),
+                "Look at the target's address and account in the configuration",
+            )
+        })
     }
 
     /// Takes the password of an account that was made for a task away, at the target itself.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use gatehouse_gate::{Account, Grant, Route};
+use gatehouse_gate::{Account, Grant, Route, Target};
 use gatehouse_model::{TargetName, TaskId};
 use gatehouse_protocol::{StreamProtocol, Survey, SurveyFacts};
 use tokio::time::Instant;
@@ -61,6 +61,18 @@ impl Surveyor {
             return None;
         }
         (newest.at.elapsed() < newest.fresh && newest.route == target.route).then(|| newest.facts.clone())
+    }
+
+    /// The newest facts of a target, by whichever account, if they are young enough.
+    pub(crate) fn fresh_for_anyone(&self, target: &Target) -> Option<SurveyFacts> {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let outdated = self.outdated.lock().unwrap_or_else(PoisonError::into_inner).get(&target.name).copied();
+        let is_good = |surveyed: &&Surveyed| {
+            let is_of_now = outdated.is_none_or(|outdated| surveyed.at > outdated);
+            is_of_now && surveyed.at.elapsed() < surveyed.fresh && surveyed.route == target.route
+        };
+        let of_it = newest.iter().filter(|((name, _), _)| *name == target.name).map(|(_, surveyed)| surveyed);
+        of_it.filter(is_good).max_by_key(|surveyed| surveyed.at).map(|surveyed| surveyed.facts.clone())
     }
 
     /// Something was defined at a target.

@@ -1,6 +1,6 @@
 //! Admits sessions, decides operations, writes their records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -12,19 +12,23 @@ use gatehouse_journal::{
 use gatehouse_mask::{Classes, Counts};
 use gatehouse_model::{
     Access, Action, Bind, Budget, Decision, Denial, Digest, Effect, FactValue, Facts, Hold, Intent, Lease, Operation,
-    Phase, PolicyId, Reason, RequestId, Resource, SessionId, Subject, TargetName, TaskAccount, Verdict, kind,
+    Origin, Phase, PolicyId, Reason, RequestId, Resource, SessionId, Spent, Subject, TargetName, Task, TaskAccount,
+    TaskId, Verdict, kind,
 };
 use gatehouse_policy::Policies;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use crate::cleared::{Cleared, Durability, Receipt};
 use crate::descriptions::Descriptions;
 use crate::desk::{Answer, AnswerError, Answered, Approver, Desk, Terms};
-use crate::grant::{Grant, Target};
+use crate::grant::{Account, Grant, Target};
 use crate::ledger::{Ledger, Unrecorded};
 use crate::lockdown::Lockdowns;
 use crate::tape::TapeSeal;
+
+/// How long a look at a target's catalog may take.
+const LOOK: SignedDuration = SignedDuration::from_secs(60);
 
 /// What the gate limits.
 #[derive(Debug, Clone, Copy)]
@@ -180,6 +184,40 @@ impl Gate {
             )
             .map_err(|_| unrecorded_denial())?;
         Ok(grant)
+    }
+
+    /// The right to read what a target says of itself, for somebody who asks what the gateway would make of a statement:
+    /// no session comes of it. Where an account is made for each task, there is none for that.
+    pub fn look(
+        &self,
+        now: Timestamp,
+        session: SessionId,
+        subject: Subject,
+        target: Arc<Target>,
+    ) -> Result<Grant, Denial> {
+        if target.route.account == Account::Leased {
+            return Err(Denial::new(
+                Reason::Unreachable,
+                format!("nothing is known of target \"{}\" now", target.name),
+                "an account is made there for each task, and there is none without",
+                "Start a task for it, connect, and ask again",
+            ));
+        }
+        let task = Task {
+            id: TaskId::from_random(0),
+            identity: subject.identity.clone(),
+            on_behalf_of: subject.on_behalf_of.as_ref().map(|(user, _)| user.clone()),
+            targets: BTreeSet::from([target.name.clone()]),
+            reason: "to read the catalog".into(),
+            budget: Budget::default(),
+            origin: Origin::default(),
+            started: now,
+            expires: now + LOOK,
+            ended: None,
+        };
+        let account = Arc::new(TaskAccount::new(Budget::default(), Spent::default(), None));
+        let grant = Grant::new(session, Lease { task, subject }, target, account);
+        self.shut(&grant, now).map_or(Ok(grant), Err)
     }
 
     /// Clears the gateway's own words to a client during its login, before anything of a target can be among them.

@@ -9,6 +9,7 @@ mod cleared;
 mod descriptions;
 mod desk;
 mod editor;
+mod foresight;
 mod gate;
 mod grant;
 mod judgement;
@@ -25,6 +26,7 @@ pub use desk::{
     Answer, AnswerError, Answered, Approver, Asked, AskedTask, Desk, Granted, HeldOperation, HoldMode, PendingRequest,
     RequestState, Terms,
 };
+pub use foresight::{Foreseen, Understood, understand};
 pub use gate::{Gate, GateLimits, SessionEnd, budget_record};
 pub use grant::{Account, AwsSigning, Grant, Route, Showing, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
 pub use ledger::{Ledger, Log, Unrecorded};

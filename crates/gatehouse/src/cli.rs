@@ -95,10 +95,42 @@ pub enum Command {
     Sessions(Listing),
     /// Targets: what can be reached.
     #[command(visible_alias = "target")]
-    Targets(ShortListing),
-    /// Policies in force.
+    Targets {
+        /// What to show.
+        #[command(subcommand)]
+        action: TargetAction,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Policies: those in force, and whether others would do.
     #[command(visible_alias = "policy")]
-    Policies(ShortListing),
+    Policies {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: PolicyAction,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Shows what the gateway would make of a statement: what it wants, what is decided of that and by which policies, and what
+    /// would come back. Nothing is sent to the target.
+    Explain {
+        /// The target.
+        #[arg(long, value_name = "NAME")]
+        target: String,
+        /// Who would ask it: user:NAME or agent:NAME; you, where not given.
+        #[arg(long, value_name = "IDENTITY")]
+        identity: Option<String>,
+        /// For whom: user:NAME.
+        #[arg(long, value_name = "USER")]
+        on_behalf_of: Option<String>,
+        /// SQL; `GET /path` with fields and, after an empty line, a body; or a tool of MCP with its arguments. `-` reads it.
+        statement: String,
+        /// How the gateway is reached.
+        #[command(flatten)]
+        reach: Reach,
+    },
     /// Static keys of agents that can show nothing better.
     #[command(visible_alias = "key")]
     Keys {
@@ -269,26 +301,52 @@ pub struct Listing {
     pub reach: Reach,
 }
 
-/// A listing that is never long, or one entry of it.
-#[derive(Debug, Args)]
-pub struct ShortListing {
-    /// What to show.
-    #[command(subcommand)]
-    pub action: ShowAll,
-    /// How the gateway is reached.
-    #[command(flatten)]
-    pub reach: Reach,
-}
-
-/// What to show.
+/// What to show of targets.
 #[derive(Debug, Subcommand)]
-pub enum ShowAll {
+pub enum TargetAction {
     /// All.
     Ls,
     /// One.
     Show {
         /// Which.
         id: String,
+    },
+    /// What a target says of itself, such as its tables, as text for `gatehouse policies test`. No data is in it.
+    Catalog {
+        /// Which.
+        id: String,
+    },
+}
+
+/// What to do with policies.
+#[derive(Debug, Subcommand)]
+pub enum PolicyAction {
+    /// All in force.
+    Ls,
+    /// One in force.
+    Show {
+        /// Which.
+        id: String,
+    },
+    /// Whether statements come to what the *.toml files of a folder say of them; needs neither a gateway nor a target.
+    Test {
+        /// The folder.
+        directory: PathBuf,
+        /// Where the policies, identities and classes are.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// What the policies of a folder would have said to what this machine's journal has on record.
+    Backtest {
+        /// Since when, such as 30d.
+        #[arg(long, default_value = "30d", value_parser = span)]
+        since: jiff::SignedDuration,
+        /// The folder with *.cedar files.
+        #[arg(long, value_name = "DIRECTORY")]
+        policies: PathBuf,
+        /// Where the identities are, and the journal.
+        #[command(flatten)]
+        config: ConfigFile,
     },
 }
 
@@ -477,6 +535,14 @@ pub enum EvidenceAction {
 fn figure(text: &str) -> Result<(String, u64), String> {
     let parsed = text.split_once('=').and_then(|(class, figure)| Some((class.to_string(), figure.parse().ok()?)));
     parsed.ok_or_else(|| "write CLASS=NUMBER, such as email=100".into())
+}
+
+/// How long ago, where a day has 24 hours.
+fn span(text: &str) -> Result<jiff::SignedDuration, String> {
+    let no_span = || format!("`{text}` is no duration: write 12h, 30d or 8w");
+    let span: jiff::Span = text.parse().map_err(|_| no_span())?;
+    let duration = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| no_span())?;
+    if duration.is_positive() { Ok(duration) } else { Err(no_span()) }
 }
 
 fn seconds(text: &str) -> Result<u32, String> {

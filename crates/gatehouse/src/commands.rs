@@ -10,22 +10,22 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::CommandFactory as _;
 use gatehouse_api::{
-    Answer, AnswerView, AskedView, BudgetView, EndTask, Evidence, IssuedKeyView, KeyView, LiftLockdown, LockdownView,
-    NewKey, NewLockdown, NewTask, PolicyView, RequestView, Selection, SessionView, StartedTaskView, TargetView,
-    TaskView,
+    Answer, AnswerView, AskedView, BudgetView, EndTask, Evidence, ExplanationView, IssuedKeyView, KeyView,
+    LiftLockdown, LockdownView, NewExplanation, NewKey, NewLockdown, NewTask, PolicyView, RequestView, Selection,
+    SessionView, StartedTaskView, TargetView, TaskView,
 };
 use gatehouse_journal::VerifierKey;
 use gatehouse_mask::PseudonymKey;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{
-    Cli, Command, EvidenceAction, KeyAction, Listing, LockdownAction, MaskAction, NewTaskArgs, Part, Reach,
-    ShortListing, Show, ShowAll, TaskAction,
+    Cli, Command, EvidenceAction, KeyAction, Listing, LockdownAction, MaskAction, NewTaskArgs, Part, PolicyAction,
+    Reach, Show, TargetAction, TaskAction,
 };
 use crate::client::Client;
 use crate::output::{self, Shown};
 use crate::registry;
-use crate::{agent, demo, load, login, mask_test, reference, run, serve};
+use crate::{agent, backtest, demo, explain, load, login, mask_test, policy_test, reference, run, serve};
 
 /// How often somebody who waits for an answer asks whether there is one.
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -44,8 +44,13 @@ pub async fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Tasks { action, reach } => tasks(action, &reach).await?,
         Command::Requests(listing) => show::<RequestView>(listing, "/api/v1/requests").await?,
         Command::Sessions(listing) => show::<SessionView>(listing, "/api/v1/sessions").await?,
-        Command::Targets(listing) => show_all::<TargetView>(listing, "/api/v1/targets").await?,
-        Command::Policies(listing) => show_all::<PolicyView>(listing, "/api/v1/policies").await?,
+        Command::Targets { action, reach } => targets(action, &reach).await?,
+        Command::Policies { action, reach } => return policies(action, &reach).await,
+        Command::Explain { target, identity, on_behalf_of, statement, reach } => {
+            let new = NewExplanation { target, statement: given(statement)?, identity, on_behalf_of };
+            let view: ExplanationView = Client::new(&reach)?.post("/api/v1/explain", &new).await?;
+            if reach.json { output::json(&view)? } else { output::print(&explain::shown(&view))? }
+        }
         Command::Approve { id, reason, targets, ttl, acting_as, reach } => {
             let targets = (!targets.is_empty()).then_some(targets);
             answer(&reach, acting_as.as_deref(), &id, "approve", Answer { reason, targets, ttl_secs: ttl }).await?
@@ -162,19 +167,42 @@ async fn list<T: Shown>(client: &Client, path: &str, part: &Part, as_json: bool)
     Ok(())
 }
 
-async fn show_all<T: Shown>(listing: ShortListing, path: &str) -> Result<()> {
-    let client = Client::new(&listing.reach)?;
-    let as_json = listing.reach.json;
-    match listing.action {
-        ShowAll::Ls => output::listing(&client.get::<Vec<T>>(path).await?, as_json),
-        ShowAll::Show { id } => {
-            let all = client.get::<Vec<T>>(path).await?;
-            let one = all
-                .iter()
-                .find(|one| one.id() == id)
-                .ok_or_else(|| anyhow!("there is no `{id}`: `ls` shows those there are"))?;
-            output::page(one, as_json)
+/// A listing that is never long, or one entry of it.
+async fn show_all<T: Shown>(id: Option<&str>, path: &str, reach: &Reach) -> Result<()> {
+    let all = Client::new(reach)?.get::<Vec<T>>(path).await?;
+    let Some(id) = id else { return output::listing(&all, reach.json) };
+    let one = all.iter().find(|one| one.id() == id);
+    output::page(one.ok_or_else(|| anyhow!("there is no `{id}`: `ls` shows those there are"))?, reach.json)
+}
+
+async fn targets(action: TargetAction, reach: &Reach) -> Result<()> {
+    match action {
+        TargetAction::Ls => show_all::<TargetView>(None, "/api/v1/targets", reach).await,
+        TargetAction::Show { id } => show_all::<TargetView>(Some(&id), "/api/v1/targets", reach).await,
+        TargetAction::Catalog { id } => {
+            output::print(&Client::new(reach)?.text(&format!("/api/v1/targets/{id}/catalog")).await?)
         }
+    }
+}
+
+async fn policies(action: PolicyAction, reach: &Reach) -> Result<ExitCode> {
+    match action {
+        PolicyAction::Ls => show_all::<PolicyView>(None, "/api/v1/policies", reach).await?,
+        PolicyAction::Show { id } => show_all::<PolicyView>(Some(&id), "/api/v1/policies", reach).await?,
+        PolicyAction::Test { directory, config } => return policy_test::test(&directory, &config.config, reach.json),
+        PolicyAction::Backtest { since, policies, config } => {
+            backtest::backtest(since, &policies, &config.config, reach.json)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was typed, or what comes on standard input where that is `-`.
+fn given(text: String) -> Result<String> {
+    if text == "-" {
+        std::io::read_to_string(std::io::stdin()).context("standard input cannot be read as text")
+    } else {
+        Ok(text)
     }
 }
 

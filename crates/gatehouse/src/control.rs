@@ -10,9 +10,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gatehouse_api::{
     Answer, AnswerView, AskedView, Begun, BudgetView, Caller, CameBack, Control, DeviceLoginView, EndTask, Evidence,
-    Exchange, Exchanged, GrantedView, IssuedKeyView, KeyView, LiftLockdown, LinkView, LockdownView, Me, NewKey,
-    NewLink, NewLockdown, NewTask, NewToken, OauthError, Page, PolicyView, Problem, RequestView, Selection,
-    SessionView, Shown, SignInBegun, SignedIn, SpentView, TargetView, TaskView, TokenView, Version, Wanted,
+    Exchange, Exchanged, ExplanationView, GrantedView, IssuedKeyView, KeyView, LiftLockdown, LinkView, LockdownView,
+    Me, NewExplanation, NewKey, NewLink, NewLockdown, NewTask, NewToken, OauthError, Page, PolicyView, Problem,
+    RequestView, Selection, SessionView, Shown, SignInBegun, SignedIn, SpentView, TargetView, TaskView, TokenView,
+    Version, Wanted,
 };
 use gatehouse_engine::House as _;
 use gatehouse_gate::{AnswerError, Answered, Approver, Asked, Lockdown, PendingRequest, Scope, Terms};
@@ -20,12 +21,13 @@ use gatehouse_identity::ApiKey;
 use gatehouse_journal::{Direction, Export, KeyIssued, RecordingReader, RequestEnded};
 use gatehouse_model::{
     BUDGET_VALUES_MAX, Budget, ClassName, Denial, GroupName, Hold, Identity, KeyId, PolicyId, Reason, RequestId,
-    Resource, SessionId, Spent, TargetName, Task, TaskEnd, TaskId, UserName, kind,
+    Resource, SessionId, Spent, Subject, TargetName, Task, TaskEnd, TaskId, UserName, kind,
 };
-use gatehouse_protocol::{Archive, Carriage, Protocol};
+use gatehouse_protocol::{Archive, Carriage, Protocol, SurveyFacts};
 use gatehouse_store::{AskedRow, KeyRow, Numbered, RequestRow, SessionRow, StoreError, TaskRow};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::explain;
 use crate::load::Loaded;
 use crate::output::plain;
 use crate::registry;
@@ -69,6 +71,29 @@ impl ApiControl {
         let protocol = loaded.targets.get(&session.target).map_or("postgres", |target| target.protocol.as_str());
         let (path, protocol) = (self.state.data.recordings().join(format!("{id}.rec")), protocol.to_string());
         Ok(Recorded { path, protocol, target: TargetName::new(&session.target).map_err(unavailable)? })
+    }
+
+    /// A target with its protocol, and what is known of it now.
+    async fn look(
+        &self,
+        target: &str,
+        subject: &Subject,
+    ) -> Result<(Arc<gatehouse_gate::Target>, Arc<dyn Protocol>, SurveyFacts), Problem> {
+        let target = self.state.loaded.load().targets.get(target).cloned();
+        let target = target.ok_or_else(|| Problem::not_found("target", "of this name", "targets"))?;
+        let protocol = registry::protocol(&target.protocol).ok_or_else(|| unavailable("an unknown protocol"))?;
+        let facts = match protocol.clone().carriage() {
+            Carriage::Exchanges(_) => target.facts.clone(),
+            Carriage::Stream(protocol) => {
+                let engine = self.state.engine.get().ok_or_else(|| unavailable("the gateway is starting"))?;
+                let looked = engine.look(&target, &*protocol, subject.clone()).await;
+                looked.map_err(|denial| {
+                    tracing::warn!(target = %target.name, cause = denial.detail, "a look at a target failed");
+                    Problem::unavailable(denial.message).advising(denial.hint)
+                })?
+            }
+        };
+        Ok((target, protocol, facts))
     }
 
     /// Serves this gateway.
@@ -803,6 +828,42 @@ impl Control for ApiControl {
                 text: policy.text,
             };
             Ok(self.state.gate.policies().summaries().into_iter().map(view).collect())
+        }
+        .boxed()
+    }
+
+    fn explain<'a>(&'a self, caller: &'a Caller, new: NewExplanation) -> Asking<'a, ExplanationView> {
+        async move {
+            self.must_oversee(caller, &new.target)?;
+            let named = new.identity.as_deref().map(Identity::parse).transpose().map_err(bad)?;
+            let identity = named.or_else(|| caller.user().cloned().map(Identity::User)).ok_or_else(|| {
+                Problem::bad_request("nobody was named who would ask it: say by whom, with --identity")
+            })?;
+            let user =
+                new.on_behalf_of.as_deref().map(|user| UserName::new(user.strip_prefix("user:").unwrap_or(user)));
+            let user = user.transpose().map_err(bad)?;
+            let subject = self.state.subject(&identity, user.as_ref()).map_err(bad)?;
+            let (target, protocol, facts) = self.look(&new.target, &subject).await?;
+            let understood = gatehouse_gate::understand(&*protocol, &target, &facts, &new.statement)
+                .map_err(|denial| Problem::not_understood(denial.message, denial.hint))?;
+            let policies = self.state.gate.policies();
+            let foreseen = understood.foresee(&policies, &subject, &target.classes);
+            Ok(explain::view(&target.name, &subject, &understood, &foreseen, policies.revision().to_string()))
+        }
+        .boxed()
+    }
+
+    fn catalog<'a>(&'a self, caller: &'a Caller, target: &'a str) -> Asking<'a, String> {
+        async move {
+            self.must_oversee(caller, target)?;
+            let nobody = UserName::new("catalog").map_err(unavailable)?;
+            let identity = Identity::User(caller.user().cloned().unwrap_or(nobody));
+            let subject = Subject { identity, groups: BTreeSet::new(), on_behalf_of: None };
+            let (found, protocol, facts) = self.look(target, &subject).await?;
+            let Carriage::Stream(protocol) = protocol.carriage() else {
+                return Err(Problem::conflict(format!("a target that speaks {} has no catalog", found.protocol)));
+            };
+            protocol.snapshot(&facts).ok_or_else(|| Problem::unavailable("the catalog is another protocol's"))
         }
         .boxed()
     }

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod agent;
+mod backtest;
 mod bounded;
 pub mod cli;
 pub mod client;
@@ -12,6 +13,7 @@ pub mod config;
 mod control;
 mod demo;
 mod exchange;
+mod explain;
 mod indexer;
 mod interception;
 mod keys;
@@ -24,6 +26,7 @@ mod mentions;
 mod notify;
 mod output;
 mod pace;
+mod policy_test;
 mod reference;
 mod registry;
 mod reload;

@@ -983,6 +983,22 @@ fn protocol_names() -> String {
     registry::protocols().iter().map(|protocol| protocol.name()).collect::<Vec<_>>().join(", ")
 }
 
+/// A configuration for a command that needs no running gateway; its pseudonyms are not those of one.
+pub(crate) fn alone(path: &Path) -> anyhow::Result<Loaded> {
+    load(path, PseudonymKey::new([0; 32])).map_err(|faults| all_wrong(&faults))
+}
+
+/// All mistakes as one error.
+pub(crate) fn all_wrong(faults: &[Fault]) -> anyhow::Error {
+    anyhow::anyhow!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+/// The policies of a folder by themselves, or all that is wrong with them.
+pub fn policies(directory: &Path) -> Result<Policies, Vec<Fault>> {
+    let mut faults = Vec::new();
+    load_policies(directory, &mut faults).ok_or(faults)
+}
+
 fn load_policies(directory: &Path, faults: &mut Vec<Fault>) -> Option<Policies> {
     let sources = match policy_sources(directory) {
         Ok(sources) => sources,

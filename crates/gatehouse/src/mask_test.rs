@@ -8,9 +8,9 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use gatehouse_gate::TargetClasses;
-use gatehouse_mask::{Counts, Outcome, Plan, PseudonymKey};
+use gatehouse_mask::{Counts, Outcome, Plan};
 use gatehouse_model::{Column, Encoding, Provenance, Shape, ShapeRole, ValueKind};
 use serde::{Deserialize, Serialize};
 
@@ -111,10 +111,7 @@ pub(crate) fn test(file: &Path, config: &Path, target: Option<&str>, as_json: bo
 }
 
 fn classes(config: &Path, target: Option<&str>) -> Result<std::sync::Arc<TargetClasses>> {
-    let loaded = load::load(config, PseudonymKey::new([0; 32])).map_err(|faults| {
-        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        anyhow!("{}", faults.join("\n"))
-    })?;
+    let loaded = load::alone(config)?;
     let found = match target {
         Some(name) => loaded.targets.get(name),
         None => loaded.targets.values().next(),

@@ -29,9 +29,11 @@ mod transcript;
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use gatehouse_model::TargetName;
 use gatehouse_protocol::{
-    Archive, Carriage, Exchanges, HttpFacts, Opening, Protocol, Session, SurveyFacts, Transcript,
+    Archive, Carriage, Exchanges, HttpFacts, Opening, Protocol, Session, SurveyFacts, Tag, Transcript, write_frame,
+    write_head,
 };
 
 /// HTTP, as the registry holds it.
@@ -64,9 +66,31 @@ impl Protocol for Http {
         session(opening, None)
     }
 
+    fn question(&self, text: &str) -> BytesMut {
+        let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
+        let mut lines = head.lines();
+        let first = lines.next().unwrap_or_default().trim();
+        let fields = lines.filter_map(|line| line.split_once(':'));
+        let fields: Vec<(String, &str)> =
+            fields.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim())).collect();
+        whole_request(first, fields.iter().map(|(name, value)| (name.as_str(), *value)), body)
+    }
+
     fn transcript(&self) -> Box<dyn Transcript> {
         transcript()
     }
+}
+
+/// The frames of a request that is there in whole.
+pub fn whole_request<'f>(first: &str, fields: impl Iterator<Item = (&'f str, &'f str)>, body: &str) -> BytesMut {
+    let mut out = BytesMut::new();
+    let fields = fields.map(|(name, value)| (name, value.as_bytes()));
+    write_head(Tag::Request, Some(first.as_bytes()), fields, &mut out);
+    if !body.is_empty() {
+        write_frame(Tag::Body, body.as_bytes(), &mut out);
+    }
+    write_head(Tag::End, None, std::iter::empty(), &mut out);
+    out
 }
 
 /// A session of HTTP, or of what rides on it.

@@ -14,6 +14,7 @@ mod uri;
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use gatehouse_model::TargetName;
 use gatehouse_protocol::{
     Archive, Carriage, Exchanges, HttpFacts, Opening, Protocol, Session, SurveyFacts, Transcript,
@@ -46,6 +47,20 @@ impl Protocol for Mcp {
     fn session(&self, opening: Opening) -> Box<dyn Session> {
         let rider = rider::McpRider::new(&opening.target, &opening.bond);
         gatehouse_http::session(opening, Some(Box::new(rider)))
+    }
+
+    /// A message, or the name of a tool with its arguments behind it.
+    fn question(&self, text: &str) -> BytesMut {
+        let text = text.trim();
+        let call = |text: &str| {
+            let (name, arguments) = text.split_once(char::is_whitespace).unwrap_or((text, "{}"));
+            let name = serde_json::Value::from(name);
+            format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":{name},"arguments":{arguments}}}}}"#
+            )
+        };
+        let message = if text.starts_with('{') { text.into() } else { call(text) };
+        gatehouse_http::whole_request("POST /", [("content-type", "application/json")].into_iter(), &message)
     }
 
     fn transcript(&self) -> Box<dyn Transcript> {

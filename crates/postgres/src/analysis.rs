@@ -35,6 +35,7 @@ use gatehouse_protocol::Classifier;
 
 use self::analyzer::{Analyzer, Found};
 pub(crate) use self::moved::Moved;
+pub(crate) use self::resource::column_at;
 pub(crate) use self::session::setting_accesses;
 pub(crate) use self::tables::Tables;
 use crate::catalog::{Catalog, Relation, TEMPORARY_SCHEMA};
@@ -115,6 +116,8 @@ pub(crate) struct Analysis {
 pub(crate) struct StatementOutput {
     /// Its columns; of DECLARE and PREPARE, those of the cursor or the prepared statement, which itself gives none.
     pub(crate) columns: Outputs,
+    /// Their names, as far as they are known, where each column is.
+    pub(crate) names: Vec<Option<Arc<str>>>,
     /// How `COPY … TO STDOUT` writes.
     pub(crate) copy: Option<CopyOut>,
     /// The cursor that it opens.
@@ -136,7 +139,7 @@ pub(crate) enum Deallocated {
 
 impl StatementOutput {
     fn of(columns: Outputs) -> Self {
-        Self { columns, copy: None, cursor: None, prepares: None, deallocates: None }
+        Self { columns, names: Vec::new(), copy: None, cursor: None, prepares: None, deallocates: None }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 use gatehouse_model::ValueKind;
+use serde::{Deserialize, Serialize};
 
 /// The schemas that belong to PostgreSQL itself.
 pub(crate) const SYSTEM_SCHEMAS: [&str; 2] = ["pg_catalog", "information_schema"];
@@ -121,7 +122,8 @@ select d.adrelid, d.adnum, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
     where l.locktype = 'relation' and l.granted and l.mode = 'AccessExclusiveLock' and l.relation = d.adrelid)";
 
 /// What kind of relation a row of `pg_class` is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum RelationKind {
     /// An ordinary table.
     Table,
@@ -159,7 +161,8 @@ impl RelationKind {
 }
 
 /// One column of a relation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ColumnInfo {
     /// `pg_attribute.attnum`, from 1.
     pub(crate) number: i16,
@@ -170,15 +173,19 @@ pub(crate) struct ColumnInfo {
     /// Its type modifier; -1 for none.
     pub(crate) type_modifier: i32,
     /// Whether it is a generated column, which `COPY` leaves out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) generated: bool,
     /// Whether no row has NULL there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) not_null: bool,
     /// What a generated column is computed by, as far as that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expression: Option<Arc<str>>,
 }
 
 /// One relation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Relation {
     /// `pg_class.oid`.
     pub(crate) oid: u32,
@@ -191,11 +198,14 @@ pub(crate) struct Relation {
     /// Its columns by ascending number, without dropped ones.
     pub(crate) columns: Vec<ColumnInfo>,
     /// The query of a view or materialized view that is not PostgreSQL's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) definition: Option<Arc<str>>,
     /// The tables that it inherits from or is a partition of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) parents: Vec<u32>,
     /// Whether a write to it sets something else going: a trigger, what a foreign key does to the rows that refer to it, or
     /// a function that is not PostgreSQL's own, in a check, a default, an index or a domain.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) has_effects: bool,
 }
 
@@ -207,20 +217,25 @@ impl Relation {
 }
 
 /// A function name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct FunctionInfo {
     /// Its name.
     pub(crate) name: Arc<str>,
     /// Its schema; `None` for PostgreSQL's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) schema: Option<Arc<str>>,
     /// Whether it belongs to an extension whose functions only compute from their arguments.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) computes: bool,
     /// Whether one of PostgreSQL's own by that name is volatile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) volatile: bool,
 }
 
 /// A type that is neither an array nor a relation's row type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TypeInfo {
     /// `pg_type.oid`.
     pub(crate) oid: u32,
@@ -311,6 +326,33 @@ impl Catalog {
             catalog.types.insert(kind.oid, kind);
         }
         catalog
+    }
+
+    /// What it is made of, in an order that is the same each time.
+    pub(crate) fn parts(&self) -> Parts {
+        let mut relations: Vec<Relation> = self.relations.values().map(|relation| (**relation).clone()).collect();
+        relations.sort_by_key(|relation| relation.oid);
+        let own = self.own_functions.iter().map(|(name, volatile)| (name, None, false, *volatile));
+        let of = |named: &'_ HashMap<Arc<str>, Vec<Arc<str>>>, computes| {
+            let each = named.iter().flat_map(|(name, schemas)| schemas.iter().map(move |schema| (name, schema)));
+            each.map(move |(name, schema)| (name.clone(), schema.clone(), computes)).collect::<Vec<_>>()
+        };
+        let others = [of(&self.computing_functions, true), of(&self.user_functions, false)].concat();
+        let mut functions: Vec<FunctionInfo> = own
+            .map(|(name, schema, computes, volatile)| FunctionInfo { name: name.clone(), schema, computes, volatile })
+            .chain(others.into_iter().map(|(name, schema, computes)| FunctionInfo {
+                name,
+                schema: Some(schema),
+                computes,
+                volatile: false,
+            }))
+            .collect();
+        functions.sort_by(|one, other| (&one.name, &one.schema).cmp(&(&other.name, &other.schema)));
+        let mut operators: Vec<Arc<str>> = self.user_operators.iter().cloned().collect();
+        operators.sort();
+        let mut types: Vec<TypeInfo> = self.types.values().cloned().collect();
+        types.sort_by_key(|kind| kind.oid);
+        Parts { relations, functions, operators, types, search_path: self.search_path.clone() }
     }
 
     /// The relation of an OID.

@@ -14,6 +14,7 @@ mod reading;
 mod report;
 mod scram;
 mod session;
+mod snapshot;
 mod survey;
 mod target_login;
 mod transcript;
@@ -61,6 +62,12 @@ impl Protocol for Postgres {
         }
     }
 
+    fn question(&self, text: &str) -> BytesMut {
+        let mut out = BytesMut::new();
+        frame::write(&mut out, b'Q', |body| frame::put_cstr(body, text));
+        out
+    }
+
     fn transcript(&self) -> Box<dyn Transcript> {
         Box::new(transcript::PostgresTranscript::default())
     }
@@ -85,6 +92,14 @@ impl StreamProtocol for Postgres {
 
     fn survey(&self) -> Box<dyn Survey> {
         Box::new(survey::PostgresSurvey::default())
+    }
+
+    fn snapshot(&self, facts: &SurveyFacts) -> Option<String> {
+        Some(snapshot::write(&facts.downcast_ref::<reading::Known>()?.catalog))
+    }
+
+    fn restore(&self, snapshot: &str) -> Result<SurveyFacts, (usize, String)> {
+        snapshot::read(snapshot).map(|catalog| Arc::new(reading::Known::new(catalog)) as SurveyFacts)
     }
 
     fn lock_account(&self) -> Box<dyn Survey> {

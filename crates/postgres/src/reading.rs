@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
 use foldhash::{HashMap, HashSet};
-use gatehouse_model::{Provenance, TargetName};
+use gatehouse_model::{Provenance, Resource, TargetName, ValueKind};
 use gatehouse_protocol::Classifier;
 
 use crate::analysis::{self, Analysis, Context, Misunderstood, Moved, Outputs, SearchPath, Tables};
@@ -85,6 +85,13 @@ impl Known {
     /// A catalog with which nothing was read yet.
     pub(crate) fn new(catalog: Catalog) -> Self {
         Self { catalog, kept: Mutex::default() }
+    }
+
+    /// What the values of a column are, by its resource; `None` if the catalog does not have it.
+    pub(crate) fn kind_of(&self, target: &TargetName, column: &Resource) -> Option<ValueKind> {
+        let (relation, name) = analysis::column_at(&self.catalog, target, column)?;
+        let column = relation.columns.iter().find(|other| *other.name == *name)?;
+        Some(self.catalog.kind_of(column.type_oid, column.type_modifier))
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

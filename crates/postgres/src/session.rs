@@ -5,6 +5,7 @@
 
 mod ask;
 mod copy;
+mod foreseen;
 mod message;
 mod reply;
 mod statement;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use foldhash::{HashMap, HashMapExt as _};
-use gatehouse_model::{Denial, Provenance, Reason, Shape, TargetName};
+use gatehouse_model::{Column, Denial, Provenance, Reason, Shape, TargetName};
 use gatehouse_protocol::{Breach, Classifier, Editor, Opening, Passed, Reply, Session, Side, Step, SurveyFacts};
 
 use crate::analysis::{Analysis, Moved, SearchPath};
@@ -444,6 +445,10 @@ impl Session for PostgresSession {
             Side::Client => self.answer_client(run, reply),
             Side::Target => self.answer_target(run, reply),
         }
+    }
+
+    fn foreseen(&self) -> Option<Vec<Column>> {
+        self.foreseen_columns()
     }
 
     fn rows(&self) -> u64 {

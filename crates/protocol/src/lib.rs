@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use gatehouse_model::{
-    Access, Blame, ClassName, Denial, Encoding, Intent, Operation, Resource, Secret, Shape, TargetName, ValueKind,
-    Verifier,
+    Access, Blame, ClassName, Column, Denial, Encoding, Intent, Operation, Resource, Secret, Shape, TargetName,
+    ValueKind, Verifier,
 };
 
 mod exchange;
@@ -32,6 +32,10 @@ pub trait Protocol: Send + Sync {
 
     /// The state of one session between a client and a target.
     fn session(&self, opening: Opening) -> Box<dyn Session>;
+
+    /// The bytes by which a client would ask this, as a person writes it down: what a session makes of them is what the
+    /// gateway understands. Nobody sends them.
+    fn question(&self, text: &str) -> BytesMut;
 
     /// Turns one recorded chunk of what the client saw into lines for a person, without terminal control characters.
     fn transcript(&self) -> Box<dyn Transcript>;
@@ -63,6 +67,15 @@ pub trait StreamProtocol: Protocol {
 
     /// Reads from a target what the understanding of statements needs; runs on a connection that is logged in.
     fn survey(&self) -> Box<dyn Survey>;
+
+    /// The facts of a survey as text, a line for each, the same for the same facts; `None` if they are not this protocol's.
+    fn snapshot(&self, facts: &SurveyFacts) -> Option<String>;
+
+    /// The facts that a text tells which [`StreamProtocol::snapshot`] wrote.
+    ///
+    /// # Errors
+    /// The line, from 1, that is none of them, and why.
+    fn restore(&self, snapshot: &str) -> Result<SurveyFacts, (usize, String)>;
 
     /// Takes the password of the account that is logged in away, from within, and ends its other connections: for an account
     /// that was made for a task, while whoever made it does not end it. It tells no facts.
@@ -416,6 +429,12 @@ pub trait Session: Send {
 
     /// A run of [`Meaning::Local`]: moves the state past it and writes the answer in its place.
     fn answer(&mut self, side: Side, run: &Bytes, reply: &mut Reply);
+
+    /// The columns that would come back for the run at the front of the client's bytes, which [`Session::inspect`] found to
+    /// ask for something; `None` where that shows only when they come. One whose name is `*` stands for any number.
+    fn foreseen(&self) -> Option<Vec<Column>> {
+        None
+    }
 
     /// How many rows the client was sent so far.
     fn rows(&self) -> u64;

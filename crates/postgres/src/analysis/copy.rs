@@ -50,8 +50,7 @@ impl Analyzer<'_> {
         if copy.filename().is_some() {
             return Ok(StatementOutput::of(Outputs::None));
         }
-        let columns = self.outputs_of(columns);
-        Ok(StatementOutput { copy: Some(CopyOut { format: form.format }), ..StatementOutput::of(columns) })
+        Ok(StatementOutput { copy: Some(CopyOut { format: form.format }), ..self.output_of(columns) })
     }
 
     fn access_revealed(&mut self, lineage: &Lineage) {

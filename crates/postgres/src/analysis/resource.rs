@@ -123,6 +123,20 @@ impl Resources<'_> {
     }
 }
 
+/// The relation and the name that a column's resource stands for; `None` where the catalog has no such relation.
+pub(crate) fn column_at<'c, 'r>(
+    catalog: &'c Catalog,
+    target: &TargetName,
+    column: &'r Resource,
+) -> Option<(&'c Arc<Relation>, &'r str)> {
+    let table = column.within.iter().find(|parent| parent.kind == TABLE)?;
+    let schema = column.within.iter().find(|parent| parent.kind == SCHEMA)?;
+    let name = column.id.strip_prefix(&*table.id)?.strip_prefix('.')?;
+    let schema_name = schema.id.strip_prefix(target.as_str())?.strip_prefix('/')?;
+    let table_name = table.id.strip_prefix(&*schema.id)?.strip_prefix('.')?;
+    Some((catalog.relation(schema_name, table_name)?, name))
+}
+
 /// The classes that a column is of.
 pub(super) fn classes(column: &Resource) -> impl Iterator<Item = &Parent> {
     column.within.iter().filter(|parent| parent.kind == kind::CLASS)

@@ -161,8 +161,7 @@ impl Analyzer<'_> {
     pub(super) fn declare(&mut self, declare: &DeclareCursorStmt) -> Result<StatementOutput, Misunderstood> {
         let columns = self.body(declare.query())?;
         self.access_target(action::CURSOR);
-        let columns = self.outputs_of(columns);
-        Ok(StatementOutput { cursor: declare.portalname().map(Into::into), ..StatementOutput::of(columns) })
+        Ok(StatementOutput { cursor: declare.portalname().map(Into::into), ..self.output_of(columns) })
     }
 
     pub(super) fn fetch(&mut self, fetch: &FetchStmt) -> StatementOutput {
@@ -178,7 +177,8 @@ impl Analyzer<'_> {
     pub(super) fn prepare(&mut self, prepare: &PrepareStmt) -> Result<StatementOutput, Misunderstood> {
         self.access_target(action::PREPARED);
         let inner = self.inner_statement(prepare.query())?;
-        Ok(StatementOutput { prepares: prepare.name().map(Into::into), ..StatementOutput::of(inner.columns) })
+        let StatementOutput { columns, names, .. } = inner;
+        Ok(StatementOutput { prepares: prepare.name().map(Into::into), names, ..StatementOutput::of(columns) })
     }
 
     pub(super) fn execute(&mut self, execute: &ExecuteStmt) -> Result<StatementOutput, Misunderstood> {

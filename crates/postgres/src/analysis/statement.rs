@@ -72,24 +72,25 @@ impl Analyzer<'_> {
         let columns = self.body(node)?;
         let gives = gives && !std::mem::take(&mut self.found.selects_into);
         if gives {
-            return Ok(StatementOutput::of(self.outputs_of(columns)));
+            return Ok(self.output_of(columns));
         }
         self.found.changes_catalog |= matches!(node, Node::SelectStmt(_));
         Ok(StatementOutput::of(Outputs::None))
     }
 
-    /// The columns of a result, as far as they are known.
-    pub(super) fn outputs_of(&mut self, columns: Columns) -> Outputs {
+    /// What a statement with these columns gives, as far as they are known.
+    pub(super) fn output_of(&mut self, columns: Columns) -> StatementOutput {
         let is_clean = columns.lineages().all(Lineage::is_clean);
         if !is_clean {
             self.mark_sensitive();
         }
         match columns.rest {
             None => {
-                Outputs::Columns(columns.named.into_iter().map(|column| column.lineage.into_provenance()).collect())
+                let named = columns.named.into_iter();
+                let (provenances, names) = named.map(|column| (column.lineage.into_provenance(), column.name)).unzip();
+                StatementOutput { names, ..StatementOutput::of(Outputs::Columns(provenances)) }
             }
-            Some(_) if is_clean => Outputs::Clean,
-            Some(_) => Outputs::Unknown,
+            Some(_) => StatementOutput::of(if is_clean { Outputs::Clean } else { Outputs::Unknown }),
         }
     }
 
