@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result, ensure};
 use expect_test::expect;
 use gatehouse_conformance::fixture::{Fixture, Setup};
+use gatehouse_conformance::web::WebHouse;
 use serde_json::Value;
 
 /// Statements of which each is one of an agent, and what psql is shown of it.
@@ -124,6 +125,47 @@ fn what_is_foreseen_is_what_is_done() -> Result<()> {
           sql:show on Setting shop/server_version_num
           * scanned
     "#]].assert_eq(&table);
+    Ok(())
+}
+
+#[test]
+fn requests_and_calls_of_tools_are_foreseen() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    let explain =
+        |statement: &str| house.fixture.json(&["explain", "--target", "api", "--identity", "agent:claude", statement]);
+    let mut table = String::new();
+    for statement in [
+        "GET /people?times=2",
+        "delete /orders/1",
+        "DELETE /orders/1",
+        "POST /orders\ncontent-type: application/json\n\n{\"total\": 3}",
+        "GET //..%2f/x",
+        "nothing",
+    ] {
+        let said = explain(statement).map_or_else(|error| error.to_string(), |view| line(&view));
+        writeln!(table, "{}\n  {}", statement.replace('\n', " | "), said.trim_end().replace("\n\n", "\n"))?;
+    }
+    expect![[r#"
+        GET /people?times=2
+          allow [agents-look]
+          http:get on Path api/people
+        delete /orders/1
+          gatehouse: the request is not passed on: its method is not written in capitals
+        Write the method in capitals
+        DELETE /orders/1
+          hold [deletes-are-read]
+          http:delete on Path api/orders/1
+        POST /orders | content-type: application/json |  | {"total": 3}
+          allow [agents-write]
+          http:post on Path api/orders
+        GET //..%2f/x
+          gatehouse: the request is not passed on: the path has two slashes one after the other
+        Servers understand such an address in more than one way: write it in its plain form
+        nothing
+          gatehouse: the request is not passed on: it has no method
+        This is a defect of the client
+    "#]]
+    .assert_eq(&table);
     Ok(())
 }
 

@@ -103,10 +103,7 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
     let mut requests = listed.as_array().into_iter().flatten().filter_map(|request| request["id"].as_str());
     let request = requests.next().context("a request")?.to_string();
 
-    let mut table = format!("{:<45}", "");
-    for caller in CALLERS {
-        write!(table, "{caller:<9}")?;
-    }
+    let mut table = format!("{:<45}{}", "", CALLERS.map(|caller| format!("{caller:<9}")).concat());
     for (method, path, body) in routes() {
         let places = [("/tasks/", &agent.task), ("/sessions/", &session), ("/keys/", &key)];
         let id = places.iter().find(|(part, _)| path.contains(part)).map_or(&request, |(_, id)| id).as_str();
@@ -120,13 +117,8 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
             let proof = [JSON, ("authorization", bearer.as_str())];
             let headers = if token.is_empty() { &proof[..1] } else { &proof };
             let body = if body.is_null() { String::new() } else { body.to_string() };
-            let answer = call(
-                door,
-                &method.to_uppercase(),
-                &path.replace("{id}", id).replace("{name}", "shop"),
-                headers,
-                &body,
-            )?;
+            let at = path.replace("{id}", id).replace("{name}", "shop");
+            let answer = call(door, &method.to_uppercase(), &at, headers, &body)?;
             if answer.status >= 500 {
                 bail!("{method} {path} fails for {caller}: {}", answer.body);
             }

@@ -845,7 +845,7 @@ impl Control for ApiControl {
             let subject = self.state.subject(&identity, user.as_ref()).map_err(bad)?;
             let (target, protocol, facts) = self.look(&new.target, &subject).await?;
             let understood = gatehouse_gate::understand(&*protocol, &target, &facts, &new.statement)
-                .map_err(|denial| Problem::not_understood(denial.message, denial.hint))?;
+                .map_err(|denial| Problem::not_understood(explain::cause(&denial), denial.hint))?;
             let policies = self.state.gate.policies();
             let foreseen = understood.foresee(&policies, &subject, &target.classes);
             Ok(explain::view(&target.name, &subject, &understood, &foreseen, policies.revision().to_string()))

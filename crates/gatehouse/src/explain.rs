@@ -8,7 +8,8 @@ use gatehouse_api::{ExplainedAccess, ExplainedColumn, ExplanationView};
 use gatehouse_gate::{Foreseen, Understood};
 use gatehouse_mask::ColumnPlan;
 use gatehouse_model::{
-    Access, Column, Decision, Effect, FactValue, Facts, PolicyId, Provenance, Resource, Subject, TargetName, kind,
+    Access, Column, Decision, Denial, Effect, FactValue, Facts, PolicyId, Provenance, Resource, Subject, TargetName,
+    kind,
 };
 use serde_json::Value;
 
@@ -88,6 +89,14 @@ fn column_view(column: &Column, plan: &ColumnPlan) -> ExplainedColumn {
         ColumnPlan::Hide => ("hidden", None, None),
     };
     ExplainedColumn { name: column.name.to_string(), source: source.into(), of, shown: shown.into(), class, mask }
+}
+
+/// What a client would be told of what is not understood, in a line.
+pub(crate) fn cause(denial: &Denial) -> String {
+    match denial.detail.as_str() {
+        "" => denial.message.clone(),
+        detail => format!("{}: {detail}", denial.message),
+    }
 }
 
 /// What a person reads.

@@ -161,6 +161,22 @@ fn messages_are_understood() {
 }
 
 #[test]
+fn a_tool_is_asked_for_as_a_person_writes_it() {
+    for (text, expected) in [
+        ("search {\"query\": \"x\"}", "tools/call search: mcp:call on Tool lab/search"),
+        ("search", "tools/call search: mcp:call on Tool lab/search"),
+    ] {
+        let asked = asks(&Mcp.question(text).freeze());
+        assert!(asked.starts_with(expected), "{text}: {asked}");
+    }
+    assert_eq!(
+        asks(&Mcp.question(&request("tools/list", "{}")).freeze()),
+        asks(&post(&[], &request("tools/list", "{}")))
+    );
+    assert!(asks(&Mcp.question("search {query: x}").freeze()).starts_with("refused: "));
+}
+
+#[test]
 fn what_servers_may_read_in_several_ways_is_refused() {
     for body in [
         r#"[{"jsonrpc":"2.0","id":1,"method":"tools/list"}]"#,
