@@ -2,6 +2,9 @@
 //!
 //! Knows bytes only.
 
+/// How far back a label is read, in bytes.
+const LABEL_BYTES_MAX: usize = 40;
+
 /// The byte before a position.
 pub(super) fn before(hay: &[u8], at: usize) -> Option<u8> {
     at.checked_sub(1).and_then(|at| hay.get(at)).copied()
@@ -15,6 +18,13 @@ pub(super) fn is_alnum_at(hay: &[u8], at: usize) -> bool {
 /// True if there is an ASCII digit at a position.
 pub(super) fn is_digit_at(hay: &[u8], at: usize) -> bool {
     hay.get(at).is_some_and(u8::is_ascii_digit)
+}
+
+/// True if what ends before a colon at a position is a word, and no part of an address in hexadecimal digits.
+pub(super) fn is_label(hay: &[u8], at: usize) -> bool {
+    let word = hay.get(..at).unwrap_or_default().iter().rev().take(LABEL_BYTES_MAX);
+    let mut word = word.take_while(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
+    word.any(|byte| !byte.is_ascii_hexdigit())
 }
 
 /// The end of the run of accepted bytes that begins at `from`, at most `bytes_max` further.

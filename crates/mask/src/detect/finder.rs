@@ -35,6 +35,7 @@ enum Trigger {
     Number,
     International,
     Bracketed,
+    NamedPhone,
     Iban,
     Jwt,
     PrivateKey,
@@ -54,22 +55,27 @@ macro_rules! lead {
     };
 }
 
-static TRIGGERS: [(Trigger, &str); 14] = [
-    (Trigger::Mail, r"@[A-Za-z0-9\x80-\xff]"),
+static TRIGGERS: [(Trigger, &str); 15] = [
+    (Trigger::Mail, r"(?:@|%40)[A-Za-z0-9\x80-\xff]"),
     (
         Trigger::Number,
         concat!(
             lead!(),
-            r"(?:[2-6][0-9]{3}[ \-]?[0-9]{4}[ \-]?[0-9]{2}",
+            r"(?:[2-689][0-9]{3}[ \-]?[0-9]{4}[ \-]?[0-9]{2}",
+            r"|4[0-9]{3}[ \-][0-9]{3}[ \-][0-9]{3}[ \-][0-9]{3}",
             r"|[0-9]{3}[ \-][0-9]{2}[ \-][0-9]{4}",
             r"|(?:1-)?[2-9][0-9]{2}-[2-9][0-9]{2}-[0-9]{4}",
             r"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}",
             r"|(?:[23][0-9A-Fa-f]{3}|[Ff][CcDd][0-9A-Fa-f]{2}|[Ff][Ee]80):[0-9A-Fa-f:])",
         ),
     ),
-    (Trigger::International, r"\+[1-9][0-9 ().\-]{9}"),
+    (Trigger::International, r"\+[1-9][0-9 ().\-/]{9}"),
     (Trigger::Bracketed, r"\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[ .\-]?[0-9]{4}"),
-    (Trigger::Iban, concat!(lead!(), r"[A-Z]{2}[0-9]{2}[ \-]?[A-Z0-9]{4}")),
+    (
+        Trigger::NamedPhone,
+        r"(?i:phone|tel(?:efono?|efone)?|mobile?|mobil|portable|cell(?:ulare)?|fax|handy|телефон)(?i:[ _\-]?(?:number|nummer|num|nr|no))?[.]?[^A-Za-z0-9\n+(]{1,5}[0(2-9](?:[ ().\-/]{0,2}[0-9]){6}",
+    ),
+    (Trigger::Iban, concat!(lead!(), r"(?:IBAN)?[A-Z]{2}[0-9]{2}[ \-]?[A-Z0-9]{4}")),
     (Trigger::Jwt, concat!(lead!(), r"eyJ[A-Za-z0-9_\-]{8}")),
     (Trigger::PrivateKey, r"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY"),
     (
@@ -77,16 +83,17 @@ static TRIGGERS: [(Trigger, &str); 14] = [
         concat!(
             lead!(),
             r"(?:A[KS]IA[A-Z0-9]{4}|gh[oprsu]_|github_pat_|glpat-|xox[abeprs]-|xapp-|[rs]k_live_|sk-[A-Za-z0-9]",
-            r"|[rs]k_test_|ya29\.|GOCSPX-|AccountKey=|npm_|pypi-AgE|AIza)",
+            r"|[rs]k_test_|ya29\.|GOCSPX-|AccountKey=|npm_|pypi-AgE|AIza|gl(?:d|r|pt)t-|whsec_|hooks\.slack\.com/services/|sig=)",
         ),
     ),
     (Trigger::AwsSecret, r"(?i:aws[_\-]?secret|secret[_\-]?access[_\-]?key)"),
     (
         Trigger::PasswordHash,
         concat!(
-            r"\$2[abxy]\$[0-9]{2}\$|\$argon2(?:id|i|d)\$|",
+            r"\$2[abxy]\$[0-9]{2}\$|\$argon2(?:id|i|d)\$|\$(?:[1567yPHS]|gy|s0|apr1|scrypt)\$[A-Za-z0-9./]|\*[0-9A-F]{40}",
+            r"|\{(?:SSHA(?:256|512)?|SHA|S?MD5)\}|",
             lead!(),
-            r"(?:SCRAM-SHA-(?:1|256|512)\$|md5[0-9a-f]{8}|pbkdf2_sha(?:1|256|512)\$)",
+            r"(?:SCRAM-SHA-(?:1|256|512)\$|md5[0-9a-f]{8}|pbkdf2_sha(?:1|256|512)\$|(?:scrypt|pbkdf2):[a-z0-9]{2})",
         ),
     ),
     (Trigger::Url, r":(?:\\?/){2}"),
@@ -94,34 +101,46 @@ static TRIGGERS: [(Trigger, &str); 14] = [
         Trigger::National,
         concat!(
             lead!(),
-            r"(?:[0-9](?:[ .\-/]?[0-9]){8}|[0-9]{8}-?[A-Z]|[A-Z]{1,2}[ \-]?[0-9]{2}[ \-]?[0-9]{2}[ \-]?[0-9]{2}",
+            r"(?:[0-9](?:[ .\-/]?[0-9]){8}|[0-9]{8}-?[A-Z]|[0-9]{2}\.[0-9]{3}\.[0-9]{3}-?[A-Z]|[A-Z]{1,2}[ \-]?[0-9]{2}[ \-]?[0-9]{2}[ \-]?[0-9]{2}",
             r"|[A-Z]{5}[0-9]{4}[A-Z]|[A-Z]{6}[0-9]{2}[A-Z][0-9]{2}[A-Z]|[A-Z]{3}[0-9]{8}|[A-Z]{2}[A-Z][0-9]{7}",
-            r"|[A-Z]{2} ?[0-9]{4}\.[0-9]{3}|(?i:bic|swift)[^A-Za-z\n][^\n]{0,12}?[A-Z]{6})",
+            r"|[12][ .\-]?[0-9]{2}[ .\-]?[0-9]{2}[ .\-]?2[AB][ .\-]?[0-9]{3}|[0-9A-Z]{2}\.[0-9A-Z]{3}\.[0-9A-Z]{3}/[0-9A-Z]{4}-[0-9]{2}",
+            r"|[A-Z]{2} ?[0-9]{4}\.[0-9]{3}|(?i:bic|swift)(?i:code)?[^A-Za-z\n][^\n]{0,12}?[A-Z]{6})",
         ),
     ),
-    (Trigger::Mac, concat!(lead!(), r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}:|-[0-9A-Fa-f]{2}-)[0-9A-Fa-f]{2}")),
-    (Trigger::Password, r#"(?i:passwo?r?d?|pwd)["' ]{0,2}="#),
+    (
+        Trigger::Mac,
+        concat!(
+            lead!(),
+            r"(?:[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}:|-[0-9A-Fa-f]{2}-)[0-9A-Fa-f]{2}",
+            r"|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4})",
+        ),
+    ),
+    (Trigger::Password, r#"(?i:passwo?r?d?|pwd)["' ]{0,2}(?:=>?|:)|(?i:<passwo?r?d>)|(?i:password|identified by) '"#),
 ];
 
 /// The largest table of states for [`CANDIDATES`], in bytes.
 const TABLE_BYTES_MAX: usize = 1024 * 1024;
 
 /// What every match of a trigger holds, in fewer states: short, and without a look at what stands around it.
-const HINTS: [&str; 14] = [
-    "@",
-    r"[0-9][0-9 .\-]{6}",
-    "[0-9A-Fa-f]{4}:",
+const HINTS: [&str; 18] = [
+    "@|%40",
+    r"[0-9][0-9 .\-/()]{6}",
+    r"[0-9A-Fa-f]{4}(?::|\.[0-9A-Fa-f])",
     r"\+[1-9]",
     r"\([2-9][0-9]{2}\)",
     r"[A-Z]{2}[0-9]{2}[ \-A-Z0-9]",
     "eyJ|PRIVATE KEY|A[KS]IA|gh[oprsu]_|github_pat_|glpat-|xox[abeprs]-|xapp-|k_live_|k_test_|ya29|GOCSPX|AccountKey|sk-[A-Za-z0-9]|npm_|pypi-|AIza",
+    "gl[drp]t?t-|whsec_|hooks.slack|sig=",
+    r"\.[0-9A-Z]{3}/",
+    r"[0-9][ .\-]?2[AB][ .\-]?[0-9]",
+    r"\$(?:[1567yPHS]|gy|s0|apr1|scrypt)\$|\*[0-9A-F]{3}|\{(?:SS?H|S?MD)|(?:scrypt|pbkdf2):",
     r"(?i:aws[_\-]?secret|secret[_\-]?access)",
     r"\$2[abxy]\$|\$argon2|SCRAM-SHA-|pbkdf2_sha",
     "md5[0-9a-f]{8}",
     r":\\?/",
-    r"[A-Z][ \-]?[0-9]{2}[ \-]?(?:[0-9]{2}|[A-Z][0-9]{2})|[0-9]{8}-?[A-Z]|(?i:bic|swift)[^A-Za-z\n]",
+    r"[A-Z][ \-]?[0-9]{2}[ \-]?(?:[0-9]{2}|[A-Z][0-9]{2})|[0-9]{8}-?[A-Z]|(?i:bic|swift)(?:[^A-Za-z\n]|[Cc])",
     r"[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:|[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-",
-    r#"(?i:passw|pwd)[ordORD]{0,3}["' ]{0,2}="#,
+    r#"(?i:passw|pwd)[ordORD]{0,3}["' ]{0,2}[=:>']|(?i:fied by) '"#,
 ];
 
 /// Tells whether there is anything to look closer at, with one look-up for each byte: nearly all values hold nothing.
@@ -179,7 +198,7 @@ static KINDS: [u64; 256] = {
                 b'.' => kind::DOT,
                 b'J' => kind::UPPER | kind::SIGN,
                 b'A'..=b'Z' => kind::UPPER,
-                b'@' | b'+' | b'(' | b':' | b'-' | b'_' | b'$' | b'=' => kind::SIGN,
+                b'@' | b'+' | b'(' | b':' | b'-' | b'_' | b'$' | b'=' | b'%' | b'{' | b'*' | b'<' | b'\'' => kind::SIGN,
                 _ => 0,
             };
         byte += 1;
@@ -205,8 +224,8 @@ impl Census {
         let has = |kind| self.count(kind) > 0;
         // Mail, International, Bracketed, Jwt, PrivateKey, Url; IPv6; tokens and hashes with `-`, `_` or `$`.
         let sign = has(kind::SIGN);
-        // Number: cards, social security numbers, phone numbers with dashes; IPv4.
-        let number = digits >= 9 || digits >= 4 && dots >= 3;
+        // Number: cards, social security numbers, phone numbers; IPv4.
+        let number = digits >= 6 || digits >= 4 && dots >= 3;
         // Iban, and `AKIA…` of Token.
         let capitals = upper >= 2 && upper + digits >= 8 || upper >= 1 && digits >= 6;
         // A bank's letters behind `bic` or `swift`.
@@ -215,7 +234,9 @@ impl Census {
         let rare = upper >= 2 && has(kind::Z) || digits >= 1 && has(kind::M) || digits >= 2 && dots >= 1;
         // AwsSecret: `awssecret` and `secretaccesskey`.
         let secret = has(kind::W) && has(kind::C) || self.count(kind::C) >= 3;
-        sign || number || capitals || bank || rare || secret
+        // Mac with dots.
+        let parts = dots >= 2;
+        sign || number || capitals || bank || rare || secret || parts
     }
 }
 
@@ -276,7 +297,7 @@ fn look(trigger: Trigger, hay: &[u8], matched: &Match, wanted: Detectors) -> Opt
         Some(Found { start: range.start, end: range.end, detector })
     };
     match trigger {
-        Trigger::Mail => ask(Detector::Email, &|| mail::email(hay, matched.start())),
+        Trigger::Mail => ask(Detector::Email, &|| mail::email(hay, matched.start()..matched.end() - 1)),
         Trigger::Number => [
             ask(Detector::PaymentCard, &|| number::card(hay, start)),
             ask(Detector::UsSsn, &|| number::ssn(hay, start)),
@@ -290,7 +311,9 @@ fn look(trigger: Trigger, hay: &[u8], matched: &Match, wanted: Detectors) -> Opt
         .max_by_key(|found| found.end),
         Trigger::International => ask(Detector::PhoneNumber, &|| number::phone_international(hay, matched.start())),
         Trigger::Bracketed => ask(Detector::PhoneNumber, &|| number::phone_bracketed(hay, matched.range())),
-        Trigger::Iban => ask(Detector::Iban, &|| iban::iban(hay, start)).or_else(|| look_national(hay, start, wanted)),
+        Trigger::NamedPhone => ask(Detector::PhoneNumber, &|| number::phone_named(hay, matched.range())),
+        Trigger::Iban => ask(Detector::Iban, &|| iban::iban(hay, iban::after_label(hay, start)))
+            .or_else(|| look_national(hay, start, wanted)),
         Trigger::Jwt => ask(Detector::Jwt, &|| secret::jwt(hay, start)),
         Trigger::PrivateKey => ask(Detector::PrivateKey, &|| Some(secret::private_key(hay, matched.range()))),
         Trigger::Token => {
@@ -304,7 +327,7 @@ fn look(trigger: Trigger, hay: &[u8], matched: &Match, wanted: Detectors) -> Opt
         Trigger::National => look_national(hay, start, wanted)
             .or_else(|| look_national(hay, matched.end().saturating_sub(BANK_LETTERS), wanted)),
         Trigger::Mac => ask(Detector::MacAddress, &|| national::mac(hay, start)),
-        Trigger::Password => ask(Detector::UrlPassword, &|| secret::named_password(hay, matched.end())),
+        Trigger::Password => ask(Detector::UrlPassword, &|| secret::named_password(hay, matched.range())),
     }
 }
 
@@ -314,14 +337,15 @@ fn look_national(hay: &[u8], start: usize, wanted: Detectors) -> Option<Found> {
 }
 
 /// Puts a find in its place; returns false if it gives way to others. One that covers all that it overlaps takes their
-/// place, except that of a URL's password: `password@host` is no address.
+/// place, except that of what opens doors: `password@host` is no address.
 fn keep(finds: &mut Vec<Found>, new: Found) -> bool {
     let first = finds.partition_point(|old| old.end <= new.start);
     let overlapped = finds.iter().skip(first).take_while(|old| old.start < new.end);
     let mut count = 0;
     for old in overlapped {
         let is_covered = new.start <= old.start && new.end >= old.end && (new.start, new.end) != (old.start, old.end);
-        if !is_covered || old.detector == Detector::UrlPassword {
+        let opens = [Detector::UrlPassword, Detector::GithubToken, Detector::ApiKey, Detector::AwsKey];
+        if !is_covered || opens.contains(&old.detector) {
             return false;
         }
         count += 1;
@@ -464,6 +488,30 @@ pub(super) mod tests {
             "npm_",
             "pypi-AgE",
             "AIza",
+            "glrt-",
+            "whsec_",
+            "hooks.slack.com/services/",
+            "sig=",
+            "a%40a",
+            "4000 000 000 000",
+            "tel:2000000",
+            "fax no. (20 0 0 00 0",
+            "IBANAA00AAAA",
+            "10000002A000",
+            "AA.AAA.AAA/AAAA-00",
+            "00.000.000A",
+            "aaaa.aaaa.aaaa",
+            "$6$a",
+            "$apr1$/",
+            "*0000000000000000000000000000000000000000",
+            "{SHA}",
+            "{SMD5}",
+            "scrypt:aa",
+            "pbkdf2:aa",
+            "pwd:",
+            "<password>",
+            "PASSWORD '",
+            "identified by '",
             "awssecret",
             "AWS-secret",
             "secretaccesskey",

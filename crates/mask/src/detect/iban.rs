@@ -6,6 +6,12 @@ use std::ops::Range;
 
 use super::bytes::{before, is_alnum_at};
 
+/// Where the number begins that its own name may stand before.
+pub(super) fn after_label(hay: &[u8], start: usize) -> usize {
+    let is_named = hay.get(start..).is_some_and(|rest| rest.starts_with(b"IBAN"));
+    if is_named { start + 4 } else { start }
+}
+
 /// The number that begins at `start`, as one word or in groups of four.
 pub(super) fn iban(hay: &[u8], start: usize) -> Option<Range<usize>> {
     let len = length(hay.get(start..start + 2)?)?;

@@ -17,16 +17,17 @@ const NOT_TOP_LEVEL: &[&[u8]] = &[
     b"xml", b"yml", b"yaml", b"toml", b"txt", b"pdf", b"log", b"conf", b"cfg", b"ini", b"service", b"socket", b"timer",
 ];
 
-/// The address around the `@` at `at`.
-pub(super) fn email(hay: &[u8], at: usize) -> Option<Range<usize>> {
-    let start = local_start(hay, at);
-    let local = hay.get(start..at)?;
+/// The address around the `@` there, which is three bytes in a query.
+pub(super) fn email(hay: &[u8], at: Range<usize>) -> Option<Range<usize>> {
+    let start = local_start(hay, at.start);
+    let local = hay.get(start..at.start)?;
     // `git@host` is how repositories are named, not a mailbox.
     if local.is_empty() || local == b"git" {
         return None;
     }
-    let domain = at + 1;
-    Some(start..domain + domain_len(hay, domain)?)
+    let end = at.end + domain_len(hay, at.end)?;
+    // `this@Outer.method()` is a call.
+    (hay.get(end) != Some(&b'(')).then_some(start..end)
 }
 
 fn local_start(hay: &[u8], at: usize) -> usize {

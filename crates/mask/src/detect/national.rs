@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::Detector;
-use super::bytes::{before, is_alnum_at, is_digit_at};
+use super::bytes::{before, is_alnum_at, is_digit_at, is_label};
 
 /// How far before a number a word that names it may stand, in bytes.
 const CONTEXT_BYTES_MAX: usize = 40;
@@ -51,45 +51,76 @@ static FORMS: &[Form] = &[
     // Brazil: of persons and of firms.
     person("999.999.999-99", is_cpf, Where::Anywhere),
     person("99999999999", is_cpf, Where::Behind(&["cpf"])),
-    firm("99.999.999/9999-99", is_cnpj, Where::Anywhere),
+    firm("**.***.***/****-99", is_cnpj, Where::Anywhere),
     firm("99999999999999", is_cnpj, Where::Behind(&["cnpj"])),
     // India: Aadhaar and the permanent account number.
-    person("9999~9999~9999", is_aadhaar, Where::Behind(&["aadhaar", "aadhar", "uid", "uidai"])),
+    person(
+        "9999~9999~9999",
+        is_aadhaar,
+        Where::Behind(&["aadhaar", "aadhar", "uid", "uidai", "\u{906}\u{927}\u{93e}\u{930}"]),
+    ),
     person("9999 9999 9999", is_aadhaar, Where::Anywhere),
     person("AAAAA9999A", is_pan, Where::Anywhere),
     // Spain, Italy, France.
     person("99999999~A", is_dni, Where::Anywhere),
+    person("99.999.999~A", is_dni, Where::Anywhere),
     person("A~9999999~A", is_nie, Where::Anywhere),
-    person("AAAAAA99A99A999A", is_codice_fiscale, Where::Anywhere),
+    person("AAAAAA**A**A***A", is_codice_fiscale, Where::Anywhere),
     person("9~99~99~9*~999~999~99", is_nir, Where::Anywhere),
+    person("999999*999999 99", is_nir, Where::Anywhere),
     // Germany, the Netherlands, Belgium, Poland, Sweden, Portugal.
     person(
         "99~999~999~999",
         is_steuer_id,
-        Where::AloneOrBehind(&["steuer", "steuerid", "steueridnr", "idnr", "identifikationsnummer", "tin", "tax id"]),
+        Where::AloneOrBehind(&[
+            "steuer",
+            "steuerid",
+            "steueridnr",
+            "steueridentifikationsnummer",
+            "idnr",
+            "identifikationsnummer",
+            "tin",
+            "tax id",
+        ]),
     ),
     person("999999999", is_bsn, Where::Behind(&["bsn", "burgerservicenummer", "sofinummer", "sofi"])),
+    person("9999.99.999", is_bsn, Where::Behind(&["bsn", "burgerservicenummer", "sofinummer", "sofi"])),
     person("99.99.99-999.99", is_belgian, Where::Anywhere),
     person(
         "99999999999",
         is_belgian,
-        Where::Behind(&["nrn", "rijksregisternummer", "rijksregister", "registre national", "niss", "insz"]),
+        Where::Behind(&[
+            "nrn",
+            "rijksregisternummer",
+            "rijksregister",
+            "registre national",
+            "num\u{e9}ro national",
+            "niss",
+            "insz",
+        ]),
     ),
     person("99999999999", is_pesel, Where::AloneOrBehind(&["pesel"])),
     person("99999999-9999", is_personnummer, Where::Anywhere),
     person("999999-9999", is_personnummer, Where::Anywhere),
     person("999999+9999", is_personnummer, Where::Anywhere),
-    person("9999999999", is_personnummer, Where::Behind(&["personnummer", "personnr", "pnr"])),
-    person("999999999", is_nif, Where::Behind(&["nif", "contribuinte"])),
+    person("9999999999", is_personnummer, Where::Behind(PERSONNUMMER)),
+    person("999999999999", is_personnummer, Where::Behind(PERSONNUMMER)),
+    person("999~999~999", is_nif, Where::Behind(&["nif", "contribuinte"])),
     // The United Kingdom, Canada, Australia.
     person("AA~99~99~99~A", is_nino, Where::Anywhere),
     person("999 999 9999", is_nhs, Where::Anywhere),
     person("999~999~9999", is_nhs, Where::Behind(&["nhs"])),
-    person("999~999~999", is_sin, Where::Behind(&["sin", "social insurance", "nas"])),
+    person("999~999~999", is_sin, Where::Behind(&["sin", "social insurance", "nas", "assurance sociale"])),
     person("999~999~999", is_tfn, Where::Behind(&["tfn", "tax file"])),
     person("9999~99999~9", is_medicare, Where::Behind(&["medicare"])),
     person("9999 99999 9", is_medicare, Where::Anywhere),
-    // The United States: of employers, and of banks.
+    // The United States: of persons without dashes, of employers, and of banks.
+    Form {
+        detector: Detector::UsSsn,
+        form: "999999999",
+        is_valid: is_ssn,
+        counts: Where::Behind(&["ssn", "social security"]),
+    },
     firm("99-9999999", is_ein, Where::AloneOrBehind(&["ein", "fein", "employer identification", "tax id"])),
     bank("999999999", is_aba, Where::Behind(&["aba", "routing", "rtn", "transit"])),
     bank("AAAAAA**", is_bic, Where::Behind(&["bic", "swift"])),
@@ -112,6 +143,54 @@ static FORMS: &[Form] = &[
     firm("PT~999999999", is_vat, Where::Anywhere),
     firm("SE~999999999999", is_vat, Where::Anywhere),
     firm("ES~*9999999*", is_vat, Where::Anywhere),
+    firm("CY~99999999A", is_vat, Where::Anywhere),
+    firm("EE~999999999", is_vat, Where::Anywhere),
+    firm("IE~9999999A", is_vat, Where::Anywhere),
+    firm("IE~9999999AA", is_vat, Where::Anywhere),
+    firm("LT~999999999", is_vat, Where::Anywhere),
+    firm("LT~999999999999", is_vat, Where::Anywhere),
+    firm("MT~99999999", is_vat, Where::Anywhere),
+    // Numbers of goods begin with these letters too.
+    firm("BG~999999999", is_vat, Where::AloneOrBehind(VAT)),
+    firm("BG~9999999999", is_vat, Where::AloneOrBehind(VAT)),
+    firm("CZ~99999999", is_vat, Where::AloneOrBehind(VAT)),
+    firm("CZ~999999999", is_vat, Where::AloneOrBehind(VAT)),
+    firm("CZ~9999999999", is_vat, Where::AloneOrBehind(VAT)),
+    firm("HR~99999999999", is_vat, Where::AloneOrBehind(VAT)),
+    firm("HU~99999999", is_vat, Where::AloneOrBehind(VAT)),
+    firm("LV~99999999999", is_vat, Where::AloneOrBehind(VAT)),
+    firm("RO~999999", is_vat, Where::AloneOrBehind(VAT)),
+    firm("RO~9999999", is_vat, Where::AloneOrBehind(VAT)),
+    firm("RO~99999999", is_vat, Where::AloneOrBehind(VAT)),
+    firm("RO~999999999", is_vat, Where::AloneOrBehind(VAT)),
+    firm("RO~9999999999", is_vat, Where::AloneOrBehind(VAT)),
+    firm("SI~99999999", is_vat, Where::AloneOrBehind(VAT)),
+    firm("SK~9999999999", is_vat, Where::AloneOrBehind(VAT)),
+];
+
+const PERSONNUMMER: &[&str] =
+    &["personnummer", "personnr", "pnr", "samordningsnummer", "samordningsnr", "personal identity number"];
+/// What value added tax is called where these numbers are given.
+const VAT: &[&str] = &[
+    "vat",
+    "tax",
+    "ust",
+    "tva",
+    "iva",
+    "btw",
+    "moms",
+    "dph",
+    "di\u{10d}",
+    "dic",
+    "ddv",
+    "pdv",
+    "oib",
+    "cui",
+    "cif",
+    "pvn",
+    "ad\u{f3}sz\u{e1}m",
+    "eik",
+    "\u{434}\u{434}\u{441}",
 ];
 
 /// The number that begins at `start`, and what it is; the longest of those that are valid.
@@ -120,7 +199,19 @@ pub(super) fn number(hay: &[u8], start: usize) -> Option<(Detector, Range<usize>
     if is_next || before(hay, start).is_some_and(|byte| byte == b'+') {
         return None;
     }
-    let found = FORMS.iter().filter_map(|form| {
+    // The last groups of a longer number are none by themselves.
+    if before(hay, start) == Some(b' ') && start >= 2 && is_digit_at(hay, start - 2) && is_grouped(hay, start) {
+        return None;
+    }
+    let first = *hay.get(start)?;
+    let fits = |form: &&Form| match form.form.as_bytes().first() {
+        Some(b'9') => first.is_ascii_digit(),
+        Some(b'A') if form.form.as_bytes().get(1) != Some(&b'T') => first.is_ascii_uppercase(),
+        Some(b'*') => first.is_ascii_uppercase() || first.is_ascii_digit(),
+        Some(sign) => *sign == first,
+        None => false,
+    };
+    let found = FORMS.iter().filter(fits).filter_map(|form| {
         let (end, plain) = matched(form.form.as_bytes(), hay, start)?;
         let counts = (form.is_valid)(&plain)
             && match form.counts {
@@ -131,6 +222,12 @@ pub(super) fn number(hay: &[u8], start: usize) -> Option<(Detector, Range<usize>
         counts.then_some((form.detector, start..end))
     });
     found.max_by_key(|(_, range)| range.end)
+}
+
+/// Whether four digits stand before the space before `start`, and four behind it: a group of a card's number.
+fn is_grouped(hay: &[u8], start: usize) -> bool {
+    let is_group = |from: usize| hay.get(from..from + 4).is_some_and(|group| group.iter().all(u8::is_ascii_digit));
+    start >= 5 && is_group(start - 5) && is_group(start) && start.checked_sub(6).is_none_or(|at| !is_alnum_at(hay, at))
 }
 
 /// Where a form ends that begins at `start`, and its letters and digits alone.
@@ -168,12 +265,31 @@ fn matched(form: &[u8], hay: &[u8], start: usize) -> Option<(usize, Vec<u8>)> {
     (!goes_on).then_some((at, plain))
 }
 
+/// What stands before a position, in small letters and with its words apart: `taxFile_number` is `tax file number`.
+fn context(hay: &[u8], start: usize) -> Vec<u8> {
+    let text = hay.get(start.saturating_sub(CONTEXT_BYTES_MAX)..start).unwrap_or_default();
+    let mut words = Vec::with_capacity(2 * text.len());
+    let mut last = 0_u8;
+    for byte in text {
+        if last.is_ascii_lowercase() && byte.is_ascii_uppercase() {
+            words.push(b' ');
+        }
+        words.push(if matches!(byte, b'_' | b'-') { b' ' } else { byte.to_ascii_lowercase() });
+        last = *byte;
+    }
+    words
+}
+
 /// Whether one of these words stands before a position, by itself.
 fn is_behind(hay: &[u8], start: usize, words: &[&str]) -> bool {
-    let from = start.saturating_sub(CONTEXT_BYTES_MAX);
-    let text = hay.get(from..start).unwrap_or_default().to_ascii_lowercase();
+    let plain = hay.get(start.saturating_sub(CONTEXT_BYTES_MAX)..start).unwrap_or_default().to_ascii_lowercase();
+    // Capitals part some words, and others not: `taxFileNumber`, `IdNr`.
+    has_word(&plain, words) || has_word(&context(hay, start), words)
+}
+
+fn has_word(text: &[u8], words: &[&str]) -> bool {
     words.iter().any(|word| {
-        let found = memchr::memmem::find_iter(&text, word.as_bytes());
+        let found = memchr::memmem::find_iter(text, word.as_bytes());
         found.into_iter().any(|at| {
             let stands_alone = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_lowercase());
             stands_alone(at.checked_sub(1).and_then(|at| text.get(at))) && stands_alone(text.get(at + word.len()))
@@ -224,9 +340,11 @@ fn is_cpf(plain: &[u8]) -> bool {
     has_brazilian_checks(plain, &[10, 9, 8, 7, 6, 5, 4, 3, 2], &[11, 10, 9, 8, 7, 6, 5, 4, 3, 2])
 }
 
+/// Letters may be among what stands before the check digits, and count by their places in ASCII.
 fn is_cnpj(plain: &[u8]) -> bool {
     let first = [5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2];
     has_brazilian_checks(plain, &first, &[6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2])
+        && plain.iter().any(u8::is_ascii_digit)
 }
 
 /// Verhoeff's checksum, over the dihedral group of ten elements.
@@ -279,11 +397,19 @@ fn is_nie(plain: &[u8]) -> bool {
     has_dni_letter(first * 10_000_000 + value(plain.get(1..8).unwrap_or_default()), plain.last())
 }
 
+/// Where two persons would have the same, letters stand for the last digits of one.
 fn is_codice_fiscale(plain: &[u8]) -> bool {
     const ODD: [u32; 26] =
         [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23];
     let month = plain.get(8).is_some_and(|month| b"ABCDEHLMPRST".contains(month));
-    let day = value(plain.get(9..11).unwrap_or_default());
+    let digits = [6, 7, 9, 10, 12, 13, 14].map(|place| plain.get(place).copied().unwrap_or_default());
+    let stands_for = |byte: u8| match b"LMNPQRSTUV".iter().position(|letter| *letter == byte) {
+        Some(digit) => u8::try_from(digit).ok().map(|digit| b'0' + digit),
+        None => byte.is_ascii_digit().then_some(byte),
+    };
+    let are_digits = digits.iter().all(|byte| stands_for(*byte).is_some());
+    let is_mostly = digits.iter().filter(|byte| byte.is_ascii_digit()).count() >= 4;
+    let day = value(&[digits[2], digits[3]].map(|byte| stands_for(byte).unwrap_or_default()));
     let sum: u32 = plain
         .iter()
         .take(15)
@@ -297,7 +423,7 @@ fn is_codice_fiscale(plain: &[u8]) -> bool {
         })
         .sum();
     let check = u8::try_from(sum % 26).ok().map(|check| b'A' + check);
-    month && matches!(day, 1..=31 | 41..=71) && plain.last().copied() == check
+    month && are_digits && is_mostly && matches!(day, 1..=31 | 41..=71) && plain.last().copied() == check
 }
 
 /// The French number of social security: 97 less the rest of what stands before the key.
@@ -414,9 +540,23 @@ fn is_aba(plain: &[u8]) -> bool {
     is_given && value(plain) != 0 && weighed(plain, &[3, 7, 1, 3, 7, 1, 3, 7, 1]).is_multiple_of(10)
 }
 
-/// The fifth and the sixth letter name a country, which none of these words of four letters and two does.
+/// The fifth and the sixth letter name a country (ISO 3166-1), or Kosovo.
 fn is_bic(plain: &[u8]) -> bool {
-    plain.get(4..6).is_some_and(|country| country.iter().all(u8::is_ascii_uppercase))
+    const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY \
+        BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD \
+        GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM \
+        KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA \
+        NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ \
+        SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU \
+        WF WS XK YE YT ZA ZM ZW";
+    let country = plain.get(4..6).unwrap_or_default();
+    COUNTRIES.split_ascii_whitespace().any(|known| known.as_bytes() == country)
+}
+
+/// Of persons, as the United States give them.
+fn is_ssn(plain: &[u8]) -> bool {
+    let part = |range: Range<usize>| value(plain.get(range).unwrap_or_default());
+    !matches!(part(0..3), 0 | 666 | 900..) && part(3..5) != 0 && part(5..9) != 0 && !is_one_digit(plain)
 }
 
 fn is_vat(plain: &[u8]) -> bool {
@@ -443,6 +583,81 @@ fn is_vat(plain: &[u8]) -> bool {
         b"PT" => is_nif(number),
         b"SE" => is_luhn(of(0..10)) && of(10..12) == b"01",
         b"ES" => is_spanish(number),
+        _ => is_eastern_vat(country, number),
+    }
+}
+
+/// Of the members of the Union since 2004, and Ireland, by the algorithms that the Commission publishes for VIES.
+fn is_eastern_vat(country: &[u8], number: &[u8]) -> bool {
+    let of = |range: Range<usize>| number.get(range).unwrap_or_default();
+    let len = number.len();
+    // A sum modulo 11; where that is 10, by other weights; where that is 10 again, 0.
+    let twice = |weights: &[u32], others: &[u32]| match weighed(number, weights) % 11 {
+        10 => weighed(number, others) % 11 % 10,
+        check => check,
+    };
+    match country {
+        b"BG" if len == 9 => twice(&[1, 2, 3, 4, 5, 6, 7, 8], &[3, 4, 5, 6, 7, 8, 9, 10]) == digit(number, 8),
+        b"BG" => {
+            let person = weighed(number, &[2, 4, 8, 5, 10, 9, 7, 3, 6]) % 11 % 10;
+            let foreigner = weighed(number, &[21, 19, 17, 13, 11, 9, 7, 3, 1]) % 10;
+            let other = (11 - weighed(number, &[4, 3, 2, 7, 6, 5, 4, 3, 2]) % 11) % 11;
+            [person, foreigner, other].contains(&digit(number, 9))
+        }
+        b"CY" => {
+            let odd = |digit: u32| [1, 0, 5, 7, 9, 13, 15, 17, 19, 21].get(digit as usize).copied().unwrap_or_default();
+            let sum: u32 = digits(of(0..8))
+                .enumerate()
+                .map(|(place, digit)| if place % 2 == 0 { odd(digit) } else { digit })
+                .sum();
+            number.get(8).copied() == u8::try_from(sum % 26).ok().map(|check| b'A' + check) && of(0..2) != b"12"
+        }
+        b"CZ" if len == 8 => {
+            let check = match 11 - weighed(number, &[8, 7, 6, 5, 4, 3, 2]) % 11 {
+                10 => 0,
+                11 => 1,
+                check => check,
+            };
+            digit(number, 0) != 9 && check == digit(number, 7)
+        }
+        b"CZ" => {
+            let month = value(of(2..4)) % 50;
+            (1..=12).contains(&month) && value(of(4..6)) <= 31 && (len == 9 || value(number).is_multiple_of(11))
+        }
+        b"EE" => of(0..2) == b"10" && (10 - weighed(number, &[3, 7, 1, 3, 7, 1, 3, 7]) % 10) % 10 == digit(number, 8),
+        b"HR" => is_mod_11_10(number) && !is_one_digit(number),
+        b"HU" => (10 - weighed(number, &[9, 7, 3, 1, 9, 7, 3]) % 10) % 10 == digit(number, 7) && digit(number, 0) != 0,
+        b"IE" => {
+            let letter = |place| number.get(place).map_or(0, |byte: &u8| u32::from(byte.saturating_sub(b'A')) + 1);
+            let second = if len == 9 { letter(8) % 23 } else { 0 };
+            let sum = weighed(number, &[8, 7, 6, 5, 4, 3, 2]) + 9 * second;
+            // `W` stands for 0.
+            letter(7) % 23 == sum % 23 && letter(7) <= 23 && second <= 9
+        }
+        b"LT" if len == 9 => {
+            number.get(7) == Some(&b'1')
+                && twice(&[1, 2, 3, 4, 5, 6, 7, 8], &[3, 4, 5, 6, 7, 8, 9, 1]) == digit(number, 8)
+        }
+        b"LT" => {
+            let check = twice(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2], &[3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4]);
+            number.get(10) == Some(&b'1') && check == digit(number, 11)
+        }
+        b"LV" if digit(number, 0) > 3 => {
+            let rest = weighed(number, &[9, 1, 4, 8, 3, 10, 2, 5, 7, 6]) % 11;
+            (14 - rest) % 11 == digit(number, 10)
+        }
+        b"LV" => (1 + weighed(number, &[10, 5, 8, 4, 2, 1, 6, 3, 7, 9])) % 11 % 10 == digit(number, 10),
+        b"MT" => 37 - u64::from(weighed(number, &[3, 4, 6, 7, 8, 9])) % 37 == value(of(6..8)) && digit(number, 0) != 0,
+        b"RO" => {
+            let weights = [7, 5, 3, 2, 1, 7, 5, 3, 2];
+            let weights = weights.get(10 - len.min(10)..).unwrap_or_default();
+            weighed(number, weights) * 10 % 11 % 10 == digit(number, len - 1) && digit(number, 0) != 0
+        }
+        b"SI" => {
+            let rest = weighed(number, &[8, 7, 6, 5, 4, 3, 2]) % 11;
+            rest != 0 && (11 - rest) % 10 == digit(number, 7) && digit(number, 0) != 0
+        }
+        b"SK" => digit(number, 0) != 0 && matches!(digit(number, 2), 2..=4 | 7..=9) && value(number).is_multiple_of(11),
         _ => false,
     }
 }
@@ -465,8 +680,21 @@ fn is_spanish(number: &[u8]) -> bool {
     is_firm && number.get(8).is_some_and(|found| Some(found) == letter || u32::from(found.wrapping_sub(b'0')) == check)
 }
 
-/// The address of a network card (IEEE 802) that begins at `start`: six bytes, parted by colons or dashes.
+/// The address of a network card (IEEE 802) that begins at `start`: six bytes, parted by colons or dashes, or by dots in
+/// three parts, of which one has a letter.
 pub(super) fn mac(hay: &[u8], start: usize) -> Option<Range<usize>> {
+    if hay.get(start + 4) == Some(&b'.') {
+        let end = start + 14;
+        let text = hay.get(start..end)?;
+        let is_form = text.iter().enumerate().all(|(place, byte)| match place {
+            4 | 9 => *byte == b'.',
+            _ => byte.is_ascii_hexdigit(),
+        });
+        let is_next = before(hay, start) == Some(b'.') || hay.get(end) == Some(&b'.') && is_alnum_at(hay, end + 1);
+        let has = |is: fn(&u8) -> bool| text.iter().any(is);
+        let is_address = has(u8::is_ascii_alphabetic) && has(u8::is_ascii_digit);
+        return (is_form && !is_next && !is_alnum_at(hay, end) && is_address).then_some(start..end);
+    }
     let end = start + 17;
     let text = hay.get(start..end)?;
     let separator = *text.get(2)?;
@@ -475,7 +703,8 @@ pub(super) fn mac(hay: &[u8], start: usize) -> Option<Range<usize>> {
             2 => *byte == separator,
             _ => byte.is_ascii_hexdigit(),
         });
-    let is_next = before(hay, start) == Some(separator) || hay.get(end) == Some(&separator);
+    let is_next =
+        before(hay, start) == Some(separator) && !is_label(hay, start - 1) || hay.get(end) == Some(&separator);
     let bytes = text.iter().filter(|byte| **byte != separator);
     // All of one digit is nobody's: nothing, or everybody.
     let is_nobodys = bytes.clone().zip(bytes.skip(1)).all(|(one, next)| one == next);

@@ -5,7 +5,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
-use super::bytes::{before, is_alnum_at, is_digit_at, number, run};
+use super::bytes::{before, is_alnum_at, is_digit_at, is_label, number, run};
 
 const CARD_DIGITS_MAX: usize = 19;
 const CARD_GROUP_DIGITS_MIN: usize = 4;
@@ -29,7 +29,8 @@ pub(super) fn card(hay: &[u8], start: usize) -> Option<Range<usize>> {
                 end = Some(at);
             }
             let goes_on = matches!(hay.get(at), Some(b' ' | b'-')) && is_digit_at(hay, at + 1);
-            if !goes_on || group < CARD_GROUP_DIGITS_MIN {
+            // Old numbers of 13 digits are written in groups of three behind the first.
+            if !goes_on || group < CARD_GROUP_DIGITS_MIN && !(group == 3 && digits.len() < 13) {
                 break;
             }
             group = 0;
@@ -52,7 +53,9 @@ fn is_issued(prefix: u32, len: usize) -> bool {
         2221..=2720 | 5100..=5599 => len == 16,
         3400..=3499 | 3700..=3799 => len == 15,
         3000..=3059 | 3095 | 3600..=3699 | 3800..=3999 => len == 14,
-        3528..=3589 | 6011 | 6200..=6299 | 6440..=6599 => (16..=19).contains(&len),
+        2200..=2204 | 3528..=3589 | 6011 | 6200..=6299 | 6440..=6599 => (16..=19).contains(&len),
+        // RuPay and Troy.
+        5080..=5089 | 6000..=6010 | 6012..=6039 | 8100..=8299 | 9792 => len == 16,
         5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763 => (13..=19).contains(&len),
         _ => false,
     }
@@ -132,12 +135,39 @@ pub(super) fn phone_international(hay: &[u8], start: usize) -> Option<Range<usiz
                     end = Some(at + 1);
                 }
             }
-            b' ' | b'-' | b'.' | b'(' | b')' if gap < 2 => gap += 1,
+            b' ' | b'-' | b'.' | b'(' | b')' | b'/' if gap < 2 => gap += 1,
             _ => break,
         }
         at += 1;
     }
     end.map(|end| start..end)
+}
+
+/// The number behind a word for it, which stand there together, as it is written at home: 7 to 15 digits.
+pub(super) fn phone_named(hay: &[u8], named: Range<usize>) -> Option<Range<usize>> {
+    let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'(';
+    let start = named.start + hay.get(named)?.iter().position(is_number)?;
+    let (mut digits, mut gap, mut end) = (0, 0, None);
+    let mut at = start;
+    while let Some(byte) = hay.get(at) {
+        match byte {
+            b'0'..=b'9' if digits < 15 => {
+                digits += 1;
+                gap = 0;
+                if !is_alnum_at(hay, at + 1) {
+                    end = Some(at + 1);
+                }
+            }
+            b' ' | b'-' | b'.' | b'(' | b')' | b'/' if gap < 2 => gap += 1,
+            _ => break,
+        }
+        at += 1;
+    }
+    let end = end.filter(|_| digits >= 7)?;
+    let text = hay.get(start..end)?;
+    // Days and times stand behind such words too, as in `phone: 2026-11-26`.
+    let is_day = text.len() >= 10 && text.get(4) == Some(&b'-') && text.get(7) == Some(&b'-');
+    (!is_day && hay.get(end) != Some(&b':')).then_some(start..end)
 }
 
 /// The IPv4 address that begins at `start`, unless it is a host's own or no host's.
@@ -174,15 +204,20 @@ fn is_version(hay: &[u8], start: usize, octets: [u8; 4]) -> bool {
         return product.is_ascii_alphabetic() && octets[2] == 0 && octets[3] == 0;
     }
     let before = before.to_ascii_lowercase();
-    let word = before.trim_ascii_end();
-    [b"version" as &[u8], b"version:", b"version=", b"version\":", b"version\": \"", b"release"]
-        .iter()
-        .any(|label| word.ends_with(label))
+    let signs = |byte: &u8| byte.is_ascii_punctuation() || byte.is_ascii_whitespace();
+    let word_end = before.len() - before.iter().rev().take_while(|byte| signs(byte)).count();
+    let word = before.get(..word_end).unwrap_or_default();
+    let is_apart = word.len() < before.len();
+    is_apart
+        && [b"version" as &[u8], b" ver", b"release", b"<ver", b"_ver", b"\"ver"]
+            .iter()
+            .any(|label| word.ends_with(label))
+        || word.len() < 4 && is_apart && word == b"ver"
 }
 
 /// The IPv6 address that begins at `start`; at least three groups are written out.
 pub(super) fn ipv6(hay: &[u8], start: usize) -> Option<Range<usize>> {
-    if before(hay, start) == Some(b':') {
+    if before(hay, start) == Some(b':') && !is_label(hay, start - 1) {
         return None;
     }
     let end = run(hay, start, IPV6_BYTES_MAX + 1, |byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));

@@ -7,7 +7,7 @@ use std::ops::Range;
 use memchr::memmem;
 
 use super::Detector;
-use super::bytes::{is_alnum_at, is_varied, run};
+use super::bytes::{before, is_alnum_at, is_varied, run};
 
 const JWT_HEADER_BYTES_MAX: usize = 1024;
 const JWT_PAYLOAD_BYTES_MAX: usize = 16 * 1024;
@@ -43,6 +43,12 @@ const VENDORS: &[Vendor] = &[
     vendor(b"ghr_", Detector::GithubToken, is_alnum, 36, 255),
     vendor(b"github_pat_", Detector::GithubToken, is_word, 40, 255),
     vendor(b"glpat-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"gldt-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"glrt-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"glptt-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"whsec_", Detector::ApiKey, is_alnum, 24, 255),
+    vendor(b"hooks.slack.com/services/", Detector::ApiKey, is_path, 30, 255),
+    vendor(b"sig=", Detector::ApiKey, is_query, 43, 80),
     vendor(b"xoxa-", Detector::ApiKey, is_base64_url, 20, 255),
     vendor(b"xoxb-", Detector::ApiKey, is_base64_url, 20, 255),
     vendor(b"xoxe-", Detector::ApiKey, is_base64_url, 20, 255),
@@ -83,6 +89,15 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
+fn is_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'/'
+}
+
+/// Base64 in a query.
+fn is_query(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'%'
+}
+
 fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
 }
@@ -113,17 +128,25 @@ fn is_mixed(body: &[u8]) -> bool {
 }
 
 /// The 40 characters of an AWS secret access key after its label, which ends at or after `label`.
-pub(super) fn aws_secret(hay: &[u8], label: usize) -> Option<Range<usize>> {
-    let label = run(hay, label, LABEL_BYTES_MAX, |byte| {
+pub(super) fn aws_secret(hay: &[u8], named: usize) -> Option<Range<usize>> {
+    let label = run(hay, named, LABEL_BYTES_MAX, |byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b' ' | b'\t' | b'"' | b'\'' | b'\\')
     });
     if !matches!(hay.get(label), Some(b'=' | b':')) {
-        return None;
+        return aws_secret_behind(hay, named, label);
     }
     let start = run(hay, label, 12, |byte| matches!(byte, b'=' | b':' | b'>' | b' ' | b'\t' | b'"' | b'\'' | b'\\'));
     let end = run(hay, start, 41, is_base64);
     let is_key = end - start == 40 && is_varied(hay.get(start..end)?, 10);
     is_key.then_some(start..end)
+}
+
+/// The same where nothing but a space parts it from the label, as on a command line; all of it was read as the label.
+fn aws_secret_behind(hay: &[u8], named: usize, end: usize) -> Option<Range<usize>> {
+    let start = named + hay.get(named..end)?.iter().position(|byte| *byte == b' ')? + 1;
+    let end = run(hay, start, 41, is_base64);
+    let key = hay.get(start..end)?;
+    (key.len() == 40 && is_varied(key, 10) && is_mixed(key)).then_some(start..end)
 }
 
 /// The JSON web token that begins at `start`: three parts of base64url, the first an object with an `alg`.
@@ -185,6 +208,11 @@ pub(super) fn private_key(hay: &[u8], header: Range<usize>) -> Range<usize> {
     header.start..at
 }
 
+/// How stored passwords begin: in LDAP (RFC 2307), and as crypt(5) has them.
+const LDAP: [&[u8]; 6] = [b"{SSHA}", b"{SHA}", b"{SSHA256}", b"{SSHA512}", b"{SMD5}", b"{MD5}"];
+const CRYPT: [&[u8]; 12] =
+    [b"$1$", b"$5$", b"$6$", b"$7$", b"$y$", b"$gy$", b"$P$", b"$H$", b"$S$", b"$s0$", b"$apr1$", b"$scrypt$"];
+
 /// The stored password that begins at `start`.
 pub(super) fn password_hash(hay: &[u8], start: usize) -> Option<Range<usize>> {
     let rest = hay.get(start..)?;
@@ -196,7 +224,19 @@ pub(super) fn password_hash(hay: &[u8], start: usize) -> Option<Range<usize>> {
         let end = run(hay, from, len, accept);
         (end - from == len && !is_alnum_at(hay, end)).then_some(start..end)
     };
-    if rest.starts_with(b"$2") {
+    let base64_behind = |len: usize| {
+        let end = run(hay, start + len, HASH_BYTES_MAX, is_base64);
+        (end - start - len >= 24).then_some(start..end)
+    };
+    if let Some(len) = LDAP.iter().find(|scheme| rest.starts_with(scheme)).map(|scheme| scheme.len()) {
+        base64_behind(len)
+    } else if rest.starts_with(b"*") {
+        exact(start + 1, 40, |byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'))
+    } else if rest.starts_with(b"scrypt:") || rest.starts_with(b"pbkdf2:") {
+        long(60, |byte| is_base64(byte) || matches!(byte, b'$' | b':'))
+    } else if CRYPT.iter().any(|scheme| rest.starts_with(scheme)) {
+        long(30, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/' | b'$' | b'=' | b'+' | b','))
+    } else if rest.starts_with(b"$2") {
         exact(start + 7, 53, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/'))
     } else if rest.starts_with(b"$argon2") {
         long(40, |byte| is_base64(byte) || matches!(byte, b'$' | b',' | b'-'))
@@ -221,19 +261,39 @@ pub(super) fn url_password(hay: &[u8], authority: usize) -> Option<Range<usize>>
     let colon = text.get(..at_sign)?.iter().position(|byte| *byte == b':')?;
     let password = text.get(colon + 1..at_sign)?;
     let is_host = text.get(at_sign + 1).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'[');
-    let stands_for_one = password.iter().all(|byte| *byte == b'*') || matches!(password, [b'$', b'{', ..] | [b'{', ..]);
+    let stands_for_one = password.iter().all(|byte| *byte == b'*')
+        || matches!(password, [b'$', b'{', ..] | [b'{', ..])
+        || [b"PASSWORD" as &[u8], b"PASS", b"password"].contains(&password);
     (is_host && !stands_for_one).then_some(authority + colon + 1..authority + at_sign)
 }
 
-/// The password that follows its name and `=`, as connection strings and scripts have it.
-pub(super) fn named_password(hay: &[u8], start: usize) -> Option<Range<usize>> {
-    let start = run(hay, start, 2, |byte| matches!(byte, b' ' | b'"' | b'\'' | b'\\'));
+/// The password that follows its name, which is `name`, as connection strings, scripts and files of settings have it.
+pub(super) fn named_password(hay: &[u8], name: Range<usize>) -> Option<Range<usize>> {
+    let name_text = hay.get(name.clone())?;
+    let is_assigned = name_text.contains(&b'=');
+    let start = run(hay, name.end, 3, |byte| matches!(byte, b' ' | b'"' | b'\'' | b'\\'));
+    let is_quoted = matches!(before(hay, start), Some(b'"' | b'\''));
+    if password_hash(hay, start).is_some() {
+        return None;
+    }
     let end = run(hay, start, PASSWORD_BYTES_MAX, |byte| {
         byte.is_ascii_graphic()
             && !matches!(byte, b';' | b'&' | b',' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b')')
     });
     let password = hay.get(start..end)?;
-    let stands_for_one = matches!(password, [b'$' | b'{' | b'%' | b':' | b'?' | b'=', ..]) || !is_varied(password, 3);
+    let stands_for_one =
+        matches!(password, [b'$' | b'{' | b'%' | b':' | b'?' | b'=' | b'[' | b'!', ..]) || !is_varied(password, 3);
+    // The name of a function or of an array, or a path that the shell is in.
+    let code = run(password, 0, usize::MAX, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':'));
+    let is_code = !is_quoted && code > 0 && matches!(password.get(code), Some(b'(' | b'['));
+    // An element ends where the next begins.
+    let is_open = name_text.ends_with(b">") && !is_assigned && hay.get(end) != Some(&b'<');
+    let is_folder = name_text.starts_with(b"PWD") && password.starts_with(b"/");
+    // Behind a colon stands much that is none: what is all letters may be a word.
+    let may_be_word = !is_assigned && !is_quoted && password.iter().all(u8::is_ascii_alphabetic);
+    if is_code || is_open || is_folder || may_be_word {
+        return None;
+    }
     let word = password.to_ascii_lowercase();
     let is_a_word =
         [b"required" as &[u8], b"undefined", b"optional", b"password", b"string", b"encrypted", b"changeme"];
