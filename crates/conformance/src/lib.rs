@@ -15,6 +15,7 @@ pub mod replay;
 pub mod secret;
 pub mod served;
 pub mod signer;
+pub mod statements;
 pub mod stores;
 pub mod web;
 

@@ -1,0 +1,148 @@
+//! Statements that a generator makes, by a superuser through the gateway: at two databases that differ in classified values
+//! alone they get the same answers, and under a policy that only lets read they change nothing.
+//!
+//! `DIFFERENTIAL_STATEMENTS` says how many, `DIFFERENTIAL_SEED` which: a failure names its seed.
+
+use anyhow::{Result, bail, ensure};
+use gatehouse_conformance::fixture::SHOP;
+use gatehouse_conformance::raw::{RawClient, query};
+use gatehouse_conformance::statements::Statements;
+use gatehouse_conformance::{Credential, Fixture, Setup};
+
+/// Everything but what would show or use a class, and what nobody can see through.
+const ALL_BUT_CLASSES: &str = r#"
+permit (principal, action in [Action::"connect", Action::"sql:read", Action::"sql:write", Action::"sql:define", Action::"sql:destroy"],
+  resource in Target::"shop");
+"#;
+const READS: &str =
+    r#"permit (principal, action in [Action::"connect", Action::"sql:read"], resource in Target::"shop");"#;
+/// A pseudonym is another for another value, so nothing is invented here.
+const MASKS: &str = "[classes.email]\nmask = \"redact\"\n[classes.person_name]\nmask = \"redact\"\n[classes.phone]\nmask = \"redact\"\n\
+                     [classes.us_ssn]\nmask = \"redact\"\n[classes.date_of_birth]\nmask = \"null\"\n";
+const OBJECTS: &str = r"
+alter role gatehouse superuser;
+create sequence sq;
+create table notes (id bigint primary key, order_id bigint references orders (id) on delete cascade, body text);
+insert into notes select n, n, 'body ' || n from generate_series(1, 50) n;
+create materialized view tiers as select tier, count(*) as people from customers group by tier;
+create table staff (rank int) inherits (customers);
+create table days (day date, id bigint) partition by range (day);
+create table days_1 partition of days for values from ('2026-01-01') to ('2027-01-01');
+insert into days select date '2026-01-01' + n, n from generate_series(0, 40) n;
+";
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
+}
+
+fn start(policies: &str, values: &[(&str, &str)]) -> Result<(Fixture, Credential)> {
+    let sql = values.iter().fold(SHOP.to_string(), |sql, (from, to)| sql.replace(from, to));
+    ensure!(values.iter().all(|(from, _)| SHOP.contains(from)), "every value is another");
+    // What is estimated must not hang on when somebody counted.
+    let settings = vec!["autovacuum=off".into(), "statement_timeout=5s".into()];
+    let fixture =
+        Fixture::start(Setup { policies: policies.into(), config: MASKS.into(), sql, settings, ..Setup::default() })?;
+    fixture.truth(OBJECTS)?;
+    let agent = fixture.task("agent:claude", "30m")?;
+    Ok((fixture, agent))
+}
+
+/// One statement on a connection that is as new.
+fn said(client: &mut RawClient, statement: &str) -> Result<String> {
+    client.send(&[query(statement)])?;
+    let said = client.until_ready(1)?;
+    client.send(&[query("rollback")])?;
+    client.until_ready(1)?;
+    Ok(said)
+}
+
+#[test]
+fn classified_values_make_no_difference() -> Result<()> {
+    // As long as before: how much room a table takes decides which plan is taken, and so in which order rows come that
+    // nobody put in order.
+    let others = [
+        ("'Realname' || n || ' Rawlings' || n", "'Somebody' || n || ' Harrison' || n"),
+        // What detectors find in free text is of no classified column, and stays.
+        (
+            "'raw.person' || n || '@example.org',\n       lpad((200 + n % 400)::text",
+            "'zz.another' || n || '@example.net',\n       lpad((300 + n % 300)::text",
+        ),
+        ("'+1 202-555-'", "'+1 303-555-'"),
+        ("date '1970-01-01' + n::int", "date '1981-05-05' - n::int"),
+    ];
+    let (one, one_agent) = start(ALL_BUT_CLASSES, &[])?;
+    let (other, other_agent) = start(ALL_BUT_CLASSES, &others)?;
+    let names = "select string_agg(full_name, ',') from customers";
+    ensure!(one.truth(names)? != other.truth(names)?, "the databases differ");
+    let seed = number("DIFFERENTIAL_SEED", 20_261_126);
+    let (mut answered, mut all) = (0, 0);
+    let (mut at_one, mut at_other) = (RawClient::connect(&one_agent)?, RawClient::connect(&other_agent)?);
+    for statement in Statements::new(seed).take(usize::try_from(number("DIFFERENTIAL_STATEMENTS", 600))?) {
+        let (told, otherwise) = (said(&mut at_one, &statement)?, said(&mut at_other, &statement)?);
+        if told != otherwise {
+            bail!("seed {seed}: the answers to this differ:\n{statement}\n--- one\n{told}\n--- other\n{otherwise}");
+        }
+        all += 1;
+        answered += usize::from(!told.contains("ERROR"));
+    }
+    ensure!(answered * 4 > all, "{answered} of {all} were answered: the generator makes nothing that passes");
+    Ok(())
+}
+
+/// All that is in the database, by its own word.
+const STATE: &str = "select md5(string_agg(t, ',' order by t)) from (
+    select 'c' || c::text as t from customers c union all select 'o' || o::text from orders o
+    union all select 'n' || n::text from notes n union all select 'd' || d::text from days d
+    union all select 't' || t::text from tiers t union all select 's' || last_value || is_called::text from sq
+    union all select 'class ' || relname || relkind::text || relowner || reltuples::text || coalesce(relacl::text, '') from pg_class
+        where relnamespace not in (select oid from pg_namespace where nspname like 'pg_temp%' or nspname like 'pg_toast%')
+    union all select 'proc ' || oid || proname || prosrc from pg_proc union all select 'type ' || oid || typname from pg_type
+    union all select 'attr ' || attrelid || attname || attnotnull::text from pg_attribute
+    union all select 'cons ' || oid || conname from pg_constraint union all select 'role ' || oid || rolname || rolsuper::text from pg_authid
+    union all select 'db ' || datname from pg_database union all select 'ns ' || nspname from pg_namespace
+    union all select 'large ' || loid || pageno || md5(data) from pg_largeobject union all select 'lo ' || oid from pg_largeobject_metadata
+    union all select 'set ' || coalesce(setdatabase, 0) || setrole || setconfig::text from pg_db_role_setting
+    union all select 'trg ' || oid || tgname || tgenabled::text from pg_trigger union all select 'rw ' || oid || rulename from pg_rewrite
+    union all select 'ext ' || extname from pg_extension union all select 'com ' || objoid || description from pg_description
+    union all select 'slot ' || slot_name from pg_replication_slots union all select 'stat ' || starelid || staattnum from pg_statistic
+    union all select 'file ' || f from pg_ls_dir('.') f where f not like 'pg_%stat%' and f not like '%.pid') x";
+
+#[test]
+fn who_may_only_read_changes_nothing() -> Result<()> {
+    let (fixture, agent) = start(READS, &[])?;
+    let before = fixture.truth(STATE)?;
+    let mut client = RawClient::connect(&agent)?;
+    let seed = number("DIFFERENTIAL_SEED", 20_261_126);
+    let generated = Statements::new(seed ^ 1).take(usize::try_from(number("DIFFERENTIAL_STATEMENTS", 600))?);
+    // Every function of the server, with something for each of its arguments.
+    let functions = fixture.truth(
+        "select format('select %s(%s)', p.oid::regproc, (select string_agg(case
+             when t.typname in ('text', 'name', 'cstring', 'bpchar', 'varchar', 'unknown') then '''x''::' || t.typname
+             when t.typname in ('int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'oid') then '1::' || t.typname
+             when t.typname = 'regclass' then '''sq''::regclass'
+             when t.typname = 'bool' then 'true'
+             else 'null::' || format_type(t.oid, null) end, ', ' order by a.place)
+           from unnest(p.proargtypes) with ordinality a (kind, place) join pg_type t on t.oid = a.kind))
+         from pg_proc p where p.prokind = 'f' and p.proname !~ '^(pg_sleep|pg_stat_reset)' order by p.oid",
+    )?;
+    let functions: Vec<&str> = functions.lines().collect();
+    ensure!(functions.len() > 2_500, "{} functions", functions.len());
+    let (mut passed, mut all) = (0, 0);
+    for (place, statement) in functions.iter().map(ToString::to_string).chain(generated).enumerate() {
+        client.send(&[query(&statement)])?;
+        let told = client.until_ready(1)?;
+        all += 1;
+        passed += usize::from(!told.contains("ERROR"));
+        client.send(&[query("rollback")])?;
+        client.until_ready(1)?;
+        if place % 100 == 99 {
+            ensure!(
+                fixture.truth(STATE)? == before,
+                "seed {seed}: something changed within a hundred statements of\n{statement}"
+            );
+        }
+    }
+    ensure!(fixture.truth(STATE)? == before, "something changed");
+    ensure!(passed * 4 > all, "{passed} of {all} passed");
+    Ok(())
+}
