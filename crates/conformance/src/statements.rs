@@ -86,7 +86,7 @@ impl Statements {
                 "(select {}({}) {})",
                 self.one(&["count", "max", "min"]),
                 self.number(scope),
-                self.from_one("z")
+                self.any_from("z")
             ),
             8 => format!("abs({})", self.number(scope)),
             9 => format!("({})::int", self.number(scope)),
@@ -142,8 +142,8 @@ impl Statements {
             3 => format!("({} and {})", self.condition(scope), self.condition(scope)),
             4 => format!("not ({})", self.condition(scope)),
             5 => format!("{} is not null", self.number(scope)),
-            6 => format!("exists (select 1 {} where z.{})", self.from_orders(), "id < 9"),
-            7 => format!("{} in (select {} {})", self.number(scope), "z.id", self.from_orders()),
+            6 => format!("exists (select 1 {} where z.{})", self.any_orders(), "id < 9"),
+            7 => format!("{} in (select {} {})", self.number(scope), "z.id", self.any_orders()),
             8 if self.percent(25) => format!("({})::text > 'R'", self.classified(scope)),
             _ => format!("{} between 1 and {}", self.number(scope), self.below(100)),
         };
@@ -151,11 +151,11 @@ impl Statements {
         made
     }
 
-    fn from_orders(&mut self) -> String {
+    fn any_orders(&mut self) -> String {
         format!("from {} z", self.one(&["orders", "notes", "customers"]))
     }
 
-    fn from_one(&mut self, alias: &str) -> String {
+    fn any_from(&mut self, alias: &str) -> String {
         format!("from {} {alias}", self.one(&["orders", "customers", "notes", "days"]))
     }
 
