@@ -62,6 +62,12 @@ fn what_is_foreseen_is_what_is_done() -> Result<()> {
         verdicts.push((statement, view["verdict"].as_str().context("a verdict")?.to_string()));
     }
     ensure!(fixture.records()?.iter().all(|record| record["operation.decided"].is_null()), "nothing was asked yet");
+    // Whom policy does not let connect, or a person has shut out, asks nothing.
+    let by = |identity: &str| fixture.json(&["explain", "--target", "shop", "--identity", identity, "select 1"]);
+    ensure!(by("user:nina")?["verdict"] == "deny" && by("user:sam")?["verdict"] == "allow");
+    fixture.command(&["lockdown", "begin", "agent:other", "--reason", "a test"])?;
+    let shut = by("agent:other")?;
+    ensure!(shut["verdict"] == "deny" && shut["reasons"].to_string().contains("agent:other is shut"), "{shut}");
     let agent = fixture.task("agent:claude", "10m")?;
     for (statement, verdict) in &verdicts {
         let said = fixture.psql(&agent, statement)?;

@@ -2,7 +2,7 @@
 //! account at the target is a superuser, so that nothing but the gateway is in the way.
 
 use anyhow::Result;
-use gatehouse_conformance::raw::{RawClient, query};
+use gatehouse_conformance::raw::{RawClient, bind, execute, frame, parse, query, sync};
 use gatehouse_conformance::{Credential, Fixture, Setup};
 
 /// claude reads, sam writes too, nina defines and drops besides. None of them may call, probe, reveal or administer.
@@ -65,8 +65,15 @@ struct House {
 
 impl House {
     fn start() -> Result<Self> {
-        let fixture = Fixture::start(Setup { policies: POLICIES.into(), ..Setup::default() })?;
+        Self::start_with("", "", "")
+    }
+
+    /// The same with a configuration, a target and a database that hold more.
+    fn start_with(config: &str, target: &str, objects: &str) -> Result<Self> {
+        let (config, target) = (config.into(), target.into());
+        let fixture = Fixture::start(Setup { policies: POLICIES.into(), config, target, ..Setup::default() })?;
         fixture.truth(OBJECTS)?;
+        fixture.truth(objects)?;
         let (reads, writes) = (fixture.task("agent:claude", "10m")?, fixture.task("user:sam", "10m")?);
         let defines = fixture.task("user:nina", "10m")?;
         Ok(Self { fixture, reads, writes, defines })
@@ -96,10 +103,12 @@ impl House {
     fn is_refused(who: &Credential, statements: &[&str]) -> Result<()> {
         let (last, before) = statements.split_last().unwrap_or((&"", &[]));
         let mut client = RawClient::connect(who)?;
+        let mut said = String::new();
         for statement in before {
             client.send(&[query(statement)])?;
-            client.until_ready(1)?;
+            said = client.until_ready(1)?;
         }
+        assert!(!said.contains("ERROR"), "what comes before passes: {statements:?}\n{said}");
         client.send(&[query(last)])?;
         let said = client.until_ready(1)?;
         assert!(said.contains("42501") || said.contains("Gatehouse"), "it passed: {statements:?}\n{said}");
@@ -351,13 +360,13 @@ fn what_a_transaction_defined_is_in_doubt() -> Result<()> {
         // Functions and types that were not there when the catalog was read.
         &[
             "begin",
-            "create function lower(customers) returns text language sql as 'select $1.full_name'",
-            "select lower(c) from customers c",
+            "create function shapes(customers) returns text language sql as 'select $1.full_name'",
+            "select c.shapes from customers c",
         ][..],
         &[
             "begin",
-            "create function upper(orders) returns text language sql as 'select full_name from customers where id = 17'",
-            "insert into sink select id, o.upper from orders o",
+            "create function zz(orders) returns text language sql as 'select full_name from customers where id = 17'",
+            "insert into sink select id, o.zz from orders o",
         ],
         &[
             "begin",
@@ -392,10 +401,10 @@ fn what_a_transaction_defined_is_in_doubt() -> Result<()> {
     }
     // The end of what came before says nothing of what has begun.
     let mut client = RawClient::connect(&house.defines)?;
-    let made = "create function lower(customers) returns text language sql as 'select $1.full_name'";
+    let made = "create function shapes(customers) returns text language sql as 'select $1.full_name'";
     client.send(&[query("select count(*) from generate_series(1, 3000000)"), query(&format!("begin; {made}"))])?;
     client.until_ready(2)?;
-    client.send(&[query("select lower(c) from customers c")])?;
+    client.send(&[query("select shapes(c) from customers c")])?;
     let said = client.until_ready(1)?;
     assert!(said.contains("42501"), "{said}");
     drop(client);
@@ -446,4 +455,186 @@ fn names_among_many_columns_are_counted() -> Result<()> {
     house.fixture.truth(&format!("create table wide ({})", columns.join(", ")))?;
     let names = vec!["column_1499"; 200_000].join(", ");
     House::is_refused(&house.reads, &[&format!("select 1 from wide where 1 in ({names})")])
+}
+
+/// The server looks the names of what is no query up when it runs it, not when it is bound.
+#[test]
+fn what_is_no_query_runs_as_it_was_bound() -> Result<()> {
+    let objects = "create schema rep; create view rep.orders as select id, full_name as note from customers;
+        create function rep.lower(text) returns text language plpgsql as $$ begin insert into public.touched values ('lower'); return 'x'; end $$";
+    let house = House::start_with("", "", objects)?;
+    let set = [parse("set", "set search_path to rep"), bind("", "set"), execute("")];
+    for (who, late) in [
+        (&house.reads, "copy (select note || '' from orders where note like '%17 R%') to stdout"),
+        (&house.reads, "copy orders (id, note) to stdout"),
+        (&house.reads, "copy (select lower('a'::text)) to stdout"),
+        (&house.reads, "prepare q as select note || '' from orders where note like '%17 R%'"),
+        (&house.reads, "explain analyze select 1 from orders where note like '%17 R%'"),
+        (&house.reads, "declare c cursor with hold for select note || '' from orders"),
+        (&house.defines, "truncate orders"),
+    ] {
+        let mut client = RawClient::connect(who)?;
+        let bound = [parse("late", late), bind("late", "late")];
+        client.send(&[&bound[..], &set, &[execute("late"), sync()]].concat())?;
+        let mut said = client.until_ready(1)?;
+        client.send(&[query("execute q"), query("fetch all from c")])?;
+        said.push_str(&client.until_ready(2)?);
+        assert!(!said.contains("Realname") && said.contains("before anything else"), "{late}\n{said}");
+    }
+    // Two that are bound before either runs.
+    let mut client = RawClient::connect(&house.defines)?;
+    let both = [
+        parse("a", "alter table customers rename full_name to x_full_name"),
+        parse("b", "alter table customers rename x_full_name to plain"),
+        bind("a", "a"),
+        bind("b", "b"),
+        execute("a"),
+        execute("b"),
+        sync(),
+    ];
+    client.send(&both)?;
+    let said = client.until_ready(1)?;
+    assert!(said.contains("42501") || said.contains("before anything else"), "{said}");
+    assert_eq!(house.fixture.truth("select count(*) from customers where full_name like 'Real%'")?, "200");
+    // And as drivers send them they pass, one after the other.
+    let mut client = RawClient::connect(&house.defines)?;
+    for statement in ["create table late (id bigint)", "explain select 1", "prepare p as select 1", "drop table late"] {
+        client.send(&[parse("", statement), bind("", ""), execute(""), sync()])?;
+        let said = client.until_ready(1)?;
+        assert!(!said.contains("ERROR"), "{statement}\n{said}");
+    }
+    house.is_untouched()
+}
+
+/// Views, checks and keys choose rows by a column that comes to be of a class afterwards.
+#[test]
+fn nothing_comes_to_be_classified_under_what_chooses_by_it() -> Result<()> {
+    let objects = "create table family1 (id bigint, a text); create table kid1 () inherits (family1);
+        create function a(kid1) returns text language sql as 'select full_name from customers where id = 17';
+        create table t1 (id bigint, plain text); create view u as select id, tier as nm from customers;
+        create view lv as select id from u where nm like 'Realname17%';
+        create table bd (id bigint, birth_date date); create table days (d date primary key);
+        create view v10 as select id, tier as x from customers; create materialized view mv10 as select x from v10;
+        create function helper() returns text language sql as 'select 1::text';
+        create domain dm as text check (value < 'Realname5');
+        create extension btree_gist";
+    let house = House::start_with("", "", objects)?;
+    for statements in [
+        &["create or replace view u as select id, full_name as nm from customers"][..],
+        &["alter table t1 rename column plain to full_name"],
+        &["begin", "alter table family1 rename column a to zzz", "insert into sink select id, k.a from kid1 k"],
+        &["alter table customers rename full_name to x_full_name; alter table customers rename x_full_name to plain"],
+        &["create or replace view v10 as select id, full_name as x from customers; refresh materialized view mv10; \
+           create or replace view v10 as select id, tier as x from customers"],
+        &["create trigger tt before update on customers for each row when (new.full_name like 'R%') \
+           execute function suppress_redundant_updates_trigger()"],
+        &["alter table bd add foreign key (birth_date) references days (d)"],
+        &["create table bd2 (birth_date date references days (d))"],
+        &["alter function helper() rename to helper_old"],
+        &["drop function helper()"],
+        &["create function helper(text) returns text language sql as 'select 2::text'"],
+        &["create function upper(customers) returns text language sql as 'select 2::text'"],
+        &["create table two (full_name dm)"],
+        &["alter table t1 add column email dm generated always as (plain) stored"],
+        &["create table ex (email text, exclude using gist (email with =))"],
+        &["alter table customers alter column full_name type varchar(20)"],
+        &["select email || '{a}'::text[] from customers"],
+        &["select array['x'] || email from customers"],
+    ] {
+        House::is_refused(&house.defines, statements)?;
+    }
+    for statement in [
+        "create or replace view u as select id, note as nm from orders",
+        "alter table t1 rename column plain to plainer",
+        "create trigger tt before update on orders for each row when (new.note is distinct from old.note) \
+         execute function suppress_redundant_updates_trigger()",
+        "create table fk (order_id bigint references orders (id), email text unique)",
+        "create function fresh(bigint) returns bigint language sql as 'select 1::bigint'",
+        "select email || '-' || tier from customers where id = 1",
+    ] {
+        let said = House::said(&house.defines, &[statement])?;
+        assert!(!said.contains("ERROR"), "{statement}\n{said}");
+    }
+    house.is_untouched()
+}
+
+/// What makes a value of somebody's type runs code, which may speak of anything.
+#[test]
+fn code_behind_types_speaks_to_nobody() -> Result<()> {
+    let objects = "create table casting (id bigint, note text check (note::loud is not null or true));
+        create table holding (id bigint, h heard); create table plain (id bigint, note text);
+        create type span as range (subtype = loud); create table spans (id bigint, s span)";
+    let house = House::start_with("", "", objects)?;
+    let loud = house.fixture.truth("select 'loud'::regtype::oid")?.parse::<u32>()?.to_be_bytes();
+    let mut client = RawClient::connect(&house.reads)?;
+    let typed = frame(b'P', &[b"t\0select $1\0", &1_i16.to_be_bytes(), &loud]);
+    let value = frame(b'B', &[b"\0t\0", &[0, 0, 0, 1, 0, 0, 0, 1], b"x", &[0, 0]]);
+    client.send(&[typed, value, execute(""), sync()])?;
+    let said = client.until_ready(1)?;
+    assert!(!said.contains("Realname") && said.contains("E S"), "{said}");
+    House::tells_nothing(
+        &house.reads,
+        &[
+            "prepare p(loud) as select $1",
+            "execute p('x')",
+            "select jsonb_populate_record(null::heard, '{\"tone\":\"x\"}')",
+            "select * from jsonb_to_record('{\"a\":\"x\"}') as t(a loud)",
+            "select * from rows from (jsonb_to_record('{\"a\":\"x\"}') as (a loud)) t",
+            "select * from xmltable('/a' passing '<a>x</a>'::xml columns a loud path '.')",
+            "select xmlserialize(content '<a/>'::xml as loud)",
+            "select ('x').loud",
+            "select ($$x$$).loud",
+        ],
+    )?;
+    House::tells_nothing(
+        &house.writes,
+        &[
+            "insert into casting values (1, 'x')",
+            "insert into holding values (1, row(1, 'x', null, null))",
+            "insert into spans values (1, '[a,b)')",
+        ],
+    )
+}
+
+/// A class that the configuration gives to a column of one table is its kin's too.
+#[test]
+fn classes_of_kin_stay_with_what_they_had() -> Result<()> {
+    let objects = "create table open (id bigint, note text) partition by range (id);
+        create table open_1 partition of open for values from (0) to (1000);
+        create table secretnotes (id bigint, note text); insert into secretnotes values (5000, 'Topsecret Realname');
+        create view open_v as select id, note from open;
+        create view open_f as select id from open where note like 'Top%';
+        create table par2 (id bigint, note text); create table kid2 () inherits (par2);
+        create table kept (id bigint, note text) partition by range (id);
+        create table kept_1 partition of kept for values from (0) to (1000);
+        create table secretkept partition of kept for values from (1000) to (9000);
+        insert into kept values (5000, 'Topsecret Realname')";
+    let config = "[classes.secret]\nmask = \"redact\"\n";
+    let target =
+        "[targets.shop.columns]\n\"public.secretnotes.note\" = \"secret\"\n\"public.secretkept.note\" = \"secret\"";
+    let house = House::start_with(config, target, objects)?;
+    let attach = "alter table open attach partition secretnotes for values from (1000) to (9000)";
+    for statements in [
+        &[attach][..],
+        &["alter table secretnotes inherit par2"],
+        &[
+            "create table mid (id bigint, note text) partition by range (id)",
+            "alter table mid attach partition secretnotes for values from (1000) to (9000)",
+        ],
+        &["drop table secretkept"],
+        &["alter table only secretkept drop column note"],
+    ] {
+        House::is_refused(&house.defines, statements)?;
+    }
+    House::tells_nothing(
+        &house.defines,
+        &[
+            "begin",
+            attach,
+            "select note from open_v",
+            "insert into sink select id, note from open_v",
+            "rollback",
+            "select note from kept",
+        ],
+    )
 }

@@ -81,14 +81,21 @@ pub fn understand(
 
 impl Understood {
     /// What would become of it under these policies, for somebody whose task has no budget.
-    pub fn foresee(&self, policies: &Policies, subject: &Subject, classes: &TargetClasses) -> Foreseen {
+    pub fn foresee(&self, policies: &Policies, subject: &Subject, target: &Target) -> Foreseen {
         let intent = &self.operation.intent;
         let decide = |access: &Access| policies.decide(subject, access, &intent.facts);
-        let accesses: Vec<(Access, Decision)> =
+        let mut accesses: Vec<(Access, Decision)> =
             intent.accesses.iter().map(|access| (access.clone(), decide(access))).collect();
+        // Who may not connect asks nothing.
+        let connect = Access::new(Action::CONNECT, Resource::root(kind::TARGET, target.name.as_str()));
+        let decision = policies.decide(subject, &connect, &Facts::new());
+        if decision.verdict != Verdict::Allow {
+            let denied = Decision { verdict: Verdict::Deny, ..decision };
+            accesses.push((connect, denied));
+        }
         let decision = combine(accesses.iter().map(|(_, decision)| decision.clone()));
         let columns = self.columns.as_ref().map(|columns| {
-            let plan = plan(policies, subject, classes, columns);
+            let plan = plan(policies, subject, &target.classes, columns);
             columns.iter().cloned().zip(plan.columns().iter().cloned()).collect()
         });
         Foreseen { decision, accesses, columns }

@@ -21,7 +21,7 @@ use gatehouse_identity::ApiKey;
 use gatehouse_journal::{Direction, Export, KeyIssued, RecordingReader, RequestEnded};
 use gatehouse_model::{
     BUDGET_VALUES_MAX, Budget, ClassName, Denial, GroupName, Hold, Identity, KeyId, PolicyId, Reason, RequestId,
-    Resource, SessionId, Spent, Subject, TargetName, Task, TaskEnd, TaskId, UserName, kind,
+    Resource, SessionId, Spent, Subject, TargetName, Task, TaskEnd, TaskId, UserName, Verdict, kind,
 };
 use gatehouse_protocol::{Archive, Carriage, Protocol, SurveyFacts};
 use gatehouse_store::{AskedRow, KeyRow, Numbered, RequestRow, SessionRow, StoreError, TaskRow};
@@ -847,8 +847,16 @@ impl Control for ApiControl {
             let understood = gatehouse_gate::understand(&*protocol, &target, &facts, &new.statement)
                 .map_err(|denial| Problem::not_understood(explain::cause(&denial), denial.hint))?;
             let policies = self.state.gate.policies();
-            let foreseen = understood.foresee(&policies, &subject, &target.classes);
-            Ok(explain::view(&target.name, &subject, &understood, &foreseen, policies.revision().to_string()))
+            let foreseen = understood.foresee(&policies, &subject, &target);
+            let revision = policies.revision().to_string();
+            let mut view = explain::view(&target.name, &subject, &understood, &foreseen, revision);
+            if let Some(lockdown) = self.state.gate.lockdowns().of(&identity, user.as_ref(), &target.name) {
+                view.verdict = Verdict::Deny.to_string();
+                view.policies.clear();
+                view.hold.clear();
+                view.reasons.insert(0, lockdown.denial().message);
+            }
+            Ok(view)
         }
         .boxed()
     }

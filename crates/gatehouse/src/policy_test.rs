@@ -191,7 +191,7 @@ fn explained(case: &Case, known: &Known<'_>, loaded: &Loaded) -> Result<Explanat
     let subject = people.subject(&identity, user.transpose()?.as_ref())?;
     let understood = understand(&*known.protocol, known.target, &known.facts, &case.statement)
         .map_err(|denial| anyhow!("{}\n    {}", explain::cause(&denial), denial.hint))?;
-    let foreseen = understood.foresee(&loaded.policies, &subject, &known.target.classes);
+    let foreseen = understood.foresee(&loaded.policies, &subject, known.target);
     Ok(explain::view(&known.target.name, &subject, &understood, &foreseen, loaded.policies.revision().to_string()))
 }
 

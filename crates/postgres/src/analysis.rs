@@ -126,6 +126,8 @@ pub(crate) struct StatementOutput {
     pub(crate) prepares: Option<String>,
     /// The prepared statements that it forgets.
     pub(crate) deallocates: Option<Deallocated>,
+    /// The server looks its names up when it runs, and not when it is bound.
+    pub(crate) resolves_late: bool,
 }
 
 /// What DEALLOCATE or DISCARD forgets.
@@ -139,7 +141,15 @@ pub(crate) enum Deallocated {
 
 impl StatementOutput {
     fn of(columns: Outputs) -> Self {
-        Self { columns, names: Vec::new(), copy: None, cursor: None, prepares: None, deallocates: None }
+        Self {
+            columns,
+            names: Vec::new(),
+            copy: None,
+            cursor: None,
+            prepares: None,
+            deallocates: None,
+            resolves_late: false,
+        }
     }
 }
 
@@ -344,7 +354,7 @@ fn facts(statements: &[StatementOutput], found: &Found) -> Facts {
     if let Some(constant) = found.where_is_constant {
         facts.insert("where_is_constant", FactValue::Bool(constant));
     }
-    if let Some(limit) = found.row_limit {
+    if let Some(limit) = found.row_limit.filter(|_| statements.len() == 1) {
         facts.insert("row_limit", FactValue::Long(limit));
     }
     if let Some(kind) = found.object_kind {
@@ -354,6 +364,31 @@ fn facts(statements: &[StatementOutput], found: &Found) -> Facts {
         facts.insert("cascade", FactValue::Bool(cascade));
     }
     facts
+}
+
+/// Facts of a message to which those of what it executes by name are added: each holds for all that runs.
+pub(crate) fn join_facts(facts: &mut Facts, more: &Facts) {
+    // It runs in the place of one that gives no rows of its own, alone if the message holds nothing else.
+    let is_only = facts.get("statements_in_batch") == Some(&FactValue::Long(1));
+    for (name, other) in more {
+        let joined = match (facts.get(name), other) {
+            (Some(FactValue::Bool(one)), FactValue::Bool(other)) if *name == "has_where" => {
+                FactValue::Bool(*one && *other)
+            }
+            (Some(FactValue::Bool(one)), FactValue::Bool(other)) => FactValue::Bool(*one || *other),
+            (Some(FactValue::Long(one)), FactValue::Long(other)) if *name == "tables" => FactValue::Long(one + other),
+            (Some(FactValue::Text(one)), FactValue::Text(other)) if one != other => {
+                FactValue::Text(statement::SEVERAL_KINDS.into())
+            }
+            (Some(kept), _) => kept.clone(),
+            (None, _) if *name == "row_limit" && !is_only => continue,
+            (None, other) => other.clone(),
+        };
+        facts.insert(name, joined);
+    }
+    if !is_only {
+        facts.remove("row_limit");
+    }
 }
 
 /// Where the columns of a view come from, through its definition.

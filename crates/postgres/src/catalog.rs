@@ -16,7 +16,7 @@ pub(crate) const SYSTEM_SCHEMAS: [&str; 2] = ["pg_catalog", "information_schema"
 pub(crate) const TEMPORARY_SCHEMA: &str = "pg_temp";
 
 /// What was there before anybody made anything has an OID below this (`FirstNormalObjectId` in access/transam.h).
-const OWN_OIDS_END: u32 = 16_384;
+pub(crate) const OWN_OIDS_END: u32 = 16_384;
 
 /// How many domains may stand on each other before a type is taken for opaque.
 const DOMAIN_DEPTH_MAX: usize = 16;
@@ -39,33 +39,43 @@ pub(crate) const QUESTION: &str = "\
 select s from pg_catalog.unnest(pg_catalog.current_schemas(false)) as s;
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 with recursive calling as materialized (select d.classid, d.objid from pg_catalog.pg_depend d
-    where d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.refobjid >= 16384
+    where d.refclassid in ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
+      and d.refobjid >= 16384
       and not exists (select from pg_catalog.pg_depend e
         where e.classid = d.refclassid and e.objid = d.refobjid and e.deptype = 'e')),
   made_of as (
     select t.oid, t.typbasetype as part from pg_catalog.pg_type t where t.typbasetype <> 0
     union all select t.oid, t.typelem from pg_catalog.pg_type t where t.typelem <> 0
+    union all select g.rngtypid, g.rngsubtype from pg_catalog.pg_range g
     union all select t.oid, a.atttypid from pg_catalog.pg_class c join pg_catalog.pg_type t on t.typrelid = c.oid
-      join pg_catalog.pg_attribute a on a.attrelid = c.oid where c.relkind = 'c'),
+      join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+      where a.atttypid >= 16384),
   checked as (
     select k.contypid as oid from calling d join pg_catalog.pg_constraint k
         on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid and k.contypid <> 0
     union select m.oid from checked c join made_of m on m.part = c.oid),
+  speaking as materialized (
+    select d.classid, d.objid from calling d
+    union all select d.classid, d.objid from checked c join pg_catalog.pg_depend d
+      on d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass and d.refobjid = c.oid),
   computing as materialized (
-    select k.conrelid as oid from calling d join pg_catalog.pg_constraint k
+    select k.conrelid as oid from speaking d join pg_catalog.pg_constraint k
         on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid
     union all select a.attrelid from checked c join pg_catalog.pg_attribute a on a.atttypid = c.oid
-    union all select d.objid from calling d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-    union all select f.adrelid from calling d join pg_catalog.pg_attrdef f
+    union all select d.objid from speaking d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    union all select f.adrelid from speaking d join pg_catalog.pg_attrdef f
         on d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and f.oid = d.objid
-    union all select i.indrelid from calling d join pg_catalog.pg_index i
-        on d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and i.indexrelid = d.objid)
+    union all select i.indrelid from speaking d join pg_catalog.pg_index i
+        on d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and i.indexrelid = d.objid
+    union all select p.polrelid from speaking d join pg_catalog.pg_policy p
+        on d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and p.oid = d.objid)
 select c.oid, n.nspname, c.relname,
     case when c.relkind in ('r', 'p') and (c.oid in (select o.oid from computing o) or c.relhasrules or c.relhastriggers and exists (select from pg_catalog.pg_trigger g
         left join pg_catalog.pg_constraint k on k.oid = g.tgconstraint and k.confrelid = c.oid
         where g.tgrelid = c.oid
           and (not g.tgisinternal or k.confdeltype not in ('a', 'r') or k.confupdtype not in ('a', 'r'))))
       then pg_catalog.upper(c.relkind::pg_catalog.text) else c.relkind::pg_catalog.text end
+    || case when c.relrowsecurity and c.oid in (select o.oid from computing o) then '!' else '' end
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where n.nspname !~ '^pg_(toast|temp_)'
     and (c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
@@ -207,6 +217,9 @@ pub(crate) struct Relation {
     /// a function that is not PostgreSQL's own, in a check, a default, an index or a domain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) has_effects: bool,
+    /// Whether a function that is not PostgreSQL's own decides who sees a row of it, and may speak of the row.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) quotes: bool,
 }
 
 impl Relation {
@@ -389,6 +402,17 @@ impl Catalog {
                 return of(RelationKind::MaterializedView).any(|view| takes(view, &names));
             }
         }
+    }
+
+    /// The relations of a schema.
+    pub(crate) fn relations_in(&self, schema: &str) -> Vec<Arc<Relation>> {
+        self.relations.values().filter(|relation| *relation.schema == *schema).cloned().collect()
+    }
+
+    /// True for the name of a domain, whoever owns it.
+    pub(crate) fn is_domain(&self, name: &str) -> bool {
+        (self.is_user_type(name) || self.is_own_type(name))
+            && self.types.values().any(|kind| kind.base != 0 && *kind.name == *name)
     }
 
     /// True if a function of this name belongs to an extension; with a schema, in that.
@@ -583,7 +607,8 @@ impl Builder {
 
     fn relation(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
         let oid = row.number(0)?;
-        let kind = RelationKind::parse(row.text(3)?).ok_or_else(|| row.error("an unknown kind of relation"))?;
+        let (letter, quotes) = row.text(3)?.split_once('!').map_or((row.text(3)?, false), |(letter, _)| (letter, true));
+        let kind = RelationKind::parse(letter).ok_or_else(|| row.error("an unknown kind of relation"))?;
         self.places.insert(oid, self.parts.relations.len());
         self.parts.relations.push(Relation {
             oid,
@@ -593,7 +618,8 @@ impl Builder {
             columns: Vec::new(),
             definition: None,
             parents: Vec::new(),
-            has_effects: matches!(row.text(3)?, "R" | "P"),
+            has_effects: matches!(letter, "R" | "P"),
+            quotes,
         });
         Ok(())
     }

@@ -13,7 +13,7 @@ use gatehouse_model::{Provenance, Resource, TargetName, ValueKind};
 use gatehouse_protocol::Classifier;
 
 use crate::analysis::{self, Analysis, Context, Misunderstood, Moved, Outputs, SearchPath, Tables};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, RelationKind};
 
 /// How many texts are kept in each of two generations, how long one may be, in bytes, and of how many columns and
 /// accesses.
@@ -158,6 +158,11 @@ impl Known {
         let Some(place) = relation.columns.iter().position(|column| column.number == attribute) else {
             return Provenance::Unknown;
         };
+        if !reader.moved.is_empty() && matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView) {
+            // What it stands on may be something else by now.
+            let of_now = analysis::view_outputs(relation, &self.context(reader, &self.tables(reader)));
+            return of_now.get(place).cloned().unwrap_or(Provenance::Unknown);
+        }
         let known = self
             .kept()
             .columns

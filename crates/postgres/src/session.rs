@@ -59,6 +59,8 @@ pub(crate) struct PostgresSession {
     doubt: Doubt,
     /// Names that may mean something else by now, for as long as that is so.
     moved: Moved,
+    /// Something was defined that others see once its transaction has ended.
+    defined: bool,
     /// What a survey tells has changed, and nobody was told of it yet.
     outdates: bool,
     /// Unqualified names are looked up where the account has them looked up.
@@ -353,6 +355,7 @@ impl PostgresSession {
             settings: opening.ready.parameters.iter().filter(|(name, _)| gives_meaning(name)).cloned().collect(),
             doubt: Doubt::None,
             moved: Moved::default(),
+            defined: false,
             outdates: false,
             path_is_the_accounts: wishes.path(SearchPath::Known(Vec::new())) != SearchPath::Uncertain,
             status: b'I',

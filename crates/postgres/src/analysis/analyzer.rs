@@ -323,6 +323,10 @@ impl<'a> Analyzer<'a> {
         }
         for relation in &relations {
             self.access_quoting(relation);
+            if relation.kind == RelationKind::ForeignTable || relation.quotes {
+                // What goes wrong at its source, or in what decides who sees a row, may quote the row.
+                self.mark_sensitive();
+            }
         }
         let (alias, names) = tree::alias(node.alias());
         let columns = if self.is_doubted(name) { Columns::unknown() } else { self.columns_of_any(&relations) };
@@ -336,7 +340,11 @@ impl<'a> Analyzer<'a> {
 
     /// Whether a relation of this name may be another by now than the catalog says.
     pub(super) fn is_doubted(&self, name: &str) -> bool {
-        self.open_views.is_empty() && self.moved.may_move_relation(name)
+        let may_move = |moved: &Moved| match self.open_views.is_empty() {
+            true => moved.may_move_relation(name),
+            false => moved.may_move_lasting(name),
+        };
+        may_move(self.moved) || may_move(&self.found.moved)
     }
 
     /// Whether a function or a type of this name may have been made since the catalog was read. In a view, a name alone is
@@ -348,6 +356,12 @@ impl<'a> Analyzer<'a> {
     /// Whether a relation, and so a type, of just this name may have been made since then.
     pub(super) fn is_made_as_relation(&self, name: &str) -> bool {
         self.open_views.is_empty() && (self.moved.names_relation(name) || self.found.moved.names_relation(name))
+    }
+
+    /// A table, and all that it is of one tree of inheritance with, as the catalog has them.
+    pub(super) fn kin(&self, table: &RangeVar) -> Vec<Arc<Relation>> {
+        let (schema, name) = tree::relation_name(table);
+        self.relations(schema, name).iter().flat_map(|relation| self.resources.catalog.family(relation)).collect()
     }
 
     /// What is known of a table and its kin holds no more.
@@ -515,11 +529,24 @@ impl<'a> Analyzer<'a> {
                 analyzer.inventory.take(statement.stmt())?;
                 columns = analyzer.query(statement.stmt(), &Scope::root(sources))?;
             }
+            analyzer.look_at_types();
             Ok(if analyzer.inventory.is_complete() { columns } else { Columns::unknown() })
         });
         self.open_views.pop();
         self.inventory = outside;
         result
+    }
+
+    /// What makes a value of a type that is not PostgreSQL's own may run code, and what that says may quote anything.
+    pub(super) fn look_at_types(&mut self) {
+        let types = self.inventory.types();
+        let is_own = |name: &Vec<std::string::String>| {
+            let names: Vec<&str> = name.iter().map(std::string::String::as_str).collect();
+            self.is_own_type_named(&names)
+        };
+        if !types.iter().all(is_own) {
+            self.mark_sensitive();
+        }
     }
 
     /// What a call of a function does.
@@ -551,6 +578,8 @@ impl<'a> Analyzer<'a> {
     pub(super) fn function(&self, schema: Option<&str>, name: &str, kind: Kind) -> Resource {
         let known = match (schema, kind) {
             (Some(schema), _) => Some(schema),
+            // Another of the name may come before those that are known.
+            (None, Kind::User) if self.is_remade(name) => None,
             (None, Kind::User) => {
                 let schemas = self.resources.catalog.user_function_schemas(name);
                 let mut visible = schemas.iter().map(|schema| &**schema).filter(|schema| self.is_visible(schema));

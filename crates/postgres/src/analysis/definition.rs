@@ -2,23 +2,25 @@
 //!
 //! Knows what each one touches. What is only an administrator's business is in `statement`.
 
-use gatehouse_model::Resource;
+use std::sync::Arc;
+
+use gatehouse_model::{Parent, Resource};
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::{
     AlterObjectSchemaStmt, AlterTableCmd, AlterTableStmt, ColumnDef, Constraint, CreateFunctionStmt, CreateStmt,
     CreateTableAsStmt, CreateTrigStmt, DefElem, DropStmt, IndexStmt, ObjectWithArgs, PartitionBoundSpec, PartitionSpec,
-    RangeVar, RenameStmt, ViewStmt,
+    RangeVar, RenameStmt, TypeName, ViewStmt,
 };
 use pg_raw_parse::raw::{AlterTableType as Alter, ConstrType, DropBehavior, ObjectType};
 use pg_raw_parse::{ConstValue, Node};
 
 use super::analyzer::Analyzer;
 use super::lineage::{Columns, Lineage, Named};
-use super::resource::UNKNOWN_SCHEMA;
+use super::resource::{self, UNKNOWN_SCHEMA};
 use super::scope::{Item, Scope, Sources};
 use super::tree::{self, strings};
 use super::{Misunderstood, SearchPath, action};
-use crate::catalog::{RelationKind, is_system_schema, is_temporary_schema};
+use crate::catalog::{Relation, RelationKind, is_system_schema, is_temporary_schema};
 use crate::function::Kind;
 
 /// Languages whose functions can do no more than statements.
@@ -103,8 +105,12 @@ impl Analyzer<'_> {
     pub(super) fn new_table(&mut self, table: &RangeVar) -> Resource {
         self.inventory.strike(Node::RangeVar(table));
         let (schema, name) = self.new_name(table);
-        self.found.moved.relation(name);
-        self.found.makes_temporary |= tree::is_temporary(table) || is_temporary_schema(&schema);
+        let is_temporary = tree::is_temporary(table) || is_temporary_schema(&schema);
+        match is_temporary || schema == UNKNOWN_SCHEMA {
+            true => self.found.moved.temporary(name),
+            false => self.found.moved.relation(name),
+        }
+        self.found.makes_temporary |= is_temporary;
         self.resources.table(&schema, name)
     }
 
@@ -135,7 +141,14 @@ impl Analyzer<'_> {
         let mut columns = Columns::default();
         for parent in create.inh_relations() {
             if let Node::RangeVar(parent) = parent {
-                columns.extend(self.relation(parent, action::DDL).columns);
+                let parents = self.relation(parent, action::DDL).columns;
+                let (schema, name) = self.new_name(table);
+                for column in parents.named.iter().filter_map(|column| column.name.clone()) {
+                    // A class that the new table has by its name is its kin's from then on.
+                    self.gains(parent, &column, &self.resources.column_named(&schema, name, &column));
+                }
+                self.doubts_family(parent);
+                columns.extend(parents);
             }
         }
         for element in create.table_elts() {
@@ -191,6 +204,12 @@ impl Analyzer<'_> {
 
     fn column_definition(&mut self, column: &ColumnDef, item: &Item, into: &[Resource]) -> Result<(), Misunderstood> {
         self.stored(column.raw_default());
+        if column.type_name().is_some_and(|name| self.may_check(name)) {
+            // What its checks refuse is not written, and that tells of what is.
+            for column in into {
+                self.probe(&Lineage::Copy(column.clone()));
+            }
+        }
         for constraint in column.constraints() {
             match constraint {
                 Node::Constraint(constraint) => self.constraint(constraint, item, into)?,
@@ -216,14 +235,27 @@ impl Analyzer<'_> {
             let Node::NodeList(parts) = exclusion else { return Err(not_understood()) };
             for part in parts {
                 match part {
-                    Node::IndexElem(element) => self.tested(element.expr(), item)?,
+                    Node::IndexElem(element) => {
+                        if let Some(name) = element.name() {
+                            self.probe(&item.columns.find(name).unwrap_or_else(Lineage::unknown));
+                        }
+                        self.tested(element.expr(), item)?;
+                    }
                     operator => self.stored(operator),
                 }
             }
         }
         if let Some(table) = constraint.pktable() {
             self.access_tables(action::DDL, table);
+            // What is referred to is named where it is to go.
+            for name in strings(constraint.fk_attrs()) {
+                self.probe(&item.columns.find(name).unwrap_or_else(Lineage::unknown));
+            }
+            into.iter().for_each(|column| self.probe(&Lineage::Copy(column.clone())));
             // Whether a row can refer to a value tells that it is there.
+            if self.is_doubted(tree::relation_name(table).1) && !self.relations_at(table).is_empty() {
+                self.probe(&Lineage::unknown());
+            }
             for name in strings(constraint.pk_attrs()) {
                 for column in self.columns_referenced(table, name) {
                     self.probe(&Lineage::Copy(column));
@@ -306,6 +338,9 @@ impl Analyzer<'_> {
             },
             Alter::AT_DropColumn => {
                 self.note_cascade(command.behavior);
+                for relation in self.relations_at(table) {
+                    self.leaves(&relation, command.name());
+                }
                 self.doubts_dependents(command.behavior);
                 self.doubts_family(table);
                 for table in &item.tables {
@@ -315,6 +350,7 @@ impl Analyzer<'_> {
             Alter::AT_AddInherit | Alter::AT_DropInherit => {
                 self.doubts_family(table);
                 if let Node::RangeVar(parent) = command.def() {
+                    self.share(table, parent);
                     self.doubts_family(parent);
                     self.access_tables(action::DDL, parent);
                 }
@@ -329,10 +365,11 @@ impl Analyzer<'_> {
                 if let Some(bound) = partition.bound() {
                     self.partition_bound(bound);
                 }
-                self.doubts_family(table);
                 if let Some(partition) = partition.name() {
+                    self.share(table, partition);
                     self.doubts_family(partition);
                 }
+                self.doubts_family(table);
                 self.alter_definition(partition.name())?;
                 if command.subtype != Alter::AT_AttachPartition {
                     self.reveal(&item.columns.row());
@@ -360,7 +397,8 @@ impl Analyzer<'_> {
             self.doubts_family(table);
             let lineage = self.evaluated(column.raw_default(), item)?;
             self.flow_into(&lineage, &into);
-            if !column.type_name().is_some_and(|name| self.is_passing_type(name)) {
+            let takes_all = |name: &TypeName| self.is_passing_type(name) && name.typmods().is_empty();
+            if !column.type_name().is_some_and(takes_all) {
                 // Values that the type does not take make it fail, a domain's own checks among the reasons.
                 let lineage = item.columns.find(name).unwrap_or_else(Lineage::unknown);
                 self.probe(&lineage);
@@ -378,18 +416,31 @@ impl Analyzer<'_> {
     }
 
     pub(super) fn create_view(&mut self, view: &ViewStmt) -> Result<(), Misunderstood> {
-        self.body(view.query())?;
+        let columns = self.body(view.query())?;
         if let Some(view) = view.view().filter(|_| view.replace) {
-            self.replaced_view(view);
+            self.replaced_view(view, &columns);
         }
         self.define_table(view.view())
     }
 
     /// What a materialized view took from a view stays in it when the view becomes another, and only the view told of it.
-    fn replaced_view(&mut self, view: &RangeVar) {
+    fn replaced_view(&mut self, view: &RangeVar, new: &Columns) {
         let (schema, name) = tree::relation_name(view);
-        if self.is_doubted(name) {
+        if self.is_doubted(name) && !self.relations(schema, name).is_empty() {
             return self.reveal(&Lineage::unknown());
+        }
+        for relation in self.relations(schema, name) {
+            // Views and others that stand on it, and chose rows by what it gave, choose by this from now on.
+            let old = self.columns_of(&relation);
+            for (place, column) in new.named.iter().enumerate() {
+                let known = old.named.get(place).map_or(&[][..], |column| column.lineage.sources());
+                if place < old.named.len() && !column.lineage.sources().iter().all(|source| known.contains(source)) {
+                    self.probe(&column.lineage);
+                }
+            }
+            if new.rest.is_some() && !new.rest.as_ref().is_some_and(Lineage::is_clean) {
+                self.probe(&new.row());
+            }
         }
         if !self.resources.catalog.is_materialized_from(name) {
             return;
@@ -431,25 +482,42 @@ impl Analyzer<'_> {
             let function = self.function(schema, name, kind);
             self.access(action::CALL, function);
         }
-        self.stored(trigger.when_clause());
-        self.alter_definition(trigger.relation())
+        let table = trigger.relation().ok_or_else(nameless)?;
+        let columns = self.relation(table, action::DDL).columns;
+        let mut sources = Sources::of(Item::query(Some("new"), columns.clone()));
+        sources.extend(Sources::of(Item::query(Some("old"), columns)));
+        self.inventory.take(trigger.when_clause())?;
+        // Whether it fires is told by what it does.
+        let lineage = self.expression(trigger.when_clause(), &Scope::root(&sources))?;
+        self.probe(&lineage);
+        self.found.changes_catalog = true;
+        Ok(())
     }
 
     pub(super) fn create_function(&mut self, create: &CreateFunctionStmt) {
         let names = strings(create.funcname());
         let (schema, name) = tree::qualified(&names);
         let function = self.resources.function(schema, name);
-        self.found.moved.routine(name);
         let is_plain = create.options().iter().all(is_plain_option);
         if !is_plain || self.resources.catalog.is_extensions_function(schema, name) {
             self.access(action::ADMIN, function.clone());
         }
-        if create.replace && self.resources.catalog.is_user_function(name) {
-            // Whatever calls it by now, such as a view, runs what takes its place.
+        let catalog = self.resources.catalog;
+        if catalog.is_user_function(name) || catalog.own_function(name).is_some() || self.is_remade(name) {
+            // Whatever calls by the name, such as a trigger's code, may run what takes its place or fits better.
             self.access(action::CALL, function.clone());
         }
+        self.found.moved.routine(name);
         self.access(action::DDL, function);
         self.found.changes_catalog = true;
+    }
+
+    /// A function comes to be called otherwise: another may take its place in what calls it.
+    fn called_otherwise(&mut self, function: &ObjectWithArgs) {
+        let names = strings(function.objname());
+        let (schema, name) = tree::qualified(&names);
+        let function = self.function(schema, name, Kind::User);
+        self.access(action::CALL, function);
     }
 
     /// Something happens to the definition of a function.
@@ -485,12 +553,13 @@ impl Analyzer<'_> {
     pub(super) fn drop(&mut self, drop: &DropStmt) -> Result<(), Misunderstood> {
         self.note_cascade(drop.behavior);
         self.found.changes_catalog = true;
+        for object in drop.objects() {
+            self.drop_object(drop.remove_type, object);
+        }
+        // After it was said what goes, for then nothing is certain.
         self.doubts_dependents(drop.behavior);
         if drop.remove_type == ObjectType::OBJECT_SCHEMA {
             self.found.moved.every_relation();
-        }
-        for object in drop.objects() {
-            self.drop_object(drop.remove_type, object);
         }
         Ok(())
     }
@@ -505,13 +574,20 @@ impl Analyzer<'_> {
             | ObjectType::OBJECT_FOREIGN_TABLE
             | ObjectType::OBJECT_INDEX => {
                 let (schema, name) = tree::qualified(&names);
+                for relation in self.relations(schema, name) {
+                    self.leaves(&relation, None);
+                }
                 self.found.moved.relation(name);
                 for table in self.tables_named(schema, name) {
                     self.access(action::DROP, table);
                 }
             }
             ObjectType::OBJECT_SCHEMA => {
-                let schema = self.resources.schema(tree::qualified(&names).1);
+                let name = tree::qualified(&names).1;
+                for relation in self.resources.catalog.relations_in(name) {
+                    self.leaves(&relation, None);
+                }
+                let schema = self.resources.schema(name);
                 self.access(action::DROP, schema);
             }
             ObjectType::OBJECT_FUNCTION
@@ -520,6 +596,8 @@ impl Analyzer<'_> {
             | ObjectType::OBJECT_AGGREGATE => {
                 let (schema, name) = tree::qualified(&names);
                 let function = self.function(schema, name, Kind::User);
+                // Another of the name may take its place in what calls it.
+                self.access(action::CALL, function.clone());
                 self.access(action::DROP, function);
             }
             ObjectType::OBJECT_POLICY | ObjectType::OBJECT_RULE | ObjectType::OBJECT_TRIGGER => {
@@ -588,7 +666,12 @@ impl Analyzer<'_> {
             | ObjectType::OBJECT_ROUTINE
             | ObjectType::OBJECT_AGGREGATE => {
                 if let Node::ObjectWithArgs(function) = rename.object() {
+                    self.called_otherwise(function);
                     self.alter_function(Some(function), std::iter::empty());
+                }
+                let catalog = self.resources.catalog;
+                if catalog.is_user_function(new) || catalog.own_function(new).is_some() || self.is_remade(new) {
+                    self.access(action::CALL, self.resources.function(None, new));
                 }
                 self.found.moved.routine(new);
                 self.define_in_target();
@@ -665,15 +748,23 @@ impl Analyzer<'_> {
     /// Columns come to be called otherwise: what was classified by its old name must stay so by its new one.
     fn moved(&mut self, table: &RangeVar, new: NewName<'_>) {
         let (schema, name) = tree::relation_name(table);
-        self.found.moved.relation(name);
-        if let NewName::Table(new) = new {
-            self.found.moved.relation(new);
-        }
         let relations = self.relations(schema, name);
         if relations.is_empty() || self.is_doubted(name) {
             // Which classes it had is not known.
             self.flow(&Lineage::unknown(), None);
         }
+        if let NewName::Table(new) = new {
+            match relations.is_empty() {
+                true => self.found.moved.temporary(new),
+                false => self.found.moved.relation(new),
+            }
+        }
+        // Columns of kin go by one name.
+        let relations = match new {
+            NewName::Column { .. } => self.kin(table),
+            NewName::Table(_) | NewName::Schema(_) => relations,
+        };
+        self.doubts_family(table);
         for relation in relations {
             // Lineage follows a view through its definition, whatever it is called.
             if matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView) {
@@ -687,10 +778,76 @@ impl Analyzer<'_> {
                     NewName::Schema(schema) => (schema, &*relation.name, &*column.name),
                 };
                 let into = self.resources.column_named(schema, table, to);
-                let lineage = Lineage::Copy(self.resources.column(&relation, &column.name));
-                self.flow(&lineage, Some(&into));
+                let from = self.resources.column(&relation, &column.name);
+                if gains(&from, &into) {
+                    self.probe(&Lineage::Copy(into.clone()));
+                }
+                self.flow(&Lineage::Copy(from), Some(&into));
             }
         }
+    }
+
+    /// The relations that a name means, as the catalog has them.
+    fn relations_at(&self, table: &RangeVar) -> Vec<Arc<Relation>> {
+        let (schema, name) = tree::relation_name(table);
+        self.relations(schema, name)
+    }
+
+    /// A column comes to have the classes of another: views, checks and keys choose by it already, whoever made them.
+    fn gains(&mut self, table: &RangeVar, column: &str, from: &Resource) {
+        for relation in self.relations_at(table) {
+            let before = self.resources.column(&relation, column);
+            if gains(&before, from) {
+                self.probe(&Lineage::Copy(from.clone()));
+            }
+        }
+    }
+
+    /// Two tables become kin: the classes of either are both's.
+    fn share(&mut self, one: &RangeVar, other: &RangeVar) {
+        for relation in self.relations_at(one) {
+            for kin in self.relations_at(other) {
+                for column in &relation.columns {
+                    if !kin.columns.iter().any(|same| same.name == column.name) {
+                        continue;
+                    }
+                    let (here, there) =
+                        (self.resources.column(&relation, &column.name), self.resources.column(&kin, &column.name));
+                    if gains(&here, &there) || gains(&there, &here) {
+                        self.probe(&Lineage::Copy(here));
+                        self.probe(&Lineage::Copy(there));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A table, or a column of it, goes: where its kin have a class by it alone, values of that class may stay with them.
+    fn leaves(&mut self, relation: &Arc<Relation>, only: Option<&str>) {
+        let family = self.resources.catalog.family(relation);
+        let is_alone = family.len() == 1 && !self.is_doubted(&relation.name);
+        if is_alone {
+            return;
+        }
+        for column in relation.columns.iter().filter(|column| only.is_none_or(|name| *name == *column.name)) {
+            let named = |kin: &Relation| self.resources.column_named(&kin.schema, &kin.name, &column.name);
+            let own = named(relation);
+            let others = family.iter().filter(|kin| kin.oid != relation.oid);
+            let is_kept =
+                |class: &Parent| others.clone().any(|kin| resource::classes(&named(kin)).any(|other| other == class));
+            if !resource::classes(&own).all(is_kept) {
+                self.reveal(&Lineage::Copy(own));
+            }
+        }
+    }
+
+    /// Whether a type may have checks of its own: a domain, or one that is not known.
+    fn may_check(&self, name: &TypeName) -> bool {
+        let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
+        let (_, name) = tree::qualified(&names);
+        let catalog = self.resources.catalog;
+        let is_row = !catalog.relations_named(name).is_empty() && !catalog.is_own_type(name);
+        catalog.is_domain(name) || is_row || self.is_remade(name) || self.is_made_as_relation(name)
     }
 
     pub(super) fn set_schema(&mut self, alter: &AlterObjectSchemaStmt) -> Result<(), Misunderstood> {
@@ -704,6 +861,7 @@ impl Analyzer<'_> {
                 self.alter_definition(Some(table))
             }
             (None, Node::ObjectWithArgs(function)) => {
+                self.called_otherwise(function);
                 self.alter_function(Some(function), std::iter::empty());
                 if let Some(name) = strings(function.objname()).last() {
                     self.found.moved.routine(name);
@@ -766,6 +924,11 @@ impl Analyzer<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a column that has the classes of one comes to have more by those of another.
+fn gains(before: &Resource, after: &Resource) -> bool {
+    !resource::classes(after).all(|class| resource::classes(before).any(|known| known == class))
 }
 
 fn not_understood() -> Misunderstood {

@@ -246,6 +246,10 @@ impl Analyzer<'_> {
             Kind::User => catalog.is_user_function(name) || self.is_remade(name),
             Kind::Rows | Kind::Memory | Kind::Sequence | Kind::Notify | Kind::Dangerous => true,
         };
+        if catalog.is_user_type(name) || self.is_remade(name) || self.is_made_as_relation(name) {
+            // What that runs may quote anything.
+            self.mark_sensitive();
+        }
         // The name of a type stands for a cast, which can fail.
         let computes = acts || catalog.own_function(name).is_some() || catalog.is_type(name);
         if computes && !passes(kind, name) {
@@ -391,8 +395,12 @@ impl Analyzer<'_> {
 
     fn is_own_type(&self, name: &TypeName) -> bool {
         let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
+        self.is_own_type_named(&names)
+    }
+
+    pub(super) fn is_own_type_named(&self, names: &[&str]) -> bool {
         let catalog = self.resources.catalog;
-        match tree::qualified(&names) {
+        match tree::qualified(names) {
             (Some(schema), name) => schema == "pg_catalog" && catalog.is_own_type(name),
             // Where the path says so, another's type of the name comes first.
             (None, name) => {
@@ -431,6 +439,9 @@ impl Analyzer<'_> {
         };
         if kind != Kind::Count && !(passes(kind, name) && rest_is_clean) {
             self.probe(&whole);
+        }
+        if makes_rows_of_any_type(name) {
+            self.mark_sensitive();
         }
         let result = self.call(kind, schema, name, whole);
         Ok(match kind {
@@ -510,6 +521,12 @@ fn json_name(node: Node<'_>) -> Option<&'static str> {
     })
 }
 
+/// True for the functions that make values of whatever type their first argument or the statement names.
+fn makes_rows_of_any_type(name: &str) -> bool {
+    let name = name.strip_prefix("jsonb_").or_else(|| name.strip_prefix("json_")).unwrap_or_default();
+    name.starts_with("populate_record") || name.starts_with("to_record")
+}
+
 /// True for a function of PostgreSQL's own that gives nothing away but in its result.
 fn passes(kind: Kind, name: &str) -> bool {
     kind == Kind::Plain && function::is_passing(name)
@@ -526,8 +543,19 @@ fn implied_operators(kind: A_Expr_Kind::Type) -> &'static [&'static str] {
 
 /// True for a plain operator that gives nothing away but in its result.
 fn is_passing_operation(expression: &A_Expr) -> bool {
+    // Beside an array, or a value of another type, a text is read as one, and fails where it is none.
+    let is_plain = |operand: Node<'_>| match operand {
+        Node::A_ArrayExpr(_) => false,
+        Node::TypeCast(cast) => cast.type_name().is_some_and(|name| {
+            let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
+            name.array_bounds().is_empty() && function::is_passing_type(tree::qualified(&names).1)
+        }),
+        _ => true,
+    };
     expression.kind == A_Expr_Kind::AEXPR_OP
         && function::is_passing_operator(tree::qualified(&strings(expression.name())).1)
+        && is_plain(expression.lexpr())
+        && is_plain(expression.rexpr())
 }
 
 /// The place that an integer constant stands for in ORDER BY and GROUP BY, from 0.

@@ -176,6 +176,9 @@ impl Analyzer<'_> {
 
     pub(super) fn prepare(&mut self, prepare: &PrepareStmt) -> Result<StatementOutput, Misunderstood> {
         self.access_target(action::PREPARED);
+        for kind in prepare.argtypes() {
+            self.inventory.take(Node::TypeName(kind))?;
+        }
         let inner = self.inner_statement(prepare.query())?;
         let StatementOutput { columns, names, .. } = inner;
         Ok(StatementOutput { prepares: prepare.name().map(Into::into), names, ..StatementOutput::of(columns) })

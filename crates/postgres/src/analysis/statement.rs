@@ -4,7 +4,7 @@
 
 use gatehouse_model::Action;
 use pg_raw_parse::nodes::{CallStmt, RangeVar, SelectStmt, TransactionStmt, VacuumStmt};
-use pg_raw_parse::raw::{ObjectType, TransactionStmtKind};
+use pg_raw_parse::raw::{LimitOption, ObjectType, TransactionStmtKind};
 use pg_raw_parse::{ConstValue, Node};
 
 use super::analyzer::Analyzer;
@@ -20,7 +20,8 @@ impl Analyzer<'_> {
         let before = std::mem::take(&mut self.found.accesses);
         self.found.selects_into = false;
         let title = title(node);
-        let output = self.inner_statement(node)?;
+        let output = StatementOutput { resolves_late: resolves_late(node), ..self.inner_statement(node)? };
+        self.look_at_types();
         if !self.inventory.is_complete() {
             return Err(Misunderstood::new("a part of the statement is not understood", "Write it in another way"));
         }
@@ -29,10 +30,7 @@ impl Analyzer<'_> {
             self.access_target(action::SELECT);
         }
         self.found.accesses.extend(before);
-        self.found.row_limit = match node {
-            Node::SelectStmt(select) if self.found.row_limit.is_none() => limit(select),
-            _ => None,
-        };
+        self.found.row_limit = if let Node::SelectStmt(select) = node { limit(select) } else { None };
         if let Some(kind) = object_kind(node) {
             let other = self.found.object_kind.is_some_and(|before| before != kind);
             self.found.object_kind = Some(if other { SEVERAL_KINDS } else { kind });
@@ -393,15 +391,40 @@ fn is_administration(node: Node<'_>) -> bool {
 }
 
 /// What a statement defines or drops that is of several kinds.
-const SEVERAL_KINDS: &str = "several";
+pub(super) const SEVERAL_KINDS: &str = "several";
 
 /// How many rows a query gives at most, where its LIMIT is a number.
 fn limit(select: &SelectStmt) -> Option<i64> {
+    if select.limit_option == LimitOption::LIMIT_OPTION_WITH_TIES {
+        return None;
+    }
     let Node::A_Const(constant) = select.limit_count() else { return None };
     match constant.val() {
         Some(ConstValue::Integer(number)) => Some(i64::from(number)),
         _ => None,
     }
+}
+
+/// Whether a statement is one that the server does not plan, and that names something: between its binding and its running
+/// that may become something else.
+fn resolves_late(node: Node<'_>) -> bool {
+    !matches!(
+        node,
+        Node::SelectStmt(_)
+            | Node::InsertStmt(_)
+            | Node::UpdateStmt(_)
+            | Node::DeleteStmt(_)
+            | Node::MergeStmt(_)
+            | Node::TransactionStmt(_)
+            | Node::VariableSetStmt(_)
+            | Node::VariableShowStmt(_)
+            | Node::DiscardStmt(_)
+            | Node::DeallocateStmt(_)
+            | Node::ClosePortalStmt(_)
+            | Node::ListenStmt(_)
+            | Node::UnlistenStmt(_)
+            | Node::NotifyStmt(_)
+    )
 }
 
 /// What kind of thing a statement defines, changes, drops or empties.

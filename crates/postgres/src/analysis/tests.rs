@@ -51,6 +51,7 @@ fn relation(
         definition: definition.map(Into::into),
         parents: Vec::new(),
         has_effects: false,
+        quotes: false,
     }
 }
 
@@ -489,7 +490,7 @@ fn accesses_of_other_statements_are_found() {
         ("truncate customers, orders cascade", "truncate customers, truncate orders"),
         ("drop table customers", "drop customers"),
         ("drop schema public cascade", "drop public"),
-        ("drop function leak()", "drop leak"),
+        ("drop function leak()", "call leak, drop leak"),
         ("grant all on customers to public", "admin shop"),
         ("alter system set x = 1", "admin shop"),
         ("create extension dblink", "admin shop"),
@@ -719,7 +720,7 @@ fn definitions_keep_data_in_its_classes() {
         ),
         (
             "alter table customers rename column email to other",
-            "ddl customers, probe customers.email, reveal customers.email",
+            "ddl customers, probe customers.email, probe vip.email, reveal customers.email, reveal vip.email",
         ),
         (
             "alter table customers alter column name type text using ssn",
@@ -996,6 +997,20 @@ fn facts_tell_of_limits_and_objects() {
     assert_eq!(fact("select id from orders", "row_limit"), None);
     assert_eq!(fact("select id from orders limit 2 + 3", "row_limit"), None);
     assert_eq!(fact("select id from orders limit 5; select id from orders", "row_limit"), None);
+    assert_eq!(fact("select id from orders; select id from orders limit 5", "row_limit"), None);
+    assert_eq!(fact("select id from orders order by 1 = 1 fetch first 5 rows with ties", "row_limit"), None);
+    let joined = |one: &str, more: &str, name: &str| {
+        let mut facts = analyzed(one).intent.facts.clone();
+        super::join_facts(&mut facts, &analyzed(more).intent.facts);
+        facts.get(name).cloned()
+    };
+    let (blind, seeing) = ("update orders set note = 'x'", "update orders set note = 'x' where id = 1");
+    assert_eq!(joined(blind, seeing, "has_where"), Some(FactValue::Bool(false)));
+    assert_eq!(joined(seeing, blind, "has_where"), Some(FactValue::Bool(false)));
+    assert_eq!(joined("execute p", seeing, "has_where"), Some(FactValue::Bool(true)));
+    assert_eq!(joined(&format!("{seeing}; execute p"), seeing, "statements_in_batch"), Some(FactValue::Long(2)));
+    assert_eq!(joined("execute p", "select id from orders limit 5", "row_limit"), Some(FactValue::Long(5)));
+    assert_eq!(joined("select 1; execute p", "select id from orders limit 5", "row_limit"), None);
     assert_eq!(fact("drop view customer_view", "object_kind"), text("view"));
     assert_eq!(fact("create table t (a int); create index on t (a)", "object_kind"), text("several"));
     assert_eq!(fact("select 1", "object_kind"), None);

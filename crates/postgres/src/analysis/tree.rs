@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
 use pg_raw_parse::list::{CastNodeList, NodeList};
-use pg_raw_parse::nodes::{Alias, FuncCall, RangeVar, String};
+use pg_raw_parse::nodes::{Alias, FuncCall, RangeVar, String, TypeName};
 use pg_raw_parse::walk::{Recurse, walk_manual};
 use pg_raw_parse::{Node, ParseResult};
 
@@ -104,6 +104,8 @@ pub(super) fn guarded<T>(read: impl FnOnce() -> Result<T, Misunderstood>) -> Res
 pub(super) struct Inventory {
     pending: HashSet<usize>,
     seen: usize,
+    /// The names of types.
+    types: Vec<Vec<std::string::String>>,
 }
 
 impl Inventory {
@@ -117,6 +119,9 @@ impl Inventory {
             }
             if let Some(address) = noted(node) {
                 self.pending.insert(address);
+            }
+            if let Some(name) = type_of(node) {
+                self.types.push(name.names().iter().filter_map(|part| part.sval()).map(Into::into).collect());
             }
             if has_children(node) {
                 walk_manual::<()>(node, |child| {
@@ -135,9 +140,23 @@ impl Inventory {
         }
     }
 
+    /// The names of the types that are named.
+    pub(super) fn types(&mut self) -> Vec<Vec<std::string::String>> {
+        std::mem::take(&mut self.types)
+    }
+
     /// True when nothing was overlooked.
     pub(super) fn is_complete(&self) -> bool {
         self.pending.is_empty()
+    }
+}
+
+/// The type that a node names.
+fn type_of(node: Node<'_>) -> Option<&TypeName> {
+    match node {
+        Node::TypeName(name) => Some(name),
+        Node::JsonOutput(output) => output.type_name(),
+        _ => None,
     }
 }
 

@@ -10,6 +10,7 @@ use gatehouse_protocol::{Breach, Meaning, Misunderstood, Passed, Reply, Step};
 use super::statement::{Asked, Portal, Prepared};
 use super::{Awaited, CopyIn, Discard, Doubt, FrontSurvey, KnownMeaning, Named, PostgresSession, Waiting};
 use crate::analysis::{self, Analysis, Outputs, SearchPath};
+use crate::catalog::OWN_OIDS_END;
 use crate::frame::{self, Frame, Peek, Reader, put_cstr};
 use crate::reading;
 use crate::report::{self, Severity};
@@ -70,9 +71,9 @@ impl PostgresSession {
             b'D' | b'E' | b'C' if !self.knows_name_of(frame) => Ok(self.unknown_name(frame)),
             b'E' if self.is_stale(frame) => Ok(self.misunderstood(
                 frame.len,
-                "FETCH",
+                "EXECUTE",
                 Reason::NotUnderstood,
-                "FETCH and EXECUTE run in the batch that bound them, before anything else",
+                "what is no query runs in the batch that bound it, before anything else",
                 "Bind it again",
             )),
             // Data that nobody waits for any more: the server drops it too.
@@ -258,6 +259,12 @@ impl PostgresSession {
     }
 
     fn prepared(&self, analysis: Arc<Analysis>, declared: Vec<u32>) -> Prepared {
+        // What makes a value of another's type may run code that speaks of anything.
+        let is_anothers = |kind: &u32| *kind >= OWN_OIDS_END;
+        let analysis = match declared.iter().any(is_anothers) && !analysis.sensitive {
+            true => Arc::new(analysis.withheld()),
+            false => analysis,
+        };
         Prepared {
             analysis,
             known: self.known.clone(),
@@ -284,7 +291,7 @@ impl PostgresSession {
         }
         if self.moved.len() + analysis.moved.len() > MOVED_MAX {
             let message = "this session has defined too many relations that others cannot see";
-            return Ok(self.misunderstood(len, "DDL", Reason::Limit, message, "Commit, or connect again"));
+            return Ok(self.misunderstood(len, "DDL", Reason::Limit, message, "Commit, and connect again"));
         }
         if phase == Phase::Prepare && !self.has_room_for(&analysis) {
             return Ok(self.misunderstood(
@@ -490,7 +497,7 @@ impl PostgresSession {
                 whole.accesses.sort();
                 whole.accesses.dedup();
                 whole.effect = whole.effect.max(wanted.effect);
-                whole.facts.extend(wanted.facts.clone());
+                analysis::join_facts(&mut whole.facts, &wanted.facts);
                 whole.unclear = whole.unclear.take().or_else(|| wanted.unclear.clone());
             }
         }
@@ -572,14 +579,16 @@ impl PostgresSession {
         }
     }
 
-    /// Whether something ran since a FETCH or an EXECUTE was bound: what it names may be another one now.
+    /// Whether something ran since a statement was bound whose names are looked up when it runs: what it names may be
+    /// another one now. What it gives lies ready from the first time on.
     fn is_stale(&self, frame: Frame<'_>) -> bool {
         let name = Reader(frame.body).text().unwrap_or_default();
         let portal = self.portals.get(name).map(|named| &named.value);
-        portal.is_some_and(|portal| portal.fetches_at.is_some_and(|moment| moment != self.moment()))
+        let is_of_then = |portal: &Arc<Portal>| portal.resolves_at.is_some_and(|moment| moment != self.moment());
+        portal.is_some_and(|portal| portal.ran.get().is_none() && is_of_then(portal))
     }
 
-    /// Counts what may change the meaning of a cursor's name.
+    /// Counts what may change the meaning of a name.
     fn moment(&self) -> (u64, u64, u64) {
         (self.batch.number, self.executed, self.named)
     }
@@ -710,11 +719,11 @@ impl PostgresSession {
         self.named += 1;
         // A cursor of this name is gone, or this Bind fails.
         self.cursors.remove(&*name);
-        let fetches =
-            |output: &analysis::StatementOutput| matches!(output.columns, Outputs::Cursor(_) | Outputs::Prepared(_));
+        let resolves_late = prepared.analysis.statements.iter().any(|output| output.resolves_late);
         let portal = Arc::new(Portal {
             statement: Some(prepared.clone()),
-            fetches_at: prepared.analysis.statements.iter().any(fetches).then(|| self.moment()),
+            resolves_at: resolves_late.then(|| self.moment()),
+            ran: OnceLock::new(),
             described: OnceLock::new(),
             shape: OnceLock::new(),
         });
@@ -758,9 +767,11 @@ impl PostgresSession {
         if let Some(prepared) = portal.statement.clone() {
             self.begins(&prepared);
         }
-        if portal.fetches_at.is_none() {
+        // A FETCH changes no name, and may go before another.
+        if !portal.prepared().is_some_and(Prepared::only_fetches) {
             self.executed += 1;
         }
+        let _ = portal.ran.set(());
         let awaited = Awaited::Execute { portal };
         let flush = awaited.is_barrier() || self.copy_in == CopyIn::Asked;
         self.push(awaited);
@@ -810,6 +821,7 @@ impl PostgresSession {
         if analysis.changes_catalog || self.doubt != before {
             self.changed_in_batch = self.batch.number;
         }
+        self.defined |= analysis.changes_catalog || prepared.is_opaque();
         if self.doubt != Doubt::None {
             self.moved.extend(&analysis.moved);
         }

@@ -388,6 +388,11 @@ impl PostgresSession {
         let analysis = &prepared.analysis;
         self.catalog_is_stale |= analysis.changes_catalog;
         self.outdates |= prepared.outdates_survey();
+        if analysis.ends_transaction && self.defined {
+            // It may have been committed, also where another transaction began at once.
+            self.catalog_is_stale = true;
+            self.outdates = true;
+        }
         if prepared.is_opaque() {
             self.forget_names();
         }
@@ -557,10 +562,10 @@ impl PostgresSession {
                 self.moved = Moved::default();
                 true
             }
-            // What was dropped with others is gone for good.
-            Doubt::Always => self.moved.settle_unnamed(),
+            // What was dropped with others is gone for good, and what is not temporary a survey shows.
+            Doubt::Always => self.moved.settle(),
         };
-        if is_over {
+        if is_over || std::mem::take(&mut self.defined) {
             // From here on a survey shows what was defined, and one is due before the next statement.
             self.catalog_is_stale = true;
             self.outdates = true;

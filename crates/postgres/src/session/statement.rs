@@ -50,6 +50,13 @@ impl Prepared {
         self.analysis.changes_catalog && !(is_all_temporary && defined.all(|access| is_temporary(&access.resource)))
     }
 
+    /// It reads on from a cursor, or runs what was prepared.
+    pub(crate) fn only_fetches(&self) -> bool {
+        let fetches =
+            |output: &analysis::StatementOutput| matches!(output.columns, Outputs::Cursor(_) | Outputs::Prepared(_));
+        self.analysis.statements.iter().any(fetches)
+    }
+
     /// It runs code that the gateway cannot read.
     pub(crate) fn is_opaque(&self) -> bool {
         let opaque = [analysis::action::CALL, analysis::action::DO];
@@ -98,8 +105,10 @@ impl Prepared {
 pub(crate) struct Portal {
     /// `None` for a portal that a statement opened under a name of its own: nothing is known of its columns.
     pub(crate) statement: Option<Arc<Prepared>>,
-    /// For a FETCH: when it was bound, by what had run until then.
-    pub(crate) fetches_at: Option<(u64, u64, u64)>,
+    /// Of what is no query: when it was bound, by what had run until then.
+    pub(crate) resolves_at: Option<(u64, u64, u64)>,
+    /// It was executed.
+    pub(crate) ran: OnceLock<()>,
     /// A Describe of this very portal was sent: what a statement was described as may not be what a portal of it is.
     pub(crate) described: OnceLock<()>,
     pub(crate) shape: OnceLock<Arc<Shape>>,
@@ -107,7 +116,13 @@ pub(crate) struct Portal {
 
 impl Portal {
     pub(crate) fn unknown() -> Self {
-        Self { statement: None, fetches_at: None, described: OnceLock::new(), shape: OnceLock::new() }
+        Self {
+            statement: None,
+            resolves_at: None,
+            ran: OnceLock::new(),
+            described: OnceLock::new(),
+            shape: OnceLock::new(),
+        }
     }
 
     pub(crate) fn prepared(&self) -> Option<&Prepared> {
