@@ -34,10 +34,10 @@ pub(crate) fn is_temporary_schema(schema: &str) -> bool {
 /// One question (a simple query of several statements) whose answers, in text form, build a [`Catalog`].
 ///
 /// The first answer is read before `search_path` is set, so it uses no operator and qualifies every function;
-/// the setting lasts as long as the question's implicit transaction. Functions of extensions that only compute from their arguments are marked as such.
+/// the settings last as long as the question's implicit transaction; to compile it takes longer than to answer it. Functions of extensions that only compute from their arguments are marked as such.
 pub(crate) const QUESTION: &str = "\
 select s from pg_catalog.unnest(pg_catalog.current_schemas(false)) as s;
-select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('jit', 'off', true);
 with recursive calling as materialized (select d.classid, d.objid from pg_catalog.pg_depend d
     where d.refclassid in ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
       and d.refobjid >= 16384
