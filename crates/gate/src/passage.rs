@@ -13,10 +13,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_channel::oneshot;
 use gatehouse_journal::{JournalError, OperationTemplate, OperationValues, RequestEnded, RequestOpened};
-use gatehouse_mask::{Counts, Plan};
+use gatehouse_mask::{Counts, Plan, Pseudonym};
 use gatehouse_model::{
-    Access, Action, Bind, Blame, ClassName, Decision, Denial, Digest, Facts, Intent, Operation, Phase, PolicyId,
-    Reason, Repacks, RequestId, Resource, Shape, ShapeRole, Verdict, kind,
+    Access, Action, Bind, Blame, Candidate, CandidateText, ClassName, Decision, Denial, Digest, Facts, Intent,
+    Operation, Phase, PolicyId, Reason, Repacks, RequestId, Resource, Secret, Shape, ShapeRole, Verdict, kind,
 };
 use gatehouse_policy::Policies;
 use gatehouse_protocol::{
@@ -121,6 +121,7 @@ impl From<Breach> for Stop {
 }
 
 /// How many mask plans one session remembers.
+const PSEUDONYMS_NOTED_MAX: usize = 2_000;
 const PLANS_MAX: usize = 8;
 /// Marks that wait for what they announce, in bytes with what it takes to keep them. Less than what any configuration lets
 /// wait for a client, so that they never keep the answers from being taken that they wait for.
@@ -334,11 +335,12 @@ impl Passage {
     fn act(
         &mut self,
         now: Timestamp,
-        operation: Box<Operation>,
+        mut operation: Box<Operation>,
         len: usize,
         tail: u64,
         buf: &mut BytesMut,
     ) -> Result<Next, Stop> {
+        self.turn_back(&mut operation);
         let policies = self.gate.policies();
         self.judged_by = policies.clone();
         let decided = self.decide(&policies, &operation.intent);
@@ -372,6 +374,29 @@ impl Passage {
                 self.refuse(now, &operation, &decided.decision, digest, &run, denial).map(Next::Out)
             }
             Verdict::Hold => self.hold(now, operation, (*decided.decision).clone(), digest, run),
+        }
+    }
+
+    /// Pseudonyms that the task was given stand for what they were given for. Where each text that decides which rows there
+    /// are is one, nothing is told by it that was not seen already.
+    fn turn_back(&mut self, operation: &mut Operation) {
+        let Some(candidates) = operation.candidates.take() else { return };
+        let target = &self.grant.target().name;
+        let given = self.grant.account().given();
+        let value = |candidate: &Candidate| match &candidate.text {
+            CandidateText::Known(text) => given.value(target, &candidate.classes, text),
+            CandidateText::Later | CandidateText::Fixed => None,
+        };
+        let values: Vec<Option<Secret>> = candidates.texts.iter().map(value).collect();
+        drop(given);
+        let is_given = |(candidate, value): (&Candidate, &Option<Secret>)| {
+            !candidate.decides || value.is_some() || candidate.text == CandidateText::Later
+        };
+        if candidates.texts.iter().zip(&values).all(is_given) {
+            operation.intent = candidates.intent;
+        }
+        if values.iter().any(Option::is_some) {
+            self.session.turn_back(values);
         }
     }
 
@@ -457,6 +482,9 @@ impl Passage {
 
     /// One more operation passed under the task.
     fn count_operation(&mut self, operation: &Operation) {
+        if operation.phase == Phase::Run {
+            self.masked.note_pseudonyms(PSEUDONYMS_NOTED_MAX);
+        }
         if operation.phase == Phase::Run && self.is_limited {
             self.grant.account().add_operation();
             // What was let go on is this operation and what is still to come of those before it.
@@ -692,6 +720,7 @@ impl Passage {
         };
         let operation = Operation {
             intent: Arc::new(intent),
+            candidates: None,
             binds: Vec::new(),
             evidence_binds: Vec::new(),
             state: Arc::new([("run".to_string(), run_digest(&run).to_string())].into()),
@@ -967,6 +996,13 @@ impl Passage {
             let counts = &mut self.masked;
             let mut masking = Masking { plan: &planned.plan, classes, counts, permits: &permits, told: &told };
             self.session.rewrite(shape, &run, &mut masking, &mut out)?;
+            let pseudonyms = self.masked.take_pseudonyms();
+            if !pseudonyms.is_empty() {
+                let mut given = self.grant.account().given();
+                for Pseudonym { class, text, value } in &pseudonyms {
+                    given.add(&self.grant.target().name, class, text, value.expose());
+                }
+            }
             self.unseen_bytes += out.len();
             self.unseen.push(Unseen::Theirs(out.freeze()));
         }

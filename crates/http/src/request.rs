@@ -282,6 +282,7 @@ impl Request {
         }
         Ok(Operation {
             intent: Arc::new(intent),
+            candidates: None,
             binds,
             evidence_binds: shown
                 .map(|body| form.evidence(content_type, body, is_coded, columns))
@@ -352,6 +353,7 @@ impl Request {
         };
         Ok(Operation {
             intent: Arc::new(intent),
+            candidates: None,
             // A message of bytes is another than one of text.
             binds: vec![if message.first() == Some(&b't') { bind(body) } else { Bind::Binary(body.to_vec()) }],
             evidence_binds: vec![form.evidence(None, body, false, columns)],

@@ -25,5 +25,5 @@ mod replace;
 
 pub use class::{Assignment, ClassError, ClassRule, Classes, Transform};
 pub use detect::{Detector, Detectors};
-pub use plan::{ColumnPlan, Counts, Outcome, Plan};
+pub use plan::{ColumnPlan, Counts, Outcome, Plan, Pseudonym};
 pub use pseudonym::PseudonymKey;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
 
-use gatehouse_model::{ClassName, Encoding, Provenance, Resource, Shape, ValueKind, Values, kind};
+use gatehouse_model::{ClassName, Encoding, Provenance, Resource, Secret, Shape, ValueKind, Values, kind};
 
 use crate::detect::Detectors;
 use crate::replace::{self, Type};
@@ -86,7 +86,12 @@ impl Plan {
             ColumnPlan::ScanOwn(detectors) => classes.scan_own(*detectors, kind, value, out, counts),
             ColumnPlan::Mask(class, transform) => {
                 counts.add(class);
-                classes.mask(class, *transform, kind, value, out)
+                let start = out.len();
+                let outcome = classes.mask(class, *transform, kind, value, out);
+                if *transform == Transform::Pseudonym && counts.gives > 0 && outcome == Outcome::Replace {
+                    counts.give(class, kind.kind, out.get(start..).unwrap_or_default(), value);
+                }
+                outcome
             }
             ColumnPlan::Show(shown, detectors) => {
                 counts.see(shown, value);
@@ -107,6 +112,26 @@ pub struct Counts {
     classes: Vec<(ClassName, u64)>,
     hidden: u64,
     shown: Values,
+    /// How many more pseudonyms are noted with what they stand for.
+    gives: usize,
+    given: Vec<Pseudonym>,
+}
+
+/// A pseudonym that was put in the place of a text.
+#[derive(Clone)]
+pub struct Pseudonym {
+    /// The class.
+    pub class: ClassName,
+    /// It.
+    pub text: Box<[u8]>,
+    /// What it stands for.
+    pub value: Secret,
+}
+
+impl std::fmt::Debug for Pseudonym {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pseudonym").field("class", &self.class).finish_non_exhaustive()
+    }
 }
 
 /// The key of the hashes by which different values are told apart, new for each process, so that nobody finds two that
@@ -127,6 +152,23 @@ impl Counts {
     /// True if nothing was masked.
     pub fn is_empty(&self) -> bool {
         self.classes.is_empty() && self.hidden == 0
+    }
+
+    /// The next so many pseudonyms in columns of text are noted.
+    pub fn note_pseudonyms(&mut self, count: usize) {
+        self.gives = count;
+    }
+
+    /// Those that were noted.
+    pub fn take_pseudonyms(&mut self) -> Vec<Pseudonym> {
+        std::mem::take(&mut self.given)
+    }
+
+    fn give(&mut self, class: &ClassName, kind: ValueKind, text: &[u8], value: &[u8]) {
+        if matches!(kind, ValueKind::Text { .. }) {
+            self.gives -= 1;
+            self.given.push(Pseudonym { class: class.clone(), text: text.into(), value: Secret::new(value) });
+        }
     }
 
     /// The different values that were shown of classes whose values are counted.

@@ -5,6 +5,7 @@
 
 mod access;
 mod content;
+mod given;
 mod identity;
 mod name;
 mod operation;
@@ -16,9 +17,12 @@ mod verifier;
 
 pub use access::{Access, Action, Parent, Resource, kind};
 pub use content::{Column, Encoding, Provenance, Shape, ShapeRole, ValueKind};
+pub use given::{GIVEN_BYTES_MAX, GIVEN_MAX, Given};
 pub use identity::{AgentName, GroupName, Identity, Subject, UserName};
 pub use name::{ClassName, InvalidName, KeyId, OperationId, PolicyId, RequestId, SessionId, TargetName, TaskId};
-pub use operation::{Bind, Effect, FactValue, Facts, Intent, Operation, Phase, Repacks};
+pub use operation::{
+    Bind, Candidate, CandidateText, Candidates, Effect, FactValue, Facts, Intent, Operation, Phase, Repacks,
+};
 pub use refusal::{Blame, Denial, Reason};
 pub use secret::Secret;
 pub use task::{BUDGET_VALUES_MAX, Budget, Lease, Origin, Spent, Task, TaskAccount, TaskEnd, Values};

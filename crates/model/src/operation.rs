@@ -100,11 +100,44 @@ pub enum Repacks {
     Unknown,
 }
 
+/// A text in an operation that a column of classes is compared with, or that is written into one: it may be a pseudonym.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The column's classes.
+    pub classes: Arc<[ClassName]>,
+    /// The text.
+    pub text: CandidateText,
+    /// It decides which rows there are.
+    pub decides: bool,
+}
+
+/// What is known of such a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CandidateText {
+    /// It.
+    Known(String),
+    /// It comes with the values that the operation is run with.
+    Later,
+    /// It cannot be turned back where it stands.
+    Fixed,
+}
+
+/// What an operation may name by pseudonyms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidates {
+    /// What is wanted where each text that decides is a pseudonym that its task was given.
+    pub intent: Arc<Intent>,
+    /// The texts, in the order in which the session takes what is to stand for them.
+    pub texts: Vec<Candidate>,
+}
+
 /// One thing that the client asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
     /// What it wants. Two operations with the same allocation want the same.
     pub intent: Arc<Intent>,
+    /// What it may name by pseudonyms; `None` of most.
+    pub candidates: Option<Box<Candidates>>,
     /// Bind values to the letter; digested and shown to an approver, never stored.
     pub binds: Vec<Bind>,
     /// The bind values as evidence keeps them, in the same way as the statement.

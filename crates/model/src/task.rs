@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
+use crate::given::Given;
 use crate::{ClassName, Identity, KeyId, Subject, TargetName, TaskId, UserName};
 
 /// Why a task ended.
@@ -146,6 +147,7 @@ pub struct TaskAccount {
     rows: AtomicU64,
     bytes: AtomicU64,
     values: Mutex<BTreeMap<ClassName, Seen>>,
+    given: Mutex<Given>,
 }
 
 impl TaskAccount {
@@ -157,6 +159,7 @@ impl TaskAccount {
         });
         Self {
             values: Mutex::new(values.collect()),
+            given: Mutex::default(),
             budget,
             within,
             ended: AtomicBool::new(false),
@@ -257,6 +260,11 @@ impl TaskAccount {
             bytes: self.bytes.load(Ordering::Relaxed),
             values: self.lock().iter().map(|(class, seen)| (class.clone(), seen.count())).collect(),
         }
+    }
+
+    /// The pseudonyms that were given under the task.
+    pub fn given(&self) -> MutexGuard<'_, Given> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ClassName, Seen>> {

@@ -6,6 +6,7 @@
 
 pub(crate) mod action;
 mod analyzer;
+mod candidate;
 mod copy;
 mod definition;
 mod evidence;
@@ -24,7 +25,7 @@ mod tests;
 mod tree;
 mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use gatehouse_model::{
@@ -34,6 +35,7 @@ use gatehouse_model::{
 use gatehouse_protocol::Classifier;
 
 use self::analyzer::{Analyzer, Found};
+pub(crate) use self::candidate::{Candidate, Candidates, Place};
 pub(crate) use self::moved::Moved;
 pub(crate) use self::resource::column_at;
 pub(crate) use self::session::setting_accesses;
@@ -109,6 +111,8 @@ pub(crate) struct Analysis {
     pub(crate) makes_temporary: bool,
     /// Names by which something was not there before it, or is no more.
     pub(crate) moved: Moved,
+    /// Texts in it that may be pseudonyms.
+    pub(crate) candidates: Option<Arc<Candidates>>,
 }
 
 /// What one statement gives.
@@ -221,7 +225,8 @@ pub(crate) fn analyze(sql: &str, context: &Context<'_>) -> Result<Analysis, Misu
         if statements.is_empty() {
             analyzer.access_target(action::SELECT);
         }
-        Ok(conclude(sql, &titles, statements, analyzer.found))
+        let parameters = analyzer.inventory.parameters();
+        Ok(conclude(sql, &titles, statements, analyzer.found, &parameters))
     })
 }
 
@@ -234,7 +239,13 @@ impl Analysis {
     }
 }
 
-fn conclude(sql: &str, titles: &[&str], statements: Vec<StatementOutput>, found: Found) -> Analysis {
+fn conclude(
+    sql: &str,
+    titles: &[&str],
+    statements: Vec<StatementOutput>,
+    mut found: Found,
+    parameters: &HashMap<usize, usize>,
+) -> Analysis {
     let writes = found.accesses.iter().any(|access| !READS.contains(&access.action));
     let withheld = found.sensitive || found.secret;
     // What a transaction's end wants besides may reach further than what was begun here.
@@ -256,9 +267,10 @@ fn conclude(sql: &str, titles: &[&str], statements: Vec<StatementOutput>, found:
         evidence: if withheld { evidence::without_constants(sql).into() } else { sql.into() },
         facts: facts(&statements, &found),
         effect: if writes { Effect::Write } else { Effect::Read },
-        accesses: found.accesses.into_iter().collect(),
+        accesses: found.accesses.union(&found.conditional).cloned().collect(),
         unclear: None,
     };
+    let candidates = candidate::candidates(sql, &mut found, &intent, parameters);
     Analysis {
         intent: Arc::new(intent),
         statements,
@@ -270,6 +282,7 @@ fn conclude(sql: &str, titles: &[&str], statements: Vec<StatementOutput>, found:
         ends_transaction: found.ends_transaction,
         makes_temporary: found.makes_temporary || names_temporary_schema(sql),
         moved: found.moved,
+        candidates: candidates.map(Arc::new),
     }
 }
 
@@ -307,6 +320,7 @@ pub(crate) fn opaque(title: &str, sql: &str, target: &TargetName, cause: &Misund
         ends_transaction: true,
         makes_temporary: true,
         moved: Moved::default(),
+        candidates: None,
     }
 }
 

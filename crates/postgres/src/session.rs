@@ -7,6 +7,7 @@ mod ask;
 mod copy;
 mod foreseen;
 mod message;
+mod pseudonym;
 mod reply;
 mod statement;
 
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use foldhash::{HashMap, HashMapExt as _};
-use gatehouse_model::{Column, Denial, Provenance, Reason, Shape, TargetName};
+use gatehouse_model::{Column, Denial, Provenance, Reason, Secret, Shape, TargetName};
 use gatehouse_protocol::{Breach, Classifier, Editor, Opening, Passed, Reply, Session, Side, Step, SurveyFacts};
 
 use crate::analysis::{Analysis, Moved, SearchPath};
@@ -86,6 +87,8 @@ pub(crate) struct PostgresSession {
     executed: u64,
     /// What inspection found at the front of the client's bytes, kept until the run passes or is refused.
     asked: Option<Asked>,
+    /// What goes to the target in the place of its candidates.
+    turned: Vec<Option<Secret>>,
 }
 
 /// A cursor that a statement opened.
@@ -373,6 +376,7 @@ impl PostgresSession {
             seen: Run::default(),
             executed: 0,
             asked: None,
+            turned: Vec::new(),
         })
     }
 
@@ -452,6 +456,10 @@ impl Session for PostgresSession {
 
     fn foreseen(&self) -> Option<Vec<Column>> {
         self.foreseen_columns()
+    }
+
+    fn turn_back(&mut self, values: Vec<Option<Secret>>) {
+        self.turned = values;
     }
 
     fn rows(&self) -> u64 {

@@ -436,6 +436,10 @@ pub trait Session: Send {
         None
     }
 
+    /// What is to go to the target in the place of the texts at the front that an operation named as candidates, each where
+    /// there is something; it counts until the run passes or is refused.
+    fn turn_back(&mut self, _values: Vec<Option<Secret>>) {}
+
     /// How many rows the client was sent so far.
     fn rows(&self) -> u64;
 

@@ -10,6 +10,7 @@ use gatehouse_model::{Access, Action, Resource};
 use pg_raw_parse::Node;
 use pg_raw_parse::nodes::RangeVar;
 
+use super::candidate::Met;
 use super::lineage::{Columns, Lineage, Named};
 use super::moved::Moved;
 use super::resource::{self, Resources, UNKNOWN_SCHEMA};
@@ -73,6 +74,13 @@ pub(super) struct Found {
     pub(super) repacked: BTreeSet<Arc<str>>,
     /// Values of unknown origin are written.
     pub(super) repacks_unknown: bool,
+    /// What is wanted unless texts are pseudonyms, and the texts.
+    pub(super) conditional: BTreeSet<Access>,
+    pub(super) met: Vec<Met>,
+    /// Every statement is a query or a write, or begins or ends a transaction.
+    pub(super) is_plain: bool,
+    /// The statement's text may be shown by it.
+    pub(super) shows_text: bool,
 }
 
 /// Reads one statement text.
@@ -100,7 +108,7 @@ impl<'a> Analyzer<'a> {
         Self {
             resources: Resources { target, catalog, classifier },
             inventory: Inventory::default(),
-            found: Found::default(),
+            found: Found { is_plain: true, ..Found::default() },
             tables,
             path,
             moved,
@@ -260,6 +268,11 @@ impl<'a> Analyzer<'a> {
         }
     }
 
+    /// Whether a view's definition is being read.
+    pub(super) fn is_in_view(&self) -> bool {
+        !self.open_views.is_empty()
+    }
+
     pub(super) fn search_path(&self) -> &'a SearchPath {
         self.path
     }
@@ -326,6 +339,7 @@ impl<'a> Analyzer<'a> {
             if relation.kind == RelationKind::ForeignTable || relation.quotes {
                 // What goes wrong at its source, or in what decides who sees a row, may quote the row.
                 self.mark_sensitive();
+                self.found.shows_text = true;
             }
         }
         let (alias, names) = tree::alias(node.alias());
@@ -601,6 +615,7 @@ impl<'a> Analyzer<'a> {
                 self.found.changes_path = true;
             }
         }
+        self.found.shows_text |= name == "current_query";
         match kind {
             Kind::Plain | Kind::Count | Kind::Place => arguments,
             Kind::Rows => {

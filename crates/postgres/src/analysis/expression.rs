@@ -26,6 +26,16 @@ impl Analyzer<'_> {
 
     /// Of a value that decides which rows there are, or in which order.
     pub(super) fn predicate(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Result<(), Misunderstood> {
+        match node {
+            Node::BoolExpr(expression) => {
+                for part in expression.args() {
+                    self.enter(|analyzer| analyzer.predicate(part, scope))?;
+                }
+                return Ok(());
+            }
+            Node::A_Expr(expression) if self.compared(expression, scope)? => return Ok(()),
+            _ => {}
+        }
         let lineage = self.expression(node, scope)?;
         self.probe(&lineage);
         Ok(())

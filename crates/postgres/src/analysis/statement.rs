@@ -21,6 +21,7 @@ impl Analyzer<'_> {
         self.found.selects_into = false;
         let title = title(node);
         let output = StatementOutput { resolves_late: resolves_late(node), ..self.inner_statement(node)? };
+        self.found.is_plain &= is_plain(node) && !self.found.selects_into;
         self.look_at_types();
         if !self.inventory.is_complete() {
             return Err(Misunderstood::new("a part of the statement is not understood", "Write it in another way"));
@@ -403,6 +404,19 @@ fn limit(select: &SelectStmt) -> Option<i64> {
         Some(ConstValue::Integer(number)) => Some(i64::from(number)),
         _ => None,
     }
+}
+
+/// Whether a statement is no more than a query or a write, or the beginning or end of a transaction: its text stays nowhere.
+fn is_plain(node: Node<'_>) -> bool {
+    matches!(
+        node,
+        Node::SelectStmt(_)
+            | Node::InsertStmt(_)
+            | Node::UpdateStmt(_)
+            | Node::DeleteStmt(_)
+            | Node::MergeStmt(_)
+            | Node::TransactionStmt(_)
+    )
 }
 
 /// Whether a statement is one that the server does not plan, and that names something: between its binding and its running

@@ -3,7 +3,7 @@
 //! Knows the parser, which nothing outside `analysis` names. Must not know what the catalog holds or what a statement
 //! means.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(not(parser_leaves_stderr))]
 use std::sync::{Mutex, PoisonError};
@@ -106,6 +106,8 @@ pub(super) struct Inventory {
     seen: usize,
     /// The names of types.
     types: Vec<Vec<std::string::String>>,
+    /// How often each parameter stands, from 0.
+    parameters: HashMap<usize, usize>,
 }
 
 impl Inventory {
@@ -119,6 +121,11 @@ impl Inventory {
             }
             if let Some(address) = noted(node) {
                 self.pending.insert(address);
+            }
+            if let Node::ParamRef(parameter) = node
+                && let Some(place) = usize::try_from(parameter.number).ok().and_then(|number| number.checked_sub(1))
+            {
+                *self.parameters.entry(place).or_default() += 1;
             }
             if let Some(name) = type_of(node) {
                 self.types.push(name.names().iter().filter_map(|part| part.sval()).map(Into::into).collect());
@@ -143,6 +150,11 @@ impl Inventory {
     /// The names of the types that are named.
     pub(super) fn types(&mut self) -> Vec<Vec<std::string::String>> {
         std::mem::take(&mut self.types)
+    }
+
+    /// How often each parameter stands.
+    pub(super) fn parameters(&mut self) -> HashMap<usize, usize> {
+        std::mem::take(&mut self.parameters)
     }
 
     /// True when nothing was overlooked.

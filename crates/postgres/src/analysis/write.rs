@@ -37,6 +37,7 @@ impl Analyzer<'_> {
             self.named_columns(insert.cols(), &target, &scope)?
         };
         let columns = self.query(insert.select_stmt(), &scope)?;
+        self.assigned_rows(insert.select_stmt(), &into);
         self.flow_all(&columns, &into);
         let sources = Sources::of(target.clone());
         if let Some(conflict) = insert.on_conflict_clause() {
@@ -153,6 +154,7 @@ impl Analyzer<'_> {
         };
         if self.relations(schema, name).iter().any(quotes) {
             self.mark_sensitive();
+            self.found.shows_text = true;
         }
     }
 
@@ -212,6 +214,9 @@ impl Analyzer<'_> {
                 value => self.expression(value, scope)?,
             };
             let into = self.column_of(target, assignment);
+            if assignment.indirection().is_empty() {
+                self.assigned(assignment.val(), into.as_ref());
+            }
             self.flow(&lineage, into.as_ref());
         }
         Ok(())

@@ -302,8 +302,9 @@ impl PostgresSession {
                 "Close or deallocate those that are no longer used, or connect again",
             ));
         }
+        self.turned.clear();
         let prepared = Arc::new(self.prepared(analysis, declared));
-        let operation = self.operation(&prepared, Vec::new(), phase);
+        let operation = self.operation(&prepared, None, phase);
         self.asked = Some(Asked::Statement(prepared));
         Ok(run(len, Meaning::Act(Box::new(operation))))
     }
@@ -361,8 +362,9 @@ impl PostgresSession {
             let message = "this session has too many portals";
             return Ok(self.misunderstood(len, "BIND", Reason::Limit, message, "Close those that are no longer used"));
         }
+        self.turned.clear();
         let binds = values(&prepared);
-        let operation = self.operation(&prepared, binds, Phase::Run);
+        let operation = self.operation(&prepared, Some(binds), Phase::Run);
         self.asked = Some(Asked::Bound(prepared));
         Ok(run(len, Meaning::Act(Box::new(operation))))
     }
@@ -481,8 +483,8 @@ impl PostgresSession {
         Arc::new(Analysis { changes_meaning: true, ..(*analysis).clone() })
     }
 
-    /// The operation of a statement whose names are known: see `with_names`.
-    fn operation(&mut self, prepared: &Prepared, binds: Vec<Bind>, phase: Phase) -> Operation {
+    /// The operation of a statement whose names are known: see `with_names`. `None` stands for a text that was not bound.
+    fn operation(&mut self, prepared: &Prepared, bound: Option<Vec<Bind>>, phase: Phase) -> Operation {
         let analysis = &prepared.analysis;
         let mut intent = analysis.intent.clone();
         for output in &analysis.statements {
@@ -501,7 +503,8 @@ impl PostgresSession {
                 whole.unclear = whole.unclear.take().or_else(|| wanted.unclear.clone());
             }
         }
-        self.operation_of(prepared, intent, binds, phase)
+        let candidates = self.candidates(prepared, bound.as_deref(), phase);
+        Operation { candidates, ..self.operation_of(prepared, intent, bound.unwrap_or_default(), phase) }
     }
 
     fn operation_of(&mut self, prepared: &Prepared, intent: Arc<Intent>, binds: Vec<Bind>, phase: Phase) -> Operation {
@@ -513,6 +516,7 @@ impl PostgresSession {
         });
         Operation {
             intent,
+            candidates: None,
             evidence_binds: evidence_binds.collect(),
             binds,
             state: self.meaning(prepared),
@@ -636,9 +640,16 @@ impl PostgresSession {
         self.survey = FrontSurvey::None;
         self.waiting = None;
         let asked = self.asked.take();
+        let turned = std::mem::take(&mut self.turned);
         let mut written = Passed::AsIs;
         for frame in frame::frames(run) {
             written = self.pass_frame(frame, asked.as_ref(), run, out);
+            if !turned.is_empty()
+                && let Some(asked) = &asked
+                && self.turned_back(frame, asked, &turned, out).is_some()
+            {
+                written = Passed::Written;
+            }
         }
         written
     }
@@ -834,6 +845,7 @@ impl PostgresSession {
 
     pub(super) fn refuse_client(&mut self, run: &Bytes, denial: &Denial, reply: &mut Reply) {
         self.asked = None;
+        self.turned.clear();
         self.waiting = None;
         self.survey = FrontSurvey::None;
         let simple = matches!(run.first(), Some(b'Q' | b'F'));

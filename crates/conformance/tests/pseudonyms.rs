@@ -1,0 +1,175 @@
+//! A task names by their pseudonyms what it saw, and sees no more by it.
+
+use anyhow::{Context as _, Result, ensure};
+use gatehouse_conformance::raw::{RawClient, query};
+use gatehouse_conformance::{Credential, Fixture, Setup};
+use tokio_postgres::SimpleQueryMessage;
+
+/// claude reads and writes without a person, and must not probe.
+const POLICIES: &str = r#"
+permit (principal in Group::"agents", action in [Action::"connect", Action::"sql:read", Action::"sql:write", Action::"sql:define"],
+  resource in Target::"shop");
+permit (principal in Group::"dba", action, resource);
+@id("one-at-a-time") @reason("name one person at a time")
+forbid (principal, action, resource) when { context has pseudonyms && context.pseudonyms > 3 };
+"#;
+const OBJECTS: &str = r"
+update customers set email = 'o''neil\' || id || '@example.org' where id = 7;
+create table audit (id bigint, said text);
+create function audits() returns trigger language plpgsql as $$ begin insert into audit values (new.id, current_query()); return new; end $$;
+create table audited (id bigint, email text);
+create table mail (id bigint, email text);
+create table narrower (email varchar(40));
+create trigger audits after insert or update on audited for each row execute function audits();
+grant all on all tables in schema public to gatehouse;
+";
+
+fn start() -> Result<(Fixture, Credential)> {
+    let config = "[classes.email]\nmask = \"pseudonym\"\n[classes.person_name]\nmask = \"pseudonym\"\n".into();
+    let fixture = Fixture::start(Setup { policies: POLICIES.into(), config, ..Setup::default() })?;
+    fixture.truth(OBJECTS)?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    Ok((fixture, agent))
+}
+
+/// The pseudonym that the task is given for somebody's address.
+fn email(fixture: &Fixture, agent: &Credential, id: u32) -> Result<String> {
+    let said = fixture.psql(agent, &format!("select email from customers where id = {id}"))?;
+    let said = said.trim();
+    ensure!(said.contains('@') && !said.contains("raw.person") && !said.contains("neil"), "{said}");
+    Ok(said.into())
+}
+
+#[test]
+fn what_was_seen_is_found_again_and_changed() -> Result<()> {
+    let (fixture, agent) = start()?;
+    let (three, seven) = (email(&fixture, &agent, 3)?, email(&fixture, &agent, 7)?);
+    let is = |sql: &str, expected: &str| -> Result<()> {
+        let said = fixture.psql(&agent, sql)?;
+        ensure!(said.trim() == expected, "{sql}\n{said}");
+        Ok(())
+    };
+    is(&format!("select id, email from customers where email = '{three}'"), &format!("3|{three}"))?;
+    is(&format!("select id from customers where '{seven}'::text = email and tier = 'standard'"), "7")?;
+    is(&format!("select id from customers where email in ('{three}', '{seven}') order by id"), "3\n7")?;
+    is(&format!("select count(*) from customers c where c.email <> '{three}' or id = 3"), "200")?;
+    is(&format!("select o.id from orders o join customers c on c.id = o.customer_id and c.email = '{seven}'"), "7")?;
+    is(
+        &format!("update customers set tier = 'gold' where email = '{seven}' returning id, email"),
+        &format!("7|{seven}"),
+    )?;
+    is(&format!("delete from orders using customers c where c.id = orders.customer_id and c.email = '{three}'"), "")?;
+    ensure!(fixture.truth("select count(*) from orders where id = 3")? == "0");
+    // What is written back is what it stands for, and not the invented one.
+    is(&format!("update customers set email = '{seven}' where id = 7"), "")?;
+    is(
+        &format!("insert into mail values (1, '{three}'), (2, '{seven}') returning email"),
+        &format!("{three}\n{seven}"),
+    )?;
+    ensure!(fixture.truth("select email from mail where id = 1")? == "raw.person3@example.org");
+    ensure!(fixture.truth("select email from customers where id = 7")? == "o'neil\\7@example.org");
+    // Nobody reads in the journal what it stood for.
+    let journal = serde_json::to_string(&fixture.records()?)?;
+    ensure!(!journal.contains("raw.person3@") && !journal.contains("neil"), "a real value is on record");
+    ensure!(journal.contains("\"pseudonyms\":2"), "how many there were is a fact");
+    ensure!(fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn bind_values_are_turned_back() -> Result<()> {
+    let (fixture, agent) = start()?;
+    let seven = email(&fixture, &agent, 7)?;
+    let client = fixture.connect(&agent).await?;
+    let statement = client.prepare("select id, email from customers where email = $1 and id > $2").await?;
+    let rows = client.query(&statement, &[&seven, &0_i64]).await?;
+    assert_eq!(rows.iter().map(|row| (row.get(0), row.get(1))).collect::<Vec<(i64, &str)>>(), [(7, seven.as_str())]);
+    assert_eq!(client.execute("update customers set email = $1 where id = 7", &[&seven]).await?, 1);
+    for (text, value) in [
+        ("select id from customers where email = $1", "raw.person3@example.org"),
+        ("select id from customers where email = $1 or note = $1", seven.as_str()),
+        ("select id from customers where full_name = $1", seven.as_str()),
+        ("select id from customers where lower(email) = $1", seven.as_str()),
+    ] {
+        let refused = match client.prepare(text).await {
+            Ok(statement) => client.query(&statement, &[&value]).await.map(|rows| rows.len()),
+            Err(error) => Err(error),
+        };
+        let error = refused.err().context(format!("{text} passes for {value}"))?;
+        assert_eq!(error.code().map(tokio_postgres::error::SqlState::code), Some("42501"), "{text}: {error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_more_is_seen_by_a_pseudonym() -> Result<()> {
+    let (fixture, agent) = start()?;
+    let other = fixture.task("agent:other", "10m")?;
+    let (three, seven) = (email(&fixture, &agent, 3)?, email(&fixture, &agent, 7)?);
+    let refused = |who: &Credential, sql: &str| -> Result<()> {
+        let said = fixture.psql(who, sql)?;
+        ensure!(said.contains("denied by policy") || said.contains("not understood"), "{sql}\n{said}");
+        Ok(())
+    };
+    // A guess, one of another task, of another class, in another form, and more at once than policy lets pass.
+    refused(&agent, "select id from customers where email = 'raw.person3@example.org'")?;
+    refused(&agent, "select id from customers where email = 'nobody@example.net'")?;
+    refused(&agent, &format!("select id from customers where email in ('{three}', 'raw.person9@example.org')"))?;
+    refused(&other, &format!("select id from customers where email = '{three}'"))?;
+    refused(&agent, &format!("select id from customers where full_name = '{three}'"))?;
+    refused(&agent, &format!("select id from customers where email like '{three}'"))?;
+    refused(&agent, &format!("select id from customers where email > '{three}'"))?;
+    refused(&agent, &format!("select id from customers where email = '{three}' || ''"))?;
+    refused(&agent, &format!("select id from customers where email = E'{three}'"))?;
+    refused(&agent, &format!("select id from customers where email in ('{three}', '{three}', '{three}', '{seven}')"))?;
+    // Where the text would be seen, it is not turned back.
+    for sql in [
+        format!("select current_query() from customers where email = '{three}'"),
+        format!("explain select 1 from customers where email = '{three}'"),
+        format!("prepare p as select 1 from customers where email = '{three}'"),
+        format!("create view seen as select id from customers where email = '{three}'"),
+        format!("insert into audited values (1, '{three}')"),
+        format!(
+            "begin; declare c cursor for select id from customers where email = '{three}'; select statement from pg_cursors"
+        ),
+        format!("insert into orders (id, total, note) values (901, 1, '{three}') returning note"),
+        format!("select '{three}' as note"),
+        format!("create table narrow (email varchar(12)); insert into narrow values ('{three}')"),
+        format!("insert into narrower (email) values ('{three}') returning length(email) > 0"),
+    ] {
+        let said = fixture.psql(&agent, &sql)?;
+        ensure!(!said.contains("raw.person3"), "{sql}\n{said}");
+    }
+    ensure!(
+        !fixture.truth("select coalesce(string_agg(said, ''), '') from audit")?.contains("raw.person3"),
+        "it was kept"
+    );
+    ensure!(!fixture.truth("select string_agg(note, '') from orders")?.contains("raw.person3"), "it left its class");
+    // Errors of a statement that was turned back quote nothing.
+    let said =
+        fixture.psql(&agent, &format!("insert into customers (id, full_name, email) values (901, 'x', '{three}')"))?;
+    ensure!(said.contains("ERROR") && !said.contains("raw.person3"), "{said}");
+    // It ends with its task.
+    fixture.command(&["revoke", &agent.task])?;
+    let again = fixture.task("agent:claude", "10m")?;
+    refused(&again, &format!("select id from customers where email = '{three}'"))?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_parsed_beforehand_holds_no_real_value() -> Result<()> {
+    let (fixture, agent) = start()?;
+    let three = email(&fixture, &agent, 3)?;
+    let client = fixture.connect(&agent).await?;
+    let refused = client.prepare(&format!("select id from customers where email = '{three}'")).await;
+    assert!(refused.is_err(), "a text that stays at the target is not turned back");
+    let rows = client.simple_query(&format!("select id from customers where email = '{three}'")).await?;
+    assert!(rows.iter().any(|row| matches!(row, SimpleQueryMessage::Row(row) if row.get(0) == Some("3"))), "{rows:?}");
+    // Two messages at once: each is read by itself.
+    let mut raw = RawClient::connect(&agent)?;
+    let text = |id: &str| query(&format!("select id as {id} from customers where email = '{three}'"));
+    raw.send(&[text("one"), query("select 1"), text("two")])?;
+    let said = raw.until_ready(3)?;
+    assert!(said.contains("one") && said.contains("two") && !said.contains("ERROR"), "{said}");
+    Ok(())
+}

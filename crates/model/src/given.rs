@@ -1,0 +1,92 @@
+//! The pseudonyms that a task was given, and what they stand for, so that it can name by them what it saw.
+//!
+//! Kept in memory for as long as the task lives. Knows no keys: what was not given is nothing here, whoever made it up.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::{ClassName, Secret, TargetName};
+
+/// How many a task has; past that the oldest are forgotten.
+pub const GIVEN_MAX: usize = 10_000;
+/// The longest value, or pseudonym, that is kept, in bytes.
+pub const GIVEN_BYTES_MAX: usize = 255;
+
+type Key = (TargetName, ClassName, Box<[u8]>);
+
+/// Pseudonyms with what they stand for.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// `None` of one that stands for several values: it names none of them.
+    values: HashMap<Key, Option<Secret>>,
+    order: VecDeque<Key>,
+}
+
+impl Given {
+    /// A client was shown a pseudonym in the place of a value.
+    pub fn add(&mut self, target: &TargetName, class: &ClassName, pseudonym: &[u8], value: &[u8]) {
+        if pseudonym.len() > GIVEN_BYTES_MAX || value.len() > GIVEN_BYTES_MAX || pseudonym == value {
+            return;
+        }
+        let key = (target.clone(), class.clone(), pseudonym.into());
+        if let Some(known) = self.values.get_mut(&key) {
+            if known.as_ref().is_some_and(|known| known.expose() != value) {
+                *known = None;
+            }
+            return;
+        }
+        if self.order.len() >= GIVEN_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.values.remove(&oldest);
+        }
+        self.order.push_back(key.clone());
+        self.values.insert(key, Some(Secret::new(value)));
+    }
+
+    /// What a pseudonym of one of these classes stands for at a target.
+    pub fn value(&self, target: &TargetName, classes: &[ClassName], pseudonym: &str) -> Option<Secret> {
+        classes.iter().find_map(|class| {
+            let key = (target.clone(), class.clone(), pseudonym.as_bytes().into());
+            self.values.get(&key).cloned().flatten()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_is_found_and_nothing_else() {
+        let (shop, other) = (TargetName::new("shop").unwrap(), TargetName::new("other").unwrap());
+        let (email, name) = (ClassName::new("email").unwrap(), ClassName::new("person_name").unwrap());
+        let mut given = Given::default();
+        given.add(&shop, &email, b"p@x", b"real@x");
+        given.add(&shop, &email, b"p@x", b"real@x");
+        let found = |given: &Given, target, class: &ClassName, text| {
+            given.value(target, std::slice::from_ref(class), text).map(|value| value.expose().to_vec())
+        };
+        assert_eq!(found(&given, &shop, &email, "p@x"), Some(b"real@x".to_vec()));
+        assert_eq!(found(&given, &shop, &email, "q@x"), None);
+        assert_eq!(found(&given, &shop, &name, "p@x"), None);
+        assert_eq!(found(&given, &other, &email, "p@x"), None);
+        // One that stands for two names neither, now and later.
+        given.add(&shop, &email, b"p@x", b"another@x");
+        given.add(&shop, &email, b"p@x", b"real@x");
+        assert_eq!(found(&given, &shop, &email, "p@x"), None);
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_and_long_ones_are_not_kept() {
+        let (shop, email) = (TargetName::new("shop").unwrap(), ClassName::new("email").unwrap());
+        let mut given = Given::default();
+        for number in 0..=GIVEN_MAX {
+            given.add(&shop, &email, format!("p{number}").as_bytes(), format!("v{number}").as_bytes());
+        }
+        assert_eq!((given.values.len(), given.order.len()), (GIVEN_MAX, GIVEN_MAX));
+        let email = [email];
+        assert!(given.value(&shop, &email, "p0").is_none() && given.value(&shop, &email, "p1").is_some());
+        given.add(&shop, &email[0], &vec![b'x'; GIVEN_BYTES_MAX + 1], b"v");
+        assert_eq!(given.values.len(), GIVEN_MAX);
+    }
+}
