@@ -343,12 +343,13 @@ impl RequestView {
             ("target", self.targets.join(", ")),
         ];
         match &self.asked {
-            AskedView::Operation { task, task_reason, binds, exact, .. } => {
+            AskedView::Operation { task, task_reason, binds, exact, impact, .. } => {
                 rows.push(("task", format!("{task} {}", task_reason.as_deref().unwrap_or_default())));
                 let statement = if *exact { "statement" } else { "statement (as evidence keeps it)" };
                 rows.push((statement, self.statement.clone()));
                 let bind = |(place, bind): (usize, &String)| ("bind value", format!("${} = {bind}", place + 1));
                 rows.extend(binds.iter().enumerate().map(bind));
+                rows.extend(impact.iter().map(|line| ("impact", line.clone())));
             }
             AskedView::Task { ttl_secs, asked_by, budget, granted } => {
                 rows.extend([
@@ -396,6 +397,9 @@ pub enum AskedView {
         exact: bool,
         /// `wait` or `refuse`.
         mode: String,
+        /// What it would do, as far as that can be said, and what it waits in; while it is open.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        impact: Vec<String>,
     },
     /// A task.
     Task {

@@ -386,7 +386,7 @@ impl Stage<'_> {
                 self.passage.surveyed(self.harness.facts.clone());
                 Ok(true)
             }
-            Ok(Next::Hold(_)) => bail!("an operation is held, and no policy holds any"),
+            Ok(Next::Hold(_) | Next::Foretell(_)) => bail!("an operation is held, and no policy holds any"),
             Err(stop) => {
                 self.stop(stop);
                 Ok(false)
@@ -481,6 +481,7 @@ fn target(protocol: &dyn Protocol, facts: &SurveyFacts, classes: Classes) -> Res
         },
         on_hold: HoldMode::Refuse,
         hold_secs_max: 60,
+        transaction_hold_secs_max: 60,
         survey_secs_max: 60,
         classes: Arc::new(TargetClasses(classes)),
         facts: facts.clone(),

@@ -1,7 +1,10 @@
 //! Holds: whom they wait for, what an approval binds to, and how a wait ends.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
+use gatehouse_conformance::fixture::PATIENCE;
 use gatehouse_conformance::{Credential, Fixture, Setup};
 use tokio_postgres::error::SqlState;
 
@@ -211,5 +214,53 @@ fn an_approval_expires_and_survives_a_restart() -> anyhow::Result<()> {
     }
     assert!(fixture.psql(&again, other)?.contains("needs approval"));
     assert_eq!(tier(&fixture, 2)?, "standard");
+    Ok(())
+}
+
+/// Whoever decides sees what would be done, and what waits meanwhile, and nothing of it has run.
+#[test]
+fn whoever_decides_is_told_what_it_would_do() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup { target: "transaction_hold_secs_max = 2".into(), ..Setup::default() })?;
+    fixture.truth(
+        "create table lines (id bigint primary key, order_id bigint references orders (id) on delete cascade);
+         create table ran (what text);
+         create function notes() returns trigger language plpgsql as $$ begin insert into ran values ('trigger'); return new; end $$;
+         create trigger tells before update on orders for each row execute function notes();
+         grant all on all tables in schema public to gatehouse; analyze orders",
+    )?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let impact = |request: &serde_json::Value| request["impact"].to_string();
+    let answered = |script: &[&str]| -> anyhow::Result<(serde_json::Value, String)> {
+        let mut psql = fixture.psql_command(&agent);
+        for statement in script {
+            psql.args(["-c", statement]);
+        }
+        let waiting = psql.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let request = fixture.open_request()?;
+        fixture.command(&["deny", &id_of(&request), "--as", "user:dana", "--reason", "a test"])?;
+        Ok((request, String::from_utf8(waiting.wait_with_output()?.stderr)?))
+    };
+    let (request, _) = answered(&["update orders set total = 1 where id <= 20"])?;
+    let said = impact(&request);
+    ensure!(said.contains("public.orders has about 200 rows, 1 index, triggers: tells"), "{said}");
+    ensure!(said.contains("referred to by lines (its rows go with them)"), "{said}");
+    ensure!(said.contains("the planner expects this UPDATE to touch about 20 rows"), "{said}");
+    // In a transaction, with what came before; and there it does not wait as long.
+    let begun = Instant::now();
+    let mut psql = fixture.psql_command(&agent);
+    for statement in ["begin", "select count(*) from orders", "update orders set total = 3 where id = 3"] {
+        psql.args(["-c", statement]);
+    }
+    let waiting = psql.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let said = impact(&fixture.open_request()?);
+    ensure!(said.contains("before it in its transaction: select count(*) from orders"), "{said}");
+    ensure!(said.contains("stays locked for others"), "{said}");
+    let told = String::from_utf8(waiting.wait_with_output()?.stderr)?;
+    ensure!(told.contains("nobody approved") && begun.elapsed() < PATIENCE, "{told}");
+    ensure!(fixture.truth("select count(*) from ran")? == "0", "nothing of it has run");
+    ensure!(fixture.truth("select count(*) from orders where total < 10 and id > 7")? == "0");
+    let records = serde_json::to_string(&fixture.records()?)?;
+    ensure!(records.contains("expects this UPDATE to touch about 20 rows"), "what was told is on record");
+    ensure!(fixture.verify()?.contains("sound"));
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use gatehouse_gate::{Answer, Cleared, Grant, Held, Next, Passage, Stop};
-use gatehouse_model::{Blame, Denial, Reason};
+use gatehouse_model::{Blame, Denial, Operation, Reason};
 use gatehouse_protocol::{Side, StreamProtocol, SurveyFacts};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
@@ -75,6 +75,8 @@ struct Carrying<'a> {
     /// The client's side rests until the target has spoken.
     waits_for_target: bool,
     wants_survey: bool,
+    /// What a person must decide, and what it would do is not foretold yet.
+    to_foretell: Option<Box<Operation>>,
     /// The client ended, and the target was told.
     said_goodbye: bool,
     held: Option<Box<Held>>,
@@ -134,6 +136,7 @@ pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carried: Car
         target: Peer::new(reached.outlet, reached.read),
         waits_for_target: false,
         wants_survey: false,
+        to_foretell: None,
         said_goodbye: false,
         held: None,
         seat,
@@ -161,6 +164,12 @@ impl Carrying<'_> {
             }
             if self.wants_survey {
                 if let Err(end) = self.survey().await {
+                    return end;
+                }
+                continue;
+            }
+            if let Some(operation) = self.to_foretell.take() {
+                if let Err(end) = self.foretell(&operation).await {
                     return end;
                 }
                 continue;
@@ -236,7 +245,7 @@ impl Carrying<'_> {
                     self.push(frame);
                 }
                 Next::Read { at_least } => self.target.needs = at_least,
-                Next::Wait | Next::Survey | Next::Hold(_) => break,
+                Next::Wait | Next::Survey | Next::Foretell(_) | Next::Hold(_) => break,
             }
         }
         if self.passage.outdates_survey() {
@@ -255,6 +264,7 @@ impl Carrying<'_> {
                 Next::Read { at_least } => self.client.needs = at_least,
                 Next::Wait => self.waits_for_target = true,
                 Next::Survey => self.wants_survey = true,
+                Next::Foretell(operation) => self.to_foretell = Some(operation),
                 Next::Hold(held) => {
                     self.client.needs = 1;
                     tracing::info!(request = %held.request(), session = %self.passage.grant().session(), "an operation waits for approval");
@@ -277,7 +287,7 @@ impl Carrying<'_> {
     }
 
     fn client_may_go_on(&self) -> bool {
-        let rests = self.waits_for_target || self.wants_survey || self.held.is_some();
+        let rests = self.waits_for_target || self.wants_survey || self.to_foretell.is_some() || self.held.is_some();
         !rests && self.client.has_news()
     }
 
@@ -428,6 +438,29 @@ impl Carrying<'_> {
             }
             Err(error) => tracing::error!(%error, "a cancel could not be recorded, so it was not passed"),
         }
+    }
+
+    /// Says what an operation would do before a person is asked.
+    async fn foretell(&mut self, operation: &Operation) -> Result<(), End> {
+        let (engine, protocol) = (self.engine, self.protocol.clone());
+        let grant = self.passage.grant().clone();
+        let mut foretelling = Box::pin(engine.foretell(&grant, &*protocol, operation));
+        let lines = loop {
+            let signal = tokio::select! {
+                lines = &mut foretelling => break lines,
+                signal = self.seat.signals.recv() => signal,
+            };
+            match signal {
+                Some(Signal::Cancel(done)) => self.cancel_at_target(engine.house.now(), Some(done)),
+                Some(Signal::End(denial)) => {
+                    let cause = denial.message.clone();
+                    return Err(End::Stopped(Stop { blame: Blame::Gateway, cause, denial: Some(*denial) }));
+                }
+                None => return Err(End::Client),
+            }
+        };
+        self.passage.foretold(operation, lines);
+        Ok(())
     }
 
     async fn survey(&mut self) -> Result<(), End> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use gatehouse_gate::{Gate, Grant, Passage, Tape, Target};
-use gatehouse_model::{Denial, Reason, Secret, Subject, TaskId};
+use gatehouse_model::{Denial, Operation, Reason, Secret, Subject, TaskId};
 use gatehouse_protocol::{Exchanges, Opening, StreamProtocol, SurveyFacts};
 use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,6 +24,8 @@ use crate::{House, TargetAccount};
 
 /// How long the lock of an account may take.
 const LOCK_SECS_MAX: u64 = 15;
+/// How long the foretelling of what a held operation would do may take; without it the person is asked all the same.
+const FORETELL_SECS_MAX: u64 = 3;
 
 /// What the engine limits.
 #[derive(Debug, Clone, Copy)]
@@ -211,7 +213,8 @@ impl Engine {
                     bond: self.bond(&grant),
                     frame_bytes_max: self.limits.frame_bytes_max,
                 });
-                let passage = Passage::new(self.gate.clone(), grant, session, tape, opened);
+                let mut passage = Passage::new(self.gate.clone(), grant, session, tape, opened);
+                passage.foretell_holds();
                 Ok(Box::new(Carried { protocol: protocol.clone(), passage, reached, facts, opened }))
             }
             Err(error) => {
@@ -348,6 +351,31 @@ impl Engine {
                 "Look at the target's address and account in the configuration",
             )
         })
+    }
+
+    /// What an operation would do that waits for a person, in lines; none where that cannot be said in time.
+    pub(crate) async fn foretell(
+        &self,
+        grant: &Arc<Grant>,
+        protocol: &dyn StreamProtocol,
+        operation: &Operation,
+    ) -> Vec<String> {
+        let Some(mut impact) = protocol.impact(operation) else { return Vec::new() };
+        let asked = async {
+            let account = self.account(grant).await?;
+            let parameters = impact.parameters();
+            let mut reached =
+                dial::dial(grant, protocol, account, parameters, self.house.entropy(), &self.disk).await?;
+            surveyor::inquire(&mut reached, &mut *impact, grant, &self.disk).await
+        };
+        let asked = tokio::time::timeout(Duration::from_secs(FORETELL_SECS_MAX), asked).await;
+        match asked.map_err(|_| DialError::Slow).flatten() {
+            Ok(facts) => facts.downcast_ref::<Vec<String>>().cloned().unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!(target = %grant.target().name, %error, "what an operation would do is not foretold");
+                Vec::new()
+            }
+        }
     }
 
     /// Takes the password of an account that was made for a task away, at the target itself.

@@ -100,6 +100,8 @@ pub struct HeldOperation {
     pub mode: HoldMode,
     /// Statement and bind values are to the letter; after a restart they are those of the evidence.
     pub is_exact: bool,
+    /// What it would do, and what it waits in, in lines for a person.
+    pub impact: Vec<String>,
 }
 
 /// A task that somebody asks for.

@@ -116,6 +116,8 @@ pub struct Target {
     pub on_hold: HoldMode,
     /// How long a held operation waits, in seconds.
     pub hold_secs_max: u32,
+    /// The same inside of a transaction, which keeps others waiting, in seconds.
+    pub transaction_hold_secs_max: u32,
     /// How old facts about the target may be, in seconds.
     pub survey_secs_max: u32,
     /// Its classes and masks.

@@ -51,6 +51,8 @@ pub enum Next {
     Out(Option<Cleared<Bytes>>),
     /// A person must decide first.
     Hold(Box<Held>),
+    /// A person must, and what it would do is to be foretold for them: see [`Passage::foretold`].
+    Foretell(Box<Operation>),
 }
 
 /// What is still to come of a frame whose beginning was taken.
@@ -122,6 +124,9 @@ impl From<Breach> for Stop {
 
 /// How many mask plans one session remembers.
 const PSEUDONYMS_NOTED_MAX: usize = 2_000;
+/// How many earlier statements of its transaction are shown with one that is held, and how much of each, in characters.
+const TRANSACTION_STATEMENTS_MAX: usize = 20;
+const STATEMENT_CHARS_MAX: usize = 400;
 const PLANS_MAX: usize = 8;
 /// Marks that wait for what they announce, in bytes with what it takes to keep them. Less than what any configuration lets
 /// wait for a client, so that they never keep the answers from being taken that they wait for.
@@ -176,6 +181,11 @@ pub struct Passage {
     planned: Vec<Planned>,
     /// Which classes the subject sees unmasked, under which policies.
     revealed: Option<(Arc<Policies>, BTreeMap<Resource, bool>)>,
+    /// Whoever carries the session foretells what is held, and what was foretold last.
+    foretells: bool,
+    foretold: Option<(Digest, Vec<String>)>,
+    /// What ran since nothing was open at the target, as evidence keeps it.
+    transaction: Vec<String>,
     judgements: Judgements,
     /// The policies by which the operation at hand was decided, for its record.
     judged_by: Arc<Policies>,
@@ -213,6 +223,9 @@ impl Passage {
             masked: Counts::default(),
             planned: Vec::new(),
             revealed: None,
+            foretells: false,
+            foretold: None,
+            transaction: Vec::new(),
             judgements: Judgements::default(),
             unseen: Vec::new(),
             unseen_bytes: 0,
@@ -221,6 +234,16 @@ impl Passage {
             target_rest: Rest::default(),
             passed: None,
         }
+    }
+
+    /// Whoever carries the session foretells what would be done by what is held: see [`Next::Foretell`].
+    pub fn foretell_holds(&mut self) {
+        self.foretells = true;
+    }
+
+    /// What an operation would do, in lines for whoever decides it.
+    pub fn foretold(&mut self, operation: &Operation, lines: Vec<String>) {
+        self.foretold = Some((gate::digest(&self.grant, operation), lines));
     }
 
     /// The grant that the session stands on.
@@ -358,6 +381,10 @@ impl Passage {
             return Ok(Next::Wait);
         }
         let digest = gate::digest(&self.grant, &operation);
+        let is_foretold = self.foretold.as_ref().is_some_and(|(of, _)| *of == digest);
+        if verdict == Verdict::Hold && shut.is_none() && tail == 0 && self.foretells && !is_foretold {
+            return Ok(Next::Foretell(operation));
+        }
         let run = buf.split_to(len).freeze();
         if let Some(shut) = shut {
             return self.refuse(now, &operation, &decided.decision, digest, &run, shut).map(Next::Out);
@@ -484,6 +511,13 @@ impl Passage {
     fn count_operation(&mut self, operation: &Operation) {
         if operation.phase == Phase::Run {
             self.masked.note_pseudonyms(PSEUDONYMS_NOTED_MAX);
+            if !self.session.is_in_transaction() {
+                self.transaction.clear();
+            }
+            if self.foretells && self.transaction.len() < TRANSACTION_STATEMENTS_MAX {
+                let evidence = self.grant.target().classes.scrub(&operation.intent.evidence).into_owned();
+                self.transaction.push(evidence.chars().take(STATEMENT_CHARS_MAX).collect());
+            }
         }
         if operation.phase == Phase::Run && self.is_limited {
             self.grant.account().add_operation();
@@ -795,11 +829,32 @@ impl Passage {
         Ok(Next::Hold(Box::new(held)))
     }
 
-    fn request(&self, now: Timestamp, operation: &Operation, decision: &Decision, digest: Digest) -> PendingRequest {
+    /// What whoever decides should know besides the statement.
+    fn impact(&mut self, digest: &Digest) -> Vec<String> {
+        let foretold = self.foretold.take().filter(|(of, _)| of == digest);
+        let mut lines = foretold.map(|(_, lines)| lines).unwrap_or_default();
+        if self.session.is_in_transaction() && !self.transaction.is_empty() {
+            let before = self.transaction.iter().map(|statement| format!("before it in its transaction: {statement}"));
+            lines.extend(before);
+            lines.push("while it waits, what its transaction changed stays locked for others".into());
+        }
+        lines
+    }
+
+    fn request(
+        &mut self,
+        now: Timestamp,
+        operation: &Operation,
+        decision: &Decision,
+        digest: Digest,
+    ) -> PendingRequest {
+        let impact = self.impact(&digest);
         let lease = self.grant.lease();
         let target = self.grant.target();
         let mode = mode(target, operation);
+        let is_in_transaction = self.session.is_in_transaction() && !self.transaction.is_empty();
         let secs = match mode {
+            HoldMode::Wait if is_in_transaction => target.hold_secs_max.min(target.transaction_hold_secs_max),
             HoldMode::Wait => target.hold_secs_max,
             // Nobody waits, so the person may take as long as an approval may wait for its use.
             HoldMode::Refuse => target.hold_secs_max.max(3600),
@@ -816,6 +871,7 @@ impl Passage {
                 binds: operation.binds.iter().map(shown_bind).collect(),
                 mode,
                 is_exact: true,
+                impact,
             }),
             subject: lease.subject.clone(),
             title: operation.intent.title.clone(),
@@ -854,6 +910,10 @@ impl Passage {
             revision: self.judged_by.revision().to_string(),
             expires: request.expires.to_string(),
             mode: mode(target, operation).as_str().into(),
+            impact: match &request.asked {
+                Asked::Operation(held) => held.impact.iter().map(|line| classes.scrub(line).into_owned()).collect(),
+                Asked::Task(_) => Vec::new(),
+            },
         }
     }
 

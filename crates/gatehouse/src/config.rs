@@ -621,6 +621,9 @@ pub struct TargetSection {
     /// How long a held operation waits for an answer, in seconds.
     #[serde(default = "hold_secs_max")]
     pub hold_secs_max: u32,
+    /// How long one waits at most inside of a transaction, whose locks keep others waiting, in seconds.
+    #[serde(default = "transaction_hold_secs_max")]
+    pub transaction_hold_secs_max: u32,
     /// How old the gateway's picture of the catalog may be, in seconds.
     #[serde(default = "survey_secs_max")]
     pub survey_secs_max: u32,
@@ -691,6 +694,10 @@ pub enum OpaqueBodies {
     Refuse,
     /// They pass.
     Pass,
+}
+
+const fn transaction_hold_secs_max() -> u32 {
+    60
 }
 
 const fn hold_secs_max() -> u32 {

@@ -1150,6 +1150,7 @@ pub(crate) fn live_view(request: &PendingRequest) -> RequestView {
                 binds: operation.binds.clone(),
                 exact: operation.is_exact,
                 mode: operation.mode.as_str().into(),
+                impact: operation.impact.clone(),
             },
             Asked::Task(task) => AskedView::Task {
                 ttl_secs: task.ttl_secs,
@@ -1179,7 +1180,8 @@ pub(crate) fn live_view(request: &PendingRequest) -> RequestView {
 fn stored_view(row: RequestRow) -> RequestView {
     let (asked, targets) = match row.asked {
         AskedRow::Operation { session, task, target, binds, mode } => {
-            (AskedView::Operation { session, task, task_reason: None, binds, exact: false, mode }, vec![target])
+            let impact = Vec::new();
+            (AskedView::Operation { session, task, task_reason: None, binds, exact: false, mode, impact }, vec![target])
         }
         AskedRow::Task { targets, ttl_secs, by, budget, granted } => {
             let granted = granted.map(|(targets, ttl_secs)| GrantedView { targets, ttl_secs });

@@ -691,8 +691,11 @@ impl Checker<'_> {
             let target_name = TargetName::new(name)
                 .map_err(|error| self.fault(&["targets", name], error.to_string(), "Correct the name"))
                 .ok();
-            for (key, value) in [("hold_secs_max", section.hold_secs_max), ("survey_secs_max", section.survey_secs_max)]
-            {
+            for (key, value) in [
+                ("hold_secs_max", section.hold_secs_max),
+                ("transaction_hold_secs_max", section.transaction_hold_secs_max),
+                ("survey_secs_max", section.survey_secs_max),
+            ] {
                 if value == 0 {
                     self.fault(&["targets", name, key], format!("{key} = 0 is too small"), "Use at least 1");
                 }
@@ -729,6 +732,7 @@ impl Checker<'_> {
                         OnHold::Refuse => HoldMode::Refuse,
                     },
                     hold_secs_max: section.hold_secs_max,
+                    transaction_hold_secs_max: section.transaction_hold_secs_max,
                     survey_secs_max: section.survey_secs_max,
                     classes: Arc::new(TargetClasses(classes)),
                     facts,

@@ -249,6 +249,7 @@ async fn asked_of(state: &State, row: &RequestRow) -> Result<Asked> {
             binds: binds.clone(),
             mode: HoldMode::Refuse,
             is_exact: false,
+            impact: Vec::new(),
         }),
         AskedRow::Task { targets, ttl_secs, by, budget, granted } => {
             let names = |names: &[String]| -> Result<BTreeSet<TargetName>, InvalidName> {

@@ -675,6 +675,9 @@ pub struct RequestOpened {
     pub expires: String,
     /// `wait` if the client waits on its connection, `refuse` if it is to come again.
     pub mode: String,
+    /// What whoever decides was told besides: what it would do, and what it waits in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub impact: Vec<String>,
 }
 
 /// A person was asked whether a task may begin.

@@ -33,6 +33,7 @@ use gatehouse_model::{
     TargetName, kind,
 };
 use gatehouse_protocol::Classifier;
+use pg_raw_parse::Node;
 
 use self::analyzer::{Analyzer, Found};
 pub(crate) use self::candidate::{Candidate, Candidates, Place};
@@ -403,6 +404,34 @@ pub(crate) fn join_facts(facts: &mut Facts, more: &Facts) {
     if !is_only {
         facts.remove("row_limit");
     }
+}
+
+/// A statement with these texts in the place of its parameters; `None` if it has others, or cannot be read.
+pub(crate) fn with_values(sql: &str, values: &[String]) -> Option<String> {
+    let read = || {
+        let parsed = tree::parse(sql)?;
+        let mut places = Vec::new();
+        let mut nodes: Vec<Node<'_>> = parsed.iter().map(|statement| statement.stmt()).collect();
+        while let Some(node) = nodes.pop() {
+            if let Node::ParamRef(parameter) = node {
+                places.push((usize::try_from(parameter.location).ok(), usize::try_from(parameter.number).ok()));
+            }
+            nodes.extend(tree::children(node));
+        }
+        Ok(places)
+    };
+    let mut places = tree::guarded(read).ok()?;
+    places.sort_unstable();
+    let (mut text, mut at) = (String::with_capacity(sql.len()), 0);
+    for (start, number) in places {
+        let (start, number) = (start?, number?);
+        text.push_str(sql.get(at..start)?);
+        text.push_str(values.get(number.checked_sub(1)?)?);
+        at = start + 1 + number.to_string().len();
+        sql.get(start..at).filter(|written| *written == format!("${number}"))?;
+    }
+    text.push_str(sql.get(at..)?);
+    Some(text)
 }
 
 /// Where the columns of a view come from, through its definition.

@@ -9,6 +9,7 @@ mod catalog;
 mod client_login;
 mod frame;
 mod function;
+mod impact;
 mod lock;
 mod reading;
 mod report;
@@ -24,7 +25,7 @@ mod wishes;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use gatehouse_model::{Denial, Intent, Reason, Shape, TargetName};
+use gatehouse_model::{Denial, Intent, Operation, Reason, Shape, TargetName};
 use gatehouse_protocol::{
     Breach, CancelKey, Carriage, ClientLogin, Editor, Entropy, Opening, Passed, Protocol, Reply, Session, Side, Step,
     StreamProtocol, Survey, SurveyFacts, TargetCall, TargetLogin, TlsOffer, TlsWish, Transcript,
@@ -92,6 +93,10 @@ impl StreamProtocol for Postgres {
 
     fn survey(&self) -> Box<dyn Survey> {
         Box::new(survey::PostgresSurvey::default())
+    }
+
+    fn impact(&self, operation: &Operation) -> Option<Box<dyn Survey>> {
+        Some(Box::new(impact::Impact::of(operation)?))
     }
 
     fn snapshot(&self, facts: &SurveyFacts) -> Option<String> {

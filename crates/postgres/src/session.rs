@@ -458,6 +458,10 @@ impl Session for PostgresSession {
         self.foreseen_columns()
     }
 
+    fn is_in_transaction(&self) -> bool {
+        self.status != b'I'
+    }
+
     fn turn_back(&mut self, values: Vec<Option<Secret>>) {
         self.turned = values;
     }

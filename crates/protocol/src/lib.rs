@@ -68,6 +68,10 @@ pub trait StreamProtocol: Protocol {
     /// Reads from a target what the understanding of statements needs; runs on a connection that is logged in.
     fn survey(&self) -> Box<dyn Survey>;
 
+    /// Foretells, over a connection that is logged in, what an operation would do that waits for a person: its facts are a
+    /// `Vec<String>`, lines for that person. Nothing of the operation runs. `None` where nothing can be said.
+    fn impact(&self, operation: &Operation) -> Option<Box<dyn Survey>>;
+
     /// The facts of a survey as text, a line for each, the same for the same facts; `None` if they are not this protocol's.
     fn snapshot(&self, facts: &SurveyFacts) -> Option<String>;
 
@@ -434,6 +438,11 @@ pub trait Session: Send {
     /// ask for something; `None` where that shows only when they come. One whose name is `*` stands for any number.
     fn foreseen(&self) -> Option<Vec<Column>> {
         None
+    }
+
+    /// Whether what was asked before the front is part of something that is not committed, and holds locks at the target.
+    fn is_in_transaction(&self) -> bool {
+        false
     }
 
     /// What is to go to the target in the place of the texts at the front that an operation named as candidates, each where

@@ -578,7 +578,7 @@ impl<'k> Exchange<'k> {
                     frame.map_or(Ok(()), |frame| self.to_target.push(frame)).map_err(Stop::from)?;
                 }
                 Next::Read { at_least } => self.target_needs = at_least,
-                Next::Wait | Next::Survey | Next::Hold(_) => break,
+                Next::Wait | Next::Survey | Next::Foretell(_) | Next::Hold(_) => break,
             }
         }
         Ok(())
@@ -598,7 +598,8 @@ impl<'k> Exchange<'k> {
                     frame.map_or(Ok(()), |frame| self.to_target.push(frame)).map_err(Stop::from)?;
                 }
                 Next::Read { at_least } => self.client_needs = at_least,
-                Next::Wait | Next::Survey => self.waits = true,
+                // Nothing is foretold of requests.
+                Next::Wait | Next::Survey | Next::Foretell(_) => self.waits = true,
                 Next::Hold(held) => {
                     self.client_needs = 1;
                     let session = self.keeper.grant.session();

@@ -136,6 +136,7 @@ fn request_opened() -> RequestOpened {
         revision: "r1".into(),
         expires: "2026-01-01T01:00:00Z".into(),
         mode: "wait".into(),
+        impact: Vec::new(),
     }
 }
 

@@ -1017,3 +1017,16 @@ fn facts_tell_of_limits_and_objects() {
     assert_eq!(fact("delete from orders where 1 = 1", "where_is_constant"), Some(FactValue::Bool(true)));
     assert_eq!(fact("delete from orders", "where_is_constant"), Some(FactValue::Bool(false)));
 }
+
+#[test]
+fn values_stand_in_the_place_of_parameters() {
+    let values = ["'a$2'".to_string(), "7".to_string()];
+    let with = |sql: &str| with_values(sql, &values);
+    assert_eq!(
+        with("update t set a = $1, b = $2 where c = $1").as_deref(),
+        Some("update t set a = 'a$2', b = 7 where c = 'a$2'")
+    );
+    assert_eq!(with("select '$1', \"$2\", $$ $1 $$ -- $1").as_deref(), Some("select '$1', \"$2\", $$ $1 $$ -- $1"));
+    assert_eq!(with("select $3"), None);
+    assert_eq!(with("selec $1"), None);
+}
