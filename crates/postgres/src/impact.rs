@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use gatehouse_model::{Action, Bind, FactValue, Operation, Parent, Resource};
+use gatehouse_model::{Access, Action, Bind, FactValue, Operation, Parent, Resource};
 use gatehouse_protocol::{Breach, Survey, SurveyFacts};
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ const TABLE_FACTS: &str = "select n.name, greatest(c.reltuples, -1)::pg_catalog.
   (select string_agg(t.tgname, ', ' order by t.tgname) from pg_catalog.pg_trigger t
     where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'),
   (select string_agg(r.relname || case k.confdeltype when 'c' then ' (its rows go with them)'
-      when 'n' then ' (set to null)' when 'd' then ' (set to its default)' else ' (or it fails)' end, ', ' order by r.relname)
+      when 'n' then ' (set to null)' when 'd' then ' (set to its default)' else ' (forbids it)' end, ', ' order by r.relname)
     from pg_catalog.pg_constraint k join pg_catalog.pg_class r on r.oid = k.conrelid where k.confrelid = c.oid and k.contype = 'f')
 from unnest(array[";
 
@@ -55,6 +55,8 @@ from unnest(array[";
 pub(crate) struct Impact {
     question: String,
     title: String,
+    /// Rows may go, and with them what refers to them.
+    deletes: bool,
     lines: Vec<String>,
     result_set: usize,
 }
@@ -91,7 +93,10 @@ impl Impact {
             names.join(", "),
             plan.unwrap_or_default(),
         );
-        Some(Self { question, title: intent.title.clone(), lines: Vec::new(), result_set: 0 })
+        let deletes =
+            |access: &Access| [action::DELETE, action::MERGE, action::TRUNCATE, action::DROP].contains(&access.action);
+        let deletes = intent.accesses.iter().any(deletes);
+        Some(Self { question, title: intent.title.clone(), deletes, lines: Vec::new(), result_set: 0 })
     }
 
     fn row(&mut self, values: &[Option<&str>]) {
@@ -104,7 +109,10 @@ impl Impact {
                 };
                 let plural = if *indexes == "1" { "index" } else { "indexes" };
                 let triggers = triggers.map(|names| format!(", triggers: {}", cut(names))).unwrap_or_default();
-                let referring = referring.map(|names| format!(", referred to by {}", cut(names))).unwrap_or_default();
+                let referring = referring
+                    .filter(|_| self.deletes)
+                    .map(|names| format!(", referred to by {}", cut(names)))
+                    .unwrap_or_default();
                 self.lines
                     .push(format!("{} has {rows}, {indexes} {plural}{triggers}{referring}", name.replace('"', "")));
             }
