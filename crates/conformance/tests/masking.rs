@@ -201,7 +201,6 @@ fn copy_in_both_ways_and_large_results_pass() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Texts of one's own are tried on the detectors without a gateway.
 /// Values of every class that detectors find, as they stand in columns, logs, settings and letters, and as many lines of what
 /// only looks like one: none of them anybody's. Its scores stand in docs/masking.md.
 #[test]
@@ -232,6 +231,7 @@ fn the_corpus_of_values_is_told_apart() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Texts of one's own are tried on the detectors without a gateway.
 #[test]
 fn detectors_are_tried_on_a_file() -> anyhow::Result<()> {
     let fixture = Fixture::start(Setup::default())?;

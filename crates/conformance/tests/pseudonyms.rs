@@ -12,6 +12,7 @@ permit (principal in Group::"agents", action in [Action::"connect", Action::"sql
 permit (principal in Group::"dba", action, resource);
 @id("one-at-a-time") @reason("name one person at a time")
 forbid (principal, action, resource) when { context has pseudonyms && context.pseudonyms > 3 };
+forbid (principal, action == Action::"sql:select", resource == Table::"shop/public.unread");
 "#;
 const OBJECTS: &str = r"
 update customers set email = 'o''neil\' || id || '@example.org' where id = 7;
@@ -19,6 +20,9 @@ create table audit (id bigint, said text);
 create function audits() returns trigger language plpgsql as $$ begin insert into audit values (new.id, current_query()); return new; end $$;
 create table audited (id bigint, email text);
 create table mail (id bigint, email text);
+create table unread (id bigint, email text);
+create extension citext;
+create table folded (id bigint, email citext);
 create table narrower (email varchar(40));
 create trigger audits after insert or update on audited for each row execute function audits();
 grant all on all tables in schema public to gatehouse;
@@ -105,6 +109,9 @@ async fn bind_values_are_turned_back() -> Result<()> {
 fn nothing_more_is_seen_by_a_pseudonym() -> Result<()> {
     let (fixture, agent) = start()?;
     let other = fixture.task("agent:other", "10m")?;
+    // A write finds nobody in a table that may not be read.
+    let unread = format!("update unread set id = id where email = '{}'", email(&fixture, &agent, 3)?);
+    ensure!(fixture.psql(&agent, &unread)?.contains("sql:select on Table shop/public.unread"));
     let (three, seven) = (email(&fixture, &agent, 3)?, email(&fixture, &agent, 7)?);
     let refused = |who: &Credential, sql: &str| -> Result<()> {
         let said = fixture.psql(who, sql)?;
@@ -118,6 +125,7 @@ fn nothing_more_is_seen_by_a_pseudonym() -> Result<()> {
     refused(&other, &format!("select id from customers where email = '{three}'"))?;
     refused(&agent, &format!("select id from customers where full_name = '{three}'"))?;
     refused(&agent, &format!("select id from customers where email like '{three}'"))?;
+    refused(&agent, &format!("select id from folded where email = '{three}'"))?;
     refused(&agent, &format!("select id from customers where email > '{three}'"))?;
     refused(&agent, &format!("select id from customers where email = '{three}' || ''"))?;
     refused(&agent, &format!("select id from customers where email = E'{three}'"))?;
@@ -149,6 +157,11 @@ fn nothing_more_is_seen_by_a_pseudonym() -> Result<()> {
     let said =
         fixture.psql(&agent, &format!("insert into customers (id, full_name, email) values (901, 'x', '{three}')"))?;
     ensure!(said.contains("ERROR") && !said.contains("raw.person3"), "{said}");
+    // Where in a text the target finds fault would tell how long what stands before is.
+    let mut raw = RawClient::connect(&agent)?;
+    raw.send(&[query(&format!("select id from customers where email = '{seven}' and tier = 1"))])?;
+    let told = raw.until_ready(1)?;
+    ensure!(told.contains("42883") && !told.contains("\0P"), "{told}");
     // It ends with its task.
     fixture.command(&["revoke", &agent.task])?;
     let again = fixture.task("agent:claude", "10m")?;

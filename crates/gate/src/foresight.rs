@@ -1,7 +1,7 @@
 //! What the door would do with something that a client could ask, while nobody asks it: nothing is sent or recorded.
 //!
-//! Reads by the same session that reads a client's bytes, and decides by the same policies and plans, so that it cannot
-//! say anything else than the door would.
+//! Reads by the same session that reads a client's bytes, and decides by the same policies and plans. It knows no budget,
+//! no changed description and no pseudonym that a task was given: of those the door may say more.
 
 use std::sync::Arc;
 

@@ -122,11 +122,12 @@ impl From<Breach> for Stop {
     }
 }
 
-/// How many mask plans one session remembers.
+/// How many pseudonyms of one operation's results its task can use afterwards.
 const PSEUDONYMS_NOTED_MAX: usize = 2_000;
 /// How many earlier statements of its transaction are shown with one that is held, and how much of each, in characters.
 const TRANSACTION_STATEMENTS_MAX: usize = 20;
 const STATEMENT_CHARS_MAX: usize = 400;
+/// How many mask plans one session remembers.
 const PLANS_MAX: usize = 8;
 /// Marks that wait for what they announce, in bytes with what it takes to keep them. Less than what any configuration lets
 /// wait for a client, so that they never keep the answers from being taken that they wait for.
@@ -408,10 +409,10 @@ impl Passage {
     /// are is one, nothing is told by it that was not seen already.
     fn turn_back(&mut self, operation: &mut Operation) {
         let Some(candidates) = operation.candidates.take() else { return };
-        let target = &self.grant.target().name;
+        let (target, classes) = (&self.grant.target().name, &self.grant.target().classes);
         let given = self.grant.account().given();
         let value = |candidate: &Candidate| match &candidate.text {
-            CandidateText::Known(text) => given.value(target, &candidate.classes, text),
+            CandidateText::Known(text) => given.value(target, classes.pseudonym_of(&candidate.classes)?, text),
             CandidateText::Later | CandidateText::Fixed => None,
         };
         let values: Vec<Option<Secret>> = candidates.texts.iter().map(value).collect();

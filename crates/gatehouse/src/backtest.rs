@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use gatehouse_identity::Visitors;
 use gatehouse_journal::{AccessRecord, Entry, Fact, OperationDecided, OperationMark, Record, SegmentFiles};
-use gatehouse_model::{Access, Action, Decision, FactValue, Facts, Identity, Parent, PolicyId, Resource, UserName};
+use gatehouse_model::{
+    Access, Action, Decision, FactValue, Facts, Identity, Parent, PolicyId, Resource, UserName, Verdict, kind,
+};
 use gatehouse_policy::Policies;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -21,6 +23,8 @@ use crate::state::DataFolder;
 
 /// How many different changes are listed; all are counted.
 const LISTED_MAX: usize = 1_000;
+/// How many different changes are told apart.
+const COLLECTED_MAX: usize = 20_000;
 /// How many different questions are remembered with their answers.
 const REMEMBERED_MAX: usize = 100_000;
 /// How often somebody who waits is told how far it is.
@@ -54,6 +58,8 @@ struct Report {
     changes: Vec<Change>,
     /// Different changes, listed or not.
     different: usize,
+    /// Operations that would change, beyond the changes that are told apart.
+    uncollected: u64,
     /// Operations of identities that the configuration no longer has.
     strangers: u64,
 }
@@ -63,7 +69,7 @@ pub(crate) fn backtest(since: SignedDuration, candidate: &Path, config: &Path, a
     let loaded = load::alone(config)?;
     let candidate = load::policies(candidate).map_err(|faults| load::all_wrong(&faults))?;
     let data = DataFolder::at(&loaded.base.join(&loaded.config.gateway.data));
-    let from = Timestamp::now() - since;
+    let from = Timestamp::now().checked_sub(since).unwrap_or(Timestamp::MIN);
     let mut asked = Asked { loaded: &loaded, candidate, words: BTreeSet::new(), remembered: HashMap::new() };
     let mut report = Report::default();
     let mut changes: HashMap<String, Change> = HashMap::new();
@@ -107,8 +113,8 @@ struct Asked<'l> {
 impl Asked<'_> {
     /// What the candidate says to an operation; `None` of an identity that the configuration does not have.
     fn decision(&mut self, operation: &OperationDecided) -> Option<Decision> {
-        let OperationDecided { identity, on_behalf_of, accesses, facts, .. } = operation;
-        let question = serde_json::to_string(&(identity, on_behalf_of, accesses, facts)).unwrap_or_default();
+        let OperationDecided { identity, on_behalf_of, target, accesses, facts, .. } = operation;
+        let question = serde_json::to_string(&(identity, on_behalf_of, target, accesses, facts)).unwrap_or_default();
         if let Some(decision) = self.remembered.get(&question) {
             return Some(decision.clone());
         }
@@ -121,7 +127,14 @@ impl Asked<'_> {
         let subject = people.subject(&Identity::parse(identity).ok()?, user.transpose().ok()?.as_ref()).ok()?;
         let accesses: Vec<Access> = accesses.iter().map(|access| self.access(access)).collect();
         let facts: Facts = facts.iter().map(|(name, fact)| (self.word(name), value(fact))).collect();
-        let decision = self.candidate.decide_all(&subject, &accesses, &facts);
+        // Who may not connect asks nothing.
+        let connect = Access::new(Action::CONNECT, Resource::root(kind::TARGET, target));
+        let connecting = match self.candidate.decide(&subject, &connect, &Facts::new()) {
+            Decision { verdict: Verdict::Allow, .. } => None,
+            decision => Some(Decision { verdict: Verdict::Deny, ..decision }),
+        };
+        let decisions = accesses.iter().map(|access| self.candidate.decide(&subject, access, &facts));
+        let decision = gatehouse_policy::combine(decisions.chain(connecting));
         if self.remembered.len() < REMEMBERED_MAX {
             self.remembered.insert(question, decision.clone());
         }
@@ -178,7 +191,12 @@ impl Report {
         }
         let OperationDecided { identity, on_behalf_of, target, title, statement, verdict, policies, .. } = operation;
         let key = [verdict, &would_be, identity, on_behalf_of.as_deref().unwrap_or_default(), target, statement];
-        let change = changes.entry(key.join("\0")).or_insert_with(|| Change {
+        let key = key.join("\0");
+        if changes.len() >= COLLECTED_MAX && !changes.contains_key(&key) {
+            self.uncollected += 1;
+            return;
+        }
+        let change = changes.entry(key).or_insert_with(|| Change {
             was: verdict.clone(),
             would_be,
             identity: identity.clone(),
@@ -222,12 +240,16 @@ impl Report {
             0 => String::new(),
             more => format!(" {more} more kinds of change are not listed."),
         };
+        let uncollected = match self.uncollected {
+            0 => String::new(),
+            count => format!(" {count} operations more are counted, and not told apart."),
+        };
         let strangers = match self.strangers {
             0 => String::new(),
             count => format!(" {count} operations of identities that the configuration does not have were left out."),
         };
         output::aside(&format!(
-            "{} of {} operations would be decided otherwise.{listed}{strangers}",
+            "{} of {} operations would be decided otherwise.{listed}{uncollected}{strangers}",
             self.changed(),
             self.operations
         ))

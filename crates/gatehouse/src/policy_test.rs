@@ -152,12 +152,20 @@ fn run(path: &Path, directory: &Path, loaded: &Loaded, report: &mut Report) -> R
     for case in &cases.case {
         report.cases += 1;
         let before = text.get(..case.span().start).unwrap_or_default();
-        let line = before.lines().count().max(1);
+        let line = before.matches('\n').count() + 1;
         let case = case.get_ref();
-        let view = explained(case, &known, loaded).with_context(|| format!("line {line}"))?;
+        let name = case.name.clone().unwrap_or_else(|| output::short(&case.statement));
+        let view = match explained(case, &known, loaded) {
+            Ok(view) => view,
+            Err(error) => {
+                let (expected, found) = (case.verdict.clone(), error.to_string());
+                report.failures.push(Failure { file: path.display().to_string(), line, name, expected, found });
+                continue;
+            }
+        };
         let mut differs = |expected: String, found: String| {
             if expected != found {
-                let name = case.name.clone().unwrap_or_else(|| output::short(&case.statement));
+                let name = name.clone();
                 report.failures.push(Failure { file: path.display().to_string(), line, name, expected, found });
             }
         };

@@ -258,6 +258,18 @@ impl Classes {
     }
 
     /// The name as the classes themselves have it, by which they are found the fastest.
+    /// Of the classes of a column, the one that it is masked by, where that is by a pseudonym.
+    pub fn pseudonym_of<'c>(&self, classes: &'c [ClassName]) -> Option<&'c ClassName> {
+        let mut worst: Option<(&ClassName, Transform)> = None;
+        for class in classes {
+            let transform = self.transform(class);
+            if worst.is_none_or(|(_, so_far)| transform > so_far) {
+                worst = Some((class, transform));
+            }
+        }
+        worst.filter(|(_, transform)| *transform == Transform::Pseudonym).map(|(class, _)| class)
+    }
+
     pub(crate) fn own_name(&self, class: ClassName) -> ClassName {
         self.entry(&class).map_or(class, |entry| entry.name.clone())
     }

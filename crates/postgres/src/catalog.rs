@@ -47,6 +47,8 @@ with recursive calling as materialized (select d.classid, d.objid from pg_catalo
     select t.oid, t.typbasetype as part from pg_catalog.pg_type t where t.typbasetype <> 0
     union all select t.oid, t.typelem from pg_catalog.pg_type t where t.typelem <> 0
     union all select g.rngtypid, g.rngsubtype from pg_catalog.pg_range g
+    union all select d.objid, d.refobjid from pg_catalog.pg_type t join pg_catalog.pg_depend d on d.objid = t.oid
+      where t.typtype = 'm' and d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass and d.refclassid = d.classid
     union all select t.oid, a.atttypid from pg_catalog.pg_class c join pg_catalog.pg_type t on t.typrelid = c.oid
       join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0
       where a.atttypid >= 16384),
@@ -517,6 +519,28 @@ impl Catalog {
             }
         }
         ValueKind::Opaque
+    }
+
+    /// How many characters a text of this type has at most, where two are equal only if their bytes are: of `text` and
+    /// `varchar`, and domains over them. `None` of any other.
+    pub(crate) fn chars_of(&self, type_oid: u32, type_modifier: i32) -> Option<usize> {
+        let (mut oid, mut modifier) = (type_oid, type_modifier);
+        for _ in 0..DOMAIN_DEPTH_MAX {
+            match self.types.get(&oid) {
+                Some(domain) if domain.base != 0 => {
+                    if modifier < 0 {
+                        modifier = domain.base_modifier;
+                    }
+                    oid = domain.base;
+                }
+                _ => break,
+            }
+        }
+        match oid {
+            25 => Some(usize::MAX),
+            1043 => Some(modifier.checked_sub(4).and_then(|chars| usize::try_from(chars).ok()).unwrap_or(usize::MAX)),
+            _ => None,
+        }
     }
 
     /// The schemas that exist on the account's search path, `"$user"` resolved, without the implicit ones.

@@ -89,6 +89,8 @@ pub(crate) struct PostgresSession {
     asked: Option<Asked>,
     /// What goes to the target in the place of its candidates.
     turned: Vec<Option<Secret>>,
+    /// Something does, in the run that passes.
+    turns: bool,
 }
 
 /// A cursor that a statement opened.
@@ -284,6 +286,8 @@ enum Awaited {
         shape: Option<Arc<Shape>>,
         /// A completion or an error came, so the end may come.
         ended: bool,
+        /// The target was sent other texts in it than the client wrote.
+        turned: bool,
     },
     /// A statement that fails on purpose, in a batch.
     Abort,
@@ -377,6 +381,7 @@ impl PostgresSession {
             executed: 0,
             asked: None,
             turned: Vec::new(),
+            turns: false,
         })
     }
 

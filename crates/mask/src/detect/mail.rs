@@ -26,8 +26,10 @@ pub(super) fn email(hay: &[u8], at: Range<usize>) -> Option<Range<usize>> {
         return None;
     }
     let end = at.end + domain_len(hay, at.end)?;
-    // `this@Outer.method()` is a call.
-    (hay.get(end) != Some(&b'(')).then_some(start..end)
+    // `this@Outer.method(…)` is a call.
+    let is_call =
+        hay.get(end) == Some(&b'(') && (local == b"this" || local == b"super" || hay.get(end + 1) == Some(&b')'));
+    (!is_call).then_some(start..end)
 }
 
 fn local_start(hay: &[u8], at: usize) -> usize {

@@ -344,7 +344,6 @@ fn is_cpf(plain: &[u8]) -> bool {
 fn is_cnpj(plain: &[u8]) -> bool {
     let first = [5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2];
     has_brazilian_checks(plain, &first, &[6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2])
-        && plain.iter().any(u8::is_ascii_digit)
 }
 
 /// Verhoeff's checksum, over the dihedral group of ten elements.
@@ -408,7 +407,8 @@ fn is_codice_fiscale(plain: &[u8]) -> bool {
         None => byte.is_ascii_digit().then_some(byte),
     };
     let are_digits = digits.iter().all(|byte| stands_for(*byte).is_some());
-    let is_mostly = digits.iter().filter(|byte| byte.is_ascii_digit()).count() >= 4;
+    // Of sixteen capitals alone some words have the form.
+    let is_mostly = digits.iter().any(u8::is_ascii_digit);
     let day = value(&[digits[2], digits[3]].map(|byte| stands_for(byte).unwrap_or_default()));
     let sum: u32 = plain
         .iter()
@@ -587,7 +587,7 @@ fn is_vat(plain: &[u8]) -> bool {
     }
 }
 
-/// Of the members of the Union since 2004, and Ireland, by the algorithms that the Commission publishes for VIES.
+/// Of the members of the Union since 2004, and Ireland, by what is published of their checks.
 fn is_eastern_vat(country: &[u8], number: &[u8]) -> bool {
     let of = |range: Range<usize>| number.get(range).unwrap_or_default();
     let len = number.len();
@@ -621,15 +621,21 @@ fn is_eastern_vat(country: &[u8], number: &[u8]) -> bool {
             digit(number, 0) != 9 && check == digit(number, 7)
         }
         b"CZ" => {
-            let month = value(of(2..4)) % 50;
-            (1..=12).contains(&month) && value(of(4..6)) <= 31 && (len == 9 || value(number).is_multiple_of(11))
+            let month = value(of(2..4)) % 50 % 20;
+            (1..=12).contains(&month)
+                && (1..=31).contains(&value(of(4..6)))
+                && (len == 9 || value(number).is_multiple_of(11))
         }
         b"EE" => of(0..2) == b"10" && (10 - weighed(number, &[3, 7, 1, 3, 7, 1, 3, 7]) % 10) % 10 == digit(number, 8),
         b"HR" => is_mod_11_10(number) && !is_one_digit(number),
         b"HU" => (10 - weighed(number, &[9, 7, 3, 1, 9, 7, 3]) % 10) % 10 == digit(number, 7) && digit(number, 0) != 0,
         b"IE" => {
             let letter = |place| number.get(place).map_or(0, |byte: &u8| u32::from(byte.saturating_sub(b'A')) + 1);
-            let second = if len == 9 { letter(8) % 23 } else { 0 };
+            let second = match (len, letter(8)) {
+                (9, 23) => 0,
+                (9, second) => second,
+                _ => 0,
+            };
             let sum = weighed(number, &[8, 7, 6, 5, 4, 3, 2]) + 9 * second;
             // `W` stands for 0.
             letter(7) % 23 == sum % 23 && letter(7) <= 23 && second <= 9

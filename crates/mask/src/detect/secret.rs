@@ -143,7 +143,8 @@ pub(super) fn aws_secret(hay: &[u8], named: usize) -> Option<Range<usize>> {
 
 /// The same where nothing but a space parts it from the label, as on a command line; all of it was read as the label.
 fn aws_secret_behind(hay: &[u8], named: usize, end: usize) -> Option<Range<usize>> {
-    let start = named + hay.get(named..end)?.iter().position(|byte| *byte == b' ')? + 1;
+    let gap = named + hay.get(named..end)?.iter().position(|byte| *byte == b' ')?;
+    let start = run(hay, gap, LABEL_BYTES_MAX, |byte| matches!(byte, b' ' | b'"' | b'\''));
     let end = run(hay, start, 41, is_base64);
     let key = hay.get(start..end)?;
     (key.len() == 40 && is_varied(key, 10) && is_mixed(key)).then_some(start..end)
@@ -276,21 +277,22 @@ pub(super) fn named_password(hay: &[u8], name: Range<usize>) -> Option<Range<usi
     if password_hash(hay, start).is_some() {
         return None;
     }
+    let is_element = name_text.ends_with(b">") && !is_assigned;
     let end = run(hay, start, PASSWORD_BYTES_MAX, |byte| {
-        byte.is_ascii_graphic()
-            && !matches!(byte, b';' | b'&' | b',' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b')')
+        let ends = matches!(byte, b';' | b'&' | b',' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b')');
+        if is_element { byte != b'<' && byte != b'\n' } else { byte.is_ascii_graphic() && !ends }
     });
     let password = hay.get(start..end)?;
     let stands_for_one =
         matches!(password, [b'$' | b'{' | b'%' | b':' | b'?' | b'=' | b'[' | b'!', ..]) || !is_varied(password, 3);
     // The name of a function or of an array, or a path that the shell is in.
     let code = run(password, 0, usize::MAX, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':'));
-    let is_code = !is_quoted && code > 0 && matches!(password.get(code), Some(b'(' | b'['));
+    let is_code = !is_quoted && !is_element && code > 0 && matches!(password.get(code), Some(b'(' | b'['));
     // An element ends where the next begins.
-    let is_open = name_text.ends_with(b">") && !is_assigned && hay.get(end) != Some(&b'<');
+    let is_open = is_element && hay.get(end) != Some(&b'<');
     let is_folder = name_text.starts_with(b"PWD") && password.starts_with(b"/");
     // Behind a colon stands much that is none: what is all letters may be a word.
-    let may_be_word = !is_assigned && !is_quoted && password.iter().all(u8::is_ascii_alphabetic);
+    let may_be_word = !is_assigned && !is_quoted && !is_element && password.iter().all(u8::is_ascii_alphabetic);
     if is_code || is_open || is_folder || may_be_word {
         return None;
     }

@@ -6,17 +6,17 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use gatehouse_model::{Access, Action, ClassName, FactValue, GIVEN_BYTES_MAX, Intent, Resource, ValueKind};
+use gatehouse_model::{Access, Action, ClassName, FactValue, GIVEN_BYTES_MAX, Intent, Parent, Resource, kind};
 use pg_raw_parse::nodes::{A_Expr, ColumnRef};
 use pg_raw_parse::raw::A_Expr_Kind;
 use pg_raw_parse::{ConstValue, Node};
 
-use super::Misunderstood;
 use super::analyzer::{Analyzer, Found};
 use super::lineage::Lineage;
 use super::resource::{classes, column_at, is_classified};
 use super::scope::Scope;
 use super::tree::{self, strings};
+use super::{Misunderstood, action};
 
 /// How many a statement has; of more, none is turned back.
 const CANDIDATES_MAX: usize = 256;
@@ -139,17 +139,13 @@ impl Analyzer<'_> {
         }
     }
 
-    /// How many characters a column of text has at most; `None` of any other, and of one that the catalog does not have.
+    /// How many characters a column has at most whose texts are equal if their bytes are; `None` of any other, and of one that
+    /// the catalog does not have.
     fn chars_of(&self, column: &Resource) -> Option<usize> {
         let catalog = self.resources.catalog;
         let (relation, name) = column_at(catalog, self.resources.target, column)?;
         let column = relation.columns.iter().find(|info| *info.name == *name)?;
-        match catalog.kind_of(column.type_oid, column.type_modifier) {
-            ValueKind::Text { chars_max } => {
-                Some(chars_max.map_or(usize::MAX, |chars| usize::try_from(chars).unwrap_or(usize::MAX)))
-            }
-            ValueKind::Json | ValueKind::Jsonb | ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => None,
-        }
+        catalog.chars_of(column.type_oid, column.type_modifier)
     }
 
     fn meet(&mut self, column: &Resource, at: At, decides: bool) {
@@ -175,6 +171,13 @@ fn quoted(sql: &str, start: usize, text: &str) -> Option<Range<usize>> {
     None
 }
 
+/// The table that a column is in.
+fn table_of(column: &Resource) -> Option<Resource> {
+    let parents: Vec<Parent> = column.within.iter().filter(|parent| parent.kind != kind::CLASS).cloned().collect();
+    let (table, within) = parents.split_first()?;
+    Some(Resource::new(table.kind, &table.id, within))
+}
+
 /// The candidates of a text, with what it wants if all that decide are pseudonyms; `intent` wants more.
 pub(super) fn candidates(
     sql: &str,
@@ -187,8 +190,11 @@ pub(super) fn candidates(
         return None;
     }
     let mut uses: HashMap<usize, (usize, Arc<[ClassName]>)> = HashMap::new();
-    let mut all = Vec::new();
+    let (mut all, mut read) = (Vec::new(), Vec::new());
     for Met { column, at, decides } in met {
+        if decides {
+            read.extend(table_of(&column).map(|table| Access::new(action::SELECT, table)));
+        }
         let names = classes(&column).filter_map(|class| ClassName::new(&class.id).ok());
         let classes: Arc<[ClassName]> = names.collect();
         let place = match at {
@@ -216,6 +222,10 @@ pub(super) fn candidates(
     let mut intent = intent.clone();
     let conditional = &found.conditional;
     intent.accesses.retain(|access| !conditional.contains(access) || found.accesses.contains(access));
+    // What a write tells by which rows it finds, only who may read the table sees by its pseudonyms.
+    intent.accesses.extend(read);
+    intent.accesses.sort();
+    intent.accesses.dedup();
     let deciding = all.iter().filter(|candidate| candidate.decides).count();
     intent.facts.insert("pseudonyms", FactValue::Long(i64::try_from(deciding).unwrap_or(i64::MAX)));
     (!all.is_empty() && !intent.accesses.is_empty()).then(|| Candidates {

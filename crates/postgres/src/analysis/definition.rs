@@ -145,7 +145,7 @@ impl Analyzer<'_> {
                 let (schema, name) = self.new_name(table);
                 for column in parents.named.iter().filter_map(|column| column.name.clone()) {
                     // A class that the new table has by its name is its kin's from then on.
-                    self.gains(parent, &column, &self.resources.column_named(&schema, name, &column));
+                    self.gains_classes(parent, &column, &self.resources.column_named(&schema, name, &column));
                 }
                 self.doubts_family(parent);
                 columns.extend(parents);
@@ -794,7 +794,7 @@ impl Analyzer<'_> {
     }
 
     /// A column comes to have the classes of another: views, checks and keys choose by it already, whoever made them.
-    fn gains(&mut self, table: &RangeVar, column: &str, from: &Resource) {
+    fn gains_classes(&mut self, table: &RangeVar, column: &str, from: &Resource) {
         for relation in self.relations_at(table) {
             let before = self.resources.column(&relation, column);
             if gains(&before, from) {

@@ -112,7 +112,9 @@ impl Analyzer<'_> {
                 let is_in_place = !clause.values().iter().any(expands);
                 for (place, value) in clause.values().iter().enumerate() {
                     let lineage = self.expression(value, scope)?;
-                    self.flow(&lineage, into.get(place).and_then(Option::as_ref).filter(|_| is_in_place));
+                    let into = into.get(place).and_then(Option::as_ref).filter(|_| is_in_place);
+                    self.assigned(value, into);
+                    self.flow(&lineage, into);
                 }
                 Ok(())
             }

@@ -641,6 +641,7 @@ impl PostgresSession {
         self.waiting = None;
         let asked = self.asked.take();
         let turned = std::mem::take(&mut self.turned);
+        self.turns = !turned.is_empty();
         let mut written = Passed::AsIs;
         for frame in frame::frames(run) {
             written = self.pass_frame(frame, asked.as_ref(), run, out);
@@ -661,7 +662,8 @@ impl PostgresSession {
                 if let Some(Asked::Statement(prepared)) = asked {
                     self.begins(prepared);
                     let batch = self.batch.number;
-                    self.push(Awaited::Query { prepared: prepared.clone(), batch, done: 0, shape: None, ended: false });
+                    let (prepared, turned) = (prepared.clone(), self.turns);
+                    self.push(Awaited::Query { prepared, batch, done: 0, shape: None, ended: false, turned });
                 }
                 self.end_batch();
                 return Passed::AsIs;

@@ -25,6 +25,13 @@ static SENSITIVE: LazyLock<Arc<Shape>> = LazyLock::new(|| {
     Arc::new(Shape { role: ShapeRole::Message, columns })
 });
 
+/// About a statement that went to the target with other texts in it than its client wrote.
+static TURNED: LazyLock<Arc<Shape>> = LazyLock::new(|| {
+    let columns =
+        [("text", Provenance::Clean), ("withheld", Provenance::Unknown), ("turned back", Provenance::Unknown)];
+    Arc::new(Shape { role: ShapeRole::Message, columns: columns.map(|(name, of)| column(name, of)).into() })
+});
+
 fn column(name: &str, provenance: Provenance) -> Column {
     Column { name: name.into(), provenance, kind: ValueKind::Text { chars_max: None }, encoding: Encoding::Text }
 }
@@ -32,6 +39,11 @@ fn column(name: &str, provenance: Provenance) -> Column {
 /// The shape of a message about a statement.
 pub(super) fn shape(is_sensitive: bool) -> Arc<Shape> {
     if is_sensitive { SENSITIVE.clone() } else { PLAIN.clone() }
+}
+
+/// The shape of a message about a statement in which pseudonyms were turned back.
+pub(super) fn shape_of_turned() -> Arc<Shape> {
+    TURNED.clone()
 }
 
 /// Names that a message may quote.
@@ -66,9 +78,17 @@ pub(super) fn rewrite_report(
 ) -> Option<()> {
     let fields = fields(frame.body)?;
     let is_sensitive = shape.columns.len() > 1;
-    let shown = if is_sensitive { shown(&fields) } else { Shown::Scanned };
+    let is_turned = shape.columns.len() > SENSITIVE.columns.len();
+    let shown = match is_sensitive.then(|| shown(&fields)) {
+        // It may quote what stands in the text that the target has.
+        Some(Shown::Scanned) if is_turned => Shown::Nothing,
+        Some(shown) => shown,
+        None => Shown::Scanned,
+    };
+    // A place in a text that its client did not write would tell how long what it did not write is.
+    let is_told = |field: &u8| !(is_turned && matches!(field, b'P' | b'p'));
     frame::write(out, frame.tag, |out| {
-        for (field, value) in &fields {
+        for (field, value) in fields.iter().filter(|(field, _)| is_told(field)) {
             out.put_u8(*field);
             match (field, &shown) {
                 (b'M' | b'H' | b'D' | b'W' | b'q', Shown::Scanned) => put_cstr(out, &edited(SCANNED, value, editor)),

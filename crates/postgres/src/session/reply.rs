@@ -41,6 +41,9 @@ impl PostgresSession {
                 whole(Meaning::Plumbing)
             }
             b'E' if self.error_is_ours() => whole(Meaning::Local),
+            b'E' | b'N' if matches!(self.awaited.front(), Some(Awaited::Query { turned: true, .. })) => {
+                whole(Meaning::Content(message::shape_of_turned()))
+            }
             b'E' | b'N' => whole(Meaning::Content(message::shape(self.front_is_sensitive()))),
             b'A' => whole(Meaning::Content(message::shape(false))),
             b'T' | b'n' if self.describe_is_ours() => whole(Meaning::Local),
@@ -565,7 +568,7 @@ impl PostgresSession {
             // What was dropped with others is gone for good, and what is not temporary a survey shows.
             Doubt::Always => self.moved.settle(),
         };
-        if is_over || std::mem::take(&mut self.defined) {
+        if std::mem::take(&mut self.defined) || is_over {
             // From here on a survey shows what was defined, and one is due before the next statement.
             self.catalog_is_stale = true;
             self.outdates = true;
