@@ -1,7 +1,7 @@
 //! A task names by their pseudonyms what it saw, and sees no more by it.
 
 use anyhow::{Context as _, Result, ensure};
-use gatehouse_conformance::raw::{RawClient, query};
+use gatehouse_conformance::raw::{RawClient, execute, frame, query, sync};
 use gatehouse_conformance::{Credential, Fixture, Setup};
 use tokio_postgres::SimpleQueryMessage;
 
@@ -24,6 +24,10 @@ create table unread (id bigint, email text);
 create extension citext;
 create table folded (id bigint, email citext);
 create table narrower (email varchar(40));
+create table asked (id bigint, email text, said text default current_query());
+create table triple (id bigint, email text, note text);
+create domain address as text;
+create table addressed (id bigint, email address);
 create trigger audits after insert or update on audited for each row execute function audits();
 grant all on all tables in schema public to gatehouse;
 ";
@@ -64,10 +68,17 @@ fn what_was_seen_is_found_again_and_changed() -> Result<()> {
     )?;
     is(&format!("delete from orders using customers c where c.id = orders.customer_id and c.email = '{three}'"), "")?;
     ensure!(fixture.truth("select count(*) from orders where id = 3")? == "0");
+    is(
+        &format!(
+            "with recursive r (id, up) as (select id, 1 from customers where email = '{seven}' union all \
+             select id, up + 1 from r where up < 3 and '{seven}' <> '') select max(up) from r"
+        ),
+        "3",
+    )?;
     // What is written back is what it stands for, and not the invented one.
     is(&format!("update customers set email = '{seven}' where id = 7"), "")?;
     is(
-        &format!("insert into mail values (1, '{three}'), (2, '{seven}') returning email"),
+        &format!("insert into mail (id, email) values (1, '{three}'), (2, '{seven}') returning email"),
         &format!("{three}\n{seven}"),
     )?;
     ensure!(fixture.truth("select email from mail where id = 1")? == "raw.person3@example.org");
@@ -89,6 +100,9 @@ async fn bind_values_are_turned_back() -> Result<()> {
     let rows = client.query(&statement, &[&seven, &0_i64]).await?;
     assert_eq!(rows.iter().map(|row| (row.get(0), row.get(1))).collect::<Vec<(i64, &str)>>(), [(7, seven.as_str())]);
     assert_eq!(client.execute("update customers set email = $1 where id = 7", &[&seven]).await?, 1);
+    let deeper = "with recursive r (id, up) as (select id, 1 from customers where email = $1 union all \
+        select r.id, up + 1 from r join customers c on c.id = r.id and c.email = $1 where up < 3) select max(up) from r";
+    assert_eq!(client.query_one(deeper, &[&seven]).await?.get::<_, i32>(0), 3);
     for (text, value) in [
         ("select id from customers where email = $1", "raw.person3@example.org"),
         ("select id from customers where email = $1 or note = $1", seven.as_str()),
@@ -126,6 +140,9 @@ fn nothing_more_is_seen_by_a_pseudonym() -> Result<()> {
     refused(&agent, &format!("select id from customers where full_name = '{three}'"))?;
     refused(&agent, &format!("select id from customers where email like '{three}'"))?;
     refused(&agent, &format!("select id from folded where email = '{three}'"))?;
+    refused(&agent, &format!("select id from addressed where email = '{three}'"))?;
+    refused(&agent, &format!("select id from customers where email = '{three}'::name"))?;
+    refused(&agent, &format!("select id from customers where email = '{three}'::varchar(6)"))?;
     refused(&agent, &format!("select id from customers where email > '{three}'"))?;
     refused(&agent, &format!("select id from customers where email = '{three}' || ''"))?;
     refused(&agent, &format!("select id from customers where email = E'{three}'"))?;
@@ -144,6 +161,11 @@ fn nothing_more_is_seen_by_a_pseudonym() -> Result<()> {
         format!("select '{three}' as note"),
         format!("create table narrow (email varchar(12)); insert into narrow values ('{three}')"),
         format!("insert into narrower (email) values ('{three}') returning length(email) > 0"),
+        format!("insert into asked (id, email) values (1, '{three}')"),
+        format!("insert into triple (id, email, note) values ((row(1, 'x')).*, '{three}')"),
+        format!("insert into triple (id, email) values (2, '{three}'), (3, 'm') order by 2 limit 1"),
+        format!("insert into triple (id, email) values (4, '{three}') union select 5, 'm' limit 1"),
+        format!("insert into triple values (6, '{three}')"),
     ] {
         let said = fixture.psql(&agent, &sql)?;
         ensure!(!said.contains("raw.person3"), "{sql}\n{said}");
@@ -151,6 +173,14 @@ fn nothing_more_is_seen_by_a_pseudonym() -> Result<()> {
     ensure!(
         !fixture.truth("select coalesce(string_agg(said, ''), '') from audit")?.contains("raw.person3"),
         "it was kept"
+    );
+    ensure!(
+        !fixture.truth("select coalesce(string_agg(said, ''), '') from asked")?.contains("raw.person3"),
+        "a default"
+    );
+    ensure!(
+        !fixture.truth("select concat(string_agg(t::text, '')) from triple t")?.contains("raw.person3"),
+        "of a query"
     );
     ensure!(!fixture.truth("select string_agg(note, '') from orders")?.contains("raw.person3"), "it left its class");
     // Errors of a statement that was turned back quote nothing.
@@ -162,6 +192,23 @@ fn nothing_more_is_seen_by_a_pseudonym() -> Result<()> {
     raw.send(&[query(&format!("select id from customers where email = '{seven}' and tier = 1"))])?;
     let told = raw.until_ready(1)?;
     ensure!(told.contains("42883") && !told.contains("\0P"), "{told}");
+    // The bytes of another encoding are another text.
+    let elsewhere = fixture.psql(&agent, "set client_encoding to latin1; select email from customers where id = 11")?;
+    let eleven = elsewhere.lines().find(|line| line.contains('@')).context("an address")?;
+    refused(&agent, &format!("select id from customers where email = '{eleven}'"))?;
+    // A parameter of another type is cut.
+    let declared =
+        |kind: u32| frame(b'P', &[b"t\0select id from customers where email = $1\0", &[0, 1], &kind.to_be_bytes()]);
+    let value = |text: &str| {
+        let length = i32::try_from(text.len()).unwrap_or_default().to_be_bytes();
+        frame(b'B', &[b"\0t\0", &[0, 0, 0, 1], &length, text.as_bytes(), &[0, 0]])
+    };
+    for (kind, passes) in [(25, true), (1043, true), (19, false), (1042, false)] {
+        let mut raw = RawClient::connect(&agent)?;
+        raw.send(&[declared(kind), value(&seven), execute(""), sync()])?;
+        let told = raw.until_ready(1)?;
+        ensure!(told.contains("42501") != passes, "{kind}: {told}");
+    }
     // It ends with its task.
     fixture.command(&["revoke", &agent.task])?;
     let again = fixture.task("agent:claude", "10m")?;

@@ -472,6 +472,7 @@ fn what_is_no_query_runs_as_it_was_bound() -> Result<()> {
         (&house.reads, "explain analyze select 1 from orders where note like '%17 R%'"),
         (&house.reads, "declare c cursor with hold for select note || '' from orders"),
         (&house.defines, "truncate orders"),
+        (&house.defines, "select note || '' as n into late from orders"),
     ] {
         let mut client = RawClient::connect(who)?;
         let bound = [parse("late", late), bind("late", "late")];
@@ -517,7 +518,7 @@ fn nothing_comes_to_be_classified_under_what_chooses_by_it() -> Result<()> {
         create view v10 as select id, tier as x from customers; create materialized view mv10 as select x from v10;
         create function helper() returns text language sql as 'select 1::text';
         create domain dm as text check (value < 'Realname5');
-        create extension btree_gist";
+        create extension btree_gist; create table wide (full_name text); create table short (full_name varchar(8))";
     let house = House::start_with("", "", objects)?;
     for statements in [
         &["create or replace view u as select id, full_name as nm from customers"][..],
@@ -539,6 +540,16 @@ fn nothing_comes_to_be_classified_under_what_chooses_by_it() -> Result<()> {
         &["create table ex (email text, exclude using gist (email with =))"],
         &["alter table customers alter column full_name type varchar(20)"],
         &["select email || '{a}'::text[] from customers"],
+        &["create table three as select null::dm as full_name"],
+        &["select null::dm as full_name into three"],
+        &["create table three (full_name _dm)"],
+        &["create table three (full_name dm[])"],
+        &["insert into short select full_name from customers"],
+        &["update short set full_name = c.full_name from customers c"],
+        &["alter table t1 alter column plain set default current_query()"],
+        &["create table three (id bigint, said text default current_query())"],
+        &["create view three as select current_query() as said"],
+        &["create collation three (provider = icu, locale = 'und', deterministic = false)"],
         &["select array['x'] || email from customers"],
     ] {
         House::is_refused(&house.defines, statements)?;
@@ -551,6 +562,8 @@ fn nothing_comes_to_be_classified_under_what_chooses_by_it() -> Result<()> {
         "create table fk (order_id bigint references orders (id), email text unique)",
         "create function fresh(bigint) returns bigint language sql as 'select 1::bigint'",
         "select email || '-' || tier from customers where id = 1",
+        "insert into wide select full_name from customers",
+        "create table likewise (like customers including all)",
     ] {
         let said = House::said(&house.defines, &[statement])?;
         assert!(!said.contains("ERROR"), "{statement}\n{said}");
@@ -608,10 +621,11 @@ fn classes_of_kin_stay_with_what_they_had() -> Result<()> {
         create table kept (id bigint, note text) partition by range (id);
         create table kept_1 partition of kept for values from (0) to (1000);
         create table secretkept partition of kept for values from (1000) to (9000);
-        insert into kept values (5000, 'Topsecret Realname')";
+        insert into kept values (5000, 'Topsecret Realname');
+        create table public_notes (id bigint, note text check (note < 'Tops')); create type a_note as (id bigint, note text)";
     let config = "[classes.secret]\nmask = \"redact\"\n";
-    let target =
-        "[targets.shop.columns]\n\"public.secretnotes.note\" = \"secret\"\n\"public.secretkept.note\" = \"secret\"";
+    let target = "[targets.shop.columns]\n\"public.secretnotes.note\" = \"secret\"\n\"public.secretkept.note\" = \"secret\"\n\
+         \"public.secretlike.note\" = \"secret\"";
     let house = House::start_with(config, target, objects)?;
     let attach = "alter table open attach partition secretnotes for values from (1000) to (9000)";
     for statements in [
@@ -622,6 +636,9 @@ fn classes_of_kin_stay_with_what_they_had() -> Result<()> {
             "alter table mid attach partition secretnotes for values from (1000) to (9000)",
         ],
         &["drop table secretkept"],
+        &["create table secretlike (like public_notes including all)"],
+        &["create table secretlike of a_note"],
+        &["create table secretlike as select id, '' as note from public_notes"],
         &["alter table only secretkept drop column note"],
     ] {
         House::is_refused(&house.defines, statements)?;
@@ -637,4 +654,42 @@ fn classes_of_kin_stay_with_what_they_had() -> Result<()> {
             "select note from kept",
         ],
     )
+}
+
+/// A function or an operator is forbidden by its name, with its schema, however it is called or replaced.
+#[test]
+fn what_is_forbidden_by_name_has_no_other_name() -> Result<()> {
+    let policies = r#"
+        permit (principal in Group::"agents", action in [Action::"connect", Action::"sql:read", Action::"sql:define", Action::"sql:call"],
+          resource in Target::"shop");
+        forbid (principal, action, resource == Function::"shop/public.===");
+        forbid (principal, action, resource == Function::"shop/public.kept");
+        permit (principal in Group::"dba", action, resource);
+    "#;
+    let fixture = Fixture::start(Setup { policies: policies.into(), ..Setup::default() })?;
+    fixture.truth(
+        "alter role gatehouse superuser;
+         create function kept(int) returns text language sql as $$ select 'kept' $$;
+         create function same(int, int) returns bool language sql as $$ select true $$;
+         create schema lab; create function lab.kept(int) returns text language sql as $$ select 'lab' $$;
+         create operator === (leftarg = int, rightarg = int, function = same)",
+    )?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    for statement in [
+        "select 1 === 2",
+        "select 1 operator(public.===) 2",
+        "set search_path to lab, public; select 1 === 2",
+        "set search_path to lab, public; select kept(1)",
+        "select kept(1)",
+        "create or replace function kept(int) returns text language sql as $$ select 'other' $$",
+        "create or replace function public.kept(int) returns text language sql as $$ select 'other' $$",
+        "set search_path to nowhere, public; create or replace function kept(int) returns text language sql as $$ select 'other' $$",
+    ] {
+        let said = fixture.psql(&agent, statement)?;
+        assert!(said.contains("denied by policy"), "{statement}\n{said}");
+    }
+    assert_eq!(fixture.truth("select kept(1)")?, "kept");
+    let said = fixture.psql(&agent, "select public.same(1, 2), lab.kept(1)")?;
+    assert!(!said.contains("ERROR"), "{said}");
+    Ok(())
 }

@@ -364,7 +364,7 @@ impl Passage {
         tail: u64,
         buf: &mut BytesMut,
     ) -> Result<Next, Stop> {
-        self.turn_back(&mut operation);
+        self.turn_back(&mut operation, buf.get(..len).unwrap_or_default());
         let policies = self.gate.policies();
         self.judged_by = policies.clone();
         let decided = self.decide(&policies, &operation.intent);
@@ -407,7 +407,7 @@ impl Passage {
 
     /// Pseudonyms that the task was given stand for what they were given for. Where each text that decides which rows there
     /// are is one, nothing is told by it that was not seen already.
-    fn turn_back(&mut self, operation: &mut Operation) {
+    fn turn_back(&mut self, operation: &mut Operation, run: &[u8]) {
         let Some(candidates) = operation.candidates.take() else { return };
         let (target, classes) = (&self.grant.target().name, &self.grant.target().classes);
         let given = self.grant.account().given();
@@ -420,11 +420,11 @@ impl Passage {
         let is_given = |(candidate, value): (&Candidate, &Option<Secret>)| {
             !candidate.decides || value.is_some() || candidate.text == CandidateText::Later
         };
+        if values.iter().any(Option::is_some) && !self.session.turn_back(run, &values) {
+            return;
+        }
         if candidates.texts.iter().zip(&values).all(is_given) {
             operation.intent = candidates.intent;
-        }
-        if values.iter().any(Option::is_some) {
-            self.session.turn_back(values);
         }
     }
 
@@ -1058,7 +1058,7 @@ impl Passage {
             let mut masking = Masking { plan: &planned.plan, classes, counts, permits: &permits, told: &told };
             self.session.rewrite(shape, &run, &mut masking, &mut out)?;
             let pseudonyms = self.masked.take_pseudonyms();
-            if !pseudonyms.is_empty() {
+            if !pseudonyms.is_empty() && self.session.texts_are_utf8() {
                 let mut given = self.grant.account().given();
                 for Pseudonym { class, text, value } in &pseudonyms {
                     given.add(&self.grant.target().name, class, text, value.expose());

@@ -257,7 +257,6 @@ impl Classes {
         self.entry(class).map_or(Form::Other, |entry| entry.form)
     }
 
-    /// The name as the classes themselves have it, by which they are found the fastest.
     /// Of the classes of a column, the one that it is masked by, where that is by a pseudonym.
     pub fn pseudonym_of<'c>(&self, classes: &'c [ClassName]) -> Option<&'c ClassName> {
         let mut worst: Option<(&ClassName, Transform)> = None;
@@ -270,6 +269,7 @@ impl Classes {
         worst.filter(|(_, transform)| *transform == Transform::Pseudonym).map(|(class, _)| class)
     }
 
+    /// The name as the classes themselves have it, by which they are found the fastest.
     pub(crate) fn own_name(&self, class: ClassName) -> ClassName {
         self.entry(&class).map_or(class, |entry| entry.name.clone())
     }

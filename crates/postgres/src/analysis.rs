@@ -25,7 +25,7 @@ mod tests;
 mod tree;
 mod write;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use gatehouse_model::{
@@ -245,7 +245,7 @@ fn conclude(
     titles: &[&str],
     statements: Vec<StatementOutput>,
     mut found: Found,
-    parameters: &HashMap<usize, usize>,
+    parameters: &HashMap<usize, HashSet<i32>>,
 ) -> Analysis {
     let writes = found.accesses.iter().any(|access| !READS.contains(&access.action));
     let withheld = found.sensitive || found.secret;

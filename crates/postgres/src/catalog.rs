@@ -35,6 +35,7 @@ pub(crate) fn is_temporary_schema(schema: &str) -> bool {
 ///
 /// The first answer is read before `search_path` is set, so it uses no operator and qualifies every function;
 /// the settings last as long as the question's implicit transaction; to compile it takes longer than to answer it. Functions of extensions that only compute from their arguments are marked as such.
+/// Number 817 is `current_query`, by which what is computed of a row tells the text of the statement.
 pub(crate) const QUESTION: &str = "\
 select s from pg_catalog.unnest(pg_catalog.current_schemas(false)) as s;
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('jit', 'off', true);
@@ -42,7 +43,15 @@ with recursive calling as materialized (select d.classid, d.objid from pg_catalo
     where d.refclassid in ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
       and d.refobjid >= 16384
       and not exists (select from pg_catalog.pg_depend e
-        where e.classid = d.refclassid and e.objid = d.refobjid and e.deptype = 'e')),
+        where e.classid = d.refclassid and e.objid = d.refobjid and e.deptype = 'e')
+    union all select 'pg_catalog.pg_attrdef'::pg_catalog.regclass, f.oid from pg_catalog.pg_attrdef f
+      where f.adbin::pg_catalog.text ~ ':funcid 817 '
+    union all select 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid from pg_catalog.pg_constraint k
+      where k.conbin::pg_catalog.text ~ ':funcid 817 '
+    union all select 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid from pg_catalog.pg_index i
+      where (i.indexprs::pg_catalog.text ~ ':funcid 817 ' or i.indpred::pg_catalog.text ~ ':funcid 817 ')
+    union all select 'pg_catalog.pg_policy'::pg_catalog.regclass, p.oid from pg_catalog.pg_policy p
+      where (p.polqual::pg_catalog.text ~ ':funcid 817 ' or p.polwithcheck::pg_catalog.text ~ ':funcid 817 ')),
   made_of as (
     select t.oid, t.typbasetype as part from pg_catalog.pg_type t where t.typbasetype <> 0
     union all select t.oid, t.typelem from pg_catalog.pg_type t where t.typelem <> 0
@@ -103,7 +112,7 @@ select p.proname, s.outside, s.computes,
         ('btree_gin', 'btree_gist', 'citext', 'cube', 'earthdistance', 'fuzzystrmatch', 'hstore', 'intarray', 'isn',
          'ltree', 'pg_trgm', 'pgcrypto', 'seg', 'unaccent', 'uuid-ossp', 'vector'), false)) as s(outside, computes)
   group by 1, 2, 3;
-select distinct o.oprname
+select distinct n.nspname::pg_catalog.text || '.' || o.oprname::pg_catalog.text
   from pg_catalog.pg_operator o join pg_catalog.pg_namespace n on n.oid = o.oprnamespace
   where (n.nspname not in ('pg_catalog', 'information_schema') or o.oid >= 16384)
     and not exists (select from pg_catalog.pg_depend d
@@ -271,7 +280,7 @@ pub(crate) struct Parts {
     pub(crate) relations: Vec<Relation>,
     /// The functions.
     pub(crate) functions: Vec<FunctionInfo>,
-    /// The names of operators that are neither PostgreSQL's own nor an extension's.
+    /// The operators that are neither PostgreSQL's own nor an extension's, each as `schema.name`.
     pub(crate) operators: Vec<Arc<str>>,
     /// The types.
     pub(crate) types: Vec<TypeInfo>,
@@ -291,7 +300,8 @@ pub(crate) struct Catalog {
     /// By name, the schemas in which extensions have one that only computes.
     computing_functions: HashMap<Arc<str>, Vec<Arc<str>>>,
     user_functions: HashMap<Arc<str>, Vec<Arc<str>>>,
-    user_operators: HashSet<Arc<str>>,
+    /// By name, the schemas that have such operators, in order.
+    user_operators: HashMap<Arc<str>, Vec<Arc<str>>>,
     types: HashMap<u32, TypeInfo>,
     own_types: HashSet<Arc<str>>,
     user_types: HashSet<Arc<str>>,
@@ -302,11 +312,13 @@ pub(crate) struct Catalog {
 impl Catalog {
     /// Indexes the parts.
     pub(crate) fn new(parts: Parts) -> Self {
-        let mut catalog = Self {
-            search_path: parts.search_path,
-            user_operators: parts.operators.into_iter().collect(),
-            ..Self::default()
-        };
+        let mut catalog = Self { search_path: parts.search_path, ..Self::default() };
+        for operator in &parts.operators {
+            let (schema, name) = operator.rsplit_once('.').unwrap_or(("", operator));
+            let schemas = catalog.user_operators.entry(name.into()).or_default();
+            schemas.push(schema.into());
+            schemas.sort();
+        }
         for relation in parts.relations {
             let relation = Arc::new(relation);
             catalog.identifiers.extend([relation.schema.clone(), relation.name.clone()]);
@@ -363,7 +375,10 @@ impl Catalog {
             }))
             .collect();
         functions.sort_by(|one, other| (&one.name, &one.schema).cmp(&(&other.name, &other.schema)));
-        let mut operators: Vec<Arc<str>> = self.user_operators.iter().cloned().collect();
+        let of_name = |(name, schemas): (&Arc<str>, &Vec<Arc<str>>)| -> Vec<Arc<str>> {
+            schemas.iter().map(|schema| format!("{schema}.{name}").into()).collect()
+        };
+        let mut operators: Vec<Arc<str>> = self.user_operators.iter().flat_map(of_name).collect();
         operators.sort();
         let mut types: Vec<TypeInfo> = self.types.values().cloned().collect();
         types.sort_by_key(|kind| kind.oid);
@@ -485,7 +500,12 @@ impl Catalog {
 
     /// True for the name of an operator that is neither PostgreSQL's own nor an extension's.
     pub(crate) fn is_user_operator(&self, name: &str) -> bool {
-        self.user_operators.contains(name)
+        self.user_operators.contains_key(name)
+    }
+
+    /// The schemas that have such an operator.
+    pub(crate) fn user_operator_schemas(&self, name: &str) -> &[Arc<str>] {
+        self.user_operators.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// True for the name of one of PostgreSQL's own types.
@@ -522,23 +542,13 @@ impl Catalog {
     }
 
     /// How many characters a text of this type has at most, where two are equal only if their bytes are: of `text` and
-    /// `varchar`, and domains over them. `None` of any other.
+    /// `varchar`. `None` of any other, a domain over them too: its checks may tell of what is compared.
     pub(crate) fn chars_of(&self, type_oid: u32, type_modifier: i32) -> Option<usize> {
-        let (mut oid, mut modifier) = (type_oid, type_modifier);
-        for _ in 0..DOMAIN_DEPTH_MAX {
-            match self.types.get(&oid) {
-                Some(domain) if domain.base != 0 => {
-                    if modifier < 0 {
-                        modifier = domain.base_modifier;
-                    }
-                    oid = domain.base;
-                }
-                _ => break,
-            }
-        }
-        match oid {
+        match type_oid {
             25 => Some(usize::MAX),
-            1043 => Some(modifier.checked_sub(4).and_then(|chars| usize::try_from(chars).ok()).unwrap_or(usize::MAX)),
+            1043 => {
+                Some(type_modifier.checked_sub(4).and_then(|chars| usize::try_from(chars).ok()).unwrap_or(usize::MAX))
+            }
             _ => None,
         }
     }

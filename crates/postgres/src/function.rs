@@ -16,7 +16,9 @@ pub(crate) enum Kind {
     Place,
     /// As many rows as its arguments say, so that their number tells of them.
     Rows,
-    /// Leaves something behind that a later statement can see, such as an advisory lock.
+    /// Waits for a lock, or takes one that others wait for.
+    Lock,
+    /// Leaves something behind that a later statement can see.
     Memory,
     /// Changes a sequence.
     Sequence,
@@ -29,7 +31,7 @@ pub(crate) enum Kind {
 }
 
 /// Dangerous whatever the catalog says of their volatility.
-const DANGEROUS_PREFIXES: [&str; 38] = [
+const DANGEROUS_PREFIXES: [&str; 39] = [
     "binary_upgrade_",
     "brin_desummarize",
     "brin_summarize",
@@ -59,6 +61,7 @@ const DANGEROUS_PREFIXES: [&str; 38] = [
     "pg_set_",
     "pg_sleep",
     "pg_start_",
+    "pg_stat_get_backend_",
     "pg_stat_reset",
     "pg_stop_",
     "pg_switch_",
@@ -70,7 +73,7 @@ const DANGEROUS_PREFIXES: [&str; 38] = [
     "table_to_xml",
 ];
 
-const DANGEROUS: [&str; 45] = [
+const DANGEROUS: [&str; 44] = [
     "connectby",
     "crosstab",
     "loread",
@@ -101,7 +104,6 @@ const DANGEROUS: [&str; 45] = [
     "pg_stat_clear_snapshot",
     "pg_stat_file",
     "pg_stat_get_activity",
-    "pg_stat_get_backend_activity",
     "pg_stat_get_subscription",
     "pg_stat_get_wal_receiver",
     "pg_stat_get_wal_senders",
@@ -312,7 +314,8 @@ fn own_kind(name: &str) -> Option<Kind> {
         "nextval" | "setval" => Some(Kind::Sequence),
         "pg_notify" => Some(Kind::Notify),
         "setseed" => Some(Kind::Memory),
-        _ if name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_") => Some(Kind::Memory),
+        _ if name.starts_with("pg_advisory_unlock") => Some(Kind::Memory),
+        _ if name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_") => Some(Kind::Lock),
         _ if ROWS.contains(&name) => Some(Kind::Rows),
         _ if HARMLESS.contains(&name) => Some(Kind::Plain),
         _ => None,
@@ -327,6 +330,8 @@ pub(crate) fn quoting_columns(relation: &str) -> Option<&'static [&'static str]>
         "pg_stats" => &["most_common_vals", "histogram_bounds", "most_common_elems", "range_bounds_histogram"],
         "pg_stats_ext" => &["most_common_vals", "exprs"],
         "pg_stat_activity" | "pg_stat_statements" | "pg_stat_monitor" => &["query"],
+        "pg_stat_ssl" => &["client_dn", "client_serial", "issuer_dn"],
+        "pg_stat_gssapi" => &["principal"],
         "pg_stat_replication" | "pg_stat_subscription" => &["client_hostname"],
         "pg_authid" => &["rolpassword"],
         "pg_shadow" => &["passwd"],

@@ -88,7 +88,7 @@ pub(crate) struct PostgresSession {
     /// What inspection found at the front of the client's bytes, kept until the run passes or is refused.
     asked: Option<Asked>,
     /// What goes to the target in the place of its candidates.
-    turned: Vec<Option<Secret>>,
+    turned: BytesMut,
     /// Something does, in the run that passes.
     turns: bool,
 }
@@ -380,7 +380,7 @@ impl PostgresSession {
             seen: Run::default(),
             executed: 0,
             asked: None,
-            turned: Vec::new(),
+            turned: BytesMut::new(),
             turns: false,
         })
     }
@@ -467,8 +467,13 @@ impl Session for PostgresSession {
         self.status != b'I'
     }
 
-    fn turn_back(&mut self, values: Vec<Option<Secret>>) {
-        self.turned = values;
+    fn turn_back(&mut self, run: &[u8], values: &[Option<Secret>]) -> bool {
+        self.turned = self.turned_back(run, values).unwrap_or_default();
+        !self.turned.is_empty()
+    }
+
+    fn texts_are_utf8(&self) -> bool {
+        self.script.is_utf8 && self.script.doubted_until.is_none()
     }
 
     fn rows(&self) -> u64 {

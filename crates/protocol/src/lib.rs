@@ -445,9 +445,17 @@ pub trait Session: Send {
         false
     }
 
-    /// What is to go to the target in the place of the texts at the front that an operation named as candidates, each where
-    /// there is something; it counts until the run passes or is refused.
-    fn turn_back(&mut self, _values: Vec<Option<Secret>>) {}
+    /// What is to go to the target in the place of the texts in the run at the front that an operation named as candidates,
+    /// each where there is something; it counts until the run passes or is refused. False if that cannot be: then all
+    /// goes on as the client wrote it.
+    fn turn_back(&mut self, _run: &[u8], _values: &[Option<Secret>]) -> bool {
+        false
+    }
+
+    /// Whether the texts that come from the target are UTF-8 for certain: only then is one the same text when it is sent.
+    fn texts_are_utf8(&self) -> bool {
+        false
+    }
 
     /// How many rows the client was sent so far.
     fn rows(&self) -> u64;

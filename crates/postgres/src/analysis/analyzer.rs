@@ -81,6 +81,8 @@ pub(super) struct Found {
     pub(super) is_plain: bool,
     /// The statement's text may be shown by it.
     pub(super) shows_text: bool,
+    /// It calls what tells the text of the statement that calls it.
+    pub(super) keeps_text: bool,
 }
 
 /// Reads one statement text.
@@ -243,13 +245,28 @@ impl<'a> Analyzer<'a> {
                     let is_in = |one: &Resource, other: &Resource| {
                         resource::classes(one).all(|class| resource::classes(other).any(|same| same == class))
                     };
-                    is_in(source, into) && is_in(into, source)
+                    is_in(source, into) && is_in(into, source) && self.keeps(source, into)
                 });
             if !stays {
                 self.access(Action::PROBE, source.clone());
                 self.access(Action::REVEAL, source.clone());
             }
         }
+    }
+
+    /// Whether a column takes each value of another as it is: one that it does not take makes the statement fail, and that
+    /// tells of it.
+    fn keeps(&self, source: &Resource, into: &Resource) -> bool {
+        let catalog = self.resources.catalog;
+        let type_of = |column: &Resource| {
+            let (relation, name) = resource::column_at(catalog, self.resources.target, column)?;
+            let column = relation.columns.iter().find(|info| *info.name == *name)?;
+            Some((column.type_oid, column.type_modifier))
+        };
+        let chars = |(oid, modifier)| catalog.chars_of(oid, modifier);
+        let (source, Some(into)) = (type_of(source), type_of(into)) else { return true };
+        let has_room = |room: usize| room == usize::MAX || source.and_then(chars).is_some_and(|needed| needed <= room);
+        source == Some(into) || chars(into).is_some_and(has_room)
     }
 
     /// Whether a column is a view's that has a class which the column behind it does not have.
@@ -588,38 +605,53 @@ impl<'a> Analyzer<'a> {
         is_known || !self.open_views.is_empty()
     }
 
-    /// A function as a resource.
-    pub(super) fn function(&self, schema: Option<&str>, name: &str, kind: Kind) -> Resource {
-        let known = match (schema, kind) {
-            (Some(schema), _) => Some(schema),
-            // Another of the name may come before those that are known.
-            (None, Kind::User) if self.is_remade(name) => None,
+    /// A function of a name is meant: where it may be any of several, each of them.
+    pub(super) fn access_function(&mut self, action: Action, schema: Option<&str>, name: &str, kind: Kind) {
+        let schemas = match (schema, kind) {
+            (Some(schema), _) => vec![Some(schema)],
             (None, Kind::User) => {
-                let schemas = self.resources.catalog.user_function_schemas(name);
-                let mut visible = schemas.iter().map(|schema| &**schema).filter(|schema| self.is_visible(schema));
-                let first = visible.next();
-                if visible.next().is_none() { first } else { None }
+                let known = self.resources.catalog.user_function_schemas(name);
+                // Another of the name may come before those that are known.
+                self.visible(known, self.is_remade(name))
             }
-            (None, _) => Some("pg_catalog"),
+            (None, _) => vec![Some("pg_catalog")],
         };
-        self.resources.function(known, name)
+        for schema in schemas {
+            self.access(action, self.resources.function(schema, name));
+        }
+    }
+
+    /// Those of some schemas in which a name without one can be meant, with none where that is not the only one.
+    pub(super) fn visible<'s>(&self, schemas: &'s [Arc<str>], is_doubted: bool) -> Vec<Option<&'s str>> {
+        let visible = schemas.iter().map(|schema| &**schema).filter(|schema| self.is_visible(schema));
+        let mut visible: Vec<Option<&str>> = visible.map(Some).collect();
+        if is_doubted || visible.len() != 1 {
+            visible.push(None);
+        }
+        visible
     }
 
     /// Notes what a call of a function does, and says where its result comes from.
     pub(super) fn call(&mut self, kind: Kind, schema: Option<&str>, name: &str, arguments: Lineage) -> Lineage {
         if kind == Kind::Dangerous || kind == Kind::User && function::is_dangerous(name) {
             self.mark_sensitive();
-            self.access(action::ADMIN, self.function(schema, name, kind));
+            self.access_function(action::ADMIN, schema, name, kind);
             if name == "set_config" && self.open_views.is_empty() {
                 self.found.changes_meaning = true;
                 self.found.changes_path = true;
             }
         }
         self.found.shows_text |= name == "current_query";
+        self.found.keeps_text |= name == "current_query";
         match kind {
             Kind::Plain | Kind::Count | Kind::Place => arguments,
             Kind::Rows => {
                 self.probe(&arguments);
+                arguments
+            }
+            Kind::Lock => {
+                self.access_target(action::LOCK);
+                self.reveal(&arguments);
                 arguments
             }
             Kind::Memory => {
@@ -627,7 +659,7 @@ impl<'a> Analyzer<'a> {
                 arguments
             }
             Kind::Sequence => {
-                self.access(action::UPDATE, self.function(schema, name, kind));
+                self.access_function(action::UPDATE, schema, name, kind);
                 self.reveal(&arguments);
                 arguments
             }
@@ -641,7 +673,7 @@ impl<'a> Analyzer<'a> {
                 arguments.doubted()
             }
             Kind::User => {
-                self.access(action::CALL, self.function(schema, name, kind));
+                self.access_function(action::CALL, schema, name, kind);
                 self.opaque();
                 arguments.doubted()
             }

@@ -2,17 +2,18 @@
 //!
 //! Knows where they stand in a statement. Whether one is a pseudonym, and of what, is not known here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use gatehouse_model::{Access, Action, ClassName, FactValue, GIVEN_BYTES_MAX, Intent, Parent, Resource, kind};
-use pg_raw_parse::nodes::{A_Expr, ColumnRef};
-use pg_raw_parse::raw::A_Expr_Kind;
+use pg_raw_parse::nodes::{A_Expr, ColumnRef, InsertStmt};
+use pg_raw_parse::raw::{A_Expr_Kind, SetOperation};
 use pg_raw_parse::{ConstValue, Node};
 
 use super::analyzer::{Analyzer, Found};
 use super::lineage::Lineage;
+use super::query::expands;
 use super::resource::{classes, column_at, is_classified};
 use super::scope::Scope;
 use super::tree::{self, strings};
@@ -60,7 +61,8 @@ pub(super) struct Met {
 enum At {
     /// Where a constant begins, and what it is.
     Text(usize, Arc<str>),
-    Bind(usize),
+    /// Which one, and where.
+    Bind(usize, i32),
 }
 
 /// Where a constant or a parameter stands, as it is or as a text.
@@ -70,10 +72,13 @@ fn at(analyzer: &Analyzer<'_>, node: Node<'_>) -> Option<At> {
             Some(ConstValue::String(text)) => Some(At::Text(usize::try_from(constant.location).ok()?, text.into())),
             _ => None,
         },
-        Node::ParamRef(parameter) => Some(At::Bind(usize::try_from(parameter.number).ok()?.checked_sub(1)?)),
+        Node::ParamRef(parameter) => {
+            Some(At::Bind(usize::try_from(parameter.number).ok()?.checked_sub(1)?, parameter.location))
+        }
         Node::TypeCast(cast) => {
             let name = cast.type_name()?;
-            let is_text = analyzer.is_passing_type(name) && name.typmods().is_empty();
+            // Any other would make another text of it.
+            let is_text = analyzer.is_type_of_texts(name);
             is_text.then(|| at(analyzer, cast.arg())).flatten()
         }
         _ => None,
@@ -128,11 +133,22 @@ impl Analyzer<'_> {
         }
     }
 
-    /// The rows of VALUES are written into columns.
-    pub(super) fn assigned_rows(&mut self, query: Node<'_>, into: &[Option<Resource>]) {
-        let Node::SelectStmt(select) = query else { return };
+    /// The rows of VALUES are written into columns that are named. Of those of a query, what comes of their values is unknown.
+    pub(super) fn assigned_rows(&mut self, insert: &InsertStmt, into: &[Option<Resource>]) {
+        let Node::SelectStmt(select) = insert.select_stmt() else { return };
+        let is_bare = select.op == SetOperation::SETOP_NONE
+            && select.with_clause().is_none()
+            && select.sort_clause().is_empty()
+            && select.locking_clause().is_empty()
+            && [select.limit_count(), select.limit_offset()].iter().all(|limit| matches!(limit, Node::None));
+        if insert.cols().is_empty() || !is_bare {
+            return;
+        }
         for row in select.values_lists() {
             let Node::NodeList(row) = row else { continue };
+            if row.iter().any(expands) {
+                continue;
+            }
             for (value, into) in row.iter().zip(into) {
                 self.assigned(value, into.as_ref());
             }
@@ -183,13 +199,13 @@ pub(super) fn candidates(
     sql: &str,
     found: &mut Found,
     intent: &Intent,
-    parameters: &HashMap<usize, usize>,
+    parameters: &HashMap<usize, HashSet<i32>>,
 ) -> Option<Candidates> {
     let met = std::mem::take(&mut found.met);
     if met.is_empty() || met.len() > CANDIDATES_MAX || !found.is_plain || found.changes_catalog {
         return None;
     }
-    let mut uses: HashMap<usize, (usize, Arc<[ClassName]>)> = HashMap::new();
+    let mut uses: HashMap<usize, (HashSet<i32>, Arc<[ClassName]>)> = HashMap::new();
     let (mut all, mut read) = (Vec::new(), Vec::new());
     for Met { column, at, decides } in met {
         if decides {
@@ -198,9 +214,9 @@ pub(super) fn candidates(
         let names = classes(&column).filter_map(|class| ClassName::new(&class.id).ok());
         let classes: Arc<[ClassName]> = names.collect();
         let place = match at {
-            At::Bind(number) => {
-                let (count, others) = uses.entry(number).or_insert_with(|| (0, classes.clone()));
-                *count += 1;
+            At::Bind(number, location) => {
+                let (places, others) = uses.entry(number).or_insert_with(|| (HashSet::new(), classes.clone()));
+                places.insert(location);
                 if *others != classes {
                     return None;
                 }
@@ -209,13 +225,18 @@ pub(super) fn candidates(
             At::Text(start, text) => quoted(sql, start, &text).map(|range| Place::Text(range, text)),
         };
         match place {
-            Some(place) => all.push(Candidate { classes, place, decides }),
+            // What is read several times, as the body of a recursive query is, stands there once.
+            Some(place) => match all.iter_mut().find(|other: &&mut Candidate| other.place == place) {
+                Some(other) if other.classes != classes => return None,
+                Some(other) => other.decides |= decides,
+                None => all.push(Candidate { classes, place, decides }),
+            },
             None if decides => return None,
             None => {}
         }
     }
     // What stands for a value elsewhere too would be told by what that does.
-    let is_elsewhere = |number: &usize| uses.get(number).map(|(count, _)| count) != parameters.get(number);
+    let is_elsewhere = |number: &usize| uses.get(number).map(|(places, _)| places) != parameters.get(number);
     if uses.keys().any(is_elsewhere) {
         return None;
     }

@@ -88,7 +88,7 @@ impl Analyzer<'_> {
     }
 
     /// The schema and name of a table that is to be made.
-    fn new_name<'t>(&self, table: &'t RangeVar) -> (String, &'t str) {
+    pub(super) fn new_name<'t>(&self, table: &'t RangeVar) -> (String, &'t str) {
         let (schema, name) = tree::relation_name(table);
         let schema = match (schema, self.search_path()) {
             (Some(schema), _) => schema.to_string(),
@@ -158,8 +158,12 @@ impl Analyzer<'_> {
                 columns.extend(self.relation(table, action::SELECT).columns);
             }
         }
+        if create.of_typename().is_some() {
+            columns.extend(Columns::unknown());
+        }
         self.define_table(Some(table))?;
         let (schema, name) = self.new_name(table);
+        self.take_over(&schema, name, &columns);
         for element in create.table_elts() {
             if let Node::ColumnDef(column) = element {
                 let column = column.colname().unwrap_or_default();
@@ -183,6 +187,25 @@ impl Analyzer<'_> {
             self.partition_bound(bound);
         }
         create.partspec().map_or(Ok(()), |spec| self.partition_spec(spec, &item))
+    }
+
+    /// The columns of a new table have the types, and some of the checks, of others: what these refuse tells of a class that
+    /// a column has by its new place alone.
+    pub(super) fn take_over(&mut self, schema: &str, table: &str, columns: &Columns) {
+        for column in &columns.named {
+            let Some(name) = &column.name else { continue };
+            let new = self.resources.column_named(schema, table, name);
+            let is_kept = match &column.lineage {
+                Lineage::Copy(old) => !gains(old, &new),
+                _ => !resource::is_classified(&new),
+            };
+            if !is_kept {
+                self.probe(&Lineage::Copy(new));
+            }
+        }
+        if columns.rest.is_some() {
+            self.probe(&Lineage::unknown());
+        }
     }
 
     fn partition_bound(&mut self, bound: &PartitionBoundSpec) {
@@ -315,6 +338,7 @@ impl Analyzer<'_> {
     }
 
     fn alter_command(&mut self, command: &AlterTableCmd, table: &RangeVar, item: &Item) -> Result<(), Misunderstood> {
+        let is_view = self.relations_at(table).iter().any(|relation| relation.kind == RelationKind::View);
         match command.subtype {
             Alter::AT_ColumnDefault => self.stored(command.def()),
             Alter::AT_AddColumn | Alter::AT_AlterColumnType => return self.alter_column(command, table, item),
@@ -375,7 +399,7 @@ impl Analyzer<'_> {
                     self.reveal(&item.columns.row());
                 }
             }
-            subtype if weakens(subtype) => {
+            subtype if weakens(subtype) || sets_options(subtype) && is_view => {
                 for table in &item.tables {
                     self.access(action::ADMIN, table.clone());
                 }
@@ -479,8 +503,7 @@ impl Analyzer<'_> {
         let (schema, name) = tree::qualified(&names);
         let kind = self.function_kind(schema, name);
         if kind == Kind::User || name != WRITES_NOTHING {
-            let function = self.function(schema, name, kind);
-            self.access(action::CALL, function);
+            self.access_function(action::CALL, schema, name, kind);
         }
         let table = trigger.relation().ok_or_else(nameless)?;
         let columns = self.relation(table, action::DDL).columns;
@@ -497,18 +520,31 @@ impl Analyzer<'_> {
     pub(super) fn create_function(&mut self, create: &CreateFunctionStmt) {
         let names = strings(create.funcname());
         let (schema, name) = tree::qualified(&names);
-        let function = self.resources.function(schema, name);
-        let is_plain = create.options().iter().all(is_plain_option);
-        if !is_plain || self.resources.catalog.is_extensions_function(schema, name) {
-            self.access(action::ADMIN, function.clone());
-        }
         let catalog = self.resources.catalog;
+        let mut actions = vec![action::DDL];
+        let is_plain = create.options().iter().all(is_plain_option);
+        if !is_plain || catalog.is_extensions_function(schema, name) {
+            actions.push(action::ADMIN);
+        }
         if catalog.is_user_function(name) || catalog.own_function(name).is_some() || self.is_remade(name) {
             // Whatever calls by the name, such as a trigger's code, may run what takes its place or fits better.
-            self.access(action::CALL, function.clone());
+            actions.push(action::CALL);
+        }
+        // Without a schema it is made in the first of the path that there is, and may take the place of one there.
+        let mut schemas = match (schema, self.search_path()) {
+            (None, SearchPath::Known(path)) if !self.found.changes_path => vec![path.first().map(|schema| &**schema)],
+            (schema, _) => vec![schema],
+        };
+        if schema.is_none() {
+            schemas.extend(self.visible(catalog.user_function_schemas(name), false).into_iter().flatten().map(Some));
+            schemas.sort_unstable();
+            schemas.dedup();
+        }
+        for schema in schemas {
+            let function = self.resources.function(schema, name);
+            actions.iter().for_each(|action| self.access(*action, function.clone()));
         }
         self.found.moved.routine(name);
-        self.access(action::DDL, function);
         self.found.changes_catalog = true;
     }
 
@@ -516,8 +552,7 @@ impl Analyzer<'_> {
     fn called_otherwise(&mut self, function: &ObjectWithArgs) {
         let names = strings(function.objname());
         let (schema, name) = tree::qualified(&names);
-        let function = self.function(schema, name, Kind::User);
-        self.access(action::CALL, function);
+        self.access_function(action::CALL, schema, name, Kind::User);
     }
 
     /// Something happens to the definition of a function.
@@ -528,13 +563,12 @@ impl Analyzer<'_> {
     ) {
         let names = function.map(|function| strings(function.objname())).unwrap_or_default();
         let (schema, name) = tree::qualified(&names);
-        let function = self.function(schema, name, Kind::User);
         let catalog = self.resources.catalog;
         let is_own = schema.is_none_or(is_system_schema) && catalog.own_function(name).is_some();
         if !options.all(is_plain_option) || is_own || catalog.is_extensions_function(schema, name) {
-            self.access(action::ADMIN, function.clone());
+            self.access_function(action::ADMIN, schema, name, Kind::User);
         }
-        self.access(action::DDL, function);
+        self.access_function(action::DDL, schema, name, Kind::User);
         self.found.changes_catalog = true;
     }
 
@@ -595,10 +629,9 @@ impl Analyzer<'_> {
             | ObjectType::OBJECT_ROUTINE
             | ObjectType::OBJECT_AGGREGATE => {
                 let (schema, name) = tree::qualified(&names);
-                let function = self.function(schema, name, Kind::User);
                 // Another of the name may take its place in what calls it.
-                self.access(action::CALL, function.clone());
-                self.access(action::DROP, function);
+                self.access_function(action::CALL, schema, name, Kind::User);
+                self.access_function(action::DROP, schema, name, Kind::User);
             }
             ObjectType::OBJECT_POLICY | ObjectType::OBJECT_RULE | ObjectType::OBJECT_TRIGGER => {
                 let table = names.split_last().map_or(&[][..], |(_, table)| table);
@@ -845,6 +878,8 @@ impl Analyzer<'_> {
     fn may_check(&self, name: &TypeName) -> bool {
         let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
         let (_, name) = tree::qualified(&names);
+        // Of an array of them, as the server names it.
+        let name = name.trim_start_matches('_');
         let catalog = self.resources.catalog;
         let is_row = !catalog.relations_named(name).is_empty() && !catalog.is_own_type(name);
         catalog.is_domain(name) || is_row || self.is_remade(name) || self.is_made_as_relation(name)
@@ -955,7 +990,8 @@ fn is_plain_option(option: &DefElem) -> bool {
     match option.defname().unwrap_or_default() {
         "language" => text_of(option.arg()).is_some_and(|name| PLAIN_LANGUAGES.contains(&name.to_lowercase().as_str())),
         "security" => matches!(option.arg(), Node::Boolean(is_definer) if !is_definer.boolval),
-        "set" | "support" | "transform" => false,
+        // What is leakproof may look at rows before a view's conditions or row security leave them out.
+        "leakproof" | "set" | "support" | "transform" => false,
         _ => true,
     }
 }
@@ -973,6 +1009,11 @@ pub(super) fn text_of(node: Node<'_>) -> Option<&str> {
 }
 
 /// Changes of a table that take away what protects it or its data.
+/// Options, of which a view has those that keep rows from whoever reads it.
+fn sets_options(subtype: Alter::Type) -> bool {
+    matches!(subtype, Alter::AT_SetRelOptions | Alter::AT_ResetRelOptions | Alter::AT_ReplaceRelOptions)
+}
+
 fn weakens(subtype: Alter::Type) -> bool {
     matches!(
         subtype,

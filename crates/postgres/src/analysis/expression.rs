@@ -254,7 +254,7 @@ impl Analyzer<'_> {
             Kind::Plain | Kind::Count | Kind::Place => false,
             // A name that no function has is a field's.
             Kind::User => catalog.is_user_function(name) || self.is_remade(name),
-            Kind::Rows | Kind::Memory | Kind::Sequence | Kind::Notify | Kind::Dangerous => true,
+            Kind::Rows | Kind::Lock | Kind::Memory | Kind::Sequence | Kind::Notify | Kind::Dangerous => true,
         };
         if catalog.is_user_type(name) || self.is_remade(name) || self.is_made_as_relation(name) {
             // What that runs may quote anything.
@@ -334,7 +334,13 @@ impl Analyzer<'_> {
         if schema == Some("pg_catalog") || !is_temporary && !self.resources.catalog.is_user_operator(name) {
             return true;
         }
-        self.access(action::CALL, self.resources.function(schema, name));
+        let schemas = match schema {
+            Some(schema) => vec![Some(schema)],
+            None => self.visible(self.resources.catalog.user_operator_schemas(name), false),
+        };
+        for schema in schemas {
+            self.access(action::CALL, self.resources.function(schema, name));
+        }
         self.opaque();
         false
     }
@@ -403,6 +409,13 @@ impl Analyzer<'_> {
         self.is_own_type(name) && name.array_bounds().is_empty() && function::is_passing_type(tree::qualified(&names).1)
     }
 
+    /// Whether a type is `text`, or `varchar` of any length: a text stays as it is in it.
+    pub(super) fn is_type_of_texts(&self, name: &TypeName) -> bool {
+        let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
+        let is_named = matches!(tree::qualified(&names).1, "text" | "varchar");
+        is_named && self.is_own_type(name) && name.array_bounds().is_empty() && name.typmods().is_empty()
+    }
+
     fn is_own_type(&self, name: &TypeName) -> bool {
         let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
         self.is_own_type_named(&names)
@@ -466,6 +479,7 @@ impl Analyzer<'_> {
             Kind::Plain
             | Kind::Place
             | Kind::Rows
+            | Kind::Lock
             | Kind::Memory
             | Kind::Sequence
             | Kind::Notify

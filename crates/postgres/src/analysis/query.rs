@@ -194,6 +194,8 @@ impl Analyzer<'_> {
     /// The rows go into a new table, where no class follows them.
     pub(super) fn table_made_by_into(&mut self, into: &IntoClause, columns: &Columns) {
         if let Some(table) = into.rel() {
+            let (schema, name) = self.new_name(table);
+            self.take_over(&schema, name, columns);
             let table = self.new_table(table);
             self.access(action::DDL, table);
         }

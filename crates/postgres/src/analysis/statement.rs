@@ -3,7 +3,7 @@
 //! Knows which module reads which statement, and what is only an administrator's business.
 
 use gatehouse_model::Action;
-use pg_raw_parse::nodes::{CallStmt, RangeVar, SelectStmt, TransactionStmt, VacuumStmt};
+use pg_raw_parse::nodes::{CallStmt, DefElem, RangeVar, SelectStmt, TransactionStmt, VacuumStmt};
 use pg_raw_parse::raw::{LimitOption, ObjectType, TransactionStmtKind};
 use pg_raw_parse::{ConstValue, Node};
 
@@ -19,8 +19,15 @@ impl Analyzer<'_> {
     pub(super) fn statement(&mut self, node: Node<'_>) -> Result<(&'static str, StatementOutput), Misunderstood> {
         let before = std::mem::take(&mut self.found.accesses);
         self.found.selects_into = false;
+        self.found.keeps_text = false;
         let title = title(node);
-        let output = StatementOutput { resolves_late: resolves_late(node), ..self.inner_statement(node)? };
+        let output = self.inner_statement(node)?;
+        let resolves_late = resolves_late(node) || self.found.selects_into;
+        let output = StatementOutput { resolves_late, ..output };
+        if self.found.keeps_text && defines(node) {
+            // What others send would be told by it from then on.
+            self.access_target(action::ADMIN);
+        }
         self.found.is_plain &= is_plain(node) && !self.found.selects_into;
         self.look_at_types();
         if !self.inventory.is_complete() {
@@ -69,7 +76,7 @@ impl Analyzer<'_> {
 
     fn rows(&mut self, node: Node<'_>, gives: bool) -> Result<StatementOutput, Misunderstood> {
         let columns = self.body(node)?;
-        let gives = gives && !std::mem::take(&mut self.found.selects_into);
+        let gives = gives && !self.found.selects_into;
         if gives {
             return Ok(self.output_of(columns));
         }
@@ -100,8 +107,7 @@ impl Analyzer<'_> {
         let nothing = Sources::default();
         self.function_call(call, &Scope::root(&nothing))?;
         let (schema, name) = tree::function_name(call);
-        let function = self.function(schema, name, Kind::User);
-        self.access(action::CALL, function);
+        self.access_function(action::CALL, schema, name, Kind::User);
         self.opaque();
         self.found.changes_catalog = true;
         Ok(StatementOutput::of(Outputs::Unknown))
@@ -252,7 +258,10 @@ impl Analyzer<'_> {
                     ObjectType::OBJECT_TSPARSER,
                     ObjectType::OBJECT_TSTEMPLATE,
                 ];
-                if code.contains(&define.kind) {
+                let is_strange = |option: &DefElem| option.defname() == Some("deterministic");
+                // By such a collation texts are equal that are not the same.
+                let is_collation = define.kind == ObjectType::OBJECT_COLLATION;
+                if code.contains(&define.kind) || is_collation && define.definition().iter().any(is_strange) {
                     self.access_target(action::ADMIN);
                 }
             }
@@ -417,6 +426,19 @@ fn is_plain(node: Node<'_>) -> bool {
             | Node::MergeStmt(_)
             | Node::TransactionStmt(_)
     )
+}
+
+/// Whether a statement may leave something behind that runs later.
+fn defines(node: Node<'_>) -> bool {
+    let is_run = matches!(
+        node,
+        Node::CopyStmt(_)
+            | Node::DeclareCursorStmt(_)
+            | Node::PrepareStmt(_)
+            | Node::ExecuteStmt(_)
+            | Node::ExplainStmt(_)
+    );
+    !is_plain(node) && !is_run
 }
 
 /// Whether a statement is one that the server does not plan, and that names something: between its binding and its running

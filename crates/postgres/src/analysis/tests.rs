@@ -139,7 +139,7 @@ fn catalog() -> Catalog {
     Catalog::new(Parts {
         relations: relations(),
         functions,
-        operators: vec!["===".into()],
+        operators: vec!["public.===".into()],
         types: ["text", "int4", "regclass", "int8", "varchar"].iter().enumerate().map(own_type).collect(),
         search_path: vec!["public".into()],
     })
@@ -476,7 +476,7 @@ fn accesses_of_other_statements_are_found() {
             "delete orders, explain shop, select orders",
         ),
         ("declare c cursor for select email from customers", "cursor shop, select customers"),
-        ("prepare p as delete from orders where id = $1", "delete orders, prepared shop"),
+        ("prepare p as delete from orders where id = $1", "delete orders, prepared shop, select orders"),
         ("select 1; delete from orders", "delete orders, select shop"),
         ("copy customers to stdout", "copy_out customers"),
         ("copy customers (id, email) to stdout csv", "copy_out customers, reveal customers.email"),
@@ -507,6 +507,27 @@ fn accesses_of_other_statements_are_found() {
         ("fetch 5 from c", "cursor shop"),
         ("execute p(1)", "prepared shop"),
         ("vacuum customers", "ddl customers"),
+        ("select 1 === 2", "call ==="),
+        ("create function leak() returns int language sql as 'select 1'", "call leak, ddl leak"),
+        (
+            "create function pg_catalog.fresh() returns int language sql leakproof as 'select 1'",
+            "admin pg_catalog.fresh, ddl pg_catalog.fresh",
+        ),
+        ("select pg_advisory_lock(1)", "lock shop"),
+        ("select pg_advisory_unlock(1)", "select shop"),
+        ("update orders set total = 1", "update orders"),
+        ("update orders set total = 1 where id = 5", "select orders, update orders"),
+        ("update orders set total = id", "select orders, update orders"),
+        ("delete from orders", "delete orders"),
+        ("delete from orders where id = 5", "delete orders, select orders"),
+        (
+            "insert into orders (id) values (1) on conflict (id) do update set total = excluded.total",
+            "insert orders, update orders",
+        ),
+        (
+            "insert into orders (id) values (1) on conflict (id) do update set total = orders.id",
+            "insert orders, select orders, update orders",
+        ),
     ];
     for (sql, expected) in cases {
         assert_eq!(accesses(sql), expected, "{sql}");
@@ -587,7 +608,7 @@ fn what_can_fail_probes_wherever_it_is() {
         ("values ((select email::int4 from customers))", "probe customers.email, select customers"),
         (
             "update customers set email = (1 / (ascii(email) - 79))::text where id = 1",
-            "probe customers.email, reveal customers.email, update customers",
+            "probe customers.email, reveal customers.email, select customers, update customers",
         ),
     ];
     for (sql, expected) in cases {
@@ -655,7 +676,7 @@ fn writes_keep_data_in_its_classes() {
         // A star moves what stands behind it into another column.
         (
             "update customers c set (name, email) = row(z.*, c.email, 'x') from (select) z where c.id = 5",
-            "probe customers.email, reveal customers.email, update customers",
+            "probe customers.email, reveal customers.email, select customers, update customers",
         ),
         (
             "merge into customers k using (select 'q' a, email b from customers) t on k.id = 7 \
@@ -678,23 +699,23 @@ fn writes_keep_data_in_its_classes() {
         // A mask that shows the first letters must not be shown others.
         (
             "update customers set email = substring(email, 3) where id = 1",
-            "probe customers.email, reveal customers.email, update customers",
+            "probe customers.email, reveal customers.email, select customers, update customers",
         ),
         (
             "update customers set name = email where id = 1",
-            "probe customers.email, reveal customers.email, update customers",
+            "probe customers.email, reveal customers.email, select customers, update customers",
         ),
         (
             "update orders set (total, id) = (select c.ssn, c.id from customers c limit 1) where id = 1",
-            "probe customers.ssn, reveal customers.ssn, select customers, update orders",
+            "probe customers.ssn, reveal customers.ssn, select customers, select orders, update orders",
         ),
         (
             "delete from orders using customers c where c.id = customer_id and c.email = 'a'",
-            "delete orders, probe customers.email, select customers",
+            "delete orders, probe customers.email, select customers, select orders",
         ),
         (
             "merge into orders o using customers c on o.customer_id = c.id when matched then update set total = c.ssn when not matched then insert (id) values (c.id)",
-            "insert orders, merge orders, probe customers.ssn, reveal customers.ssn, select customers, update orders",
+            "insert orders, merge orders, probe customers.ssn, reveal customers.ssn, select customers, select orders, update orders",
         ),
     ];
     for (sql, expected) in cases {
@@ -855,6 +876,20 @@ fn conditions_are_told_from_none() {
         ("delete from orders o where o.id is not null and 1 = 1", Some(false)),
         ("delete from orders where total is not null", Some(true)),
         ("delete from nowhere where id is not null", Some(true)),
+        ("delete from orders where not (id is null)", Some(false)),
+        ("delete from orders where not (total is null)", Some(true)),
+        ("delete from orders where ctid is not null", Some(false)),
+        ("delete from orders where (id = id) is true", Some(false)),
+        ("delete from orders where (id = 1) is true", Some(true)),
+        ("delete from orders where id in (1, id)", Some(false)),
+        ("delete from orders where id between id and id", Some(false)),
+        ("delete from orders where id between 1 and id", Some(true)),
+        ("delete from orders where false", Some(true)),
+        ("delete from orders where null", Some(true)),
+        ("delete from orders where 1 = 0", Some(true)),
+        ("delete from orders where not false", Some(false)),
+        ("update orders set total = 1 where id = 5 or 1 = 0", Some(true)),
+        ("update orders set total = 1 where id in (1, 2) or false", Some(true)),
     ];
     for (sql, expected) in cases {
         let expected = expected.map(FactValue::Bool);

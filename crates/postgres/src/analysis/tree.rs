@@ -106,8 +106,8 @@ pub(super) struct Inventory {
     seen: usize,
     /// The names of types.
     types: Vec<Vec<std::string::String>>,
-    /// How often each parameter stands, from 0.
-    parameters: HashMap<usize, usize>,
+    /// Where each parameter stands, from 0.
+    parameters: HashMap<usize, HashSet<i32>>,
 }
 
 impl Inventory {
@@ -125,7 +125,7 @@ impl Inventory {
             if let Node::ParamRef(parameter) = node
                 && let Some(place) = usize::try_from(parameter.number).ok().and_then(|number| number.checked_sub(1))
             {
-                *self.parameters.entry(place).or_default() += 1;
+                self.parameters.entry(place).or_default().insert(parameter.location);
             }
             if let Some(name) = type_of(node) {
                 self.types.push(name.names().iter().filter_map(|part| part.sval()).map(Into::into).collect());
@@ -152,8 +152,8 @@ impl Inventory {
         std::mem::take(&mut self.types)
     }
 
-    /// How often each parameter stands.
-    pub(super) fn parameters(&mut self) -> HashMap<usize, usize> {
+    /// Where each parameter stands.
+    pub(super) fn parameters(&mut self) -> HashMap<usize, HashSet<i32>> {
         std::mem::take(&mut self.parameters)
     }
 

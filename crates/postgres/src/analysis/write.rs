@@ -7,10 +7,10 @@ use std::sync::Arc;
 use gatehouse_model::{Action, Resource};
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::{
-    A_Expr, DeleteStmt, InsertStmt, MergeStmt, MergeWhenClause, MultiAssignRef, OnConflictClause, RangeVar, ResTarget,
-    ReturningClause, UpdateStmt,
+    A_Expr, DeleteStmt, InsertStmt, MergeStmt, MergeWhenClause, MultiAssignRef, NullTest, OnConflictClause, RangeVar,
+    ResTarget, ReturningClause, UpdateStmt,
 };
-use pg_raw_parse::raw::{A_Expr_Kind, BoolExprType, CmdType, NullTestType, OnConflictAction};
+use pg_raw_parse::raw::{A_Expr_Kind, BoolExprType, BoolTestType, CmdType, NullTestType, OnConflictAction};
 use pg_raw_parse::{ConstValue, Node};
 
 use super::analyzer::Analyzer;
@@ -37,7 +37,7 @@ impl Analyzer<'_> {
             self.named_columns(insert.cols(), &target, &scope)?
         };
         let columns = self.query(insert.select_stmt(), &scope)?;
-        self.assigned_rows(insert.select_stmt(), &into);
+        self.assigned_rows(insert, &into);
         self.flow_all(&columns, &into);
         let sources = Sources::of(target.clone());
         if let Some(conflict) = insert.on_conflict_clause() {
@@ -57,6 +57,10 @@ impl Analyzer<'_> {
         let inner = scope.inner(&sources);
         self.assignments(update.target_list().iter(), &target, &inner)?;
         self.predicate(update.where_clause(), &inner)?;
+        if names_columns(update.where_clause()) || update.target_list().iter().any(|column| names_columns(column.val()))
+        {
+            self.access_item(action::SELECT, &target);
+        }
         self.condition(update.where_clause(), update.relation());
         let given = sources.clone();
         self.returning(update.returning_clause(), &target, given, &scope)
@@ -72,6 +76,9 @@ impl Analyzer<'_> {
         let mut sources = Sources::of(target.clone());
         sources.extend(self.from(delete.using_clause(), &scope)?);
         self.predicate(delete.where_clause(), &scope.inner(&sources))?;
+        if names_columns(delete.where_clause()) {
+            self.access_item(action::SELECT, &target);
+        }
         self.condition(delete.where_clause(), delete.relation());
         self.returning(delete.returning_clause(), &target, sources, &scope)
     }
@@ -86,6 +93,7 @@ impl Analyzer<'_> {
         sources.extend(Sources::of(target.clone()));
         let inner = scope.inner(&sources);
         self.predicate(merge.join_condition(), &inner)?;
+        self.access_item(action::SELECT, &target);
         for clause in merge.merge_when_clauses() {
             self.merge_when(clause, merge.join_condition(), &target, &inner)?;
         }
@@ -113,7 +121,9 @@ impl Analyzer<'_> {
                 for (place, value) in clause.values().iter().enumerate() {
                     let lineage = self.expression(value, scope)?;
                     let into = into.get(place).and_then(Option::as_ref).filter(|_| is_in_place);
-                    self.assigned(value, into);
+                    if !clause.target_list().is_empty() {
+                        self.assigned(value, into);
+                    }
                     self.flow(&lineage, into);
                 }
                 Ok(())
@@ -269,6 +279,10 @@ impl Analyzer<'_> {
         if conflict.action == OnConflictAction::ONCONFLICT_UPDATE {
             self.access_item(action::UPDATE, target);
         }
+        let is_read = conflict.target_list().iter().any(|column| names_columns(column.val()));
+        if is_read || names_columns(conflict.where_clause()) {
+            self.access_item(action::SELECT, target);
+        }
         self.assignments(conflict.target_list().iter(), target, &inner)?;
         self.predicate(conflict.where_clause(), &inner)
     }
@@ -335,12 +349,45 @@ fn is_always_true(node: Node<'_>, depth: usize, never_null: &dyn Fn(&str) -> boo
         Node::BoolExpr(expression) if expression.boolop == BoolExprType::OR_EXPR => {
             expression.args().iter().any(|part| is_always_true(part, depth, never_null))
         }
-        Node::A_Expr(expression) if accepts_itself(expression) => true,
-        Node::NullTest(test) if test.nulltesttype == NullTestType::IS_NOT_NULL => match test.arg() {
-            Node::ColumnRef(column) => strings(column.fields()).last().is_some_and(|name| never_null(name)),
-            other => !looks_at_rows(other),
+        Node::BoolExpr(expression) => match expression.args().iter().next() {
+            Some(Node::NullTest(test)) if test.nulltesttype == NullTestType::IS_NULL => is_there(test, never_null),
+            _ => !looks_at_rows(node) && !is_never_true(node),
         },
-        node => !looks_at_rows(node),
+        Node::BooleanTest(test) if matches!(test.booltesttype, BoolTestType::IS_TRUE | BoolTestType::IS_NOT_FALSE) => {
+            is_always_true(test.arg(), depth, never_null)
+        }
+        Node::A_Expr(expression) if accepts_itself(expression) => true,
+        Node::NullTest(test) if test.nulltesttype == NullTestType::IS_NOT_NULL => is_there(test, never_null),
+        node => !looks_at_rows(node) && !is_never_true(node),
+    }
+}
+
+/// Whether what is asked for being there, or for not being NULL, is so in every row.
+fn is_there(test: &NullTest, never_null: &dyn Fn(&str) -> bool) -> bool {
+    match test.arg() {
+        Node::ColumnRef(column) => strings(column.fields()).last().is_some_and(|name| {
+            never_null(name) || ["ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"].contains(name)
+        }),
+        other => !looks_at_rows(other),
+    }
+}
+
+/// True for FALSE, NULL, and whole numbers that are said to be equal and are not.
+fn is_never_true(node: Node<'_>) -> bool {
+    match node {
+        Node::A_Const(constant) => matches!(constant.val(), None | Some(ConstValue::Boolean(false))),
+        Node::A_Expr(expression) if expression.kind == A_Expr_Kind::AEXPR_OP => {
+            let number = |node: Node<'_>| match node {
+                Node::A_Const(constant) => match constant.val() {
+                    Some(ConstValue::Integer(number)) => Some(number),
+                    _ => None,
+                },
+                _ => None,
+            };
+            let both = number(expression.lexpr()).zip(number(expression.rexpr()));
+            strings(expression.name()) == ["="] && both.is_some_and(|(left, right)| left != right)
+        }
+        _ => false,
     }
 }
 
@@ -353,6 +400,16 @@ fn accepts_itself(expression: &A_Expr) -> bool {
             let (left, right) = (strings(left.fields()), strings(right.fields()));
             known && accepts && left.last() == right.last() && (left == right || left.len() != right.len())
         }
+        // One of the values that it may be, or both ends of where it may lie, are its own.
+        (Node::ColumnRef(left), Node::NodeList(list)) => {
+            let is_same =
+                |value| matches!(value, Node::ColumnRef(right) if strings(right.fields()) == strings(left.fields()));
+            match expression.kind {
+                A_Expr_Kind::AEXPR_IN => operator == ["="] && list.iter().any(is_same),
+                A_Expr_Kind::AEXPR_BETWEEN => list.iter().all(is_same),
+                _ => false,
+            }
+        }
         (_, Node::A_Const(pattern))
             if matches!(expression.kind, A_Expr_Kind::AEXPR_LIKE | A_Expr_Kind::AEXPR_ILIKE) =>
         {
@@ -362,6 +419,20 @@ fn accepts_itself(expression: &A_Expr) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a column is named, but for those of the row that was to be inserted: to read one takes leave to read its table.
+fn names_columns(node: Node<'_>) -> bool {
+    let mut nodes = vec![node];
+    while let Some(node) = nodes.pop() {
+        if let Node::ColumnRef(column) = node
+            && !matches!(strings(column.fields()).as_slice(), ["excluded", _])
+        {
+            return true;
+        }
+        nodes.extend(tree::children(node));
+    }
+    false
 }
 
 fn looks_at_rows(node: Node<'_>) -> bool {

@@ -645,12 +645,10 @@ impl PostgresSession {
         let mut written = Passed::AsIs;
         for frame in frame::frames(run) {
             written = self.pass_frame(frame, asked.as_ref(), run, out);
-            if !turned.is_empty()
-                && let Some(asked) = &asked
-                && self.turned_back(frame, asked, &turned, out).is_some()
-            {
-                written = Passed::Written;
-            }
+        }
+        if self.turns {
+            out.extend_from_slice(&turned);
+            written = Passed::Written;
         }
         written
     }

@@ -5,13 +5,15 @@
 
 use std::ops::Range;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut as _, BytesMut};
 use gatehouse_model::{Bind, Candidate, CandidateText, Candidates, Phase, Secret};
+use gatehouse_protocol::Session as _;
 
 use super::PostgresSession;
 use super::statement::{Asked, Prepared};
 use crate::analysis::Place;
-use crate::frame::{self, Frame, Reader, put_cstr};
+use crate::frame::{self, Reader, put_cstr};
+use crate::value::oid;
 
 impl PostgresSession {
     /// The candidates of what is asked, in the order of the analysis; `None` where there are none, or nothing can be turned
@@ -25,13 +27,15 @@ impl PostgresSession {
         let known = prepared.analysis.candidates.as_ref()?;
         // Of a simple query the text itself is sent, and is gone with it.
         let is_sent = phase == Phase::Run && bound.is_none() && !known.shows_text;
-        let is_readable = self.script.is_utf8 && self.script.doubted_until.is_none();
+        let is_readable = self.texts_are_utf8();
+        // A parameter of any other type is another text, or is cut.
+        let is_text = |number| [0, oid::TEXT, oid::VARCHAR].contains(&prepared.parameter_type(number));
         let text = |place: &Place| match place {
             Place::Text(_, text) if is_sent && is_readable => CandidateText::Known(text.to_string()),
             Place::Text(..) => CandidateText::Fixed,
             Place::Bind(_) if phase == Phase::Prepare => CandidateText::Later,
             Place::Bind(number) => match bound.unwrap_or_default().get(*number) {
-                Some(Bind::Text(text)) if is_readable => CandidateText::Known(text.clone()),
+                Some(Bind::Text(text)) if is_readable && is_text(*number) => CandidateText::Known(text.clone()),
                 _ => CandidateText::Fixed,
             },
         };
@@ -44,17 +48,18 @@ impl PostgresSession {
         Some(Box::new(Candidates { intent: known.intent.clone(), texts }))
     }
 
-    /// The frame of a query or a Bind with what stands for its candidates; `None` of any other.
-    pub(super) fn turned_back(
-        &self,
-        frame: Frame<'_>,
-        asked: &Asked,
-        values: &[Option<Secret>],
-        out: &mut BytesMut,
-    ) -> Option<()> {
-        let (Asked::Statement(prepared) | Asked::Bound(prepared)) = asked;
+    /// The one frame of a run, a query or a Bind, with what stands for its candidates; `None` where one cannot be written.
+    pub(super) fn turned_back(&self, run: &[u8], values: &[Option<Secret>]) -> Option<BytesMut> {
+        let (Asked::Statement(prepared) | Asked::Bound(prepared)) = self.asked.as_ref()?;
+        let mut frames = frame::frames(run);
+        let frame = frames.next().filter(|frame| frame.len == run.len() && frames.next().is_none())?;
         let places = prepared.analysis.candidates.as_ref()?.all.iter().map(|candidate| &candidate.place);
         let turned = places.zip(values).filter_map(|(place, value)| Some((place, value.as_ref()?.expose())));
+        let is_of = |place: &Place| matches!((frame.tag, place), (b'Q', Place::Text(..)) | (b'B', Place::Bind(_)));
+        if !turned.clone().all(|(place, _)| is_of(place)) {
+            return None;
+        }
+        let mut out = BytesMut::new();
         match frame.tag {
             b'Q' => {
                 let sql = Reader(frame.body).text()?;
@@ -72,7 +77,7 @@ impl PostgresSession {
                     at = range.end;
                 }
                 text.push_str(sql.get(at..)?);
-                frame::write(out, b'Q', |body| put_cstr(body, &text));
+                frame::write(&mut out, b'Q', |body| put_cstr(body, &text));
             }
             b'B' => {
                 let mut binds: Vec<(usize, &[u8])> = turned
@@ -83,11 +88,11 @@ impl PostgresSession {
                     .collect();
                 binds.sort_unstable();
                 let body = bound(frame.body, &binds)?;
-                frame::write(out, b'B', |out| out.put_slice(&body));
+                frame::write(&mut out, b'B', |out| out.put_slice(&body));
             }
             _ => return None,
         }
-        Some(())
+        Some(out)
     }
 }
 
@@ -101,11 +106,14 @@ fn constant(text: &str) -> String {
 fn bound(body: &[u8], binds: &[(usize, &[u8])]) -> Option<Vec<u8>> {
     let mut reader = Reader(body);
     let (_portal, _statement) = (reader.text()?, reader.text()?);
-    let formats = reader.i16()?;
+    let formats = reader.i16()?.cast_unsigned();
     for _ in 0..formats {
         reader.i16()?;
     }
     let count = reader.i16()?.cast_unsigned();
+    if binds.iter().any(|(number, _)| *number >= usize::from(count)) {
+        return None;
+    }
     let mut out = body.get(..body.len() - reader.0.len())?.to_vec();
     for place in 0..usize::from(count) {
         let value = reader.value()?;
