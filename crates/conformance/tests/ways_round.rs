@@ -279,6 +279,9 @@ fn names_mean_what_they_mean_now() -> Result<()> {
         "alter table par attach partition secretnotes for values from (1) to (1000)",
     ];
     House::said(&house.defines, &attach)?;
+    // A mistaken name might be a new one, and whoever mistook it is told.
+    let said = house.fixture.psql(&house.reads, "select id from ordrs where id = 1")?;
+    assert!(said.contains("HINT:  \"ordrs\" is not in the database's catalog"), "{said}");
     Ok(())
 }
 

@@ -104,8 +104,8 @@ pub(crate) struct Analysis {
     pub(crate) changes_path: bool,
     /// The catalog may be different afterwards.
     pub(crate) changes_catalog: bool,
-    /// It names relations that the catalog does not have.
-    pub(crate) unknown_relations: bool,
+    /// It names relations that the catalog does not have; the first of them.
+    pub(crate) unknown_relation: Option<Box<str>>,
     /// It ends a transaction or goes back in it, and so takes back what was set in it.
     pub(crate) ends_transaction: bool,
     /// It makes or names something temporary, which can stand before what the catalog has.
@@ -279,7 +279,7 @@ fn conclude(
         changes_meaning: found.changes_meaning,
         changes_path: found.changes_path,
         changes_catalog: found.changes_catalog,
-        unknown_relations: found.unknown_relations,
+        unknown_relation: found.unknown_relation,
         ends_transaction: found.ends_transaction,
         makes_temporary: found.makes_temporary || names_temporary_schema(sql),
         moved: found.moved,
@@ -317,7 +317,7 @@ pub(crate) fn opaque(title: &str, sql: &str, target: &TargetName, cause: &Misund
         changes_meaning: true,
         changes_path: true,
         changes_catalog: true,
-        unknown_relations: false,
+        unknown_relation: None,
         ends_transaction: true,
         makes_temporary: true,
         moved: Moved::default(),

@@ -50,7 +50,7 @@ pub(super) struct Found {
     pub(super) changes_meaning: bool,
     pub(super) changes_path: bool,
     pub(super) changes_catalog: bool,
-    pub(super) unknown_relations: bool,
+    pub(super) unknown_relation: Option<Box<str>>,
     pub(super) ends_transaction: bool,
     /// What the statement at hand forgets of prepared statements.
     pub(super) deallocates: Option<Deallocated>,
@@ -329,7 +329,9 @@ impl<'a> Analyzer<'a> {
     pub(super) fn tables_named(&mut self, schema: Option<&str>, name: &str) -> Vec<Resource> {
         let relations = self.relations(schema, name);
         if relations.is_empty() {
-            self.found.unknown_relations |= self.open_views.is_empty();
+            if self.open_views.is_empty() {
+                self.found.unknown_relation.get_or_insert_with(|| name.into());
+            }
             self.mark_sensitive();
             return vec![self.resources.table(schema.unwrap_or(UNKNOWN_SCHEMA), name)];
         }

@@ -1,5 +1,6 @@
 //! The client's side of a session: what is asked, passed on, refused, or answered in the target's place.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -278,7 +279,7 @@ impl PostgresSession {
     fn inspect_statement(&mut self, len: usize, text: &[u8], declared: Vec<u32>, phase: Phase) -> Result<Step, Breach> {
         let understood = self.understand(text);
         let analysis = self.with_end(self.with_names(understood));
-        if analysis.unknown_relations && self.survey != FrontSurvey::Done {
+        if analysis.unknown_relation.is_some() && self.survey != FrontSurvey::Done {
             return Ok(self.ask_for_survey());
         }
         if let Some(refusal) = self.refusal_of_names(&analysis, phase) {
@@ -346,7 +347,7 @@ impl PostgresSession {
                 ..self.prepared(analysis, prepared.declared.clone())
             });
         }
-        if prepared.analysis.unknown_relations && self.survey != FrontSurvey::Done {
+        if prepared.analysis.unknown_relation.is_some() && self.survey != FrontSurvey::Done {
             return Ok(self.ask_for_survey());
         }
         if self.name_is_moving(&prepared.analysis) {
@@ -844,6 +845,7 @@ impl PostgresSession {
     }
 
     pub(super) fn refuse_client(&mut self, run: &Bytes, denial: &Denial, reply: &mut Reply) {
+        let denial = &self.with_cause(denial);
         self.asked = None;
         self.turned.clear();
         self.waiting = None;
@@ -878,6 +880,20 @@ impl PostgresSession {
         } else {
             self.batch.discard = Discard::WithSync;
         }
+    }
+
+    /// A refusal of what names something that there is not is mostly a mistake in the name.
+    fn with_cause<'d>(&self, denial: &'d Denial) -> Cow<'d, Denial> {
+        let analysis = match &self.asked {
+            Some(Asked::Statement(prepared) | Asked::Bound(prepared)) => &prepared.analysis,
+            None => return Cow::Borrowed(denial),
+        };
+        let Some(name) = &analysis.unknown_relation else { return Cow::Borrowed(denial) };
+        let hint = format!(
+            "\"{name}\" is not in the database's catalog, and might hold anything: is its name right? {}",
+            denial.hint
+        );
+        Cow::Owned(Denial { hint, ..denial.clone() })
     }
 
     /// Messages of a refused batch are dropped; its Sync is answered here where the target never heard of it.
