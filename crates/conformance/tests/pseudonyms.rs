@@ -27,6 +27,18 @@ create table narrower (email varchar(40));
 create table asked (id bigint, email text, said text default current_query());
 create table triple (id bigint, email text, note text);
 create domain address as text;
+create domain saying as text default current_query();
+create table spoken (id bigint, email text, said saying);
+create function keeps() returns trigger language plpgsql as $$ begin insert into audit values (new.id, new.email); return new; end $$;
+create table kept (id bigint, email text);
+create trigger keeps after insert on kept for each row execute function keeps();
+create table tried (id bigint, email text check (length(email) < 1000));
+create table lowered (id bigint, email text);
+create unique index on lowered (lower(email));
+create table parted (id bigint, email text) partition by range (email);
+create table parted_1 partition of parted for values from (minvalue) to (maxvalue);
+create collation folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+create table folding (id bigint, email text collate folding);
 create table addressed (id bigint, email address);
 create trigger audits after insert or update on audited for each row execute function audits();
 grant all on all tables in schema public to gatehouse;
@@ -103,6 +115,9 @@ async fn bind_values_are_turned_back() -> Result<()> {
     let deeper = "with recursive r (id, up) as (select id, 1 from customers where email = $1 union all \
         select r.id, up + 1 from r join customers c on c.id = r.id and c.email = $1 where up < 3) select max(up) from r";
     assert_eq!(client.query_one(deeper, &[&seven]).await?.get::<_, i32>(0), 3);
+    // A trigger keeps what is written wherever it likes.
+    client.execute("insert into kept (id, email) values (7, $1)", &[&seven]).await?;
+    assert_eq!(fixture.truth("select said from audit where id = 7")?, seven);
     for (text, value) in [
         ("select id from customers where email = $1", "raw.person3@example.org"),
         ("select id from customers where email = $1 or note = $1", seven.as_str()),
@@ -141,6 +156,10 @@ fn nothing_more_is_seen_by_a_pseudonym() -> Result<()> {
     refused(&agent, &format!("select id from customers where email like '{three}'"))?;
     refused(&agent, &format!("select id from folded where email = '{three}'"))?;
     refused(&agent, &format!("select id from addressed where email = '{three}'"))?;
+    refused(&agent, &format!("select id from folding where email = '{three}'"))?;
+    for table in ["kept", "tried", "lowered", "parted", "audited"] {
+        refused(&agent, &format!("insert into {table} (id, email) select id, email from customers where id = 3"))?;
+    }
     refused(&agent, &format!("select id from customers where email = '{three}'::name"))?;
     refused(&agent, &format!("select id from customers where email = '{three}'::varchar(6)"))?;
     refused(&agent, &format!("select id from customers where email > '{three}'"))?;
@@ -166,6 +185,11 @@ fn nothing_more_is_seen_by_a_pseudonym() -> Result<()> {
         format!("insert into triple (id, email) values (2, '{three}'), (3, 'm') order by 2 limit 1"),
         format!("insert into triple (id, email) values (4, '{three}') union select 5, 'm' limit 1"),
         format!("insert into triple values (6, '{three}')"),
+        format!("insert into spoken (id, email) values (1, '{three}')"),
+        format!("insert into tried (id, email) values (1, '{three}')"),
+        format!("insert into lowered (id, email) values (1, '{three}')"),
+        format!("insert into parted (id, email) values (1, '{three}')"),
+        format!("insert into folding (id, email) values (1, '{three}')"),
     ] {
         let said = fixture.psql(&agent, &sql)?;
         ensure!(!said.contains("raw.person3"), "{sql}\n{said}");
@@ -183,6 +207,10 @@ fn nothing_more_is_seen_by_a_pseudonym() -> Result<()> {
         "of a query"
     );
     ensure!(!fixture.truth("select string_agg(note, '') from orders")?.contains("raw.person3"), "it left its class");
+    for table in ["spoken", "tried", "lowered", "parted", "folding"] {
+        let held = fixture.truth(&format!("select concat(string_agg(t::text, '')) from {table} t"))?;
+        ensure!(held.contains('@') && !held.contains("raw.person3"), "{table}: {held}");
+    }
     // Errors of a statement that was turned back quote nothing.
     let said =
         fixture.psql(&agent, &format!("insert into customers (id, full_name, email) values (901, 'x', '{three}')"))?;

@@ -552,6 +552,13 @@ fn nothing_comes_to_be_classified_under_what_chooses_by_it() -> Result<()> {
         &["alter table t1 alter column plain set default current_query()"],
         &["create table three (id bigint, said text default current_query())"],
         &["create view three as select current_query() as said"],
+        &["create index on wide (full_name)"],
+        &["create table three (id bigint, full_name text primary key)"],
+        &["create table three (id bigint, full_name text, unique (id, full_name))"],
+        &["alter table wide add unique (full_name)"],
+        &["cluster wide using anything"],
+        &["set enable_seqscan = off"],
+        &["set seq_page_cost = 100000"],
         &["create collation three (provider = icu, locale = 'und', deterministic = false)"],
         &["select array['x'] || email from customers"],
     ] {
@@ -562,7 +569,7 @@ fn nothing_comes_to_be_classified_under_what_chooses_by_it() -> Result<()> {
         "alter table t1 rename column plain to plainer",
         "create trigger tt before update on orders for each row when (new.note is distinct from old.note) \
          execute function suppress_redundant_updates_trigger()",
-        "create table fk (order_id bigint references orders (id), email text unique)",
+        "create table fk (order_id bigint references orders (id) unique, email text)",
         "create function fresh(bigint) returns bigint language sql as 'select 1::bigint'",
         "select email || '-' || tier from customers where id = 1",
         "insert into wide select full_name from customers",

@@ -50,6 +50,8 @@ with recursive calling as materialized (select d.classid, d.objid from pg_catalo
       where k.conbin::pg_catalog.text ~ ':funcid 817 '
     union all select 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid from pg_catalog.pg_index i
       where (i.indexprs::pg_catalog.text ~ ':funcid 817 ' or i.indpred::pg_catalog.text ~ ':funcid 817 ')
+    union all select 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid from pg_catalog.pg_type t
+      where t.typdefaultbin::pg_catalog.text ~ ':funcid 817 '
     union all select 'pg_catalog.pg_policy'::pg_catalog.regclass, p.oid from pg_catalog.pg_policy p
       where (p.polqual::pg_catalog.text ~ ':funcid 817 ' or p.polwithcheck::pg_catalog.text ~ ':funcid 817 ')),
   made_of as (
@@ -64,6 +66,7 @@ with recursive calling as materialized (select d.classid, d.objid from pg_catalo
   checked as (
     select k.contypid as oid from calling d join pg_catalog.pg_constraint k
         on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid and k.contypid <> 0
+    union select d.objid from calling d where d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass
     union select m.oid from checked c join made_of m on m.part = c.oid),
   speaking as materialized (
     select d.classid, d.objid from calling d
@@ -91,9 +94,24 @@ select c.oid, n.nspname, c.relname,
   where n.nspname !~ '^pg_(toast|temp_)'
     and (c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
       or c.relkind in ('c', 'i', 'I') and n.nspname not in ('pg_catalog', 'information_schema'));
-select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated <> '', a.attnotnull
+with tested as materialized (select distinct d.refobjid, d.refobjsubid from pg_catalog.pg_depend d
+    left join pg_catalog.pg_constraint k
+      on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid and k.contype in ('c', 'x')
+    left join pg_catalog.pg_index i on d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+      and i.indexrelid = d.objid and (i.indexprs is not null or i.indpred is not null)
+    where d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjsubid > 0 and d.refobjid >= 16384
+      and (k.oid is not null or i.indexrelid is not null
+        or d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and d.deptype = 'n'
+        or d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = d.refobjid)
+    union select p.partrelid, k.attnum
+      from pg_catalog.pg_partitioned_table p cross join lateral pg_catalog.unnest(p.partattrs) as k(attnum))
+select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated <> '',
+    case when a.attnotnull then 't' else 'f' end || case when t.refobjid is not null then '?' else '' end
+    || case when l.oid is not null then '~' else '' end
   from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    left join tested t on t.refobjid = a.attrelid and t.refobjsubid = a.attnum
+    left join pg_catalog.pg_collation l on l.oid = a.attcollation and not l.collisdeterministic
   where a.attnum > 0 and not a.attisdropped and n.nspname !~ '^pg_(toast|temp_)'
     and (c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
       or c.relkind = 'c' and n.nspname not in ('pg_catalog', 'information_schema'))
@@ -199,6 +217,12 @@ pub(crate) struct ColumnInfo {
     /// Whether no row has NULL there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) not_null: bool,
+    /// Whether a check, an expression of an index, a generated column or a partition key looks at it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) tested: bool,
+    /// Whether texts are equal there that are not the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) folds: bool,
     /// What a generated column is computed by, as far as that was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expression: Option<Arc<str>>,
@@ -677,13 +701,16 @@ impl Builder {
     }
 
     fn column(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
+        let marks = row.text(6)?;
         let column = ColumnInfo {
             number: row.number(1)?,
             name: row.text(2)?.into(),
             type_oid: row.number(3)?,
             type_modifier: row.number(4)?,
             generated: row.truth(5)?,
-            not_null: row.truth(6)?,
+            not_null: marks.starts_with('t'),
+            tested: marks.contains('?'),
+            folds: marks.contains('~'),
             expression: None,
         };
         let oid: u32 = row.number(0)?;

@@ -254,8 +254,8 @@ impl<'a> Analyzer<'a> {
         }
     }
 
-    /// Whether a column takes each value of another as it is: one that it does not take makes the statement fail, and that
-    /// tells of it.
+    /// Whether a column takes each value of another as it is, and nothing looks at it there: one that it does not take makes
+    /// the statement fail, and that tells of it.
     fn keeps(&self, source: &Resource, into: &Resource) -> bool {
         let catalog = self.resources.catalog;
         let type_of = |column: &Resource| {
@@ -264,7 +264,11 @@ impl<'a> Analyzer<'a> {
             Some((column.type_oid, column.type_modifier))
         };
         let chars = |(oid, modifier)| catalog.chars_of(oid, modifier);
-        let (source, Some(into)) = (type_of(source), type_of(into)) else { return true };
+        let (source, Some(kind)) = (type_of(source), type_of(into)) else { return true };
+        if self.is_tested(into) {
+            return false;
+        }
+        let into = kind;
         let has_room = |room: usize| room == usize::MAX || source.and_then(chars).is_some_and(|needed| needed <= room);
         source == Some(into) || chars(into).is_some_and(has_room)
     }

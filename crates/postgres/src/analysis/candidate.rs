@@ -18,6 +18,7 @@ use super::resource::{classes, column_at, is_classified};
 use super::scope::Scope;
 use super::tree::{self, strings};
 use super::{Misunderstood, action};
+use crate::catalog::Relation;
 
 /// How many a statement has; of more, none is turned back.
 const CANDIDATES_MAX: usize = 256;
@@ -38,6 +39,8 @@ pub(crate) struct Candidate {
     pub(crate) place: Place,
     /// It decides which rows there are.
     pub(crate) decides: bool,
+    /// It is written into a column.
+    pub(crate) is_written: bool,
 }
 
 /// Those of a statement, and what it wants if each that decides is a pseudonym.
@@ -45,7 +48,7 @@ pub(crate) struct Candidate {
 pub(crate) struct Candidates {
     pub(crate) intent: Arc<Intent>,
     pub(crate) all: Vec<Candidate>,
-    /// Something in the statement shows its text, or may: what is turned back in it would be seen.
+    /// Something in the statement shows its text or what it writes, or may: what is turned back in it would be seen.
     pub(crate) shows_text: bool,
 }
 
@@ -123,8 +126,10 @@ impl Analyzer<'_> {
 
     /// A value is written into a column.
     pub(super) fn assigned(&mut self, value: Node<'_>, into: Option<&Resource>) {
-        // Where it may be too long for the column, that would tell how long it is.
-        let has_room = |column: &Resource| self.chars_of(column).is_some_and(|chars| chars >= GIVEN_BYTES_MAX);
+        // Where it may be too long for the column, or is tested, that would tell of it.
+        let has_room = |column: &Resource| {
+            !self.is_tested(column) && self.chars_of(column).is_some_and(|chars| chars >= GIVEN_BYTES_MAX)
+        };
         if let Some(column) = into.filter(|column| is_classified(column) && has_room(column))
             && !self.is_in_view()
             && let Some(at) = at(self, value)
@@ -160,8 +165,20 @@ impl Analyzer<'_> {
     fn chars_of(&self, column: &Resource) -> Option<usize> {
         let catalog = self.resources.catalog;
         let (relation, name) = column_at(catalog, self.resources.target, column)?;
-        let column = relation.columns.iter().find(|info| *info.name == *name)?;
+        let column = relation.columns.iter().find(|info| *info.name == *name && !info.folds)?;
         catalog.chars_of(column.type_oid, column.type_modifier)
+    }
+
+    /// Whether a value that is written into a column is looked at by what is defined on it, or on a column of its kin.
+    pub(super) fn is_tested(&self, column: &Resource) -> bool {
+        let catalog = self.resources.catalog;
+        column_at(catalog, self.resources.target, column).is_none_or(|(relation, name)| {
+            let family = catalog.family(relation);
+            let is_tested = |kin: &Arc<Relation>| {
+                kin.has_effects || kin.columns.iter().any(|info| *info.name == *name && (info.tested || info.folds))
+            };
+            family.iter().any(is_tested)
+        })
     }
 
     fn meet(&mut self, column: &Resource, at: At, decides: bool) {
@@ -228,8 +245,11 @@ pub(super) fn candidates(
             // What is read several times, as the body of a recursive query is, stands there once.
             Some(place) => match all.iter_mut().find(|other: &&mut Candidate| other.place == place) {
                 Some(other) if other.classes != classes => return None,
-                Some(other) => other.decides |= decides,
-                None => all.push(Candidate { classes, place, decides }),
+                Some(other) => {
+                    other.decides |= decides;
+                    other.is_written |= !decides;
+                }
+                None => all.push(Candidate { classes, place, decides, is_written: !decides }),
             },
             None if decides => return None,
             None => {}

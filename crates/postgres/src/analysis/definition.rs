@@ -254,6 +254,13 @@ impl Analyzer<'_> {
             self.stored(constraint.raw_expr());
         }
         self.tested(constraint.where_clause(), item)?;
+        if matches!(constraint.contype, ConstrType::CONSTR_PRIMARY | ConstrType::CONSTR_UNIQUE) {
+            // It is an index.
+            into.iter().for_each(|column| self.probe(&Lineage::Copy(column.clone())));
+            for name in strings(constraint.keys()) {
+                self.probe(&item.columns.find(name).unwrap_or_else(Lineage::unknown));
+            }
+        }
         for exclusion in constraint.exclusions() {
             let Node::NodeList(parts) = exclusion else { return Err(not_understood()) };
             for part in parts {
@@ -404,6 +411,7 @@ impl Analyzer<'_> {
                     self.access(action::ADMIN, table.clone());
                 }
             }
+            Alter::AT_ClusterOn => self.probe(&item.columns.row()),
             Alter::AT_DropConstraint => self.doubts_dependents(command.behavior),
             subtype if is_plain(subtype) => {}
             _ => return Err(not_understood()),
@@ -491,6 +499,10 @@ impl Analyzer<'_> {
         let item = self.relation(index.relation().ok_or_else(nameless)?, action::DDL);
         for element in index.index_params() {
             self.tested(element.expr(), &item)?;
+            // What is read by it comes in the order of the values.
+            if let Some(name) = element.name() {
+                self.probe(&item.columns.find(name).unwrap_or_else(Lineage::unknown));
+            }
         }
         // How many rows it holds is in the catalog for all to see.
         self.tested(index.where_clause(), &item)?;
@@ -1053,7 +1065,6 @@ fn is_plain(subtype: Alter::Type) -> bool {
             | Alter::AT_SetCompression
             | Alter::AT_AlterConstraint
             | Alter::AT_ValidateConstraint
-            | Alter::AT_ClusterOn
             | Alter::AT_DropCluster
             | Alter::AT_SetLogged
             | Alter::AT_SetUnLogged

@@ -14,8 +14,9 @@ use super::definition::text_of;
 use super::scope::{Scope, Sources};
 use super::{Deallocated, Misunderstood, Outputs, StatementOutput, action, resource};
 
-/// Settings that change neither what statements mean nor what protects data, for the session that sets them.
-const HARMLESS: [&str; 63] = [
+/// Settings that change neither what statements mean nor what protects data, for the session that sets them. Those that
+/// choose how tables are read are none of them: the order of an index is that of its values.
+const HARMLESS: [&str; 58] = [
     "application_name",
     "array_nulls",
     "bytea_output",
@@ -25,9 +26,6 @@ const HARMLESS: [&str; 63] = [
     "commit_delay",
     "commit_siblings",
     "constraint_exclusion",
-    "cpu_index_tuple_cost",
-    "cpu_operator_cost",
-    "cpu_tuple_cost",
     "cursor_tuple_fraction",
     "datestyle",
     "deadlock_timeout",
@@ -64,9 +62,7 @@ const HARMLESS: [&str; 63] = [
     "maintenance_work_mem",
     "plan_cache_mode",
     "quote_all_identifiers",
-    "random_page_cost",
     "search_path",
-    "seq_page_cost",
     "standard_conforming_strings",
     "synchronous_commit",
     "temp_buffers",
@@ -82,7 +78,7 @@ const HARMLESS: [&str; 63] = [
 ];
 
 /// Whole families of such settings.
-const HARMLESS_PREFIXES: [&str; 6] = ["enable_", "geqo", "max_parallel_", "min_parallel_", "parallel_", "vacuum_cost_"];
+const HARMLESS_PREFIXES: [&str; 5] = ["geqo", "max_parallel_", "min_parallel_", "parallel_", "vacuum_cost_"];
 
 /// Extensions whose settings decide what is recorded, or run code.
 const GUARDED_PREFIXES: [&str; 6] =

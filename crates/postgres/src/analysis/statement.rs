@@ -149,7 +149,15 @@ impl Analyzer<'_> {
                 self.found.changes_catalog = true;
             }
             Node::VacuumStmt(vacuum) => self.vacuum(vacuum),
-            Node::ClusterStmt(cluster) => self.tables_or_target(action::DDL, cluster.relation()),
+            Node::ClusterStmt(cluster) => {
+                // From then on rows come in the order of the values.
+                if let Some(table) = cluster.relation() {
+                    let row = self.relation(table, action::DDL).columns.row();
+                    self.probe(&row);
+                } else {
+                    self.access_target(action::DDL);
+                }
+            }
             Node::ReindexStmt(reindex) => self.tables_or_target(action::DDL, reindex.relation()),
             Node::RefreshMatViewStmt(refresh) => self.tables_or_target(action::DDL, refresh.relation()),
             Node::CommentStmt(comment) => self.comment(comment.objtype, comment.object()),

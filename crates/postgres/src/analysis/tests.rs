@@ -40,6 +40,8 @@ fn relation(
         type_modifier: -1,
         generated: false,
         not_null: *name == "id",
+        tested: false,
+        folds: false,
         expression: None,
     };
     Relation {

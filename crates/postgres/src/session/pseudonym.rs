@@ -39,9 +39,11 @@ impl PostgresSession {
                 _ => CandidateText::Fixed,
             },
         };
+        // What is written, a trigger keeps wherever it likes.
+        let stays = |candidate: &crate::analysis::Candidate| candidate.is_written && known.shows_text;
         let candidate = |candidate: &crate::analysis::Candidate| Candidate {
             classes: candidate.classes.clone(),
-            text: text(&candidate.place),
+            text: if stays(candidate) { CandidateText::Fixed } else { text(&candidate.place) },
             decides: candidate.decides,
         };
         let texts = known.all.iter().map(candidate).collect();
