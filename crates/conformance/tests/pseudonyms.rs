@@ -220,23 +220,6 @@ fn nothing_more_is_seen_by_a_pseudonym() -> Result<()> {
     raw.send(&[query(&format!("select id from customers where email = '{seven}' and tier = 1"))])?;
     let told = raw.until_ready(1)?;
     ensure!(told.contains("42883") && !told.contains("\0P"), "{told}");
-    // The bytes of another encoding are another text.
-    let elsewhere = fixture.psql(&agent, "set client_encoding to latin1; select email from customers where id = 11")?;
-    let eleven = elsewhere.lines().find(|line| line.contains('@')).context("an address")?;
-    refused(&agent, &format!("select id from customers where email = '{eleven}'"))?;
-    // A parameter of another type is cut.
-    let declared =
-        |kind: u32| frame(b'P', &[b"t\0select id from customers where email = $1\0", &[0, 1], &kind.to_be_bytes()]);
-    let value = |text: &str| {
-        let length = i32::try_from(text.len()).unwrap_or_default().to_be_bytes();
-        frame(b'B', &[b"\0t\0", &[0, 0, 0, 1], &length, text.as_bytes(), &[0, 0]])
-    };
-    for (kind, passes) in [(25, true), (1043, true), (19, false), (1042, false)] {
-        let mut raw = RawClient::connect(&agent)?;
-        raw.send(&[declared(kind), value(&seven), execute(""), sync()])?;
-        let told = raw.until_ready(1)?;
-        ensure!(told.contains("42501") != passes, "{kind}: {told}");
-    }
     // It ends with its task.
     fixture.command(&["revoke", &agent.task])?;
     let again = fixture.task("agent:claude", "10m")?;
@@ -259,5 +242,30 @@ async fn what_is_parsed_beforehand_holds_no_real_value() -> Result<()> {
     raw.send(&[text("one"), query("select 1"), text("two")])?;
     let said = raw.until_ready(3)?;
     assert!(said.contains("one") && said.contains("two") && !said.contains("ERROR"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn texts_of_another_form_are_other_texts() -> Result<()> {
+    let (fixture, agent) = start()?;
+    let seven = email(&fixture, &agent, 7)?;
+    // The bytes of another encoding are another text.
+    let elsewhere = fixture.psql(&agent, "set client_encoding to latin1; select email from customers where id = 11")?;
+    let eleven = elsewhere.lines().find(|line| line.contains('@')).context("an address")?;
+    let said = fixture.psql(&agent, &format!("select id from customers where email = '{eleven}'"))?;
+    ensure!(said.contains("denied by policy"), "{said}");
+    // A parameter of another type is cut.
+    let declared =
+        |kind: u32| frame(b'P', &[b"t\0select id from customers where email = $1\0", &[0, 1], &kind.to_be_bytes()]);
+    let value = |text: &str| {
+        let length = i32::try_from(text.len()).unwrap_or_default().to_be_bytes();
+        frame(b'B', &[b"\0t\0", &[0, 0, 0, 1], &length, text.as_bytes(), &[0, 0]])
+    };
+    for (kind, passes) in [(25, true), (1043, true), (19, false), (1042, false)] {
+        let mut raw = RawClient::connect(&agent)?;
+        raw.send(&[declared(kind), value(&seven), execute(""), sync()])?;
+        let told = raw.until_ready(1)?;
+        ensure!(told.contains("42501") != passes, "{kind}: {told}");
+    }
     Ok(())
 }
