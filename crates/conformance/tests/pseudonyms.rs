@@ -242,6 +242,13 @@ async fn what_is_parsed_beforehand_holds_no_real_value() -> Result<()> {
     raw.send(&[text("one"), query("select 1"), text("two")])?;
     let said = raw.until_ready(3)?;
     assert!(said.contains("one") && said.contains("two") && !said.contains("ERROR"), "{said}");
+    // And one that comes a byte at a time.
+    let mut raw = RawClient::connect(&agent)?;
+    for byte in text("bytewise") {
+        raw.send(&[vec![byte]])?;
+    }
+    let said = raw.until_ready(1)?;
+    assert!(said.contains("bytewise") && said.contains("SELECT 1"), "{said}");
     Ok(())
 }
 

@@ -440,25 +440,31 @@ impl Carrying<'_> {
         }
     }
 
-    /// Says what an operation would do before a person is asked.
-    async fn foretell(&mut self, operation: &Operation) -> Result<(), End> {
-        let (engine, protocol) = (self.engine, self.protocol.clone());
-        let grant = self.passage.grant().clone();
-        let mut foretelling = Box::pin(engine.foretell(&grant, &*protocol, operation));
-        let lines = loop {
+    /// Does something on another connection, and hears what this session is told meanwhile.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Result<T, End> {
+        let mut work = Box::pin(work);
+        loop {
             let signal = tokio::select! {
-                lines = &mut foretelling => break lines,
+                done = &mut work => return Ok(done),
                 signal = self.seat.signals.recv() => signal,
             };
             match signal {
-                Some(Signal::Cancel(done)) => self.cancel_at_target(engine.house.now(), Some(done)),
+                // What was passed on before may still run.
+                Some(Signal::Cancel(done)) => self.cancel_at_target(self.engine.house.now(), Some(done)),
                 Some(Signal::End(denial)) => {
                     let cause = denial.message.clone();
                     return Err(End::Stopped(Stop { blame: Blame::Gateway, cause, denial: Some(*denial) }));
                 }
                 None => return Err(End::Client),
             }
-        };
+        }
+    }
+
+    /// Says what an operation would do before a person is asked.
+    async fn foretell(&mut self, operation: &Operation) -> Result<(), End> {
+        let (engine, protocol) = (self.engine, self.protocol.clone());
+        let grant = self.passage.grant().clone();
+        let lines = self.meanwhile(engine.foretell(&grant, &*protocol, operation)).await?;
         self.passage.foretold(operation, lines);
         Ok(())
     }
@@ -466,23 +472,7 @@ impl Carrying<'_> {
     async fn survey(&mut self) -> Result<(), End> {
         let (engine, protocol) = (self.engine, self.protocol.clone());
         let grant = self.passage.grant().clone();
-        let mut survey = Box::pin(engine.survey(&grant, &*protocol));
-        let facts = loop {
-            let signal = tokio::select! {
-                facts = &mut survey => break facts,
-                signal = self.seat.signals.recv() => signal,
-            };
-            match signal {
-                // What was passed on before the survey may still run.
-                Some(Signal::Cancel(done)) => self.cancel_at_target(engine.house.now(), Some(done)),
-                Some(Signal::End(denial)) => {
-                    let cause = denial.message.clone();
-                    return Err(End::Stopped(Stop { blame: Blame::Gateway, cause, denial: Some(*denial) }));
-                }
-                None => return Err(End::Client),
-            }
-        };
-        match facts {
+        match self.meanwhile(engine.survey(&grant, &*protocol)).await? {
             Ok(facts) => {
                 self.facts = facts.clone();
                 self.passage.surveyed(facts);

@@ -452,15 +452,9 @@ fn defines(node: Node<'_>) -> bool {
 /// Whether a statement is one that the server does not plan, and that names something: between its binding and its running
 /// that may become something else.
 fn resolves_late(node: Node<'_>) -> bool {
-    !matches!(
+    let names_nothing = matches!(
         node,
-        Node::SelectStmt(_)
-            | Node::InsertStmt(_)
-            | Node::UpdateStmt(_)
-            | Node::DeleteStmt(_)
-            | Node::MergeStmt(_)
-            | Node::TransactionStmt(_)
-            | Node::VariableSetStmt(_)
+        Node::VariableSetStmt(_)
             | Node::VariableShowStmt(_)
             | Node::DiscardStmt(_)
             | Node::DeallocateStmt(_)
@@ -468,7 +462,8 @@ fn resolves_late(node: Node<'_>) -> bool {
             | Node::ListenStmt(_)
             | Node::UnlistenStmt(_)
             | Node::NotifyStmt(_)
-    )
+    );
+    !is_plain(node) && !names_nothing
 }
 
 /// What kind of thing a statement defines, changes, drops or empties.
