@@ -48,7 +48,6 @@ pub struct ExplanationView {
     /// What it wants, each with what is decided of it.
     pub accesses: Vec<ExplainedAccess>,
     /// What policies can test.
-    #[schema(value_type = Object)]
     pub facts: BTreeMap<String, serde_json::Value>,
     /// What would come back; absent where that shows only when it comes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,16 +5,18 @@
 
 mod caller;
 mod cookies;
-mod decide;
 mod explained;
 mod extract;
 mod oauth;
+mod observed;
+mod observing;
 mod once;
 mod pace;
 mod pages;
 mod problem;
 mod routes;
 mod sign_in;
+mod ui;
 mod views;
 
 use std::net::IpAddr;
@@ -22,12 +24,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use gatehouse_model::UserName;
 use jiff::Timestamp;
 
 pub use caller::{Caller, Door, Shown};
 pub use explained::{ExplainedAccess, ExplainedColumn, ExplanationView, NewExplanation};
 pub use oauth::{Exchange, Exchanged, Issues, OauthError, Shows};
+pub use observed::{
+    ActivityPart, ActivityView, BacktestChange, BacktestView, ChangeView, CheckpointView, CheckpointsView,
+    IdentityActivity, MomentKind, MomentView, NewBacktest, OperationView, ReplayView, RevisionFiles, RevisionView,
+    TargetActivity,
+};
 pub use pace::peer;
 pub use problem::Problem;
 pub use sign_in::{CameBack, DeviceHandle, DeviceLoginView, LinkView, Me, NewLink, SignInBegun, SignedIn};
@@ -38,7 +46,7 @@ pub use views::{
 };
 
 /// The largest request body, in bytes.
-pub const BODY_BYTES_MAX: usize = 64 * 1024;
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// The most entries of a listing.
 pub const LISTING_ENTRIES_MAX: u32 = 1_000;
 
@@ -57,13 +65,56 @@ pub struct Wanted<'a> {
     pub target: Option<&'a str>,
     /// In this state.
     pub state: Option<&'a str>,
+    /// Of sessions: those that had values of this class masked.
+    pub class: Option<&'a str>,
+    /// Of sessions: those that were opened at this time or later.
+    pub since: Option<Timestamp>,
+    /// Of sessions: those that were opened at this time or before.
+    pub until: Option<Timestamp>,
 }
 
 impl Wanted<'_> {
     /// The newest so many.
     pub fn newest(limit: u32) -> Self {
-        Self { limit, before: None, task: None, identity: None, target: None, state: None }
+        Self {
+            limit,
+            before: None,
+            task: None,
+            identity: None,
+            target: None,
+            state: None,
+            class: None,
+            since: None,
+            until: None,
+        }
     }
+}
+
+/// Which operations are looked for, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sought {
+    /// How many at most.
+    pub limit: u32,
+    /// Those whose record is older than the one of this index.
+    pub before: Option<u64>,
+    /// Of this session.
+    pub session: Option<String>,
+    /// Of this task.
+    pub task: Option<String>,
+    /// Of this identity, or on its behalf.
+    pub identity: Option<String>,
+    /// To this target.
+    pub target: Option<String>,
+    /// What became of them: `passed`, `approved` or `refused`.
+    pub outcome: Option<String>,
+    /// Those that touched what is of this class.
+    pub class: Option<String>,
+    /// Those with this in their statement or its values, in whatever case.
+    pub text: Option<String>,
+    /// From this time on.
+    pub since: Option<Timestamp>,
+    /// Until this time.
+    pub until: Option<Timestamp>,
 }
 
 /// A part of a listing.
@@ -165,6 +216,14 @@ pub trait Control: Send + Sync + 'static {
     fn replay<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, String>;
     /// The same as an HTTP archive.
     fn archive<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, String>;
+    /// A part of a session's replay: for those who oversee its target.
+    fn moments<'a>(&'a self, caller: &'a Caller, id: &'a str, after: u64, limit: u32) -> Asked<'a, ReplayView>;
+    /// Operations on record that the caller has a part in or oversees.
+    fn operations<'a>(&'a self, caller: &'a Caller, sought: Sought) -> Asked<'a, Page<OperationView>>;
+    /// What went on in the last so many hours, at targets that the caller oversees.
+    fn activity<'a>(&'a self, caller: &'a Caller, hours: u32) -> Asked<'a, ActivityView>;
+    /// What changes from now on, of what the caller has a part in or oversees.
+    fn changes(&self, caller: Caller) -> Result<BoxStream<'static, ChangeView>, Problem>;
     /// The newest requests that the caller oversees or filed.
     fn requests<'a>(&'a self, caller: &'a Caller, wanted: Wanted<'a>) -> Asked<'a, Page<RequestView>>;
     /// One request, likewise.
@@ -183,6 +242,14 @@ pub trait Control: Send + Sync + 'static {
     fn targets<'a>(&'a self, caller: &'a Caller) -> Asked<'a, Vec<TargetView>>;
     /// The policies in force, for those who oversee a target.
     fn policies<'a>(&'a self, caller: &'a Caller) -> Asked<'a, Vec<PolicyView>>;
+    /// Which policies were in force since when, the newest first; likewise.
+    fn revisions<'a>(&'a self, caller: &'a Caller) -> Asked<'a, Vec<RevisionView>>;
+    /// The files of a revision; likewise.
+    fn revision<'a>(&'a self, caller: &'a Caller, revision: &'a str) -> Asked<'a, RevisionFiles>;
+    /// What other policies would have said to what is on record, at targets that the caller oversees.
+    fn backtest<'a>(&'a self, caller: &'a Caller, new: NewBacktest) -> Asked<'a, BacktestView>;
+    /// The journal's newest signed states.
+    fn checkpoints<'a>(&'a self, caller: &'a Caller) -> Asked<'a, CheckpointsView>;
     /// What the gateway would make of a statement, for those who oversee its target.
     fn explain<'a>(&'a self, caller: &'a Caller, new: NewExplanation) -> Asked<'a, ExplanationView>;
     /// What a target says of itself, as text that tests of policies read; likewise.

@@ -54,11 +54,6 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "no valid token was sent", detail)
     }
 
-    /// Whether it says that nobody proved who they are.
-    pub(crate) fn is_unauthorized(&self) -> bool {
-        self.status == StatusCode::UNAUTHORIZED.as_u16()
-    }
-
     /// 403: not for this caller.
     pub fn forbidden(title: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, title, detail)

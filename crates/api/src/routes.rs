@@ -24,7 +24,7 @@ use crate::views::{
     Answer, AnswerView, EndTask, Evidence, IssuedKeyView, KeyView, LiftLockdown, LockdownView, NewKey, NewLockdown,
     NewTask, NewToken, PolicyView, RequestView, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
 };
-use crate::{BODY_BYTES_MAX, Begun, Control, LISTING_ENTRIES_MAX, Page, Wanted, decide, oauth, pages, sign_in};
+use crate::{BODY_BYTES_MAX, Begun, Control, LISTING_ENTRIES_MAX, Page, Wanted, oauth, observing, pages, sign_in, ui};
 
 /// The states that things are in.
 const TASK_STATES: [&str; 5] = ["live", "done", "expired", "revoked", "abandoned"];
@@ -62,6 +62,14 @@ fn api() -> OpenApiRouter<Served> {
         .routes(routes!(kill))
         .routes(routes!(replay))
         .routes(routes!(archive))
+        .routes(routes!(observing::moments))
+        .routes(routes!(observing::operations))
+        .routes(routes!(observing::activity))
+        .routes(routes!(observing::events))
+        .routes(routes!(observing::revisions))
+        .routes(routes!(observing::revision))
+        .routes(routes!(observing::backtest))
+        .routes(routes!(observing::checkpoints))
         .routes(routes!(requests))
         .routes(routes!(request))
         .routes(routes!(approve))
@@ -95,14 +103,15 @@ fn api() -> OpenApiRouter<Served> {
 pub(crate) fn router(control: Arc<dyn Control>, door: Door) -> Router {
     let (router, _) = api().split_for_parts();
     let served = Served { control, door, calls: Arc::default() };
+    let router = ui::PATHS.iter().fold(router, |router, path| router.route(path, get(ui::page)));
     router
-        .route("/", get(sign_in::home))
+        .route("/assets/{*name}", get(ui::asset))
+        .route("/favicon.svg", get(ui::icon))
         .route("/style.css", get(pages::style))
         .route("/login", get(sign_in::login))
         .route("/login/callback", get(sign_in::callback))
         .route("/login/link", get(sign_in::link).post(sign_in::use_link))
         .route("/logout", post(sign_in::logout))
-        .route("/requests/{id}", get(decide::page).post(decide::answer))
         .fallback(|| async { Problem::not_found("route", "here", "--help; gatehouse tasks") })
         .method_not_allowed_fallback(|| async {
             let title = "this is not done with what is here";
@@ -162,6 +171,12 @@ struct Listing {
     /// Only what is in this state. Tasks are `live`, `done`, `expired`, `revoked` or `abandoned`; sessions `live` or `ended`; requests
     /// `open`, `approved`, `denied`, `used`, `withdrawn` or `expired`; static keys `good`, `revoked` or `expired`.
     state: Option<String>,
+    /// Of sessions: only those that had values of this class masked.
+    class: Option<String>,
+    /// Of sessions: only those that were opened at this time or later (RFC 3339).
+    since: Option<String>,
+    /// Of sessions: only those that were opened at this time or before (RFC 3339).
+    until: Option<String>,
 }
 
 impl Listing {
@@ -187,6 +202,9 @@ impl Listing {
             identity: self.identity.as_deref(),
             target: self.target.as_deref(),
             state: self.state.as_deref(),
+            class: self.class.as_deref(),
+            since: observing::time("since", self.since.as_deref())?,
+            until: observing::time("until", self.until.as_deref())?,
         })
     }
 
@@ -196,25 +214,38 @@ impl Listing {
 
     /// A part of a listing, and where the next one is.
     fn answer<T>(&self, path: &str, page: Page<T>) -> Listed<T> {
-        let mut headers = HeaderMap::new();
-        if let Some(before) = page.next {
-            let mut query = form_urlencoded::Serializer::new(String::new());
-            let filters =
-                [("task", &self.task), ("identity", &self.identity), ("target", &self.target), ("state", &self.state)];
-            for (name, value) in filters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))) {
-                query.append_pair(name, value);
-            }
-            query.append_pair("limit", &self.limit().to_string()).append_pair("before", &before.to_string());
-            let link = HeaderValue::try_from(format!("<{path}?{}>; rel=\"next\"", query.finish()));
-            headers.extend(link.ok().map(|link| (header::LINK, link)));
-        }
-        (headers, Json(page.entries))
+        let filters = [
+            ("task", self.task.clone()),
+            ("identity", self.identity.clone()),
+            ("target", self.target.clone()),
+            ("state", self.state.clone()),
+            ("class", self.class.clone()),
+            ("since", self.since.clone()),
+            ("until", self.until.clone()),
+            ("limit", Some(self.limit().to_string())),
+        ];
+        listed(path, &filters, page)
     }
 }
 
-type Listed<T> = (HeaderMap, Json<Vec<T>>);
+/// A part of a listing, with where the next one is.
+pub(crate) fn listed<T>(path: &str, filters: &[(&str, Option<String>)], page: Page<T>) -> Listed<T> {
+    let mut headers = HeaderMap::new();
+    if let Some(before) = page.next {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in filters.iter().filter_map(|(name, value)| Some((name, value.as_deref()?))) {
+            query.append_pair(name, value);
+        }
+        query.append_pair("before", &before.to_string());
+        let link = HeaderValue::try_from(format!("<{path}?{}>; rel=\"next\"", query.finish()));
+        headers.extend(link.ok().map(|link| (header::LINK, link)));
+    }
+    (headers, Json(page.entries))
+}
 
-type Answered<T> = Result<Json<T>, Problem>;
+pub(crate) type Listed<T> = (HeaderMap, Json<Vec<T>>);
+
+pub(crate) type Answered<T> = Result<Json<T>, Problem>;
 
 /// The gateway's version, and whether its files are in force as they stand.
 #[utoipa::path(get, path = "/api/v1/version", responses((status = 200, body = Version)))]

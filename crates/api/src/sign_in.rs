@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Wanted;
 use crate::caller::{Caller, Shown, must_be_same_origin};
 use crate::cookies::{SESSION, SIGN_IN, cookie, set};
 use crate::extract::{Form, Json, Query};
@@ -17,10 +16,8 @@ use crate::pace::Stranger;
 use crate::pages::{Page, escape};
 use crate::problem::Problem;
 use crate::routes::Served;
-use crate::views::{RequestView, TokenView};
+use crate::views::TokenView;
 
-/// How many of the newest open requests the first page shows.
-const HOME_REQUESTS_MAX: u32 = 100;
 /// The longest path that a browser is sent back to, in bytes.
 const PATH_BYTES_MAX: usize = 1024;
 
@@ -160,51 +157,6 @@ impl Served {
     fn forgotten(&self, name: &str) -> Option<HeaderValue> {
         set(name, "", 0, self.is_secure())
     }
-}
-
-/// Who is signed in here, and how to sign in or out.
-pub(crate) async fn home(State(served): State<Served>, caller: Result<Caller, Problem>) -> Response {
-    let base = served.control.address().unwrap_or_default();
-    let signed_in = match caller {
-        Ok(caller) => served.control.me(&caller).ok().map(|me| (me, caller)),
-        Err(problem) if problem.is_unauthorized() => None,
-        Err(problem) => return Page::problem(&problem).into_response(),
-    };
-    let body = match signed_in {
-        Some((me, caller)) => {
-            let who = escape(me.user.as_deref().unwrap_or("an administrator"));
-            let groups = if me.groups.is_empty() { "no group".into() } else { escape(&me.groups.join(", ")) };
-            let more = if me.administers { ", and administers this gateway" } else { "" };
-            let wanted = Wanted { state: Some("open"), ..Wanted::newest(HOME_REQUESTS_MAX) };
-            let requests = served.control.requests(&caller, wanted).await.map(|page| page.entries).unwrap_or_default();
-            let open: String = requests.iter().map(linked).collect();
-            let open = if open.is_empty() { "<p>No request waits.</p>".into() } else { format!("<ul>{open}</ul>") };
-            format!(
-                "<p>Signed in as <strong>{who}</strong>, of {groups}{more}.</p><h2>Requests that wait</h2>{open}\
-                 <form method=\"post\" action=\"/logout\"><button>Sign out</button></form>"
-            )
-        }
-        None if served.control.has_provider() => format!(
-            "<p>Nobody is signed in.</p><p><a class=\"button\" href=\"/login\">Sign in</a></p>\
-             <p>In a terminal: <code>gatehouse login --api {}</code></p>",
-            escape(&base)
-        ),
-        None => "<p>Nobody is signed in.</p><p>Somebody at the gateway's machine makes a link that signs you in: \
-                 <code>gatehouse login --as user:NAME --link</code></p>"
-            .into(),
-    };
-    Page::new("Gatehouse", body).into_response()
-}
-
-/// A request as the first page lists it.
-fn linked(request: &RequestView) -> String {
-    format!(
-        "<li><a href=\"/requests/{}\">{} asks for {} on {}</a></li>",
-        escape(&request.id),
-        escape(&request.identity),
-        escape(&request.title),
-        escape(&request.targets.join(", "))
-    )
 }
 
 /// Sends a browser to the provider.

@@ -270,6 +270,9 @@ pub struct SessionView {
     pub rows: u64,
     /// How many values were masked.
     pub masked: u64,
+    /// The same by class, once it has ended.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<String, u64>,
 }
 
 /// A request.
@@ -395,6 +398,9 @@ pub enum AskedView {
         binds: Vec<String>,
         /// Whether statement and bind values are to the letter.
         exact: bool,
+        /// What policies could test.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        facts: BTreeMap<String, serde_json::Value>,
         /// `wait` or `refuse`.
         mode: String,
         /// What it would do, as far as that can be said, and what it waits in; while it is open.
@@ -524,6 +530,13 @@ pub enum Selection {
     Task(String),
     /// What belongs to one session.
     Session(String),
+    /// What was recorded from one time to another (RFC 3339), and what belongs to it.
+    Time {
+        /// From when on.
+        since: String,
+        /// Until when.
+        until: String,
+    },
 }
 
 /// The gateway's version.
@@ -531,6 +544,12 @@ pub enum Selection {
 pub struct Version {
     /// As in the changelog.
     pub version: String,
+    /// The gateway's name, for whoever is signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether people sign in by a provider.
+    #[serde(default)]
+    pub has_provider: bool,
     /// Why changed files are not used, when they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload_fault: Option<String>,

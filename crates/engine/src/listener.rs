@@ -284,6 +284,7 @@ impl Engine {
             rows: 0,
             bytes: 0,
             masked: Default::default(),
+            waits: Default::default(),
             recording: None,
         };
         if let Err(error) = self.gate.close(self.house.now(), grant, end) {

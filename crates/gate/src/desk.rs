@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_channel::oneshot;
-use gatehouse_journal::{Entry, RequestAnswered, RequestEnded};
+use gatehouse_journal::{Entry, Fact, RequestAnswered, RequestEnded};
 use gatehouse_model::{
     Budget, Digest, GroupName, Hold, PolicyId, RequestId, Resource, SessionId, Subject, TargetName, TaskId, UserName,
     kind,
@@ -96,6 +96,8 @@ pub struct HeldOperation {
     pub target: TargetName,
     /// The bind values, readable; in memory only.
     pub binds: Vec<String>,
+    /// What policies could test, as evidence keeps it.
+    pub facts: BTreeMap<String, Fact>,
     /// Whether the client waits.
     pub mode: HoldMode,
     /// Statement and bind values are to the letter; after a restart they are those of the evidence.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -64,6 +65,8 @@ pub struct SessionEnd {
     pub bytes: u64,
     /// How many values were masked, by class.
     pub masked: Counts,
+    /// How many answers of the target were waited for, and for how long in all until they began.
+    pub waits: (u64, Duration),
     /// Its recording.
     pub recording: Option<TapeSeal>,
 }
@@ -257,6 +260,8 @@ impl Gate {
             rows: end.rows,
             bytes: end.bytes,
             masked,
+            answers: end.waits.0,
+            waited_micros: u64::try_from(end.waits.1.as_micros()).unwrap_or(u64::MAX),
             recording: end.recording.map(|seal| RecordingSeal {
                 file: seal.file,
                 bytes: seal.bytes,
@@ -457,7 +462,7 @@ pub(crate) fn access_record(access: &Access) -> AccessRecord {
     }
 }
 
-fn facts_record(facts: &Facts, classes: &Classes) -> BTreeMap<String, Fact> {
+pub(crate) fn facts_record(facts: &Facts, classes: &Classes) -> BTreeMap<String, Fact> {
     let value = |value: &FactValue| match value {
         FactValue::Bool(value) => Fact::Bool(*value),
         FactValue::Long(value) => Fact::Integer(*value),

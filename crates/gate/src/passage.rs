@@ -173,6 +173,10 @@ pub struct Passage {
     bytes: u64,
     /// What of that counts for the task already.
     settled: Settled,
+    /// Since when an answer of the target is waited for.
+    waits_since: Option<Timestamp>,
+    /// How many were waited for, and for how long in all until they began.
+    waits: (u64, Duration),
     /// Whether the task has a budget, or one that it came from.
     is_limited: bool,
     /// Policy or a person let an operation of this session go on beyond the task's budget.
@@ -218,6 +222,8 @@ impl Passage {
             operations: 0,
             bytes: 0,
             settled: Settled::default(),
+            waits_since: None,
+            waits: (0, Duration::ZERO),
             is_limited: grant.account().is_limited(),
             grant,
             exceeds: false,
@@ -587,6 +593,7 @@ impl Passage {
         match receipt {
             Ok(receipt) => {
                 self.count_operation(operation);
+                self.waits_since.get_or_insert(now);
                 self.client_rest = Rest { bytes: tail, goes_on: true };
                 Ok(self.relay(Side::Client, run, Some(receipt)))
             }
@@ -608,7 +615,8 @@ impl Passage {
             self.remember_template(intent, &decided.decision);
             return Ok(receipt);
         };
-        self.mark(now, format!("{} #{} {}", decided.decision.verdict, self.operations, decided.statement))?;
+        let word = passing(operation.phase, decided.decision.verdict);
+        self.mark(now, format!("{word} #{} {}", self.operations, decided.statement))?;
         let classes = &self.grant.target().classes;
         let binds: Vec<String> = operation.evidence_binds.iter().map(|bind| classes.scrub(bind).into_owned()).collect();
         let values = OperationValues {
@@ -671,7 +679,7 @@ impl Passage {
         let word = match (refused, approval) {
             (Some(_), _) => "refused".to_string(),
             (None, Some(request)) => format!("approved ({request})"),
-            (None, None) => decision.verdict.to_string(),
+            (None, None) => passing(operation.phase, decision.verdict),
         };
         let evidence = self.grant.target().classes.scrub(&operation.intent.evidence).into_owned();
         self.mark(now, format!("{word} #{} {evidence}", self.operations))?;
@@ -870,6 +878,7 @@ impl Passage {
                 task_reason: lease.task.reason.clone(),
                 target: target.name.clone(),
                 binds: operation.binds.iter().map(shown_bind).collect(),
+                facts: gate::facts_record(&operation.intent.facts, &target.classes),
                 mode,
                 is_exact: true,
                 impact,
@@ -904,6 +913,7 @@ impl Passage {
             binds: operation.evidence_binds.iter().map(|bind| classes.scrub(bind).into_owned()).collect(),
             digest: request.digest.to_string(),
             accesses: operation.intent.accesses.iter().map(gate::access_record).collect(),
+            facts: gate::facts_record(&operation.intent.facts, classes),
             groups: request.hold.groups.keys().map(ToString::to_string).collect(),
             quorum: gate::quorum(&request.hold),
             reasons: request.hold.reasons.iter().cloned().collect(),
@@ -1192,6 +1202,10 @@ impl Passage {
                 }
             }
         }
+        if let Some(since) = self.waits_since.take_if(|_| shows_theirs) {
+            self.waits.0 += 1;
+            self.waits.1 += Duration::try_from(now.duration_since(since)).unwrap_or_default();
+        }
         self.settle();
         match written {
             Err(error) if shows_theirs => Err(Stop {
@@ -1259,6 +1273,7 @@ impl Passage {
         let end = SessionEnd {
             cause: cause.into(),
             operations: self.operations,
+            waits: self.waits,
             rows: self.session.rows(),
             bytes: self.bytes,
             masked: std::mem::take(&mut self.masked),
@@ -1291,6 +1306,14 @@ struct Decided {
 /// What happens to an operation that policy holds.
 fn mode(target: &Target, operation: &Operation) -> HoldMode {
     if operation.waits { target.on_hold } else { HoldMode::Refuse }
+}
+
+/// What a replay says of an operation that goes on: of one that is only prepared nothing comes back but that it is.
+fn passing(phase: Phase, verdict: Verdict) -> String {
+    match phase {
+        Phase::Prepare => "prepare".into(),
+        Phase::Run => verdict.to_string(),
+    }
 }
 
 fn shown_bind(bind: &Bind) -> String {

@@ -1,38 +1,37 @@
 //! Does what the control API asks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::BufReader;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use gatehouse_api::{
-    Answer, AnswerView, AskedView, Begun, BudgetView, Caller, CameBack, Control, DeviceLoginView, EndTask, Evidence,
-    Exchange, Exchanged, ExplanationView, GrantedView, IssuedKeyView, KeyView, LiftLockdown, LinkView, LockdownView,
-    Me, NewExplanation, NewKey, NewLink, NewLockdown, NewTask, NewToken, OauthError, Page, PolicyView, Problem,
-    RequestView, Selection, SessionView, Shown, SignInBegun, SignedIn, SpentView, TargetView, TaskView, TokenView,
-    Version, Wanted,
+    ActivityView, Answer, AnswerView, AskedView, BacktestView, Begun, BudgetView, Caller, CameBack, ChangeView,
+    CheckpointsView, Control, DeviceLoginView, EndTask, Evidence, Exchange, Exchanged, ExplanationView, GrantedView,
+    IssuedKeyView, KeyView, LiftLockdown, LinkView, LockdownView, Me, NewBacktest, NewExplanation, NewKey, NewLink,
+    NewLockdown, NewTask, NewToken, OauthError, OperationView, Page, PolicyView, Problem, ReplayView, RequestView,
+    RevisionFiles, RevisionView, Selection, SessionView, Shown, SignInBegun, SignedIn, Sought, SpentView, TargetView,
+    TaskView, TokenView, Version, Wanted,
 };
 use gatehouse_engine::House as _;
 use gatehouse_gate::{AnswerError, Answered, Approver, Asked, Lockdown, PendingRequest, Scope, Terms};
 use gatehouse_identity::ApiKey;
-use gatehouse_journal::{Direction, Export, KeyIssued, RecordingReader, RequestEnded};
+use gatehouse_journal::{Export, KeyIssued, RequestEnded};
 use gatehouse_model::{
     BUDGET_VALUES_MAX, Budget, ClassName, Denial, GroupName, Hold, Identity, KeyId, PolicyId, Reason, RequestId,
     Resource, SessionId, Spent, Subject, TargetName, Task, TaskEnd, TaskId, UserName, Verdict, kind,
 };
-use gatehouse_protocol::{Archive, Carriage, Protocol, SurveyFacts};
+use gatehouse_protocol::{Carriage, Protocol, SurveyFacts};
 use gatehouse_store::{AskedRow, KeyRow, Numbered, RequestRow, SessionRow, StoreError, TaskRow};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::explain;
 use crate::load::Loaded;
-use crate::output::plain;
-use crate::registry;
 use crate::sign_in::Way;
 use crate::state::State;
+use crate::{registry, replay, search, watch};
 
 /// The control API over the running gateway.
 #[derive(Clone)]
@@ -56,15 +55,15 @@ pub(crate) fn bad(error: impl std::fmt::Display) -> Problem {
 }
 
 /// What was recorded of a session.
-struct Recorded {
-    path: std::path::PathBuf,
-    protocol: String,
+pub(crate) struct Recorded {
+    pub(crate) path: std::path::PathBuf,
+    pub(crate) protocol: String,
     target: TargetName,
 }
 
 impl ApiControl {
     /// The recording of a session, and what was spoken in it, for those who oversee its target.
-    async fn recording(&self, caller: &Caller, id: &str) -> Result<Recorded, Problem> {
+    pub(crate) async fn recording(&self, caller: &Caller, id: &str) -> Result<Recorded, Problem> {
         let session = self.one_session(id).await?;
         self.must_oversee(caller, &session.target)?;
         let loaded = self.state.loaded.load();
@@ -102,7 +101,7 @@ impl ApiControl {
     }
 
     /// Whoever asks reads what they wrote: the index is brought up to the journal first.
-    async fn fresh_index(&self) -> Result<(), Problem> {
+    pub(crate) async fn fresh_index(&self) -> Result<(), Problem> {
         // Whoever hangs up meanwhile leaves nothing half done.
         let state = self.state.clone();
         let caught_up = tokio::spawn(async move { state.indexer.catch_up().await });
@@ -118,7 +117,7 @@ impl ApiControl {
         view: impl Fn(R) -> Option<V>,
     ) -> Result<Page<V>, Problem> {
         self.fresh_index().await?;
-        let Wanted { limit, mut before, task, identity, target, state } = wanted;
+        let Wanted { limit, mut before, task, identity, target, state, class, since, until } = wanted;
         // One more than is wanted says whether there is more.
         let at_a_time = match caller {
             Caller::Administrator(_) => limit.saturating_add(1),
@@ -126,7 +125,17 @@ impl ApiControl {
         };
         let (mut entries, mut looked_at) = (Vec::new(), 0);
         loop {
-            let wanted = gatehouse_store::Wanted { limit: at_a_time, before, task, identity, target, state };
+            let wanted = gatehouse_store::Wanted {
+                limit: at_a_time,
+                before,
+                task,
+                identity,
+                target,
+                state,
+                class,
+                since,
+                until,
+            };
             let found = rows(wanted).await.map_err(unavailable)?;
             looked_at += found.len();
             let is_last = found.len() < at_a_time as usize;
@@ -148,7 +157,7 @@ impl ApiControl {
         self.state.gate.desk().request(&RequestId::parse(id).ok()?)
     }
 
-    async fn one_request(&self, id: &str) -> Result<RequestView, Problem> {
+    pub(crate) async fn one_request(&self, id: &str) -> Result<RequestView, Problem> {
         if let Some(request) = self.live_request(id) {
             return Ok(live_view(&request));
         }
@@ -264,13 +273,13 @@ impl ApiControl {
         Ok(LockdownView { cut: cut as u64, note, ..lockdown_view(lockdown) })
     }
 
-    async fn one_session(&self, id: &str) -> Result<SessionView, Problem> {
+    pub(crate) async fn one_session(&self, id: &str) -> Result<SessionView, Problem> {
         self.fresh_index().await?;
         let row = self.state.store.session(id).await.map_err(unavailable)?;
         row.map(session_view).ok_or_else(|| Problem::not_found("session", id, "sessions"))
     }
 
-    async fn one_task(&self, id: &str) -> Result<TaskView, Problem> {
+    pub(crate) async fn one_task(&self, id: &str) -> Result<TaskView, Problem> {
         self.fresh_index().await?;
         let row = self.state.store.task(id).await.map_err(unavailable)?;
         let view =
@@ -301,7 +310,7 @@ impl ApiControl {
         ))
     }
 
-    fn oversees_one(&self, caller: &Caller, targets: &[String]) -> bool {
+    pub(crate) fn oversees_one(&self, caller: &Caller, targets: &[String]) -> bool {
         // A gateway without targets is its administrators' too.
         (targets.is_empty() && self.must_administer(caller).is_ok())
             || targets.iter().any(|target| self.must_oversee(caller, target).is_ok())
@@ -309,21 +318,21 @@ impl ApiControl {
 
     /// Whether somebody may know of what was done or asked by whom, where: their own, what they oversee, and for whoever
     /// administers, everything.
-    fn sees(&self, caller: &Caller, identity: &str, on_behalf_of: Option<&str>, targets: &[String]) -> bool {
+    pub(crate) fn sees(&self, caller: &Caller, identity: &str, on_behalf_of: Option<&str>, targets: &[String]) -> bool {
         let own = caller.user().map(|user| format!("user:{user}"));
         let is_own = own.is_some() && (own.as_deref() == Some(identity) || own.as_deref() == on_behalf_of);
         is_own || self.oversees_one(caller, targets)
     }
 
-    fn sees_request(&self, caller: &Caller, request: &RequestView) -> bool {
+    pub(crate) fn sees_request(&self, caller: &Caller, request: &RequestView) -> bool {
         self.sees(caller, &request.identity, request.on_behalf_of.as_deref(), &request.targets)
     }
 
-    fn sees_task(&self, caller: &Caller, task: &TaskView) -> bool {
+    pub(crate) fn sees_task(&self, caller: &Caller, task: &TaskView) -> bool {
         self.sees(caller, &task.identity, task.on_behalf_of.as_deref(), &task.targets)
     }
 
-    fn sees_session(&self, caller: &Caller, session: &SessionView) -> bool {
+    pub(crate) fn sees_session(&self, caller: &Caller, session: &SessionView) -> bool {
         let target = std::slice::from_ref(&session.target);
         self.sees(caller, &session.identity, session.on_behalf_of.as_deref(), target)
     }
@@ -394,7 +403,12 @@ impl Control for ApiControl {
         // Whoever does not administer the gateway learns no more than that there is one.
         let administers = caller.is_some_and(|caller| self.must_administer(caller).is_ok());
         let told = |fault| if administers { fault } else { "changed files are not in force".to_string() };
-        Version { version: env!("CARGO_PKG_VERSION").into(), reload_fault: fault.map(told) }
+        Version {
+            version: env!("CARGO_PKG_VERSION").into(),
+            name: caller.map(|_| self.state.loaded.load().config.gateway.name.clone()),
+            has_provider: self.has_provider(),
+            reload_fault: fault.map(told),
+        }
     }
 
     fn user_of<'a>(&'a self, token: &'a str, shown: Shown) -> Asking<'a, Option<UserName>> {
@@ -640,7 +654,7 @@ impl Control for ApiControl {
     fn replay<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, String> {
         async move {
             let Recorded { path, protocol, .. } = self.recording(caller, id).await?;
-            let replayed = tokio::task::spawn_blocking(move || replay(&path, &protocol)).await;
+            let replayed = tokio::task::spawn_blocking(move || replay::text(&path, &protocol)).await;
             replayed.map_err(unavailable)?.map_err(unavailable)
         }
         .boxed()
@@ -657,10 +671,43 @@ impl Control for ApiControl {
                     )));
                 }
             };
-            let archived = tokio::task::spawn_blocking(move || archived(&path, &mut *archive.archive(&target))).await;
+            let archived =
+                tokio::task::spawn_blocking(move || replay::archived(&path, &mut *archive.archive(&target))).await;
             archived.map_err(unavailable)?.map_err(unavailable)
         }
         .boxed()
+    }
+
+    fn moments<'a>(&'a self, caller: &'a Caller, id: &'a str, after: u64, limit: u32) -> Asking<'a, ReplayView> {
+        self.replayed(caller, id, after, limit).boxed()
+    }
+
+    fn operations<'a>(&'a self, caller: &'a Caller, sought: Sought) -> Asking<'a, Page<OperationView>> {
+        self.found(caller, sought).boxed()
+    }
+
+    fn activity<'a>(&'a self, caller: &'a Caller, hours: u32) -> Asking<'a, ActivityView> {
+        self.lately(caller, hours).boxed()
+    }
+
+    fn changes(&self, caller: Caller) -> Result<BoxStream<'static, ChangeView>, Problem> {
+        watch::watch(self, caller)
+    }
+
+    fn revisions<'a>(&'a self, caller: &'a Caller) -> Asking<'a, Vec<RevisionView>> {
+        self.all_revisions(caller).boxed()
+    }
+
+    fn revision<'a>(&'a self, caller: &'a Caller, revision: &'a str) -> Asking<'a, RevisionFiles> {
+        self.files_of(caller, revision).boxed()
+    }
+
+    fn backtest<'a>(&'a self, caller: &'a Caller, new: NewBacktest) -> Asking<'a, BacktestView> {
+        self.compared(caller, new).boxed()
+    }
+
+    fn checkpoints<'a>(&'a self, _: &'a Caller) -> Asking<'a, CheckpointsView> {
+        self.signed_states().boxed()
     }
 
     fn requests<'a>(&'a self, caller: &'a Caller, wanted: Wanted<'a>) -> Asking<'a, Page<RequestView>> {
@@ -811,13 +858,7 @@ impl Control for ApiControl {
 
     fn policies<'a>(&'a self, caller: &'a Caller) -> Asking<'a, Vec<PolicyView>> {
         async move {
-            let targets: Vec<String> = self.state.loaded.load().targets.keys().cloned().collect();
-            if !self.oversees_one(caller, &targets) {
-                return Err(Problem::forbidden(
-                    "the policies are for those who oversee a target",
-                    "Ask somebody whom policy permits `approve` on a target, or an administrator of the gateway",
-                ));
-            }
+            self.must_oversee_one(caller)?;
             let view = |policy: gatehouse_policy::PolicySummary| PolicyView {
                 id: policy.id.to_string(),
                 file: policy.file,
@@ -905,6 +946,14 @@ impl Control for ApiControl {
                 // What somebody has no part in is to them as if it was not there.
                 Selection::Task(id) => self.task(caller, id).await?.targets,
                 Selection::Session(id) => vec![self.session(caller, id).await?.target],
+                // What was recorded at a time may be anybody's.
+                Selection::Time { since, until } => {
+                    self.must_administer(caller)?;
+                    for time in [since, until] {
+                        time.parse::<Timestamp>().map_err(bad)?;
+                    }
+                    Vec::new()
+                }
             };
             targets.iter().try_for_each(|target| self.must_oversee(caller, target))?;
             let state = self.state.clone();
@@ -921,6 +970,9 @@ fn export(state: &State, selection: &Selection) -> anyhow::Result<Vec<u8>> {
         Selection::All => gatehouse_journal::Selection::All,
         Selection::Task(id) => gatehouse_journal::Selection::Task(id.clone()),
         Selection::Session(id) => gatehouse_journal::Selection::Session(id.clone()),
+        Selection::Time { since, until } => {
+            gatehouse_journal::Selection::Time { since: since.clone(), until: until.clone() }
+        }
     };
     let (checkpoint, target) =
         state.gate.ledger().with(|journal| (journal.checkpoint(&state.key), journal.sink().sync_target()));
@@ -935,49 +987,6 @@ fn export(state: &State, selection: &Selection) -> anyhow::Result<Vec<u8>> {
     };
     gatehouse_journal::export(&state.segments.files(), &export, &mut bundle)?;
     Ok(bundle)
-}
-
-/// What was asked and what the client saw, as an archive.
-fn archived(path: &std::path::Path, archive: &mut dyn Archive) -> anyhow::Result<String> {
-    let mut reader = RecordingReader::new(BufReader::new(File::open(path)?))?;
-    let began: Timestamp = reader.header().started.to_string().parse()?;
-    while let Some(chunk) = reader.next_chunk()? {
-        match chunk.direction {
-            Direction::Mark => archive.mark(chunk.offset, &String::from_utf8_lossy(&chunk.content)),
-            Direction::ToClient => archive.seen(chunk.offset, &chunk.content),
-            Direction::Cut => {}
-        }
-    }
-    let after = |micros: u64| SignedDuration::from_micros(i64::try_from(micros).unwrap_or(i64::MAX));
-    Ok(archive.finish(&|at| began.checked_add(after(at)).map_or_else(|_| String::new(), |time| time.to_string())))
-}
-
-/// What was asked and what the client saw, as text for a terminal.
-fn replay(path: &std::path::Path, protocol: &str) -> anyhow::Result<String> {
-    let mut reader = RecordingReader::new(BufReader::new(File::open(path)?))?;
-    let Some(protocol) = registry::protocol(protocol) else {
-        anyhow::bail!("nothing here speaks {protocol}");
-    };
-    let mut transcript = protocol.transcript();
-    let header = reader.header();
-    let mut lines = vec![format!("session {} at {} on {}", header.session, header.started, header.target)];
-    while let Some(chunk) = reader.next_chunk()? {
-        let time = format!("{:>9.3}s", chunk.offset as f64 / 1e6);
-        match chunk.direction {
-            Direction::Mark => lines.push(format!("{time}  {}", plain(&String::from_utf8_lossy(&chunk.content)))),
-            Direction::ToClient => {
-                lines.extend(transcript.show(&chunk.content).into_iter().map(|line| format!("{:>10}{line}", "")))
-            }
-            Direction::Cut => {
-                lines.push(format!("{time}  (what follows was longer than the limit; its digest was kept)"))
-            }
-        }
-    }
-    if reader.torn().is_some() {
-        lines.push("(the recording ends here, in the middle of a chunk)".into());
-    }
-    lines.push(String::new());
-    Ok(lines.join("\n"))
 }
 
 pub(crate) fn by(caller: &Caller) -> String {
@@ -1058,6 +1067,7 @@ fn session_view(row: SessionRow) -> SessionView {
         refused: row.refused,
         rows: row.rows,
         masked: row.masked,
+        classes: row.classes,
     }
 }
 
@@ -1148,6 +1158,7 @@ pub(crate) fn live_view(request: &PendingRequest) -> RequestView {
                 task: operation.task.to_string(),
                 task_reason: Some(operation.task_reason.clone()),
                 binds: operation.binds.clone(),
+                facts: operation.facts.iter().map(|(name, fact)| (name.clone(), search::fact(fact.clone()))).collect(),
                 exact: operation.is_exact,
                 mode: operation.mode.as_str().into(),
                 impact: operation.impact.clone(),
@@ -1181,7 +1192,10 @@ fn stored_view(row: RequestRow) -> RequestView {
     let (asked, targets) = match row.asked {
         AskedRow::Operation { session, task, target, binds, mode } => {
             let impact = Vec::new();
-            (AskedView::Operation { session, task, task_reason: None, binds, exact: false, mode, impact }, vec![target])
+            let facts = row.facts;
+            let asked =
+                AskedView::Operation { session, task, task_reason: None, binds, exact: false, facts, mode, impact };
+            (asked, vec![target])
         }
         AskedRow::Task { targets, ttl_secs, by, budget, granted } => {
             let granted = granted.map(|(targets, ttl_secs)| GrantedView { targets, ttl_secs });

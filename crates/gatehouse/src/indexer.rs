@@ -1,19 +1,23 @@
 //! Folds the journal into the index: at the start what is missing, then what comes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gatehouse_api::ChangeView;
 use gatehouse_journal::{
     AccessRecord, BudgetRecord, Entry, Lines, OperationMark, Record, RequestOpened, SegmentFiles, SessionOpened,
     TaskRequested, TaskStarted,
 };
 use gatehouse_model::{Budget, ClassName, KeyId, Origin, TaskId};
-use gatehouse_store::{AskedRow, Change, KeyRow, LockdownRow, RequestRow, SessionRow, Store, StoreError, TaskRow};
+use gatehouse_store::{
+    AskedRow, Change, KeyRow, LockdownRow, RequestRow, RevisionRow, SessionRow, Store, StoreError, TaskRow,
+};
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 use crate::notify::{Event, Subscription};
+use crate::{search, watch};
 
 /// Records applied in one transaction.
 const BATCH_RECORDS_MAX: usize = 5_000;
@@ -21,6 +25,8 @@ const BATCH_RECORDS_MAX: usize = 5_000;
 const RECENT_CHANGES: usize = 64;
 /// How long the index may lie behind while nobody asks for it, so that what comes in between is one transaction.
 const LAG: Duration = Duration::from_millis(500);
+/// The same while somebody looks at what changes.
+const LAG_WATCHED: Duration = Duration::from_millis(50);
 
 /// Why the index could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +44,8 @@ pub(crate) struct Indexer {
     files: SegmentFiles,
     store: Store,
     size: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// Tells those who look what changed.
+    pub(crate) stirred: broadcast::Sender<ChangeView>,
     /// Who is told of what was recorded, once the index has it.
     pub(crate) told: std::sync::OnceLock<Vec<Subscription>>,
     /// Where the reading of the journal stands; whoever has it, has the turn.
@@ -58,6 +66,7 @@ impl Indexer {
             files,
             store,
             size: Box::new(size),
+            stirred: broadcast::channel(watch::CHANGES_MAX).0,
             told: std::sync::OnceLock::new(),
             place: tokio::sync::Mutex::new(None),
         }
@@ -109,6 +118,11 @@ impl Indexer {
                 return Ok(place);
             }
             self.store.apply(place.next, &changes).await?;
+            if self.stirred.receiver_count() > 0 {
+                let stirred: BTreeSet<ChangeView> = changes.iter().filter_map(watch::told).collect();
+                // Whoever went away meanwhile needs to know of nothing.
+                stirred.into_iter().for_each(|change| drop(self.stirred.send(change)));
+            }
             for event in events {
                 self.told.get().into_iter().flatten().for_each(|receiver| receiver.tell(&event));
             }
@@ -119,7 +133,8 @@ impl Indexer {
     pub(crate) async fn follow(&self, recorded: Arc<Notify>) {
         loop {
             recorded.notified().await;
-            tokio::time::sleep(LAG).await;
+            // Whoever looks sees a request as soon as whoever answers it can.
+            tokio::time::sleep(if self.stirred.receiver_count() > 0 { LAG_WATCHED } else { LAG }).await;
             if let Err(error) = self.catch_up().await {
                 // The journal has it all; the index goes on where it stopped.
                 tracing::warn!(%error, "the index lags behind the journal");
@@ -184,6 +199,12 @@ fn change(record: &Record) -> Option<Change> {
             ended: None,
         }))),
         Entry::KeyEnded(key) => Some(Change::KeyEnded { key: key.key.clone(), at, cause: key.cause.clone() }),
+        Entry::PoliciesLoaded(loaded) => Some(Change::PoliciesLoaded(Box::new(RevisionRow {
+            record: record.index,
+            revision: loaded.revision.clone(),
+            since: at,
+            files: loaded.files.clone(),
+        }))),
         Entry::LockdownBegun(lockdown) => Some(Change::LockdownBegun(Box::new(LockdownRow {
             scope: lockdown.scope.clone(),
             by: lockdown.by.clone(),
@@ -208,7 +229,7 @@ fn change(record: &Record) -> Option<Change> {
             at,
             cause: session.cause.clone(),
             rows: session.rows,
-            masked: session.masked.values().sum(),
+            masked: session.masked.clone(),
             recording: session.recording.as_ref().map(|seal| seal.file.clone()),
         }),
         Entry::RecordingSealed(seal) => Some(Change::SessionClosed {
@@ -216,7 +237,7 @@ fn change(record: &Record) -> Option<Change> {
             at,
             cause: seal.cause.clone(),
             rows: 0,
-            masked: 0,
+            masked: BTreeMap::new(),
             recording: Some(seal.file.clone()),
         }),
         Entry::OperationDecided(operation) => Some(Change::Operations {
@@ -244,7 +265,6 @@ fn change(record: &Record) -> Option<Change> {
         | Entry::AccountEnded(_)
         | Entry::GatewayStarted(_)
         | Entry::GatewayStopped(_)
-        | Entry::PoliciesLoaded(_)
         | Entry::ConfigurationLoaded(_)
         | Entry::PersonSignedIn(_)
         | Entry::PersonSignedOut(_)
@@ -292,6 +312,7 @@ fn session_row(session: &SessionOpened, at: Timestamp) -> SessionRow {
         refused: 0,
         rows: 0,
         masked: 0,
+        classes: BTreeMap::new(),
         recording: None,
     }
 }
@@ -311,6 +332,7 @@ fn request_row(request: &RequestOpened, at: Timestamp) -> RequestRow {
         title: request.title.clone(),
         statement: request.statement.clone(),
         accesses: accesses(&request.accesses),
+        facts: request.facts.iter().map(|(name, fact)| (name.clone(), search::fact(fact.clone()))).collect(),
         needs: needs(&request.groups, &request.quorum),
         reasons: request.reasons.clone(),
         policies: request.policies.clone(),
@@ -339,6 +361,7 @@ fn task_request_row(request: &TaskRequested, at: Timestamp) -> RequestRow {
         title: "task".into(),
         statement: request.reason.clone(),
         accesses: request.targets.iter().map(|target| format!("start on Target {target}")).collect(),
+        facts: BTreeMap::new(),
         needs: needs(&request.groups, &request.quorum),
         reasons: request.reasons.clone(),
         policies: request.policies.clone(),

@@ -3,6 +3,7 @@
 //! Knows every room. No rule is decided here: policies decide in `policy`, what passes is the business of `gate`.
 
 mod accounts;
+mod activity;
 mod agent;
 mod backtest;
 mod bounded;
@@ -24,20 +25,24 @@ mod mail;
 mod mask_test;
 mod mentions;
 mod notify;
+mod observe;
 mod output;
 mod pace;
 mod policy_test;
 mod reference;
 mod registry;
 mod reload;
+mod replay;
 mod restore;
 mod run;
 pub mod scratch;
+mod search;
 pub mod serve;
 mod sign_in;
 mod start;
 pub mod state;
 mod tape;
+mod watch;
 mod web;
 
 pub use registry::{protocol, protocols, schemas};

@@ -16,7 +16,7 @@ use gatehouse_identity::{
 };
 use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, PseudonymKey, Transform};
 use gatehouse_model::{AgentName, ClassName, Digest, GroupName, Parent, Resource, Secret, TargetName, UserName, kind};
-use gatehouse_policy::{Policies, PolicySource};
+use gatehouse_policy::{Policies, PolicyFault, PolicySource};
 use gatehouse_protocol::{Carriage, HttpFacts, SurveyFacts};
 use gatehouse_secrets::{Keeper, Reference};
 use sha2::{Digest as _, Sha256};
@@ -54,6 +54,13 @@ pub struct Fault {
     pub message: String,
     /// What to do about it.
     pub remedy: String,
+}
+
+impl Fault {
+    /// Of a policy.
+    pub(crate) fn of_policy(fault: PolicyFault) -> Self {
+        Self { file: fault.file, line: fault.line, message: fault.message, remedy: fault.remedy }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -1019,11 +1026,9 @@ fn load_policies(directory: &Path, faults: &mut Vec<Fault>) -> Option<Policies> 
     match Policies::load(&sources, &registry::schemas()) {
         Ok(policies) => Some(policies),
         Err(found) => {
-            faults.extend(found.into_iter().map(|fault| Fault {
-                file: directory.join(&fault.file).display().to_string(),
-                line: fault.line,
-                message: fault.message,
-                remedy: fault.remedy,
+            faults.extend(found.into_iter().map(|fault| {
+                let file = directory.join(&fault.file).display().to_string();
+                Fault { file, ..Fault::of_policy(fault) }
             }));
             None
         }

@@ -11,7 +11,7 @@ use gatehouse_gate::{
     Scope,
 };
 use gatehouse_identity::{ApiKey, Visit};
-use gatehouse_journal::{RecordingSealed, SessionClosed, recording};
+use gatehouse_journal::{Fact, RecordingSealed, SessionClosed, recording};
 use gatehouse_model::{
     AgentName, Digest, GroupName, Hold, Identity, InvalidName, KeyId, Origin, PolicyId, RequestId, SessionId,
     TargetName, Task, TaskEnd, TaskId, UserName,
@@ -65,6 +65,8 @@ fn never_began(session: &str) -> SessionClosed {
         rows: 0,
         bytes: 0,
         masked: BTreeMap::new(),
+        answers: 0,
+        waited_micros: 0,
         recording: None,
     }
 }
@@ -239,6 +241,10 @@ async fn request_of(state: &State, row: &RequestRow) -> Result<PendingRequest> {
     })
 }
 
+fn fact_of(value: &serde_json::Value) -> Option<Fact> {
+    serde_json::from_value(value.clone()).ok()
+}
+
 async fn asked_of(state: &State, row: &RequestRow) -> Result<Asked> {
     Ok(match &row.asked {
         AskedRow::Operation { session, task, target, binds, .. } => Asked::Operation(HeldOperation {
@@ -247,6 +253,7 @@ async fn asked_of(state: &State, row: &RequestRow) -> Result<Asked> {
             task_reason: state.store.task(task).await?.map(|task| task.reason).unwrap_or_default(),
             target: TargetName::new(target)?,
             binds: binds.clone(),
+            facts: row.facts.iter().filter_map(|(name, fact)| Some((name.clone(), fact_of(fact)?))).collect(),
             mode: HoldMode::Refuse,
             is_exact: false,
             impact: Vec::new(),

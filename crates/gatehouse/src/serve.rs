@@ -36,7 +36,7 @@ use crate::log_files::SharedSegments;
 use crate::pace::Pace;
 use crate::sign_in::SignIns;
 use crate::state::{DataFolder, State};
-use crate::{agent, keys, registry, reload, restore};
+use crate::{agent, keys, observe, registry, reload, restore};
 
 /// The name of the control API among the protocols that are listened for.
 pub(crate) const API: &str = "api";
@@ -194,6 +194,9 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         decoys: keys::random()?,
         ending: Mutex::new(Vec::new()),
         spent_kept: Mutex::new(Vec::new()),
+        watchers: Arc::new(Semaphore::new(crate::watch::WATCHERS_MAX)),
+        readers: Arc::new(Semaphore::new(observe::READERS_MAX)),
+        activity: Mutex::default(),
         metrics: handle,
     });
     restore::people(&state).await?;

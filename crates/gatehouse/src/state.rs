@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::accounts::Leases;
+use crate::activity::Activity;
 use crate::exchange::{self, Entrance};
 use crate::interception::Authority;
 use crate::load::{AccountSource, Loaded};
@@ -148,6 +149,12 @@ pub struct State {
     pub(crate) ending: Mutex<Vec<(TaskId, TaskEnd, String)>>,
     /// What was kept last of what was done under tasks.
     pub(crate) spent_kept: Mutex<Vec<(TaskId, Spent)>>,
+    /// Places of those who look at what changes.
+    pub(crate) watchers: Arc<Semaphore>,
+    /// Places of those who read the journal from end to end.
+    pub(crate) readers: Arc<Semaphore>,
+    /// What went on of late, as far as it was counted.
+    pub(crate) activity: Mutex<Activity>,
     /// Renders the metrics.
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
 }

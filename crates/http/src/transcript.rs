@@ -1,7 +1,7 @@
 //! Shows a person what a client saw of answers.
 
 use bytes::BytesMut;
-use gatehouse_protocol::{Breach, Frame, Head, Tag, Transcript};
+use gatehouse_protocol::{Breach, Frame, Head, Seen, Tag, Transcript};
 
 use crate::body::Kind;
 
@@ -16,55 +16,55 @@ pub(crate) struct HttpTranscript {
 }
 
 impl Transcript for HttpTranscript {
-    fn show(&mut self, bytes: &[u8]) -> Vec<String> {
+    fn show(&mut self, bytes: &[u8]) -> Vec<Seen> {
         self.buf.extend_from_slice(bytes);
-        let mut lines = Vec::new();
+        let mut seen = Vec::new();
         loop {
             let len = match Frame::first(&self.buf, usize::MAX, Breach::target) {
                 Ok(Ok(frame)) => frame.len,
-                Ok(Err(_)) => return lines,
+                Ok(Err(_)) => return seen,
                 Err(_) => {
                     self.buf.clear();
-                    return lines;
+                    return seen;
                 }
             };
             let whole = self.buf.split_to(len);
             if let Ok(Ok(frame)) = Frame::first(&whole, usize::MAX, Breach::target) {
-                self.show_frame(frame, &mut lines);
+                self.show_frame(frame, &mut seen);
             }
         }
     }
 }
 
 impl HttpTranscript {
-    fn show_frame(&mut self, frame: Frame<'_>, lines: &mut Vec<String>) {
+    fn show_frame(&mut self, frame: Frame<'_>, seen: &mut Vec<Seen>) {
         match frame.tag {
             Tag::Response | Tag::Interim => {
                 let Some(head) = Head::read(frame.tag, frame.content) else { return };
                 self.shown = 0;
                 self.is_text = Kind::of(head.text("content-type")) != Kind::Opaque;
-                lines.push(plain(head.first));
+                seen.push(Seen::Head(head.first.into()));
                 for (name, value) in &head.fields {
-                    lines.push(plain(&format!("{name}: {}", String::from_utf8_lossy(value))));
+                    seen.push(Seen::Field((*name).into(), String::from_utf8_lossy(value).into_owned()));
                 }
             }
             Tag::Body if self.is_text && self.shown < SHOWN_BYTES_MAX => {
                 self.shown += frame.content.len();
-                lines.extend(String::from_utf8_lossy(frame.content).lines().map(plain));
+                seen.extend(lines(frame.content));
             }
-            Tag::Body => lines.push(format!("({} bytes)", frame.content.len())),
-            Tag::Abort => lines.push("(broken off)".into()),
-            Tag::Message => lines.extend(match frame.content.split_first() {
-                Some((b't', text)) => String::from_utf8_lossy(text).lines().map(plain).collect(),
-                Some(_) | None => vec![format!("({} bytes)", frame.content.len())],
-            }),
-            Tag::Close => lines.push("(closed)".into()),
-            Tag::End | Tag::Request => {}
+            Tag::Body => seen.push(Seen::Text(format!("({} bytes)", frame.content.len()))),
+            Tag::Abort => seen.push(Seen::Done("broken off".into())),
+            Tag::Message => match frame.content.split_first() {
+                Some((b't', text)) => seen.extend(lines(text)),
+                Some(_) | None => seen.push(Seen::Text(format!("({} bytes)", frame.content.len()))),
+            },
+            Tag::Close => seen.push(Seen::Done("closed".into())),
+            Tag::End => seen.push(Seen::Turn),
+            Tag::Request => {}
         }
     }
 }
 
-/// Without control characters, which a terminal would obey.
-fn plain(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() && char != '\t' { '\u{fffd}' } else { char }).collect()
+fn lines(bytes: &[u8]) -> Vec<Seen> {
+    String::from_utf8_lossy(bytes).lines().map(|line| Seen::Text(line.into())).collect()
 }

@@ -28,24 +28,33 @@
 //! | [`BUNDLE_ENTRIES_MAX`] | 100 000 | the files in a bundle |
 //! | [`FINDINGS_MAX`] | 1 000 | the findings of a report |
 
+// Whoever only verifies, such as a browser, has no files.
+#[cfg(unix)]
 pub mod attachments;
 pub mod bundle;
 mod canonical;
 mod line;
+#[cfg(unix)]
 pub mod log;
 pub mod note;
 pub mod record;
 pub mod recording;
+#[cfg(unix)]
 pub mod segments;
 pub mod tail;
+#[cfg(unix)]
 pub mod template;
 pub mod tree;
 
+#[cfg(unix)]
 pub use attachments::FileAttachments;
 pub use bundle::{
-    Attachments, BUNDLE_ENTRIES_MAX, BUNDLE_RECORDS_MAX, Export, ExportError, Exported, FINDINGS_MAX, Finding,
-    FindingKind, MANIFEST_BYTES_MAX, Report, Selection, export, verify,
+    Attachments, BUNDLE_ENTRIES_MAX, BUNDLE_RECORDS_MAX, FINDINGS_MAX, Finding, FindingKind, MANIFEST_BYTES_MAX,
+    Report, Selection, verify,
 };
+#[cfg(unix)]
+pub use bundle::{Export, ExportError, Exported, export};
+#[cfg(unix)]
 pub use log::{Appended, Journal, JournalError, Sink};
 pub use note::{Checkpoint, KeyError, NOTE_BYTES_MAX, NoteError, SigningKey, VerifierKey};
 pub use record::{
@@ -60,9 +69,11 @@ pub use recording::{
     CHUNK_BYTES_MAX, Chunk, Direction, RECORDING_BYTES_MAX, RecordingError, RecordingHeader, RecordingReader,
     RecordingWriter, Seal,
 };
+#[cfg(unix)]
 pub use segments::{
     Lines, Recovery, SEGMENT_BYTES_MAX, SegmentFiles, SegmentLimits, Segments, SegmentsError, SyncTarget, Torn,
 };
 pub use tail::{Append, Storage, Tail};
+#[cfg(unix)]
 pub use template::{OperationMark, OperationTemplate, OperationValues};
 pub use tree::{Frontier, ProofError, Tree};

@@ -552,9 +552,21 @@ pub struct SessionClosed {
     pub bytes: u64,
     /// The number of masked values, by class.
     pub masked: BTreeMap<String, u64>,
+    /// How many answers of the target were waited for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub answers: u64,
+    /// For how many microseconds in all until they began.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waited_micros: u64,
     /// Its recording, if one was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<RecordingSeal>,
+}
+
+/// Serde asks by reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` takes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One action on one resource.
@@ -660,6 +672,9 @@ pub struct RequestOpened {
     pub digest: String,
     /// Everything that the operation wants.
     pub accesses: Vec<AccessRecord>,
+    /// What policies could test.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, Fact>,
     /// Members of each of these must approve: one, where `quorum` does not say how many.
     pub groups: Vec<String>,
     /// How many members of a group must approve, where one is not enough.
@@ -803,6 +818,8 @@ mod tests {
                 rows: u64::MAX,
                 bytes: 12,
                 masked: BTreeMap::from([("us_ssn".into(), 2), ("email".into(), 1)]),
+                answers: 0,
+                waited_micros: 0,
                 recording: Some(RecordingSeal {
                     file: "ses-1.rec".into(),
                     bytes: 9,

@@ -29,6 +29,9 @@ use crate::tree::{Frontier, leaf_hash};
 /// The most bytes in one segment, by default. One record may be longer; then it has a segment of its own.
 pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// How much of the checkpoints' file is read for the newest of them, in bytes.
+const CHECKPOINTS_BYTES_MAX: u64 = 256 * 1024;
+
 const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = "lock";
 const SUFFIX: &str = ".jsonl";
@@ -471,6 +474,49 @@ impl SegmentFiles {
         let before = segments.iter().rposition(|(first, _)| *first <= from).unwrap_or(0);
         let next = segments.get(before).map_or(from, |(first, _)| *first);
         Ok(Lines { files: self.clone(), current: None, next, from, until })
+    }
+
+    /// The index of each segment's first record, in order.
+    ///
+    /// # Errors
+    /// [`SegmentsError::Io`] if the directory cannot be read.
+    pub fn segments(&self) -> Result<Vec<u64>, SegmentsError> {
+        Ok(self.list()?.into_iter().map(|(first, _)| first).collect())
+    }
+
+    /// The same with each segment's length in bytes.
+    ///
+    /// # Errors
+    /// [`SegmentsError::Io`] if the directory or a file cannot be read.
+    pub fn sizes(&self) -> Result<Vec<(u64, u64)>, SegmentsError> {
+        let size = |(first, path): (u64, PathBuf)| {
+            let length = std::fs::metadata(&path).map_err(failed("read", &path))?.len();
+            Ok((first, length))
+        };
+        self.list()?.into_iter().map(size).collect()
+    }
+
+    /// The newest signed notes, the newest first; none where there is no checkpoint yet.
+    ///
+    /// # Errors
+    /// [`SegmentsError::Io`] if the file cannot be read.
+    pub fn checkpoints(&self, notes_max: usize) -> Result<Vec<String>, SegmentsError> {
+        let path = self.dir.join(CHECKPOINTS);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed("open", &path)(error)),
+        };
+        let length = file.metadata().map_err(failed("read", &path))?.len();
+        let tail = (notes_max as u64).saturating_mul(NOTE_BYTES_MAX as u64).min(CHECKPOINTS_BYTES_MAX);
+        file.seek(SeekFrom::Start(length.saturating_sub(tail))).map_err(failed("read", &path))?;
+        let mut text = Vec::new();
+        file.take(tail).read_to_end(&mut text).map_err(failed("read", &path))?;
+        // Text and signatures of a note are apart by an empty line, and so is one note from the next.
+        let text = String::from_utf8_lossy(&text);
+        let parts: Vec<&str> = text.split("\n\n").filter(|part| !part.trim().is_empty()).collect();
+        let notes = parts.rchunks_exact(2).map(|note| format!("{}\n", note.join("\n\n").trim_end()));
+        Ok(notes.take(notes_max).collect())
     }
 
     fn path(&self, first: u64) -> PathBuf {

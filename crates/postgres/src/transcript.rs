@@ -1,16 +1,12 @@
 //! Shows a recorded session to a person: result sets as tables of text, errors and notices as lines.
 //!
-//! Knows only what the client saw. Values are stripped of control characters, so that a replay cannot drive the
-//! terminal it is shown on.
+//! Knows only what the client saw.
 
 use bytes::BytesMut;
-use gatehouse_protocol::{Breach, Transcript};
+use gatehouse_protocol::{Breach, Seen, Transcript};
 
 use crate::frame::{self, Frame, Peek, Reader};
 use crate::session::row_names;
-
-/// No more than this many characters of a value are shown.
-const SHOWN_CHARS_MAX: usize = 120;
 
 #[derive(Default)]
 pub(crate) struct PostgresTranscript {
@@ -19,61 +15,65 @@ pub(crate) struct PostgresTranscript {
 }
 
 impl Transcript for PostgresTranscript {
-    fn show(&mut self, bytes: &[u8]) -> Vec<String> {
+    fn show(&mut self, bytes: &[u8]) -> Vec<Seen> {
         self.buf.extend_from_slice(bytes);
-        let mut lines = Vec::new();
+        let mut seen = Vec::new();
         loop {
             let len = match frame::peek(&self.buf, usize::MAX, Breach::target) {
                 Ok(Peek::Whole(frame)) => frame.len,
-                Ok(Peek::Short(_) | Peek::Large(..)) => return lines,
+                Ok(Peek::Short(_) | Peek::Large(..)) => return seen,
                 Err(_) => {
                     self.buf.clear();
-                    return lines;
+                    return seen;
                 }
             };
             let whole = self.buf.split_to(len);
             for frame in frame::frames(&whole) {
-                lines.extend(self.line(frame));
+                seen.extend(self.seen(frame));
             }
         }
     }
 }
 
 impl PostgresTranscript {
-    fn line(&mut self, frame: Frame<'_>) -> Option<String> {
+    fn seen(&mut self, frame: Frame<'_>) -> Option<Seen> {
         let mut reader = Reader(frame.body);
         match frame.tag {
             b'T' => {
                 let (names, formats) = row_names(frame.body)?;
                 self.formats = formats;
-                Some(format!("  {}", names.join(" | ")))
+                Some(Seen::Columns(names))
             }
             b'D' => {
                 let count = reader.i16()?;
-                let values: Option<Vec<String>> = (0..usize::try_from(count).ok()?)
+                let values: Option<Vec<Option<String>>> = (0..usize::try_from(count).ok()?)
                     .map(|place| reader.value().map(|value| self.value(place, value)))
                     .collect();
-                Some(format!("  {}", values?.join(" | ")))
+                Some(Seen::Row(values?))
             }
-            b'd' => Some(format!("  {}", printable(&String::from_utf8_lossy(frame.body)))),
-            b'C' => Some(format!("  -- {}", printable(&String::from_utf8_lossy(reader.cstr()?)))),
-            b'E' | b'N' => Some(report(frame.body)),
+            b'd' => Some(Seen::Text(text(frame.body).trim_end_matches('\n').into())),
+            b'C' => Some(Seen::Done(text(reader.cstr()?))),
+            b'Z' => Some(Seen::Turn),
+            b'E' => Some(Seen::Problem(report(frame.body))),
+            b'N' => Some(Seen::Note(report(frame.body))),
             b'A' => {
                 let _process = reader.i32()?;
-                let channel = printable(&String::from_utf8_lossy(reader.cstr()?));
-                Some(format!("  notification on {channel}: {}", printable(&String::from_utf8_lossy(reader.cstr()?))))
+                let channel = text(reader.cstr()?);
+                Some(Seen::Note(format!("notification on {channel}: {}", text(reader.cstr()?))))
             }
             _ => None,
         }
     }
 
-    fn value(&self, place: usize, value: Option<&[u8]>) -> String {
-        match (value, self.formats.get(place)) {
-            (None, _) => "(null)".into(),
-            (Some(value), Some(1)) if std::str::from_utf8(value).is_err() => format!("({} bytes)", value.len()),
-            (Some(value), _) => printable(&String::from_utf8_lossy(value)),
-        }
+    fn value(&self, place: usize, value: Option<&[u8]>) -> Option<String> {
+        let value = value?;
+        let is_opaque = self.formats.get(place) == Some(&1) && std::str::from_utf8(value).is_err();
+        Some(if is_opaque { format!("({} bytes)", value.len()) } else { text(value) })
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn report(body: &[u8]) -> String {
@@ -81,22 +81,12 @@ fn report(body: &[u8]) -> String {
     let mut parts = Vec::new();
     while let Some(field @ 1..) = reader.u8() {
         let Some(value) = reader.cstr() else { break };
-        let text = printable(&String::from_utf8_lossy(value));
         match field {
-            b'S' | b'C' | b'M' => parts.push(text),
-            b'D' => parts.push(format!("\n    detail: {text}")),
-            b'H' => parts.push(format!("\n    hint: {text}")),
+            b'S' | b'C' | b'M' => parts.push(text(value)),
+            b'D' => parts.push(format!("\ndetail: {}", text(value))),
+            b'H' => parts.push(format!("\nhint: {}", text(value))),
             _ => {}
         }
     }
-    format!("  {}", parts.join(" "))
-}
-
-fn printable(text: &str) -> String {
-    let shown = text.trim_end_matches('\n').chars().take(SHOWN_CHARS_MAX);
-    let mut line: String = shown.map(|c| if c.is_control() { '·' } else { c }).collect();
-    if text.chars().count() > SHOWN_CHARS_MAX {
-        line.push('…');
-    }
-    line
+    parts.join(" ")
 }

@@ -547,8 +547,32 @@ pub trait Archive {
     fn finish(&self, started: &dyn Fn(u64) -> String) -> String;
 }
 
+/// Something that a client saw, as a person reads it. Texts are as they were: whoever shows them sees to what a terminal or a
+/// page would make of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// The names of the columns of the rows that follow.
+    Columns(Vec<String>),
+    /// A row; a value that is no text is described, one that is not there is `None`.
+    Row(Vec<Option<String>>),
+    /// An answer came to its end.
+    Done(String),
+    /// An error, or a refusal.
+    Problem(String),
+    /// A notice, or a notification.
+    Note(String),
+    /// What an answer begins with: its status.
+    Head(String),
+    /// A named field of that.
+    Field(String, String),
+    /// A line of a text.
+    Text(String),
+    /// All that was asked together is answered, and it is the client's turn.
+    Turn,
+}
+
 /// Reads a recording for a person.
-pub trait Transcript {
-    /// Takes the next bytes that went to the client and returns the lines that they show.
-    fn show(&mut self, bytes: &[u8]) -> Vec<String>;
+pub trait Transcript: Send {
+    /// Takes the next bytes that went to the client and returns what they show.
+    fn show(&mut self, bytes: &[u8]) -> Vec<Seen>;
 }

@@ -82,6 +82,8 @@ pub struct SessionRow {
     pub rows: u64,
     /// How many values were masked.
     pub masked: u64,
+    /// The same by class, once it has ended.
+    pub classes: BTreeMap<String, u64>,
     /// The file of its recording.
     pub recording: Option<String>,
 }
@@ -134,6 +136,8 @@ pub struct RequestRow {
     pub statement: String,
     /// What it wants.
     pub accesses: Vec<String>,
+    /// What policies could test.
+    pub facts: BTreeMap<String, serde_json::Value>,
     /// How many of which groups must approve.
     pub needs: BTreeMap<String, u32>,
     /// Why it is held.
@@ -207,6 +211,8 @@ pub enum Change {
         /// Why.
         cause: String,
     },
+    /// Policies took effect.
+    PoliciesLoaded(Box<RevisionRow>),
     /// Something was shut.
     LockdownBegun(Box<LockdownRow>),
     /// It was opened again.
@@ -257,8 +263,8 @@ pub enum Change {
         cause: String,
         /// Rows sent.
         rows: u64,
-        /// Values masked.
-        masked: u64,
+        /// Values masked, by class.
+        masked: BTreeMap<String, u64>,
         /// The recording's file.
         recording: Option<String>,
     },
@@ -288,6 +294,19 @@ pub enum Change {
         /// How.
         cause: String,
     },
+}
+
+/// Policies that took effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevisionRow {
+    /// The index of the record that says so.
+    pub record: u64,
+    /// The revision that decisions name.
+    pub revision: String,
+    /// When.
+    pub since: Timestamp,
+    /// The SHA-256 of each file, by its name.
+    pub files: BTreeMap<String, String>,
 }
 
 /// What a person has shut.
@@ -394,6 +413,12 @@ pub struct Wanted<'a> {
     pub target: Option<&'a str>,
     /// In this state.
     pub state: Option<&'a str>,
+    /// Of sessions: those that had values of this class masked.
+    pub class: Option<&'a str>,
+    /// Of sessions: those that were opened at this time or later.
+    pub since: Option<Timestamp>,
+    /// Of sessions: those that were opened at this time or before.
+    pub until: Option<Timestamp>,
 }
 
 /// A row, and its number among those of its kind, which grows with time.
@@ -427,6 +452,8 @@ pub trait Backend: Send + Sync {
     fn requests<'a>(&'a self, wanted: Wanted<'a>) -> Rows<'a, RequestRow>;
     /// One request.
     fn request<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<RequestRow>, StoreError>>;
+    /// The policies that took effect last, the newest first.
+    fn revisions(&self, limit: u32) -> BoxFuture<'_, Result<Vec<RevisionRow>, StoreError>>;
     /// Every task that has not ended, in the order in which they began: what a task came from stands before it.
     fn live_tasks(&self) -> BoxFuture<'_, Result<Vec<TaskRow>, StoreError>>;
     /// What is shut.

@@ -17,7 +17,7 @@ use sqlx::{Row, Sqlite as Db, Transaction};
 
 use crate::{
     AskedRow, Backend, Change, DescriptionRow, KeptCredential, KeptKey, KeptToken, KeptVisit, KeyRow, LockdownRow,
-    Numbered, RequestRow, SessionRow, StoreError, TaskRow, TokenKind, Wanted,
+    Numbered, RequestRow, RevisionRow, SessionRow, StoreError, TaskRow, TokenKind, Wanted,
 };
 
 /// The index in an SQLite file.
@@ -53,7 +53,9 @@ const TASKS: &str = "SELECT rowid AS number, * FROM tasks WHERE (?1 IS NULL OR r
     AND (?5 IS NULL OR ifnull(cause, 'live') = ?5) ORDER BY rowid DESC LIMIT ?6";
 const SESSIONS: &str = "SELECT rowid AS number, * FROM sessions WHERE (?1 IS NULL OR rowid < ?1) \
     AND (?2 IS NULL OR task = ?2) AND (?3 IS NULL OR identity = ?3 OR on_behalf_of = ?3) AND (?4 IS NULL OR target = ?4) \
-    AND (?5 IS NULL OR iif(closed IS NULL, 'live', 'ended') = ?5) ORDER BY rowid DESC LIMIT ?6";
+    AND (?5 IS NULL OR iif(closed IS NULL, 'live', 'ended') = ?5) \
+    AND (?7 IS NULL OR EXISTS (SELECT 1 FROM json_each(classes) WHERE key = ?7)) \
+    AND (?8 IS NULL OR opened >= ?8) AND (?9 IS NULL OR opened <= ?9) ORDER BY rowid DESC LIMIT ?6";
 const REQUESTS: &str = "SELECT rowid AS number, * FROM requests WHERE (?1 IS NULL OR rowid < ?1) \
     AND (?2 IS NULL OR task = ?2) AND (?3 IS NULL OR identity = ?3 OR on_behalf_of = ?3) \
     AND (?4 IS NULL OR EXISTS (SELECT 1 FROM json_each(targets) WHERE value = ?4)) \
@@ -71,7 +73,10 @@ impl Sqlite {
         read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
     ) -> Result<Vec<Numbered<T>>, StoreError> {
         let query = sqlx::query(sql).bind(wanted.before.map(signed)).bind(wanted.task).bind(wanted.identity);
-        let rows = query.bind(wanted.target).bind(wanted.state).bind(wanted.limit).fetch_all(&self.pool).await?;
+        let query = query.bind(wanted.target).bind(wanted.state).bind(wanted.limit);
+        let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
+        let query = query.bind(wanted.class).bind(text(wanted.since)).bind(text(wanted.until));
+        let rows = query.fetch_all(&self.pool).await?;
         let numbered = |row: &SqliteRow| Ok(Numbered { number: unsigned(row, "number")?, row: read(row)? });
         rows.iter().map(numbered).collect()
     }
@@ -98,6 +103,7 @@ impl Backend for Sqlite {
                 "DELETE FROM lockdowns",
                 "DELETE FROM descriptions",
                 "DELETE FROM api_keys",
+                "DELETE FROM policy_revisions",
                 "UPDATE progress SET next_index = 0",
             ] {
                 sqlx::query(sql).execute(&mut *transaction).await?;
@@ -156,6 +162,22 @@ impl Backend for Sqlite {
         async move {
             let query = sqlx::query("SELECT * FROM requests WHERE id = ?").bind(id);
             query.fetch_optional(&self.pool).await?.as_ref().map(request_row).transpose()
+        }
+        .boxed()
+    }
+
+    fn revisions(&self, limit: u32) -> Fallible<'_, Vec<RevisionRow>> {
+        async move {
+            let query = sqlx::query("SELECT * FROM policy_revisions ORDER BY record DESC LIMIT ?").bind(limit);
+            let row = |row: &SqliteRow| {
+                Ok(RevisionRow {
+                    record: unsigned(row, "record")?,
+                    revision: row.try_get("revision")?,
+                    since: time(row, "since")?,
+                    files: parsed(row, "files")?,
+                })
+            };
+            query.fetch_all(&self.pool).await?.iter().map(row).collect()
         }
         .boxed()
     }
@@ -496,23 +518,11 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 .bind(cause.clone())
                 .bind(task.clone())
         }
-        Change::LockdownBegun(lockdown) => sqlx::query("INSERT OR REPLACE INTO lockdowns VALUES (?, ?, ?, ?)")
-            .bind(lockdown.scope.clone())
-            .bind(lockdown.by.clone())
-            .bind(lockdown.reason.clone())
-            .bind(lockdown.since.to_string()),
-        Change::LockdownLifted { scope } => sqlx::query("DELETE FROM lockdowns WHERE scope = ?").bind(scope.clone()),
-        Change::DescriptionTold { kind_of, id, digest, text } => {
-            // What is told for the first time is accepted; what is told as it was accepted is nothing new.
-            let sql = "INSERT INTO descriptions VALUES (?1, ?2, ?3, ?4, NULL, NULL) ON CONFLICT DO UPDATE SET \
-                       latest_digest = iif(digest = ?3, NULL, ?3), latest_text = iif(digest = ?3, NULL, ?4)";
-            sqlx::query(sql).bind(kind_of.clone()).bind(id.clone()).bind(digest.clone()).bind(text.clone())
-        }
-        Change::DescriptionAccepted { kind_of, id, digest } => {
-            let sql = "UPDATE descriptions SET digest = latest_digest, text = latest_text, latest_digest = NULL, \
-                       latest_text = NULL WHERE kind_of = ? AND id = ? AND latest_digest = ?";
-            sqlx::query(sql).bind(kind_of.clone()).bind(id.clone()).bind(digest.clone())
-        }
+        Change::PoliciesLoaded(_)
+        | Change::LockdownBegun(_)
+        | Change::LockdownLifted { .. }
+        | Change::DescriptionTold { .. }
+        | Change::DescriptionAccepted { .. } => return apply_circumstance(transaction, change).await,
         Change::SessionOpened(session) => {
             sqlx::query("INSERT OR IGNORE INTO sessions (id, task, identity, on_behalf_of, target, peer, opened, api_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
                 .bind(session.id.clone())
@@ -534,11 +544,12 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 .bind(session.clone())
         }
         Change::SessionClosed { session, at, cause, rows, masked, recording } => {
-            sqlx::query("UPDATE sessions SET closed = ?, cause = ?, rows_sent = ?, masked = ?, recording = ? WHERE id = ?")
+            sqlx::query("UPDATE sessions SET closed = ?, cause = ?, rows_sent = ?, masked = ?, classes = ?, recording = ? WHERE id = ?")
                 .bind(at.to_string())
                 .bind(cause.clone())
                 .bind(signed(*rows))
-                .bind(signed(*masked))
+                .bind(signed(masked.values().sum()))
+                .bind(json(masked))
                 .bind(recording.clone())
                 .bind(session.clone())
         }
@@ -550,11 +561,42 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
     Ok(())
 }
 
+/// What is of no task.
+async fn apply_circumstance(transaction: &mut Transaction<'_, Db>, change: &Change) -> Result<(), StoreError> {
+    let query = match change {
+        Change::PoliciesLoaded(row) => sqlx::query("INSERT OR IGNORE INTO policy_revisions VALUES (?, ?, ?, ?)")
+            .bind(signed(row.record))
+            .bind(row.revision.clone())
+            .bind(row.since.to_string())
+            .bind(json(&row.files)),
+        Change::LockdownBegun(lockdown) => sqlx::query("INSERT OR REPLACE INTO lockdowns VALUES (?, ?, ?, ?)")
+            .bind(lockdown.scope.clone())
+            .bind(lockdown.by.clone())
+            .bind(lockdown.reason.clone())
+            .bind(lockdown.since.to_string()),
+        Change::LockdownLifted { scope } => sqlx::query("DELETE FROM lockdowns WHERE scope = ?").bind(scope.clone()),
+        Change::DescriptionTold { kind_of, id, digest, text } => {
+            // What is told for the first time is accepted; what is told as it was accepted is nothing new.
+            let sql = "INSERT INTO descriptions VALUES (?1, ?2, ?3, ?4, NULL, NULL) ON CONFLICT DO UPDATE SET \
+                       latest_digest = iif(digest = ?3, NULL, ?3), latest_text = iif(digest = ?3, NULL, ?4)";
+            sqlx::query(sql).bind(kind_of.clone()).bind(id.clone()).bind(digest.clone()).bind(text.clone())
+        }
+        Change::DescriptionAccepted { kind_of, id, digest } => {
+            let sql = "UPDATE descriptions SET digest = latest_digest, text = latest_text, latest_digest = NULL, \
+                       latest_text = NULL WHERE kind_of = ? AND id = ? AND latest_digest = ?";
+            sqlx::query(sql).bind(kind_of.clone()).bind(id.clone()).bind(digest.clone())
+        }
+        _ => return Ok(()),
+    };
+    query.execute(&mut **transaction).await?;
+    Ok(())
+}
+
 async fn open_request(transaction: &mut Transaction<'_, Db>, request: &RequestRow) -> Result<(), StoreError> {
     let sql = "INSERT OR IGNORE INTO requests (id, identity, on_behalf_of, title, statement, accesses, needs, reasons, \
                policies, digest, opened, expires, state, targets, session, task, binds, mode, ttl_secs, asked_by, \
-               budget_operations, budget_rows, budget_bytes, budget_values) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               budget_operations, budget_rows, budget_bytes, budget_values, facts) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let query = sqlx::query(sql)
         .bind(&request.id)
         .bind(&request.identity)
@@ -595,7 +637,7 @@ async fn open_request(transaction: &mut Transaction<'_, Db>, request: &RequestRo
             .bind(budget.bytes.map(signed))
             .bind(json(&by_name(&budget.values))),
     };
-    query.execute(&mut **transaction).await?;
+    query.bind(json(&request.facts)).execute(&mut **transaction).await?;
     Ok(())
 }
 
@@ -674,6 +716,7 @@ fn session_row(row: &SqliteRow) -> Result<SessionRow, StoreError> {
         refused: unsigned(row, "refused")?,
         rows: unsigned(row, "rows_sent")?,
         masked: unsigned(row, "masked")?,
+        classes: parsed(row, "classes")?,
         recording: row.try_get("recording")?,
     })
 }
@@ -705,6 +748,7 @@ fn request_row(row: &SqliteRow) -> Result<RequestRow, StoreError> {
         title: row.try_get("title")?,
         statement: row.try_get("statement")?,
         accesses: parsed(row, "accesses")?,
+        facts: parsed(row, "facts")?,
         needs: parsed(row, "needs")?,
         reasons: parsed(row, "reasons")?,
         policies: parsed(row, "policies")?,

@@ -169,6 +169,12 @@ struct Plan {
 impl Plan {
     fn make(files: &SegmentFiles, checkpoint: &Checkpoint, selection: &Selection) -> Result<Self, ExportError> {
         let mut wanted = Wanted::new(selection);
+        if matches!(selection, Selection::Time { .. }) {
+            each_record(files, checkpoint.size, |record, _| {
+                wanted.note(selection, record);
+                Ok(())
+            })?;
+        }
         if !wanted.is_all() {
             each_record(files, checkpoint.size, |record, _| {
                 wanted.survey(selection, record);
@@ -180,12 +186,13 @@ impl Plan {
                 Selection::All => "record".to_owned(),
                 Selection::Session(session) => format!("session {session}"),
                 Selection::Task(task) => format!("task {task}"),
+                Selection::Time { since, until } => format!("record between {since} and {until}"),
             };
             return Err(ExportError::NotFound { what });
         }
         let (mut frontier, mut leaves) = (Frontier::new(), Vec::new());
         let keep_leaves = !wanted.is_all();
-        let mut chooser = Chooser::new(wanted);
+        let mut chooser = Chooser::new(wanted, selection);
         let mut plan =
             Self { listed: Vec::new(), bytes: 0, tree: None, recordings: BTreeMap::new(), policies: BTreeMap::new() };
         each_record(files, checkpoint.size, |record, line| {

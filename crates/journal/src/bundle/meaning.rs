@@ -407,7 +407,7 @@ impl<'s> Meaning<'s> {
     fn operation(&mut self, record: &Record, body: &OperationDecided, findings: &mut Findings) {
         self.operations += 1;
         self.uses_revision(record.index, &body.revision);
-        self.place_in_session(record.index, body, findings);
+        self.place_in_session((record.index, record.time), body, findings);
         if body.refused.is_some() {
             return;
         }
@@ -429,7 +429,7 @@ impl<'s> Meaning<'s> {
         }
     }
 
-    fn place_in_session(&mut self, index: u64, body: &OperationDecided, findings: &mut Findings) {
+    fn place_in_session(&mut self, (index, time): (u64, Timestamp), body: &OperationDecided, findings: &mut Findings) {
         let (name, number) = (&body.session, body.number);
         let mut add = |message| findings.add(FindingKind::Session, message);
         let Some(session) = self.sessions.get_mut(name) else {
@@ -438,6 +438,7 @@ impl<'s> Meaning<'s> {
                 Selection::All => false,
                 Selection::Session(wanted) => wanted != name,
                 Selection::Task(wanted) => *wanted != body.task,
+                Selection::Time { .. } => !self.selection.covers(time),
             };
             if !foreign {
                 add(format!("record {index}: no record before it says that session {name} was opened"));

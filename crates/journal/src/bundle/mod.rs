@@ -15,10 +15,12 @@
 //!
 //! Tar headers are plain ustar, so that no reader needs extensions, and none are accepted.
 
+#[cfg(unix)]
 mod export;
 mod meaning;
 mod order;
 mod report;
+#[cfg(unix)]
 mod select;
 #[cfg(test)]
 mod tests;
@@ -27,8 +29,10 @@ mod verify;
 use std::io::{self, Read};
 
 use gatehouse_model::Digest;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+#[cfg(unix)]
 pub use export::{Export, ExportError, Exported, export};
 pub use report::{FINDINGS_MAX, Finding, FindingKind, Report};
 pub use verify::verify;
@@ -67,6 +71,26 @@ pub enum Selection {
     Session(String),
     /// Those of one task, by its id.
     Task(String),
+    /// What was recorded between two times (RFC 3339), and the whole of the sessions and tasks that it is of.
+    Time {
+        /// From when on.
+        since: String,
+        /// Until when.
+        until: String,
+    },
+}
+
+impl Selection {
+    /// Whether it is one of a time, and this is within it.
+    fn covers(&self, time: Timestamp) -> bool {
+        let parsed = |text: &String| text.parse::<Timestamp>().ok();
+        match self {
+            Self::Time { since, until } => {
+                parsed(since).is_some_and(|since| since <= time) && parsed(until).is_some_and(|until| time <= until)
+            }
+            Self::All | Self::Session(_) | Self::Task(_) => false,
+        }
+    }
 }
 
 /// Where an export finds what lies beside the journal.

@@ -1,7 +1,7 @@
 //! Chooses the records of a bundle.
 //!
 //! Knows which records belong to a task or session; must not know how they are packed. The journal is read twice:
-//! [`Wanted::survey`] learns the ids that belong together, [`Chooser`] then decides record by record.
+//! [`Wanted::survey`] learns the ids that belong together (of a time, [`Wanted::note`] says before which it begins with), [`Chooser`] then decides record by record.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,6 +40,7 @@ impl Wanted {
             Selection::Task(task) => {
                 this.tasks.insert(task.clone());
             }
+            Selection::Time { .. } => {}
         }
         this
     }
@@ -54,11 +55,70 @@ impl Wanted {
         self.found
     }
 
+    /// Of a time: learns which sessions, tasks and the like its records are of.
+    pub(super) fn note(&mut self, selection: &Selection, record: &Record) {
+        if !selection.covers(record.time) {
+            return;
+        }
+        self.found = true;
+        match &record.entry {
+            Entry::TaskStarted(body) => self.want(&[], &[&body.task]),
+            Entry::TaskEnded(body) => self.want(&[], &[&body.task]),
+            Entry::SessionOpened(body) => self.want(&[&body.session], &[&body.task]),
+            Entry::OperationDecided(body) => self.want(&[&body.session], &[&body.task]),
+            Entry::RequestOpened(body) => self.want(&[&body.session], &[&body.task]),
+            Entry::SessionClosed(body) => self.want(&[&body.session], &[]),
+            Entry::CancelSent(body) => self.want(&[&body.session], &[]),
+            Entry::RecordingSealed(body) => self.want(&[&body.session], &[]),
+            Entry::TunnelOpened(body) => self.want(&[], &[&body.task]),
+            Entry::TunnelRefused(body) => self.want(&[], &[&body.task]),
+            Entry::TunnelClosed(body) => self.want(&[], &[&body.task]),
+            Entry::AccountMade(body) => self.want(&[], &[&body.task]),
+            Entry::TaskRequested(body) => drop(self.requests.insert(body.request.clone())),
+            Entry::RequestAnswered(body) => drop(self.requests.insert(body.request.clone())),
+            Entry::RequestEnded(body) => drop(self.requests.insert(body.request.clone())),
+            Entry::DescriptionAccepted(body) => drop(self.requests.insert(body.request.clone())),
+            Entry::KeyIssued(body) => drop(self.keys.insert(body.key.clone())),
+            Entry::KeyEnded(body) => drop(self.keys.insert(body.key.clone())),
+            Entry::AccountLocked(body) => drop(self.leases.insert(body.lease.clone())),
+            Entry::AccountEnded(body) => drop(self.leases.insert(body.lease.clone())),
+            Entry::GatewayStarted(_)
+            | Entry::GatewayStopped(_)
+            | Entry::PoliciesLoaded(_)
+            | Entry::ConfigurationLoaded(_)
+            | Entry::PersonSignedIn(_)
+            | Entry::PersonSignedOut(_)
+            | Entry::LockdownBegun(_)
+            | Entry::LockdownLifted(_)
+            | Entry::LoginRefused(_)
+            | Entry::DescriptionTold(_) => {}
+        }
+    }
+
+    fn want(&mut self, sessions: &[&String], tasks: &[&String]) {
+        self.sessions.extend(sessions.iter().map(ToString::to_string));
+        self.tasks.extend(tasks.iter().map(ToString::to_string));
+    }
+
+    /// True if what a session does under a task is the selection's own.
+    fn has(&self, selection: &Selection, session: &str, task: &str) -> bool {
+        match selection {
+            Selection::All => false,
+            Selection::Session(wanted) => wanted == session,
+            Selection::Task(wanted) => wanted == task,
+            Selection::Time { .. } => self.sessions.contains(session),
+        }
+    }
+
     /// Learns from one record which ids belong to the selection.
     pub(super) fn survey(&mut self, selection: &Selection, record: &Record) {
         match &record.entry {
             Entry::TaskStarted(body) => {
-                let is_wanted = *selection == Selection::Task(body.task.clone());
+                let is_wanted = match selection {
+                    Selection::All | Selection::Session(_) => false,
+                    Selection::Task(task) => *task == body.task,
+                    Selection::Time { .. } => self.tasks.contains(&body.task),
+                };
                 self.found |= is_wanted;
                 if let Some(request) = &body.approval {
                     if is_wanted {
@@ -85,12 +145,17 @@ impl Wanted {
                     self.found = true;
                     self.sessions.insert(body.session.clone());
                 }
-                Selection::Session(_) | Selection::Task(_) => {}
+                Selection::Time { .. } if self.sessions.contains(&body.session) => {
+                    self.tasks.insert(body.task.clone());
+                    self.requests.extend(self.granted.get(&body.task).cloned());
+                    self.want_origin(&body.task);
+                }
+                Selection::Session(_) | Selection::Task(_) | Selection::Time { .. } => {}
             },
-            Entry::RequestOpened(body) if belongs(selection, &body.session, &body.task) => {
+            Entry::RequestOpened(body) if self.has(selection, &body.session, &body.task) => {
                 self.requests.insert(body.request.clone());
             }
-            Entry::OperationDecided(body) if belongs(selection, &body.session, &body.task) => {
+            Entry::OperationDecided(body) if self.has(selection, &body.session, &body.task) => {
                 self.requests.extend(body.approval.clone());
             }
             Entry::AccountMade(body) if self.tasks.contains(&body.task) => {
@@ -157,7 +222,7 @@ impl Wanted {
             }
             Entry::KeyIssued(body) => self.keys.contains(&body.key),
             Entry::KeyEnded(body) => self.keys.contains(&body.key),
-            Entry::AccountMade(body) => self.tasks.contains(&body.task),
+            Entry::AccountMade(body) => self.tasks.contains(&body.task) || self.leases.contains(&body.lease),
             Entry::TunnelOpened(body) => self.tasks.contains(&body.task),
             Entry::TunnelClosed(body) => self.tasks.contains(&body.task),
             Entry::TunnelRefused(body) => self.tasks.contains(&body.task),
@@ -178,15 +243,6 @@ impl Wanted {
             | Entry::LoginRefused(_) => false,
             Entry::DescriptionAccepted(body) => self.requests.contains(&body.request),
         }
-    }
-}
-
-/// True if what a session does under a task is the selection's own.
-fn belongs(selection: &Selection, session: &str, task: &str) -> bool {
-    match selection {
-        Selection::All => false,
-        Selection::Session(wanted) => wanted == session,
-        Selection::Task(wanted) => wanted == task,
     }
 }
 
@@ -232,13 +288,14 @@ fn is_circumstance(entry: &Entry) -> bool {
 #[derive(Debug)]
 pub(super) struct Chooser<T> {
     wanted: Wanted,
+    selection: Selection,
     begun: bool,
     held_back: BTreeMap<(u64, &'static str), T>,
 }
 
 impl<T> Chooser<T> {
-    pub(super) fn new(wanted: Wanted) -> Self {
-        Self { wanted, begun: false, held_back: BTreeMap::new() }
+    pub(super) fn new(wanted: Wanted, selection: &Selection) -> Self {
+        Self { wanted, selection: selection.clone(), begun: false, held_back: BTreeMap::new() }
     }
 
     /// Offers the next record, as `item`; passes those that are now chosen to `take`, in order.
@@ -251,7 +308,7 @@ impl<T> Chooser<T> {
                 self.held_back.retain(|(_, other), _| *other != kind);
             }
             self.held_back.insert((record.index, kind), item);
-        } else if self.wanted.matches(&record.entry) {
+        } else if self.wanted.matches(&record.entry) || self.selection.covers(record.time) {
             self.begun = true;
             std::mem::take(&mut self.held_back).into_values().for_each(&mut take);
             take(item);

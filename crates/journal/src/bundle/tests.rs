@@ -111,6 +111,8 @@ fn session_closed(number: u64, operations: u64, recording: Option<RecordingSeal>
         rows: 1,
         bytes: 10,
         masked: BTreeMap::new(),
+        answers: 0,
+        waited_micros: 0,
         recording,
     }
     .into()
@@ -129,6 +131,7 @@ fn request_opened() -> RequestOpened {
         binds: Vec::new(),
         digest: "aa".into(),
         accesses: Vec::new(),
+        facts: BTreeMap::new(),
         groups: vec!["dba".into()],
         quorum: BTreeMap::new(),
         reasons: Vec::new(),

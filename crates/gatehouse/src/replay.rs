@@ -1,0 +1,273 @@
+//! A recording, read for a person: as moments for the web front end, and as lines for a terminal.
+//!
+//! Knows recordings and marks; what the bytes between them mean it asks the protocol.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use gatehouse_api::{MomentKind, MomentView, ReplayView};
+use gatehouse_journal::{Direction, RecordingReader};
+use gatehouse_protocol::{Archive, Seen, Transcript};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::output::plain;
+use crate::registry;
+
+/// How many moments one part of a replay has at most.
+pub(crate) const MOMENTS_MAX: u32 = 2_000;
+/// How many rows of one result are shown one by one; of more, the number is.
+const ROWS_MAX: u64 = 500;
+/// How much of a value, a text or a statement one moment shows, in bytes.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// No more than this many characters of a value are shown on a terminal.
+const CELL_CHARS_MAX: usize = 120;
+
+/// What a recording has, one after the other.
+struct Reel {
+    reader: RecordingReader<BufReader<File>>,
+    transcript: Box<dyn Transcript>,
+}
+
+enum Scene {
+    Mark(String),
+    Seen(Vec<Seen>),
+    Cut,
+}
+
+impl Reel {
+    fn open(path: &Path, protocol: &str) -> Result<Self> {
+        let reader = RecordingReader::new(BufReader::new(File::open(path)?))?;
+        let Some(protocol) = registry::protocol(protocol) else { bail!("nothing here speaks {protocol}") };
+        Ok(Self { reader, transcript: protocol.transcript() })
+    }
+
+    /// What comes next, so many microseconds after the session began.
+    fn next(&mut self) -> Result<Option<(u64, Scene)>> {
+        Ok(self.reader.next_chunk()?.map(|chunk| {
+            let scene = match chunk.direction {
+                Direction::Mark => Scene::Mark(String::from_utf8_lossy(&chunk.content).into_owned()),
+                Direction::ToClient => Scene::Seen(self.transcript.show(&chunk.content)),
+                Direction::Cut => Scene::Cut,
+            };
+            (chunk.offset, scene)
+        }))
+    }
+}
+
+/// Numbers moments, and keeps those that are wanted.
+struct Moments {
+    kept: Vec<MomentView>,
+    after: u64,
+    limit: usize,
+    count: u64,
+    rows: u64,
+}
+
+impl Moments {
+    fn push(&mut self, at: u64, what: impl FnOnce() -> MomentKind) {
+        let place = self.count;
+        self.count += 1;
+        if place >= self.after && self.kept.len() < self.limit {
+            self.kept.push(MomentView { place, at, what: what() });
+        }
+    }
+
+    fn take(&mut self, at: u64, seen: Seen) {
+        if let Seen::Row(values) = seen {
+            self.rows += 1;
+            if self.rows <= ROWS_MAX {
+                let values = || values.into_iter().map(|value| value.map(bounded)).collect();
+                self.push(at, || MomentKind::Row { values: values() });
+            }
+            return;
+        }
+        self.end_rows(at);
+        self.push(at, || match seen {
+            Seen::Columns(names) => MomentKind::Columns { names },
+            Seen::Row(values) => MomentKind::Row { values },
+            Seen::Done(text) => MomentKind::Done { text: bounded(text) },
+            Seen::Problem(text) => MomentKind::Problem { text: bounded(text) },
+            Seen::Note(text) => MomentKind::Note { text: bounded(text) },
+            Seen::Head(text) => MomentKind::Head { text: bounded(text) },
+            Seen::Field(name, value) => MomentKind::Field { name, value: bounded(value) },
+            Seen::Text(text) => MomentKind::Text { text: bounded(text) },
+            Seen::Turn => MomentKind::Turn,
+        });
+    }
+
+    /// After the last row of a result: how many there were beyond those that are shown.
+    fn end_rows(&mut self, at: u64) {
+        let more = self.rows.saturating_sub(ROWS_MAX);
+        self.rows = 0;
+        if more > 0 {
+            self.push(at, || MomentKind::Rows { count: more });
+        }
+    }
+}
+
+/// As much of a text as one moment shows.
+fn bounded(mut text: String) -> String {
+    if text.len() > TEXT_BYTES_MAX {
+        let cut = (0..=TEXT_BYTES_MAX).rev().find(|place| text.is_char_boundary(*place)).unwrap_or_default();
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
+}
+
+/// What a mark says: what became of an operation, its place, and the statement.
+fn asked(mark: &str) -> MomentKind {
+    let (word, rest) = mark.split_once(" #").unwrap_or(("", mark));
+    let (number, statement) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (outcome, request) = match word.split_once(" (") {
+        Some((outcome, request)) => (outcome, Some(request.trim_end_matches(')').to_string())),
+        None => (word, None),
+    };
+    MomentKind::Asked {
+        outcome: outcome.into(),
+        request,
+        number: number.parse().unwrap_or_default(),
+        statement: bounded(statement.into()),
+    }
+}
+
+/// The part of a replay that begins at a place.
+pub(crate) fn moments(path: &Path, protocol: &str, after: u64, limit: u32) -> Result<ReplayView> {
+    let mut reel = Reel::open(path, protocol)?;
+    let limit = limit.min(MOMENTS_MAX) as usize;
+    let mut moments = Moments { kept: Vec::new(), after, limit, count: 0, rows: 0 };
+    while let Some((at, scene)) = reel.next()? {
+        match scene {
+            Scene::Mark(mark) => {
+                moments.end_rows(at);
+                moments.push(at, || asked(&mark));
+            }
+            Scene::Seen(seen) => seen.into_iter().for_each(|seen| moments.take(at, seen)),
+            Scene::Cut => {
+                moments.end_rows(at);
+                moments.push(at, || MomentKind::Cut);
+            }
+        }
+    }
+    let header = reel.reader.header();
+    let end = after.saturating_add(moments.kept.len() as u64);
+    Ok(ReplayView {
+        session: header.session.clone(),
+        protocol: protocol.into(),
+        started: header.started.clone(),
+        next: (end < moments.count).then_some(end),
+        count: moments.count,
+        moments: moments.kept,
+        is_torn: reel.reader.torn().is_some(),
+    })
+}
+
+/// What was asked and what the client saw, as text for a terminal.
+pub(crate) fn text(path: &Path, protocol: &str) -> Result<String> {
+    let mut reel = Reel::open(path, protocol)?;
+    let header = reel.reader.header();
+    let mut lines = vec![format!("session {} at {} on {}", header.session, header.started, header.target)];
+    while let Some((at, scene)) = reel.next()? {
+        let time = format!("{:>9.3}s", at as f64 / 1e6);
+        match scene {
+            Scene::Mark(mark) => lines.push(format!("{time}  {}", plain(&mark))),
+            Scene::Seen(seen) => lines.extend(seen.iter().filter_map(line).map(|line| format!("{:>12}{line}", ""))),
+            Scene::Cut => {
+                lines.push(format!("{time}  (what follows was longer than the limit; its digest was kept)"));
+            }
+        }
+    }
+    if reel.reader.torn().is_some() {
+        lines.push("(the recording ends here, in the middle of a chunk)".into());
+    }
+    lines.push(String::new());
+    Ok(lines.join("\n"))
+}
+
+fn line(seen: &Seen) -> Option<String> {
+    Some(match seen {
+        Seen::Turn => return None,
+        Seen::Columns(names) => names.iter().map(|name| cell(name)).collect::<Vec<_>>().join(" | "),
+        Seen::Row(values) => {
+            let cells = values.iter().map(|value| value.as_deref().map_or_else(|| "(null)".into(), cell));
+            cells.collect::<Vec<_>>().join(" | ")
+        }
+        Seen::Done(text) => format!("-- {}", cell(text)),
+        Seen::Problem(text) | Seen::Note(text) => text.lines().map(cell).collect::<Vec<_>>().join("\n    "),
+        Seen::Head(text) | Seen::Text(text) => without_controls(text),
+        Seen::Field(name, value) => without_controls(&format!("{name}: {value}")),
+    })
+}
+
+/// As much of a value as a terminal shows, without what would drive it.
+fn cell(text: &str) -> String {
+    let text = text.trim_end_matches('\n');
+    let mut shown: String =
+        text.chars().take(CELL_CHARS_MAX).map(|char| if char.is_control() { '·' } else { char }).collect();
+    if text.chars().count() > CELL_CHARS_MAX {
+        shown.push('…');
+    }
+    shown
+}
+
+fn without_controls(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() && char != '\t' { '\u{fffd}' } else { char }).collect()
+}
+
+/// What was asked and what the client saw, as an archive.
+pub(crate) fn archived(path: &Path, archive: &mut dyn Archive) -> Result<String> {
+    let mut reader = RecordingReader::new(BufReader::new(File::open(path)?))?;
+    let began: Timestamp = reader.header().started.parse()?;
+    while let Some(chunk) = reader.next_chunk()? {
+        match chunk.direction {
+            Direction::Mark => archive.mark(chunk.offset, &String::from_utf8_lossy(&chunk.content)),
+            Direction::ToClient => archive.seen(chunk.offset, &chunk.content),
+            Direction::Cut => {}
+        }
+    }
+    let after = |micros: u64| SignedDuration::from_micros(i64::try_from(micros).unwrap_or(i64::MAX));
+    Ok(archive.finish(&|at| began.checked_add(after(at)).map_or_else(|_| String::new(), |time| time.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_says_what_became_of_what() {
+        let said = |mark: &str| match asked(mark) {
+            MomentKind::Asked { outcome, request, number, statement } => (outcome, request, number, statement),
+            other => panic!("{other:?}"),
+        };
+        let of = |outcome: &str, request: Option<&str>, number, statement: &str| {
+            (outcome.to_string(), request.map(str::to_string), number, statement.to_string())
+        };
+        assert_eq!(said("allow #3 select 1"), of("allow", None, 3, "select 1"));
+        assert_eq!(
+            said("approved (req-1) #0 update t set a = '#'"),
+            of("approved", Some("req-1"), 0, "update t set a = '#'")
+        );
+        assert_eq!(said("refused #12 "), of("refused", None, 12, ""));
+    }
+
+    #[test]
+    fn rows_beyond_the_limit_are_counted() {
+        let mut moments = Moments { kept: Vec::new(), after: 0, limit: 10_000, count: 0, rows: 0 };
+        for _ in 0..ROWS_MAX + 7 {
+            moments.take(5, Seen::Row(vec![Some("x".into())]));
+        }
+        moments.take(6, Seen::Done("SELECT".into()));
+        let last: Vec<&MomentKind> = moments.kept.iter().rev().take(2).map(|moment| &moment.what).collect();
+        assert_eq!(last, [&MomentKind::Done { text: "SELECT".into() }, &MomentKind::Rows { count: 7 }]);
+        assert_eq!(moments.count, ROWS_MAX + 2);
+    }
+
+    #[test]
+    fn a_value_cannot_drive_a_terminal() {
+        assert_eq!(line(&Seen::Row(vec![Some("\u{1b}[2Ja\n".into()), None])).as_deref(), Some("·[2Ja | (null)"));
+        assert_eq!(cell(&"é".repeat(121)), format!("{}…", "é".repeat(120)));
+        assert!(bounded("é".repeat(TEXT_BYTES_MAX)).len() <= TEXT_BYTES_MAX + 3);
+    }
+}

@@ -1,0 +1,92 @@
+//! What changes while somebody looks: the names of things, as the index learns of them.
+//!
+//! Nothing waits for those who look. Who may know of what is asked anew for each thing, and a stream ends after a while,
+//! so that whoever lost a part in something hears no more of it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use gatehouse_api::{Caller, ChangeView, Problem};
+use gatehouse_store::Change;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::control::ApiControl;
+
+/// How many may look at a time.
+pub(crate) const WATCHERS_MAX: usize = 128;
+/// How many changes wait for somebody who is slow; of more, they are told that everything may have changed.
+pub(crate) const CHANGES_MAX: usize = 1_024;
+/// How long a stream lasts.
+const STREAM: Duration = Duration::from_secs(60);
+/// How long changes are gathered, so that what comes together is told once.
+const GATHERED: Duration = Duration::from_millis(50);
+
+/// What a change of the index is to those who look.
+pub(crate) fn told(change: &Change) -> Option<ChangeView> {
+    let of = |kind: &str, id: &String| Some(ChangeView { kind: kind.into(), id: Some(id.clone()) });
+    let whole = |kind: &str| Some(ChangeView { kind: kind.into(), id: None });
+    match change {
+        Change::TaskStarted { task, .. } => of("task", &task.id),
+        Change::TaskEnded { task, .. } => of("task", task),
+        Change::SessionOpened(session) => of("session", &session.id),
+        Change::Operations { session, .. } | Change::SessionClosed { session, .. } => of("session", session),
+        Change::RequestOpened(request) => of("request", &request.id),
+        Change::RequestAnswered { request, .. } | Change::RequestEnded { request, .. } => of("request", request),
+        Change::PoliciesLoaded(_) => whole("policies"),
+        Change::LockdownBegun(_) | Change::LockdownLifted { .. } => whole("lockdowns"),
+        Change::KeyIssued(_)
+        | Change::KeyEnded { .. }
+        | Change::DescriptionTold { .. }
+        | Change::DescriptionAccepted { .. } => None,
+    }
+}
+
+/// Somebody who looks.
+struct Watcher {
+    control: ApiControl,
+    caller: Caller,
+    changes: broadcast::Receiver<ChangeView>,
+    until: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Watcher {
+    /// What changed next, of what the caller may know; `None` when the stream ends.
+    async fn next(&mut self) -> Option<Vec<ChangeView>> {
+        let mut gathered = BTreeSet::new();
+        match timeout_at(self.until, self.changes.recv()).await {
+            Err(_) | Ok(Err(RecvError::Closed)) => return None,
+            Ok(Err(RecvError::Lagged(_))) => return Some(vec![ChangeView { kind: "all".into(), id: None }]),
+            Ok(Ok(change)) => gathered.insert(change),
+        };
+        sleep(GATHERED).await;
+        loop {
+            match self.changes.try_recv() {
+                Ok(change) => gathered.insert(change),
+                Err(TryRecvError::Lagged(_)) => return Some(vec![ChangeView { kind: "all".into(), id: None }]),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            };
+        }
+        let mut seen = Vec::new();
+        for change in gathered {
+            if self.control.sees_change(&self.caller, &change).await {
+                seen.push(change);
+            }
+        }
+        Some(seen)
+    }
+}
+
+/// What changes from now on, of what the caller may know.
+pub(crate) fn watch(control: &ApiControl, caller: Caller) -> Result<BoxStream<'static, ChangeView>, Problem> {
+    let place = control.state.watchers.clone().try_acquire_owned();
+    let place = place.map_err(|_| Problem::too_many("too many look at changes already").retry_after(10))?;
+    let changes = control.state.indexer.stirred.subscribe();
+    let watcher = Watcher { control: control.clone(), caller, changes, until: Instant::now() + STREAM, _place: place };
+    let told = stream::unfold(watcher, |mut watcher| async { watcher.next().await.map(|seen| (seen, watcher)) });
+    Ok(told.flat_map(stream::iter).boxed())
+}

@@ -1,0 +1,55 @@
+/** Verifies a bundle beside the page, so that a large one does not stop it. */
+
+export interface Report {
+  sound: boolean;
+  /** What the bundle holds, by name. */
+  facts: [string, string][];
+  findings: { kind: string; what: string }[];
+}
+
+/** What the verifier says, as it says it. */
+export interface Verdict {
+  fault?: string;
+  sound: boolean;
+  origin?: string;
+  created?: string;
+  selection?: string;
+  checkpoint?: { size: number; root: string };
+  records: number;
+  operations: number;
+  sessions: number;
+  recordings: number;
+  policies: number;
+  findings: { kind: string; what: string }[];
+  omitted: number;
+}
+
+export async function verify(bundle: File, key: string): Promise<Report> {
+  const worker = new Worker(new URL("./verifier.worker.ts", import.meta.url), { type: "module" });
+  try {
+    const verdict = await new Promise<Verdict>((resolve, reject) => {
+      worker.onmessage = (message: MessageEvent<Verdict>) => resolve(message.data);
+      worker.onerror = (event) => reject(new Error(event.message || "the verifier could not be loaded"));
+      worker.postMessage({ bundle, key });
+    });
+    if (verdict.fault) throw new Error(verdict.fault);
+    return read(verdict);
+  } finally {
+    worker.terminate();
+  }
+}
+
+function read(verdict: Verdict): Report {
+  const { checkpoint, findings, omitted } = verdict;
+  const facts: [string, string][] = [];
+  if (verdict.origin) facts.push(["Log", verdict.origin]);
+  if (verdict.selection) facts.push(["Holds", verdict.selection]);
+  if (verdict.created) facts.push(["Made", verdict.created]);
+  facts.push([
+    "In it",
+    `${verdict.records} records, ${verdict.operations} operations, ${verdict.sessions} sessions, ${verdict.recordings} recordings, ${verdict.policies} policy files`,
+  ]);
+  if (checkpoint) facts.push(["Checkpoint", `of ${checkpoint.size} records, root ${checkpoint.root}`]);
+  const more = omitted > 0 ? [{ kind: "more", what: `${omitted} findings that are not listed` }] : [];
+  return { sound: verdict.sound, facts, findings: [...findings, ...more] };
+}

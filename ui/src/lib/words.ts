@@ -1,0 +1,150 @@
+/** Accesses in words: what an operation wants, as a person says it. */
+
+export interface Words {
+  /** What is done. */
+  verb: string;
+  /** To what. */
+  object: string;
+  /** Something about it that makes it worse. */
+  warning?: string;
+  /** How much it weighs: a look, a change, or something that cannot be taken back or looked through. */
+  weight: "read" | "write" | "danger";
+}
+
+type Weight = Words["weight"];
+
+/** Verbs by action; what is not here is said in the action's own word. */
+const VERBS: Record<string, [string, Weight]> = {
+  "sql:select": ["reads", "read"],
+  "sql:explain": ["asks how a statement would run on", "read"],
+  "sql:copy_out": ["copies out of", "read"],
+  "sql:show": ["reads the setting", "read"],
+  "sql:set": ["sets", "read"],
+  "sql:transaction": ["begins or ends a transaction on", "read"],
+  "sql:cursor": ["opens a cursor on", "read"],
+  "sql:prepared": ["prepares statements on", "read"],
+  "sql:listen": ["listens on", "read"],
+  "sql:insert": ["inserts into", "write"],
+  "sql:update": ["updates", "write"],
+  "sql:delete": ["deletes from", "write"],
+  "sql:merge": ["merges into", "write"],
+  "sql:copy_in": ["loads into", "write"],
+  "sql:lock": ["locks", "write"],
+  "sql:truncate": ["empties", "danger"],
+  "sql:drop": ["drops", "danger"],
+  "sql:ddl": ["changes the definition of", "danger"],
+  "sql:call": ["calls", "write"],
+  "sql:do": ["runs a block of code on", "danger"],
+  "sql:opaque": ["does what cannot be looked through on", "danger"],
+  "sql:program": ["runs a program at", "danger"],
+  "sql:file": ["reads or writes files of", "danger"],
+  "sql:admin": ["administers", "danger"],
+  "sql:replication": ["replicates", "danger"],
+  reveal: ["sees unmasked", "danger"],
+  probe: ["searches by", "danger"],
+  connect: ["connects to", "read"],
+  start: ["works on", "write"],
+  "mcp:call": ["calls the tool", "write"],
+};
+
+const SQL_WARNINGS: Record<string, boolean> = { "sql:update": true, "sql:delete": true };
+
+/** `Table shop/public.orders`, without what the page says already. */
+function object(resource: string): { kind: string; name: string } {
+  const [kind = "", ...rest] = resource.split(" ");
+  const id = rest.join(" ");
+  const isWithin = !["Target", "Class", "Gateway", "Group", "User", "Agent"].includes(kind) && id.includes("/");
+  return { kind, name: isWithin ? id.slice(id.indexOf("/") + 1) : id };
+}
+
+/** Columns of one table are said together. */
+function gathered(names: string[]): string {
+  const tables = new Map<string, string[]>();
+  for (const name of names) {
+    const dot = name.lastIndexOf(".");
+    const [table, column] = [name.slice(0, dot), name.slice(dot + 1)];
+    tables.set(table, [...(tables.get(table) ?? []), column]);
+  }
+  return [...tables].map(([table, columns]) => `${table} (${columns.join(", ")})`).join(", ");
+}
+
+function unbounded(action: string, facts: Record<string, unknown>): string | undefined {
+  if (!SQL_WARNINGS[action]) return undefined;
+  if (facts.has_where === false) return "no WHERE: every row";
+  if (facts.where_is_constant === true) return "a WHERE that is always so: every row";
+  return undefined;
+}
+
+/** The accesses of an operation, the weightiest first, those of a kind together. */
+export function inWords(accesses: string[], facts: Record<string, unknown> = {}): Words[] {
+  const groups = new Map<string, { action: string; kind: string; names: string[] }>();
+  for (const access of accesses) {
+    const [action = access, resource = ""] = access.split(" on ", 2);
+    const { kind, name } = object(resource);
+    const key = `${action} ${kind}`;
+    const group = groups.get(key) ?? { action, kind, names: [] };
+    group.names.push(name);
+    groups.set(key, group);
+  }
+  const words = [...groups.values()].map(({ action, kind, names }): Words => {
+    const [verb, weight] = VERBS[action] ?? [action.slice(action.indexOf(":") + 1).replaceAll("_", " "), "write"];
+    const isHttp = action.startsWith("http:");
+    const shown = kind === "Column" ? gathered(names) : names.join(", ");
+    return {
+      verb: isHttp ? action.slice(5).toUpperCase() : verb,
+      object: kind === "Class" ? `values of class ${shown}` : shown,
+      weight: isHttp && ["http:get", "http:head", "http:options"].includes(action) ? "read" : weight,
+      warning: unbounded(action, facts),
+    };
+  });
+  const order: Weight[] = ["danger", "write", "read"];
+  return words.sort((one, other) => order.indexOf(one.weight) - order.indexOf(other.weight));
+}
+
+/** One sentence, for lists. */
+export function sentence(accesses: string[], facts: Record<string, unknown> = {}): string {
+  const [first, ...more] = inWords(accesses, facts);
+  if (!first) return "";
+  const warning = first.warning ? `, ${first.warning}` : "";
+  const rest = more.filter((words) => words.weight !== "read").map((words) => `${words.verb} ${words.object}`);
+  return [`${first.verb} ${first.object}${warning}`, ...rest].join("; ");
+}
+
+/** Words of statements that do what accesses say. */
+const KEYWORDS: Record<string, string[]> = {
+  "sql:insert": ["INSERT"],
+  "sql:update": ["UPDATE"],
+  "sql:delete": ["DELETE"],
+  "sql:merge": ["MERGE"],
+  "sql:truncate": ["TRUNCATE"],
+  "sql:drop": ["DROP"],
+  "sql:ddl": ["ALTER", "CREATE", "RENAME", "COMMENT"],
+  "sql:copy_in": ["COPY"],
+  "sql:copy_out": ["COPY"],
+  "sql:call": ["CALL"],
+  "sql:do": ["DO"],
+  "sql:program": ["PROGRAM"],
+  "sql:file": ["COPY"],
+  "sql:admin": ["GRANT", "REVOKE", "ALTER", "SET", "ROLE", "REASSIGN", "VACUUM", "CHECKPOINT"],
+  "sql:lock": ["LOCK"],
+};
+
+export interface Marks {
+  /** Words, in capitals. */
+  keywords: Set<string>;
+  /** Names of what is changed, in small letters. */
+  names: Set<string>;
+}
+
+/** What in a statement is dangerous, by what the gateway says that it wants. */
+export function marks(accesses: string[]): Marks {
+  const found: Marks = { keywords: new Set(), names: new Set() };
+  for (const access of accesses) {
+    const [action = "", resource = ""] = access.split(" on ", 2);
+    if ((VERBS[action]?.[1] ?? "write") === "read") continue;
+    for (const word of KEYWORDS[action] ?? []) found.keywords.add(word);
+    const { kind, name } = object(resource);
+    if (["Table", "Function"].includes(kind)) found.names.add((name.split(".").pop() ?? name).toLowerCase());
+  }
+  return found;
+}

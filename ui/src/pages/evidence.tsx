@@ -1,0 +1,268 @@
+/** Evidence: taken out by task, session or time, and verified here, whatever the gateway says. */
+
+import { Button, SegmentedControl, TextInput } from "@mantine/core";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useEffect, useRef, useState } from "react";
+import { useSearchParams } from "react-router";
+import { answered, api, Problem } from "../api/client";
+import { checkpoints } from "../api/queries";
+import { bytes, number, plural } from "../lib/format";
+import { type Report, verify } from "../lib/verify";
+import { Chip, Copy, Heading, Trouble, Waiting } from "../parts/basics";
+
+export function EvidencePage() {
+  return (
+    <>
+      <Heading title="Evidence" note="What happened, so that anybody can prove it." />
+      <div className="cards">
+        <Export />
+        <Verify />
+        <States />
+      </div>
+    </>
+  );
+}
+
+type By = "task" | "session" | "time" | "all";
+
+/** A time as the field of a browser has it. */
+const local = (time: Date) => new Date(time.getTime() - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+
+function Export() {
+  const [search] = useSearchParams();
+  const [by, setBy] = useState<By>(search.has("session") ? "session" : "task");
+  const [id, setId] = useState(search.get("task") ?? search.get("session") ?? "");
+  const [since, setSince] = useState(() => local(new Date(Date.now() - 3_600_000)));
+  const [until, setUntil] = useState(() => local(new Date()));
+  const save = useMutation({
+    mutationFn: async () => {
+      const iso = (text: string) => new Date(text).toISOString();
+      const selection = {
+        task: { task: id.trim() },
+        session: { session: id.trim() },
+        time: { time: { since: iso(since), until: iso(until) } },
+        all: "all" as const,
+      }[by];
+      const { response, data } = await answered(
+        api.POST("/api/v1/evidence", { body: { selection }, parseAs: "blob" }) as Promise<{ data?: Blob; error?: unknown; response: Response }>,
+      );
+      if (!response.ok) throw new Problem(response.status, "the bundle was not made", "");
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(data);
+      link.download = `evidence-${by === "time" || by === "all" ? by : id.trim()}.tar`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+      return data.size;
+    },
+  });
+  return (
+    <section className="panel pad stack c6" aria-label="Export">
+      <h2>Take a bundle out</h2>
+      <SegmentedControl
+        size="xs"
+        aria-label="By what"
+        value={by}
+        onChange={(value) => setBy(value as By)}
+        data={[
+          { value: "task", label: "A task" },
+          { value: "session", label: "A session" },
+          { value: "time", label: "A time" },
+          { value: "all", label: "Everything" },
+        ]}
+      />
+      <form
+        className="stack"
+        onSubmit={(event) => {
+          event.preventDefault();
+          save.mutate();
+        }}
+      >
+        {by === "task" || by === "session" ? (
+          <TextInput
+            label={by === "task" ? "Task" : "Session"}
+            required
+            placeholder={by === "task" ? "tsk-…" : "ses-…"}
+            value={id}
+            onChange={(event) => setId(event.currentTarget.value)}
+            classNames={{ input: "mono" }}
+          />
+        ) : null}
+        {by === "time" ? (
+          <div className="row">
+            <TextInput type="datetime-local" label="From" required value={since} onChange={(event) => setSince(event.currentTarget.value)} />
+            <TextInput type="datetime-local" label="Until" required value={until} onChange={(event) => setUntil(event.currentTarget.value)} />
+          </div>
+        ) : null}
+        <div className="row">
+          <Button type="submit" loading={save.isPending}>
+            Export
+          </Button>
+          {save.data ? <span className="muted">{bytes(save.data)} saved</span> : null}
+        </div>
+      </form>
+      {save.error ? <Trouble error={save.error} /> : null}
+      <p className="muted small" style={{ margin: 0 }}>
+        Records, recordings, policies and approvals, with the proofs that they are in the journal. On a command line:{" "}
+        <code className="mono">gatehouse evidence export</code>
+      </p>
+    </section>
+  );
+}
+
+function Verify() {
+  const signed = useQuery(checkpoints);
+  const [key, setKey] = useState("");
+  const [isOver, setOver] = useState(false);
+  const input = useRef<HTMLInputElement>(null);
+  const own = signed.data?.public_key;
+  useEffect(() => {
+    if (own) setKey((typed) => typed || own);
+  }, [own]);
+  const check = useMutation({
+    mutationFn: async (file: File) => ({ name: file.name, report: await verify(file, key.trim()) }),
+  });
+  const take = (files: FileList | null | undefined) => {
+    const file = files?.[0];
+    if (file) check.mutate(file);
+  };
+  return (
+    <section className="panel pad stack c6" aria-label="Verify">
+      <h2>Verify a bundle</h2>
+      <TextInput
+        label="The log's public key"
+        description="Of a gateway that you do not trust, take the key from somewhere else than from itself."
+        value={key}
+        onChange={(event) => setKey(event.currentTarget.value)}
+        classNames={{ input: "mono" }}
+      />
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: the button in it does the same */}
+      <div
+        className="drop stack"
+        data-over={isOver}
+        onDragOver={(event) => {
+          event.preventDefault();
+          setOver(true);
+        }}
+        onDragLeave={() => setOver(false)}
+        onDrop={(event) => {
+          event.preventDefault();
+          setOver(false);
+          take(event.dataTransfer.files);
+        }}
+      >
+        <span>Drop a bundle here: it is verified in this browser, and sent nowhere.</span>
+        <div>
+          <Button variant="default" loading={check.isPending} onClick={() => input.current?.click()}>
+            Choose a file
+          </Button>
+        </div>
+        <input
+          ref={input}
+          type="file"
+          accept=".tar"
+          hidden
+          aria-label="Bundle"
+          onChange={(event) => {
+            take(event.currentTarget.files);
+            event.currentTarget.value = "";
+          }}
+        />
+      </div>
+      {check.error ? <Trouble error={check.error} /> : null}
+      {check.data ? <Verified name={check.data.name} report={check.data.report} /> : null}
+    </section>
+  );
+}
+
+function Verified({ name, report }: { name: string; report: Report }) {
+  return (
+    <div className="stack" aria-live="polite">
+      <div className="row">
+        <Chip tone={report.sound ? "good" : "bad"}>{report.sound ? "sound" : "not sound"}</Chip>
+        <strong className="wrap">{name}</strong>
+      </div>
+      <dl className="facts">
+        {report.facts.map(([label, value]) => (
+          <div key={label} style={{ display: "contents" }}>
+            <dt>{label}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      {report.findings.length > 0 ? (
+        <ul className="words">
+          {report.findings.map((finding, place) => (
+            <li key={place} data-weight="danger">
+              <i aria-hidden="true" />
+              <span>
+                <strong>{finding.kind}</strong>: {finding.what}
+              </span>
+            </li>
+          ))}
+        </ul>
+      ) : null}
+    </div>
+  );
+}
+
+function States() {
+  const query = useQuery(checkpoints);
+  const found = query.data;
+  const newest = found?.checkpoints[0];
+  return (
+    <section className="panel pad stack c12" aria-label="Checkpoints">
+      <h2>Signed states of the journal</h2>
+      <Waiting query={query} />
+      {found ? (
+        <>
+          <div className="row">
+            <span className="figure">{number(found.records)}</span>
+            <span className="muted">
+              {found.records === 1 ? "record" : "records"}
+              {newest ? `, of which ${number(newest.size)} are signed` : ", none of them signed yet"}
+            </span>
+          </div>
+          {newest ? (
+            <div className="stack" style={{ gap: 4 }}>
+              <pre className="statement">{newest.note}</pre>
+              <div className="row">
+                <Copy value={newest.note} label="Copy the checkpoint" />
+                <span className="muted small">
+                  Keep one somewhere else, and nobody can change what came before it, not the gateway either.
+                </span>
+              </div>
+            </div>
+          ) : null}
+          {found.checkpoints.length > 1 ? (
+            <details>
+              <summary>{plural(found.checkpoints.length, "checkpoint")}, the newest first</summary>
+              <div className="scroll">
+                <table className="grid">
+                  <thead>
+                    <tr>
+                      <th className="end">Records</th>
+                      <th>Root</th>
+                      <th />
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {found.checkpoints.map((checkpoint) => (
+                      <tr key={checkpoint.note}>
+                        <td className="end">{number(checkpoint.size)}</td>
+                        <td className="mono wrap">{checkpoint.root}</td>
+                        <td>
+                          <Copy value={checkpoint.note} label={`Copy the checkpoint of ${checkpoint.size} records`} />
+                        </td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              </div>
+            </details>
+          ) : null}
+        </>
+      ) : null}
+    </section>
+  );
+}
+

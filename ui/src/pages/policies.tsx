@@ -1,0 +1,500 @@
+/** What is in force and was, what would become of a statement, and what other policies would have said. */
+
+import { Button, NativeSelect, Select, Tabs, Textarea, TextInput } from "@mantine/core";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useEffect, useMemo, useState } from "react";
+import { useNavigate, useParams } from "react-router";
+import { api, type Backtest, type Explanation, must, type Policy } from "../api/client";
+import { policies, revision as revisionQuery, revisions, targets } from "../api/queries";
+import { difference } from "../lib/difference";
+import { moment, number, oneLine, plural } from "../lib/format";
+import { Ago, Chip, Empty, Heading, State, type Tone, Trouble, Waiting } from "../parts/basics";
+import { Accesses } from "../parts/statement";
+
+const VIEWS = ["in-force", "playground", "backtest", "history"] as const;
+
+export function PoliciesPage() {
+  const { view = "in-force" } = useParams();
+  const navigate = useNavigate();
+  return (
+    <>
+      <Heading title="Policies" note="What no policy permits is refused." />
+      <Tabs value={view} onChange={(value) => void navigate(`/policies/${value}`)} keepMounted={false}>
+        <Tabs.List mb="md">
+          <Tabs.Tab value="in-force">In force</Tabs.Tab>
+          <Tabs.Tab value="playground">Playground</Tabs.Tab>
+          <Tabs.Tab value="backtest">Backtest</Tabs.Tab>
+          <Tabs.Tab value="history">History</Tabs.Tab>
+        </Tabs.List>
+        {VIEWS.map((name) => (
+          <Tabs.Panel key={name} value={name}>
+            {name === "in-force" ? <InForce /> : null}
+            {name === "playground" ? <Playground /> : null}
+            {name === "backtest" ? <Backtested /> : null}
+            {name === "history" ? <History /> : null}
+          </Tabs.Panel>
+        ))}
+      </Tabs>
+    </>
+  );
+}
+
+function effectOf(policy: Policy): { tone: Tone; word: string } {
+  if (policy.hold.length > 0) return { tone: "warn", word: `holds for ${policy.hold.join(", ")}` };
+  return policy.effect === "forbid" ? { tone: "bad", word: "forbids" } : { tone: "good", word: "permits" };
+}
+
+function InForce() {
+  const all = useQuery(policies);
+  const past = useQuery(revisions);
+  const files = useMemo(() => {
+    const found = new Map<string, Policy[]>();
+    for (const policy of all.data ?? []) found.set(policy.file, [...(found.get(policy.file) ?? []), policy]);
+    return [...found];
+  }, [all.data]);
+  const current = past.data?.[0];
+  return (
+    <>
+      <Waiting query={all} />
+      {current ? (
+        <p className="muted">
+          Revision <code className="mono">{current.revision.slice(0, 16)}</code>, in force since {moment(current.since)} (
+          <Ago time={current.since} />)
+        </p>
+      ) : null}
+      {all.data?.length === 0 ? (
+        <div className="panel">
+          <Empty title="There is no policy">
+            <p>Nothing is permitted. docs/policies.md says how to write one.</p>
+          </Empty>
+        </div>
+      ) : null}
+      <div className="stack">
+        {files.map(([file, entries]) => (
+          <section key={file} className="panel pad" aria-label={file}>
+            <h2 className="mono">{file}</h2>
+            <div className="stack">
+              {entries.map((policy) => {
+                const { tone, word } = effectOf(policy);
+                return (
+                  <div key={policy.id} className="stack" style={{ gap: 6 }} id={policy.id}>
+                    <div className="row">
+                      <Chip tone={tone}>{word}</Chip>
+                      <strong className="wrap">{policy.id}</strong>
+                      {policy.quorum > 1 ? <Chip>{policy.quorum} of each group</Chip> : null}
+                      {policy.reason ? <span className="muted wrap">{policy.reason}</span> : null}
+                    </div>
+                    {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
+                    <pre className="statement" tabIndex={0} aria-label={`Text of ${policy.id}`}>
+                      {policy.text}
+                    </pre>
+                  </div>
+                );
+              })}
+            </div>
+          </section>
+        ))}
+      </div>
+    </>
+  );
+}
+
+const EXAMPLES: Record<string, string> = {
+  postgres: "UPDATE customers SET tier = 'gold' WHERE id = 42",
+  http: "GET /v1/customers/42",
+  mcp: "search {}",
+};
+
+function Playground() {
+  const all = useQuery(targets);
+  const [target, setTarget] = useState("");
+  const [identity, setIdentity] = useState("agent:claude");
+  const [behalf, setBehalf] = useState("");
+  const [statement, setStatement] = useState("");
+  const first = all.data?.[0]?.name;
+  useEffect(() => {
+    if (first) setTarget((chosen) => chosen || first);
+  }, [first]);
+  const protocol = all.data?.find((entry) => entry.name === target)?.protocol ?? "postgres";
+  const explain = useMutation({
+    mutationFn: () =>
+      must(
+        api.POST("/api/v1/explain", {
+          body: { target, statement, identity: identity || undefined, on_behalf_of: behalf || undefined },
+        }),
+      ),
+  });
+  return (
+    <div className="cards">
+      <form
+        className="panel pad stack c4"
+        onSubmit={(event) => {
+          event.preventDefault();
+          explain.mutate();
+        }}
+      >
+        <Select
+          label="Target"
+          value={target || null}
+          onChange={(value) => setTarget(value ?? "")}
+          data={all.data?.map((entry) => entry.name) ?? []}
+          allowDeselect={false}
+        />
+        <TextInput
+          label="Who asks"
+          value={identity}
+          onChange={(event) => setIdentity(event.currentTarget.value)}
+          placeholder="agent:NAME or user:NAME"
+        />
+        <TextInput
+          label="On behalf of"
+          value={behalf}
+          onChange={(event) => setBehalf(event.currentTarget.value)}
+          placeholder="nobody, or user:NAME"
+        />
+        <Textarea
+          label="Statement"
+          required
+          autosize
+          minRows={6}
+          maxRows={24}
+          value={statement}
+          onChange={(event) => setStatement(event.currentTarget.value)}
+          placeholder={EXAMPLES[protocol] ?? ""}
+          classNames={{ input: "mono" }}
+          onKeyDown={(event) => {
+            if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) explain.mutate();
+          }}
+        />
+        <div className="row">
+          <Button type="submit" loading={explain.isPending}>
+            What would become of it?
+          </Button>
+          <span className="muted small">Nothing is sent to the target.</span>
+        </div>
+      </form>
+      <div className="c8 stack">
+        {explain.error ? <Trouble error={explain.error} /> : null}
+        {explain.data ? (
+          <Explained found={explain.data} />
+        ) : (
+          <div className="panel">
+            <Empty title="Try a statement before somebody sends it">
+              <p>The verdict, what it wants, which policy decided, and what of its answer would be masked.</p>
+            </Empty>
+          </div>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function Explained({ found }: { found: Explanation }) {
+  const holds = Object.entries(found.hold ?? {}).map(([group, count]) => (count === 1 ? group : `${count} of ${group}`));
+  return (
+    <section className="panel pad stack" aria-label="What would become of it" aria-live="polite">
+      <div className="row">
+        <State word={found.verdict} />
+        <strong>{found.title}</strong>
+        <Chip>{found.effect === "write" ? "can change the target" : "only reads"}</Chip>
+        {holds.length ? <span>waits for {holds.join(" and ")}</span> : null}
+      </div>
+      {found.reasons?.map((reason) => (
+        <div key={reason} className="wrap">
+          {reason}
+        </div>
+      ))}
+      <div className="two">
+        <div>
+          <h2>What it does</h2>
+          <Accesses
+            accesses={found.accesses.map((access) => `${access.action} on ${access.resource}`)}
+            facts={found.facts as Record<string, unknown>}
+          />
+        </div>
+        <div>
+          <h2>Decided by</h2>
+          {found.policies.length ? (
+            <div className="row">
+              {found.policies.map((policy) => (
+                <Chip key={policy}>{policy}</Chip>
+              ))}
+            </div>
+          ) : (
+            <span className="muted">no policy: nothing permits it</span>
+          )}
+        </div>
+      </div>
+      <div className="scroll">
+        <table className="grid">
+          <thead>
+            <tr>
+              <th>Access</th>
+              <th>On</th>
+              <th>Classes</th>
+              <th>Verdict</th>
+              <th>Policies</th>
+            </tr>
+          </thead>
+          <tbody>
+            {found.accesses.map((access) => (
+              <tr key={`${access.action} ${access.resource}`}>
+                <td className="mono tight">{access.action}</td>
+                <td className="mono wrap">{access.resource}</td>
+                <td>{access.classes?.join(", ")}</td>
+                <td>
+                  <State word={access.verdict} />
+                </td>
+                <td className="wrap">{access.policies.join(", ")}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {found.columns ? (
+        <div className="scroll">
+          <h2>What would come back</h2>
+          <table className="grid">
+            <thead>
+              <tr>
+                <th>Column</th>
+                <th>Shown</th>
+                <th>Class</th>
+                <th>Mask</th>
+                <th>From</th>
+              </tr>
+            </thead>
+            <tbody>
+              {found.columns.map((column, place) => (
+                <tr key={place}>
+                  <td className="mono">{column.name}</td>
+                  <td>
+                    <Chip tone={column.shown === "clear" ? "good" : column.shown === "scanned" ? "accent" : "warn"}>
+                      {column.shown}
+                    </Chip>
+                  </td>
+                  <td>{column.class}</td>
+                  <td>{column.mask}</td>
+                  <td className="wrap muted">{column.of?.join(", ") || column.source}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      ) : null}
+      <details>
+        <summary className="muted">Facts that policies can test</summary>
+        <pre className="statement">{JSON.stringify(found.facts, null, 2)}</pre>
+      </details>
+    </section>
+  );
+}
+
+const SINCE = [
+  { value: "86400", label: "the last day" },
+  { value: "604800", label: "the last week" },
+  { value: "2592000", label: "the last 30 days" },
+  { value: "31536000", label: "the last year" },
+];
+
+function Backtested() {
+  const past = useQuery(revisions);
+  const current = past.data?.[0]?.revision ?? "";
+  const inForce = useQuery(revisionQuery(current));
+  const [files, setFiles] = useState<Record<string, string>>();
+  const [since, setSince] = useState("604800");
+  const [file, setFile] = useState("");
+  const loaded = inForce.data?.files;
+  useEffect(() => {
+    if (!loaded) return;
+    setFiles((kept) => kept ?? loaded);
+    setFile((kept) => kept || Object.keys(loaded)[0] || "");
+  }, [loaded]);
+  const backtest = useMutation({
+    mutationFn: () =>
+      must(api.POST("/api/v1/policies/backtest", { body: { files: files ?? {}, since_secs: Number(since) } })),
+  });
+  if (past.error || inForce.error) return <Trouble error={past.error ?? inForce.error} />;
+  if (!files) return <Waiting query={{ isPending: true, error: null, refetch: () => undefined }} />;
+  const changed = Object.keys(files).filter((name) => files[name] !== loaded?.[name]);
+  return (
+    <div className="cards">
+      <div className="panel pad stack c6">
+        <p className="muted" style={{ margin: 0 }}>
+          Change the policies here, and see what they would have said to what is on record. Nothing of it takes effect.
+        </p>
+        <div className="row">
+          <NativeSelect
+            aria-label="File"
+            value={file}
+            onChange={(event) => setFile(event.currentTarget.value)}
+            data={Object.keys(files).map((name) => ({
+              value: name,
+              label: changed.includes(name) ? `${name} (changed)` : name,
+            }))}
+          />
+          <Button
+            variant="default"
+            size="compact-sm"
+            disabled={changed.length === 0}
+            onClick={() => setFiles(loaded)}
+          >
+            As in force
+          </Button>
+        </div>
+        <Textarea
+          aria-label={`Text of ${file}`}
+          autosize
+          minRows={14}
+          maxRows={32}
+          spellCheck={false}
+          classNames={{ input: "mono" }}
+          value={files[file] ?? ""}
+          onChange={(event) => setFiles({ ...files, [file]: event.currentTarget.value })}
+        />
+        <div className="row">
+          <NativeSelect
+            aria-label="Of which time"
+            value={since}
+            onChange={(event) => setSince(event.currentTarget.value)}
+            data={SINCE}
+          />
+          <Button loading={backtest.isPending} onClick={() => backtest.mutate()}>
+            What would change?
+          </Button>
+        </div>
+      </div>
+      <div className="c6 stack">
+        {backtest.error ? <Trouble error={backtest.error} /> : null}
+        {backtest.data ? (
+          <Report report={backtest.data} />
+        ) : (
+          <div className="panel">
+            <Empty title="Before a policy takes effect">
+              <p>Each operation on record is decided anew, by its facts: what would pass that did not, and what would not that did.</p>
+            </Empty>
+          </div>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function Report({ report }: { report: Backtest }) {
+  const verdicts = Object.entries(report.verdicts);
+  const changed = verdicts.filter(([pair]) => new Set(pair.split(" -> ")).size > 1);
+  const total = changed.reduce((sum, [, count]) => sum + count, 0);
+  return (
+    <section className="panel pad stack" aria-label="What would change" aria-live="polite">
+      <div>
+        <span className="figure">{number(total)}</span>{" "}
+        <span className="muted">of {plural(report.operations, "operation")} would be decided otherwise</span>
+      </div>
+      <div className="row">
+        {changed.map(([pair, count]) => {
+          const [was = "", would = ""] = pair.split(" -> ");
+          return (
+            <span key={pair} className="row">
+              <State word={was} /> → <State word={would} /> <strong className="figures">{number(count)}</strong>
+            </span>
+          );
+        })}
+      </div>
+      {report.is_partial ? <span className="muted small">There is more on record than was looked at: only the newest was.</span> : null}
+      {report.strangers > 0 ? (
+        <span className="muted small">{plural(report.strangers, "operation")} of identities that are not known any more were left out.</span>
+      ) : null}
+      <ul className="list">
+        {report.changes.map((change) => (
+          <li key={`${change.identity} ${change.target} ${change.statement} ${change.was}`} className="event" style={{ padding: "10px 0" }}>
+            <span className="figures">
+              <strong>{number(change.operations)}</strong> <span className="muted small">times</span>
+            </span>
+            <div className="stack" style={{ gap: 3 }}>
+              <div className="row">
+                <State word={change.was} /> → <State word={change.would_be} />
+                <Chip>{change.target}</Chip>
+                <span className="wrap">{change.identity}</span>
+              </div>
+              <span className="clip mono" title={oneLine(change.statement, 2000)}>
+                {oneLine(change.statement)}
+              </span>
+              <span className="small muted wrap">
+                by {change.policies_would_be.join(", ") || "no permit"}; last <Ago time={change.last} />
+              </span>
+            </div>
+          </li>
+        ))}
+      </ul>
+      {report.different > report.changes.length ? (
+        <span className="muted small">{number(report.different - report.changes.length)} more kinds of change are not listed.</span>
+      ) : null}
+    </section>
+  );
+}
+
+function History() {
+  const past = useQuery(revisions);
+  const [chosen, setChosen] = useState("");
+  const shown = chosen || past.data?.[0]?.revision || "";
+  const place = past.data?.findIndex((entry) => entry.revision === shown) ?? -1;
+  const before = past.data?.[place + 1]?.revision ?? "";
+  const now = useQuery(revisionQuery(shown));
+  const then = useQuery(revisionQuery(before));
+  if (!past.data) return <Waiting query={past} />;
+  if (past.data.length === 0) return <Empty title="Nothing was ever in force" />;
+  return (
+    <div className="inbox" data-one="both">
+      <nav className="panel pick" aria-label="Revisions">
+        <ul className="list">
+          {past.data.map((entry, index) => (
+            <li key={`${entry.revision} ${index}`}>
+              <a
+                className="item"
+                href={`#${entry.revision}`}
+                aria-current={entry.revision === shown}
+                onClick={(event) => {
+                  event.preventDefault();
+                  setChosen(entry.revision);
+                }}
+              >
+                <span className="row small">
+                  <span>{moment(entry.since)}</span>
+                  {entry.is_current ? <Chip tone="good">in force</Chip> : null}
+                </span>
+                <span className="mono muted">{entry.revision.slice(0, 24)}</span>
+                <span className="small muted">{plural(Object.keys(entry.files).length, "file")}</span>
+              </a>
+            </li>
+          ))}
+        </ul>
+      </nav>
+      <section className="panel pad stack" aria-label="What changed">
+        <h2>{before ? "What changed with it" : "The first that is known"}</h2>
+        {now.error ? <Trouble error={now.error} /> : null}
+        {now.data && (then.data || !before) ? <Difference was={then.data?.files ?? {}} is={now.data.files} /> : null}
+      </section>
+    </div>
+  );
+}
+
+function Difference({ was, is }: { was: Record<string, string>; is: Record<string, string> }) {
+  const names = [...new Set([...Object.keys(was), ...Object.keys(is)])].sort();
+  const changed = names.filter((name) => was[name] !== is[name]);
+  if (changed.length === 0) return <span className="muted">The files are the same; the schema or their names are not.</span>;
+  return changed.map((name) => (
+    <div key={name}>
+      <h3 className="mono">
+        {name} {is[name] === undefined ? <Chip tone="bad">gone</Chip> : was[name] === undefined ? <Chip tone="good">new</Chip> : null}
+      </h3>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
+      <pre className="statement" tabIndex={0} aria-label={`What changed in ${name}`}>
+        {difference(was[name] ?? "", is[name] ?? "").map((line, place) => (
+          <div key={place} className={line.sign === "+" ? "added" : line.sign === "-" ? "removed" : undefined}>
+            {line.sign} {line.text}
+          </div>
+        ))}
+      </pre>
+    </div>
+  ));
+}

@@ -1,0 +1,435 @@
+/** A session, as it went: what was asked, what became of it, and what the client saw. */
+
+import { Button, Modal, Switch } from "@mantine/core";
+import { IconLink } from "@tabler/icons-react";
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useMemo, useRef, useState } from "react";
+import { Link, useParams, useSearchParams } from "react-router";
+import { api, must, type Session } from "../api/client";
+import { me, replay, session as sessionQuery, targets } from "../api/queries";
+import { clock, micros, moment, number, plural } from "../lib/format";
+import { plain } from "../lib/paint";
+import { type Scene, scenes } from "../lib/scenes";
+import {
+  Ago,
+  Chip,
+  Copy,
+  Empty,
+  Heading,
+  More,
+  RequestLink,
+  State,
+  TaskLink,
+  toneOf,
+  Trouble,
+  Waiting,
+  Who,
+} from "../parts/basics";
+import { Statement } from "../parts/statement";
+
+export function ReplayPage() {
+  const { id = "" } = useParams();
+  const query = useQuery(sessionQuery(id));
+  const session = query.data;
+  if (!session) return <Waiting query={query} />;
+  return (
+    <>
+      <Heading title={<span className="mono" style={{ fontSize: 17 }}>{id}</span>} note={<State word={session.state} />}>
+        <Button component={Link} size="compact-sm" variant="default" to={`/evidence?session=${id}`}>
+          Export evidence
+        </Button>
+        <Har session={session} />
+        {session.state === "live" ? <Kill session={session} /> : null}
+      </Heading>
+      <About session={session} />
+      <Scenes session={session} />
+    </>
+  );
+}
+
+function About({ session }: { session: Session }) {
+  return (
+    <section className="panel pad" aria-label="About this session" style={{ marginBottom: 8 }}>
+      <div className="two">
+        <dl className="facts">
+          <dt>Who</dt>
+          <dd>
+            <Who identity={session.identity} behalf={session.on_behalf_of} />
+          </dd>
+          <dt>Task</dt>
+          <dd>
+            <TaskLink id={session.task} />
+          </dd>
+          <dt>Target</dt>
+          <dd>{session.target}</dd>
+          <dt>From</dt>
+          <dd className="mono">{session.peer}</dd>
+        </dl>
+        <dl className="facts">
+          <dt>Opened</dt>
+          <dd>
+            {moment(session.opened)} (<Ago time={session.opened} />)
+          </dd>
+          {session.closed ? (
+            <>
+              <dt>Ended</dt>
+              <dd>
+                {moment(session.closed)}
+                {session.cause ? <span className="muted"> — {session.cause}</span> : null}
+              </dd>
+            </>
+          ) : null}
+          <dt>Operations</dt>
+          <dd>
+            {number(session.operations)}
+            {session.refused > 0 ? `, ${number(session.refused)} refused` : ""}
+          </dd>
+          <dt>Masked</dt>
+          <dd>
+            {session.state === "live" ? (
+              <span className="muted">counted when it ends</span>
+            ) : (
+              <span className="row">
+                {Object.entries(session.classes ?? {}).map(([name, count]) => (
+                  <Chip key={name}>
+                    {name} {number(count)}
+                  </Chip>
+                ))}
+                {session.masked === 0 ? "nothing" : null}
+              </span>
+            )}
+          </dd>
+        </dl>
+      </div>
+    </section>
+  );
+}
+
+function useProtocol(target: string): string | undefined {
+  return useQuery(targets).data?.find((entry) => entry.name === target)?.protocol;
+}
+
+function Har({ session }: { session: Session }) {
+  const protocol = useProtocol(session.target);
+  if (protocol === undefined || protocol === "postgres") return null;
+  return (
+    <Button component="a" size="compact-sm" variant="default" href={`/api/v1/sessions/${session.id}/har`} download={`${session.id}.har`}>
+      HTTP archive
+    </Button>
+  );
+}
+
+function Kill({ session }: { session: Session }) {
+  const who = useQuery(me);
+  const client = useQueryClient();
+  const [isAsked, setAsked] = useState(false);
+  const kill = useMutation({
+    mutationFn: () => must(api.POST("/api/v1/sessions/{id}/kill", { params: { path: { id: session.id } } })),
+    onSuccess: () => {
+      setAsked(false);
+      void client.invalidateQueries({ queryKey: ["session", session.id] });
+      void client.invalidateQueries({ queryKey: ["replay", session.id] });
+    },
+  });
+  if (!who.data?.administers) return null;
+  return (
+    <>
+      <Button size="compact-sm" color="red" variant="light" onClick={() => setAsked(true)}>
+        Kill
+      </Button>
+      <Modal opened={isAsked} onClose={() => setAsked(false)} title="Cut this session?">
+        <div className="stack">
+          <span>
+            Its connection ends at once, and what it runs is cancelled. The task lives on: {session.identity} can connect again.
+          </span>
+          {kill.error ? <Trouble error={kill.error} /> : null}
+          <div className="row">
+            <Button color="red" loading={kill.isPending} onClick={() => kill.mutate()}>
+              Kill it
+            </Button>
+            <Button variant="default" onClick={() => setAsked(false)}>
+              Leave it
+            </Button>
+          </div>
+        </div>
+      </Modal>
+    </>
+  );
+}
+
+function Scenes({ session }: { session: Session }) {
+  const query = useInfiniteQuery(replay(session.id));
+  const [search, setSearch] = useSearchParams();
+  const protocol = useProtocol(session.target);
+  const isLive = session.state === "live";
+  const [isFollowed, setFollowed] = useState(isLive && !search.has("at") && !search.has("operation"));
+  const all = useMemo(() => scenes(query.data?.pages.flatMap((page) => page.moments) ?? []), [query.data]);
+  const at = search.get("at");
+  const operation = search.get("operation");
+  const now = all.find((scene) => (at ? scene.place === Number(at) : operation !== null && scene.asked?.number === Number(operation)));
+  const isAll = query.data !== undefined && !query.hasNextPage;
+  // Whoever came by a link to what is further on is taken there.
+  const isMissing = (at !== null || operation !== null) && !now && query.hasNextPage && !query.isFetchingNextPage;
+  const { fetchNextPage } = query;
+  useEffect(() => {
+    if (isMissing) void fetchNextPage();
+  }, [isMissing, fetchNextPage]);
+  const nowPlace = now?.place;
+  useEffect(() => {
+    if (nowPlace !== undefined) document.getElementById(`moment-${nowPlace}`)?.scrollIntoView({ block: "start" });
+  }, [nowPlace]);
+  const end = useRef<HTMLDivElement>(null);
+  const count = all.length;
+  useEffect(() => {
+    if (isFollowed && count > 0) end.current?.scrollIntoView({ block: "nearest" });
+  }, [isFollowed, count]);
+  if (query.error) return <Trouble error={query.error} again={() => void query.refetch()} />;
+  if (!query.data) return <Waiting query={query} />;
+  const asked = all.filter((scene) => scene.asked);
+  const length = all.at(-1)?.ends ?? 0;
+  return (
+    <>
+      <div className="strip">
+        <div className="row" style={{ marginBottom: 6 }}>
+          <h2 style={{ margin: 0 }}>Replay</h2>
+          <span className="muted small">
+            {plural(asked.length, "operation")} over {micros(length)}; rows as the client saw them
+          </span>
+          {isLive ? (
+            <Switch
+              style={{ marginLeft: "auto" }}
+              size="xs"
+              label="Follow"
+              checked={isFollowed}
+              onChange={(event) => setFollowed(event.currentTarget.checked)}
+            />
+          ) : null}
+        </div>
+        {asked.length > 1 ? <Ticks scenes={asked} length={length} now={now} go={(place) => setSearch({ at: String(place) }, { replace: true })} /> : null}
+      </div>
+      <div className="panel">
+        {all.length === 0 ? (
+          <Empty title={isLive ? "Nothing was asked yet" : "Nothing was asked"}>
+            <p>{isLive ? "What is asked appears here as it happens." : "The client connected, and left again."}</p>
+          </Empty>
+        ) : null}
+        <ol className="list">
+          {all.map((scene) => (
+            <Shown
+              key={scene.place}
+              scene={scene}
+              isNow={scene.place === nowPlace}
+              isSql={protocol === undefined || protocol === "postgres"}
+            />
+          ))}
+        </ol>
+        <More query={query} />
+        {isAll && query.data.pages.at(-1)?.is_torn ? (
+          <p className="pad muted">{isLive ? "It goes on." : "The recording ends here, in the middle of something."}</p>
+        ) : null}
+      </div>
+      <div ref={end} />
+    </>
+  );
+}
+
+/** When what was asked: each operation a mark, to be jumped to. */
+function Ticks(props: { scenes: Scene[]; length: number; now?: Scene; go: (place: number) => void }) {
+  const { scenes, length, now, go } = props;
+  const share = (at: number) => (at / Math.max(1, length)) * 1000;
+  const jump = (event: React.MouseEvent<SVGSVGElement>) => {
+    const box = event.currentTarget.getBoundingClientRect();
+    const wanted = ((event.clientX - box.left) / box.width) * length;
+    const nearest = scenes.reduce((best, scene) => (Math.abs(scene.at - wanted) < Math.abs(best.at - wanted) ? scene : best));
+    go(nearest.place);
+  };
+  const place = now ? scenes.indexOf(now) : -1;
+  const step = (by: number) => {
+    const next = scenes[Math.max(0, Math.min(scenes.length - 1, place + by))];
+    if (next) go(next.place);
+  };
+  return (
+    <div
+      className="ticks"
+      role="slider"
+      tabIndex={0}
+      aria-label="Place in the session"
+      aria-valuemin={1}
+      aria-valuemax={scenes.length}
+      aria-valuenow={Math.max(1, place + 1)}
+      aria-valuetext={now ? `operation ${place + 1} of ${scenes.length}, at ${clock(now.at)}` : "the beginning"}
+      onKeyDown={(event) => {
+        const by = { ArrowRight: 1, ArrowLeft: -1, PageDown: 10, PageUp: -10, Home: -scenes.length, End: scenes.length }[event.key];
+        if (by === undefined) return;
+        event.preventDefault();
+        step(by);
+      }}
+    >
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: the slider around it takes the keys */}
+      <svg viewBox="0 0 1000 30" preserveAspectRatio="none" aria-hidden="true" onClick={jump}>
+        {now ? <rect className="tick-now" x={Math.max(0, share(now.at) - 6)} y="0" width="12" height="30" /> : null}
+        {scenes.map((scene) => (
+          <rect
+            key={scene.place}
+            className={`tick-${toneOf(scene.asked?.outcome ?? "")}`}
+            x={Math.min(997, share(scene.at))}
+            y="6"
+            width={Math.max(2.5, share(scene.ends - scene.at))}
+            height="18"
+            opacity="0.75"
+          />
+        ))}
+      </svg>
+    </div>
+  );
+}
+
+function Shown({ scene, isNow, isSql }: { scene: Scene; isNow: boolean; isSql: boolean }) {
+  const { asked } = scene;
+  const link = `${window.location.origin}${window.location.pathname}?at=${scene.place}`;
+  return (
+    <li className="event" id={`moment-${scene.place}`} data-now={isNow}>
+      <div className="at muted">
+        <Link to={`?at=${scene.place}`} replace aria-label={`Link to this moment, ${clock(scene.at)}`}>
+          {clock(scene.at)}
+        </Link>
+        {scene.ends > scene.at ? <div>{micros(scene.ends - scene.at)}</div> : null}
+      </div>
+      <div style={{ minWidth: 0 }}>
+        {asked ? (
+          <>
+            <div className="row" style={{ marginBottom: 5 }}>
+              <State word={asked.outcome} />
+              <span className="muted small">#{asked.number}</span>
+              {asked.request ? <RequestLink id={asked.request} /> : null}
+              {scene.status ? <Chip tone={scene.status.startsWith("2") ? "good" : "warn"}>{scene.status}</Chip> : null}
+              <span style={{ marginLeft: "auto" }} className="row">
+                <Copy value={link} label="Copy a link to this moment" />
+                {isNow ? <IconLink size={14} aria-label="this moment" /> : null}
+              </span>
+            </div>
+            <Statement text={asked.statement} isSql={isSql} isFlat />
+          </>
+        ) : (
+          <span className="muted">Without being asked</span>
+        )}
+        <Seen scene={scene} />
+      </div>
+    </li>
+  );
+}
+
+/** So many rows of a result are drawn at first. */
+const ROWS_AT_FIRST = 50;
+
+function Seen({ scene }: { scene: Scene }) {
+  return (
+    <>
+      {scene.fields.length > 0 ? (
+        <details className="said">
+          <summary>{plural(scene.fields.length, "header")}</summary>
+          {scene.fields.map(([name, value], place) => (
+            <div key={place}>
+              <span className="muted">{name}:</span> {value}
+            </div>
+          ))}
+        </details>
+      ) : null}
+      {scene.lines.length > 0 ? <Text lines={scene.lines} /> : null}
+      {scene.results.map((result, place) => (
+        <Rows key={place} result={result} />
+      ))}
+      {scene.said.map((said, place) => (
+        <p key={place} className="said" data-tone={said.kind === "problem" ? "bad" : undefined}>
+          {plain(said.text).map((piece, part) =>
+            piece.kind === "hidden" ? (
+              <mark key={part} className="hidden">
+                {piece.text}
+              </mark>
+            ) : (
+              piece.text
+            ),
+          )}
+        </p>
+      ))}
+      {scene.isCut ? (
+        <p className="said muted">More was sent than the recording keeps: of the rest there are digests.</p>
+      ) : null}
+    </>
+  );
+}
+
+/** So many lines of a text are drawn at first. */
+const LINES_AT_FIRST = 40;
+
+function Text({ lines }: { lines: string[] }) {
+  const [isWhole, setWhole] = useState(false);
+  const shown = isWhole ? lines : lines.slice(0, LINES_AT_FIRST);
+  return (
+    <>
+      <p className="said">{shown.join("\n")}</p>
+      {lines.length > LINES_AT_FIRST ? (
+        <Button size="compact-xs" variant="default" onClick={() => setWhole(!isWhole)}>
+          {isWhole ? "Show less" : `Show ${plural(lines.length - LINES_AT_FIRST, "more line")}`}
+        </Button>
+      ) : null}
+    </>
+  );
+}
+
+function Rows({ result }: { result: Scene["results"][number] }) {
+  const [isWhole, setWhole] = useState(false);
+  const rows = isWhole ? result.rows : result.rows.slice(0, ROWS_AT_FIRST);
+  const hidden = result.rows.length - rows.length;
+  if (result.columns.length === 0 && rows.length === 0) return null;
+  return (
+    <>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
+      <div className="result" tabIndex={0} role="region" aria-label="Rows that the client saw">
+        <table>
+          {result.columns.length > 0 ? (
+            <thead>
+              <tr>
+                {result.columns.map((name, place) => (
+                  <th key={place} scope="col">
+                    {name}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+          ) : null}
+          <tbody>
+            {rows.map((row, place) => (
+              <tr key={place}>
+                {row.map((value, column) =>
+                  value === null ? (
+                    <td key={column} className="none">
+                      null
+                    </td>
+                  ) : (
+                    <td key={column} title={value.length > 40 ? value : undefined}>
+                      {value}
+                    </td>
+                  ),
+                )}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <div className="row small muted" style={{ marginTop: 4 }}>
+        {plural(result.rows.length + result.more, "row")}
+        {hidden > 0 ? (
+          <Button size="compact-xs" variant="default" onClick={() => setWhole(true)}>
+            Show {number(hidden)} more
+          </Button>
+        ) : null}
+        {result.more > 0 ? (
+          <span>
+            Of these {number(result.more)} stand in the recording alone: <code className="mono">gatehouse replay</code> shows them.
+          </span>
+        ) : null}
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,452 @@
+/** What waits for a person: everything that a decision takes, on one screen. */
+
+import { Button, Kbd, SegmentedControl, TextInput } from "@mantine/core";
+import { notifications } from "@mantine/notifications";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
+import { Link, useNavigate, useParams, useSearchParams } from "react-router";
+import { api, must, Problem, type Request } from "../api/client";
+import { decidedRequests, me, openRequests, request as requestQuery, requestsTo, targets } from "../api/queries";
+import { number, oneLine, plural, span } from "../lib/format";
+import { marks, sentence } from "../lib/words";
+import { Ago, Chip, Copy, Empty, Heading, SessionLink, State, TaskLink, Trouble, useNow, Waiting, Who } from "../parts/basics";
+import { Accesses, Statement } from "../parts/statement";
+
+/** So many of the decisions that resemble a request are shown. */
+const SIMILAR_MAX = 4;
+
+const factsOf = (request: Request): Record<string, unknown> => (request.kind === "operation" ? (request.facts ?? {}) : {});
+
+function summary(request: Request): string {
+  if (request.kind === "task") return `a task for ${span(request.ttl_secs)} on ${request.targets.join(", ")}`;
+  return sentence(request.accesses, factsOf(request)) || request.title;
+}
+
+export function RequestsPage() {
+  const { id = "" } = useParams();
+  const [search, setSearch] = useSearchParams();
+  const isDecided = search.get("show") === "decided";
+  const open = useQuery(openRequests);
+  const decided = useQuery({ ...decidedRequests, enabled: isDecided });
+  const query = isDecided ? decided : open;
+  // Oldest first: who waits longest is answered first.
+  const entries = useMemo(
+    () => (isDecided ? (decided.data ?? []) : [...(open.data ?? [])].reverse()),
+    [isDecided, decided.data, open.data],
+  );
+  const shown = id || entries[0]?.id || "";
+  useSteps(entries, shown, isDecided);
+  return (
+    <>
+      <Heading title="Requests" note={open.data ? `${plural(open.data.length, "request")} waiting` : undefined}>
+        <SegmentedControl
+          size="xs"
+          aria-label="Which requests"
+          value={isDecided ? "decided" : "open"}
+          onChange={(value) => setSearch(value === "decided" ? { show: "decided" } : {})}
+          data={[
+            { value: "open", label: "Waiting" },
+            { value: "decided", label: "Decided" },
+          ]}
+        />
+      </Heading>
+      <div className="inbox" data-one={id !== ""}>
+        <nav className="panel pick" aria-label={isDecided ? "Decided requests" : "Waiting requests"}>
+          <Waiting query={query} />
+          {query.data && entries.length === 0 ? (
+            <Empty title={isDecided ? "Nothing was decided yet" : "Nothing waits for an answer"}>
+              <p className="small">
+                {isDecided ? "Decisions stand here once there are any." : "What policy holds appears here at once."}
+              </p>
+            </Empty>
+          ) : null}
+          <ul className="list">
+            {entries.map((request) => (
+              <li key={request.id}>
+                <Link
+                  className="item"
+                  aria-current={request.id === shown}
+                  to={{ pathname: `/requests/${request.id}`, search: isDecided ? "?show=decided" : "" }}
+                >
+                  <span className="row small muted">
+                    <span className="wrap">{request.identity}</span>
+                    <span style={{ marginLeft: "auto" }}>
+                      {request.state === "open" ? <Left until={request.expires} /> : <State word={request.state} />}
+                    </span>
+                  </span>
+                  <strong className="clip">{oneLine(summary(request), 120)}</strong>
+                  <span className="clip mono muted">{oneLine(request.statement, 120)}</span>
+                </Link>
+              </li>
+            ))}
+          </ul>
+        </nav>
+        <div className="detail">
+          {shown ? <Detail key={shown} id={shown} /> : null}
+        </div>
+      </div>
+    </>
+  );
+}
+
+/** j and k go from one request to the next. */
+function useSteps(entries: Request[], shown: string, isDecided: boolean) {
+  const navigate = useNavigate();
+  useEffect(() => {
+    const heard = (event: KeyboardEvent) => {
+      if (isTyping(event)) return;
+      const step = { j: 1, k: -1 }[event.key];
+      const place = entries.findIndex((request) => request.id === shown);
+      const next = step && entries[place + step];
+      if (next) void navigate(`/requests/${next.id}${isDecided ? "?show=decided" : ""}`);
+    };
+    window.addEventListener("keydown", heard);
+    return () => window.removeEventListener("keydown", heard);
+  }, [entries, shown, isDecided, navigate]);
+}
+
+const isTyping = (event: KeyboardEvent) =>
+  event.ctrlKey ||
+  event.metaKey ||
+  event.altKey ||
+  (event.target instanceof HTMLElement && event.target.closest("input, textarea, select, [role=combobox]") !== null);
+
+function Left({ until }: { until: string }) {
+  const now = useNow();
+  const seconds = (new Date(until).getTime() - now) / 1000;
+  if (seconds <= 0) return <Chip>lapsed</Chip>;
+  return <Chip tone={seconds < 60 ? "bad" : "warn"}>{span(seconds)} left</Chip>;
+}
+
+function Detail({ id }: { id: string }) {
+  const query = useQuery(requestQuery(id));
+  const request = query.data;
+  if (!request) {
+    return (
+      <div className="panel">
+        <Waiting query={query} />
+      </div>
+    );
+  }
+  const isOpen = request.state === "open";
+  return (
+    <article className="panel" aria-label={`Request ${id}`}>
+      {isOpen ? <TimeLeft request={request} /> : null}
+      <div className="pad stack">
+        <div className="row">
+          <State word={request.state} />
+          <strong style={{ fontSize: 16 }}>
+            {request.kind === "task" ? "A task is asked for" : request.title} on {request.targets.join(", ")}
+          </strong>
+          <span className="muted small" style={{ marginLeft: "auto" }}>
+            <Ago time={request.opened} />
+          </span>
+        </div>
+        {request.kind === "operation" ? <What request={request} /> : <AskedTask request={request} />}
+        <div className="two">
+          <section aria-label="Who and why">
+            <h2>Who and why</h2>
+            <Context request={request} />
+          </section>
+          <section className="stack" aria-label="Before you decide">
+            <Similar request={request} />
+          </section>
+        </div>
+      </div>
+      {isOpen ? <Decide request={request} /> : <Decided request={request} />}
+    </article>
+  );
+}
+
+function TimeLeft({ request }: { request: Request }) {
+  const now = useNow();
+  const [begun, ends] = [new Date(request.opened).getTime(), new Date(request.expires).getTime()];
+  const share = Math.max(0, Math.min(1, (ends - now) / Math.max(1, ends - begun)));
+  return (
+    <div className="timeleft" role="progressbar" aria-label="Time left" aria-valuenow={Math.round(share * 100)}>
+      <i style={{ width: `${share * 100}%` }} />
+    </div>
+  );
+}
+
+function useIsSql(target: string | undefined): boolean {
+  const all = useQuery(targets);
+  const found = all.data?.find((entry) => entry.name === target);
+  return !found || found.protocol === "postgres";
+}
+
+function What({ request }: { request: Request & { kind: "operation" } }) {
+  const isSql = useIsSql(request.targets[0]);
+  const dangers = useMemo(() => marks(request.accesses), [request.accesses]);
+  const facts = factsOf(request);
+  return (
+    <>
+      <section className="stack" style={{ gap: 8 }} aria-label="What would run">
+        <Statement text={request.statement} isSql={isSql} marks={dangers} />
+        {request.exact ? null : (
+          <span className="muted small">As evidence keeps it: values that are classified are not shown.</span>
+        )}
+        {request.binds.length > 0 ? (
+          <table className="grid" aria-label="Bind values">
+            <tbody>
+              {request.binds.map((bind, place) => (
+                <tr key={place}>
+                  <td className="mono muted tight" style={{ width: 40 }}>
+                    ${place + 1}
+                  </td>
+                  <td>
+                    <Statement text={bind} isSql={false} isFlat label={`Value ${place + 1}`} />
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        ) : null}
+      </section>
+      <div className="two">
+        <section aria-label="What it does">
+          <h2>What it does</h2>
+          <Accesses accesses={request.accesses} facts={facts} />
+        </section>
+        <section aria-label="Blast radius">
+          <h2>Blast radius</h2>
+          {request.impact?.length ? (
+            <ul className="words">
+              {request.impact.map((line) => (
+                <li key={line}>
+                  <i aria-hidden="true" />
+                  <span>{line}</span>
+                </li>
+              ))}
+            </ul>
+          ) : (
+            <span className="muted">Nothing is known of it beyond what the statement says.</span>
+          )}
+        </section>
+      </div>
+    </>
+  );
+}
+
+function AskedTask({ request }: { request: Request & { kind: "task" } }) {
+  const { budget } = request;
+  const parts = [
+    budget?.operations && `${number(budget.operations)} operations`,
+    budget?.rows && `${number(budget.rows)} rows`,
+    budget?.bytes && `${number(budget.bytes)} bytes`,
+    ...Object.entries(budget?.values ?? {}).map(([name, count]) => `${number(count)} different values of ${name}`),
+  ].filter(Boolean);
+  return (
+    <section className="stack" aria-label="What is asked for">
+      <Statement text={request.statement} isSql={false} label="The reason" />
+      <dl className="facts">
+        <dt>For</dt>
+        <dd>{span(request.ttl_secs)}</dd>
+        <dt>On</dt>
+        <dd>{request.targets.join(", ")}</dd>
+        <dt>Budget</dt>
+        <dd>{parts.length ? parts.join(", ") : "no limit of its own"}</dd>
+        {request.granted ? (
+          <>
+            <dt>Granted so far</dt>
+            <dd>
+              {request.granted.targets.join(", ")} for {span(request.granted.ttl_secs)}
+            </dd>
+          </>
+        ) : null}
+      </dl>
+    </section>
+  );
+}
+
+function Context({ request }: { request: Request }) {
+  const needs = Object.entries(request.needs).map(([group, count]) => (count === 1 ? group : `${count} of ${group}`));
+  const approved = [...new Set(Object.values(request.approvals).flat())];
+  const rows: [string, ReactNode][] = [["Asks", request.identity]];
+  if (request.on_behalf_of) rows.push(["On behalf of", request.on_behalf_of]);
+  if (request.kind === "operation") {
+    rows.push(["Task", <TaskLink key="task" id={request.task} />]);
+    if (request.task_reason) rows.push(["Its reason", request.task_reason]);
+    rows.push(["Session", <SessionLink key="session" id={request.session} />]);
+    rows.push(["Meanwhile", request.mode === "wait" ? "it waits on its connection" : "it was refused, and comes again"]);
+  } else {
+    rows.push(["Asked by", request.asked_by]);
+  }
+  rows.push(["Held by", request.policies.join(", ")]);
+  if (request.reasons.length) rows.push(["Because", request.reasons.join("; ")]);
+  rows.push(["Needs", needs.join(" and ")]);
+  if (approved.length) rows.push(["Approved by", approved.join(", ")]);
+  rows.push([
+    "Binds to",
+    <span key="digest" className="row">
+      <code className="mono" title={request.digest}>
+        {request.digest.slice(0, 16)}…
+      </code>
+      <Copy value={request.digest} label="Copy the digest" />
+    </span>,
+  ]);
+  return (
+    <dl className="facts">
+      {rows.map(([name, value]) => (
+        <Pair key={name} name={name} value={value} />
+      ))}
+    </dl>
+  );
+}
+
+const Pair = ({ name, value }: { name: string; value: ReactNode }) => (
+  <>
+    <dt>{name}</dt>
+    <dd>{value}</dd>
+  </>
+);
+
+/** Past decisions, the likest first: about the same accesses, then of the same identity. */
+function similar(request: Request, others: Request[]): Request[] {
+  const wants = new Set(request.accesses);
+  const likeness = (other: Request) => {
+    const shared = other.accesses.filter((access) => wants.has(access)).length;
+    const share = shared / Math.max(1, wants.size, other.accesses.length);
+    return share * 4 + Number(other.title === request.title) + Number(other.identity === request.identity);
+  };
+  return others
+    .filter((other) => other.id !== request.id && ["approved", "used", "denied"].includes(other.state))
+    .map((other) => ({ other, likeness: likeness(other) }))
+    .filter(({ likeness }) => likeness >= 2)
+    .sort((one, two) => two.likeness - one.likeness)
+    .slice(0, SIMILAR_MAX)
+    .map(({ other }) => other);
+}
+
+function Similar({ request }: { request: Request }) {
+  const others = useQuery(requestsTo(request.targets[0] ?? ""));
+  const found = useMemo(() => similar(request, others.data ?? []), [request, others.data]);
+  return (
+    <div>
+      <h2>Similar decisions</h2>
+      {found.length === 0 ? <span className="muted">Nothing like it was decided before.</span> : null}
+      <ul className="list stack" style={{ gap: 8 }}>
+        {found.map((other) => (
+          <li key={other.id}>
+            <div className="row small">
+              <State word={other.state} />
+              <Who identity={other.identity} behalf={other.on_behalf_of} />
+              <span className="muted">
+                <Ago time={other.opened} />
+              </span>
+            </div>
+            <Link className="clip mono" to={`/requests/${other.id}?show=decided`}>
+              {oneLine(other.statement, 120)}
+            </Link>
+            {other.answer_reason ? <div className="small muted wrap">&ldquo;{other.answer_reason}&rdquo;</div> : null}
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+const Decided = ({ request }: { request: Request }) => (
+  <footer className="decide">
+    <State word={request.state} />
+    <span className="wrap">
+      {[...new Set(Object.values(request.approvals).flat())].join(", ")}
+      {request.answer_reason ? <span className="muted"> &ldquo;{request.answer_reason}&rdquo;</span> : null}
+    </span>
+  </footer>
+);
+
+type Answer = "approve" | "deny";
+
+/** Yes or no, by button or by key: a key arms the answer, Enter gives it. */
+function Decide({ request }: { request: Request }) {
+  const who = useQuery(me);
+  const client = useQueryClient();
+  const [reason, setReason] = useState("");
+  const [armed, setArmed] = useState<Answer>();
+  const field = useRef<HTMLInputElement>(null);
+  const answer = useMutation({
+    mutationFn: (answer: Answer) =>
+      must(
+        api.POST(`/api/v1/requests/{id}/${answer}`, { params: { path: { id: request.id } }, body: { reason } }),
+      ),
+    onSuccess: ({ request: after, still_needs }, answer) => {
+      client.setQueryData(requestQuery(request.id).queryKey, after);
+      void client.invalidateQueries({ queryKey: ["requests"] });
+      const more = Object.entries(still_needs).map(([group, count]) => `${count} of ${group}`);
+      notifications.show({
+        color: answer === "approve" ? "teal" : "red",
+        title: answer === "approve" ? "Approved" : "Denied",
+        message: more.length ? `It still needs ${more.join(" and ")}.` : `${request.identity} was told.`,
+      });
+    },
+    onSettled: () => setArmed(undefined),
+  });
+  useEffect(() => {
+    const heard = (event: KeyboardEvent) => {
+      const key = ({ a: "approve", d: "deny" } as const)[event.key];
+      if (!key || isTyping(event)) return;
+      event.preventDefault();
+      setArmed(key);
+      field.current?.focus();
+    };
+    window.addEventListener("keydown", heard);
+    return () => window.removeEventListener("keydown", heard);
+  }, []);
+  const groups = Object.keys(request.needs);
+  const isOwn = who.data?.user === request.identity || who.data?.user === request.on_behalf_of;
+  const mayAnswer = groups.some((group) => who.data?.groups.includes(group)) && !isOwn;
+  if (who.data && !mayAnswer) {
+    return (
+      <footer className="decide muted">
+        {isOwn ? "This is your own request: somebody else answers it." : `It is answered by ${groups.join(" and ")}.`}
+      </footer>
+    );
+  }
+  return (
+    <footer className="decide">
+      {answer.error ? (
+        <div style={{ width: "100%" }}>
+          <Trouble error={Problem.of(answer.error)} />
+        </div>
+      ) : null}
+      <TextInput
+        ref={field}
+        className="grow"
+        aria-label="Reason"
+        placeholder={armed ? `Why? Enter to ${armed}, Esc to go back` : "Reason (the requester reads it)"}
+        maxLength={500}
+        value={reason}
+        onChange={(event) => setReason(event.currentTarget.value)}
+        onBlur={() => setArmed(undefined)}
+        onKeyDown={(event) => {
+          if (event.key === "Escape") event.currentTarget.blur();
+          // Whoever presses Enter while they only write why has not answered.
+          if (event.key === "Enter" && armed && !answer.isPending) answer.mutate(armed);
+        }}
+      />
+      <Button
+        variant={armed === "deny" ? "filled" : "default"}
+        color="red"
+        disabled={answer.isPending}
+        onMouseDown={(event) => event.preventDefault()}
+        onClick={() => answer.mutate("deny")}
+        rightSection={<Kbd size="xs">d</Kbd>}
+      >
+        Deny
+      </Button>
+      <Button
+        className="approve"
+        loading={answer.isPending}
+        onMouseDown={(event) => event.preventDefault()}
+        onClick={() => answer.mutate("approve")}
+        rightSection={<Kbd size="xs">a</Kbd>}
+      >
+        Approve
+      </Button>
+      <span className="quiet" role="status" aria-live="assertive">
+        {armed ? `Enter will ${armed} this request` : ""}
+      </span>
+    </footer>
+  );
+}

@@ -1,0 +1,179 @@
+/** Small things that every page shows alike. */
+
+import { Button, CopyButton, Loader, Tooltip } from "@mantine/core";
+import { useInterval } from "@mantine/hooks";
+import { IconCheck, IconCopy } from "@tabler/icons-react";
+import { type ReactNode, useEffect, useState } from "react";
+import { Link } from "react-router";
+import { Problem } from "../api/client";
+import { moment, since } from "../lib/format";
+
+export type Tone = "good" | "warn" | "bad" | "accent" | "calm";
+
+export const Chip = ({ tone = "calm", children }: { tone?: Tone; children: ReactNode }) => (
+  <span className="chip" data-tone={tone}>
+    {children}
+  </span>
+);
+
+/** Colours of the words that things stand in. */
+const TONES: Record<string, Tone> = {
+  allow: "good",
+  passed: "good",
+  approved: "good",
+  used: "good",
+  live: "good",
+  good: "good",
+  done: "calm",
+  ended: "calm",
+  expired: "calm",
+  withdrawn: "calm",
+  abandoned: "warn",
+  hold: "warn",
+  held: "warn",
+  open: "warn",
+  deny: "bad",
+  denied: "bad",
+  refused: "bad",
+  revoked: "bad",
+};
+
+/** Words that are better said otherwise. */
+const SAID: Record<string, string> = { allow: "allowed", hold: "held", deny: "denied", used: "approved, used" };
+
+export const State = ({ word }: { word: string }) => <Chip tone={TONES[word] ?? "calm"}>{SAID[word] ?? word}</Chip>;
+
+export const toneOf = (word: string): Tone => TONES[word] ?? "calm";
+
+/** The time, anew every so often. */
+export function useNow(millis = 1_000): number {
+  const [now, setNow] = useState(Date.now);
+  const interval = useInterval(() => setNow(Date.now()), millis);
+  useEffect(() => {
+    interval.start();
+    return interval.stop;
+  }, [interval.start, interval.stop]);
+  return now;
+}
+
+/** How long ago something was; when exactly, for whoever points at it. */
+export function Ago({ time }: { time: string }) {
+  const now = useNow(10_000);
+  return (
+    <time dateTime={time} title={moment(time)}>
+      {since(time, now)}
+    </time>
+  );
+}
+
+/** Who works, and for whom. */
+export const Who = ({ identity, behalf }: { identity: string; behalf?: string | null }) => (
+  <span className="wrap">
+    {identity}
+    {behalf ? <span className="muted"> for {behalf}</span> : null}
+  </span>
+);
+
+export const Copy = ({ value, label }: { value: string; label: string }) => (
+  <CopyButton value={value} timeout={1_500}>
+    {({ copied, copy }) => (
+      <Tooltip label={copied ? "copied" : label}>
+        <Button
+          size="compact-xs"
+          variant="subtle"
+          color="gray"
+          onClick={copy}
+          aria-label={label}
+          leftSection={copied ? <IconCheck size={13} /> : <IconCopy size={13} />}
+        >
+          {copied ? "Copied" : "Copy"}
+        </Button>
+      </Tooltip>
+    )}
+  </CopyButton>
+);
+
+export function Heading({ title, note, children }: { title: ReactNode; note?: ReactNode; children?: ReactNode }) {
+  return (
+    <div className="heading">
+      <h1>{title}</h1>
+      {note ? <span className="note">{note}</span> : null}
+      {children ? <div className="end">{children}</div> : null}
+    </div>
+  );
+}
+
+export const Empty = ({ title, children }: { title: string; children?: ReactNode }) => (
+  <div className="empty">
+    <strong>{title}</strong>
+    {children}
+  </div>
+);
+
+/** What went wrong, and the next step. */
+export function Trouble({ error, again }: { error: unknown; again?: () => void }) {
+  const problem = Problem.of(error);
+  return (
+    <div className="banner" data-tone="bad" role="alert">
+      <div>
+        <strong>{problem.message}</strong>
+        {problem.detail ? <div className="small">{problem.detail}</div> : null}
+      </div>
+      {again ? (
+        <Button className="end" size="compact-sm" variant="default" onClick={again}>
+          Try again
+        </Button>
+      ) : null}
+    </div>
+  );
+}
+
+/** What is asked for, while it is, or what went wrong with it. */
+export function Waiting({ query }: { query: { isPending: boolean; error: unknown; refetch: () => unknown } }) {
+  if (query.error) return <Trouble error={query.error} again={() => void query.refetch()} />;
+  if (!query.isPending) return null;
+  return (
+    <div className="empty" role="status">
+      <Loader size="sm" type="dots" color="gray" aria-label="Loading" />
+    </div>
+  );
+}
+
+/** Loads the next page of a listing when its end comes into view, or when asked. */
+export function More(props: { query: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => unknown } }) {
+  const { hasNextPage, isFetchingNextPage, fetchNextPage } = props.query;
+  const [end, setEnd] = useState<HTMLDivElement | null>(null);
+  useEffect(() => {
+    if (!end) return;
+    const seen = new IntersectionObserver(
+      ([entry]) => entry?.isIntersecting && !isFetchingNextPage && void fetchNextPage(),
+      { rootMargin: "600px" },
+    );
+    seen.observe(end);
+    return () => seen.disconnect();
+  }, [end, isFetchingNextPage, fetchNextPage]);
+  if (!hasNextPage) return null;
+  return (
+    <div ref={setEnd} className="empty">
+      <Button variant="default" size="compact-sm" loading={isFetchingNextPage} onClick={() => void fetchNextPage()}>
+        Show more
+      </Button>
+    </div>
+  );
+}
+
+export const TaskLink = ({ id }: { id: string }) => (
+  <Link className="mono" to={`/tasks/${id}`}>
+    {id}
+  </Link>
+);
+export const SessionLink = ({ id, at }: { id: string; at?: string }) => (
+  <Link className="mono" to={`/sessions/${id}${at ?? ""}`}>
+    {id}
+  </Link>
+);
+export const RequestLink = ({ id }: { id: string }) => (
+  <Link className="mono" to={`/requests/${id}`}>
+    {id}
+  </Link>
+);

@@ -1,0 +1,266 @@
+/** The frame around every page: who is signed in, where one can go, and whether the gateway is heard. */
+
+import { ActionIcon, Button, Menu, Tooltip, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
+import { Spotlight, type SpotlightActionData, spotlight } from "@mantine/spotlight";
+import {
+  IconChecklist,
+  IconDatabase,
+  IconFileCheck,
+  IconGavel,
+  IconLayoutDashboard,
+  IconMenu2,
+  IconMoon,
+  IconSearch,
+  IconSun,
+  IconTerminal2,
+  IconUsersGroup,
+} from "@tabler/icons-react";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { lazy, type ReactNode, Suspense, useEffect, useState } from "react";
+import { Link, NavLink, Route, Routes, useLocation, useNavigate } from "react-router";
+import { Problem } from "./api/client";
+import { useLive } from "./api/live";
+import { lockdowns, me, openRequests, targets, version } from "./api/queries";
+import { Empty, Trouble, Waiting } from "./parts/basics";
+import { EvidencePage } from "./pages/evidence";
+import { FirstRun } from "./pages/first-run";
+import { PoliciesPage } from "./pages/policies";
+import { ReplayPage } from "./pages/replay";
+import { RequestsPage } from "./pages/requests";
+import { SessionsPage } from "./pages/sessions";
+import { comeBack, SignIn } from "./pages/sign-in";
+import { TargetsPage } from "./pages/targets";
+import { TaskPage, TasksPage } from "./pages/tasks";
+
+/** Its charts are the heaviest part of the front end, so that whoever only answers a request does not load them. */
+const OverviewPage = lazy(() => import("./pages/overview").then((page) => ({ default: page.OverviewPage })));
+
+const PLACES = [
+  { to: "/", name: "Overview", icon: IconLayoutDashboard, key: "o" },
+  { to: "/requests", name: "Requests", icon: IconGavel, key: "r" },
+  { to: "/tasks", name: "Tasks", icon: IconChecklist, key: "t" },
+  { to: "/sessions", name: "Sessions", icon: IconTerminal2, key: "s" },
+  { to: "/policies", name: "Policies", icon: IconUsersGroup, key: "p" },
+  { to: "/evidence", name: "Evidence", icon: IconFileCheck, key: "e" },
+  { to: "/targets", name: "Targets", icon: IconDatabase, key: "d" },
+] as const;
+
+export function Shell() {
+  const who = useQuery(me);
+  const navigate = useNavigate();
+  const signedIn = who.isSuccess;
+  useEffect(() => {
+    const path = signedIn ? comeBack() : undefined;
+    if (path) void navigate(path, { replace: true });
+  }, [signedIn, navigate]);
+  if (who.isPending) return <Waiting query={who} />;
+  if (who.error && Problem.of(who.error).status === 401) return <SignIn />;
+  if (who.error) {
+    return (
+      <main>
+        <Trouble error={who.error} again={() => void who.refetch()} />
+      </main>
+    );
+  }
+  return <Frame />;
+}
+
+/** Goes somewhere by two keys, as the first letters of places are known: `g`, then a letter. */
+function useKeys() {
+  const navigate = useNavigate();
+  useEffect(() => {
+    let isGoing = false;
+    const heard = (event: KeyboardEvent) => {
+      const isTyping = event.target instanceof HTMLElement && event.target.closest("input, textarea, select, [role=combobox]");
+      if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+      const place = PLACES.find((place) => place.key === event.key);
+      if (isGoing && place) void navigate(place.to);
+      isGoing = event.key === "g";
+    };
+    window.addEventListener("keydown", heard);
+    return () => window.removeEventListener("keydown", heard);
+  }, [navigate]);
+}
+
+function Frame() {
+  const live = useLive(useQueryClient(), true);
+  const [isOpen, setOpen] = useState(false);
+  const { pathname } = useLocation();
+  const navigate = useNavigate();
+  useKeys();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: whoever went somewhere has used the menu
+  useEffect(() => setOpen(false), [pathname]);
+  const actions: SpotlightActionData[] = PLACES.map(({ to, name, icon: Icon, key }) => ({
+    id: to,
+    label: name,
+    description: `g ${key}`,
+    leftSection: <Icon size={18} />,
+    onClick: () => void navigate(to),
+  }));
+  return (
+    <>
+      <a className="skip" href="#content">
+        Skip to the content
+      </a>
+      <div className="frame">
+        <header className="bar">
+          <ActionIcon variant="subtle" color="gray" aria-label="Menu" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+            <IconMenu2 size={20} />
+          </ActionIcon>
+          <Link className="brand" to="/">
+            <img src="/favicon.svg" alt="" /> Gatehouse
+          </Link>
+          <span className="end">
+            <Live isLive={live} />
+          </span>
+        </header>
+        <Side isOpen={isOpen} isLive={live} />
+        <main id="content" tabIndex={-1}>
+          <Banners />
+          <Suspense fallback={<Waiting query={{ isPending: true, error: null, refetch: () => undefined }} />}>
+            <Pages />
+          </Suspense>
+        </main>
+      </div>
+      <Spotlight
+        actions={actions}
+        shortcut={["mod + K"]}
+        lockScroll={false}
+        nothingFound="There is no such place"
+        searchProps={{ placeholder: "Go to …", "aria-label": "Go to", leftSection: <IconSearch size={18} /> }}
+      />
+    </>
+  );
+}
+
+function Pages() {
+  const all = useQuery(targets);
+  const isFresh = all.isSuccess && all.data.length === 0;
+  const orFirst = (page: ReactNode) => (isFresh ? <FirstRun /> : page);
+  return (
+    <Routes>
+      <Route path="/" element={orFirst(<OverviewPage />)} />
+      <Route path="/requests" element={<RequestsPage />} />
+      <Route path="/requests/:id" element={<RequestsPage />} />
+      <Route path="/tasks" element={<TasksPage />} />
+      <Route path="/tasks/:id" element={<TaskPage />} />
+      <Route path="/sessions" element={<SessionsPage />} />
+      <Route path="/sessions/:id" element={<ReplayPage />} />
+      <Route path="/policies" element={<PoliciesPage />} />
+      <Route path="/policies/:view" element={<PoliciesPage />} />
+      <Route path="/evidence" element={<EvidencePage />} />
+      <Route path="/evidence/:view" element={<EvidencePage />} />
+      <Route path="/targets" element={orFirst(<TargetsPage />)} />
+      <Route path="*" element={<Empty title="There is nothing at this address" />} />
+    </Routes>
+  );
+}
+
+const Live = ({ isLive }: { isLive: boolean }) => (
+  <span className="live small" data-on={isLive}>
+    <i aria-hidden="true" />
+    {isLive ? "Live" : "Connecting …"}
+  </span>
+);
+
+function Side({ isOpen, isLive }: { isOpen: boolean; isLive: boolean }) {
+  const who = useQuery(me);
+  const about = useQuery(version);
+  const open = useQuery(openRequests);
+  const waiting = open.data?.length ?? 0;
+  useEffect(() => {
+    document.title = waiting > 0 ? `(${waiting}) Gatehouse` : "Gatehouse";
+  }, [waiting]);
+  return (
+    <div className="side" data-open={isOpen}>
+      <Link className="brand" to="/">
+        <img src="/favicon.svg" alt="" /> Gatehouse
+      </Link>
+      <nav aria-label="Places">
+        {PLACES.map(({ to, name, icon: Icon }) => (
+          <NavLink key={to} to={to} end={to === "/"}>
+            <Icon size={17} stroke={1.8} aria-hidden="true" />
+            {name}
+            {to === "/requests" && waiting > 0 ? (
+              <span className="count">
+                {waiting}
+                <span className="quiet"> waiting</span>
+              </span>
+            ) : null}
+          </NavLink>
+        ))}
+      </nav>
+      <p className="quiet" role="status" aria-live="polite">
+        {waiting > 0 ? `${waiting} requests wait for an answer` : ""}
+      </p>
+      <div className="foot">
+        <div className="row">
+          <Live isLive={isLive} />
+          <span className="end row">
+            <Tooltip label="Go to … (Ctrl K)">
+              <ActionIcon variant="subtle" color="gray" aria-label="Go to a place" onClick={spotlight.open}>
+                <IconSearch size={16} />
+              </ActionIcon>
+            </Tooltip>
+            <Scheme />
+          </span>
+        </div>
+        <div>
+          <div className="who">{who.data?.user ?? "administrator"}</div>
+          <div>{who.data?.groups.join(", ") || "no group"}</div>
+        </div>
+        <div className="row">
+          <form method="post" action="/logout">
+            <Button type="submit" size="compact-xs" variant="default">
+              Sign out
+            </Button>
+          </form>
+          <span>{about.data ? `v${about.data.version}` : null}</span>
+        </div>
+      </div>
+    </div>
+  );
+}
+
+function Scheme() {
+  const { setColorScheme } = useMantineColorScheme();
+  const scheme = useComputedColorScheme();
+  return (
+    <Menu position="top-end" withinPortal>
+      <Menu.Target>
+        <ActionIcon variant="subtle" color="gray" aria-label="Light or dark">
+          {scheme === "dark" ? <IconMoon size={16} /> : <IconSun size={16} />}
+        </ActionIcon>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Item onClick={() => setColorScheme("light")}>Light</Menu.Item>
+        <Menu.Item onClick={() => setColorScheme("dark")}>Dark</Menu.Item>
+        <Menu.Item onClick={() => setColorScheme("auto")}>As the system</Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
+
+/** What everybody must know before they do anything else. */
+function Banners() {
+  const about = useQuery(version);
+  const shut = useQuery(lockdowns);
+  return (
+    <>
+      {about.data?.reload_fault ? (
+        <div className="banner" data-tone="bad" role="alert">
+          <strong>Changed files are not in force: the gateway goes on with what it had.</strong>
+          <pre className="mono">{about.data.reload_fault}</pre>
+        </div>
+      ) : null}
+      {shut.data?.map((lockdown) => (
+        <div key={lockdown.scope} className="banner" role="alert">
+          <span>
+            <strong>{lockdown.scope === "all" ? "Everything is shut" : `${lockdown.scope} is shut`}</strong> by {lockdown.by}:{" "}
+            {lockdown.reason}. To open it again: <code className="mono">gatehouse lockdown lift {lockdown.scope}</code>
+          </span>
+        </div>
+      ))}
+    </>
+  );
+}
