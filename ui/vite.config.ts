@@ -26,7 +26,7 @@ function packed(): Plugin {
 export default defineConfig({
   plugins: [react(), packed()],
   // No file is put into another: the page's policy takes no scripts or styles that stand in the page.
-  build: { assetsInlineLimit: 0, chunkSizeWarningLimit: 700, modulePreload: { polyfill: false } },
+  build: { assetsInlineLimit: 0, chunkSizeWarningLimit: 1200, modulePreload: { polyfill: false } },
   worker: { format: "es" },
   server: { proxy: { "/api": process.env.GATEHOUSE_API ?? "http://127.0.0.1:8080" } },
 });

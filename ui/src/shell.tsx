@@ -21,7 +21,6 @@ import { Link, NavLink, Route, Routes, useLocation, useNavigate } from "react-ro
 import { Problem } from "./api/client";
 import { useLive } from "./api/live";
 import { lockdowns, me, openRequests, targets, version } from "./api/queries";
-import { Empty, Trouble, Waiting } from "./parts/basics";
 import { EvidencePage } from "./pages/evidence";
 import { FirstRun } from "./pages/first-run";
 import { PoliciesPage } from "./pages/policies";
@@ -31,6 +30,7 @@ import { SessionsPage } from "./pages/sessions";
 import { comeBack, SignIn } from "./pages/sign-in";
 import { TargetsPage } from "./pages/targets";
 import { TaskPage, TasksPage } from "./pages/tasks";
+import { Empty, Trouble, Waiting } from "./parts/basics";
 
 /** Its charts are the heaviest part of the front end, so that whoever only answers a request does not load them. */
 const OverviewPage = lazy(() => import("./pages/overview").then((page) => ({ default: page.OverviewPage })));
@@ -71,7 +71,8 @@ function useKeys() {
   useEffect(() => {
     let isGoing = false;
     const heard = (event: KeyboardEvent) => {
-      const isTyping = event.target instanceof HTMLElement && event.target.closest("input, textarea, select, [role=combobox]");
+      const isTyping =
+        event.target instanceof HTMLElement && event.target.closest("input, textarea, select, [role=combobox]");
       if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
       const place = PLACES.find((place) => place.key === event.key);
       if (isGoing && place) void navigate(place.to);
@@ -104,7 +105,13 @@ function Frame() {
       </a>
       <div className="frame">
         <header className="bar">
-          <ActionIcon variant="subtle" color="gray" aria-label="Menu" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+          <ActionIcon
+            variant="subtle"
+            color="gray"
+            aria-label="Menu"
+            aria-expanded={isOpen}
+            onClick={() => setOpen(!isOpen)}
+          >
             <IconMenu2 size={20} />
           </ActionIcon>
           <Link className="brand" to="/">
@@ -172,7 +179,7 @@ function Side({ isOpen, isLive }: { isOpen: boolean; isLive: boolean }) {
     document.title = waiting > 0 ? `(${waiting}) Gatehouse` : "Gatehouse";
   }, [waiting]);
   return (
-    <div className="side" data-open={isOpen}>
+    <aside className="side" data-open={isOpen} aria-label="Menu and account">
       <Link className="brand" to="/">
         <img src="/favicon.svg" alt="" /> Gatehouse
       </Link>
@@ -218,7 +225,7 @@ function Side({ isOpen, isLive }: { isOpen: boolean; isLive: boolean }) {
           <span>{about.data ? `v${about.data.version}` : null}</span>
         </div>
       </div>
-    </div>
+    </aside>
   );
 }
 
@@ -256,8 +263,9 @@ function Banners() {
       {shut.data?.map((lockdown) => (
         <div key={lockdown.scope} className="banner" role="alert">
           <span>
-            <strong>{lockdown.scope === "all" ? "Everything is shut" : `${lockdown.scope} is shut`}</strong> by {lockdown.by}:{" "}
-            {lockdown.reason}. To open it again: <code className="mono">gatehouse lockdown lift {lockdown.scope}</code>
+            <strong>{lockdown.scope === "all" ? "Everything is shut" : `${lockdown.scope} is shut`}</strong> by{" "}
+            {lockdown.by}: {lockdown.reason}. To open it again:{" "}
+            <code className="mono">gatehouse lockdown lift {lockdown.scope}</code>
           </span>
         </div>
       ))}

@@ -17,7 +17,10 @@ function stale(change: Change): { keys: QueryKey[]; delay: number } {
     case "task":
       return { keys: [["tasks"], ["task", id]], delay: SOON_MILLIS };
     case "session":
-      return { keys: [["sessions"], ["session", id], ["replay", id], ["operations"], ["targets"]], delay: LATER_MILLIS };
+      return {
+        keys: [["sessions"], ["session", id], ["replay", id], ["operations"], ["targets"]],
+        delay: LATER_MILLIS,
+      };
     case "policies":
       return { keys: [["policies"], ["revisions"], ["revision"]], delay: SOON_MILLIS };
     case "lockdowns":

@@ -1,9 +1,17 @@
 /** How figures and times are written, everywhere alike. */
 
+import { revealed } from "./hidden";
+
 const NUMBERS = new Intl.NumberFormat("en");
 const MOMENTS = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
 const CLOCK = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hour12: false });
-const DAY = new Intl.DateTimeFormat("en", { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false });
+const DAY = new Intl.DateTimeFormat("en", {
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  hour12: false,
+});
 
 export const number = (value: number) => NUMBERS.format(value);
 
@@ -61,4 +69,7 @@ export function bytes(value: number): string {
 }
 
 /** One line of a text, for lists. */
-export const oneLine = (text: string, length = 240) => text.slice(0, length * 2).replace(/\s+/g, " ").trim().slice(0, length);
+export const oneLine = (text: string, length = 240) =>
+  revealed(text.slice(0, length * 2).replace(/[ \t\r\n]+/g, " "))
+    .trim()
+    .slice(0, length);

@@ -2,6 +2,7 @@
 
 import { PostgreSQL } from "@codemirror/lang-sql";
 import { highlightCode, tagHighlighter, tags } from "@lezer/highlight";
+import { HIDDEN, named } from "./hidden";
 import type { Marks } from "./words";
 
 export interface Piece {
@@ -22,10 +23,6 @@ const PAINT = tagHighlighter([
   { tag: [tags.name, tags.special(tags.name)], class: "name" },
 ]);
 
-/** Characters that hide or turn around what stands beside them: statements that hold them are shown for what they are. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/;
-
 function shown(text: string, kind: Piece["kind"], isDangerous: boolean, pieces: Piece[]) {
   let plain = "";
   for (const char of text) {
@@ -35,8 +32,7 @@ function shown(text: string, kind: Piece["kind"], isDangerous: boolean, pieces: 
     }
     if (plain) pieces.push({ text: plain, kind, isDangerous });
     plain = "";
-    const code = (char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
-    pieces.push({ text: `U+${code}`, kind: "hidden", isDangerous: true });
+    pieces.push({ text: named(char), kind: "hidden", isDangerous: true });
   }
   if (plain) pieces.push({ text: plain, kind, isDangerous });
 }

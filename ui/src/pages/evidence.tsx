@@ -44,7 +44,11 @@ function Export() {
         all: "all" as const,
       }[by];
       const { response, data } = await answered(
-        api.POST("/api/v1/evidence", { body: { selection }, parseAs: "blob" }) as Promise<{ data?: Blob; error?: unknown; response: Response }>,
+        api.POST("/api/v1/evidence", { body: { selection }, parseAs: "blob" }) as Promise<{
+          data?: Blob;
+          error?: unknown;
+          response: Response;
+        }>,
       );
       if (!response.ok) throw new Problem(response.status, "the bundle was not made", "");
       const link = document.createElement("a");
@@ -89,8 +93,20 @@ function Export() {
         ) : null}
         {by === "time" ? (
           <div className="row">
-            <TextInput type="datetime-local" label="From" required value={since} onChange={(event) => setSince(event.currentTarget.value)} />
-            <TextInput type="datetime-local" label="Until" required value={until} onChange={(event) => setUntil(event.currentTarget.value)} />
+            <TextInput
+              type="datetime-local"
+              label="From"
+              required
+              value={since}
+              onChange={(event) => setSince(event.currentTarget.value)}
+            />
+            <TextInput
+              type="datetime-local"
+              label="Until"
+              required
+              value={until}
+              onChange={(event) => setUntil(event.currentTarget.value)}
+            />
           </div>
         ) : null}
         <div className="row">
@@ -265,4 +281,3 @@ function States() {
     </section>
   );
 }
-

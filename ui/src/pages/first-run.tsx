@@ -1,7 +1,6 @@
 /** What a gateway without a target shows: how to add one, and what to type next. */
 
-import { Heading } from "../parts/basics";
-import { Copy } from "../parts/basics";
+import { Copy, Heading } from "../parts/basics";
 
 const TARGET = `[targets.shop]
 protocol = "postgres"
@@ -36,15 +35,15 @@ export function FirstRun() {
         <ol className="steps">
           <li>
             <p>
-              Name the target in <code className="mono">gatehouse.toml</code>, and an agent that works there. The password lies in a
-              file that only the gateway reads:
+              Name the target in <code className="mono">gatehouse.toml</code>, and an agent that works there. The
+              password lies in a file that only the gateway reads:
             </p>
             <Block text={TARGET} label="Copy the configuration" />
           </li>
           <li>
             <p>
-              Say in the policies&rsquo; folder what agents may do. What no policy permits is refused; what a policy holds waits for
-              a person of that group:
+              Say in the policies&rsquo; folder what agents may do. What no policy permits is refused; what a policy
+              holds waits for a person of that group:
             </p>
             <Block text={POLICY} label="Copy the policies" />
           </li>
@@ -54,7 +53,10 @@ export function FirstRun() {
           </li>
           <li>
             <p>Work through it:</p>
-            <Block text={'gatehouse run --target shop --reason "try Gatehouse" -- psql -c "SELECT 1"'} label="Copy the command" />
+            <Block
+              text={'gatehouse run --target shop --reason "try Gatehouse" -- psql -c "SELECT 1"'}
+              label="Copy the command"
+            />
           </li>
         </ol>
       </div>

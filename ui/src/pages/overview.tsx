@@ -68,7 +68,12 @@ function Figures({ found }: { found?: Activity }) {
   const all = sum("allowed") + sum("approved") + sum("refused");
   return (
     <>
-      <Figure to="/requests" name="Requests waiting" value={open.data ? number(open.data.length) : "…"} tone={open.data?.length ? "warn" : undefined} />
+      <Figure
+        to="/requests"
+        name="Requests waiting"
+        value={open.data ? number(open.data.length) : "…"}
+        tone={open.data?.length ? "warn" : undefined}
+      />
       <Figure to="/tasks" name="Live tasks" value={count(live)} />
       <Figure to="/sessions?state=live" name="Live sessions" value={count(now)} />
       <Figure
@@ -125,7 +130,8 @@ function Verdicts({ found, hours }: { found: Activity; hours: number }) {
               type="stacked"
               series={SERIES}
               tickLine="none"
-              gridAxis="y"
+              gridAxis="x"
+              barChartProps={{ accessibilityLayer: false }}
               withTooltip
               barProps={{ isAnimationActive: false }}
               yAxisProps={{ width: 44, allowDecimals: false }}
@@ -177,14 +183,18 @@ function Pending() {
             </div>
             <Link className="clip" to={`/requests/${request.id}`}>
               {oneLine(
-                request.kind === "operation" ? sentence(request.accesses, request.facts) || request.title : `a task on ${request.targets.join(", ")}`,
+                request.kind === "operation"
+                  ? sentence(request.accesses, request.facts) || request.title
+                  : `a task on ${request.targets.join(", ")}`,
                 120,
               )}
             </Link>
           </li>
         ))}
       </ul>
-      {open.data && open.data.length > entries.length ? <Link to="/requests">All {number(open.data.length)}</Link> : null}
+      {open.data && open.data.length > entries.length ? (
+        <Link to="/requests">All {number(open.data.length)}</Link>
+      ) : null}
     </Card>
   );
 }

@@ -58,7 +58,8 @@ function InForce() {
       <Waiting query={all} />
       {current ? (
         <p className="muted">
-          Revision <code className="mono">{current.revision.slice(0, 16)}</code>, in force since {moment(current.since)} (
+          Revision <code className="mono">{current.revision.slice(0, 16)}</code>, in force since {moment(current.since)}{" "}
+          (
           <Ago time={current.since} />)
         </p>
       ) : null}
@@ -84,8 +85,7 @@ function InForce() {
                       {policy.quorum > 1 ? <Chip>{policy.quorum} of each group</Chip> : null}
                       {policy.reason ? <span className="muted wrap">{policy.reason}</span> : null}
                     </div>
-                    {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
-                    <pre className="statement" tabIndex={0} aria-label={`Text of ${policy.id}`}>
+                    <pre role="group" className="statement" tabIndex={0} aria-label={`Text of ${policy.id}`}>
                       {policy.text}
                     </pre>
                   </div>
@@ -189,8 +189,13 @@ function Playground() {
   );
 }
 
+/** So many accesses are shown one by one without being asked for. */
+const ACCESSES_AT_FIRST = 12;
+
 function Explained({ found }: { found: Explanation }) {
-  const holds = Object.entries(found.hold ?? {}).map(([group, count]) => (count === 1 ? group : `${count} of ${group}`));
+  const holds = Object.entries(found.hold ?? {}).map(([group, count]) =>
+    count === 1 ? group : `${count} of ${group}`,
+  );
   return (
     <section className="panel pad stack" aria-label="What would become of it" aria-live="polite">
       <div className="row">
@@ -225,7 +230,8 @@ function Explained({ found }: { found: Explanation }) {
           )}
         </div>
       </div>
-      <div className="scroll">
+      <details open={found.accesses.length <= ACCESSES_AT_FIRST} className="scroll">
+        <summary className="muted">{plural(found.accesses.length, "access", "accesses")}, one by one</summary>
         <table className="grid">
           <thead>
             <tr>
@@ -250,8 +256,8 @@ function Explained({ found }: { found: Explanation }) {
             ))}
           </tbody>
         </table>
-      </div>
-      {found.columns ? (
+      </details>
+      {found.columns?.length ? (
         <div className="scroll">
           <h2>What would come back</h2>
           <table className="grid">
@@ -333,12 +339,7 @@ function Backtested() {
               label: changed.includes(name) ? `${name} (changed)` : name,
             }))}
           />
-          <Button
-            variant="default"
-            size="compact-sm"
-            disabled={changed.length === 0}
-            onClick={() => setFiles(loaded)}
-          >
+          <Button variant="default" size="compact-sm" disabled={changed.length === 0} onClick={() => setFiles(loaded)}>
             As in force
           </Button>
         </div>
@@ -371,7 +372,10 @@ function Backtested() {
         ) : (
           <div className="panel">
             <Empty title="Before a policy takes effect">
-              <p>Each operation on record is decided anew, by its facts: what would pass that did not, and what would not that did.</p>
+              <p>
+                Each operation on record is decided anew, by its facts: what would pass that did not, and what would not
+                that did.
+              </p>
             </Empty>
           </div>
         )}
@@ -400,13 +404,21 @@ function Report({ report }: { report: Backtest }) {
           );
         })}
       </div>
-      {report.is_partial ? <span className="muted small">There is more on record than was looked at: only the newest was.</span> : null}
+      {report.is_partial ? (
+        <span className="muted small">There is more on record than was looked at: only the newest was.</span>
+      ) : null}
       {report.strangers > 0 ? (
-        <span className="muted small">{plural(report.strangers, "operation")} of identities that are not known any more were left out.</span>
+        <span className="muted small">
+          {plural(report.strangers, "operation")} of identities that are not known any more were left out.
+        </span>
       ) : null}
       <ul className="list">
         {report.changes.map((change) => (
-          <li key={`${change.identity} ${change.target} ${change.statement} ${change.was}`} className="event" style={{ padding: "10px 0" }}>
+          <li
+            key={`${change.identity} ${change.target} ${change.statement} ${change.was}`}
+            className="event"
+            style={{ padding: "10px 0" }}
+          >
             <span className="figures">
               <strong>{number(change.operations)}</strong> <span className="muted small">times</span>
             </span>
@@ -427,7 +439,9 @@ function Report({ report }: { report: Backtest }) {
         ))}
       </ul>
       {report.different > report.changes.length ? (
-        <span className="muted small">{number(report.different - report.changes.length)} more kinds of change are not listed.</span>
+        <span className="muted small">
+          {number(report.different - report.changes.length)} more kinds of change are not listed.
+        </span>
       ) : null}
     </section>
   );
@@ -481,14 +495,19 @@ function History() {
 function Difference({ was, is }: { was: Record<string, string>; is: Record<string, string> }) {
   const names = [...new Set([...Object.keys(was), ...Object.keys(is)])].sort();
   const changed = names.filter((name) => was[name] !== is[name]);
-  if (changed.length === 0) return <span className="muted">The files are the same; the schema or their names are not.</span>;
+  if (changed.length === 0)
+    return <span className="muted">The files are the same; the schema or their names are not.</span>;
   return changed.map((name) => (
     <div key={name}>
       <h3 className="mono">
-        {name} {is[name] === undefined ? <Chip tone="bad">gone</Chip> : was[name] === undefined ? <Chip tone="good">new</Chip> : null}
+        {name}{" "}
+        {is[name] === undefined ? (
+          <Chip tone="bad">gone</Chip>
+        ) : was[name] === undefined ? (
+          <Chip tone="good">new</Chip>
+        ) : null}
       </h3>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
-      <pre className="statement" tabIndex={0} aria-label={`What changed in ${name}`}>
+      <pre role="group" className="statement" tabIndex={0} aria-label={`What changed in ${name}`}>
         {difference(was[name] ?? "", is[name] ?? "").map((line, place) => (
           <div key={place} className={line.sign === "+" ? "added" : line.sign === "-" ? "removed" : undefined}>
             {line.sign} {line.text}

@@ -1,7 +1,6 @@
 /** A session, as it went: what was asked, what became of it, and what the client saw. */
 
 import { Button, Modal, Switch } from "@mantine/core";
-import { IconLink } from "@tabler/icons-react";
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { Link, useParams, useSearchParams } from "react-router";
@@ -20,8 +19,8 @@ import {
   RequestLink,
   State,
   TaskLink,
-  toneOf,
   Trouble,
+  toneOf,
   Waiting,
   Who,
 } from "../parts/basics";
@@ -34,7 +33,14 @@ export function ReplayPage() {
   if (!session) return <Waiting query={query} />;
   return (
     <>
-      <Heading title={<span className="mono" style={{ fontSize: 17 }}>{id}</span>} note={<State word={session.state} />}>
+      <Heading
+        title={
+          <span className="mono" style={{ fontSize: 17 }}>
+            {id}
+          </span>
+        }
+        note={<State word={session.state} />}
+      >
         <Button component={Link} size="compact-sm" variant="default" to={`/evidence?session=${id}`}>
           Export evidence
         </Button>
@@ -113,7 +119,13 @@ function Har({ session }: { session: Session }) {
   const protocol = useProtocol(session.target);
   if (protocol === undefined || protocol === "postgres") return null;
   return (
-    <Button component="a" size="compact-sm" variant="default" href={`/api/v1/sessions/${session.id}/har`} download={`${session.id}.har`}>
+    <Button
+      component="a"
+      size="compact-sm"
+      variant="default"
+      href={`/api/v1/sessions/${session.id}/har`}
+      download={`${session.id}.har`}
+    >
       HTTP archive
     </Button>
   );
@@ -140,7 +152,8 @@ function Kill({ session }: { session: Session }) {
       <Modal opened={isAsked} onClose={() => setAsked(false)} title="Cut this session?">
         <div className="stack">
           <span>
-            Its connection ends at once, and what it runs is cancelled. The task lives on: {session.identity} can connect again.
+            Its connection ends at once, and what it runs is cancelled. The task lives on: {session.identity} can
+            connect again.
           </span>
           {kill.error ? <Trouble error={kill.error} /> : null}
           <div className="row">
@@ -166,7 +179,9 @@ function Scenes({ session }: { session: Session }) {
   const all = useMemo(() => scenes(query.data?.pages.flatMap((page) => page.moments) ?? []), [query.data]);
   const at = search.get("at");
   const operation = search.get("operation");
-  const now = all.find((scene) => (at ? scene.place === Number(at) : operation !== null && scene.asked?.number === Number(operation)));
+  const now = all.find((scene) =>
+    at ? scene.place === Number(at) : operation !== null && scene.asked?.number === Number(operation),
+  );
   const isAll = query.data !== undefined && !query.hasNextPage;
   // Whoever came by a link to what is further on is taken there.
   const isMissing = (at !== null || operation !== null) && !now && query.hasNextPage && !query.isFetchingNextPage;
@@ -205,7 +220,14 @@ function Scenes({ session }: { session: Session }) {
             />
           ) : null}
         </div>
-        {asked.length > 1 ? <Ticks scenes={asked} length={length} now={now} go={(place) => setSearch({ at: String(place) }, { replace: true })} /> : null}
+        {asked.length > 1 ? (
+          <Ticks
+            scenes={asked}
+            length={length}
+            now={now}
+            go={(place) => setSearch({ at: String(place) }, { replace: true })}
+          />
+        ) : null}
       </div>
       <div className="panel">
         {all.length === 0 ? (
@@ -240,7 +262,9 @@ function Ticks(props: { scenes: Scene[]; length: number; now?: Scene; go: (place
   const jump = (event: React.MouseEvent<SVGSVGElement>) => {
     const box = event.currentTarget.getBoundingClientRect();
     const wanted = ((event.clientX - box.left) / box.width) * length;
-    const nearest = scenes.reduce((best, scene) => (Math.abs(scene.at - wanted) < Math.abs(best.at - wanted) ? scene : best));
+    const nearest = scenes.reduce((best, scene) =>
+      Math.abs(scene.at - wanted) < Math.abs(best.at - wanted) ? scene : best,
+    );
     go(nearest.place);
   };
   const place = now ? scenes.indexOf(now) : -1;
@@ -259,13 +283,19 @@ function Ticks(props: { scenes: Scene[]; length: number; now?: Scene; go: (place
       aria-valuenow={Math.max(1, place + 1)}
       aria-valuetext={now ? `operation ${place + 1} of ${scenes.length}, at ${clock(now.at)}` : "the beginning"}
       onKeyDown={(event) => {
-        const by = { ArrowRight: 1, ArrowLeft: -1, PageDown: 10, PageUp: -10, Home: -scenes.length, End: scenes.length }[event.key];
+        const by = {
+          ArrowRight: 1,
+          ArrowLeft: -1,
+          PageDown: 10,
+          PageUp: -10,
+          Home: -scenes.length,
+          End: scenes.length,
+        }[event.key];
         if (by === undefined) return;
         event.preventDefault();
         step(by);
       }}
     >
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: the slider around it takes the keys */}
       <svg viewBox="0 0 1000 30" preserveAspectRatio="none" aria-hidden="true" onClick={jump}>
         {now ? <rect className="tick-now" x={Math.max(0, share(now.at) - 6)} y="0" width="12" height="30" /> : null}
         {scenes.map((scene) => (
@@ -304,8 +334,7 @@ function Shown({ scene, isNow, isSql }: { scene: Scene; isNow: boolean; isSql: b
               {asked.request ? <RequestLink id={asked.request} /> : null}
               {scene.status ? <Chip tone={scene.status.startsWith("2") ? "good" : "warn"}>{scene.status}</Chip> : null}
               <span style={{ marginLeft: "auto" }} className="row">
-                <Copy value={link} label="Copy a link to this moment" />
-                {isNow ? <IconLink size={14} aria-label="this moment" /> : null}
+                <Copy value={link} label="Copy a link to this moment" word="Link" />
               </span>
             </div>
             <Statement text={asked.statement} isSql={isSql} isFlat />
@@ -340,7 +369,7 @@ function Seen({ scene }: { scene: Scene }) {
         <Rows key={place} result={result} />
       ))}
       {scene.said.map((said, place) => (
-        <p key={place} className="said" data-tone={said.kind === "problem" ? "bad" : undefined}>
+        <p key={place} className="said" data-kind={said.kind} data-tone={said.kind === "problem" ? "bad" : undefined}>
           {plain(said.text).map((piece, part) =>
             piece.kind === "hidden" ? (
               <mark key={part} className="hidden">
@@ -384,8 +413,7 @@ function Rows({ result }: { result: Scene["results"][number] }) {
   if (result.columns.length === 0 && rows.length === 0) return null;
   return (
     <>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
-      <div className="result" tabIndex={0} role="region" aria-label="Rows that the client saw">
+      <div className="result" tabIndex={0} role="group" aria-label="Rows that the client saw">
         <table>
           {result.columns.length > 0 ? (
             <thead>
@@ -426,7 +454,8 @@ function Rows({ result }: { result: Scene["results"][number] }) {
         ) : null}
         {result.more > 0 ? (
           <span>
-            Of these {number(result.more)} stand in the recording alone: <code className="mono">gatehouse replay</code> shows them.
+            Of these {number(result.more)} stand in the recording alone: <code className="mono">gatehouse replay</code>{" "}
+            shows them.
           </span>
         ) : null}
       </div>

@@ -8,14 +8,29 @@ import { Link, useNavigate, useParams, useSearchParams } from "react-router";
 import { api, must, Problem, type Request } from "../api/client";
 import { decidedRequests, me, openRequests, request as requestQuery, requestsTo, targets } from "../api/queries";
 import { number, oneLine, plural, span } from "../lib/format";
+import { revealed } from "../lib/hidden";
 import { marks, sentence } from "../lib/words";
-import { Ago, Chip, Copy, Empty, Heading, SessionLink, State, TaskLink, Trouble, useNow, Waiting, Who } from "../parts/basics";
+import {
+  Ago,
+  Chip,
+  Copy,
+  Empty,
+  Heading,
+  SessionLink,
+  State,
+  TaskLink,
+  Trouble,
+  useNow,
+  Waiting,
+  Who,
+} from "../parts/basics";
 import { Accesses, Statement } from "../parts/statement";
 
 /** So many of the decisions that resemble a request are shown. */
 const SIMILAR_MAX = 4;
 
-const factsOf = (request: Request): Record<string, unknown> => (request.kind === "operation" ? (request.facts ?? {}) : {});
+const factsOf = (request: Request): Record<string, unknown> =>
+  request.kind === "operation" ? (request.facts ?? {}) : {};
 
 function summary(request: Request): string {
   if (request.kind === "task") return `a task for ${span(request.ttl_secs)} on ${request.targets.join(", ")}`;
@@ -36,6 +51,7 @@ export function RequestsPage() {
   );
   const shown = id || entries[0]?.id || "";
   useSteps(entries, shown, isDecided);
+  useTyping();
   return (
     <>
       <Heading title="Requests" note={open.data ? `${plural(open.data.length, "request")} waiting` : undefined}>
@@ -81,12 +97,27 @@ export function RequestsPage() {
             ))}
           </ul>
         </nav>
-        <div className="detail">
-          {shown ? <Detail key={shown} id={shown} /> : null}
-        </div>
+        <div className="detail">{shown ? <Detail key={shown} id={shown} /> : null}</div>
       </div>
     </>
   );
+}
+
+/** For so long after any other key a letter is a part of what somebody types, and no answer, in milliseconds. */
+const TYPING_MILLIS = 1_000;
+/** Keys that mean something by themselves. */
+const KEYS = ["a", "d", "j", "k", "g"];
+let typedAt = 0;
+
+/** Notes that somebody types where nothing takes it: before a field is there, or after it was left. */
+function useTyping() {
+  useEffect(() => {
+    const heard = (event: KeyboardEvent) => {
+      if (event.key.length === 1 && !KEYS.includes(event.key)) typedAt = Date.now();
+    };
+    window.addEventListener("keydown", heard, { capture: true });
+    return () => window.removeEventListener("keydown", heard, { capture: true });
+  }, []);
 }
 
 /** j and k go from one request to the next. */
@@ -266,9 +297,12 @@ function Context({ request }: { request: Request }) {
   if (request.on_behalf_of) rows.push(["On behalf of", request.on_behalf_of]);
   if (request.kind === "operation") {
     rows.push(["Task", <TaskLink key="task" id={request.task} />]);
-    if (request.task_reason) rows.push(["Its reason", request.task_reason]);
+    if (request.task_reason) rows.push(["Its reason", revealed(request.task_reason)]);
     rows.push(["Session", <SessionLink key="session" id={request.session} />]);
-    rows.push(["Meanwhile", request.mode === "wait" ? "it waits on its connection" : "it was refused, and comes again"]);
+    rows.push([
+      "Meanwhile",
+      request.mode === "wait" ? "it waits on its connection" : "it was refused, and comes again",
+    ]);
   } else {
     rows.push(["Asked by", request.asked_by]);
   }
@@ -338,7 +372,9 @@ function Similar({ request }: { request: Request }) {
             <Link className="clip mono" to={`/requests/${other.id}?show=decided`}>
               {oneLine(other.statement, 120)}
             </Link>
-            {other.answer_reason ? <div className="small muted wrap">&ldquo;{other.answer_reason}&rdquo;</div> : null}
+            {other.answer_reason ? (
+              <div className="small muted wrap">&ldquo;{revealed(other.answer_reason)}&rdquo;</div>
+            ) : null}
           </li>
         ))}
       </ul>
@@ -351,7 +387,7 @@ const Decided = ({ request }: { request: Request }) => (
     <State word={request.state} />
     <span className="wrap">
       {[...new Set(Object.values(request.approvals).flat())].join(", ")}
-      {request.answer_reason ? <span className="muted"> &ldquo;{request.answer_reason}&rdquo;</span> : null}
+      {request.answer_reason ? <span className="muted"> &ldquo;{revealed(request.answer_reason)}&rdquo;</span> : null}
     </span>
   </footer>
 );
@@ -367,9 +403,7 @@ function Decide({ request }: { request: Request }) {
   const field = useRef<HTMLInputElement>(null);
   const answer = useMutation({
     mutationFn: (answer: Answer) =>
-      must(
-        api.POST(`/api/v1/requests/{id}/${answer}`, { params: { path: { id: request.id } }, body: { reason } }),
-      ),
+      must(api.POST(`/api/v1/requests/{id}/${answer}`, { params: { path: { id: request.id } }, body: { reason } })),
     onSuccess: ({ request: after, still_needs }, answer) => {
       client.setQueryData(requestQuery(request.id).queryKey, after);
       void client.invalidateQueries({ queryKey: ["requests"] });
@@ -385,7 +419,7 @@ function Decide({ request }: { request: Request }) {
   useEffect(() => {
     const heard = (event: KeyboardEvent) => {
       const key = ({ a: "approve", d: "deny" } as const)[event.key];
-      if (!key || isTyping(event)) return;
+      if (!key || isTyping(event) || Date.now() - typedAt < TYPING_MILLIS) return;
       event.preventDefault();
       setArmed(key);
       field.current?.focus();

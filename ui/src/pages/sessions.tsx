@@ -65,7 +65,12 @@ export function SessionsPage() {
           onChange={(value) => set("text", value)}
           icon
         />
-        <Typed label="Identity" placeholder="agent:claude" value={get("identity")} onChange={(value) => set("identity", value)} />
+        <Typed
+          label="Identity"
+          placeholder="agent:claude"
+          value={get("identity")}
+          onChange={(value) => set("identity", value)}
+        />
         <Select
           label="Target"
           placeholder="any"
@@ -200,7 +205,9 @@ function Operations({ get }: { get: Get }) {
         <div className="panel">
           {entries.length === 0 ? (
             <Empty title={query.hasNextPage ? "Nothing so far" : "No operation is like that"}>
-              <p>What was looked for is in statements as evidence keeps them: without the values of classified columns.</p>
+              <p>
+                What was looked for is in statements as evidence keeps them: without the values of classified columns.
+              </p>
             </Empty>
           ) : (
             <p className="pad muted small" style={{ margin: 0 }}>

@@ -48,7 +48,9 @@ export function SignIn() {
         ) : null}
         {about.data && !about.data.has_provider ? (
           <>
-            <p style={{ margin: 0 }}>Nobody is signed in. Somebody at the gateway&rsquo;s machine makes a link that signs you in, once:</p>
+            <p style={{ margin: 0 }}>
+              Nobody is signed in. Somebody at the gateway&rsquo;s machine makes a link that signs you in, once:
+            </p>
             <code className="mono wrap">gatehouse login --as user:NAME --link</code>
           </>
         ) : null}

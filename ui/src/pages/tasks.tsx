@@ -5,8 +5,9 @@ import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tansta
 import { useMemo, useState } from "react";
 import { Link, useParams, useSearchParams } from "react-router";
 import { api, must, type Operation, type Request, type Session, type Task } from "../api/client";
-import { me, operations, requestsOfTask, sessions, task as taskQuery, tasks, targets } from "../api/queries";
+import { me, operations, requestsOfTask, sessions, targets, task as taskQuery, tasks } from "../api/queries";
 import { bytes, moment, number, oneLine, span } from "../lib/format";
+import { revealed } from "../lib/hidden";
 import { sentence } from "../lib/words";
 import {
   Ago,
@@ -93,7 +94,7 @@ export function TasksPage() {
                   </td>
                   <td className="wide">
                     <span className="clip" title={task.reason}>
-                      {task.reason}
+                      {revealed(task.reason)}
                     </span>
                   </td>
                   <td>{task.targets.join(", ")}</td>
@@ -124,7 +125,7 @@ export function TaskPage() {
   if (!task) return <Waiting query={query} />;
   return (
     <>
-      <Heading title={task.reason} note={<State word={task.state} />}>
+      <Heading title={revealed(task.reason)} note={<State word={task.state} />}>
         <Button component={Link} size="compact-sm" variant="default" to={`/evidence?task=${task.id}`}>
           Export evidence
         </Button>
@@ -209,7 +210,9 @@ export function Budgets({ task }: { task: Task }) {
       name: "Time",
       used: (isLive ? Math.min(now, ends) : ends) - begun,
       limit: ends - begun,
-      shown: isLive ? `${span((ends - now) / 1000)} left of ${span((ends - begun) / 1000)}` : span((ends - begun) / 1000),
+      shown: isLive
+        ? `${span((ends - now) / 1000)} left of ${span((ends - begun) / 1000)}`
+        : span((ends - begun) / 1000),
     },
   ];
   const bar = (name: string, limit: number | null | undefined, used: number | undefined, of: (n: number) => string) => {
@@ -278,7 +281,8 @@ function End({ task }: { task: Task }) {
       >
         <div className="stack">
           <span>
-            {task.identity} loses the credential at once, and its sessions are cut. {cause === "revoked" ? "The record says that it was taken away." : null}
+            {task.identity} loses the credential at once, and its sessions are cut.{" "}
+            {cause === "revoked" ? "The record says that it was taken away." : null}
           </span>
           {end.error ? <Trouble error={end.error} /> : null}
           <div className="row">
@@ -363,7 +367,8 @@ function Told({ event }: { event: Event }) {
     case "session":
       return (
         <div className="row muted">
-          {event.isEnd ? "Session ended" : "Session opened"} <SessionLink id={event.session.id} /> {event.session.target}
+          {event.isEnd ? "Session ended" : "Session opened"} <SessionLink id={event.session.id} />{" "}
+          {event.session.target}
           {event.isEnd ? <span>({event.session.cause})</span> : <span>from {event.session.peer}</span>}
         </div>
       );

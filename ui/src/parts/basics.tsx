@@ -2,7 +2,7 @@
 
 import { Button, CopyButton, Loader, Tooltip } from "@mantine/core";
 import { useInterval } from "@mantine/hooks";
-import { IconCheck, IconCopy } from "@tabler/icons-react";
+import { IconCheck, IconCopy, IconLink } from "@tabler/icons-react";
 import { type ReactNode, useEffect, useState } from "react";
 import { Link } from "react-router";
 import { Problem } from "../api/client";
@@ -39,7 +39,14 @@ const TONES: Record<string, Tone> = {
 };
 
 /** Words that are better said otherwise. */
-const SAID: Record<string, string> = { allow: "allowed", hold: "held", deny: "denied", used: "approved, used" };
+const SAID: Record<string, string> = {
+  allow: "allowed",
+  hold: "held",
+  deny: "denied",
+  used: "approved, used",
+  open: "waiting",
+  prepare: "prepared",
+};
 
 export const State = ({ word }: { word: string }) => <Chip tone={TONES[word] ?? "calm"}>{SAID[word] ?? word}</Chip>;
 
@@ -74,7 +81,7 @@ export const Who = ({ identity, behalf }: { identity: string; behalf?: string | 
   </span>
 );
 
-export const Copy = ({ value, label }: { value: string; label: string }) => (
+export const Copy = ({ value, label, word = "Copy" }: { value: string; label: string; word?: string }) => (
   <CopyButton value={value} timeout={1_500}>
     {({ copied, copy }) => (
       <Tooltip label={copied ? "copied" : label}>
@@ -84,9 +91,11 @@ export const Copy = ({ value, label }: { value: string; label: string }) => (
           color="gray"
           onClick={copy}
           aria-label={label}
-          leftSection={copied ? <IconCheck size={13} /> : <IconCopy size={13} />}
+          leftSection={
+            copied ? <IconCheck size={13} /> : word === "Link" ? <IconLink size={13} /> : <IconCopy size={13} />
+          }
         >
-          {copied ? "Copied" : "Copy"}
+          {copied ? "Copied" : word}
         </Button>
       </Tooltip>
     )}
@@ -140,7 +149,9 @@ export function Waiting({ query }: { query: { isPending: boolean; error: unknown
 }
 
 /** Loads the next page of a listing when its end comes into view, or when asked. */
-export function More(props: { query: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => unknown } }) {
+export function More(props: {
+  query: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => unknown };
+}) {
   const { hasNextPage, isFetchingNextPage, fetchNextPage } = props.query;
   const [end, setEnd] = useState<HTMLDivElement | null>(null);
   useEffect(() => {

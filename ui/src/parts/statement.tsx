@@ -51,8 +51,12 @@ export function Statement({ text, isSql, marks, isFlat, label = "Statement" }: S
   );
   return (
     <div className="stack">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
-      <pre className={isFlat ? "statement flat" : "statement"} tabIndex={isFlat ? undefined : 0} aria-label={label}>
+      <pre
+        role="group"
+        className={isFlat ? "statement flat" : "statement"}
+        tabIndex={isFlat ? undefined : 0}
+        aria-label={label}
+      >
         <Painted pieces={pieces} />
         {isLong && isWhole ? text.slice(PAINTED_CHARS_MAX) : null}
       </pre>
@@ -73,12 +77,17 @@ export function Statement({ text, isSql, marks, isFlat, label = "Statement" }: S
   );
 }
 
+/** So many of the things that an operation wants are said at first: the weightiest. */
+const WORDS_AT_FIRST = 8;
+
 /** What an operation wants, in words, the weightiest first. */
 export function Accesses({ accesses, facts }: { accesses: string[]; facts?: Record<string, unknown> }) {
   const words = useMemo(() => inWords(accesses, facts), [accesses, facts]);
+  const [isWhole, setWhole] = useState(false);
+  const shown = isWhole ? words : words.slice(0, WORDS_AT_FIRST);
   return (
     <ul className="words">
-      {words.map((word) => (
+      {shown.map((word) => (
         <li key={`${word.verb} ${word.object}`} data-weight={word.weight}>
           <i aria-hidden="true" />
           <span>
@@ -91,6 +100,16 @@ export function Accesses({ accesses, facts }: { accesses: string[]; facts?: Reco
           </span>
         </li>
       ))}
+      {words.length > shown.length ? (
+        <li>
+          <span />
+          <span>
+            <Button size="compact-xs" variant="default" onClick={() => setWhole(true)}>
+              and {number(words.length - shown.length)} more
+            </Button>
+          </span>
+        </li>
+      ) : null}
     </ul>
   );
 }

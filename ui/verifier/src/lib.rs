@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// Room for so many bytes, for whoever calls to write to. It is given back by being handed to [`verified`].
 #[unsafe(no_mangle)]
 pub extern "C" fn room(bytes: usize) -> *mut u8 {
-    Box::into_raw(vec![0; bytes].into_boxed_slice()).cast()
+    Box::into_raw(vec![0u8; bytes].into_boxed_slice()).cast()
 }
 
 /// Takes back what [`room`] gave.

@@ -1,0 +1,140 @@
+//! The web front end in a real browser, before a real gateway and a real PostgreSQL. What it looks like is left in pictures, in
+//! the folder `front-end` of what cargo builds.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use gatehouse_conformance::fixture::{Credential, POLICIES, SLEEP, program};
+use gatehouse_conformance::served::CLIENTS;
+use gatehouse_conformance::{Fixture, Setup};
+use serde_json::Value;
+
+/// Dana administers as well.
+const ADMINISTERS: &str = "\npermit (principal in Group::\"dba\", action == Action::\"administer\", resource);\n";
+
+fn house() -> Result<Fixture> {
+    Fixture::start(Setup { policies: format!("{POLICIES}{ADMINISTERS}{SLEEP}"), ..Setup::default() })
+}
+
+/// Where pictures go: beside the programs, so that whoever looks after a run finds them.
+fn shots() -> Result<PathBuf> {
+    let program = program()?;
+    Ok(program.parent().and_then(std::path::Path::parent).context("a target folder")?.join("front-end"))
+}
+
+/// Has a browser tell a story.
+fn tell(fixture: &Fixture, story: &str, user: &str, more: &[(&str, &str)]) -> Result<Value> {
+    let link = fixture.json(&["login", "--as", user, "--link"])?;
+    let link = link.get("url").and_then(Value::as_str).context("there is a link")?;
+    let mut command = Command::new(CLIENTS);
+    command
+        .arg("front_end.mjs")
+        .env("STORY", story)
+        .env("BASE", fixture.api()?)
+        .env("LINK", link)
+        .env("SHOTS", shots()?);
+    command.envs(more.iter().copied()).stdin(Stdio::null());
+    let output = command.output()?;
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "{story}: {out}{err}");
+    Ok(serde_json::from_str(out.trim())?)
+}
+
+/// psql with its options, as a story starts it.
+fn psql_of(fixture: &Fixture, credential: &Credential) -> Result<String> {
+    let command = fixture.psql_command(credential);
+    let passfile = command.get_envs().find_map(|(name, value)| (name == "PGPASSFILE").then_some(value?));
+    let passfile = format!("PGPASSFILE={}", passfile.context("psql has a password file")?.to_string_lossy());
+    let options = command.get_args().map(|argument| argument.to_string_lossy().into_owned());
+    let words: Vec<String> = ["env".into(), passfile, "psql".into()].into_iter().chain(options).collect();
+    Ok(serde_json::to_string(&words)?)
+}
+
+fn session_of(fixture: &Fixture, state: &str) -> Result<String> {
+    let sessions = fixture.json(&["sessions", "ls"])?;
+    let mut of = sessions.as_array().into_iter().flatten().filter(|session| session["state"] == state);
+    Ok(of.next().and_then(|session| session["id"].as_str()).context("a session")?.into())
+}
+
+#[test]
+fn a_held_write_is_seen_answered_replayed_and_proven() -> Result<()> {
+    let fixture = house()?;
+    let claude = fixture.task("agent:claude", "1h")?;
+    let mut psql = fixture.psql_command(&claude);
+    psql.args(["-c", "delete from orders where id = 7 -- nobody needs this"]).stderr(Stdio::piped());
+    let held = psql.spawn()?;
+    let request = fixture.open_request()?;
+    let request = request["id"].as_str().context("it has an id")?;
+    let psql = psql_of(&fixture, &claude)?;
+    tell(&fixture, "answers", "user:dana", &[("REQUEST", request), ("PSQL", &psql)])?;
+    let told = held.wait_with_output()?;
+    assert!(String::from_utf8_lossy(&told.stderr).contains("not without a ticket"), "the requester reads why");
+    assert_eq!(fixture.truth("select count(*) from orders where id = 7")?, "1");
+    assert_eq!(fixture.truth("select tier from customers where id = 42")?, "gold");
+    Ok(())
+}
+
+#[test]
+fn every_page_fits_every_screen() -> Result<()> {
+    let fixture = house()?;
+    let claude = fixture.task("agent:claude", "1h")?;
+    for statement in
+        ["select id, email from customers limit 5", "drop table orders", "select 1; select note from orders limit 2"]
+    {
+        fixture.psql(&claude, statement)?;
+    }
+    let mut psql = fixture.psql_command(&claude);
+    let mut held = psql.args(["-c", "update orders set note = 'x' where id = 3"]).stderr(Stdio::null()).spawn()?;
+    fixture.open_request()?;
+    let session = session_of(&fixture, "ended")?;
+    let told = tell(&fixture, "pages", "user:dana", &[("SESSION", &session), ("TASK", &claude.task)]);
+    held.kill()?;
+    held.wait()?;
+    told.map(|_| ())
+}
+
+#[test]
+fn statements_are_tried_and_sessions_are_cut() -> Result<()> {
+    let fixture = house()?;
+    let claude = fixture.task("agent:claude", "1h")?;
+    fixture.psql(&claude, "select count(*) from orders")?;
+    let asleep = fixture.asleep(fixture.psql_command(&claude).args(["-q"]))?;
+    let session = session_of(&fixture, "live")?;
+    // A mistake, and what `gatehouse check` says of it.
+    let config = fixture.config();
+    let mistake = "\n[targets.shop2]\nprotocol = \"pigeon\"\n";
+    let wrong = config.with_file_name("wrong.toml");
+    std::fs::write(&wrong, format!("{}{mistake}", std::fs::read_to_string(&config)?))?;
+    let wrong = wrong.to_str().context("the path is text")?;
+    let check = fixture.command(&["check", "--config", wrong])?;
+    let said = format!("{}{}", String::from_utf8_lossy(&check.stdout), String::from_utf8_lossy(&check.stderr));
+    let fault = said.lines().find_map(|line| line.split_once("wrong.toml:")).context("check finds it")?.1;
+    let config = config.to_str().context("the path is text")?;
+    let more = [
+        ("SESSION", session.as_str()),
+        ("TASK", &claude.task),
+        ("CONFIG", config),
+        ("MISTAKE", mistake),
+        ("FAULT", fault),
+    ];
+    tell(&fixture, "acts", "user:dana", &more)?;
+    assert!(Fixture::cut_off(asleep)?.contains("terminating connection"));
+    Ok(())
+}
+
+#[test]
+fn who_oversees_nothing_sees_nothing() -> Result<()> {
+    let fixture = house()?;
+    let claude = fixture.task("agent:claude", "1h")?;
+    fixture.psql(&claude, "drop table orders")?;
+    let mut psql = fixture.psql_command(&claude);
+    let mut held = psql.args(["-c", "update orders set note = 'x' where id = 3"]).stderr(Stdio::null()).spawn()?;
+    let request = fixture.open_request()?;
+    let request = request["id"].as_str().context("it has an id")?;
+    let session = session_of(&fixture, "ended")?;
+    let told = tell(&fixture, "stranger", "user:nina", &[("SESSION", &session), ("REQUEST", request)]);
+    held.kill()?;
+    held.wait()?;
+    told.map(|_| ())
+}
