@@ -34,6 +34,11 @@ install_needs() {
     install_packages "${missing[@]}"
 }
 
+# A command as root, by sudo where it takes that.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
 # Installs the Debian packages that are named, if any are.
 install_packages() {
     local missing=()
@@ -43,19 +48,15 @@ install_packages() {
     done
     [ "${#missing[@]}" -eq 0 ] && return
 
-    local as_root=()
-    if [ "$(id -u)" -ne 0 ]; then
-        if ! command -v sudo >/dev/null; then
-            echo "Missing: ${missing[*]}. Install them as root: apt-get install ${missing[*]}" >&2
-            exit 1
-        fi
-        as_root=(sudo)
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        echo "Missing: ${missing[*]}. Install them as root: apt-get install ${missing[*]}" >&2
+        exit 1
     fi
     if ! command -v apt-get >/dev/null; then
         echo "Missing, by Debian's names: ${missing[*]}. Install what your system calls them." >&2
         exit 1
     fi
     echo "Installing ${missing[*]}"
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 }

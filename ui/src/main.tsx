@@ -5,7 +5,7 @@ import "@mantine/spotlight/styles.css";
 import "./app.css";
 import { createTheme, MantineProvider, Modal } from "@mantine/core";
 import { Notifications } from "@mantine/notifications";
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { BrowserRouter } from "react-router";
@@ -24,13 +24,25 @@ const theme = createTheme({
   },
 });
 
-const client = new QueryClient({
+/** What does not answer, or has too much to do, may answer later; what the gateway refuses it refuses again. */
+const PASSING = [0, 429, 502, 503, 504];
+
+/** Whoever is not signed in any more learns it from whatever they do first. */
+const heard = (error: unknown) => {
+  if (Problem.of(error).status === 401) void client.invalidateQueries({ queryKey: ["me"] });
+};
+
+const client: QueryClient = new QueryClient({
+  queryCache: new QueryCache({ onError: (error, query) => query.queryKey[0] !== "me" && heard(error) }),
+  mutationCache: new MutationCache({ onError: heard }),
   defaultOptions: {
     queries: {
       staleTime: 5_000,
-      // What the gateway refuses it refuses again; what does not answer may come back.
-      retry: (failures, error) => Problem.of(error).status === 0 && failures < 3,
+      networkMode: "always",
+      retry: (failures, error) => PASSING.includes(Problem.of(error).status) && failures < 3,
     },
+    // An answer that cannot be given now is not given later, when nobody looks.
+    mutations: { networkMode: "always" },
   },
 });
 

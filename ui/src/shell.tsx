@@ -21,6 +21,9 @@ import { Link, NavLink, Route, Routes, useLocation, useNavigate } from "react-ro
 import { Problem } from "./api/client";
 import { useLive } from "./api/live";
 import { lockdowns, me, openRequests, targets, version } from "./api/queries";
+import { plural } from "./lib/format";
+import { revealed } from "./lib/hidden";
+import { isTyping } from "./lib/keys";
 import { EvidencePage } from "./pages/evidence";
 import { FirstRun } from "./pages/first-run";
 import { PoliciesPage } from "./pages/policies";
@@ -31,6 +34,7 @@ import { comeBack, SignIn } from "./pages/sign-in";
 import { TargetsPage } from "./pages/targets";
 import { TaskPage, TasksPage } from "./pages/tasks";
 import { Empty, Trouble, Waiting } from "./parts/basics";
+import { Boundary } from "./parts/boundary";
 
 /** Its charts are the heaviest part of the front end, so that whoever only answers a request does not load them. */
 const OverviewPage = lazy(() => import("./pages/overview").then((page) => ({ default: page.OverviewPage })));
@@ -53,8 +57,9 @@ export function Shell() {
     const path = signedIn ? comeBack() : undefined;
     if (path) void navigate(path, { replace: true });
   }, [signedIn, navigate]);
-  if (who.isPending) return <Waiting query={who} />;
   if (who.error && Problem.of(who.error).status === 401) return <SignIn />;
+  // Who was known is known still when an answer fails to come: nothing that somebody writes is lost by that.
+  if (who.data) return <Frame />;
   if (who.error) {
     return (
       <main>
@@ -62,29 +67,34 @@ export function Shell() {
       </main>
     );
   }
-  return <Frame />;
+  return <Waiting query={who} />;
 }
+
+/** For so long after a `g` a letter is a place, in milliseconds. */
+const GOING_MILLIS = 1_500;
 
 /** Goes somewhere by two keys, as the first letters of places are known: `g`, then a letter. */
 function useKeys() {
   const navigate = useNavigate();
   useEffect(() => {
-    let isGoing = false;
+    let wentAt = 0;
     const heard = (event: KeyboardEvent) => {
-      const isTyping =
-        event.target instanceof HTMLElement && event.target.closest("input, textarea, select, [role=combobox]");
-      if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (isTyping(event)) return;
       const place = PLACES.find((place) => place.key === event.key);
-      if (isGoing && place) void navigate(place.to);
-      isGoing = event.key === "g";
+      if (Date.now() - wentAt < GOING_MILLIS && place) {
+        // What a letter means elsewhere it does not mean after a `g`.
+        event.stopImmediatePropagation();
+        void navigate(place.to);
+      }
+      wentAt = event.key === "g" ? Date.now() : 0;
     };
-    window.addEventListener("keydown", heard);
-    return () => window.removeEventListener("keydown", heard);
+    window.addEventListener("keydown", heard, { capture: true });
+    return () => window.removeEventListener("keydown", heard, { capture: true });
   }, [navigate]);
 }
 
 function Frame() {
-  const live = useLive(useQueryClient(), true);
+  const live = useLive(useQueryClient());
   const [isOpen, setOpen] = useState(false);
   const { pathname } = useLocation();
   const navigate = useNavigate();
@@ -124,9 +134,11 @@ function Frame() {
         <Side isOpen={isOpen} isLive={live} />
         <main id="content" tabIndex={-1}>
           <Banners />
-          <Suspense fallback={<Waiting query={{ isPending: true, error: null, refetch: () => undefined }} />}>
-            <Pages />
-          </Suspense>
+          <Boundary key={pathname}>
+            <Suspense fallback={<Waiting query={{ isPending: true, error: null, refetch: () => undefined }} />}>
+              <Pages />
+            </Suspense>
+          </Boundary>
         </main>
       </div>
       <Spotlight
@@ -174,10 +186,8 @@ function Side({ isOpen, isLive }: { isOpen: boolean; isLive: boolean }) {
   const who = useQuery(me);
   const about = useQuery(version);
   const open = useQuery(openRequests);
-  const waiting = open.data?.length ?? 0;
-  useEffect(() => {
-    document.title = waiting > 0 ? `(${waiting}) Gatehouse` : "Gatehouse";
-  }, [waiting]);
+  const waiting = open.data?.entries.length ?? 0;
+  const count = `${waiting}${open.data?.isMore ? "+" : ""}`;
   return (
     <aside className="side" data-open={isOpen} aria-label="Menu and account">
       <Link className="brand" to="/">
@@ -190,7 +200,7 @@ function Side({ isOpen, isLive }: { isOpen: boolean; isLive: boolean }) {
             {name}
             {to === "/requests" && waiting > 0 ? (
               <span className="count">
-                {waiting}
+                {count}
                 <span className="quiet"> waiting</span>
               </span>
             ) : null}
@@ -198,7 +208,7 @@ function Side({ isOpen, isLive }: { isOpen: boolean; isLive: boolean }) {
         ))}
       </nav>
       <p className="quiet" role="status" aria-live="polite">
-        {waiting > 0 ? `${waiting} requests wait for an answer` : ""}
+        {waiting > 0 ? `${plural(waiting, "request")} ${waiting === 1 ? "waits" : "wait"} for an answer` : ""}
       </p>
       <div className="foot">
         <div className="row">
@@ -264,7 +274,7 @@ function Banners() {
         <div key={lockdown.scope} className="banner" role="alert">
           <span>
             <strong>{lockdown.scope === "all" ? "Everything is shut" : `${lockdown.scope} is shut`}</strong> by{" "}
-            {lockdown.by}: {lockdown.reason}. To open it again:{" "}
+            {lockdown.by}: {revealed(lockdown.reason)}. To open it again:{" "}
             <code className="mono">gatehouse lockdown lift {lockdown.scope}</code>
           </span>
         </div>

@@ -46,7 +46,9 @@ pub use views::{
 };
 
 /// The largest request body, in bytes.
-pub const BODY_BYTES_MAX: usize = 256 * 1024;
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The same where policies are in it.
+pub const POLICIES_BYTES_MAX: usize = 512 * 1024;
 /// The most entries of a listing.
 pub const LISTING_ENTRIES_MAX: u32 = 1_000;
 
@@ -222,8 +224,8 @@ pub trait Control: Send + Sync + 'static {
     fn operations<'a>(&'a self, caller: &'a Caller, sought: Sought) -> Asked<'a, Page<OperationView>>;
     /// What went on in the last so many hours, at targets that the caller oversees.
     fn activity<'a>(&'a self, caller: &'a Caller, hours: u32) -> Asked<'a, ActivityView>;
-    /// What changes from now on, of what the caller has a part in or oversees.
-    fn changes(&self, caller: Caller) -> Result<BoxStream<'static, ChangeView>, Problem>;
+    /// What changes for so many seconds from now on, of what the caller has a part in or oversees.
+    fn changes(&self, caller: Caller, secs: u32) -> Result<BoxStream<'static, ChangeView>, Problem>;
     /// The newest requests that the caller oversees or filed.
     fn requests<'a>(&'a self, caller: &'a Caller, wanted: Wanted<'a>) -> Asked<'a, Page<RequestView>>;
     /// One request, likewise.

@@ -73,8 +73,6 @@ pub struct ReplayView {
     /// What `after` is for the next part, if there is more by now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
-    /// How many moments there are by now, in all.
-    pub count: u64,
     /// Whether the recording breaks off in the middle of something.
     pub is_torn: bool,
 }

@@ -31,6 +31,8 @@ const TEXT_BYTES_MAX: usize = 1_000;
 const MOMENTS_MAX: u32 = 2_000;
 /// The longest time that activity is told of, in hours: a week.
 const HOURS_MAX: u32 = 168;
+/// The longest time that one stream of changes lasts, in seconds: whoever lost a part in something hears no more of it.
+const WATCH_SECS_MAX: u32 = 60;
 /// How soon a browser comes back when a stream of changes ends, in milliseconds.
 const COME_BACK_MILLIS: u64 = 1_000;
 
@@ -72,12 +74,21 @@ pub(crate) fn time(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, 
     text.map(parsed).transpose()
 }
 
+/// Places are told as numbers that every client can hold.
+pub(crate) fn must_be_a_place(name: &str, place: Option<u64>) -> Result<(), Problem> {
+    match place.is_some_and(|place| i64::try_from(place).is_err()) {
+        true => Err(Problem::bad_request(format!("`{name}` is a number that came with the part before"))),
+        false => Ok(()),
+    }
+}
+
 impl Looking {
     fn sought(self) -> Result<Sought, Problem> {
         let limit = self.limit.unwrap_or(100);
         if !(1..=LISTING_ENTRIES_MAX).contains(&limit) {
             return Err(Problem::bad_request(format!("`limit` is 1 to {LISTING_ENTRIES_MAX}")));
         }
+        must_be_a_place("before", self.before)?;
         if let Some(outcome) = self.outcome.as_deref().filter(|outcome| !OUTCOMES.contains(outcome)) {
             return Err(Problem::bad_request(format!("`{outcome}` is no outcome of these: {}", OUTCOMES.join(", "))));
         }
@@ -152,6 +163,7 @@ pub(crate) async fn moments(
     if !(1..=MOMENTS_MAX).contains(&limit) {
         return Err(Problem::bad_request(format!("`limit` is 1 to {MOMENTS_MAX}")));
     }
+    must_be_a_place("after", part.after)?;
     served.control.moments(&caller, &id, part.after.unwrap_or_default(), limit).await.map(Json)
 }
 
@@ -179,11 +191,29 @@ pub(crate) async fn activity(
     served.control.activity(&caller, hours).await.map(Json)
 }
 
+/// For how long changes are wanted.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Watching {
+    /// For so many seconds; as long as there may be where not given.
+    #[param(minimum = 1, maximum = 60)]
+    secs: Option<u32>,
+}
+
 /// What changes, of what the caller has a part in or oversees, as server-sent events: each has a `ChangeView` as its data. The
 /// stream ends after a while, and whoever wants more comes again.
-#[utoipa::path(get, path = "/api/v1/events", responses((status = 200, body = ChangeView, content_type = "text/event-stream"), (status = 429, body = Problem)))]
-pub(crate) async fn events(State(served): State<Served>, caller: Caller) -> Result<Response, Problem> {
-    let changes = served.control.changes(caller)?;
+#[utoipa::path(get, path = "/api/v1/events", params(Watching), responses((status = 200, body = ChangeView, content_type = "text/event-stream"), (status = 429, body = Problem)))]
+pub(crate) async fn events(
+    State(served): State<Served>,
+    caller: Caller,
+    Query(watching): Query<Watching>,
+) -> Result<Response, Problem> {
+    let secs = watching.secs.unwrap_or(WATCH_SECS_MAX);
+    if !(1..=WATCH_SECS_MAX).contains(&secs) {
+        return Err(Problem::bad_request(format!("`secs` is 1 to {WATCH_SECS_MAX}")));
+    }
+    let changes = served.control.changes(caller, secs)?;
     let mut response = Sse::new(told(changes)).keep_alive(KeepAlive::default()).into_response();
     // Proxies that keep an answer until it is whole are told not to.
     response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));

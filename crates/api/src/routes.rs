@@ -12,7 +12,7 @@ use gatehouse_model::Identity;
 use serde::Deserialize;
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder, Responses};
 use utoipa::{IntoParams, OpenApi};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
 use crate::caller::{Caller, Door};
@@ -24,7 +24,10 @@ use crate::views::{
     Answer, AnswerView, EndTask, Evidence, IssuedKeyView, KeyView, LiftLockdown, LockdownView, NewKey, NewLockdown,
     NewTask, NewToken, PolicyView, RequestView, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
 };
-use crate::{BODY_BYTES_MAX, Begun, Control, LISTING_ENTRIES_MAX, Page, Wanted, oauth, observing, pages, sign_in, ui};
+use crate::{
+    BODY_BYTES_MAX, Begun, Control, LISTING_ENTRIES_MAX, POLICIES_BYTES_MAX, Page, Wanted, oauth, observing, pages,
+    sign_in, ui,
+};
 
 /// The states that things are in.
 const TASK_STATES: [&str; 5] = ["live", "done", "expired", "revoked", "abandoned"];
@@ -68,7 +71,7 @@ fn api() -> OpenApiRouter<Served> {
         .routes(routes!(observing::events))
         .routes(routes!(observing::revisions))
         .routes(routes!(observing::revision))
-        .routes(routes!(observing::backtest))
+        .routes(routes!(observing::backtest).layer(DefaultBodyLimit::max(POLICIES_BYTES_MAX)))
         .routes(routes!(observing::checkpoints))
         .routes(routes!(requests))
         .routes(routes!(request))
@@ -112,7 +115,7 @@ pub(crate) fn router(control: Arc<dyn Control>, door: Door) -> Router {
         .route("/login/callback", get(sign_in::callback))
         .route("/login/link", get(sign_in::link).post(sign_in::use_link))
         .route("/logout", post(sign_in::logout))
-        .fallback(|| async { Problem::not_found("route", "here", "--help; gatehouse tasks") })
+        .fallback(ui::nowhere)
         .method_not_allowed_fallback(|| async {
             let title = "this is not done with what is here";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, title, "docs/openapi.json says what is")
@@ -186,8 +189,10 @@ impl Listing {
         if !(1..=LISTING_ENTRIES_MAX).contains(&limit) {
             return Err(Problem::bad_request(format!("`limit` is 1 to {LISTING_ENTRIES_MAX}")));
         }
-        if self.before.is_some_and(|before| i64::try_from(before).is_err()) {
-            return Err(Problem::bad_request("`before` is a number that came in `Link`"));
+        observing::must_be_a_place("before", self.before)?;
+        let is_of_sessions = self.class.is_some() || self.since.is_some() || self.until.is_some();
+        if is_of_sessions && states != SESSION_STATES {
+            return Err(Problem::bad_request("`class`, `since` and `until` are for sessions"));
         }
         if let Some(state) = self.state.as_deref().filter(|state| !states.contains(state)) {
             return Err(Problem::bad_request(format!("`{state}` is no state of these: {}", states.join(", "))));

@@ -24,7 +24,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
 const PERMISSIONS: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
 
 /// The paths that the front end shows something at.
-pub(crate) const PATHS: [&str; 13] = [
+pub(crate) const PATHS: [&str; 12] = [
     "/",
     "/requests",
     "/requests/{id}",
@@ -37,7 +37,6 @@ pub(crate) const PATHS: [&str; 13] = [
     "/evidence",
     "/evidence/{view}",
     "/targets",
-    "/sign-in",
 ];
 
 /// The front end's one page, whatever it is to show.
@@ -59,17 +58,31 @@ pub(crate) async fn page() -> Response {
     (headers, file.data).into_response()
 }
 
+/// Whoever types an address is shown that there is nothing, and a program is told so.
+pub(crate) async fn nowhere(headers: HeaderMap) -> Response {
+    let takes_pages = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("text/html"));
+    if takes_pages {
+        let mut page = page().await;
+        *page.status_mut() = StatusCode::NOT_FOUND;
+        return page;
+    }
+    Problem::not_found("route", "here", "--help; gatehouse tasks").into_response()
+}
+
 /// A file of the front end. Its name says what is in it, so that a browser keeps it for good.
 pub(crate) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    file(&format!("assets/{name}"), &headers)
+    file(&format!("assets/{name}"), &headers, "public, max-age=31536000, immutable")
 }
 
 /// The picture beside the page's title.
 pub(crate) async fn icon(headers: HeaderMap) -> Response {
-    file("favicon.svg", &headers)
+    file("favicon.svg", &headers, "public, max-age=86400")
 }
 
-fn file(path: &str, headers: &HeaderMap) -> Response {
+fn file(path: &str, headers: &HeaderMap, kept: &'static str) -> Response {
     let takes_gzip = headers
         .get(header::ACCEPT_ENCODING)
         .and_then(|value| value.to_str().ok())
@@ -82,7 +95,7 @@ fn file(path: &str, headers: &HeaderMap) -> Response {
     let mut response = (StatusCode::OK, file.data).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind(path)));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     if is_packed {

@@ -82,6 +82,9 @@ pub struct TaskView {
     pub started: String,
     /// When it ends by itself.
     pub expires: String,
+    /// When it ended, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
     /// `live`, `done`, `expired`, `revoked` or `abandoned`.
     pub state: String,
     /// Who started it.

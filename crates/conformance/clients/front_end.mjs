@@ -61,6 +61,11 @@ async function picture(page, name) {
   if (shots) await page.screenshot({ path: join(shots, `${name}.png`) });
 }
 
+/** The request in view takes an answer: it was in view for as long as a look takes. */
+async function answerable(page) {
+  await page.locator("button.approve:not([disabled])").waitFor({ timeout: 20_000 });
+}
+
 const browser = await chromium.launch({
   executablePath: "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
@@ -93,15 +98,18 @@ const stories = {
     await signIn(page);
     await page.waitForURL(`${base}/requests/${request}`);
     await seen(page, "nobody needs this");
-    await page.getByRole("button", { name: "Approve" }).waitFor();
-    // Letters of a word are no answers: whoever types where no field is yet does not approve by it.
-    await page.keyboard.type("what a day");
-    assert.equal(await page.evaluate(() => document.activeElement?.tagName), "BODY");
-    await page.waitForTimeout(1_100);
+    await answerable(page);
+    // Whoever types where they think that nothing listens, and presses Enter, has answered nothing.
+    await page.keyboard.type("abort this, it is the wrong customer");
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("Escape");
+    await page.locator(".pick .chip", { hasText: "left" }).waitFor();
+    await page.reload();
+    await answerable(page);
     await page.keyboard.press("d");
     await page.keyboard.type("not without a ticket");
-    await page.keyboard.press("Enter");
-    await seen(page, "denied");
+    await page.keyboard.press("Control+Enter");
+    await page.locator(".decide .chip", { hasText: "denied" }).waitFor();
 
     await page.goto(`${base}/requests`);
     await seen(page, "Nothing waits for an answer");
@@ -114,12 +122,12 @@ const stories = {
     await page.locator("mark.danger", { hasText: "update" }).waitFor();
     await page.locator("mark.hidden", { hasText: "U+202E" }).waitFor();
     await seen(page, "Similar decisions");
-    await page.getByRole("button", { name: "Approve" }).waitFor();
+    await answerable(page);
     await fits(page, "a request");
     await picture(page, "request");
     await page.keyboard.press("a");
     await page.keyboard.type("the campaign is real");
-    await page.keyboard.press("Enter");
+    await page.keyboard.press("Control+Enter");
     await seen(page, "Approved");
     const said = await held;
     assert.ok(said.includes("waits for approval") && !said.includes("ERROR"), said);
@@ -127,6 +135,39 @@ const stories = {
     await page.goto(`${base}/requests?show=decided`);
     await seen(page, "the campaign is real");
     await picture(page, "requests-decided");
+
+    // What is shown stays, whatever comes or goes: an answer is to what was read.
+    await page.goto(`${base}/requests`);
+    const first = psql("update orders set note = 'first' where id = 1");
+    await page.locator(".detail", { hasText: "'first'" }).waitFor();
+    const second = psql("update orders set note = 'second' where id = 2");
+    await page.locator(".pick", { hasText: "'second'" }).waitFor();
+    await page.locator(".detail", { hasText: "'first'" }).waitFor();
+    await answerable(page);
+    await page.getByRole("button", { name: "Approve" }).dblclick();
+    await first;
+    await page.locator(".detail .decide .chip", { hasText: "approved" }).waitFor();
+    await page.locator(".detail", { hasText: "'first'" }).waitFor();
+    await page.getByRole("link", { name: "Next request" }).click();
+    await page.locator(".detail", { hasText: "'second'" }).waitFor();
+    await answerable(page);
+    await page.getByLabel("Reason").fill("one was enough");
+    await page.getByRole("button", { name: "Deny" }).click();
+    assert.match(await second, /one was enough/);
+
+    // Of a long statement both ends are shown, and it is approved by nobody who has not seen all of it.
+    const long = `update orders set note = '${"x".repeat(60_000)}' where id = 3 -- \r or id = 4`;
+    await page.goto(`${base}/requests`);
+    const third = psql(long);
+    await page.locator("mark.hidden", { hasText: "U+000D" }).waitFor();
+    await page.getByText("Show all of the statement before you approve it").waitFor();
+    await page.waitForTimeout(1_000);
+    assert.ok(await page.getByRole("button", { name: "Approve" }).isDisabled(), "unread, it is not approved");
+    await picture(page, "request-long");
+    await page.getByRole("button", { name: "Show all" }).click();
+    await answerable(page);
+    await page.getByRole("button", { name: "Deny" }).click();
+    assert.match(await third, /denied|disapproved/i);
 
     await psql("select id, full_name, email from customers order by id limit 3");
     await page.goto(`${base}/sessions?text=order%20by%20id`);
@@ -228,6 +269,7 @@ const stories = {
     await signIn(page);
     await page.waitForURL(`${base}/`);
     await page.goto(`${base}/policies/playground`);
+    await page.getByLabel("Who asks").fill("agent:claude");
     await page.getByLabel("Statement").fill("delete from customers where id = id; select email from customers");
     await page.keyboard.press("Control+Enter");
     await seen(page, "denied");
@@ -295,7 +337,7 @@ const stories = {
     const { SESSION: session, REQUEST: request } = process.env;
     for (const path of [`/sessions/${session}`, `/requests/${request}`]) {
       await page.goto(base + path);
-      await page.locator("main [role=alert]", { hasText: "there is no" }).waitFor();
+      await page.locator("main [role=alert]", { hasText: "there is no" }).first().waitFor();
     }
     await page.goto(`${base}/policies`);
     await page.locator("main [role=alert]", { hasText: "the policies are for those who oversee a target" }).first().waitFor();

@@ -71,6 +71,13 @@ impl Browser {
         self.follow("POST", url, body)
     }
 
+    /// Sends a form that a script shows, to a path of the page's host.
+    pub fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Result<&Page> {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let url = self.absolute(path)?;
+        self.follow("POST", url, body)
+    }
+
     /// The cookie of this name that a host has set.
     pub fn cookie(&self, url: &str, name: &str) -> Option<&str> {
         let key = (authority(url).ok()?.0.to_string(), name.to_string());

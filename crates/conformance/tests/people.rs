@@ -111,15 +111,16 @@ fn a_person_signs_in_and_out_with_a_browser() -> Result<()> {
     let (_folder, _provider, fixture) = start("")?;
     let base = fixture.api()?;
     let mut browser = Browser::default();
-    assert!(browser.open(&base)?.text.contains("Nobody is signed in"));
+    assert_eq!(browser.open(&base)?.status, 200);
+    assert_eq!(me(&base, &browser)?.0, 401, "nobody is signed in");
     browser.open(&format!("{base}/login?return_to=/"))?;
     let begun = browser.cookie(&base, "gatehouse_sign_in").context("a secret")?.to_string();
     sign_in(&mut browser, "d1")?;
     assert_eq!((browser.page.status, browser.page.url.as_str()), (200, format!("{base}/").as_str()));
-    assert!(browser.page.text.contains(DANA) && browser.page.text.contains("dba"), "{}", browser.page.text);
     assert!(browser.page.text.contains("content-security-policy: default-src 'none'"));
     let (status, answer) = me(&base, &browser)?;
     assert_eq!((status, &answer["user"], &answer["via"]), (200, &json!(DANA), &json!("browser")));
+    assert_eq!(answer["groups"], json!(["dba"]));
 
     // What the browser holds is not what a program shows, and no page of another site may use it.
     let session = browser.cookie(&base, "gatehouse_session").context("a session")?.to_string();
@@ -133,7 +134,7 @@ fn a_person_signs_in_and_out_with_a_browser() -> Result<()> {
     assert_eq!(call(&base, "POST", "/api/v1/logout", &[("cookie", &cookie)])?.0, 403);
     assert_eq!(me(&base, &browser)?.0, 200);
 
-    browser.submit(&[])?;
+    browser.post("/logout", &[])?;
     assert!(browser.page.text.contains("/session/end/confirm"), "it goes on to the provider: {}", browser.page.text);
     browser.set_cookie(&base, "gatehouse_session", &session)?;
     assert_eq!(me(&base, &browser)?.0, 401, "a session that was ended is nobody's");
@@ -259,7 +260,7 @@ fn administrators_by_policy_do_over_the_network_what_others_may_not() -> Result<
         call(&base, "POST", path, &[("cookie", &cookie), ("sec-fetch-site", "same-origin")])
     };
     let (eve, root) = (signed_in(&base, "e2")?, signed_in(&base, "r4")?);
-    assert!(root.page.text.contains("administers this gateway"));
+    assert_eq!(me(&base, &root)?.1["administers"], true);
     assert_eq!(as_person(&eve, &end)?.0, 403);
     assert_eq!(as_person(&root, &end)?.0, 200);
     Ok(())
@@ -358,8 +359,8 @@ fn a_link_signs_one_browser_in_once() -> Result<()> {
     browser.open(&url)?;
     assert!(browser.page.text.contains("user:dana"), "it says whom it signs in: {}", browser.page.text);
     browser.submit(&[])?;
-    assert!(browser.page.text.contains("user:dana"), "{}", browser.page.text);
-    assert_eq!(me(&base, &browser)?.1["via"], "browser");
+    let signed_in = me(&base, &browser)?.1;
+    assert_eq!((&signed_in["user"], &signed_in["via"]), (&json!("user:dana"), &json!("browser")));
     other.submit(&[])?;
     assert_eq!((other.page.status, me(&base, &other)?.0), (403, 401));
     assert_eq!(other.open(&url)?.status, 403);
@@ -392,7 +393,8 @@ fn the_first_start_prints_a_link_for_an_administrator_and_no_other_does() -> Res
     let mut browser = Browser::default();
     browser.open(&url)?;
     browser.submit(&[])?;
-    assert!(browser.page.text.contains("user:root") && browser.page.text.contains("administers this gateway"));
+    let signed_in = me(&fixture.api()?, &browser)?.1;
+    assert_eq!((&signed_in["user"], &signed_in["administers"]), (&json!("user:root"), &json!(true)));
     let code = url.split("code=").nth(1).context("a code")?;
     assert!(!std::fs::read_to_string(fixture.log())?.contains(code), "the link is in the log");
     fixture.stop_gateway()?;
@@ -610,9 +612,10 @@ fn task_for_dana(fixture: &Fixture) -> Result<Credential> {
     Credential::of(&fixture.json(&task)?)
 }
 
-/// A link to a request survives signing in, and the page decides.
+/// A link to a request survives signing in at the provider, and only whoever has a part in it learns of it. (What the page shows
+/// of it, and how it is decided there, the web front end's own tests tell.)
 #[test]
-fn a_link_to_a_request_leads_to_it_and_it_is_decided_there() -> Result<()> {
+fn a_link_to_a_request_leads_to_it_by_way_of_the_provider() -> Result<()> {
     let (_folder, _provider, fixture) = start("")?;
     let base = fixture.api()?;
     let agent = fixture.task("agent:claude", "10m")?;
@@ -620,15 +623,20 @@ fn a_link_to_a_request_leads_to_it_and_it_is_decided_there() -> Result<()> {
     let held = fixture.psql_command(&agent).args(update).spawn()?;
     let request = fixture.open_request()?["id"].as_str().context("an id")?.to_string();
     let mut dana = Browser::default();
-    dana.open(&format!("{base}/requests/{request}"))?;
+    dana.open(&format!("{base}/login?return_to=/requests/{request}"))?;
     sign_in(&mut dana, "d1")?;
     assert_eq!(dana.page.url, format!("{base}/requests/{request}"));
-    assert!(dana.page.text.contains("&lt;script&gt;") && !dana.page.text.contains("<script"), "{}", dana.page.text);
-    // Whoever has no part in it sees nothing of it.
-    let mut eve = signed_in(&base, "e2")?;
-    assert_eq!(eve.open(&format!("{base}/requests/{request}"))?.status, 404);
-    dana.submit(&[("answer", "approve"), ("reason", "fine")])?;
-    assert!(dana.page.text.contains("fine"), "{}", dana.page.text);
+    assert!(!dana.page.text.contains("UPDATE"), "the page itself says nothing of it");
+    let as_person = |browser: &Browser, method: &str, path: &str, body: &str| {
+        let session = browser.cookie(&base, "gatehouse_session").unwrap_or_default();
+        let cookie = format!("gatehouse_session={session}");
+        send(&base, method, path, &[("cookie", &cookie), ("sec-fetch-site", "same-origin")], body)
+    };
+    let at = format!("/api/v1/requests/{request}");
+    let eve = signed_in(&base, "e2")?;
+    assert_eq!(as_person(&eve, "GET", &at, "")?.0, 404);
+    assert_eq!(as_person(&eve, "POST", &format!("{at}/approve"), "{}")?.0, 404);
+    assert_eq!(as_person(&dana, "POST", &format!("{at}/approve"), r#"{"reason":"fine"}"#)?.0, 200);
     assert!(held.wait_with_output()?.status.success());
     assert_eq!(fixture.truth("select note from orders where id = 1")?, "<script>");
     Ok(())

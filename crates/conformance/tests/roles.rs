@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result, bail};
-use expect_test::expect;
+use expect_test::{Expect, expect};
 use gatehouse_conformance::http::{Door, JSON, call};
 use gatehouse_conformance::{Fixture, Setup};
 use serde_json::{Value, json};
@@ -43,6 +43,14 @@ fn routes() -> Vec<(&'static str, &'static str, Value)> {
         ("get", "/api/v1/sessions/{id}", Value::Null),
         ("get", "/api/v1/sessions/{id}/replay", Value::Null),
         ("get", "/api/v1/sessions/{id}/har", Value::Null),
+        ("get", "/api/v1/sessions/{id}/moments", Value::Null),
+        ("get", "/api/v1/operations", Value::Null),
+        ("get", "/api/v1/activity", Value::Null),
+        ("get", "/api/v1/events", Value::Null),
+        ("get", "/api/v1/policies/revisions", Value::Null),
+        ("get", "/api/v1/policies/revisions/{revision}", Value::Null),
+        ("post", "/api/v1/policies/backtest", json!({ "files": {}, "since_secs": 60 })),
+        ("get", "/api/v1/checkpoints", Value::Null),
         ("get", "/api/v1/requests", Value::Null),
         ("get", "/api/v1/requests/{id}", Value::Null),
         ("post", "/api/v1/evidence", json!({ "selection": "all" })),
@@ -70,6 +78,62 @@ fn routes() -> Vec<(&'static str, &'static str, Value)> {
 /// What a listing shows, counted: whoever may list is not whoever sees everything.
 fn shown(body: &Value) -> String {
     body.as_array().map(|entries| format!(" ({})", entries.len())).unwrap_or_default()
+}
+
+/// What every route answers every caller; of listings also how much.
+fn expected() -> Expect {
+    expect![[r#"
+                                                     nobody   nina     sam      dana     root     socket
+        get /healthz                                 200      200      200      200      200      200
+        get /readyz                                  200      200      200      200      200      200
+        get /metrics                                 200      200      200      200      200      200
+        get /api/v1/version                          200      200      200      200      200      200
+        get /.well-known/oauth-authorization-server  200      200      200      200      200      200
+        get /oauth/jwks                              200      200      200      200      200      200
+        post /oauth/token                            400      400      400      400      400      400
+        post /oauth/revoke                           400      400      400      400      400      400
+        get /api/v1/me                               401      200      200      200      200      200
+        get /api/v1/targets                          401      200 (1)  200 (1)  200 (1)  200 (1)  200 (1)
+        get /api/v1/targets/{name}/catalog           401      403      403      200      200      200
+        get /api/v1/policies                         401      403      403      200 (10) 200 (10) 200 (10)
+        post /api/v1/explain                         401      403      403      200      200      200
+        get /api/v1/lockdowns                        401      200 (0)  200 (0)  200 (0)  200 (0)  200 (0)
+        get /api/v1/tasks                            401      200 (0)  200 (0)  200 (1)  200 (1)  200 (1)
+        get /api/v1/tasks/{id}                       401      404      404      200      200      200
+        get /api/v1/sessions                         401      200 (0)  200 (0)  200 (19) 200 (19) 200 (19)
+        get /api/v1/sessions/{id}                    401      404      404      200      200      200
+        get /api/v1/sessions/{id}/replay             401      403      403      200      200      200
+        get /api/v1/sessions/{id}/har                401      403      403      409      409      409
+        get /api/v1/sessions/{id}/moments            401      403      403      200      200      200
+        get /api/v1/operations                       401      200 (0)  200 (0)  200 (19) 200 (19) 200 (19)
+        get /api/v1/activity                         401      200      200      200      200      200
+        get /api/v1/events                           401      200      200      200      200      200
+        get /api/v1/policies/revisions               401      403      403      200 (1)  200 (1)  200 (1)
+        get /api/v1/policies/revisions/{revision}    401      403      403      200      200      200
+        post /api/v1/policies/backtest               401      403      403      200      200      200
+        get /api/v1/checkpoints                      401      200      200      200      200      200
+        get /api/v1/requests                         401      200 (0)  200 (0)  200 (19) 200 (19) 200 (19)
+        get /api/v1/requests/{id}                    401      404      404      200      200      200
+        post /api/v1/evidence                        401      403      403      403      200      200
+        post /api/v1/tasks                           401      403      202      201      403      400
+        post /api/v1/tasks/{id}/heartbeat            401      403      403      403      204      204
+        post /api/v1/requests/{id}/approve           401      404      404      200      403      403
+        post /api/v1/requests/{id}/deny              401      404      404      200      403      403
+        post /api/v1/requests/{id}/withdraw          401      403      403      403      200      200
+        post /api/v1/sessions/{id}/kill              401      403      403      403      409      409
+        post /api/v1/tasks/{id}/end                  401      403      403      403      200      409
+        post /api/v1/lockdowns                       401      403      403      403      201      201
+        post /api/v1/lockdowns/lift                  401      403      403      403      204      404
+        post /api/v1/tokens                          401      403      403      403      403      201
+        post /api/v1/links                           401      403      403      403      403      201
+        get /api/v1/keys                             401      403      403      403      200 (1)  200 (1)
+        get /api/v1/keys/{id}                        401      403      403      403      200      200
+        post /api/v1/keys                            401      403      403      403      201      201
+        post /api/v1/keys/{id}/revoke                401      403      403      403      200      409
+        post /api/v1/login/device                    404      404      404      404      404      404
+        post /api/v1/login/device/poll               404      404      404      404      404      404
+        post /api/v1/logout                          401      204      204      204      204      204
+    "#]]
 }
 
 #[test]
@@ -103,6 +167,10 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
     let mut requests = listed.as_array().into_iter().flatten().filter_map(|request| request["id"].as_str());
     let request = requests.next().context("a request")?.to_string();
 
+    let revisions =
+        call(Door::Socket(&fixture.data.join("admin.sock")), "GET", "/api/v1/policies/revisions", &[], "")?.json();
+    let revision = revisions[0]["revision"].as_str().context("a revision")?.to_string();
+
     let mut table = format!("{:<45}{}", "", CALLERS.map(|caller| format!("{caller:<9}")).concat());
     for (method, path, body) in routes() {
         let places = [("/tasks/", &agent.task), ("/sessions/", &session), ("/keys/", &key)];
@@ -117,7 +185,9 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
             let proof = [JSON, ("authorization", bearer.as_str())];
             let headers = if token.is_empty() { &proof[..1] } else { &proof };
             let body = if body.is_null() { String::new() } else { body.to_string() };
-            let at = path.replace("{id}", id).replace("{name}", "shop");
+            let at = path.replace("{id}", id).replace("{name}", "shop").replace("{revision}", &revision);
+            // What goes on as long as somebody listens.
+            let at = if at.ends_with("/events") { format!("{at}?secs=1") } else { at };
             let answer = call(door, &method.to_uppercase(), &at, headers, &body)?;
             if answer.status >= 500 {
                 bail!("{method} {path} fails for {caller}: {}", answer.body);
@@ -126,51 +196,7 @@ fn every_route_answers_every_caller_as_the_table_says() -> Result<()> {
         }
     }
     let table: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-    expect![[r#"
-                                                     nobody   nina     sam      dana     root     socket
-        get /healthz                                 200      200      200      200      200      200
-        get /readyz                                  200      200      200      200      200      200
-        get /metrics                                 200      200      200      200      200      200
-        get /api/v1/version                          200      200      200      200      200      200
-        get /.well-known/oauth-authorization-server  200      200      200      200      200      200
-        get /oauth/jwks                              200      200      200      200      200      200
-        post /oauth/token                            400      400      400      400      400      400
-        post /oauth/revoke                           400      400      400      400      400      400
-        get /api/v1/me                               401      200      200      200      200      200
-        get /api/v1/targets                          401      200 (1)  200 (1)  200 (1)  200 (1)  200 (1)
-        get /api/v1/targets/{name}/catalog           401      403      403      200      200      200
-        get /api/v1/policies                         401      403      403      200 (10) 200 (10) 200 (10)
-        post /api/v1/explain                         401      403      403      200      200      200
-        get /api/v1/lockdowns                        401      200 (0)  200 (0)  200 (0)  200 (0)  200 (0)
-        get /api/v1/tasks                            401      200 (0)  200 (0)  200 (1)  200 (1)  200 (1)
-        get /api/v1/tasks/{id}                       401      404      404      200      200      200
-        get /api/v1/sessions                         401      200 (0)  200 (0)  200 (19) 200 (19) 200 (19)
-        get /api/v1/sessions/{id}                    401      404      404      200      200      200
-        get /api/v1/sessions/{id}/replay             401      403      403      200      200      200
-        get /api/v1/sessions/{id}/har                401      403      403      409      409      409
-        get /api/v1/requests                         401      200 (0)  200 (0)  200 (19) 200 (19) 200 (19)
-        get /api/v1/requests/{id}                    401      404      404      200      200      200
-        post /api/v1/evidence                        401      403      403      403      200      200
-        post /api/v1/tasks                           401      403      202      201      403      400
-        post /api/v1/tasks/{id}/heartbeat            401      403      403      403      204      204
-        post /api/v1/requests/{id}/approve           401      404      404      200      403      403
-        post /api/v1/requests/{id}/deny              401      404      404      200      403      403
-        post /api/v1/requests/{id}/withdraw          401      403      403      403      200      200
-        post /api/v1/sessions/{id}/kill              401      403      403      403      409      409
-        post /api/v1/tasks/{id}/end                  401      403      403      403      200      409
-        post /api/v1/lockdowns                       401      403      403      403      201      201
-        post /api/v1/lockdowns/lift                  401      403      403      403      204      404
-        post /api/v1/tokens                          401      403      403      403      403      201
-        post /api/v1/links                           401      403      403      403      403      201
-        get /api/v1/keys                             401      403      403      403      200 (1)  200 (1)
-        get /api/v1/keys/{id}                        401      403      403      403      200      200
-        post /api/v1/keys                            401      403      403      403      201      201
-        post /api/v1/keys/{id}/revoke                401      403      403      403      200      409
-        post /api/v1/login/device                    404      404      404      404      404      404
-        post /api/v1/login/device/poll               404      404      404      404      404      404
-        post /api/v1/logout                          401      204      204      204      204      204
-    "#]]
-    .assert_eq(&table);
+    expected().assert_eq(&table);
     Ok(())
 }
 

@@ -11,11 +11,15 @@ use jiff::Timestamp;
 
 use crate::search::time_of;
 
-/// How long a part is, in seconds, and how many are kept: a week.
-pub(crate) const STEP_SECS: u32 = 900;
+/// How long a part is, in seconds.
+const STEP_SECS: u32 = 900;
+/// How many are kept: a week.
 const PARTS_MAX: usize = 7 * 24 * 4;
-/// How many targets and identities are told apart; what more there are is counted together.
-const NAMES_MAX: usize = 1_000;
+/// How many pairs of an identity and a target are told apart in one part, and in all; what more there are is counted together.
+const PAIRS_MAX: usize = 1_000;
+const FIGURES_MAX: usize = 100_000;
+/// How many identities are told of, the busiest.
+const IDENTITIES_MAX: usize = 100;
 const OTHERS: &str = "(others)";
 /// How many open sessions are remembered; of more, what they end with is not counted.
 const OPEN_MAX: usize = 100_000;
@@ -46,6 +50,8 @@ pub(crate) struct Activity {
     parts: BTreeMap<i64, Part>,
     /// Who opened the sessions whose end was not met yet, and where.
     open: BTreeMap<String, (String, String)>,
+    /// How many figures there are.
+    figures: usize,
     is_partial: bool,
 }
 
@@ -69,6 +75,7 @@ impl Activity {
         self.lines = Some(lines);
         let oldest = part_of(now) - i64::try_from(PARTS_MAX).unwrap_or(i64::MAX);
         self.parts = self.parts.split_off(&oldest);
+        self.figures = self.parts.values().map(BTreeMap::len).sum();
         Ok(())
     }
 
@@ -130,8 +137,11 @@ impl Activity {
     fn figures(&mut self, at: Timestamp, identity: &str, target: &str) -> &mut Figures {
         let part = self.parts.entry(part_of(at)).or_default();
         let key = (identity.to_string(), target.to_string());
-        let key = if part.len() < NAMES_MAX || part.contains_key(&key) { key } else { (OTHERS.into(), OTHERS.into()) };
-        part.entry(key).or_default()
+        if part.contains_key(&key) || (part.len() < PAIRS_MAX && self.figures < FIGURES_MAX) {
+            self.figures += usize::from(!part.contains_key(&key));
+            return part.entry(key).or_default();
+        }
+        part.entry((OTHERS.into(), OTHERS.into())).or_default()
     }
 
     /// What was counted in the last so many parts of `step` parts each, of the targets that may be seen.
@@ -177,7 +187,8 @@ impl Activity {
             }
         }
         let mut identities: Vec<IdentityActivity> = identities.into_values().collect();
-        identities.sort_by(|one, other| other.operations.cmp(&one.operations));
+        identities.sort_by_key(|identity| std::cmp::Reverse(identity.operations));
+        identities.truncate(IDENTITIES_MAX);
         ActivityView {
             since: begins(oldest),
             step_secs,
@@ -198,4 +209,49 @@ fn part_of(time: Timestamp) -> i64 {
 fn member<'l>(line: &'l str, name: &str) -> Option<&'l str> {
     let (_, rest) = line.split_once(&format!("\"{name}\":\""))?;
     rest.split_once('"').map(|(value, _)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(time: &str, identity: &str, more: &str) -> String {
+        format!(
+            "{{\"binds\":[],\"identity\":\"{identity}\",\"index\":1,\"kind\":\"operation.decided\",{more}\
+             \"statement\":\"select \\\"target\\\":\\\"bank\\\"\",\"target\":\"shop\",\"time\":\"{time}\",\"verdict\":\"allow\"}}"
+        )
+    }
+
+    #[test]
+    fn operations_are_counted_by_what_became_of_them() {
+        let mut activity = Activity::default();
+        for (time, more) in [
+            ("2026-01-01T00:01:00.000000Z", ""),
+            ("2026-01-01T00:02:00.000000Z", "\"approval\":\"req-1\","),
+            ("2026-01-01T02:00:00.000000Z", "\"refused\":\"no\","),
+        ] {
+            activity.take(&operation(time, "agent:claude", more));
+        }
+        activity.take("{\"kind\":\"gateway.stopped\",\"time\":\"2026-01-01T00:01:00.000000Z\"}");
+        let now = "2026-01-01T02:10:00Z".parse().unwrap();
+        let view = activity.view(now, 6, &|target| target == "shop");
+        let of = |figure: fn(&ActivityPart) -> u64| view.parts.iter().map(figure).sum::<u64>();
+        assert_eq!((of(|part| part.allowed), of(|part| part.approved), of(|part| part.refused)), (1, 1, 1));
+        assert_eq!(view.parts.len(), 24);
+        assert_eq!(view.parts.last().map(|part| part.refused), Some(1));
+        assert_eq!(view.identities.first().map(|identity| identity.operations), Some(3));
+        assert_eq!(activity.view(now, 1, &|_| true).parts.iter().map(|part| part.allowed).sum::<u64>(), 0);
+        assert!(activity.view(now, 6, &|_| false).targets.is_empty());
+    }
+
+    #[test]
+    fn what_is_beyond_the_limit_is_counted_together() {
+        let mut activity = Activity::default();
+        for number in 0..PAIRS_MAX + 5 {
+            activity.take(&operation("2026-01-01T00:01:00.000000Z", &format!("agent:a{number}"), ""));
+        }
+        let part = activity.parts.values().next().unwrap();
+        assert_eq!(part.len(), PAIRS_MAX + 1);
+        assert_eq!(part.get(&(OTHERS.to_string(), OTHERS.to_string())).map(|figures| figures.allowed), Some(5));
+    }
 }

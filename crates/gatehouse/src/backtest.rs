@@ -17,10 +17,11 @@ use gatehouse_model::{
 };
 use gatehouse_policy::Policies;
 use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest as _, Sha256};
 
 use crate::load;
 use crate::output;
-use crate::search::time_of;
+use crate::search::{excerpt, time_of};
 use crate::state::DataFolder;
 
 /// How many different changes are listed; all are counted.
@@ -51,7 +52,7 @@ pub(crate) fn backtest(since: SignedDuration, candidate: &Path, config: &Path, a
             told = Instant::now();
             output::aside(&format!("{} operations so far, {} would change", report.operations, changed(report)))?;
         }
-        Ok(())
+        Ok(true)
     };
     let from = Timestamp::now().checked_sub(since).unwrap_or(Timestamp::MIN);
     let span = Span { files: &SegmentFiles::new(&data.journal()), from, read_bytes_max: u64::MAX };
@@ -91,18 +92,18 @@ impl Span<'_> {
 /// Who somebody is now.
 type Subjects<'s> = &'s dyn Fn(&Identity, Option<&UserName>) -> Option<Subject>;
 
-/// What other policies would have said to operations at targets that `sees` names.
+/// What other policies would have said to operations at targets that `sees` names, as long as `goes_on` says so.
 pub(crate) fn compare(
     span: &Span<'_>,
     candidate: Policies,
     subject: Subjects<'_>,
     sees: &dyn Fn(&str) -> bool,
-    tell: &mut dyn FnMut(&BacktestView) -> Result<()>,
+    goes_on: &mut dyn FnMut(&BacktestView) -> Result<bool>,
 ) -> Result<BacktestView> {
     let mut asked = Asked { subject, candidate, remembered: HashMap::new() };
     let (first, is_partial) = span.beginning()?;
     let mut report = BacktestView { is_partial, ..BacktestView::default() };
-    let mut changes: HashMap<String, BacktestChange> = HashMap::new();
+    let mut changes: HashMap<[u8; 32], BacktestChange> = HashMap::new();
     for line in span.files.lines(first, u64::MAX)? {
         let (index, line) = line?;
         // Other records are many, and of no interest.
@@ -115,7 +116,10 @@ pub(crate) fn compare(
             continue;
         }
         take(&mut report, &operation, record.time, &mut asked, &mut changes);
-        tell(&report)?;
+        if !goes_on(&report)? {
+            report.is_partial = true;
+            break;
+        }
     }
     report.different = changes.len() as u64;
     report.changes = changes.into_values().collect();
@@ -130,14 +134,15 @@ pub(crate) fn compare(
 struct Asked<'s> {
     subject: Subjects<'s>,
     candidate: Policies,
-    remembered: HashMap<String, Decision>,
+    remembered: HashMap<[u8; 32], Decision>,
 }
 
 impl Asked<'_> {
     /// What the candidate says to an operation; `None` of an identity that the configuration does not have.
     fn decision(&mut self, operation: &OperationDecided) -> Option<Decision> {
         let OperationDecided { identity, on_behalf_of, target, accesses, facts, .. } = operation;
-        let question = serde_json::to_string(&(identity, on_behalf_of, target, accesses, facts)).unwrap_or_default();
+        let question = serde_json::to_vec(&(identity, on_behalf_of, target, accesses, facts)).unwrap_or_default();
+        let question: [u8; 32] = Sha256::digest(question).into();
         if let Some(decision) = self.remembered.get(&question) {
             return Some(decision.clone());
         }
@@ -179,6 +184,7 @@ fn word(word: &str) -> &'static str {
         return known;
     }
     if words.len() >= WORDS_MAX {
+        tracing::warn!(word, "a word of a record is one too many, and no policy can mean it");
         return "(unknown)";
     }
     let kept: &'static str = Box::leak(word.into());
@@ -200,7 +206,7 @@ fn take(
     operation: &OperationDecided,
     time: Timestamp,
     asked: &mut Asked<'_>,
-    changes: &mut HashMap<String, BacktestChange>,
+    changes: &mut HashMap<[u8; 32], BacktestChange>,
 ) {
     let Some(decision) = asked.decision(operation) else {
         report.strangers += 1;
@@ -214,7 +220,7 @@ fn take(
     }
     let OperationDecided { identity, on_behalf_of, target, title, statement, verdict, policies, .. } = operation;
     let key = [verdict, &would_be, identity, on_behalf_of.as_deref().unwrap_or_default(), target, statement];
-    let key = key.join("\0");
+    let key: [u8; 32] = Sha256::digest(key.join("\0")).into();
     if changes.len() >= COLLECTED_MAX && !changes.contains_key(&key) {
         report.uncollected += 1;
         return;
@@ -226,7 +232,7 @@ fn take(
         on_behalf_of: on_behalf_of.clone(),
         target: target.clone(),
         title: title.clone(),
-        statement: statement.clone(),
+        statement: excerpt(statement),
         policies_were: policies.clone(),
         policies_would_be: decision.policies.iter().map(PolicyId::to_string).collect(),
         operations: 0,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use jiff::Timestamp;
 
 /// A data-path gateway between AI agents (and people) and infrastructure.
 #[derive(Debug, Parser)]
@@ -511,6 +512,12 @@ pub enum EvidenceAction {
         /// Only what belongs to this session.
         #[arg(long)]
         session: Option<String>,
+        /// Only what was recorded from this time on (RFC 3339), and the whole of the sessions and tasks that it is of.
+        #[arg(long, value_name = "TIME", conflicts_with_all = ["task", "session"])]
+        since: Option<Timestamp>,
+        /// The same until this time; until now where it is not given.
+        #[arg(long, value_name = "TIME", requires = "since")]
+        until: Option<Timestamp>,
         /// Where to put it.
         #[arg(long, short, value_name = "PATH", default_value = "evidence.tar")]
         output: PathBuf,

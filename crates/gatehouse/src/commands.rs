@@ -16,6 +16,7 @@ use gatehouse_api::{
 };
 use gatehouse_journal::VerifierKey;
 use gatehouse_mask::PseudonymKey;
+use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{
@@ -407,11 +408,13 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
 
 async fn evidence(action: EvidenceAction) -> Result<ExitCode> {
     match action {
-        EvidenceAction::Export { task, session, output, reach } => {
-            let selection = match (task, session) {
-                (Some(task), _) => Selection::Task(task),
-                (None, Some(session)) => Selection::Session(session),
-                (None, None) => Selection::All,
+        EvidenceAction::Export { task, session, since, until, output, reach } => {
+            let until = until.unwrap_or_else(Timestamp::now).to_string();
+            let selection = match (task, session, since) {
+                (Some(task), _, _) => Selection::Task(task),
+                (None, Some(session), _) => Selection::Session(session),
+                (None, None, Some(since)) => Selection::Time { since: since.to_string(), until },
+                (None, None, None) => Selection::All,
             };
             let bundle = Client::new(&reach)?.post_bytes("/api/v1/evidence", &Evidence { selection }).await?;
             write_private(&output, &bundle)?;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -65,6 +66,10 @@ impl ApiControl {
     /// The recording of a session, and what was spoken in it, for those who oversee its target.
     pub(crate) async fn recording(&self, caller: &Caller, id: &str) -> Result<Recorded, Problem> {
         let session = self.one_session(id).await?;
+        // What somebody has no part in is to them as if it was not there.
+        if !self.sees_session(caller, &session) {
+            return Err(Problem::not_found("session", id, "sessions"));
+        }
         self.must_oversee(caller, &session.target)?;
         let loaded = self.state.loaded.load();
         let protocol = loaded.targets.get(&session.target).map_or("postgres", |target| target.protocol.as_str());
@@ -654,8 +659,7 @@ impl Control for ApiControl {
     fn replay<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, String> {
         async move {
             let Recorded { path, protocol, .. } = self.recording(caller, id).await?;
-            let replayed = tokio::task::spawn_blocking(move || replay::text(&path, &protocol)).await;
-            replayed.map_err(unavailable)?.map_err(unavailable)
+            self.read_long(&self.state.readers, move |_, _| replay::text(&path, &protocol).map_err(unavailable)).await
         }
         .boxed()
     }
@@ -690,8 +694,8 @@ impl Control for ApiControl {
         self.lately(caller, hours).boxed()
     }
 
-    fn changes(&self, caller: Caller) -> Result<BoxStream<'static, ChangeView>, Problem> {
-        watch::watch(self, caller)
+    fn changes(&self, caller: Caller, secs: u32) -> Result<BoxStream<'static, ChangeView>, Problem> {
+        watch::watch(self, caller, Duration::from_secs(u64::from(secs)))
     }
 
     fn revisions<'a>(&'a self, caller: &'a Caller) -> Asking<'a, Vec<RevisionView>> {
@@ -949,8 +953,9 @@ impl Control for ApiControl {
                 // What was recorded at a time may be anybody's.
                 Selection::Time { since, until } => {
                     self.must_administer(caller)?;
-                    for time in [since, until] {
-                        time.parse::<Timestamp>().map_err(bad)?;
+                    let (from, to): (Timestamp, Timestamp) = (since.parse().map_err(bad)?, until.parse().map_err(bad)?);
+                    if from > to {
+                        return Err(Problem::bad_request(format!("{since} is after {until}")));
                     }
                     Vec::new()
                 }
@@ -1006,11 +1011,11 @@ pub(crate) fn user_name(text: &str) -> Result<UserName, Problem> {
 }
 
 fn task_view(row: TaskRow, now: Timestamp) -> TaskView {
-    let state = match row.ended {
-        Some((_, cause)) => cause,
+    let (ended, state) = match row.ended {
+        Some((at, cause)) => (Some(at), cause),
         // That it ended is on its way to the index.
-        None if row.expires <= now => "expired".into(),
-        None => "live".into(),
+        None if row.expires <= now => (Some(row.expires), "expired".into()),
+        None => (None, "live".into()),
     };
     TaskView {
         id: row.id,
@@ -1022,6 +1027,7 @@ fn task_view(row: TaskRow, now: Timestamp) -> TaskView {
         spent: None,
         started: row.started.to_string(),
         expires: row.expires.to_string(),
+        ended: ended.map(|at| at.to_string()),
         state,
         started_by: row.started_by,
         actors: row.origin.actors,
@@ -1137,6 +1143,7 @@ pub(crate) fn started_view(task: &Task, by: String) -> TaskView {
         spent: None,
         started: task.started.to_string(),
         expires: task.expires.to_string(),
+        ended: None,
         state: "live".into(),
         started_by: by,
         actors: task.origin.actors.clone(),

@@ -1010,6 +1010,24 @@ pub fn policies(directory: &Path) -> Result<Policies, Vec<Fault>> {
     load_policies(directory, &mut faults).ok_or(faults)
 }
 
+/// The stack that policies are read on, in bytes. Their reader calls itself for whatever stands within something else, which
+/// takes tens of kilobytes a time; the system gives what of it is used.
+const POLICY_STACK_BYTES: usize = 256 * 1024 * 1024;
+
+/// Reads policies with room for the deepest that may be.
+pub(crate) fn read_policies(sources: &[PolicySource]) -> Result<Policies, Vec<PolicyFault>> {
+    let failed = |message: &str| {
+        let remedy = "Look at the gateway's log, and give it more memory".into();
+        vec![PolicyFault { file: "(policies)".into(), line: None, message: message.into(), remedy }]
+    };
+    std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new().name("policies".into()).stack_size(POLICY_STACK_BYTES);
+        let reading = reader.spawn_scoped(scope, || Policies::load(sources, &registry::schemas()));
+        let read = reading.map_err(|error| failed(&format!("there is no thread to read them: {error}")))?.join();
+        read.unwrap_or_else(|_| Err(failed("they cannot be read")))
+    })
+}
+
 fn load_policies(directory: &Path, faults: &mut Vec<Fault>) -> Option<Policies> {
     let sources = match policy_sources(directory) {
         Ok(sources) => sources,
@@ -1023,7 +1041,7 @@ fn load_policies(directory: &Path, faults: &mut Vec<Fault>) -> Option<Policies> 
             return None;
         }
     };
-    match Policies::load(&sources, &registry::schemas()) {
+    match read_policies(&sources) {
         Ok(policies) => Some(policies),
         Err(found) => {
             faults.extend(found.into_iter().map(|fault| {
@@ -1187,4 +1205,48 @@ fn line_of(text: &str, place: &[&str]) -> Option<usize> {
 /// True for a host of this machine alone.
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use gatehouse_model::{Access, Action, Facts, Identity, Subject};
+
+    use super::*;
+
+    /// The deepest that may be is read without a word, and decided on as small a stack as any thread of the gateway's has.
+    #[test]
+    fn the_deepest_policies_take_no_thread_along() {
+        let within = |body: &str| format!("permit (principal, action, resource) when {{ {body} }};");
+        for body in [
+            format!("{}true{}", "(".repeat(30), ")".repeat(30)),
+            format!("{}1{}.contains(1) || true", "[".repeat(30), "]".repeat(30)),
+            "true && ".repeat(190) + "true",
+            "false || ".repeat(190) + "true",
+            "if true then true else ".repeat(390) + "true",
+            format!("{}1 > 0", "1 + ".repeat(390)),
+        ] {
+            let text = within(&body);
+            let source = PolicySource { name: "deep.cedar".into(), text };
+            let policies = match read_policies(std::slice::from_ref(&source)) {
+                Ok(policies) => policies,
+                // Sets of different types are refused, which is as good.
+                Err(faults) => {
+                    assert!(faults.iter().all(|fault| fault.file == "deep.cedar"), "{faults:?}");
+                    continue;
+                }
+            };
+            let subject = Subject {
+                identity: Identity::parse("agent:claude").unwrap(),
+                groups: BTreeSet::new(),
+                on_behalf_of: None,
+            };
+            let connect = Access::new(Action::CONNECT, Resource::root(kind::TARGET, "shop"));
+            let decide = move || policies.decide(&subject, &connect, &Facts::new()).verdict;
+            let decided = std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(decide).unwrap().join();
+            // What is too deep to be decided on is denied.
+            assert!(decided.is_ok(), "{}", body.get(..30).unwrap_or_default());
+        }
+        let deeper = PolicySource { name: "deep.cedar".into(), text: within(&"(".repeat(100_000)) };
+        assert!(read_policies(&[deeper]).is_err());
+    }
 }

@@ -3,27 +3,38 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
-use std::sync::PoisonError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use gatehouse_api::{
-    ActivityView, BacktestView, Caller, ChangeView, CheckpointView, CheckpointsView, NewBacktest, OperationView, Page,
-    Problem, ReplayView, RevisionFiles, RevisionView, Sought,
+    ActivityView, BacktestView, Caller, ChangeView, CheckpointView, CheckpointsView, Control as _, NewBacktest,
+    OperationView, Page, Problem, ReplayView, RevisionFiles, RevisionView, Sought,
 };
 use gatehouse_engine::House as _;
 use gatehouse_identity::Known;
 use gatehouse_journal::{Attachments as _, OperationDecided};
 use gatehouse_model::{Identity, UserName};
-use gatehouse_policy::{Policies, PolicySource};
+use gatehouse_policy::PolicySource;
+use gatehouse_store::RevisionRow;
 use jiff::SignedDuration;
+use tokio::sync::Semaphore;
 
 use crate::backtest::{self, Span};
 use crate::control::{ApiControl, unavailable};
 use crate::load::all_wrong;
-use crate::{load, registry, replay, search};
+use crate::{load, replay, search};
 
-/// How many read the journal from end to end at a time; others wait.
-pub(crate) const READERS_MAX: usize = 2;
+/// How many search the journal or replay a recording at a time, and how many compare policies; others wait.
+pub(crate) const READERS_MAX: usize = 3;
+pub(crate) const COMPARERS_MAX: usize = 1;
+/// How long somebody waits for a place, in seconds.
+const WAIT_SECS_MAX: u64 = 30;
+/// How long policies are compared, in seconds: what was not looked at by then is not looked at.
+const COMPARE_SECS_MAX: u64 = 60;
+/// The files of policies that are compared, and their texts together, in bytes.
+const CANDIDATE_FILES_MAX: usize = 200;
 /// How many revisions of policies are told of.
 const REVISIONS_MAX: u32 = 200;
 /// How long one file of a revision may be to be shown, in bytes.
@@ -35,19 +46,36 @@ const BACKTEST_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// The longest time that it looks back, in seconds.
 const BACKTEST_SECS_MAX: u32 = 366 * 24 * 3600;
 
+/// Says that nobody waits any more, once it is dropped.
+#[derive(Default)]
+struct Leaving(Arc<AtomicBool>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 impl ApiControl {
-    /// Does what takes a while, and reads much of the journal, beside those who wait for less.
-    async fn read_journal<T: Send + 'static>(
+    /// Does what takes a while, and reads much of what was written, beside those who wait for less. It is told once nobody waits for
+    /// it any more.
+    pub(crate) async fn read_long<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+        places: &Arc<Semaphore>,
+        work: impl FnOnce(&Self, &AtomicBool) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let place = self.state.readers.clone().acquire_owned().await.map_err(unavailable)?;
-        let this = self.clone();
+        let waited = tokio::time::timeout(Duration::from_secs(WAIT_SECS_MAX), places.clone().acquire_owned()).await;
+        let busy = || Problem::too_many("others read the journal already").retry_after(WAIT_SECS_MAX);
+        let place = waited.map_err(|_| busy())?.map_err(unavailable)?;
+        let (this, leaving) = (self.clone(), Leaving::default());
+        let has_left = leaving.0.clone();
         let worked = tokio::task::spawn_blocking(move || {
             let _place = place;
-            work(&this)
+            work(&this, &has_left)
         });
-        worked.await.map_err(unavailable)?
+        let worked = worked.await.map_err(unavailable)?;
+        drop(leaving);
+        worked
     }
 
     fn journal_size(&self) -> u64 {
@@ -56,13 +84,13 @@ impl ApiControl {
 
     pub(crate) async fn found(&self, caller: &Caller, sought: Sought) -> Result<Page<OperationView>, Problem> {
         let caller = caller.clone();
-        self.read_journal(move |this| {
+        self.read_long(&self.state.readers, move |this, has_left| {
             let sees = |operation: &OperationDecided| {
                 let target = std::slice::from_ref(&operation.target);
                 this.sees(&caller, &operation.identity, operation.on_behalf_of.as_deref(), target)
             };
             let files = this.state.segments.files();
-            search::search(&files, this.journal_size(), &sought, &sees).map_err(unavailable)
+            search::search(&files, this.journal_size(), &sought, &sees, has_left).map_err(unavailable)
         })
         .await
     }
@@ -75,17 +103,24 @@ impl ApiControl {
         limit: u32,
     ) -> Result<ReplayView, Problem> {
         let recorded = self.recording(caller, id).await?;
-        let read = move || replay::moments(&recorded.path, &recorded.protocol, after, limit);
-        tokio::task::spawn_blocking(read).await.map_err(unavailable)?.map_err(unavailable)
+        self.read_long(&self.state.readers, move |_, has_left| {
+            replay::moments(&recorded.path, &recorded.protocol, after, limit, has_left).map_err(unavailable)
+        })
+        .await
     }
 
     pub(crate) async fn lately(&self, caller: &Caller, hours: u32) -> Result<ActivityView, Problem> {
-        let caller = caller.clone();
-        self.read_journal(move |this| {
-            let state = &this.state;
-            let mut activity = state.activity.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = self.state.loaded.load_full();
+        // Of targets that are no more, and of those that are counted together, administrators alone hear.
+        let administers = self.must_administer(caller).is_ok();
+        let overseen: BTreeSet<String> =
+            loaded.targets.keys().filter(|target| self.oversees_one(caller, &[(*target).clone()])).cloned().collect();
+        // One counts, and others wait for what it counted.
+        let activity = self.state.activity.clone().lock_owned().await;
+        self.read_long(&self.state.readers, move |this, _| {
+            let (state, mut activity) = (&this.state, activity);
             activity.catch_up(&state.segments.files(), this.journal_size(), state.now()).map_err(unavailable)?;
-            Ok(activity.view(state.now(), hours, &|target| this.oversees_one(&caller, &[target.to_string()])))
+            Ok(activity.view(state.now(), hours, &|target| administers || overseen.contains(target)))
         })
         .await
     }
@@ -118,15 +153,11 @@ impl ApiControl {
         self.fresh_index().await?;
         let rows = self.state.store.revisions(REVISIONS_MAX).await.map_err(unavailable)?;
         let current = self.state.gate.policies().revision().to_string();
-        // A gateway that starts says again what is in force.
-        let mut views: Vec<RevisionView> = Vec::new();
-        for row in rows.into_iter().rev() {
-            if views.last().is_none_or(|last| last.revision != row.revision) {
-                let since = row.since.to_string();
-                views.push(RevisionView { revision: row.revision, since, is_current: false, files: row.files });
-            }
-        }
-        views.reverse();
+        let view = |row: RevisionRow| {
+            let since = row.since.to_string();
+            RevisionView { revision: row.revision, since, is_current: false, files: row.files }
+        };
+        let mut views: Vec<RevisionView> = rows.into_iter().map(view).collect();
         if let Some(first) = views.first_mut() {
             first.is_current = first.revision == current;
         }
@@ -142,7 +173,11 @@ impl ApiControl {
             let text = |(name, digest): (String, String)| {
                 let file = attachments.policy(&digest)?.context("a file of the revision is not there any more")?;
                 let mut text = String::new();
-                file.take(POLICY_BYTES_MAX).read_to_string(&mut text)?;
+                file.take(POLICY_BYTES_MAX + 1).read_to_string(&mut text)?;
+                anyhow::ensure!(
+                    text.len() as u64 <= POLICY_BYTES_MAX,
+                    "{name} is longer than {POLICY_BYTES_MAX} bytes"
+                );
                 Ok((name, text))
             };
             found.files.into_iter().map(text).collect()
@@ -156,30 +191,39 @@ impl ApiControl {
         if !(1..=BACKTEST_SECS_MAX).contains(&new.since_secs) {
             return Err(Problem::bad_request(format!("`since_secs` is 1 to {BACKTEST_SECS_MAX}")));
         }
+        if new.files.len() > CANDIDATE_FILES_MAX {
+            return Err(Problem::bad_request(format!("a backtest has at most {CANDIDATE_FILES_MAX} files")));
+        }
         let sources: Vec<PolicySource> =
             new.files.into_iter().map(|(name, text)| PolicySource { name, text }).collect();
-        let candidate = Policies::load(&sources, &registry::schemas()).map_err(|found| {
-            let faults: Vec<load::Fault> = found.into_iter().map(load::Fault::of_policy).collect();
-            Problem::not_understood(
-                all_wrong(&faults).to_string(),
-                "Correct the policies; docs/policies.md says what they can name",
-            )
-        })?;
         let (caller, since) = (caller.clone(), SignedDuration::from_secs(i64::from(new.since_secs)));
-        self.read_journal(move |this| {
+        self.read_long(&self.state.comparers, move |this, has_left| {
+            let candidate = load::read_policies(&sources).map_err(|found| {
+                let faults: Vec<load::Fault> = found.into_iter().map(load::Fault::of_policy).collect();
+                Problem::not_understood(
+                    all_wrong(&faults).to_string(),
+                    "Correct the policies; docs/policies.md says what they can name",
+                )
+            })?;
             let state = &this.state;
             let loaded = state.loaded.load_full();
             let subject = |identity: &Identity, user: Option<&UserName>| {
                 let people = Known { people: &loaded.people, visitors: &state.visitors, now: state.now() };
                 people.subject(identity, user).ok()
             };
-            let seen: BTreeSet<&String> =
-                loaded.targets.keys().filter(|target| this.oversees_one(&caller, &[(*target).clone()])).collect();
+            let seen: BTreeSet<&str> = loaded
+                .targets
+                .keys()
+                .filter(|target| this.oversees_one(&caller, &[(*target).clone()]))
+                .map(String::as_str)
+                .collect();
             let from = state.now().checked_sub(since).map_err(unavailable)?;
             let files = state.segments.files();
             let span = Span { files: &files, from, read_bytes_max: BACKTEST_BYTES_MAX };
-            let sees = |target: &str| seen.iter().any(|seen| seen.as_str() == target);
-            backtest::compare(&span, candidate, &subject, &sees, &mut |_| Ok(())).map_err(|error| {
+            let until = Instant::now() + Duration::from_secs(COMPARE_SECS_MAX);
+            let mut goes_on = |_: &BacktestView| Ok(Instant::now() < until && !has_left.load(Ordering::Relaxed));
+            let sees = |target: &str| seen.contains(target);
+            backtest::compare(&span, candidate, &subject, &sees, &mut goes_on).map_err(|error| {
                 tracing::error!(error = format!("{error:#}"), "a backtest failed");
                 Problem::unavailable("the journal cannot be read")
             })

@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 use gatehouse_api::{MomentKind, MomentView, ReplayView};
@@ -19,8 +20,10 @@ use crate::registry;
 pub(crate) const MOMENTS_MAX: u32 = 2_000;
 /// How many rows of one result are shown one by one; of more, the number is.
 const ROWS_MAX: u64 = 500;
-/// How much of a value, a text or a statement one moment shows, in bytes.
+/// How much of its texts one moment shows, in bytes; how much one part of a replay has of them about, and what a moment takes besides.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
+const PART_BYTES_MAX: usize = 4 * 1024 * 1024;
+const MOMENT_BYTES: usize = 64;
 /// No more than this many characters of a value are shown on a terminal.
 const CELL_CHARS_MAX: usize = 120;
 
@@ -61,39 +64,58 @@ struct Moments {
     kept: Vec<MomentView>,
     after: u64,
     limit: usize,
+    /// How much is kept, in bytes about.
+    bytes: usize,
     count: u64,
     rows: u64,
+    is_full: bool,
 }
 
 impl Moments {
-    fn push(&mut self, at: u64, what: impl FnOnce() -> MomentKind) {
+    fn push(&mut self, at: u64, what: impl FnOnce() -> (usize, MomentKind)) {
         let place = self.count;
         self.count += 1;
-        if place >= self.after && self.kept.len() < self.limit {
-            self.kept.push(MomentView { place, at, what: what() });
+        if place < self.after {
+            return;
         }
+        if self.kept.len() >= self.limit || self.bytes >= PART_BYTES_MAX {
+            self.is_full = true;
+            return;
+        }
+        let (bytes, what) = what();
+        self.bytes += bytes + MOMENT_BYTES;
+        self.kept.push(MomentView { place, at, what });
     }
 
     fn take(&mut self, at: u64, seen: Seen) {
         if let Seen::Row(values) = seen {
             self.rows += 1;
             if self.rows <= ROWS_MAX {
-                let values = || values.into_iter().map(|value| value.map(bounded)).collect();
-                self.push(at, || MomentKind::Row { values: values() });
+                self.push(at, || {
+                    let mut room = TEXT_BYTES_MAX;
+                    let values: Vec<Option<String>> =
+                        values.into_iter().map(|value| value.map(|value| within(value, &mut room))).collect();
+                    (TEXT_BYTES_MAX - room, MomentKind::Row { values })
+                });
             }
             return;
         }
         self.end_rows(at);
-        self.push(at, || match seen {
-            Seen::Columns(names) => MomentKind::Columns { names },
-            Seen::Row(values) => MomentKind::Row { values },
-            Seen::Done(text) => MomentKind::Done { text: bounded(text) },
-            Seen::Problem(text) => MomentKind::Problem { text: bounded(text) },
-            Seen::Note(text) => MomentKind::Note { text: bounded(text) },
-            Seen::Head(text) => MomentKind::Head { text: bounded(text) },
-            Seen::Field(name, value) => MomentKind::Field { name, value: bounded(value) },
-            Seen::Text(text) => MomentKind::Text { text: bounded(text) },
-            Seen::Turn => MomentKind::Turn,
+        self.push(at, || {
+            let mut room = TEXT_BYTES_MAX;
+            let mut text = |text: String| within(text, &mut room);
+            let what = match seen {
+                Seen::Columns(names) => MomentKind::Columns { names: names.into_iter().map(text).collect() },
+                Seen::Row(values) => MomentKind::Row { values },
+                Seen::Done(said) => MomentKind::Done { text: text(said) },
+                Seen::Problem(said) => MomentKind::Problem { text: text(said) },
+                Seen::Note(said) => MomentKind::Note { text: text(said) },
+                Seen::Head(said) => MomentKind::Head { text: text(said) },
+                Seen::Field(name, value) => MomentKind::Field { name: text(name), value: text(value) },
+                Seen::Text(said) => MomentKind::Text { text: text(said) },
+                Seen::Turn => MomentKind::Turn,
+            };
+            (TEXT_BYTES_MAX - room, what)
         });
     }
 
@@ -102,17 +124,21 @@ impl Moments {
         let more = self.rows.saturating_sub(ROWS_MAX);
         self.rows = 0;
         if more > 0 {
-            self.push(at, || MomentKind::Rows { count: more });
+            self.push(at, || (0, MomentKind::Rows { count: more }));
         }
     }
 }
 
-/// As much of a text as one moment shows.
-fn bounded(mut text: String) -> String {
-    if text.len() > TEXT_BYTES_MAX {
-        let cut = (0..=TEXT_BYTES_MAX).rev().find(|place| text.is_char_boundary(*place)).unwrap_or_default();
-        text.truncate(cut);
-        text.push('…');
+/// As much of a text as there is room for, which it takes up.
+fn within(mut text: String, room: &mut usize) -> String {
+    if text.len() > *room {
+        let end = (0..=*room).rev().find(|place| text.is_char_boundary(*place)).unwrap_or_default();
+        let left_out = text.len() - end;
+        text.truncate(end);
+        *room = 0;
+        text.push_str(&format!("… ({left_out} bytes more in the recording)"));
+    } else {
+        *room -= text.len();
     }
     text
 }
@@ -129,26 +155,35 @@ fn asked(mark: &str) -> MomentKind {
         outcome: outcome.into(),
         request,
         number: number.parse().unwrap_or_default(),
-        statement: bounded(statement.into()),
+        statement: within(statement.into(), &mut TEXT_BYTES_MAX.clone()),
     }
 }
 
 /// The part of a replay that begins at a place.
-pub(crate) fn moments(path: &Path, protocol: &str, after: u64, limit: u32) -> Result<ReplayView> {
+pub(crate) fn moments(
+    path: &Path,
+    protocol: &str,
+    after: u64,
+    limit: u32,
+    has_left: &AtomicBool,
+) -> Result<ReplayView> {
     let mut reel = Reel::open(path, protocol)?;
     let limit = limit.min(MOMENTS_MAX) as usize;
-    let mut moments = Moments { kept: Vec::new(), after, limit, count: 0, rows: 0 };
+    let mut moments = Moments { kept: Vec::new(), after, limit, bytes: 0, count: 0, rows: 0, is_full: false };
     while let Some((at, scene)) = reel.next()? {
         match scene {
             Scene::Mark(mark) => {
                 moments.end_rows(at);
-                moments.push(at, || asked(&mark));
+                moments.push(at, || (mark.len().min(TEXT_BYTES_MAX), asked(&mark)));
             }
             Scene::Seen(seen) => seen.into_iter().for_each(|seen| moments.take(at, seen)),
             Scene::Cut => {
                 moments.end_rows(at);
-                moments.push(at, || MomentKind::Cut);
+                moments.push(at, || (0, MomentKind::Cut));
             }
+        }
+        if moments.is_full || has_left.load(Ordering::Relaxed) {
+            break;
         }
     }
     let header = reel.reader.header();
@@ -157,8 +192,7 @@ pub(crate) fn moments(path: &Path, protocol: &str, after: u64, limit: u32) -> Re
         session: header.session.clone(),
         protocol: protocol.into(),
         started: header.started.clone(),
-        next: (end < moments.count).then_some(end),
-        count: moments.count,
+        next: moments.is_full.then_some(end),
         moments: moments.kept,
         is_torn: reel.reader.torn().is_some(),
     })
@@ -254,7 +288,8 @@ mod tests {
 
     #[test]
     fn rows_beyond_the_limit_are_counted() {
-        let mut moments = Moments { kept: Vec::new(), after: 0, limit: 10_000, count: 0, rows: 0 };
+        let mut moments =
+            Moments { kept: Vec::new(), after: 0, limit: 10_000, bytes: 0, count: 0, rows: 0, is_full: false };
         for _ in 0..ROWS_MAX + 7 {
             moments.take(5, Seen::Row(vec![Some("x".into())]));
         }
@@ -268,6 +303,18 @@ mod tests {
     fn a_value_cannot_drive_a_terminal() {
         assert_eq!(line(&Seen::Row(vec![Some("\u{1b}[2Ja\n".into()), None])).as_deref(), Some("·[2Ja | (null)"));
         assert_eq!(cell(&"é".repeat(121)), format!("{}…", "é".repeat(120)));
-        assert!(bounded("é".repeat(TEXT_BYTES_MAX)).len() <= TEXT_BYTES_MAX + 3);
+    }
+
+    #[test]
+    fn a_part_of_a_replay_is_bounded_by_its_bytes() {
+        let mut moments =
+            Moments { kept: Vec::new(), after: 0, limit: 10_000, bytes: 0, count: 0, rows: 0, is_full: false };
+        for _ in 0..1_000 {
+            moments.rows = 0;
+            moments.take(5, Seen::Row(vec![Some("é".repeat(TEXT_BYTES_MAX)), Some("x".repeat(TEXT_BYTES_MAX))]));
+        }
+        assert!(moments.is_full && moments.kept.len() < 300, "{}", moments.kept.len());
+        let shown = serde_json::to_string(&moments.kept).unwrap();
+        assert!(shown.len() < PART_BYTES_MAX + PART_BYTES_MAX / 4, "{}", shown.len());
     }
 }

@@ -3,6 +3,8 @@
 //! There is no index of statements: what is looked for is found by reading, which costs nobody anything until somebody
 //! looks. Most lines are passed over by their bytes alone. Must not know who may see what is found.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use gatehouse_api::{OperationView, Page, Sought};
 use gatehouse_journal::{Entry, Fact, OperationDecided, Record, SegmentFiles, SegmentsError};
 use jiff::Timestamp;
@@ -10,6 +12,20 @@ use serde_json::Value;
 
 /// How much of the journal one call reads, in bytes, beyond the segment at hand.
 const READ_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// How much of a statement or of a bind value is told, in bytes; how much one page has of them about, and what an entry takes besides.
+const EXCERPT_BYTES_MAX: usize = 16 * 1024;
+const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+const ENTRY_BYTES: usize = 1024;
+
+/// As much of a text as is told.
+pub(crate) fn excerpt(text: &str) -> String {
+    if text.len() <= EXCERPT_BYTES_MAX {
+        return text.into();
+    }
+    let end = (0..=EXCERPT_BYTES_MAX).rev().find(|place| text.is_char_boundary(*place)).unwrap_or_default();
+    format!("{} … ({} bytes in all)", text.get(..end).unwrap_or_default(), text.len())
+}
 
 /// Why the journal could not be searched.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +74,8 @@ impl Sieve {
         };
         let text = sought.text.as_ref().map(|text| {
             let quoted = Value::from(text.to_lowercase()).to_string();
-            quoted.trim_matches('"').to_string()
+            // Without the quotes around it, but with those within.
+            quoted.get(1..quoted.len() - 1).unwrap_or_default().to_string()
         });
         Self { parts, refused, approved, text, since: sought.since.map(recorded), until: sought.until.map(recorded) }
     }
@@ -69,11 +86,12 @@ impl Sieve {
         self.parts.iter().all(|part| line.contains(part.as_str()))
             && is(self.refused, "\"refused\":\"")
             && is(self.approved, "\"approval\":\"")
+            && !self.is_before(line)
             && self.until.as_ref().is_none_or(|until| time_of(line).is_none_or(|time| time <= until.as_str()))
             && self.text.as_ref().is_none_or(|text| line.to_lowercase().contains(text.as_str()))
     }
 
-    /// Whether everything before a line is too old.
+    /// Whether a line is too old.
     fn is_before(&self, line: &str) -> bool {
         self.since.as_ref().is_some_and(|since| time_of(line).is_some_and(|time| time < since.as_str()))
     }
@@ -91,11 +109,12 @@ pub(crate) fn search(
     size: u64,
     sought: &Sought,
     sees: &dyn Fn(&OperationDecided) -> bool,
+    has_left: &AtomicBool,
 ) -> Result<Page<OperationView>, SearchError> {
     let sieve = Sieve::new(sought);
     let limit = sought.limit as usize;
     let mut before = sought.before.unwrap_or(size).min(size);
-    let (mut entries, mut read) = (Vec::new(), 0);
+    let (mut entries, mut read, mut bytes) = (Vec::new(), 0, 0);
     let segments = files.segments()?;
     for first in segments.into_iter().rev() {
         if first >= before {
@@ -105,11 +124,13 @@ pub(crate) fn search(
         for line in files.lines(first, before)? {
             let (index, line) = line?;
             read += line.len() as u64;
-            if sieve.is_before(&line) {
-                is_last = true;
-                candidates.clear();
-            } else if sieve.passes(&line) {
+            // What is older than a segment's first record lies in the segments before.
+            is_last |= index == first && sieve.is_before(&line);
+            if sieve.passes(&line) {
                 candidates.push((index, line));
+            }
+            if has_left.load(Ordering::Relaxed) {
+                return Ok(Page { entries, next: None });
             }
         }
         for (index, line) in candidates.into_iter().rev() {
@@ -118,11 +139,13 @@ pub(crate) fn search(
             if !is_sought(&operation, sought) || !sees(&operation) {
                 continue;
             }
-            if entries.len() >= limit {
+            if entries.len() >= limit || bytes >= PAGE_BYTES_MAX {
                 return Ok(Page { entries, next: Some(before) });
             }
             before = index;
-            entries.push(view(index, record.time, operation));
+            let entry = view(index, record.time, operation);
+            bytes += entry.statement.len() + entry.binds.iter().map(String::len).sum::<usize>() + ENTRY_BYTES;
+            entries.push(entry);
         }
         if is_last {
             return Ok(Page { entries, next: None });
@@ -145,7 +168,13 @@ fn is_sought(operation: &OperationDecided, sought: &Sought) -> bool {
         [&operation.statement, &operation.title].into_iter().any(|text| text.to_lowercase().contains(&wanted))
             || operation.binds.iter().any(|bind| bind.to_lowercase().contains(&wanted))
     };
-    sought.session.as_ref().is_none_or(|session| operation.session == *session)
+    let outcome = match (&operation.refused, &operation.approval) {
+        (Some(_), _) => "refused",
+        (None, Some(_)) => "approved",
+        (None, None) => "passed",
+    };
+    sought.outcome.as_ref().is_none_or(|wanted| wanted == outcome)
+        && sought.session.as_ref().is_none_or(|session| operation.session == *session)
         && sought.task.as_ref().is_none_or(|task| operation.task == *task)
         && sought.target.as_ref().is_none_or(|target| operation.target == *target)
         && sought.identity.as_ref().is_none_or(identity)
@@ -184,8 +213,8 @@ fn view(index: u64, time: Timestamp, operation: OperationDecided) -> OperationVi
         target: operation.target,
         number: operation.number,
         title: operation.title,
-        statement: operation.statement,
-        binds: operation.binds,
+        statement: excerpt(&operation.statement),
+        binds: operation.binds.iter().map(|bind| excerpt(bind)).collect(),
         accesses: operation.accesses.iter().map(|access| format!("{} on {}", access.action, access.resource)).collect(),
         facts: operation.facts.into_iter().map(|(name, value)| (name, fact(value))).collect(),
         phase: operation.phase,
@@ -196,5 +225,106 @@ fn view(index: u64, time: Timestamp, operation: OperationDecided) -> OperationVi
         reasons: operation.reasons,
         approval: operation.approval,
         refused: operation.refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use gatehouse_journal::{AccessRecord, Journal, SegmentLimits, Segments, SigningKey};
+    use jiff::SignedDuration;
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    fn operation(number: u64) -> OperationDecided {
+        let is = |every: u64| number.is_multiple_of(every);
+        OperationDecided {
+            session: format!("ses-{}", number % 3),
+            task: "tsk-1".into(),
+            identity: if is(2) { "agent:claude".into() } else { "user:sam".into() },
+            on_behalf_of: is(4).then(|| "user:dana".into()),
+            api_key: None,
+            target: if is(5) { "bank".into() } else { "shop".into() },
+            number,
+            title: "SELECT".into(),
+            statement: format!("select \"Note\" from t where id = {number} -- \"refused\":\"no\""),
+            binds: Vec::new(),
+            digest: "00".into(),
+            accesses: vec![AccessRecord {
+                action: "sql:select".into(),
+                resource: "Column shop/public.t.a".into(),
+                within: if is(7) { vec!["Class email".into()] } else { Vec::new() },
+            }],
+            facts: BTreeMap::new(),
+            phase: "run".into(),
+            effect: "read".into(),
+            verdict: "allow".into(),
+            policies: Vec::new(),
+            revision: "r".into(),
+            reasons: Vec::new(),
+            approval: is(6).then(|| "req-1".into()),
+            refused: is(11).then(|| "no".into()),
+        }
+    }
+
+    /// The numbers of what is found, over all pages of five.
+    fn found(sought: Sought) -> Vec<u64> {
+        let dir = tempfile::tempdir().unwrap();
+        let key = SigningKey::from_seed("gateway.example/log", &Zeroizing::new([7; 32])).unwrap();
+        // Some dozens of segments.
+        let limits = SegmentLimits { segment_bytes_max: 2_000 };
+        let (segments, recovery) = Segments::open(dir.path(), limits, &[key.verifier()]).unwrap();
+        let mut journal = Journal::new(segments, recovery.frontier);
+        let mut now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        for number in 0..100 {
+            let _ = journal.append(now, operation(number)).unwrap();
+            now += SignedDuration::from_secs(1);
+        }
+        let (files, mut numbers, mut before) = (journal.sink().files().clone(), Vec::new(), None);
+        loop {
+            let sought = Sought { limit: 5, before, ..sought.clone() };
+            let sees = |operation: &OperationDecided| operation.number != 50;
+            let page = search(&files, 100, &sought, &sees, &AtomicBool::new(false)).unwrap();
+            assert!(page.entries.len() <= 5);
+            numbers.extend(page.entries.iter().map(|entry| entry.number));
+            before = page.next;
+            if before.is_none() {
+                return numbers;
+            }
+        }
+    }
+
+    #[test]
+    fn every_filter_finds_what_it_says_and_each_once() {
+        let expected = |is: &dyn Fn(&OperationDecided) -> bool| -> Vec<u64> {
+            (0..100).rev().filter(|number| *number != 50 && is(&operation(*number))).collect()
+        };
+        let text = |text: &str| Some(text.to_string());
+        let all = Sought::default();
+        assert_eq!(found(all.clone()), expected(&|_| true));
+        assert_eq!(found(Sought { session: text("ses-1"), ..all.clone() }), expected(&|o| o.session == "ses-1"));
+        assert_eq!(found(Sought { target: text("bank"), ..all.clone() }), expected(&|o| o.target == "bank"));
+        let dana = Sought { identity: text("user:dana"), ..all.clone() };
+        assert_eq!(found(dana), expected(&|o| o.on_behalf_of.is_some()));
+        assert_eq!(found(Sought { class: text("email"), ..all.clone() }), expected(&|o| o.number.is_multiple_of(7)));
+        assert_eq!(found(Sought { outcome: text("refused"), ..all.clone() }), expected(&|o| o.refused.is_some()));
+        let approved = Sought { outcome: text("approved"), ..all.clone() };
+        assert_eq!(found(approved), expected(&|o| o.refused.is_none() && o.approval.is_some()));
+        let passed = Sought { outcome: text("passed"), ..all.clone() };
+        assert_eq!(found(passed), expected(&|o| o.refused.is_none() && o.approval.is_none()));
+        assert_eq!(found(Sought { text: text("\"note\" FROM t where id = 7 "), ..all.clone() }), [7]);
+        assert_eq!(found(Sought { text: text("nowhere"), ..all.clone() }), [0_u64; 0]);
+        let time = |second: u64| format!("2026-01-01T00:00:{second:02}Z").parse::<Timestamp>().unwrap();
+        let between = Sought { since: Some(time(10)), until: Some(time(20)), ..all };
+        assert_eq!(found(between), expected(&|o| (10..=20).contains(&o.number)));
+    }
+
+    #[test]
+    fn a_page_is_bounded_by_its_bytes() {
+        assert_eq!(excerpt("short"), "short");
+        let long = excerpt(&"é".repeat(EXCERPT_BYTES_MAX));
+        assert!(long.ends_with("(32768 bytes in all)") && long.len() < EXCERPT_BYTES_MAX + 100);
     }
 }

@@ -36,6 +36,7 @@ use crate::log_files::SharedSegments;
 use crate::pace::Pace;
 use crate::sign_in::SignIns;
 use crate::state::{DataFolder, State};
+use crate::watch::Watchers;
 use crate::{agent, keys, observe, registry, reload, restore};
 
 /// The name of the control API among the protocols that are listened for.
@@ -194,9 +195,10 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
         decoys: keys::random()?,
         ending: Mutex::new(Vec::new()),
         spent_kept: Mutex::new(Vec::new()),
-        watchers: Arc::new(Semaphore::new(crate::watch::WATCHERS_MAX)),
+        watchers: Watchers::default(),
         readers: Arc::new(Semaphore::new(observe::READERS_MAX)),
-        activity: Mutex::default(),
+        activity: Arc::default(),
+        comparers: Arc::new(Semaphore::new(observe::COMPARERS_MAX)),
         metrics: handle,
     });
     restore::people(&state).await?;

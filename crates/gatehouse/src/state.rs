@@ -31,6 +31,7 @@ use crate::pace::Pace;
 use crate::registry;
 use crate::sign_in::SignIns;
 use crate::tape::FileTape;
+use crate::watch::Watchers;
 
 /// Where things lie in the data folder.
 #[derive(Debug, Clone)]
@@ -150,11 +151,13 @@ pub struct State {
     /// What was kept last of what was done under tasks.
     pub(crate) spent_kept: Mutex<Vec<(TaskId, Spent)>>,
     /// Places of those who look at what changes.
-    pub(crate) watchers: Arc<Semaphore>,
+    pub(crate) watchers: Watchers,
     /// Places of those who read the journal from end to end.
     pub(crate) readers: Arc<Semaphore>,
     /// What went on of late, as far as it was counted.
-    pub(crate) activity: Mutex<Activity>,
+    pub(crate) activity: Arc<tokio::sync::Mutex<Activity>>,
+    /// Places of those who compare policies with what is on record.
+    pub(crate) comparers: Arc<Semaphore>,
     /// Renders the metrics.
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
 }

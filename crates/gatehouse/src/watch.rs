@@ -3,25 +3,25 @@
 //! Nothing waits for those who look. Who may know of what is asked anew for each thing, and a stream ends after a while,
 //! so that whoever lost a part in something hears no more of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use gatehouse_api::{Caller, ChangeView, Problem};
 use gatehouse_store::Change;
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::control::ApiControl;
 
-/// How many may look at a time.
-pub(crate) const WATCHERS_MAX: usize = 128;
+/// How many may look at a time, all and one of them.
+const WATCHERS_MAX: usize = 256;
+const WATCHERS_OF_ONE_MAX: usize = 8;
 /// How many changes wait for somebody who is slow; of more, they are told that everything may have changed.
 pub(crate) const CHANGES_MAX: usize = 1_024;
-/// How long a stream lasts.
-const STREAM: Duration = Duration::from_secs(60);
 /// How long changes are gathered, so that what comes together is told once.
 const GATHERED: Duration = Duration::from_millis(50);
 
@@ -45,13 +45,52 @@ pub(crate) fn told(change: &Change) -> Option<ChangeView> {
     }
 }
 
+/// How many of each caller look.
+#[derive(Clone, Default)]
+pub(crate) struct Watchers(Arc<Mutex<HashMap<Caller, usize>>>);
+
+impl Watchers {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Caller, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for one more, if there is any.
+    fn place(&self, caller: &Caller) -> Option<Place> {
+        let mut places = self.lock();
+        let all: usize = places.values().sum();
+        let own = places.get(caller).copied().unwrap_or_default();
+        if all >= WATCHERS_MAX || own >= WATCHERS_OF_ONE_MAX {
+            return None;
+        }
+        places.insert(caller.clone(), own + 1);
+        drop(places);
+        Some(Place { watchers: self.clone(), caller: caller.clone() })
+    }
+}
+
+/// A place of somebody who looks, which is free again once they do not.
+struct Place {
+    watchers: Watchers,
+    caller: Caller,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut places = self.watchers.lock();
+        match places.get_mut(&self.caller) {
+            Some(own) if *own > 1 => *own -= 1,
+            Some(_) | None => drop(places.remove(&self.caller)),
+        }
+    }
+}
+
 /// Somebody who looks.
 struct Watcher {
     control: ApiControl,
     caller: Caller,
     changes: broadcast::Receiver<ChangeView>,
     until: Instant,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Watcher {
@@ -82,11 +121,15 @@ impl Watcher {
 }
 
 /// What changes from now on, of what the caller may know.
-pub(crate) fn watch(control: &ApiControl, caller: Caller) -> Result<BoxStream<'static, ChangeView>, Problem> {
-    let place = control.state.watchers.clone().try_acquire_owned();
-    let place = place.map_err(|_| Problem::too_many("too many look at changes already").retry_after(10))?;
+pub(crate) fn watch(
+    control: &ApiControl,
+    caller: Caller,
+    within: Duration,
+) -> Result<BoxStream<'static, ChangeView>, Problem> {
+    let place = control.state.watchers.place(&caller);
+    let place = place.ok_or_else(|| Problem::too_many("too many look at changes already").retry_after(10))?;
     let changes = control.state.indexer.stirred.subscribe();
-    let watcher = Watcher { control: control.clone(), caller, changes, until: Instant::now() + STREAM, _place: place };
+    let watcher = Watcher { control: control.clone(), caller, changes, until: Instant::now() + within, _place: place };
     let told = stream::unfold(watcher, |mut watcher| async { watcher.next().await.map(|seen| (seen, watcher)) });
     Ok(told.flat_map(stream::iter).boxed())
 }

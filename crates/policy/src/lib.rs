@@ -3,6 +3,7 @@
 //! Knows the words of the model and the Cedar language. It does not know where policies are kept, what a protocol is,
 //! or what becomes of a decision. A decision is a pure function of subject, access, facts and policies.
 
+mod depth;
 mod load;
 mod remembered;
 

@@ -13,6 +13,7 @@ use miette::Diagnostic;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::depth::too_deep;
 use crate::remembered::Remembered;
 use crate::{EntityTypes, Mention, Note, Policies};
 
@@ -81,6 +82,15 @@ struct Place {
 pub(crate) fn load(sources: &[PolicySource], fragments: &[&str]) -> Result<Policies, Vec<PolicyFault>> {
     let schema = schema(fragments).map_err(|fault| vec![fault])?;
     let mut sorted = Sorted::default();
+    for source in sources {
+        if let Some((line, message)) = too_deep(&source.text) {
+            let remedy = "Split it into several policies, or use a set: `[…].contains(…)`".into();
+            sorted.faults.push(PolicyFault { file: source.name.clone(), line: Some(line), message, remedy });
+        }
+    }
+    if !sorted.faults.is_empty() {
+        return Err(sorted.faults);
+    }
     for source in sources {
         sorted.read(source);
     }

@@ -2,7 +2,6 @@
 -- force since when. The journal tells it all again.
 ALTER TABLE sessions ADD COLUMN classes TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE requests ADD COLUMN facts TEXT NOT NULL DEFAULT '{}';
-CREATE INDEX sessions_opened ON sessions (opened);
 
 CREATE TABLE policy_revisions (
     record   INTEGER PRIMARY KEY,

@@ -452,7 +452,7 @@ pub trait Backend: Send + Sync {
     fn requests<'a>(&'a self, wanted: Wanted<'a>) -> Rows<'a, RequestRow>;
     /// One request.
     fn request<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<RequestRow>, StoreError>>;
-    /// The policies that took effect last, the newest first.
+    /// The policies that took effect last in place of others, the newest first.
     fn revisions(&self, limit: u32) -> BoxFuture<'_, Result<Vec<RevisionRow>, StoreError>>;
     /// Every task that has not ended, in the order in which they began: what a task came from stands before it.
     fn live_tasks(&self) -> BoxFuture<'_, Result<Vec<TaskRow>, StoreError>>;

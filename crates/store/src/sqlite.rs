@@ -74,8 +74,7 @@ impl Sqlite {
     ) -> Result<Vec<Numbered<T>>, StoreError> {
         let query = sqlx::query(sql).bind(wanted.before.map(signed)).bind(wanted.task).bind(wanted.identity);
         let query = query.bind(wanted.target).bind(wanted.state).bind(wanted.limit);
-        let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
-        let query = query.bind(wanted.class).bind(text(wanted.since)).bind(text(wanted.until));
+        let query = query.bind(wanted.class).bind(wanted.since.map(in_order)).bind(wanted.until.map(in_order));
         let rows = query.fetch_all(&self.pool).await?;
         let numbered = |row: &SqliteRow| Ok(Numbered { number: unsigned(row, "number")?, row: read(row)? });
         rows.iter().map(numbered).collect()
@@ -168,7 +167,11 @@ impl Backend for Sqlite {
 
     fn revisions(&self, limit: u32) -> Fallible<'_, Vec<RevisionRow>> {
         async move {
-            let query = sqlx::query("SELECT * FROM policy_revisions ORDER BY record DESC LIMIT ?").bind(limit);
+            let query = sqlx::query(
+                "SELECT * FROM policy_revisions AS now WHERE revision IS NOT (SELECT revision FROM policy_revisions \
+                       WHERE record < now.record ORDER BY record DESC LIMIT 1) ORDER BY record DESC LIMIT ?",
+            )
+            .bind(limit);
             let row = |row: &SqliteRow| {
                 Ok(RevisionRow {
                     record: unsigned(row, "record")?,
@@ -531,7 +534,7 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 .bind(session.on_behalf_of.clone())
                 .bind(session.target.clone())
                 .bind(session.peer.clone())
-                .bind(session.opened.to_string())
+                .bind(in_order(session.opened))
                 .bind(session.key.clone())
         }
         Change::Operations { session, count, refused, approval } => {
@@ -858,6 +861,11 @@ fn optional_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, Sto
 fn ended(row: &SqliteRow, column: &str) -> Result<Option<(Timestamp, String)>, StoreError> {
     let cause: Option<String> = row.try_get("cause")?;
     Ok(optional_time(row, column)?.map(|at| (at, cause.unwrap_or_default())))
+}
+
+/// A time in the form whose texts are in the order of the times.
+fn in_order(time: Timestamp) -> String {
+    format!("{time:.6}")
 }
 
 fn unsigned(row: &SqliteRow, column: &str) -> Result<u64, StoreError> {

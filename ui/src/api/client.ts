@@ -35,8 +35,8 @@ export class Problem extends Error {
 
   static of(error: unknown): Problem {
     if (error instanceof Problem) return error;
-    const detail = "Look whether it runs, and whether this machine reaches it; this page tries again by itself";
-    return new Problem(0, "the gateway does not answer", error instanceof TypeError ? detail : String(error));
+    if (!(error instanceof TypeError)) return new Problem(-1, "that did not work", String(error));
+    return new Problem(0, "the gateway does not answer", "Look whether it runs, and whether this machine reaches it");
   }
 }
 

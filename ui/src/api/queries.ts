@@ -1,12 +1,11 @@
 /** What pages ask, and under which name the answer is kept. */
 
-import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
-import { api, must, page } from "./client";
+import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { api, must, page, type Request } from "./client";
 
 export const me = queryOptions({
   queryKey: ["me"],
   queryFn: () => must(api.GET("/api/v1/me")),
-  retry: false,
 });
 
 export const version = queryOptions({
@@ -56,17 +55,43 @@ export const activity = (hours: number) =>
     refetchInterval: 15_000,
   });
 
+/** So many pages of requests are looked through for those that a listing is about. */
+const PAGES_MAX = 5;
+
+export interface Requests {
+  entries: Request[];
+  /** Whether there are more than these. */
+  isMore: boolean;
+}
+
+/** Requests of all pages, until there are enough of those that are kept. */
+async function gathered(
+  state: string | undefined,
+  signal: AbortSignal,
+  keep: (request: Request) => boolean,
+  enough: number,
+): Promise<Requests> {
+  const entries: Request[] = [];
+  let before: number | undefined;
+  for (let pages = 0; pages < PAGES_MAX; pages += 1) {
+    const query = { state, limit: 200, before };
+    const { entries: found, next } = await page(api.GET("/api/v1/requests", { params: { query }, signal }));
+    entries.push(...found.filter(keep));
+    if (next === undefined) return { entries, isMore: false };
+    if (entries.length >= enough) break;
+    before = next;
+  }
+  return { entries, isMore: true };
+}
+
 export const openRequests = queryOptions({
   queryKey: ["requests", "open"],
-  queryFn: () => must(api.GET("/api/v1/requests", { params: { query: { state: "open", limit: 200 } } })),
+  queryFn: ({ signal }) => gathered("open", signal, () => true, Number.POSITIVE_INFINITY),
 });
 
 export const decidedRequests = queryOptions({
   queryKey: ["requests", "decided"],
-  queryFn: async () => {
-    const all = await must(api.GET("/api/v1/requests", { params: { query: { limit: 200 } } }));
-    return all.filter((request) => request.state !== "open");
-  },
+  queryFn: ({ signal }) => gathered(undefined, signal, (request) => request.state !== "open", 200),
 });
 
 export const requestsTo = (target: string) =>
@@ -112,23 +137,30 @@ export const requestsOfTask = (task: string) =>
     queryFn: () => must(api.GET("/api/v1/requests", { params: { query: { task, limit: 200 } } })),
   });
 
+/** A time so many hours ago; asked anew it is another. */
+const ago = (hours: number | undefined) =>
+  hours === undefined ? undefined : new Date(Date.now() - hours * 3_600_000).toISOString();
+
 export interface SessionFilter {
   state?: string;
   identity?: string;
   target?: string;
   class?: string;
   task?: string;
-  since?: string;
-  until?: string;
+  /** Of the last so many hours. */
+  hours?: number;
 }
 
-export const sessions = (filter: SessionFilter) =>
+export const sessions = ({ hours, ...filter }: SessionFilter) =>
   infiniteQueryOptions({
-    queryKey: ["sessions", filter],
-    queryFn: ({ pageParam }) =>
-      page(api.GET("/api/v1/sessions", { params: { query: { ...filter, limit: 100, before: pageParam } } })),
+    queryKey: ["sessions", filter, hours],
+    queryFn: ({ pageParam, signal }) => {
+      const query = { ...filter, since: ago(hours), limit: 100, before: pageParam };
+      return page(api.GET("/api/v1/sessions", { params: { query }, signal }));
+    },
     initialPageParam: undefined as number | undefined,
     getNextPageParam: (last) => last.next,
+    placeholderData: keepPreviousData,
   });
 
 export const session = (id: string) =>
@@ -139,22 +171,37 @@ export const session = (id: string) =>
   });
 
 export interface OperationFilter {
-  session?: string;
-  task?: string;
   identity?: string;
   target?: string;
   outcome?: string;
   class?: string;
   text?: string;
-  since?: string;
-  until?: string;
+  task?: string;
+  hours?: number;
 }
 
-export const operations = (filter: OperationFilter, limit = 100) =>
+/** What a search finds stays as it is until it is asked for again. */
+export const operations = ({ hours, ...filter }: OperationFilter) =>
   infiniteQueryOptions({
-    queryKey: ["operations", filter, limit],
-    queryFn: ({ pageParam }) =>
-      page(api.GET("/api/v1/operations", { params: { query: { ...filter, limit, before: pageParam } } })),
+    queryKey: ["operations", filter, hours],
+    queryFn: ({ pageParam, signal }) => {
+      const query = { ...filter, since: ago(hours), limit: 100, before: pageParam };
+      return page(api.GET("/api/v1/operations", { params: { query }, signal }));
+    },
+    initialPageParam: undefined as number | undefined,
+    getNextPageParam: (last) => last.next,
+    placeholderData: keepPreviousData,
+    refetchOnWindowFocus: false,
+  });
+
+/** What was done under a task, the newest first. */
+export const done = (task: string) =>
+  infiniteQueryOptions({
+    queryKey: ["done", task],
+    queryFn: ({ pageParam, signal }) => {
+      const query = { task, limit: 100, before: pageParam };
+      return page(api.GET("/api/v1/operations", { params: { query }, signal }));
+    },
     initialPageParam: undefined as number | undefined,
     getNextPageParam: (last) => last.next,
   });
@@ -162,12 +209,10 @@ export const operations = (filter: OperationFilter, limit = 100) =>
 export const replay = (id: string) =>
   infiniteQueryOptions({
     queryKey: ["replay", id],
-    queryFn: ({ pageParam }) =>
-      must(
-        api.GET("/api/v1/sessions/{id}/moments", {
-          params: { path: { id }, query: { after: pageParam, limit: 2_000 } },
-        }),
-      ),
+    queryFn: ({ pageParam, signal }) => {
+      const params = { path: { id }, query: { after: pageParam, limit: 2_000 } };
+      return must(api.GET("/api/v1/sessions/{id}/moments", { params, signal }));
+    },
     initialPageParam: 0,
     getNextPageParam: (last) => last.next ?? undefined,
     enabled: id !== "",

@@ -3,14 +3,22 @@
 import { revealed } from "./hidden";
 
 const NUMBERS = new Intl.NumberFormat("en");
-const MOMENTS = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
-const CLOCK = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hour12: false });
+const MOMENTS = new Intl.DateTimeFormat("en", {
+  year: "numeric",
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
+const CLOCK = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const DAY = new Intl.DateTimeFormat("en", {
   month: "short",
   day: "numeric",
   hour: "2-digit",
   minute: "2-digit",
-  hour12: false,
+  hourCycle: "h23",
 });
 
 export const number = (value: number) => NUMBERS.format(value);
@@ -70,6 +78,6 @@ export function bytes(value: number): string {
 
 /** One line of a text, for lists. */
 export const oneLine = (text: string, length = 240) =>
-  revealed(text.slice(0, length * 2).replace(/[ \t\r\n]+/g, " "))
+  revealed(text.slice(0, length * 2).replace(/(?:\r\n|[ \t\n])+/g, " "))
     .trim()
     .slice(0, length);

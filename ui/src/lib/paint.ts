@@ -8,7 +8,7 @@ import type { Marks } from "./words";
 export interface Piece {
   text: string;
   /** How it is shown. */
-  kind: "" | "keyword" | "string" | "number" | "comment" | "name" | "hidden";
+  kind: "" | "keyword" | "string" | "number" | "comment" | "name" | "hidden" | "folded";
   isDangerous: boolean;
 }
 
@@ -24,28 +24,66 @@ const PAINT = tagHighlighter([
 ]);
 
 function shown(text: string, kind: Piece["kind"], isDangerous: boolean, pieces: Piece[]) {
-  let plain = "";
-  for (const char of text) {
-    if (!HIDDEN.test(char)) {
-      plain += char;
-      continue;
-    }
-    if (plain) pieces.push({ text: plain, kind, isDangerous });
-    plain = "";
-    pieces.push({ text: named(char), kind: "hidden", isDangerous: true });
+  let from = 0;
+  for (const found of text.matchAll(HIDDEN)) {
+    if (found.index > from) pieces.push({ text: text.slice(from, found.index), kind, isDangerous });
+    pieces.push({ text: named(found[0]), kind: "hidden", isDangerous: true });
+    from = found.index + found[0].length;
   }
-  if (plain) pieces.push({ text: plain, kind, isDangerous });
+  if (from < text.length) pieces.push({ text: text.slice(from), kind, isDangerous });
+}
+
+/** Where a text is cut after at most so many characters, without cutting one in two. */
+export function cut(text: string, length: number): number {
+  const last = text.charCodeAt(length - 1);
+  return text.length > length && last >= 0xd800 && last < 0xdc00 ? length - 1 : Math.min(length, text.length);
 }
 
 /** A text that is no SQL: only what hides in it is shown. */
 export function plain(text: string): Piece[] {
   const pieces: Piece[] = [];
   shown(text, "", false, pieces);
-  return pieces;
+  return folded(pieces);
+}
+
+/** So many empty lines may follow each other before they are folded: what is pushed out of sight is not read. */
+const EMPTY_LINES_MAX = 2;
+
+/** Says how many empty lines there are where there are many. */
+function folded(pieces: Piece[]): Piece[] {
+  const kept: Piece[] = [];
+  let empty = 0;
+  let held: Piece[] = [];
+  const close = () => {
+    if (empty > EMPTY_LINES_MAX + 1) {
+      const text = `${empty - 1} empty lines`;
+      kept.push({ text: "\n", kind: "", isDangerous: false }, { text, kind: "folded", isDangerous: false });
+      kept.push({ text: "\n", kind: "", isDangerous: false });
+    } else kept.push(...held);
+    held = [];
+    empty = 0;
+  };
+  for (const piece of pieces.flatMap(inLines)) {
+    if (/^[ \t\n\r]*$/.test(piece.text) && piece.kind !== "string") {
+      held.push(piece);
+      empty += piece.text.split("\n").length - 1;
+      continue;
+    }
+    close();
+    kept.push(piece);
+  }
+  close();
+  return kept;
+}
+
+/** White space between lines apart from what stands before and after it. */
+function inLines(piece: Piece): Piece[] {
+  const parts = piece.text.split(/([ \t]*\n[ \t\n]*)/).filter((text) => text !== "");
+  return parts.map((text) => ({ ...piece, text }));
 }
 
 export function paint(statement: string, marks?: Marks): Piece[] {
-  const text = statement.slice(0, PAINTED_CHARS_MAX);
+  const text = statement.slice(0, cut(statement, PAINTED_CHARS_MAX));
   const pieces: Piece[] = [];
   const put = (part: string, classes: string) => {
     const kind = classes.split(" ")[0] as Piece["kind"];
@@ -54,6 +92,8 @@ export function paint(statement: string, marks?: Marks): Piece[] {
       kind !== "string" && kind !== "comment" && marks?.names.has(part.replace(/^"|"$/g, "").toLowerCase());
     shown(part, kind, Boolean(isKeyword || isName), pieces);
   };
-  highlightCode(text, PostgreSQL.language.parser.parse(text), PAINT, put, () => put("\n", ""));
-  return pieces;
+  // To PostgreSQL a carriage return ends a comment as well. The lengths are the same, so that the pieces are those of the text.
+  const read = PostgreSQL.language.parser.parse(text.replaceAll("\r", "\n"));
+  highlightCode(text, read, PAINT, put, () => put("\n", ""));
+  return folded(pieces);
 }

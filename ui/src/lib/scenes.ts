@@ -2,17 +2,13 @@
 
 import type { Moment } from "../api/client";
 
-export interface Result {
-  columns: string[];
-  rows: (string | null)[][];
-  /** Rows that are not shown one by one. */
-  more: number;
-}
-
-export interface Said {
-  kind: "done" | "problem" | "note";
-  text: string;
-}
+/** Something that the client saw, in the order in which it did. */
+export type Part =
+  | { kind: "rows"; columns: string[]; rows: (string | null)[][]; more: number }
+  | { kind: "done" | "problem" | "note"; text: string }
+  | { kind: "fields"; fields: [string, string][] }
+  | { kind: "text"; lines: string[] }
+  | { kind: "cut" };
 
 /** One operation, or what came without any. */
 export interface Scene {
@@ -22,42 +18,41 @@ export interface Scene {
   at: number;
   ends: number;
   asked?: { outcome: string; request?: string; number: number; statement: string };
-  results: Result[];
-  said: Said[];
-  /** An answer over HTTP. */
+  /** The status of an answer over HTTP. */
   status?: string;
-  fields: [string, string][];
-  lines: string[];
-  isCut: boolean;
+  parts: Part[];
+  /** Whether something of its answer may stand elsewhere, or something of another's here. */
+  isUnsure?: boolean;
 }
 
-const begin = (moment: Moment): Scene => ({
-  place: moment.place,
-  at: moment.at,
-  ends: moment.at,
-  results: [],
-  said: [],
-  fields: [],
-  lines: [],
-  isCut: false,
-});
-
-/** Answers come in the order of what was asked; of what was only prepared none comes. */
+/**
+ * Answers come in the order of what was asked; of what was only prepared none comes. Where something fails, what was asked
+ * together with it is passed over by the target, and has no answer either.
+ */
 export function scenes(moments: Moment[]): Scene[] {
   const all: Scene[] = [];
-  const waiting: Scene[] = [];
+  let waiting: Scene[] = [];
   let current: Scene | undefined;
   let isOver = true;
+  let hasFailed = false;
+  let isAnswered = false;
   for (const moment of moments) {
+    const { place, at } = moment;
     if (moment.kind === "asked") {
       const { outcome, request, number, statement } = moment;
-      const scene = { ...begin(moment), asked: { outcome, request: request ?? undefined, number, statement } };
+      const asked = { outcome, request: request ?? undefined, number, statement };
+      const scene = { place, at, ends: at, asked, parts: [] };
       all.push(scene);
       if (outcome !== "prepare") waiting.push(scene);
       continue;
     }
     if (moment.kind === "turn") {
+      if (hasFailed) waiting = passedOver(waiting, current);
+      // What has nothing to answer is answered by that.
+      else if (!isAnswered) waiting.shift();
       isOver = true;
+      hasFailed = false;
+      isAnswered = false;
       continue;
     }
     if (isOver && waiting.length > 0) {
@@ -65,54 +60,63 @@ export function scenes(moments: Moment[]): Scene[] {
       isOver = false;
     }
     if (!current) {
-      current = all.at(-1) ?? begin(moment);
+      current = all.at(-1) ?? { place, at, ends: at, parts: [] };
       if (all.length === 0) all.push(current);
     }
-    current.ends = Math.max(current.ends, moment.at);
-    isOver = take(current, moment) || isOver;
+    current.ends = Math.max(current.ends, at);
+    take(current, moment);
+    isAnswered = true;
+    hasFailed ||= moment.kind === "problem";
+    isOver ||= moment.kind === "problem" || moment.kind === "done";
   }
   return all;
 }
 
-/** Adds what was seen to a scene; says whether its answer is over with it. */
-function take(scene: Scene, moment: Moment): boolean {
+/**
+ * What still waits for an answer after something failed. What was asked before that came back was passed over, unless it
+ * was for another turn, which nothing tells: so all of it is marked.
+ */
+function passedOver(waiting: Scene[], failed: Scene | undefined): Scene[] {
+  const isLater = (scene: Scene) => scene.at > (failed?.ends ?? 0);
+  for (const scene of waiting.filter((scene) => !isLater(scene))) scene.isUnsure = true;
+  return waiting.filter(isLater);
+}
+
+/** Adds what was seen to a scene. */
+function take(scene: Scene, moment: Exclude<Moment, { kind: "asked" | "turn" }>) {
+  const { parts } = scene;
+  const last = parts.at(-1);
   switch (moment.kind) {
     case "columns":
-      scene.results.push({ columns: moment.names, rows: [], more: 0 });
-      return false;
+      parts.push({ kind: "rows", columns: moment.names, rows: [], more: 0 });
+      break;
     case "row": {
       const values = moment.values.map((value) => value ?? null);
-      const last = scene.results.at(-1);
-      if (last && (last.columns.length === 0 || last.columns.length === values.length)) last.rows.push(values);
-      else scene.results.push({ columns: [], rows: [values], more: 0 });
-      return false;
+      if (last?.kind === "rows") last.rows.push(values);
+      else parts.push({ kind: "rows", columns: [], rows: [values], more: 0 });
+      break;
     }
-    case "rows": {
-      const last = scene.results.at(-1);
-      if (last) last.more += moment.count;
-      return false;
-    }
+    case "rows":
+      if (last?.kind === "rows") last.more += moment.count;
+      break;
     case "done":
     case "problem":
-      scene.said.push({ kind: moment.kind, text: moment.text });
-      return true;
     case "note":
-      scene.said.push({ kind: "note", text: moment.text });
-      return false;
+      parts.push({ kind: moment.kind, text: moment.text });
+      break;
     case "head":
       scene.status = moment.text;
-      return false;
+      break;
     case "field":
-      scene.fields.push([moment.name, moment.value]);
-      return false;
+      if (last?.kind === "fields") last.fields.push([moment.name, moment.value]);
+      else parts.push({ kind: "fields", fields: [[moment.name, moment.value]] });
+      break;
     case "text":
-      scene.lines.push(moment.text);
-      return false;
+      if (last?.kind === "text") last.lines.push(moment.text);
+      else parts.push({ kind: "text", lines: [moment.text] });
+      break;
     case "cut":
-      scene.isCut = true;
-      return false;
-    case "asked":
-    case "turn":
-      return false;
+      parts.push({ kind: "cut" });
+      break;
   }
 }

@@ -1,5 +1,7 @@
 /** Verifies a bundle beside the page, so that a large one does not stop it. */
 
+import { moment, plural } from "./format";
+
 export interface Report {
   sound: boolean;
   /** What the bundle holds, by name. */
@@ -44,10 +46,16 @@ function read(verdict: Verdict): Report {
   const facts: [string, string][] = [];
   if (verdict.origin) facts.push(["Log", verdict.origin]);
   if (verdict.selection) facts.push(["Holds", verdict.selection]);
-  if (verdict.created) facts.push(["Made", verdict.created]);
+  if (verdict.created) facts.push(["Made", moment(verdict.created)]);
   facts.push([
     "In it",
-    `${verdict.records} records, ${verdict.operations} operations, ${verdict.sessions} sessions, ${verdict.recordings} recordings, ${verdict.policies} policy files`,
+    [
+      plural(verdict.records, "record"),
+      plural(verdict.operations, "operation"),
+      plural(verdict.sessions, "session"),
+      plural(verdict.recordings, "recording"),
+      plural(verdict.policies, "policy file"),
+    ].join(", "),
   ]);
   if (checkpoint) facts.push(["Checkpoint", `of ${checkpoint.size} records, root ${checkpoint.root}`]);
   const more = omitted > 0 ? [{ kind: "more", what: `${omitted} findings that are not listed` }] : [];

@@ -1,5 +1,7 @@
 /** Accesses in words: what an operation wants, as a person says it. */
 
+import { revealed } from "./hidden";
+
 export interface Words {
   /** What is done. */
   verb: string;
@@ -49,6 +51,12 @@ const VERBS: Record<string, [string, Weight]> = {
 
 const SQL_WARNINGS: Record<string, boolean> = { "sql:update": true, "sql:delete": true };
 
+/** Action and resource. Names may hold anything, also what stands between the two; actions do not. */
+function parted(access: string): [string, string] {
+  const place = access.indexOf(" on ");
+  return place < 0 ? [access, ""] : [access.slice(0, place), access.slice(place + 4)];
+}
+
 /** `Table shop/public.orders`, without what the page says already. */
 function object(resource: string): { kind: string; name: string } {
   const [kind = "", ...rest] = resource.split(" ");
@@ -70,8 +78,8 @@ function gathered(names: string[]): string {
 
 function unbounded(action: string, facts: Record<string, unknown>): string | undefined {
   if (!SQL_WARNINGS[action]) return undefined;
-  if (facts.has_where === false) return "no WHERE: every row";
   if (facts.where_is_constant === true) return "a WHERE that is always so: every row";
+  if (facts.has_where === false) return "no WHERE: every row";
   return undefined;
 }
 
@@ -79,7 +87,7 @@ function unbounded(action: string, facts: Record<string, unknown>): string | und
 export function inWords(accesses: string[], facts: Record<string, unknown> = {}): Words[] {
   const groups = new Map<string, { action: string; kind: string; names: string[] }>();
   for (const access of accesses) {
-    const [action = access, resource = ""] = access.split(" on ", 2);
+    const [action, resource] = parted(access);
     const { kind, name } = object(resource);
     const key = `${action} ${kind}`;
     const group = groups.get(key) ?? { action, kind, names: [] };
@@ -92,7 +100,7 @@ export function inWords(accesses: string[], facts: Record<string, unknown> = {})
     const shown = kind === "Column" ? gathered(names) : names.join(", ");
     return {
       verb: isHttp ? action.slice(5).toUpperCase() : verb,
-      object: kind === "Class" ? `values of class ${shown}` : shown,
+      object: revealed(kind === "Class" ? `values of class ${shown}` : shown),
       weight: isHttp && ["http:get", "http:head", "http:options"].includes(action) ? "read" : weight,
       warning: unbounded(action, facts),
     };
@@ -140,7 +148,7 @@ export interface Marks {
 export function marks(accesses: string[]): Marks {
   const found: Marks = { keywords: new Set(), names: new Set() };
   for (const access of accesses) {
-    const [action = "", resource = ""] = access.split(" on ", 2);
+    const [action, resource] = parted(access);
     if ((VERBS[action]?.[1] ?? "write") === "read") continue;
     for (const word of KEYWORDS[action] ?? []) found.keywords.add(word);
     const { kind, name } = object(resource);

@@ -4,7 +4,7 @@ import { Button, SegmentedControl, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
-import { answered, api, Problem } from "../api/client";
+import { answered, api } from "../api/client";
 import { checkpoints } from "../api/queries";
 import { bytes, number, plural } from "../lib/format";
 import { type Report, verify } from "../lib/verify";
@@ -33,7 +33,7 @@ function Export() {
   const [by, setBy] = useState<By>(search.has("session") ? "session" : "task");
   const [id, setId] = useState(search.get("task") ?? search.get("session") ?? "");
   const [since, setSince] = useState(() => local(new Date(Date.now() - 3_600_000)));
-  const [until, setUntil] = useState(() => local(new Date()));
+  const [until, setUntil] = useState(() => local(new Date(Date.now() + 60_000)));
   const save = useMutation({
     mutationFn: async () => {
       const iso = (text: string) => new Date(text).toISOString();
@@ -43,14 +43,13 @@ function Export() {
         time: { time: { since: iso(since), until: iso(until) } },
         all: "all" as const,
       }[by];
-      const { response, data } = await answered(
+      const { data } = await answered(
         api.POST("/api/v1/evidence", { body: { selection }, parseAs: "blob" }) as Promise<{
           data?: Blob;
           error?: unknown;
           response: Response;
         }>,
       );
-      if (!response.ok) throw new Problem(response.status, "the bundle was not made", "");
       const link = document.createElement("a");
       link.href = URL.createObjectURL(data);
       link.download = `evidence-${by === "time" || by === "all" ? by : id.trim()}.tar`;
@@ -148,7 +147,11 @@ function Verify() {
         label="The log's public key"
         description="Of a gateway that you do not trust, take the key from somewhere else than from itself."
         value={key}
-        onChange={(event) => setKey(event.currentTarget.value)}
+        onChange={(event) => {
+          setKey(event.currentTarget.value);
+          // What was found was found by another key.
+          check.reset();
+        }}
         classNames={{ input: "mono" }}
       />
       {/* biome-ignore lint/a11y/noStaticElementInteractions: the button in it does the same */}
@@ -235,7 +238,11 @@ function States() {
             <span className="figure">{number(found.records)}</span>
             <span className="muted">
               {found.records === 1 ? "record" : "records"}
-              {newest ? `, of which ${number(newest.size)} are signed` : ", none of them signed yet"}
+              {!newest ? ", none of them signed yet" : null}
+              {newest && newest.size >= found.records ? ", all of them signed" : null}
+              {newest && newest.size < found.records
+                ? `, signed up to ${number(newest.size)}; the rest will be with the next checkpoint`
+                : null}
             </span>
           </div>
           {newest ? (

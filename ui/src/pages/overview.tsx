@@ -63,6 +63,7 @@ function Figures({ found }: { found?: Activity }) {
     const counted = pages?.reduce((sum, page) => sum + page.entries.length, 0);
     return counted === undefined ? "…" : `${number(counted)}${query.hasNextPage ? "+" : ""}`;
   };
+  const waiting = open.data?.entries.length ?? 0;
   const parts = found?.parts ?? [];
   const sum = (name: "allowed" | "approved" | "refused") => parts.reduce((total, part) => total + part[name], 0);
   const all = sum("allowed") + sum("approved") + sum("refused");
@@ -71,8 +72,8 @@ function Figures({ found }: { found?: Activity }) {
       <Figure
         to="/requests"
         name="Requests waiting"
-        value={open.data ? number(open.data.length) : "…"}
-        tone={open.data?.length ? "warn" : undefined}
+        value={open.data ? `${number(waiting)}${open.data.isMore ? "+" : ""}` : "…"}
+        tone={waiting ? "warn" : undefined}
       />
       <Figure to="/tasks" name="Live tasks" value={count(live)} />
       <Figure to="/sessions?state=live" name="Live sessions" value={count(now)} />
@@ -119,7 +120,11 @@ function Verdicts({ found, hours }: { found: Activity; hours: number }) {
   return (
     <Card title="What became of operations?" size="c8">
       {total === 0 ? (
-        <Empty title="Nothing was asked in this time" />
+        <Empty title="Nothing was asked in this time">
+          <p className="small">
+            Of targets that you oversee: whoever may approve on a target, or administers the gateway.
+          </p>
+        </Empty>
       ) : (
         <>
           <div aria-hidden="true">
@@ -170,7 +175,8 @@ function Verdicts({ found, hours }: { found: Activity; hours: number }) {
 
 function Pending() {
   const open = useQuery(openRequests);
-  const entries = [...(open.data ?? [])].reverse().slice(0, 6);
+  const all = open.data?.entries ?? [];
+  const entries = [...all].reverse().slice(0, 6);
   return (
     <Card title="Who waits for an answer?" size="c4">
       <Waiting query={open} />
@@ -192,9 +198,7 @@ function Pending() {
           </li>
         ))}
       </ul>
-      {open.data && open.data.length > entries.length ? (
-        <Link to="/requests">All {number(open.data.length)}</Link>
-      ) : null}
+      {all.length > entries.length ? <Link to="/requests">All {number(all.length)}</Link> : null}
     </Card>
   );
 }
@@ -233,7 +237,7 @@ function Classes({ found }: { found: Activity }) {
     .sort(([, one], [, other]) => other - one)
     .map(([name, count]) => ({
       key: name,
-      name: name.startsWith("(") ? name : <Link to={`/sessions?class=${name}`}>{name}</Link>,
+      name: name.startsWith("(") ? name : <Link to={`/sessions?class=${encodeURIComponent(name)}`}>{name}</Link>,
       value: count,
       shown: number(count),
     }));
@@ -251,7 +255,7 @@ function Slowest({ found }: { found: Activity }) {
     .sort((one, other) => other.mean - one.mean)
     .map(({ target, mean }) => ({
       key: target.target,
-      name: <Link to={`/sessions?target=${target.target}`}>{target.target}</Link>,
+      name: <Link to={`/sessions?target=${encodeURIComponent(target.target)}`}>{target.target}</Link>,
       value: mean,
       shown: micros(Math.round(mean)),
       note: `over ${plural(target.answers, "answer")}`,
@@ -273,7 +277,7 @@ function Busiest({ found }: { found: Activity }) {
           key: identity.identity,
           name: (
             <>
-              <Link to={`/sessions?identity=${identity.identity}`}>{identity.identity}</Link>{" "}
+              <Link to={`/sessions?identity=${encodeURIComponent(identity.identity)}`}>{identity.identity}</Link>{" "}
               {identity.refused > 0 ? <Chip tone="bad">{number(identity.refused)} refused</Chip> : null}
             </>
           ),

@@ -108,7 +108,7 @@ const EXAMPLES: Record<string, string> = {
 function Playground() {
   const all = useQuery(targets);
   const [target, setTarget] = useState("");
-  const [identity, setIdentity] = useState("agent:claude");
+  const [identity, setIdentity] = useState("");
   const [behalf, setBehalf] = useState("");
   const [statement, setStatement] = useState("");
   const first = all.data?.[0]?.name;
@@ -144,7 +144,7 @@ function Playground() {
           label="Who asks"
           value={identity}
           onChange={(event) => setIdentity(event.currentTarget.value)}
-          placeholder="agent:NAME or user:NAME"
+          placeholder="yourself, or agent:NAME or user:NAME"
         />
         <TextInput
           label="On behalf of"
@@ -159,11 +159,15 @@ function Playground() {
           minRows={6}
           maxRows={24}
           value={statement}
-          onChange={(event) => setStatement(event.currentTarget.value)}
+          onChange={(event) => {
+            setStatement(event.currentTarget.value);
+            // What was found was of another statement.
+            explain.reset();
+          }}
           placeholder={EXAMPLES[protocol] ?? ""}
           classNames={{ input: "mono" }}
           onKeyDown={(event) => {
-            if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) explain.mutate();
+            if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.currentTarget.form?.requestSubmit();
           }}
         />
         <div className="row">
@@ -413,14 +417,11 @@ function Report({ report }: { report: Backtest }) {
         </span>
       ) : null}
       <ul className="list">
-        {report.changes.map((change) => (
-          <li
-            key={`${change.identity} ${change.target} ${change.statement} ${change.was}`}
-            className="event"
-            style={{ padding: "10px 0" }}
-          >
+        {report.changes.map((change, place) => (
+          <li key={place} className="event" style={{ padding: "10px 0" }}>
             <span className="figures">
-              <strong>{number(change.operations)}</strong> <span className="muted small">times</span>
+              <strong>{number(change.operations)}</strong>{" "}
+              <span className="muted small">{change.operations === 1 ? "time" : "times"}</span>
             </span>
             <div className="stack" style={{ gap: 3 }}>
               <div className="row">
@@ -432,12 +433,18 @@ function Report({ report }: { report: Backtest }) {
                 {oneLine(change.statement)}
               </span>
               <span className="small muted wrap">
-                by {change.policies_would_be.join(", ") || "no permit"}; last <Ago time={change.last} />
+                by {change.policies_would_be.join(", ") || "no permit"}, in place of{" "}
+                {change.policies_were.join(", ") || "none"}; last <Ago time={change.last} />
               </span>
             </div>
           </li>
         ))}
       </ul>
+      {report.uncollected > 0 ? (
+        <span className="muted small">
+          {plural(report.uncollected, "operation")} more would change, and are not told apart.
+        </span>
+      ) : null}
       {report.different > report.changes.length ? (
         <span className="muted small">
           {number(report.different - report.changes.length)} more kinds of change are not listed.

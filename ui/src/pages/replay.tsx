@@ -7,8 +7,8 @@ import { Link, useParams, useSearchParams } from "react-router";
 import { api, must, type Session } from "../api/client";
 import { me, replay, session as sessionQuery, targets } from "../api/queries";
 import { clock, micros, moment, number, plural } from "../lib/format";
-import { plain } from "../lib/paint";
-import { type Scene, scenes } from "../lib/scenes";
+import { revealed } from "../lib/hidden";
+import { type Part, type Scene, scenes } from "../lib/scenes";
 import {
   Ago,
   Chip,
@@ -24,7 +24,7 @@ import {
   Waiting,
   Who,
 } from "../parts/basics";
-import { Statement } from "../parts/statement";
+import { Statement, Written } from "../parts/statement";
 
 export function ReplayPage() {
   const { id = "" } = useParams();
@@ -198,7 +198,6 @@ function Scenes({ session }: { session: Session }) {
   useEffect(() => {
     if (isFollowed && count > 0) end.current?.scrollIntoView({ block: "nearest" });
   }, [isFollowed, count]);
-  if (query.error) return <Trouble error={query.error} again={() => void query.refetch()} />;
   if (!query.data) return <Waiting query={query} />;
   const asked = all.filter((scene) => scene.asked);
   const length = all.at(-1)?.ends ?? 0;
@@ -354,38 +353,50 @@ const ROWS_AT_FIRST = 50;
 function Seen({ scene }: { scene: Scene }) {
   return (
     <>
-      {scene.fields.length > 0 ? (
-        <details className="said">
-          <summary>{plural(scene.fields.length, "header")}</summary>
-          {scene.fields.map(([name, value], place) => (
-            <div key={place}>
-              <span className="muted">{name}:</span> {value}
-            </div>
-          ))}
-        </details>
-      ) : null}
-      {scene.lines.length > 0 ? <Text lines={scene.lines} /> : null}
-      {scene.results.map((result, place) => (
-        <Rows key={place} result={result} />
+      {scene.parts.map((part, place) => (
+        <SeenPart key={place} part={part} />
       ))}
-      {scene.said.map((said, place) => (
-        <p key={place} className="said" data-kind={said.kind} data-tone={said.kind === "problem" ? "bad" : undefined}>
-          {plain(said.text).map((piece, part) =>
-            piece.kind === "hidden" ? (
-              <mark key={part} className="hidden">
-                {piece.text}
-              </mark>
-            ) : (
-              piece.text
-            ),
-          )}
+      {scene.isUnsure ? (
+        <p className="said muted">
+          It was asked together with what failed before it. What came back for it, if anything did, cannot be told
+          apart.
         </p>
-      ))}
-      {scene.isCut ? (
-        <p className="said muted">More was sent than the recording keeps: of the rest there are digests.</p>
       ) : null}
     </>
   );
+}
+
+function SeenPart({ part }: { part: Part }) {
+  switch (part.kind) {
+    case "rows":
+      return <Rows result={part} />;
+    case "text":
+      return <Text lines={part.lines} />;
+    case "fields":
+      return (
+        <details className="said">
+          <summary>{plural(part.fields.length, "header")}</summary>
+          {part.fields.map(([name, value], place) => (
+            <div key={place}>
+              <span className="muted">
+                <Written text={name} />:
+              </span>{" "}
+              <Written text={value} />
+            </div>
+          ))}
+        </details>
+      );
+    case "cut":
+      return <p className="said muted">More was sent than the recording keeps: of the rest there are digests.</p>;
+    case "done":
+    case "problem":
+    case "note":
+      return (
+        <p className="said" data-kind={part.kind} data-tone={part.kind === "problem" ? "bad" : undefined}>
+          <Written text={part.text} />
+        </p>
+      );
+  }
 }
 
 /** So many lines of a text are drawn at first. */
@@ -396,7 +407,9 @@ function Text({ lines }: { lines: string[] }) {
   const shown = isWhole ? lines : lines.slice(0, LINES_AT_FIRST);
   return (
     <>
-      <p className="said">{shown.join("\n")}</p>
+      <p className="said">
+        <Written text={shown.join("\n")} />
+      </p>
       {lines.length > LINES_AT_FIRST ? (
         <Button size="compact-xs" variant="default" onClick={() => setWhole(!isWhole)}>
           {isWhole ? "Show less" : `Show ${plural(lines.length - LINES_AT_FIRST, "more line")}`}
@@ -406,7 +419,7 @@ function Text({ lines }: { lines: string[] }) {
   );
 }
 
-function Rows({ result }: { result: Scene["results"][number] }) {
+function Rows({ result }: { result: Part & { kind: "rows" } }) {
   const [isWhole, setWhole] = useState(false);
   const rows = isWhole ? result.rows : result.rows.slice(0, ROWS_AT_FIRST);
   const hidden = result.rows.length - rows.length;
@@ -420,7 +433,7 @@ function Rows({ result }: { result: Scene["results"][number] }) {
               <tr>
                 {result.columns.map((name, place) => (
                   <th key={place} scope="col">
-                    {name}
+                    <Written text={name} />
                   </th>
                 ))}
               </tr>
@@ -435,8 +448,8 @@ function Rows({ result }: { result: Scene["results"][number] }) {
                       null
                     </td>
                   ) : (
-                    <td key={column} title={value.length > 40 ? value : undefined}>
-                      {value}
+                    <td key={column} title={value.length > 40 ? revealed(value) : undefined}>
+                      <Written text={value} />
                     </td>
                   ),
                 )}

@@ -1,14 +1,23 @@
 /** What waits for a person: everything that a decision takes, on one screen. */
 
-import { Button, Kbd, SegmentedControl, TextInput } from "@mantine/core";
+import { Button, Checkbox, Kbd, NativeSelect, SegmentedControl, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useNavigate, useParams, useSearchParams } from "react-router";
 import { api, must, Problem, type Request } from "../api/client";
-import { decidedRequests, me, openRequests, request as requestQuery, requestsTo, targets } from "../api/queries";
+import {
+  decidedRequests,
+  me,
+  openRequests,
+  type Requests,
+  request as requestQuery,
+  requestsTo,
+  targets,
+} from "../api/queries";
 import { number, oneLine, plural, span } from "../lib/format";
 import { revealed } from "../lib/hidden";
+import { isTyping } from "../lib/keys";
 import { marks, sentence } from "../lib/words";
 import {
   Ago,
@@ -24,7 +33,7 @@ import {
   Waiting,
   Who,
 } from "../parts/basics";
-import { Accesses, Statement } from "../parts/statement";
+import { Accesses, isLong, Statement } from "../parts/statement";
 
 /** So many of the decisions that resemble a request are shown. */
 const SIMILAR_MAX = 4;
@@ -37,6 +46,12 @@ function summary(request: Request): string {
   return sentence(request.accesses, factsOf(request)) || request.title;
 }
 
+/** Where list and request stand beside each other. */
+const WIDE = "(min-width: 861px)";
+
+const counted = ({ entries, isMore }: Requests) =>
+  entries.length === 0 ? "none waits" : `${plural(entries.length, "request")}${isMore ? " and more" : ""} waiting`;
+
 export function RequestsPage() {
   const { id = "" } = useParams();
   const [search, setSearch] = useSearchParams();
@@ -46,15 +61,21 @@ export function RequestsPage() {
   const query = isDecided ? decided : open;
   // Oldest first: who waits longest is answered first.
   const entries = useMemo(
-    () => (isDecided ? (decided.data ?? []) : [...(open.data ?? [])].reverse()),
+    () => (isDecided ? (decided.data?.entries ?? []) : [...(open.data?.entries ?? [])].reverse()),
     [isDecided, decided.data, open.data],
   );
-  const shown = id || entries[0]?.id || "";
-  useSteps(entries, shown, isDecided);
-  useTyping();
+  const navigate = useNavigate();
+  const first = entries[0]?.id;
+  // Once something is shown it stays, whatever else comes or goes: an answer is to what was read.
+  useEffect(() => {
+    if (id === "" && first && window.matchMedia(WIDE).matches) {
+      void navigate({ pathname: `/requests/${first}`, search: isDecided ? "?show=decided" : "" }, { replace: true });
+    }
+  }, [id, first, isDecided, navigate]);
+  useSteps(entries, id, isDecided);
   return (
     <>
-      <Heading title="Requests" note={open.data ? `${plural(open.data.length, "request")} waiting` : undefined}>
+      <Heading title="Requests" note={open.data ? counted(open.data) : undefined}>
         <SegmentedControl
           size="xs"
           aria-label="Which requests"
@@ -66,7 +87,7 @@ export function RequestsPage() {
           ]}
         />
       </Heading>
-      <div className="inbox" data-one={id !== ""}>
+      <div className="inbox" data-one={id !== ""} data-empty={query.data && entries.length === 0 && id === ""}>
         <nav className="panel pick" aria-label={isDecided ? "Decided requests" : "Waiting requests"}>
           <Waiting query={query} />
           {query.data && entries.length === 0 ? (
@@ -81,7 +102,7 @@ export function RequestsPage() {
               <li key={request.id}>
                 <Link
                   className="item"
-                  aria-current={request.id === shown}
+                  aria-current={request.id === id}
                   to={{ pathname: `/requests/${request.id}`, search: isDecided ? "?show=decided" : "" }}
                 >
                   <span className="row small muted">
@@ -97,27 +118,18 @@ export function RequestsPage() {
             ))}
           </ul>
         </nav>
-        <div className="detail">{shown ? <Detail key={shown} id={shown} /> : null}</div>
+        <div className="detail">
+          {id ? <Detail key={id} id={id} next={isDecided ? undefined : after(entries, id)} /> : null}
+        </div>
       </div>
     </>
   );
 }
 
-/** For so long after any other key a letter is a part of what somebody types, and no answer, in milliseconds. */
-const TYPING_MILLIS = 1_000;
-/** Keys that mean something by themselves. */
-const KEYS = ["a", "d", "j", "k", "g"];
-let typedAt = 0;
-
-/** Notes that somebody types where nothing takes it: before a field is there, or after it was left. */
-function useTyping() {
-  useEffect(() => {
-    const heard = (event: KeyboardEvent) => {
-      if (event.key.length === 1 && !KEYS.includes(event.key)) typedAt = Date.now();
-    };
-    window.addEventListener("keydown", heard, { capture: true });
-    return () => window.removeEventListener("keydown", heard, { capture: true });
-  }, []);
+/** The request that waits after one, or the first where that waits no more. */
+function after(entries: Request[], id: string): string | undefined {
+  const place = entries.findIndex((request) => request.id === id);
+  return (entries[place + 1] ?? entries[0])?.id;
 }
 
 /** j and k go from one request to the next. */
@@ -136,12 +148,6 @@ function useSteps(entries: Request[], shown: string, isDecided: boolean) {
   }, [entries, shown, isDecided, navigate]);
 }
 
-const isTyping = (event: KeyboardEvent) =>
-  event.ctrlKey ||
-  event.metaKey ||
-  event.altKey ||
-  (event.target instanceof HTMLElement && event.target.closest("input, textarea, select, [role=combobox]") !== null);
-
 function Left({ until }: { until: string }) {
   const now = useNow();
   const seconds = (new Date(until).getTime() - now) / 1000;
@@ -149,8 +155,9 @@ function Left({ until }: { until: string }) {
   return <Chip tone={seconds < 60 ? "bad" : "warn"}>{span(seconds)} left</Chip>;
 }
 
-function Detail({ id }: { id: string }) {
+function Detail({ id, next }: { id: string; next?: string }) {
   const query = useQuery(requestQuery(id));
+  const [isRead, setRead] = useState(false);
   const request = query.data;
   if (!request) {
     return (
@@ -167,13 +174,17 @@ function Detail({ id }: { id: string }) {
         <div className="row">
           <State word={request.state} />
           <strong style={{ fontSize: 16 }}>
-            {request.kind === "task" ? "A task is asked for" : request.title} on {request.targets.join(", ")}
+            {request.kind === "task" ? "A task is asked for" : revealed(request.title)} on {request.targets.join(", ")}
           </strong>
           <span className="muted small" style={{ marginLeft: "auto" }}>
             <Ago time={request.opened} />
           </span>
         </div>
-        {request.kind === "operation" ? <What request={request} /> : <AskedTask request={request} />}
+        {request.kind === "operation" ? (
+          <What request={request} onWhole={() => setRead(true)} />
+        ) : (
+          <AskedTask request={request} />
+        )}
         <div className="two">
           <section aria-label="Who and why">
             <h2>Who and why</h2>
@@ -184,7 +195,11 @@ function Detail({ id }: { id: string }) {
           </section>
         </div>
       </div>
-      {isOpen ? <Decide request={request} /> : <Decided request={request} />}
+      {isOpen ? (
+        <Decide request={request} isUnread={!isRead && isLong(request.statement)} />
+      ) : (
+        <Decided request={request} next={next === id ? undefined : next} />
+      )}
     </article>
   );
 }
@@ -206,14 +221,14 @@ function useIsSql(target: string | undefined): boolean {
   return !found || found.protocol === "postgres";
 }
 
-function What({ request }: { request: Request & { kind: "operation" } }) {
+function What({ request, onWhole }: { request: Request & { kind: "operation" }; onWhole: () => void }) {
   const isSql = useIsSql(request.targets[0]);
   const dangers = useMemo(() => marks(request.accesses), [request.accesses]);
   const facts = factsOf(request);
   return (
     <>
       <section className="stack" style={{ gap: 8 }} aria-label="What would run">
-        <Statement text={request.statement} isSql={isSql} marks={dangers} />
+        <Statement text={request.statement} isSql={isSql} marks={dangers} onWhole={onWhole} />
         {request.exact ? null : (
           <span className="muted small">As evidence keeps it: values that are classified are not shown.</span>
         )}
@@ -243,15 +258,19 @@ function What({ request }: { request: Request & { kind: "operation" } }) {
           <h2>Blast radius</h2>
           {request.impact?.length ? (
             <ul className="words">
-              {request.impact.map((line) => (
-                <li key={line}>
+              {request.impact.map((line, place) => (
+                <li key={place}>
                   <i aria-hidden="true" />
-                  <span>{line}</span>
+                  <span>{revealed(line)}</span>
                 </li>
               ))}
             </ul>
           ) : (
-            <span className="muted">Nothing is known of it beyond what the statement says.</span>
+            <span className="muted">
+              {request.state === "open"
+                ? "Nothing is known of it beyond what the statement says."
+                : "It was told while the request waited; its record in the journal has it."}
+            </span>
           )}
         </section>
       </div>
@@ -299,10 +318,10 @@ function Context({ request }: { request: Request }) {
     rows.push(["Task", <TaskLink key="task" id={request.task} />]);
     if (request.task_reason) rows.push(["Its reason", revealed(request.task_reason)]);
     rows.push(["Session", <SessionLink key="session" id={request.session} />]);
-    rows.push([
-      "Meanwhile",
-      request.mode === "wait" ? "it waits on its connection" : "it was refused, and comes again",
-    ]);
+    if (request.state === "open") {
+      const meanwhile = request.mode === "wait" ? "it waits on its connection" : "it was refused, and comes again";
+      rows.push(["Meanwhile", meanwhile]);
+    }
   } else {
     rows.push(["Asked by", request.asked_by]);
   }
@@ -358,7 +377,9 @@ function Similar({ request }: { request: Request }) {
   return (
     <div>
       <h2>Similar decisions</h2>
-      {found.length === 0 ? <span className="muted">Nothing like it was decided before.</span> : null}
+      {others.error ? <span className="muted">They could not be looked for.</span> : null}
+      {others.isPending ? <span className="muted">Looking …</span> : null}
+      {others.data && found.length === 0 ? <span className="muted">Nothing like it was decided of late.</span> : null}
       <ul className="list stack" style={{ gap: 8 }}>
         {found.map((other) => (
           <li key={other.id}>
@@ -382,25 +403,48 @@ function Similar({ request }: { request: Request }) {
   );
 }
 
-const Decided = ({ request }: { request: Request }) => (
-  <footer className="decide">
-    <State word={request.state} />
-    <span className="wrap">
-      {[...new Set(Object.values(request.approvals).flat())].join(", ")}
-      {request.answer_reason ? <span className="muted"> &ldquo;{revealed(request.answer_reason)}&rdquo;</span> : null}
-    </span>
-  </footer>
-);
+function Decided({ request, next }: { request: Request; next?: string }) {
+  return (
+    <footer className="decide">
+      <State word={request.state} />
+      <span className="wrap">
+        {[...new Set(Object.values(request.approvals).flat())].join(", ")}
+        {request.answer_reason ? <span className="muted"> &ldquo;{revealed(request.answer_reason)}&rdquo;</span> : null}
+      </span>
+      {next ? (
+        <Button
+          component={Link}
+          to={`/requests/${next}`}
+          variant="default"
+          size="compact-sm"
+          style={{ marginLeft: "auto" }}
+        >
+          Next request
+        </Button>
+      ) : null}
+    </footer>
+  );
+}
 
 type Answer = "approve" | "deny";
 
-/** Yes or no, by button or by key: a key arms the answer, Enter gives it. */
-function Decide({ request }: { request: Request }) {
+/** For so long after a request comes into view it takes no answer: what was clicked may have been something else. */
+const LOOK_MILLIS = 800;
+
+/** Yes or no, by button or by key: a letter arms the answer, Ctrl and Enter give it. */
+function Decide({ request, isUnread }: { request: Request; isUnread: boolean }) {
   const who = useQuery(me);
   const client = useQueryClient();
   const [reason, setReason] = useState("");
   const [armed, setArmed] = useState<Answer>();
+  const [terms, setTerms] = useState<Terms>({});
   const field = useRef<HTMLInputElement>(null);
+  const [isLooked, setLooked] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setLooked(true), LOOK_MILLIS);
+    return () => clearTimeout(timer);
+  }, []);
+  const mayApprove = isLooked && !isUnread;
   const answer = useMutation({
     mutationFn: (answer: Answer) =>
       must(api.POST(`/api/v1/requests/{id}/${answer}`, { params: { path: { id: request.id } }, body: { reason } })),
@@ -419,17 +463,22 @@ function Decide({ request }: { request: Request }) {
   useEffect(() => {
     const heard = (event: KeyboardEvent) => {
       const key = ({ a: "approve", d: "deny" } as const)[event.key];
-      if (!key || isTyping(event) || Date.now() - typedAt < TYPING_MILLIS) return;
+      if (!key || isTyping(event)) return;
+      if (!isLooked || (key === "approve" && isUnread)) return;
       event.preventDefault();
       setArmed(key);
       field.current?.focus();
     };
     window.addEventListener("keydown", heard);
     return () => window.removeEventListener("keydown", heard);
-  }, []);
+  }, [isLooked, isUnread]);
   const groups = Object.keys(request.needs);
+  const has = Object.values(request.approvals).some((users) => users.includes(who.data?.user ?? ""));
   const isOwn = who.data?.user === request.identity || who.data?.user === request.on_behalf_of;
   const mayAnswer = groups.some((group) => who.data?.groups.includes(group)) && !isOwn;
+  if (has) {
+    return <footer className="decide muted">You approved it. It still needs others of {groups.join(" and ")}.</footer>;
+  }
   if (who.data && !mayAnswer) {
     return (
       <footer className="decide muted">
@@ -444,25 +493,27 @@ function Decide({ request }: { request: Request }) {
           <Trouble error={Problem.of(answer.error)} />
         </div>
       ) : null}
+      {request.kind === "task" ? <Narrowed request={request} terms={terms} setTerms={setTerms} /> : null}
       <TextInput
         ref={field}
         className="grow"
         aria-label="Reason"
-        placeholder={armed ? `Why? Enter to ${armed}, Esc to go back` : "Reason (the requester reads it)"}
+        placeholder={armed ? `Why? Ctrl+Enter to ${armed}, Esc to go back` : "Reason (the requester reads it)"}
         maxLength={500}
         value={reason}
         onChange={(event) => setReason(event.currentTarget.value)}
         onBlur={() => setArmed(undefined)}
         onKeyDown={(event) => {
           if (event.key === "Escape") event.currentTarget.blur();
-          // Whoever presses Enter while they only write why has not answered.
-          if (event.key === "Enter" && armed && !answer.isPending) answer.mutate(armed);
+          // Whoever presses Enter has not answered: they may be writing, where they think that nothing listens.
+          const isMeant = event.key === "Enter" && (event.ctrlKey || event.metaKey);
+          if (isMeant && armed && !answer.isPending) answer.mutate(armed);
         }}
       />
       <Button
         variant={armed === "deny" ? "filled" : "default"}
         color="red"
-        disabled={answer.isPending}
+        disabled={answer.isPending || !isLooked}
         onMouseDown={(event) => event.preventDefault()}
         onClick={() => answer.mutate("deny")}
         rightSection={<Kbd size="xs">d</Kbd>}
@@ -472,15 +523,53 @@ function Decide({ request }: { request: Request }) {
       <Button
         className="approve"
         loading={answer.isPending}
+        disabled={!mayApprove}
         onMouseDown={(event) => event.preventDefault()}
         onClick={() => answer.mutate("approve")}
         rightSection={<Kbd size="xs">a</Kbd>}
       >
         Approve
       </Button>
+      {isUnread ? <span className="small">Show all of the statement before you approve it.</span> : null}
       <span className="quiet" role="status" aria-live="assertive">
-        {armed ? `Enter will ${armed} this request` : ""}
+        {armed ? `Control and Enter will ${armed} this request` : ""}
       </span>
     </footer>
+  );
+}
+
+interface Terms {
+  targets?: string[];
+  ttl_secs?: number;
+}
+
+/** What of a task is granted: some of its targets, or less time. */
+function Narrowed(props: { request: Request & { kind: "task" }; terms: Terms; setTerms: (terms: Terms) => void }) {
+  const { request, terms, setTerms } = props;
+  const whole = request.granted ?? { targets: request.targets, ttl_secs: request.ttl_secs };
+  const times = [whole.ttl_secs, ...[14_400, 3_600, 1_800, 900].filter((secs) => secs < whole.ttl_secs)];
+  return (
+    <div className="row" style={{ width: "100%" }}>
+      <NativeSelect
+        size="xs"
+        aria-label="For how long"
+        value={String(terms.ttl_secs ?? whole.ttl_secs)}
+        onChange={(event) => setTerms({ ...terms, ttl_secs: Number(event.currentTarget.value) })}
+        data={times.map((secs) => ({ value: String(secs), label: `for ${span(secs)}` }))}
+      />
+      {whole.targets.length > 1 ? (
+        <Checkbox.Group
+          aria-label="On which targets"
+          value={terms.targets ?? whole.targets}
+          onChange={(targets) => targets.length > 0 && setTerms({ ...terms, targets })}
+        >
+          <div className="row">
+            {whole.targets.map((target) => (
+              <Checkbox key={target} size="xs" value={target} label={target} />
+            ))}
+          </div>
+        </Checkbox.Group>
+      ) : null}
+    </div>
   );
 }

@@ -22,12 +22,7 @@ const SPANS = [
   { value: "720", label: "the last 30 days" },
 ];
 
-/** The time so many hours ago, to the minute, so that the same question is asked by the same words. */
-function ago(hours: string | undefined): string | undefined {
-  if (!hours) return undefined;
-  const minute = Math.floor(Date.now() / 60_000) - Number(hours) * 60;
-  return new Date(minute * 60_000).toISOString();
-}
+const hoursOf = (text: string) => (/^[1-9]\d*$/.test(text) ? Number(text) : undefined);
 
 export function SessionsPage() {
   const [search, setSearch] = useSearchParams();
@@ -60,16 +55,17 @@ export function SessionsPage() {
           ref={field}
           className="grow"
           label="Text"
-          placeholder="in statements and bind values — press /"
+          placeholder="in statements ( / )"
           value={get("text")}
           onChange={(value) => set("text", value)}
           icon
         />
         <Typed
           label="Identity"
-          placeholder="agent:claude"
+          placeholder="any"
           value={get("identity")}
           onChange={(value) => set("identity", value)}
+          error={get("identity") && !identityOf(get("identity")) ? "agent:NAME or user:NAME" : undefined}
         />
         <Select
           label="Target"
@@ -91,7 +87,7 @@ export function SessionsPage() {
             { value: "refused", label: "refused" },
           ]}
         />
-        <Typed label="Class" placeholder="email" value={get("class")} onChange={(value) => set("class", value)} />
+        <Typed label="Class" placeholder="any" value={get("class")} onChange={(value) => set("class", value)} />
         <Select
           label="Time"
           placeholder="any"
@@ -123,20 +119,28 @@ interface TypedProps {
   onChange: (value: string) => void;
   className?: string;
   icon?: boolean;
+  error?: string;
   ref?: React.Ref<HTMLInputElement>;
 }
 
 /** A field that is looked by once whoever types in it pauses. */
-function Typed({ label, placeholder, value, onChange, className, icon, ref }: TypedProps) {
+function Typed({ label, placeholder, value, onChange, className, icon, error, ref }: TypedProps) {
   const [typed, setTyped] = useState(value);
   const [settled] = useDebouncedValue(typed, TYPING_MILLIS);
   const told = useRef(value);
+  // What the address says otherwise was not typed here: a link, or the way back.
   useEffect(() => {
-    if (settled !== told.current) {
+    if (value !== told.current) {
+      told.current = value;
+      setTyped(value);
+    }
+  }, [value]);
+  useEffect(() => {
+    if (settled === typed && settled !== told.current) {
       told.current = settled;
       onChange(settled);
     }
-  }, [settled, onChange]);
+  }, [settled, typed, onChange]);
   return (
     <TextInput
       ref={ref}
@@ -145,6 +149,7 @@ function Typed({ label, placeholder, value, onChange, className, icon, ref }: Ty
       placeholder={placeholder}
       value={typed}
       onChange={(event) => setTyped(event.currentTarget.value)}
+      error={error}
       leftSection={icon ? <IconSearch size={15} aria-hidden="true" /> : undefined}
     />
   );
@@ -163,7 +168,7 @@ function Sessions({ get }: { get: Get }) {
       target: get("target") || undefined,
       class: get("class") || undefined,
       task: get("task") || undefined,
-      since: ago(get("hours")),
+      hours: hoursOf(get("hours")),
     }),
   );
   const entries = query.data?.pages.flatMap((page) => page.entries) ?? [];
@@ -194,7 +199,7 @@ function Operations({ get }: { get: Get }) {
       target: get("target") || undefined,
       class: get("class") || undefined,
       task: get("task") || undefined,
-      since: ago(get("hours")),
+      hours: hoursOf(get("hours")),
     }),
   );
   const entries = query.data?.pages.flatMap((page) => page.entries) ?? [];
@@ -204,7 +209,9 @@ function Operations({ get }: { get: Get }) {
       {query.data ? (
         <div className="panel">
           {entries.length === 0 ? (
-            <Empty title={query.hasNextPage ? "Nothing so far" : "No operation is like that"}>
+            <Empty
+              title={query.hasNextPage ? "Nothing so far: there is more to look through" : "No operation is like that"}
+            >
               <p>
                 What was looked for is in statements as evidence keeps them: without the values of classified columns.
               </p>
@@ -238,7 +245,7 @@ function Operations({ get }: { get: Get }) {
               </li>
             ))}
           </ul>
-          <More query={query} />
+          <More query={query} isAsked={entries.length === 0} />
         </div>
       ) : null}
     </>

@@ -2,6 +2,7 @@
 
 import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
+import { useEffect } from "react";
 import { useLocation } from "react-router";
 import { version } from "../api/queries";
 import { Trouble, Waiting } from "../parts/basics";
@@ -15,15 +16,26 @@ export function comeBack(): string | undefined {
   const kept = localStorage.getItem(WAY_BACK);
   localStorage.removeItem(WAY_BACK);
   if (!kept || window.location.pathname !== "/") return undefined;
-  const { path, at } = JSON.parse(kept) as { path: string; at: number };
+  const { path, at } = read(kept);
   return Date.now() - at < WAY_BACK_MILLIS && path !== "/" ? path : undefined;
+}
+
+/** What was kept, unless it is something else by now. */
+function read(kept: string): { path: string; at: number } {
+  try {
+    return JSON.parse(kept) as { path: string; at: number };
+  } catch {
+    return { path: "/", at: 0 };
+  }
 }
 
 export function SignIn() {
   const about = useQuery(version);
   const { pathname, search } = useLocation();
   const path = `${pathname}${search}`;
-  if (path !== "/") localStorage.setItem(WAY_BACK, JSON.stringify({ path, at: Date.now() }));
+  useEffect(() => {
+    if (path !== "/") localStorage.setItem(WAY_BACK, JSON.stringify({ path, at: Date.now() }));
+  }, [path]);
   return (
     <main className="sign">
       <div className="panel pad stack">
@@ -38,7 +50,7 @@ export function SignIn() {
             <p className="muted" style={{ margin: 0 }}>
               Sign in to see what agents do, and to answer what waits for you.
             </p>
-            <Button component="a" href={`/login?return_to=${encodeURIComponent(pathname)}`}>
+            <Button component="a" href={`/login?return_to=${encodeURIComponent(path)}`}>
               Sign in
             </Button>
             <p className="muted small" style={{ margin: 0 }}>

@@ -5,7 +5,7 @@ import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tansta
 import { useMemo, useState } from "react";
 import { Link, useParams, useSearchParams } from "react-router";
 import { api, must, type Operation, type Request, type Session, type Task } from "../api/client";
-import { me, operations, requestsOfTask, sessions, targets, task as taskQuery, tasks } from "../api/queries";
+import { done as doneUnder, me, requestsOfTask, sessions, targets, task as taskQuery, tasks } from "../api/queries";
 import { bytes, moment, number, oneLine, span } from "../lib/format";
 import { revealed } from "../lib/hidden";
 import { sentence } from "../lib/words";
@@ -102,7 +102,7 @@ export function TasksPage() {
                     <Ago time={task.started} />
                   </td>
                   <td className="tight">
-                    <Ago time={task.expires} />
+                    <Ago time={task.ended ?? task.expires} />
                   </td>
                   <td className="tight">
                     <State word={task.state} />
@@ -166,8 +166,8 @@ export function TaskPage() {
             <dd>
               {moment(task.started)} (<Ago time={task.started} />)
             </dd>
-            <dt>{task.state === "live" ? "Ends" : "Would have ended"}</dt>
-            <dd>{moment(task.expires)}</dd>
+            <dt>{task.ended ? "Ended" : "Ends"}</dt>
+            <dd>{moment(task.ended ?? task.expires)}</dd>
           </dl>
         </section>
         <section className="panel pad c6" aria-label="Budget">
@@ -208,11 +208,11 @@ export function Budgets({ task }: { task: Task }) {
   const bars: { name: string; used: number; limit: number; shown: string }[] = [
     {
       name: "Time",
-      used: (isLive ? Math.min(now, ends) : ends) - begun,
+      used: (isLive ? Math.min(now, ends) : new Date(task.ended ?? task.expires).getTime()) - begun,
       limit: ends - begun,
       shown: isLive
         ? `${span((ends - now) / 1000)} left of ${span((ends - begun) / 1000)}`
-        : span((ends - begun) / 1000),
+        : `${span((new Date(task.ended ?? task.expires).getTime() - begun) / 1000)} of ${span((ends - begun) / 1000)}`,
     },
   ];
   const bar = (name: string, limit: number | null | undefined, used: number | undefined, of: (n: number) => string) => {
@@ -227,7 +227,8 @@ export function Budgets({ task }: { task: Task }) {
     <div className="bars">
       {bars.map(({ name, used, limit, shown }) => {
         const share = limit > 0 ? Math.min(1, used / limit) : 1;
-        const tone: Tone | undefined = share >= 1 ? "bad" : share > 0.8 ? "warn" : undefined;
+        const isUsedUp = share >= 1 && name !== "Time";
+        const tone: Tone | undefined = isUsedUp ? "bad" : share > 0.8 && isLive ? "warn" : undefined;
         return (
           <div key={name} className="budget small">
             <span>{name}</span>
@@ -309,7 +310,7 @@ type Event =
   | { at: string; kind: "request"; request: Request };
 
 function Timeline({ task }: { task: Task }) {
-  const done = useInfiniteQuery(operations({ task: task.id }));
+  const done = useInfiniteQuery(doneUnder(task.id));
   const opened = useInfiniteQuery(sessions({ task: task.id }));
   const asked = useQuery(requestsOfTask(task.id));
   const events = useMemo(() => {
@@ -425,7 +426,7 @@ export function SessionTable({ entries }: { entries: Session[] }) {
 }
 
 function SessionRow({ session }: { session: Session }) {
-  const now = useNow(10_000);
+  const now = useNow();
   const lasted = (new Date(session.closed ?? now).getTime() - new Date(session.opened).getTime()) / 1000;
   return (
     <tr>

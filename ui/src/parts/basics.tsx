@@ -1,11 +1,12 @@
 /** Small things that every page shows alike. */
 
 import { Button, CopyButton, Loader, Tooltip } from "@mantine/core";
-import { useInterval } from "@mantine/hooks";
 import { IconCheck, IconCopy, IconLink } from "@tabler/icons-react";
-import { type ReactNode, useEffect, useState } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { type ReactNode, useEffect, useState, useSyncExternalStore } from "react";
 import { Link } from "react-router";
 import { Problem } from "../api/client";
+import { openRequests } from "../api/queries";
 import { moment, since } from "../lib/format";
 
 export type Tone = "good" | "warn" | "bad" | "accent" | "calm";
@@ -52,20 +53,43 @@ export const State = ({ word }: { word: string }) => <Chip tone={TONES[word] ?? 
 
 export const toneOf = (word: string): Tone => TONES[word] ?? "calm";
 
-/** The time, anew every so often. */
-export function useNow(millis = 1_000): number {
-  const [now, setNow] = useState(Date.now);
-  const interval = useInterval(() => setNow(Date.now()), millis);
-  useEffect(() => {
-    interval.start();
-    return interval.stop;
-  }, [interval.start, interval.stop]);
-  return now;
+/** One clock for all that show how long ago something was. */
+function clockOf(millis: number) {
+  const listeners = new Set<() => void>();
+  let now = Date.now();
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const tick = () => {
+    now = Date.now();
+    for (const listener of listeners) listener();
+  };
+  return {
+    subscribe(listener: () => void) {
+      if (listeners.size === 0) {
+        now = Date.now();
+        timer = setInterval(tick, millis);
+      }
+      listeners.add(listener);
+      return () => {
+        listeners.delete(listener);
+        if (listeners.size === 0) clearInterval(timer);
+      };
+    },
+    now: () => now,
+  };
 }
+
+const SECONDS = clockOf(1_000);
+const TENS = clockOf(10_000);
+
+/** The time, anew every second. */
+export const useNow = () => useSyncExternalStore(SECONDS.subscribe, SECONDS.now);
+
+/** The same every ten seconds. */
+const useAbout = () => useSyncExternalStore(TENS.subscribe, TENS.now);
 
 /** How long ago something was; when exactly, for whoever points at it. */
 export function Ago({ time }: { time: string }) {
-  const now = useNow(10_000);
+  const now = useAbout();
   return (
     <time dateTime={time} title={moment(time)}>
       {since(time, now)}
@@ -102,7 +126,20 @@ export const Copy = ({ value, label, word = "Copy" }: { value: string; label: st
   </CopyButton>
 );
 
-export function Heading({ title, note, children }: { title: ReactNode; note?: ReactNode; children?: ReactNode }) {
+interface HeadingProps {
+  title: ReactNode;
+  /** What the browser calls the page, where the title is more than a text. */
+  name?: string;
+  note?: ReactNode;
+  children?: ReactNode;
+}
+
+export function Heading({ title, name, note, children }: HeadingProps) {
+  const waiting = useQuery(openRequests).data?.entries.length ?? 0;
+  const called = name ?? (typeof title === "string" ? title : "");
+  useEffect(() => {
+    document.title = `${waiting > 0 ? `(${waiting}) ` : ""}${called ? `${called} — ` : ""}Gatehouse`;
+  }, [waiting, called]);
   return (
     <div className="heading">
       <h1>{title}</h1>
@@ -122,6 +159,15 @@ export const Empty = ({ title, children }: { title: string; children?: ReactNode
 /** What went wrong, and the next step. */
 export function Trouble({ error, again }: { error: unknown; again?: () => void }) {
   const problem = Problem.of(error);
+  if (problem.status === 404) {
+    return (
+      <div className="panel" role="alert">
+        <Empty title={problem.message}>
+          <p>It may have been of another gateway, or it is none of yours.</p>
+        </Empty>
+      </div>
+    );
+  }
   return (
     <div className="banner" data-tone="bad" role="alert">
       <div>
@@ -143,7 +189,8 @@ export function Waiting({ query }: { query: { isPending: boolean; error: unknown
   if (!query.isPending) return null;
   return (
     <div className="empty" role="status">
-      <Loader size="sm" type="dots" color="gray" aria-label="Loading" />
+      <Loader size="sm" type="dots" color="gray" aria-hidden="true" />
+      <span className="quiet">Loading</span>
     </div>
   );
 }
@@ -151,18 +198,20 @@ export function Waiting({ query }: { query: { isPending: boolean; error: unknown
 /** Loads the next page of a listing when its end comes into view, or when asked. */
 export function More(props: {
   query: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => unknown };
+  /** Whether the next page comes only when it is asked for. */
+  isAsked?: boolean;
 }) {
   const { hasNextPage, isFetchingNextPage, fetchNextPage } = props.query;
   const [end, setEnd] = useState<HTMLDivElement | null>(null);
   useEffect(() => {
-    if (!end) return;
+    if (!end || props.isAsked) return;
     const seen = new IntersectionObserver(
       ([entry]) => entry?.isIntersecting && !isFetchingNextPage && void fetchNextPage(),
       { rootMargin: "600px" },
     );
     seen.observe(end);
     return () => seen.disconnect();
-  }, [end, isFetchingNextPage, fetchNextPage]);
+  }, [end, isFetchingNextPage, fetchNextPage, props.isAsked]);
   if (!hasNextPage) return null;
   return (
     <div ref={setEnd} className="empty">

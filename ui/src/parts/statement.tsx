@@ -1,9 +1,9 @@
 /** A statement as it would run, with what is dangerous in it marked. */
 
 import { Button } from "@mantine/core";
-import { useMemo, useState } from "react";
-import { bytes, number } from "../lib/format";
-import { PAINTED_CHARS_MAX, type Piece, paint, plain } from "../lib/paint";
+import { type ReactNode, useCallback, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { bytes, number, plural } from "../lib/format";
+import { cut, PAINTED_CHARS_MAX, type Piece, paint, plain } from "../lib/paint";
 import { inWords, type Marks } from "../lib/words";
 import { Copy } from "./basics";
 
@@ -12,6 +12,13 @@ function Painted({ pieces }: { pieces: Piece[] }) {
     if (piece.kind === "hidden") {
       return (
         <mark key={place} className="hidden" title="a character that hides, or turns text around">
+          {piece.text}
+        </mark>
+      );
+    }
+    if (piece.kind === "folded") {
+      return (
+        <mark key={place} className="folded">
           {piece.text}
         </mark>
       );
@@ -33,6 +40,9 @@ function Painted({ pieces }: { pieces: Piece[] }) {
   });
 }
 
+/** A text that others wrote: what hides in it is shown. */
+export const Written = ({ text }: { text: string }) => <Painted pieces={plain(text)} />;
+
 interface Shown {
   text: string;
   /** Whether it is SQL; anything else is shown without colours. */
@@ -40,38 +50,91 @@ interface Shown {
   marks?: Marks;
   isFlat?: boolean;
   label?: string;
+  /** Told once all of a long one is shown. */
+  onWhole?: () => void;
 }
 
-export function Statement({ text, isSql, marks, isFlat, label = "Statement" }: Shown) {
+/** So much of the end of a long statement is shown with its beginning. */
+const END_CHARS = 2_000;
+
+/** Whether a text is too long to be shown in whole without being asked for. */
+export const isLong = (text: string) => text.length > PAINTED_CHARS_MAX;
+
+export function Statement({ text, isSql, marks, isFlat, label = "Statement", onWhole }: Shown) {
   const [isWhole, setWhole] = useState(false);
-  const isLong = text.length > PAINTED_CHARS_MAX;
-  const pieces = useMemo(
-    () => (isSql ? paint(text, marks) : plain(text.slice(0, PAINTED_CHARS_MAX))),
-    [text, isSql, marks],
-  );
+  const end = cut(text, PAINTED_CHARS_MAX);
+  const pieces = useMemo(() => (isSql ? paint(text, marks) : plain(text.slice(0, end))), [text, isSql, marks, end]);
+  const rest = useMemo(() => {
+    if (!isLong(text)) return [];
+    return plain(isWhole ? text.slice(end) : text.slice(Math.max(end, cut(text, text.length - END_CHARS))));
+  }, [text, isWhole, end]);
   return (
     <div className="stack">
+      <Scrolled isFlat={isFlat} label={label}>
+        <Painted pieces={pieces} />
+        {isLong(text) && !isWhole ? (
+          <mark className="folded">… {number(text.length - end - END_CHARS)} characters …</mark>
+        ) : null}
+        <Painted pieces={rest} />
+      </Scrolled>
+      {isLong(text) ? (
+        <div className="row small">
+          <strong>
+            {isWhole
+              ? `All of ${bytes(new Blob([text]).size)} is shown; colours end at ${number(PAINTED_CHARS_MAX)} characters.`
+              : `Of ${bytes(new Blob([text]).size)} these are the beginning and the end.`}
+          </strong>
+          <Button
+            size="compact-xs"
+            variant="default"
+            onClick={() => {
+              setWhole(!isWhole);
+              onWhole?.();
+            }}
+          >
+            {isWhole ? "Show beginning and end" : "Show all"}
+          </Button>
+          <Copy value={text} label="Copy the whole statement" />
+        </div>
+      ) : null}
+    </div>
+  );
+}
+
+/** A box that says when there is more of it than it shows. */
+function Scrolled({ isFlat, label, children }: { isFlat?: boolean; label: string; children: ReactNode }) {
+  const box = useRef<HTMLPreElement>(null);
+  const [hidden, setHidden] = useState(0);
+  const measure = useCallback(() => {
+    const element = box.current;
+    if (!element || isFlat) return;
+    const line = Number.parseFloat(getComputedStyle(element).lineHeight) || 20;
+    setHidden(
+      Math.max(0, Math.round((element.scrollHeight - element.scrollTop - element.clientHeight - line / 2) / line)),
+    );
+  }, [isFlat]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what it holds is what is measured
+  useLayoutEffect(measure, [measure, children]);
+  return (
+    <div className="scrolled">
       <pre
+        ref={box}
         role="group"
         className={isFlat ? "statement flat" : "statement"}
         tabIndex={isFlat ? undefined : 0}
         aria-label={label}
+        onScroll={measure}
       >
-        <Painted pieces={pieces} />
-        {isLong && isWhole ? text.slice(PAINTED_CHARS_MAX) : null}
+        {children}
       </pre>
-      {isLong ? (
-        <div className="row small">
-          <strong>
-            {isWhole
-              ? `All of ${bytes(text.length)} is shown; colours end at ${number(PAINTED_CHARS_MAX)} characters.`
-              : `This is the beginning of ${bytes(text.length)}.`}
-          </strong>
-          <Button size="compact-xs" variant="default" onClick={() => setWhole(!isWhole)}>
-            {isWhole ? "Show the beginning" : "Show all"}
-          </Button>
-          <Copy value={text} label="Copy the whole statement" />
-        </div>
+      {hidden > 0 ? (
+        <button
+          type="button"
+          className="below"
+          onClick={() => box.current?.scrollBy({ top: box.current.clientHeight })}
+        >
+          {plural(hidden, "more line")} below
+        </button>
       ) : null}
     </div>
   );
@@ -87,8 +150,8 @@ export function Accesses({ accesses, facts }: { accesses: string[]; facts?: Reco
   const shown = isWhole ? words : words.slice(0, WORDS_AT_FIRST);
   return (
     <ul className="words">
-      {shown.map((word) => (
-        <li key={`${word.verb} ${word.object}`} data-weight={word.weight}>
+      {shown.map((word, place) => (
+        <li key={place} data-weight={word.weight}>
           <i aria-hidden="true" />
           <span>
             {word.verb} <strong>{word.object}</strong>

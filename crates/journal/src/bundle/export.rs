@@ -171,7 +171,7 @@ impl Plan {
         let mut wanted = Wanted::new(selection);
         if matches!(selection, Selection::Time { .. }) {
             each_record(files, checkpoint.size, |record, _| {
-                wanted.note(selection, record);
+                wanted.note(record);
                 Ok(())
             })?;
         }
@@ -192,7 +192,7 @@ impl Plan {
         }
         let (mut frontier, mut leaves) = (Frontier::new(), Vec::new());
         let keep_leaves = !wanted.is_all();
-        let mut chooser = Chooser::new(wanted, selection);
+        let mut chooser = Chooser::new(wanted);
         let mut plan =
             Self { listed: Vec::new(), bytes: 0, tree: None, recordings: BTreeMap::new(), policies: BTreeMap::new() };
         each_record(files, checkpoint.size, |record, line| {

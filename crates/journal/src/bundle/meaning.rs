@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Selection;
 use super::report::{FindingKind, Findings};
+use super::{Covered, Selection};
 use crate::record::{
     BudgetRecord, Entry, KeyIssued, OperationDecided, PoliciesLoaded, Record, RecordingSeal, RequestAnswered,
     RequestOpened, SessionClosed, SessionOpened, TaskRequested, TaskStarted,
@@ -90,6 +90,7 @@ pub(super) struct Sealed {
 /// The story so far.
 pub(super) struct Meaning<'s> {
     selection: &'s Selection,
+    covered: Covered,
     tasks: BTreeMap<String, Task>,
     keys: BTreeMap<String, Key>,
     sessions: BTreeMap<String, Session>,
@@ -163,6 +164,7 @@ impl<'s> Meaning<'s> {
     pub(super) fn new(selection: &'s Selection) -> Self {
         Self {
             selection,
+            covered: Covered::by(selection),
             tasks: BTreeMap::new(),
             keys: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -438,7 +440,7 @@ impl<'s> Meaning<'s> {
                 Selection::All => false,
                 Selection::Session(wanted) => wanted != name,
                 Selection::Task(wanted) => *wanted != body.task,
-                Selection::Time { .. } => !self.selection.covers(time),
+                Selection::Time { .. } => !self.covered.has(time),
             };
             if !foreign {
                 add(format!("record {index}: no record before it says that session {name} was opened"));

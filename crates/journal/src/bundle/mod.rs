@@ -71,7 +71,7 @@ pub enum Selection {
     Session(String),
     /// Those of one task, by its id.
     Task(String),
-    /// What was recorded between two times (RFC 3339), and the whole of the sessions and tasks that it is of.
+    /// What was recorded between two times (RFC 3339), and the whole of the sessions that it is of, with their tasks.
     Time {
         /// From when on.
         since: String,
@@ -80,16 +80,21 @@ pub enum Selection {
     },
 }
 
-impl Selection {
-    /// Whether it is one of a time, and this is within it.
-    fn covers(&self, time: Timestamp) -> bool {
+/// From one time to another, where a selection is of such; none covers anything else.
+#[derive(Debug, Clone, Copy, Default)]
+struct Covered(Option<(Timestamp, Timestamp)>);
+
+impl Covered {
+    fn by(selection: &Selection) -> Self {
         let parsed = |text: &String| text.parse::<Timestamp>().ok();
-        match self {
-            Self::Time { since, until } => {
-                parsed(since).is_some_and(|since| since <= time) && parsed(until).is_some_and(|until| time <= until)
-            }
-            Self::All | Self::Session(_) | Self::Task(_) => false,
-        }
+        Self(match selection {
+            Selection::Time { since, until } => parsed(since).zip(parsed(until)),
+            Selection::All | Selection::Session(_) | Selection::Task(_) => None,
+        })
+    }
+
+    fn has(self, time: Timestamp) -> bool {
+        self.0.is_some_and(|(since, until)| (since..=until).contains(&time))
     }
 }
 

@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Selection;
+use super::{Covered, Selection};
 use crate::record::{Entry, Record};
 
 /// The ids whose records are wanted.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
+    covered: Covered,
     all: bool,
     found: bool,
     tasks: BTreeSet<String>,
@@ -28,7 +29,7 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Begins a survey; for [`Selection::All`] none is needed.
     pub(super) fn new(selection: &Selection) -> Self {
-        let mut this = Self::default();
+        let mut this = Self { covered: Covered::by(selection), ..Self::default() };
         match selection {
             Selection::All => {
                 this.all = true;
@@ -56,8 +57,8 @@ impl Wanted {
     }
 
     /// Of a time: learns which sessions, tasks and the like its records are of.
-    pub(super) fn note(&mut self, selection: &Selection, record: &Record) {
-        if !selection.covers(record.time) {
+    pub(super) fn note(&mut self, record: &Record) {
+        if !self.covered.has(record.time) {
             return;
         }
         self.found = true;
@@ -114,6 +115,11 @@ impl Wanted {
     pub(super) fn survey(&mut self, selection: &Selection, record: &Record) {
         match &record.entry {
             Entry::TaskStarted(body) => {
+                // One that began by an answer of the time is as much its as the answer.
+                let is_answered = body.approval.as_ref().is_some_and(|request| self.requests.contains(request));
+                if is_answered && matches!(selection, Selection::Time { .. }) {
+                    self.tasks.insert(body.task.clone());
+                }
                 let is_wanted = match selection {
                     Selection::All | Selection::Session(_) => false,
                     Selection::Task(task) => *task == body.task,
@@ -195,7 +201,9 @@ impl Wanted {
     /// What a task came from belongs to it.
     fn want_origin(&mut self, task: &str) {
         let mut next = Some(task.to_string());
-        while let Some((parent, key)) = next.and_then(|task| self.origins.get(&task).cloned()) {
+        while let Some(task) = next {
+            self.requests.extend(self.granted.get(&task).cloned());
+            let Some((parent, key)) = self.origins.get(&task).cloned() else { break };
             self.keys.extend(key);
             // A task that was met before is no way back.
             next = parent.filter(|parent| self.tasks.insert(parent.clone()));
@@ -288,19 +296,21 @@ fn is_circumstance(entry: &Entry) -> bool {
 #[derive(Debug)]
 pub(super) struct Chooser<T> {
     wanted: Wanted,
-    selection: Selection,
     begun: bool,
     held_back: BTreeMap<(u64, &'static str), T>,
 }
 
 impl<T> Chooser<T> {
-    pub(super) fn new(wanted: Wanted, selection: &Selection) -> Self {
-        Self { wanted, selection: selection.clone(), begun: false, held_back: BTreeMap::new() }
+    pub(super) fn new(wanted: Wanted) -> Self {
+        Self { wanted, begun: false, held_back: BTreeMap::new() }
     }
 
     /// Offers the next record, as `item`; passes those that are now chosen to `take`, in order.
     pub(super) fn offer(&mut self, record: &Record, item: T, mut take: impl FnMut(T)) {
         if self.wanted.all {
+            take(item);
+        } else if self.wanted.covered.has(record.time) {
+            self.begin(&mut take);
             take(item);
         } else if is_circumstance(&record.entry) {
             let kind = record.entry.kind();
@@ -308,10 +318,15 @@ impl<T> Chooser<T> {
                 self.held_back.retain(|(_, other), _| *other != kind);
             }
             self.held_back.insert((record.index, kind), item);
-        } else if self.wanted.matches(&record.entry) || self.selection.covers(record.time) {
-            self.begun = true;
-            std::mem::take(&mut self.held_back).into_values().for_each(&mut take);
+        } else if self.wanted.matches(&record.entry) {
+            self.begin(&mut take);
             take(item);
         }
+    }
+
+    /// What was in force when the first wanted record was written, or since the last one.
+    fn begin(&mut self, take: impl FnMut(T)) {
+        self.begun = true;
+        std::mem::take(&mut self.held_back).into_values().for_each(take);
     }
 }

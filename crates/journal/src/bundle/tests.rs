@@ -1,6 +1,6 @@
 //! Bundles made of a small journal, then damaged in every way that the report must name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Read};
 
 use expect_test::{Expect, expect};
@@ -321,7 +321,7 @@ fn a_selection_brings_what_was_in_force() {
         let (_, records) = files.iter().find(|(name, _)| name == RECORDS).expect("records");
         String::from_utf8_lossy(records)
             .lines()
-            .map(|line| crate::Record::parse(line).expect("a record").index)
+            .map(|line| crate::record::Record::parse(line).expect("a record").index)
             .collect::<Vec<_>>()
     };
     let bytes = bundle(story(), &Selection::Session("ses-2".into()), &Memory::whole());
@@ -830,4 +830,37 @@ fn exports_refuse_what_they_cannot_prove() {
         .assert_eq(&foreign.expect_err("another root"));
     let larger = attempt(&Selection::All, &key().sign_checkpoint(2, journal.root()));
     assert!(larger.is_err());
+}
+
+/// Whatever the window is: what was recorded in it is all there, and what it takes to make sense of it.
+#[test]
+fn a_bundle_of_a_time_holds_all_of_it_and_stands() {
+    let entries = || {
+        let mut entries = story();
+        entries.insert(
+            entries.len() - 1,
+            PoliciesLoaded {
+                revision: "r2".into(),
+                files: BTreeMap::from([("base.cedar".into(), sha256(POLICY).to_string())]),
+            }
+            .into(),
+        );
+        entries
+    };
+    let time = |second: usize| format!("2026-01-01T00:00:{second:02}Z");
+    let count = entries().len();
+    for since in 0..count {
+        for until in since..count {
+            let selection = Selection::Time { since: time(since), until: time(until) };
+            let bytes = bundle(entries(), &selection, &Memory::whole());
+            assert_eq!(findings(&bytes), Vec::<String>::new(), "{selection:?}");
+            let records = unpack(&bytes).into_iter().find(|(path, _)| path == RECORDS).expect("records").1;
+            let indexes: BTreeSet<u64> = String::from_utf8(records)
+                .expect("text")
+                .lines()
+                .map(|line| crate::record::Record::parse(line).expect("a record").index)
+                .collect();
+            assert!((since as u64..=until as u64).all(|index| indexes.contains(&index)), "{selection:?}: {indexes:?}");
+        }
+    }
 }

@@ -1,0 +1,154 @@
+import { describe, expect, test } from "vitest";
+import type { Moment } from "../api/client";
+import { clock, micros, oneLine, plural, span } from "./format";
+import { cut, paint, plain } from "./paint";
+import { scenes } from "./scenes";
+import { inWords, marks, sentence } from "./words";
+
+/** Moments by a short hand: `3:allow` asks, `r` is a row, `d` ends an answer, `e` fails, `t` is the client's turn. */
+function played(script: string): string[] {
+  const moments = script.split(" ").map((word, place): Moment => {
+    const at = place * 10;
+    const asked = /^(\d+):(\w+)$/.exec(word);
+    if (asked) {
+      const [, number, outcome = ""] = asked;
+      return { place, at, kind: "asked", outcome, number: Number(number), statement: `s${number}` };
+    }
+    if (word === "d") return { place, at, kind: "done", text: "DONE" };
+    if (word === "e") return { place, at, kind: "problem", text: "ERROR" };
+    if (word === "t") return { place, at, kind: "turn" };
+    return { place, at, kind: "row", values: [word] };
+  });
+  return scenes(moments).map((scene) => {
+    const parts = scene.parts.map((part) => {
+      if (part.kind === "rows") return part.rows.flat().join("");
+      return part.kind === "done" ? "." : part.kind === "problem" ? "!" : part.kind;
+    });
+    return `${scene.asked?.number ?? "-"}=${parts.join("")}`;
+  });
+}
+
+describe("a replay gives each operation its own answer", () => {
+  test.each([
+    ["one after the other", "0:allow a d t 1:allow b d t", ["0=a.", "1=b."]],
+    ["prepared, then run", "0:prepare 1:allow a d t 2:prepare 3:allow b d t", ["0=", "1=a.", "2=", "3=b."]],
+    ["in a pipeline", "0:allow 1:allow 2:allow a d b d c d t", ["0=a.", "1=b.", "2=c."]],
+    ["several statements in one", "0:allow a d b d t 1:allow c d t", ["0=a.b.", "1=c."]],
+    ["nothing to answer", "0:allow t 1:allow a d t", ["0=", "1=a."]],
+    ["refused", "0:refused e t 1:allow a d t", ["0=!", "1=a."]],
+    ["failed in a pipeline", "0:allow 1:allow 2:allow a d e t 3:allow b d t", ["0=a.", "1=!", "2=", "3=b."]],
+    ["failed when it was prepared", "0:prepare e t 1:allow a d t", ["0=!", "1=a."]],
+    ["without being asked", "a", ["-=a"]],
+  ])("%s", (_, script, expected) => {
+    expect(played(script)).toEqual(expected);
+  });
+
+  test("what may have been passed over says so", () => {
+    const asked = (number: number): Moment => ({
+      place: number,
+      at: number,
+      kind: "asked",
+      outcome: "allow",
+      number,
+      statement: "",
+    });
+    const found = scenes([
+      asked(0),
+      asked(1),
+      { place: 2, at: 5, kind: "problem", text: "no" },
+      { place: 3, at: 5, kind: "turn" },
+    ]);
+    expect(found.map((scene) => Boolean(scene.isUnsure))).toEqual([false, true]);
+  });
+});
+
+describe("accesses in words", () => {
+  test("the weightiest comes first, with what makes it worse", () => {
+    const accesses = ["sql:select on Table shop/public.orders", "sql:delete on Table shop/public.orders"];
+    expect(sentence(accesses, { has_where: false })).toBe("deletes from public.orders, no WHERE: every row");
+    expect(sentence(accesses, { has_where: false, where_is_constant: true })).toContain("always so");
+    expect(sentence(accesses, { has_where: true })).toBe("deletes from public.orders");
+  });
+
+  test("columns of a table are said together, and names are whole", () => {
+    const columns = ["probe on Column shop/public.customers.email", "probe on Column shop/public.customers.ssn"];
+    expect(inWords(columns)[0]?.object).toBe("public.customers (email, ssn)");
+    expect(inWords(["sql:update on Table shop/public.sales on hold"])[0]?.object).toBe("public.sales on hold");
+  });
+
+  test("what hides in a name is shown", () => {
+    expect(inWords(["sql:drop on Table shop/public.a\u202eb"])[0]?.object).toBe("public.a[U+202E]b");
+  });
+
+  test("an action that nobody has words for is said as it is", () => {
+    expect(inWords(["k8s:evict on Target prod"])[0]).toMatchObject({ verb: "evict", weight: "write" });
+  });
+});
+
+describe("a statement in colours", () => {
+  const text = (statement: string) => paint(statement, marks(["sql:delete on Table shop/public.orders"]));
+
+  test("marks what is dangerous, and not what only looks like it", () => {
+    const dangerous = (statement: string) =>
+      text(statement)
+        .filter((piece) => piece.isDangerous)
+        .map((piece) => piece.text);
+    expect(dangerous("delete from orders where note = 'delete orders' -- delete")).toEqual(["delete", "orders"]);
+    expect(dangerous("select 1")).toEqual([]);
+  });
+
+  test("loses no character", () => {
+    const statement = 'DELETE\nFROM "Orders" -- 😀\n WHERE a = $tag$ x $tag$;';
+    expect(
+      text(statement)
+        .map((piece) => piece.text)
+        .join(""),
+    ).toBe(statement);
+  });
+
+  test("shows what hides", () => {
+    expect(plain("a\u202eb\u00a0c\u200b").map((piece) => piece.text)).toEqual([
+      "a",
+      "U+202E",
+      "b",
+      "U+00A0",
+      "c",
+      "U+200B",
+    ]);
+  });
+
+  test("a carriage return ends a comment, and is seen", () => {
+    const pieces = paint("update t set a = 1 where id = 1 -- one only\r or id > 0");
+    expect(pieces.find((piece) => piece.text === "U+000D")?.kind).toBe("hidden");
+    expect(pieces.find((piece) => piece.text === "or")?.kind).toBe("keyword");
+  });
+
+  test("empty lines do not push anything out of sight", () => {
+    const said = (statement: string) =>
+      paint(statement)
+        .map((piece) => piece.text)
+        .join("");
+    expect(said(`select 1${"\n".repeat(41)}from t`)).toBe("select 1\n40 empty lines\nfrom t");
+    expect(said("select 1\n\nfrom t")).toBe("select 1\n\nfrom t");
+  });
+
+  test("is not cut inside of a character", () => {
+    expect(cut("ab😀", 3)).toBe(2);
+    expect(cut("ab😀", 4)).toBe(4);
+    expect(cut("abc", 9)).toBe(3);
+  });
+});
+
+test("figures are written alike", () => {
+  expect([span(0), span(59), span(61), span(3_600), span(90_000)]).toEqual([
+    "0 s",
+    "59 s",
+    "1 min 1 s",
+    "1 h",
+    "1 d 1 h",
+  ]);
+  expect([micros(7), micros(1_500), micros(25_000), micros(2_000_000)]).toEqual(["7 µs", "1.5 ms", "25 ms", "2.00 s"]);
+  expect([clock(1_500_000), clock(3_661_000_000)]).toEqual(["0:01.500", "1:01:01.000"]);
+  expect([plural(1, "row"), plural(2, "access", "accesses")]).toEqual(["1 row", "2 accesses"]);
+  expect(oneLine(" a\n\tb\u202e ")).toBe("a b[U+202E]");
+});
