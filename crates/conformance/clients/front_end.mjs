@@ -167,7 +167,7 @@ const stories = {
     await page.getByRole("button", { name: "Show all" }).click();
     await answerable(page);
     await page.getByRole("button", { name: "Deny" }).click();
-    assert.match(await third, /denied|disapproved/i);
+    assert.match(await third, /was refused by dana/);
 
     await psql("select id, full_name, email from customers order by id limit 3");
     await page.goto(`${base}/sessions?text=order%20by%20id`);
