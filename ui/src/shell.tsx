@@ -232,7 +232,7 @@ function Side({ isOpen, isLive }: { isOpen: boolean; isLive: boolean }) {
               Sign out
             </Button>
           </form>
-          <span>{about.data ? `v${about.data.version}` : null}</span>
+          <span className="wrap">{about.data ? `${about.data.name ?? ""} v${about.data.version}` : null}</span>
         </div>
       </div>
     </aside>

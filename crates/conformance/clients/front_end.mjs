@@ -317,6 +317,24 @@ const stories = {
     return { done: true };
   },
 
+  /** A session over HTTP is shown as exchanges. */
+  async exchanges() {
+    const page = await open();
+    await signIn(page);
+    await page.waitForURL(`${base}/`);
+    await page.goto(`${base}/sessions/${process.env.SESSION}`);
+    await seen(page, "GET /told/by-the-target");
+    await page.locator(".event .chip", { hasText: "200" }).waitFor();
+    await page.locator("summary", { hasText: "header" }).click();
+    await page.locator(".said", { hasText: "content-type" }).waitFor();
+    const archive = await page.getByRole("link", { name: "HTTP archive" }).getAttribute("href");
+    const har = await page.evaluate(async (at) => (await fetch(at)).json(), archive);
+    assert.equal(har.log.version, "1.2");
+    await fits(page, "exchanges");
+    await picture(page, "exchanges");
+    return { done: true };
+  },
+
   /** A gateway without a target says how to add one. */
   async first() {
     const page = await open();

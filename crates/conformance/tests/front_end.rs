@@ -5,13 +5,18 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use gatehouse_conformance::fixture::{Credential, POLICIES, SLEEP, program};
+use gatehouse_conformance::fixture::{Credential, POLICIES, SLEEP, program, wait_until};
 use gatehouse_conformance::served::CLIENTS;
+use gatehouse_conformance::web::{self, WebHouse};
 use gatehouse_conformance::{Fixture, Setup};
 use serde_json::Value;
 
 /// Dana administers as well.
 const ADMINISTERS: &str = "\npermit (principal in Group::\"dba\", action == Action::\"administer\", resource);\n";
+
+/// And oversees what goes to the API, which agents read.
+const OVERSEES_API: &str =
+    "\npermit (principal in Group::\"dba\", action == Action::\"approve\", resource in Target::\"api\");\n";
 
 fn house() -> Result<Fixture> {
     Fixture::start(Setup { policies: format!("{POLICIES}{ADMINISTERS}{SLEEP}"), ..Setup::default() })
@@ -27,13 +32,13 @@ fn shots() -> Result<PathBuf> {
 fn tell(fixture: &Fixture, story: &str, user: &str, more: &[(&str, &str)]) -> Result<Value> {
     let link = fixture.json(&["login", "--as", user, "--link"])?;
     let link = link.get("url").and_then(Value::as_str).context("there is a link")?;
+    self::story(story, &fixture.api()?, link, more)
+}
+
+/// The same at an address, with the link to sign in by.
+fn story(story: &str, base: &str, link: &str, more: &[(&str, &str)]) -> Result<Value> {
     let mut command = Command::new(CLIENTS);
-    command
-        .arg("front_end.mjs")
-        .env("STORY", story)
-        .env("BASE", fixture.api()?)
-        .env("LINK", link)
-        .env("SHOTS", shots()?);
+    command.arg("front_end.mjs").env("STORY", story).env("BASE", base).env("LINK", link).env("SHOTS", shots()?);
     command.envs(more.iter().copied()).stdin(Stdio::null());
     let output = command.output()?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -137,4 +142,55 @@ fn who_oversees_nothing_sees_nothing() -> Result<()> {
     held.kill()?;
     held.wait()?;
     told.map(|_| ())
+}
+
+/// A session over HTTP is a list of exchanges, with what the client saw of each.
+#[test]
+fn exchanges_are_replayed() -> Result<()> {
+    let setup = Setup { policies: format!("{POLICIES}{ADMINISTERS}{OVERSEES_API}"), ..Setup::default() };
+    let house = WebHouse::before(web::target()?, "", "", setup)?;
+    let claude = house.task("agent:claude")?;
+    let answer = house.get(&claude, "/told/by-the-target")?;
+    ensure!(answer.status == 200, "{}", answer.body);
+    let sessions = house.fixture.json(&["sessions", "ls"])?;
+    let session = sessions[0]["id"].as_str().context("a session")?.to_string();
+    tell(&house.fixture, "exchanges", "user:dana", &[("SESSION", &session)])?;
+    Ok(())
+}
+
+/// A gateway without a target, and one person who administers it.
+#[test]
+fn a_gateway_without_a_target_says_how_to_add_one() -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
+    std::fs::create_dir(folder.path().join("policies"))?;
+    std::fs::write(folder.path().join("policies/administer.cedar"), ADMINISTERS)?;
+    let config = folder.path().join("gatehouse.toml");
+    let text = "[api]\naddress = \"127.0.0.1:0\"\n[listen.postgres]\naddress = \"127.0.0.1:0\"\n[users.dana]\ngroups = [\"dba\"]\n";
+    std::fs::write(&config, text)?;
+    let log = std::fs::File::create(folder.path().join("gatehouse.log"))?;
+    let mut gateway = Command::new(program()?);
+    gateway.arg("serve").arg("--config").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    let mut gateway = Ended(gateway.spawn()?);
+    let socket = folder.path().join("data/admin.sock");
+    wait_until("the gateway serves", || {
+        ensure!(gateway.0.try_wait()?.is_none(), "{}", std::fs::read_to_string(folder.path().join("gatehouse.log"))?);
+        Ok(std::os::unix::net::UnixStream::connect(&socket).is_ok())
+    })?;
+    let mut login = Command::new(program()?);
+    login.args(["login", "--as", "user:dana", "--link", "--json"]).env("GATEHOUSE_ADMIN_SOCKET", &socket);
+    let link: Value = serde_json::from_slice(&login.output()?.stdout)?;
+    let link = link["url"].as_str().context("there is a link")?;
+    let (base, _) = link.split_once("/login/").context("it leads to the gateway")?;
+    story("first", base, link, &[]).map(|_| ())
+}
+
+/// A process that ends with the test.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // One that has ended is ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

@@ -133,3 +133,30 @@ pub(crate) fn watch(
     let told = stream::unfold(watcher, |mut watcher| async { watcher.next().await.map(|seen| (seen, watcher)) });
     Ok(told.flat_map(stream::iter).boxed())
 }
+
+#[cfg(test)]
+mod tests {
+    use gatehouse_api::Shown;
+    use gatehouse_model::UserName;
+
+    use super::*;
+
+    #[test]
+    fn nobody_takes_the_places_of_others() {
+        let watchers = Watchers::default();
+        let user = |name: &str| Caller::User(UserName::new(name).unwrap(), Shown::Cookie);
+        let (sam, dana) = (user("sam"), user("dana"));
+        let mut taken: Vec<Place> = (0..WATCHERS_OF_ONE_MAX).filter_map(|_| watchers.place(&sam)).collect();
+        assert_eq!(taken.len(), WATCHERS_OF_ONE_MAX);
+        assert!(watchers.place(&sam).is_none());
+        assert!(watchers.place(&dana).is_some());
+        taken.pop();
+        assert!(watchers.place(&sam).is_some(), "a place that was left is free");
+        drop(taken);
+        assert!(watchers.lock().is_empty());
+        let all: Vec<Place> =
+            (0..WATCHERS_MAX).filter_map(|number| watchers.place(&user(&format!("u{number}")))).collect();
+        assert_eq!(all.len(), WATCHERS_MAX);
+        assert!(watchers.place(&dana).is_none(), "there are so many in all");
+    }
+}

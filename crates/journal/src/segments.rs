@@ -512,11 +512,19 @@ impl SegmentFiles {
         file.seek(SeekFrom::Start(length.saturating_sub(tail))).map_err(failed("read", &path))?;
         let mut text = Vec::new();
         file.take(tail).read_to_end(&mut text).map_err(failed("read", &path))?;
-        // Text and signatures of a note are apart by an empty line, and so is one note from the next.
+        // Text and signatures of a note are apart by an empty line, and so is one note from the next. What a crash or the limit cut
+        // off has not both.
         let text = String::from_utf8_lossy(&text);
-        let parts: Vec<&str> = text.split("\n\n").filter(|part| !part.trim().is_empty()).collect();
-        let notes = parts.rchunks_exact(2).map(|note| format!("{}\n", note.join("\n\n").trim_end()));
-        Ok(notes.take(notes_max).collect())
+        let whole = text.rfind("\n\n").and_then(|end| text.get(..end)).unwrap_or_default();
+        let parts: Vec<&str> = whole.split("\n\n").collect();
+        let is_signed = |part: &str| part.starts_with("\u{2014} ");
+        let note = |pair: &[&str]| match pair {
+            [text, signatures] if !is_signed(text) && is_signed(signatures) => {
+                Some(format!("{text}\n\n{signatures}\n"))
+            }
+            _ => None,
+        };
+        Ok(parts.windows(2).rev().filter_map(note).take(notes_max).collect())
     }
 
     fn path(&self, first: u64) -> PathBuf {
@@ -747,6 +755,32 @@ mod tests {
             "the journal was truncated or changed: it has 6 records, and its last checkpoint counts 8; restore the missing ones",
             |paths| paths.iter().skip(2).for_each(|path| fs::remove_file(path).expect("a file")),
         );
+    }
+
+    #[test]
+    fn the_newest_checkpoints_are_read_as_they_were_written() {
+        let dir = journal();
+        let files = SegmentFiles::new(dir.path());
+        let all = files.checkpoints(10).expect("a file");
+        assert_eq!(all.len(), 2);
+        let sizes: Vec<u64> = all
+            .iter()
+            .map(|note| {
+                let text = key().verifier().open(note).expect("it is signed");
+                text.parse::<Checkpoint>().expect("a checkpoint").size
+            })
+            .collect();
+        assert!(sizes.is_sorted_by(|newer, older| newer > older), "{sizes:?}");
+        assert_eq!(files.checkpoints(1).expect("a file"), all[..1]);
+        // What a crash cut off is no checkpoint, and takes none along.
+        let path = dir.path().join(CHECKPOINTS);
+        let whole = fs::read(&path).expect("a file");
+        for cut in 1..80 {
+            fs::write(&path, [&whole[..], &whole[..cut]].concat()).expect("there is room");
+            assert_eq!(files.checkpoints(10).expect("a file"), all, "{cut}");
+        }
+        fs::remove_file(&path).expect("a file");
+        assert!(files.checkpoints(10).expect("no file is none").is_empty());
     }
 
     #[test]

@@ -27,6 +27,22 @@ export const plural = (value: number, one: string, many = `${one}s`) => `${numbe
 
 export const moment = (time: string | number | Date) => MOMENTS.format(new Date(time));
 
+const EXACT = new Intl.DateTimeFormat("en", {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  fractionalSecondDigits: 3,
+  hourCycle: "h23",
+});
+const DATE = new Intl.DateTimeFormat("en", { month: "short", day: "numeric" });
+
+/** The time of a day to the millisecond, with the day where it is not today. */
+export function exact(time: string, now = new Date()): string {
+  const at = new Date(time);
+  const day = at.toDateString() === now.toDateString() ? "" : `${DATE.format(at)} `;
+  return `${day}${EXACT.format(at)}`;
+}
+
 /** The hour of a day; with the day where the span is longer than one. */
 export const tick = (time: string, hours: number) => (hours > 24 ? DAY : CLOCK).format(new Date(time));
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Moment } from "../api/client";
-import { clock, micros, oneLine, plural, span } from "./format";
+import { clock, exact, micros, oneLine, plural, span } from "./format";
 import { cut, paint, plain } from "./paint";
 import { scenes } from "./scenes";
 import { inWords, marks, sentence } from "./words";
@@ -74,6 +74,13 @@ describe("accesses in words", () => {
     const columns = ["probe on Column shop/public.customers.email", "probe on Column shop/public.customers.ssn"];
     expect(inWords(columns)[0]?.object).toBe("public.customers (email, ssn)");
     expect(inWords(["sql:update on Table shop/public.sales on hold"])[0]?.object).toBe("public.sales on hold");
+  });
+
+  test("what is said of one statement is not said of all", () => {
+    const batch = { has_where: false, statements_in_batch: 2 };
+    expect(sentence(["sql:delete on Table shop/public.a"], batch)).toContain("one of its statements has no WHERE");
+    expect(inWords(["sql:update on Function shop/pg_catalog.nextval"], batch)[0]?.warning).toBeUndefined();
+    expect(inWords(["sql:set on Setting shop/session_replication_role"])[0]?.weight).toBe("danger");
   });
 
   test("what hides in a name is shown", () => {
@@ -150,5 +157,10 @@ test("figures are written alike", () => {
   expect([micros(7), micros(1_500), micros(25_000), micros(2_000_000)]).toEqual(["7 µs", "1.5 ms", "25 ms", "2.00 s"]);
   expect([clock(1_500_000), clock(3_661_000_000)]).toEqual(["0:01.500", "1:01:01.000"]);
   expect([plural(1, "row"), plural(2, "access", "accesses")]).toEqual(["1 row", "2 accesses"]);
+  const [noon, today] = ["2026-01-02T12:00:00.125", new Date("2026-01-02T23:00:00")];
+  expect([exact(noon, today), exact(noon, new Date("2026-01-03T00:00:00"))]).toEqual([
+    "12:00:00.125",
+    "Jan 2 12:00:00.125",
+  ]);
   expect(oneLine(" a\n\tb\u202e ")).toBe("a b[U+202E]");
 });

@@ -46,8 +46,31 @@ const VERBS: Record<string, [string, Weight]> = {
   probe: ["searches by", "danger"],
   connect: ["connects to", "read"],
   start: ["works on", "write"],
+  exceed: ["goes beyond its task's budget on", "danger"],
+  changed: ["uses what is described otherwise than before:", "danger"],
+  tunnel: ["goes unseen to", "danger"],
+  "http:message": ["sends messages to", "write"],
+  "http:undocumented": ["asks for what the API's document does not have:", "danger"],
+  "graphql:query": ["queries", "read"],
+  "graphql:subscription": ["subscribes to", "read"],
+  "graphql:mutation": ["changes by GraphQL", "write"],
+  "mcp:session": ["opens a session at", "read"],
+  "mcp:list": ["lists what there is at", "read"],
+  "mcp:task": ["follows a task at", "read"],
+  "mcp:resource": ["reads the resource", "read"],
+  "mcp:prompt": ["takes the prompt", "read"],
+  "mcp:complete": ["asks for completions of", "read"],
   "mcp:call": ["calls the tool", "write"],
+  "mcp:offer": ["is shown", "read"],
+  "mcp:sample": ["has the agent's model asked by", "write"],
+  "mcp:elicit": ["has the agent's person asked by", "write"],
+  "mcp:roots": ["tells its folders to", "write"],
+  "mcp:cancel": ["cancels something at", "write"],
+  "mcp:other": ["does what has no name at", "danger"],
 };
+
+/** Settings that decide what others mean, or what is checked at all. */
+const WEIGHTY_SETTINGS = ["session_replication_role", "row_security", "role", "session_authorization", "search_path"];
 
 const SQL_WARNINGS: Record<string, boolean> = { "sql:update": true, "sql:delete": true };
 
@@ -76,8 +99,10 @@ function gathered(names: string[]): string {
   return [...tables].map(([table, columns]) => `${table} (${columns.join(", ")})`).join(", ");
 }
 
-function unbounded(action: string, facts: Record<string, unknown>): string | undefined {
-  if (!SQL_WARNINGS[action]) return undefined;
+function unbounded(action: string, kind: string, facts: Record<string, unknown>): string | undefined {
+  if (!SQL_WARNINGS[action] || kind !== "Table") return undefined;
+  // Of several statements the facts are those of the worst.
+  if (Number(facts.statements_in_batch) > 1 && facts.has_where === false) return "one of its statements has no WHERE";
   if (facts.where_is_constant === true) return "a WHERE that is always so: every row";
   if (facts.has_where === false) return "no WHERE: every row";
   return undefined;
@@ -97,12 +122,17 @@ export function inWords(accesses: string[], facts: Record<string, unknown> = {})
   const words = [...groups.values()].map(({ action, kind, names }): Words => {
     const [verb, weight] = VERBS[action] ?? [action.slice(action.indexOf(":") + 1).replaceAll("_", " "), "write"];
     const isHttp = action.startsWith("http:");
+    const isWeighty = action === "sql:set" && names.some((name) => WEIGHTY_SETTINGS.includes(name));
     const shown = kind === "Column" ? gathered(names) : names.join(", ");
     return {
       verb: isHttp ? action.slice(5).toUpperCase() : verb,
       object: revealed(kind === "Class" ? `values of class ${shown}` : shown),
-      weight: isHttp && ["http:get", "http:head", "http:options"].includes(action) ? "read" : weight,
-      warning: unbounded(action, facts),
+      weight: isWeighty
+        ? "danger"
+        : isHttp && ["http:get", "http:head", "http:options"].includes(action)
+          ? "read"
+          : weight,
+      warning: unbounded(action, kind, facts),
     };
   });
   const order: Weight[] = ["danger", "write", "read"];

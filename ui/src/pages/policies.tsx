@@ -3,12 +3,12 @@
 import { Button, NativeSelect, Select, Tabs, Textarea, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
-import { useNavigate, useParams } from "react-router";
+import { useLocation, useNavigate, useParams } from "react-router";
 import { api, type Backtest, type Explanation, must, type Policy } from "../api/client";
 import { policies, revision as revisionQuery, revisions, targets } from "../api/queries";
 import { difference } from "../lib/difference";
 import { moment, number, oneLine, plural } from "../lib/format";
-import { Ago, Chip, Empty, Heading, State, type Tone, Trouble, Waiting } from "../parts/basics";
+import { Ago, Chip, Empty, Heading, PolicyLinks, State, type Tone, Trouble, Waiting } from "../parts/basics";
 import { Accesses } from "../parts/statement";
 
 const VIEWS = ["in-force", "playground", "backtest", "history"] as const;
@@ -53,6 +53,11 @@ function InForce() {
     return [...found];
   }, [all.data]);
   const current = past.data?.[0];
+  const { hash } = useLocation();
+  const isThere = all.isSuccess;
+  useEffect(() => {
+    if (isThere && hash) document.getElementById(decodeURIComponent(hash.slice(1)))?.scrollIntoView({ block: "start" });
+  }, [isThere, hash]);
   return (
     <>
       <Waiting query={all} />
@@ -224,11 +229,7 @@ function Explained({ found }: { found: Explanation }) {
         <div>
           <h2>Decided by</h2>
           {found.policies.length ? (
-            <div className="row">
-              {found.policies.map((policy) => (
-                <Chip key={policy}>{policy}</Chip>
-              ))}
-            </div>
+            <PolicyLinks names={found.policies} />
           ) : (
             <span className="muted">no policy: nothing permits it</span>
           )}

@@ -25,6 +25,7 @@ import {
   Copy,
   Empty,
   Heading,
+  PolicyLinks,
   SessionLink,
   State,
   TaskLink,
@@ -325,7 +326,7 @@ function Context({ request }: { request: Request }) {
   } else {
     rows.push(["Asked by", request.asked_by]);
   }
-  rows.push(["Held by", request.policies.join(", ")]);
+  rows.push(["Held by", <PolicyLinks key="policies" names={request.policies} />]);
   if (request.reasons.length) rows.push(["Because", request.reasons.join("; ")]);
   rows.push(["Needs", needs.join(" and ")]);
   if (approved.length) rows.push(["Approved by", approved.join(", ")]);

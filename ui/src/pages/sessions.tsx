@@ -9,7 +9,7 @@ import { Link, useSearchParams } from "react-router";
 import { operations, sessions, targets } from "../api/queries";
 import { oneLine } from "../lib/format";
 import { sentence } from "../lib/words";
-import { Ago, Chip, Empty, Heading, More, SessionLink, State, Waiting, Who } from "../parts/basics";
+import { At, Chip, Empty, Heading, More, SessionLink, State, Waiting, Who } from "../parts/basics";
 import { SessionTable } from "./tasks";
 
 /** How long whoever types is left to it before anything is looked for, in milliseconds. */
@@ -225,7 +225,7 @@ function Operations({ get }: { get: Get }) {
             {entries.map((operation) => (
               <li key={operation.index} className="event">
                 <span className="at muted">
-                  <Ago time={operation.time} />
+                  <At time={operation.time} />
                 </span>
                 <div className="stack" style={{ gap: 3 }}>
                   <div className="row">

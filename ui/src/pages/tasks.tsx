@@ -11,6 +11,7 @@ import { revealed } from "../lib/hidden";
 import { sentence } from "../lib/words";
 import {
   Ago,
+  At,
   Chip,
   Empty,
   Heading,
@@ -77,8 +78,8 @@ export function TasksPage() {
                 <th>Task</th>
                 <th>Who</th>
                 <th>Reason</th>
-                <th>Targets</th>
-                <th>Began</th>
+                <th className="far">Targets</th>
+                <th className="far">Began</th>
                 <th>Ends</th>
                 <th>State</th>
               </tr>
@@ -97,8 +98,8 @@ export function TasksPage() {
                       {revealed(task.reason)}
                     </span>
                   </td>
-                  <td>{task.targets.join(", ")}</td>
-                  <td className="tight">
+                  <td className="far">{task.targets.join(", ")}</td>
+                  <td className="tight far">
                     <Ago time={task.started} />
                   </td>
                   <td className="tight">
@@ -335,7 +336,7 @@ function Timeline({ task }: { task: Task }) {
         {events.map((event, place) => (
           <li key={`${event.kind} ${place} ${event.at}`} className="event">
             <span className="at muted">
-              <Ago time={event.at} />
+              <At time={event.at} />
             </span>
             <Told event={event} />
           </li>
@@ -405,13 +406,13 @@ export function SessionTable({ entries }: { entries: Session[] }) {
           <tr>
             <th>Session</th>
             <th>Who</th>
-            <th>Target</th>
-            <th>Opened</th>
-            <th>Lasted</th>
+            <th className="far">Target</th>
+            <th className="far">Opened</th>
+            <th className="far">Lasted</th>
             <th className="end">Operations</th>
             <th className="end">Refused</th>
-            <th className="end">Rows</th>
-            <th>Masked</th>
+            <th className="end far">Rows</th>
+            <th className="far">Masked</th>
             <th>State</th>
           </tr>
         </thead>
@@ -436,15 +437,15 @@ function SessionRow({ session }: { session: Session }) {
       <td>
         <Who identity={session.identity} behalf={session.on_behalf_of} />
       </td>
-      <td>{session.target}</td>
-      <td className="tight">
+      <td className="far">{session.target}</td>
+      <td className="tight far">
         <Ago time={session.opened} />
       </td>
-      <td className="tight">{lasted < 1 ? "< 1 s" : span(lasted)}</td>
+      <td className="tight far">{lasted < 1 ? "< 1 s" : span(lasted)}</td>
       <td className="end">{number(session.operations)}</td>
       <td className="end">{session.refused > 0 ? <Chip tone="bad">{number(session.refused)}</Chip> : "0"}</td>
-      <td className="end">{number(session.rows)}</td>
-      <td>
+      <td className="end far">{number(session.rows)}</td>
+      <td className="far">
         <span className="row">
           {Object.entries(session.classes ?? {}).map(([name, count]) => (
             <Chip key={name}>

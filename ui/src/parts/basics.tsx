@@ -7,7 +7,7 @@ import { type ReactNode, useEffect, useState, useSyncExternalStore } from "react
 import { Link } from "react-router";
 import { Problem } from "../api/client";
 import { openRequests } from "../api/queries";
-import { moment, since } from "../lib/format";
+import { exact, moment, since } from "../lib/format";
 
 export type Tone = "good" | "warn" | "bad" | "accent" | "calm";
 
@@ -96,6 +96,24 @@ export function Ago({ time }: { time: string }) {
     </time>
   );
 }
+
+/** When something was, to the millisecond: where one thing follows another. */
+export const At = ({ time }: { time: string }) => (
+  <time className="figures" dateTime={time} title={moment(time)}>
+    {exact(time)}
+  </time>
+);
+
+/** Policies by their names, each with where it stands. */
+export const PolicyLinks = ({ names }: { names: string[] }) => (
+  <span className="row">
+    {names.map((name) => (
+      <Link key={name} to={`/policies#${encodeURIComponent(name)}`}>
+        {name}
+      </Link>
+    ))}
+  </span>
+);
 
 /** Who works, and for whom. */
 export const Who = ({ identity, behalf }: { identity: string; behalf?: string | null }) => (
