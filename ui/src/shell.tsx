@@ -53,6 +53,7 @@ export function Shell() {
   const who = useQuery(me);
   const navigate = useNavigate();
   const signedIn = who.isSuccess;
+  useOthers(who.isPending ? undefined : signedIn);
   useEffect(() => {
     const path = signedIn ? comeBack() : undefined;
     if (path) void navigate(path, { replace: true });
@@ -68,6 +69,20 @@ export function Shell() {
     );
   }
   return <Waiting query={who} />;
+}
+
+/** Has all pages of a browser know when somebody signed in or out in one of them. */
+function useOthers(isSignedIn: boolean | undefined) {
+  const client = useQueryClient();
+  useEffect(() => {
+    if (isSignedIn === undefined || !("BroadcastChannel" in window)) return;
+    const channel = new BroadcastChannel("gatehouse-people");
+    channel.onmessage = (message: MessageEvent<boolean>) => {
+      if (message.data !== isSignedIn) void client.invalidateQueries({ queryKey: ["me"] });
+    };
+    channel.postMessage(isSignedIn);
+    return () => channel.close();
+  }, [client, isSignedIn]);
 }
 
 /** For so long after a `g` a letter is a place, in milliseconds. */
@@ -93,6 +108,12 @@ function useKeys() {
   }, [navigate]);
 }
 
+/** Where something stands that is called by its id. */
+function placeOf(id: string): string | undefined {
+  if (!/^(tsk|ses|req)-[a-z0-9]+$/.test(id)) return undefined;
+  return `/${{ tsk: "tasks", ses: "sessions", req: "requests" }[id.slice(0, 3)]}/${id}`;
+}
+
 function Frame() {
   const live = useLive(useQueryClient());
   const [isOpen, setOpen] = useState(false);
@@ -101,13 +122,18 @@ function Frame() {
   useKeys();
   // biome-ignore lint/correctness/useExhaustiveDependencies: whoever went somewhere has used the menu
   useEffect(() => setOpen(false), [pathname]);
-  const actions: SpotlightActionData[] = PLACES.map(({ to, name, icon: Icon, key }) => ({
+  const [asked, setAsked] = useState("");
+  const places: SpotlightActionData[] = PLACES.map(({ to, name, icon: Icon, key }) => ({
     id: to,
     label: name,
     description: `g ${key}`,
     leftSection: <Icon size={18} />,
     onClick: () => void navigate(to),
   }));
+  const named = placeOf(asked.trim());
+  const actions = named
+    ? [{ id: named, label: asked.trim(), description: "open it", onClick: () => void navigate(named) }, ...places]
+    : places;
   return (
     <>
       <a className="skip" href="#content">
@@ -143,10 +169,16 @@ function Frame() {
       </div>
       <Spotlight
         actions={actions}
+        query={asked}
+        onQueryChange={setAsked}
         shortcut={["mod + K"]}
         lockScroll={false}
         nothingFound="There is no such place"
-        searchProps={{ placeholder: "Go to …", "aria-label": "Go to", leftSection: <IconSearch size={18} /> }}
+        searchProps={{
+          placeholder: "Go to a place, or tsk-… ses-… req-…",
+          "aria-label": "Go to",
+          leftSection: <IconSearch size={18} />,
+        }}
       />
     </>
   );

@@ -318,6 +318,9 @@ pub struct RequestView {
     /// What the last answer said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_reason: Option<String>,
+    /// Who gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_by: Option<String>,
 }
 
 /// Who must approve, as people read it.
@@ -375,6 +378,7 @@ impl RequestView {
             ("held by", format!("{} ({})", self.policies.join(", "), self.reasons.join("; "))),
             ("needs", who(&self.needs)),
             ("approved by", approved.into_iter().collect::<Vec<_>>().join(", ")),
+            ("answered by", self.answered_by.clone().unwrap_or_default()),
             ("answer", self.answer_reason.clone().unwrap_or_default()),
             ("opened", self.opened.clone()),
             ("expires", self.expires.clone()),

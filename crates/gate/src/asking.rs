@@ -128,6 +128,7 @@ fn request(
         state: RequestState::Open,
         approvals: std::collections::BTreeMap::new(),
         answer_reason: None,
+        answered_by: None,
         asked: Asked::Task(task),
     }
 }

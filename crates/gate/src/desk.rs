@@ -171,6 +171,8 @@ pub struct PendingRequest {
     pub approvals: BTreeMap<GroupName, BTreeSet<UserName>>,
     /// What the last answer said.
     pub answer_reason: Option<String>,
+    /// Who gave it.
+    pub answered_by: Option<UserName>,
 }
 
 impl PendingRequest {
@@ -427,6 +429,7 @@ impl Desk {
             answer_record(id, approver, &answer, &groups, (granted != request.asked).then_some(&granted), lapses),
         )?;
         request.answer_reason = Some(approver.reason.into());
+        request.answered_by = Some(approver.user.clone());
         if let Answer::Denied { .. } = answer {
             request.state = RequestState::Denied;
         } else {

@@ -593,7 +593,11 @@ impl Passage {
         match receipt {
             Ok(receipt) => {
                 self.count_operation(operation);
-                self.waits_since.get_or_insert(now);
+                // How long a person took is none of the target's.
+                match decided.decision.verdict {
+                    Verdict::Allow => drop(self.waits_since.get_or_insert(now)),
+                    Verdict::Hold | Verdict::Deny => self.waits_since = Some(now),
+                }
                 self.client_rest = Rest { bytes: tail, goes_on: true };
                 Ok(self.relay(Side::Client, run, Some(receipt)))
             }
@@ -895,6 +899,7 @@ impl Passage {
             state: RequestState::Open,
             approvals: std::collections::BTreeMap::new(),
             answer_reason: None,
+            answered_by: None,
         }
     }
 

@@ -101,7 +101,12 @@ impl Activity {
     fn take(&mut self, line: &str) {
         let Some(time) = time_of(line) else { return };
         let Ok(at) = time.parse::<Timestamp>() else { return };
+        // What was only prepared is counted once it runs, unless it was refused.
+        let is_prepared = line.contains("\"phase\":\"prepare\"") && !line.contains("\"refused\":\"");
         if line.contains("\"kind\":\"operation.decided\"") {
+            if is_prepared {
+                return;
+            }
             let (Some(identity), Some(target)) = (member(line, "identity"), member(line, "target")) else { return };
             let figures = self.figures(at, identity, target);
             let count = match (line.contains("\"refused\":\""), line.contains("\"approval\":\"")) {

@@ -213,7 +213,11 @@ fn take(
         return;
     };
     report.operations += 1;
-    let would_be = decision.verdict.to_string();
+    // What is only prepared is let pass where it would be held: a hold takes effect when it is to run.
+    let would_be = match (operation.phase.as_str(), decision.verdict) {
+        ("prepare", Verdict::Hold) => Verdict::Allow.to_string(),
+        (_, verdict) => verdict.to_string(),
+    };
     *report.verdicts.entry(format!("{} -> {would_be}", operation.verdict)).or_default() += 1;
     if would_be == operation.verdict {
         return;

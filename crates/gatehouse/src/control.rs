@@ -1192,6 +1192,7 @@ pub(crate) fn live_view(request: &PendingRequest) -> RequestView {
         expires: request.expires.to_string(),
         approvals: request.approvals.iter().map(|(group, users)| (group.to_string(), approvers(users))).collect(),
         answer_reason: request.answer_reason.clone(),
+        answered_by: request.answered_by.as_ref().map(|user| format!("user:{user}")),
     }
 }
 
@@ -1227,5 +1228,6 @@ fn stored_view(row: RequestRow) -> RequestView {
         expires: row.expires.to_string(),
         approvals: row.approvals.into_iter().map(|(group, users)| (group, users.into_iter().collect())).collect(),
         answer_reason: row.answer_reason,
+        answered_by: row.answered_by,
     }
 }

@@ -343,6 +343,7 @@ fn request_row(request: &RequestOpened, at: Timestamp) -> RequestRow {
         approved_until: None,
         approvals: BTreeMap::new(),
         answer_reason: None,
+        answered_by: None,
     }
 }
 
@@ -372,6 +373,7 @@ fn task_request_row(request: &TaskRequested, at: Timestamp) -> RequestRow {
         approved_until: None,
         approvals: BTreeMap::new(),
         answer_reason: None,
+        answered_by: None,
     }
 }
 

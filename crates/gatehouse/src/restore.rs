@@ -238,6 +238,7 @@ async fn request_of(state: &State, row: &RequestRow) -> Result<PendingRequest> {
         },
         approvals: approvals?,
         answer_reason: row.answer_reason.clone(),
+        answered_by: row.answered_by.as_deref().and_then(|by| UserName::new(by.strip_prefix("user:")?).ok()),
     })
 }
 

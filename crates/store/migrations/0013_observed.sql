@@ -1,7 +1,8 @@
--- What the web front end looks for: classes that sessions had masked, facts of held operations, and which policies were in
+-- What the web front end looks for: classes that sessions had masked, facts of held operations, who answered, and which policies were in
 -- force since when. The journal tells it all again.
 ALTER TABLE sessions ADD COLUMN classes TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE requests ADD COLUMN facts TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE requests ADD COLUMN answered_by TEXT;
 
 CREATE TABLE policy_revisions (
     record   INTEGER PRIMARY KEY,

@@ -158,6 +158,8 @@ pub struct RequestRow {
     pub approvals: BTreeMap<String, BTreeSet<String>>,
     /// What the last answer said.
     pub answer_reason: Option<String>,
+    /// Who gave it, as `user:NAME`.
+    pub answered_by: Option<String>,
 }
 
 /// A static key of an agent, as listings show it.

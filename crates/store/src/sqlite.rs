@@ -665,13 +665,14 @@ async fn answer_request(transaction: &mut Transaction<'_, Db>, change: &Change) 
     } else {
         row.state = "denied".into();
     }
-    let sql = "UPDATE requests SET state = ?, approvals = ?, approved_until = ?, answer_reason = ?, \
+    let sql = "UPDATE requests SET state = ?, approvals = ?, approved_until = ?, answer_reason = ?, answered_by = ?, \
                granted = coalesce(?, granted) WHERE id = ? AND state = 'open'";
     sqlx::query(sql)
         .bind(&row.state)
         .bind(json(&row.approvals))
         .bind(until.map(|until| until.to_string()))
         .bind(reason)
+        .bind(by)
         .bind(granted.as_ref().map(json))
         .bind(request)
         .execute(&mut **transaction)
@@ -762,6 +763,7 @@ fn request_row(row: &SqliteRow) -> Result<RequestRow, StoreError> {
         approved_until: optional_time(row, "approved_until")?,
         approvals: parsed(row, "approvals")?,
         answer_reason: row.try_get("answer_reason")?,
+        answered_by: row.try_get("answered_by")?,
     })
 }
 

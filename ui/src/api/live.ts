@@ -14,7 +14,7 @@ const LATER_MILLIS = 1_000;
 const AGAIN_MILLIS = 1_000;
 const AGAIN_MILLIS_MAX = 30_000;
 /** How long nothing may be heard before a page says so: a stream ends now and then, and begins anew. */
-const SILENCE_MILLIS = 4_000;
+const SILENCE_MILLIS = 2_500;
 /** How often what waits for an answer is asked for while nothing is heard. */
 const POLL_MILLIS = 5_000;
 

@@ -11,7 +11,7 @@ export const me = queryOptions({
 export const version = queryOptions({
   queryKey: ["version"],
   queryFn: () => must(api.GET("/api/v1/version")),
-  refetchInterval: 15_000,
+  refetchInterval: 5_000,
 });
 
 export const targets = queryOptions({

@@ -39,6 +39,7 @@ describe("a replay gives each operation its own answer", () => {
     ["failed in a pipeline", "0:allow 1:allow 2:allow a d e t 3:allow b d t", ["0=a.", "1=!", "2=", "3=b."]],
     ["failed when it was prepared", "0:prepare e t 1:allow a d t", ["0=!", "1=a."]],
     ["without being asked", "a", ["-=a"]],
+    ["what ends the session is no answer", "0:allow a d t e", ["0=a.", "-=!"]],
   ])("%s", (_, script, expected) => {
     expect(played(script)).toEqual(expected);
   });

@@ -36,6 +36,8 @@ export function scenes(moments: Moment[]): Scene[] {
   let isOver = true;
   let hasFailed = false;
   let isAnswered = false;
+  /** How many scenes there were at the last turn: what was asked before it has its answer. */
+  let turned = 0;
   for (const moment of moments) {
     const { place, at } = moment;
     if (moment.kind === "asked") {
@@ -53,6 +55,8 @@ export function scenes(moments: Moment[]): Scene[] {
       isOver = true;
       hasFailed = false;
       isAnswered = false;
+      current = undefined;
+      turned = all.length;
       continue;
     }
     if (isOver && waiting.length > 0) {
@@ -60,8 +64,12 @@ export function scenes(moments: Moment[]): Scene[] {
       isOver = false;
     }
     if (!current) {
-      current = all.at(-1) ?? { place, at, ends: at, parts: [] };
-      if (all.length === 0) all.push(current);
+      // What was prepared may fail; what comes when nothing was asked is no answer.
+      current = all.length > turned ? all.at(-1) : undefined;
+      if (!current) {
+        current = { place, at, ends: at, parts: [] };
+        all.push(current);
+      }
     }
     current.ends = Math.max(current.ends, at);
     take(current, moment);

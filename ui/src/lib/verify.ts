@@ -41,6 +41,9 @@ export async function verify(bundle: File, key: string): Promise<Report> {
   }
 }
 
+/** Kinds of findings that others follow from. */
+const CAUSES = ["bundle", "manifest", "signature", "record", "recording"];
+
 function read(verdict: Verdict): Report {
   const { checkpoint, findings, omitted } = verdict;
   const facts: [string, string][] = [];
@@ -59,5 +62,8 @@ function read(verdict: Verdict): Report {
   ]);
   if (checkpoint) facts.push(["Checkpoint", `of ${checkpoint.size} records, root ${checkpoint.root}`]);
   const more = omitted > 0 ? [{ kind: "more", what: `${omitted} findings that are not listed` }] : [];
-  return { sound: verdict.sound, facts, findings: [...findings, ...more] };
+  // What was changed comes before what follows from that.
+  const rank = (kind: string) => (CAUSES.includes(kind) ? 0 : 1);
+  const ordered = [...findings].sort((one, other) => rank(one.kind) - rank(other.kind));
+  return { sound: verdict.sound, facts, findings: [...ordered, ...more] };
 }

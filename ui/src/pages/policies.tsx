@@ -8,6 +8,7 @@ import { api, type Backtest, type Explanation, must, type Policy } from "../api/
 import { policies, revision as revisionQuery, revisions, targets } from "../api/queries";
 import { difference } from "../lib/difference";
 import { moment, number, oneLine, plural } from "../lib/format";
+import { revealed } from "../lib/hidden";
 import { Ago, Chip, Empty, Heading, PolicyLinks, State, type Tone, Trouble, Waiting } from "../parts/basics";
 import { Accesses } from "../parts/statement";
 
@@ -16,10 +17,14 @@ const VIEWS = ["in-force", "playground", "backtest", "history"] as const;
 export function PoliciesPage() {
   const { view = "in-force" } = useParams();
   const navigate = useNavigate();
+  // What somebody wrote stays while they look at something else.
+  const [visited, setVisited] = useState<string[]>([]);
+  useEffect(() => setVisited((before) => (before.includes(view) ? before : [...before, view])), [view]);
+  const isThere = (name: string) => name === view || visited.includes(name);
   return (
     <>
       <Heading title="Policies" note="What no policy permits is refused." />
-      <Tabs value={view} onChange={(value) => void navigate(`/policies/${value}`)} keepMounted={false}>
+      <Tabs value={view} onChange={(value) => void navigate(`/policies/${value}`)}>
         <Tabs.List mb="md">
           <Tabs.Tab value="in-force">In force</Tabs.Tab>
           <Tabs.Tab value="playground">Playground</Tabs.Tab>
@@ -28,10 +33,10 @@ export function PoliciesPage() {
         </Tabs.List>
         {VIEWS.map((name) => (
           <Tabs.Panel key={name} value={name}>
-            {name === "in-force" ? <InForce /> : null}
-            {name === "playground" ? <Playground /> : null}
-            {name === "backtest" ? <Backtested /> : null}
-            {name === "history" ? <History /> : null}
+            {name === "in-force" && view === name ? <InForce /> : null}
+            {name === "playground" && isThere(name) ? <Playground /> : null}
+            {name === "backtest" && isThere(name) ? <Backtested /> : null}
+            {name === "history" && view === name ? <History /> : null}
           </Tabs.Panel>
         ))}
       </Tabs>
@@ -50,7 +55,7 @@ function InForce() {
   const files = useMemo(() => {
     const found = new Map<string, Policy[]>();
     for (const policy of all.data ?? []) found.set(policy.file, [...(found.get(policy.file) ?? []), policy]);
-    return [...found];
+    return [...found].sort(([one], [other]) => one.localeCompare(other));
   }, [all.data]);
   const current = past.data?.[0];
   const { hash } = useLocation();
@@ -198,6 +203,25 @@ function Playground() {
   );
 }
 
+/** Why, the first word of it first: what is not understood at all would be forbidden whatever it was. */
+function Reasons({ reasons }: { reasons: string[] }) {
+  const [first, ...more] = reasons;
+  if (first === undefined) return null;
+  return (
+    <div className="wrap">
+      {revealed(first)}
+      {more.length > 0 ? (
+        <details open={more.length <= 2}>
+          <summary className="muted">{plural(more.length, "more reason")}</summary>
+          {more.map((reason, place) => (
+            <div key={place}>{revealed(reason)}</div>
+          ))}
+        </details>
+      ) : null}
+    </div>
+  );
+}
+
 /** So many accesses are shown one by one without being asked for. */
 const ACCESSES_AT_FIRST = 12;
 
@@ -213,11 +237,7 @@ function Explained({ found }: { found: Explanation }) {
         <Chip>{found.effect === "write" ? "can change the target" : "only reads"}</Chip>
         {holds.length ? <span>waits for {holds.join(" and ")}</span> : null}
       </div>
-      {found.reasons?.map((reason) => (
-        <div key={reason} className="wrap">
-          {reason}
-        </div>
-      ))}
+      <Reasons reasons={found.reasons ?? []} />
       <div className="two">
         <div>
           <h2>What it does</h2>
@@ -494,11 +514,23 @@ function History() {
       <section className="panel pad stack" aria-label="What changed">
         <h2>{before ? "What changed with it" : "The first that is known"}</h2>
         {now.error ? <Trouble error={now.error} /> : null}
-        {now.data && (then.data || !before) ? <Difference was={then.data?.files ?? {}} is={now.data.files} /> : null}
+        {then.error ? <Trouble error={then.error} /> : null}
+        {now.data && then.data ? <Difference was={then.data.files} is={now.data.files} /> : null}
+        {now.data && !before ? <Files files={now.data.files} /> : null}
       </section>
     </div>
   );
 }
+
+const Files = ({ files }: { files: Record<string, string> }) =>
+  Object.entries(files).map(([name, text]) => (
+    <div key={name}>
+      <h3 className="mono">{name}</h3>
+      <pre role="group" className="statement" tabIndex={0} aria-label={`Text of ${name}`}>
+        {text}
+      </pre>
+    </div>
+  ));
 
 function Difference({ was, is }: { was: Record<string, string>; is: Record<string, string> }) {
   const names = [...new Set([...Object.keys(was), ...Object.keys(is)])].sort();

@@ -331,6 +331,9 @@ function Shown({ scene, isNow, isSql }: { scene: Scene; isNow: boolean; isSql: b
               <State word={asked.outcome} />
               <span className="muted small">#{asked.number}</span>
               {asked.request ? <RequestLink id={asked.request} /> : null}
+              {asked.outcome !== "refused" && scene.parts.some((part) => part.kind === "problem") ? (
+                <Chip tone="bad">failed</Chip>
+              ) : null}
               {scene.status ? <Chip tone={scene.status.startsWith("2") ? "good" : "warn"}>{scene.status}</Chip> : null}
               <span style={{ marginLeft: "auto" }} className="row">
                 <Copy value={link} label="Copy a link to this moment" word="Link" />
@@ -339,7 +342,7 @@ function Shown({ scene, isNow, isSql }: { scene: Scene; isNow: boolean; isSql: b
             <Statement text={asked.statement} isSql={isSql} isFlat />
           </>
         ) : (
-          <span className="muted">Without being asked</span>
+          <span className="muted">Not an answer</span>
         )}
         <Seen scene={scene} />
       </div>

@@ -18,7 +18,7 @@ import {
 import { number, oneLine, plural, span } from "../lib/format";
 import { revealed } from "../lib/hidden";
 import { isTyping } from "../lib/keys";
-import { marks, sentence } from "../lib/words";
+import { inWords, marks, sentence } from "../lib/words";
 import {
   Ago,
   Chip,
@@ -108,6 +108,7 @@ export function RequestsPage() {
                 >
                   <span className="row small muted">
                     <span className="wrap">{request.identity}</span>
+                    {request.state === "open" ? null : <Ago time={request.opened} />}
                     <span style={{ marginLeft: "auto" }}>
                       {request.state === "open" ? <Left until={request.expires} /> : <State word={request.state} />}
                     </span>
@@ -132,6 +133,9 @@ function after(entries: Request[], id: string): string | undefined {
   const place = entries.findIndex((request) => request.id === id);
   return (entries[place + 1] ?? entries[0])?.id;
 }
+
+/** For so long after a letter that nothing took, a letter is a part of what somebody types, in milliseconds. */
+const TYPING_MILLIS = 1_500;
 
 /** j and k go from one request to the next. */
 function useSteps(entries: Request[], shown: string, isDecided: boolean) {
@@ -159,6 +163,7 @@ function Left({ until }: { until: string }) {
 function Detail({ id, next }: { id: string; next?: string }) {
   const query = useQuery(requestQuery(id));
   const [isRead, setRead] = useState(false);
+  const [reason, setReason] = useState("");
   const request = query.data;
   if (!request) {
     return (
@@ -172,13 +177,17 @@ function Detail({ id, next }: { id: string; next?: string }) {
     <article className="panel" aria-label={`Request ${id}`}>
       {isOpen ? <TimeLeft request={request} /> : null}
       <div className="pad stack">
+        <div className="row narrow small">
+          <Link to={isOpen ? "/requests" : "/requests?show=decided"}>← All requests</Link>
+        </div>
         <div className="row">
           <State word={request.state} />
           <strong style={{ fontSize: 16 }}>
             {request.kind === "task" ? "A task is asked for" : revealed(request.title)} on {request.targets.join(", ")}
           </strong>
-          <span className="muted small" style={{ marginLeft: "auto" }}>
+          <span className="muted small row" style={{ marginLeft: "auto" }}>
             <Ago time={request.opened} />
+            {isOpen ? <Left until={request.expires} /> : null}
           </span>
         </div>
         {request.kind === "operation" ? (
@@ -197,9 +206,14 @@ function Detail({ id, next }: { id: string; next?: string }) {
         </div>
       </div>
       {isOpen ? (
-        <Decide request={request} isUnread={!isRead && isLong(request.statement)} />
+        <Decide
+          request={request}
+          isUnread={!isRead && isLong(request.statement)}
+          reason={reason}
+          setReason={setReason}
+        />
       ) : (
-        <Decided request={request} next={next === id ? undefined : next} />
+        <Decided request={request} next={next === id ? undefined : next} draft={reason} />
       )}
     </article>
   );
@@ -231,7 +245,7 @@ function What({ request, onWhole }: { request: Request & { kind: "operation" }; 
       <section className="stack" style={{ gap: 8 }} aria-label="What would run">
         <Statement text={request.statement} isSql={isSql} marks={dangers} onWhole={onWhole} />
         {request.exact ? null : (
-          <span className="muted small">As evidence keeps it: values that are classified are not shown.</span>
+          <span className="muted small">As evidence keeps it: values that are or may be of a class are left out.</span>
         )}
         {request.binds.length > 0 ? (
           <table className="grid" aria-label="Bind values">
@@ -355,18 +369,25 @@ const Pair = ({ name, value }: { name: string; value: ReactNode }) => (
   </>
 );
 
+/** The accesses that a request is held for: those that are no mere look. */
+const weighty = (request: Request) => {
+  const changes = request.accesses.filter((access) => inWords([access])[0]?.weight !== "read");
+  return changes.length > 0 ? changes : request.accesses;
+};
+
 /** Past decisions, the likest first: about the same accesses, then of the same identity. */
 function similar(request: Request, others: Request[]): Request[] {
   const wants = new Set(request.accesses);
   const likeness = (other: Request) => {
     const shared = other.accesses.filter((access) => wants.has(access)).length;
     const share = shared / Math.max(1, wants.size, other.accesses.length);
-    return share * 4 + Number(other.title === request.title) + Number(other.identity === request.identity);
+    return share * 3 + Number(other.title === request.title) + Number(other.identity === request.identity);
   };
+  // What only looks at the same things is not like what changes them.
+  const isLike = (other: Request) => weighty(other).some((access) => weighty(request).includes(access));
   return others
-    .filter((other) => other.id !== request.id && ["approved", "used", "denied"].includes(other.state))
+    .filter((other) => other.id !== request.id && ["approved", "used", "denied"].includes(other.state) && isLike(other))
     .map((other) => ({ other, likeness: likeness(other) }))
-    .filter(({ likeness }) => likeness >= 2)
     .sort((one, two) => two.likeness - one.likeness)
     .slice(0, SIMILAR_MAX)
     .map(({ other }) => other);
@@ -404,13 +425,23 @@ function Similar({ request }: { request: Request }) {
   );
 }
 
-function Decided({ request, next }: { request: Request; next?: string }) {
+/** What became of a request without an answer. */
+const UNANSWERED: Record<string, string> = {
+  expired: "Nobody answered it in time.",
+  withdrawn: "Whoever asked went away, or took it back.",
+};
+
+function Decided({ request, next, draft }: { request: Request; next?: string; draft: string }) {
+  const { answered_by: by, answer_reason: reason } = request;
+  const approved = [...new Set(Object.values(request.approvals).flat())];
+  const isSent = draft === "" || draft === reason;
   return (
     <footer className="decide">
       <State word={request.state} />
       <span className="wrap">
-        {[...new Set(Object.values(request.approvals).flat())].join(", ")}
-        {request.answer_reason ? <span className="muted"> &ldquo;{revealed(request.answer_reason)}&rdquo;</span> : null}
+        {UNANSWERED[request.state] ?? (approved.length ? approved.join(", ") : by)}
+        {reason ? <span className="muted"> &ldquo;{revealed(reason)}&rdquo;</span> : null}
+        {isSent ? null : <span className="muted"> What you wrote was not sent: &ldquo;{draft}&rdquo;</span>}
       </span>
       {next ? (
         <Button
@@ -433,14 +464,22 @@ type Answer = "approve" | "deny";
 const LOOK_MILLIS = 800;
 
 /** Yes or no, by button or by key: a letter arms the answer, Ctrl and Enter give it. */
-function Decide({ request, isUnread }: { request: Request; isUnread: boolean }) {
+interface DecideProps {
+  request: Request;
+  /** Whether there is more of it than was shown. */
+  isUnread: boolean;
+  reason: string;
+  setReason: (reason: string) => void;
+}
+
+function Decide({ request, isUnread, reason, setReason }: DecideProps) {
   const who = useQuery(me);
   const client = useQueryClient();
-  const [reason, setReason] = useState("");
   const [armed, setArmed] = useState<Answer>();
   const [terms, setTerms] = useState<Terms>({});
   const field = useRef<HTMLInputElement>(null);
   const [isLooked, setLooked] = useState(false);
+  const lettersAt = useRef(0);
   useEffect(() => {
     const timer = setTimeout(() => setLooked(true), LOOK_MILLIS);
     return () => clearTimeout(timer);
@@ -463,9 +502,14 @@ function Decide({ request, isUnread }: { request: Request; isUnread: boolean }) 
   });
   useEffect(() => {
     const heard = (event: KeyboardEvent) => {
+      if (isTyping(event) || event.key.length > 1) return;
       const key = ({ a: "approve", d: "deny" } as const)[event.key];
-      if (!key || isTyping(event)) return;
-      if (!isLooked || (key === "approve" && isUnread)) return;
+      const isWord = Date.now() - lettersAt.current < TYPING_MILLIS;
+      if (!key || isWord || !isLooked || (key === "approve" && isUnread)) {
+        // The letters that follow one which nothing took are no answers either.
+        if (!["j", "k"].includes(event.key)) lettersAt.current = Date.now();
+        return;
+      }
       event.preventDefault();
       setArmed(key);
       field.current?.focus();
@@ -532,8 +576,13 @@ function Decide({ request, isUnread }: { request: Request; isUnread: boolean }) 
         Approve
       </Button>
       {isUnread ? <span className="small">Show all of the statement before you approve it.</span> : null}
-      <span className="quiet" role="status" aria-live="assertive">
-        {armed ? `Control and Enter will ${armed} this request` : ""}
+      <span
+        className={armed ? "chip" : "quiet"}
+        data-tone={armed === "deny" ? "bad" : "accent"}
+        role="status"
+        aria-live="assertive"
+      >
+        {armed ? (armed === "deny" ? "Ctrl+Enter denies" : "Ctrl+Enter approves") : ""}
       </span>
     </footer>
   );

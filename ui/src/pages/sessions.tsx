@@ -9,7 +9,7 @@ import { Link, useSearchParams } from "react-router";
 import { operations, sessions, targets } from "../api/queries";
 import { oneLine } from "../lib/format";
 import { sentence } from "../lib/words";
-import { At, Chip, Empty, Heading, More, SessionLink, State, Waiting, Who } from "../parts/basics";
+import { At, Chip, Empty, Heading, More, outcomeOf, SessionLink, State, Waiting, Who } from "../parts/basics";
 import { SessionTable } from "./tasks";
 
 /** How long whoever types is left to it before anything is looked for, in milliseconds. */
@@ -87,7 +87,14 @@ export function SessionsPage() {
             { value: "refused", label: "refused" },
           ]}
         />
-        <Typed label="Class" placeholder="any" value={get("class")} onChange={(value) => set("class", value)} />
+        {isSearch ? null : (
+          <Typed
+            label="Masked class"
+            placeholder="any"
+            value={get("class")}
+            onChange={(value) => set("class", value)}
+          />
+        )}
         <Select
           label="Time"
           placeholder="any"
@@ -197,7 +204,6 @@ function Operations({ get }: { get: Get }) {
       outcome: get("outcome") || undefined,
       identity: identityOf(get("identity")),
       target: get("target") || undefined,
-      class: get("class") || undefined,
       task: get("task") || undefined,
       hours: hoursOf(get("hours")),
     }),
@@ -229,7 +235,7 @@ function Operations({ get }: { get: Get }) {
                 </span>
                 <div className="stack" style={{ gap: 3 }}>
                   <div className="row">
-                    <State word={operation.refused ? "refused" : operation.approval ? "approved" : "allow"} />
+                    <State word={outcomeOf(operation)} />
                     <Chip>{operation.target}</Chip>
                     <Who identity={operation.identity} behalf={operation.on_behalf_of} />
                     <span className="muted wrap">{sentence(operation.accesses, operation.facts)}</span>

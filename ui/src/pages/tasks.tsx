@@ -16,6 +16,7 @@ import {
   Empty,
   Heading,
   More,
+  outcomeOf,
   RequestLink,
   SessionLink,
   State,
@@ -351,11 +352,10 @@ function Told({ event }: { event: Event }) {
   switch (event.kind) {
     case "operation": {
       const { operation } = event;
-      const outcome = operation.refused ? "refused" : operation.approval ? "approved" : "allow";
       return (
         <div className="stack" style={{ gap: 3 }}>
           <div className="row">
-            <State word={outcome} />
+            <State word={outcomeOf(operation)} />
             <Chip>{operation.target}</Chip>
             <span className="wrap">{sentence(operation.accesses, operation.facts) || operation.title}</span>
           </div>

@@ -51,6 +51,13 @@ const SAID: Record<string, string> = {
 
 export const State = ({ word }: { word: string }) => <Chip tone={TONES[word] ?? "calm"}>{SAID[word] ?? word}</Chip>;
 
+/** What became of an operation on record. */
+export const outcomeOf = (operation: { refused?: string | null; approval?: string | null; phase: string }) => {
+  if (operation.refused) return "refused";
+  if (operation.approval) return "approved";
+  return operation.phase === "prepare" ? "prepare" : "allow";
+};
+
 export const toneOf = (word: string): Tone => TONES[word] ?? "calm";
 
 /** One clock for all that show how long ago something was. */
@@ -89,10 +96,11 @@ const useAbout = () => useSyncExternalStore(TENS.subscribe, TENS.now);
 
 /** How long ago something was; when exactly, for whoever points at it. */
 export function Ago({ time }: { time: string }) {
-  const now = useAbout();
+  // Drawn anew every so often; by what the clock says when it is.
+  useAbout();
   return (
     <time dateTime={time} title={moment(time)}>
-      {since(time, now)}
+      {since(time, Date.now())}
     </time>
   );
 }
