@@ -102,9 +102,9 @@ fn expected() -> Expect {
         get /api/v1/tasks/{id}                       401      404      404      200      200      200
         get /api/v1/sessions                         401      200 (0)  200 (0)  200 (19) 200 (19) 200 (19)
         get /api/v1/sessions/{id}                    401      404      404      200      200      200
-        get /api/v1/sessions/{id}/replay             401      403      403      200      200      200
-        get /api/v1/sessions/{id}/har                401      403      403      409      409      409
-        get /api/v1/sessions/{id}/moments            401      403      403      200      200      200
+        get /api/v1/sessions/{id}/replay             401      404      404      200      200      200
+        get /api/v1/sessions/{id}/har                401      404      404      409      409      409
+        get /api/v1/sessions/{id}/moments            401      404      404      200      200      200
         get /api/v1/operations                       401      200 (0)  200 (0)  200 (19) 200 (19) 200 (19)
         get /api/v1/activity                         401      200      200      200      200      200
         get /api/v1/events                           401      200      200      200      200      200

@@ -2,7 +2,7 @@
 
 import { Button, Modal, Select, Tabs } from "@mantine/core";
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { memo, useMemo, useState } from "react";
 import { Link, useParams, useSearchParams } from "react-router";
 import { api, must, type Operation, type Request, type Session, type Task } from "../api/client";
 import { done as doneUnder, me, requestsOfTask, sessions, targets, task as taskQuery, tasks } from "../api/queries";
@@ -426,9 +426,16 @@ export function SessionTable({ entries }: { entries: Session[] }) {
   );
 }
 
-function SessionRow({ session }: { session: Session }) {
-  const now = useNow();
-  const lasted = (new Date(session.closed ?? now).getTime() - new Date(session.opened).getTime()) / 1000;
+const Lasted = ({ from, until }: { from: string; until: string | number }) => {
+  const seconds = (new Date(until).getTime() - new Date(from).getTime()) / 1000;
+  return seconds < 1 ? "< 1 s" : span(seconds);
+};
+
+/** Of a session that goes on, until now. */
+const LastsNow = ({ from }: { from: string }) => <Lasted from={from} until={useNow()} />;
+
+/** Drawn anew only when the session is another: there may be thousands. */
+const SessionRow = memo(function SessionRow({ session }: { session: Session }) {
   return (
     <tr>
       <td className="tight">
@@ -441,7 +448,9 @@ function SessionRow({ session }: { session: Session }) {
       <td className="tight far">
         <Ago time={session.opened} />
       </td>
-      <td className="tight far">{lasted < 1 ? "< 1 s" : span(lasted)}</td>
+      <td className="tight far">
+        {session.closed ? <Lasted from={session.opened} until={session.closed} /> : <LastsNow from={session.opened} />}
+      </td>
       <td className="end">{number(session.operations)}</td>
       <td className="end">{session.refused > 0 ? <Chip tone="bad">{number(session.refused)}</Chip> : "0"}</td>
       <td className="end far">{number(session.rows)}</td>
@@ -459,7 +468,7 @@ function SessionRow({ session }: { session: Session }) {
       </td>
     </tr>
   );
-}
+});
 
 function Requests({ task }: { task: string }) {
   const query = useQuery(requestsOfTask(task));
