@@ -26,19 +26,24 @@ pub(crate) fn too_deep(text: &str) -> Option<(usize, String)> {
                 }
             }
             (b'/', Some(b'/')) => while bytes.next_if(|next| *next != b'\n').is_some() {},
-            (b'(' | b'[' | b'{', _) => nesting += 1,
+            // What is looked up in what was looked up stands in brackets one after the other.
+            (b'(' | b'[' | b'{', _) => (nesting, links) = (nesting + 1, links + 1),
             (b')' | b']' | b'}', _) => nesting = nesting.saturating_sub(1),
             (b'&' | b'|', _) | (b'+' | b'-' | b'*' | b'.' | b'!', _) => links += 1,
             (b';', _) => (nesting, links, begun) = (0, 0, 0),
             (b'\n', _) => line += 1,
             _ => {}
         }
-        // A condition is a link by its word.
+        // A condition is a link by its word; all of one policy are one expression.
         if byte.is_ascii_alphanumeric() || byte == b'_' {
             begun = if begun == 0 { line } else { begun };
             word.push(byte);
         } else {
-            links += usize::from(word == b"if");
+            links += match word.as_slice() {
+                b"if" | b"when" => 1,
+                b"unless" => 2,
+                _ => 0,
+            };
             word.clear();
         }
         if nesting > NESTING_MAX {
@@ -70,6 +75,9 @@ mod tests {
             "if true then true else ".repeat(401) + "true",
             "1 + ".repeat(401) + "1 == 1",
             format!("principal{} == 1", ".a".repeat(401)),
+            format!("context{} == 1", "[\"a\"]".repeat(401)),
+            format!("true }} {} unless {{ true", "when { true }".repeat(201)),
+            format!("true }} {} when {{ true", "unless{1>2}".repeat(140)),
         ] {
             assert_eq!(said(&within(&body)), Some(1), "{}", body.get(..40).unwrap_or_default());
             assert_eq!(said(&format!("// fine\n\n{}", within(&body))), Some(3));
