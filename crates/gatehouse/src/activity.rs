@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use gatehouse_api::{ActivityPart, ActivityView, IdentityActivity, TargetActivity};
 use gatehouse_journal::{Entry, Lines, Record, SegmentFiles, SegmentsError};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::search::time_of;
+use crate::search::{beginning, time_of};
 
 /// How long a part is, in seconds.
 const STEP_SECS: u32 = 900;
@@ -62,8 +62,10 @@ impl Activity {
             Some(lines) => lines,
             None => {
                 *self = Self::default();
-                let from = self.beginning(files, now)?;
-                files.lines(from, size)?
+                let week = SignedDuration::from_secs(PARTS_MAX as i64 * i64::from(STEP_SECS));
+                let (first, is_partial) = beginning(files, now.saturating_sub(week).unwrap_or(now), READ_BYTES_MAX)?;
+                self.is_partial = is_partial;
+                files.lines(first, size)?
             }
         };
         let mut lines = lines;
@@ -77,25 +79,6 @@ impl Activity {
         self.parts = self.parts.split_off(&oldest);
         self.figures = self.parts.values().map(BTreeMap::len).sum();
         Ok(())
-    }
-
-    /// The first record of the first segment that matters.
-    fn beginning(&mut self, files: &SegmentFiles, now: Timestamp) -> Result<u64, SegmentsError> {
-        let oldest = part_of(now) - i64::try_from(PARTS_MAX).unwrap_or(i64::MAX);
-        let mut read = 0;
-        for (first, bytes) in files.sizes()?.into_iter().rev() {
-            read += bytes;
-            let line = files.lines(first, first + 1)?.next().transpose()?;
-            let begins = line.as_ref().and_then(|(_, line)| time_of(line)?.parse::<Timestamp>().ok());
-            if begins.is_some_and(|begins| part_of(begins) < oldest) {
-                return Ok(first);
-            }
-            if read >= READ_BYTES_MAX {
-                self.is_partial = first > 0;
-                return Ok(first);
-            }
-        }
-        Ok(0)
     }
 
     fn take(&mut self, line: &str) {

@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::load;
 use crate::output;
-use crate::search::{excerpt, time_of};
+use crate::search::{beginning, excerpt};
 use crate::state::DataFolder;
 
 /// How many different changes are listed; all are counted.
@@ -70,25 +70,6 @@ pub(crate) struct Span<'s> {
     pub(crate) read_bytes_max: u64,
 }
 
-impl Span<'_> {
-    /// The first record of the segment with which it begins, and whether older ones were left out.
-    fn beginning(&self) -> Result<(u64, bool)> {
-        let mut read = 0u64;
-        for (first, bytes) in self.files.sizes()?.into_iter().rev() {
-            read = read.saturating_add(bytes);
-            let line = self.files.lines(first, first + 1)?.next().transpose()?;
-            let begins = line.as_ref().and_then(|(_, line)| time_of(line)?.parse::<Timestamp>().ok());
-            if begins.is_some_and(|begins| begins < self.from) {
-                return Ok((first, false));
-            }
-            if read >= self.read_bytes_max {
-                return Ok((first, first > 0));
-            }
-        }
-        Ok((0, false))
-    }
-}
-
 /// Who somebody is now.
 type Subjects<'s> = &'s dyn Fn(&Identity, Option<&UserName>) -> Option<Subject>;
 
@@ -101,7 +82,7 @@ pub(crate) fn compare(
     goes_on: &mut dyn FnMut(&BacktestView) -> Result<bool>,
 ) -> Result<BacktestView> {
     let mut asked = Asked { subject, candidate, remembered: HashMap::new() };
-    let (first, is_partial) = span.beginning()?;
+    let (first, is_partial) = beginning(span.files, span.from, span.read_bytes_max)?;
     let mut report = BacktestView { is_partial, ..BacktestView::default() };
     let mut changes: HashMap<[u8; 32], BacktestChange> = HashMap::new();
     for line in span.files.lines(first, u64::MAX)? {

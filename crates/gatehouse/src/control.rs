@@ -675,9 +675,10 @@ impl Control for ApiControl {
                     )));
                 }
             };
-            let archived =
-                tokio::task::spawn_blocking(move || replay::archived(&path, &mut *archive.archive(&target))).await;
-            archived.map_err(unavailable)?.map_err(unavailable)
+            self.read_long(&self.state.readers, move |_, _| {
+                replay::archived(&path, &mut *archive.archive(&target)).map_err(unavailable)
+            })
+            .await
         }
         .boxed()
     }

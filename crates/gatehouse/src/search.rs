@@ -103,6 +103,28 @@ pub(crate) fn time_of(line: &str) -> Option<&str> {
     rest.split_once('"').map(|(time, _)| time)
 }
 
+/// The first record of the segment with which a reading from a time on begins, of no more than so many bytes, the newest; and
+/// whether older ones that matter were left out.
+pub(crate) fn beginning(
+    files: &SegmentFiles,
+    from: Timestamp,
+    read_bytes_max: u64,
+) -> Result<(u64, bool), SegmentsError> {
+    let mut read = 0u64;
+    for (first, bytes) in files.sizes()?.into_iter().rev() {
+        read = read.saturating_add(bytes);
+        let line = files.lines(first, first + 1)?.next().transpose()?;
+        let begins = line.as_ref().and_then(|(_, line)| time_of(line)?.parse::<Timestamp>().ok());
+        if begins.is_some_and(|begins| begins < from) {
+            return Ok((first, false));
+        }
+        if read >= read_bytes_max {
+            return Ok((first, first > 0));
+        }
+    }
+    Ok((0, false))
+}
+
 /// What is sought among the first `size` records, of what `sees` says may be seen.
 pub(crate) fn search(
     files: &SegmentFiles,
