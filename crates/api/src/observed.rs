@@ -102,6 +102,10 @@ pub enum MomentKind {
         request: Option<String>,
         /// Its place in its session.
         number: u64,
+        /// How many turns were over when it was asked: its answer comes before the end of the next. Where there is none, what
+        /// was asked before it is answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        turn: Option<u64>,
         /// The statement, as evidence keeps it.
         statement: String,
     },

@@ -148,10 +148,7 @@ pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carried: Car
     };
     let end = match shut {
         None => carrying.run().await,
-        Some(denial) => {
-            let cause = denial.message.clone();
-            End::Stopped(Stop { blame: Blame::Gateway, cause, denial: Some(denial) })
-        }
+        Some(denial) => End::Stopped(Stop::by_gateway(denial)),
     };
     Box::pin(carrying.end(end)).await;
 }
@@ -197,10 +194,7 @@ impl Carrying<'_> {
                 Event::Moved(Err(error)) => return End::Lost(error),
                 Event::Answered(answer) => self.answered(answer),
                 Event::Signal(Signal::Cancel(done)) => self.cancel(done),
-                Event::Signal(Signal::End(denial)) => {
-                    let cause = denial.message.clone();
-                    Err(Stop { blame: Blame::Gateway, cause, denial: Some(*denial) })
-                }
+                Event::Signal(Signal::End(denial)) => Err(Stop::by_gateway(*denial)),
             };
             if let Err(stop) = outcome {
                 return End::Stopped(stop);
@@ -451,10 +445,7 @@ impl Carrying<'_> {
             match signal {
                 // What was passed on before may still run.
                 Some(Signal::Cancel(done)) => self.cancel_at_target(self.engine.house.now(), Some(done)),
-                Some(Signal::End(denial)) => {
-                    let cause = denial.message.clone();
-                    return Err(End::Stopped(Stop { blame: Blame::Gateway, cause, denial: Some(*denial) }));
-                }
+                Some(Signal::End(denial)) => return Err(End::Stopped(Stop::by_gateway(*denial))),
                 None => return Err(End::Client),
             }
         }

@@ -116,6 +116,17 @@ pub struct Stop {
     pub denial: Option<Denial>,
 }
 
+impl Stop {
+    /// What the gateway ends a session with by itself, and for whom.
+    pub fn by_gateway(denial: Denial) -> Self {
+        let cause = match denial.detail.as_str() {
+            "" => denial.message.clone(),
+            detail => format!("{}: {detail}", denial.message),
+        };
+        Self { blame: Blame::Gateway, cause, denial: Some(denial) }
+    }
+}
+
 impl From<Breach> for Stop {
     fn from(breach: Breach) -> Self {
         Self { blame: breach.blame, cause: breach.message, denial: breach.denial.map(|denial| *denial) }
@@ -620,7 +631,7 @@ impl Passage {
             return Ok(receipt);
         };
         let word = passing(operation.phase, decided.decision.verdict);
-        self.mark(now, format!("{word} #{} {}", self.operations, decided.statement))?;
+        self.mark(now, &word, &decided.statement)?;
         let classes = &self.grant.target().classes;
         let binds: Vec<String> = operation.evidence_binds.iter().map(|bind| classes.scrub(bind).into_owned()).collect();
         let values = OperationValues {
@@ -661,7 +672,12 @@ impl Passage {
     }
 
     /// A mark before what it announces; without room for it there is none for the answer either.
-    fn mark(&mut self, now: Timestamp, line: String) -> Result<(), Unrecorded> {
+    fn mark(&mut self, now: Timestamp, word: &str, statement: &str) -> Result<(), Unrecorded> {
+        let number = self.operations;
+        let line = match self.session.turn() {
+            Some(turn) => format!("{word} #{number}.{turn} {statement}"),
+            None => format!("{word} #{number} {statement}"),
+        };
         // What it takes to keep a mark is more than what it takes to write its head.
         let room = line.len() + self.unseen_bytes() + TAPE_MARGIN_BYTES;
         self.tape.reserve(room).map_err(|error| Unrecorded(JournalError::Sink(error)))?;
@@ -686,7 +702,7 @@ impl Passage {
             (None, None) => passing(operation.phase, decision.verdict),
         };
         let evidence = self.grant.target().classes.scrub(&operation.intent.evidence).into_owned();
-        self.mark(now, format!("{word} #{} {evidence}", self.operations))?;
+        self.mark(now, &word, &evidence)?;
         let receipt = self.gate.record_operation(
             now,
             &OperationRecord {

@@ -143,10 +143,26 @@ fn within(mut text: String, room: &mut usize) -> String {
     text
 }
 
-/// What a mark says: what became of an operation, its place, and the statement.
+/// What a mark says of an operation.
+struct Mark<'a> {
+    /// What became of it.
+    word: &'a str,
+    number: &'a str,
+    turn: Option<u64>,
+    statement: &'a str,
+}
+
+impl<'a> Mark<'a> {
+    fn read(text: &'a str) -> Self {
+        let (word, rest) = text.split_once(" #").unwrap_or(("", text));
+        let (place, statement) = rest.split_once(' ').unwrap_or((rest, ""));
+        let (number, turn) = place.split_once('.').unwrap_or((place, ""));
+        Self { word, number, turn: turn.parse().ok(), statement }
+    }
+}
+
 fn asked(mark: &str) -> MomentKind {
-    let (word, rest) = mark.split_once(" #").unwrap_or(("", mark));
-    let (number, statement) = rest.split_once(' ').unwrap_or((rest, ""));
+    let Mark { word, number, turn, statement } = Mark::read(mark);
     let (outcome, request) = match word.split_once(" (") {
         Some((outcome, request)) => (outcome, Some(request.trim_end_matches(')').to_string())),
         None => (word, None),
@@ -155,6 +171,7 @@ fn asked(mark: &str) -> MomentKind {
         outcome: outcome.into(),
         request,
         number: number.parse().unwrap_or_default(),
+        turn,
         statement: within(statement.into(), &mut TEXT_BYTES_MAX.clone()),
     }
 }
@@ -170,7 +187,9 @@ pub(crate) fn moments(
     let mut reel = Reel::open(path, protocol)?;
     let limit = limit.min(MOMENTS_MAX) as usize;
     let mut moments = Moments { kept: Vec::new(), after, limit, bytes: 0, count: 0, rows: 0, is_full: false };
+    let mut ends = 0;
     while let Some((at, scene)) = reel.next()? {
+        ends = at;
         match scene {
             Scene::Mark(mark) => {
                 moments.end_rows(at);
@@ -186,6 +205,8 @@ pub(crate) fn moments(
             break;
         }
     }
+    // Of a result that nothing ended.
+    moments.end_rows(ends);
     let header = reel.reader.header();
     let end = after.saturating_add(moments.kept.len() as u64);
     Ok(ReplayView {
@@ -206,7 +227,10 @@ pub(crate) fn text(path: &Path, protocol: &str) -> Result<String> {
     while let Some((at, scene)) = reel.next()? {
         let time = format!("{:>9.3}s", at as f64 / 1e6);
         match scene {
-            Scene::Mark(mark) => lines.push(format!("{time}  {}", plain(&mark))),
+            Scene::Mark(mark) => {
+                let Mark { word, number, statement, .. } = Mark::read(&mark);
+                lines.push(format!("{time}  {}", plain(&format!("{word} #{number} {statement}"))));
+            }
             Scene::Seen(seen) => lines.extend(seen.iter().filter_map(line).map(|line| format!("{:>12}{line}", ""))),
             Scene::Cut => {
                 lines.push(format!("{time}  (what follows was longer than the limit; its digest was kept)"));
@@ -272,18 +296,20 @@ mod tests {
     #[test]
     fn a_mark_says_what_became_of_what() {
         let said = |mark: &str| match asked(mark) {
-            MomentKind::Asked { outcome, request, number, statement } => (outcome, request, number, statement),
+            MomentKind::Asked { outcome, request, number, turn, statement } => {
+                (outcome, request, number, turn, statement)
+            }
             other => panic!("{other:?}"),
         };
-        let of = |outcome: &str, request: Option<&str>, number, statement: &str| {
-            (outcome.to_string(), request.map(str::to_string), number, statement.to_string())
+        let of = |outcome: &str, request: Option<&str>, number, turn, statement: &str| {
+            (outcome.to_string(), request.map(str::to_string), number, turn, statement.to_string())
         };
-        assert_eq!(said("allow #3 select 1"), of("allow", None, 3, "select 1"));
+        assert_eq!(said("allow #3 select 1.5"), of("allow", None, 3, None, "select 1.5"));
         assert_eq!(
-            said("approved (req-1) #0 update t set a = '#'"),
-            of("approved", Some("req-1"), 0, "update t set a = '#'")
+            said("approved (req-1) #0.7 update t set a = '#'"),
+            of("approved", Some("req-1"), 0, Some(7), "update t set a = '#'")
         );
-        assert_eq!(said("refused #12 "), of("refused", None, 12, ""));
+        assert_eq!(said("refused #12.0 "), of("refused", None, 12, Some(0), ""));
     }
 
     #[test]

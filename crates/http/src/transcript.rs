@@ -53,7 +53,7 @@ impl HttpTranscript {
                 seen.extend(lines(frame.content));
             }
             Tag::Body => seen.push(Seen::Text(format!("({} bytes)", frame.content.len()))),
-            Tag::Abort => seen.push(Seen::Done("broken off".into())),
+            Tag::Abort => seen.extend([Seen::Done("broken off".into()), Seen::Turn]),
             Tag::Message => match frame.content.split_first() {
                 Some((b't', text)) => seen.extend(lines(text)),
                 Some(_) | None => seen.push(Seen::Text(format!("({} bytes)", frame.content.len()))),

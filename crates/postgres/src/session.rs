@@ -480,6 +480,10 @@ impl Session for PostgresSession {
         self.rows
     }
 
+    fn turn(&self) -> Option<u64> {
+        Some(self.batch.number)
+    }
+
     fn is_quiet(&self) -> bool {
         let synced = |awaited: &Awaited| {
             matches!(

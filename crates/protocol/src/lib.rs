@@ -460,6 +460,13 @@ pub trait Session: Send {
     /// How many rows the client was sent so far.
     fn rows(&self) -> u64;
 
+    /// The turn that the run at the front belongs to: how many times the client had asked for everything to be answered before
+    /// it. Within one turn, answers come in the order of what was asked, and once something of it fails none come any more.
+    /// `None` where everything is answered before the next is asked.
+    fn turn(&self) -> Option<u64> {
+        None
+    }
+
     /// True when all that was asked before the run at the front is answered, so that a refusal would stand in order.
     fn is_quiet(&self) -> bool;
 

@@ -21,73 +21,70 @@ export interface Scene {
   /** The status of an answer over HTTP. */
   status?: string;
   parts: Part[];
-  /** Whether something of its answer may stand elsewhere, or something of another's here. */
-  isUnsure?: boolean;
+  /** Whether the target did not run it, since something before it in its turn failed. */
+  isPassedOver?: boolean;
 }
 
 /**
- * Answers come in the order of what was asked; of what was only prepared none comes. Where something fails, what was asked
- * together with it is passed over by the target, and has no answer either.
+ * What was asked in one turn is answered in its order before the turn ends; of what was only prepared nothing comes back. Once
+ * something fails, the target passes over the rest of its turn. Where one thing is asked at a time there are no turns: what
+ * comes is for what was asked last.
  */
 export function scenes(moments: Moment[]): Scene[] {
   const all: Scene[] = [];
-  let waiting: Scene[] = [];
+  /** What was asked and not answered yet, with its turn. */
+  let waiting: { scene: Scene; turn: number }[] = [];
   let current: Scene | undefined;
+  /** What was only prepared may fail all the same. */
+  let prepared: { scene: Scene; turn: number } | undefined;
+  let turn = 0;
   let isOver = true;
-  let hasFailed = false;
-  let isAnswered = false;
-  /** How many scenes there were at the last turn: what was asked before it has its answer. */
-  let turned = 0;
   for (const moment of moments) {
     const { place, at } = moment;
     if (moment.kind === "asked") {
       const { outcome, request, number, statement } = moment;
-      const asked = { outcome, request: request ?? undefined, number, statement };
-      const scene = { place, at, ends: at, asked, parts: [] };
+      const scene: Scene = {
+        place,
+        at,
+        ends: at,
+        asked: { outcome, request: request ?? undefined, number, statement },
+        parts: [],
+      };
       all.push(scene);
-      if (outcome !== "prepare") waiting.push(scene);
+      if (typeof moment.turn !== "number") {
+        current = scene;
+        isOver = false;
+      } else if (outcome === "prepare") {
+        prepared = { scene, turn: moment.turn };
+      } else {
+        waiting.push({ scene, turn: moment.turn });
+      }
       continue;
     }
     if (moment.kind === "turn") {
-      if (hasFailed) waiting = passedOver(waiting, current);
-      // What has nothing to answer is answered by that.
-      else if (!isAnswered) waiting.shift();
+      const hasFailed = current?.parts.some((part) => part.kind === "problem") ?? false;
+      for (const { scene } of waiting.filter((asked) => asked.turn <= turn)) scene.isPassedOver = hasFailed;
+      waiting = waiting.filter((asked) => asked.turn > turn);
+      turn += 1;
       isOver = true;
-      hasFailed = false;
-      isAnswered = false;
       current = undefined;
-      turned = all.length;
       continue;
     }
-    if (isOver && waiting.length > 0) {
-      current = waiting.shift();
+    if (isOver && waiting[0] && waiting[0].turn <= turn) {
+      current = waiting.shift()?.scene;
       isOver = false;
     }
+    current ??= prepared?.turn === turn ? prepared.scene : undefined;
     if (!current) {
-      // What was prepared may fail; what comes when nothing was asked is no answer.
-      current = all.length > turned ? all.at(-1) : undefined;
-      if (!current) {
-        current = { place, at, ends: at, parts: [] };
-        all.push(current);
-      }
+      // Nothing was asked that it could answer.
+      current = { place, at, ends: at, parts: [] };
+      all.push(current);
     }
     current.ends = Math.max(current.ends, at);
     take(current, moment);
-    isAnswered = true;
-    hasFailed ||= moment.kind === "problem";
     isOver ||= moment.kind === "problem" || moment.kind === "done";
   }
   return all;
-}
-
-/**
- * What still waits for an answer after something failed. What was asked before that came back was passed over, unless it
- * was for another turn, which nothing tells: so all of it is marked.
- */
-function passedOver(waiting: Scene[], failed: Scene | undefined): Scene[] {
-  const isLater = (scene: Scene) => scene.at > (failed?.ends ?? 0);
-  for (const scene of waiting.filter((scene) => !isLater(scene))) scene.isUnsure = true;
-  return waiting.filter(isLater);
 }
 
 /** Adds what was seen to a scene. */

@@ -8,9 +8,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use gatehouse_conformance::fixture::wait_until;
+use gatehouse_conformance::http::{self, Door};
 use gatehouse_conformance::laws::EVERYTHING;
 use gatehouse_conformance::raw::{self, RawClient, execute, frame, parse, query, sync};
 use gatehouse_conformance::{Credential, Fixture, Setup};
+use serde_json::Value;
 
 use conversations::{Write, bind_with, copy_data};
 
@@ -72,6 +75,42 @@ fn what_the_database_says_is_what_the_client_hears() -> Result<()> {
             assert_eq!(heard, expected, "{name}: message {place}");
         }
         assert_eq!(heard.len(), expected.len(), "{name}");
+    }
+    Ok(())
+}
+
+/// Each operation on a recording says in which turn it was asked, and the turns are those that the client saw, whatever is
+/// asked at once and whatever of it fails: so a replay gives nobody an answer that was another's.
+#[test]
+fn a_replay_knows_whose_an_answer_is() -> Result<()> {
+    let fixture = Fixture::start(everything())?;
+    for (name, writes) in conversations::all() {
+        let agent = fixture.task("agent:claude", "1h")?;
+        let last = (vec![query("select 'the last of it'")], 1);
+        let heard = converse(&agent, &[writes, vec![last]].concat()).context(name)?;
+        let turns = heard.iter().filter(|message| message.starts_with('Z')).count() as u64;
+        let newest = || Ok::<_, anyhow::Error>(fixture.json(&["sessions", "ls"])?[0].clone());
+        wait_until("the session is over", || Ok(newest()?["state"] == "ended"))?;
+        let session = newest()?;
+        let path = format!("/api/v1/sessions/{}/moments", session["id"].as_str().context("an id")?);
+        let answer = http::call(Door::Socket(&fixture.data.join("admin.sock")), "GET", &path, &[], "")?;
+        let replay: Value = serde_json::from_str(&answer.body)?;
+        let mut over = 0;
+        let mut asked = Vec::new();
+        for moment in replay["moments"].as_array().context("moments")? {
+            match moment["kind"].as_str() {
+                Some("turn") => over += 1,
+                Some("asked") => {
+                    let turn = moment["turn"].as_u64().context("a turn")?;
+                    assert!(turn >= over, "{name}: {moment} was asked before turn {over}");
+                    asked.push(turn);
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(over, turns, "{name}: the turns that the client saw");
+        assert!(asked.is_sorted(), "{name}: {asked:?}");
+        assert_eq!(asked.last(), Some(&(turns - 1)), "{name}: what was asked last is answered last");
     }
     Ok(())
 }

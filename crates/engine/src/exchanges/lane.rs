@@ -283,7 +283,7 @@ fn told(signal: Option<Signal>) -> Stop {
         Some(Signal::End(denial)) => *denial,
         Some(Signal::Cancel(_)) | None => ended(),
     };
-    Stop { blame: Blame::Gateway, cause: denial.message.clone(), denial: Some(denial) }
+    Stop::by_gateway(denial)
 }
 
 fn left() -> Stop {
