@@ -40,9 +40,9 @@ pub use pace::peer;
 pub use problem::Problem;
 pub use sign_in::{CameBack, DeviceHandle, DeviceLoginView, LinkView, Me, NewLink, SignInBegun, SignedIn};
 pub use views::{
-    Answer, AnswerView, AskedView, BudgetView, EndTask, Evidence, GrantedView, IssuedKeyView, KeyView, LiftLockdown,
-    LockdownView, NewKey, NewLockdown, NewTask, NewToken, PolicyView, RequestView, Selection, SessionView, SpentView,
-    StartedTaskView, TargetView, TaskView, TokenView, Version, span, who,
+    Answer, AnswerView, AskedView, BudgetView, EndTask, Evidence, GrantedView, IssuedKeyView, KeyView, KillSession,
+    LiftLockdown, LockdownView, NewKey, NewLockdown, NewTask, NewToken, PolicyView, RequestView, Selection,
+    SessionView, SpentView, StartedTaskView, TargetView, TaskView, TokenView, Version, span, who,
 };
 
 /// The largest request body, in bytes.
@@ -213,7 +213,7 @@ pub trait Control: Send + Sync + 'static {
     /// One session.
     fn session<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, SessionView>;
     /// Cuts a session.
-    fn kill<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, SessionView>;
+    fn kill<'a>(&'a self, caller: &'a Caller, id: &'a str, kill: KillSession) -> Asked<'a, SessionView>;
     /// A session's replay, as lines of text: for those who oversee its target.
     fn replay<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asked<'a, String>;
     /// The same as an HTTP archive.

@@ -7,8 +7,9 @@ use crate::problem::Problem;
 
 const STYLE: &str = include_str!("style.css");
 
-/// What a page may do: nothing but show its style and send its forms here or on to the provider.
-const POLICY: &str = "default-src 'none'; style-src 'self'; form-action *; frame-ancestors 'none'; base-uri 'none'";
+/// What a page may do: nothing but show its style and send its forms here.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// A page.
 pub(crate) struct Page {

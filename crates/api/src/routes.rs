@@ -21,8 +21,9 @@ use crate::extract::{Json, Path, Query};
 use crate::once::{Calls, once};
 use crate::problem::{PROBLEM, Problem};
 use crate::views::{
-    Answer, AnswerView, EndTask, Evidence, IssuedKeyView, KeyView, LiftLockdown, LockdownView, NewKey, NewLockdown,
-    NewTask, NewToken, PolicyView, RequestView, SessionView, StartedTaskView, TargetView, TaskView, TokenView, Version,
+    Answer, AnswerView, EndTask, Evidence, IssuedKeyView, KeyView, KillSession, LiftLockdown, LockdownView, NewKey,
+    NewLockdown, NewTask, NewToken, PolicyView, RequestView, SessionView, StartedTaskView, TargetView, TaskView,
+    TokenView, Version,
 };
 use crate::{
     BODY_BYTES_MAX, Begun, Control, LISTING_ENTRIES_MAX, POLICIES_BYTES_MAX, Page, Wanted, oauth, observing, pages,
@@ -339,9 +340,14 @@ async fn session(State(served): State<Served>, caller: Caller, Path(id): Path<St
 }
 
 /// Cuts a session; administrators only.
-#[utoipa::path(post, path = "/api/v1/sessions/{id}/kill", params(("id" = String, Path)), responses((status = 200, body = SessionView), (status = 404, body = Problem)))]
-async fn kill(State(served): State<Served>, caller: Caller, Path(id): Path<String>) -> Answered<SessionView> {
-    served.control.kill(&caller, &id).await.map(Json)
+#[utoipa::path(post, path = "/api/v1/sessions/{id}/kill", params(("id" = String, Path)), request_body = KillSession, responses((status = 200, body = SessionView), (status = 404, body = Problem)))]
+async fn kill(
+    State(served): State<Served>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(kill): Json<KillSession>,
+) -> Answered<SessionView> {
+    served.control.kill(&caller, &id, kill).await.map(Json)
 }
 
 /// A session's replay: what was asked, and what the client saw.
@@ -357,7 +363,7 @@ async fn archive(State(served): State<Served>, caller: Caller, Path(id): Path<St
     Ok(([(header::CONTENT_TYPE, "application/json")], archive).into_response())
 }
 
-/// The newest requests.
+/// The newest requests, with no more of long statements, bind values and lists than tells them apart: one by itself is whole.
 #[utoipa::path(get, path = "/api/v1/requests", params(Listing), responses((status = 200, body = Vec<RequestView>)))]
 async fn requests(
     State(served): State<Served>,

@@ -226,7 +226,22 @@ pub(crate) async fn logout(State(served): State<Served>, _: Stranger, headers: H
         Some(token) => served.control.sign_out(token, Shown::Cookie).await,
         None => Ok(None),
     };
-    shown(outcome.map(|location| send(location.as_deref().unwrap_or("/"), [served.forgotten(SESSION)])))
+    shown(outcome.map(|elsewhere| match elsewhere {
+        Some(location) => signed_out(&location, served.forgotten(SESSION)),
+        None => send("/", [served.forgotten(SESSION)]),
+    }))
+}
+
+/// Leads on to the provider, where a browser signs out too. Not as a redirect: the pages here send their forms to this origin
+/// alone, and a redirect would be a part of that.
+fn signed_out(location: &str, cookie: Option<HeaderValue>) -> Response {
+    let body =
+        format!("<p>You are signed out here. <a href=\"{}\">Sign out at your provider too</a></p>", escape(location));
+    let mut response = Page::new("Signed out", body).into_response();
+    let headers = response.headers_mut();
+    headers.extend(HeaderValue::from_str(&format!("0; url={location}")).ok().map(|refresh| (header::REFRESH, refresh)));
+    headers.extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+    response
 }
 
 /// Who calls, as the gateway sees it.

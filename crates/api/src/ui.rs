@@ -16,9 +16,9 @@ use crate::problem::Problem;
 struct Files;
 
 /// What the front end may do: run and show what came with it, call this origin, and nothing else. Bundles are verified by
-/// WebAssembly; forms go here, and from there on to the provider that people sign out of.
+/// WebAssembly.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \
-                      font-src 'self'; connect-src 'self'; worker-src 'self'; form-action *; frame-ancestors 'none'; \
+                      font-src 'self'; connect-src 'self'; worker-src 'self'; form-action 'self'; frame-ancestors 'none'; \
                       base-uri 'none'";
 /// What a browser must not lend to it.
 const PERMISSIONS: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";

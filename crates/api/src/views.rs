@@ -85,6 +85,9 @@ pub struct TaskView {
     /// When it ended, if it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
+    /// Who ended it, and what they said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<String>,
     /// `live`, `done`, `expired`, `revoked` or `abandoned`.
     pub state: String,
     /// Who started it.
@@ -234,6 +237,18 @@ pub struct LiftLockdown {
 pub struct EndTask {
     /// `done`, or `revoked` when it is taken away.
     pub cause: String,
+    /// Why, for the record and for whoever works under it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Why a session is cut.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KillSession {
+    /// For the record and for the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A session.
@@ -476,6 +491,9 @@ pub struct TargetView {
     pub listen: Option<String>,
     /// `wait` or `refuse`.
     pub on_hold: String,
+    /// The classes that what it holds may be of, for those who oversee it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
     /// How many sessions it has now.
     pub sessions: u64,
 }

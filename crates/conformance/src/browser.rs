@@ -135,7 +135,9 @@ impl Browser {
             }
         }
         let is_redirect = (300..400).contains(&answer.status);
-        let location = answer.headers("location").next().filter(|_| is_redirect).map(Into::into);
+        let location = answer.headers("location").next().filter(|_| is_redirect);
+        let onward = answer.headers("refresh").find_map(|refresh| refresh.strip_prefix("0; url="));
+        let location = location.or(onward).map(Into::into);
         let text = format!("{}\r\n\r\n{}", answer.head, answer.body);
         self.page = Page { url: url.into(), status: answer.status, text };
         Ok(location)

@@ -188,6 +188,9 @@ pub enum Command {
     Revoke {
         /// The task.
         task: String,
+        /// Why, for the record and for whoever works under it.
+        #[arg(long)]
+        reason: Option<String>,
         /// How the gateway is reached.
         #[command(flatten)]
         reach: Reach,
@@ -205,6 +208,9 @@ pub enum Command {
     Kill {
         /// The session.
         session: String,
+        /// Why, for the record and for the client.
+        #[arg(long)]
+        reason: Option<String>,
         /// How the gateway is reached.
         #[command(flatten)]
         reach: Reach,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::CommandFactory as _;
 use gatehouse_api::{
-    Answer, AnswerView, AskedView, BudgetView, EndTask, Evidence, ExplanationView, IssuedKeyView, KeyView,
+    Answer, AnswerView, AskedView, BudgetView, EndTask, Evidence, ExplanationView, IssuedKeyView, KeyView, KillSession,
     LiftLockdown, LockdownView, NewExplanation, NewKey, NewLockdown, NewTask, PolicyView, RequestView, Selection,
     SessionView, StartedTaskView, TargetView, TaskView,
 };
@@ -64,12 +64,12 @@ pub async fn execute(cli: Cli) -> Result<ExitCode> {
             let withdrawn: RequestView = Client::new(&reach)?.post(&path, &()).await?;
             output::page(&withdrawn, reach.json)?;
         }
-        Command::Revoke { task, reach } => end_task(&reach, &task, "revoked").await?,
+        Command::Revoke { task, reason, reach } => end_task(&reach, &task, "revoked", reason).await?,
         Command::Lockdown { action, reach } => lockdown(action, &reach).await?,
         Command::Keys { action, reach } => keys(action, &reach).await?,
-        Command::Kill { session, reach } => {
-            let killed: SessionView =
-                Client::new(&reach)?.post(&format!("/api/v1/sessions/{session}/kill"), &()).await?;
+        Command::Kill { session, reason, reach } => {
+            let path = format!("/api/v1/sessions/{session}/kill");
+            let killed: SessionView = Client::new(&reach)?.post(&path, &KillSession { reason }).await?;
             output::page(&killed, reach.json)?;
         }
         Command::Replay { session, har: true, reach } => {
@@ -214,7 +214,7 @@ async fn tasks(action: TaskAction, reach: &Reach) -> Result<()> {
         TaskAction::Show { id } => {
             output::page(&client.get::<TaskView>(&format!("/api/v1/tasks/{id}")).await?, reach.json)
         }
-        TaskAction::End { id } => end_task(reach, &id, "done").await,
+        TaskAction::End { id } => end_task(reach, &id, "done", None).await,
         TaskAction::Start(new) => {
             let started = start_task(&client, new, None, None).await?;
             if reach.json {
@@ -328,8 +328,8 @@ async fn decided(client: &Client, id: &str) -> Result<()> {
     }
 }
 
-async fn end_task(reach: &Reach, id: &str, cause: &str) -> Result<()> {
-    let end = EndTask { cause: cause.into() };
+async fn end_task(reach: &Reach, id: &str, cause: &str, reason: Option<String>) -> Result<()> {
+    let end = EndTask { cause: cause.into(), reason };
     let ended: TaskView = Client::new(reach)?.post(&format!("/api/v1/tasks/{id}/end"), &end).await?;
     output::page(&ended, reach.json)
 }

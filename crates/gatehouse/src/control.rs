@@ -11,10 +11,10 @@ use futures_util::stream::BoxStream;
 use gatehouse_api::{
     ActivityView, Answer, AnswerView, AskedView, BacktestView, Begun, BudgetView, Caller, CameBack, ChangeView,
     CheckpointsView, Control, DeviceLoginView, EndTask, Evidence, Exchange, Exchanged, ExplanationView, GrantedView,
-    IssuedKeyView, KeyView, LiftLockdown, LinkView, LockdownView, Me, NewBacktest, NewExplanation, NewKey, NewLink,
-    NewLockdown, NewTask, NewToken, OauthError, OperationView, Page, PolicyView, Problem, ReplayView, RequestView,
-    RevisionFiles, RevisionView, Selection, SessionView, Shown, SignInBegun, SignedIn, Sought, SpentView, TargetView,
-    TaskView, TokenView, Version, Wanted,
+    IssuedKeyView, KeyView, KillSession, LiftLockdown, LinkView, LockdownView, Me, NewBacktest, NewExplanation, NewKey,
+    NewLink, NewLockdown, NewTask, NewToken, OauthError, OperationView, Page, PolicyView, Problem, ReplayView,
+    RequestView, RevisionFiles, RevisionView, Selection, SessionView, Shown, SignInBegun, SignedIn, Sought, SpentView,
+    TargetView, TaskView, TokenView, Version, Wanted,
 };
 use gatehouse_engine::House as _;
 use gatehouse_gate::{AnswerError, Answered, Approver, Asked, Lockdown, PendingRequest, Scope, Terms};
@@ -24,14 +24,14 @@ use gatehouse_model::{
     BUDGET_VALUES_MAX, Budget, ClassName, Denial, GroupName, Hold, Identity, KeyId, PolicyId, Reason, RequestId,
     Resource, SessionId, Spent, Subject, TargetName, Task, TaskEnd, TaskId, UserName, Verdict, kind,
 };
-use gatehouse_protocol::{Carriage, Protocol, SurveyFacts};
+use gatehouse_protocol::{Carriage, Classifier as _, Protocol, SurveyFacts};
 use gatehouse_store::{AskedRow, KeyRow, Numbered, RequestRow, SessionRow, StoreError, TaskRow};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::explain;
 use crate::load::Loaded;
 use crate::sign_in::Way;
-use crate::state::State;
+use crate::state::{Ender, State};
 use crate::{registry, replay, search, watch};
 
 /// The control API over the running gateway.
@@ -615,7 +615,8 @@ impl Control for ApiControl {
             };
             let task = TaskId::parse(id).map_err(bad)?;
             self.must_have_part(caller, &task).await?;
-            let ended = self.state.end_task(&task, cause, &by(caller)).await;
+            let ender = Ender { by: by(caller), reason: said(end.reason)? };
+            let ended = self.state.end_task(&task, cause, &ender).await;
             let view = self.one_task(id).await?;
             match ended {
                 Some(_) => Ok(view),
@@ -639,14 +640,14 @@ impl Control for ApiControl {
         .boxed()
     }
 
-    fn kill<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, SessionView> {
+    fn kill<'a>(&'a self, caller: &'a Caller, id: &'a str, kill: KillSession) -> Asking<'a, SessionView> {
         async move {
             self.must_administer(caller)?;
             let session = SessionId::parse(id).map_err(bad)?;
             let denial = Denial::new(
                 Reason::TaskEnded,
                 "terminating connection due to administrator command",
-                format!("the session was ended by {}", by(caller)),
+                format!("the session was ended by {}", Ender { by: by(caller), reason: said(kill.reason)? }),
                 "Connect again if the task is still alive",
             );
             let ended = self.state.engine.get().is_some_and(|engine| engine.roster.end_session(&session, &denial));
@@ -721,7 +722,7 @@ impl Control for ApiControl {
                 Some(request) => live_view(&request),
                 None => stored_view(row),
             };
-            Some(view).filter(|request| self.sees_request(caller, request))
+            Some(view).filter(|request| self.sees_request(caller, request)).map(in_listing)
         };
         self.listed(caller, wanted, |wanted| self.state.store.requests(wanted), view).boxed()
     }
@@ -841,20 +842,20 @@ impl Control for ApiControl {
         async move {
             let sessions = self.state.engine.get().map(|engine| engine.roster.sessions()).unwrap_or_default();
             let loaded = self.state.loaded.load();
-            let view = |target: &Arc<gatehouse_gate::Target>| TargetView {
-                name: target.name.to_string(),
-                protocol: target.protocol.clone(),
-                // Where a target lies is nothing to those who reach it through here.
-                address: match self.oversees_one(caller, &[target.name.to_string()]) {
-                    true => format!("{}:{}", target.route.host, target.route.port),
-                    false => String::new(),
-                },
-                listen: self
-                    .state
-                    .listening_at(registry::listener(&target.protocol))
-                    .map(|address| address.to_string()),
-                on_hold: target.on_hold.as_str().into(),
-                sessions: sessions.iter().filter(|session| session.target == target.name).count() as u64,
+            let view = |target: &Arc<gatehouse_gate::Target>| {
+                // Where a target lies, and what it holds, is nothing to those who reach it through here.
+                let is_overseen = self.oversees_one(caller, &[target.name.to_string()]);
+                let (route, classes) = (&target.route, target.classes.all());
+                let listen = self.state.listening_at(registry::listener(&target.protocol));
+                TargetView {
+                    name: target.name.to_string(),
+                    protocol: target.protocol.clone(),
+                    address: if is_overseen { format!("{}:{}", route.host, route.port) } else { String::new() },
+                    listen: listen.map(|address| address.to_string()),
+                    on_hold: target.on_hold.as_str().into(),
+                    classes: classes.iter().filter(|_| is_overseen).map(ToString::to_string).collect(),
+                    sessions: sessions.iter().filter(|session| session.target == target.name).count() as u64,
+                }
             };
             Ok(loaded.targets.values().map(view).collect())
         }
@@ -1029,6 +1030,7 @@ fn task_view(row: TaskRow, now: Timestamp) -> TaskView {
         started: row.started.to_string(),
         expires: row.expires.to_string(),
         ended: ended.map(|at| at.to_string()),
+        ended_by: row.ended_by,
         state,
         started_by: row.started_by,
         actors: row.origin.actors,
@@ -1145,12 +1147,45 @@ pub(crate) fn started_view(task: &Task, by: String) -> TaskView {
         started: task.started.to_string(),
         expires: task.expires.to_string(),
         ended: None,
+        ended_by: None,
         state: "live".into(),
         started_by: by,
         actors: task.origin.actors.clone(),
         parent: task.origin.parent.as_ref().map(TaskId::to_string),
         api_key: task.origin.key.as_ref().map(KeyId::to_string),
     }
+}
+
+/// Why somebody does something, where they say so.
+fn said(reason: Option<String>) -> Result<Option<String>, Problem> {
+    let given = reason.filter(|reason| !reason.trim().is_empty());
+    let clean = |reason: String| {
+        gatehouse_identity::reason(&reason).ok_or_else(|| Problem::bad_request("a reason has at most 500 characters"))
+    };
+    given.map(clean).transpose()
+}
+
+/// How much of a request stands in a listing: of its statement and of each bind value in bytes, of its bind values and accesses
+/// by number. By itself it is told whole.
+const LISTED_STATEMENT_BYTES_MAX: usize = 4 * 1024;
+const LISTED_BIND_BYTES_MAX: usize = 256;
+const LISTED_BINDS_MAX: usize = 16;
+const LISTED_ACCESSES_MAX: usize = 256;
+
+/// A request as listings have it.
+fn in_listing(mut request: RequestView) -> RequestView {
+    request.accesses.truncate(LISTED_ACCESSES_MAX);
+    let mut is_whole = request.statement.len() <= LISTED_STATEMENT_BYTES_MAX;
+    request.statement = search::beginning_of(&request.statement, LISTED_STATEMENT_BYTES_MAX);
+    if let AskedView::Operation { binds, exact, .. } = &mut request.asked {
+        is_whole &= binds.len() <= LISTED_BINDS_MAX && binds.iter().all(|bind| bind.len() <= LISTED_BIND_BYTES_MAX);
+        binds.truncate(LISTED_BINDS_MAX);
+        for bind in binds {
+            *bind = search::beginning_of(bind, LISTED_BIND_BYTES_MAX);
+        }
+        *exact &= is_whole;
+    }
+    request
 }
 
 pub(crate) fn live_view(request: &PendingRequest) -> RequestView {

@@ -276,7 +276,7 @@ impl State {
                 self.ending_keys.lock().unwrap_or_else(PoisonError::into_inner).push(ending);
             }
             for task in self.tasks.that_came_from(|origin| origin.key.as_ref() == Some(id)) {
-                ended.extend(self.end_tasks(&task, TaskEnd::Revoked, by));
+                ended.extend(self.end_tasks(&task, TaskEnd::Revoked, &by.into()));
             }
         }
         if let Err(error) = self.store.forget_key_digest(id.as_str()).await {
@@ -550,7 +550,7 @@ impl ApiControl {
             None => self.task_of_credential(user, password).await?,
         };
         let Some(task) = task else { return Ok(()) };
-        state.end_task(&task, TaskEnd::Done, "its own credential").await;
+        state.end_task(&task, TaskEnd::Done, &"its own credential".into()).await;
         Ok(())
     }
 

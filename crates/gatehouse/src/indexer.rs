@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast};
 
 use crate::notify::{Event, Subscription};
+use crate::state::Ender;
 use crate::{search, watch};
 
 /// Records applied in one transaction.
@@ -187,7 +188,10 @@ fn change(record: &Record) -> Option<Change> {
         Entry::TaskStarted(task) => {
             Some(Change::TaskStarted { approval: task.approval.clone(), task: Box::new(task_row(task, at)) })
         }
-        Entry::TaskEnded(task) => Some(Change::TaskEnded { task: task.task.clone(), at, cause: task.cause.clone() }),
+        Entry::TaskEnded(task) => {
+            let ender = Ender { by: task.by.clone(), reason: task.reason.clone() };
+            Some(Change::TaskEnded { task: task.task.clone(), at, cause: task.cause.clone(), by: ender.to_string() })
+        }
         Entry::KeyIssued(key) => Some(Change::KeyIssued(Box::new(KeyRow {
             id: key.key.clone(),
             identity: key.identity.clone(),
@@ -293,6 +297,7 @@ fn task_row(task: &TaskStarted, at: Timestamp) -> TaskRow {
         started: at,
         expires: time(&task.expires, at),
         ended: None,
+        ended_by: None,
         started_by: task.by.clone(),
     }
 }

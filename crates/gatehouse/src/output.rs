@@ -115,6 +115,8 @@ impl Shown for TaskView {
             ("came from", self.parent.clone().unwrap_or_default()),
             ("static key", self.api_key.clone().unwrap_or_default()),
             ("expires", second(&self.expires)),
+            ("ended", self.ended.as_deref().map(second).unwrap_or_default()),
+            ("ended by", self.ended_by.clone().unwrap_or_default()),
         ]
     }
 

@@ -138,7 +138,7 @@ pub(crate) async fn tasks(state: &State) -> Result<()> {
             || origin.key.as_ref().is_some_and(|key| !state.keys.is_good(key, state.now()))
     };
     for task in state.tasks.that_came_from(is_cut_off) {
-        state.end_task(&task, TaskEnd::Revoked, "gateway").await;
+        state.end_task(&task, TaskEnd::Revoked, &"gateway".into()).await;
     }
     Ok(())
 }
@@ -160,7 +160,7 @@ pub(crate) async fn keys(state: &State) -> Result<()> {
 
 fn end_unusable(state: &State, task: &Task) -> Result<()> {
     let cause = TaskEnd::Revoked.as_str().to_string();
-    let entry = gatehouse_journal::TaskEnded { task: task.id.to_string(), cause, by: "gateway".into() };
+    let entry = gatehouse_journal::TaskEnded { task: task.id.to_string(), cause, by: "gateway".into(), reason: None };
     state.gate.ledger().record(state.now(), entry)?;
     Ok(())
 }

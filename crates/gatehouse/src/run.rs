@@ -67,7 +67,7 @@ pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -
         return outcome;
     }
     // However the command ended, its credential ends too.
-    let end = EndTask { cause: "done".into() };
+    let end = EndTask { cause: "done".into(), reason: None };
     let ended: Result<TaskView> = client.post(&format!("/api/v1/tasks/{}/end", started.task.id), &end).await;
     if let Err(error) = ended {
         tracing::warn!("the task {} was not ended: {error:#}; it expires at {}", started.task.id, started.task.expires);

@@ -18,12 +18,17 @@ const EXCERPT_BYTES_MAX: usize = 16 * 1024;
 const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const ENTRY_BYTES: usize = 1024;
 
-/// As much of a text as is told.
+/// As much of a text as is told of operations.
 pub(crate) fn excerpt(text: &str) -> String {
-    if text.len() <= EXCERPT_BYTES_MAX {
+    beginning_of(text, EXCERPT_BYTES_MAX)
+}
+
+/// So many bytes of a text, and how many it has.
+pub(crate) fn beginning_of(text: &str, bytes_max: usize) -> String {
+    if text.len() <= bytes_max {
         return text.into();
     }
-    let end = (0..=EXCERPT_BYTES_MAX).rev().find(|place| text.is_char_boundary(*place)).unwrap_or_default();
+    let end = (0..=bytes_max).rev().find(|place| text.is_char_boundary(*place)).unwrap_or_default();
     format!("{} … ({} bytes in all)", text.get(..end).unwrap_or_default(), text.len())
 }
 

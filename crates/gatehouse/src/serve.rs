@@ -344,7 +344,7 @@ fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
                 tracing::warn!(%error, "what was done under tasks with a budget is not kept yet");
             }
             for (task, cause) in sweeping.tasks.over(now) {
-                sweeping.end_task(&task, cause, "gateway").await;
+                sweeping.end_task(&task, cause, &"gateway".into()).await;
             }
         }
     });

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use gatehouse_api::{CameBack, DeviceLoginView, LinkView, Problem, Shown, SignInBegun, SignedIn, TokenView};
+use gatehouse_api::{Caller, CameBack, DeviceLoginView, LinkView, Problem, Shown, SignInBegun, SignedIn, TokenView};
 use gatehouse_engine::House as _;
 use gatehouse_identity::{
     Again, BrowserSecret, Person, Provider, SIGN_IN_SECS_MAX, SignInError, Token, Visit, token_digest,
@@ -364,6 +364,7 @@ impl State {
         let Some(kept) = kept.filter(|kept| kept.kind == kind_of(shown)) else { return Ok(None) };
         self.store.forget_token(&sha256).await.map_err(unavailable)?;
         lock(&self.sign_ins.questions).remove(&sha256);
+        self.watchers.cut(&Caller::User(kept.user.clone(), shown));
         let entry = PersonSignedOut { user: format!("user:{}", kept.user), cause: "signed out".into() };
         // It is over whether or not that can be recorded.
         let _ = self.gate.ledger().record(self.now(), entry);
@@ -644,8 +645,11 @@ impl State {
         }
     }
 
-    /// Cuts the sessions of a person, and those of agents that work for them.
+    /// Cuts the sessions of a person, those of agents that work for them, and what they look at.
     fn cut_person(&self, user: &UserName, cause: &str) {
+        for shown in [Shown::Cookie, Shown::Token] {
+            self.watchers.cut(&Caller::User(user.clone(), shown));
+        }
         let Some(engine) = self.engine.get() else { return };
         let denial = Denial::new(
             Reason::TaskEnded,

@@ -264,7 +264,7 @@ impl ApiControl {
             Ok(root_certificates) => root_certificates,
             Err(problem) => {
                 // Its end is tried again until it is on record.
-                state.end_task(&task.id, TaskEnd::Revoked, "gateway").await;
+                state.end_task(&task.id, TaskEnd::Revoked, &"gateway".into()).await;
                 return Err(problem);
             }
         };

@@ -1,9 +1,9 @@
 //! What the running gateway is made of, and how its parts reach each other.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{fmt, io};
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
@@ -147,7 +147,7 @@ pub struct State {
     /// What decoys for unknown users are made from.
     pub decoys: [u8; 32],
     /// Tasks that ended, but whose end is not kept yet.
-    pub(crate) ending: Mutex<Vec<(TaskId, TaskEnd, String)>>,
+    pub(crate) ending: Mutex<Vec<(TaskId, TaskEnd, Ender)>>,
     /// What was kept last of what was done under tasks.
     pub(crate) spent_kept: Mutex<Vec<(TaskId, Spent)>>,
     /// Places of those who look at what changes.
@@ -162,20 +162,42 @@ pub struct State {
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
 }
 
+/// Who ends something, and why.
+#[derive(Debug, Clone)]
+pub struct Ender {
+    pub(crate) by: String,
+    pub(crate) reason: Option<String>,
+}
+
+impl From<&str> for Ender {
+    fn from(by: &str) -> Self {
+        Self { by: by.into(), reason: None }
+    }
+}
+
+impl fmt::Display for Ender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            None => f.write_str(&self.by),
+            Some(reason) => write!(f, "{}: {reason}", self.by),
+        }
+    }
+}
+
 impl State {
     /// Ends a task on the record, and what came from it, and cuts their sessions; `None` if it was not alive. Whoever asked for
     /// it may hang up meanwhile.
-    pub async fn end_task(&self, id: &TaskId, cause: TaskEnd, by: &str) -> Option<Task> {
+    pub async fn end_task(&self, id: &TaskId, cause: TaskEnd, ender: &Ender) -> Option<Task> {
         let ended = {
             let _starting = self.starting.lock().await;
-            self.end_tasks(id, cause, by)
+            self.end_tasks(id, cause, ender)
         };
         self.forget_credentials(&ended).await;
         ended.into_iter().next()
     }
 
     /// Ends a task and what came from it, without a moment in between, while none can be started.
-    pub(crate) fn end_tasks(&self, id: &TaskId, cause: TaskEnd, by: &str) -> Vec<Task> {
+    pub(crate) fn end_tasks(&self, id: &TaskId, cause: TaskEnd, ender: &Ender) -> Vec<Task> {
         let (now, mut ended, mut next) = (self.now(), Vec::new(), vec![id.clone()]);
         while let Some(id) = next.pop() {
             // Its credential is dead before anything can fail.
@@ -183,7 +205,7 @@ impl State {
             let denial = Denial::new(
                 Reason::TaskEnded,
                 format!("the task has ended: {}", cause.as_str()),
-                format!("task {id} was ended by {by}"),
+                format!("task {id} was ended by {ender}"),
                 "Start a new task with `gatehouse task start` or `gatehouse run`",
             );
             if let Some(engine) = self.engine.get() {
@@ -191,10 +213,10 @@ impl State {
             }
             self.gate.desk().end_task(now, &id);
             self.leases.end_task(&id);
-            if let Err(error) = self.record_end(&id, cause, by) {
+            if let Err(error) = self.record_end(&id, cause, ender) {
                 // It is dead in this process whatever happens; a restart must not bring it back.
                 tracing::error!(%error, %id, "the end of a task is not recorded yet, and will be tried again");
-                self.ending.lock().unwrap_or_else(PoisonError::into_inner).push((id.clone(), cause, by.into()));
+                self.ending.lock().unwrap_or_else(PoisonError::into_inner).push((id.clone(), cause, ender.clone()));
             }
             next.extend(self.tasks.that_came_from(|origin| origin.parent.as_ref() == Some(&id)));
             ended.push(task);
@@ -204,9 +226,9 @@ impl State {
 
     /// Records the end of a task that is on record and never was alive.
     pub(crate) fn end_unbegun(&self, id: &TaskId) {
-        let (cause, by) = (TaskEnd::Revoked, "gateway");
-        if self.record_end(id, cause, by).is_err() {
-            self.ending.lock().unwrap_or_else(PoisonError::into_inner).push((id.clone(), cause, by.into()));
+        let (cause, ender) = (TaskEnd::Revoked, Ender::from("gateway"));
+        if self.record_end(id, cause, &ender).is_err() {
+            self.ending.lock().unwrap_or_else(PoisonError::into_inner).push((id.clone(), cause, ender));
         }
     }
 
@@ -216,8 +238,9 @@ impl State {
         async move { tokio::task::spawn_blocking(move || target.sync()).await.map_err(std::io::Error::other)? }
     }
 
-    fn record_end(&self, id: &TaskId, cause: TaskEnd, by: &str) -> Result<(), gatehouse_gate::Unrecorded> {
-        let entry = gatehouse_journal::TaskEnded { task: id.to_string(), cause: cause.as_str().into(), by: by.into() };
+    fn record_end(&self, id: &TaskId, cause: TaskEnd, ender: &Ender) -> Result<(), gatehouse_gate::Unrecorded> {
+        let Ender { by, reason } = ender.clone();
+        let entry = gatehouse_journal::TaskEnded { task: id.to_string(), cause: cause.as_str().into(), by, reason };
         self.gate.ledger().record(self.now(), entry).map(|_| ())
     }
 
@@ -243,9 +266,9 @@ impl State {
     /// Tries again what [`State::end_tasks`] could not record.
     pub(crate) fn finish_endings(&self) {
         let endings = std::mem::take(&mut *self.ending.lock().unwrap_or_else(PoisonError::into_inner));
-        for (id, cause, by) in endings {
-            if self.record_end(&id, cause, &by).is_err() {
-                self.ending.lock().unwrap_or_else(PoisonError::into_inner).push((id, cause, by));
+        for (id, cause, ender) in endings {
+            if self.record_end(&id, cause, &ender).is_err() {
+                self.ending.lock().unwrap_or_else(PoisonError::into_inner).push((id, cause, ender));
             }
         }
     }

@@ -11,8 +11,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use gatehouse_api::{Caller, ChangeView, Problem};
 use gatehouse_store::Change;
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::control::ApiControl;
@@ -45,26 +45,42 @@ pub(crate) fn told(change: &Change) -> Option<ChangeView> {
     }
 }
 
-/// How many of each caller look.
+/// Those who look.
 #[derive(Clone, Default)]
-pub(crate) struct Watchers(Arc<Mutex<HashMap<Caller, usize>>>);
+pub(crate) struct Watchers(Arc<Mutex<HashMap<Caller, Looking>>>);
+
+/// How many of one caller look, and how they are told to come again.
+#[derive(Default)]
+struct Looking {
+    count: usize,
+    cut: watch::Sender<()>,
+}
 
 impl Watchers {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Caller, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Caller, Looking>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends every stream of somebody who signed out somewhere: where they are still signed in, they come again.
+    pub(crate) fn cut(&self, caller: &Caller) {
+        if let Some(looking) = self.lock().get(caller) {
+            looking.cut.send_replace(());
+        }
     }
 
     /// A place for one more, if there is any.
     fn place(&self, caller: &Caller) -> Option<Place> {
         let mut places = self.lock();
-        let all: usize = places.values().sum();
-        let own = places.get(caller).copied().unwrap_or_default();
+        let all: usize = places.values().map(|looking| looking.count).sum();
+        let own = places.get(caller).map_or(0, |looking| looking.count);
         if all >= WATCHERS_MAX || own >= WATCHERS_OF_ONE_MAX {
             return None;
         }
-        places.insert(caller.clone(), own + 1);
+        let looking = places.entry(caller.clone()).or_default();
+        looking.count += 1;
+        let cut = looking.cut.subscribe();
         drop(places);
-        Some(Place { watchers: self.clone(), caller: caller.clone() })
+        Some(Place { watchers: self.clone(), caller: caller.clone(), cut })
     }
 }
 
@@ -72,13 +88,14 @@ impl Watchers {
 struct Place {
     watchers: Watchers,
     caller: Caller,
+    cut: watch::Receiver<()>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut places = self.watchers.lock();
         match places.get_mut(&self.caller) {
-            Some(own) if *own > 1 => *own -= 1,
+            Some(looking) if looking.count > 1 => looking.count -= 1,
             Some(_) | None => drop(places.remove(&self.caller)),
         }
     }
@@ -90,19 +107,27 @@ struct Watcher {
     caller: Caller,
     changes: broadcast::Receiver<ChangeView>,
     until: Instant,
-    _place: Place,
+    place: Place,
 }
 
 impl Watcher {
     /// What changed next, of what the caller may know; `None` when the stream ends.
     async fn next(&mut self) -> Option<Vec<ChangeView>> {
         let mut gathered = BTreeSet::new();
-        match timeout_at(self.until, self.changes.recv()).await {
+        let change = tokio::select! {
+            biased;
+            _ = self.place.cut.changed() => return None,
+            change = timeout_at(self.until, self.changes.recv()) => change,
+        };
+        match change {
             Err(_) | Ok(Err(RecvError::Closed)) => return None,
             Ok(Err(RecvError::Lagged(_))) => return Some(vec![ChangeView { kind: "all".into(), id: None }]),
             Ok(Ok(change)) => gathered.insert(change),
         };
         sleep(GATHERED).await;
+        if self.place.cut.has_changed().unwrap_or(true) {
+            return None;
+        }
         loop {
             match self.changes.try_recv() {
                 Ok(change) => gathered.insert(change),
@@ -129,7 +154,7 @@ pub(crate) fn watch(
     let place = control.state.watchers.place(&caller);
     let place = place.ok_or_else(|| Problem::too_many("too many look at changes already").retry_after(10))?;
     let changes = control.state.indexer.stirred.subscribe();
-    let watcher = Watcher { control: control.clone(), caller, changes, until: Instant::now() + within, _place: place };
+    let watcher = Watcher { control: control.clone(), caller, changes, until: Instant::now() + within, place };
     let told = stream::unfold(watcher, |mut watcher| async { watcher.next().await.map(|seen| (seen, watcher)) });
     Ok(told.flat_map(stream::iter).boxed())
 }
@@ -141,10 +166,24 @@ mod tests {
 
     use super::*;
 
+    fn caller(name: &str) -> Caller {
+        Caller::User(UserName::new(name).unwrap(), Shown::Cookie)
+    }
+
+    #[test]
+    fn who_signed_out_is_cut_off_and_nobody_else() {
+        let watchers = Watchers::default();
+        let [sam, again, dana] = ["sam", "sam", "dana"].map(|name| watchers.place(&caller(name)).unwrap());
+        watchers.cut(&caller("sam"));
+        assert!([&sam, &again].into_iter().all(|place| place.cut.has_changed().unwrap()));
+        assert!(!dana.cut.has_changed().unwrap());
+        assert!(!watchers.place(&caller("sam")).unwrap().cut.has_changed().unwrap(), "whoever comes again is let in");
+    }
+
     #[test]
     fn nobody_takes_the_places_of_others() {
         let watchers = Watchers::default();
-        let user = |name: &str| Caller::User(UserName::new(name).unwrap(), Shown::Cookie);
+        let user = caller;
         let (sam, dana) = (user("sam"), user("dana"));
         let mut taken: Vec<Place> = (0..WATCHERS_OF_ONE_MAX).filter_map(|_| watchers.place(&sam)).collect();
         assert_eq!(taken.len(), WATCHERS_OF_ONE_MAX);

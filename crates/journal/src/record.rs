@@ -292,6 +292,9 @@ pub struct TaskEnded {
     pub cause: String,
     /// Who ended it; `gateway` when it ended by itself.
     pub by: String,
+    /// Why, where they said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A person shut something, whatever policy permits.

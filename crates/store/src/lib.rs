@@ -49,6 +49,8 @@ pub struct TaskRow {
     pub expires: Timestamp,
     /// When and why it ended before.
     pub ended: Option<(Timestamp, String)>,
+    /// Who ended it, and what they said of it.
+    pub ended_by: Option<String>,
     /// Who started it.
     pub started_by: String,
 }
@@ -201,6 +203,8 @@ pub enum Change {
         at: Timestamp,
         /// Why.
         cause: String,
+        /// Who ended it, and what they said of it.
+        by: String,
     },
     /// A static key was issued.
     KeyIssued(Box<KeyRow>),

@@ -481,7 +481,7 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 // As sure as the record that follows, which a crash may have taken.
                 end_request(transaction, request, "used").await?;
             }
-            sqlx::query("INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+            sqlx::query("INSERT OR IGNORE INTO tasks (id, identity, on_behalf_of, targets, reason, started, expires, started_by, budget_operations, budget_rows, budget_bytes, actors, parent, api_key, budget_values, is_bound) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
                 .bind(task.id.clone())
                 .bind(task.identity.clone())
                 .bind(task.on_behalf_of.clone())
@@ -515,10 +515,11 @@ async fn apply_one(transaction: &mut Transaction<'_, Db>, change: &Change) -> Re
                 .bind(cause.clone())
                 .bind(key.clone())
         }
-        Change::TaskEnded { task, at, cause } => {
-            sqlx::query("UPDATE tasks SET ended = ?, cause = ? WHERE id = ? AND ended IS NULL")
+        Change::TaskEnded { task, at, cause, by } => {
+            sqlx::query("UPDATE tasks SET ended = ?, cause = ?, ended_by = ? WHERE id = ? AND ended IS NULL")
                 .bind(at.to_string())
                 .bind(cause.clone())
+                .bind(by.clone())
                 .bind(task.clone())
         }
         Change::PoliciesLoaded(_)
@@ -701,6 +702,7 @@ fn task_row(row: &SqliteRow) -> Result<TaskRow, StoreError> {
         started: time(row, "started")?,
         expires: time(row, "expires")?,
         ended: ended(row, "ended")?,
+        ended_by: row.try_get("ended_by")?,
         started_by: row.try_get("started_by")?,
     })
 }

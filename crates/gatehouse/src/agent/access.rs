@@ -117,7 +117,7 @@ impl Access for ByClient {
 
     fn end<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, Result<()>> {
         async {
-            let end = EndTask { cause: "done".into() };
+            let end = EndTask { cause: "done".into(), reason: None };
             let _: TaskView = self.client.post(&format!("/api/v1/tasks/{}/end", lease.task), &end).await?;
             Ok(())
         }

@@ -805,7 +805,7 @@ fn a_session_is_of_a_task_that_lives() {
         [open(|body| SessionOpened { task: "tsk-7".into(), ..body })],
         expect!["record 4 opens session ses-5, and no record before it says that its task began"],
     );
-    let ended = TaskEnded { task: "tsk-1".into(), cause: "revoked".into(), by: "gateway".into() };
+    let ended = TaskEnded { task: "tsk-1".into(), cause: "revoked".into(), by: "gateway".into(), reason: None };
     tell([ended.into(), open(|body| body)], expect!["record 5 opens session ses-5 after its task ended in record 4"]);
 }
 
