@@ -17,7 +17,9 @@ const theme = createTheme({
   cursorType: "pointer",
   components: {
     // The lock would be a style of the page's own, which its policy does not take.
-    Modal: Modal.extend({ defaultProps: { lockScroll: false, centered: true } }),
+    Modal: Modal.extend({
+      defaultProps: { lockScroll: false, centered: true, closeButtonProps: { "aria-label": "Close" } },
+    }),
     TextInput: { defaultProps: { size: "sm" } },
     Select: { defaultProps: { size: "sm" } },
     Button: { defaultProps: { size: "sm" } },

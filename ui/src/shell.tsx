@@ -1,7 +1,7 @@
 /** The frame around every page: who is signed in, where one can go, and whether the gateway is heard. */
 
 import { ActionIcon, Button, Menu, Tooltip, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
-import { Spotlight, type SpotlightActionData, spotlight } from "@mantine/spotlight";
+import { Spotlight, spotlight } from "@mantine/spotlight";
 import {
   IconChecklist,
   IconDatabase,
@@ -16,14 +16,14 @@ import {
   IconUsersGroup,
 } from "@tabler/icons-react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { lazy, type ReactNode, Suspense, useEffect, useState } from "react";
+import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
 import { Link, NavLink, Route, Routes, useLocation, useNavigate } from "react-router";
-import { Problem } from "./api/client";
+import { Problem, type Target } from "./api/client";
 import { useLive } from "./api/live";
 import { lockdowns, me, openRequests, targets, version } from "./api/queries";
 import { plural } from "./lib/format";
 import { revealed } from "./lib/hidden";
-import { isTyping } from "./lib/keys";
+import { isTyping, switchLetters, useLetters } from "./lib/keys";
 import { EvidencePage } from "./pages/evidence";
 import { FirstRun } from "./pages/first-run";
 import { PoliciesPage } from "./pages/policies";
@@ -35,6 +35,7 @@ import { TargetsPage } from "./pages/targets";
 import { TaskPage, TasksPage } from "./pages/tasks";
 import { Empty, Trouble, Waiting } from "./parts/basics";
 import { Boundary } from "./parts/boundary";
+import { identityOf } from "./parts/filters";
 
 /** Its charts are the heaviest part of the front end, so that whoever only answers a request does not load them. */
 const OverviewPage = lazy(() => import("./pages/overview").then((page) => ({ default: page.OverviewPage })));
@@ -114,26 +115,76 @@ function placeOf(id: string): string | undefined {
   return `/${{ tsk: "tasks", ses: "sessions", req: "requests" }[id.slice(0, 3)]}/${id}`;
 }
 
+interface Goal {
+  id: string;
+  to: string;
+  label: string;
+  description: string;
+}
+
+/** What whoever types may mean besides a place: something by its id comes first, and what is to be looked for last. */
+function meant(asked: string, all: Target[]): { first: Goal[]; last: Goal[] } {
+  if (!asked) return { first: [], last: [] };
+  const named = placeOf(asked);
+  if (named) return { first: [{ id: "named", to: named, label: asked, description: "open it" }], last: [] };
+  const last = all
+    .filter(({ name }) => name.includes(asked))
+    .map(({ name }) => ({
+      id: `target ${name}`,
+      to: `/sessions?target=${name}`,
+      label: name,
+      description: "sessions of this target",
+    }));
+  const query = encodeURIComponent(asked);
+  last.push(
+    identityOf(asked)
+      ? { id: "who", to: `/sessions?identity=${query}`, label: asked, description: "sessions of this identity" }
+      : { id: "text", to: `/sessions?text=${query}`, label: asked, description: "look for it in statements" },
+  );
+  return { first: [], last };
+}
+
+/** What one page is, whatever part of it is shown. */
+const pageOf = (pathname: string) => /^\/(requests|policies|evidence)(\/|$)/.exec(pathname)?.[1] ?? pathname;
+
+/** After so long a dialog that led somewhere has given the focus back to where it was, in milliseconds. */
+const FOCUS_MILLIS = 50;
+
+/** Whoever goes to another page, by key or by link, reads on there; whoever just came begins at the top. */
+function useFocus(page: string) {
+  const before = useRef(page);
+  useEffect(() => {
+    if (before.current === page) return;
+    before.current = page;
+    const focus = () => document.getElementById("content")?.focus({ preventScroll: true });
+    const timer = setTimeout(focus, FOCUS_MILLIS);
+    return () => clearTimeout(timer);
+  }, [page]);
+}
+
 function Frame() {
   const live = useLive(useQueryClient());
   const [isOpen, setOpen] = useState(false);
   const { pathname } = useLocation();
   const navigate = useNavigate();
   useKeys();
+  useFocus(pageOf(pathname));
   // biome-ignore lint/correctness/useExhaustiveDependencies: whoever went somewhere has used the menu
   useEffect(() => setOpen(false), [pathname]);
   const [asked, setAsked] = useState("");
-  const places: SpotlightActionData[] = PLACES.map(({ to, name, icon: Icon, key }) => ({
+  const all = useQuery(targets);
+  const places = PLACES.map(({ to, name, icon: Icon, key }) => ({
     id: to,
+    to,
     label: name,
     description: `g ${key}`,
     leftSection: <Icon size={18} />,
+  }));
+  const { first, last } = meant(asked.trim(), all.data ?? []);
+  const actions = [...first, ...places, ...last].map(({ to, ...action }) => ({
+    ...action,
     onClick: () => void navigate(to),
   }));
-  const named = placeOf(asked.trim());
-  const actions = named
-    ? [{ id: named, label: asked.trim(), description: "open it", onClick: () => void navigate(named) }, ...places]
-    : places;
   return (
     <>
       <a className="skip" href="#content">
@@ -160,7 +211,7 @@ function Frame() {
         <Side isOpen={isOpen} isLive={live} />
         <main id="content" tabIndex={-1}>
           <Banners />
-          <Boundary key={pathname}>
+          <Boundary key={pageOf(pathname)} at={pathname}>
             <Suspense fallback={<Waiting query={{ isPending: true, error: null, refetch: () => undefined }} />}>
               <Pages />
             </Suspense>
@@ -175,7 +226,7 @@ function Frame() {
         lockScroll={false}
         nothingFound="There is no such place"
         searchProps={{
-          placeholder: "Go to a place, or tsk-… ses-… req-…",
+          placeholder: "A place, an id, a target, who, or words of a statement",
           "aria-label": "Go to",
           leftSection: <IconSearch size={18} />,
         }}
@@ -274,10 +325,11 @@ function Side({ isOpen, isLive }: { isOpen: boolean; isLive: boolean }) {
 function Scheme() {
   const { setColorScheme } = useMantineColorScheme();
   const scheme = useComputedColorScheme();
+  const hasLetters = useLetters();
   return (
     <Menu position="top-end" withinPortal>
       <Menu.Target>
-        <ActionIcon variant="subtle" color="gray" aria-label="Light or dark">
+        <ActionIcon variant="subtle" color="gray" aria-label="Colours and keys">
           {scheme === "dark" ? <IconMoon size={16} /> : <IconSun size={16} />}
         </ActionIcon>
       </Menu.Target>
@@ -285,6 +337,10 @@ function Scheme() {
         <Menu.Item onClick={() => setColorScheme("light")}>Light</Menu.Item>
         <Menu.Item onClick={() => setColorScheme("dark")}>Dark</Menu.Item>
         <Menu.Item onClick={() => setColorScheme("auto")}>As the system</Menu.Item>
+        <Menu.Divider />
+        <Menu.Item onClick={() => switchLetters(!hasLetters)}>
+          {hasLetters ? "Letters are no keys" : "Letters are keys"}
+        </Menu.Item>
       </Menu.Dropdown>
     </Menu>
   );

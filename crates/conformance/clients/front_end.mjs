@@ -181,6 +181,11 @@ const stories = {
     await page.getByRole("link", { name: /update customers/ }).click();
     await seen(page, "UPDATE 1");
     await seen(page, "approved");
+    // From what was decided one comes to what came of it.
+    await page.goto(`${base}/requests?show=decided&state=used&identity=agent:claude`);
+    await page.locator(".pick a", { hasText: "updates public.customers" }).click();
+    await page.getByRole("link", { name: "What came of it" }).click();
+    await page.locator(".event[data-now=true]", { hasText: "UPDATE 1" }).waitFor();
 
     const task = await page.locator("dd a[href^='/tasks/']").first().innerText();
     await page.goto(`${base}/tasks/${task}`);
@@ -205,6 +210,23 @@ const stories = {
     await page.locator(".chip", { hasText: "not sound" }).waitFor({ timeout: 20_000 });
     await picture(page, "evidence-forged");
     return { shown_after_millis: Math.round(shown) };
+  },
+
+  /** A task is granted for a part of its time. */
+  async grants() {
+    const page = await open();
+    await signIn(page);
+    await page.waitForURL(`${base}/`);
+    await page.goto(`${base}/requests/${process.env.REQUEST}`);
+    await seen(page, "ticket 7");
+    await answerable(page);
+    await page.getByLabel("For how long").selectOption("900");
+    await fits(page, "a request for a task");
+    await picture(page, "request-task");
+    await page.getByRole("button", { name: "Approve" }).click();
+    await page.locator(".decide .chip", { hasText: "approved" }).waitFor();
+    await seen(page, "shop for 15 min");
+    return { done: true };
   },
 
   /** Every page in every size and both palettes. */
@@ -260,6 +282,21 @@ const stories = {
     await page.locator("input[aria-label='Go to']").fill("evid");
     await page.keyboard.press("Enter");
     await page.waitForURL(`${base}/evidence`);
+    // Whoever goes by key reads on there.
+    await page.waitForFunction(() => document.activeElement?.id === "content");
+    // Letters are no keys for whoever does not want them.
+    await page.getByRole("button", { name: "Colours and keys" }).click();
+    await page.getByRole("menuitem", { name: "Letters are no keys" }).click();
+    await page.locator("[role=menu]").waitFor({ state: "detached" });
+    await page.keyboard.press("g");
+    await page.keyboard.press("t");
+    await page.getByRole("button", { name: "Colours and keys" }).click();
+    await page.getByRole("menuitem", { name: "Letters are keys" }).click();
+    await page.locator("[role=menu]").waitFor({ state: "detached" });
+    assert.equal(page.url(), `${base}/evidence`);
+    await page.keyboard.press("g");
+    await page.keyboard.press("t");
+    await page.waitForURL(`${base}/tasks`);
     return { pages: Object.keys(paths).length };
   },
 
@@ -276,6 +313,11 @@ const stories = {
     await seen(page, "deletes from");
     await fits(page, "an explanation");
     await picture(page, "explained");
+    // What was asked stands in the address, for whoever is sent it.
+    const link = page.url();
+    await page.goto(`${base}/policies/history`);
+    await page.goto(link);
+    await seen(page, "deletes from");
     await page.getByLabel("Who asks").fill("agent:nobody");
     await page.getByLabel("Statement").fill("select 1");
     await page.keyboard.press("Control+Enter");
@@ -298,12 +340,16 @@ const stories = {
     await page.goto(`${base}/sessions/${session}`);
     await seen(page, "pg_sleep");
     await page.getByRole("button", { name: "Kill" }).click();
+    await page.getByLabel("Why").fill("it sleeps");
     await page.getByRole("button", { name: "Kill it" }).click();
     await page.locator(".heading .chip", { hasText: "ended" }).waitFor();
     await page.goto(`${base}/tasks/${task}`);
     await page.getByRole("button", { name: "Revoke" }).click();
+    await page.getByLabel("Why").fill("the work is done");
+    await fits(page, "a question");
     await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
     await page.locator(".heading .chip", { hasText: "revoked" }).waitFor();
+    await seen(page, "user:dana via browser: the work is done");
 
     // A mistake in a file is said on every page, in the words of `gatehouse check`.
     const { CONFIG: config, MISTAKE: mistake, FAULT: fault } = process.env;

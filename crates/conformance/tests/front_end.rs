@@ -80,6 +80,33 @@ fn a_held_write_is_seen_answered_replayed_and_proven() -> Result<()> {
     Ok(())
 }
 
+/// People of the support let in agents of theirs once somebody says so.
+const ASKS: &str = r#"
+@id("start-asked") @hold("dba")
+permit (principal in Group::"support", action == Action::"start", resource in Target::"shop");
+"#;
+
+/// Whoever is asked for a task in a browser grants less of it, and no more than that is had.
+#[test]
+fn a_task_is_granted_for_less_than_was_asked() -> Result<()> {
+    let fixture = Fixture::start(Setup { policies: format!("{POLICIES}{ASKS}"), ..Setup::default() })?;
+    let (api, token) = (fixture.api()?, fixture.folder.path().join("sam.token"));
+    fixture.command(&["login", "--as", "user:sam", "-o", token.to_str().context("the path is text")?])?;
+    let start = || {
+        let mut command = Command::new(program()?);
+        command.args(["task", "start", "--target", "shop", "--reason", "ticket 7", "--ttl", "4h", "--json"]);
+        Ok::<_, anyhow::Error>(command.args(["--api", &api, "--token-file"]).arg(&token).output()?)
+    };
+    ensure!(!start()?.status.success(), "it is asked for first");
+    let request = fixture.open_request()?;
+    tell(&fixture, "grants", "user:dana", &[("REQUEST", request["id"].as_str().context("an id")?)])?;
+    let started: Value = serde_json::from_slice(&start()?.stdout)?;
+    let at =
+        |name: &str| started["task"][name].as_str().context("a time")?.parse::<jiff::Timestamp>().context("a time");
+    assert_eq!(at("expires")?.duration_since(at("started")?).as_secs(), 900);
+    Ok(())
+}
+
 #[test]
 fn every_page_fits_every_screen() -> Result<()> {
     let fixture = house()?;
@@ -124,7 +151,11 @@ fn statements_are_tried_and_sessions_are_cut() -> Result<()> {
         ("FAULT", fault),
     ];
     tell(&fixture, "acts", "user:dana", &more)?;
-    assert!(Fixture::cut_off(asleep)?.contains("terminating connection"));
+    let told = Fixture::cut_off(asleep)?;
+    assert!(told.contains("terminating connection") && told.contains("by user:dana via browser: it sleeps"), "{told}");
+    let records = fixture.records()?;
+    let ended = records.iter().find(|record| record["kind"] == "task.ended").context("the task has ended")?;
+    assert_eq!(ended["reason"], "the work is done");
     Ok(())
 }
 

@@ -66,7 +66,7 @@ export interface Requests {
 
 /** Requests of all pages, until there are enough of those that are kept. */
 async function gathered(
-  state: string | undefined,
+  filter: RequestFilter,
   signal: AbortSignal,
   keep: (request: Request) => boolean,
   enough: number,
@@ -74,7 +74,7 @@ async function gathered(
   const entries: Request[] = [];
   let before: number | undefined;
   for (let pages = 0; pages < PAGES_MAX; pages += 1) {
-    const query = { state, limit: 200, before };
+    const query = { ...filter, limit: 200, before };
     const { entries: found, next } = await page(api.GET("/api/v1/requests", { params: { query }, signal }));
     entries.push(...found.filter(keep));
     if (next === undefined) return { entries, isMore: false };
@@ -86,13 +86,21 @@ async function gathered(
 
 export const openRequests = queryOptions({
   queryKey: ["requests", "open"],
-  queryFn: ({ signal }) => gathered("open", signal, () => true, Number.POSITIVE_INFINITY),
+  queryFn: ({ signal }) => gathered({ state: "open" }, signal, () => true, Number.POSITIVE_INFINITY),
 });
 
-export const decidedRequests = queryOptions({
-  queryKey: ["requests", "decided"],
-  queryFn: ({ signal }) => gathered(undefined, signal, (request) => request.state !== "open", 200),
-});
+export interface RequestFilter {
+  state?: string;
+  identity?: string;
+  target?: string;
+}
+
+export const decidedRequests = (filter: RequestFilter) =>
+  queryOptions({
+    queryKey: ["requests", "decided", filter],
+    queryFn: ({ signal }) => gathered(filter, signal, (request) => request.state !== "open", 200),
+    placeholderData: keepPreviousData,
+  });
 
 export const requestsTo = (target: string) =>
   queryOptions({
@@ -149,13 +157,15 @@ export interface SessionFilter {
   task?: string;
   /** Of the last so many hours. */
   hours?: number;
+  since?: string;
+  until?: string;
 }
 
 export const sessions = ({ hours, ...filter }: SessionFilter) =>
   infiniteQueryOptions({
     queryKey: ["sessions", filter, hours],
     queryFn: ({ pageParam, signal }) => {
-      const query = { ...filter, since: ago(hours), limit: 100, before: pageParam };
+      const query = { ...filter, since: ago(hours) ?? filter.since, limit: 100, before: pageParam };
       return page(api.GET("/api/v1/sessions", { params: { query }, signal }));
     },
     initialPageParam: undefined as number | undefined,
@@ -178,6 +188,8 @@ export interface OperationFilter {
   text?: string;
   task?: string;
   hours?: number;
+  since?: string;
+  until?: string;
 }
 
 /** What a search finds stays as it is until it is asked for again. */
@@ -185,7 +197,7 @@ export const operations = ({ hours, ...filter }: OperationFilter) =>
   infiniteQueryOptions({
     queryKey: ["operations", filter, hours],
     queryFn: ({ pageParam, signal }) => {
-      const query = { ...filter, since: ago(hours), limit: 100, before: pageParam };
+      const query = { ...filter, since: ago(hours) ?? filter.since, limit: 100, before: pageParam };
       return page(api.GET("/api/v1/operations", { params: { query }, signal }));
     },
     initialPageParam: undefined as number | undefined,

@@ -9,6 +9,7 @@ import { policies, revision as revisionQuery, revisions, targets } from "../api/
 import { difference } from "../lib/difference";
 import { moment, number, oneLine, plural } from "../lib/format";
 import { revealed } from "../lib/hidden";
+import { asked, playground, type Question } from "../lib/question";
 import { Ago, Chip, Empty, Heading, PolicyLinks, State, type Tone, Trouble, Waiting } from "../parts/basics";
 import { Accesses } from "../parts/statement";
 
@@ -116,50 +117,63 @@ const EXAMPLES: Record<string, string> = {
 };
 
 function Playground() {
+  const { hash } = useLocation();
+  const navigate = useNavigate();
   const all = useQuery(targets);
-  const [target, setTarget] = useState("");
-  const [identity, setIdentity] = useState("");
-  const [behalf, setBehalf] = useState("");
-  const [statement, setStatement] = useState("");
-  const first = all.data?.[0]?.name;
-  useEffect(() => {
-    if (first) setTarget((chosen) => chosen || first);
-  }, [first]);
-  const protocol = all.data?.find((entry) => entry.name === target)?.protocol ?? "postgres";
+  const [question, setQuestion] = useState(() => asked(hash));
   const explain = useMutation({
-    mutationFn: () =>
-      must(
-        api.POST("/api/v1/explain", {
-          body: { target, statement, identity: identity || undefined, on_behalf_of: behalf || undefined },
-        }),
-      ),
+    mutationFn: ({ target, statement, identity, behalf }: Question) => {
+      const body = { target, statement, identity: identity || undefined, on_behalf_of: behalf || undefined };
+      return must(api.POST("/api/v1/explain", { body }));
+    },
   });
+  const { mutate, reset } = explain;
+  // What a link asks is asked at once: nothing comes of it but an answer.
+  useEffect(() => {
+    const given = asked(hash);
+    if (!given.statement || !given.target) return;
+    setQuestion(given);
+    mutate(given);
+  }, [hash, mutate]);
+  const target = question.target || all.data?.[0]?.name || "";
+  const protocol = all.data?.find((entry) => entry.name === target)?.protocol ?? "postgres";
+  const change = (changed: Partial<Question>) => {
+    setQuestion({ ...question, target, ...changed });
+    // What was found was of another statement.
+    reset();
+  };
+  const submit = () => {
+    const link = playground({ ...question, target });
+    const isSame = link.endsWith(hash) && hash !== "";
+    if (isSame) mutate({ ...question, target });
+    else void navigate(link, { replace: true });
+  };
   return (
     <div className="cards">
       <form
         className="panel pad stack c4"
         onSubmit={(event) => {
           event.preventDefault();
-          explain.mutate();
+          submit();
         }}
       >
         <Select
           label="Target"
           value={target || null}
-          onChange={(value) => setTarget(value ?? "")}
+          onChange={(value) => change({ target: value ?? "" })}
           data={all.data?.map((entry) => entry.name) ?? []}
           allowDeselect={false}
         />
         <TextInput
           label="Who asks"
-          value={identity}
-          onChange={(event) => setIdentity(event.currentTarget.value)}
+          value={question.identity}
+          onChange={(event) => change({ identity: event.currentTarget.value })}
           placeholder="yourself, or agent:NAME or user:NAME"
         />
         <TextInput
           label="On behalf of"
-          value={behalf}
-          onChange={(event) => setBehalf(event.currentTarget.value)}
+          value={question.behalf}
+          onChange={(event) => change({ behalf: event.currentTarget.value })}
           placeholder="nobody, or user:NAME"
         />
         <Textarea
@@ -168,12 +182,8 @@ function Playground() {
           autosize
           minRows={6}
           maxRows={24}
-          value={statement}
-          onChange={(event) => {
-            setStatement(event.currentTarget.value);
-            // What was found was of another statement.
-            explain.reset();
-          }}
+          value={question.statement}
+          onChange={(event) => change({ statement: event.currentTarget.value })}
           placeholder={EXAMPLES[protocol] ?? ""}
           classNames={{ input: "mono" }}
           onKeyDown={(event) => {
@@ -255,69 +265,79 @@ function Explained({ found }: { found: Explanation }) {
           )}
         </div>
       </div>
-      <details open={found.accesses.length <= ACCESSES_AT_FIRST} className="scroll">
-        <summary className="muted">{plural(found.accesses.length, "access", "accesses")}, one by one</summary>
-        <table className="grid">
-          <thead>
-            <tr>
-              <th>Access</th>
-              <th>On</th>
-              <th>Classes</th>
-              <th>Verdict</th>
-              <th>Policies</th>
-            </tr>
-          </thead>
-          <tbody>
-            {found.accesses.map((access) => (
-              <tr key={`${access.action} ${access.resource}`}>
-                <td className="mono tight">{access.action}</td>
-                <td className="mono wrap">{access.resource}</td>
-                <td>{access.classes?.join(", ")}</td>
-                <td>
-                  <State word={access.verdict} />
-                </td>
-                <td className="wrap">{access.policies.join(", ")}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </details>
-      {found.columns?.length ? (
-        <div className="scroll">
-          <h2>What would come back</h2>
-          <table className="grid">
-            <thead>
-              <tr>
-                <th>Column</th>
-                <th>Shown</th>
-                <th>Class</th>
-                <th>Mask</th>
-                <th>From</th>
-              </tr>
-            </thead>
-            <tbody>
-              {found.columns.map((column, place) => (
-                <tr key={place}>
-                  <td className="mono">{column.name}</td>
-                  <td>
-                    <Chip tone={column.shown === "clear" ? "good" : column.shown === "scanned" ? "accent" : "warn"}>
-                      {column.shown}
-                    </Chip>
-                  </td>
-                  <td>{column.class}</td>
-                  <td>{column.mask}</td>
-                  <td className="wrap muted">{column.of?.join(", ") || column.source}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      ) : null}
+      <Judged accesses={found.accesses} />
+      {found.columns?.length ? <Columns columns={found.columns} /> : null}
       <details>
         <summary className="muted">Facts that policies can test</summary>
         <pre className="statement">{JSON.stringify(found.facts, null, 2)}</pre>
       </details>
     </section>
+  );
+}
+
+function Judged({ accesses }: { accesses: Explanation["accesses"] }) {
+  return (
+    <details open={accesses.length <= ACCESSES_AT_FIRST} className="scroll">
+      <summary className="muted">{plural(accesses.length, "access", "accesses")}, one by one</summary>
+      <table className="grid">
+        <thead>
+          <tr>
+            <th>Access</th>
+            <th>On</th>
+            <th>Classes</th>
+            <th>Verdict</th>
+            <th>Policies</th>
+          </tr>
+        </thead>
+        <tbody>
+          {accesses.map((access) => (
+            <tr key={`${access.action} ${access.resource}`}>
+              <td className="mono tight">{access.action}</td>
+              <td className="mono wrap">{access.resource}</td>
+              <td>{access.classes?.join(", ")}</td>
+              <td>
+                <State word={access.verdict} />
+              </td>
+              <td className="wrap">{access.policies.join(", ")}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </details>
+  );
+}
+
+function Columns({ columns }: { columns: NonNullable<Explanation["columns"]> }) {
+  return (
+    <div className="scroll">
+      <h2>What would come back</h2>
+      <table className="grid">
+        <thead>
+          <tr>
+            <th>Column</th>
+            <th>Shown</th>
+            <th>Class</th>
+            <th>Mask</th>
+            <th>From</th>
+          </tr>
+        </thead>
+        <tbody>
+          {columns.map((column, place) => (
+            <tr key={place}>
+              <td className="mono">{column.name}</td>
+              <td>
+                <Chip tone={column.shown === "clear" ? "good" : column.shown === "scanned" ? "accent" : "warn"}>
+                  {column.shown}
+                </Chip>
+              </td>
+              <td>{column.class}</td>
+              <td>{column.mask}</td>
+              <td className="wrap muted">{column.of?.join(", ") || column.source}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 
@@ -378,6 +398,12 @@ function Backtested() {
           value={files[file] ?? ""}
           onChange={(event) => setFiles({ ...files, [file]: event.currentTarget.value })}
         />
+        {changed.length > 0 && loaded ? (
+          <details>
+            <summary className="muted">What you changed, in {changed.join(", ")}</summary>
+            <Difference was={loaded} is={files} />
+          </details>
+        ) : null}
         <div className="row">
           <NativeSelect
             aria-label="Of which time"

@@ -1,7 +1,7 @@
 /** A session, as it went: what was asked, what became of it, and what the client saw. */
 
-import { Button, Modal, Switch } from "@mantine/core";
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Button, Switch } from "@mantine/core";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { Link, useParams, useSearchParams } from "react-router";
 import { api, must, type Session } from "../api/client";
@@ -19,12 +19,12 @@ import {
   RequestLink,
   State,
   TaskLink,
-  Trouble,
   toneOf,
   Waiting,
   Who,
 } from "../parts/basics";
 import { Statement, Written } from "../parts/statement";
+import { Sure } from "../parts/sure";
 
 export function ReplayPage() {
   const { id = "" } = useParams();
@@ -135,39 +135,39 @@ function Kill({ session }: { session: Session }) {
   const who = useQuery(me);
   const client = useQueryClient();
   const [isAsked, setAsked] = useState(false);
-  const kill = useMutation({
-    mutationFn: () => must(api.POST("/api/v1/sessions/{id}/kill", { params: { path: { id: session.id } } })),
-    onSuccess: () => {
-      setAsked(false);
-      void client.invalidateQueries({ queryKey: ["session", session.id] });
-      void client.invalidateQueries({ queryKey: ["replay", session.id] });
-    },
-  });
   if (!who.data?.administers) return null;
+  const kill = async (reason: string | undefined) => {
+    await must(api.POST("/api/v1/sessions/{id}/kill", { params: { path: { id: session.id } }, body: { reason } }));
+    void client.invalidateQueries({ queryKey: ["session", session.id] });
+    void client.invalidateQueries({ queryKey: ["replay", session.id] });
+  };
   return (
     <>
       <Button size="compact-sm" color="red" variant="light" onClick={() => setAsked(true)}>
         Kill
       </Button>
-      <Modal opened={isAsked} onClose={() => setAsked(false)} title="Cut this session?">
-        <div className="stack">
-          <span>
-            Its connection ends at once, and what it runs is cancelled. The task lives on: {session.identity} can
-            connect again.
-          </span>
-          {kill.error ? <Trouble error={kill.error} /> : null}
-          <div className="row">
-            <Button color="red" loading={kill.isPending} onClick={() => kill.mutate()}>
-              Kill it
-            </Button>
-            <Button variant="default" onClick={() => setAsked(false)}>
-              Leave it
-            </Button>
-          </div>
-        </div>
-      </Modal>
+      <Sure
+        title={isAsked ? "Cut this session?" : undefined}
+        yes="Kill it"
+        no="Leave it"
+        isGrave
+        act={kill}
+        close={() => setAsked(false)}
+      >
+        Its connection ends at once, and what it runs is cancelled. The task lives on: {session.identity} can connect
+        again.
+      </Sure>
     </>
   );
+}
+
+/** Which scene a link is to: by its place, its operation's number, or the request that was approved for it. */
+function wantedIn(search: URLSearchParams): ((scene: Scene) => boolean) | undefined {
+  const [at, operation, request] = ["at", "operation", "request"].map((name) => search.get(name));
+  if (at) return (scene) => scene.place === Number(at);
+  if (operation) return (scene) => scene.asked?.number === Number(operation);
+  if (request) return (scene) => scene.asked?.request === request;
+  return undefined;
 }
 
 function Scenes({ session }: { session: Session }) {
@@ -175,16 +175,13 @@ function Scenes({ session }: { session: Session }) {
   const [search, setSearch] = useSearchParams();
   const protocol = useProtocol(session.target);
   const isLive = session.state === "live";
-  const [isFollowed, setFollowed] = useState(isLive && !search.has("at") && !search.has("operation"));
+  const wanted = wantedIn(search);
+  const [isFollowed, setFollowed] = useState(isLive && !wanted);
   const all = useMemo(() => scenes(query.data?.pages.flatMap((page) => page.moments) ?? []), [query.data]);
-  const at = search.get("at");
-  const operation = search.get("operation");
-  const now = all.find((scene) =>
-    at ? scene.place === Number(at) : operation !== null && scene.asked?.number === Number(operation),
-  );
+  const now = wanted && all.find(wanted);
   const isAll = query.data !== undefined && !query.hasNextPage;
   // Whoever came by a link to what is further on is taken there.
-  const isMissing = (at !== null || operation !== null) && !now && query.hasNextPage && !query.isFetchingNextPage;
+  const isMissing = wanted !== undefined && !now && query.hasNextPage && !query.isFetchingNextPage;
   const { fetchNextPage } = query;
   useEffect(() => {
     if (isMissing) void fetchNextPage();
@@ -359,11 +356,8 @@ function Seen({ scene }: { scene: Scene }) {
       {scene.parts.map((part, place) => (
         <SeenPart key={place} part={part} />
       ))}
-      {scene.isUnsure ? (
-        <p className="said muted">
-          It was asked together with what failed before it. What came back for it, if anything did, cannot be told
-          apart.
-        </p>
+      {scene.isPassedOver ? (
+        <p className="said muted">The target did not run it: what was asked together with it before had failed.</p>
       ) : null}
     </>
   );

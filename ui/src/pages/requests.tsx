@@ -1,14 +1,12 @@
 /** What waits for a person: everything that a decision takes, on one screen. */
 
-import { Button, Checkbox, Kbd, NativeSelect, SegmentedControl, TextInput } from "@mantine/core";
-import { notifications } from "@mantine/notifications";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
-import { Link, useNavigate, useParams, useSearchParams } from "react-router";
-import { api, must, Problem, type Request } from "../api/client";
+import { SegmentedControl } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { type ReactNode, useEffect, useMemo, useState } from "react";
+import { Link, useLocation, useNavigate, useParams } from "react-router";
+import type { Request } from "../api/client";
 import {
   decidedRequests,
-  me,
   openRequests,
   type Requests,
   request as requestQuery,
@@ -18,6 +16,7 @@ import {
 import { number, oneLine, plural, span } from "../lib/format";
 import { revealed } from "../lib/hidden";
 import { isTyping } from "../lib/keys";
+import { playground } from "../lib/question";
 import { inWords, marks, sentence } from "../lib/words";
 import {
   Ago,
@@ -29,12 +28,13 @@ import {
   SessionLink,
   State,
   TaskLink,
-  Trouble,
   useNow,
   Waiting,
   Who,
 } from "../parts/basics";
+import { IdentityFilter, identityOf, OneOf, TargetFilter, useFilters } from "../parts/filters";
 import { Accesses, isLong, Statement } from "../parts/statement";
+import { Decide, Decided } from "./answer";
 
 /** So many of the decisions that resemble a request are shown. */
 const SIMILAR_MAX = 4;
@@ -47,6 +47,9 @@ function summary(request: Request): string {
   return sentence(request.accesses, factsOf(request)) || request.title;
 }
 
+/** What can have become of a request. */
+const DECIDED = ["approved", "used", "denied", "withdrawn", "expired"];
+
 /** Where list and request stand beside each other. */
 const WIDE = "(min-width: 861px)";
 
@@ -55,10 +58,16 @@ const counted = ({ entries, isMore }: Requests) =>
 
 export function RequestsPage() {
   const { id = "" } = useParams();
-  const [search, setSearch] = useSearchParams();
-  const isDecided = search.get("show") === "decided";
+  const filters = useFilters();
+  const { search } = useLocation();
+  const isDecided = filters.get("show") === "decided";
   const open = useQuery(openRequests);
-  const decided = useQuery({ ...decidedRequests, enabled: isDecided });
+  const wanted = {
+    state: filters.get("state") || undefined,
+    identity: identityOf(filters.get("identity")),
+    target: filters.get("target") || undefined,
+  };
+  const decided = useQuery({ ...decidedRequests(wanted), enabled: isDecided });
   const query = isDecided ? decided : open;
   // Oldest first: who waits longest is answered first.
   const entries = useMemo(
@@ -70,10 +79,10 @@ export function RequestsPage() {
   // Once something is shown it stays, whatever else comes or goes: an answer is to what was read.
   useEffect(() => {
     if (id === "" && first && window.matchMedia(WIDE).matches) {
-      void navigate({ pathname: `/requests/${first}`, search: isDecided ? "?show=decided" : "" }, { replace: true });
+      void navigate({ pathname: `/requests/${first}`, search }, { replace: true });
     }
-  }, [id, first, isDecided, navigate]);
-  useSteps(entries, id, isDecided);
+  }, [id, first, search, navigate]);
+  useSteps(entries, id, search);
   return (
     <>
       <Heading title="Requests" note={open.data ? counted(open.data) : undefined}>
@@ -81,18 +90,25 @@ export function RequestsPage() {
           size="xs"
           aria-label="Which requests"
           value={isDecided ? "decided" : "open"}
-          onChange={(value) => setSearch(value === "decided" ? { show: "decided" } : {})}
+          onChange={(value) => void navigate(value === "decided" ? "?show=decided" : "?")}
           data={[
             { value: "open", label: "Waiting" },
             { value: "decided", label: "Decided" },
           ]}
         />
       </Heading>
+      {isDecided ? (
+        <search className="filters" aria-label="Filter decided requests" data-one={id !== ""}>
+          <IdentityFilter filters={filters} />
+          <TargetFilter filters={filters} />
+          <OneOf filters={filters} name="state" label="What became of it" data={DECIDED} />
+        </search>
+      ) : null}
       <div className="inbox" data-one={id !== ""} data-empty={query.data && entries.length === 0 && id === ""}>
         <nav className="panel pick" aria-label={isDecided ? "Decided requests" : "Waiting requests"}>
           <Waiting query={query} />
           {query.data && entries.length === 0 ? (
-            <Empty title={isDecided ? "Nothing was decided yet" : "Nothing waits for an answer"}>
+            <Empty title={isDecided ? "No decision is like that" : "Nothing waits for an answer"}>
               <p className="small">
                 {isDecided ? "Decisions stand here once there are any." : "What policy holds appears here at once."}
               </p>
@@ -104,7 +120,7 @@ export function RequestsPage() {
                 <Link
                   className="item"
                   aria-current={request.id === id}
-                  to={{ pathname: `/requests/${request.id}`, search: isDecided ? "?show=decided" : "" }}
+                  to={{ pathname: `/requests/${request.id}`, search }}
                 >
                   <span className="row small muted">
                     <span className="wrap">{request.identity}</span>
@@ -134,11 +150,8 @@ function after(entries: Request[], id: string): string | undefined {
   return (entries[place + 1] ?? entries[0])?.id;
 }
 
-/** For so long after a letter that nothing took, a letter is a part of what somebody types, in milliseconds. */
-const TYPING_MILLIS = 1_500;
-
 /** j and k go from one request to the next. */
-function useSteps(entries: Request[], shown: string, isDecided: boolean) {
+function useSteps(entries: Request[], shown: string, search: string) {
   const navigate = useNavigate();
   useEffect(() => {
     const heard = (event: KeyboardEvent) => {
@@ -146,11 +159,11 @@ function useSteps(entries: Request[], shown: string, isDecided: boolean) {
       const step = { j: 1, k: -1 }[event.key];
       const place = entries.findIndex((request) => request.id === shown);
       const next = step && entries[place + step];
-      if (next) void navigate(`/requests/${next.id}${isDecided ? "?show=decided" : ""}`);
+      if (next) void navigate({ pathname: `/requests/${next.id}`, search });
     };
     window.addEventListener("keydown", heard);
     return () => window.removeEventListener("keydown", heard);
-  }, [entries, shown, isDecided, navigate]);
+  }, [entries, shown, search, navigate]);
 }
 
 function Left({ until }: { until: string }) {
@@ -340,7 +353,13 @@ function Context({ request }: { request: Request }) {
   } else {
     rows.push(["Asked by", request.asked_by]);
   }
-  rows.push(["Held by", <PolicyLinks key="policies" names={request.policies} />]);
+  rows.push([
+    "Held by",
+    <span key="policies" className="row">
+      <PolicyLinks names={request.policies} />
+      {request.kind === "operation" && request.exact ? <Tried request={request} /> : null}
+    </span>,
+  ]);
   if (request.reasons.length) rows.push(["Because", request.reasons.join("; ")]);
   rows.push(["Needs", needs.join(" and ")]);
   if (approved.length) rows.push(["Approved by", approved.join(", ")]);
@@ -359,6 +378,25 @@ function Context({ request }: { request: Request }) {
         <Pair key={name} name={name} value={value} />
       ))}
     </dl>
+  );
+}
+
+/** So long a statement still makes a link. */
+const LINK_MAX = 4_000;
+
+/** Where an approver sees what policy says to it now, or to something like it. */
+function Tried({ request }: { request: Request }) {
+  if (request.statement.length > LINK_MAX) return null;
+  const question = {
+    target: request.targets[0],
+    identity: request.identity,
+    behalf: request.on_behalf_of ?? "",
+    statement: request.statement,
+  };
+  return (
+    <Link className="small" to={playground(question)}>
+      try it in the playground
+    </Link>
   );
 }
 
@@ -421,205 +459,6 @@ function Similar({ request }: { request: Request }) {
           </li>
         ))}
       </ul>
-    </div>
-  );
-}
-
-/** What became of a request without an answer. */
-const UNANSWERED: Record<string, string> = {
-  expired: "Nobody answered it in time.",
-  withdrawn: "Whoever asked went away, or took it back.",
-};
-
-function Decided({ request, next, draft }: { request: Request; next?: string; draft: string }) {
-  const { answered_by: by, answer_reason: reason } = request;
-  const approved = [...new Set(Object.values(request.approvals).flat())];
-  const isSent = draft === "" || draft === reason;
-  return (
-    <footer className="decide">
-      <State word={request.state} />
-      <span className="wrap">
-        {UNANSWERED[request.state] ?? (approved.length ? approved.join(", ") : by)}
-        {reason ? <span className="muted"> &ldquo;{revealed(reason)}&rdquo;</span> : null}
-        {isSent ? null : <span className="muted"> What you wrote was not sent: &ldquo;{draft}&rdquo;</span>}
-      </span>
-      {next ? (
-        <Button
-          component={Link}
-          to={`/requests/${next}`}
-          variant="default"
-          size="compact-sm"
-          style={{ marginLeft: "auto" }}
-        >
-          Next request
-        </Button>
-      ) : null}
-    </footer>
-  );
-}
-
-type Answer = "approve" | "deny";
-
-/** For so long after a request comes into view it takes no answer: what was clicked may have been something else. */
-const LOOK_MILLIS = 800;
-
-/** Yes or no, by button or by key: a letter arms the answer, Ctrl and Enter give it. */
-interface DecideProps {
-  request: Request;
-  /** Whether there is more of it than was shown. */
-  isUnread: boolean;
-  reason: string;
-  setReason: (reason: string) => void;
-}
-
-function Decide({ request, isUnread, reason, setReason }: DecideProps) {
-  const who = useQuery(me);
-  const client = useQueryClient();
-  const [armed, setArmed] = useState<Answer>();
-  const [terms, setTerms] = useState<Terms>({});
-  const field = useRef<HTMLInputElement>(null);
-  const [isLooked, setLooked] = useState(false);
-  const lettersAt = useRef(0);
-  useEffect(() => {
-    const timer = setTimeout(() => setLooked(true), LOOK_MILLIS);
-    return () => clearTimeout(timer);
-  }, []);
-  const mayApprove = isLooked && !isUnread;
-  const answer = useMutation({
-    mutationFn: (answer: Answer) =>
-      must(api.POST(`/api/v1/requests/{id}/${answer}`, { params: { path: { id: request.id } }, body: { reason } })),
-    onSuccess: ({ request: after, still_needs }, answer) => {
-      client.setQueryData(requestQuery(request.id).queryKey, after);
-      void client.invalidateQueries({ queryKey: ["requests"] });
-      const more = Object.entries(still_needs).map(([group, count]) => `${count} of ${group}`);
-      notifications.show({
-        color: answer === "approve" ? "teal" : "red",
-        title: answer === "approve" ? "Approved" : "Denied",
-        message: more.length ? `It still needs ${more.join(" and ")}.` : `${request.identity} was told.`,
-      });
-    },
-    onSettled: () => setArmed(undefined),
-  });
-  useEffect(() => {
-    const heard = (event: KeyboardEvent) => {
-      if (isTyping(event) || event.key.length > 1) return;
-      const key = ({ a: "approve", d: "deny" } as const)[event.key];
-      const isWord = Date.now() - lettersAt.current < TYPING_MILLIS;
-      if (!key || isWord || !isLooked || (key === "approve" && isUnread)) {
-        // The letters that follow one which nothing took are no answers either.
-        if (!["j", "k"].includes(event.key)) lettersAt.current = Date.now();
-        return;
-      }
-      event.preventDefault();
-      setArmed(key);
-      field.current?.focus();
-    };
-    window.addEventListener("keydown", heard);
-    return () => window.removeEventListener("keydown", heard);
-  }, [isLooked, isUnread]);
-  const groups = Object.keys(request.needs);
-  const has = Object.values(request.approvals).some((users) => users.includes(who.data?.user ?? ""));
-  const isOwn = who.data?.user === request.identity || who.data?.user === request.on_behalf_of;
-  const mayAnswer = groups.some((group) => who.data?.groups.includes(group)) && !isOwn;
-  if (has) {
-    return <footer className="decide muted">You approved it. It still needs others of {groups.join(" and ")}.</footer>;
-  }
-  if (who.data && !mayAnswer) {
-    return (
-      <footer className="decide muted">
-        {isOwn ? "This is your own request: somebody else answers it." : `It is answered by ${groups.join(" and ")}.`}
-      </footer>
-    );
-  }
-  return (
-    <footer className="decide">
-      {answer.error ? (
-        <div style={{ width: "100%" }}>
-          <Trouble error={Problem.of(answer.error)} />
-        </div>
-      ) : null}
-      {request.kind === "task" ? <Narrowed request={request} terms={terms} setTerms={setTerms} /> : null}
-      <TextInput
-        ref={field}
-        className="grow"
-        aria-label="Reason"
-        placeholder={armed ? `Why? Ctrl+Enter to ${armed}, Esc to go back` : "Reason (the requester reads it)"}
-        maxLength={500}
-        value={reason}
-        onChange={(event) => setReason(event.currentTarget.value)}
-        onBlur={() => setArmed(undefined)}
-        onKeyDown={(event) => {
-          if (event.key === "Escape") event.currentTarget.blur();
-          // Whoever presses Enter has not answered: they may be writing, where they think that nothing listens.
-          const isMeant = event.key === "Enter" && (event.ctrlKey || event.metaKey);
-          if (isMeant && armed && !answer.isPending) answer.mutate(armed);
-        }}
-      />
-      <Button
-        variant={armed === "deny" ? "filled" : "default"}
-        color="red"
-        disabled={answer.isPending || !isLooked}
-        onMouseDown={(event) => event.preventDefault()}
-        onClick={() => answer.mutate("deny")}
-        rightSection={<Kbd size="xs">d</Kbd>}
-      >
-        Deny
-      </Button>
-      <Button
-        className="approve"
-        loading={answer.isPending}
-        disabled={!mayApprove}
-        onMouseDown={(event) => event.preventDefault()}
-        onClick={() => answer.mutate("approve")}
-        rightSection={<Kbd size="xs">a</Kbd>}
-      >
-        Approve
-      </Button>
-      {isUnread ? <span className="small">Show all of the statement before you approve it.</span> : null}
-      <span
-        className={armed ? "chip" : "quiet"}
-        data-tone={armed === "deny" ? "bad" : "accent"}
-        role="status"
-        aria-live="assertive"
-      >
-        {armed ? (armed === "deny" ? "Ctrl+Enter denies" : "Ctrl+Enter approves") : ""}
-      </span>
-    </footer>
-  );
-}
-
-interface Terms {
-  targets?: string[];
-  ttl_secs?: number;
-}
-
-/** What of a task is granted: some of its targets, or less time. */
-function Narrowed(props: { request: Request & { kind: "task" }; terms: Terms; setTerms: (terms: Terms) => void }) {
-  const { request, terms, setTerms } = props;
-  const whole = request.granted ?? { targets: request.targets, ttl_secs: request.ttl_secs };
-  const times = [whole.ttl_secs, ...[14_400, 3_600, 1_800, 900].filter((secs) => secs < whole.ttl_secs)];
-  return (
-    <div className="row" style={{ width: "100%" }}>
-      <NativeSelect
-        size="xs"
-        aria-label="For how long"
-        value={String(terms.ttl_secs ?? whole.ttl_secs)}
-        onChange={(event) => setTerms({ ...terms, ttl_secs: Number(event.currentTarget.value) })}
-        data={times.map((secs) => ({ value: String(secs), label: `for ${span(secs)}` }))}
-      />
-      {whole.targets.length > 1 ? (
-        <Checkbox.Group
-          aria-label="On which targets"
-          value={terms.targets ?? whole.targets}
-          onChange={(targets) => targets.length > 0 && setTerms({ ...terms, targets })}
-        >
-          <div className="row">
-            {whole.targets.map((target) => (
-              <Checkbox key={target} size="xs" value={target} label={target} />
-            ))}
-          </div>
-        </Checkbox.Group>
-      ) : null}
     </div>
   );
 }

@@ -1,44 +1,34 @@
 /** Who was where, and what was said: sessions by what is known of them, and operations by what stands in them. */
 
-import { Select, TextInput } from "@mantine/core";
-import { useDebouncedValue } from "@mantine/hooks";
-import { IconSearch } from "@tabler/icons-react";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { useEffect, useRef, useState } from "react";
-import { Link, useSearchParams } from "react-router";
+import { useEffect, useRef } from "react";
+import { Link } from "react-router";
 import { operations, sessions, targets } from "../api/queries";
-import { oneLine } from "../lib/format";
+import { around, pieces } from "../lib/found";
+import { isTyping } from "../lib/keys";
 import { sentence } from "../lib/words";
 import { At, Chip, Empty, Heading, More, outcomeOf, SessionLink, State, Waiting, Who } from "../parts/basics";
-import { SessionTable } from "./tasks";
-
-/** How long whoever types is left to it before anything is looked for, in milliseconds. */
-const TYPING_MILLIS = 250;
-
-const SPANS = [
-  { value: "1", label: "the last hour" },
-  { value: "24", label: "the last day" },
-  { value: "168", label: "the last week" },
-  { value: "720", label: "the last 30 days" },
-];
-
-const hoursOf = (text: string) => (/^[1-9]\d*$/.test(text) ? Number(text) : undefined);
+import {
+  type Filters,
+  IdentityFilter,
+  identityOf,
+  OneOf,
+  TargetFilter,
+  TimeFilter,
+  Typed,
+  timesOf,
+  useFilters,
+} from "../parts/filters";
+import { SessionTable } from "../parts/session-table";
 
 export function SessionsPage() {
-  const [search, setSearch] = useSearchParams();
+  const filters = useFilters();
+  const { get, set } = filters;
   const all = useQuery(targets);
-  const get = (name: string) => search.get(name) ?? "";
-  const set = (name: string, value: string | null) => {
-    const next = new URLSearchParams(search);
-    if (value) next.set(name, value);
-    else next.delete(name);
-    setSearch(next, { replace: true });
-  };
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => {
     const heard = (event: KeyboardEvent) => {
-      const isTyping = event.target instanceof HTMLElement && event.target.closest("input, textarea");
-      if (event.key !== "/" || isTyping) return;
+      if (event.key !== "/" || isTyping(event)) return;
       event.preventDefault();
       field.current?.focus();
     };
@@ -47,6 +37,7 @@ export function SessionsPage() {
   }, []);
   // What was said in a session is known of its operations alone.
   const isSearch = get("text") !== "" || get("outcome") !== "";
+  const classes = [...new Set(all.data?.flatMap((target) => target.classes ?? []))].sort();
   return (
     <>
       <Heading title="Sessions" note="Everything that went through, and all that was kept from going." />
@@ -57,127 +48,44 @@ export function SessionsPage() {
           label="Text"
           placeholder="in statements ( / )"
           value={get("text")}
-          onChange={(value) => set("text", value)}
+          onChange={(value) => set({ text: value })}
           icon
         />
+        <IdentityFilter filters={filters} />
+        <TargetFilter filters={filters} />
+        <OneOf filters={filters} name="outcome" label="Outcome" data={OUTCOMES} />
         <Typed
-          label="Identity"
+          label="Class"
           placeholder="any"
-          value={get("identity")}
-          onChange={(value) => set("identity", value)}
-          error={get("identity") && !identityOf(get("identity")) ? "agent:NAME or user:NAME" : undefined}
+          value={get("class")}
+          onChange={(value) => set({ class: value })}
+          known={classes}
         />
-        <Select
-          label="Target"
-          placeholder="any"
-          clearable
-          value={get("target") || null}
-          onChange={(value) => set("target", value)}
-          data={all.data?.map((entry) => entry.name) ?? []}
-        />
-        <Select
-          label="Outcome"
-          placeholder="any"
-          clearable
-          value={get("outcome") || null}
-          onChange={(value) => set("outcome", value)}
-          data={[
-            { value: "passed", label: "passed" },
-            { value: "approved", label: "approved by a person" },
-            { value: "refused", label: "refused" },
-          ]}
-        />
-        {isSearch ? null : (
-          <Typed
-            label="Masked class"
-            placeholder="any"
-            value={get("class")}
-            onChange={(value) => set("class", value)}
-          />
-        )}
-        <Select
-          label="Time"
-          placeholder="any"
-          clearable
-          value={get("hours") || null}
-          onChange={(value) => set("hours", value)}
-          data={SPANS}
-        />
-        {isSearch ? null : (
-          <Select
-            label="State"
-            placeholder="any"
-            clearable
-            value={get("state") || null}
-            onChange={(value) => set("state", value)}
-            data={["live", "ended"]}
-          />
-        )}
+        <TimeFilter filters={filters} />
+        {isSearch ? null : <OneOf filters={filters} name="state" label="State" data={["live", "ended"]} />}
       </search>
-      {isSearch ? <Operations get={get} /> : <Sessions get={get} />}
+      {isSearch ? <Operations filters={filters} /> : <Sessions filters={filters} />}
     </>
   );
 }
 
-interface TypedProps {
-  label: string;
-  placeholder: string;
-  value: string;
-  onChange: (value: string) => void;
-  className?: string;
-  icon?: boolean;
-  error?: string;
-  ref?: React.Ref<HTMLInputElement>;
-}
+const OUTCOMES = [
+  { value: "passed", label: "passed" },
+  { value: "approved", label: "approved by a person" },
+  { value: "refused", label: "refused" },
+];
 
-/** A field that is looked by once whoever types in it pauses. */
-function Typed({ label, placeholder, value, onChange, className, icon, error, ref }: TypedProps) {
-  const [typed, setTyped] = useState(value);
-  const [settled] = useDebouncedValue(typed, TYPING_MILLIS);
-  const told = useRef(value);
-  // What the address says otherwise was not typed here: a link, or the way back.
-  useEffect(() => {
-    if (value !== told.current) {
-      told.current = value;
-      setTyped(value);
-    }
-  }, [value]);
-  useEffect(() => {
-    if (settled === typed && settled !== told.current) {
-      told.current = settled;
-      onChange(settled);
-    }
-  }, [settled, typed, onChange]);
-  return (
-    <TextInput
-      ref={ref}
-      className={className}
-      label={label}
-      placeholder={placeholder}
-      value={typed}
-      onChange={(event) => setTyped(event.currentTarget.value)}
-      error={error}
-      leftSection={icon ? <IconSearch size={15} aria-hidden="true" /> : undefined}
-    />
-  );
-}
+/** What sessions and operations are narrowed by alike. */
+const common = (filters: Filters) => ({
+  identity: identityOf(filters.get("identity")),
+  target: filters.get("target") || undefined,
+  class: filters.get("class") || undefined,
+  task: filters.get("task") || undefined,
+  ...timesOf(filters),
+});
 
-type Get = (name: string) => string;
-
-/** An identity is whole before it is asked about: half of one is a mistake to the gateway. */
-const identityOf = (text: string) => (/^(user|agent):[^\s]+$/.test(text) ? text : undefined);
-
-function Sessions({ get }: { get: Get }) {
-  const query = useInfiniteQuery(
-    sessions({
-      state: get("state") || undefined,
-      identity: identityOf(get("identity")),
-      target: get("target") || undefined,
-      class: get("class") || undefined,
-      task: get("task") || undefined,
-      hours: hoursOf(get("hours")),
-    }),
-  );
+function Sessions({ filters }: { filters: Filters }) {
+  const query = useInfiniteQuery(sessions({ ...common(filters), state: filters.get("state") || undefined }));
   const entries = query.data?.pages.flatMap((page) => page.entries) ?? [];
   return (
     <>
@@ -197,16 +105,10 @@ function Sessions({ get }: { get: Get }) {
   );
 }
 
-function Operations({ get }: { get: Get }) {
+function Operations({ filters }: { filters: Filters }) {
+  const text = filters.get("text") || undefined;
   const query = useInfiniteQuery(
-    operations({
-      text: get("text") || undefined,
-      outcome: get("outcome") || undefined,
-      identity: identityOf(get("identity")),
-      target: get("target") || undefined,
-      task: get("task") || undefined,
-      hours: hoursOf(get("hours")),
-    }),
+    operations({ ...common(filters), text, outcome: filters.get("outcome") || undefined }),
   );
   const entries = query.data?.pages.flatMap((page) => page.entries) ?? [];
   return (
@@ -241,8 +143,13 @@ function Operations({ get }: { get: Get }) {
                     <span className="muted wrap">{sentence(operation.accesses, operation.facts)}</span>
                   </div>
                   <Link className="clip mono" to={`/sessions/${operation.session}?operation=${operation.number}`}>
-                    {oneLine(operation.statement)}
+                    <Found text={around(operation.statement, text)} wanted={text} />
                   </Link>
+                  {bindsWith(operation.binds, text).map(({ place, bind }) => (
+                    <span key={place} className="clip mono small muted">
+                      ${place + 1} = <Found text={around(bind, text)} wanted={text} />
+                    </span>
+                  ))}
                   {operation.refused ? <span className="small muted wrap">{operation.refused}</span> : null}
                   <span className="small muted">
                     in <SessionLink id={operation.session} />
@@ -257,3 +164,18 @@ function Operations({ get }: { get: Get }) {
     </>
   );
 }
+
+/** So many bind values that hold what was looked for are shown of one operation. */
+const BINDS_MAX = 3;
+
+const bindsWith = (binds: string[], wanted: string | undefined) =>
+  binds
+    .map((bind, place) => ({ bind, place }))
+    .filter(({ bind }) => wanted && bind.toLowerCase().includes(wanted.toLowerCase()))
+    .slice(0, BINDS_MAX);
+
+/** A text with what was looked for marked in it. */
+const Found = ({ text, wanted }: { text: string; wanted?: string }) =>
+  pieces(text, wanted).map((piece, place) =>
+    piece.isFound ? <mark key={place}>{piece.text}</mark> : <span key={place}>{piece.text}</span>,
+  );

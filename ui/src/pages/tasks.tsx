@@ -1,11 +1,11 @@
 /** Who works on what now, how much of what they may do is done, and one timeline across protocols. */
 
-import { Button, Modal, Select, Tabs } from "@mantine/core";
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { memo, useMemo, useState } from "react";
-import { Link, useParams, useSearchParams } from "react-router";
+import { Button, Select, Tabs } from "@mantine/core";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
+import { Link, useParams } from "react-router";
 import { api, must, type Operation, type Request, type Session, type Task } from "../api/client";
-import { done as doneUnder, me, requestsOfTask, sessions, targets, task as taskQuery, tasks } from "../api/queries";
+import { done as doneUnder, me, requestsOfTask, sessions, task as taskQuery, tasks } from "../api/queries";
 import { bytes, moment, number, oneLine, span } from "../lib/format";
 import { revealed } from "../lib/hidden";
 import { sentence } from "../lib/words";
@@ -22,45 +22,40 @@ import {
   State,
   TaskLink,
   type Tone,
-  Trouble,
   useNow,
   Waiting,
   Who,
 } from "../parts/basics";
+import { IdentityFilter, identityOf, TargetFilter, useFilters } from "../parts/filters";
+import { SessionTable } from "../parts/session-table";
+import { Sure } from "../parts/sure";
 
 export function TasksPage() {
-  const [search, setSearch] = useSearchParams();
-  const state = search.get("state") ?? "live";
-  const target = search.get("target") ?? "";
-  const all = useQuery(targets);
-  const query = useInfiniteQuery(tasks({ state: state === "all" ? undefined : state, target: target || undefined }));
+  const filters = useFilters();
+  const { get, set } = filters;
+  const state = get("state") || "live";
+  const query = useInfiniteQuery(
+    tasks({
+      state: state === "all" ? undefined : state,
+      identity: identityOf(get("identity")),
+      target: get("target") || undefined,
+    }),
+  );
   const entries = query.data?.pages.flatMap((page) => page.entries) ?? [];
-  const set = (name: string, value: string | null) => {
-    const next = new URLSearchParams(search);
-    if (value) next.set(name, value);
-    else next.delete(name);
-    setSearch(next, { replace: true });
-  };
   return (
     <>
       <Heading title="Tasks" note="Every credential belongs to one, and ends with it." />
-      <div className="filters">
+      <search className="filters" aria-label="Filter tasks">
         <Select
           label="State"
           value={state}
-          onChange={(value) => set("state", value)}
+          onChange={(value) => set({ state: value })}
           data={["live", "done", "expired", "revoked", "abandoned", "all"]}
           allowDeselect={false}
         />
-        <Select
-          label="Target"
-          placeholder="any"
-          clearable
-          value={target || null}
-          onChange={(value) => set("target", value)}
-          data={all.data?.map((entry) => entry.name) ?? []}
-        />
-      </div>
+        <IdentityFilter filters={filters} />
+        <TargetFilter filters={filters} />
+      </search>
       <Waiting query={query} />
       {query.data && entries.length === 0 ? (
         <div className="panel">
@@ -170,6 +165,12 @@ export function TaskPage() {
             </dd>
             <dt>{task.ended ? "Ended" : "Ends"}</dt>
             <dd>{moment(task.ended ?? task.expires)}</dd>
+            {task.ended_by && task.ended_by !== "gateway" ? (
+              <>
+                <dt>Ended by</dt>
+                <dd>{revealed(task.ended_by)}</dd>
+              </>
+            ) : null}
           </dl>
         </section>
         <section className="panel pad c6" aria-label="Budget">
@@ -259,16 +260,14 @@ function End({ task }: { task: Task }) {
   const who = useQuery(me);
   const client = useQueryClient();
   const [cause, setCause] = useState<"done" | "revoked">();
-  const end = useMutation({
-    mutationFn: (cause: string) =>
-      must(api.POST("/api/v1/tasks/{id}/end", { params: { path: { id: task.id } }, body: { cause } })),
-    onSuccess: (after) => {
-      client.setQueryData(taskQuery(task.id).queryKey, after);
-      setCause(undefined);
-    },
-  });
   const isOwn = who.data?.user === task.identity || who.data?.user === task.on_behalf_of;
   if (!who.data?.administers && !isOwn) return null;
+  const isRevoked = cause === "revoked";
+  const end = async (reason: string | undefined) => {
+    const params = { path: { id: task.id } };
+    const after = await must(api.POST("/api/v1/tasks/{id}/end", { params, body: { cause: cause ?? "done", reason } }));
+    client.setQueryData(taskQuery(task.id).queryKey, after);
+  };
   return (
     <>
       <Button size="compact-sm" variant="default" onClick={() => setCause("done")}>
@@ -277,31 +276,17 @@ function End({ task }: { task: Task }) {
       <Button size="compact-sm" color="red" variant="light" onClick={() => setCause("revoked")}>
         Revoke
       </Button>
-      <Modal
-        opened={cause !== undefined}
-        onClose={() => setCause(undefined)}
-        title={cause === "revoked" ? "Revoke this task?" : "End this task?"}
+      <Sure
+        title={cause && (isRevoked ? "Revoke this task?" : "End this task?")}
+        yes={isRevoked ? "Revoke" : "End"}
+        no="Keep it"
+        isGrave={isRevoked}
+        act={end}
+        close={() => setCause(undefined)}
       >
-        <div className="stack">
-          <span>
-            {task.identity} loses the credential at once, and its sessions are cut.{" "}
-            {cause === "revoked" ? "The record says that it was taken away." : null}
-          </span>
-          {end.error ? <Trouble error={end.error} /> : null}
-          <div className="row">
-            <Button
-              color={cause === "revoked" ? "red" : undefined}
-              loading={end.isPending}
-              onClick={() => cause && end.mutate(cause)}
-            >
-              {cause === "revoked" ? "Revoke" : "End"}
-            </Button>
-            <Button variant="default" onClick={() => setCause(undefined)}>
-              Keep it
-            </Button>
-          </div>
-        </div>
-      </Modal>
+        {task.identity} loses the credential at once, and its sessions are cut.{" "}
+        {isRevoked ? "The record says that it was taken away." : null}
+      </Sure>
     </>
   );
 }
@@ -396,79 +381,6 @@ function Sessions({ task }: { task: string }) {
     </>
   );
 }
-
-export function SessionTable({ entries }: { entries: Session[] }) {
-  if (entries.length === 0) return null;
-  return (
-    <div className="scroll">
-      <table className="grid">
-        <thead>
-          <tr>
-            <th>Session</th>
-            <th>Who</th>
-            <th className="far">Target</th>
-            <th className="far">Opened</th>
-            <th className="far">Lasted</th>
-            <th className="end">Operations</th>
-            <th className="end">Refused</th>
-            <th className="end far">Rows</th>
-            <th className="far">Masked</th>
-            <th>State</th>
-          </tr>
-        </thead>
-        <tbody>
-          {entries.map((session) => (
-            <SessionRow key={session.id} session={session} />
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
-
-const Lasted = ({ from, until }: { from: string; until: string | number }) => {
-  const seconds = (new Date(until).getTime() - new Date(from).getTime()) / 1000;
-  return seconds < 1 ? "< 1 s" : span(seconds);
-};
-
-/** Of a session that goes on, until now. */
-const LastsNow = ({ from }: { from: string }) => <Lasted from={from} until={useNow()} />;
-
-/** Drawn anew only when the session is another: there may be thousands. */
-const SessionRow = memo(function SessionRow({ session }: { session: Session }) {
-  return (
-    <tr>
-      <td className="tight">
-        <SessionLink id={session.id} />
-      </td>
-      <td>
-        <Who identity={session.identity} behalf={session.on_behalf_of} />
-      </td>
-      <td className="far">{session.target}</td>
-      <td className="tight far">
-        <Ago time={session.opened} />
-      </td>
-      <td className="tight far">
-        {session.closed ? <Lasted from={session.opened} until={session.closed} /> : <LastsNow from={session.opened} />}
-      </td>
-      <td className="end">{number(session.operations)}</td>
-      <td className="end">{session.refused > 0 ? <Chip tone="bad">{number(session.refused)}</Chip> : "0"}</td>
-      <td className="end far">{number(session.rows)}</td>
-      <td className="far">
-        <span className="row">
-          {Object.entries(session.classes ?? {}).map(([name, count]) => (
-            <Chip key={name}>
-              {name} {number(count)}
-            </Chip>
-          ))}
-        </span>
-      </td>
-      <td className="tight">
-        <State word={session.state} />
-      </td>
-    </tr>
-  );
-});
 
 function Requests({ task }: { task: string }) {
   const query = useQuery(requestsOfTask(task));

@@ -3,8 +3,18 @@
 import { Button } from "@mantine/core";
 import { Component, type ReactNode } from "react";
 
-export class Boundary extends Component<{ children: ReactNode }, { fault?: Error }> {
+interface BoundaryProps {
+  /** Where it stands: what fails at one address may work at the next. */
+  at: string;
+  children: ReactNode;
+}
+
+export class Boundary extends Component<BoundaryProps, { fault?: Error }> {
   override state: { fault?: Error } = {};
+
+  override componentDidUpdate(before: BoundaryProps) {
+    if (before.at !== this.props.at && this.state.fault) this.setState({ fault: undefined });
+  }
 
   static getDerivedStateFromError(fault: Error) {
     return { fault };

@@ -1,0 +1,174 @@
+/** What listings are narrowed by. It stands in the address, so that a link shows what whoever sent it saw. */
+
+import { Autocomplete, Select, TextInput } from "@mantine/core";
+import { useDebouncedValue } from "@mantine/hooks";
+import { IconSearch } from "@tabler/icons-react";
+import { useQuery } from "@tanstack/react-query";
+import { type Ref, useEffect, useRef, useState } from "react";
+import { useSearchParams } from "react-router";
+import { targets } from "../api/queries";
+
+/** How long whoever types is left to it before anything is looked for, in milliseconds. */
+const TYPING_MILLIS = 250;
+
+export interface Filters {
+  get: (name: string) => string;
+  set: (changes: Record<string, string | null>) => void;
+}
+
+export function useFilters(): Filters {
+  const [search, setSearch] = useSearchParams();
+  return {
+    get: (name) => search.get(name) ?? "",
+    set: (changes) => {
+      const next = new URLSearchParams(search);
+      for (const [name, value] of Object.entries(changes)) {
+        if (value) next.set(name, value);
+        else next.delete(name);
+      }
+      setSearch(next, { replace: true });
+    },
+  };
+}
+
+/** An identity is whole before it is asked about: half of one is a mistake to the gateway. */
+export const identityOf = (text: string) => (/^(user|agent):[^\s]+$/.test(text) ? text : undefined);
+
+const SPANS = [
+  { value: "1", label: "the last hour" },
+  { value: "24", label: "the last day" },
+  { value: "168", label: "the last week" },
+  { value: "720", label: "the last 30 days" },
+  { value: "between", label: "between …" },
+];
+
+export interface Times {
+  /** Of the last so many hours. */
+  hours?: number;
+  since?: string;
+  until?: string;
+}
+
+const exactly = (local: string) =>
+  local && !Number.isNaN(Date.parse(local)) ? new Date(local).toISOString() : undefined;
+
+/** Which time is asked about. */
+export function timesOf({ get }: Filters): Times {
+  const hours = get("hours");
+  if (hours === "between") return { since: exactly(get("since")), until: exactly(get("until")) };
+  return { hours: /^[1-9]\d*$/.test(hours) ? Number(hours) : undefined };
+}
+
+export function TimeFilter({ filters: { get, set } }: { filters: Filters }) {
+  return (
+    <>
+      <Select
+        label="Time"
+        placeholder="any"
+        clearable
+        value={get("hours") || null}
+        onChange={(value) => set({ hours: value, since: null, until: null })}
+        data={SPANS}
+      />
+      {get("hours") === "between" ? (
+        <>
+          <TextInput
+            type="datetime-local"
+            label="From"
+            value={get("since")}
+            onChange={(event) => set({ since: event.currentTarget.value })}
+          />
+          <TextInput
+            type="datetime-local"
+            label="Until"
+            value={get("until")}
+            onChange={(event) => set({ until: event.currentTarget.value })}
+          />
+        </>
+      ) : null}
+    </>
+  );
+}
+
+interface OneOfProps {
+  filters: Filters;
+  name: string;
+  label: string;
+  data: (string | { value: string; label: string })[];
+}
+
+export const OneOf = ({ filters: { get, set }, name, label, data }: OneOfProps) => (
+  <Select
+    label={label}
+    placeholder="any"
+    clearable
+    value={get(name) || null}
+    onChange={(value) => set({ [name]: value })}
+    data={data}
+  />
+);
+
+export function TargetFilter({ filters }: { filters: Filters }) {
+  const all = useQuery(targets);
+  return <OneOf filters={filters} name="target" label="Target" data={all.data?.map((entry) => entry.name) ?? []} />;
+}
+
+export function IdentityFilter({ filters: { get, set } }: { filters: Filters }) {
+  const identity = get("identity");
+  return (
+    <Typed
+      label="Identity"
+      placeholder="any"
+      value={identity}
+      onChange={(value) => set({ identity: value })}
+      error={identity && !identityOf(identity) ? "agent:NAME or user:NAME" : undefined}
+    />
+  );
+}
+
+interface TypedProps {
+  label: string;
+  placeholder: string;
+  value: string;
+  onChange: (value: string) => void;
+  className?: string;
+  icon?: boolean;
+  error?: string;
+  /** What may be meant. */
+  known?: string[];
+  ref?: Ref<HTMLInputElement>;
+}
+
+/** A field that is looked by once whoever types in it pauses. */
+export function Typed({ label, placeholder, value, onChange, className, icon, error, known, ref }: TypedProps) {
+  const [typed, setTyped] = useState(value);
+  const [settled] = useDebouncedValue(typed, TYPING_MILLIS);
+  const told = useRef(value);
+  // What the address says otherwise was not typed here: a link, or the way back.
+  useEffect(() => {
+    if (value !== told.current) {
+      told.current = value;
+      setTyped(value);
+    }
+  }, [value]);
+  useEffect(() => {
+    if (settled === typed && settled !== told.current) {
+      told.current = settled;
+      onChange(settled);
+    }
+  }, [settled, typed, onChange]);
+  const shared = {
+    ref,
+    className,
+    label,
+    placeholder,
+    value: typed,
+    error,
+    leftSection: icon ? <IconSearch size={15} aria-hidden="true" /> : undefined,
+  };
+  return known ? (
+    <Autocomplete {...shared} size="sm" data={known} onChange={setTyped} />
+  ) : (
+    <TextInput {...shared} onChange={(event) => setTyped(event.currentTarget.value)} />
+  );
+}
