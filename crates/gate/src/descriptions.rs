@@ -16,6 +16,10 @@ use crate::ledger::Ledger;
 /// The longest description that is compared, in bytes, and how many of one target are remembered. What is past that is not shown.
 const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
 const DESCRIPTIONS_MAX: usize = 1_000;
+/// How often the text of one is recorded while the gateway runs. A target that tells it otherwise each time does not fill the
+/// journal: after that its digest alone is.
+const TEXTS_MAX: u32 = 16;
+const KEPT_NO_MORE: &str = "(told otherwise so often that its text is kept no more)";
 
 /// A description, as it was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +45,8 @@ type Name = (String, String);
 /// Every description.
 pub struct Descriptions {
     known: Mutex<BTreeMap<Name, Description>>,
+    /// How often the text of each was recorded.
+    texts: Mutex<BTreeMap<Name, u32>>,
     /// Whether any ever changed: operations ask for nothing else, and seldom has one.
     has_changed: AtomicBool,
     ledger: Ledger,
@@ -59,7 +65,7 @@ fn name(resource: &Resource) -> Name {
 
 impl Descriptions {
     pub(crate) fn new(ledger: Ledger) -> Self {
-        Self { known: Mutex::default(), has_changed: AtomicBool::default(), ledger }
+        Self { known: Mutex::default(), texts: Mutex::default(), has_changed: AtomicBool::default(), ledger }
     }
 
     /// Puts back what a restart found in the index, by the kinds and ids of what is described.
@@ -90,7 +96,7 @@ impl Descriptions {
                 kind_of: resource.kind.into(),
                 id: resource.id.to_string(),
                 digest: saying.digest.to_string(),
-                text: saying.text.to_string(),
+                text: self.text_of(resource, &saying).into(),
                 was: before.as_ref().map(|before| before.accepted.digest.to_string()),
             };
             if self.ledger.record(now, entry).is_err() {
@@ -105,6 +111,14 @@ impl Descriptions {
             None => Told::AsIs,
             Some(_) => Told::Instead(changed.accepted.text),
         }
+    }
+
+    /// What of a description goes on record.
+    fn text_of<'s>(&self, resource: &Resource, saying: &'s Saying) -> &'s str {
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = texts.entry(name(resource)).or_default();
+        *count = count.saturating_add(1);
+        if *count > TEXTS_MAX { KEPT_NO_MORE } else { &saying.text }
     }
 
     /// What is known of something whose description is not what was accepted.
@@ -203,5 +217,33 @@ mod tests {
         }
         assert_eq!((told(&known, "lab/more", "x"), told(&known, "lab/1", "x")), (Told::Not, Told::AsIs));
         assert_eq!(told(&known, "other/add", "x"), Told::AsIs, "one target takes no other's place");
+    }
+
+    #[test]
+    fn what_is_told_otherwise_each_time_does_not_fill_the_journal() {
+        struct Counted(Arc<std::sync::atomic::AtomicUsize>);
+
+        impl Sink for Counted {
+            fn append(&mut self, line: &[u8]) -> io::Result<()> {
+                self.0.fetch_add(line.len(), Ordering::Relaxed);
+                Ok(())
+            }
+
+            fn sync_target(&self) -> SyncTarget {
+                SyncTarget::memory()
+            }
+        }
+
+        let bytes = Arc::new(std::sync::atomic::AtomicUsize::default());
+        let sink: Box<dyn Sink> = Box::new(Counted(bytes.clone()));
+        let known = Descriptions::new(Ledger::new(Journal::new(sink, Frontier::default()), Arc::new(|_| {})));
+        let add = tool("lab/add");
+        for turn in 0..1_000 {
+            let text = format!("{turn}{}", "x".repeat(DESCRIPTION_BYTES_MAX - 10));
+            known.told(Timestamp::UNIX_EPOCH, &add, &text, str::to_string);
+        }
+        let most = TEXTS_MAX as usize * DESCRIPTION_BYTES_MAX + 1_000 * 1_024;
+        assert!(bytes.load(Ordering::Relaxed) < most, "{}", bytes.load(Ordering::Relaxed));
+        assert!(known.changed(&add).is_some(), "it is held all the same");
     }
 }

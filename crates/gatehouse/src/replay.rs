@@ -285,8 +285,12 @@ pub(crate) fn archived(path: &Path, archive: &mut dyn Archive) -> Result<String>
             Direction::Cut => {}
         }
     }
-    let after = |micros: u64| SignedDuration::from_micros(i64::try_from(micros).unwrap_or(i64::MAX));
-    Ok(archive.finish(&|at| began.checked_add(after(at)).map_or_else(|_| String::new(), |time| time.to_string())))
+    Ok(archive.finish(&|at| {
+        let after = SignedDuration::from_micros(i64::try_from(at).unwrap_or(i64::MAX));
+        // What no clock can say is when the session began.
+        let time = began.checked_add(after).unwrap_or(began);
+        (time.to_string(), time.as_microsecond() as f64 / 1e6)
+    }))
 }
 
 #[cfg(test)]

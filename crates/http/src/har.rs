@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use gatehouse_model::TargetName;
 use gatehouse_protocol::{Archive, Breach, Frame, Head, Tag};
 use serde_json::{Value, json};
@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 /// How much of a body stands in an archive, and of all bodies together, in bytes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How many messages of WebSockets stand in an archive.
+const MESSAGES_MAX: usize = 100_000;
 
 #[derive(Default)]
 pub(crate) struct HttpArchive {
@@ -21,6 +23,7 @@ pub(crate) struct HttpArchive {
     /// The entry whose answer comes next, or is under way.
     answering: usize,
     bytes: usize,
+    messages: usize,
 }
 
 /// One exchange; times are in microseconds since the session began.
@@ -35,15 +38,25 @@ struct Entry {
     body: Vec<u8>,
     length: usize,
     comment: Option<&'static str>,
+    messages: Vec<Message>,
+}
+
+/// A message of a WebSocket.
+struct Message {
+    at: u64,
+    /// What the client sent is in the record of its operation, without what is classified.
+    seen: Option<Bytes>,
 }
 
 impl Archive for HttpArchive {
     fn mark(&mut self, at: u64, text: &str) {
         // What became of it, its number, and what it was.
         let asked = text.split_once('#').and_then(|(_, numbered)| numbered.split_once(' ')).map(|(_, asked)| asked);
-        // Messages of a WebSocket are parts of its exchange.
-        if let Some(asked) = asked.filter(|asked| !asked.starts_with("message to ")) {
-            self.entries.push(Entry { asked: asked.into(), at, ended: at, ..Entry::default() });
+        match asked {
+            // Messages of a WebSocket are parts of its exchange.
+            Some(asked) if asked.starts_with("message to ") => self.message(Message { at, seen: None }),
+            Some(asked) => self.entries.push(Entry { asked: asked.into(), at, ended: at, ..Entry::default() }),
+            None => {}
         }
     }
 
@@ -62,8 +75,8 @@ impl Archive for HttpArchive {
         }
     }
 
-    fn finish(&self, started: &dyn Fn(u64) -> String) -> String {
-        let entries: Vec<Value> = self.entries.iter().map(|entry| entry.written(&self.origin, started)).collect();
+    fn finish(&self, time: &dyn Fn(u64) -> (String, f64)) -> String {
+        let entries: Vec<Value> = self.entries.iter().map(|entry| entry.written(&self.origin, time)).collect();
         let creator = json!({ "name": "Gatehouse", "version": env!("CARGO_PKG_VERSION") });
         json!({ "log": { "version": "1.2", "creator": creator, "entries": entries } }).to_string()
     }
@@ -74,7 +87,22 @@ impl HttpArchive {
         Self { origin: format!("http://{target}"), ..Self::default() }
     }
 
+    fn message(&mut self, message: Message) {
+        let Some(entry) = self.entries.get_mut(self.answering) else { return };
+        let length = message.seen.as_ref().map_or(0, Bytes::len);
+        if self.messages >= MESSAGES_MAX || self.bytes + length > BODIES_BYTES_MAX {
+            entry.comment = Some("there were more messages than an archive holds: the recording has them");
+            return;
+        }
+        self.messages += 1;
+        self.bytes += length;
+        entry.messages.push(message);
+    }
+
     fn take(&mut self, at: u64, frame: Frame<'_>) {
+        if frame.tag == Tag::Message {
+            return self.message(Message { at, seen: Some(Bytes::copy_from_slice(frame.content)) });
+        }
         let Some(entry) = self.entries.get_mut(self.answering) else { return };
         entry.ended = at;
         match frame.tag {
@@ -105,8 +133,24 @@ impl HttpArchive {
     }
 }
 
+impl Message {
+    /// As browsers write them, for the archive's format has no place for any.
+    fn written(&self, time: &dyn Fn(u64) -> (String, f64)) -> Value {
+        let Some(seen) = &self.seen else {
+            let comment = "the record of the operation has it, without what is classified";
+            return json!({ "type": "send", "time": time(self.at).1, "opcode": 1, "data": "", "comment": comment });
+        };
+        let (opcode, data) = match seen.split_first() {
+            Some((b't', text)) => (1, String::from_utf8_lossy(text).into_owned()),
+            Some((_, bytes)) => (2, BASE64.encode(bytes)),
+            None => (1, String::new()),
+        };
+        json!({ "type": "receive", "time": time(self.at).1, "opcode": opcode, "data": data })
+    }
+}
+
 impl Entry {
-    fn written(&self, origin: &str, started: &dyn Fn(u64) -> String) -> Value {
+    fn written(&self, origin: &str, time: &dyn Fn(u64) -> (String, f64)) -> Value {
         let asked = self.asked.split_once(" (").map_or(self.asked.as_str(), |(asked, _)| asked);
         // What rides on HTTP says what it is about in its own words.
         let is_method = |word: &str| word.bytes().all(|byte| byte.is_ascii_uppercase());
@@ -137,8 +181,8 @@ impl Entry {
         let headers: Vec<Value> = self.fields.iter().map(|(name, value)| pairs((name, value))).collect();
         let millis = |micros: u64| micros as f64 / 1000.0;
         let answered = self.answered.unwrap_or(self.ended);
-        json!({
-            "startedDateTime": started(self.at),
+        let mut entry = json!({
+            "startedDateTime": time(self.at).0,
             "time": millis(self.ended.saturating_sub(self.at)),
             "request": {
                 "method": method,
@@ -168,7 +212,13 @@ impl Entry {
                 "wait": millis(answered.saturating_sub(self.at)),
                 "receive": millis(self.ended.saturating_sub(answered)),
             },
-        })
+        });
+        if !self.messages.is_empty() {
+            let messages: Vec<Value> = self.messages.iter().map(|message| message.written(time)).collect();
+            entry["_resourceType"] = "websocket".into();
+            entry["_webSocketMessages"] = messages.into();
+        }
+        entry
     }
 }
 
@@ -201,7 +251,7 @@ mod tests {
         archive.seen(3500, rest);
         archive.mark(5000, "refused #1 DELETE /a");
         archive.mark(5000, "a remark");
-        let said = archive.finish(&|at| format!("at {at}"));
+        let said = archive.finish(&|at| (format!("at {at}"), at as f64 / 1e6));
         let said: Value = serde_json::from_str(&said).unwrap();
         let [first, second] = said["log"]["entries"].as_array().unwrap().as_slice() else { panic!("{said}") };
         expect![[r#"{"send":0,"wait":2.5,"receive":0.0}"#]].assert_eq(&first["timings"].to_string());
@@ -213,5 +263,32 @@ mod tests {
         assert_eq!(first["request"]["queryString"], json!([{ "name": "b", "value": "c d" }]));
         assert_eq!(first["response"]["content"], json!({ "size": 5, "mimeType": "text/plain", "text": "hello" }));
         assert_eq!((&second["request"]["method"], &second["response"]["status"]), (&json!("DELETE"), &json!(0)));
+    }
+
+    #[test]
+    fn messages_are_parts_of_their_exchange() {
+        let mut archive = HttpArchive::new(&TargetName::new("chat").unwrap());
+        let mut seen = BytesMut::new();
+        write_head(Tag::Response, Some(b"101"), std::iter::empty(), &mut seen);
+        archive.mark(0, "allow #0 GET /room");
+        archive.seen(1000, &seen.split());
+        archive.mark(2000, "allow #1 message to /room");
+        write_frame(Tag::Message, b"thello", &mut seen);
+        write_frame(Tag::Message, b"b\x00\x01", &mut seen);
+        archive.seen(3000, &seen);
+        let said: Value = serde_json::from_str(&archive.finish(&|at| (String::new(), at as f64 / 1e6))).unwrap();
+        let [entry] = said["log"]["entries"].as_array().unwrap().as_slice() else { panic!("{said}") };
+        let told = |message: &Value| {
+            format!("{} {} {} {}", message["type"], message["time"], message["opcode"], message["data"])
+        };
+        let told: Vec<String> = entry["_webSocketMessages"].as_array().unwrap().iter().map(told).collect();
+        expect![[r#"
+            [
+                "\"send\" 0.002 1 \"\"",
+                "\"receive\" 0.003 1 \"hello\"",
+                "\"receive\" 0.003 2 \"AAE=\"",
+            ]
+        "#]]
+        .assert_debug_eq(&told);
     }
 }

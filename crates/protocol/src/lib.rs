@@ -550,8 +550,8 @@ pub trait Archive {
     /// Takes the next bytes that went to the client.
     fn seen(&mut self, at: u64, bytes: &[u8]);
 
-    /// The archive; `started` writes the time of so many microseconds after the session began.
-    fn finish(&self, started: &dyn Fn(u64) -> String) -> String;
+    /// The archive; `time` is when so many microseconds after the session began was: by RFC 3339, and in seconds since 1970.
+    fn finish(&self, time: &dyn Fn(u64) -> (String, f64)) -> String;
 }
 
 /// Something that a client saw, as a person reads it. Texts are as they were: whoever shows them sees to what a terminal or a
