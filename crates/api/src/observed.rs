@@ -102,8 +102,8 @@ pub enum MomentKind {
         request: Option<String>,
         /// Its place in its session.
         number: u64,
-        /// How many turns were over when it was asked: its answer comes before the end of the next. Where there is none, what
-        /// was asked before it is answered.
+        /// How many turns the client had asked for before: its answer comes before the end of the turn of this number, of which
+        /// the first is 0. Where there is none, what was asked before it is answered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         turn: Option<u64>,
         /// The statement, as evidence keeps it.
@@ -156,6 +156,10 @@ pub enum MomentKind {
         /// As the client saw it.
         text: String,
     },
+    /// What was to be prepared is.
+    Prepared,
+    /// What comes next is the answer to the next that was asked to be run.
+    Begun,
     /// All that was asked together is answered.
     Turn,
     /// Here the recording keeps digests in place of content.

@@ -345,8 +345,9 @@ async fn kill(
     State(served): State<Served>,
     caller: Caller,
     Path(id): Path<String>,
-    Json(kill): Json<KillSession>,
+    kill: Option<Json<KillSession>>,
 ) -> Answered<SessionView> {
+    let kill = kill.map(|Json(kill)| kill).unwrap_or_default();
     served.control.kill(&caller, &id, kill).await.map(Json)
 }
 

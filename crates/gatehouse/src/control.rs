@@ -71,9 +71,10 @@ impl ApiControl {
             return Err(Problem::not_found("session", id, "sessions"));
         }
         self.must_oversee(caller, &session.target)?;
-        let loaded = self.state.loaded.load();
-        let protocol = loaded.targets.get(&session.target).map_or("postgres", |target| target.protocol.as_str());
-        let (path, protocol) = (self.state.data.recordings().join(format!("{id}.rec")), protocol.to_string());
+        let path = self.state.data.recordings().join(format!("{id}.rec"));
+        let of = path.clone();
+        let protocol = tokio::task::spawn_blocking(move || replay::protocol(&of)).await.map_err(unavailable)?;
+        let protocol = protocol.map_err(unavailable)?;
         Ok(Recorded { path, protocol, target: TargetName::new(&session.target).map_err(unavailable)? })
     }
 

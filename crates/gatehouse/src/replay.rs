@@ -113,6 +113,8 @@ impl Moments {
                 Seen::Head(said) => MomentKind::Head { text: text(said) },
                 Seen::Field(name, value) => MomentKind::Field { name: text(name), value: text(value) },
                 Seen::Text(said) => MomentKind::Text { text: text(said) },
+                Seen::Prepared => MomentKind::Prepared,
+                Seen::Begun => MomentKind::Begun,
                 Seen::Turn => MomentKind::Turn,
             };
             (TEXT_BYTES_MAX - room, what)
@@ -176,6 +178,11 @@ fn asked(mark: &str) -> MomentKind {
     }
 }
 
+/// What was spoken in a session, as its recording says.
+pub(crate) fn protocol(path: &Path) -> Result<String> {
+    Ok(RecordingReader::new(BufReader::new(File::open(path)?))?.header().protocol.clone())
+}
+
 /// The part of a replay that begins at a place.
 pub(crate) fn moments(
     path: &Path,
@@ -191,10 +198,8 @@ pub(crate) fn moments(
     while let Some((at, scene)) = reel.next()? {
         ends = at;
         match scene {
-            Scene::Mark(mark) => {
-                moments.end_rows(at);
-                moments.push(at, || (mark.len().min(TEXT_BYTES_MAX), asked(&mark)));
-            }
+            // What is asked in the midst of a result is no end of it.
+            Scene::Mark(mark) => moments.push(at, || (mark.len().min(TEXT_BYTES_MAX), asked(&mark))),
             Scene::Seen(seen) => seen.into_iter().for_each(|seen| moments.take(at, seen)),
             Scene::Cut => {
                 moments.end_rows(at);
@@ -246,7 +251,7 @@ pub(crate) fn text(path: &Path, protocol: &str) -> Result<String> {
 
 fn line(seen: &Seen) -> Option<String> {
     Some(match seen {
-        Seen::Turn => return None,
+        Seen::Prepared | Seen::Begun | Seen::Turn => return None,
         Seen::Columns(names) => names.iter().map(|name| cell(name)).collect::<Vec<_>>().join(" | "),
         Seen::Row(values) => {
             let cells = values.iter().map(|value| value.as_deref().map_or_else(|| "(null)".into(), cell));

@@ -35,6 +35,7 @@ impl FileTape {
         let file = format!("{session}.rec");
         let handle = OpenOptions::new().append(true).create_new(true).mode(0o600).open(folder.join(&file))?;
         let header = RecordingHeader {
+            protocol: target.protocol.clone(),
             session: session.to_string(),
             started: opened.to_string(),
             target: target.name.to_string(),

@@ -213,10 +213,10 @@ impl Entry {
                 "receive": millis(self.ended.saturating_sub(answered)),
             },
         });
-        if !self.messages.is_empty() {
+        if let Some(entry) = entry.as_object_mut().filter(|_| !self.messages.is_empty()) {
             let messages: Vec<Value> = self.messages.iter().map(|message| message.written(time)).collect();
-            entry["_resourceType"] = "websocket".into();
-            entry["_webSocketMessages"] = messages.into();
+            entry.insert("_resourceType".into(), "websocket".into());
+            entry.insert("_webSocketMessages".into(), messages.into());
         }
         entry
     }

@@ -58,6 +58,9 @@ pub enum RecordingError {
 /// The header line. Its members are in the order of their names, as canonical JSON wants them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordingHeader {
+    /// What was spoken in it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub protocol: String,
     /// The session.
     pub session: String,
     /// When the times of chunks begin (RFC 3339).
@@ -71,7 +74,7 @@ pub struct RecordingHeader {
 pub enum Direction {
     /// Bytes that went to the client, masks applied.
     ToClient,
-    /// A mark in JSON, such as the title of a statement.
+    /// A mark: what became of an operation, its number and its turn, and its statement as evidence keeps it.
     Mark,
     /// Content that was not kept: its length (u64 LE) and SHA-256, over all that went unkept since the last cut.
     Cut,
@@ -438,7 +441,8 @@ mod tests {
     use super::*;
 
     fn header() -> RecordingHeader {
-        RecordingHeader { session: "ses-1".into(), started: "2026-01-01T00:00:00Z".into(), target: "shop".into() }
+        let [protocol, session, target] = ["postgres", "ses-1", "shop"].map(Into::into);
+        RecordingHeader { protocol, session, started: "2026-01-01T00:00:00Z".into(), target }
     }
 
     fn chunks(file: &[u8]) -> (Vec<Chunk>, Option<u64>) {

@@ -53,6 +53,10 @@ impl PostgresTranscript {
             }
             b'd' => Some(Seen::Text(text(frame.body).trim_end_matches('\n').into())),
             b'C' => Some(Seen::Done(text(reader.cstr()?))),
+            b'I' => Some(Seen::Done("(nothing was asked)".into())),
+            b's' => Some(Seen::Done("(there is more, which the client has not asked for)".into())),
+            b'1' => Some(Seen::Prepared),
+            b'2' => Some(Seen::Begun),
             b'Z' => Some(Seen::Turn),
             b'E' => Some(Seen::Problem(report(frame.body))),
             b'N' => Some(Seen::Note(report(frame.body))),

@@ -574,6 +574,10 @@ pub enum Seen {
     Field(String, String),
     /// A line of a text.
     Text(String),
+    /// What was to be prepared is.
+    Prepared,
+    /// What comes next is the answer to the next that was asked to be run.
+    Begun,
     /// All that was asked together is answered, and it is the client's turn.
     Turn,
 }

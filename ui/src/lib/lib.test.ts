@@ -5,7 +5,7 @@ import { cut, paint, plain } from "./paint";
 import { scenes } from "./scenes";
 import { inWords, marks, sentence } from "./words";
 
-/** Moments by a short hand: `3:allow` asks, `3.1:allow` in the turn 1, `d` ends an answer, `e` fails, `t` ends a turn; all else is a row. */
+/** Moments by a short hand: `3:allow` asks, `3.1:allow` in the turn 1, `d` ends an answer, `e` fails, `p` prepares, `b` begins an answer, `n` remarks, `t` ends a turn; all else is a row. */
 function played(script: string): string[] {
   const moments = script.split(" ").map((word, place): Moment => {
     const at = place * 10;
@@ -17,6 +17,9 @@ function played(script: string): string[] {
     }
     if (word === "d") return { place, at, kind: "done", text: "DONE" };
     if (word === "e") return { place, at, kind: "problem", text: "ERROR" };
+    if (word === "p") return { place, at, kind: "prepared" };
+    if (word === "b") return { place, at, kind: "begun" };
+    if (word === "n") return { place, at, kind: "note", text: "NOTICE" };
     if (word === "t") return { place, at, kind: "turn" };
     return { place, at, kind: "row", values: [word] };
   });
@@ -31,24 +34,39 @@ function played(script: string): string[] {
 
 describe("a replay gives each operation its own answer", () => {
   test.each([
-    ["one after the other", "0.0:allow a d t 1.1:allow b d t", ["0=a.", "1=b."]],
-    ["without turns", "0:allow a d t 1:allow b d t", ["0=a.", "1=b."]],
-    ["prepared, then run", "0.0:prepare 1.0:allow a d t 2.1:prepare 3.1:allow b d t", ["0=", "1=a.", "2=", "3=b."]],
-    ["in a pipeline", "0.0:allow 1.0:allow 2.0:allow a d b d c d t", ["0=a.", "1=b.", "2=c."]],
-    ["several statements in one", "0.0:allow 1.1:allow a d b d t c d t", ["0=a.b.", "1=c."]],
-    ["nothing to answer", "0.0:allow 1.1:allow t a d t", ["0=", "1=a."]],
-    ["refused", "0.0:refused e t 1.1:allow a d t", ["0=!", "1=a."]],
+    ["one after the other", "0.0:allow x d t 1.1:allow y d t", ["0=x.", "1=y."]],
+    ["without turns", "0:allow x d t 1:allow y d t", ["0=x.", "1=y."]],
+    [
+      "prepared, then run",
+      "0.0:prepare 1.0:allow p b x d t 2.1:prepare 3.1:allow p b y d t",
+      ["0=", "1=x.", "2=", "3=y."],
+    ],
+    ["in a pipeline", "0.0:allow 1.0:allow 2.0:allow b x d b y d b z d t", ["0=x.", "1=y.", "2=z."]],
+    ["a portal in parts", "0.0:allow 1.0:allow b x d y d b z d t", ["0=x.y.", "1=z."]],
+    ["several statements in one", "0.0:allow 1.1:allow x d y d t z d t", ["0=x.y.", "1=z."]],
+    ["several statements in one, of which one fails", "0.0:allow 1.1:allow x d e t z d t", ["0=x.!", "1=z."]],
+    ["nothing to answer", "0.0:allow 1.1:allow t x d t", ["0=", "1=x."]],
+    ["refused", "0.0:refused e t 1.1:allow x d t", ["0=!", "1=x."]],
     [
       "failed in a pipeline, with more turns asked for already",
-      "0.0:allow 1.0:allow 2.0:allow 3.1:allow 4.1:allow a d e t b d c d t",
-      ["0=a.", "1=!", "2=passed over", "3=b.", "4=c."],
+      "0.0:allow 1.0:allow 2.0:allow 3.1:allow 4.1:allow b x d b e t b y d b z d t",
+      ["0=x.", "1=!", "2=passed over", "3=y.", "4=z."],
     ],
-    ["turns without anything", "0.2:allow t t a d t", ["0=a."]],
-    ["failed when it was prepared", "0.0:prepare e t 1.1:allow a d t", ["0=!", "1=a."]],
-    ["prepared in a turn that is over", "0.0:prepare t a", ["0=", "-=a"]],
-    ["messages both ways in one exchange", "0:allow a 1:allow b t 2:allow c t", ["0=a", "1=b", "2=c"]],
-    ["without being asked", "a", ["-=a"]],
-    ["what ends the session is no answer", "0.0:allow a d t e", ["0=a.", "-=!"]],
+    ["failed before it began", "0.0:allow 1.0:allow b x d e t", ["0=x.", "1=!"]],
+    ["turns without anything", "0.2:allow t t x d t", ["0=x."]],
+    ["failed when it was prepared", "0.0:prepare e t 1.1:allow x d t", ["0=!", "1=x."]],
+    ["failed when it was prepared, after something that did not", "0.0:allow 1.0:prepare b x d e t", ["0=x.", "1=!"]],
+    [
+      "prepared one after the other, of which the second fails",
+      "0.0:prepare 1.0:prepare 2.0:prepare p e t",
+      ["0=", "1=!", "2=passed over"],
+    ],
+    ["prepared in a turn that is over", "0.0:prepare p t x", ["0=", "-=x"]],
+    ["a notice before the answer", "0.0:allow n b x d t 1.1:allow n x d t", ["0=notex.", "1=notex."]],
+    ["a notice before it is asked", "n 0.0:allow x d t", ["-=note", "0=x."]],
+    ["messages both ways in one exchange", "0:allow x 1:allow y t 2:allow z t", ["0=x", "1=y", "2=z"]],
+    ["without being asked", "x", ["-=x"]],
+    ["what ends the session is no answer", "0.0:allow x d t e", ["0=x.", "-=!"]],
   ])("%s", (_, script, expected) => {
     expect(played(script)).toEqual(expected);
   });

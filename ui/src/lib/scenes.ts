@@ -25,70 +25,97 @@ export interface Scene {
   isPassedOver?: boolean;
 }
 
+/** What was asked and is not answered yet. */
+interface Open {
+  scene: Scene;
+  turn: number;
+  isPrepared: boolean;
+}
+
 /**
- * What was asked in one turn is answered in its order before the turn ends; of what was only prepared nothing comes back. Once
- * something fails, the target passes over the rest of its turn. Where one thing is asked at a time there are no turns: what
- * comes is for what was asked last.
+ * What was asked in one turn is answered in its order before the turn ends; once something fails, the target passes over the
+ * rest of its turn. What is prepared is answered by that alone; what was prepared before says when its answer begins, and
+ * all else is answered by whatever comes. Where one thing is asked at a time there are no turns: what comes is for what was asked last.
  */
 export function scenes(moments: Moment[]): Scene[] {
   const all: Scene[] = [];
-  /** What was asked and not answered yet, with its turn. */
-  let waiting: { scene: Scene; turn: number }[] = [];
+  let open: Open[] = [];
   let current: Scene | undefined;
-  /** What was only prepared may fail all the same. */
-  let prepared: { scene: Scene; turn: number } | undefined;
   let turn = 0;
+  /** Whether the answer that `current` has may go on, and whether it has begun by saying so. */
   let isOver = true;
+  let hasBegun = false;
+  /** What answers nothing, since something was asked. */
+  let loose: Scene | undefined;
+  const next = (wanted: (one: Open) => boolean): Scene | undefined => {
+    const found = open.find((one) => one.turn <= turn && wanted(one));
+    open = open.filter((one) => one !== found);
+    return found?.scene;
+  };
   for (const moment of moments) {
     const { place, at } = moment;
-    if (moment.kind === "asked") {
-      const { outcome, request, number, statement } = moment;
-      const scene: Scene = {
-        place,
-        at,
-        ends: at,
-        asked: { outcome, request: request ?? undefined, number, statement },
-        parts: [],
-      };
-      all.push(scene);
-      if (typeof moment.turn !== "number") {
-        current = scene;
-        isOver = false;
-      } else if (outcome === "prepare") {
-        prepared = { scene, turn: moment.turn };
-      } else {
-        waiting.push({ scene, turn: moment.turn });
+    switch (moment.kind) {
+      case "asked": {
+        const scene = sceneOf(moment);
+        all.push(scene);
+        loose = undefined;
+        if (typeof moment.turn === "number") {
+          open.push({ scene, turn: moment.turn, isPrepared: moment.outcome === "prepare" });
+        } else {
+          current = scene;
+          isOver = false;
+        }
+        continue;
       }
-      continue;
+      case "prepared":
+        next((one) => one.isPrepared);
+        continue;
+      case "begun":
+        // A notice may have come before it.
+        if (isOver || hasBegun) current = next((one) => !one.isPrepared) ?? current;
+        isOver = false;
+        hasBegun = true;
+        continue;
+      case "turn": {
+        const hasFailed = current?.parts.some((part) => part.kind === "problem") ?? false;
+        for (const { scene } of open.filter((one) => one.turn <= turn)) scene.isPassedOver = hasFailed;
+        open = open.filter((one) => one.turn > turn);
+        turn += 1;
+        isOver = true;
+        hasBegun = false;
+        current = undefined;
+        loose = undefined;
+        continue;
+      }
     }
-    if (moment.kind === "turn") {
-      const hasFailed = current?.parts.some((part) => part.kind === "problem") ?? false;
-      for (const { scene } of waiting.filter((asked) => asked.turn <= turn)) scene.isPassedOver = hasFailed;
-      waiting = waiting.filter((asked) => asked.turn > turn);
-      turn += 1;
-      isOver = true;
-      current = undefined;
-      continue;
-    }
-    if (isOver && waiting[0] && waiting[0].turn <= turn) {
-      current = waiting.shift()?.scene;
+    const isProblem = moment.kind === "problem";
+    // An answer may have several parts. What fails after its end is the next, whatever that was to be.
+    const answered = !current || (isOver && isProblem) ? next((one) => isProblem || !one.isPrepared) : undefined;
+    if (answered) {
+      current = answered;
       isOver = false;
+      hasBegun = false;
     }
-    current ??= prepared?.turn === turn ? prepared.scene : undefined;
-    if (!current) {
+    let scene = current ?? loose;
+    if (!scene) {
       // Nothing was asked that it could answer.
-      current = { place, at, ends: at, parts: [] };
-      all.push(current);
+      scene = { place, at, ends: at, parts: [] };
+      all.push(scene);
+      loose = scene;
     }
-    current.ends = Math.max(current.ends, at);
-    take(current, moment);
-    isOver ||= moment.kind === "problem" || moment.kind === "done";
+    scene.ends = Math.max(scene.ends, at);
+    take(scene, moment);
+    isOver ||= isProblem || moment.kind === "done";
   }
   return all;
 }
 
+function sceneOf({ place, at, outcome, request, number, statement }: Moment & { kind: "asked" }): Scene {
+  return { place, at, ends: at, asked: { outcome, request: request ?? undefined, number, statement }, parts: [] };
+}
+
 /** Adds what was seen to a scene. */
-function take(scene: Scene, moment: Exclude<Moment, { kind: "asked" | "turn" }>) {
+function take(scene: Scene, moment: Exclude<Moment, { kind: "asked" | "prepared" | "begun" | "turn" }>) {
   const { parts } = scene;
   const last = parts.at(-1);
   switch (moment.kind) {

@@ -28,36 +28,57 @@ type By = "task" | "session" | "time" | "all";
 /** A time as the field of a browser has it. */
 const local = (time: Date) => new Date(time.getTime() - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 
+interface Wanted {
+  by: By;
+  id: string;
+  /** As the fields have them. */
+  since: string;
+  until: string;
+}
+
+/** What of the journal is taken out. */
+function selectionOf({ by, id, since, until }: Wanted) {
+  const iso = (text: string) => new Date(text).toISOString();
+  switch (by) {
+    case "task":
+      return { task: id.trim() };
+    case "session":
+      return { session: id.trim() };
+    case "time":
+      return { time: { since: iso(since), until: iso(until) } };
+    case "all":
+      return "all" as const;
+  }
+}
+
+/** Has the browser save a bundle; how many bytes it has. */
+async function saveBundle(wanted: Wanted): Promise<number> {
+  const { data } = await answered(
+    api.POST("/api/v1/evidence", { body: { selection: selectionOf(wanted) }, parseAs: "blob" }) as Promise<{
+      data?: Blob;
+      error?: unknown;
+      response: Response;
+    }>,
+  );
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(data);
+  link.download = `evidence-${wanted.by === "time" || wanted.by === "all" ? wanted.by : wanted.id.trim()}.tar`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  return data.size;
+}
+
 function Export() {
   const [search] = useSearchParams();
-  const [by, setBy] = useState<By>(search.has("session") ? "session" : "task");
-  const [id, setId] = useState(search.get("task") ?? search.get("session") ?? "");
-  const [since, setSince] = useState(() => local(new Date(Date.now() - 3_600_000)));
-  const [until, setUntil] = useState(() => local(new Date(Date.now() + 60_000)));
-  const save = useMutation({
-    mutationFn: async () => {
-      const iso = (text: string) => new Date(text).toISOString();
-      const selection = {
-        task: { task: id.trim() },
-        session: { session: id.trim() },
-        time: { time: { since: iso(since), until: iso(until) } },
-        all: "all" as const,
-      }[by];
-      const { data } = await answered(
-        api.POST("/api/v1/evidence", { body: { selection }, parseAs: "blob" }) as Promise<{
-          data?: Blob;
-          error?: unknown;
-          response: Response;
-        }>,
-      );
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(data);
-      link.download = `evidence-${by === "time" || by === "all" ? by : id.trim()}.tar`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-      return data.size;
-    },
-  });
+  const [wanted, setWanted] = useState<Wanted>(() => ({
+    by: search.has("session") ? "session" : "task",
+    id: search.get("task") ?? search.get("session") ?? "",
+    since: local(new Date(Date.now() - 3_600_000)),
+    until: local(new Date(Date.now() + 60_000)),
+  }));
+  const change = (changed: Partial<Wanted>) => setWanted({ ...wanted, ...changed });
+  const { by } = wanted;
+  const save = useMutation({ mutationFn: () => saveBundle(wanted) });
   return (
     <section className="panel pad stack c6" aria-label="Export">
       <h2>Take a bundle out</h2>
@@ -65,7 +86,7 @@ function Export() {
         size="xs"
         aria-label="By what"
         value={by}
-        onChange={(value) => setBy(value as By)}
+        onChange={(value) => change({ by: value as By })}
         data={[
           { value: "task", label: "A task" },
           { value: "session", label: "A session" },
@@ -85,8 +106,8 @@ function Export() {
             label={by === "task" ? "Task" : "Session"}
             required
             placeholder={by === "task" ? "tsk-…" : "ses-…"}
-            value={id}
-            onChange={(event) => setId(event.currentTarget.value)}
+            value={wanted.id}
+            onChange={(event) => change({ id: event.currentTarget.value })}
             classNames={{ input: "mono" }}
           />
         ) : null}
@@ -96,15 +117,15 @@ function Export() {
               type="datetime-local"
               label="From"
               required
-              value={since}
-              onChange={(event) => setSince(event.currentTarget.value)}
+              value={wanted.since}
+              onChange={(event) => change({ since: event.currentTarget.value })}
             />
             <TextInput
               type="datetime-local"
               label="Until"
               required
-              value={until}
-              onChange={(event) => setUntil(event.currentTarget.value)}
+              value={wanted.until}
+              onChange={(event) => change({ until: event.currentTarget.value })}
             />
           </div>
         ) : null}

@@ -136,7 +136,6 @@ function Playground() {
     mutate(given);
   }, [hash, mutate]);
   const target = question.target || all.data?.[0]?.name || "";
-  const protocol = all.data?.find((entry) => entry.name === target)?.protocol ?? "postgres";
   const change = (changed: Partial<Question>) => {
     setQuestion({ ...question, target, ...changed });
     // What was found was of another statement.
@@ -157,39 +156,7 @@ function Playground() {
           submit();
         }}
       >
-        <Select
-          label="Target"
-          value={target || null}
-          onChange={(value) => change({ target: value ?? "" })}
-          data={all.data?.map((entry) => entry.name) ?? []}
-          allowDeselect={false}
-        />
-        <TextInput
-          label="Who asks"
-          value={question.identity}
-          onChange={(event) => change({ identity: event.currentTarget.value })}
-          placeholder="yourself, or agent:NAME or user:NAME"
-        />
-        <TextInput
-          label="On behalf of"
-          value={question.behalf}
-          onChange={(event) => change({ behalf: event.currentTarget.value })}
-          placeholder="nobody, or user:NAME"
-        />
-        <Textarea
-          label="Statement"
-          required
-          autosize
-          minRows={6}
-          maxRows={24}
-          value={question.statement}
-          onChange={(event) => change({ statement: event.currentTarget.value })}
-          placeholder={EXAMPLES[protocol] ?? ""}
-          classNames={{ input: "mono" }}
-          onKeyDown={(event) => {
-            if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.currentTarget.form?.requestSubmit();
-          }}
-        />
+        <Fields question={{ ...question, target }} change={change} />
         <div className="row">
           <Button type="submit" loading={explain.isPending}>
             What would become of it?
@@ -210,6 +177,49 @@ function Playground() {
         )}
       </div>
     </div>
+  );
+}
+
+function Fields(props: { question: Question; change: (changed: Partial<Question>) => void }) {
+  const { question, change } = props;
+  const all = useQuery(targets);
+  const protocol = all.data?.find((entry) => entry.name === question.target)?.protocol ?? "postgres";
+  return (
+    <>
+      <Select
+        label="Target"
+        value={question.target || null}
+        onChange={(value) => change({ target: value ?? "" })}
+        data={all.data?.map((entry) => entry.name) ?? []}
+        allowDeselect={false}
+      />
+      <TextInput
+        label="Who asks"
+        value={question.identity}
+        onChange={(event) => change({ identity: event.currentTarget.value })}
+        placeholder="yourself, or agent:NAME or user:NAME"
+      />
+      <TextInput
+        label="On behalf of"
+        value={question.behalf}
+        onChange={(event) => change({ behalf: event.currentTarget.value })}
+        placeholder="nobody, or user:NAME"
+      />
+      <Textarea
+        label="Statement"
+        required
+        autosize
+        minRows={6}
+        maxRows={24}
+        value={question.statement}
+        onChange={(event) => change({ statement: event.currentTarget.value })}
+        placeholder={EXAMPLES[protocol] ?? ""}
+        classNames={{ input: "mono" }}
+        onKeyDown={(event) => {
+          if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.currentTarget.form?.requestSubmit();
+        }}
+      />
+    </>
   );
 }
 
@@ -352,14 +362,11 @@ function Backtested() {
   const past = useQuery(revisions);
   const current = past.data?.[0]?.revision ?? "";
   const inForce = useQuery(revisionQuery(current));
-  const [files, setFiles] = useState<Record<string, string>>();
+  const [files, setFiles] = useState<Texts>();
   const [since, setSince] = useState("604800");
-  const [file, setFile] = useState("");
   const loaded = inForce.data?.files;
   useEffect(() => {
-    if (!loaded) return;
-    setFiles((kept) => kept ?? loaded);
-    setFile((kept) => kept || Object.keys(loaded)[0] || "");
+    if (loaded) setFiles((kept) => kept ?? loaded);
   }, [loaded]);
   const backtest = useMutation({
     mutationFn: () =>
@@ -367,43 +374,13 @@ function Backtested() {
   });
   if (past.error || inForce.error) return <Trouble error={past.error ?? inForce.error} />;
   if (!files) return <Waiting query={{ isPending: true, error: null, refetch: () => undefined }} />;
-  const changed = Object.keys(files).filter((name) => files[name] !== loaded?.[name]);
   return (
     <div className="cards">
       <div className="panel pad stack c6">
         <p className="muted" style={{ margin: 0 }}>
           Change the policies here, and see what they would have said to what is on record. Nothing of it takes effect.
         </p>
-        <div className="row">
-          <NativeSelect
-            aria-label="File"
-            value={file}
-            onChange={(event) => setFile(event.currentTarget.value)}
-            data={Object.keys(files).map((name) => ({
-              value: name,
-              label: changed.includes(name) ? `${name} (changed)` : name,
-            }))}
-          />
-          <Button variant="default" size="compact-sm" disabled={changed.length === 0} onClick={() => setFiles(loaded)}>
-            As in force
-          </Button>
-        </div>
-        <Textarea
-          aria-label={`Text of ${file}`}
-          autosize
-          minRows={14}
-          maxRows={32}
-          spellCheck={false}
-          classNames={{ input: "mono" }}
-          value={files[file] ?? ""}
-          onChange={(event) => setFiles({ ...files, [file]: event.currentTarget.value })}
-        />
-        {changed.length > 0 && loaded ? (
-          <details>
-            <summary className="muted">What you changed, in {changed.join(", ")}</summary>
-            <Difference was={loaded} is={files} />
-          </details>
-        ) : null}
+        <Editor files={files} loaded={loaded ?? {}} setFiles={setFiles} />
         <div className="row">
           <NativeSelect
             aria-label="Of which time"
@@ -432,6 +409,50 @@ function Backtested() {
         )}
       </div>
     </div>
+  );
+}
+
+type Texts = Record<string, string>;
+
+/** The texts of policies, and what of them is not as it is in force. */
+function Editor(props: { files: Texts; loaded: Texts; setFiles: (files: Texts) => void }) {
+  const { files, loaded, setFiles } = props;
+  const [chosen, setChosen] = useState("");
+  const file = chosen || Object.keys(files)[0] || "";
+  const changed = Object.keys(files).filter((name) => files[name] !== loaded[name]);
+  return (
+    <>
+      <div className="row">
+        <NativeSelect
+          aria-label="File"
+          value={file}
+          onChange={(event) => setChosen(event.currentTarget.value)}
+          data={Object.keys(files).map((name) => ({
+            value: name,
+            label: changed.includes(name) ? `${name} (changed)` : name,
+          }))}
+        />
+        <Button variant="default" size="compact-sm" disabled={changed.length === 0} onClick={() => setFiles(loaded)}>
+          As in force
+        </Button>
+      </div>
+      <Textarea
+        aria-label={`Text of ${file}`}
+        autosize
+        minRows={14}
+        maxRows={32}
+        spellCheck={false}
+        classNames={{ input: "mono" }}
+        value={files[file] ?? ""}
+        onChange={(event) => setFiles({ ...files, [file]: event.currentTarget.value })}
+      />
+      {changed.length > 0 ? (
+        <details>
+          <summary className="muted">What you changed, in {changed.join(", ")}</summary>
+          <Difference was={loaded} is={files} />
+        </details>
+      ) : null}
+    </>
   );
 }
 

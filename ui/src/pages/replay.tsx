@@ -170,32 +170,43 @@ function wantedIn(search: URLSearchParams): ((scene: Scene) => boolean) | undefi
   return undefined;
 }
 
-function Scenes({ session }: { session: Session }) {
+/** The scenes of a session, of which those that somebody came to see are loaded and brought into view. */
+function useScenes(session: Session) {
   const query = useInfiniteQuery(replay(session.id));
-  const [search, setSearch] = useSearchParams();
-  const protocol = useProtocol(session.target);
-  const isLive = session.state === "live";
+  const [search] = useSearchParams();
   const wanted = wantedIn(search);
-  const [isFollowed, setFollowed] = useState(isLive && !wanted);
   const all = useMemo(() => scenes(query.data?.pages.flatMap((page) => page.moments) ?? []), [query.data]);
   const now = wanted && all.find(wanted);
-  const isAll = query.data !== undefined && !query.hasNextPage;
-  // Whoever came by a link to what is further on is taken there.
   const isMissing = wanted !== undefined && !now && query.hasNextPage && !query.isFetchingNextPage;
   const { fetchNextPage } = query;
   useEffect(() => {
     if (isMissing) void fetchNextPage();
   }, [isMissing, fetchNextPage]);
-  const nowPlace = now?.place;
+  const place = now?.place;
   useEffect(() => {
-    if (nowPlace !== undefined) document.getElementById(`moment-${nowPlace}`)?.scrollIntoView({ block: "start" });
-  }, [nowPlace]);
+    if (place !== undefined) document.getElementById(`moment-${place}`)?.scrollIntoView({ block: "start" });
+  }, [place]);
+  return { query, all, now, isWanted: wanted !== undefined };
+}
+
+/** Keeps the end of what goes on in view; and the element that stands there. */
+function useFollowing(isFollowed: boolean, count: number) {
   const end = useRef<HTMLDivElement>(null);
-  const count = all.length;
   useEffect(() => {
     if (isFollowed && count > 0) end.current?.scrollIntoView({ block: "nearest" });
   }, [isFollowed, count]);
+  return end;
+}
+
+function Scenes({ session }: { session: Session }) {
+  const { query, all, now, isWanted } = useScenes(session);
+  const [, setSearch] = useSearchParams();
+  const protocol = useProtocol(session.target);
+  const isLive = session.state === "live";
+  const [isFollowed, setFollowed] = useState(isLive && !isWanted);
+  const end = useFollowing(isFollowed, all.length);
   if (!query.data) return <Waiting query={query} />;
+  const isTorn = !query.hasNextPage && query.data.pages.at(-1)?.is_torn;
   const asked = all.filter((scene) => scene.asked);
   const length = all.at(-1)?.ends ?? 0;
   return (
@@ -236,13 +247,13 @@ function Scenes({ session }: { session: Session }) {
             <Shown
               key={scene.place}
               scene={scene}
-              isNow={scene.place === nowPlace}
+              isNow={scene.place === now?.place}
               isSql={protocol === undefined || protocol === "postgres"}
             />
           ))}
         </ol>
         <More query={query} />
-        {isAll && query.data.pages.at(-1)?.is_torn ? (
+        {isTorn ? (
           <p className="pad muted">{isLive ? "It goes on." : "The recording ends here, in the middle of something."}</p>
         ) : null}
       </div>

@@ -107,40 +107,49 @@ export function RequestsPage() {
       <div className="inbox" data-one={id !== ""} data-empty={query.data && entries.length === 0 && id === ""}>
         <nav className="panel pick" aria-label={isDecided ? "Decided requests" : "Waiting requests"}>
           <Waiting query={query} />
-          {query.data && entries.length === 0 ? (
-            <Empty title={isDecided ? "No decision is like that" : "Nothing waits for an answer"}>
-              <p className="small">
-                {isDecided ? "Decisions stand here once there are any." : "What policy holds appears here at once."}
-              </p>
-            </Empty>
-          ) : null}
-          <ul className="list">
-            {entries.map((request) => (
-              <li key={request.id}>
-                <Link
-                  className="item"
-                  aria-current={request.id === id}
-                  to={{ pathname: `/requests/${request.id}`, search }}
-                >
-                  <span className="row small muted">
-                    <span className="wrap">{request.identity}</span>
-                    {request.state === "open" ? null : <Ago time={request.opened} />}
-                    <span style={{ marginLeft: "auto" }}>
-                      {request.state === "open" ? <Left until={request.expires} /> : <State word={request.state} />}
-                    </span>
-                  </span>
-                  <strong className="clip">{oneLine(summary(request), 120)}</strong>
-                  <span className="clip mono muted">{oneLine(request.statement, 120)}</span>
-                </Link>
-              </li>
-            ))}
-          </ul>
+          {query.data && entries.length === 0 ? <NoRequests isDecided={isDecided} /> : null}
+          <Picks entries={entries} shown={id} />
         </nav>
         <div className="detail">
           {id ? <Detail key={id} id={id} next={isDecided ? undefined : after(entries, id)} /> : null}
         </div>
       </div>
     </>
+  );
+}
+
+const NoRequests = ({ isDecided }: { isDecided: boolean }) => (
+  <Empty title={isDecided ? "No decision is like that" : "Nothing waits for an answer"}>
+    <p className="small">
+      {isDecided ? "Decisions stand here once there are any." : "What policy holds appears here at once."}
+    </p>
+  </Empty>
+);
+
+function Picks({ entries, shown }: { entries: Request[]; shown: string }) {
+  const { search } = useLocation();
+  return (
+    <ul className="list">
+      {entries.map((request) => (
+        <li key={request.id}>
+          <Link
+            className="item"
+            aria-current={request.id === shown}
+            to={{ pathname: `/requests/${request.id}`, search }}
+          >
+            <span className="row small muted">
+              <span className="wrap">{request.identity}</span>
+              {request.state === "open" ? null : <Ago time={request.opened} />}
+              <span style={{ marginLeft: "auto" }}>
+                {request.state === "open" ? <Left until={request.expires} /> : <State word={request.state} />}
+              </span>
+            </span>
+            <strong className="clip">{oneLine(summary(request), 120)}</strong>
+            <span className="clip mono muted">{oneLine(request.statement, 120)}</span>
+          </Link>
+        </li>
+      ))}
+    </ul>
   );
 }
 

@@ -68,50 +68,56 @@ export function TasksPage() {
       ) : null}
       {entries.length > 0 ? (
         <div className="panel scroll">
-          <table className="grid">
-            <thead>
-              <tr>
-                <th>Task</th>
-                <th>Who</th>
-                <th>Reason</th>
-                <th className="far">Targets</th>
-                <th className="far">Began</th>
-                <th>Ends</th>
-                <th>State</th>
-              </tr>
-            </thead>
-            <tbody>
-              {entries.map((task) => (
-                <tr key={task.id}>
-                  <td className="tight">
-                    <TaskLink id={task.id} />
-                  </td>
-                  <td>
-                    <Who identity={task.identity} behalf={task.on_behalf_of} />
-                  </td>
-                  <td className="wide">
-                    <span className="clip" title={task.reason}>
-                      {revealed(task.reason)}
-                    </span>
-                  </td>
-                  <td className="far">{task.targets.join(", ")}</td>
-                  <td className="tight far">
-                    <Ago time={task.started} />
-                  </td>
-                  <td className="tight">
-                    <Ago time={task.ended ?? task.expires} />
-                  </td>
-                  <td className="tight">
-                    <State word={task.state} />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+          <TaskTable entries={entries} />
           <More query={query} />
         </div>
       ) : null}
     </>
+  );
+}
+
+function TaskTable({ entries }: { entries: Task[] }) {
+  return (
+    <table className="grid">
+      <thead>
+        <tr>
+          <th>Task</th>
+          <th>Who</th>
+          <th>Reason</th>
+          <th className="far">Targets</th>
+          <th className="far">Began</th>
+          <th>Ends</th>
+          <th>State</th>
+        </tr>
+      </thead>
+      <tbody>
+        {entries.map((task) => (
+          <tr key={task.id}>
+            <td className="tight">
+              <TaskLink id={task.id} />
+            </td>
+            <td>
+              <Who identity={task.identity} behalf={task.on_behalf_of} />
+            </td>
+            <td className="wide">
+              <span className="clip" title={task.reason}>
+                {revealed(task.reason)}
+              </span>
+            </td>
+            <td className="far">{task.targets.join(", ")}</td>
+            <td className="tight far">
+              <Ago time={task.started} />
+            </td>
+            <td className="tight">
+              <Ago time={task.ended ?? task.expires} />
+            </td>
+            <td className="tight">
+              <State word={task.state} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
   );
 }
 
@@ -130,48 +136,7 @@ export function TaskPage() {
       </Heading>
       <div className="cards">
         <section className="panel pad c6" aria-label="About this task">
-          <dl className="facts">
-            <dt>Task</dt>
-            <dd className="mono">{task.id}</dd>
-            <dt>Works</dt>
-            <dd>{task.identity}</dd>
-            {task.on_behalf_of ? (
-              <>
-                <dt>On behalf of</dt>
-                <dd>{task.on_behalf_of}</dd>
-              </>
-            ) : null}
-            {task.actors?.length ? (
-              <>
-                <dt>Acted before</dt>
-                <dd>{task.actors.join(" → ")}</dd>
-              </>
-            ) : null}
-            {task.parent ? (
-              <>
-                <dt>Came from</dt>
-                <dd>
-                  <TaskLink id={task.parent} />
-                </dd>
-              </>
-            ) : null}
-            <dt>Targets</dt>
-            <dd>{task.targets.join(", ")}</dd>
-            <dt>Started by</dt>
-            <dd>{task.started_by}</dd>
-            <dt>Began</dt>
-            <dd>
-              {moment(task.started)} (<Ago time={task.started} />)
-            </dd>
-            <dt>{task.ended ? "Ended" : "Ends"}</dt>
-            <dd>{moment(task.ended ?? task.expires)}</dd>
-            {task.ended_by && task.ended_by !== "gateway" ? (
-              <>
-                <dt>Ended by</dt>
-                <dd>{revealed(task.ended_by)}</dd>
-              </>
-            ) : null}
-          </dl>
+          <About task={task} />
         </section>
         <section className="panel pad c6" aria-label="Budget">
           <h2>Budget</h2>
@@ -197,6 +162,53 @@ export function TaskPage() {
         </section>
       </div>
     </>
+  );
+}
+
+function About({ task }: { task: Task }) {
+  return (
+    <dl className="facts">
+      <dt>Task</dt>
+      <dd className="mono">{task.id}</dd>
+      <dt>Works</dt>
+      <dd>{task.identity}</dd>
+      {task.on_behalf_of ? (
+        <>
+          <dt>On behalf of</dt>
+          <dd>{task.on_behalf_of}</dd>
+        </>
+      ) : null}
+      {task.actors?.length ? (
+        <>
+          <dt>Acted before</dt>
+          <dd>{task.actors.join(" → ")}</dd>
+        </>
+      ) : null}
+      {task.parent ? (
+        <>
+          <dt>Came from</dt>
+          <dd>
+            <TaskLink id={task.parent} />
+          </dd>
+        </>
+      ) : null}
+      <dt>Targets</dt>
+      <dd>{task.targets.join(", ")}</dd>
+      <dt>Started by</dt>
+      <dd>{task.started_by}</dd>
+      <dt>Began</dt>
+      <dd>
+        {moment(task.started)} (<Ago time={task.started} />)
+      </dd>
+      <dt>{task.ended ? "Ended" : "Ends"}</dt>
+      <dd>{moment(task.ended ?? task.expires)}</dd>
+      {task.ended_by && task.ended_by !== "gateway" ? (
+        <>
+          <dt>Ended by</dt>
+          <dd>{revealed(task.ended_by)}</dd>
+        </>
+      ) : null}
+    </dl>
   );
 }
 

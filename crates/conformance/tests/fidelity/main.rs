@@ -8,12 +8,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use expect_test::expect_file;
 use gatehouse_conformance::fixture::wait_until;
 use gatehouse_conformance::http::{self, Door};
 use gatehouse_conformance::laws::EVERYTHING;
 use gatehouse_conformance::raw::{self, RawClient, execute, frame, parse, query, sync};
 use gatehouse_conformance::{Credential, Fixture, Setup};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use conversations::{Write, bind_with, copy_data};
 
@@ -79,39 +80,42 @@ fn what_the_database_says_is_what_the_client_hears() -> Result<()> {
     Ok(())
 }
 
+/// What a replay is made of, after a conversation through the gateway; times are left out.
+fn moments(fixture: &Fixture) -> Result<Vec<Value>> {
+    let newest = || Ok::<_, anyhow::Error>(fixture.json(&["sessions", "ls"])?[0].clone());
+    wait_until("the session is over", || Ok(newest()?["state"] == "ended"))?;
+    let path = format!("/api/v1/sessions/{}/moments", newest()?["id"].as_str().context("an id")?);
+    let answer = http::call(Door::Socket(&fixture.data.join("admin.sock")), "GET", &path, &[], "")?;
+    let mut replay: Value = serde_json::from_str(&answer.body)?;
+    let mut moments = replay["moments"].as_array_mut().context("moments")?.clone();
+    for moment in &mut moments {
+        moment["at"] = moment["place"].clone();
+    }
+    Ok(moments)
+}
+
 /// Each operation on a recording says in which turn it was asked, and the turns are those that the client saw, whatever is
-/// asked at once and whatever of it fails: so a replay gives nobody an answer that was another's.
+/// asked at once and whatever of it fails. The moments are written down: `ui/src/lib/conversations.test.ts` makes a replay of them.
 #[test]
 fn a_replay_knows_whose_an_answer_is() -> Result<()> {
     let fixture = Fixture::start(everything())?;
+    let mut told = Vec::new();
     for (name, writes) in conversations::all() {
         let agent = fixture.task("agent:claude", "1h")?;
         let last = (vec![query("select 'the last of it'")], 1);
         let heard = converse(&agent, &[writes, vec![last]].concat()).context(name)?;
         let turns = heard.iter().filter(|message| message.starts_with('Z')).count() as u64;
-        let newest = || Ok::<_, anyhow::Error>(fixture.json(&["sessions", "ls"])?[0].clone());
-        wait_until("the session is over", || Ok(newest()?["state"] == "ended"))?;
-        let session = newest()?;
-        let path = format!("/api/v1/sessions/{}/moments", session["id"].as_str().context("an id")?);
-        let answer = http::call(Door::Socket(&fixture.data.join("admin.sock")), "GET", &path, &[], "")?;
-        let replay: Value = serde_json::from_str(&answer.body)?;
-        let mut over = 0;
-        let mut asked = Vec::new();
-        for moment in replay["moments"].as_array().context("moments")? {
-            match moment["kind"].as_str() {
-                Some("turn") => over += 1,
-                Some("asked") => {
-                    let turn = moment["turn"].as_u64().context("a turn")?;
-                    assert!(turn >= over, "{name}: {moment} was asked before turn {over}");
-                    asked.push(turn);
-                }
-                _ => {}
-            }
-        }
-        assert_eq!(over, turns, "{name}: the turns that the client saw");
+        let moments = moments(&fixture).context(name)?;
+        let of = |kind: &str| moments.iter().filter(move |moment| moment["kind"] == kind).collect::<Vec<_>>();
+        assert_eq!(of("turn").len() as u64, turns, "{name}: the turns that the client saw");
+        let asked: Vec<u64> = of("asked").iter().filter_map(|asked| asked["turn"].as_u64()).collect();
+        assert_eq!(asked.len(), of("asked").len(), "{name}: each says its turn");
         assert!(asked.is_sorted(), "{name}: {asked:?}");
         assert_eq!(asked.last(), Some(&(turns - 1)), "{name}: what was asked last is answered last");
+        told.push(json!({ "name": name, "moments": moments }));
     }
+    let lines: Vec<String> = told.iter().map(Value::to_string).collect();
+    expect_file!["../../../../ui/src/lib/conversations.jsonl"].assert_eq(&format!("{}\n", lines.join("\n")));
     Ok(())
 }
 
