@@ -156,10 +156,18 @@ pub enum MomentKind {
         /// As the client saw it.
         text: String,
     },
+    /// The target was told to run something: its answers come in the order of these.
+    Run {
+        /// The place in its session of the operation that asked for it, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
+        /// The turn in which it is answered.
+        turn: u64,
+    },
     /// What was to be prepared is.
     Prepared,
-    /// What comes next is the answer to the next that was asked to be run.
-    Begun,
+    /// What was to be bound, to be run later, is.
+    Bound,
     /// All that was asked together is answered.
     Turn,
     /// Here the recording keeps digests in place of content.

@@ -20,7 +20,7 @@ use gatehouse_model::{
 };
 use gatehouse_policy::Policies;
 use gatehouse_protocol::{
-    Breach, CancelKey, Meaning, Misunderstood, Passed, Reply, Session, Side, Step, StreamProtocol, SurveyFacts,
+    Breach, CancelKey, Meaning, Misunderstood, Passed, Reply, Session, Side, Started, Step, StreamProtocol, SurveyFacts,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -301,7 +301,7 @@ impl Passage {
             Meaning::Plumbing => {
                 let run = buf.split_to(len).freeze();
                 *self.rest_of(side) = Rest { bytes: tail, goes_on: true };
-                Ok(Next::Out(self.relay(side, run, None)))
+                Ok(Next::Out(self.relay(now, side, run, None)))
             }
             Meaning::Content(shape) => {
                 self.plan(&shape);
@@ -610,7 +610,7 @@ impl Passage {
                     Verdict::Hold | Verdict::Deny => self.waits_since = Some(now),
                 }
                 self.client_rest = Rest { bytes: tail, goes_on: true };
-                Ok(self.relay(Side::Client, run, Some(receipt)))
+                Ok(self.relay(now, Side::Client, run, Some(receipt)))
             }
             Err(_) => self.refuse_unrecorded(&run),
         }
@@ -1032,7 +1032,7 @@ impl Passage {
                     }
                 }
                 self.count_operation(operation);
-                let outward = self.relay(Side::Client, run, Some(receipt));
+                let outward = self.relay(now, Side::Client, run, Some(receipt));
                 // The operation's record names the approval, which ends it as surely as this one.
                 let _ = self.gate.ledger().record(now, RequestEnded { request: id.to_string(), cause: "used".into() });
                 Ok(outward)
@@ -1073,7 +1073,7 @@ impl Passage {
     /// Shows content by the plan at hand.
     fn content(&mut self, now: Timestamp, shape: &Arc<Shape>, run: Bytes) -> Result<(), Stop> {
         if self.plan_keeps() {
-            let nothing_for_target = self.relay(Side::Target, run, None);
+            let nothing_for_target = self.relay(now, Side::Target, run, None);
             debug_assert!(nothing_for_target.is_none(), "content goes to the client");
             return Ok(());
         }
@@ -1149,19 +1149,38 @@ impl Passage {
     }
 
     /// What goes on as it is: to the target at once, to the client when it is on the recording.
-    fn relay(&mut self, side: Side, run: Bytes, receipt: Option<Receipt>) -> Option<Cleared<Bytes>> {
+    fn relay(&mut self, now: Timestamp, side: Side, run: Bytes, receipt: Option<Receipt>) -> Option<Cleared<Bytes>> {
+        if receipt.is_some() {
+            self.session.numbered(self.operations.saturating_sub(1));
+        }
         let mut out = BytesMut::new();
         let frame = match self.session.pass(side, &run, &mut out) {
             Passed::AsIs => run,
             Passed::Written => out.freeze(),
         };
         match side {
-            Side::Client => Some(Cleared::new(frame, receipt)),
+            Side::Client => {
+                self.mark_started(now);
+                Some(Cleared::new(frame, receipt))
+            }
             Side::Target => {
                 self.unseen_bytes += frame.len();
                 self.unseen.push(Unseen::Theirs(frame));
                 None
             }
+        }
+    }
+
+    /// Says on the recording whose answers come next. It takes no room of its own: what is set aside for the next mark or answer
+    /// counts it.
+    fn mark_started(&mut self, now: Timestamp) {
+        for Started { number, turn } in self.session.take_started() {
+            let line = match number {
+                Some(number) => format!("run #{number}.{turn}"),
+                None => format!("run #?.{turn}"),
+            };
+            self.unseen_bytes += line.len();
+            self.unseen.push(Unseen::Mark(self.elapsed(now), line));
         }
     }
 

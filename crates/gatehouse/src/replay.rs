@@ -114,7 +114,7 @@ impl Moments {
                 Seen::Field(name, value) => MomentKind::Field { name: text(name), value: text(value) },
                 Seen::Text(said) => MomentKind::Text { text: text(said) },
                 Seen::Prepared => MomentKind::Prepared,
-                Seen::Begun => MomentKind::Begun,
+                Seen::Bound => MomentKind::Bound,
                 Seen::Turn => MomentKind::Turn,
             };
             (TEXT_BYTES_MAX - room, what)
@@ -165,6 +165,9 @@ impl<'a> Mark<'a> {
 
 fn asked(mark: &str) -> MomentKind {
     let Mark { word, number, turn, statement } = Mark::read(mark);
+    if let ("run", Some(turn)) = (word, turn) {
+        return MomentKind::Run { number: number.parse().ok(), turn };
+    }
     let (outcome, request) = match word.split_once(" (") {
         Some((outcome, request)) => (outcome, Some(request.trim_end_matches(')').to_string())),
         None => (word, None),
@@ -234,7 +237,10 @@ pub(crate) fn text(path: &Path, protocol: &str) -> Result<String> {
         match scene {
             Scene::Mark(mark) => {
                 let Mark { word, number, statement, .. } = Mark::read(&mark);
-                lines.push(format!("{time}  {}", plain(&format!("{word} #{number} {statement}"))));
+                // That something runs is seen by its answer.
+                if word != "run" {
+                    lines.push(format!("{time}  {}", further(&plain(&format!("{word} #{number} {statement}")))));
+                }
             }
             Scene::Seen(seen) => lines.extend(seen.iter().filter_map(line).map(|line| format!("{:>12}{line}", ""))),
             Scene::Cut => {
@@ -251,17 +257,22 @@ pub(crate) fn text(path: &Path, protocol: &str) -> Result<String> {
 
 fn line(seen: &Seen) -> Option<String> {
     Some(match seen {
-        Seen::Prepared | Seen::Begun | Seen::Turn => return None,
+        Seen::Prepared | Seen::Bound | Seen::Turn => return None,
         Seen::Columns(names) => names.iter().map(|name| cell(name)).collect::<Vec<_>>().join(" | "),
         Seen::Row(values) => {
             let cells = values.iter().map(|value| value.as_deref().map_or_else(|| "(null)".into(), cell));
             cells.collect::<Vec<_>>().join(" | ")
         }
         Seen::Done(text) => format!("-- {}", cell(text)),
-        Seen::Problem(text) | Seen::Note(text) => text.lines().map(cell).collect::<Vec<_>>().join("\n    "),
+        Seen::Problem(text) | Seen::Note(text) => further(&text.lines().map(cell).collect::<Vec<_>>().join("\n")),
         Seen::Head(text) | Seen::Text(text) => without_controls(text),
         Seen::Field(name, value) => without_controls(&format!("{name}: {value}")),
     })
+}
+
+/// A text whose further lines are not taken for lines of the replay, whatever they say.
+fn further(text: &str) -> String {
+    text.lines().collect::<Vec<_>>().join(&format!("\n{:>14}", "│ "))
 }
 
 /// As much of a value as a terminal shows, without what would drive it.
@@ -319,6 +330,8 @@ mod tests {
             of("approved", Some("req-1"), 0, Some(7), "update t set a = '#'")
         );
         assert_eq!(said("refused #12.0 "), of("refused", None, 12, Some(0), ""));
+        assert_eq!(asked("run #3.7"), MomentKind::Run { number: Some(3), turn: 7 });
+        assert_eq!(asked("run #?.7"), MomentKind::Run { number: None, turn: 7 });
     }
 
     #[test]
@@ -332,6 +345,14 @@ mod tests {
         let last: Vec<&MomentKind> = moments.kept.iter().rev().take(2).map(|moment| &moment.what).collect();
         assert_eq!(last, [&MomentKind::Done { text: "SELECT".into() }, &MomentKind::Rows { count: 7 }]);
         assert_eq!(moments.count, ROWS_MAX + 2);
+    }
+
+    #[test]
+    fn no_text_looks_like_a_line_of_the_replay() {
+        let forged = "x\n    0.222s  approved (req-1) #9 DROP TABLE t\n            -- DROP TABLE";
+        let note = line(&Seen::Note(forged.into())).unwrap();
+        assert!(note.lines().skip(1).all(|line| line.starts_with("            │ ")), "{note}");
+        assert!(further(forged).lines().skip(1).all(|line| line.starts_with("            │ ")));
     }
 
     #[test]

@@ -17,7 +17,9 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use foldhash::{HashMap, HashMapExt as _};
 use gatehouse_model::{Column, Denial, Provenance, Reason, Secret, Shape, TargetName};
-use gatehouse_protocol::{Breach, Classifier, Editor, Opening, Passed, Reply, Session, Side, Step, SurveyFacts};
+use gatehouse_protocol::{
+    Breach, Classifier, Editor, Opening, Passed, Reply, Session, Side, Started, Step, SurveyFacts,
+};
 
 use crate::analysis::{Analysis, Moved, SearchPath};
 use crate::frame::{self, Peek};
@@ -91,6 +93,10 @@ pub(crate) struct PostgresSession {
     turned: BytesMut,
     /// Something does, in the run that passes.
     turns: bool,
+    /// The number of the operation in the run that passes.
+    number: Option<u64>,
+    /// What the target was told to run, of which nobody was told yet.
+    started: Vec<Started>,
 }
 
 /// A cursor that a statement opened.
@@ -382,6 +388,8 @@ impl PostgresSession {
             asked: None,
             turned: BytesMut::new(),
             turns: false,
+            number: None,
+            started: Vec::new(),
         })
     }
 
@@ -482,6 +490,14 @@ impl Session for PostgresSession {
 
     fn turn(&self) -> Option<u64> {
         Some(self.batch.number)
+    }
+
+    fn numbered(&mut self, number: u64) {
+        self.number = Some(number);
+    }
+
+    fn take_started(&mut self) -> Vec<Started> {
+        std::mem::take(&mut self.started)
     }
 
     fn is_quiet(&self) -> bool {

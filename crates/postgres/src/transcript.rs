@@ -56,7 +56,7 @@ impl PostgresTranscript {
             b'I' => Some(Seen::Done("(nothing was asked)".into())),
             b's' => Some(Seen::Done("(there is more, which the client has not asked for)".into())),
             b'1' => Some(Seen::Prepared),
-            b'2' => Some(Seen::Begun),
+            b'2' => Some(Seen::Bound),
             b'Z' => Some(Seen::Turn),
             b'E' => Some(Seen::Problem(report(frame.body))),
             b'N' => Some(Seen::Note(report(frame.body))),
@@ -71,7 +71,9 @@ impl PostgresTranscript {
 
     fn value(&self, place: usize, value: Option<&[u8]>) -> Option<String> {
         let value = value?;
-        let is_opaque = self.formats.get(place) == Some(&1) && std::str::from_utf8(value).is_err();
+        let is_odd = |byte: &u8| *byte < b' ' && !b"\t\r\n".contains(byte);
+        let is_binary = self.formats.get(place) == Some(&1);
+        let is_opaque = is_binary && (std::str::from_utf8(value).is_err() || value.iter().any(is_odd));
         Some(if is_opaque { format!("({} bytes)", value.len()) } else { text(value) })
     }
 }

@@ -467,6 +467,15 @@ pub trait Session: Send {
         None
     }
 
+    /// The run at the front, which is about to pass, is the operation of this number.
+    fn numbered(&mut self, _number: u64) {}
+
+    /// What the runs that passed since this was asked last have the target run, in the order in which it answers. A protocol
+    /// that has no turns says nothing of it: there, what was asked last is what runs.
+    fn take_started(&mut self) -> Vec<Started> {
+        Vec::new()
+    }
+
     /// True when all that was asked before the run at the front is answered, so that a refusal would stand in order.
     fn is_quiet(&self) -> bool;
 
@@ -484,6 +493,15 @@ pub trait Session: Send {
 
     /// Writes the last message of a session that is ended.
     fn end(&self, denial: &Denial, out: &mut BytesMut);
+}
+
+/// Something that the target was told to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Started {
+    /// The number of the operation that it was asked by, where that is known.
+    pub number: Option<u64>,
+    /// The turn in which it is answered: see [`Session::turn`].
+    pub turn: u64,
 }
 
 /// How a passed run is sent.
@@ -576,8 +594,8 @@ pub enum Seen {
     Text(String),
     /// What was to be prepared is.
     Prepared,
-    /// What comes next is the answer to the next that was asked to be run.
-    Begun,
+    /// What was to be bound, to be run later, is.
+    Bound,
     /// All that was asked together is answered, and it is the client's turn.
     Turn,
 }

@@ -23,6 +23,22 @@ const NAME = "gatehouse-changes";
 
 type Heard = { change: Change } | { isLive: boolean };
 
+/** All that changes are told of: where some were not heard, each of these may be old. */
+const LIVE: QueryKey[] = [
+  ["requests"],
+  ["request"],
+  ["tasks"],
+  ["task"],
+  ["sessions"],
+  ["session"],
+  ["replay"],
+  ["done"],
+  ["targets"],
+  ["policies"],
+  ["revisions"],
+  ["lockdowns"],
+];
+
 /** Which answers a change makes old, and how much somebody waits for it. */
 function stale(change: Change): { keys: QueryKey[]; delay: number } {
   const { kind, id } = change;
@@ -39,7 +55,7 @@ function stale(change: Change): { keys: QueryKey[]; delay: number } {
     case "lockdowns":
       return { keys: [["lockdowns"]], delay: SOON_MILLIS };
     default:
-      return { keys: [["requests"], ["tasks"], ["sessions"], ["session"], ["lockdowns"]], delay: LATER_MILLIS };
+      return { keys: LIVE, delay: LATER_MILLIS };
   }
 }
 
@@ -123,7 +139,7 @@ export function useLive(client: QueryClient): boolean {
         silence = undefined;
         setLive(true);
         // What happened while nobody listened was told to nobody.
-        for (const key of [["requests"], ["request"], ["tasks"], ["sessions"], ["session"]]) renew(key, SOON_MILLIS);
+        for (const key of LIVE) renew(key, SOON_MILLIS);
       } else {
         silence ??= setTimeout(() => setLive(false), SILENCE_MILLIS);
       }

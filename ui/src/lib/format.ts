@@ -97,3 +97,7 @@ export const oneLine = (text: string, length = 240) =>
   revealed(text.slice(0, length * 2).replace(/(?:\r\n|[ \t\n])+/g, " "))
     .trim()
     .slice(0, length);
+
+/** A time as the field of a browser has it. */
+export const local = (time: Date) =>
+  new Date(time.getTime() - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);

@@ -5,7 +5,8 @@
 
 import { useSyncExternalStore } from "react";
 
-const FIELDS = "input, textarea, select, [role=combobox], [contenteditable]";
+/** What takes letters; boxes and dots to tick take none. */
+const FIELDS = "input:not([type=radio], [type=checkbox]), textarea, select, [role=combobox], [contenteditable]";
 const KEPT = "gatehouse-letters-off";
 
 const listeners = new Set<() => void>();

@@ -5,25 +5,31 @@ import { cut, paint, plain } from "./paint";
 import { scenes } from "./scenes";
 import { inWords, marks, sentence } from "./words";
 
-/** Moments by a short hand: `3:allow` asks, `3.1:allow` in the turn 1, `d` ends an answer, `e` fails, `p` prepares, `b` begins an answer, `n` remarks, `t` ends a turn; all else is a row. */
+/**
+ * Moments by a short hand: `3:allow` asks, `3.1:allow` in the turn 1, `r3.1` runs it there, `d` ends an answer, `e` fails, `p`
+ * prepares, `b` binds, `n` remarks, `t` ends a turn; all else is a row.
+ */
 function played(script: string): string[] {
-  const moments = script.split(" ").map((word, place): Moment => {
-    const at = place * 10;
-    const asked = /^(\d+)(?:\.(\d+))?:(\w+)$/.exec(word);
-    if (asked) {
-      const [, number, turn, outcome = ""] = asked;
+  const WORDS: Record<string, Pick<Moment, "kind"> & Record<string, unknown>> = {
+    d: { kind: "done", text: "DONE" },
+    e: { kind: "problem", text: "ERROR" },
+    p: { kind: "prepared" },
+    b: { kind: "bound" },
+    n: { kind: "note", text: "NOTICE" },
+    t: { kind: "turn" },
+  };
+  const moments = script.split(" ").map((word, place) => {
+    const when = { place, at: place * 10 };
+    const [, number, turn, outcome] = /^(\d+)(?:\.(\d+))?:(\w+)$/.exec(word) ?? [];
+    if (outcome) {
       const of = turn === undefined ? {} : { turn: Number(turn) };
-      return { place, at, kind: "asked", outcome, number: Number(number), statement: `s${number}`, ...of };
+      return { ...when, kind: "asked", outcome, number: Number(number), statement: `s${number}`, ...of };
     }
-    if (word === "d") return { place, at, kind: "done", text: "DONE" };
-    if (word === "e") return { place, at, kind: "problem", text: "ERROR" };
-    if (word === "p") return { place, at, kind: "prepared" };
-    if (word === "b") return { place, at, kind: "begun" };
-    if (word === "n") return { place, at, kind: "note", text: "NOTICE" };
-    if (word === "t") return { place, at, kind: "turn" };
-    return { place, at, kind: "row", values: [word] };
+    const [, ran, within] = /^r(\d+|\?)\.(\d+)$/.exec(word) ?? [];
+    if (ran) return { ...when, kind: "run", turn: Number(within), ...(ran === "?" ? {} : { number: Number(ran) }) };
+    return { ...when, ...(WORDS[word] ?? { kind: "row", values: [word] }) };
   });
-  return scenes(moments).map((scene) => {
+  return scenes(moments as Moment[]).map((scene) => {
     const parts = scene.parts.map((part) => {
       if (part.kind === "rows") return part.rows.flat().join("");
       return part.kind === "done" ? "." : part.kind === "problem" ? "!" : part.kind;
@@ -34,39 +40,41 @@ function played(script: string): string[] {
 
 describe("a replay gives each operation its own answer", () => {
   test.each([
-    ["one after the other", "0.0:allow x d t 1.1:allow y d t", ["0=x.", "1=y."]],
+    ["one after the other", "0.0:allow r0.0 x d t 1.1:allow r1.1 y d t", ["0=x.", "1=y."]],
     ["without turns", "0:allow x d t 1:allow y d t", ["0=x.", "1=y."]],
     [
       "prepared, then run",
-      "0.0:prepare 1.0:allow p b x d t 2.1:prepare 3.1:allow p b y d t",
+      "0.0:prepare 1.0:allow r1.0 p b x d t 2.1:prepare 3.1:allow r3.1 p b y d t",
       ["0=", "1=x.", "2=", "3=y."],
     ],
-    ["in a pipeline", "0.0:allow 1.0:allow 2.0:allow b x d b y d b z d t", ["0=x.", "1=y.", "2=z."]],
-    ["a portal in parts", "0.0:allow 1.0:allow b x d y d b z d t", ["0=x.y.", "1=z."]],
-    ["several statements in one", "0.0:allow 1.1:allow x d y d t z d t", ["0=x.y.", "1=z."]],
-    ["several statements in one, of which one fails", "0.0:allow 1.1:allow x d e t z d t", ["0=x.!", "1=z."]],
-    ["nothing to answer", "0.0:allow 1.1:allow t x d t", ["0=", "1=x."]],
-    ["refused", "0.0:refused e t 1.1:allow x d t", ["0=!", "1=x."]],
+    ["in a pipeline", "0.0:allow r0.0 1.0:allow r1.0 b x d b y d t", ["0=x.", "1=y."]],
+    ["bound together, run in another order", "0.0:allow 1.0:allow r1.0 r0.0 b b y d x d t", ["0=x.", "1=y."]],
+    ["bound in one turn, run in a later one", "0.0:allow 1.1:allow r0.1 b t b x d t", ["0=x.", "1="]],
+    [
+      "a part of a portal, and something else",
+      "0.0:allow r0.0 1.0:allow r1.0 r0.0 b x d b y d z d t",
+      ["0=x.z.", "1=y."],
+    ],
+    ["a cursor that a statement opened", "0.0:allow r0.0 d t r?.1 x d t", ["0=.", "-=x."]],
+    ["several statements in one", "0.0:allow r0.0 1.1:allow r1.1 x d y d t z d t", ["0=x.y.", "1=z."]],
+    ["several in one, of which one fails", "0.0:allow r0.0 1.1:allow r1.1 x d e t z d t", ["0=x.!", "1=z."]],
+    ["nothing to answer", "0.0:allow 1.1:allow r1.1 b t b x d t", ["0=", "1=x."]],
+    ["refused", "0.0:refused e t 1.1:allow r1.1 x d t", ["0=!", "1=x."]],
     [
       "failed in a pipeline, with more turns asked for already",
-      "0.0:allow 1.0:allow 2.0:allow 3.1:allow 4.1:allow b x d b e t b y d b z d t",
-      ["0=x.", "1=!", "2=passed over", "3=y.", "4=z."],
+      "0.0:allow r0.0 1.0:allow r1.0 2.0:allow r2.0 3.1:allow r3.1 b x d b e t b y d t",
+      ["0=x.", "1=!", "2=passed over", "3=y."],
     ],
-    ["failed before it began", "0.0:allow 1.0:allow b x d e t", ["0=x.", "1=!"]],
-    ["turns without anything", "0.2:allow t t x d t", ["0=x."]],
-    ["failed when it was prepared", "0.0:prepare e t 1.1:allow x d t", ["0=!", "1=x."]],
-    ["failed when it was prepared, after something that did not", "0.0:allow 1.0:prepare b x d e t", ["0=x.", "1=!"]],
-    [
-      "prepared one after the other, of which the second fails",
-      "0.0:prepare 1.0:prepare 2.0:prepare p e t",
-      ["0=", "1=!", "2=passed over"],
-    ],
-    ["prepared in a turn that is over", "0.0:prepare p t x", ["0=", "-=x"]],
-    ["a notice before the answer", "0.0:allow n b x d t 1.1:allow n x d t", ["0=notex.", "1=notex."]],
-    ["a notice before it is asked", "n 0.0:allow x d t", ["-=note", "0=x."]],
+    ["failed before it was bound", "0.0:allow r0.0 1.0:allow r1.0 b x d e t", ["0=x.", "1=!"]],
+    ["turns without anything", "0.2:allow r0.2 t t x d t", ["0=x."]],
+    ["failed when it was prepared", "0.0:prepare e t 1.1:allow r1.1 x d t", ["0=!", "1=x."]],
+    ["failed when it was prepared, after what did not", "0.0:allow r0.0 1.0:prepare b x d e t", ["0=x.", "1=!"]],
+    ["prepared one after the other", "0.0:prepare 1.0:prepare 2.0:prepare p e t", ["0=", "1=!", "2=passed over"]],
+    ["a notice before the answer", "0.0:allow r0.0 n b x d t 1.1:allow r1.1 n x d t", ["0=notex.", "1=notex."]],
+    ["a notice before it is asked", "n 0.0:allow r0.0 x d t", ["-=note", "0=x."]],
     ["messages both ways in one exchange", "0:allow x 1:allow y t 2:allow z t", ["0=x", "1=y", "2=z"]],
     ["without being asked", "x", ["-=x"]],
-    ["what ends the session is no answer", "0.0:allow x d t e", ["0=x.", "-=!"]],
+    ["what ends the session is no answer", "0.0:allow r0.0 x d t e", ["0=x.", "-=!"]],
   ])("%s", (_, script, expected) => {
     expect(played(script)).toEqual(expected);
   });

@@ -16,7 +16,7 @@ export interface Piece {
 export const PAINTED_CHARS_MAX = 20_000;
 
 const PAINT = tagHighlighter([
-  { tag: [tags.keyword, tags.typeName, tags.bool, tags.null], class: "keyword" },
+  { tag: [tags.keyword, tags.bool, tags.null], class: "keyword" },
   { tag: [tags.string, tags.special(tags.string)], class: "string" },
   { tag: [tags.number], class: "number" },
   { tag: [tags.comment, tags.lineComment, tags.blockComment], class: "comment" },
@@ -38,6 +38,13 @@ export function cut(text: string, length: number): number {
   const last = text.charCodeAt(length - 1);
   return text.length > length && last >= 0xd800 && last < 0xdc00 ? length - 1 : Math.min(length, text.length);
 }
+
+/** Words of the standard that PostgreSQL does not reserve, and that columns are called by. */
+const NAMES = new Set(
+  "id name type value status state level role user data key date time year month day hour minute second text count note tier content title language location owner source version".split(
+    " ",
+  ),
+);
 
 /** A text that is no SQL: only what hides in it is shown. */
 export function plain(text: string): Piece[] {
@@ -86,7 +93,9 @@ export function paint(statement: string, marks?: Marks): Piece[] {
   const text = statement.slice(0, cut(statement, PAINTED_CHARS_MAX));
   const pieces: Piece[] = [];
   const put = (part: string, classes: string) => {
-    const kind = classes.split(" ")[0] as Piece["kind"];
+    const painted = classes.split(" ")[0] as Piece["kind"];
+    // The reader takes for keywords what are names to nearly everybody.
+    const kind = painted === "keyword" && NAMES.has(part.toLowerCase()) ? "name" : painted;
     const isKeyword = kind === "keyword" && marks?.keywords.has(part.toUpperCase());
     const isName =
       kind !== "string" && kind !== "comment" && marks?.names.has(part.replace(/^"|"$/g, "").toLowerCase());

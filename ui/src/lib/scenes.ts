@@ -25,103 +25,147 @@ export interface Scene {
   isPassedOver?: boolean;
 }
 
-/** What was asked and is not answered yet. */
-interface Open {
-  scene: Scene;
+/** Something that the target answers, in the order in which it was sent. */
+interface Due {
   turn: number;
-  isPrepared: boolean;
+  /** What it answers: that something is prepared, that it is bound, or what running it gives. */
+  kind: "prepare" | "bind" | "run";
+  /** Whose it is, where that is known. */
+  scene?: Scene;
 }
 
 /**
- * What was asked in one turn is answered in its order before the turn ends; once something fails, the target passes over the
- * rest of its turn. What is prepared is answered by that alone; what was prepared before says when its answer begins, and
- * all else is answered by whatever comes. Where one thing is asked at a time there are no turns: what comes is for what was asked last.
+ * Gives each operation what came back for it. The recording says of each thing that the target was told to run which operation
+ * it was, and answers come in that order, so that nothing is guessed. Once something fails, the target passes over the rest of
+ * its turn. Where there are no turns one thing is asked at a time, and what comes is for what was asked last.
  */
-export function scenes(moments: Moment[]): Scene[] {
-  const all: Scene[] = [];
-  let open: Open[] = [];
-  let current: Scene | undefined;
-  let turn = 0;
-  /** Whether the answer that `current` has may go on, and whether it has begun by saying so. */
-  let isOver = true;
-  let hasBegun = false;
-  /** What answers nothing, since something was asked. */
-  let loose: Scene | undefined;
-  const next = (wanted: (one: Open) => boolean): Scene | undefined => {
-    const found = open.find((one) => one.turn <= turn && wanted(one));
-    open = open.filter((one) => one !== found);
-    return found?.scene;
-  };
-  for (const moment of moments) {
-    const { place, at } = moment;
+class Playing {
+  readonly all: Scene[] = [];
+  private readonly byNumber = new Map<number, Scene>();
+  private due: Due[] = [];
+  /** Whose the answer is that comes now, and whether it may go on. */
+  private current?: Scene;
+  private isOver = true;
+  private turn = 0;
+  private hasFailed = false;
+  /** What the rows that come next are called. */
+  private columns?: string[];
+
+  play(moment: Moment) {
     switch (moment.kind) {
-      case "asked": {
-        const scene = sceneOf(moment);
-        all.push(scene);
-        loose = undefined;
-        if (typeof moment.turn === "number") {
-          open.push({ scene, turn: moment.turn, isPrepared: moment.outcome === "prepare" });
-        } else {
-          current = scene;
-          isOver = false;
-        }
-        continue;
-      }
+      case "asked":
+        return this.asked(moment);
+      case "run":
+        this.due.push({ turn: moment.turn, kind: "run", scene: this.byNumber.get(moment.number ?? -1) });
+        return;
       case "prepared":
-        next((one) => one.isPrepared);
-        continue;
-      case "begun":
-        // A notice may have come before it.
-        if (isOver || hasBegun) current = next((one) => !one.isPrepared) ?? current;
-        isOver = false;
-        hasBegun = true;
-        continue;
-      case "turn": {
-        const hasFailed = current?.parts.some((part) => part.kind === "problem") ?? false;
-        for (const { scene } of open.filter((one) => one.turn <= turn)) scene.isPassedOver = hasFailed;
-        open = open.filter((one) => one.turn > turn);
-        turn += 1;
-        isOver = true;
-        hasBegun = false;
-        current = undefined;
-        loose = undefined;
-        continue;
+        this.take((one) => one.kind === "prepare");
+        return;
+      case "bound":
+        this.take((one) => one.kind === "bind");
+        return;
+      case "turn":
+        return this.ends();
+      case "columns":
+        this.columns = moment.names;
+        return;
+      case "problem":
+        return this.fails(moment);
+      case "note":
+        return this.see(this.current ?? this.due.find((one) => one.turn <= this.turn)?.scene, moment);
+      default:
+        return this.answers(moment);
+    }
+  }
+
+  private asked(moment: Moment & { kind: "asked" }) {
+    const { place, at, outcome, request, number, statement } = moment;
+    const asked = { outcome, request: request ?? undefined, number, statement };
+    const scene: Scene = { place, at, ends: at, asked, parts: [] };
+    this.all.push(scene);
+    this.byNumber.set(number, scene);
+    if (typeof moment.turn !== "number") {
+      this.current = scene;
+      this.isOver = false;
+      return;
+    }
+    const kind = outcome === "prepare" ? "prepare" : outcome === "refused" ? "run" : "bind";
+    this.due.push({ turn: moment.turn, kind, scene });
+  }
+
+  private take(wanted: (one: Due) => boolean): Due | undefined {
+    const found = this.due.find((one) => one.turn <= this.turn && wanted(one));
+    this.due = this.due.filter((one) => one !== found);
+    return found;
+  }
+
+  /** What fails is what runs, or else what would have been answered next. */
+  private fails(moment: Seen) {
+    if (!this.current || this.isOver) this.current = this.take(() => true)?.scene ?? this.current;
+    this.hasFailed = true;
+    this.isOver = true;
+    this.see(this.current, moment);
+  }
+
+  private answers(moment: Seen) {
+    if (!this.current || this.isOver) {
+      const next = this.take((one) => one.kind === "run");
+      if (next) {
+        this.current = next.scene ?? this.apart(moment);
+        this.isOver = false;
       }
     }
-    const isProblem = moment.kind === "problem";
-    // An answer may have several parts. What fails after its end is the next, whatever that was to be.
-    const answered = !current || (isOver && isProblem) ? next((one) => isProblem || !one.isPrepared) : undefined;
-    if (answered) {
-      current = answered;
-      isOver = false;
-      hasBegun = false;
-    }
-    let scene = current ?? loose;
-    if (!scene) {
-      // Nothing was asked that it could answer.
-      scene = { place, at, ends: at, parts: [] };
-      all.push(scene);
-      loose = scene;
-    }
-    scene.ends = Math.max(scene.ends, at);
-    take(scene, moment);
-    isOver ||= isProblem || moment.kind === "done";
+    this.see(this.current, moment);
+    this.isOver ||= moment.kind === "done";
   }
-  return all;
+
+  private ends() {
+    for (const { scene } of this.due.filter((one) => one.turn <= this.turn)) {
+      if (scene && this.hasFailed && scene.parts.length === 0) scene.isPassedOver = true;
+    }
+    this.due = this.due.filter((one) => one.turn > this.turn);
+    this.turn += 1;
+    this.isOver = true;
+    this.hasFailed = false;
+    this.current = undefined;
+  }
+
+  /** A scene of what was not asked here. */
+  private apart({ place, at }: Moment): Scene {
+    const last = this.all.at(-1);
+    if (last && !last.asked) return last;
+    const scene: Scene = { place, at, ends: at, parts: [] };
+    this.all.push(scene);
+    return scene;
+  }
+
+  private see(of: Scene | undefined, moment: Seen) {
+    const scene = of ?? this.apart(moment);
+    scene.ends = Math.max(scene.ends, moment.at);
+    const isOfRows = ["row", "rows", "done"].includes(moment.kind);
+    const fits = moment.kind !== "row" || moment.values.length === this.columns?.length;
+    if (this.columns && isOfRows) {
+      if (fits) scene.parts.push({ kind: "rows", columns: this.columns, rows: [], more: 0 });
+      this.columns = undefined;
+    }
+    take(scene, moment);
+  }
 }
 
-function sceneOf({ place, at, outcome, request, number, statement }: Moment & { kind: "asked" }): Scene {
-  return { place, at, ends: at, asked: { outcome, request: request ?? undefined, number, statement }, parts: [] };
+export function scenes(moments: Moment[]): Scene[] {
+  const playing = new Playing();
+  for (const moment of moments) playing.play(moment);
+  return playing.all;
 }
+
+/** What a client saw, but for what rows are called. */
+type Seen = Exclude<Moment, { kind: "asked" | "run" | "prepared" | "bound" | "turn" | "columns" }>;
 
 /** Adds what was seen to a scene. */
-function take(scene: Scene, moment: Exclude<Moment, { kind: "asked" | "prepared" | "begun" | "turn" }>) {
+function take(scene: Scene, moment: Seen) {
   const { parts } = scene;
   const last = parts.at(-1);
   switch (moment.kind) {
-    case "columns":
-      parts.push({ kind: "rows", columns: moment.names, rows: [], more: 0 });
-      break;
     case "row": {
       const values = moment.values.map((value) => value ?? null);
       if (last?.kind === "rows") last.rows.push(values);

@@ -92,12 +92,28 @@ interface Terms {
   ttl_secs?: number;
 }
 
+const wholeOf = (request: Request): Required<Terms> | undefined =>
+  request.kind === "task" ? (request.granted ?? { targets: request.targets, ttl_secs: request.ttl_secs }) : undefined;
+
+/** What was chosen, of what others have not taken away meanwhile. */
+function within(terms: Terms, whole: Required<Terms> | undefined): Terms {
+  if (!whole) return {};
+  const targets = terms.targets?.filter((target) => whole.targets.includes(target));
+  return {
+    targets: targets?.length ? targets : undefined,
+    ttl_secs: terms.ttl_secs === undefined ? undefined : Math.min(terms.ttl_secs, whole.ttl_secs),
+  };
+}
+
+/** Times that a task is granted for in place of what was asked, in seconds. */
+const GRANTED_SECS = [14_400, 3_600, 1_800, 900];
+
 /** Gives an answer, and says what came of it. */
 function useAnswer(request: Request, reason: string, terms: Terms, settled: () => void) {
   const client = useQueryClient();
   return useMutation({
     mutationFn: (word: Word) => {
-      const body = word === "approve" ? { reason, ...terms } : { reason };
+      const body = word === "approve" ? { reason, ...within(terms, wholeOf(request)) } : { reason };
       return must(api.POST(`/api/v1/requests/{id}/${word}`, { params: { path: { id: request.id } }, body }));
     },
     onSuccess: ({ request: after, still_needs }, word) => {
@@ -110,6 +126,14 @@ function useAnswer(request: Request, reason: string, terms: Terms, settled: () =
         message: more.length ? `It still needs ${more.join(" and ")}.` : `${request.identity} was told.`,
       });
     },
+    // Whoever went on to the next hears of it too.
+    onError: (error) =>
+      notifications.show({
+        color: "red",
+        autoClose: false,
+        title: `${request.id} was not answered`,
+        message: Problem.of(error).message,
+      }),
     onSettled: settled,
   });
 }
@@ -195,7 +219,7 @@ function Answers({ request, isUnread, reason, setReason }: DecideProps) {
       >
         Approve
       </Button>
-      {isUnread ? <span className="small">Show all of the statement before you approve it.</span> : null}
+      {isUnread ? <span className="small">Show all of what would run before you approve it.</span> : null}
       <span
         className={armed ? "chip" : "quiet"}
         data-tone={armed === "deny" ? "bad" : "accent"}
@@ -210,9 +234,10 @@ function Answers({ request, isUnread, reason, setReason }: DecideProps) {
 
 /** What of a task is granted: some of its targets, or less time. */
 function Narrowed(props: { request: Request & { kind: "task" }; terms: Terms; setTerms: (terms: Terms) => void }) {
-  const { request, terms, setTerms } = props;
-  const whole = request.granted ?? { targets: request.targets, ttl_secs: request.ttl_secs };
-  const times = [whole.ttl_secs, ...[14_400, 3_600, 1_800, 900].filter((secs) => secs < whole.ttl_secs)];
+  const { request, setTerms } = props;
+  const whole = wholeOf(request) ?? { targets: [], ttl_secs: 0 };
+  const terms = within(props.terms, whole);
+  const times = [whole.ttl_secs, ...GRANTED_SECS.filter((secs) => secs < whole.ttl_secs)];
   return (
     <div className="row" style={{ width: "100%" }}>
       <NativeSelect

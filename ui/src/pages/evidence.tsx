@@ -6,7 +6,7 @@ import { useEffect, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
 import { answered, api } from "../api/client";
 import { checkpoints } from "../api/queries";
-import { bytes, number, plural } from "../lib/format";
+import { bytes, local, number, plural } from "../lib/format";
 import { type Report, verify } from "../lib/verify";
 import { Chip, Copy, Heading, Trouble, Waiting } from "../parts/basics";
 
@@ -24,9 +24,6 @@ export function EvidencePage() {
 }
 
 type By = "task" | "session" | "time" | "all";
-
-/** A time as the field of a browser has it. */
-const local = (time: Date) => new Date(time.getTime() - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 
 interface Wanted {
   by: By;

@@ -146,17 +146,12 @@ function Kill({ session }: { session: Session }) {
       <Button size="compact-sm" color="red" variant="light" onClick={() => setAsked(true)}>
         Kill
       </Button>
-      <Sure
-        title={isAsked ? "Cut this session?" : undefined}
-        yes="Kill it"
-        no="Leave it"
-        isGrave
-        act={kill}
-        close={() => setAsked(false)}
-      >
-        Its connection ends at once, and what it runs is cancelled. The task lives on: {session.identity} can connect
-        again.
-      </Sure>
+      {isAsked ? (
+        <Sure title="Kill this session?" yes="Kill it" no="Leave it" isGrave act={kill} close={() => setAsked(false)}>
+          Its connection ends at once, and what it runs is cancelled. The task lives on: {session.identity} can connect
+          again.
+        </Sure>
+      ) : null}
     </>
   );
 }
@@ -177,16 +172,17 @@ function useScenes(session: Session) {
   const wanted = wantedIn(search);
   const all = useMemo(() => scenes(query.data?.pages.flatMap((page) => page.moments) ?? []), [query.data]);
   const now = wanted && all.find(wanted);
-  const isMissing = wanted !== undefined && !now && query.hasNextPage && !query.isFetchingNextPage;
-  const { fetchNextPage } = query;
+  const isMissing = wanted !== undefined && !now;
+  const { fetchNextPage, hasNextPage, isFetchingNextPage, isFetchNextPageError } = query;
+  const isSought = isMissing && hasNextPage && !isFetchingNextPage && !isFetchNextPageError;
   useEffect(() => {
-    if (isMissing) void fetchNextPage();
-  }, [isMissing, fetchNextPage]);
+    if (isSought) void fetchNextPage();
+  }, [isSought, fetchNextPage]);
   const place = now?.place;
   useEffect(() => {
     if (place !== undefined) document.getElementById(`moment-${place}`)?.scrollIntoView({ block: "start" });
   }, [place]);
-  return { query, all, now, isWanted: wanted !== undefined };
+  return { query, all, now, isWanted: wanted !== undefined, isLost: isMissing && query.isSuccess && !hasNextPage };
 }
 
 /** Keeps the end of what goes on in view; and the element that stands there. */
@@ -199,7 +195,7 @@ function useFollowing(isFollowed: boolean, count: number) {
 }
 
 function Scenes({ session }: { session: Session }) {
-  const { query, all, now, isWanted } = useScenes(session);
+  const { query, all, now, isWanted, isLost } = useScenes(session);
   const [, setSearch] = useSearchParams();
   const protocol = useProtocol(session.target);
   const isLive = session.state === "live";
@@ -237,6 +233,7 @@ function Scenes({ session }: { session: Session }) {
         ) : null}
       </div>
       <div className="panel">
+        {isLost ? <p className="pad muted">What the link leads to is not on this recording.</p> : null}
         {all.length === 0 ? (
           <Empty title={isLive ? "Nothing was asked yet" : "Nothing was asked"}>
             <p>{isLive ? "What is asked appears here as it happens." : "The client connected, and left again."}</p>

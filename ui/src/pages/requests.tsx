@@ -184,7 +184,8 @@ function Left({ until }: { until: string }) {
 
 function Detail({ id, next }: { id: string; next?: string }) {
   const query = useQuery(requestQuery(id));
-  const [isRead, setRead] = useState(false);
+  /** The long texts that were shown in whole. */
+  const [read, setRead] = useState<ReadonlySet<string>>(new Set());
   const [reason, setReason] = useState("");
   const request = query.data;
   if (!request) {
@@ -213,7 +214,7 @@ function Detail({ id, next }: { id: string; next?: string }) {
           </span>
         </div>
         {request.kind === "operation" ? (
-          <What request={request} onWhole={() => setRead(true)} />
+          <What request={request} onWhole={(text) => setRead((before) => new Set(before).add(text))} />
         ) : (
           <AskedTask request={request} />
         )}
@@ -230,7 +231,7 @@ function Detail({ id, next }: { id: string; next?: string }) {
       {isOpen ? (
         <Decide
           request={request}
-          isUnread={!isRead && isLong(request.statement)}
+          isUnread={textsOf(request).some((text) => isLong(text) && !read.has(text))}
           reason={reason}
           setReason={setReason}
         />
@@ -240,6 +241,10 @@ function Detail({ id, next }: { id: string; next?: string }) {
     </article>
   );
 }
+
+/** All that an approver reads of what would run. */
+const textsOf = (request: Request): string[] =>
+  request.kind === "operation" ? [request.statement, ...request.binds] : [request.statement];
 
 function TimeLeft({ request }: { request: Request }) {
   const now = useNow();
@@ -258,14 +263,14 @@ function useIsSql(target: string | undefined): boolean {
   return !found || found.protocol === "postgres";
 }
 
-function What({ request, onWhole }: { request: Request & { kind: "operation" }; onWhole: () => void }) {
+function What({ request, onWhole }: { request: Request & { kind: "operation" }; onWhole: (text: string) => void }) {
   const isSql = useIsSql(request.targets[0]);
   const dangers = useMemo(() => marks(request.accesses), [request.accesses]);
   const facts = factsOf(request);
   return (
     <>
       <section className="stack" style={{ gap: 8 }} aria-label="What would run">
-        <Statement text={request.statement} isSql={isSql} marks={dangers} onWhole={onWhole} />
+        <Statement text={request.statement} isSql={isSql} marks={dangers} onWhole={() => onWhole(request.statement)} />
         {request.exact ? null : (
           <span className="muted small">As evidence keeps it: values that are or may be of a class are left out.</span>
         )}
@@ -278,7 +283,13 @@ function What({ request, onWhole }: { request: Request & { kind: "operation" }; 
                     ${place + 1}
                   </td>
                   <td>
-                    <Statement text={bind} isSql={false} isFlat label={`Value ${place + 1}`} />
+                    <Statement
+                      text={bind}
+                      isSql={false}
+                      isFlat
+                      label={`Value ${place + 1}`}
+                      onWhole={() => onWhole(bind)}
+                    />
                   </td>
                 </tr>
               ))}

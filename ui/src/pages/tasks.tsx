@@ -270,16 +270,9 @@ export function Budgets({ task }: { task: Task }) {
 /** Ends a task, or takes it away, once whoever asks for it says so twice. */
 function End({ task }: { task: Task }) {
   const who = useQuery(me);
-  const client = useQueryClient();
   const [cause, setCause] = useState<"done" | "revoked">();
   const isOwn = who.data?.user === task.identity || who.data?.user === task.on_behalf_of;
   if (!who.data?.administers && !isOwn) return null;
-  const isRevoked = cause === "revoked";
-  const end = async (reason: string | undefined) => {
-    const params = { path: { id: task.id } };
-    const after = await must(api.POST("/api/v1/tasks/{id}/end", { params, body: { cause: cause ?? "done", reason } }));
-    client.setQueryData(taskQuery(task.id).queryKey, after);
-  };
   return (
     <>
       <Button size="compact-sm" variant="default" onClick={() => setCause("done")}>
@@ -288,18 +281,31 @@ function End({ task }: { task: Task }) {
       <Button size="compact-sm" color="red" variant="light" onClick={() => setCause("revoked")}>
         Revoke
       </Button>
-      <Sure
-        title={cause && (isRevoked ? "Revoke this task?" : "End this task?")}
-        yes={isRevoked ? "Revoke" : "End"}
-        no="Keep it"
-        isGrave={isRevoked}
-        act={end}
-        close={() => setCause(undefined)}
-      >
-        {task.identity} loses the credential at once, and its sessions are cut.{" "}
-        {isRevoked ? "The record says that it was taken away." : null}
-      </Sure>
+      {cause ? <SureToEnd key={cause} task={task} cause={cause} close={() => setCause(undefined)} /> : null}
     </>
+  );
+}
+
+function SureToEnd({ task, cause, close }: { task: Task; cause: "done" | "revoked"; close: () => void }) {
+  const client = useQueryClient();
+  const isRevoked = cause === "revoked";
+  const end = async (reason: string | undefined) => {
+    const params = { path: { id: task.id } };
+    const after = await must(api.POST("/api/v1/tasks/{id}/end", { params, body: { cause, reason } }));
+    client.setQueryData(taskQuery(task.id).queryKey, after);
+  };
+  return (
+    <Sure
+      title={isRevoked ? "Revoke this task?" : "End this task?"}
+      yes={isRevoked ? "Revoke" : "End"}
+      no="Keep it"
+      isGrave={isRevoked}
+      act={end}
+      close={close}
+    >
+      {task.identity} loses the credential at once, and its sessions are cut.{" "}
+      {isRevoked ? "The record says that it was taken away." : null}
+    </Sure>
   );
 }
 

@@ -223,21 +223,30 @@ export function Waiting({ query }: { query: { isPending: boolean; error: unknown
 
 /** Loads the next page of a listing when its end comes into view, or when asked. */
 export function More(props: {
-  query: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => unknown };
+  query: {
+    hasNextPage: boolean;
+    isFetchingNextPage: boolean;
+    isFetchNextPageError: boolean;
+    error: unknown;
+    fetchNextPage: () => unknown;
+  };
   /** Whether the next page comes only when it is asked for. */
   isAsked?: boolean;
 }) {
-  const { hasNextPage, isFetchingNextPage, fetchNextPage } = props.query;
+  const { hasNextPage, isFetchingNextPage, isFetchNextPageError, fetchNextPage, error } = props.query;
   const [end, setEnd] = useState<HTMLDivElement | null>(null);
+  // What failed is asked for again by a person, not by itself.
+  const isAsked = props.isAsked || isFetchNextPageError;
   useEffect(() => {
-    if (!end || props.isAsked) return;
+    if (!end || isAsked) return;
     const seen = new IntersectionObserver(
       ([entry]) => entry?.isIntersecting && !isFetchingNextPage && void fetchNextPage(),
       { rootMargin: "600px" },
     );
     seen.observe(end);
     return () => seen.disconnect();
-  }, [end, isFetchingNextPage, fetchNextPage, props.isAsked]);
+  }, [end, isFetchingNextPage, fetchNextPage, isAsked]);
+  if (isFetchNextPageError) return <Trouble error={error} again={() => void fetchNextPage()} />;
   if (!hasNextPage) return null;
   return (
     <div ref={setEnd} className="empty">

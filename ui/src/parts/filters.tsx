@@ -1,12 +1,12 @@
 /** What listings are narrowed by. It stands in the address, so that a link shows what whoever sent it saw. */
 
 import { Autocomplete, Select, TextInput } from "@mantine/core";
-import { useDebouncedValue } from "@mantine/hooks";
 import { IconSearch } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { type Ref, useEffect, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
 import { targets } from "../api/queries";
+import { local } from "../lib/format";
 
 /** How long whoever types is left to it before anything is looked for, in milliseconds. */
 const TYPING_MILLIS = 250;
@@ -21,7 +21,8 @@ export function useFilters(): Filters {
   return {
     get: (name) => search.get(name) ?? "",
     set: (changes) => {
-      const next = new URLSearchParams(search);
+      // As it is by now: of two changes at once neither is lost.
+      const next = new URLSearchParams(window.location.search);
       for (const [name, value] of Object.entries(changes)) {
         if (value) next.set(name, value);
         else next.delete(name);
@@ -49,14 +50,14 @@ export interface Times {
   until?: string;
 }
 
-const exactly = (local: string) =>
-  local && !Number.isNaN(Date.parse(local)) ? new Date(local).toISOString() : undefined;
+const isTime = (text: string) => /^[12]\d{3}-/.test(text) && !Number.isNaN(Date.parse(text));
 
 /** Which time is asked about. */
 export function timesOf({ get }: Filters): Times {
   const hours = get("hours");
-  if (hours === "between") return { since: exactly(get("since")), until: exactly(get("until")) };
-  return { hours: /^[1-9]\d*$/.test(hours) ? Number(hours) : undefined };
+  const time = (name: string) => (isTime(get(name)) ? get(name) : undefined);
+  if (hours === "between") return { since: time("since"), until: time("until") };
+  return { hours: /^[1-9]\d{0,5}$/.test(hours) ? Number(hours) : undefined };
 }
 
 export function TimeFilter({ filters: { get, set } }: { filters: Filters }) {
@@ -72,21 +73,39 @@ export function TimeFilter({ filters: { get, set } }: { filters: Filters }) {
       />
       {get("hours") === "between" ? (
         <>
-          <TextInput
-            type="datetime-local"
-            label="From"
-            value={get("since")}
-            onChange={(event) => set({ since: event.currentTarget.value })}
-          />
-          <TextInput
-            type="datetime-local"
+          <TimeField label="From" value={get("since")} onChange={(since) => set({ since })} />
+          <TimeField
             label="Until"
             value={get("until")}
-            onChange={(event) => set({ until: event.currentTarget.value })}
+            onChange={(until) => set({ until })}
+            error={get("until") && get("until") < get("since") ? "before it begins" : undefined}
           />
         </>
       ) : null}
     </>
+  );
+}
+
+interface TimeFieldProps {
+  label: string;
+  /** By the clock of the world: a link means the same to everybody. */
+  value: string;
+  onChange: (value: string) => void;
+  error?: string;
+}
+
+function TimeField({ label, value, onChange, error }: TimeFieldProps) {
+  const told = (typed: string) => onChange(isTime(typed) ? new Date(typed).toISOString() : "");
+  const [typed, setTyped] = useTyped(isTime(value) ? local(new Date(value)) : "", told);
+  return (
+    <TextInput
+      className="time"
+      type="datetime-local"
+      label={label}
+      value={typed}
+      error={error}
+      onChange={(event) => setTyped(event.currentTarget.value)}
+    />
   );
 }
 
@@ -139,24 +158,26 @@ interface TypedProps {
   ref?: Ref<HTMLInputElement>;
 }
 
+/** What somebody types, told once they pause; what is said otherwise meanwhile, by a link or on the way back, was not typed. */
+function useTyped(value: string, onChange: (value: string) => void): [string, (typed: string) => void] {
+  const [typed, setTyped] = useState(value);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => {
+    clearTimeout(timer.current);
+    setTyped(value);
+  }, [value]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const type = (next: string) => {
+    setTyped(next);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => onChange(next), TYPING_MILLIS);
+  };
+  return [typed, type];
+}
+
 /** A field that is looked by once whoever types in it pauses. */
 export function Typed({ label, placeholder, value, onChange, className, icon, error, known, ref }: TypedProps) {
-  const [typed, setTyped] = useState(value);
-  const [settled] = useDebouncedValue(typed, TYPING_MILLIS);
-  const told = useRef(value);
-  // What the address says otherwise was not typed here: a link, or the way back.
-  useEffect(() => {
-    if (value !== told.current) {
-      told.current = value;
-      setTyped(value);
-    }
-  }, [value]);
-  useEffect(() => {
-    if (settled === typed && settled !== told.current) {
-      told.current = settled;
-      onChange(settled);
-    }
-  }, [settled, typed, onChange]);
+  const [typed, setTyped] = useTyped(value, onChange);
   const shared = {
     ref,
     className,

@@ -58,15 +58,16 @@ interface Shown {
 const END_CHARS = 2_000;
 
 /** Whether a text is too long to be shown in whole without being asked for. */
-export const isLong = (text: string) => text.length > PAINTED_CHARS_MAX;
+export const isLong = (text: string) => text.length > PAINTED_CHARS_MAX + END_CHARS;
 
 export function Statement({ text, isSql, marks, isFlat, label = "Statement", onWhole }: Shown) {
   const [isWhole, setWhole] = useState(false);
   const end = cut(text, PAINTED_CHARS_MAX);
   const pieces = useMemo(() => (isSql ? paint(text, marks) : plain(text.slice(0, end))), [text, isSql, marks, end]);
   const rest = useMemo(() => {
-    if (!isLong(text)) return [];
-    return plain(isWhole ? text.slice(end) : text.slice(Math.max(end, cut(text, text.length - END_CHARS))));
+    return plain(
+      isWhole || !isLong(text) ? text.slice(end) : text.slice(Math.max(end, cut(text, text.length - END_CHARS))),
+    );
   }, [text, isWhole, end]);
   return (
     <div className="stack">

@@ -1,4 +1,4 @@
-/** Asks whether whoever is about to end something means it, and why. */
+/** Asks whether whoever is about to end something means it, and why. It is there only while it asks, so that it asks anew each time. */
 
 import { Button, Modal, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
@@ -6,8 +6,7 @@ import { type ReactNode, useState } from "react";
 import { Trouble } from "./basics";
 
 interface SureProps {
-  /** What is asked; nothing is while there is none. */
-  title?: string;
+  title: string;
   /** What it would come to. */
   children: ReactNode;
   yes: string;
@@ -21,7 +20,7 @@ export function Sure({ title, children, yes, no, isGrave, act, close }: SureProp
   const [reason, setReason] = useState("");
   const doing = useMutation({ mutationFn: () => act(reason.trim() || undefined), onSuccess: close });
   return (
-    <Modal opened={title !== undefined} onClose={close} title={title}>
+    <Modal opened onClose={close} title={title}>
       <form
         className="stack"
         onSubmit={(event) => {

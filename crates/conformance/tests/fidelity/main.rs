@@ -14,7 +14,7 @@ use gatehouse_conformance::http::{self, Door};
 use gatehouse_conformance::laws::EVERYTHING;
 use gatehouse_conformance::raw::{self, RawClient, execute, frame, parse, query, sync};
 use gatehouse_conformance::{Credential, Fixture, Setup};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use conversations::{Write, bind_with, copy_data};
 
@@ -81,21 +81,21 @@ fn what_the_database_says_is_what_the_client_hears() -> Result<()> {
 }
 
 /// What a replay is made of, after a conversation through the gateway; times are left out.
-fn moments(fixture: &Fixture) -> Result<Vec<Value>> {
+fn moments(fixture: &Fixture) -> Result<Vec<Map<String, Value>>> {
     let newest = || Ok::<_, anyhow::Error>(fixture.json(&["sessions", "ls"])?[0].clone());
     wait_until("the session is over", || Ok(newest()?["state"] == "ended"))?;
     let path = format!("/api/v1/sessions/{}/moments", newest()?["id"].as_str().context("an id")?);
     let answer = http::call(Door::Socket(&fixture.data.join("admin.sock")), "GET", &path, &[], "")?;
-    let mut replay: Value = serde_json::from_str(&answer.body)?;
-    let mut moments = replay["moments"].as_array_mut().context("moments")?.clone();
-    for moment in &mut moments {
-        moment["at"] = moment["place"].clone();
+    let replay: Value = serde_json::from_str(&answer.body)?;
+    let mut moments: Vec<Map<String, Value>> = serde_json::from_value(replay["moments"].clone())?;
+    for (place, moment) in moments.iter_mut().enumerate() {
+        moment.insert("at".into(), place.into());
     }
     Ok(moments)
 }
 
-/// Each operation on a recording says in which turn it was asked, and the turns are those that the client saw, whatever is
-/// asked at once and whatever of it fails. The moments are written down: `ui/src/lib/conversations.test.ts` makes a replay of them.
+/// A recording says of each operation in which turn it was asked, and of all that the target runs whose it is, whatever is asked
+/// at once and whatever of it fails. It is written down: `ui/src/lib/conversations.test.ts` makes replays of it.
 #[test]
 fn a_replay_knows_whose_an_answer_is() -> Result<()> {
     let fixture = Fixture::start(everything())?;
@@ -106,16 +106,64 @@ fn a_replay_knows_whose_an_answer_is() -> Result<()> {
         let heard = converse(&agent, &[writes, vec![last]].concat()).context(name)?;
         let turns = heard.iter().filter(|message| message.starts_with('Z')).count() as u64;
         let moments = moments(&fixture).context(name)?;
-        let of = |kind: &str| moments.iter().filter(move |moment| moment["kind"] == kind).collect::<Vec<_>>();
+        let of = |kind: &str| -> Vec<&Map<String, Value>> {
+            moments.iter().filter(|moment| moment.get("kind").is_some_and(|of| of == kind)).collect()
+        };
+        let turns_of = |kind: &str| -> Vec<Option<u64>> {
+            of(kind).into_iter().map(|moment| moment.get("turn").and_then(Value::as_u64)).collect()
+        };
         assert_eq!(of("turn").len() as u64, turns, "{name}: the turns that the client saw");
-        let asked: Vec<u64> = of("asked").iter().filter_map(|asked| asked["turn"].as_u64()).collect();
-        assert_eq!(asked.len(), of("asked").len(), "{name}: each says its turn");
-        assert!(asked.is_sorted(), "{name}: {asked:?}");
-        assert_eq!(asked.last(), Some(&(turns - 1)), "{name}: what was asked last is answered last");
+        for kind in ["asked", "run"] {
+            let found = turns_of(kind);
+            assert!(found.is_sorted() && !found.contains(&None), "{name}: {found:?}");
+            assert_eq!(found.last(), Some(&Some(turns - 1)), "{name}: what was {kind} last is answered last");
+        }
         told.push(json!({ "name": name, "moments": moments }));
     }
     let lines: Vec<String> = told.iter().map(Value::to_string).collect();
     expect_file!["../../../../ui/src/lib/conversations.jsonl"].assert_eq(&format!("{}\n", lines.join("\n")));
+    Ok(())
+}
+
+/// What changes something runs as it was judged: not once policy, settings or whatever else may have changed meanwhile.
+#[test]
+fn what_was_bound_to_change_something_runs_at_once_or_not() -> Result<()> {
+    let fixture = Fixture::start(everything())?;
+    let mut client = RawClient::connect(&fixture.task("agent:claude", "1h")?)?;
+    let update = |id: u32| parse("u", &format!("update t set word = 'late' where id = {id}"));
+    let begin = [query("begin")];
+    let abandon = [query("rollback")];
+    // In a later batch.
+    client.send(&begin)?;
+    client.until_ready(1)?;
+    client.send(&[update(1), raw::bind("late", "u"), sync()])?;
+    client.until_ready(1)?;
+    client.send(&[query("set datestyle = 'ISO, DMY'"), execute("late"), sync()])?;
+    let said = client.until_ready(2)?;
+    assert!(said.contains("runs in the batch that bound it"), "{said}");
+    client.send(&abandon)?;
+    client.until_ready(1)?;
+    // In the same, after something else.
+    let between = [parse("s", "set datestyle = 'ISO, MDY'"), raw::bind("s", "s")];
+    client.send(
+        &[
+            &[parse("u2", "update t set word = 'late' where id = 2"), raw::bind("late", "u2")],
+            &between[..],
+            &[execute("s"), execute("late"), sync()],
+        ]
+        .concat(),
+    )?;
+    let said = client.until_ready(1)?;
+    assert!(said.contains("runs in the batch that bound it"), "{said}");
+    // At once.
+    client.send(&[
+        parse("u3", "update t set word = 'now' where id = 3"),
+        raw::bind("now", "u3"),
+        execute("now"),
+        sync(),
+    ])?;
+    client.until_ready(1)?;
+    assert_eq!(fixture.truth("select string_agg(word, ',' order by id) from t where id < 4")?, "word 1,word 2,now");
     Ok(())
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use gatehouse_model::{Bind, Denial, Intent, Operation, Phase, Reason};
-use gatehouse_protocol::{Breach, Meaning, Misunderstood, Passed, Reply, Step};
+use gatehouse_model::{Bind, Denial, Effect, Intent, Operation, Phase, Reason};
+use gatehouse_protocol::{Breach, Meaning, Misunderstood, Passed, Reply, Started, Step};
 
 use super::statement::{Asked, Portal, Prepared};
 use super::{Awaited, CopyIn, Discard, Doubt, FrontSurvey, KnownMeaning, Named, PostgresSession, Waiting};
@@ -74,7 +74,7 @@ impl PostgresSession {
                 frame.len,
                 "EXECUTE",
                 Reason::NotUnderstood,
-                "what is no query runs in the batch that bound it, before anything else",
+                "what changes something runs in the batch that bound it, before anything else",
                 "Bind it again",
             )),
             // Data that nobody waits for any more: the server drops it too.
@@ -584,12 +584,17 @@ impl PostgresSession {
         }
     }
 
-    /// Whether something ran since a statement was bound whose names are looked up when it runs: what it names may be
-    /// another one now. What it gives lies ready from the first time on.
+    /// Whether something ran since a statement was bound whose names are looked up when it runs, for what it names may be
+    /// another one now; or that changes something, for what policy and a person let pass was it as it was meant then. What
+    /// it gives lies ready from the first time on.
     fn is_stale(&self, frame: Frame<'_>) -> bool {
         let name = Reader(frame.body).text().unwrap_or_default();
         let portal = self.portals.get(name).map(|named| &named.value);
-        let is_of_then = |portal: &Arc<Portal>| portal.resolves_at.is_some_and(|moment| moment != self.moment());
+        let now = (self.batch.number, self.executed);
+        let is_of_then = |portal: &Arc<Portal>| {
+            portal.resolves_at.is_some_and(|moment| moment != self.moment())
+                || portal.bound_at.is_some_and(|moment| moment != now)
+        };
         portal.is_some_and(|portal| portal.ran.get().is_none() && is_of_then(portal))
     }
 
@@ -647,6 +652,7 @@ impl PostgresSession {
         for frame in frame::frames(run) {
             written = self.pass_frame(frame, asked.as_ref(), run, out);
         }
+        self.number = None;
         if self.turns {
             out.extend_from_slice(&turned);
             written = Passed::Written;
@@ -658,6 +664,8 @@ impl PostgresSession {
         let mut reader = Reader(frame.body);
         match frame.tag {
             b'Q' => {
+                let number = self.number.take();
+                self.starts(number);
                 if let Some(Asked::Statement(prepared)) = asked {
                     self.begins(prepared);
                     let batch = self.batch.number;
@@ -668,6 +676,8 @@ impl PostgresSession {
                 return Passed::AsIs;
             }
             b'F' => {
+                let number = self.number.take();
+                self.starts(number);
                 if let Some(Asked::Statement(prepared)) = asked {
                     self.begins(prepared);
                     self.push(Awaited::Function { prepared: prepared.clone(), batch: self.batch.number, ended: false });
@@ -712,6 +722,10 @@ impl PostgresSession {
         self.batch.discard = Discard::No;
     }
 
+    fn starts(&mut self, number: Option<u64>) {
+        self.started.push(Started { number, turn: self.batch.number });
+    }
+
     fn pass_parse(&mut self, name: Option<&str>, asked: Option<&Asked>) {
         let (Some(name), Some(Asked::Statement(prepared))) = (name, asked) else {
             return;
@@ -734,7 +748,9 @@ impl PostgresSession {
         let resolves_late = prepared.analysis.statements.iter().any(|output| output.resolves_late);
         let portal = Arc::new(Portal {
             statement: Some(prepared.clone()),
+            number: self.number.take(),
             resolves_at: resolves_late.then(|| self.moment()),
+            bound_at: (prepared.analysis.intent.effect == Effect::Write).then_some((self.batch.number, self.executed)),
             ran: OnceLock::new(),
             described: OnceLock::new(),
             shape: OnceLock::new(),
@@ -784,6 +800,9 @@ impl PostgresSession {
             self.executed += 1;
         }
         let _ = portal.ran.set(());
+        // What has a name that nothing is known of is an operation of its own.
+        let number = self.number.take().or(portal.number);
+        self.starts(number);
         let awaited = Awaited::Execute { portal };
         let flush = awaited.is_barrier() || self.copy_in == CopyIn::Asked;
         self.push(awaited);

@@ -105,8 +105,12 @@ impl Prepared {
 pub(crate) struct Portal {
     /// `None` for a portal that a statement opened under a name of its own: nothing is known of its columns.
     pub(crate) statement: Option<Arc<Prepared>>,
-    /// Of what is no query: when it was bound, by what had run until then.
+    /// The number of the operation that bound it.
+    pub(crate) number: Option<u64>,
+    /// Of what looks names up when it runs: when it was bound, by what had run and was named until then.
     pub(crate) resolves_at: Option<(u64, u64, u64)>,
+    /// Of what changes something: when it was bound, by what had run until then.
+    pub(crate) bound_at: Option<(u64, u64)>,
     /// It was executed.
     pub(crate) ran: OnceLock<()>,
     /// A Describe of this very portal was sent: what a statement was described as may not be what a portal of it is.
@@ -118,7 +122,9 @@ impl Portal {
     pub(crate) fn unknown() -> Self {
         Self {
             statement: None,
+            number: None,
             resolves_at: None,
+            bound_at: None,
             ran: OnceLock::new(),
             described: OnceLock::new(),
             shape: OnceLock::new(),
