@@ -1,6 +1,15 @@
 /** The frame around every page: who is signed in, where one can go, and whether the gateway is heard. */
 
-import { ActionIcon, Button, Menu, Tooltip, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
+import {
+  ActionIcon,
+  Button,
+  Kbd,
+  Menu,
+  Modal,
+  Tooltip,
+  useComputedColorScheme,
+  useMantineColorScheme,
+} from "@mantine/core";
 import { Spotlight, spotlight } from "@mantine/spotlight";
 import {
   IconChecklist,
@@ -16,7 +25,7 @@ import {
   IconUsersGroup,
 } from "@tabler/icons-react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
+import { Fragment, lazy, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
 import { Link, NavLink, Route, Routes, useLocation, useNavigate } from "react-router";
 import { Problem, type Target } from "./api/client";
 import { useLive } from "./api/live";
@@ -54,6 +63,7 @@ export function Shell() {
   const who = useQuery(me);
   const navigate = useNavigate();
   const signedIn = who.isSuccess;
+  useNothingOfOthers(who.data?.user ?? (who.error ? "" : undefined));
   useOthers(who.isPending ? undefined : signedIn);
   useEffect(() => {
     const path = signedIn ? comeBack() : undefined;
@@ -70,6 +80,19 @@ export function Shell() {
     );
   }
   return <Waiting query={who} />;
+}
+
+/** What one person was shown is not there for the next. */
+function useNothingOfOthers(user: string | undefined) {
+  const client = useQueryClient();
+  const before = useRef<string>(undefined);
+  useEffect(() => {
+    if (user === undefined) return;
+    const isOther = before.current !== undefined && before.current !== user;
+    before.current = user;
+    if (isOther)
+      client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== "me" && queryKey[0] !== "version" });
+  }, [client, user]);
 }
 
 /** Has all pages of a browser know when somebody signed in or out in one of them. */
@@ -122,6 +145,41 @@ interface Goal {
   description: string;
 }
 
+const KEYS: [string, string][] = [
+  ...PLACES.map(({ key, name }): [string, string] => [`g ${key}`, `go to ${name}`]),
+  ["Ctrl K", "go to anything, or look for words"],
+  ["j  k", "the next request, the one before"],
+  ["a  d", "begin to approve, to deny; then Ctrl Enter"],
+  ["/", "search statements"],
+  ["?", "this list"],
+];
+
+/** What keys do, when somebody asks by one. */
+function Keys() {
+  const [isOpen, setOpen] = useState(false);
+  useEffect(() => {
+    const heard = (event: KeyboardEvent) => {
+      if (event.key === "?" && !isTyping(event)) setOpen(true);
+    };
+    window.addEventListener("keydown", heard);
+    return () => window.removeEventListener("keydown", heard);
+  }, []);
+  return (
+    <Modal opened={isOpen} onClose={() => setOpen(false)} title="Keys">
+      <dl className="facts">
+        {KEYS.map(([key, what]) => (
+          <Fragment key={key}>
+            <dt>
+              <Kbd size="xs">{key}</Kbd>
+            </dt>
+            <dd>{what}</dd>
+          </Fragment>
+        ))}
+      </dl>
+    </Modal>
+  );
+}
+
 /** What whoever types may mean besides a place: something by its id comes first, and what is to be looked for last. */
 function meant(asked: string, all: Target[]): { first: Goal[]; last: Goal[] } {
   if (!asked) return { first: [], last: [] };
@@ -136,11 +194,14 @@ function meant(asked: string, all: Target[]): { first: Goal[]; last: Goal[] } {
       description: "sessions of this target",
     }));
   const query = encodeURIComponent(asked);
-  last.push(
-    identityOf(asked)
-      ? { id: "who", to: `/sessions?identity=${query}`, label: asked, description: "sessions of this identity" }
-      : { id: "text", to: `/sessions?text=${query}`, label: asked, description: "look for it in statements" },
-  );
+  const identities = identityOf(asked) ? [asked] : /^[\w.@-]+$/.test(asked) ? [`agent:${asked}`, `user:${asked}`] : [];
+  for (const identity of identities) {
+    const to = `/sessions?identity=${encodeURIComponent(identity)}`;
+    last.push({ id: identity, to, label: identity, description: "sessions of this identity" });
+  }
+  if (!identityOf(asked)) {
+    last.push({ id: "text", to: `/sessions?text=${query}`, label: asked, description: "look for it in statements" });
+  }
   return { first: [], last };
 }
 
@@ -218,6 +279,7 @@ function Frame() {
           </Boundary>
         </main>
       </div>
+      <Keys />
       <Spotlight
         actions={actions}
         query={asked}
@@ -253,10 +315,20 @@ function Pages() {
       <Route path="/evidence" element={<EvidencePage />} />
       <Route path="/evidence/:view" element={<EvidencePage />} />
       <Route path="/targets" element={orFirst(<TargetsPage />)} />
-      <Route path="*" element={<Empty title="There is nothing at this address" />} />
+      <Route path="*" element={<Nowhere />} />
     </Routes>
   );
 }
+
+const Nowhere = () => (
+  <div className="panel">
+    <Empty title="There is nothing at this address">
+      <p>
+        <Link to="/">Go to the overview</Link>
+      </p>
+    </Empty>
+  </div>
+);
 
 const Live = ({ isLive }: { isLive: boolean }) => (
   <span className="live small" data-on={isLive}>
@@ -339,7 +411,7 @@ function Scheme() {
         <Menu.Item onClick={() => setColorScheme("auto")}>As the system</Menu.Item>
         <Menu.Divider />
         <Menu.Item onClick={() => switchLetters(!hasLetters)}>
-          {hasLetters ? "Letters are no keys" : "Letters are keys"}
+          {hasLetters ? "Switch letter keys off" : "Switch letter keys on"}
         </Menu.Item>
       </Menu.Dropdown>
     </Menu>

@@ -160,7 +160,7 @@ const stories = {
     await page.goto(`${base}/requests`);
     const third = psql(long);
     await page.locator("mark.hidden", { hasText: "U+000D" }).waitFor();
-    await page.getByText("Show all of the statement before you approve it").waitFor();
+    await page.getByText("Show all of what would run before you approve it").waitFor();
     await page.waitForTimeout(1_000);
     assert.ok(await page.getByRole("button", { name: "Approve" }).isDisabled(), "unread, it is not approved");
     await picture(page, "request-long");
@@ -277,7 +277,7 @@ const stories = {
     assert.equal(await page.evaluate(() => document.activeElement?.textContent), "Skip to the content");
     await page.keyboard.press("g");
     await page.keyboard.press("r");
-    await page.waitForURL(`${base}/requests`);
+    await page.waitForURL(/\/requests/);
     await page.keyboard.press("Control+k");
     await page.locator("input[aria-label='Go to']").fill("evid");
     await page.keyboard.press("Enter");
@@ -286,12 +286,12 @@ const stories = {
     await page.waitForFunction(() => document.activeElement?.id === "content");
     // Letters are no keys for whoever does not want them.
     await page.getByRole("button", { name: "Colours and keys" }).click();
-    await page.getByRole("menuitem", { name: "Letters are no keys" }).click();
+    await page.getByRole("menuitem", { name: "Switch letter keys off" }).click();
     await page.locator("[role=menu]").waitFor({ state: "detached" });
     await page.keyboard.press("g");
     await page.keyboard.press("t");
     await page.getByRole("button", { name: "Colours and keys" }).click();
-    await page.getByRole("menuitem", { name: "Letters are keys" }).click();
+    await page.getByRole("menuitem", { name: "Switch letter keys on" }).click();
     await page.locator("[role=menu]").waitFor({ state: "detached" });
     assert.equal(page.url(), `${base}/evidence`);
     await page.keyboard.press("g");

@@ -1,7 +1,7 @@
 /** What pages ask, and under which name the answer is kept. */
 
-import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
-import { api, must, page, type Request } from "./client";
+import { type InfiniteData, infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { api, must, page, type Replay, type Request } from "./client";
 
 export const me = queryOptions({
   queryKey: ["me"],
@@ -206,6 +206,14 @@ export const operations = ({ hours, ...filter }: OperationFilter) =>
     refetchOnWindowFocus: false,
   });
 
+/** The records of a session's operations, as far as one listing has them. */
+export const recordsOf = (session: string) =>
+  queryOptions({
+    queryKey: ["done", "in", session],
+    queryFn: ({ signal }) =>
+      must(api.GET("/api/v1/operations", { params: { query: { session, limit: 1_000 } }, signal })),
+  });
+
 /** What was done under a task, the newest first. */
 export const done = (task: string) =>
   infiniteQueryOptions({
@@ -218,11 +226,19 @@ export const done = (task: string) =>
     getNextPageParam: (last) => last.next,
   });
 
+/** How many moments one part of a replay has. */
+const MOMENTS = 2_000;
+
 export const replay = (id: string) =>
   infiniteQueryOptions({
     queryKey: ["replay", id],
-    queryFn: ({ pageParam, signal }) => {
-      const params = { path: { id }, query: { after: pageParam, limit: 2_000 } };
+    queryFn: async ({ pageParam, signal, client }) => {
+      // A recording only grows: a part that another follows is what it was.
+      const known = client.getQueryData<InfiniteData<Replay, number>>(["replay", id]);
+      const place = known?.pageParams.indexOf(pageParam) ?? -1;
+      const page = known?.pages[place];
+      if (page && typeof page.next === "number") return page;
+      const params = { path: { id }, query: { after: pageParam, limit: MOMENTS } };
       return must(api.GET("/api/v1/sessions/{id}/moments", { params, signal }));
     },
     initialPageParam: 0,

@@ -108,8 +108,17 @@ function unbounded(action: string, kind: string, facts: Record<string, unknown>)
   return undefined;
 }
 
+/** So many classes are said by name; more of them are as good as all. */
+const CLASSES_MAX = 6;
+
 /** The accesses of an operation, the weightiest first, those of a kind together. */
 export function inWords(accesses: string[], facts: Record<string, unknown> = {}): Words[] {
+  // What is not understood wants everything there is: that it is not understood is what is to be said.
+  const opaque = accesses.find((access) => access.startsWith("sql:opaque on "));
+  if (opaque) {
+    const { name } = object(parted(opaque)[1]);
+    return [{ verb: "is not understood, so it could do anything at", object: revealed(name), weight: "danger" }];
+  }
   const groups = new Map<string, { action: string; kind: string; names: string[] }>();
   for (const access of accesses) {
     const [action, resource] = parted(access);
@@ -123,7 +132,8 @@ export function inWords(accesses: string[], facts: Record<string, unknown> = {})
     const [verb, weight] = VERBS[action] ?? [action.slice(action.indexOf(":") + 1).replaceAll("_", " "), "write"];
     const isHttp = action.startsWith("http:");
     const isWeighty = action === "sql:set" && names.some((name) => WEIGHTY_SETTINGS.includes(name));
-    const shown = kind === "Column" ? gathered(names) : names.join(", ");
+    const isMany = kind === "Class" && names.length > CLASSES_MAX;
+    const shown = kind === "Column" ? gathered(names) : isMany ? `any of ${names.length}` : names.join(", ");
     return {
       verb: isHttp ? action.slice(5).toUpperCase() : verb,
       object: revealed(kind === "Class" ? `values of class ${shown}` : shown),

@@ -2,21 +2,35 @@
 
 import { Button, Checkbox, Kbd, NativeSelect, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type RefObject, useEffect, useRef, useState } from "react";
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { type RefObject, useEffect, useMemo, useRef, useState } from "react";
 import { Link } from "react-router";
 import { api, must, Problem, type Request } from "../api/client";
-import { me, request as requestQuery } from "../api/queries";
+import { me, replay, request as requestQuery } from "../api/queries";
 import { span } from "../lib/format";
 import { revealed } from "../lib/hidden";
 import { isTyping } from "../lib/keys";
-import { State, Trouble } from "../parts/basics";
+import { type Part, scenes } from "../lib/scenes";
+import { Chip, State, Trouble } from "../parts/basics";
 
 /** What became of a request without an answer. */
 const UNANSWERED: Record<string, string> = {
   expired: "Nobody answered it in time.",
   withdrawn: "Whoever asked went away, or took it back.",
 };
+
+/** Whoever answered goes on from here, without looking for where. */
+function Next({ to }: { to: string }) {
+  const link = useRef<HTMLAnchorElement>(null);
+  useEffect(() => {
+    if (document.activeElement === document.body) link.current?.focus();
+  }, []);
+  return (
+    <Button ref={link} component={Link} to={to} variant="default" size="compact-sm">
+      Next request
+    </Button>
+  );
+}
 
 export function Decided({ request, next, draft }: { request: Request; next?: string; draft: string }) {
   const { answered_by: by, answer_reason: reason } = request;
@@ -26,25 +40,36 @@ export function Decided({ request, next, draft }: { request: Request; next?: str
     <footer className="decide">
       <State word={request.state} />
       {/* Far from where the answer was given: the second half of a double click must not hit it. */}
-      {next ? (
-        <Button component={Link} to={`/requests/${next}`} variant="default" size="compact-sm">
-          Next request
-        </Button>
-      ) : null}
+      {next ? <Next to={`/requests/${next}`} /> : null}
       <span className="wrap">
         {UNANSWERED[request.state] ?? (approved.length ? approved.join(", ") : by)}
         {reason ? <span className="muted"> &ldquo;{revealed(reason)}&rdquo;</span> : null}
-        {request.kind === "operation" && request.state === "used" ? (
-          <>
-            {" "}
-            <Link to={`/sessions/${request.session}?request=${request.id}`}>What came of it</Link>
-          </>
-        ) : null}
+        {request.kind === "operation" && request.state === "used" ? <Outcome request={request} /> : null}
         {isSent ? null : <span className="muted"> What you wrote was not sent: &ldquo;{draft}&rdquo;</span>}
       </span>
     </footer>
   );
 }
+
+/** What came of an operation that was approved, in the last word of its answer. */
+function Outcome({ request }: { request: Request & { kind: "operation" } }) {
+  const query = useInfiniteQuery(replay(request.session));
+  const came = useMemo(() => {
+    const found = scenes(query.data?.pages.flatMap((page) => page.moments) ?? []);
+    return found.find((scene) => scene.asked?.request === request.id)?.parts.findLast(isLastWord);
+  }, [query.data, request.id]);
+  return (
+    <>
+      {" "}
+      {came?.kind === "problem" ? <Chip tone="bad">failed</Chip> : null}{" "}
+      {came ? <span className="mono small">{revealed(came.text.split("\n")[0] ?? "")}</span> : null}{" "}
+      <Link to={`/sessions/${request.session}?request=${request.id}`}>What came of it</Link>
+    </>
+  );
+}
+
+const isLastWord = (part: Part): part is Part & { kind: "done" | "problem" } =>
+  part.kind === "done" || part.kind === "problem";
 
 type Word = "approve" | "deny";
 

@@ -7,6 +7,7 @@ import { useSearchParams } from "react-router";
 import { answered, api } from "../api/client";
 import { checkpoints } from "../api/queries";
 import { bytes, local, number, plural } from "../lib/format";
+import { revealed } from "../lib/hidden";
 import { type Report, verify } from "../lib/verify";
 import { Chip, Copy, Heading, Trouble, Waiting } from "../parts/basics";
 
@@ -48,8 +49,8 @@ function selectionOf({ by, id, since, until }: Wanted) {
   }
 }
 
-/** Has the browser save a bundle; how many bytes it has. */
-async function saveBundle(wanted: Wanted): Promise<number> {
+/** Has the browser save a bundle; what it is called, and how long it is. */
+async function saveBundle(wanted: Wanted): Promise<string> {
   const { data } = await answered(
     api.POST("/api/v1/evidence", { body: { selection: selectionOf(wanted) }, parseAs: "blob" }) as Promise<{
       data?: Blob;
@@ -62,7 +63,7 @@ async function saveBundle(wanted: Wanted): Promise<number> {
   link.download = `evidence-${wanted.by === "time" || wanted.by === "all" ? wanted.by : wanted.id.trim()}.tar`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  return data.size;
+  return `${link.download}, ${bytes(data.size)}`;
 }
 
 function Export() {
@@ -78,7 +79,7 @@ function Export() {
   const save = useMutation({ mutationFn: () => saveBundle(wanted) });
   return (
     <section className="panel pad stack c6" aria-label="Export">
-      <h2>Take a bundle out</h2>
+      <h2>Export a bundle</h2>
       <SegmentedControl
         size="xs"
         aria-label="By what"
@@ -130,7 +131,9 @@ function Export() {
           <Button type="submit" loading={save.isPending}>
             Export
           </Button>
-          {save.data ? <span className="muted">{bytes(save.data)} saved</span> : null}
+          {save.data ? (
+            <span className="muted wrap">Saved {save.data}. Drop it beside, and it is verified.</span>
+          ) : null}
         </div>
       </form>
       {save.error ? <Trouble error={save.error} /> : null}
@@ -214,15 +217,20 @@ function Verify() {
 function Verified({ name, report }: { name: string; report: Report }) {
   return (
     <div className="stack" aria-live="polite">
-      <div className="row">
+      <div className="banner" data-tone={report.sound ? "good" : "bad"}>
         <Chip tone={report.sound ? "good" : "bad"}>{report.sound ? "sound" : "not sound"}</Chip>
-        <strong className="wrap">{name}</strong>
+        <span>
+          <strong className="wrap">{name}</strong>{" "}
+          {report.sound
+            ? "is whole, and as the gateway signed it."
+            : "is not what the gateway signed, or no bundle at all."}
+        </span>
       </div>
       <dl className="facts">
         {report.facts.map(([label, value]) => (
           <div key={label} style={{ display: "contents" }}>
             <dt>{label}</dt>
-            <dd>{value}</dd>
+            <dd>{revealed(value)}</dd>
           </div>
         ))}
       </dl>
@@ -232,7 +240,7 @@ function Verified({ name, report }: { name: string; report: Report }) {
             <li key={place} data-weight="danger">
               <i aria-hidden="true" />
               <span>
-                <strong>{finding.kind}</strong>: {finding.what}
+                <strong>{revealed(finding.kind)}</strong>: {revealed(finding.what)}
               </span>
             </li>
           ))}

@@ -62,7 +62,9 @@ function InForce() {
   const { hash } = useLocation();
   const isThere = all.isSuccess;
   useEffect(() => {
-    if (isThere && hash) document.getElementById(decodeURIComponent(hash.slice(1)))?.scrollIntoView({ block: "start" });
+    // As it was written where the link was made; what nobody wrote so leads nowhere.
+    const named = [...document.querySelectorAll("[id]")].find((one) => `#${encodeURIComponent(one.id)}` === hash);
+    if (isThere && hash) named?.scrollIntoView({ block: "start" });
   }, [isThere, hash]);
   return (
     <>
@@ -166,15 +168,14 @@ function Playground() {
       </form>
       <div className="c8 stack">
         {explain.error ? <Trouble error={explain.error} /> : null}
-        {explain.data ? (
-          <Explained found={explain.data} />
-        ) : (
+        {explain.data ? <Explained found={explain.data} /> : null}
+        {explain.isIdle ? (
           <div className="panel">
             <Empty title="Try a statement before somebody sends it">
               <p>The verdict, what it wants, which policy decided, and what of its answer would be masked.</p>
             </Empty>
           </div>
-        )}
+        ) : null}
       </div>
     </div>
   );
@@ -253,7 +254,7 @@ function Explained({ found }: { found: Explanation }) {
     <section className="panel pad stack" aria-label="What would become of it" aria-live="polite">
       <div className="row">
         <State word={found.verdict} />
-        <strong>{found.title}</strong>
+        <strong>{revealed(found.title)}</strong>
         <Chip>{found.effect === "write" ? "can change the target" : "only reads"}</Chip>
         {holds.length ? <span>waits for {holds.join(" and ")}</span> : null}
       </div>
@@ -362,30 +363,42 @@ function Backtested() {
   const past = useQuery(revisions);
   const current = past.data?.[0]?.revision ?? "";
   const inForce = useQuery(revisionQuery(current));
-  const [files, setFiles] = useState<Texts>();
+  const [edits, setEdits] = useState<Texts>({});
   const [since, setSince] = useState("604800");
   const loaded = inForce.data?.files;
-  useEffect(() => {
-    if (loaded) setFiles((kept) => kept ?? loaded);
-  }, [loaded]);
+  const files = loaded && { ...loaded, ...edits };
   const backtest = useMutation({
     mutationFn: () =>
       must(api.POST("/api/v1/policies/backtest", { body: { files: files ?? {}, since_secs: Number(since) } })),
   });
   if (past.error || inForce.error) return <Trouble error={past.error ?? inForce.error} />;
-  if (!files) return <Waiting query={{ isPending: true, error: null, refetch: () => undefined }} />;
+  const { reset } = backtest;
+  const edit = (next: Texts) => {
+    setEdits(next);
+    // What was found was of other policies.
+    reset();
+  };
+  if (!files || !loaded) return <Waiting query={{ isPending: true, error: null, refetch: () => undefined }} />;
   return (
     <div className="cards">
       <div className="panel pad stack c6">
         <p className="muted" style={{ margin: 0 }}>
           Change the policies here, and see what they would have said to what is on record. Nothing of it takes effect.
         </p>
-        <Editor files={files} loaded={loaded ?? {}} setFiles={setFiles} />
+        <Editor
+          files={files}
+          loaded={loaded}
+          change={(file, text) => edit({ ...edits, [file]: text })}
+          reset={() => edit({})}
+        />
         <div className="row">
           <NativeSelect
             aria-label="Of which time"
             value={since}
-            onChange={(event) => setSince(event.currentTarget.value)}
+            onChange={(event) => {
+              setSince(event.currentTarget.value);
+              reset();
+            }}
             data={SINCE}
           />
           <Button loading={backtest.isPending} onClick={() => backtest.mutate()}>
@@ -395,9 +408,8 @@ function Backtested() {
       </div>
       <div className="c6 stack">
         {backtest.error ? <Trouble error={backtest.error} /> : null}
-        {backtest.data ? (
-          <Report report={backtest.data} />
-        ) : (
+        {backtest.data ? <Report report={backtest.data} /> : null}
+        {backtest.isIdle ? (
           <div className="panel">
             <Empty title="Before a policy takes effect">
               <p>
@@ -406,7 +418,7 @@ function Backtested() {
               </p>
             </Empty>
           </div>
-        )}
+        ) : null}
       </div>
     </div>
   );
@@ -415,8 +427,13 @@ function Backtested() {
 type Texts = Record<string, string>;
 
 /** The texts of policies, and what of them is not as it is in force. */
-function Editor(props: { files: Texts; loaded: Texts; setFiles: (files: Texts) => void }) {
-  const { files, loaded, setFiles } = props;
+function Editor(props: {
+  files: Texts;
+  loaded: Texts;
+  change: (file: string, text: string) => void;
+  reset: () => void;
+}) {
+  const { files, loaded, change, reset } = props;
   const [chosen, setChosen] = useState("");
   const file = chosen || Object.keys(files)[0] || "";
   const changed = Object.keys(files).filter((name) => files[name] !== loaded[name]);
@@ -432,8 +449,8 @@ function Editor(props: { files: Texts; loaded: Texts; setFiles: (files: Texts) =
             label: changed.includes(name) ? `${name} (changed)` : name,
           }))}
         />
-        <Button variant="default" size="compact-sm" disabled={changed.length === 0} onClick={() => setFiles(loaded)}>
-          As in force
+        <Button variant="default" size="compact-sm" disabled={changed.length === 0} onClick={reset}>
+          Reset
         </Button>
       </div>
       <Textarea
@@ -444,7 +461,7 @@ function Editor(props: { files: Texts; loaded: Texts; setFiles: (files: Texts) =
         spellCheck={false}
         classNames={{ input: "mono" }}
         value={files[file] ?? ""}
-        onChange={(event) => setFiles({ ...files, [file]: event.currentTarget.value })}
+        onChange={(event) => change(file, event.currentTarget.value)}
       />
       {changed.length > 0 ? (
         <details>
@@ -501,8 +518,8 @@ function Report({ report }: { report: Backtest }) {
                 {oneLine(change.statement)}
               </span>
               <span className="small muted wrap">
-                by {change.policies_would_be.join(", ") || "no permit"}, in place of{" "}
-                {change.policies_were.join(", ") || "none"}; last <Ago time={change.last} />
+                by {change.policies_would_be.join(", ") || "no policy"}; was by{" "}
+                {change.policies_were.join(", ") || "no policy"}; last <Ago time={change.last} />
               </span>
             </div>
           </li>
@@ -525,8 +542,9 @@ function Report({ report }: { report: Backtest }) {
 function History() {
   const past = useQuery(revisions);
   const [chosen, setChosen] = useState("");
-  const shown = chosen || past.data?.[0]?.revision || "";
-  const place = past.data?.findIndex((entry) => entry.revision === shown) ?? -1;
+  // The same policies may have been in force twice: a revision is chosen by when it came.
+  const place = Math.max(0, past.data?.findIndex((entry) => entry.since === chosen) ?? 0);
+  const shown = past.data?.[place]?.revision ?? "";
   const before = past.data?.[place + 1]?.revision ?? "";
   const now = useQuery(revisionQuery(shown));
   const then = useQuery(revisionQuery(before));
@@ -541,10 +559,10 @@ function History() {
               <a
                 className="item"
                 href={`#${entry.revision}`}
-                aria-current={entry.revision === shown}
+                aria-current={index === place}
                 onClick={(event) => {
                   event.preventDefault();
-                  setChosen(entry.revision);
+                  setChosen(entry.since);
                 }}
               >
                 <span className="row small">

@@ -5,8 +5,8 @@ import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-quer
 import { useEffect, useMemo, useRef, useState } from "react";
 import { Link, useParams, useSearchParams } from "react-router";
 import { api, must, type Session } from "../api/client";
-import { me, replay, session as sessionQuery, targets } from "../api/queries";
-import { clock, micros, moment, number, plural } from "../lib/format";
+import { me, openRequests, recordsOf, replay, session as sessionQuery } from "../api/queries";
+import { clock, micros, moment, number, oneLine, plural } from "../lib/format";
 import { revealed } from "../lib/hidden";
 import { type Part, type Scene, scenes } from "../lib/scenes";
 import {
@@ -44,7 +44,7 @@ export function ReplayPage() {
         <Button component={Link} size="compact-sm" variant="default" to={`/evidence?session=${id}`}>
           Export evidence
         </Button>
-        <Har session={session} />
+        <Archive session={session} />
         {session.state === "live" ? <Kill session={session} /> : null}
       </Heading>
       <About session={session} />
@@ -81,7 +81,7 @@ function About({ session }: { session: Session }) {
               <dt>Ended</dt>
               <dd>
                 {moment(session.closed)}
-                {session.cause ? <span className="muted"> — {session.cause}</span> : null}
+                {session.cause ? <span className="muted"> — {revealed(session.cause)}</span> : null}
               </dd>
             </>
           ) : null}
@@ -111,12 +111,8 @@ function About({ session }: { session: Session }) {
   );
 }
 
-function useProtocol(target: string): string | undefined {
-  return useQuery(targets).data?.find((entry) => entry.name === target)?.protocol;
-}
-
-function Har({ session }: { session: Session }) {
-  const protocol = useProtocol(session.target);
+function Archive({ session }: { session: Session }) {
+  const protocol = useInfiniteQuery(replay(session.id)).data?.pages[0]?.protocol;
   if (protocol === undefined || protocol === "postgres") return null;
   return (
     <Button
@@ -165,12 +161,50 @@ function wantedIn(search: URLSearchParams): ((scene: Scene) => boolean) | undefi
   return undefined;
 }
 
+/** Without what was only prepared: what runs it shows it again. */
+function shownOf(all: Scene[]): Scene[] {
+  const isFolded = (scene: Scene, place: number) =>
+    scene.asked?.outcome === "prepare" &&
+    scene.parts.length === 0 &&
+    all.slice(place + 1).some((later) => later.asked?.statement === scene.asked?.statement);
+  return all.filter((scene, place) => !isFolded(scene, place));
+}
+
+/** Of sessions of so many operations the bind values are shown, which stand in the records. */
+const BOUND_OPERATIONS_MAX = 1_000;
+
+/** The bind values of a session's operations, by their numbers. */
+function useBinds(session: Session): Map<number, string[]> {
+  const found = useQuery({ ...recordsOf(session.id), enabled: session.operations <= BOUND_OPERATIONS_MAX });
+  return useMemo(() => new Map(found.data?.map(({ number, binds }) => [number, binds])), [found.data]);
+}
+
+/** What of a live session waits for a person: it is on no recording before it goes on. */
+function Held({ session }: { session: string }) {
+  const open = useQuery(openRequests);
+  const held = open.data?.entries.filter((request) => request.kind === "operation" && request.session === session);
+  return held?.map((request) => (
+    <div key={request.id} className="event">
+      <div className="at muted">
+        <Ago time={request.opened} />
+      </div>
+      <div style={{ minWidth: 0 }}>
+        <div className="row" style={{ marginBottom: 5 }}>
+          <State word="open" />
+          <RequestLink id={request.id} />
+        </div>
+        <Statement text={request.statement} isSql isFlat />
+      </div>
+    </div>
+  ));
+}
+
 /** The scenes of a session, of which those that somebody came to see are loaded and brought into view. */
 function useScenes(session: Session) {
   const query = useInfiniteQuery(replay(session.id));
   const [search] = useSearchParams();
   const wanted = wantedIn(search);
-  const all = useMemo(() => scenes(query.data?.pages.flatMap((page) => page.moments) ?? []), [query.data]);
+  const all = useMemo(() => shownOf(scenes(query.data?.pages.flatMap((page) => page.moments) ?? [])), [query.data]);
   const now = wanted && all.find(wanted);
   const isMissing = wanted !== undefined && !now;
   const { fetchNextPage, hasNextPage, isFetchingNextPage, isFetchNextPageError } = query;
@@ -197,11 +231,12 @@ function useFollowing(isFollowed: boolean, count: number) {
 function Scenes({ session }: { session: Session }) {
   const { query, all, now, isWanted, isLost } = useScenes(session);
   const [, setSearch] = useSearchParams();
-  const protocol = useProtocol(session.target);
   const isLive = session.state === "live";
   const [isFollowed, setFollowed] = useState(isLive && !isWanted);
   const end = useFollowing(isFollowed, all.length);
+  const binds = useBinds(session);
   if (!query.data) return <Waiting query={query} />;
+  const isSql = query.data.pages[0]?.protocol === "postgres";
   const isTorn = !query.hasNextPage && query.data.pages.at(-1)?.is_torn;
   const asked = all.filter((scene) => scene.asked);
   const length = all.at(-1)?.ends ?? 0;
@@ -211,7 +246,7 @@ function Scenes({ session }: { session: Session }) {
         <div className="row" style={{ marginBottom: 6 }}>
           <h2 style={{ margin: 0 }}>Replay</h2>
           <span className="muted small">
-            {plural(asked.length, "operation")} over {micros(length)}; rows as the client saw them
+            {plural(asked.length, "operation")} over {micros(length)}, silences cut short; rows as the client saw them
           </span>
           {isLive ? (
             <Switch
@@ -245,10 +280,12 @@ function Scenes({ session }: { session: Session }) {
               key={scene.place}
               scene={scene}
               isNow={scene.place === now?.place}
-              isSql={protocol === undefined || protocol === "postgres"}
+              isSql={isSql}
+              binds={binds.get(scene.asked?.number ?? -1)}
             />
           ))}
         </ol>
+        {isLive ? <Held session={session.id} /> : null}
         <More query={query} />
         {isTorn ? (
           <p className="pad muted">{isLive ? "It goes on." : "The recording ends here, in the middle of something."}</p>
@@ -259,15 +296,44 @@ function Scenes({ session }: { session: Session }) {
   );
 }
 
+/** Time in which nothing came or went takes no more of the strip than this share of it. */
+const IDLE_SHARE = 0.04;
+
+/** Where on a strip a time is, from 0 to 1: long silences are cut short, so that what happened is seen. */
+function placesOf(scenes: Scene[], length: number): (at: number) => number {
+  const times = [...new Set([0, ...scenes.flatMap(({ at, ends }) => [at, ends]), length])].sort(
+    (one, two) => one - two,
+  );
+  const busy = scenes.reduce((sum, { at, ends }) => sum + ends - at, 0);
+  const most = Math.max(1, busy, length / 100) * IDLE_SHARE;
+  const isBusy = (from: number, to: number) => scenes.some(({ at, ends }) => at <= from && ends >= to);
+  const marks: [number, number][] = [[0, 0]];
+  let sum = 0;
+  for (const [place, time] of times.entries()) {
+    const before = times[place - 1];
+    if (before === undefined) continue;
+    sum += isBusy(before, time) ? time - before : Math.min(time - before, most);
+    marks.push([time, sum]);
+  }
+  return (at) => {
+    const after = marks.findIndex(([time]) => time >= at);
+    const [time, place] = marks[after] ?? [length, sum];
+    const [from, start] = marks[after - 1] ?? [0, 0];
+    const part = time > from ? (at - from) / (time - from) : 0;
+    return (start + part * (place - start)) / Math.max(1, sum);
+  };
+}
+
 /** When what was asked: each operation a mark, to be jumped to. */
 function Ticks(props: { scenes: Scene[]; length: number; now?: Scene; go: (place: number) => void }) {
   const { scenes, length, now, go } = props;
-  const share = (at: number) => (at / Math.max(1, length)) * 1000;
+  const placed = useMemo(() => placesOf(scenes, length), [scenes, length]);
+  const share = (at: number) => placed(at) * 1000;
   const jump = (event: React.MouseEvent<SVGSVGElement>) => {
     const box = event.currentTarget.getBoundingClientRect();
-    const wanted = ((event.clientX - box.left) / box.width) * length;
+    const wanted = (event.clientX - box.left) / box.width;
     const nearest = scenes.reduce((best, scene) =>
-      Math.abs(scene.at - wanted) < Math.abs(best.at - wanted) ? scene : best,
+      Math.abs(placed(scene.at) - wanted) < Math.abs(placed(best.at) - wanted) ? scene : best,
     );
     go(nearest.place);
   };
@@ -308,7 +374,7 @@ function Ticks(props: { scenes: Scene[]; length: number; now?: Scene; go: (place
             className={`tick-${toneOf(scene.asked?.outcome ?? "")}`}
             x={Math.min(997, share(scene.at))}
             y="6"
-            width={Math.max(2.5, share(scene.ends - scene.at))}
+            width={Math.max(2.5, share(scene.ends) - share(scene.at))}
             height="18"
             opacity="0.75"
           />
@@ -318,7 +384,20 @@ function Ticks(props: { scenes: Scene[]; length: number; now?: Scene; go: (place
   );
 }
 
-function Shown({ scene, isNow, isSql }: { scene: Scene; isNow: boolean; isSql: boolean }) {
+interface ShownProps {
+  scene: Scene;
+  isNow: boolean;
+  isSql: boolean;
+  binds?: string[];
+}
+
+/** What stands over a scene that no operation here asked for. */
+function unasked({ parts: [first] }: Scene): string {
+  if (first?.kind === "note") return "Said without being asked";
+  return first?.kind === "problem" ? "An error of nothing that was asked here" : "More of what was asked before";
+}
+
+function Shown({ scene, isNow, isSql, binds }: ShownProps) {
   const { asked } = scene;
   const link = `${window.location.origin}${window.location.pathname}?at=${scene.place}`;
   return (
@@ -333,7 +412,7 @@ function Shown({ scene, isNow, isSql }: { scene: Scene; isNow: boolean; isSql: b
         {asked ? (
           <>
             <div className="row" style={{ marginBottom: 5 }}>
-              <State word={asked.outcome} />
+              {scene.isPassedOver ? <Chip>not run</Chip> : <State word={asked.outcome} />}
               <span className="muted small">#{asked.number}</span>
               {asked.request ? <RequestLink id={asked.request} /> : null}
               {asked.outcome !== "refused" && scene.parts.some((part) => part.kind === "problem") ? (
@@ -345,9 +424,14 @@ function Shown({ scene, isNow, isSql }: { scene: Scene; isNow: boolean; isSql: b
               </span>
             </div>
             <Statement text={asked.statement} isSql={isSql} isFlat />
+            {binds?.length ? (
+              <p className="small muted mono wrap" style={{ margin: "4px 0 0" }}>
+                {binds.map((bind, place) => `$${place + 1} = ${oneLine(bind, 200)}`).join(", ")}
+              </p>
+            ) : null}
           </>
         ) : (
-          <span className="muted">Not an answer</span>
+          <span className="muted">{unasked(scene)}</span>
         )}
         <Seen scene={scene} />
       </div>
@@ -355,6 +439,8 @@ function Shown({ scene, isNow, isSql }: { scene: Scene; isNow: boolean; isSql: b
   );
 }
 
+/** About so many characters of a value fit. */
+const CELL_CHARS = 40;
 /** So many rows of a result are drawn at first. */
 const ROWS_AT_FIRST = 50;
 
@@ -426,12 +512,14 @@ function Text({ lines }: { lines: string[] }) {
 
 function Rows({ result }: { result: Part & { kind: "rows" } }) {
   const [isWhole, setWhole] = useState(false);
+  const [isWrapped, setWrapped] = useState(false);
+  const isCut = result.rows.some((row) => row.some((value) => value && value.length > CELL_CHARS));
   const rows = isWhole ? result.rows : result.rows.slice(0, ROWS_AT_FIRST);
   const hidden = result.rows.length - rows.length;
   if (result.columns.length === 0 && rows.length === 0) return null;
   return (
     <>
-      <div className="result" tabIndex={0} role="group" aria-label="Rows that the client saw">
+      <div className="result" data-wrapped={isWrapped} tabIndex={0} role="group" aria-label="Rows that the client saw">
         <table>
           {result.columns.length > 0 ? (
             <thead>
@@ -453,7 +541,7 @@ function Rows({ result }: { result: Part & { kind: "rows" } }) {
                       null
                     </td>
                   ) : (
-                    <td key={column} title={value.length > 40 ? revealed(value) : undefined}>
+                    <td key={column} title={value.length > CELL_CHARS ? revealed(value) : undefined}>
                       <Written text={value} />
                     </td>
                   ),
@@ -465,6 +553,11 @@ function Rows({ result }: { result: Part & { kind: "rows" } }) {
       </div>
       <div className="row small muted" style={{ marginTop: 4 }}>
         {plural(result.rows.length + result.more, "row")}
+        {isCut ? (
+          <Button size="compact-xs" variant="default" onClick={() => setWrapped(!isWrapped)}>
+            {isWrapped ? "Cut long values" : "Show whole values"}
+          </Button>
+        ) : null}
         {hidden > 0 ? (
           <Button size="compact-xs" variant="default" onClick={() => setWhole(true)}>
             Show {number(hidden)} more
@@ -472,7 +565,7 @@ function Rows({ result }: { result: Part & { kind: "rows" } }) {
         ) : null}
         {result.more > 0 ? (
           <span>
-            Of these {number(result.more)} stand in the recording alone: <code className="mono">gatehouse replay</code>{" "}
+            The other {number(result.more)} are only in the recording: <code className="mono">gatehouse replay</code>{" "}
             shows them.
           </span>
         ) : null}

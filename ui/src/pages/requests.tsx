@@ -2,7 +2,7 @@
 
 import { SegmentedControl } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { type ReactNode, useEffect, useMemo, useState } from "react";
+import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useLocation, useNavigate, useParams } from "react-router";
 import type { Request } from "../api/client";
 import {
@@ -54,7 +54,10 @@ const DECIDED = ["approved", "used", "denied", "withdrawn", "expired"];
 const WIDE = "(min-width: 861px)";
 
 const counted = ({ entries, isMore }: Requests) =>
-  entries.length === 0 ? "none waits" : `${plural(entries.length, "request")}${isMore ? " and more" : ""} waiting`;
+  entries.length === 0 ? "nothing waits" : `${plural(entries.length, "request")}${isMore ? " and more" : ""} waiting`;
+
+const byTimeLeft = (one: Request, other: Request) =>
+  new Date(one.expires).getTime() - new Date(other.expires).getTime();
 
 export function RequestsPage() {
   const { id = "" } = useParams();
@@ -69,9 +72,9 @@ export function RequestsPage() {
   };
   const decided = useQuery({ ...decidedRequests(wanted), enabled: isDecided });
   const query = isDecided ? decided : open;
-  // Oldest first: who waits longest is answered first.
+  // What lapses first is answered first.
   const entries = useMemo(
-    () => (isDecided ? (decided.data?.entries ?? []) : [...(open.data?.entries ?? [])].reverse()),
+    () => (isDecided ? (decided.data?.entries ?? []) : [...(open.data?.entries ?? [])].sort(byTimeLeft)),
     [isDecided, decided.data, open.data],
   );
   const navigate = useNavigate();
@@ -82,7 +85,7 @@ export function RequestsPage() {
       void navigate({ pathname: `/requests/${first}`, search }, { replace: true });
     }
   }, [id, first, search, navigate]);
-  useSteps(entries, id, search);
+  const next = useSteps(entries, id, search);
   return (
     <>
       <Heading title="Requests" note={open.data ? counted(open.data) : undefined}>
@@ -90,7 +93,7 @@ export function RequestsPage() {
           size="xs"
           aria-label="Which requests"
           value={isDecided ? "decided" : "open"}
-          onChange={(value) => void navigate(value === "decided" ? "?show=decided" : "?")}
+          onChange={(value) => void navigate(`/requests${value === "decided" ? "?show=decided" : ""}`)}
           data={[
             { value: "open", label: "Waiting" },
             { value: "decided", label: "Decided" },
@@ -109,10 +112,9 @@ export function RequestsPage() {
           <Waiting query={query} />
           {query.data && entries.length === 0 ? <NoRequests isDecided={isDecided} /> : null}
           <Picks entries={entries} shown={id} />
+          {query.data?.isMore ? <p className="pad muted small">There are more, which are not listed.</p> : null}
         </nav>
-        <div className="detail">
-          {id ? <Detail key={id} id={id} next={isDecided ? undefined : after(entries, id)} /> : null}
-        </div>
+        <div className="detail">{id ? <Detail key={id} id={id} next={isDecided ? undefined : next} /> : null}</div>
       </div>
     </>
   );
@@ -153,37 +155,44 @@ function Picks({ entries, shown }: { entries: Request[]; shown: string }) {
   );
 }
 
-/** The request that waits after one, or the first where that waits no more. */
-function after(entries: Request[], id: string): string | undefined {
-  const place = entries.findIndex((request) => request.id === id);
-  return (entries[place + 1] ?? entries[0])?.id;
+/** The place of the request that is shown, or of what came after it once it waits no more. */
+function usePlace(entries: Request[], id: string): { place: number; isThere: boolean } {
+  const known = useRef(0);
+  const found = entries.findIndex((request) => request.id === id);
+  useEffect(() => {
+    if (found >= 0) known.current = found;
+  }, [found]);
+  return { place: found >= 0 ? found : known.current, isThere: found >= 0 };
 }
 
-/** j and k go from one request to the next. */
-function useSteps(entries: Request[], shown: string, search: string) {
+/** j and k go from one request to the next; where those lead to. */
+function useSteps(entries: Request[], shown: string, search: string): string | undefined {
   const navigate = useNavigate();
+  const { place, isThere } = usePlace(entries, shown);
+  const next = entries[isThere ? place + 1 : place]?.id;
+  const before = entries[place - 1]?.id;
   useEffect(() => {
     const heard = (event: KeyboardEvent) => {
       if (isTyping(event)) return;
-      const step = { j: 1, k: -1 }[event.key];
-      const place = entries.findIndex((request) => request.id === shown);
-      const next = step && entries[place + step];
-      if (next) void navigate({ pathname: `/requests/${next.id}`, search });
+      const to = { j: next, k: before }[event.key];
+      if (to) void navigate({ pathname: `/requests/${to}`, search });
     };
     window.addEventListener("keydown", heard);
     return () => window.removeEventListener("keydown", heard);
-  }, [entries, shown, search, navigate]);
+  }, [next, before, search, navigate]);
+  return next;
 }
 
 function Left({ until }: { until: string }) {
   const now = useNow();
   const seconds = (new Date(until).getTime() - now) / 1000;
   if (seconds <= 0) return <Chip>lapsed</Chip>;
-  return <Chip tone={seconds < 60 ? "bad" : "warn"}>{span(seconds)} left</Chip>;
+  return <Chip tone={seconds < 60 ? "bad" : seconds < 180 ? "warn" : "calm"}>{span(seconds)} left</Chip>;
 }
 
 function Detail({ id, next }: { id: string; next?: string }) {
   const query = useQuery(requestQuery(id));
+  const { search } = useLocation();
   /** The long texts that were shown in whole. */
   const [read, setRead] = useState<ReadonlySet<string>>(new Set());
   const [reason, setReason] = useState("");
@@ -201,7 +210,7 @@ function Detail({ id, next }: { id: string; next?: string }) {
       {isOpen ? <TimeLeft request={request} /> : null}
       <div className="pad stack">
         <div className="row narrow small">
-          <Link to={isOpen ? "/requests" : "/requests?show=decided"}>← All requests</Link>
+          <Link to={{ pathname: "/requests", search }}>← All requests</Link>
         </div>
         <div className="row">
           <State word={request.state} />
@@ -213,6 +222,13 @@ function Detail({ id, next }: { id: string; next?: string }) {
             {isOpen ? <Left until={request.expires} /> : null}
           </span>
         </div>
+        <span className="muted wrap">
+          {request.identity}
+          {request.on_behalf_of ? ` for ${request.on_behalf_of}` : ""}
+          {request.kind === "operation" && request.task_reason ? (
+            <>: &ldquo;{revealed(request.task_reason)}&rdquo;</>
+          ) : null}
+        </span>
         {request.kind === "operation" ? (
           <What request={request} onWhole={(text) => setRead((before) => new Set(before).add(text))} />
         ) : (
@@ -236,7 +252,7 @@ function Detail({ id, next }: { id: string; next?: string }) {
           setReason={setReason}
         />
       ) : (
-        <Decided request={request} next={next === id ? undefined : next} draft={reason} />
+        <Decided request={request} next={next} draft={reason} />
       )}
     </article>
   );
@@ -364,11 +380,11 @@ function Context({ request }: { request: Request }) {
   if (request.on_behalf_of) rows.push(["On behalf of", request.on_behalf_of]);
   if (request.kind === "operation") {
     rows.push(["Task", <TaskLink key="task" id={request.task} />]);
-    if (request.task_reason) rows.push(["Its reason", revealed(request.task_reason)]);
+    if (request.task_reason) rows.push(["Task's reason", revealed(request.task_reason)]);
     rows.push(["Session", <SessionLink key="session" id={request.session} />]);
     if (request.state === "open") {
-      const meanwhile = request.mode === "wait" ? "it waits on its connection" : "it was refused, and comes again";
-      rows.push(["Meanwhile", meanwhile]);
+      const meanwhile = request.mode === "wait" ? "waits on its connection" : "was refused, and asks again";
+      rows.push(["The agent", meanwhile]);
     }
   } else {
     rows.push(["Asked by", request.asked_by]);
@@ -384,7 +400,7 @@ function Context({ request }: { request: Request }) {
   rows.push(["Needs", needs.join(" and ")]);
   if (approved.length) rows.push(["Approved by", approved.join(", ")]);
   rows.push([
-    "Binds to",
+    "Approval hash",
     <span key="digest" className="row">
       <code className="mono" title={request.digest}>
         {request.digest.slice(0, 16)}…

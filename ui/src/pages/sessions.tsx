@@ -5,6 +5,7 @@ import { useEffect, useRef } from "react";
 import { Link } from "react-router";
 import { operations, sessions, targets } from "../api/queries";
 import { around, pieces } from "../lib/found";
+import { revealed } from "../lib/hidden";
 import { isTyping } from "../lib/keys";
 import { sentence } from "../lib/words";
 import { At, Chip, Empty, Heading, More, outcomeOf, SessionLink, State, Waiting, Who } from "../parts/basics";
@@ -150,7 +151,7 @@ function Operations({ filters }: { filters: Filters }) {
                       ${place + 1} = <Found text={around(bind, text)} wanted={text} />
                     </span>
                   ))}
-                  {operation.refused ? <span className="small muted wrap">{operation.refused}</span> : null}
+                  {operation.refused ? <span className="small muted wrap">{revealed(operation.refused)}</span> : null}
                   <span className="small muted">
                     in <SessionLink id={operation.session} />
                   </span>

@@ -5,7 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { useLocation } from "react-router";
 import { version } from "../api/queries";
-import { Trouble, Waiting } from "../parts/basics";
+import { Waiting } from "../parts/basics";
 
 const WAY_BACK = "gatehouse.way-back";
 /** How long a way back is good: who signs in later means to go elsewhere. */
@@ -15,8 +15,12 @@ const WAY_BACK_MILLIS = 15 * 60_000;
 export function comeBack(): string | undefined {
   const kept = localStorage.getItem(WAY_BACK);
   localStorage.removeItem(WAY_BACK);
-  if (!kept || window.location.pathname !== "/") return undefined;
+  if (!kept) return undefined;
   const { path, at } = read(kept);
+  const { pathname, search, hash } = window.location;
+  // Who came back by way of the provider is there, but for what stands behind the #.
+  const isHalfThere = hash === "" && path.startsWith(`${pathname}${search}#`);
+  if (pathname !== "/" && !isHalfThere) return undefined;
   return Date.now() - at < WAY_BACK_MILLIS && path !== "/" ? path : undefined;
 }
 
@@ -31,11 +35,13 @@ function read(kept: string): { path: string; at: number } {
 
 export function SignIn() {
   const about = useQuery(version);
-  const { pathname, search } = useLocation();
+  const { pathname, search, hash } = useLocation();
   const path = `${pathname}${search}`;
+  // What stands behind the # is told to nobody, and is here when they come back.
+  const whole = `${path}${hash}`;
   useEffect(() => {
-    if (path !== "/") localStorage.setItem(WAY_BACK, JSON.stringify({ path, at: Date.now() }));
-  }, [path]);
+    if (whole !== "/") localStorage.setItem(WAY_BACK, JSON.stringify({ path: whole, at: Date.now() }));
+  }, [whole]);
   return (
     <main className="sign">
       <div className="panel pad stack">
@@ -44,7 +50,6 @@ export function SignIn() {
           <h1 style={{ margin: 0, fontSize: 20 }}>Gatehouse</h1>
         </div>
         <Waiting query={about} />
-        {about.error ? <Trouble error={about.error} /> : null}
         {about.data?.has_provider ? (
           <>
             <p className="muted" style={{ margin: 0 }}>

@@ -22,6 +22,7 @@ import {
   State,
   TaskLink,
   type Tone,
+  Trouble,
   useNow,
   Waiting,
   Who,
@@ -314,6 +315,17 @@ type Event =
   | { at: string; kind: "session"; session: Session; isEnd: boolean }
   | { at: string; kind: "request"; request: Request };
 
+function keyOf(event: Event): string {
+  switch (event.kind) {
+    case "operation":
+      return `operation ${event.operation.index}`;
+    case "session":
+      return `${event.session.id} ${event.isEnd}`;
+    case "request":
+      return event.request.id;
+  }
+}
+
 function Timeline({ task }: { task: Task }) {
   const done = useInfiniteQuery(doneUnder(task.id));
   const opened = useInfiniteQuery(sessions({ task: task.id }));
@@ -335,10 +347,17 @@ function Timeline({ task }: { task: Task }) {
   return (
     <>
       <Waiting query={done} />
+      {opened.error ? <Trouble error={opened.error} /> : null}
+      {asked.error ? <Trouble error={asked.error} /> : null}
+      {opened.hasNextPage ? (
+        <p className="pad muted small">
+          Of its sessions the newest are told here; <Link to={`/sessions?task=${task.id}`}>Sessions</Link> has them all.
+        </p>
+      ) : null}
       {done.data && events.length === 0 ? <Empty title="Nothing was done yet" /> : null}
       <ol className="list">
-        {events.map((event, place) => (
-          <li key={`${event.kind} ${place} ${event.at}`} className="event">
+        {events.map((event) => (
+          <li key={keyOf(event)} className="event">
             <span className="at muted">
               <At time={event.at} />
             </span>
@@ -365,7 +384,7 @@ function Told({ event }: { event: Event }) {
           <Link className="clip mono" to={`/sessions/${operation.session}?operation=${operation.number}`}>
             {oneLine(operation.statement)}
           </Link>
-          {operation.refused ? <span className="small muted wrap">{operation.refused}</span> : null}
+          {operation.refused ? <span className="small muted wrap">{revealed(operation.refused)}</span> : null}
         </div>
       );
     }
@@ -374,14 +393,15 @@ function Told({ event }: { event: Event }) {
         <div className="row muted">
           {event.isEnd ? "Session ended" : "Session opened"} <SessionLink id={event.session.id} />{" "}
           {event.session.target}
-          {event.isEnd ? <span>({event.session.cause})</span> : <span>from {event.session.peer}</span>}
+          {event.isEnd ? <span>({revealed(event.session.cause ?? "")})</span> : <span>from {event.session.peer}</span>}
         </div>
       );
     case "request":
       return (
         <div className="row">
           <State word={event.request.state} />
-          Asked a person: <RequestLink id={event.request.id} /> <span className="muted">{event.request.title}</span>
+          Asked a person: <RequestLink id={event.request.id} />{" "}
+          <span className="muted">{revealed(event.request.title)}</span>
         </div>
       );
   }
