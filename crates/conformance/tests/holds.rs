@@ -249,6 +249,15 @@ fn whoever_decides_is_told_what_it_would_do() -> anyhow::Result<()> {
     let said = impact(&request);
     ensure!(said.contains("referred to by lines (its rows go with them)"), "{said}");
     ensure!(said.contains("expects this DELETE to touch about 1 rows"), "{said}");
+    // What cannot run is told as that, without what the error quotes.
+    let (request, _) = answered(&["update orders set total = 1 where id = 'secret'"])?;
+    let said = impact(&request);
+    ensure!(said.contains("PostgreSQL refuses this UPDATE as it is (22P02): a value in it is not"), "{said}");
+    ensure!(!said.contains("secret"), "{said}");
+    // Several statements at once have no plan, and are not passed over.
+    let (request, _) = answered(&["begin; update orders set total = 1 where id <= 20; commit"])?;
+    let said = impact(&request);
+    ensure!(said.contains("public.orders has about 200 rows") && said.contains("nobody counted"), "{said}");
     // In a transaction, with what came before; and there it does not wait as long.
     let begun = Instant::now();
     let mut psql = fixture.psql_command(&agent);
@@ -263,6 +272,17 @@ fn whoever_decides_is_told_what_it_would_do() -> anyhow::Result<()> {
     ensure!(told.contains("nobody approved") && begun.elapsed() < PATIENCE, "{told}");
     ensure!(fixture.truth("select count(*) from ran")? == "0", "nothing of it has run");
     ensure!(fixture.truth("select count(*) from orders where total < 10 and id > 7")? == "0");
+    // What was told is told still when it is decided.
+    let decided = fixture.json(&["requests", "show", &id_of(&request)])?;
+    ensure!(decided["impact"].to_string().contains("nobody counted"), "{decided}");
+    // Of a long transaction what changed something is told, and how much is not.
+    let reads: Vec<String> = (0..24).map(|number| format!("select {number} from orders limit 1")).collect();
+    let mut script = vec!["begin"];
+    script.extend(reads.iter().map(String::as_str));
+    script.push("update orders set total = 4 where id = 4");
+    let (request, _) = answered(&script)?;
+    let said = impact(&request);
+    ensure!(said.contains("and 5 more before it, which are not listed here"), "{said}");
     let records = serde_json::to_string(&fixture.records()?)?;
     ensure!(records.contains("expects this UPDATE to touch about 20 rows"), "what was told is on record");
     ensure!(fixture.verify()?.contains("sound"));

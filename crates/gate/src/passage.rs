@@ -15,7 +15,7 @@ use futures_channel::oneshot;
 use gatehouse_journal::{JournalError, OperationTemplate, OperationValues, RequestEnded, RequestOpened};
 use gatehouse_mask::{Counts, Plan, Pseudonym};
 use gatehouse_model::{
-    Access, Action, Bind, Blame, Candidate, CandidateText, ClassName, Decision, Denial, Digest, Facts, Intent,
+    Access, Action, Bind, Blame, Candidate, CandidateText, ClassName, Decision, Denial, Digest, Effect, Facts, Intent,
     Operation, Phase, PolicyId, Reason, Repacks, RequestId, Resource, Secret, Shape, ShapeRole, Verdict, kind,
 };
 use gatehouse_policy::Policies;
@@ -71,6 +71,12 @@ enum Unseen {
     Theirs(Bytes),
     /// The gateway's own words, which hold nothing of the target's. They are shown even where nothing can be recorded.
     Own(Bytes, Option<Receipt>),
+}
+
+/// A statement that ran before in the same transaction, as evidence keeps it.
+struct Before {
+    text: String,
+    changes: bool,
 }
 
 /// An operation that waits for a person, with everything that will be checked again when the answer comes.
@@ -201,7 +207,9 @@ pub struct Passage {
     foretells: bool,
     foretold: Option<(Digest, Vec<String>)>,
     /// What ran since nothing was open at the target, as evidence keeps it.
-    transaction: Vec<String>,
+    transaction: Vec<Before>,
+    /// How many more there were.
+    untold: usize,
     judgements: Judgements,
     /// The policies by which the operation at hand was decided, for its record.
     judged_by: Arc<Policies>,
@@ -244,6 +252,7 @@ impl Passage {
             foretells: false,
             foretold: None,
             transaction: Vec::new(),
+            untold: 0,
             judgements: Judgements::default(),
             unseen: Vec::new(),
             unseen_bytes: 0,
@@ -531,10 +540,10 @@ impl Passage {
             self.masked.note_pseudonyms(PSEUDONYMS_NOTED_MAX);
             if !self.session.is_in_transaction() {
                 self.transaction.clear();
+                self.untold = 0;
             }
-            if self.foretells && self.transaction.len() < TRANSACTION_STATEMENTS_MAX {
-                let evidence = self.grant.target().classes.scrub(&operation.intent.evidence).into_owned();
-                self.transaction.push(evidence.chars().take(STATEMENT_CHARS_MAX).collect());
+            if self.foretells {
+                self.remember_before(operation);
             }
         }
         if operation.phase == Phase::Run && self.is_limited {
@@ -544,6 +553,33 @@ impl Passage {
             let is_done = self.session.is_quiet() && is_shown;
             self.exceeds = exceeds(&operation.intent) || (self.exceeds && !is_done);
         }
+    }
+
+    /// Keeps what whoever decides on a later statement of the transaction should know. Where there is no room for all of it, what
+    /// changes something stays.
+    fn remember_before(&mut self, operation: &Operation) {
+        let classes = &self.grant.target().classes;
+        let mut text = classes.scrub(&operation.intent.evidence).into_owned();
+        for (place, bind) in operation.evidence_binds.iter().enumerate() {
+            text.push_str(&format!(
+                "{} ${} = {}",
+                if place == 0 { " --" } else { "," },
+                place + 1,
+                classes.scrub(bind)
+            ));
+        }
+        let is_whole = text.chars().count() <= STATEMENT_CHARS_MAX;
+        let shown = text.chars().take(STATEMENT_CHARS_MAX).chain((!is_whole).then_some('…')).collect();
+        let before = Before { text: shown, changes: operation.intent.effect == Effect::Write };
+        if self.transaction.len() >= TRANSACTION_STATEMENTS_MAX {
+            self.untold += 1;
+            let look = self.transaction.iter().position(|before| !before.changes);
+            match look.filter(|_| before.changes) {
+                Some(look) => drop(self.transaction.remove(look)),
+                None => return,
+            }
+        }
+        self.transaction.push(before);
     }
 
     /// Why what waits to be shown is not shown: it is more than the task's budget has, and neither policy nor a person let the
@@ -776,7 +812,7 @@ impl Passage {
             evidence: format!("({} bytes that were not understood)", run.len()).into(),
             accesses: Vec::new(),
             facts: Facts::new(),
-            effect: gatehouse_model::Effect::Read,
+            effect: Effect::Read,
             only_ends: false,
             repacks: Repacks::Classes(Vec::new()),
             unclear: Some(unclear.denial.clone()),
@@ -863,8 +899,11 @@ impl Passage {
         let foretold = self.foretold.take().filter(|(of, _)| of == digest);
         let mut lines = foretold.map(|(_, lines)| lines).unwrap_or_default();
         if self.session.is_in_transaction() && !self.transaction.is_empty() {
-            let before = self.transaction.iter().map(|statement| format!("before it in its transaction: {statement}"));
+            let before = self.transaction.iter().map(|before| format!("before it in its transaction: {}", before.text));
             lines.extend(before);
+            if self.untold > 0 {
+                lines.push(format!("and {} more before it, which are not listed here", self.untold));
+            }
             lines.push("while it waits, what its transaction changed stays locked for others".into());
         }
         lines

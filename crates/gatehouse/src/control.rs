@@ -1175,8 +1175,18 @@ const LISTED_ACCESSES_MAX: usize = 256;
 
 /// A request as listings have it.
 fn in_listing(mut request: RequestView) -> RequestView {
-    request.accesses.truncate(LISTED_ACCESSES_MAX);
-    let mut is_whole = request.statement.len() <= LISTED_STATEMENT_BYTES_MAX;
+    let mut is_whole =
+        request.accesses.len() <= LISTED_ACCESSES_MAX && request.statement.len() <= LISTED_STATEMENT_BYTES_MAX;
+    if request.accesses.len() > LISTED_ACCESSES_MAX {
+        // One of each kind comes before many of one: no change is out of sight for a crowd of looks.
+        let kind = |access: &str| access.split_once(" on ").map_or(String::new(), |(action, _)| action.into());
+        let mut kinds = BTreeSet::new();
+        let (mut first, more): (Vec<String>, Vec<String>) =
+            request.accesses.drain(..).partition(|access| kinds.insert(kind(access)));
+        first.extend(more);
+        first.truncate(LISTED_ACCESSES_MAX);
+        request.accesses = first;
+    }
     request.statement = search::beginning_of(&request.statement, LISTED_STATEMENT_BYTES_MAX);
     if let AskedView::Operation { binds, exact, .. } = &mut request.asked {
         is_whole &= binds.len() <= LISTED_BINDS_MAX && binds.iter().all(|bind| bind.len() <= LISTED_BIND_BYTES_MAX);
@@ -1236,8 +1246,7 @@ pub(crate) fn live_view(request: &PendingRequest) -> RequestView {
 fn stored_view(row: RequestRow) -> RequestView {
     let (asked, targets) = match row.asked {
         AskedRow::Operation { session, task, target, binds, mode } => {
-            let impact = Vec::new();
-            let facts = row.facts;
+            let (facts, impact) = (row.facts, row.impact);
             let asked =
                 AskedView::Operation { session, task, task_reason: None, binds, exact: false, facts, mode, impact };
             (asked, vec![target])
@@ -1266,5 +1275,45 @@ fn stored_view(row: RequestRow) -> RequestView {
         approvals: row.approvals.into_iter().map(|(group, users)| (group, users.into_iter().collect())).collect(),
         answer_reason: row.answer_reason,
         answered_by: row.answered_by,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(statement: &str, binds: Vec<String>, accesses: Vec<String>) -> RequestView {
+        let asked = serde_json::json!({
+            "id": "req-1", "state": "open", "identity": "agent:claude", "kind": "operation", "session": "ses-1",
+            "task": "tsk-1", "binds": binds, "exact": true, "mode": "wait", "targets": ["shop"], "title": "UPDATE",
+            "statement": statement, "accesses": accesses, "needs": {}, "reasons": [], "policies": [], "digest": "",
+            "opened": "", "expires": "", "approvals": {},
+        });
+        serde_json::from_value(asked).unwrap()
+    }
+
+    fn listed(request: RequestView) -> (RequestView, bool, usize) {
+        let listed = in_listing(request);
+        match &listed.asked {
+            AskedView::Operation { exact, binds, .. } => (listed.clone(), *exact, binds.len()),
+            AskedView::Task { .. } => panic!("an operation"),
+        }
+    }
+
+    #[test]
+    fn a_listing_has_no_more_than_tells_requests_apart() {
+        let (short, exact, binds) = listed(request("update t", vec!["1".into()], vec!["sql:update on Table t".into()]));
+        assert_eq!((short.statement.as_str(), exact, binds), ("update t", true, 1));
+        let (long, exact, _) = listed(request(&"é".repeat(LISTED_STATEMENT_BYTES_MAX), Vec::new(), Vec::new()));
+        assert!(!exact && long.statement.len() < LISTED_STATEMENT_BYTES_MAX + 100);
+        let (_, exact, binds) = listed(request("", vec![String::new(); 1_000], Vec::new()));
+        assert_eq!((exact, binds), (false, LISTED_BINDS_MAX));
+        let (_, exact, _) = listed(request("", vec!["x".repeat(LISTED_BIND_BYTES_MAX + 1)], Vec::new()));
+        assert!(!exact);
+        let mut accesses: Vec<String> = (0..1_000).map(|place| format!("sql:set on Setting a.b{place}")).collect();
+        accesses.push("sql:update on Table customers".into());
+        let (many, exact, _) = listed(request("", Vec::new(), accesses));
+        assert_eq!((many.accesses.len(), exact), (LISTED_ACCESSES_MAX, false));
+        assert!(many.accesses.contains(&"sql:update on Table customers".into()), "what changes something is in sight");
     }
 }

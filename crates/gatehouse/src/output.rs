@@ -54,9 +54,31 @@ fn coloured(value: &str) -> Cell {
     }
 }
 
-/// Statements and reasons come from agents, and recordings from clients: nothing that a terminal would obey is shown.
+/// Statements and reasons come from agents, and recordings from clients: nothing that a terminal would obey is shown, and what
+/// hides or turns text around is shown by its code.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '·' } else { c }).collect()
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => shown.push(c),
+            _ if c.is_control() => shown.push('·'),
+            _ if hides(c) => {
+                shown.extend(['['].into_iter().chain(format!("U+{:04X}", u32::from(c)).chars()).chain([']']))
+            }
+            _ => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Whether a character is not seen, or turns around what stands beside it: formats, separators of lines, and spaces of other
+/// widths (Unicode's categories Cf, Zl, Zp and Zs, but for the plain space).
+fn hides(c: char) -> bool {
+    matches!(c,
+        '\u{a0}' | '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{115f}' | '\u{1160}'
+        | '\u{1680}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}'
+        | '\u{205f}'..='\u{206f}' | '\u{3000}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 pub(crate) fn short(text: &str) -> String {

@@ -619,7 +619,15 @@ impl State {
         lock(&self.sign_ins.links).retain(|_, (whose, _)| whose != user);
         self.gate.desk().withdraw_all_of(self.now(), user);
         self.recheck_approvals();
+        self.cut_watchers(user);
         Ok(self.store.forget_tokens(user).await?)
+    }
+
+    /// Ends what somebody looks at: whoever may look on comes again.
+    fn cut_watchers(&self, user: &UserName) {
+        for shown in [Shown::Cookie, Shown::Token] {
+            self.watchers.cut(&Caller::User(user.clone(), shown));
+        }
     }
 
     /// All that stood on somebody's sign-in ends. Whoever calls this holds `changing`.
@@ -647,9 +655,7 @@ impl State {
 
     /// Cuts the sessions of a person, those of agents that work for them, and what they look at.
     fn cut_person(&self, user: &UserName, cause: &str) {
-        for shown in [Shown::Cookie, Shown::Token] {
-            self.watchers.cut(&Caller::User(user.clone(), shown));
-        }
+        self.cut_watchers(user);
         let Some(engine) = self.engine.get() else { return };
         let denial = Denial::new(
             Reason::TaskEnded,

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::analysis::{self, action};
 use crate::frame::{self, Peek, Reader, put_cstr};
+use crate::report;
 
 /// No plan is longer, in bytes.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -22,7 +23,7 @@ const TABLES_MAX: usize = 16;
 const WORDS_CHARS_MAX: usize = 400;
 
 /// What these do is read off a plan and the catalog alone.
-const SEEN_THROUGH: [Action; 13] = [
+const SEEN_THROUGH: [Action; 14] = [
     action::SELECT,
     action::INSERT,
     action::UPDATE,
@@ -32,6 +33,7 @@ const SEEN_THROUGH: [Action; 13] = [
     action::DROP,
     action::DDL,
     action::LOCK,
+    action::TRANSACTION,
     Action::PROBE,
     Action::REVEAL,
     Action::EXCEED,
@@ -57,8 +59,30 @@ pub(crate) struct Impact {
     title: String,
     /// Rows may go, and with them what refers to them.
     deletes: bool,
+    /// It is several statements, of which none has a plan of its own.
+    is_batch: bool,
     lines: Vec<String>,
     result_set: usize,
+}
+
+/// The set of results that the plan is; before it come those of settings and of facts.
+const PLAN: usize = 4;
+
+/// Why there is no plan, by SQLSTATE (PostgreSQL, appendix A): what a statement is refused for does not depend on what is in the
+/// tables, and nothing else that an error says is told, for it may quote values.
+fn refused(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "42703" => "a column that it names does not exist",
+        "42P01" => "a table that it names does not exist",
+        "42883" => "a function or an operator that it uses does not exist",
+        "22P02" | "22007" | "22008" => "a value in it is not of its column's type",
+        "42804" | "42846" => "the types in it do not fit each other",
+        "42601" => "its syntax is wrong",
+        "42501" => "the gateway's account at the target may not do it",
+        "42702" | "42725" => "a name in it is ambiguous",
+        "55P03" | "57014" => return None,
+        _ => "it does not say more here",
+    })
 }
 
 impl Impact {
@@ -96,7 +120,21 @@ impl Impact {
         let deletes =
             |access: &Access| [action::DELETE, action::MERGE, action::TRUNCATE, action::DROP].contains(&access.action);
         let deletes = intent.accesses.iter().any(deletes);
-        Some(Self { question, title: intent.title.clone(), deletes, lines: Vec::new(), result_set: 0 })
+        let is_batch = intent.facts.get("statements_in_batch") != Some(&FactValue::Long(1));
+        Some(Self { question, title: intent.title.clone(), deletes, is_batch, lines: Vec::new(), result_set: 0 })
+    }
+
+    /// What went wrong, as far as it is not about values.
+    fn failed(&mut self, body: &[u8]) {
+        if self.result_set < PLAN - 1 {
+            return;
+        }
+        let code = report::field(body, b'C').unwrap_or_default();
+        let line = match refused(&code) {
+            Some(why) => format!("PostgreSQL refuses this {} as it is ({code}): {why}", self.title),
+            None => "the planner had no time to say how many rows it touches".into(),
+        };
+        self.lines.insert(0, line);
     }
 
     fn row(&mut self, values: &[Option<&str>]) {
@@ -116,7 +154,7 @@ impl Impact {
                 self.lines
                     .push(format!("{} has {rows}, {indexes} {plural}{triggers}{referring}", name.replace('"', "")));
             }
-            (4, [Some(plan)]) => self.lines.extend(expected(&self.title, plan)),
+            (PLAN, [Some(plan)]) => self.lines.extend(expected(&self.title, plan)),
             _ => {}
         }
     }
@@ -154,8 +192,14 @@ impl Survey for Impact {
                         self.row(&texts);
                     }
                     b'C' => self.result_set += 1,
-                    // What went wrong is not told: it would be about values as well.
-                    b'Z' => return Ok(Some(Arc::new(std::mem::take(&mut self.lines)))),
+                    b'E' => self.failed(frame.body),
+                    b'Z' => {
+                        if self.is_batch {
+                            let line = "several statements at once: nobody counted how many rows each touches";
+                            self.lines.push(line.into());
+                        }
+                        return Ok(Some(Arc::new(std::mem::take(&mut self.lines))));
+                    }
                     _ => {}
                 }
             }

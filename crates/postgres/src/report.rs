@@ -5,7 +5,7 @@
 use bytes::{BufMut, BytesMut};
 use gatehouse_model::{Denial, Reason};
 
-use crate::frame::{put_cstr, write};
+use crate::frame::{Reader, put_cstr, write};
 
 /// How grave a message is.
 #[derive(Clone, Copy)]
@@ -63,6 +63,18 @@ fn fields(body: &mut BytesMut, severity: &str, code: &str, message: &str, detail
         }
     }
     body.put_u8(0);
+}
+
+/// One field of an ErrorResponse or a NoticeResponse.
+pub(crate) fn field(body: &[u8], wanted: u8) -> Option<String> {
+    let mut reader = Reader(body);
+    while let Some(field @ 1..) = reader.u8() {
+        let value = reader.cstr()?;
+        if field == wanted {
+            return Some(String::from_utf8_lossy(value).into_owned());
+        }
+    }
+    None
 }
 
 /// Writes a ReadyForQuery with the transaction status `I`, `T` or `E`.

@@ -140,6 +140,8 @@ pub struct RequestRow {
     pub accesses: Vec<String>,
     /// What policies could test.
     pub facts: BTreeMap<String, serde_json::Value>,
+    /// What whoever decided was told that it would do.
+    pub impact: Vec<String>,
     /// How many of which groups must approve.
     pub needs: BTreeMap<String, u32>,
     /// Why it is held.

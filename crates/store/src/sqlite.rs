@@ -599,8 +599,8 @@ async fn apply_circumstance(transaction: &mut Transaction<'_, Db>, change: &Chan
 async fn open_request(transaction: &mut Transaction<'_, Db>, request: &RequestRow) -> Result<(), StoreError> {
     let sql = "INSERT OR IGNORE INTO requests (id, identity, on_behalf_of, title, statement, accesses, needs, reasons, \
                policies, digest, opened, expires, state, targets, session, task, binds, mode, ttl_secs, asked_by, \
-               budget_operations, budget_rows, budget_bytes, budget_values, facts) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               budget_operations, budget_rows, budget_bytes, budget_values, facts, impact) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let query = sqlx::query(sql)
         .bind(&request.id)
         .bind(&request.identity)
@@ -641,7 +641,7 @@ async fn open_request(transaction: &mut Transaction<'_, Db>, request: &RequestRo
             .bind(budget.bytes.map(signed))
             .bind(json(&by_name(&budget.values))),
     };
-    query.bind(json(&request.facts)).execute(&mut **transaction).await?;
+    query.bind(json(&request.facts)).bind(json(&request.impact)).execute(&mut **transaction).await?;
     Ok(())
 }
 
@@ -755,6 +755,7 @@ fn request_row(row: &SqliteRow) -> Result<RequestRow, StoreError> {
         statement: row.try_get("statement")?,
         accesses: parsed(row, "accesses")?,
         facts: parsed(row, "facts")?,
+        impact: parsed(row, "impact")?,
         needs: parsed(row, "needs")?,
         reasons: parsed(row, "reasons")?,
         policies: parsed(row, "policies")?,

@@ -323,18 +323,14 @@ function What({ request, onWhole }: { request: Request & { kind: "operation" }; 
           {request.impact?.length ? (
             <ul className="words">
               {request.impact.map((line, place) => (
-                <li key={place}>
+                <li key={place} data-weight={line.startsWith("PostgreSQL refuses") ? "danger" : undefined}>
                   <i aria-hidden="true" />
                   <span>{revealed(line)}</span>
                 </li>
               ))}
             </ul>
           ) : (
-            <span className="muted">
-              {request.state === "open"
-                ? "Nothing is known of it beyond what the statement says."
-                : "It was told while the request waited; its record in the journal has it."}
-            </span>
+            <span className="muted">Nothing is known of it beyond what the statement says.</span>
           )}
         </section>
       </div>

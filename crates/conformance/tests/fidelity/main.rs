@@ -82,12 +82,16 @@ fn what_the_database_says_is_what_the_client_hears() -> Result<()> {
 
 /// What a replay is made of, after a conversation through the gateway; times are left out.
 fn moments(fixture: &Fixture) -> Result<Vec<Map<String, Value>>> {
-    let newest = || Ok::<_, anyhow::Error>(fixture.json(&["sessions", "ls"])?[0].clone());
-    wait_until("the session is over", || Ok(newest()?["state"] == "ended"))?;
-    let path = format!("/api/v1/sessions/{}/moments", newest()?["id"].as_str().context("an id")?);
+    let newest = |part: &str| -> Result<String> {
+        let sessions = fixture.json(&["sessions", "ls"])?;
+        Ok(sessions.pointer(&format!("/0/{part}")).and_then(Value::as_str).context("a session")?.into())
+    };
+    wait_until("the session is over", || Ok(newest("state")? == "ended"))?;
+    let path = format!("/api/v1/sessions/{}/moments", newest("id")?);
     let answer = http::call(Door::Socket(&fixture.data.join("admin.sock")), "GET", &path, &[], "")?;
     let replay: Value = serde_json::from_str(&answer.body)?;
-    let mut moments: Vec<Map<String, Value>> = serde_json::from_value(replay["moments"].clone())?;
+    let moments = replay.get("moments").context("moments")?.clone();
+    let mut moments: Vec<Map<String, Value>> = serde_json::from_value(moments)?;
     for (place, moment) in moments.iter_mut().enumerate() {
         moment.insert("at".into(), place.into());
     }
