@@ -23,7 +23,8 @@ function played(script: string): string[] {
     const [, number, turn, outcome] = /^(\d+)(?:\.(\d+))?:(\w+)$/.exec(word) ?? [];
     if (outcome) {
       const of = turn === undefined ? {} : { turn: Number(turn) };
-      return { ...when, kind: "asked", outcome, number: Number(number), statement: `s${number}`, ...of };
+      const statement = outcome === "message" ? "message to /room" : `s${number}`;
+      return { ...when, kind: "asked", outcome, number: Number(number), statement, ...of };
     }
     const [, ran, within] = /^r(\d+|\?)\.(\d+)$/.exec(word) ?? [];
     if (ran) return { ...when, kind: "run", turn: Number(within), ...(ran === "?" ? {} : { number: Number(ran) }) };
@@ -73,6 +74,7 @@ describe("a replay gives each operation its own answer", () => {
     ["a notice before the answer", "0.0:allow r0.0 n b x d t 1.1:allow r1.1 n x d t", ["0=notex.", "1=notex."]],
     ["a notice before it is asked", "n 0.0:allow r0.0 x d t", ["-=note", "0=x."]],
     ["messages both ways in one exchange", "0:allow x 1:allow y t 2:allow z t", ["0=x", "1=y", "2=z"]],
+    ["messages of a socket", "0:allow x 1:message y z 2:message t", ["0=x", "1=", "-=yz", "2="]],
     ["without being asked", "x", ["-=x"]],
     ["what ends the session is no answer", "0.0:allow r0.0 x d t e", ["0=x.", "-=!"]],
   ])("%s", (_, script, expected) => {

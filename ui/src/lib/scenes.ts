@@ -85,7 +85,8 @@ class Playing {
     this.all.push(scene);
     this.byNumber.set(number, scene);
     if (typeof moment.turn !== "number") {
-      this.current = scene;
+      // Messages go both ways, and none is an answer to another.
+      this.current = statement.startsWith("message to ") ? undefined : scene;
       this.isOver = false;
       return;
     }

@@ -394,6 +394,7 @@ interface ShownProps {
 /** What stands over a scene that no operation here asked for. */
 function unasked({ parts: [first] }: Scene): string {
   if (first?.kind === "note") return "Said without being asked";
+  if (first?.kind === "text") return "From the target";
   return first?.kind === "problem" ? "An error of nothing that was asked here" : "More of what was asked before";
 }
 

@@ -1,6 +1,6 @@
 /** What waits for a person: everything that a decision takes, on one screen. */
 
-import { SegmentedControl } from "@mantine/core";
+import { Button, SegmentedControl } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useLocation, useNavigate, useParams } from "react-router";
@@ -247,7 +247,7 @@ function Detail({ id, next }: { id: string; next?: string }) {
       {isOpen ? (
         <Decide
           request={request}
-          isUnread={textsOf(request).some((text) => isLong(text) && !read.has(text))}
+          isUnread={unreadOf(request).some((text) => !read.has(text))}
           reason={reason}
           setReason={setReason}
         />
@@ -258,9 +258,12 @@ function Detail({ id, next }: { id: string; next?: string }) {
   );
 }
 
-/** All that an approver reads of what would run. */
-const textsOf = (request: Request): string[] =>
-  request.kind === "operation" ? [request.statement, ...request.binds] : [request.statement];
+/** What of a request is not shown in whole without being asked for. */
+function unreadOf(request: Request): string[] {
+  const binds = request.kind === "operation" ? request.binds : [];
+  const more = binds.length > BINDS_AT_FIRST ? [MORE_BINDS] : [];
+  return [request.statement, ...binds].filter(isLong).concat(more);
+}
 
 function TimeLeft({ request }: { request: Request }) {
   const now = useNow();
@@ -290,28 +293,7 @@ function What({ request, onWhole }: { request: Request & { kind: "operation" }; 
         {request.exact ? null : (
           <span className="muted small">As evidence keeps it: values that are or may be of a class are left out.</span>
         )}
-        {request.binds.length > 0 ? (
-          <table className="grid" aria-label="Bind values">
-            <tbody>
-              {request.binds.map((bind, place) => (
-                <tr key={place}>
-                  <td className="mono muted tight" style={{ width: 40 }}>
-                    ${place + 1}
-                  </td>
-                  <td>
-                    <Statement
-                      text={bind}
-                      isSql={false}
-                      isFlat
-                      label={`Value ${place + 1}`}
-                      onWhole={() => onWhole(bind)}
-                    />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        ) : null}
+        <Binds binds={request.binds} onWhole={onWhole} />
       </section>
       <div className="two">
         <section aria-label="What it does">
@@ -334,6 +316,52 @@ function What({ request, onWhole }: { request: Request & { kind: "operation" }; 
           )}
         </section>
       </div>
+    </>
+  );
+}
+
+/** So many bind values are shown without being asked for. */
+const BINDS_AT_FIRST = 100;
+/** Stands for the values beyond those among the texts that were shown. */
+const MORE_BINDS = "the other bind values";
+
+function Binds({ binds, onWhole }: { binds: string[]; onWhole: (text: string) => void }) {
+  const [isWhole, setWhole] = useState(false);
+  if (binds.length === 0) return null;
+  const shown = isWhole ? binds : binds.slice(0, BINDS_AT_FIRST);
+  const showAll = () => {
+    setWhole(true);
+    onWhole(MORE_BINDS);
+  };
+  return (
+    <>
+      <table className="grid" aria-label="Bind values">
+        <tbody>
+          {shown.map((bind, place) => (
+            <tr key={place}>
+              <td className="mono muted tight" style={{ width: 40 }}>
+                ${place + 1}
+              </td>
+              <td>
+                <Statement
+                  text={bind}
+                  isSql={false}
+                  isFlat
+                  label={`Value ${place + 1}`}
+                  onWhole={() => onWhole(bind)}
+                />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {shown.length < binds.length ? (
+        <div>
+          <Button size="compact-xs" variant="default" onClick={showAll}>
+            Show the other {number(binds.length - shown.length)} values
+          </Button>
+        </div>
+      ) : null}
     </>
   );
 }
