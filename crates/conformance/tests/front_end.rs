@@ -43,6 +43,8 @@ fn story(story: &str, base: &str, link: &str, more: &[(&str, &str)]) -> Result<V
     let output = command.output()?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "{story}: {out}{err}");
+    // What it measured, beside its pictures.
+    std::fs::write(shots()?.join(format!("{story}.json")), &*out)?;
     Ok(serde_json::from_str(out.trim())?)
 }
 

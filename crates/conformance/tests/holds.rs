@@ -248,7 +248,7 @@ fn whoever_decides_is_told_what_it_would_do() -> anyhow::Result<()> {
     let (request, _) = answered(&["delete from orders where id = 5"])?;
     let said = impact(&request);
     ensure!(said.contains("referred to by lines (its rows go with them)"), "{said}");
-    ensure!(said.contains("expects this DELETE to touch about 1 rows"), "{said}");
+    ensure!(said.contains("expects this DELETE to touch about 1 row,"), "{said}");
     // What cannot run is told as that, without what the error quotes.
     let (request, _) = answered(&["update orders set total = 1 where id = 'secret'"])?;
     let said = impact(&request);

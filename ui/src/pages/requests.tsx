@@ -499,7 +499,7 @@ function Similar({ request }: { request: Request }) {
       <h2>Similar decisions</h2>
       {others.error ? <span className="muted">They could not be looked for.</span> : null}
       {others.isPending ? <span className="muted">Looking …</span> : null}
-      {others.data && found.length === 0 ? <span className="muted">Nothing like it was decided of late.</span> : null}
+      {others.data && found.length === 0 ? <span className="muted">Nothing like it was decided lately.</span> : null}
       <ul className="list stack" style={{ gap: 8 }}>
         {found.map((other) => (
           <li key={other.id}>

@@ -97,6 +97,9 @@ function TaskTable({ entries }: { entries: Task[] }) {
             <td className="tight">
               <TaskLink id={task.id} />
             </td>
+            <td className="tight">
+              <State word={task.state} />
+            </td>
             <td>
               <Who identity={task.identity} behalf={task.on_behalf_of} />
             </td>
@@ -111,9 +114,6 @@ function TaskTable({ entries }: { entries: Task[] }) {
             </td>
             <td className="tight">
               <Ago time={task.ended ?? task.expires} />
-            </td>
-            <td className="tight">
-              <State word={task.state} />
             </td>
           </tr>
         ))}

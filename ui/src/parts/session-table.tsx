@@ -13,15 +13,15 @@ export function SessionTable({ entries }: { entries: Session[] }) {
         <thead>
           <tr>
             <th>Session</th>
+            <th>State</th>
             <th>Who</th>
             <th className="far">Target</th>
             <th className="far">Opened</th>
             <th className="far">Lasted</th>
-            <th className="end">Operations</th>
+            <th className="end far">Operations</th>
             <th className="end">Refused</th>
             <th className="end far">Rows</th>
             <th className="far">Masked</th>
-            <th>State</th>
           </tr>
         </thead>
         <tbody>
@@ -49,6 +49,9 @@ const SessionRow = memo(function SessionRow({ session }: { session: Session }) {
       <td className="tight">
         <SessionLink id={session.id} />
       </td>
+      <td className="tight">
+        <State word={session.state} />
+      </td>
       <td>
         <Who identity={session.identity} behalf={session.on_behalf_of} />
       </td>
@@ -59,7 +62,7 @@ const SessionRow = memo(function SessionRow({ session }: { session: Session }) {
       <td className="tight far">
         {session.closed ? <Lasted from={session.opened} until={session.closed} /> : <LastsNow from={session.opened} />}
       </td>
-      <td className="end">{number(session.operations)}</td>
+      <td className="end far">{number(session.operations)}</td>
       <td className="end">{session.refused > 0 ? <Chip tone="bad">{number(session.refused)}</Chip> : "0"}</td>
       <td className="end far">{number(session.rows)}</td>
       <td className="far">
@@ -70,9 +73,6 @@ const SessionRow = memo(function SessionRow({ session }: { session: Session }) {
             </Chip>
           ))}
         </span>
-      </td>
-      <td className="tight">
-        <State word={session.state} />
       </td>
     </tr>
   );
