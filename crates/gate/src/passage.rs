@@ -1213,14 +1213,16 @@ impl Passage {
     /// Says on the recording whose answers come next. It takes no room of its own: what is set aside for the next mark or answer
     /// counts it.
     fn mark_started(&mut self, now: Timestamp) {
-        for Started { number, turn } in self.session.take_started() {
+        let at = self.elapsed(now);
+        let Self { session, unseen, unseen_bytes, .. } = self;
+        session.tell_started(&mut |Started { number, turn }| {
             let line = match number {
                 Some(number) => format!("run #{number}.{turn}"),
                 None => format!("run #?.{turn}"),
             };
-            self.unseen_bytes += line.len();
-            self.unseen.push(Unseen::Mark(self.elapsed(now), line));
-        }
+            *unseen_bytes += line.len();
+            unseen.push(Unseen::Mark(at, line));
+        });
     }
 
     /// Whether the client has said that it leaves.

@@ -496,8 +496,8 @@ impl Session for PostgresSession {
         self.number = Some(number);
     }
 
-    fn take_started(&mut self) -> Vec<Started> {
-        std::mem::take(&mut self.started)
+    fn tell_started(&mut self, tell: &mut dyn FnMut(Started)) {
+        self.started.drain(..).for_each(tell);
     }
 
     fn is_quiet(&self) -> bool {

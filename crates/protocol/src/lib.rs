@@ -470,11 +470,9 @@ pub trait Session: Send {
     /// The run at the front, which is about to pass, is the operation of this number.
     fn numbered(&mut self, _number: u64) {}
 
-    /// What the runs that passed since this was asked last have the target run, in the order in which it answers. A protocol
-    /// that has no turns says nothing of it: there, what was asked last is what runs.
-    fn take_started(&mut self) -> Vec<Started> {
-        Vec::new()
-    }
+    /// Tells what the runs that passed since this was asked last have the target run, in the order in which it answers. A
+    /// protocol that has no turns says nothing of it: there, what was asked last is what runs.
+    fn tell_started(&mut self, _tell: &mut dyn FnMut(Started)) {}
 
     /// True when all that was asked before the run at the front is answered, so that a refusal would stand in order.
     fn is_quiet(&self) -> bool;
