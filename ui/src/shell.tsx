@@ -30,6 +30,7 @@ import { Link, NavLink, Route, Routes, useLocation, useNavigate } from "react-ro
 import { Problem, type Target } from "./api/client";
 import { useLive } from "./api/live";
 import { lockdowns, me, openRequests, targets, version } from "./api/queries";
+import { identityOf } from "./lib/filters";
 import { plural } from "./lib/format";
 import { revealed } from "./lib/hidden";
 import { isTyping, switchLetters, useLetters } from "./lib/keys";
@@ -44,7 +45,6 @@ import { TargetsPage } from "./pages/targets";
 import { TaskPage, TasksPage } from "./pages/tasks";
 import { Empty, Trouble, Waiting } from "./parts/basics";
 import { Boundary } from "./parts/boundary";
-import { identityOf } from "./parts/filters";
 
 /** Its charts are the heaviest part of the front end, so that whoever only answers a request does not load them. */
 const OverviewPage = lazy(() => import("./pages/overview").then((page) => ({ default: page.OverviewPage })));

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { Moment } from "../api/client";
 import { clock, exact, micros, oneLine, plural, span } from "./format";
+import { around, pieces } from "./found";
 import { cut, paint, plain } from "./paint";
+import { asked, playground } from "./question";
 import { scenes } from "./scenes";
 import { inWords, marks, sentence } from "./words";
 
@@ -183,4 +185,24 @@ test("figures are written alike", () => {
     "Jan 2 12:00:00.125",
   ]);
   expect(oneLine(" a\n\tb\u202e ")).toBe("a b[U+202E]");
+});
+
+test("what was looked for is marked where it stands", () => {
+  const marked = (text: string, wanted?: string) =>
+    pieces(text, wanted).map((piece) => (piece.isFound ? `[${piece.text}]` : piece.text));
+  expect(marked("Select note, NOTE", "note")).toEqual(["Select ", "[note]", ", ", "[NOTE]"]);
+  expect(marked("select", "x")).toEqual(["select"]);
+  expect(marked("aaa", "aa")).toEqual(["[aa]", "a"]);
+  // Small letters of another length would mark something else.
+  expect(marked("\u0130 note", "note")).toEqual(["\u0130 note"]);
+  const far = around(`${"x".repeat(500)} needle ${"y".repeat(500)}`, "needle");
+  expect(far.startsWith("… x") && far.includes("needle") && far.length <= 240).toBe(true);
+  expect(around("a\n b", undefined)).toBe("a b");
+});
+
+test("a question survives its link", () => {
+  const question = { target: "shop", identity: "agent:claude", behalf: "", statement: "select '#&=é\n' -- 1" };
+  const link = playground(question);
+  expect(asked(link.slice(link.indexOf("#")))).toEqual(question);
+  expect(asked("#%E0%A4%A")).toMatchObject({ target: "", statement: "" });
 });

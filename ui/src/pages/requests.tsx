@@ -13,6 +13,7 @@ import {
   requestsTo,
   targets,
 } from "../api/queries";
+import { identityOf } from "../lib/filters";
 import { number, oneLine, plural, span } from "../lib/format";
 import { revealed } from "../lib/hidden";
 import { isTyping } from "../lib/keys";
@@ -32,7 +33,7 @@ import {
   Waiting,
   Who,
 } from "../parts/basics";
-import { IdentityFilter, identityOf, OneOf, TargetFilter, useFilters } from "../parts/filters";
+import { IdentityFilter, OneOf, TargetFilter, useFilters } from "../parts/filters";
 import { Accesses, isLong, Statement } from "../parts/statement";
 import { Decide, Decided } from "./answer";
 

@@ -4,22 +4,13 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 import { Link } from "react-router";
 import { operations, sessions, targets } from "../api/queries";
+import { type Filters, identityOf, timesOf } from "../lib/filters";
 import { around, pieces } from "../lib/found";
 import { revealed } from "../lib/hidden";
 import { isTyping } from "../lib/keys";
 import { sentence } from "../lib/words";
 import { At, Chip, Empty, Heading, More, outcomeOf, SessionLink, State, Waiting, Who } from "../parts/basics";
-import {
-  type Filters,
-  IdentityFilter,
-  identityOf,
-  OneOf,
-  TargetFilter,
-  TimeFilter,
-  Typed,
-  timesOf,
-  useFilters,
-} from "../parts/filters";
+import { IdentityFilter, OneOf, TargetFilter, TimeFilter, Typed, useFilters } from "../parts/filters";
 import { SessionTable } from "../parts/session-table";
 
 export function SessionsPage() {

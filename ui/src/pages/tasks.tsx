@@ -6,6 +6,7 @@ import { useMemo, useState } from "react";
 import { Link, useParams } from "react-router";
 import { api, must, type Operation, type Request, type Session, type Task } from "../api/client";
 import { done as doneUnder, me, requestsOfTask, sessions, task as taskQuery, tasks } from "../api/queries";
+import { identityOf } from "../lib/filters";
 import { bytes, moment, number, oneLine, span } from "../lib/format";
 import { revealed } from "../lib/hidden";
 import { sentence } from "../lib/words";
@@ -27,7 +28,7 @@ import {
   Waiting,
   Who,
 } from "../parts/basics";
-import { IdentityFilter, identityOf, TargetFilter, useFilters } from "../parts/filters";
+import { IdentityFilter, TargetFilter, useFilters } from "../parts/filters";
 import { SessionTable } from "../parts/session-table";
 import { Sure } from "../parts/sure";
 

@@ -6,15 +6,11 @@ import { useQuery } from "@tanstack/react-query";
 import { type Ref, useEffect, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
 import { targets } from "../api/queries";
+import { type Filters, identityOf, isTime } from "../lib/filters";
 import { local } from "../lib/format";
 
 /** How long whoever types is left to it before anything is looked for, in milliseconds. */
 const TYPING_MILLIS = 250;
-
-export interface Filters {
-  get: (name: string) => string;
-  set: (changes: Record<string, string | null>) => void;
-}
 
 export function useFilters(): Filters {
   const [search, setSearch] = useSearchParams();
@@ -32,9 +28,6 @@ export function useFilters(): Filters {
   };
 }
 
-/** An identity is whole before it is asked about: half of one is a mistake to the gateway. */
-export const identityOf = (text: string) => (/^(user|agent):[^\s]+$/.test(text) ? text : undefined);
-
 const SPANS = [
   { value: "1", label: "the last hour" },
   { value: "24", label: "the last day" },
@@ -42,23 +35,6 @@ const SPANS = [
   { value: "720", label: "the last 30 days" },
   { value: "between", label: "between …" },
 ];
-
-export interface Times {
-  /** Of the last so many hours. */
-  hours?: number;
-  since?: string;
-  until?: string;
-}
-
-const isTime = (text: string) => /^[12]\d{3}-/.test(text) && !Number.isNaN(Date.parse(text));
-
-/** Which time is asked about. */
-export function timesOf({ get }: Filters): Times {
-  const hours = get("hours");
-  const time = (name: string) => (isTime(get(name)) ? get(name) : undefined);
-  if (hours === "between") return { since: time("since"), until: time("until") };
-  return { hours: /^[1-9]\d{0,5}$/.test(hours) ? Number(hours) : undefined };
-}
 
 export function TimeFilter({ filters: { get, set } }: { filters: Filters }) {
   return (
