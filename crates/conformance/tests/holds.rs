@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use gatehouse_conformance::fixture::PATIENCE;
+use gatehouse_conformance::raw::{self, RawClient, execute, parse, query, sync};
 use gatehouse_conformance::{Credential, Fixture, Setup};
 use tokio_postgres::error::SqlState;
 
@@ -286,5 +287,36 @@ fn whoever_decides_is_told_what_it_would_do() -> anyhow::Result<()> {
     let records = serde_json::to_string(&fixture.records()?)?;
     ensure!(records.contains("expects this UPDATE to touch about 20 rows"), "what was told is on record");
     ensure!(fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+/// What was bound and approved runs as it was judged, or is judged again: in a later batch, after other things, part by part.
+#[test]
+fn what_was_bound_is_judged_again_when_it_runs_later() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let mut client = RawClient::connect(&agent)?;
+    let answer =
+        |id: &str, word: &str| fixture.command(&[word, id, "--as", "user:dana", "--reason", "a test"]).map(|_| ());
+    client.send(&[query("begin")])?;
+    client.until_ready(1)?;
+    client.send(&[parse("u", "update orders set total = 1 where id = 1"), raw::bind("late", "u"), sync()])?;
+    answer(&id_of(&fixture.open_request()?), "approve")?;
+    client.until_ready(1)?;
+    client.send(&[execute("late"), sync()])?;
+    answer(&id_of(&fixture.open_request()?), "deny")?;
+    let said = client.until_ready(1)?;
+    ensure!(said.contains("was refused by dana"), "{said}");
+    client.send(&[query("rollback")])?;
+    client.until_ready(1)?;
+    // At once it runs by its first approval.
+    client.send(&[parse("n", "update orders set total = 2 where id = 2"), raw::bind("", "n"), execute(""), sync()])?;
+    answer(&id_of(&fixture.open_request()?), "approve")?;
+    client.until_ready(1)?;
+    ensure!(fixture.truth("select string_agg(total::text, ',' order by id) from orders where id < 3")? == "1.50,2.00");
+    // By the protocol nobody reads a cursor that a statement opened.
+    client.send(&[query("begin"), query("declare c cursor for select id from orders"), execute("c"), sync()])?;
+    let said = client.until_ready(3)?;
+    ensure!(said.contains("is not read by the protocol's Execute"), "{said}");
     Ok(())
 }

@@ -61,6 +61,8 @@ const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"gatehouse\"")
 const HOST_BYTES_MAX: usize = 253 + ":65535".len();
 /// The longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// How many fields a head has at most; over HTTP/2 its bytes alone are counted.
+const FIELDS_MAX: usize = 1_000;
 /// How many requests a connection may have at a time.
 const STREAMS_MAX: u32 = 32;
 /// The first byte of a TLS handshake (RFC 8446, section 5.1).
@@ -261,6 +263,7 @@ impl Connection {
             } else {
                 let mut builder = http1::Builder::new();
                 builder.timer(TokioTimer::new()).header_read_timeout(within).max_buf_size(HEAD_BYTES_MAX);
+                builder.max_headers(FIELDS_MAX);
                 let mut served = pin!(builder.serve_connection(io, service).with_upgrades());
                 tokio::select! {
                     outcome = served.as_mut() => outcome,
@@ -313,6 +316,8 @@ impl Connection {
             Some(tunnel) => (tunnel.proof.clone(), false),
             None => Proof::of(request.headers()),
         };
+        // Shown twice, or inside of a tunnel as well, it is the gateway's all the same.
+        let is_own = is_own || proof.is_in(request.headers().get(AUTHORIZATION));
         let destination = match self.destination(&request, is_own) {
             Ok(destination) => destination,
             Err(refusal) => return *refusal,
@@ -660,6 +665,12 @@ impl Proof {
         let decoded = String::from_utf8(decoded).ok()?;
         let (user, secret) = decoded.split_once(':')?;
         Some(Self { user: user.into(), secret: Some(Secret::new(secret)) })
+    }
+
+    /// Whether a field shows the same.
+    fn is_in(&self, field: Option<&HeaderValue>) -> bool {
+        let shown = field.and_then(|value| value.to_str().ok()).and_then(Self::read);
+        shown.is_some_and(|shown| shown.digest() == self.digest())
     }
 
     fn digest(&self) -> [u8; 32] {

@@ -232,13 +232,18 @@ pub(crate) fn text(path: &Path, protocol: &str) -> Result<String> {
     let mut reel = Reel::open(path, protocol)?;
     let header = reel.reader.header();
     let mut lines = vec![format!("session {} at {} on {}", header.session, header.started, header.target)];
+    let mut last = String::new();
     while let Some((at, scene)) = reel.next()? {
         let time = format!("{:>9.3}s", at as f64 / 1e6);
         match scene {
             Scene::Mark(mark) => {
                 let Mark { word, number, statement, .. } = Mark::read(&mark);
-                // That something runs is seen by its answer.
+                // What runs is what was asked last, or else it is said: answers come in this order.
+                let is_known = word == "run" && number == last;
                 if word != "run" {
+                    last = number.into();
+                }
+                if !is_known {
                     lines.push(format!("{time}  {}", further(&plain(&format!("{word} #{number} {statement}")))));
                 }
             }

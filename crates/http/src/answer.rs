@@ -32,11 +32,10 @@ const OF_BYTES: [&str; 8] = [
     "want-digest",
 ];
 /// Fields whose values have a form of their own in which nothing personal has a place.
-const PLAIN: [&str; 15] = [
+const PLAIN: [&str; 11] = [
     "access-control-allow-headers",
     "access-control-allow-methods",
     "age",
-    "allow",
     "cache-control",
     "content-language",
     "content-type",
@@ -45,9 +44,6 @@ const PLAIN: [&str; 15] = [
     "last-modified",
     "retry-after",
     "sec-websocket-accept",
-    "server",
-    "vary",
-    "via",
 ];
 
 /// The name of no coding.

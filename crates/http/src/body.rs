@@ -473,7 +473,8 @@ impl Walker<'_> {
         let column = if looks_like_json && self.depth >= NESTED_MAX { OPAQUE } else { column };
         if looks_like_json && self.depth < NESTED_MAX {
             let mut masked = Vec::with_capacity(text.len());
-            if mask_nested(text, self.columns, self.editor, &mut masked, self.depth + 1).is_ok() {
+            let is_one = mask_nested(text, self.columns, self.editor, &mut masked, self.depth + 1).is_ok();
+            if is_one || text.contains(&b'\n') && self.mask_lines(text, &mut masked).is_ok() {
                 let at = at.start.saturating_sub(1)..at.end + 1;
                 self.show_until(at.start);
                 if masked == text {
@@ -486,6 +487,15 @@ impl Walker<'_> {
             }
         }
         self.show_value(column, at.start.saturating_sub(1)..at.end + 1, text);
+    }
+
+    /// Masks a text of which each line may be JSON.
+    fn mask_lines(&mut self, text: &[u8], masked: &mut Vec<u8>) -> Result<(), Breach> {
+        masked.clear();
+        let mut lines = Text::new(Kind::Lines, None, text.len());
+        let reader = &mut Reader { columns: self.columns, rider: None };
+        lines.take(text, reader, self.editor, masked)?;
+        lines.finish(reader, self.editor, masked)
     }
 
     /// Shows a value that stands at `at` and means `text`.

@@ -71,11 +71,15 @@ impl Table {
         let Some((separator, named)) = &self.columns else {
             let record = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
             // Some programs say first what separates fields.
-            if record.starts_with(b"sep=") {
+            if record.starts_with(b"sep=") && record.len() == b"sep=;".len() {
                 out.extend_from_slice(record);
                 return;
             }
-            let count = |separator: &u8| record.iter().filter(|byte| *byte == separator).count();
+            // What stands in quotation marks separates nothing.
+            let count = |separator: &u8| {
+                let mut quotes = Quotes::default();
+                record.iter().filter(|byte| quotes.meet(**byte, Some(*separator)) == Met::Separator).count()
+            };
             let separator = SEPARATORS.into_iter().max_by_key(count).unwrap_or(b',');
             let named = fields(record, separator).map(|name| {
                 let field = columns.field(ROOT, value(name).trim_ascii());
@@ -89,11 +93,15 @@ impl Table {
             }
             return;
         };
+        // A record of another shape: any of it may be what is of a class.
+        let classified = named.iter().flatten().next().copied();
+        let is_odd = !record.is_empty() && classified.is_some() && fields(record, *separator).count() != named.len();
         for (place, field) in fields(record, *separator).enumerate() {
             if place > 0 {
                 out.push(*separator);
             }
-            let column = named.get(place).copied().flatten().unwrap_or(TEXT);
+            let own = named.get(place).copied().flatten();
+            let column = own.or(classified.filter(|_| is_odd)).unwrap_or(TEXT);
             show_field(column, field, *separator, editor, out);
         }
     }

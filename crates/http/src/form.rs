@@ -14,21 +14,31 @@ pub(crate) fn mask_form(form: &[u8], columns: &Columns, editor: &mut dyn Editor,
             out.extend_from_slice(pair);
             continue;
         };
-        // A word without a value may be one.
-        let text = if value.is_empty() { name.as_bytes() } else { value.as_bytes() };
+        // A name may be a value as well, and is one where it has none.
+        let named = edited(TEXT, name.as_bytes(), editor);
         let column = columns.of(&name).unwrap_or(TEXT);
-        let mut edited = Vec::new();
-        let field = Field { column, kind: ANY_TEXT, encoding: gatehouse_model::Encoding::Text, value: Some(text) };
-        match editor.edit(field, &mut edited) {
-            Edit::Keep => out.extend_from_slice(pair),
-            edit @ (Edit::Null | Edit::Replace) => {
-                let edited = if edit == Edit::Null { b"" } else { edited.as_slice() };
-                if !value.is_empty() {
-                    out.extend(form_urlencoded::byte_serialize(name.as_bytes()).flat_map(str::bytes));
-                    out.push(b'=');
-                }
-                out.extend(form_urlencoded::byte_serialize(edited).flat_map(str::bytes));
-            }
+        let valued = if value.is_empty() { None } else { edited(column, value.as_bytes(), editor) };
+        if named.is_none() && valued.is_none() {
+            out.extend_from_slice(pair);
+            continue;
         }
+        let mut write = |text: &[u8]| out.extend(form_urlencoded::byte_serialize(text).flat_map(str::bytes));
+        write(named.as_deref().unwrap_or(name.as_bytes()));
+        if !value.is_empty() {
+            out.push(b'=');
+            let text = valued.as_deref().unwrap_or(value.as_bytes());
+            out.extend(form_urlencoded::byte_serialize(text).flat_map(str::bytes));
+        }
+    }
+}
+
+/// What a text becomes, if it does not stay.
+fn edited(column: usize, text: &[u8], editor: &mut dyn Editor) -> Option<Vec<u8>> {
+    let mut edited = Vec::new();
+    let field = Field { column, kind: ANY_TEXT, encoding: gatehouse_model::Encoding::Text, value: Some(text) };
+    match editor.edit(field, &mut edited) {
+        Edit::Keep => None,
+        Edit::Null => Some(Vec::new()),
+        Edit::Replace => Some(edited),
     }
 }

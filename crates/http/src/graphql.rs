@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::columns::Columns;
 use crate::request::not_taken;
+use crate::said;
 
 const QUERY: Action = Action::new("graphql:query");
 const MUTATION: Action = Action::new("graphql:mutation");
@@ -31,11 +32,16 @@ pub(crate) fn accesses(
     columns: &Columns,
 ) -> Result<Vec<Access>, Denial> {
     let mut documents: Vec<(String, Option<String>)> = Vec::new();
+    // Servers differ in which names are the same, and in what parts one from the next.
+    let standing = said::names_as_servers_read(query.as_bytes());
     let parameter = |wanted: &str| -> Result<Option<String>, Denial> {
         let mut found = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == wanted);
-        match (found.next(), found.next()) {
-            (first, None) => Ok(first.map(|(_, value)| value.into_owned())),
-            (_, Some(_)) => Err(unclear("a parameter of it stands twice")),
+        let count = standing.get(&said::folded(wanted)).copied().unwrap_or_default();
+        match (found.next(), count) {
+            (None, 0) => Ok(None),
+            (Some((_, value)), 1) => Ok(Some(value.into_owned())),
+            (Some(_), _) => Err(unclear("a parameter of it stands twice")),
+            (None, _) => Err(unclear("a parameter of it is written otherwise than it is called")),
         }
     };
     for kept in ["documentId", "extensions"] {

@@ -152,10 +152,7 @@ pub(crate) fn mask_parts(
         out.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
         for (name, value) in part.fields.iter().filter(|(name, _)| !OF_BYTES.contains(&name.as_str())) {
             out.extend_from_slice(format!("{name}: ").as_bytes());
-            match name.as_str() {
-                "content-type" => out.extend_from_slice(value.as_bytes()),
-                _ => body::show(HEADER, ANY_TEXT, value.as_bytes(), editor, out),
-            }
+            body::show(HEADER, ANY_TEXT, value.as_bytes(), editor, out);
             out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(b"\r\n");

@@ -278,6 +278,8 @@ impl Replies {
                 let reader = &mut Reader { columns: &mut self.columns, rider: None };
                 text.take(content, reader, editor, &mut shown)?;
                 text.finish(reader, editor, &mut shown)?;
+                // What stands in several values, or between them, is in none.
+                self.seals.hide(&mut shown);
             }
             _ => {
                 let what = "a message was kept back: it is no text, and cannot be looked into";
@@ -406,7 +408,7 @@ impl Replies {
                 let mut shown = Vec::new();
                 let reader = &mut Reader { columns: &mut self.columns, rider: self.rider.as_deref_mut() };
                 masking.feed(frame.content, reader, editor, &mut shown)?;
-                if self.seals.may_be_cut() {
+                if !self.seals.is_empty() {
                     shown = self.sieve.pass(&self.seals, &shown).into();
                 }
                 let led = self.relinker.as_mut().map(|relinker| relinker.pass(&shown)).transpose()?;
@@ -444,7 +446,7 @@ impl Replies {
                 let mut shown = Vec::new();
                 let reader = &mut Reader { columns: &mut self.columns, rider: self.rider.as_deref_mut() };
                 masking.finish(reader, editor, &mut shown)?;
-                if self.seals.may_be_cut() {
+                if !self.seals.is_empty() {
                     shown = self.sieve.pass(&self.seals, &shown).into();
                     shown.extend_from_slice(&self.sieve.finish());
                 }

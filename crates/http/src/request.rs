@@ -17,7 +17,7 @@ use crate::json;
 use crate::links::Base;
 use crate::own::Own;
 use crate::rider::{Carrying, Reader, Rider};
-use crate::said::{Form, Said, form_fields, is_plain_form, without_classified};
+use crate::said::{self, Form, Said, form_fields, is_plain_form, without_classified};
 
 /// The actions of methods that have one.
 const ACTIONS: [(&str, Action); 7] = [
@@ -554,7 +554,13 @@ fn without_credential(address: Address, parameters: &[String]) -> (Address, Vec<
     let (false, Some(query)) = (parameters.is_empty(), &address.query) else { return (address, Vec::new()) };
     let mut removed = Vec::new();
     let mut is_other = |pair: &&str| {
-        let found = form_urlencoded::parse(pair.as_bytes()).find(|(name, _)| parameters.iter().any(|own| own == name));
+        // As any server may read it.
+        let is_own = |name: &str| {
+            let read = said::as_servers_read(name);
+            parameters.iter().any(|own| own == name || said::as_servers_read(own) == read)
+        };
+        let mut pieces = pair.split(';').flat_map(|piece| form_urlencoded::parse(piece.as_bytes()));
+        let found = pieces.find(|(name, _)| is_own(name));
         removed.extend(found.iter().map(|(name, _)| format!("the parameter `{name}`")));
         found.is_none()
     };

@@ -178,10 +178,18 @@ fn overridden() -> Denial {
 
 /// Whether a query or a form means the same to every server.
 pub(crate) fn is_plain_form(form: &[u8]) -> Result<(), Denial> {
-    // Some servers take semicolons for what parts fields, too.
+    if names(form).any(|name| is_override(&name)) { Err(overridden()) } else { Ok(()) }
+}
+
+/// The names in a query or a form. Some servers take semicolons for what parts fields, too.
+fn names(form: &[u8]) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
     let pieces = form.split(|byte| matches!(*byte, b'&' | b';'));
-    let mut names = pieces.flat_map(form_urlencoded::parse).map(|(name, _)| name);
-    if names.any(|name| is_override(&name)) { Err(overridden()) } else { Ok(()) }
+    pieces.flat_map(form_urlencoded::parse).map(|(name, _)| name)
+}
+
+/// How often each name stands in a query or a form, by the most liberal reading.
+pub(crate) fn names_as_servers_read(form: &[u8]) -> BTreeMap<String, usize> {
+    counted(names(form))
 }
 
 /// Whether a server may read a name as the one that overrides.
@@ -191,7 +199,7 @@ fn is_override(name: &str) -> bool {
 
 /// A name as the most liberal of servers read it. For PHP it ends at a NUL, begins after blanks, has `_` for `.` and blanks, and
 /// what is in brackets at its end makes a list or more of it; others take no notice of the size of letters.
-fn as_servers_read(name: &str) -> String {
+pub(crate) fn as_servers_read(name: &str) -> String {
     let name = name.split('\0').next().unwrap_or_default().trim();
     let (first, rest) = match name.char_indices().skip(1).find(|(_, char)| *char == '[') {
         Some((at, _)) => name.split_at(at),
@@ -218,7 +226,7 @@ fn counted<'n>(names: impl Iterator<Item = std::borrow::Cow<'n, str>>) -> BTreeM
 
 /// The values of a query or a form; of a name that stands several times as those of a list.
 pub(crate) fn form_fields(form: &[u8], columns: &Columns) -> Option<Vec<String>> {
-    let counts = counted(form_urlencoded::parse(form).map(|(name, _)| name));
+    let counts = names_as_servers_read(form);
     let mut fields = Fields::default();
     for (name, value) in form_urlencoded::parse(form) {
         let is_list = counts.get(&as_servers_read(&name)).is_some_and(|count| *count > 1);

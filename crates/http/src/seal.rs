@@ -36,8 +36,6 @@ pub(crate) struct Seals {
     /// How long the shortest and the longest is: most values are shorter than any.
     shortest: usize,
     longest: usize,
-    /// One of them holds what parts values in a text, so that masks may look at it in pieces.
-    is_parted: bool,
 }
 
 impl Seals {
@@ -74,14 +72,7 @@ impl Seals {
         }
         let lengths = || all.iter().map(|form| form.expose().len());
         let (shortest, longest) = (lengths().min().unwrap_or_default(), lengths().max().unwrap_or_default());
-        let parts = |byte: &u8| byte.is_ascii_whitespace() || b"[]{}(),:;&=\"'<>|\\".contains(byte);
-        let is_parted = secrets.iter().any(|secret| secret.expose().iter().any(parts));
-        Self { forms: all.into(), shortest, longest, is_parted }
-    }
-
-    /// Whether a text must be looked at as a whole once more, when its values were.
-    pub(crate) fn may_be_cut(&self) -> bool {
-        self.is_parted && !self.is_empty()
+        Self { forms: all.into(), shortest, longest }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -176,6 +167,9 @@ impl Sieve {
     }
 }
 
+/// How much of a coded body may wait for what shows whether the gateway's credential begins there, in bytes.
+const WATCHED_BYTES_MAX: usize = 256 * 1024;
+
 /// A coded body that goes by as it is, as long as it holds none of them: what it decodes to is looked at, and nothing is shown
 /// that may be the beginning of one.
 pub(crate) struct Watch {
@@ -206,6 +200,11 @@ impl Watch {
         let seen = &mut self.seen;
         self.decoder.feed(bytes, |decoded| look(seen, decoded))?;
         self.kept.extend_from_slice(bytes);
+        if self.kept.len() > WATCHED_BYTES_MAX + bytes.len() {
+            return Err(Breach::target(
+                "the target's answer does not go on, and may hold what the gateway proves itself by",
+            ));
+        }
         Ok(if self.seen.is_empty() && self.seen_coded.is_empty() { self.kept.split().freeze() } else { Bytes::new() })
     }
 

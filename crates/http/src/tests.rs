@@ -195,6 +195,38 @@ fn what_stores_and_services_are_asked_by_fields_is_understood() {
 }
 
 #[test]
+fn servers_differ_in_what_a_parameter_is() {
+    for more in ["&%20query=", "&+query=", "&query%00=", "&query%5B%5D=", "&Query=", "&x=1;query="] {
+        check(
+            &format!("GET /graphql?query=%7Bme%7D{more}%7Bsecret%7D"),
+            &[],
+            "",
+            expect!["refused: the GraphQL of this request is not understood: a parameter of it stands twice"],
+        );
+    }
+    for more in ["&documentid=1", ";extensions=1", "&extensions%5B%5D=1"] {
+        check(
+            &format!("GET /graphql?query=%7Bme%7D{more}"),
+            &[],
+            "",
+            expect![
+                "refused: the GraphQL of this request is not understood: a parameter of it is written otherwise than it is called"
+            ],
+        );
+    }
+    // What a policy asks for must be all that there is of it, however a server reads it.
+    for form in ["scope=order&x=1;scope=all", "scope=order&Scope=all", "scope=order&%20scope=all"] {
+        let mut session = session(HttpFacts::default());
+        let run = message(Tag::Request, &format!("GET /q?{form}"), &[], &[]).freeze();
+        let Step::Run { meaning: Meaning::Act(operation), .. } = session.inspect(Side::Client, &run).unwrap() else {
+            panic!("{form}")
+        };
+        let Some(FactValue::Texts(query)) = operation.intent.facts.get("query") else { panic!("{form}") };
+        assert!(!query.iter().any(|field| &**field == "scope=order"), "{form}: {query:?}");
+    }
+}
+
+#[test]
 fn graphql_is_understood() {
     let check = |document: &str, expected: Expect| {
         let body = serde_json::json!({ "query": document, "operationName": "A" }).to_string();
@@ -541,7 +573,7 @@ fn parts_are_masked_each_as_what_it_is() {
              image/png\r\n\r\n\0\r\n--x--\r\n",
         ],
         expect![[
-            r#"200 | content-type: multipart/mixed; boundary="x" |  | --x, | content-type: application/json, | , | {"email": "<email>", "n": 1}, | --x, | , | <text>, | --x, | content-disposition: <header>, | , | <email>, | --x, | content-type: image/png, | , | <opaque>, | --x--"#
+            r#"200 | content-type: multipart/mixed; boundary="x" |  | --x, | content-type: <header>, | , | {"email": "<email>", "n": 1}, | --x, | , | <text>, | --x, | content-disposition: <header>, | , | <email>, | --x, | content-type: <header>, | , | <opaque>, | --x--"#
         ]],
     );
     check_answer(
@@ -589,7 +621,7 @@ fn tables_and_forms_are_masked_by_names() {
     check_answer(
         &[table],
         &["id;\"email\"\n1;a;b\n"],
-        expect![[r#"200 | content-type: text/csv; charset=utf-8 |  | <text>;"<text>" | <text>;<email>;<text>"#]],
+        expect![[r#"200 | content-type: text/csv; charset=utf-8 |  | <text>;"<text>" | <email>;<email>;<email>"#]],
     );
     check_answer(
         &[table],
@@ -601,7 +633,9 @@ fn tables_and_forms_are_masked_by_names() {
     check_answer(
         &[("content-type", "application/x-www-form-urlencoded")],
         &["a=1&email=x%40y&word"],
-        expect!["200 | content-type: application/x-www-form-urlencoded |  | a=%3Ctext%3E&email=%3Cemail%3E&%3Ctext%3E"],
+        expect![
+            "200 | content-type: application/x-www-form-urlencoded |  | %3Ctext%3E=%3Ctext%3E&%3Ctext%3E=%3Cemail%3E&%3Ctext%3E"
+        ],
     );
     check_answer(
         &[JSON],

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use foldhash::{HashMap, HashMapExt as _};
-use gatehouse_model::{Column, Denial, Provenance, Reason, Secret, Shape, TargetName};
+use gatehouse_model::{Bind, Column, Denial, Intent, Provenance, Reason, Secret, Shape, TargetName};
 use gatehouse_protocol::{
     Breach, Classifier, Editor, Opening, Passed, Reply, Session, Side, Started, Step, SurveyFacts,
 };
@@ -95,6 +95,8 @@ pub(crate) struct PostgresSession {
     turns: bool,
     /// The number of the operation in the run that passes.
     number: Option<u64>,
+    /// The values of what is bound, in the run that passes, where it changes something.
+    bound: Option<Vec<Bind>>,
     /// What the target was told to run, of which nobody was told yet.
     started: Vec<Started>,
 }
@@ -104,6 +106,8 @@ struct Cursor {
     columns: Arc<[Provenance]>,
     /// What runs when it is read touches classified data.
     is_sensitive: bool,
+    /// What it wants each time that it is read, where that changes something: it runs row by row.
+    runs: Option<Arc<Intent>>,
 }
 
 /// The messages up to the next Sync.
@@ -389,6 +393,7 @@ impl PostgresSession {
             turned: BytesMut::new(),
             turns: false,
             number: None,
+            bound: None,
             started: Vec::new(),
         })
     }

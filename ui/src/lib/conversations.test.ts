@@ -30,11 +30,11 @@ function shown(part: Part): string {
 }
 
 test.each(conversations)("$name", async ({ name, moments }) => {
-  const told = scenes(moments).map(({ asked, parts, isPassedOver }) => {
+  const told = scenes(moments).map(({ asked, parts, isPassedOver, isUnrun }) => {
     const what = asked
       ? `#${asked.number} ${asked.outcome} ${asked.statement.replace(/\s+/g, " ")}`
       : "(not an answer)";
-    const came = isPassedOver ? ["passed over"] : parts.map(shown);
+    const came = isPassedOver ? ["passed over"] : isUnrun ? ["not run"] : parts.map(shown);
     return [what, ...came.map((line) => `    ${line}`)].join("\n");
   });
   await expect(`${told.join("\n")}\n`).toMatchFileSnapshot(`conversations/${name.replaceAll(" ", "-")}.txt`);

@@ -37,7 +37,7 @@ function played(script: string): string[] {
       if (part.kind === "rows") return part.rows.flat().join("");
       return part.kind === "done" ? "." : part.kind === "problem" ? "!" : part.kind;
     });
-    return `${scene.asked?.number ?? "-"}=${scene.isPassedOver ? "passed over" : parts.join("")}`;
+    return `${scene.asked?.number ?? "-"}=${scene.isPassedOver ? "passed over" : scene.isUnrun ? "not run" : parts.join("")}`;
   });
 }
 
@@ -52,7 +52,7 @@ describe("a replay gives each operation its own answer", () => {
     ],
     ["in a pipeline", "0.0:allow r0.0 1.0:allow r1.0 b x d b y d t", ["0=x.", "1=y."]],
     ["bound together, run in another order", "0.0:allow 1.0:allow r1.0 r0.0 b b y d x d t", ["0=x.", "1=y."]],
-    ["bound in one turn, run in a later one", "0.0:allow 1.1:allow r0.1 b t b x d t", ["0=x.", "1="]],
+    ["bound in one turn, run in a later one", "0.0:allow 1.1:allow r0.1 b t b x d t", ["0=x.", "1=not run"]],
     [
       "a part of a portal, and something else",
       "0.0:allow r0.0 1.0:allow r1.0 r0.0 b x d b y d z d t",
@@ -61,7 +61,8 @@ describe("a replay gives each operation its own answer", () => {
     ["a cursor that a statement opened", "0.0:allow r0.0 d t r?.1 x d t", ["0=.", "-=x."]],
     ["several statements in one", "0.0:allow r0.0 1.1:allow r1.1 x d y d t z d t", ["0=x.y.", "1=z."]],
     ["several in one, of which one fails", "0.0:allow r0.0 1.1:allow r1.1 x d e t z d t", ["0=x.!", "1=z."]],
-    ["nothing to answer", "0.0:allow 1.1:allow r1.1 b t b x d t", ["0=", "1=x."]],
+    ["nothing to answer", "0.0:allow 1.1:allow r1.1 b t b x d t", ["0=not run", "1=x."]],
+    ["a notice of the next", "0.0:allow r0.0 1.0:allow r1.0 b x d n b y d t", ["0=x.", "1=notey."]],
     ["refused", "0.0:refused e t 1.1:allow r1.1 x d t", ["0=!", "1=x."]],
     [
       "failed in a pipeline, with more turns asked for already",

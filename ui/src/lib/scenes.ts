@@ -23,6 +23,8 @@ export interface Scene {
   parts: Part[];
   /** Whether the target did not run it, since something before it in its turn failed. */
   isPassedOver?: boolean;
+  /** Whether it was only made ready to be run. */
+  isUnrun?: boolean;
 }
 
 /** Something that the target answers, in the order in which it was sent. */
@@ -41,6 +43,8 @@ interface Due {
  */
 class Playing {
   readonly all: Scene[] = [];
+  /** Those that are to be run. */
+  private readonly ran: Scene[] = [];
   private readonly byNumber = new Map<number, Scene>();
   private due: Due[] = [];
   /** Whose the answer is that comes now, and whether it may go on. */
@@ -50,29 +54,34 @@ class Playing {
   private hasFailed = false;
   /** What the rows that come next are called. */
   private columns?: string[];
+  /** The last that was prepared or bound in this turn, and what the rows of statements are called that were described. */
+  private ready?: Scene;
+  private readonly described = new Map<string, string[]>();
+  private readonly run = new Set<Scene>();
 
   play(moment: Moment) {
     switch (moment.kind) {
       case "asked":
         return this.asked(moment);
       case "run":
-        this.due.push({ turn: moment.turn, kind: "run", scene: this.byNumber.get(moment.number ?? -1) });
-        return;
+        return this.starts(moment.turn, this.byNumber.get(moment.number ?? -1));
       case "prepared":
-        this.take((one) => one.kind === "prepare");
+        this.ready = this.take((one) => one.kind === "prepare")?.scene;
         return;
       case "bound":
-        this.take((one) => one.kind === "bind");
+        this.ready = this.take((one) => one.kind === "bind")?.scene;
         return;
       case "turn":
         return this.ends();
       case "columns":
-        this.columns = moment.names;
+        // What is described is what was made ready last; a statement by itself says what its rows are called before them.
+        if (this.ready?.asked) this.described.set(this.ready.asked.statement, moment.names);
+        else this.columns = moment.names;
         return;
       case "problem":
         return this.fails(moment);
       case "note":
-        return this.see(this.current ?? this.due.find((one) => one.turn <= this.turn)?.scene, moment);
+        return this.see((this.isOver ? this.next()?.scene : undefined) ?? this.current, moment);
       default:
         return this.answers(moment);
     }
@@ -92,11 +101,25 @@ class Playing {
     }
     const kind = outcome === "prepare" ? "prepare" : outcome === "refused" ? "run" : "bind";
     this.due.push({ turn: moment.turn, kind, scene });
+    if (kind === "bind") this.ran.push(scene);
+  }
+
+  private starts(turn: number, scene: Scene | undefined) {
+    this.due.push({ turn, kind: "run", scene });
+    if (scene) this.run.add(scene);
+  }
+
+  /** What is answered next, in this turn. */
+  private next(): Due | undefined {
+    const first = this.due[0];
+    return first && first.turn <= this.turn ? first : undefined;
   }
 
   private take(wanted: (one: Due) => boolean): Due | undefined {
-    const found = this.due.find((one) => one.turn <= this.turn && wanted(one));
-    this.due = this.due.filter((one) => one !== found);
+    const place = this.due.findIndex((one) => one.turn > this.turn || wanted(one));
+    const found = this.due[place];
+    if (!found || found.turn > this.turn) return undefined;
+    this.due.splice(place, 1);
     return found;
   }
 
@@ -121,10 +144,12 @@ class Playing {
   }
 
   private ends() {
-    for (const { scene } of this.due.filter((one) => one.turn <= this.turn)) {
-      if (scene && this.hasFailed && scene.parts.length === 0) scene.isPassedOver = true;
+    for (let next = this.next(); next; next = this.next()) {
+      if (next.scene && this.hasFailed && next.scene.parts.length === 0) next.scene.isPassedOver = true;
+      this.due.shift();
     }
-    this.due = this.due.filter((one) => one.turn > this.turn);
+    this.columns = undefined;
+    this.ready = undefined;
     this.turn += 1;
     this.isOver = true;
     this.hasFailed = false;
@@ -143,20 +168,29 @@ class Playing {
   private see(of: Scene | undefined, moment: Seen) {
     const scene = of ?? this.apart(moment);
     scene.ends = Math.max(scene.ends, moment.at);
-    const isOfRows = ["row", "rows", "done"].includes(moment.kind);
-    const fits = moment.kind !== "row" || moment.values.length === this.columns?.length;
-    if (this.columns && isOfRows) {
-      if (fits) scene.parts.push({ kind: "rows", columns: this.columns, rows: [], more: 0 });
+    const isFirst = !scene.parts.some((part) => part.kind === "rows");
+    const columns = this.columns ?? (isFirst ? this.described.get(scene.asked?.statement ?? "") : undefined);
+    const fits = moment.kind !== "row" || moment.values.length === columns?.length;
+    if (columns && ["row", "rows", "done"].includes(moment.kind)) {
+      if (fits) scene.parts.push({ kind: "rows", columns, rows: [], more: 0 });
       this.columns = undefined;
     }
     take(scene, moment);
+  }
+
+  /** The scenes, once there are no more moments. */
+  end(): Scene[] {
+    for (const scene of this.ran) {
+      if (!this.run.has(scene) && scene.parts.length === 0 && !scene.isPassedOver) scene.isUnrun = true;
+    }
+    return this.all;
   }
 }
 
 export function scenes(moments: Moment[]): Scene[] {
   const playing = new Playing();
   for (const moment of moments) playing.play(moment);
-  return playing.all;
+  return playing.end();
 }
 
 /** What a client saw, but for what rows are called. */

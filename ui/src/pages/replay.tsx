@@ -413,7 +413,7 @@ function Shown({ scene, isNow, isSql, binds }: ShownProps) {
         {asked ? (
           <>
             <div className="row" style={{ marginBottom: 5 }}>
-              {scene.isPassedOver ? <Chip>not run</Chip> : <State word={asked.outcome} />}
+              {scene.isPassedOver || scene.isUnrun ? <Chip>not run</Chip> : <State word={asked.outcome} />}
               <span className="muted small">#{asked.number}</span>
               {asked.request ? <RequestLink id={asked.request} /> : null}
               {asked.outcome !== "refused" && scene.parts.some((part) => part.kind === "problem") ? (
@@ -451,6 +451,7 @@ function Seen({ scene }: { scene: Scene }) {
       {scene.parts.map((part, place) => (
         <SeenPart key={place} part={part} />
       ))}
+      {scene.isUnrun ? <p className="said muted">It was bound to its values, and not run so far.</p> : null}
       {scene.isPassedOver ? (
         <p className="said muted">The target did not run it: what was asked together with it before had failed.</p>
       ) : null}

@@ -129,48 +129,6 @@ fn a_replay_knows_whose_an_answer_is() -> Result<()> {
     Ok(())
 }
 
-/// What changes something runs as it was judged: not once policy, settings or whatever else may have changed meanwhile.
-#[test]
-fn what_was_bound_to_change_something_runs_at_once_or_not() -> Result<()> {
-    let fixture = Fixture::start(everything())?;
-    let mut client = RawClient::connect(&fixture.task("agent:claude", "1h")?)?;
-    let update = |id: u32| parse("u", &format!("update t set word = 'late' where id = {id}"));
-    let begin = [query("begin")];
-    let abandon = [query("rollback")];
-    // In a later batch.
-    client.send(&begin)?;
-    client.until_ready(1)?;
-    client.send(&[update(1), raw::bind("late", "u"), sync()])?;
-    client.until_ready(1)?;
-    client.send(&[query("set datestyle = 'ISO, DMY'"), execute("late"), sync()])?;
-    let said = client.until_ready(2)?;
-    assert!(said.contains("runs in the batch that bound it"), "{said}");
-    client.send(&abandon)?;
-    client.until_ready(1)?;
-    // In the same, after something else.
-    let between = [parse("s", "set datestyle = 'ISO, MDY'"), raw::bind("s", "s")];
-    client.send(
-        &[
-            &[parse("u2", "update t set word = 'late' where id = 2"), raw::bind("late", "u2")],
-            &between[..],
-            &[execute("s"), execute("late"), sync()],
-        ]
-        .concat(),
-    )?;
-    let said = client.until_ready(1)?;
-    assert!(said.contains("runs in the batch that bound it"), "{said}");
-    // At once.
-    client.send(&[
-        parse("u3", "update t set word = 'now' where id = 3"),
-        raw::bind("now", "u3"),
-        execute("now"),
-        sync(),
-    ])?;
-    client.until_ready(1)?;
-    assert_eq!(fixture.truth("select string_agg(word, ',' order by id) from t where id < 4")?, "word 1,word 2,now");
-    Ok(())
-}
-
 fn resident_kib(fixture: &Fixture, field: &str) -> Result<u64> {
     let pid = fixture.gateway_pid().context("the gateway runs")?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;

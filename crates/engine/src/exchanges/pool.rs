@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::outlet::AskedBody;
+use super::{FIELDS_MAX, HEAD_BYTES_MAX};
 use crate::dial;
 use crate::tls;
 use crate::wire::Wire;
@@ -82,6 +83,8 @@ impl Targets {
             .timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(SPARE_SECS_MAX))
             .pool_max_idle_per_host(SPARES_MAX)
+            .http1_max_headers(FIELDS_MAX)
+            .http2_max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
             .http2_initial_stream_window_size(STREAM_BYTES_MAX)
             .http2_initial_connection_window_size(STREAM_BYTES_MAX * STREAMS_MAX)
             .build(Connector { route: Arc::new(target.route.clone()), speaks });

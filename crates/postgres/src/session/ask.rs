@@ -74,9 +74,20 @@ impl PostgresSession {
                 frame.len,
                 "EXECUTE",
                 Reason::NotUnderstood,
-                "what changes something runs in the batch that bound it, before anything else",
+                "what is no query runs in the batch that bound it, before anything else",
                 "Bind it again",
             )),
+            b'E' if self.names_cursor(frame) => Ok(self.misunderstood(
+                frame.len,
+                "EXECUTE",
+                Reason::NotUnderstood,
+                "a cursor that a statement opened is not read by the protocol's Execute",
+                "FETCH from it",
+            )),
+            b'E' if self.late(frame).is_some() => {
+                let late = self.late(frame).and_then(|portal| self.inspect_late(frame.len, &portal));
+                Ok(late.unwrap_or_else(|| plumbing(frame.len)))
+            }
             // Data that nobody waits for any more: the server drops it too.
             b'd' | b'c' | b'f' => Ok(run(frame.len, Meaning::Local)),
             b'D' | b'E' | b'C' | b'H' | b'S' | b'X' => Ok(plumbing(frame.len)),
@@ -365,6 +376,7 @@ impl PostgresSession {
         }
         self.turned.clear();
         let binds = values(&prepared);
+        self.bound = (prepared.analysis.intent.effect == Effect::Write).then(|| binds.clone());
         let operation = self.operation(&prepared, Some(binds), Phase::Run);
         self.asked = Some(Asked::Bound(prepared));
         Ok(run(len, Meaning::Act(Box::new(operation))))
@@ -489,9 +501,14 @@ impl PostgresSession {
         let analysis = &prepared.analysis;
         let mut intent = analysis.intent.clone();
         for output in &analysis.statements {
-            if let Outputs::Prepared(name) = &output.columns {
-                let Some(inner) = self.prepared_in_sql(name) else { continue };
-                let wanted = &inner.analysis.intent;
+            let named = match &output.columns {
+                Outputs::Prepared(name) => {
+                    self.prepared_in_sql(name).map(|inner| (name, inner.analysis.intent.clone()))
+                }
+                Outputs::Cursor(name) => self.cursors.get(name).and_then(|cursor| Some((name, cursor.runs.clone()?))),
+                Outputs::None | Outputs::Columns(_) | Outputs::Clean | Outputs::Unknown => None,
+            };
+            if let Some((name, wanted)) = named {
                 let whole = Arc::make_mut(&mut intent);
                 // What the name stands for is what is judged, shown, recorded and approved.
                 whole.statement = format!("{} -- {name}: {}", whole.statement, wanted.statement).into();
@@ -584,18 +601,37 @@ impl PostgresSession {
         }
     }
 
-    /// Whether something ran since a statement was bound whose names are looked up when it runs, for what it names may be
-    /// another one now; or that changes something, for what policy and a person let pass was it as it was meant then. What
-    /// it gives lies ready from the first time on.
+    fn names_cursor(&self, frame: Frame<'_>) -> bool {
+        let name = Reader(frame.body).text().unwrap_or_default();
+        !self.portals.contains_key(name) && self.cursors.contains_key(name)
+    }
+
+    /// Whether something ran since a statement was bound whose names are looked up when it runs: what it names may be
+    /// another one now. What it gives lies ready from the first time on.
     fn is_stale(&self, frame: Frame<'_>) -> bool {
         let name = Reader(frame.body).text().unwrap_or_default();
         let portal = self.portals.get(name).map(|named| &named.value);
-        let now = (self.batch.number, self.executed);
-        let is_of_then = |portal: &Arc<Portal>| {
-            portal.resolves_at.is_some_and(|moment| moment != self.moment())
-                || portal.bound_at.is_some_and(|moment| moment != now)
-        };
+        let is_of_then = |portal: &Arc<Portal>| portal.resolves_at.is_some_and(|moment| moment != self.moment());
         portal.is_some_and(|portal| portal.ran.get().is_none() && is_of_then(portal))
+    }
+
+    /// What changes something and was bound before something else ran: policy, settings and what a person let pass were of then,
+    /// so that it is judged anew. Of a query that was begun each part runs when it is fetched; what else was begun has run.
+    fn late(&self, frame: Frame<'_>) -> Option<Arc<Portal>> {
+        let name = Reader(frame.body).text().unwrap_or_default();
+        let portal = &self.portals.get(name)?.value;
+        let is_late = portal.bound_at.is_some_and(|moment| moment != (self.batch.number, self.executed));
+        let is_query = portal.prepared().is_some_and(|prepared| &*prepared.analysis.intent.title == "SELECT");
+        (is_late && (is_query || portal.ran.get().is_none())).then(|| portal.clone())
+    }
+
+    fn inspect_late(&mut self, len: usize, portal: &Portal) -> Option<Step> {
+        let prepared = portal.statement.clone()?;
+        let operation = self.operation(&prepared, Some(portal.binds.clone()), Phase::Run);
+        // What was turned back when it was bound stays so.
+        let operation = Operation { candidates: None, ..operation };
+        self.asked = None;
+        Some(run(len, Meaning::Act(Box::new(operation))))
     }
 
     /// Counts what may change the meaning of a name.
@@ -751,6 +787,7 @@ impl PostgresSession {
             number: self.number.take(),
             resolves_at: resolves_late.then(|| self.moment()),
             bound_at: (prepared.analysis.intent.effect == Effect::Write).then_some((self.batch.number, self.executed)),
+            binds: self.bound.take().unwrap_or_default(),
             ran: OnceLock::new(),
             described: OnceLock::new(),
             shape: OnceLock::new(),

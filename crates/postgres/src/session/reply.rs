@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use gatehouse_model::{Provenance, Shape, ShapeRole};
+use gatehouse_model::{Access, Action, Effect, Provenance, Shape, ShapeRole};
 use gatehouse_protocol::{Breach, Editor, Meaning, Reply, Step};
 
 use super::ask::{self, RELAYED_BYTES_MIN, STATEMENTS_MAX};
@@ -12,9 +12,13 @@ use super::{
     Awaited, CopyIn, Cursor, Described, Discard, Doubt, Named, PostgresSession, Run, SHAPES_MAX, copy, gives_meaning,
     message,
 };
-use crate::analysis::{CopyFormat, Deallocated, Moved, Outputs, SearchPath, StatementOutput};
+use crate::analysis::{CopyFormat, Deallocated, Moved, Outputs, SearchPath, StatementOutput, action};
 use crate::frame::{self, Peek, Reader};
 use crate::wishes::Replication;
+
+/// What a cursor may want without changing anything but locks, which its declaration was judged for.
+const LOOKS: [Action; 6] =
+    [action::SELECT, action::LOCK, action::CURSOR, action::TRANSACTION, Action::PROBE, Action::REVEAL];
 
 impl PostgresSession {
     pub(super) fn inspect_target(&mut self, buf: &[u8]) -> Result<Step, Breach> {
@@ -243,9 +247,7 @@ impl PostgresSession {
                 b'T' => self.row_description(frame.body),
                 b'n' => self.described(),
                 b'C' | b'I' => self.command_complete(),
-                b's' => {
-                    self.pop();
-                }
+                b's' => self.suspended(),
                 b'V' => {
                     if let Some(Awaited::Function { ended, .. }) = self.awaited.front_mut() {
                         *ended = true;
@@ -386,8 +388,20 @@ impl PostgresSession {
         }
     }
 
-    /// What a completed statement leaves behind: names of cursors and statements, what names mean, a stale catalog.
-    fn took_effect(&mut self, prepared: &Arc<Prepared>, place: usize) {
+    /// A part of a result came: what its statement changes it may have changed already.
+    fn suspended(&mut self) {
+        let Some(Awaited::Execute { portal }) = self.pop() else { return };
+        let Some(prepared) = portal.statement.clone() else { return };
+        let is_own = |named: &Named<Portal>| Arc::ptr_eq(&named.value, &portal);
+        let name = self.portals.iter().find_map(|(name, named)| is_own(named).then(|| name.clone()));
+        let own = name.and_then(|name| self.portals.remove_entry(&name));
+        self.changed_meaning(&prepared);
+        // It goes on by its name.
+        self.portals.extend(own);
+    }
+
+    /// What a statement does to what others mean.
+    fn changed_meaning(&mut self, prepared: &Prepared) {
         let analysis = &prepared.analysis;
         self.catalog_is_stale |= analysis.changes_catalog;
         self.outdates |= prepared.outdates_survey();
@@ -410,6 +424,12 @@ impl PostgresSession {
             self.meaning_changes += 1;
         }
         self.meaning = None;
+    }
+
+    /// What a completed statement leaves behind: names of cursors and statements, what names mean, a stale catalog.
+    fn took_effect(&mut self, prepared: &Arc<Prepared>, place: usize) {
+        let analysis = &prepared.analysis;
+        self.changed_meaning(prepared);
         let Some(output) = analysis.statements.get(place) else {
             return;
         };
@@ -417,7 +437,14 @@ impl PostgresSession {
             self.portals.remove(name.as_str());
             match &output.columns {
                 Outputs::Columns(columns) if self.cursors.len() < STATEMENTS_MAX => {
-                    let cursor = Cursor { columns: columns.as_slice().into(), is_sensitive: analysis.sensitive };
+                    let is_change = |access: &Access| !LOOKS.contains(&access.action);
+                    let runs = Some(&analysis.intent)
+                        .filter(|intent| intent.effect == Effect::Write && intent.accesses.iter().any(is_change));
+                    let cursor = Cursor {
+                        columns: columns.as_slice().into(),
+                        is_sensitive: analysis.sensitive,
+                        runs: runs.cloned(),
+                    };
                     self.cursors.insert(name.clone(), cursor)
                 }
                 Outputs::Columns(_)

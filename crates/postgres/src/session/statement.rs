@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use gatehouse_model::{Column, Encoding, Provenance, Shape, ShapeRole, ValueKind, kind};
+use gatehouse_model::{Bind, Column, Encoding, Provenance, Shape, ShapeRole, ValueKind, kind};
 
 use crate::analysis::{self, Analysis, Outputs};
 use crate::frame::Reader;
@@ -109,8 +109,9 @@ pub(crate) struct Portal {
     pub(crate) number: Option<u64>,
     /// Of what looks names up when it runs: when it was bound, by what had run and was named until then.
     pub(crate) resolves_at: Option<(u64, u64, u64)>,
-    /// Of what changes something: when it was bound, by what had run until then.
+    /// Of what changes something: when it was bound, by what had run until then, and to which values.
     pub(crate) bound_at: Option<(u64, u64)>,
+    pub(crate) binds: Vec<Bind>,
     /// It was executed.
     pub(crate) ran: OnceLock<()>,
     /// A Describe of this very portal was sent: what a statement was described as may not be what a portal of it is.
@@ -125,6 +126,7 @@ impl Portal {
             number: None,
             resolves_at: None,
             bound_at: None,
+            binds: Vec::new(),
             ran: OnceLock::new(),
             described: OnceLock::new(),
             shape: OnceLock::new(),
