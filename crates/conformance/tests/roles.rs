@@ -59,7 +59,7 @@ fn routes() -> Vec<(&'static str, &'static str, Value)> {
         ("post", "/api/v1/requests/{id}/approve", json!({ "reason": "roles" })),
         ("post", "/api/v1/requests/{id}/deny", json!({ "reason": "roles" })),
         ("post", "/api/v1/requests/{id}/withdraw", Value::Null),
-        ("post", "/api/v1/sessions/{id}/kill", Value::Null),
+        ("post", "/api/v1/sessions/{id}/kill", json!({})),
         ("post", "/api/v1/tasks/{id}/end", json!({ "cause": "done" })),
         ("post", "/api/v1/lockdowns", json!({ "scope": "agent:other", "reason": "roles" })),
         ("post", "/api/v1/lockdowns/lift", json!({ "scope": "agent:other" })),

@@ -474,7 +474,7 @@ mod tests {
 
     #[test]
     fn past_the_limit_digests_are_kept() {
-        let mut writer = RecordingWriter::new(Vec::new(), &header(), 120).expect("memory");
+        let mut writer = RecordingWriter::new(Vec::new(), &header(), 142).expect("memory");
         writer.write(1, Direction::ToClient, b"kept").expect("memory");
         writer.write(2, Direction::ToClient, &[7; 100]).expect("memory");
         writer.write(3, Direction::ToClient, b"small, but after the cut").expect("memory");

@@ -73,7 +73,9 @@ impl PostgresTranscript {
         let value = value?;
         let is_odd = |byte: &u8| *byte < b' ' && !b"\t\r\n".contains(byte);
         let is_binary = self.formats.get(place) == Some(&1);
-        let is_opaque = is_binary && (std::str::from_utf8(value).is_err() || value.iter().any(is_odd));
+        // No text holds a NUL, whatever the client was told of its form.
+        let is_opaque =
+            value.contains(&0) || is_binary && (std::str::from_utf8(value).is_err() || value.iter().any(is_odd));
         Some(if is_opaque { format!("({} bytes)", value.len()) } else { text(value) })
     }
 }
