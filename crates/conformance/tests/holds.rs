@@ -320,3 +320,44 @@ fn what_was_bound_is_judged_again_when_it_runs_later() -> anyhow::Result<()> {
     ensure!(said.contains("is not read by the protocol's Execute"), "{said}");
     Ok(())
 }
+
+/// A cursor runs its query when it is read, so that each reading of one that changes something is judged.
+#[test]
+fn a_cursor_that_changes_something_is_judged_when_it_is_read() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    fixture.truth("create sequence draws; grant usage, select on sequence draws to gatehouse; select 1")?;
+    let mut client = RawClient::connect(&fixture.task("agent:claude", "10m")?)?;
+    let answer =
+        |id: &str, word: &str| fixture.command(&[word, id, "--as", "user:dana", "--reason", "a test"]).map(|_| ());
+    client.send(&[query("begin")])?;
+    client.until_ready(1)?;
+    client.send(&[query("declare c cursor for select nextval('draws') from generate_series(1, 5)")])?;
+    answer(&id_of(&fixture.open_request()?), "approve")?;
+    client.until_ready(1)?;
+    client.send(&[query("fetch 2 from c")])?;
+    answer(&id_of(&fixture.open_request()?), "deny")?;
+    let said = client.until_ready(1)?;
+    ensure!(said.contains("was refused by dana"), "{said}");
+    ensure!(fixture.truth("select is_called from draws")? == "f", "nothing was drawn");
+    Ok(())
+}
+
+/// What a part of a result changed counts for what comes next, though the rest of it was not asked for.
+#[test]
+fn a_part_of_a_result_may_have_changed_what_names_mean() -> anyhow::Result<()> {
+    let policies = "permit (principal, action, resource);\n\
+                    @id(\"no-hr\") forbid (principal, action == Action::\"sql:select\", resource in Schema::\"shop/hr\");\n";
+    let sql =
+        "create schema hr; create table hr.pay (id int); create table pay (id int); insert into hr.pay values (7);
+               grant usage on schema hr to gatehouse; grant select on hr.pay, pay to gatehouse;";
+    let fixture = Fixture::start(Setup { policies: policies.into(), sql: sql.into(), ..Setup::default() })?;
+    let mut client = RawClient::connect(&fixture.task("agent:claude", "10m")?)?;
+    let one_row = raw::frame(b'E', &[b"part\0", &1i32.to_be_bytes()]);
+    let moves = "select set_config('search_path', 'hr, public', false) from generate_series(1, 3)";
+    client.send(&[query("begin"), parse("m", moves), raw::bind("part", "m"), one_row, sync()])?;
+    client.until_ready(2)?;
+    client.send(&[query("select * from pay")])?;
+    let said = client.until_ready(1)?;
+    ensure!(said.contains("denied by policy") || said.contains("no-hr"), "{said}");
+    Ok(())
+}
