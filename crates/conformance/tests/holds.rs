@@ -309,6 +309,21 @@ fn what_was_bound_is_judged_again_when_it_runs_later() -> anyhow::Result<()> {
     ensure!(said.contains("was refused by dana"), "{said}");
     client.send(&[query("rollback")])?;
     client.until_ready(1)?;
+    // What is too long to be kept for that is refused, and not passed.
+    let long = "x".repeat(20_000);
+    let length = i32::try_from(long.len())?.to_be_bytes();
+    let bound = [&b"late\0l\0\0\0\0\x01"[..], &length, long.as_bytes(), &b"\0\0"[..]].concat();
+    client.send(&[
+        query("begin"),
+        parse("l", "update orders set note = $1 where id = 1"),
+        raw::frame(b'B', &[&bound]),
+        sync(),
+    ])?;
+    answer(&id_of(&fixture.open_request()?), "approve")?;
+    client.until_ready(2)?;
+    client.send(&[execute("late"), sync(), query("rollback")])?;
+    let said = client.until_ready(2)?;
+    ensure!(said.contains("bound to long values, runs in the batch that bound it"), "{said}");
     // At once it runs by its first approval.
     client.send(&[parse("n", "update orders set total = 2 where id = 2"), raw::bind("", "n"), execute(""), sync()])?;
     answer(&id_of(&fixture.open_request()?), "approve")?;

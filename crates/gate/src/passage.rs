@@ -561,6 +561,10 @@ impl Passage {
         let classes = &self.grant.target().classes;
         let mut text = classes.scrub(&operation.intent.evidence).into_owned();
         for (place, bind) in operation.evidence_binds.iter().enumerate() {
+            // No more is shown.
+            if text.len() > STATEMENT_CHARS_MAX * 4 {
+                break;
+            }
             text.push_str(&format!(
                 "{} ${} = {}",
                 if place == 0 { " --" } else { "," },

@@ -43,8 +43,8 @@ interface Due {
  */
 class Playing {
   readonly all: Scene[] = [];
-  /** Those that are to be run. */
-  private readonly ran: Scene[] = [];
+  /** Those that were bound, and those that were told to run. */
+  private readonly bound: Scene[] = [];
   private readonly byNumber = new Map<number, Scene>();
   private due: Due[] = [];
   /** Whose the answer is that comes now, and whether it may go on. */
@@ -57,7 +57,7 @@ class Playing {
   /** The last that was prepared or bound in this turn, and what the rows of statements are called that were described. */
   private ready?: Scene;
   private readonly described = new Map<string, string[]>();
-  private readonly run = new Set<Scene>();
+  private readonly started = new Set<Scene>();
 
   play(moment: Moment) {
     switch (moment.kind) {
@@ -101,12 +101,12 @@ class Playing {
     }
     const kind = outcome === "prepare" ? "prepare" : outcome === "refused" ? "run" : "bind";
     this.due.push({ turn: moment.turn, kind, scene });
-    if (kind === "bind") this.ran.push(scene);
+    if (kind === "bind") this.bound.push(scene);
   }
 
   private starts(turn: number, scene: Scene | undefined) {
     this.due.push({ turn, kind: "run", scene });
-    if (scene) this.run.add(scene);
+    if (scene) this.started.add(scene);
   }
 
   /** What is answered next, in this turn. */
@@ -180,8 +180,8 @@ class Playing {
 
   /** The scenes, once there are no more moments. */
   end(): Scene[] {
-    for (const scene of this.ran) {
-      if (!this.run.has(scene) && scene.parts.length === 0 && !scene.isPassedOver) scene.isUnrun = true;
+    for (const scene of this.bound) {
+      if (!this.started.has(scene) && scene.parts.length === 0 && !scene.isPassedOver) scene.isUnrun = true;
     }
     return this.all;
   }

@@ -33,6 +33,18 @@ const MOVED_MAX: usize = 10_000;
 /// What stands for a bind value in evidence when the statement touches classified data.
 const WITHHELD: &str = "…";
 
+/// How long the values of a portal are together that are kept to judge it by once more, in bytes: a session may have many.
+const KEPT_BINDS_BYTES_MAX: usize = 16 * 1024;
+
+fn length_of(binds: &[Bind]) -> usize {
+    let length = |bind: &Bind| match bind {
+        Bind::Null => 0,
+        Bind::Text(text) => text.len(),
+        Bind::Binary(bytes) => bytes.len(),
+    };
+    binds.iter().map(|bind| length(bind) + size_of::<Bind>()).sum()
+}
+
 impl PostgresSession {
     pub(super) fn inspect_client(&mut self, buf: &[u8]) -> Result<Step, Breach> {
         let frame = match frame::peek_any(buf, self.frame_bytes_max, oversize)? {
@@ -86,7 +98,10 @@ impl PostgresSession {
             )),
             b'E' if self.late(frame).is_some() => {
                 let late = self.late(frame).and_then(|portal| self.inspect_late(frame.len, &portal));
-                Ok(late.unwrap_or_else(|| plumbing(frame.len)))
+                Ok(late.unwrap_or_else(|| {
+                    let why = "what changes something, bound to long values, runs in the batch that bound it, before anything else";
+                    self.misunderstood(frame.len, "EXECUTE", Reason::NotUnderstood, why, "Bind it again")
+                }))
             }
             // Data that nobody waits for any more: the server drops it too.
             b'd' | b'c' | b'f' => Ok(run(frame.len, Meaning::Local)),
@@ -376,7 +391,8 @@ impl PostgresSession {
         }
         self.turned.clear();
         let binds = values(&prepared);
-        self.bound = (prepared.analysis.intent.effect == Effect::Write).then(|| binds.clone());
+        let is_kept = prepared.analysis.intent.effect == Effect::Write && length_of(&binds) <= KEPT_BINDS_BYTES_MAX;
+        self.bound = is_kept.then(|| binds.clone());
         let operation = self.operation(&prepared, Some(binds), Phase::Run);
         self.asked = Some(Asked::Bound(prepared));
         Ok(run(len, Meaning::Act(Box::new(operation))))
@@ -627,7 +643,7 @@ impl PostgresSession {
 
     fn inspect_late(&mut self, len: usize, portal: &Portal) -> Option<Step> {
         let prepared = portal.statement.clone()?;
-        let operation = self.operation(&prepared, Some(portal.binds.clone()), Phase::Run);
+        let operation = self.operation(&prepared, Some(portal.binds.clone()?), Phase::Run);
         // What was turned back when it was bound stays so.
         let operation = Operation { candidates: None, ..operation };
         self.asked = None;
@@ -787,7 +803,7 @@ impl PostgresSession {
             number: self.number.take(),
             resolves_at: resolves_late.then(|| self.moment()),
             bound_at: (prepared.analysis.intent.effect == Effect::Write).then_some((self.batch.number, self.executed)),
-            binds: self.bound.take().unwrap_or_default(),
+            binds: self.bound.take(),
             ran: OnceLock::new(),
             described: OnceLock::new(),
             shape: OnceLock::new(),

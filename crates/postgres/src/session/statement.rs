@@ -109,9 +109,10 @@ pub(crate) struct Portal {
     pub(crate) number: Option<u64>,
     /// Of what looks names up when it runs: when it was bound, by what had run and was named until then.
     pub(crate) resolves_at: Option<(u64, u64, u64)>,
-    /// Of what changes something: when it was bound, by what had run until then, and to which values.
+    /// Of what changes something: when it was bound, by what had run until then.
     pub(crate) bound_at: Option<(u64, u64)>,
-    pub(crate) binds: Vec<Bind>,
+    /// To which values, unless they are too long to be kept.
+    pub(crate) binds: Option<Vec<Bind>>,
     /// It was executed.
     pub(crate) ran: OnceLock<()>,
     /// A Describe of this very portal was sent: what a statement was described as may not be what a portal of it is.
@@ -126,7 +127,7 @@ impl Portal {
             number: None,
             resolves_at: None,
             bound_at: None,
-            binds: Vec::new(),
+            binds: None,
             ran: OnceLock::new(),
             described: OnceLock::new(),
             shape: OnceLock::new(),
