@@ -182,6 +182,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             case "/big":
                 count = int(self.path.split("=")[1])
                 self.send(bytes(count), "application/octet-stream")
+            case "/numbers":
+                self.send(b'{"email": [' + b"1," * int(self.path.split("=")[1]) + b"1]}")
             case "/off":
                 self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\ncontent-type: text/plain\r\n\r\nhalf")
                 self.close_connection = True

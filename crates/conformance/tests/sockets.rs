@@ -31,13 +31,17 @@ struct SocketHouse {
 
 impl SocketHouse {
     fn start() -> Result<Self> {
+        Self::start_with("")
+    }
+
+    fn start_with(more: &str) -> Result<Self> {
         let server = Served::start("socket_server.mjs", &[])?;
         let port = server.port;
         let fixture = Fixture::start(Setup {
             policies: POLICIES.into(),
             config: format!(
                 "[listen.http]\naddress = \"127.0.0.1:0\"\n[targets.chat]\nprotocol = \"http\"\naddress = \"127.0.0.1:{port}\"\n\
-                 credential = {{ bearer = \"file:chat.secret\" }}\n"
+                 credential = {{ bearer = \"file:chat.secret\" }}\n{more}"
             ),
             files: vec![("chat.secret", "the-gateway's-own-token".into())],
             ..Setup::default()
@@ -86,6 +90,16 @@ fn everything_permitted_is_the_same_as_directly() -> Result<()> {
     let refused = json!([{ "status": 401 }]);
     assert_eq!(heard(house.through(&dana, "/refused", &say)?)?, refused, "the target's own refusal");
     assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+#[test]
+fn a_message_that_is_too_long_is_told_so() -> Result<()> {
+    let house = SocketHouse::start_with("[limits]\nbody_bytes_max = 65536\n")?;
+    let dana = web::task(&house.fixture, "user:dana", "chat")?;
+    let told = heard(house.through(&dana, "/room", &json!(["x".repeat(100_000)]))?)?;
+    assert_eq!(told[1]["closed"], 1009, "{told}");
+    assert!(told[1]["reason"].as_str().is_some_and(|why| why.contains("body_bytes_max")), "{told}");
     Ok(())
 }
 

@@ -1,14 +1,17 @@
 //! What a slow or hostile client or target of HTTP can hold on to, and what it cannot.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use gatehouse_conformance::Setup;
 use gatehouse_conformance::fixture::{PATIENCE, wait_until};
-use gatehouse_conformance::http::JSON;
-use gatehouse_conformance::web::{WebCredential, WebHouse};
+use gatehouse_conformance::http::{self, Door, JSON};
+use gatehouse_conformance::served::CLIENTS;
+use gatehouse_conformance::web::{self, POLICIES, WebCredential, WebHouse};
+use gatehouse_conformance::{Fixture, Setup};
 
 /// What is sent in the large, in bytes.
 const LARGE: usize = 96 * 1024 * 1024;
@@ -17,8 +20,13 @@ const ROOM_KIB: u64 = 24 * 1024;
 
 /// The most memory that the gateway has held so far, in KiB.
 fn peak(house: &WebHouse) -> Result<u64> {
+    memory(house, "VmHWM:")
+}
+
+/// The memory of the gateway, by its name in Linux, in KiB.
+fn memory(house: &WebHouse, name: &str) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", house.fixture.gateway_pid().context("it runs")?))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("a peak")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).context("a size")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
@@ -83,6 +91,13 @@ fn what_is_too_long_is_refused() -> Result<()> {
     let body = format!("{{\"a\": \"{}\"}}", "x".repeat(100_000));
     let held = house.call(&task, "DELETE", "/orders/1", &[JSON], &body)?;
     assert_eq!(held.status, 413, "{}", held.body);
+    // What is longer goes by as it comes, and its length with it.
+    let dana = house.task("user:dana")?;
+    let fields = [("content-type", "application/octet-stream")];
+    let told = house.call(&dana, "PUT", "/told", &fields, &"x".repeat(100_000))?.json();
+    let told = told["fields"].as_array().context("its fields")?.clone();
+    assert!(told.contains(&serde_json::json!(["content-length", "100000"])), "{told:?}");
+    assert!(!told.iter().any(|field| field[0] == "transfer-encoding"), "{told:?}");
     // A head has a limit of its own.
     let field = "x".repeat(100_000);
     let long = house.call(&task, "GET", "/told", &[("x-long", &field)], "")?;
@@ -123,14 +138,122 @@ fn a_target_that_breaks_off_is_no_answer() -> Result<()> {
         assert_eq!(house.get(who, "/told")?.status, 200, "and the next request is answered");
     }
     drop(house.target);
-    let away = gatehouse_conformance::http::call(
-        gatehouse_conformance::http::Door::Web(&house.base),
-        "GET",
-        "/http/api/told",
-        &[("authorization", &dana.basic())],
-        "",
-    )?;
+    let away = http::call(Door::Web(&house.base), "GET", "/http/api/told", &[("authorization", &dana.basic())], "")?;
     assert_eq!(away.status, 502, "{}", away.body);
     assert!(away.body.contains("cannot be reached") && !away.body.contains("127.0.0.1"), "{}", away.body);
+    Ok(())
+}
+
+/// A client that takes nothing keeps what a connection may hold back, and neither that nor its place past its task's end.
+#[test]
+fn a_client_that_takes_nothing_keeps_little() -> Result<()> {
+    const COUNT: usize = 32;
+    const TIMES: usize = 20_000;
+    let config = "[limits]\noutlet_bytes_max = 65536\n".into();
+    let house = WebHouse::start_with("", "", Setup { config, ..Setup::default() })?;
+    let task = house.task("agent:claude")?;
+    let path = format!("/people?times={TIMES}");
+    let body_kib = house.get(&task, &path)?.body.len() as u64 / 1024;
+    assert!(body_kib > 2 * 1024, "{body_kib} KiB are no large body");
+    let before = peak(&house)?;
+    let mut client = Command::new(CLIENTS)
+        .arg("client_stuck.py")
+        .env("BASE", &house.base)
+        .env("ASKED", format!("/http/api{path}"))
+        .env("COUNT", COUNT.to_string())
+        .env("AUTHORIZATION", task.basic())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut said = BufReader::new(client.stdout.take().context("it is piped")?).lines();
+    // As many as there are places for begin, and the others wait.
+    while said.next().context("an answer begins")?? != "begun 4" {}
+    std::thread::sleep(Duration::from_secs(1));
+    let held = peak(&house)? - before;
+    // Each that is held back is there as it came, as it is shown and on its way.
+    assert!(held < 20 * body_kib, "{held} KiB are held for {COUNT} bodies of {body_kib} KiB");
+    // Others are answered meanwhile.
+    assert_eq!(house.get(&task, "/told")?.status, 200);
+    house.fixture.json(&["task", "end", &task.task])?;
+    let rest: Vec<String> = said.collect::<std::io::Result<_>>()?;
+    assert_eq!(rest.last().map(String::as_str), Some("closed"), "{rest:?}");
+    client.wait()?;
+    Ok(())
+}
+
+/// What takes long to look at takes it from nobody else.
+#[test]
+fn a_body_that_takes_long_keeps_nobody_waiting() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    let mut long = Vec::new();
+    for _ in 0..8 {
+        let mut curl = house.curl(&task, &["-o", "/dev/null", "-w", "%{http_code}"], "/numbers?n=400000")?;
+        long.push(curl.stdout(Stdio::piped()).spawn()?);
+    }
+    // By as many connections, so that each thread has some.
+    for _ in 0..8 {
+        assert_eq!(house.get(&task, "/told")?.status, 200);
+    }
+    let mut waits = 0;
+    for curl in &mut long {
+        waits += usize::from(curl.try_wait()?.is_none());
+    }
+    assert!(waits > 4, "only {waits} of what takes long had not ended before what does not");
+    for curl in long {
+        let output = curl.wait_with_output()?;
+        assert_eq!(output.stdout, b"200", "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// A target that answers one request on each connection, and goes away over the second without a word; it tells what it was asked.
+fn forgetful() -> Result<(u16, Arc<Mutex<Vec<String>>>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let (port, asked) = (listener.local_addr()?.port(), Arc::<Mutex<Vec<String>>>::default());
+    let told = asked.clone();
+    std::thread::spawn(move || -> Result<()> {
+        loop {
+            let (stream, told) = (listener.accept()?.0, told.clone());
+            std::thread::spawn(move || -> Result<()> {
+                let (mut answers, mut writer) = (true, stream.try_clone()?);
+                let mut lines = BufReader::new(stream).lines();
+                while let Some(first) = lines.next() {
+                    told.lock().expect("nobody panics").push(first?);
+                    for line in lines.by_ref() {
+                        if line?.is_empty() {
+                            break;
+                        }
+                    }
+                    if !std::mem::replace(&mut answers, false) {
+                        break;
+                    }
+                    writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: text/plain\r\n\r\nok")?;
+                }
+                Ok(())
+            });
+        }
+    });
+    Ok((port, asked))
+}
+
+/// What may be asked twice is, where a connection that was kept is gone; what may not is not.
+#[test]
+fn a_lost_connection_is_no_lost_request() -> Result<()> {
+    let (port, asked) = forgetful()?;
+    let config = web::config(port, "");
+    let fixture = Fixture::start(Setup { policies: POLICIES.into(), config, ..Setup::default() })?;
+    let (base, dana) = (web::listening(&fixture, "api")?, web::task(&fixture, "user:dana", "api")?);
+    let ask = |method: &str, path: &str| {
+        http::call(Door::Web(&base), method, &format!("/http/api{path}"), &[("authorization", &dana.basic())], "")
+    };
+    for turn in 0..4 {
+        let answer = ask("GET", &format!("/{turn}"))?;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "ok"));
+    }
+    let refused = (0..4).map(|_| Ok(ask("POST", "/once")?.status)).collect::<Result<Vec<u16>>>()?;
+    assert!(refused.contains(&502), "{refused:?}");
+    let asked = asked.lock().expect("nobody panics");
+    assert_eq!(asked.iter().filter(|line| line.starts_with("POST /http") || line.starts_with("POST /once")).count(), 4);
+    assert!(asked.iter().filter(|line| line.starts_with("GET ")).count() > 4, "some were asked twice: {asked:?}");
     Ok(())
 }

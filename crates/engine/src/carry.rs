@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
+use crate::aside::{self, HEAVY_BYTES_MIN, Place};
 use crate::dial::{self, Reached, WireOutlet};
 use crate::listener::Engine;
 use crate::login::Identified;
@@ -65,8 +66,8 @@ impl Peer {
     }
 }
 
-struct Carrying<'a> {
-    engine: &'a Arc<Engine>,
+struct Carrying {
+    engine: Arc<Engine>,
     protocol: Arc<dyn StreamProtocol>,
     passage: Passage,
     facts: SurveyFacts,
@@ -106,6 +107,13 @@ enum Event {
     Signal(Signal),
 }
 
+/// Why a session is not carried on for the moment.
+enum Pause {
+    Ended(End),
+    /// What comes next takes long, and has a place aside of what must not wait for it.
+    Heavy(Place),
+}
+
 /// Why a session ends.
 enum End {
     Client,
@@ -127,8 +135,8 @@ pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carried: Car
         outlet.push(engine.gate.greet(words.freeze()));
     }
     let alarm_at = passage.grant().lease().task.expires;
-    let mut carrying = Carrying {
-        engine,
+    let carrying = Carrying {
+        engine: engine.clone(),
         protocol,
         passage,
         facts,
@@ -146,60 +154,90 @@ pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carried: Car
         rest: Box::pin(tokio::time::sleep(REST)),
         activity: Activity::Watched,
     };
-    let end = match shut {
-        None => carrying.run().await,
-        Some(denial) => End::Stopped(Stop::by_gateway(denial)),
+    let mut carrying = Box::new(carrying);
+    if let Some(denial) = shut {
+        return Box::pin(carrying.end(End::Stopped(Stop::by_gateway(denial)))).await;
+    }
+    let end = loop {
+        match carrying.run().await {
+            Pause::Ended(end) => break end,
+            Pause::Heavy(place) => {
+                let work = move || {
+                    let outcome = carrying.progress();
+                    (carrying, outcome)
+                };
+                let Some((carried, outcome)) = aside::work(place, work).await else {
+                    return tracing::error!("a session was lost to a defect");
+                };
+                carrying = carried;
+                if let Err(stop) = outcome {
+                    break End::Stopped(stop);
+                }
+            }
+        }
     };
     Box::pin(carrying.end(end)).await;
 }
 
-impl Carrying<'_> {
-    async fn run(&mut self) -> End {
+impl Carrying {
+    async fn run(&mut self) -> Pause {
         loop {
-            if let Err(stop) = self.progress() {
-                return End::Stopped(stop);
+            if self.is_heavy() {
+                let engine = self.engine.clone();
+                return match self.meanwhile(engine.aside.place()).await {
+                    Ok(place) => Pause::Heavy(place),
+                    Err(end) => Pause::Ended(end),
+                };
             }
-            if self.wants_survey {
-                if let Err(end) = self.survey().await {
-                    return end;
-                }
-                continue;
-            }
-            if let Some(operation) = self.to_foretell.take() {
-                if let Err(end) = self.foretell(&operation).await {
-                    return end;
-                }
-                continue;
-            }
-            if self.target.ended && !self.target.has_news() {
-                // Which of the two closed connections is seen first is chance.
-                let client_left = self.said_goodbye || self.passage.client_has_left();
-                return if client_left { End::Client } else { End::Target };
-            }
-            if self.client_is_done() {
-                if self.held.is_some() {
-                    return End::Client;
-                }
-                // What it asked for is answered all the same.
-                self.said_goodbye = true;
-                self.target.outlet.shut().await;
-            }
-            let event = poll_fn(|cx| self.poll_event(cx)).await;
-            if self.activity == Activity::Rests {
-                self.rest.as_mut().reset(Instant::now() + REST);
-            }
-            self.activity = Activity::Moved;
-            let outcome = match event {
-                Event::Moved(Ok(())) => Ok(()),
-                Event::Moved(Err(error)) => return End::Lost(error),
-                Event::Answered(answer) => self.answered(answer),
-                Event::Signal(Signal::Cancel(done)) => self.cancel(done),
-                Event::Signal(Signal::End(denial)) => Err(Stop::by_gateway(*denial)),
-            };
-            if let Err(stop) = outcome {
-                return End::Stopped(stop);
+            if let Some(end) = self.step().await {
+                return Pause::Ended(end);
             }
         }
+    }
+
+    /// A frame that is there in whole and long takes long to look at.
+    fn is_heavy(&self) -> bool {
+        let waits = |peer: &Peer| peer.needs >= HEAVY_BYTES_MIN && peer.has_news();
+        waits(&self.target) && self.client_has_room() || waits(&self.client) && self.takes_from_client()
+    }
+
+    /// Takes all that is there, and waits for what comes next.
+    async fn step(&mut self) -> Option<End> {
+        if let Err(stop) = self.progress() {
+            return Some(End::Stopped(stop));
+        }
+        if self.wants_survey {
+            return self.survey().await.err();
+        }
+        if let Some(operation) = self.to_foretell.take() {
+            return self.foretell(&operation).await.err();
+        }
+        if self.target.ended && !self.target.has_news() {
+            // Which of the two closed connections is seen first is chance.
+            let client_left = self.said_goodbye || self.passage.client_has_left();
+            return Some(if client_left { End::Client } else { End::Target });
+        }
+        if self.client_is_done() {
+            if self.held.is_some() {
+                return Some(End::Client);
+            }
+            // What it asked for is answered all the same.
+            self.said_goodbye = true;
+            self.target.outlet.shut().await;
+        }
+        let event = poll_fn(|cx| self.poll_event(cx)).await;
+        if self.activity == Activity::Rests {
+            self.rest.as_mut().reset(Instant::now() + REST);
+        }
+        self.activity = Activity::Moved;
+        let outcome = match event {
+            Event::Moved(Ok(())) => Ok(()),
+            Event::Moved(Err(error)) => return Some(End::Lost(error)),
+            Event::Answered(answer) => self.answered(answer),
+            Event::Signal(Signal::Cancel(done)) => self.cancel(done),
+            Event::Signal(Signal::End(denial)) => Err(Stop::by_gateway(*denial)),
+        };
+        outcome.err().map(End::Stopped)
     }
 
     /// The client ended, and all that it said has been passed on, as far as it can be.
@@ -453,7 +491,7 @@ impl Carrying<'_> {
 
     /// Says what an operation would do before a person is asked.
     async fn foretell(&mut self, operation: &Operation) -> Result<(), End> {
-        let (engine, protocol) = (self.engine, self.protocol.clone());
+        let (engine, protocol) = (self.engine.clone(), self.protocol.clone());
         let grant = self.passage.grant().clone();
         let lines = self.meanwhile(engine.foretell(&grant, &*protocol, operation)).await?;
         self.passage.foretold(operation, lines);
@@ -461,7 +499,7 @@ impl Carrying<'_> {
     }
 
     async fn survey(&mut self) -> Result<(), End> {
-        let (engine, protocol) = (self.engine, self.protocol.clone());
+        let (engine, protocol) = (self.engine.clone(), self.protocol.clone());
         let grant = self.passage.grant().clone();
         match self.meanwhile(engine.survey(&grant, &*protocol)).await? {
             Ok(facts) => {

@@ -34,7 +34,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -45,7 +45,7 @@ use crate::{Stranger, TokenSource};
 
 use interim::{Interims, Spoken};
 use lane::Lane;
-use outlet::AnswerBody;
+use outlet::ClearedBody;
 pub(crate) use pool::Targets;
 
 /// What a client speaks before it is known to which target.
@@ -65,6 +65,10 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 const FIELDS_MAX: usize = 1_000;
 /// How many requests a connection may have at a time.
 const STREAMS_MAX: u32 = 32;
+/// How many of them may hold back more than what passes through: a body that is judged or masked in whole, and is long.
+const LARGE_MAX: usize = 4;
+/// How long a client may take nothing, or say nothing in the middle of a request, in seconds.
+const PAUSE_SECS_MAX: u64 = 120;
 /// The first byte of a TLS handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 /// What HTTP/2 is called when TLS begins, and how it begins without (RFC 9113, sections 3.2 and 3.4).
@@ -74,9 +78,10 @@ const H2_BEGINS: &[u8; 4] = b"PRI ";
 const REST_SECS_MAX: u64 = 60;
 /// How long one that is to end may take for what was asked before.
 const GOODBYE: Duration = Duration::from_secs(5);
-/// How soon it is looked again whether a connection rests on which something is asked.
+/// How soon it is looked again whether a connection rests on which something is asked, and on which nothing is.
 const LOOK_AGAIN_BUSY: Duration = Duration::from_secs(1);
-/// How soon it is looked again whether the rest of a beginning is there.
+const LOOK_AGAIN_IDLE: Duration = Duration::from_secs(5);
+/// How soon at the least; and how soon it is looked again whether the rest of a beginning is there.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A client's connection.
@@ -98,40 +103,64 @@ struct Connection {
     activity: Arc<Mutex<Activity>>,
     /// Where answers before answers go; none can be said in HTTP/2.
     interims: Option<Interims>,
+    /// Places for what holds back much.
+    large: Arc<Semaphore>,
 }
 
 /// What was asked on a connection of late.
 #[derive(Clone, Copy)]
 struct Activity {
-    /// How many requests wait for their answers.
+    /// How many answers are not taken to their end.
     active: usize,
+    /// How many requests are not answered to their end, whatever is taken of that.
+    asked: usize,
     begun: Instant,
+    /// When something was asked, answered or taken.
     last: Instant,
     /// Somebody proved who they are.
     is_known: bool,
     /// It no longer carries HTTP, but what was agreed on by it.
     is_led_on: bool,
+    /// An answer was broken off; whoever does not take what came of it is not waited for long.
+    is_broken: bool,
 }
 
 impl Activity {
     fn begin() -> Arc<Mutex<Self>> {
         Arc::new(Mutex::new(Self {
             active: 0,
+            asked: 0,
             begun: Instant::now(),
             last: Instant::now(),
             is_known: false,
             is_led_on: false,
+            is_broken: false,
         }))
     }
 }
 
-/// A request that is not answered to its end; whatever becomes of it, this is dropped.
+/// A request whose answer is not taken to its end; whatever becomes of it, this is dropped.
 pub(crate) struct Busy(Arc<Mutex<Activity>>);
 
 impl Busy {
     fn new(activity: &Arc<Mutex<Activity>>) -> Self {
-        activity.lock().unwrap_or_else(PoisonError::into_inner).active += 1;
+        {
+            let mut activity = activity.lock().unwrap_or_else(PoisonError::into_inner);
+            activity.active += 1;
+            activity.last = Instant::now();
+        }
         Self(activity.clone())
+    }
+
+    /// More of its answer was taken.
+    fn moved(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).last = Instant::now();
+    }
+
+    /// The same request is at work, until what is given back is dropped.
+    fn asked(&self) -> Asked {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).asked += 1;
+        Asked(self.0.clone())
     }
 }
 
@@ -139,6 +168,24 @@ impl Drop for Busy {
     fn drop(&mut self) {
         let mut activity = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         activity.active -= 1;
+        activity.last = Instant::now();
+    }
+}
+
+/// A request that is not answered to its end. It has limits of its own on how long it waits for whom.
+struct Asked(Arc<Mutex<Activity>>);
+
+impl Asked {
+    /// Its answer has begun, and has no end.
+    fn break_off(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_broken = true;
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let mut activity = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        activity.asked -= 1;
         activity.last = Instant::now();
     }
 }
@@ -201,6 +248,7 @@ pub(crate) async fn serve(
         tunnels: Mutex::default(),
         activity: Activity::begin(),
         interims: (!is_h2).then(Interims::default),
+        large: Arc::new(Semaphore::new(LARGE_MAX)),
     };
     connection.serve(TokioIo::new(wire), is_h2).await;
 }
@@ -290,19 +338,27 @@ impl Connection {
         of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ready when nothing was asked for a while: for a short one, as long as nobody has proved anything.
+    /// Ready when nothing was asked for a while: for a short one, as long as nobody has proved anything. Also when all is
+    /// answered, and the client takes none of it.
     async fn rests(&self, within: Duration) {
         loop {
-            let Activity { active, begun, last, is_known, .. } = *self.lock(&self.activity);
-            let ends = if is_known { last + Duration::from_secs(REST_SECS_MAX) } else { begun + within };
-            if active == 0 && ends <= Instant::now() {
+            let Activity { active, asked, begun, last, is_known, is_broken, .. } = *self.lock(&self.activity);
+            let ends = match active {
+                0 if !is_known => begun + within,
+                0 => last + Duration::from_secs(REST_SECS_MAX),
+                _ if is_broken => last + GOODBYE,
+                _ => last + Duration::from_secs(PAUSE_SECS_MAX),
+            };
+            if asked == 0 && ends <= Instant::now() {
                 return;
             }
-            tokio::time::sleep_until(if active > 0 { Instant::now() + LOOK_AGAIN_BUSY } else { ends }).await;
+            let pause = if active > 0 { LOOK_AGAIN_BUSY } else { LOOK_AGAIN_IDLE };
+            tokio::time::sleep_until(ends.min(Instant::now() + pause).max(Instant::now() + LOOK_AGAIN)).await;
         }
     }
 
-    async fn handle(self: Arc<Self>, request: Request<Incoming>, busy: Busy) -> Response<AnswerBody> {
+    async fn handle(self: Arc<Self>, request: Request<Incoming>, busy: Busy) -> Response<ClearedBody> {
+        let asked = busy.asked();
         if head_len(&request) > HEAD_BYTES_MAX {
             return too_long();
         }
@@ -334,11 +390,11 @@ impl Connection {
                 Err(denial) => return self.told_of_tokens(problem(&denial), &destination),
             },
         };
-        lane.exchange(request, destination, self.clone(), key, busy).await
+        lane.exchange(request, destination, self.clone(), key, (busy, asked)).await
     }
 
     /// What is said of a target to whoever asks for tokens for it (RFC 9728): the same of each, whether it is there or not.
-    fn described(&self, request: &Request<Incoming>) -> Option<Response<AnswerBody>> {
+    fn described(&self, request: &Request<Incoming>) -> Option<Response<ClearedBody>> {
         let at = request.uri().path().strip_prefix(RESOURCES).filter(|_| self.tunnel.is_none())?;
         let mut parts = at.strip_prefix('/')?.split('/');
         let protocol = parts.next().filter(|name| self.protocols.iter().any(|protocol| protocol.name() == *name))?;
@@ -353,7 +409,7 @@ impl Connection {
     }
 
     /// Adds where that is said to the answer for somebody who is not known.
-    fn told_of_tokens(&self, mut response: Response<AnswerBody>, destination: &Destination) -> Response<AnswerBody> {
+    fn told_of_tokens(&self, mut response: Response<ClearedBody>, destination: &Destination) -> Response<ClearedBody> {
         let is_named = !destination.base.is_empty() && TargetName::new(&destination.target).is_ok();
         let source = self.engine.house.token_source().filter(|_| is_named);
         if let (StatusCode::UNAUTHORIZED, Some(source)) = (response.status(), source) {
@@ -371,7 +427,11 @@ impl Connection {
     }
 
     /// Where a request goes: through a tunnel, by the target's own name, or by a path of the gateway's.
-    fn destination(&self, request: &Request<Incoming>, is_own: bool) -> Result<Destination, Box<Response<AnswerBody>>> {
+    fn destination(
+        &self,
+        request: &Request<Incoming>,
+        is_own: bool,
+    ) -> Result<Destination, Box<Response<ClearedBody>>> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let authority = request.uri().authority().map(Authority::as_str);
         let named = authority.or_else(|| request.headers().get(HOST).and_then(|host| host.to_str().ok()));
@@ -423,7 +483,7 @@ impl Connection {
         origin: String,
         path: &str,
         is_own: bool,
-    ) -> Result<Destination, Box<Response<AnswerBody>>> {
+    ) -> Result<Destination, Box<Response<ClearedBody>>> {
         let found = self.engine.house.target(&target);
         let spoken = found.and_then(|found| self.protocols.iter().find(|protocol| protocol.name() == found.protocol));
         let Some(protocol) = spoken.cloned() else { return Err(Box::new(problem(&no_target(&target, "HTTP")))) };
@@ -432,7 +492,7 @@ impl Connection {
     }
 
     /// Serves a client that takes the gateway for a proxy to a host (RFC 9110, section 9.3.6), by standing in for it.
-    async fn connect(self: Arc<Self>, request: Request<Incoming>) -> Response<AnswerBody> {
+    async fn connect(self: Arc<Self>, request: Request<Incoming>) -> Response<ClearedBody> {
         if request.version() == Version::HTTP_2 || self.tunnel.is_some() {
             let mut response = problem(&Denial::new(
                 Reason::NotUnderstood,
@@ -475,6 +535,7 @@ impl Connection {
             tunnels: Mutex::default(),
             activity: Activity::begin(),
             interims: None,
+            large: self.large.clone(),
         };
         let within = Duration::from_secs(u64::from(self.engine.limits.login_secs_max));
         self.lead_on();
@@ -491,7 +552,7 @@ impl Connection {
                 Err(_) => tracing::debug!(peer = %inner.peer, "TLS did not begin in a tunnel in time"),
             }
         });
-        Response::new(AnswerBody::whole(Bytes::new()))
+        Response::new(ClearedBody::whole(Bytes::new()))
     }
 
     /// Leads a client to a host that is no target, if policy lets it.
@@ -501,7 +562,7 @@ impl Connection {
         task: &TaskId,
         host: &str,
         port: Option<u16>,
-    ) -> Response<AnswerBody> {
+    ) -> Response<ClearedBody> {
         let engine = self.engine.clone();
         let host = host.trim_matches(['[', ']']);
         let port = port.unwrap_or(443);
@@ -535,7 +596,7 @@ impl Connection {
                 way.carry(TokioIo::new(client), target).await;
             }
         });
-        Response::new(AnswerBody::whole(Bytes::new()))
+        Response::new(ClearedBody::whole(Bytes::new()))
     }
 
     /// A lane that is open and has nothing to do.
@@ -594,7 +655,7 @@ impl Connection {
     }
 
     /// What became of a request that a person is asked about, for the task that asked.
-    async fn status(&self, proof: &Proof, target: &str, id: &str) -> Result<Response<AnswerBody>, Denial> {
+    async fn status(&self, proof: &Proof, target: &str, id: &str) -> Result<Response<ClearedBody>, Denial> {
         let task = self.recognize(proof, target).await?;
         let asked = RequestId::parse(id).ok().and_then(|id| self.engine.gate.desk().request(&id));
         let asked = asked.filter(|request| request.task() == Some(&task)).ok_or_else(|| {
@@ -615,8 +676,8 @@ impl Connection {
     }
 }
 
-fn json(body: &serde_json::Value) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::whole(Bytes::from(body.to_string())));
+fn json(body: &serde_json::Value) -> Response<ClearedBody> {
+    let mut response = Response::new(ClearedBody::whole(Bytes::from(body.to_string())));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
@@ -705,7 +766,7 @@ fn head_len(request: &Request<Incoming>) -> usize {
     request.uri().path_and_query().map_or(0, |path| path.as_str().len()) + fields.sum::<usize>()
 }
 
-fn too_long() -> Response<AnswerBody> {
+fn too_long() -> Response<ClearedBody> {
     let mut response = problem(&Denial::new(
         Reason::NotUnderstood,
         "the head of the request is too long",
@@ -716,7 +777,7 @@ fn too_long() -> Response<AnswerBody> {
     response
 }
 
-fn misdirected(host: &str) -> Response<AnswerBody> {
+fn misdirected(host: &str) -> Response<ClearedBody> {
     let mut response = problem(&Denial::new(
         Reason::Unknown,
         format!("{host} is not whom this connection was opened to"),
@@ -728,7 +789,7 @@ fn misdirected(host: &str) -> Response<AnswerBody> {
 }
 
 /// A refusal before there is a session.
-fn problem(denial: &Denial) -> Response<AnswerBody> {
+fn problem(denial: &Denial) -> Response<ClearedBody> {
     let status = match denial.reason {
         Reason::Login | Reason::TaskEnded => StatusCode::UNAUTHORIZED,
         Reason::Unknown => StatusCode::NOT_FOUND,
@@ -746,7 +807,7 @@ fn problem(denial: &Denial) -> Response<AnswerBody> {
         "remedy": denial.hint,
         "policies": denial.policies.iter().map(ToString::to_string).collect::<Vec<_>>(),
     });
-    let mut response = Response::new(AnswerBody::whole(Bytes::from(body.to_string())));
+    let mut response = Response::new(ClearedBody::whole(Bytes::from(body.to_string())));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if status == StatusCode::UNAUTHORIZED {

@@ -3,6 +3,7 @@
 //! Knows sockets, TLS, time and tasks of the runtime. What bytes mean it asks the gate, and it writes nothing but
 //! what the gate cleared: `dial` takes nothing but a grant, [`Outlet`] nothing but a cleared frame.
 
+mod aside;
 mod carriers;
 mod carry;
 mod certificate;

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::aside::Aside;
 use crate::carriers::Carriers;
 use crate::carry::{Carried, carry};
 use crate::dial::{self, DialError, Reached};
@@ -68,6 +69,7 @@ pub struct Engine {
     pub(crate) limits: EngineLimits,
     pub(crate) surveyor: Surveyor,
     pub(crate) exchanges: crate::exchanges::Targets,
+    pub(crate) aside: Aside,
     carriers: Carriers,
     /// What bonds of sessions are made with, as long as the gateway runs.
     bonding: Secret,
@@ -88,6 +90,7 @@ impl Engine {
             limits,
             surveyor,
             exchanges: Default::default(),
+            aside: Aside::default(),
             carriers,
             roster: Arc::default(),
         }))

@@ -1234,6 +1234,16 @@ impl Passage {
         self.session.has_left()
     }
 
+    /// Whether what came last is not shown as it is.
+    pub fn edits(&self) -> bool {
+        !self.plan_keeps()
+    }
+
+    /// How many bytes of what was said are kept back until more comes.
+    pub fn held_bytes(&self) -> usize {
+        self.session.held_bytes()
+    }
+
     /// How many bytes wait to be released, with what it takes to keep them.
     pub fn unseen_bytes(&self) -> usize {
         self.unseen_bytes + (self.unseen.len() + self.deferred.len()) * size_of::<Unseen>()

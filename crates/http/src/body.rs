@@ -129,6 +129,11 @@ impl Masking {
         self.decoder.feed(bytes, |decoded| text.take(decoded, reader, editor, out))
     }
 
+    /// How much waits for what comes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.text.pending.len()
+    }
+
     /// The body is complete: appends the rest.
     pub(crate) fn finish(
         &mut self,

@@ -53,8 +53,10 @@ impl Archive for HttpArchive {
         // What became of it, its number, and what it was.
         let asked = text.split_once('#').and_then(|(_, numbered)| numbered.split_once(' ')).map(|(_, asked)| asked);
         match asked {
-            // Messages of a WebSocket are parts of its exchange.
-            Some(asked) if asked.starts_with("message to ") => self.message(Message { at, seen: None }),
+            // Messages of a WebSocket are parts of its exchange; elsewhere they are what a client calls its own.
+            Some(asked) if asked.starts_with("message to ") && self.is_messaging() => {
+                self.message(Message { at, seen: None })
+            }
             Some(asked) => self.entries.push(Entry { asked: asked.into(), at, ended: at, ..Entry::default() }),
             None => {}
         }
@@ -75,16 +77,29 @@ impl Archive for HttpArchive {
         }
     }
 
-    fn finish(&self, time: &dyn Fn(u64) -> (String, f64)) -> String {
-        let entries: Vec<Value> = self.entries.iter().map(|entry| entry.written(&self.origin, time)).collect();
+    fn finish(&mut self, time: &dyn Fn(u64) -> (String, f64)) -> String {
         let creator = json!({ "name": "Gatehouse", "version": env!("CARGO_PKG_VERSION") });
-        json!({ "log": { "version": "1.2", "creator": creator, "entries": entries } }).to_string()
+        let mut archive = format!(r#"{{"log":{{"version":"1.2","creator":{creator},"entries":["#);
+        // Each goes when it is written: together they may be most of what there is room for.
+        for (place, entry) in std::mem::take(&mut self.entries).into_iter().enumerate() {
+            if place > 0 {
+                archive.push(',');
+            }
+            archive.push_str(&entry.written(&self.origin, time).to_string());
+        }
+        archive.push_str("]}}");
+        archive
     }
 }
 
 impl HttpArchive {
     pub(crate) fn new(target: &TargetName) -> Self {
         Self { origin: format!("http://{target}"), ..Self::default() }
+    }
+
+    /// Whether the exchange at hand has become a WebSocket.
+    fn is_messaging(&self) -> bool {
+        self.entries.get(self.answering).is_some_and(|entry| entry.status == 101)
     }
 
     fn message(&mut self, message: Message) {
@@ -150,7 +165,7 @@ impl Message {
 }
 
 impl Entry {
-    fn written(&self, origin: &str, time: &dyn Fn(u64) -> (String, f64)) -> Value {
+    fn written(self, origin: &str, time: &dyn Fn(u64) -> (String, f64)) -> Value {
         let asked = self.asked.split_once(" (").map_or(self.asked.as_str(), |(asked, _)| asked);
         // What rides on HTTP says what it is about in its own words.
         let is_method = |word: &str| word.bytes().all(|byte| byte.is_ascii_uppercase());
@@ -169,10 +184,10 @@ impl Entry {
             "mimeType": field("content-type").unwrap_or("application/octet-stream"),
         });
         if let Some(content) = content.as_object_mut() {
-            match std::str::from_utf8(&self.body) {
+            match String::from_utf8(self.body) {
                 Ok(text) => drop(content.insert("text".into(), text.into())),
-                Err(_) => {
-                    content.insert("text".into(), BASE64.encode(&self.body).into());
+                Err(bytes) => {
+                    content.insert("text".into(), BASE64.encode(bytes.as_bytes()).into());
                     content.insert("encoding".into(), "base64".into());
                 }
             }
@@ -251,9 +266,13 @@ mod tests {
         archive.seen(3500, rest);
         archive.mark(5000, "refused #1 DELETE /a");
         archive.mark(5000, "a remark");
+        archive.mark(6000, "allow #2 message to nobody");
         let said = archive.finish(&|at| (format!("at {at}"), at as f64 / 1e6));
         let said: Value = serde_json::from_str(&said).unwrap();
-        let [first, second] = said["log"]["entries"].as_array().unwrap().as_slice() else { panic!("{said}") };
+        let entries = said["log"]["entries"].as_array().unwrap();
+        let [first, second, third] = entries.as_slice() else { panic!("{said}") };
+        // Only on a WebSocket is that a part of something else.
+        assert_eq!(third["request"]["url"], "http://api/#message%20to%20nobody");
         expect![[r#"{"send":0,"wait":2.5,"receive":0.0}"#]].assert_eq(&first["timings"].to_string());
         assert_eq!((&first["startedDateTime"], &first["time"]), (&json!("at 1000"), &json!(2.5)));
         assert_eq!(

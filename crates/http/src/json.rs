@@ -146,12 +146,22 @@ fn string(json: &[u8], start: usize) -> Result<Quoted, NotJson> {
     let (mut at, mut is_escaped) = (start, false);
     loop {
         let rest = json.get(at..).ok_or(NotJson)?;
-        at += memchr2(b'"', b'\\', rest).ok_or(NotJson)?;
+        let plain = rest.get(..memchr2(b'"', b'\\', rest).ok_or(NotJson)?).ok_or(NotJson)?;
+        if plain.iter().any(|byte| *byte < b' ') {
+            return Err(NotJson);
+        }
+        at += plain.len();
         if json.get(at) == Some(&b'"') {
-            return Ok(Quoted { at: start..at, is_escaped });
+            // Whoever reads other characters out of it than is looked through would be shown something else.
+            let is_text = json.get(start..at).is_some_and(|raw| std::str::from_utf8(raw).is_ok());
+            return if is_text { Ok(Quoted { at: start..at, is_escaped }) } else { Err(NotJson) };
         }
         is_escaped = true;
-        at += 2;
+        at += match json.get(at + 1..) {
+            Some([b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..]) => 2,
+            Some([b'u', a, b, c, d, ..]) if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => 6,
+            Some(_) | None => return Err(NotJson),
+        };
     }
 }
 
@@ -258,6 +268,12 @@ mod tests {
             "-",
             "1e",
             "\"a",
+            "\"a\\qb\"",
+            "\"\\x40\"",
+            "\"\\u004\"",
+            "\"\\u004g\"",
+            "\"a\nb\"",
+            "\"a\\",
             "\"a\\",
             "]",
             "[}",

@@ -58,8 +58,9 @@ pub(crate) fn write(denial: &Denial, waits_at: Option<&str>, out: &mut BytesMut)
     write_answer(status, fields.into_iter(), &body, out);
 }
 
-/// The code of a WebSocket that is ended for what was said on it (RFC 6455, section 7.4.1), and how long a reason may be, in bytes.
+/// The codes of a WebSocket that is ended for what was said on it (RFC 6455, section 7.4.1), and how long a reason may be, in bytes.
 const POLICY_VIOLATION: u16 = 1008;
+const TOO_BIG: u16 = 1009;
 pub(crate) const REASON_BYTES_MAX: usize = 123;
 
 /// Appends the end of a WebSocket, with what is wrong.
@@ -69,7 +70,8 @@ pub(crate) fn write_close(denial: &Denial, out: &mut BytesMut) {
         None => format!("{}: {}", denial.message, denial.detail),
     };
     reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
-    write_frame(Tag::Close, &[&POLICY_VIOLATION.to_be_bytes(), reason.as_bytes()].concat(), out);
+    let code = if denial.reason == Reason::Limit { TOO_BIG } else { POLICY_VIOLATION };
+    write_frame(Tag::Close, &[&code.to_be_bytes(), reason.as_bytes()].concat(), out);
 }
 
 /// Appends the answer of what rides on HTTP, which tells refusals itself.

@@ -160,6 +160,20 @@ impl Replies {
         self.answering = Answering::Due;
     }
 
+    /// How much of an answer waits for the rest of it.
+    pub(crate) fn held_bytes(&self) -> usize {
+        match &self.answering {
+            Answering::Masked(masking) => masking.held_bytes(),
+            Answering::Nothing
+            | Answering::Due
+            | Answering::Raw(..)
+            | Answering::Watched(_)
+            | Answering::Led(_)
+            | Answering::Bodiless
+            | Answering::Messages => 0,
+        }
+    }
+
     fn links(&self) -> Links<'_> {
         let has_credential = self.facts.credential_header.is_some() || !self.facts.credential_parameters.is_empty();
         let proves_itself = has_credential || self.rider.is_some();

@@ -199,10 +199,15 @@ impl Request {
         Ok(())
     }
 
-    /// As it is sent.
-    pub(crate) fn write(&self, out: &mut BytesMut) {
+    /// As it is sent. The length of a body that is there in whole needs no word.
+    pub(crate) fn write(&self, is_whole: bool, out: &mut BytesMut) {
         let first = format!("{} {}", self.method, self.address.text());
-        let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        let length = match self.length {
+            Length::Known(length) if !is_whole => Some(length.to_string()),
+            Length::Known(_) | Length::Unknown => None,
+        };
+        let length = length.as_ref().map(|length| ("content-length", length.as_bytes()));
+        let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())).chain(length);
         let switch: &[(&str, &[u8])] =
             if self.is_socket { &[("connection", b"upgrade"), ("upgrade", b"websocket")] } else { &[] };
         write_head(Tag::Request, Some(first.as_bytes()), fields.chain(switch.iter().copied()), out);

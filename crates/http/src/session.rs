@@ -219,8 +219,9 @@ impl Session for HttpSession {
             Side::Client => {
                 // Only what was judged is sent.
                 let Some(request) = self.request.take() else { return Passed::Written };
-                request.write(out);
-                let body = frames(run).any(|frame| frame.tag == Tag::End).then(|| body_of(run));
+                let is_whole = frames(run).any(|frame| frame.tag == Tag::End);
+                request.write(is_whole, out);
+                let body = is_whole.then(|| body_of(run));
                 let own = request.own(body.as_deref());
                 self.replies.expect(&request.method, request.base.clone(), own, request.is_socket);
                 match frames(run).next() {
@@ -288,6 +289,10 @@ impl Session for HttpSession {
         if is_ended(run) {
             self.asking = Asking::Nothing;
         }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.reading.as_ref().map_or(0, |reading| reading.body.len()) + self.replies.held_bytes()
     }
 
     fn rows(&self) -> u64 {

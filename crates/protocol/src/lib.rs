@@ -457,6 +457,11 @@ pub trait Session: Send {
         false
     }
 
+    /// How many bytes of what was taken are kept back until more comes.
+    fn held_bytes(&self) -> usize {
+        0
+    }
+
     /// How many rows the client was sent so far.
     fn rows(&self) -> u64;
 
@@ -567,7 +572,7 @@ pub trait Archive {
     fn seen(&mut self, at: u64, bytes: &[u8]);
 
     /// The archive; `time` is when so many microseconds after the session began was: by RFC 3339, and in seconds since 1970.
-    fn finish(&self, time: &dyn Fn(u64) -> (String, f64)) -> String;
+    fn finish(&mut self, time: &dyn Fn(u64) -> (String, f64)) -> String;
 }
 
 /// Something that a client saw, as a person reads it. Texts are as they were: whoever shows them sees to what a terminal or a

@@ -1,6 +1,7 @@
 //! One session of exchanges: takes a request, asks the gate, writes what it cleared, and the same with the answer.
 
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,23 +14,26 @@ use futures_util::StreamExt as _;
 use gatehouse_gate::{Account, Grant, Held, Next, Passage, Showing, Stop};
 use gatehouse_model::{Blame, Denial, Intent, Reason, Secret, TaskId};
 use gatehouse_protocol::{CancelKey, Exchanges, Opening, Side, Tag, TargetReady, write_frame, write_head};
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::ResponseFuture;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::interim::{INTERIM_BYTES_MAX, INTERIMS_MAX, Told};
-use super::outlet::{AnswerBody, AskedBody, Outlet, PARTS_MAX, Part, Parts, Said};
+use super::outlet::{ClearedBody, Outlet, PARTS_MAX, Part, Parts, Said, WHOLE_BYTES_MAX};
 use super::pool::{Speaks, TargetClient};
 use super::socket::{self, Socket};
-use super::{Busy, Connection, Destination, Key, aws};
+use super::{Asked, Busy, Connection, Destination, Key, PAUSE_SECS_MAX, aws};
 use crate::TargetAccount;
+use crate::aside::{self, HEAVY_BYTES_MIN, Place};
 use crate::disk::Disk;
 use crate::listener::Engine;
 use crate::login;
@@ -39,8 +43,6 @@ use crate::roster::{Seated, Signal};
 const REST_SECS_MAX: u64 = 60;
 /// How long a session is used for new requests, in seconds: then another is opened, with the credential as it is by then.
 const USE_SECS_MAX: u64 = 30;
-/// How long a client may say nothing in the middle of a request, in seconds.
-const PAUSE_SECS_MAX: u64 = 120;
 /// How long a target may say nothing while an answer is due, in seconds.
 const SILENCE_SECS_MAX: u64 = 600;
 /// The most of an answer that is looked at at once, in bytes.
@@ -61,10 +63,10 @@ pub(super) struct Lane {
 struct Job {
     request: Request<Incoming>,
     destination: Destination,
-    answer: oneshot::Sender<Response<AnswerBody>>,
+    answer: oneshot::Sender<Response<ClearedBody>>,
     /// Where answers before it go, if its client can hear them.
     interims: Option<Told<Response<()>>>,
-    busy: Busy,
+    busy: (Busy, Asked),
     /// Whoever keeps the lane until the next request.
     home: (Arc<Connection>, Key, Lane),
 }
@@ -111,14 +113,15 @@ impl Lane {
         let seat = engine.roster.seat(&grant, opened, CancelKey(Bytes::copy_from_slice(&engine.house.entropy())));
         let passage = Passage::new(engine.gate.clone(), grant.clone(), session, tape, opened);
         let client = engine.exchanges.of(&grant, Speaks::Any);
-        let mut keeper = Keeper { engine: engine.clone(), passage, seat, account, client, grant, was_refused: false };
+        let keeper = Keeper { engine: engine.clone(), passage, seat, account, client, grant, was_refused: false };
+        let mut keeper = Box::new(keeper);
         // Whoever changed anything in the meantime either found the seat, or is seen here.
         if let Some(denial) = engine.over(&keeper.grant) {
             keeper.close(&denial.message);
             return Err(denial);
         }
         let (jobs, received) = mpsc::channel(1);
-        tokio::spawn(Box::pin(keeper.keep(received)));
+        tokio::spawn(keeper.keep(received));
         Ok(Self { jobs })
     }
 
@@ -133,8 +136,8 @@ impl Lane {
         destination: Destination,
         connection: Arc<Connection>,
         key: Key,
-        busy: Busy,
-    ) -> Response<AnswerBody> {
+        busy: (Busy, Asked),
+    ) -> Response<ClearedBody> {
         let (answer, mut answered) = oneshot::channel();
         let spoken = connection.interims.clone().filter(|_| request.version() == Version::HTTP_11);
         let told = spoken.map(|spoken| (spoken, Told::new()));
@@ -225,7 +228,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn keep(mut self, mut jobs: mpsc::Receiver<Job>) {
+    async fn keep(mut self: Box<Self>, mut jobs: mpsc::Receiver<Job>) {
         let begun = Instant::now();
         let cause = loop {
             let expires = instant(self.engine.house.now(), self.grant.lease().task.expires);
@@ -238,8 +241,10 @@ impl Keeper {
             };
             let Some(job) = job else { break "the client left".into() };
             let home = job.home;
-            let exchange = Exchange::new(&mut self, (job.answer, job.interims), job.busy, home.0.clone());
-            match exchange.run(job.request, job.destination).await {
+            let exchange = Exchange::new(self, (job.answer, job.interims), job.busy, home.0.clone());
+            let Some((keeper, outcome)) = Box::pin(exchange.run(job.request, job.destination)).await else { return };
+            self = keeper;
+            match outcome {
                 Ok(()) if self.was_refused => {
                     self.engine.has_another(&self.grant, self.account.as_ref());
                     break "the target did not take the gateway's credential".into();
@@ -301,12 +306,47 @@ enum Upstream {
     Ended,
 }
 
+/// A request as it was sent, should its connection be lost before it is answered.
+struct Again {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Again {
+    /// Whether it may be sent once more (RFC 9110, section 9.2.2; RFC 9113, section 8.7): the target says that it did nothing
+    /// with it, or was gone before a word of its answer and may be asked twice.
+    fn is_safe_after(&self, error: &hyper_util::client::legacy::Error) -> bool {
+        let causes =
+            || std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |cause| cause.source());
+        let is_untouched = |cause: &h2::Error| {
+            cause.is_remote() && (cause.is_go_away() || cause.reason() == Some(h2::Reason::REFUSED_STREAM))
+        };
+        if error.is_connect() {
+            return false;
+        }
+        let is_gone = |cause: &hyper::Error| cause.is_incomplete_message() || cause.is_closed() || cause.is_canceled();
+        causes().filter_map(|cause| cause.downcast_ref()).any(is_untouched)
+            || self.method.is_idempotent()
+                && causes().any(|cause| cause.downcast_ref().is_some_and(is_gone) || is_cut(cause))
+    }
+}
+
+/// A connection was closed on the other side.
+fn is_cut(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    matches!(kind, Some(ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe))
+}
+
 /// An answer before the answer, as the target said it.
 type Interim = (StatusCode, HeaderMap);
 
 /// What happened.
 enum Event {
     Moved,
+    /// There is a place for what holds back much.
+    Large(Option<OwnedSemaphorePermit>),
     Signal(Option<Signal>),
     Answered(Option<gatehouse_gate::Answer>),
     Expired,
@@ -318,9 +358,29 @@ enum Event {
     Silent,
 }
 
+/// Where an exchange stands when it is carried no further for the moment.
+enum Pause {
+    /// It is answered.
+    Over,
+    /// What comes next takes long, and has a place aside of what must not wait for it.
+    Heavy(Place),
+    /// It becomes a WebSocket.
+    Switched,
+}
+
+/// The two sides of a WebSocket.
+struct Sockets {
+    client: Socket,
+    target: Socket,
+    client_is_there: bool,
+    target_is_there: bool,
+    /// Its connection's place among those of clients.
+    _place: oneshot::Sender<()>,
+}
+
 /// One request and its answer.
-struct Exchange<'k> {
-    keeper: &'k mut Keeper,
+struct Exchange {
+    keeper: Box<Keeper>,
     connection: Arc<Connection>,
     /// What the client said and the gate has not taken; how long it must be before the gate looks again.
     client: BytesMut,
@@ -333,8 +393,9 @@ struct Exchange<'k> {
     to_target: Outlet,
     to_client: Outlet,
     upstream: Upstream,
+    again: Option<Box<Again>>,
     asked_parts: Option<mpsc::Sender<Part>>,
-    answer: Option<oneshot::Sender<Response<AnswerBody>>>,
+    answer: Option<oneshot::Sender<Response<ClearedBody>>>,
     /// Where answers before the answer go, if the client can hear them.
     interims: Option<Told<Response<()>>>,
     answer_parts: Option<mpsc::Sender<Part>>,
@@ -342,17 +403,26 @@ struct Exchange<'k> {
     upgrade: Option<OnUpgrade>,
     /// Keeps the connection from being taken for one that rests, until the answer was taken.
     busy: Option<Busy>,
+    /// The same, until it is answered.
+    asked: Asked,
+    /// The answer is in a coding, so that little may stand for much.
+    is_coded: bool,
+    /// Its place among those that hold back much.
+    large: Option<OwnedSemaphorePermit>,
     is_answered: bool,
 }
 
-impl<'k> Exchange<'k> {
+impl Exchange {
     fn new(
-        keeper: &'k mut Keeper,
-        (answer, interims): (oneshot::Sender<Response<AnswerBody>>, Option<Told<Response<()>>>),
-        busy: Busy,
+        keeper: Box<Keeper>,
+        (answer, interims): (oneshot::Sender<Response<ClearedBody>>, Option<Told<Response<()>>>),
+        (busy, asked): (Busy, Asked),
         connection: Arc<Connection>,
     ) -> Self {
         Self {
+            asked,
+            is_coded: false,
+            large: None,
             connection,
             keeper,
             client: BytesMut::new(),
@@ -365,6 +435,7 @@ impl<'k> Exchange<'k> {
             to_target: Outlet::default(),
             to_client: Outlet::default(),
             upstream: Upstream::Unasked,
+            again: None,
             asked_parts: None,
             answer: Some(answer),
             interims,
@@ -375,7 +446,12 @@ impl<'k> Exchange<'k> {
         }
     }
 
-    async fn run(mut self, mut request: Request<Incoming>, destination: Destination) -> Result<(), Stop> {
+    /// Carries a request to the end of its answer; nothing if a defect took what keeps the session.
+    async fn run(
+        mut self,
+        mut request: Request<Incoming>,
+        destination: Destination,
+    ) -> Option<(Box<Keeper>, Result<(), Stop>)> {
         if request.headers().contains_key(UPGRADE) {
             self.upgrade = Some(hyper::upgrade::on(&mut request));
         }
@@ -386,8 +462,42 @@ impl<'k> Exchange<'k> {
         } else {
             self.body = Some(body);
         }
-        let outcome = self.carry().await;
-        let Err(stop) = outcome else { return Ok(()) };
+        let mut sockets: Option<Box<Sockets>> = None;
+        let outcome = loop {
+            let paused = match &mut sockets {
+                None => self.carry().await,
+                Some(sockets) => self.messages(sockets).await,
+            };
+            match paused {
+                Ok(Pause::Over) => break Ok(()),
+                Ok(Pause::Switched) => match self.switch().await {
+                    Ok(switched) => sockets = Some(Box::new(switched)),
+                    Err(stop) => break Err(stop),
+                },
+                Ok(Pause::Heavy(place)) => {
+                    let work = move || {
+                        let outcome = self.progress(true);
+                        (self, outcome)
+                    };
+                    let (exchange, outcome) = aside::work(place, work).await?;
+                    self = exchange;
+                    if let Err(stop) = outcome {
+                        break Err(stop);
+                    }
+                }
+                Err(stop) => break Err(stop),
+            }
+        };
+        let outcome = match (outcome, sockets) {
+            (Ok(()), None) => Ok(()),
+            (Err(stop), None) => Err(self.broken_off(stop).await),
+            (outcome, Some(sockets)) => Err(self.part(outcome, *sockets).await),
+        };
+        Some((self.keeper, outcome))
+    }
+
+    /// Answers, as far as it can be, what ends before its answer did.
+    async fn broken_off(&mut self, stop: Stop) -> Stop {
         let now = self.keeper.engine.house.now();
         match self.held.take() {
             // Its refusal is the answer.
@@ -402,30 +512,36 @@ impl<'k> Exchange<'k> {
         let _ = self.flush().await;
         if let Some(answer) = self.answer.take() {
             let _ = answer.send(super::problem(&broken(&stop)));
+        } else if !self.is_answered {
+            self.asked.break_off();
         }
-        Err(stop)
+        stop
     }
 
-    async fn carry(&mut self) -> Result<(), Stop> {
+    async fn carry(&mut self) -> Result<Pause, Stop> {
         loop {
             let before = self.target.len();
-            self.progress()?;
+            self.progress(false)?;
             self.flush().await?;
             if self.is_answered {
-                return self.finish();
+                return self.finish().map(|()| Pause::Over);
             }
             if self.answer.is_none() && matches!(self.upstream, Upstream::Switching(_)) {
-                return self.socket().await;
+                return Ok(Pause::Switched);
+            }
+            if self.is_heavy(Side::Target) && self.client_has_room() || self.is_heavy(Side::Client) {
+                return self.place_aside().await.map(Pause::Heavy);
             }
             if self.target.len() < before {
                 // Others of this thread have their turn.
                 tokio::task::yield_now().await;
             }
-            if self.target.len() >= self.target_needs && !self.target.is_empty() && self.client_has_room() {
+            if self.target_has_news() && self.client_has_room() {
                 continue;
             }
             match self.event().await {
                 Event::Moved => {}
+                Event::Large(place) => self.large = place,
                 Event::Signal(signal) => return Err(told(signal)),
                 Event::Expired if self.held.is_none() => return Err(told(None)),
                 Event::Expired => self.resume(None)?,
@@ -434,6 +550,15 @@ impl<'k> Exchange<'k> {
                 Event::Asked(frame) => self.asked(frame)?,
                 Event::Interim((status, headers)) => write_answer(Tag::Interim, status, &headers, &mut self.target),
                 Event::Head(Ok(response)) => self.head(response),
+                Event::Head(Err(error)) if self.again.as_ref().is_some_and(|again| again.is_safe_after(&error)) => {
+                    tracing::debug!(
+                        error = with_sources(&error),
+                        "a request is sent again, for its connection was lost"
+                    );
+                    if let Some(again) = self.again.take() {
+                        self.ask(again.method, again.uri, again.headers, Parts::Whole(Some(again.body)));
+                    }
+                }
                 Event::Head(Err(error)) => {
                     let error = with_sources(&error);
                     tracing::error!(target = %self.keeper.grant.target().name, %error, "the target cannot be reached");
@@ -445,9 +570,33 @@ impl<'k> Exchange<'k> {
         }
     }
 
-    /// Carries messages until one side closes, or somebody ends it. The session ends with it.
-    async fn socket(&mut self) -> Result<(), Stop> {
-        let _place = self.connection.keep_place();
+    /// What comes next from a side may take so long that others would wait for it.
+    fn is_heavy(&self, side: Side) -> bool {
+        match side {
+            Side::Client => self.client_needs >= HEAVY_BYTES_MIN && self.client_has_news(),
+            Side::Target => {
+                let passage = &self.keeper.passage;
+                let is_long = self.is_coded || passage.held_bytes() + self.target.len() >= HEAVY_BYTES_MIN;
+                is_long && passage.edits() && self.target_has_news()
+            }
+        }
+    }
+
+    /// Waits for a place for what takes long.
+    async fn place_aside(&mut self) -> Result<Place, Stop> {
+        let expires = instant(self.keeper.engine.house.now(), self.keeper.grant.lease().task.expires);
+        let engine = self.keeper.engine.clone();
+        tokio::select! {
+            biased;
+            signal = self.keeper.seat.signals.recv() => Err(told(signal)),
+            place = engine.aside.place() => Ok(place),
+            () = tokio::time::sleep_until(expires) => Err(told(None)),
+        }
+    }
+
+    /// Makes of both connections the two sides of a WebSocket.
+    async fn switch(&mut self) -> Result<Sockets, Stop> {
+        let place = self.connection.keep_place();
         let max = self.keeper.engine.limits.body_bytes_max;
         let (Some(client), Upstream::Switching(target)) =
             (self.upgrade.take(), std::mem::replace(&mut self.upstream, Upstream::Ended))
@@ -455,9 +604,13 @@ impl<'k> Exchange<'k> {
             return Err(socket::ended("a connection did not leave HTTP"));
         };
         self.connection.lead_on();
-        let (mut client, mut target) =
-            (socket::open(client, Role::Server, max).await?, socket::open(target, Role::Client, max).await?);
-        let outcome = self.messages(&mut client, &mut target).await;
+        let client = socket::open(client, Role::Server, max).await?;
+        let target = socket::open(target, Role::Client, max).await?;
+        Ok(Sockets { client, target, client_is_there: true, target_is_there: true, _place: place })
+    }
+
+    /// Ends both sides of a WebSocket. The session ends with it.
+    async fn part(&mut self, outcome: Result<(), Stop>, sockets: Sockets) -> Stop {
         let stop = outcome.err().unwrap_or_else(|| socket::ended("the WebSocket was closed"));
         let now = self.keeper.engine.house.now();
         match (self.held.take(), &stop.denial) {
@@ -472,8 +625,8 @@ impl<'k> Exchange<'k> {
             Err(_) => Vec::new(),
         };
         // Whoever does not read hears no goodbye, and keeps nobody.
-        tokio::join!(socket::shut(client, last), socket::shut(target, Vec::new()));
-        Err(Stop { denial: None, ..stop })
+        tokio::join!(socket::shut(sockets.client, last), socket::shut(sockets.target, Vec::new()));
+        Stop { denial: None, ..stop }
     }
 
     /// Says something to one side, as long as it takes it.
@@ -487,21 +640,25 @@ impl<'k> Exchange<'k> {
         }
     }
 
-    async fn messages(&mut self, client: &mut Socket, target: &mut Socket) -> Result<(), Stop> {
+    /// Carries messages until one side closes, or somebody ends it.
+    async fn messages(&mut self, sockets: &mut Sockets) -> Result<Pause, Stop> {
+        let Sockets { client, target, client_is_there, target_is_there, _place } = sockets;
         let expires = instant(self.keeper.engine.house.now(), self.keeper.grant.lease().task.expires);
-        let (mut client_is_there, mut target_is_there) = (true, true);
         loop {
-            self.progress()?;
+            self.progress(false)?;
             recorded(&self.keeper.engine.disk, self.to_target.after().max(self.to_client.after())).await?;
             while let Some(said) = self.to_target.next() {
-                target_is_there &= self.tell(target, said, expires).await?;
+                *target_is_there &= self.tell(target, said, expires).await?;
             }
             while let Some(said) = self.to_client.next() {
-                client_is_there &= self.tell(client, said, expires).await?;
+                *client_is_there &= self.tell(client, said, expires).await?;
             }
             // What ends one side ends the other.
-            if !client_is_there || !target_is_there {
-                return Ok(());
+            if !*client_is_there || !*target_is_there {
+                return Ok(Pause::Over);
+            }
+            if self.is_heavy(Side::Target) || self.is_heavy(Side::Client) {
+                return self.place_aside().await.map(Pause::Heavy);
             }
             let until = self
                 .held
@@ -517,8 +674,8 @@ impl<'k> Exchange<'k> {
                 answer = poll_fn(|cx| held.as_mut().map_or(std::task::Poll::Pending, |held| held.poll_answer(cx))) => {
                     self.resume(answer)?;
                 }
-                message = target.next() => target_is_there = socket::heard(message, &mut self.target)?,
-                message = client.next(), if has_room => client_is_there = socket::heard(message, &mut self.client)?,
+                message = target.next() => *target_is_there = socket::heard(message, &mut self.target)?,
+                message = client.next(), if has_room => *client_is_there = socket::heard(message, &mut self.client)?,
                 () = tokio::time::sleep_until(until) => match is_held {
                     true => self.resume(None)?,
                     false => return Err(told(None)),
@@ -539,7 +696,7 @@ impl<'k> Exchange<'k> {
             // What was refused is dropped.
             Upstream::Unasked => {
                 write_head(Tag::End, None, std::iter::empty(), &mut self.client);
-                self.progress()
+                self.progress(true)
             }
             Upstream::Asked(..) | Upstream::Answering(_) | Upstream::Switching(_) | Upstream::Ended => {
                 let cause = "the target answered before it had heard all".into();
@@ -553,12 +710,12 @@ impl<'k> Exchange<'k> {
         Stop { blame: Blame::Target, cause: "the target could not be reached".into(), denial: Some(denial) }
     }
 
-    /// Takes all from the buffers that can be taken now.
-    fn progress(&mut self) -> Result<(), Stop> {
+    /// Takes all from the buffers that can be taken now; what takes long only where it keeps nobody.
+    fn progress(&mut self, is_aside: bool) -> Result<(), Stop> {
         let now = self.keeper.engine.house.now();
         loop {
             let before = (self.client.len(), self.target.len());
-            let taken = self.take_from_target(now).and_then(|()| self.take_from_client(now));
+            let taken = self.take_from_target(now, is_aside).and_then(|()| self.take_from_client(now, is_aside));
             let shown = self.release(now);
             taken.and(shown)?;
             let is_full = !self.client_has_room();
@@ -568,8 +725,8 @@ impl<'k> Exchange<'k> {
         }
     }
 
-    fn take_from_target(&mut self, now: Timestamp) -> Result<(), Stop> {
-        while !self.target.is_empty() && self.target.len() >= self.target_needs && self.client_has_room() {
+    fn take_from_target(&mut self, now: Timestamp, is_aside: bool) -> Result<(), Stop> {
+        while self.target_has_news() && self.client_has_room() && (is_aside || !self.is_heavy(Side::Target)) {
             let next = self.keeper.passage.advance(now, Side::Target, &mut self.target)?;
             self.waits = false;
             match next {
@@ -584,14 +741,23 @@ impl<'k> Exchange<'k> {
         Ok(())
     }
 
+    fn client_has_news(&self) -> bool {
+        let waits = self.waits || self.held.is_some();
+        !self.client.is_empty() && self.client.len() >= self.client_needs && !waits
+    }
+
+    fn target_has_news(&self) -> bool {
+        !self.target.is_empty() && self.target.len() >= self.target_needs
+    }
+
     /// What waits for the client is within bounds.
     fn client_has_room(&self) -> bool {
         let max = self.keeper.engine.limits.outlet_bytes_max;
         self.to_client.waiting() + self.keeper.passage.unseen_bytes() < max
     }
 
-    fn take_from_client(&mut self, now: Timestamp) -> Result<(), Stop> {
-        while !self.client.is_empty() && self.client.len() >= self.client_needs && !self.waits && self.held.is_none() {
+    fn take_from_client(&mut self, now: Timestamp, is_aside: bool) -> Result<(), Stop> {
+        while self.client_has_news() && (is_aside || !self.is_heavy(Side::Client)) {
             match self.keeper.passage.advance(now, Side::Client, &mut self.client)? {
                 Next::Out(frame) => {
                     self.client_needs = 1;
@@ -637,14 +803,19 @@ impl<'k> Exchange<'k> {
         let ends = self.keeper.grant.lease().task.expires;
         let expires = instant(now, self.held.as_ref().map_or(ends, |held| held.expires().min(ends)));
         // A body that is waited for in whole may be as long as what is held; what is only passed on waits for its taker.
-        let wants_body =
-            self.to_target.waiting() < max && (self.client.len() < max || self.client.len() < self.client_needs);
-        let wants_answer = self.client_has_room() && self.target.len() < max;
+        // Past what passes through, only as many hold back more as there are places.
+        let held_back = self.keeper.passage.held_bytes() + self.client.len() + self.to_client.waiting();
+        let lacks_place = held_back > 2 * max && self.large.is_none();
+        let wants_body = !lacks_place
+            && self.to_target.waiting() < max
+            && (self.client.len() < max || self.client.len() < self.client_needs);
+        let wants_answer = !lacks_place && self.client_has_room() && self.target.len() < max;
         let is_due = matches!(self.upstream, Upstream::Asked(..) | Upstream::Answering(_)) && wants_answer;
         let is_asking = wants_body && self.body.is_some() && self.held.is_none() && !is_due;
         // A client that does not take what it asked for keeps it here.
         let is_slow = !self.to_client.is_empty();
         let (upstream, held) = (&mut self.upstream, &mut self.held);
+        let places = self.connection.large.clone();
         tokio::select! {
             biased;
             signal = self.keeper.seat.signals.recv() => Event::Signal(signal),
@@ -654,6 +825,7 @@ impl<'k> Exchange<'k> {
             () = gone(&mut self.answer, &self.answer_parts) => Event::Left,
             () = room(&self.answer_parts), if !self.to_client.is_empty() => Event::Moved,
             () = room(&self.asked_parts), if !self.to_target.is_empty() => Event::Moved,
+            place = places.acquire_owned(), if lacks_place => Event::Large(place.ok()),
             event = hear(upstream), if wants_answer => event,
             frame = next(&mut self.body), if wants_body => Event::Asked(frame),
             () = tokio::time::sleep_until(expires) => Event::Expired,
@@ -688,6 +860,11 @@ impl<'k> Exchange<'k> {
         let switching =
             (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
         let (parts, body) = response.into_parts();
+        self.again = None;
+        self.is_coded = parts
+            .headers
+            .get(CONTENT_ENCODING)
+            .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
         self.keeper.was_refused = parts.status == http::StatusCode::UNAUTHORIZED && self.keeper.account.is_some();
         write_answer(Tag::Response, parts.status, &parts.headers, &mut self.target);
         if let Some(switching) = switching {
@@ -747,22 +924,14 @@ impl<'k> Exchange<'k> {
                     let parts = self.asked_body();
                     let whole = match &parts {
                         Parts::Whole(whole) => whole.clone(),
-                        Parts::Coming(_) => None,
+                        Parts::Coming(..) => None,
                     };
-                    let mut request = Request::new(AskedBody { parts });
-                    (*request.method_mut(), *request.headers_mut()) = (method.clone(), headers);
-                    let uri = self.show(&method, &target, whole.as_deref(), request.headers_mut());
-                    *request.uri_mut() = uri?;
-                    let heard = self.listen_for_interims(&mut request);
-                    let is_socket = request.headers().contains_key(UPGRADE);
-                    let answer = match is_socket {
-                        true => {
-                            let keeper = &self.keeper;
-                            keeper.engine.exchanges.of(&keeper.grant, Speaks::Http1).request(request)
-                        }
-                        false => self.keeper.client.request(request),
-                    };
-                    self.upstream = Upstream::Asked(answer, heard);
+                    let mut headers = headers;
+                    let uri = self.show(&method, &target, whole.as_deref(), &mut headers)?;
+                    self.again = whole.map(|body| {
+                        Box::new(Again { method: method.clone(), uri: uri.clone(), headers: headers.clone(), body })
+                    });
+                    self.ask(method, uri, headers, parts);
                 }
                 Some(Said::Part(part)) => give(&self.asked_parts, Some(Frame::data(part))),
                 Some(Said::End(trailers)) => {
@@ -780,8 +949,20 @@ impl<'k> Exchange<'k> {
         Ok(())
     }
 
+    /// Sends a request to the target.
+    fn ask(&mut self, method: Method, uri: Uri, headers: HeaderMap, parts: Parts) {
+        let mut request = Request::new(ClearedBody::new(parts, None));
+        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
+        let heard = self.listen_for_interims(&mut request);
+        let answer = match request.headers().contains_key(UPGRADE) {
+            true => self.keeper.engine.exchanges.of(&self.keeper.grant, Speaks::Http1).request(request),
+            false => self.keeper.client.request(request),
+        };
+        self.upstream = Upstream::Asked(answer, heard);
+    }
+
     /// Has what the target says before its answer told here, if the client can hear it.
-    fn listen_for_interims(&self, request: &mut Request<AskedBody>) -> Option<Told<Interim>> {
+    fn listen_for_interims(&self, request: &mut Request<ClearedBody>) -> Option<Told<Interim>> {
         self.interims.as_ref()?;
         let told = Told::new();
         let heard = told.clone();
@@ -802,12 +983,12 @@ impl<'k> Exchange<'k> {
     }
 
     fn asked_body(&mut self) -> Parts {
-        match self.to_target.rest_of_message() {
+        match self.to_target.rest_of_message(usize::MAX) {
             Some(whole) => Parts::Whole(Some(whole)),
             None => {
                 let (sender, parts) = mpsc::channel(PARTS_MAX);
                 self.asked_parts = Some(sender);
-                Parts::Coming(parts)
+                Parts::Coming(parts, None)
             }
         }
     }
@@ -823,12 +1004,12 @@ impl<'k> Exchange<'k> {
                     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
                     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
                     let answer = self.answer.take().ok_or_else(left)?;
-                    let response = response.map(|()| AnswerBody::new(Parts::Whole(None), None));
+                    let response = response.map(|()| ClearedBody::new(Parts::Whole(None), None));
                     answer.send(response).map_err(|_| left())?;
                     return Ok(());
                 }
                 Some(Said::Response(response)) => {
-                    let body = match self.to_client.rest_of_message() {
+                    let body = match self.to_client.rest_of_message(WHOLE_BYTES_MAX) {
                         Some(whole) => {
                             self.is_answered = true;
                             Parts::Whole(Some(whole))
@@ -836,12 +1017,12 @@ impl<'k> Exchange<'k> {
                         None => {
                             let (sender, parts) = mpsc::channel(PARTS_MAX);
                             self.answer_parts = Some(sender);
-                            Parts::Coming(parts)
+                            Parts::Coming(parts, self.to_client.message_len().map(|(len, _)| len))
                         }
                     };
                     let answer = self.answer.take().ok_or_else(left)?;
                     let busy = self.busy.take();
-                    answer.send(response.map(|()| AnswerBody::new(body, busy))).map_err(|_| left())?;
+                    answer.send(response.map(|()| ClearedBody::new(body, busy))).map_err(|_| left())?;
                 }
                 Some(Said::Part(part)) => give(&self.answer_parts, Some(Frame::data(part))),
                 Some(Said::End(trailers)) => {
@@ -955,7 +1136,7 @@ fn give(parts: &Option<mpsc::Sender<Part>>, part: Part) {
 }
 
 /// Ready when the client does not wait any more.
-async fn gone(answer: &mut Option<oneshot::Sender<Response<AnswerBody>>>, parts: &Option<mpsc::Sender<Part>>) {
+async fn gone(answer: &mut Option<oneshot::Sender<Response<ClearedBody>>>, parts: &Option<mpsc::Sender<Part>>) {
     match (answer, parts) {
         (Some(answer), _) => answer.closed().await,
         (None, Some(parts)) => parts.closed().await,

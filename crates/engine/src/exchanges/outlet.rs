@@ -14,6 +14,9 @@ use tokio::sync::mpsc;
 
 /// How many parts of a body wait for whoever takes them.
 pub(super) const PARTS_MAX: usize = 4;
+/// How long an answer's body is at most that is given in one piece, in bytes. Of a longer one the parts that were not taken
+/// stay with its session, which ends when its client takes nothing, or when its task is over.
+pub(super) const WHOLE_BYTES_MAX: usize = 64 * 1024;
 
 /// A part of a body; `None` is its end. A body whose parts stop without that is broken off.
 pub(super) type Part = Option<Frame<Bytes>>;
@@ -23,28 +26,24 @@ type Polled = Poll<Option<io::Result<Frame<Bytes>>>>;
 pub(crate) enum Parts {
     /// All of it, until it is taken.
     Whole(Option<Bytes>),
-    /// What comes.
-    Coming(mpsc::Receiver<Part>),
+    /// What comes, and how long that will be, if it is known.
+    Coming(mpsc::Receiver<Part>, Option<usize>),
 }
 
-/// The body of an answer.
-pub(crate) struct AnswerBody {
+/// The body of a request or of an answer.
+pub(crate) struct ClearedBody {
     parts: Parts,
-    /// Until it is taken, its connection does not rest.
-    _busy: Option<super::Busy>,
-}
-/// The body of a request.
-pub(crate) struct AskedBody {
-    pub(super) parts: Parts,
+    /// Until an answer's is taken, its client's connection does not rest.
+    busy: Option<super::Busy>,
 }
 
-impl AnswerBody {
+impl ClearedBody {
     pub(super) fn whole(body: Bytes) -> Self {
         Self::new(Parts::Whole(Some(body)), None)
     }
 
     pub(super) fn new(parts: Parts, busy: Option<super::Busy>) -> Self {
-        Self { parts, _busy: busy }
+        Self { parts, busy }
     }
 }
 
@@ -54,7 +53,12 @@ impl Parts {
             Self::Whole(body) => {
                 return Poll::Ready(body.take().filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body))));
             }
-            Self::Coming(parts) => std::task::ready!(parts.poll_recv(cx)),
+            Self::Coming(parts, left) => {
+                let part = std::task::ready!(parts.poll_recv(cx));
+                let taken = part.iter().flatten().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>();
+                *left = left.map(|left| left.saturating_sub(taken));
+                part
+            }
         };
         match part {
             Some(Some(part)) => Poll::Ready(Some(Ok(part))),
@@ -76,33 +80,32 @@ impl Parts {
     fn size(&self) -> SizeHint {
         match self {
             Self::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Coming(_) => SizeHint::default(),
+            Self::Coming(_, Some(left)) => SizeHint::with_exact(*left as u64),
+            Self::Coming(_, None) => SizeHint::default(),
         }
     }
 }
 
-macro_rules! body {
-    ($body:ty) => {
-        impl Body for $body {
-            type Data = Bytes;
-            type Error = io::Error;
+impl Body for ClearedBody {
+    type Data = Bytes;
+    type Error = io::Error;
 
-            fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-                self.parts.poll(cx)
-            }
-
-            fn is_end_stream(&self) -> bool {
-                self.parts.is_at_end()
-            }
-
-            fn size_hint(&self) -> SizeHint {
-                self.parts.size()
-            }
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        let polled = self.parts.poll(cx);
+        if let (Poll::Ready(_), Some(busy)) = (&polled, &self.busy) {
+            busy.moved();
         }
-    };
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.parts.is_at_end()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.parts.size()
+    }
 }
-body!(AnswerBody);
-body!(AskedBody);
 
 /// Something that was cleared, as HTTP has it.
 pub(super) enum Said {
@@ -131,6 +134,8 @@ pub(super) struct Outlet {
     after: Option<u64>,
     said: VecDeque<Said>,
     waiting: usize,
+    /// Parts that wait are of something larger.
+    is_large: bool,
 }
 
 impl Outlet {
@@ -138,6 +143,7 @@ impl Outlet {
         let after = cleared.receipt().and_then(Receipt::awaits_disk);
         self.after = self.after.max(after);
         let frame = cleared.into_frame();
+        self.is_large |= frame.len() > WHOLE_BYTES_MAX;
         if self.bytes.is_empty() {
             // What is cleared in one piece is nearly always whole frames.
             let mut rest = frame;
@@ -208,19 +214,28 @@ impl Outlet {
     }
 
     pub(super) fn next(&mut self) -> Option<Said> {
-        let said = self.said.pop_front();
-        if let Some(Said::Part(part) | Said::Message(part)) = &said {
+        let mut said = self.said.pop_front();
+        if let Some(Said::Part(part) | Said::Message(part)) = &mut said {
             self.waiting -= part.len();
+            if self.is_large {
+                // A part that is not taken keeps what it is a part of.
+                *part = Bytes::copy_from_slice(part);
+            }
         }
         said
     }
 
-    /// All of a body, if it is here; what was said of it is then taken.
-    pub(super) fn rest_of_message(&mut self) -> Option<Bytes> {
+    /// How long a body is that is here in whole, and in how many parts.
+    pub(super) fn message_len(&self) -> Option<(usize, usize)> {
         let parts = self.said.iter().position(|said| !matches!(said, Said::Part(_)))?;
-        if !matches!(self.said.get(parts), Some(Said::End(trailers)) if trailers.is_empty()) {
-            return None;
-        }
+        let is_whole = matches!(self.said.get(parts), Some(Said::End(trailers)) if trailers.is_empty());
+        let len = |said: &Said| if let Said::Part(part) = said { part.len() } else { 0 };
+        is_whole.then(|| (self.said.iter().take(parts).map(len).sum(), parts))
+    }
+
+    /// All of a body, if it is here and no longer than that; what was said of it is then taken.
+    pub(super) fn rest_of_message(&mut self, bytes_max: usize) -> Option<Bytes> {
+        let (_, parts) = self.message_len().filter(|(len, _)| *len <= bytes_max)?;
         let mut whole: Vec<Bytes> = Vec::with_capacity(parts);
         for said in self.said.drain(..=parts) {
             if let Said::Part(part) = said {

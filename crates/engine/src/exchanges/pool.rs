@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::outlet::AskedBody;
+use super::outlet::ClearedBody;
 use super::{FIELDS_MAX, HEAD_BYTES_MAX};
 use crate::dial;
 use crate::tls;
@@ -38,7 +38,7 @@ const STREAMS_MAX: u32 = 64;
 /// How long a connection may take, in seconds.
 const CONNECT_SECS_MAX: u64 = 15;
 
-pub(crate) type TargetClient = Client<Connector, AskedBody>;
+pub(crate) type TargetClient = Client<Connector, ClearedBody>;
 
 /// Which versions of HTTP a connection may speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

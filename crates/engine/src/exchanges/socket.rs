@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
 use gatehouse_gate::Stop;
-use gatehouse_model::Blame;
+use gatehouse_model::{Blame, Denial, Reason};
 use gatehouse_protocol::{Tag, write_frame};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -47,6 +47,15 @@ pub(super) fn ended(cause: &str) -> Stop {
     Stop { blame: Blame::Client, cause: cause.into(), denial: None }
 }
 
+fn too_long() -> Denial {
+    Denial::new(
+        Reason::Limit,
+        "a message is too long",
+        "it is longer than limits.body_bytes_max",
+        "Say it in several messages, or have the operator raise the limit",
+    )
+}
+
 /// Appends what a side said as a frame; false if that was its last word.
 pub(super) fn heard(message: Option<Result<Message, Error>>, out: &mut BytesMut) -> Result<bool, Stop> {
     let kinded = |kind: u8, content: &[u8], out: &mut BytesMut| {
@@ -63,6 +72,9 @@ pub(super) fn heard(message: Option<Result<Message, Error>>, out: &mut BytesMut)
             });
             write_frame(Tag::Close, &content, out);
             return Ok(false);
+        }
+        Some(Err(error @ Error::Capacity(_))) => {
+            return Err(Stop { denial: Some(too_long()), ..ended(&error.to_string()) });
         }
         Some(Err(error)) => return Err(ended(&error.to_string())),
         None => return Ok(false),

@@ -211,8 +211,10 @@ pub(super) fn number(hay: &[u8], start: usize) -> Option<(Detector, Range<usize>
         Some(sign) => *sign == first,
         None => false,
     };
+    // One for all forms: texts that are full of digits ask for each of them at every digit.
+    let mut plain = Vec::with_capacity(FORM_BYTES_MAX);
     let found = FORMS.iter().filter(fits).filter_map(|form| {
-        let (end, plain) = matched(form.form.as_bytes(), hay, start)?;
+        let end = matched(form.form.as_bytes(), hay, start, &mut plain)?;
         let counts = (form.is_valid)(&plain)
             && match form.counts {
                 Where::Anywhere => true,
@@ -230,9 +232,9 @@ fn is_grouped(hay: &[u8], start: usize) -> bool {
     start >= 5 && is_group(start - 5) && is_group(start) && start.checked_sub(6).is_none_or(|at| !is_alnum_at(hay, at))
 }
 
-/// Where a form ends that begins at `start`, and its letters and digits alone.
-fn matched(form: &[u8], hay: &[u8], start: usize) -> Option<(usize, Vec<u8>)> {
-    let mut plain = Vec::with_capacity(FORM_BYTES_MAX);
+/// Where a form ends that begins at `start`; in `plain` its letters and digits alone.
+fn matched(form: &[u8], hay: &[u8], start: usize, plain: &mut Vec<u8>) -> Option<usize> {
+    plain.clear();
     let mut at = start;
     // What parts the digits parts all of them.
     let mut parted = None;
@@ -262,7 +264,7 @@ fn matched(form: &[u8], hay: &[u8], start: usize) -> Option<(usize, Vec<u8>)> {
     let goes_on = is_alnum_at(hay, at)
         || matches!(hay.get(at), Some(b'-' | b'.' | b'/')) && is_alnum_at(hay, at + 1)
         || hay.get(at) == Some(&b' ') && is_digit_at(hay, at + 1) && form.contains(&b' ');
-    (!goes_on).then_some((at, plain))
+    (!goes_on).then_some(at)
 }
 
 /// What stands before a position, in small letters and with its words apart: `taxFile_number` is `tax file number`.
