@@ -1,5 +1,7 @@
 //! Masking on the wire: every format that a value can leave in.
 
+use std::process::Stdio;
+
 use anyhow::Context as _;
 use gatehouse_conformance::{Fixture, Setup};
 use tokio_postgres::SimpleQueryMessage;
@@ -198,6 +200,32 @@ fn copy_in_both_ways_and_large_results_pass() -> anyhow::Result<()> {
     assert_eq!(said.trim(), "400000|20000");
     let said = fixture.psql(&dba, "select id, total, customer_id from orders, generate_series(1, 5)")?;
     assert_eq!(said.lines().count(), 101_000);
+    Ok(())
+}
+
+/// What takes long to look at takes it from no other session.
+#[test]
+fn a_long_value_keeps_nobody_waiting() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let mut long = Vec::new();
+    for _ in 0..8 {
+        let mut psql = fixture.psql_command(&agent);
+        psql.args(["-c", "select note || repeat('1 ', 400000) from orders where id = 1"]);
+        long.push(psql.stdout(Stdio::piped()).spawn()?);
+    }
+    // By as many sessions, so that each thread has some.
+    for _ in 0..8 {
+        assert_eq!(fixture.psql(&agent, "select 1")?.trim(), "1");
+    }
+    let mut waits = 0;
+    for psql in &mut long {
+        waits += usize::from(psql.try_wait()?.is_none());
+    }
+    assert!(waits > 4, "only {waits} of what takes long had not ended before what does not");
+    for psql in long {
+        assert!(psql.wait_with_output()?.stdout.len() > 800_000);
+    }
     Ok(())
 }
 
