@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("gatehouse-postgres", &["gatehouse-model", "gatehouse-protocol"]),
     ("gatehouse-http", &["gatehouse-model", "gatehouse-protocol"]),
     ("gatehouse-mcp", &["gatehouse-model", "gatehouse-protocol", "gatehouse-http"]),
+    ("gatehouse-recognizer", &["gatehouse-mask"]),
     ("gatehouse-engine", &["gatehouse-model", "gatehouse-gate", "gatehouse-protocol", "gatehouse-mask"]),
     ("gatehouse-identity", &["gatehouse-model", "gatehouse-store"]),
     ("gatehouse-secrets", &["gatehouse-model"]),
@@ -59,6 +60,8 @@ const NAMED_BY: &[(&str, &[&str])] = &[
     ("openidconnect", &["gatehouse-identity"]),
     ("ring", &["gatehouse-identity"]),
     ("pg_raw_parse", &["gatehouse-postgres"]),
+    ("tract-onnx", &["gatehouse-recognizer"]),
+    ("tokenizers", &["gatehouse-recognizer"]),
     ("clap", &["gatehouse"]),
 ];
 

@@ -39,7 +39,8 @@ fn generate(house: &House, reference: &str) -> Result<String> {
         Some(program) => Command::new(program),
         None => {
             let mut cargo = house.cargo();
-            cargo.args(["run", "-q", "--locked", "-p", "gatehouse", "--"]);
+            // As the tests have it, so that it is not built once more.
+            cargo.args(["run", "-q", "--locked", "-p", "gatehouse", "--features", "recognizer", "--"]);
             cargo
         }
     };

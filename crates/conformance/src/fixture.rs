@@ -417,7 +417,7 @@ pub fn program() -> Result<PathBuf> {
     let folder = test.parent().and_then(Path::parent).context("the test lies in target/*/deps")?;
     let program = folder.join("gatehouse");
     if !program.exists() {
-        bail!("{} is not built: run `cargo build -p gatehouse` first, as scripts/test does", program.display());
+        bail!("{} is not built: run `cargo build --workspace` first, as scripts/test does", program.display());
     }
     Ok(program)
 }

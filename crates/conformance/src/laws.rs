@@ -224,7 +224,7 @@ impl Harness {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             anyhow!("the policies do not load: {}", faults.join("; "))
         })?;
-        let classes = Classes::new(classes, BTreeMap::new(), PseudonymKey::new([7; 32]))?;
+        let classes = Classes::new(classes, BTreeMap::new(), PseudonymKey::new([7; 32]), None)?;
         let disk_is_full = Arc::new(AtomicBool::new(false));
         let disk: Box<dyn Sink> = Box::new(Disk { is_full: disk_is_full.clone() });
         let ledger = Ledger::new(Journal::new(disk, Frontier::new()), Arc::new(|_: u64| {}));

@@ -197,8 +197,9 @@ impl Carrying {
 
     /// A frame that is there in whole and long takes long to look at.
     fn is_heavy(&self) -> bool {
-        let waits = |peer: &Peer| peer.needs >= HEAVY_BYTES_MIN && peer.has_news();
-        waits(&self.target) && self.client_has_room() || waits(&self.client) && self.takes_from_client()
+        let waits = |peer: &Peer, is_slow: bool| (is_slow || peer.needs >= HEAVY_BYTES_MIN) && peer.has_news();
+        waits(&self.target, self.passage.is_slow()) && self.client_has_room()
+            || waits(&self.client, false) && self.takes_from_client()
     }
 
     /// Takes all that is there, and waits for what comes next.

@@ -1234,6 +1234,11 @@ impl Passage {
         self.session.has_left()
     }
 
+    /// Whether values are looked into by what takes long for each.
+    pub fn is_slow(&self) -> bool {
+        self.grant.target().classes.recognizes()
+    }
+
     /// Whether what came last is not shown as it is.
     pub fn edits(&self) -> bool {
         !self.plan_keeps()

@@ -56,6 +56,8 @@ pub struct Config {
     /// keeps the rest.
     #[serde(default)]
     pub classes: BTreeMap<String, ClassSection>,
+    /// A model that finds names of persons and addresses in text, in a gateway that was built with `--features recognizer`.
+    pub recognizer: Option<RecognizerSection>,
     /// Backends, by name.
     #[serde(default)]
     pub targets: BTreeMap<String, TargetSection>,
@@ -550,6 +552,54 @@ pub struct ClassSection {
     pub columns: Vec<String>,
     /// What finds its values in other text, by name; `docs/masking.md` lists the detectors.
     pub detector: Option<String>,
+}
+
+/// A model that finds names of persons and addresses in text: one that classes the tokens of a text, in ONNX, with what
+/// Hugging Face puts beside it. Each value that is looked into waits for it, for milliseconds.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecognizerSection {
+    /// The model, relative to this file; inputs `input_ids`, and `attention_mask` and `token_type_ids` where it has them.
+    pub model: PathBuf,
+    /// Its `tokenizer.json`.
+    pub tokenizer: PathBuf,
+    /// Its `config.json`, whose `id2label` says what its outputs stand for.
+    pub labels: PathBuf,
+    /// Labels of names of persons (detector `person_name`), without `B-` and its like.
+    #[serde(default = "person_labels")]
+    pub persons: Vec<String>,
+    /// Labels of addresses (detector `postal_address`).
+    #[serde(default = "address_labels")]
+    pub addresses: Vec<String>,
+    /// How many tokens are looked at together; longer texts are looked at in windows.
+    #[serde(default = "tokens_max")]
+    pub tokens_max: usize,
+    /// How sure the model must be, from 0 to 1.
+    #[serde(default = "score_min")]
+    pub score_min: f32,
+    /// A longer value is not looked at, but masked in whole, in bytes.
+    #[serde(default = "recognized_bytes_max")]
+    pub value_bytes_max: usize,
+}
+
+fn person_labels() -> Vec<String> {
+    ["PER", "PERSON", "GIVENNAME", "FIRSTNAME", "SURNAME", "LASTNAME"].map(String::from).into()
+}
+
+fn address_labels() -> Vec<String> {
+    ["ADDRESS", "STREET", "STREETADDRESS", "STREET_ADDRESS"].map(String::from).into()
+}
+
+const fn tokens_max() -> usize {
+    256
+}
+
+const fn score_min() -> f32 {
+    0.5
+}
+
+const fn recognized_bytes_max() -> usize {
+    64 * 1024
 }
 
 /// What is done to a value.

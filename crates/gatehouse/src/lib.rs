@@ -29,6 +29,7 @@ mod observe;
 mod output;
 mod pace;
 mod policy_test;
+mod recognizer;
 mod reference;
 mod registry;
 mod reload;

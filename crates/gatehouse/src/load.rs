@@ -14,7 +14,7 @@ use gatehouse_gate::{
 use gatehouse_identity::{
     AgentRule, Issuer, KeySet, Keys, People, Provider, ProviderSettings, PublishedKeys, TokenLogin,
 };
-use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, PseudonymKey, Transform};
+use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, PseudonymKey, Recognizer, Transform};
 use gatehouse_model::{AgentName, ClassName, Digest, GroupName, Parent, Resource, Secret, TargetName, UserName, kind};
 use gatehouse_policy::{Policies, PolicyFault, PolicySource};
 use gatehouse_protocol::{Carriage, HttpFacts, SurveyFacts};
@@ -26,7 +26,7 @@ use crate::config::{
 };
 use crate::mentions::Known;
 use crate::notify::Receiver;
-use crate::{registry, web};
+use crate::{recognizer, registry, web};
 
 mod accounts;
 mod openapi;
@@ -159,7 +159,8 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
     let provider = checker.provider(&config);
     let receivers = checker.receivers(&config);
     let rules = checker.class_rules(&config);
-    let (targets, accounts) = checker.targets(&config, &rules, &key);
+    let recognizer = checker.recognizer(&config);
+    let (targets, accounts) = checker.targets(&config, &rules, &key, recognizer.as_ref());
     let hosts = checker.hosts(&config);
     let keeper = Arc::new(Keeper::new(checker.sources(&config)));
     let mut faults = checker.faults;
@@ -664,6 +665,13 @@ impl Checker<'_> {
                         "docs/masking.md lists the detectors",
                     );
                 }
+                if found.is_some_and(Detector::is_recognized) && config.recognizer.is_none() {
+                    self.fault(
+                        &["classes", name, "detector"],
+                        format!("nothing finds what the detector `{detector}` is for"),
+                        "Name a model under [recognizer]",
+                    );
+                }
                 found
             });
             let transform = match section.mask {
@@ -685,11 +693,29 @@ impl Checker<'_> {
         rules
     }
 
+    fn recognizer(&mut self, config: &Config) -> Option<Arc<dyn Recognizer>> {
+        let section = config.recognizer.as_ref()?;
+        let limits = [
+            ("tokens_max", (16..=4096).contains(&section.tokens_max), "Say how many tokens, from 16 to 4096"),
+            ("score_min", (0.0..=1.0).contains(&section.score_min), "Say how sure, from 0 to 1"),
+            ("value_bytes_max", section.value_bytes_max > 0, "Say how many bytes"),
+        ];
+        for (key, is_right, remedy) in limits {
+            if !is_right {
+                self.fault(&["recognizer", key], format!("`{key}` is out of bounds"), remedy);
+                return None;
+            }
+        }
+        let loaded = recognizer::load(section, self.base);
+        loaded.map_err(|(key, error)| self.fault(&["recognizer", key], error, recognizer::REMEDY)).ok()
+    }
+
     fn targets(
         &mut self,
         config: &Config,
         rules: &[ClassRule],
         key: &PseudonymKey,
+        recognizer: Option<&Arc<dyn Recognizer>>,
     ) -> (BTreeMap<String, Arc<Target>>, BTreeMap<TargetName, AccountSource>) {
         let mut targets = BTreeMap::new();
         let mut accounts = BTreeMap::new();
@@ -708,7 +734,7 @@ impl Checker<'_> {
                 }
             }
             let route = self.route(name, section);
-            let classes = self.classes(name, section, rules, key);
+            let classes = self.classes(name, section, rules, key, recognizer);
             let facts = self.facts(name, section);
             let account = self.account(config, name, section);
             let listener = registry::listener(&section.protocol);
@@ -950,6 +976,7 @@ impl Checker<'_> {
         section: &TargetSection,
         rules: &[ClassRule],
         key: &PseudonymKey,
+        recognizer: Option<&Arc<dyn Recognizer>>,
     ) -> Option<Classes> {
         let mut columns = BTreeMap::new();
         let fields = section.fields.iter().map(|(field, class)| {
@@ -980,7 +1007,7 @@ impl Checker<'_> {
             };
             columns.insert(column, assignment);
         }
-        match Classes::new(rules.to_vec(), columns, key.clone()) {
+        match Classes::new(rules.to_vec(), columns, key.clone(), recognizer.cloned()) {
             Ok(classes) => Some(classes),
             Err(error) => {
                 self.fault(&["targets", name], error.to_string(), "Correct the classes");

@@ -34,7 +34,7 @@ const BUILTIN: &[Builtin] = &[
     Builtin {
         name: "person_name",
         transform: Transform::Pseudonym,
-        detector: None,
+        detector: Some(Detector::PersonName),
         columns: &[
             "*firstname", "*lastname", "*fullname", "*surname", "*givenname", "*familyname", "*middlename",
             "*maidenname", "fname", "lname", "personname", "customername", "patientname", "employeename", "contactname",
@@ -44,7 +44,7 @@ const BUILTIN: &[Builtin] = &[
     Builtin {
         name: "street_address",
         transform: Transform::Redact,
-        detector: None,
+        detector: Some(Detector::PostalAddress),
         columns: &[
             "address", "address1", "address2", "address3", "addr", "addr1", "addr2", "*addressline*", "street",
             "street1", "street2", "streetname", "*streetaddress*", "*homeaddress", "*mailingaddress",

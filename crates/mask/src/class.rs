@@ -7,12 +7,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use gatehouse_model::ClassName;
 use regex_automata::meta::BuildError;
 
 use crate::builtin;
-use crate::detect::{Detector, Detectors, Finder};
+use crate::detect::{Detector, Detectors, Finder, Recognizer};
 use crate::partial::Form;
 use crate::pseudonym::{ClassPseudonyms, PseudonymKey, Pseudonyms};
 
@@ -173,7 +174,8 @@ struct Entry {
 }
 
 impl Classes {
-    /// Builds classes of rules, and of the configuration's word on columns, each named `schema.table.column`.
+    /// Builds classes of rules, and of the configuration's word on columns, each named `schema.table.column`. Without a recognizer
+    /// nothing is found of what only one finds.
     ///
     /// # Errors
     /// When rules contradict each other or name what there is not.
@@ -181,12 +183,14 @@ impl Classes {
         rules: Vec<ClassRule>,
         columns: BTreeMap<String, Assignment>,
         key: PseudonymKey,
+        recognizer: Option<Arc<dyn Recognizer>>,
     ) -> Result<Self, ClassError> {
         let pseudonyms = Pseudonyms::new(&key);
         let mut places = BTreeMap::new();
         let mut entries: Vec<Entry> = Vec::with_capacity(rules.len());
         for rule in rules {
-            let entry = Entry::new(rule, &pseudonyms)?;
+            let mut entry = Entry::new(rule, &pseudonyms)?;
+            entry.detector = entry.detector.filter(|detector| recognizer.is_some() || !detector.is_recognized());
             if let Some(detector) = entry.detector
                 && let Some(first) = entries.iter().find(|other| other.detector == Some(detector))
             {
@@ -200,7 +204,7 @@ impl Classes {
         for (column, assignment) in &columns {
             check_column(column, assignment, &places)?;
         }
-        let finder = Finder::new().map_err(ClassError::Detectors)?;
+        let finder = Finder::new(recognizer).map_err(ClassError::Detectors)?;
         Ok(Self { entries, places, columns, finder, pseudonyms })
     }
 
@@ -235,6 +239,11 @@ impl Classes {
     /// The classes whose values can be found inside others.
     pub fn detectable(&self) -> impl Iterator<Item = &ClassName> {
         self.entries.iter().filter(|entry| entry.detector.is_some()).map(|entry| &entry.name)
+    }
+
+    /// Whether values are looked into by what takes milliseconds for each.
+    pub fn recognizes(&self) -> bool {
+        self.finder.recognizes()
     }
 
     /// The detectors of the classes for which `wanted` holds.
@@ -376,7 +385,7 @@ mod tests {
 
     fn classes(rules: Vec<ClassRule>, columns: &[(&str, Assignment)]) -> Result<Classes, ClassError> {
         let columns = columns.iter().map(|(column, assignment)| ((*column).to_owned(), assignment.clone())).collect();
-        Classes::new(rules, columns, PseudonymKey::new([7; 32]))
+        Classes::new(rules, columns, PseudonymKey::new([7; 32]), None)
     }
 
     #[test]
@@ -465,6 +474,7 @@ mod tests {
         }
         let classes = classes(Classes::builtin(), &[]).unwrap();
         assert_eq!(classes.transform(&name("no_such_class")), Transform::Redact);
-        assert_eq!(classes.detectable().count(), Detector::ALL.len());
+        let known = Detector::ALL.into_iter().filter(|detector| !detector.is_recognized());
+        assert_eq!(classes.detectable().count(), known.count(), "without a recognizer");
     }
 }

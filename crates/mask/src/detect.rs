@@ -8,11 +8,13 @@ mod iban;
 mod mail;
 mod national;
 mod number;
+mod recognizer;
 mod secret;
 
 use std::fmt;
 
 pub(crate) use finder::{Finder, Found};
+pub use recognizer::{NotLooked, Recognized, Recognizer};
 
 /// Recognises one kind of value and validates it, by checksum where the kind has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,11 +54,15 @@ pub enum Detector {
     BankCode,
     /// The address of a network card.
     MacAddress,
+    /// The name of a person, where a [`Recognizer`] finds it.
+    PersonName,
+    /// Where somebody lives or gets mail, likewise.
+    PostalAddress,
 }
 
 impl Detector {
     /// Every detector.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Email,
         Self::PhoneNumber,
         Self::PaymentCard,
@@ -74,6 +80,8 @@ impl Detector {
         Self::TaxId,
         Self::BankCode,
         Self::MacAddress,
+        Self::PersonName,
+        Self::PostalAddress,
     ];
 
     /// The word that names it in a configuration.
@@ -96,12 +104,19 @@ impl Detector {
             Self::TaxId => "tax_id",
             Self::BankCode => "bank_code",
             Self::MacAddress => "mac_address",
+            Self::PersonName => "person_name",
+            Self::PostalAddress => "postal_address",
         }
     }
 
     /// The detector of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|detector| detector.name() == name)
+    }
+
+    /// Whether only a [`Recognizer`] finds its values: they have no form by which to know them.
+    pub const fn is_recognized(self) -> bool {
+        matches!(self, Self::PersonName | Self::PostalAddress)
     }
 
     const fn bit(self) -> u32 {

@@ -24,6 +24,6 @@ mod pseudonym;
 mod replace;
 
 pub use class::{Assignment, ClassError, ClassRule, Classes, Transform};
-pub use detect::{Detector, Detectors};
+pub use detect::{Detector, Detectors, NotLooked, Recognized, Recognizer};
 pub use plan::{ColumnPlan, Counts, Outcome, Plan, Pseudonym};
 pub use pseudonym::PseudonymKey;

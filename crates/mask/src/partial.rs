@@ -30,6 +30,7 @@ impl Form {
             Some(Detector::PhoneNumber) => Self::Phone,
             Some(Detector::UsSsn) => Self::UsSsn,
             Some(Detector::PaymentCard) => Self::PaymentCard,
+            Some(Detector::PersonName) => Self::PersonName,
             Some(
                 Detector::Iban
                 | Detector::IpAddress
@@ -43,7 +44,8 @@ impl Form {
                 | Detector::NationalId
                 | Detector::TaxId
                 | Detector::BankCode
-                | Detector::MacAddress,
+                | Detector::MacAddress
+                | Detector::PostalAddress,
             ) => Self::Other,
             None => match class.as_str() {
                 "email" => Self::Email,

@@ -182,9 +182,10 @@ impl Classes {
         Outcome::Replace
     }
 
-    /// Replaces what any detector finds in a text by the name of its class: for what is written about operations.
+    /// Replaces what any detector finds in a text by the name of its class: for what is written about operations. What only a
+    /// recognizer would find stays, for every statement would wait for it.
     pub fn scrub<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let finds = self.finder.find(text.as_bytes(), Detectors::all());
+        let finds = self.finder.find_by_form(text.as_bytes(), Detectors::all());
         if finds.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -383,7 +384,7 @@ mod tests {
     const TEXT: ValueKind = ValueKind::Text { chars_max: None };
 
     static CLASSES: LazyLock<Classes> =
-        LazyLock::new(|| Classes::new(Classes::builtin(), BTreeMap::new(), PseudonymKey::new([7; 32])).unwrap());
+        LazyLock::new(|| Classes::new(Classes::builtin(), BTreeMap::new(), PseudonymKey::new([7; 32]), None).unwrap());
 
     /// All detectors redact, but for cards, which keep a hint.
     static REDACTING: LazyLock<Classes> = LazyLock::new(|| {
@@ -393,7 +394,7 @@ mod tests {
             column_names: Vec::new(),
             detector: Some(detector),
         });
-        Classes::new(rules.into(), BTreeMap::new(), PseudonymKey::new([7; 32])).unwrap()
+        Classes::new(rules.into(), BTreeMap::new(), PseudonymKey::new([7; 32]), None).unwrap()
     });
 
     fn class(name: &str) -> ClassName {
@@ -520,7 +521,7 @@ mod tests {
     fn texts_are_scrubbed() {
         assert_eq!(CLASSES.scrub("ask bob@x.com"), "ask [redacted:email]");
         assert!(matches!(CLASSES.scrub("ask nobody"), Cow::Borrowed("ask nobody")));
-        let bare = Classes::new(Vec::new(), BTreeMap::new(), PseudonymKey::new([7; 32])).unwrap();
+        let bare = Classes::new(Vec::new(), BTreeMap::new(), PseudonymKey::new([7; 32]), None).unwrap();
         assert_eq!(bare.scrub("call +14155550123"), "call [redacted:phone_number]");
     }
 

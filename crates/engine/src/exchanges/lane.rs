@@ -576,7 +576,8 @@ impl Exchange {
             Side::Client => self.client_needs >= HEAVY_BYTES_MIN && self.client_has_news(),
             Side::Target => {
                 let passage = &self.keeper.passage;
-                let is_long = self.is_coded || passage.held_bytes() + self.target.len() >= HEAVY_BYTES_MIN;
+                let is_long =
+                    self.is_coded || passage.is_slow() || passage.held_bytes() + self.target.len() >= HEAVY_BYTES_MIN;
                 is_long && passage.edits() && self.target_has_news()
             }
         }

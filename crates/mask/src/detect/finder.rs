@@ -4,7 +4,7 @@
 //! bounded and each detector reads a bounded way around a match, or consumes what it reads: the time is linear.
 
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use regex_automata::dfa::{Automaton as _, StartKind, dense};
 use regex_automata::meta::{BuildError, Regex};
@@ -13,7 +13,7 @@ use regex_automata::util::syntax;
 use regex_automata::{Input, Match};
 
 use super::bytes::after_lead;
-use super::{Detector, Detectors, iban, mail, national, number, secret};
+use super::{Detector, Detectors, Recognizer, iban, mail, national, number, recognizer, secret};
 
 /// How many letters begin the code of a bank.
 const BANK_LETTERS: usize = 6;
@@ -254,21 +254,40 @@ fn may_hold_something(hay: &[u8]) -> bool {
 /// Finds values. Built once: its automaton is filled as it runs, and shared by all threads.
 pub(crate) struct Finder {
     regex: Regex,
+    recognizer: Option<Arc<dyn Recognizer>>,
 }
 
 impl Finder {
-    pub(crate) fn new() -> Result<Self, Box<BuildError>> {
+    pub(crate) fn new(recognizer: Option<Arc<dyn Recognizer>>) -> Result<Self, Box<BuildError>> {
         let patterns = TRIGGERS.map(|(_, pattern)| pattern);
         let regex = Regex::builder()
             .syntax(plain_bytes())
             .configure(Regex::config().utf8_empty(false).which_captures(WhichCaptures::Implicit))
             .build_many(&patterns)
             .map_err(Box::new)?;
-        Ok(Self { regex })
+        Ok(Self { regex, recognizer })
+    }
+
+    /// Whether there is what takes far longer than all else.
+    pub(crate) fn recognizes(&self) -> bool {
+        self.recognizer.is_some()
     }
 
     /// What the wanted detectors find, in order and without overlaps.
     pub(crate) fn find(&self, hay: &[u8], wanted: Detectors) -> Vec<Found> {
+        let mut finds = self.find_by_form(hay, wanted);
+        if let Some(recognizer) = &self.recognizer
+            && wanted.iter().any(Detector::is_recognized)
+        {
+            for found in recognizer::recognize(&**recognizer, hay, wanted) {
+                keep(&mut finds, found);
+            }
+        }
+        finds
+    }
+
+    /// What is known by how it is written.
+    pub(crate) fn find_by_form(&self, hay: &[u8], wanted: Detectors) -> Vec<Found> {
         let mut finds = Vec::new();
         if hay.len() < VALUE_BYTES_MIN || wanted.is_empty() || !may_hold_something(hay) {
             return finds;
@@ -362,7 +381,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    static FINDER: LazyLock<Finder> = LazyLock::new(|| Finder::new().unwrap());
+    static FINDER: LazyLock<Finder> = LazyLock::new(|| Finder::new(None).unwrap());
 
     /// Each text holds the one value, and nothing else that the detector finds.
     pub(in crate::detect) fn check_found(detector: Detector, table: &[(&str, &str)]) {
@@ -404,6 +423,20 @@ pub(super) mod tests {
             "amqp://415-555-0123:hunter2@db.example",
             &[(Detector::PhoneNumber, "415-555-0123"), (Detector::UrlPassword, "hunter2")],
         );
+    }
+
+    #[test]
+    fn what_is_recognized_stands_beside_what_is_found() {
+        let finder = Finder::new(Some(Arc::new(recognizer::tests::Lotte))).unwrap();
+        let text = "Lotte, Lotte@corp.example";
+        let find = |wanted| -> Vec<_> {
+            let finds = finder.find(text.as_bytes(), wanted);
+            finds.iter().map(|found| (found.detector, &text[found.start..found.end])).collect()
+        };
+        let (person, mail) = ((Detector::PersonName, "Lotte"), (Detector::Email, "Lotte@corp.example"));
+        assert_eq!(find(Detectors::all()), [person, mail]);
+        assert_eq!(find(Detectors::all().without(Detector::PersonName)), [mail]);
+        assert_eq!(FINDER.find(text.as_bytes(), Detectors::all()).len(), 1, "without a recognizer");
     }
 
     #[test]
