@@ -180,6 +180,26 @@ fn a_client_that_takes_nothing_keeps_little() -> Result<()> {
     Ok(())
 }
 
+/// Long requests that have to be there in whole wait for each other, and leave those room that they wait for.
+#[test]
+fn long_requests_at_a_time_all_come_through() -> Result<()> {
+    const COUNT: usize = 16;
+    let config = "[limits]\noutlet_bytes_max = 65536\n".into();
+    let house = WebHouse::start_with("", "", Setup { config, ..Setup::default() })?;
+    let task = house.task("agent:claude")?;
+    let output = Command::new(CLIENTS)
+        .arg("client_uploads.mjs")
+        .env("BASE", &house.base)
+        .env("ASKED", "/http/api/count")
+        .env("COUNT", COUNT.to_string())
+        .env("BYTES", "2000000")
+        .env("AUTHORIZATION", task.basic())
+        .output()?;
+    let said = String::from_utf8(output.stdout)?;
+    assert_eq!(said, "200 {\"bytes\": 2000011}\n".repeat(COUNT), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
 /// What takes long to look at takes it from nobody else.
 #[test]
 fn a_body_that_takes_long_keeps_nobody_waiting() -> Result<()> {

@@ -65,6 +65,9 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 const FIELDS_MAX: usize = 1_000;
 /// How many requests a connection may have at a time.
 const STREAMS_MAX: u32 = 32;
+/// How much of a request's body in HTTP/2 a client may send before it is taken, in bytes: one that waits for its turn leaves room
+/// for the others.
+const STREAM_BYTES_MAX: u32 = 256 * 1024;
 /// How many of them may hold back more than what passes through: a body that is judged or masked in whole, and is long.
 const LARGE_MAX: usize = 4;
 /// How long a client may take nothing, or say nothing in the middle of a request, in seconds.
@@ -298,6 +301,8 @@ impl Connection {
             let outcome = if is_h2 {
                 let mut builder = http2::Builder::new(TokioExecutor::new());
                 builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
+                builder.initial_stream_window_size(STREAM_BYTES_MAX);
+                builder.initial_connection_window_size(STREAM_BYTES_MAX * STREAMS_MAX);
                 builder.max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
                 builder.keep_alive_interval(Duration::from_secs(REST_SECS_MAX));
                 let mut served = pin!(builder.serve_connection(io, service));

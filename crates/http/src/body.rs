@@ -10,7 +10,7 @@ use gatehouse_protocol::{Breach, Edit, Editor, Field};
 use memchr::memmem;
 
 use crate::coding::Decoder;
-use crate::columns::{ANY_TEXT, Columns, JSON, OPAQUE, ROOT, TEXT};
+use crate::columns::{ANY_TEXT, Columns, JSON, LOST, OPAQUE, ROOT, TEXT};
 use crate::csv::Table;
 use crate::form::mask_form;
 use crate::json::{self, Met, NotJson, Quoted};
@@ -131,7 +131,7 @@ impl Masking {
 
     /// How much waits for what comes.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.text.pending.len()
+        self.text.pending.len() + self.decoder.held_bytes()
     }
 
     /// The body is complete: appends the rest.
@@ -417,7 +417,13 @@ struct Walker<'a> {
 impl Walker<'_> {
     fn meet(&mut self, met: Met) {
         match met {
-            Met::Key(Quoted { at, is_escaped }) => {
+            Met::Key(Quoted { at, is_odd: true, .. }) => {
+                let raw = self.json.get(at.clone()).unwrap_or_default();
+                // Who reads it as another name finds another field.
+                self.field = LOST;
+                self.show_value(OPAQUE, at.start.saturating_sub(1)..at.end + 1, raw);
+            }
+            Met::Key(Quoted { at, is_escaped, .. }) => {
                 let raw = self.json.get(at.clone()).unwrap_or_default();
                 let outer = self.outer();
                 match is_escaped.then(|| json::unescaped(raw)).flatten() {
@@ -428,8 +434,8 @@ impl Walker<'_> {
                     None => self.field = self.columns.field(outer, raw),
                 }
             }
-            Met::Text(Quoted { at, is_escaped }) => {
-                let column = self.columns.column(self.field);
+            Met::Text(Quoted { at, is_escaped, is_odd }) => {
+                let column = self.columns.column(self.field).or(is_odd.then_some(OPAQUE));
                 if column.is_some() || is_escaped {
                     let raw = self.json.get(at.clone()).unwrap_or_default();
                     let text = is_escaped.then(|| json::unescaped(raw)).flatten();

@@ -34,7 +34,7 @@ pub(crate) const ANY_TEXT: ValueKind = ValueKind::Text { chars_max: None };
 /// The field that holds all others.
 pub(crate) const ROOT: usize = 0;
 /// The field that stands for those that are not followed, and for all in them.
-const LOST: usize = 1;
+pub(crate) const LOST: usize = 1;
 
 /// A field that was met.
 #[derive(Default)]

@@ -164,13 +164,9 @@ impl Replies {
     pub(crate) fn held_bytes(&self) -> usize {
         match &self.answering {
             Answering::Masked(masking) => masking.held_bytes(),
-            Answering::Nothing
-            | Answering::Due
-            | Answering::Raw(..)
-            | Answering::Watched(_)
-            | Answering::Led(_)
-            | Answering::Bodiless
-            | Answering::Messages => 0,
+            Answering::Watched(watch) => watch.held_bytes(),
+            Answering::Led(led) => led.decoder.held_bytes(),
+            Answering::Nothing | Answering::Due | Answering::Raw(..) | Answering::Bodiless | Answering::Messages => 0,
         }
     }
 
@@ -288,10 +284,15 @@ impl Replies {
             }
             b't' => {
                 let is_json = json::walk(content, |_| {}).is_ok();
-                let mut text = Text::new(if is_json { Kind::Json } else { Kind::Lines }, None, self.bytes_max);
-                let reader = &mut Reader { columns: &mut self.columns, rider: None };
-                text.take(content, reader, editor, &mut shown)?;
-                text.finish(reader, editor, &mut shown)?;
+                if !is_json && json::is_meant(content) {
+                    // Some readers make something of it all the same, and nobody knows what.
+                    body::show(OPAQUE, ANY_TEXT, content, editor, &mut shown);
+                } else {
+                    let mut text = Text::new(if is_json { Kind::Json } else { Kind::Lines }, None, self.bytes_max);
+                    let reader = &mut Reader { columns: &mut self.columns, rider: None };
+                    text.take(content, reader, editor, &mut shown)?;
+                    text.finish(reader, editor, &mut shown)?;
+                }
                 // What stands in several values, or between them, is in none.
                 self.seals.hide(&mut shown);
             }

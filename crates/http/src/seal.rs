@@ -186,6 +186,11 @@ impl Watch {
         Self { decoder, seen: Vec::new(), seen_coded: Vec::new(), kept: BytesMut::new() }
     }
 
+    /// How much is kept of what was looked into.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.decoder.held_bytes() + self.kept.len()
+    }
+
     /// The next bytes, or none while they may be a beginning.
     pub(crate) fn pass(&mut self, seals: &Seals, bytes: &[u8]) -> Result<Bytes, Breach> {
         let look = |seen: &mut Vec<u8>, next: &[u8]| {

@@ -510,6 +510,27 @@ fn json_is_masked_where_its_values_stand() {
     check_answer(&[JSON], &[" \n"], expect!["200 | content-type: application/json"]);
 }
 
+/// What some take for JSON and others do not hides nothing of what is in it; what is read in several ways is not shown.
+#[test]
+fn sloppy_json_is_masked_as_well() {
+    for kind in [JSON, ("content-type", "text/plain"), ("content-type", "application/x-ndjson")] {
+        let shown = |body: &[u8]| {
+            let shown = shown(&[kind], &[&String::from_utf8_lossy(body)]);
+            shown.rsplit(" |  | ").next().unwrap_or_default().to_string()
+        };
+        assert_eq!(shown(br#"{"msg":"a\qb","email":"x"}"#), r#"{"msg":"<opaque>","email":"<email>"}"#);
+        assert_eq!(shown(br#"{"msg":"\x40","email":"x"}"#), r#"{"msg":"<opaque>","email":"<email>"}"#);
+        assert_eq!(shown(br#"{"msg":"\u00g0","email":"x"}"#), r#"{"msg":"<opaque>","email":"<email>"}"#);
+        assert_eq!(shown(br#"{"e\qmail":"x","n":{"a":1}}"#), r#"{"<opaque>":"<unknown>","n":{"a":1}}"#);
+        assert_eq!(shown(br#"{"e\qmail":{"n":[1]}}"#), r#"{"<opaque>":{"n":["<unknown>"]}}"#);
+        assert_eq!(shown(b"{\"msg\":\"a\tb\",\"email\":\"x\"}"), "{\"msg\":\"a\tb\",\"email\":\"<email>\"}");
+        assert_eq!(
+            shown(br#"{"n":"{\"email\":\"x\",\"m\":\"a\tb\"}"}"#),
+            r#"{"n":"{\"email\":\"<email>\",\"m\":\"a\tb\"}"}"#
+        );
+    }
+}
+
 #[test]
 fn lines_are_masked_as_they_come() {
     let lines = ("content-type", "application/x-ndjson");

@@ -215,6 +215,17 @@ fn unsigned() -> Stop {
     Stop { blame: Blame::Client, cause: "the request cannot be signed".into(), denial: Some(denial) }
 }
 
+/// There was no place for what has to be held back.
+fn crowded() -> Stop {
+    let denial = Denial::new(
+        Reason::Limit,
+        "the request is too long for now",
+        "others on its connection that are as long wait, or are not taken",
+        "Send it on a connection of its own",
+    );
+    Stop { blame: Blame::Client, cause: "there was no place for a long request".into(), denial: Some(denial) }
+}
+
 /// Keeps one session.
 struct Keeper {
     engine: Arc<Engine>,
@@ -309,7 +320,7 @@ enum Upstream {
 /// A request as it was sent, should its connection be lost before it is answered.
 struct Again {
     method: Method,
-    uri: Uri,
+    target: String,
     headers: HeaderMap,
     body: Bytes,
 }
@@ -356,6 +367,7 @@ enum Event {
     Head(Result<Response<Incoming>, hyper_util::client::legacy::Error>),
     Said(Option<Result<Frame<Bytes>, hyper::Error>>),
     Silent,
+    Crowded,
 }
 
 /// Where an exchange stands when it is carried no further for the moment.
@@ -410,6 +422,9 @@ struct Exchange {
     /// Its place among those that hold back much.
     large: Option<OwnedSemaphorePermit>,
     is_answered: bool,
+    /// When the client took something last that was there for it; and when it said something, or waits for the gateway.
+    taken: Instant,
+    said: Instant,
 }
 
 impl Exchange {
@@ -443,6 +458,8 @@ impl Exchange {
             upgrade: None,
             busy: Some(busy),
             is_answered: false,
+            taken: Instant::now(),
+            said: Instant::now(),
         }
     }
 
@@ -548,7 +565,10 @@ impl Exchange {
                 Event::Answered(answer) => self.resume(answer)?,
                 Event::Left => return Err(left()),
                 Event::Asked(frame) => self.asked(frame)?,
-                Event::Interim((status, headers)) => write_answer(Tag::Interim, status, &headers, &mut self.target),
+                Event::Interim((status, headers)) => {
+                    self.again = None;
+                    write_answer(Tag::Interim, status, &headers, &mut self.target);
+                }
                 Event::Head(Ok(response)) => self.head(response),
                 Event::Head(Err(error)) if self.again.as_ref().is_some_and(|again| again.is_safe_after(&error)) => {
                     tracing::debug!(
@@ -556,7 +576,10 @@ impl Exchange {
                         "a request is sent again, for its connection was lost"
                     );
                     if let Some(again) = self.again.take() {
-                        self.ask(again.method, again.uri, again.headers, Parts::Whole(Some(again.body)));
+                        let Again { method, target, mut headers, body } = *again;
+                        // A signature is of its time.
+                        let uri = self.show(&method, &target, Some(&body), &mut headers)?;
+                        self.ask(method, uri, headers, Parts::Whole(Some(body)));
                     }
                 }
                 Event::Head(Err(error)) => {
@@ -566,6 +589,7 @@ impl Exchange {
                 }
                 Event::Said(frame) => self.said(frame)?,
                 Event::Silent => return Err(self.lost()),
+                Event::Crowded => return Err(crowded()),
             }
         }
     }
@@ -815,6 +839,17 @@ impl Exchange {
         let is_asking = wants_body && self.body.is_some() && self.held.is_none() && !is_due;
         // A client that does not take what it asked for keeps it here.
         let is_slow = !self.to_client.is_empty();
+        // What others say meanwhile does not count for it.
+        let pause = Duration::from_secs(PAUSE_SECS_MAX);
+        if !is_slow {
+            self.taken = Instant::now();
+        }
+        if !is_asking {
+            self.said = Instant::now();
+        }
+        let (taken, said) = (self.taken + pause, self.said + pause);
+        // What is held for a person has its place, and may have it for long.
+        let is_late = lacks_place && matches!(self.upstream, Upstream::Unasked);
         let (upstream, held) = (&mut self.upstream, &mut self.held);
         let places = self.connection.large.clone();
         tokio::select! {
@@ -831,12 +866,15 @@ impl Exchange {
             frame = next(&mut self.body), if wants_body => Event::Asked(frame),
             () = tokio::time::sleep_until(expires) => Event::Expired,
             () = tokio::time::sleep(Duration::from_secs(SILENCE_SECS_MAX)), if is_due => Event::Silent,
-            () = tokio::time::sleep(Duration::from_secs(PAUSE_SECS_MAX)), if is_asking || is_slow => Event::Left,
+            () = tokio::time::sleep_until(taken), if is_slow => Event::Left,
+            () = tokio::time::sleep_until(said), if is_asking => Event::Left,
+            () = tokio::time::sleep(pause), if is_late => Event::Crowded,
         }
     }
 
     /// The client said more.
     fn asked(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Result<(), Stop> {
+        self.said = Instant::now();
         match frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -927,11 +965,14 @@ impl Exchange {
                         Parts::Whole(whole) => whole.clone(),
                         Parts::Coming(..) => None,
                     };
-                    let mut headers = headers;
-                    let uri = self.show(&method, &target, whole.as_deref(), &mut headers)?;
-                    self.again = whole.map(|body| {
-                        Box::new(Again { method: method.clone(), uri: uri.clone(), headers: headers.clone(), body })
+                    let again = whole.map(|body| {
+                        let (method, target, headers) = (method.clone(), target.clone(), headers.clone());
+                        Box::new(Again { method, target, headers, body })
                     });
+                    let mut headers = headers;
+                    let body = again.as_ref().map(|again| &*again.body);
+                    let uri = self.show(&method, &target, body, &mut headers)?;
+                    self.again = again;
                     self.ask(method, uri, headers, parts);
                 }
                 Some(Said::Part(part)) => give(&self.asked_parts, Some(Frame::data(part))),
@@ -1025,7 +1066,10 @@ impl Exchange {
                     let busy = self.busy.take();
                     answer.send(response.map(|()| ClearedBody::new(body, busy))).map_err(|_| left())?;
                 }
-                Some(Said::Part(part)) => give(&self.answer_parts, Some(Frame::data(part))),
+                Some(Said::Part(part)) => {
+                    self.taken = Instant::now();
+                    give(&self.answer_parts, Some(Frame::data(part)));
+                }
                 Some(Said::End(trailers)) => {
                     if !trailers.is_empty() {
                         give(&self.answer_parts, Some(Frame::trailers(trailers)));
