@@ -203,6 +203,31 @@ fn copy_in_both_ways_and_large_results_pass() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What refers to a column has its values, also those that a cascade brings later.
+#[test]
+fn foreign_keys_carry_classes() -> anyhow::Result<()> {
+    let setup = Setup::default();
+    let sql = format!(
+        "{}\ncreate table members (handle text primary key);\n\
+         create table visits (id int, who text references members on update cascade, note text);\n\
+         insert into members values ('Realname One'), ('plain');\n\
+         insert into visits values (1, 'Realname One', 'first'), (2, 'plain', 'second');\n\
+         grant select, insert, update on all tables in schema public to gatehouse;",
+        setup.sql
+    );
+    let target = "[targets.shop.columns]\n\"public.members.handle\" = \"person_name\"\n".into();
+    let fixture = Fixture::start(Setup { sql, target, ..setup })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let seen = fixture.psql(&agent, "select who, note from visits order by id")?;
+    assert!(seen.contains("first") && seen.contains("second") && !seen.contains("plain"), "{seen}");
+    assert_masked(&seen, "visits");
+    fixture.truth("update members set handle = 'Realname Two' where handle = 'plain'")?;
+    assert_masked(&fixture.psql(&agent, "select * from visits")?, "visits");
+    let probing = fixture.psql(&agent, "select note from visits where who = 'Realname Two'")?;
+    assert!(probing.contains("denied by policy"), "{probing}");
+    Ok(())
+}
+
 /// What takes long to look at takes it from no other session.
 #[test]
 fn a_long_value_keeps_nobody_waiting() -> anyhow::Result<()> {

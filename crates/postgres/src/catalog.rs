@@ -139,7 +139,7 @@ select t.oid, t.typname, n.nspname in ('pg_catalog', 'information_schema') and t
   from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
   where t.typtype <> 'c' and t.typcategory <> 'A'";
 
-/// The second question: the definitions of views, with every name qualified. To read one takes a lock on the tables
+/// The second question: the definitions of views, with every name qualified, what generated columns are computed by, and foreign keys. To read one takes a lock on the tables
 /// underneath, so that those which somebody changes right now are left out, and nobody is waited for.
 pub(crate) const DEFINITIONS: &str = "\
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
@@ -158,7 +158,11 @@ select c.oid, pg_catalog.pg_get_viewdef(c.oid)
 select d.adrelid, d.adnum, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
   from pg_catalog.pg_attrdef d join pg_catalog.pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
   where a.attgenerated <> '' and not exists (select from pg_catalog.pg_locks l
-    where l.locktype = 'relation' and l.granted and l.mode = 'AccessExclusiveLock' and l.relation = d.adrelid)";
+    where l.locktype = 'relation' and l.granted and l.mode = 'AccessExclusiveLock' and l.relation = d.adrelid);
+select k.conrelid, s.own, k.confrelid, s.other
+  from pg_catalog.pg_constraint k
+    cross join lateral rows from (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey)) as s(own, other)
+  where k.contype = 'f'";
 
 /// What kind of relation a row of `pg_class` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -226,6 +230,9 @@ pub(crate) struct ColumnInfo {
     /// What a generated column is computed by, as far as that was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expression: Option<Arc<str>>,
+    /// The columns that foreign keys of its refer to, each by its relation and number: all its values are of those.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) refers: Vec<(u32, i16)>,
 }
 
 /// One relation.
@@ -480,6 +487,28 @@ impl Catalog {
         family
     }
 
+    /// A column with all that its values may come from: the same in its relation's family, and what foreign keys refer to.
+    pub(crate) fn sources(&self, relation: &Arc<Relation>, column: &str) -> Vec<(Arc<Relation>, Arc<str>)> {
+        let mut sources = Vec::new();
+        let mut pending = vec![(relation.clone(), Arc::<str>::from(column))];
+        let mut seen = HashSet::new();
+        while let Some((relation, name)) = pending.pop() {
+            for kin in self.family(&relation) {
+                let Some(column) = kin.columns.iter().find(|column| column.name == name) else { continue };
+                if !seen.insert((kin.oid, column.number)) {
+                    continue;
+                }
+                for (oid, number) in &column.refers {
+                    let Some(other) = self.relations.get(oid) else { continue };
+                    let named = other.columns.iter().find(|column| column.number == *number);
+                    pending.extend(named.map(|column| (other.clone(), column.name.clone())));
+                }
+                sources.push((kin, name.clone()));
+            }
+        }
+        sources
+    }
+
     fn follow(
         &self,
         mut pending: Vec<u32>,
@@ -651,6 +680,7 @@ impl Builder {
             8 => Ok(()),
             9 => self.definition(&row),
             10 => self.expression(&row),
+            11 => self.reference(&row),
             _ => Err(row.error("there is no such answer")),
         }
     }
@@ -700,6 +730,17 @@ impl Builder {
         Ok(())
     }
 
+    fn reference(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
+        let (oid, number): (u32, i16) = (row.number(0)?, row.number(1)?);
+        let other = (row.number(2)?, row.number(3)?);
+        let relation = self.places.get(&oid).and_then(|&place| self.parts.relations.get_mut(place));
+        let columns = relation.into_iter().flat_map(|relation| &mut relation.columns);
+        for column in columns.filter(|column| column.number == number) {
+            column.refers.push(other);
+        }
+        Ok(())
+    }
+
     fn column(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
         let marks = row.text(6)?;
         let column = ColumnInfo {
@@ -712,6 +753,7 @@ impl Builder {
             tested: marks.contains('?'),
             folds: marks.contains('~'),
             expression: None,
+            refers: Vec::new(),
         };
         let oid: u32 = row.number(0)?;
         if let Some(relation) = self.places.get(&oid).and_then(|&place| self.parts.relations.get_mut(place)) {

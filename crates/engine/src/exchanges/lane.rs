@@ -47,6 +47,8 @@ const USE_SECS_MAX: u64 = 30;
 const SILENCE_SECS_MAX: u64 = 600;
 /// The most of an answer that is looked at at once, in bytes.
 const PART_BYTES_MAX: usize = 8 * 1024;
+/// What is kept back for its end, which may be in little that comes, and takes as long when it is looked at, in bytes.
+const HELD_BYTES_MIN: usize = 4 * HEAVY_BYTES_MIN;
 /// Where the carrier says at which address of its own the target is reached.
 const BASE: &str = "x-gatehouse-base";
 
@@ -600,8 +602,11 @@ impl Exchange {
             Side::Client => self.client_needs >= HEAVY_BYTES_MIN && self.client_has_news(),
             Side::Target => {
                 let passage = &self.keeper.passage;
-                let is_long =
-                    self.is_coded || passage.is_slow() || passage.held_bytes() + self.target.len() >= HEAVY_BYTES_MIN;
+                let (held, here) = (passage.held_bytes(), self.target.len());
+                // What only adds to what is kept back takes no time; what is kept back is looked at when its end is here.
+                let is_all = matches!(self.upstream, Upstream::Ended) && held + here >= HEAVY_BYTES_MIN;
+                let is_long = is_all || here >= HEAVY_BYTES_MIN || held >= HELD_BYTES_MIN;
+                let is_long = is_long || self.is_coded || passage.is_slow();
                 is_long && passage.edits() && self.target_has_news()
             }
         }

@@ -70,14 +70,12 @@ impl Resources<'_> {
         setting(&self.target(), name)
     }
 
-    /// A column with its classes: its own, and those of the same column in the tables that its table inherits from or
-    /// that inherit from it.
+    /// A column with its classes: its own, those of the same column in the tables that its table inherits from or that
+    /// inherit from it, and those of the columns that foreign keys refer to.
     pub(super) fn column(&self, relation: &Arc<Relation>, column: &str) -> Resource {
         let mut classes = BTreeSet::new();
-        for kin in self.catalog.family(relation) {
-            if kin.columns.iter().any(|other| &*other.name == column) {
-                classes.extend(self.classes(&kin.schema, &kin.name, column));
-            }
+        for (source, name) in self.catalog.sources(relation, column) {
+            classes.extend(self.classes(&source.schema, &source.name, &name));
         }
         self.column_of(&relation.schema, &relation.name, column, classes)
     }

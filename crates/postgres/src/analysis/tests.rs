@@ -43,6 +43,7 @@ fn relation(
         tested: false,
         folds: false,
         expression: None,
+        refers: Vec::new(),
     };
     Relation {
         oid,
@@ -63,7 +64,15 @@ fn relations() -> Vec<Relation> {
         |oid, name, columns: &[&str], query| relation(oid, "public", name, RelationKind::View, columns, Some(query));
     let mut child = table(106, "public", "vip", &["id", "name", "email", "ssn", "level"]);
     child.parents = vec![100];
+    // Its keys are columns of others, one of them by way of a third.
+    let mut visits = table(108, "public", "visits", &["who", "whose"]);
+    let mut guests = table(109, "public", "guests", &["mail"]);
+    for (columns, refers) in [(&mut visits.columns, (109, 1)), (&mut guests.columns, (106, 3))] {
+        columns.first_mut().expect("a column").refers = vec![refers];
+    }
     vec![
+        visits,
+        guests,
         table(100, "public", "customers", &["id", "name", "email", "ssn"]),
         table(101, "public", "orders", &["id", "customer_id", "total"]),
         view(
@@ -241,6 +250,8 @@ fn columns_have_lineage() {
     let cases = [
         ("select email from customers", "=customers.email"),
         ("select email as x, id from public.customers as c", "=customers.email =customers.id"),
+        // Its values are those of what its key refers to.
+        ("select who, whose, who || '' from visits", "=visits.who =visits.whose ~visits.who"),
         ("table customers", "=customers.id =customers.name =customers.email =customers.ssn"),
         ("select * from (select email as x from customers) s", "=customers.email"),
         ("select s.x from (select email from customers) s(x)", "=customers.email"),
