@@ -8,6 +8,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// What is so long, or longer, may take long to look at, in bytes.
 pub(crate) const HEAVY_BYTES_MIN: usize = 64 * 1024;
 
+/// How much is looked at before it is heard again what ends a session, in bytes: less of what takes milliseconds for each value.
+pub(crate) const fn most(is_slow: bool) -> usize {
+    if is_slow { HEAVY_BYTES_MIN / 16 } else { HEAVY_BYTES_MIN }
+}
+
 /// As many places as there are processors: more at a time would end none of it sooner.
 pub(crate) struct Aside(Arc<Semaphore>);
 
@@ -33,5 +38,5 @@ pub(crate) async fn work<T: Send + 'static>(place: Place, work: impl FnOnce() ->
         let _place = place;
         work()
     });
-    done.await.ok()
+    done.await.inspect_err(|error| tracing::error!(%error, "a session was lost to a defect")).ok()
 }

@@ -163,12 +163,10 @@ pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carried: Car
             Pause::Ended(end) => break end,
             Pause::Heavy(place) => {
                 let work = move || {
-                    let outcome = carrying.progress();
+                    let outcome = carrying.progress(true);
                     (carrying, outcome)
                 };
-                let Some((carried, outcome)) = aside::work(place, work).await else {
-                    return tracing::error!("a session was lost to a defect");
-                };
+                let Some((carried, outcome)) = aside::work(place, work).await else { return };
                 carrying = carried;
                 if let Err(stop) = outcome {
                     break End::Stopped(stop);
@@ -195,16 +193,20 @@ impl Carrying {
         }
     }
 
-    /// A frame that is there in whole and long takes long to look at.
+    /// A frame that was waited for in whole and is long takes long to look at; so do values that a model looks into.
     fn is_heavy(&self) -> bool {
-        let waits = |peer: &Peer, is_slow: bool| (is_slow || peer.needs >= HEAVY_BYTES_MIN) && peer.has_news();
-        waits(&self.target, self.passage.is_slow()) && self.client_has_room()
-            || waits(&self.client, false) && self.takes_from_client()
+        self.has_heavy_answer() && self.client_has_room()
+            || self.client.needs >= HEAVY_BYTES_MIN && self.takes_from_client()
+    }
+
+    fn has_heavy_answer(&self) -> bool {
+        let is_slow = self.passage.is_slow() && self.passage.edits();
+        (is_slow || self.target.needs >= HEAVY_BYTES_MIN) && self.target.has_news()
     }
 
     /// Takes all that is there, and waits for what comes next.
     async fn step(&mut self) -> Option<End> {
-        if let Err(stop) = self.progress() {
+        if let Err(stop) = self.progress(false) {
             return Some(End::Stopped(stop));
         }
         if self.wants_survey {
@@ -247,14 +249,14 @@ impl Carrying {
         self.client.ended && !self.said_goodbye && (self.held.is_some() || !waits && self.target.outlet.is_empty())
     }
 
-    /// Takes all from the buffers that can be taken now.
-    fn progress(&mut self) -> Result<(), Stop> {
+    /// Takes all from the buffers that can be taken now; what takes long only where it keeps nobody, and not all of it at once.
+    fn progress(&mut self, is_aside: bool) -> Result<(), Stop> {
         if !self.client.has_news() && !self.target.has_news() && self.passage.unseen_bytes() == 0 {
             return Ok(());
         }
         let now = self.engine.house.now();
         loop {
-            let taken = self.take_from_target(now).and_then(|()| {
+            let taken = self.take_from_target(now, is_aside).and_then(|()| {
                 self.renew_facts();
                 self.take_from_client(now)
             });
@@ -262,14 +264,21 @@ impl Carrying {
             let shown = self.release(now);
             taken.and(shown)?;
             // What was recorded has made room, and nobody else would say so.
-            if !self.takes_from_client() {
+            if is_aside || !self.takes_from_client() {
                 return Ok(());
             }
         }
     }
 
-    fn take_from_target(&mut self, now: Timestamp) -> Result<(), Stop> {
-        while self.target.has_news() && self.client_has_room() {
+    fn take_from_target(&mut self, now: Timestamp, is_aside: bool) -> Result<(), Stop> {
+        let before = self.target.buf.len();
+        // Between two pieces of work it is heard what ends it, and others have their turn.
+        let most = if is_aside { aside::most(self.passage.is_slow()) } else { usize::MAX };
+        while before - self.target.buf.len() < most
+            && self.target.has_news()
+            && self.client_has_room()
+            && (is_aside || !self.has_heavy_answer())
+        {
             let next = self.passage.advance(now, Side::Target, &mut self.target.buf)?;
             self.waits_for_target = false;
             match next {

@@ -68,7 +68,8 @@ const STREAMS_MAX: u32 = 32;
 /// How much of a request's body in HTTP/2 a client may send before it is taken, in bytes: one that waits for its turn leaves room
 /// for the others.
 const STREAM_BYTES_MAX: u32 = 256 * 1024;
-/// How many of them may hold back more than what passes through: a body that is judged or masked in whole, and is long.
+/// How many requests of a connection may hold back more than what passes through: a body that is judged or masked in whole, and is
+/// long.
 const LARGE_MAX: usize = 4;
 /// How long a client may take nothing, or say nothing in the middle of a request, in seconds.
 const PAUSE_SECS_MAX: u64 = 120;
@@ -171,6 +172,7 @@ impl Drop for Busy {
     fn drop(&mut self) {
         let mut activity = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         activity.active -= 1;
+        activity.is_broken &= activity.active > 0;
         activity.last = Instant::now();
     }
 }
@@ -357,8 +359,13 @@ impl Connection {
             if asked == 0 && ends <= Instant::now() {
                 return;
             }
-            let pause = if active > 0 { LOOK_AGAIN_BUSY } else { LOOK_AGAIN_IDLE };
-            tokio::time::sleep_until(ends.min(Instant::now() + pause).max(Instant::now() + LOOK_AGAIN)).await;
+            let now = Instant::now();
+            let next = match active {
+                0 => ends.min(now + LOOK_AGAIN_IDLE),
+                _ if asked > 0 => now + LOOK_AGAIN_BUSY,
+                _ => ends.min(now + LOOK_AGAIN_BUSY),
+            };
+            tokio::time::sleep_until(next.max(now + LOOK_AGAIN)).await;
         }
     }
 

@@ -11,7 +11,8 @@ use crate::config::RecognizerSection;
 #[cfg(feature = "recognizer")]
 pub(crate) const REMEDY: &str = "Export a token classification model to ONNX, with its tokenizer.json and config.json";
 #[cfg(not(feature = "recognizer"))]
-pub(crate) const REMEDY: &str = "Build it with `cargo build --release --features recognizer`, or take the section out";
+pub(crate) const REMEDY: &str =
+    "Build it with `cargo build --release --locked -p gatehouse --features recognizer`, or take the section out";
 
 /// Loads the model, or says which key is wrong and why.
 #[cfg(not(feature = "recognizer"))]

@@ -17,6 +17,9 @@ use crate::json::{self, Met, NotJson, Quoted};
 use crate::parts::{self, mask_parts};
 use crate::rider::{Reader, Screened};
 
+/// How much of JSON is looked into at once before the next key, in bytes; before the next value twice as much, for its key says
+/// what it is.
+const RUN_BYTES_MAX: usize = 16 * 1024;
 /// How deep JSON may be in strings of JSON.
 const NESTED_MAX: usize = 4;
 /// How long a line of an event may be that is not its data, for what rides on HTTP, in bytes.
@@ -107,6 +110,8 @@ pub(crate) struct Text {
     is_broken: bool,
     table: Table,
     bytes_max: usize,
+    /// How many texts it is in.
+    depth: usize,
 }
 
 impl Masking {
@@ -131,7 +136,7 @@ impl Masking {
 
     /// How much waits for what comes.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.text.pending.len() + self.decoder.held_bytes()
+        self.text.pending.len()
     }
 
     /// The body is complete: appends the rest.
@@ -150,7 +155,21 @@ impl Masking {
 impl Text {
     pub(crate) fn new(kind: Kind, boundary: Option<&str>, bytes_max: usize) -> Self {
         let boundary = boundary.unwrap_or_default().to_string();
-        Self { kind, boundary, pending: Vec::new(), is_new: true, is_broken: false, table: Table::default(), bytes_max }
+        Self {
+            kind,
+            boundary,
+            pending: Vec::new(),
+            is_new: true,
+            is_broken: false,
+            table: Table::default(),
+            bytes_max,
+            depth: 0,
+        }
+    }
+
+    /// The same, of a text that stands in so many others.
+    fn within(self, depth: usize) -> Self {
+        Self { depth, ..self }
     }
 
     pub(crate) fn take(
@@ -190,7 +209,7 @@ impl Text {
         out.reserve(rest.len() + rest.len() / 8);
         match self.kind {
             Kind::Json if rest.iter().all(u8::is_ascii_whitespace) => out.extend_from_slice(&rest),
-            Kind::Json => show_json(&rest, reader, editor, out)
+            Kind::Json => show_json(&rest, reader, editor, out, self.depth)
                 .map_err(|NotJson| Breach::target("the target's body is not the JSON that it says it is"))?,
             Kind::Form => mask_form(&rest, reader.columns, editor, out),
             Kind::Parts => mask_parts(&rest, &self.boundary, reader.columns, editor, out)?,
@@ -263,7 +282,7 @@ impl Text {
         let looks_like_json = matches!(data.first(), Some(b'{' | b'[' | b'"'));
         let masked_from = out.len();
         out.extend_from_slice(head);
-        if self.is_broken || !(looks_like_json && show_json(data, reader, editor, out).is_ok()) {
+        if self.is_broken || !(looks_like_json && show_json(data, reader, editor, out, self.depth).is_ok()) {
             out.truncate(masked_from);
             self.is_broken |= match self.kind {
                 Kind::JsonLines => true,
@@ -274,7 +293,7 @@ impl Text {
             if self.is_broken {
                 show(OPAQUE, ANY_TEXT, content, editor, out);
             } else {
-                show_text(content, reader.columns, editor, out);
+                show_text(content, reader.columns, editor, out, self.depth);
             }
         } else if out.len() == masked_from + head.len() {
             // An event without data is none.
@@ -286,8 +305,14 @@ impl Text {
 }
 
 /// Shows a JSON text, as far as what rides on it lets.
-fn show_json(json: &[u8], reader: &mut Reader<'_>, editor: &mut dyn Editor, out: &mut Vec<u8>) -> Result<(), NotJson> {
-    let Some(rider) = reader.rider.as_mut() else { return mask_json(json, reader.columns, editor, out) };
+fn show_json(
+    json: &[u8],
+    reader: &mut Reader<'_>,
+    editor: &mut dyn Editor,
+    out: &mut Vec<u8>,
+    depth: usize,
+) -> Result<(), NotJson> {
+    let Some(rider) = reader.rider.as_mut() else { return mask_within(json, reader.columns, editor, out, depth) };
     let masked_from = out.len();
     let shown = match rider.screen(json, editor) {
         Screened::Kept => mask_json(json, reader.columns, editor, out),
@@ -341,7 +366,7 @@ fn line_len(text: &[u8]) -> usize {
 }
 
 /// Shows a line of text, in which there may be one JSON text with something before and after it, as in a call of a script's.
-fn show_text(line: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+fn show_text(line: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>, depth: usize) {
     let begins = line.iter().position(|byte| matches!(byte, b'{' | b'['));
     let ends = line.iter().rposition(|byte| matches!(byte, b'}' | b']'));
     if let (Some(begins), Some(ends)) = (begins, ends)
@@ -349,13 +374,15 @@ fn show_text(line: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &
     {
         let masked_from = out.len();
         show(TEXT, ANY_TEXT, line.get(..begins).unwrap_or_default(), editor, out);
-        if mask_json(inner, columns, editor, out).is_ok() {
+        if mask_within(inner, columns, editor, out, depth).is_ok() {
             show(TEXT, ANY_TEXT, line.get(ends + 1..).unwrap_or_default(), editor, out);
             return;
         }
         out.truncate(masked_from);
     }
-    show(TEXT, ANY_TEXT, line, editor, out);
+    // What is meant to be JSON, and is it only for some, is not known by its names.
+    let column = if json::is_meant(line) { OPAQUE } else { TEXT };
+    show(column, ANY_TEXT, line, editor, out);
 }
 
 /// Shows a value of a column as its plan says; one that becomes absent leaves nothing.
@@ -376,8 +403,21 @@ pub(crate) fn mask_json(
     editor: &mut dyn Editor,
     out: &mut Vec<u8>,
 ) -> Result<(), NotJson> {
-    columns.tidy();
-    mask_nested(json, columns, editor, out, 0)
+    mask_within(json, columns, editor, out, 0)
+}
+
+/// The same, of a text that stands in so many others, whose walk knows fields by their places.
+fn mask_within(
+    json: &[u8],
+    columns: &mut Columns,
+    editor: &mut dyn Editor,
+    out: &mut Vec<u8>,
+    depth: usize,
+) -> Result<(), NotJson> {
+    if depth == 0 {
+        columns.tidy();
+    }
+    mask_nested(json, columns, editor, out, depth)
 }
 
 /// The same, of a text that so many others are around.
@@ -416,6 +456,14 @@ struct Walker<'a> {
 
 impl Walker<'_> {
     fn meet(&mut self, met: Met) {
+        // What stands between two values is looked into by itself, however many there are.
+        if let Met::Key(Quoted { at, .. }) | Met::Text(Quoted { at, .. }) = &met {
+            let most = if matches!(met, Met::Key(_)) { RUN_BYTES_MAX } else { 2 * RUN_BYTES_MAX };
+            let begins = at.start.saturating_sub(1);
+            if begins.saturating_sub(self.shown) > most {
+                self.show_until(begins);
+            }
+        }
         match met {
             Met::Key(Quoted { at, is_odd: true, .. }) => {
                 let raw = self.json.get(at.clone()).unwrap_or_default();
@@ -497,13 +545,14 @@ impl Walker<'_> {
                 return;
             }
         }
-        self.show_value(column, at.start.saturating_sub(1)..at.end + 1, text);
+        let is_meant = column == TEXT && looks_like_json && json::is_meant(text);
+        self.show_value(if is_meant { OPAQUE } else { column }, at.start.saturating_sub(1)..at.end + 1, text);
     }
 
     /// Masks a text of which each line may be JSON.
     fn mask_lines(&mut self, text: &[u8], masked: &mut Vec<u8>) -> Result<(), Breach> {
         masked.clear();
-        let mut lines = Text::new(Kind::Lines, None, text.len());
+        let mut lines = Text::new(Kind::Lines, None, text.len()).within(self.depth + 1);
         let reader = &mut Reader { columns: self.columns, rider: None };
         lines.take(text, reader, self.editor, masked)?;
         lines.finish(reader, self.editor, masked)

@@ -17,53 +17,8 @@ const DECODED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How far back zstd may refer, as a power of two: 8 MiB (RFC 9659, section 3).
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
-/// How far back brotli may refer, in bytes (RFC 7932, section 9.1).
-const BROTLI_WINDOW_BYTES_MAX: usize = 16 * 1024 * 1024;
-
 /// Decodes one body.
-pub(crate) struct Decoder {
-    coding: Coding,
-    /// How much has been decoded so far, in bytes.
-    decoded: usize,
-}
-
-impl Decoder {
-    /// `None` if the coding is not understood.
-    pub(crate) fn new(coding: Option<&str>) -> Option<Self> {
-        Some(Self { coding: Coding::new(coding)?, decoded: 0 })
-    }
-
-    /// Takes the next bytes a few at a time, and hands on what they decode to.
-    pub(crate) fn feed(
-        &mut self,
-        bytes: &[u8],
-        mut take: impl FnMut(&[u8]) -> Result<(), Breach>,
-    ) -> Result<(), Breach> {
-        let Self { coding, decoded } = self;
-        coding.feed(bytes, |part| {
-            *decoded = decoded.saturating_add(part.len());
-            take(part)
-        })
-    }
-
-    /// The body is complete.
-    pub(crate) fn finish(&mut self, take: impl FnMut(&[u8]) -> Result<(), Breach>) -> Result<(), Breach> {
-        self.coding.finish(take)
-    }
-
-    /// How much of what was decoded is kept, for what comes may refer to it.
-    pub(crate) fn held_bytes(&self) -> usize {
-        let window = match self.coding {
-            Coding::Identity => 0,
-            Coding::Gzip(_) | Coding::DeflateOrZlib | Coding::Zlib(_) | Coding::Deflate(_) => 1 << 15,
-            Coding::Brotli(_) => BROTLI_WINDOW_BYTES_MAX,
-            Coding::Zstd(_) => 1 << ZSTD_WINDOW_LOG_MAX,
-        };
-        self.decoded.min(window)
-    }
-}
-
-enum Coding {
+pub(crate) enum Decoder {
     Identity,
     Gzip(MultiGzDecoder<Vec<u8>>),
     /// What is called `deflate` has a zlib wrapper, or, from some servers, none: its first byte says which.
@@ -74,8 +29,9 @@ enum Coding {
     Zstd(Box<ZstdDecoder<'static, Vec<u8>>>),
 }
 
-impl Coding {
-    fn new(coding: Option<&str>) -> Option<Self> {
+impl Decoder {
+    /// `None` if the coding is not understood.
+    pub(crate) fn new(coding: Option<&str>) -> Option<Self> {
         match coding.unwrap_or_default().trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Some(Self::Identity),
             "gzip" | "x-gzip" => Some(Self::Gzip(MultiGzDecoder::new(Vec::new()))),
@@ -90,7 +46,12 @@ impl Coding {
         }
     }
 
-    fn feed(&mut self, bytes: &[u8], mut take: impl FnMut(&[u8]) -> Result<(), Breach>) -> Result<(), Breach> {
+    /// Takes the next bytes a few at a time, and hands on what they decode to.
+    pub(crate) fn feed(
+        &mut self,
+        bytes: &[u8],
+        mut take: impl FnMut(&[u8]) -> Result<(), Breach>,
+    ) -> Result<(), Breach> {
         if let Self::Identity = self {
             return take(bytes);
         }
@@ -133,7 +94,8 @@ impl Coding {
         Ok(())
     }
 
-    fn finish(&mut self, mut take: impl FnMut(&[u8]) -> Result<(), Breach>) -> Result<(), Breach> {
+    /// The body is complete.
+    pub(crate) fn finish(&mut self, mut take: impl FnMut(&[u8]) -> Result<(), Breach>) -> Result<(), Breach> {
         let finished = match self {
             Self::Identity | Self::DeflateOrZlib => Ok(()),
             Self::Gzip(decoder) => decoder.try_finish(),

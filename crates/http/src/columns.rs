@@ -74,7 +74,7 @@ impl Columns {
 
     /// The field of a name in another.
     pub(crate) fn field(&mut self, outer: usize, name: &[u8]) -> usize {
-        let Some(met) = self.fields.get(outer) else { return ROOT };
+        let Some(met) = self.fields.get(outer) else { return LOST };
         if let Some(known) = met.fields.get(name) {
             return *known;
         }
@@ -100,9 +100,9 @@ impl Columns {
         }
     }
 
-    /// The column of a field; `None` if it is of no class.
+    /// The column of a field; `None` if it is of no class. One that nobody knows may be of any.
     pub(crate) fn column(&self, field: usize) -> Option<usize> {
-        self.fields.get(field).and_then(|met| met.column)
+        self.fields.get(field).map_or(Some(UNKNOWN), |met| met.column)
     }
 
     /// The column of a field by its path, with dots between the names and without a list's places.

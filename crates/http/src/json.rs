@@ -117,15 +117,19 @@ pub fn members(json: &[u8]) -> Option<usize> {
     Some(count)
 }
 
-/// Whether a text begins as only JSON does.
+/// Whether a text is meant to be JSON: it begins as an object or as a list of texts or of such, or is a list with one in it. There are
+/// readers that take more for it than [`walk`] does.
 pub(crate) fn is_meant(text: &[u8]) -> bool {
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();
-    match text.split_first() {
-        Some((b'{', _)) => true,
-        Some((b'[', inner)) => {
-            matches!(inner.trim_ascii_start().first(), None | Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b']'))
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii();
+    let Some((first, inner)) = text.split_first() else { return false };
+    let next = inner.trim_ascii_start().first();
+    match first {
+        b'{' => matches!(next, Some(b'"' | b'\'' | b'}')),
+        b'[' => {
+            let holds_object = || inner.contains(&b'{') && inner.ends_with(b"]");
+            matches!(next, Some(b'{' | b'[' | b'"' | b'\'')) || holds_object()
         }
-        Some(_) | None => false,
+        _ => false,
     }
 }
 
@@ -277,7 +281,6 @@ mod tests {
             "-",
             "1e",
             "\"a",
-            "\"a\\",
             "\"a\\",
             "]",
             "[}",

@@ -165,8 +165,12 @@ impl Replies {
         match &self.answering {
             Answering::Masked(masking) => masking.held_bytes(),
             Answering::Watched(watch) => watch.held_bytes(),
-            Answering::Led(led) => led.decoder.held_bytes(),
-            Answering::Nothing | Answering::Due | Answering::Raw(..) | Answering::Bodiless | Answering::Messages => 0,
+            Answering::Nothing
+            | Answering::Due
+            | Answering::Raw(..)
+            | Answering::Led(_)
+            | Answering::Bodiless
+            | Answering::Messages => 0,
         }
     }
 

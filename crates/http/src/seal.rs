@@ -188,7 +188,7 @@ impl Watch {
 
     /// How much is kept of what was looked into.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.decoder.held_bytes() + self.kept.len()
+        self.kept.len()
     }
 
     /// The next bytes, or none while they may be a beginning.

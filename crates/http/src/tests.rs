@@ -510,6 +510,36 @@ fn json_is_masked_where_its_values_stand() {
     check_answer(&[JSON], &[" \n"], expect!["200 | content-type: application/json"]);
 }
 
+/// However texts stand in each other, each is walked through a few times at most, and names are known in all of them.
+#[test]
+fn texts_in_texts_are_masked_and_end() {
+    let escaped = |text: &str| text.replace('\\', "\\u005c").replace('"', "\\u0022").replace('\n', "\\u000a");
+    let mut text = "{\"email\":\"hidden\"}".to_string();
+    for _ in 0..60 {
+        text = format!("[\"{}\"] x\nx", escaped(&text));
+    }
+    assert!(!shown(&[JSON], &[&format!("[\"{}\"]", escaped(&text))]).contains("hidden"));
+    let many: String = (0..8_300).map(|number| format!("\"k{number}\":1,")).collect();
+    let inner = r#""data":{"a":"{]\n}","email":"x"}"#;
+    let masked = shown(&[JSON], &[&format!("{{{many}{inner}}}")]);
+    assert!(!masked.contains(r#""x""#), "{}", &masked[masked.len() - 60..]);
+    for lenient in [
+        r#"{"email":"x","a":NaN}"#,
+        "\u{feff}{\"email\":\"x\"}",
+        r#"{"email":"x",}"#,
+        r#"[null,{"email":"x",}]"#,
+        r#"{'email':'x'}"#,
+        &format!("{{\"email\":\"x\",\"a\":{}{}}}", "[".repeat(130), "]".repeat(130)),
+    ] {
+        let wrapped = serde_json::json!({ "text": lenient }).to_string();
+        assert!(shown(&[JSON], &[&wrapped]).ends_with(r#"{"text":"<opaque>"}"#), "{lenient}");
+        let line = shown(&[("content-type", "text/plain")], &[lenient]);
+        assert!(line.ends_with("<opaque>") || line.ends_with("\"<email>\"}"), "{line}");
+    }
+    let honest = shown(&[JSON], &[r#"{"a":"[info] it is {user}","b":"{user} came","c":"[x]"}"#]);
+    assert!(honest.ends_with(r#"{"a":"[info] it is {user}","b":"{user} came","c":"[x]"}"#), "{honest}");
+}
+
 /// What some take for JSON and others do not hides nothing of what is in it; what is read in several ways is not shown.
 #[test]
 fn sloppy_json_is_masked_as_well() {

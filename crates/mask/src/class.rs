@@ -243,7 +243,7 @@ impl Classes {
 
     /// Whether values are looked into by what takes milliseconds for each.
     pub fn recognizes(&self) -> bool {
-        self.finder.recognizes()
+        self.entries.iter().any(|entry| entry.detector.is_some_and(Detector::is_recognized))
     }
 
     /// The detectors of the classes for which `wanted` holds.

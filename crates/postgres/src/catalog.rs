@@ -139,8 +139,9 @@ select t.oid, t.typname, n.nspname in ('pg_catalog', 'information_schema') and t
   from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
   where t.typtype <> 'c' and t.typcategory <> 'A'";
 
-/// The second question: the definitions of views, with every name qualified, what generated columns are computed by, and foreign keys. To read one takes a lock on the tables
-/// underneath, so that those which somebody changes right now are left out, and nobody is waited for.
+/// The second question: the definitions of views, with every name qualified, what generated columns are computed by, and
+/// foreign keys. To read a definition takes a lock on the tables underneath, so that those which somebody changes right now are
+/// left out, and nobody is waited for.
 pub(crate) const DEFINITIONS: &str = "\
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
   pg_catalog.set_config('lock_timeout', '200ms', true);
@@ -493,9 +494,13 @@ impl Catalog {
         let mut pending = vec![(relation.clone(), Arc::<str>::from(column))];
         let mut seen = HashSet::new();
         while let Some((relation, name)) = pending.pop() {
+            // Whoever is of a family that was gone through was gone through with it.
+            if seen.contains(&(relation.oid, name.clone())) {
+                continue;
+            }
             for kin in self.family(&relation) {
                 let Some(column) = kin.columns.iter().find(|column| column.name == name) else { continue };
-                if !seen.insert((kin.oid, column.number)) {
+                if !seen.insert((kin.oid, name.clone())) {
                     continue;
                 }
                 for (oid, number) in &column.refers {
@@ -736,7 +741,9 @@ impl Builder {
         let relation = self.places.get(&oid).and_then(|&place| self.parts.relations.get_mut(place));
         let columns = relation.into_iter().flat_map(|relation| &mut relation.columns);
         for column in columns.filter(|column| column.number == number) {
-            column.refers.push(other);
+            if !column.refers.contains(&other) {
+                column.refers.push(other);
+            }
         }
         Ok(())
     }

@@ -41,8 +41,18 @@ impl Labels {
         self.0.len()
     }
 
-    pub(crate) fn of(&self, place: usize) -> Option<Detector> {
-        self.0.get(place).copied().flatten()
+    /// What the scores of a token make it likeliest to be of what is looked for, and how likely that is: whatever place in a name
+    /// it has. Nothing if a score is no number.
+    pub(crate) fn likeliest(&self, scores: &[f32]) -> Option<(Detector, f32)> {
+        let highest = scores.iter().copied().max_by(f32::total_cmp).filter(|highest| highest.is_finite())?;
+        let weights: Vec<f32> = scores.iter().map(|score| (score - highest).exp()).collect();
+        let sum: f32 = weights.iter().sum();
+        let of = |detector: Detector| {
+            let labelled = self.0.iter().zip(&weights).filter(move |(label, _)| **label == Some(detector));
+            (detector, labelled.map(|(_, weight)| weight / sum).sum::<f32>())
+        };
+        let (person, address) = (of(Detector::PersonName), of(Detector::PostalAddress));
+        sum.is_finite().then_some(if person.1 >= address.1 { person } else { address })
     }
 }
 

@@ -1,6 +1,7 @@
 //! A model and its tokenizer, ready to be asked.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gatehouse_mask::{NotLooked, Recognized, Recognizer};
@@ -14,7 +15,8 @@ use tract_onnx::tract_hir::internal::{ShapeFactoid, ToDim as _};
 use crate::Labels;
 use crate::spans::joined;
 
-/// How many short texts are remembered with what stands in them, and how long those are, in bytes: columns repeat their values.
+/// How many short texts are remembered in which nothing stands, and how long those are, in bytes: columns repeat their values. Of
+/// others nobody learns by the time that it takes whether they were seen before.
 const REMEMBERED_MAX: usize = 10_000;
 const REMEMBERED_BYTES_MAX: usize = 256;
 
@@ -76,7 +78,7 @@ pub struct Model {
     labels: Labels,
     score_min: f32,
     value_bytes_max: usize,
-    remembered: Mutex<HashMap<Box<str>, Vec<Recognized>>>,
+    remembered: Mutex<HashSet<Box<str>>>,
 }
 
 impl std::fmt::Debug for Model {
@@ -96,12 +98,20 @@ impl Model {
         let (plan, inputs) = read_model(model).map_err(LoadError::Model)?;
         let remembered = Mutex::default();
         let this = Self { tokenizer, plan, inputs, labels, score_min, value_bytes_max, remembered };
-        // Whatever it makes of that, it must be able to: what it cannot look at is hidden.
-        this.looked_at("Ada").map_err(LoadError::Model)?;
+        // Whatever it makes of that, it must be able to, also of as much as is looked at together.
+        for text in ["Ada".to_string(), "a ".repeat(tokens_max)] {
+            this.looked_at(&text).map_err(LoadError::Model)?;
+        }
         Ok(this)
     }
 
     fn looked_at(&self, text: &str) -> Result<Vec<Recognized>, String> {
+        // A model that asks for more than it has makes its library panic.
+        let looked = std::panic::catch_unwind(AssertUnwindSafe(|| self.look(text)));
+        looked.unwrap_or_else(|_| Err("it asks for what it does not have".into()))
+    }
+
+    fn look(&self, text: &str) -> Result<Vec<Recognized>, String> {
         let encoding = self.tokenizer.encode(text, true).map_err(|error| error.to_string())?;
         let mut tokens = Vec::new();
         for window in std::iter::once(&encoding).chain(encoding.get_overflowing()) {
@@ -139,20 +149,14 @@ impl Model {
         for (place, scores) in scores.chunks(self.labels.count()).enumerate() {
             let is_special = special.get(place).is_some_and(|special| *special == 1);
             let Some(&(start, end)) = window.get_offsets().get(place).filter(|_| !is_special) else { continue };
-            let Some((label, score)) = best(scores) else { continue };
-            if let Some(detector) = self.labels.of(label).filter(|_| score >= self.score_min && start < end) {
+            let likeliest = self.labels.likeliest(scores);
+            let (detector, score) = likeliest.ok_or_else(|| TractError::msg("a score is no number"))?;
+            if score >= self.score_min && score > 0.0 && start < end {
                 tokens.push(Recognized { start, end, detector });
             }
         }
         Ok(())
     }
-}
-
-/// The likeliest label, and how likely it is.
-fn best(scores: &[f32]) -> Option<(usize, f32)> {
-    let (place, highest) = scores.iter().copied().enumerate().max_by(|(_, one), (_, other)| one.total_cmp(other))?;
-    let sum: f32 = scores.iter().map(|score| (score - highest).exp()).sum();
-    Some((place, 1.0 / sum))
 }
 
 fn read_tokenizer(bytes: &[u8], tokens_max: usize) -> Result<Tokenizer, String> {
@@ -192,16 +196,16 @@ impl Recognizer for Model {
         }
         let remembers = text.len() <= REMEMBERED_BYTES_MAX;
         let remembered = || self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembers && let Some(known) = remembered().get(text) {
-            return Ok(known.clone());
+        if remembers && remembered().contains(text) {
+            return Ok(Vec::new());
         }
         let found = self.looked_at(text).map_err(|_| NotLooked)?;
-        if remembers {
+        if remembers && found.is_empty() {
             let mut remembered = remembered();
             if remembered.len() >= REMEMBERED_MAX {
                 remembered.clear();
             }
-            remembered.insert(text.into(), found.clone());
+            remembered.insert(text.into());
         }
         Ok(found)
     }

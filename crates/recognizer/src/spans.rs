@@ -24,10 +24,18 @@ pub(crate) fn joined(text: &str, mut tokens: Vec<Recognized>) -> Vec<Recognized>
 fn word(text: &str, start: usize, end: usize) -> (usize, usize) {
     let before = text.get(..start).unwrap_or_default();
     let after = text.get(end..).unwrap_or_default();
-    let start = before.trim_end_matches(char::is_alphanumeric).len();
-    let end = text.len() - after.trim_start_matches(char::is_alphanumeric).len();
+    let start = before.trim_end_matches(is_of_word).len();
+    let end = text.len() - after.trim_start_matches(is_of_word).len();
     (start, end)
 }
+
+/// Whether a character is of the word that its neighbour is of; where words are not parted, a token is one.
+fn is_of_word(sign: char) -> bool {
+    sign.is_alphanumeric() && u32::from(sign) < UNPARTED_FROM
+}
+
+/// From here on are the scripts that part no words (CJK and its neighbours).
+const UNPARTED_FROM: u32 = 0x2e80;
 
 /// Whether what stands between two words parts nothing: `Anna-Maria O'Neill Jr.` is one name, `Kerkstraat 1, Delft` one address.
 fn is_joint(text: &str, end: usize, start: usize, detector: Detector) -> bool {

@@ -221,11 +221,11 @@ fn unsigned() -> Stop {
 fn crowded() -> Stop {
     let denial = Denial::new(
         Reason::Limit,
-        "the request is too long for now",
+        "there is no room for what is this long",
         "others on its connection that are as long wait, or are not taken",
-        "Send it on a connection of its own",
+        "Send the request on a connection of its own",
     );
-    Stop { blame: Blame::Client, cause: "there was no place for a long request".into(), denial: Some(denial) }
+    Stop { blame: Blame::Client, cause: "there was no place for what is long".into(), denial: Some(denial) }
 }
 
 /// Keeps one session.
@@ -531,7 +531,7 @@ impl Exchange {
         let _ = self.flush().await;
         if let Some(answer) = self.answer.take() {
             let _ = answer.send(super::problem(&broken(&stop)));
-        } else if !self.is_answered {
+        } else if !self.is_answered && stop.blame != Blame::Client {
             self.asked.break_off();
         }
         stop
@@ -599,7 +599,8 @@ impl Exchange {
     /// What comes next from a side may take so long that others would wait for it.
     fn is_heavy(&self, side: Side) -> bool {
         match side {
-            Side::Client => self.client_needs >= HEAVY_BYTES_MIN && self.client_has_news(),
+            // What is not there in whole is only kept.
+            Side::Client => self.body.is_none() && self.client.len() >= HEAVY_BYTES_MIN && self.client_has_news(),
             Side::Target => {
                 let passage = &self.keeper.passage;
                 let (held, here) = (passage.held_bytes(), self.target.len());
@@ -749,14 +750,21 @@ impl Exchange {
             let shown = self.release(now);
             taken.and(shown)?;
             let is_full = !self.client_has_room();
-            if is_full || before == (self.client.len(), self.target.len()) {
+            if is_full || is_aside || before == (self.client.len(), self.target.len()) {
                 return Ok(());
             }
         }
     }
 
     fn take_from_target(&mut self, now: Timestamp, is_aside: bool) -> Result<(), Stop> {
-        while self.target_has_news() && self.client_has_room() && (is_aside || !self.is_heavy(Side::Target)) {
+        let before = self.target.len();
+        // Between two pieces of work it is heard what ends it, and others have their turn.
+        let most = if is_aside { aside::most(self.keeper.passage.is_slow()) } else { usize::MAX };
+        while before - self.target.len() < most
+            && self.target_has_news()
+            && self.client_has_room()
+            && (is_aside || !self.is_heavy(Side::Target))
+        {
             let next = self.keeper.passage.advance(now, Side::Target, &mut self.target)?;
             self.waits = false;
             match next {
@@ -853,8 +861,6 @@ impl Exchange {
             self.said = Instant::now();
         }
         let (taken, said) = (self.taken + pause, self.said + pause);
-        // What is held for a person has its place, and may have it for long.
-        let is_late = lacks_place && matches!(self.upstream, Upstream::Unasked);
         let (upstream, held) = (&mut self.upstream, &mut self.held);
         let places = self.connection.large.clone();
         tokio::select! {
@@ -873,7 +879,8 @@ impl Exchange {
             () = tokio::time::sleep(Duration::from_secs(SILENCE_SECS_MAX)), if is_due => Event::Silent,
             () = tokio::time::sleep_until(taken), if is_slow => Event::Left,
             () = tokio::time::sleep_until(said), if is_asking => Event::Left,
-            () = tokio::time::sleep(pause), if is_late => Event::Crowded,
+            // What is held for a person has its place, and may have it for long.
+            () = tokio::time::sleep(pause), if lacks_place => Event::Crowded,
         }
     }
 

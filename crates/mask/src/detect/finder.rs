@@ -268,19 +268,16 @@ impl Finder {
         Ok(Self { regex, recognizer })
     }
 
-    /// Whether there is what takes far longer than all else.
-    pub(crate) fn recognizes(&self) -> bool {
-        self.recognizer.is_some()
-    }
-
     /// What the wanted detectors find, in order and without overlaps.
     pub(crate) fn find(&self, hay: &[u8], wanted: Detectors) -> Vec<Found> {
         let mut finds = self.find_by_form(hay, wanted);
         if let Some(recognizer) = &self.recognizer
             && wanted.iter().any(Detector::is_recognized)
         {
-            for found in recognizer::recognize(&**recognizer, hay, wanted) {
-                keep(&mut finds, found);
+            match recognizer::recognize(&**recognizer, hay, wanted) {
+                Ok(recognized) => recognized.into_iter().for_each(|found| fill(&mut finds, found)),
+                // Whatever else is in it.
+                Err(all) => return vec![all],
             }
         }
         finds
@@ -353,6 +350,20 @@ fn look(trigger: Trigger, hay: &[u8], matched: &Match, wanted: Detectors) -> Opt
 fn look_national(hay: &[u8], start: usize, wanted: Detectors) -> Option<Found> {
     let (detector, range) = national::number(hay, start)?;
     wanted.contains(detector).then_some(Found { start: range.start, end: range.end, detector })
+}
+
+/// Adds what other finds leave of one.
+fn fill(finds: &mut Vec<Found>, new: Found) {
+    let Found { mut start, end, detector } = new;
+    while start < end {
+        let place = finds.partition_point(|old| old.end <= start);
+        let until = finds.get(place).map_or(end, |next| next.start.min(end));
+        if until > start {
+            finds.insert(place, Found { start, end: until, detector });
+        }
+        let after = finds.get(place).map_or(end, |covering| covering.end);
+        start = after.max(until);
+    }
 }
 
 /// Puts a find in its place; returns false if it gives way to others. One that covers all that it overlaps takes their
@@ -437,6 +448,25 @@ pub(super) mod tests {
         assert_eq!(find(Detectors::all()), [person, mail]);
         assert_eq!(find(Detectors::all().without(Detector::PersonName)), [mail]);
         assert_eq!(FINDER.find(text.as_bytes(), Detectors::all()).len(), 1, "without a recognizer");
+        let text = "whose? ghp_16C7e42F292c6912E7710c838347Ae178B4a";
+        let finds = finder.find(text.as_bytes(), Detectors::all());
+        assert_eq!((finds.len(), finds[0].start, finds[0].end), (1, 0, text.len()), "what was not looked at");
+    }
+
+    #[test]
+    fn what_other_finds_leave_is_added() {
+        let find = |start, end, detector| Found { start, end, detector };
+        let places = |old: &[(usize, usize)], start, end| {
+            let mut finds: Vec<_> = old.iter().map(|(start, end)| find(*start, *end, Detector::Email)).collect();
+            fill(&mut finds, find(start, end, Detector::PersonName));
+            finds.iter().map(|found| (found.start, found.end)).collect::<Vec<_>>()
+        };
+        assert_eq!(places(&[], 2, 5), [(2, 5)]);
+        assert_eq!(places(&[(0, 3)], 2, 5), [(0, 3), (3, 5)]);
+        assert_eq!(places(&[(3, 4)], 2, 5), [(2, 3), (3, 4), (4, 5)]);
+        assert_eq!(places(&[(1, 6)], 2, 5), [(1, 6)]);
+        assert_eq!(places(&[(0, 1), (4, 8)], 2, 5), [(0, 1), (2, 4), (4, 8)]);
+        assert_eq!(places(&[(5, 8)], 2, 5), [(2, 5), (5, 8)]);
     }
 
     #[test]
