@@ -490,6 +490,11 @@ impl Catalog {
 
     /// A column with all that its values may come from: the same in its relation's family, and what foreign keys refer to.
     pub(crate) fn sources(&self, relation: &Arc<Relation>, column: &str) -> Vec<(Arc<Relation>, Arc<str>)> {
+        let is_alone = relation.parents.is_empty() && !self.children.contains_key(&relation.oid);
+        let own = relation.columns.iter().find(|other| &*other.name == column);
+        if let Some(own) = own.filter(|own| is_alone && own.refers.is_empty()) {
+            return vec![(relation.clone(), own.name.clone())];
+        }
         let mut sources = Vec::new();
         let mut pending = vec![(relation.clone(), Arc::<str>::from(column))];
         let mut seen = HashSet::new();
