@@ -484,8 +484,8 @@ impl Walker<'_> {
             }
             Met::Text(Quoted { at, is_escaped, is_odd }) => {
                 let column = self.columns.column(self.field).or(is_odd.then_some(OPAQUE));
-                if column.is_some() || is_escaped {
-                    let raw = self.json.get(at.clone()).unwrap_or_default();
+                let raw = self.json.get(at.clone()).unwrap_or_default();
+                if column.is_some() || is_escaped || json::is_meant(raw) {
                     let text = is_escaped.then(|| json::unescaped(raw)).flatten();
                     let text = text.as_ref().map_or(raw, String::as_bytes);
                     self.show_quoted(column.unwrap_or(TEXT), at, text);
