@@ -209,6 +209,10 @@ impl Carrying {
         if let Err(stop) = self.progress(false) {
             return Some(End::Stopped(stop));
         }
+        // It may have begun in the middle of what was there, and nobody else would say so.
+        if self.is_heavy() {
+            return None;
+        }
         if self.wants_survey {
             return self.survey().await.err();
         }

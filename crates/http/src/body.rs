@@ -312,7 +312,7 @@ fn show_json(
     out: &mut Vec<u8>,
     depth: usize,
 ) -> Result<(), NotJson> {
-    let Some(rider) = reader.rider.as_mut() else { return mask_within(json, reader.columns, editor, out, depth) };
+    let Some(rider) = reader.rider.as_mut() else { return mask_nested(json, reader.columns, editor, out, depth) };
     let masked_from = out.len();
     let shown = match rider.screen(json, editor) {
         Screened::Kept => mask_json(json, reader.columns, editor, out),
@@ -374,7 +374,7 @@ fn show_text(line: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &
     {
         let masked_from = out.len();
         show(TEXT, ANY_TEXT, line.get(..begins).unwrap_or_default(), editor, out);
-        if mask_within(inner, columns, editor, out, depth).is_ok() {
+        if mask_nested(inner, columns, editor, out, depth).is_ok() {
             show(TEXT, ANY_TEXT, line.get(ends + 1..).unwrap_or_default(), editor, out);
             return;
         }
@@ -403,11 +403,11 @@ pub(crate) fn mask_json(
     editor: &mut dyn Editor,
     out: &mut Vec<u8>,
 ) -> Result<(), NotJson> {
-    mask_within(json, columns, editor, out, 0)
+    mask_nested(json, columns, editor, out, 0)
 }
 
-/// The same, of a text that stands in so many others, whose walk knows fields by their places.
-fn mask_within(
+/// The same, of a text that so many others are around, whose walks know fields by their places.
+fn mask_nested(
     json: &[u8],
     columns: &mut Columns,
     editor: &mut dyn Editor,
@@ -417,17 +417,6 @@ fn mask_within(
     if depth == 0 {
         columns.tidy();
     }
-    mask_nested(json, columns, editor, out, depth)
-}
-
-/// The same, of a text that so many others are around.
-fn mask_nested(
-    json: &[u8],
-    columns: &mut Columns,
-    editor: &mut dyn Editor,
-    out: &mut Vec<u8>,
-    depth: usize,
-) -> Result<(), NotJson> {
     let start = out.len();
     let mut walker =
         Walker { json, columns, editor, out, shown: 0, open: Vec::new(), field: ROOT, edited: Vec::new(), depth };

@@ -536,6 +536,8 @@ fn texts_in_texts_are_masked_and_end() {
         let line = shown(&[("content-type", "text/plain")], &[lenient]);
         assert!(!line.contains("\"x\"") && !line.contains("'x'"), "{line}");
     }
+    let inner = shown(&[JSON], &[r#"{"a":"[\"{'email':'x'}\", \"b\"]","b":["{'email':'x'}"]}"#]);
+    assert!(!inner.contains("'x'") && inner.contains("b"), "{inner}");
     let honest = shown(&[JSON], &[r#"{"a":"[info] it is {user}","b":"{user} came","c":"[x]"}"#]);
     assert!(honest.ends_with(r#"{"a":"[info] it is {user}","b":"{user} came","c":"[x]"}"#), "{honest}");
 }
