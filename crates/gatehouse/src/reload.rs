@@ -15,7 +15,10 @@ use crate::state::State;
 use crate::{keys, serve};
 
 /// How often the files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(1500);
+/// How long nothing may change before it is read: a file that is being written may for a moment lack the half that
+/// forbids.
+const SETTLED_AFTER: Duration = Duration::from_millis(250);
 
 /// Watches the files, and listens for SIGHUP, until the runtime ends.
 pub(crate) async fn watch(state: Arc<State>, config: PathBuf) {
@@ -29,16 +32,28 @@ pub(crate) async fn watch(state: Arc<State>, config: PathBuf) {
     };
     loop {
         tokio::select! {
-            _ = hangup.recv() => {}
+            // Whoever sends it says that the files are as they shall be.
+            _ = hangup.recv() => {
+                seen = fingerprint(&state, &config);
+                apply(&state, load_all(&state, &config));
+            }
             () = tokio::time::sleep(LOOK_EVERY) => {
                 let now = fingerprint(&state, &config);
                 if now == seen {
                     continue;
                 }
-                seen = now;
+                tokio::time::sleep(SETTLED_AFTER).await;
+                if now != fingerprint(&state, &config) {
+                    continue;
+                }
+                let outcome = load_all(&state, &config);
+                // Only what stood still before and after it was read was read as one.
+                if now == fingerprint(&state, &config) {
+                    seen = now;
+                    apply(&state, outcome);
+                }
             }
         }
-        apply(&state, &config);
     }
 }
 
@@ -62,13 +77,15 @@ fn fingerprint(state: &State, config: &Path) -> Option<[u8; 32]> {
     Some(hash.finalize().into())
 }
 
-/// Loads the files, and puts them in force if nothing is wrong with them.
-pub(crate) fn apply(state: &State, config: &Path) {
-    let outcome = keys::pseudonym_key(&state.data)
-        .map_err(|error| {
-            vec![Fault { file: "keys".into(), line: None, message: error.to_string(), remedy: "Restore it".into() }]
-        })
-        .and_then(|key| load::load(config, key));
+fn load_all(state: &State, config: &Path) -> Result<Loaded, Vec<Fault>> {
+    let key = keys::pseudonym_key(&state.data).map_err(|error| {
+        vec![Fault { file: "keys".into(), line: None, message: error.to_string(), remedy: "Restore it".into() }]
+    })?;
+    load::load(config, key)
+}
+
+/// Puts what was loaded in force if nothing is wrong with it.
+fn apply(state: &State, outcome: Result<Loaded, Vec<Fault>>) {
     let fault = match outcome {
         Ok(loaded) => adopt(state, loaded).err(),
         Err(faults) => Some(faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n")),
