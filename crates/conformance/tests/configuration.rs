@@ -130,6 +130,25 @@ fn changed_policies_come_into_force_and_broken_ones_do_not() -> anyhow::Result<(
 }
 
 #[test]
+fn a_mistake_is_mended_where_it_stands() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let home = fixture.folder.path().join("gatehouse");
+    let (config, other) = (home.join("gatehouse.toml"), home.join("other"));
+    std::fs::create_dir(&other)?;
+    std::fs::write(other.join("new.cedar"), "permit (principal, action == Action::\"sql:raed\", resource);\n")?;
+    let text = std::fs::read_to_string(&config)?;
+    std::fs::write(&config, format!("policies.directory = \"other\"\n{text}"))?;
+    wait_until("the mistake is shown", || Ok(std::fs::read_to_string(fixture.log())?.contains("sql:raed")))?;
+    let good = "@id(\"elsewhere\") forbid (principal, action == Action::\"sql:select\", resource);\n\
+                permit (principal, action, resource);\n";
+    std::fs::write(other.join("new.cedar"), good)?;
+    wait_until("what was mended is in force", || {
+        Ok(fixture.psql(&agent, "select count(*) from orders")?.contains("policy elsewhere"))
+    })
+}
+
+#[test]
 fn an_identity_that_is_taken_away_loses_its_sessions() -> anyhow::Result<()> {
     let fixture = Fixture::start(Setup::default())?;
     let agent = fixture.task("agent:claude", "10m")?;

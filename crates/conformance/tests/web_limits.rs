@@ -20,12 +20,12 @@ const ROOM_KIB: u64 = 24 * 1024;
 
 /// The most memory that the gateway has held so far, in KiB.
 fn peak(house: &WebHouse) -> Result<u64> {
-    memory(house, "VmHWM:")
+    memory(&house.fixture, "VmHWM:")
 }
 
 /// The memory of the gateway, by its name in Linux, in KiB.
-fn memory(house: &WebHouse, name: &str) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", house.fixture.gateway_pid().context("it runs")?))?;
+fn memory(fixture: &Fixture, name: &str) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", fixture.gateway_pid().context("it runs")?))?;
     let line = status.lines().find_map(|line| line.strip_prefix(name)).context("a size")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
@@ -280,5 +280,30 @@ fn a_lost_connection_is_no_lost_request() -> Result<()> {
     let count = |method: &str| asked.iter().filter(|line| line.starts_with(method)).count();
     assert_eq!(count("POST"), 4, "{asked:?}");
     assert!(count("PUT") > 4, "some were asked twice: {asked:?}");
+    Ok(())
+}
+
+/// What an upload in parts of one byte keeps where its target takes nothing is counted with what is kept about each part.
+#[test]
+fn many_short_parts_keep_little() -> Result<()> {
+    let silent = TcpListener::bind("127.0.0.1:0")?;
+    let config = web::config(silent.local_addr()?.port(), "");
+    let fixture = Fixture::start(Setup { policies: POLICIES.into(), config, ..Setup::default() })?;
+    let (base, dana) = (web::listening(&fixture, "api")?, web::task(&fixture, "user:dana", "api")?);
+    let before = memory(&fixture, "VmHWM:")?;
+    let mut client = TcpStream::connect(base.trim_start_matches("http://"))?;
+    client.set_write_timeout(Some(Duration::from_secs(2)))?;
+    let fields = "content-type: application/octet-stream\r\ntransfer-encoding: chunked\r\n";
+    client.write_all(head(&dana, "POST /http/api/upload", fields).as_bytes())?;
+    let taken = silent.accept()?;
+    let parts = b"1\r\nx\r\n".repeat(16 * 1024);
+    let mut sent = 0;
+    while sent < LARGE && client.write_all(&parts).is_ok() {
+        sent += parts.len();
+    }
+    assert!(sent < LARGE, "it was all taken, though its target takes nothing");
+    let held = memory(&fixture, "VmHWM:")? - before;
+    assert!(held < ROOM_KIB, "{held} KiB were held for {sent} bytes");
+    drop(taken);
     Ok(())
 }

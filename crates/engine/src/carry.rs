@@ -230,7 +230,9 @@ impl Carrying {
             }
             // What it asked for is answered all the same.
             self.said_goodbye = true;
-            self.target.outlet.shut().await;
+            // A target that takes nothing more is given up when the session ends.
+            let within = Duration::from_secs(LAST_WORDS_SECS_MAX);
+            let _ = tokio::time::timeout(within, self.target.outlet.shut()).await;
         }
         let event = poll_fn(|cx| self.poll_event(cx)).await;
         if self.activity == Activity::Rests {
@@ -491,8 +493,9 @@ impl Carrying {
         let mut work = Box::pin(work);
         loop {
             let signal = tokio::select! {
-                done = &mut work => return Ok(done),
+                biased;
                 signal = self.seat.signals.recv() => signal,
+                done = &mut work => return Ok(done),
             };
             match signal {
                 // What was passed on before may still run.
@@ -569,18 +572,41 @@ impl Carrying {
         if let Err(stop) = self.release(now) {
             tracing::warn!(cause = %stop.cause, "not all that was said could be recorded, so it was not shown");
         }
-        if !self.said_goodbye {
-            self.target.outlet.shut().await;
-        }
-        // What the client has not taken by then it will not take.
+        // What either side has not taken by then it will not take.
         let last = async {
             let _ = self.client.outlet.drain(&self.engine.disk).await;
             self.client.outlet.shut().await;
         };
+        let goodbye = async {
+            if !self.said_goodbye {
+                self.target.outlet.shut().await;
+            }
+        };
+        let last = async { tokio::join!(last, goodbye) };
         let _ = tokio::time::timeout(Duration::from_secs(LAST_WORDS_SECS_MAX), last).await;
         if let Err(error) = self.passage.close(self.engine.house.now(), &cause) {
             tracing::error!(%error, "the end of a session could not be recorded");
         }
+    }
+}
+
+/// Says on the record that a session is over that a defect ended in the middle of something.
+pub(crate) fn close_lost(engine: &Engine, passage: &mut Passage) {
+    if !std::thread::panicking() {
+        return;
+    }
+    // What is broken may break again: nobody else's session shall end of it.
+    let closing = std::panic::AssertUnwindSafe(|| passage.close(engine.house.now(), "the gateway failed in it"));
+    match std::panic::catch_unwind(closing) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the end of a session could not be recorded"),
+        Err(_) => tracing::error!("a session that a defect ended could not be closed"),
+    }
+}
+
+impl Drop for Carrying {
+    fn drop(&mut self) {
+        close_lost(&self.engine, &mut self.passage);
     }
 }
 

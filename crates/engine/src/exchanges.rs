@@ -643,7 +643,7 @@ impl Connection {
         let Destination { target, protocol, .. } = destination;
         let task = self.recognize(&proof, target).await?;
         self.lock(&self.activity).is_known = true;
-        Lane::open(&self.engine, protocol, &task, target, self.peer).await
+        Lane::open(&self.engine, protocol, task, target.clone(), self.peer).await
     }
 
     async fn recognize(&self, proof: &Proof, target: &str) -> Result<TaskId, Denial> {

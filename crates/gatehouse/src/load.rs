@@ -216,6 +216,16 @@ pub(crate) fn trusted_files(config: &Config) -> impl Iterator<Item = &PathBuf> {
     issuers.chain(agents).chain(config.certificates.values().map(|section| &section.authorities)).chain(listeners)
 }
 
+/// The files that are read anew when one of them changes, besides the configuration itself and its policies.
+pub(crate) fn watched_files(config: &Config) -> impl Iterator<Item = &PathBuf> {
+    let keys = config.listen.values().filter_map(|listen| listen.tls_key.as_ref());
+    let targets = config.targets.values();
+    let documents = targets
+        .flat_map(|target| [&target.openapi, &target.tls_authorities, &target.tls_certificate, &target.tls_key])
+        .flatten();
+    trusted_files(config).chain(keys).chain(documents)
+}
+
 struct Checker<'a> {
     file: String,
     text: &'a str,

@@ -10,6 +10,7 @@ use gatehouse_model::{Denial, Digest, Reason};
 use sha2::{Digest as _, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::config::Config;
 use crate::load::{self, Fault, Loaded};
 use crate::state::State;
 use crate::{keys, serve};
@@ -57,24 +58,29 @@ pub(crate) async fn watch(state: Arc<State>, config: PathBuf) {
     }
 }
 
-/// A digest over all files that count.
-fn fingerprint(state: &State, config: &Path) -> Option<[u8; 32]> {
+/// A digest over all files that count: those that the file names now, be it in force or not, for a mistake in one of them is
+/// mended there.
+fn fingerprint(state: &State, config: &Path) -> [u8; 32] {
     let loaded = state.loaded.load();
+    let text = std::fs::read_to_string(config);
     let mut hash = Sha256::new();
-    hash.update(std::fs::read(config).ok()?);
-    for source in load::policy_sources(&loaded.base.join(&loaded.config.policies.directory)).ok()? {
-        hash.update(source.name);
-        hash.update([0]);
-        hash.update(source.text);
-        hash.update([0]);
+    // What is gone is a change like any other.
+    let mut add = |content: std::io::Result<String>| {
+        hash.update([u8::from(content.is_ok())]);
+        hash.update(Sha256::digest(content.unwrap_or_default()));
+    };
+    let named = text.as_deref().ok().and_then(|text| toml::from_str::<Config>(text).ok());
+    let named = named.as_ref().unwrap_or(&loaded.config);
+    add(text);
+    match load::policy_sources(&loaded.base.join(&named.policies.directory)) {
+        Ok(sources) => sources.into_iter().for_each(|source| {
+            add(Ok(source.name));
+            add(Ok(source.text));
+        }),
+        Err(error) => add(Err(error)),
     }
-    for file in load::trusted_files(&loaded.config) {
-        // Keys that are gone are a change like any other.
-        let keys = std::fs::read(loaded.base.join(file));
-        hash.update([u8::from(keys.is_ok())]);
-        hash.update(Sha256::digest(keys.unwrap_or_default()));
-    }
-    Some(hash.finalize().into())
+    load::watched_files(named).for_each(|file| add(std::fs::read_to_string(loaded.base.join(file))));
+    hash.finalize().into()
 }
 
 fn load_all(state: &State, config: &Path) -> Result<Loaded, Vec<Fault>> {

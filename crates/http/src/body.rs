@@ -371,6 +371,8 @@ fn show_text(line: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &
     let ends = line.iter().rposition(|byte| matches!(byte, b'}' | b']'));
     if let (Some(begins), Some(ends)) = (begins, ends)
         && let Some(inner) = line.get(begins..=ends)
+        // What is found in it is counted: what is no JSON is looked into once.
+        && json::walk(inner, |_| {}).is_ok()
     {
         let masked_from = out.len();
         show(TEXT, ANY_TEXT, line.get(..begins).unwrap_or_default(), editor, out);

@@ -34,6 +34,7 @@ use super::socket::{self, Socket};
 use super::{Asked, Busy, Connection, Destination, Key, PAUSE_SECS_MAX, aws};
 use crate::TargetAccount;
 use crate::aside::{self, HEAVY_BYTES_MIN, Place};
+use crate::carry::close_lost;
 use crate::disk::Disk;
 use crate::listener::Engine;
 use crate::login;
@@ -78,8 +79,20 @@ fn ended() -> Denial {
 }
 
 impl Lane {
-    /// Opens a session of a task at a target.
+    /// Opens a session of a task at a target. A client that leaves meanwhile leaves no session that nobody ends.
     pub(super) async fn open(
+        engine: &Arc<Engine>,
+        protocol: &Arc<dyn Exchanges>,
+        task: TaskId,
+        target: String,
+        peer: SocketAddr,
+    ) -> Result<Self, Denial> {
+        let (engine, protocol) = (engine.clone(), protocol.clone());
+        let opening = tokio::spawn(async move { Self::open_for(&engine, &protocol, &task, &target, peer).await });
+        opening.await.unwrap_or_else(|_| Err(broken(&lost())))
+    }
+
+    async fn open_for(
         engine: &Arc<Engine>,
         protocol: &Arc<dyn Exchanges>,
         task: &TaskId,
@@ -149,16 +162,23 @@ impl Lane {
         if jobs.send(job).await.is_err() {
             return super::problem(&ended());
         }
-        let Some((spoken, told)) = told else { return answered.await.unwrap_or_else(|_| super::problem(&ended())) };
+        // Whoever keeps a session answers all that it took, but for a defect.
+        let lost = |_| super::problem(&broken(&lost()));
+        let Some((spoken, told)) = told else { return answered.await.unwrap_or_else(lost) };
         let mut has_room = true;
         loop {
             tokio::select! {
                 biased;
                 interim = told.next(), if has_room => has_room = spoken.say(&interim).await,
-                answer = &mut answered => return answer.unwrap_or_else(|_| super::problem(&ended())),
+                answer = &mut answered => return answer.unwrap_or_else(lost),
             }
         }
     }
+}
+
+/// A session that a defect ended.
+fn lost() -> Stop {
+    Stop { blame: Blame::Gateway, cause: "the gateway failed in it".into(), denial: None }
 }
 
 /// What a client is told where nothing else is.
@@ -238,6 +258,12 @@ struct Keeper {
     client: TargetClient,
     /// The target said that it does not know whose the last request was.
     was_refused: bool,
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        close_lost(&self.engine, &mut self.passage);
+    }
 }
 
 impl Keeper {
@@ -843,6 +869,10 @@ impl Exchange {
         // A body that is waited for in whole may be as long as what is held; what is only passed on waits for its taker.
         // Past what passes through, only as many hold back more as there are places.
         let held_back = self.keeper.passage.held_bytes() + self.client.len() + self.to_client.waiting();
+        if held_back <= 2 * max {
+            // Others have the place that it needs no more.
+            self.large = None;
+        }
         let lacks_place = held_back > 2 * max && self.large.is_none();
         let wants_body = !lacks_place
             && self.to_target.waiting() < max

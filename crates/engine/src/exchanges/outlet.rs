@@ -254,9 +254,9 @@ impl Outlet {
         self.said.is_empty()
     }
 
-    /// How many bytes of bodies wait here.
+    /// How many bytes of bodies wait here, and of what is kept about each part of them, of which there may be many short ones.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting + self.bytes.len()
+        self.waiting + self.bytes.len() + self.said.len() * size_of::<Said>()
     }
 
     /// The record that the next word waits for, such as that of a refusal.
