@@ -20,10 +20,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(1500);
 /// How long nothing may change before it is read: a file that is being written may for a moment lack the half that
 /// forbids.
 const SETTLED_AFTER: Duration = Duration::from_millis(250);
+/// After how many looks it is said that they do not.
+const TELL_EVERY: u32 = 5;
 
 /// Watches the files, and listens for SIGHUP, until the runtime ends.
 pub(crate) async fn watch(state: Arc<State>, config: PathBuf) {
     let mut seen = fingerprint(&state, &config);
+    let mut unsettled = 0_u32;
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => hangup,
         Err(error) => {
@@ -44,14 +47,18 @@ pub(crate) async fn watch(state: Arc<State>, config: PathBuf) {
                     continue;
                 }
                 tokio::time::sleep(SETTLED_AFTER).await;
-                if now != fingerprint(&state, &config) {
-                    continue;
-                }
-                let outcome = load_all(&state, &config);
-                // Only what stood still before and after it was read was read as one.
                 if now == fingerprint(&state, &config) {
-                    seen = now;
-                    apply(&state, outcome);
+                    let outcome = load_all(&state, &config);
+                    // Only what stood still before and after it was read was read as one.
+                    if now == fingerprint(&state, &config) {
+                        (seen, unsettled) = (now, 0);
+                        apply(&state, outcome);
+                        continue;
+                    }
+                }
+                unsettled += 1;
+                if unsettled.is_multiple_of(TELL_EVERY) {
+                    tracing::warn!("changed files are not in force: they do not stand still long enough to be read");
                 }
             }
         }

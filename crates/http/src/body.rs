@@ -104,6 +104,8 @@ pub(crate) struct Text {
     boundary: String,
     /// What was decoded and not yet shown.
     pending: Vec<u8>,
+    /// How much of that has no end of a line in it.
+    looked_through: usize,
     /// Nothing was said yet, but perhaps a mark of the order of bytes.
     is_new: bool,
     /// The data of this event began as JSON and did not end on its line: what follows cannot be told apart.
@@ -163,6 +165,7 @@ impl Text {
             is_broken: false,
             table: Table::default(),
             bytes_max,
+            looked_through: 0,
             depth: 0,
         }
     }
@@ -225,13 +228,17 @@ impl Text {
     }
 
     fn show_records(&mut self, reader: &mut Reader<'_>, editor: &mut dyn Editor, out: &mut Vec<u8>) {
-        let pending = std::mem::take(&mut self.pending);
-        let mut rest = pending.as_slice();
-        while let Some((record, after)) = self.table.record_len(rest).and_then(|len| rest.split_at_checked(len)) {
+        let mut pending = std::mem::take(&mut self.pending);
+        let mut shown = 0;
+        while let Some(rest) = pending.get(shown..)
+            && let Some(record) = self.table.record_len(rest).and_then(|len| rest.get(..len))
+        {
             self.show_record(record, reader, editor, out);
-            rest = after;
+            shown += record.len();
         }
-        self.pending = rest.to_vec();
+        // What is there already is not moved for each part that comes.
+        pending.drain(..shown);
+        self.pending = pending;
     }
 
     fn show_record(&mut self, record: &[u8], reader: &mut Reader<'_>, editor: &mut dyn Editor, out: &mut Vec<u8>) {
@@ -244,8 +251,15 @@ impl Text {
     }
 
     fn show_lines(&mut self, reader: &mut Reader<'_>, editor: &mut dyn Editor, out: &mut Vec<u8>) {
-        let Some(end) = last_line_end(&self.pending) else { return };
+        // A carriage return at the end of what was looked through may have been the end of a line.
+        let from = self.looked_through.saturating_sub(1);
+        let end = self.pending.get(from..).and_then(last_line_end);
+        let Some(end) = end.map(|end| from + end) else {
+            self.looked_through = self.pending.len();
+            return;
+        };
         let rest = self.pending.split_off(end);
+        self.looked_through = rest.len();
         let whole = std::mem::replace(&mut self.pending, rest);
         let mut lines = whole.as_slice();
         while !lines.is_empty() {
@@ -279,7 +293,7 @@ impl Text {
         if self.kind == Kind::Events && reader.rider.is_some() && !is_plain_event(content, data, prefix) {
             return;
         }
-        let looks_like_json = matches!(data.first(), Some(b'{' | b'[' | b'"'));
+        let looks_like_json = matches!(data.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
         let masked_from = out.len();
         out.extend_from_slice(head);
         if self.is_broken || !(looks_like_json && show_json(data, reader, editor, out, self.depth).is_ok()) {
@@ -367,17 +381,11 @@ fn line_len(text: &[u8]) -> usize {
 
 /// Shows a line of text, in which there may be one JSON text with something before and after it, as in a call of a script's.
 fn show_text(line: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>, depth: usize) {
-    let begins = line.iter().position(|byte| matches!(byte, b'{' | b'['));
-    let ends = line.iter().rposition(|byte| matches!(byte, b'}' | b']'));
-    if let (Some(begins), Some(ends)) = (begins, ends)
-        && let Some(inner) = line.get(begins..=ends)
-        // What is found in it is counted: what is no JSON is looked into once.
-        && json::walk(inner, |_| {}).is_ok()
-    {
+    if let Some(Range { start, end }) = json_within(line) {
         let masked_from = out.len();
-        show(TEXT, ANY_TEXT, line.get(..begins).unwrap_or_default(), editor, out);
-        if mask_nested(inner, columns, editor, out, depth).is_ok() {
-            show(TEXT, ANY_TEXT, line.get(ends + 1..).unwrap_or_default(), editor, out);
+        show(TEXT, ANY_TEXT, line.get(..start).unwrap_or_default(), editor, out);
+        if mask_nested(line.get(start..end).unwrap_or_default(), columns, editor, out, depth).is_ok() {
+            show(TEXT, ANY_TEXT, line.get(end..).unwrap_or_default(), editor, out);
             return;
         }
         out.truncate(masked_from);
@@ -418,6 +426,9 @@ fn mask_nested(
 ) -> Result<(), NotJson> {
     if depth == 0 {
         columns.tidy();
+    } else {
+        // What is edited and then thrown away would be so again in each text around it.
+        json::walk(json, |_| {})?;
     }
     let start = out.len();
     let mut walker =
@@ -428,6 +439,45 @@ fn mask_nested(
         out.truncate(start);
     }
     walked
+}
+
+/// How many brackets of a line are tried for the beginning of a JSON text.
+const BEGINS_MAX: usize = 4;
+
+/// What a text is that begins like JSON and is not one.
+enum Nested {
+    /// Lines, of which some are JSON by themselves or have it in them.
+    Lines,
+    /// It has names in it that say what is classified, and cannot be read by them.
+    Unreadable,
+    Text,
+}
+
+impl Nested {
+    fn of(text: &[u8]) -> Self {
+        let mut lines = text.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| !line.trim_ascii().is_empty());
+        if json::is_meant(text) {
+            let is_json = |line: &[u8]| json::walk(line, |_| {}).is_ok();
+            return if lines.all(is_json) { Self::Lines } else { Self::Unreadable };
+        }
+        let has_names = |line: &[u8]| {
+            let text = json_within(line).and_then(|text| line.get(text));
+            text.is_some_and(|text| text.contains(&b'"'))
+        };
+        if !lines.any(has_names) {
+            return Self::Text;
+        }
+        // What is found over several lines is not found in each of them.
+        if memmem::find(text, b"-----BEGIN").is_some() { Self::Unreadable } else { Self::Lines }
+    }
+}
+
+/// Where in a line one JSON text lies, up to the last bracket that closes: it may begin behind others, as behind the time in a log.
+fn json_within(line: &[u8]) -> Option<Range<usize>> {
+    let end = line.iter().rposition(|byte| matches!(byte, b'}' | b']'))? + 1;
+    let begins = memchr::memchr2_iter(b'{', b'[', line.get(..end)?).take(BEGINS_MAX);
+    let mut texts = begins.map(|start| start..end);
+    texts.find(|text| line.get(text.clone()).is_some_and(|text| json::walk(text, |_| {}).is_ok()))
 }
 
 struct Walker<'a> {
@@ -470,7 +520,12 @@ impl Walker<'_> {
                         self.field = self.columns.field(outer, key.as_bytes());
                         self.show_quoted(TEXT, at, key.as_bytes());
                     }
-                    None => self.field = self.columns.field(outer, raw),
+                    None => {
+                        self.field = self.columns.field(outer, raw);
+                        if json::is_meant(raw) {
+                            self.show_quoted(TEXT, at, raw);
+                        }
+                    }
                 }
             }
             Met::Text(Quoted { at, is_escaped, is_odd }) => {
@@ -520,11 +575,18 @@ impl Walker<'_> {
         let begins = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start().first();
         let looks_like_json = column == TEXT && matches!(begins, Some(b'{' | b'[' | b'"'));
         // Nobody looks deeper, and what is classified there would not be known.
-        let column = if looks_like_json && self.depth >= NESTED_MAX { OPAQUE } else { column };
+        let mut column = if looks_like_json && self.depth >= NESTED_MAX { OPAQUE } else { column };
         if looks_like_json && self.depth < NESTED_MAX {
             let mut masked = Vec::with_capacity(text.len());
-            let is_one = mask_nested(text, self.columns, self.editor, &mut masked, self.depth + 1).is_ok();
-            if is_one || text.contains(&b'\n') && self.mask_lines(text, &mut masked).is_ok() {
+            let mut is_shown = mask_nested(text, self.columns, self.editor, &mut masked, self.depth + 1).is_ok();
+            if !is_shown {
+                match Nested::of(text) {
+                    Nested::Lines => is_shown = self.mask_lines(text, &mut masked).is_ok(),
+                    Nested::Unreadable => column = OPAQUE,
+                    Nested::Text => {}
+                }
+            }
+            if is_shown {
                 let at = at.start.saturating_sub(1)..at.end + 1;
                 self.show_until(at.start);
                 if masked == text {
@@ -536,8 +598,7 @@ impl Walker<'_> {
                 return;
             }
         }
-        let is_meant = column == TEXT && looks_like_json && json::is_meant(text);
-        self.show_value(if is_meant { OPAQUE } else { column }, at.start.saturating_sub(1)..at.end + 1, text);
+        self.show_value(column, at.start.saturating_sub(1)..at.end + 1, text);
     }
 
     /// Masks a text of which each line may be JSON.

@@ -117,20 +117,30 @@ pub fn members(json: &[u8]) -> Option<usize> {
     Some(count)
 }
 
-/// Whether a text is meant to be JSON: it begins as an object or as a list of texts or of such, or is a list with one in it. There are
-/// readers that take more for it than [`walk`] does.
+/// Whether a text is meant to be JSON: it begins as an object or as a list of texts or of such, is a list with one in it, or a string
+/// with one. There are readers that take more for it than [`walk`] does, such as names without marks and comments.
 pub(crate) fn is_meant(text: &[u8]) -> bool {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii();
     let Some((first, inner)) = text.split_first() else { return false };
     let next = inner.trim_ascii_start().first();
     match first {
-        b'{' => matches!(next, Some(b'"' | b'\'' | b'}')),
+        b'{' => matches!(next, Some(b'"' | b'\'' | b'}')) || is_named(inner.trim_ascii_start()),
+        b'"' => memchr::memmem::find(inner, b"{\\\"").is_some(),
         b'[' => {
             let holds_object = || inner.contains(&b'{') && inner.ends_with(b"]");
             matches!(next, Some(b'{' | b'[' | b'"' | b'\'')) || holds_object()
         }
         _ => false,
     }
+}
+
+/// Whether a text begins with a name and a colon, or with a comment.
+fn is_named(text: &[u8]) -> bool {
+    let is_of_name =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'-' | b'.') || !byte.is_ascii();
+    let len = text.iter().take_while(|byte| is_of_name(byte)).count();
+    let after = text.get(len..).unwrap_or_default().trim_ascii_start();
+    len > 0 && after.starts_with(b":") || text.starts_with(b"/*") || text.starts_with(b"//")
 }
 
 fn push(open: &mut Vec<bool>, is_object: bool) -> Result<(), NotJson> {

@@ -536,6 +536,28 @@ fn texts_in_texts_are_masked_and_end() {
         let line = shown(&[("content-type", "text/plain")], &[lenient]);
         assert!(!line.contains("\"x\"") && !line.contains("'x'"), "{line}");
     }
+    for lenient in [
+        "{\n  \"email\": \"x\",\n}",
+        "\u{feff}{\n  \"email\": \"x\"\n}",
+        "{\n \"email\": \"x\",\n \"y\": \"tr",
+        "{\n \"email\": \"x\"\n}\n{\n \"email\": \"x\"\n}\n",
+        "{\n  'email': 'x'\n}",
+        "{email: \"x\"}",
+        "{/*c*/\"email\": \"x\"}",
+        "[NaN,\n{\"email\":\n\"x\"}]",
+        "\"{\\\"email\\\":\\\"x\\\"}\",",
+        "[log]\n{\"email\":\"x\"}\n-----BEGIN PRIVATE KEY-----\nx\n",
+    ] {
+        let wrapped = serde_json::json!({ "text": lenient }).to_string();
+        assert!(shown(&[JSON], &[&wrapped]).ends_with(r#"{"text":"<opaque>"}"#), "{lenient}");
+        let key = serde_json::json!({ lenient: 1 }).to_string();
+        let masked = shown(&[JSON], &[&key]);
+        assert!(masked.contains(r#"{"<opaque>":"#), "{lenient} became {masked}");
+    }
+    let lines = shown(&[JSON], &[r#"{"a":"[log] a\n{\"email\":\"x\"}\nb","b":"[log] {\"email\":\"x\"}"}"#]);
+    assert!(!lines.contains("\"x") && !lines.contains("x\\"), "{lines}");
+    let line = shown(&[("content-type", "text/plain")], &[r#" "{\"email\": \"x\"}""#]);
+    assert!(!line.contains("x\\"), "{line}");
     let inner = shown(&[JSON], &[r#"{"a":"[\"{'email':'x'}\", \"b\"]","b":["{'email':'x'}"]}"#]);
     assert!(!inner.contains("'x'") && inner.contains("b"), "{inner}");
     let honest = shown(&[JSON], &[r#"{"a":"[info] it is {user}","b":"{user} came","c":"[x]"}"#]);
