@@ -442,7 +442,7 @@ fn mask_nested(
 }
 
 /// How many brackets of a line are tried for the beginning of a JSON text.
-const BEGINS_MAX: usize = 4;
+const BEGINS_MAX: usize = 8;
 
 /// What a text is that begins like JSON and is not one.
 enum Nested {
