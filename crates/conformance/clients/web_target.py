@@ -131,6 +131,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.send(b'{"note": "lotte\\u0040corp.example", "\\u0065mail": "x@y.example"}')
             case "/echo":
                 self.send(json.dumps({"email": "lotte@corp.example", "said": [body.decode(), dict(self.headers)]}).encode())
+            case "/as":
+                self.send(body, self.headers["x-as"])
             case "/nested":
                 self.send(json.dumps({"log": json.dumps({"full_name": "lotte@corp.example", "n": [json.dumps(PEOPLE)]})}).encode())
             case "/call":

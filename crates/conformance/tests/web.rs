@@ -204,6 +204,48 @@ fn what_comes_back_is_masked_by_any_coding_and_split() -> Result<()> {
     Ok(())
 }
 
+/// What a name before a value tells, and what stands over several lines, is found however it is written.
+#[test]
+fn what_is_known_by_what_is_around_it_is_found() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    let shown = |kind: &str, body: &str| -> Result<String> {
+        let answer = house.call(&task, "POST", "/as", &[("content-type", "text/plain"), ("x-as", kind)], body)?;
+        anyhow::ensure!(answer.status == 200, "{body}: {}", answer.body);
+        Ok(answer.body)
+    };
+    for (kind, body) in [
+        ("application/json", r#"{"handy":"0170\/1234567", "n": 7, "path": "a\/b"}"#),
+        ("application/json", r#"{"n": 7, "path": "a\/b", "phone": ["0170\/1234567"]}"#),
+        ("application/json", r#"{"n": 7, "path": "a\/b", "k\u0065y": "{\"handy\":\"0170\\/1234567\"}"}"#),
+        ("text/csv", "n,path,handy\n7,a\\/b,0170/1234567\n"),
+        ("text/csv", "n,path,told\n7,a\\/b,\"{\"\"handy\"\":\"\"0170/1234567\"\"}\"\n"),
+        ("application/x-www-form-urlencoded", "n=7&path=a%5C%2Fb&handy=0170%2F1234567"),
+    ] {
+        let masked = shown(kind, body)?;
+        assert!(!masked.contains("1234567"), "{kind}: {body} became {masked}");
+        assert!(masked.contains(r"a\/b") || masked.contains("a%5C%2Fb"), "{kind}: {body} became {masked}");
+    }
+    let secret = r#"{"aws_secret_access_key":"wJalrXUtnFEMI\/K7MDENG\/bPxRfiCYzzzzzzzzKEY"}"#;
+    assert!(!shown("application/json", secret)?.contains("K7MDENG"));
+    let kept = r#"{"handy":"none\/known","alice@corp.example":"a\/b"}"#;
+    let masked = shown("application/json", kept)?;
+    assert!(masked.contains(r"none\/known") && masked.contains(r"a\/b"), "{masked}");
+
+    let key =
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIEow\nIBAAKC==\n-----END RSA PRIVATE KEY-----";
+    for (front, kind) in [("", "text/plain"), ("  | ", "application/yaml"), ("> ", "text/markdown")] {
+        let text = format!("{front}before\n{front}{}\n{front}after: it\n", key.replace('\n', &format!("\n{front}")));
+        let masked = shown(kind, &text)?;
+        let is_kept =
+            masked.starts_with(&format!("{front}before\n")) && masked.ends_with(&format!("{front}after: it\n"));
+        assert!(is_kept && !masked.contains("MII") && !masked.contains("AAKC"), "{masked}");
+    }
+    let cut = shown("text/plain", "-----BEGIN PRIVATE KEY-----\nMIIEow\nand what follows is seen\nabc\n")?;
+    assert!(!cut.contains("MII") && cut.ends_with("\nand what follows is seen\nabc\n"), "{cut}");
+    Ok(())
+}
+
 #[test]
 fn a_request_waits_for_a_person() -> Result<()> {
     let house = WebHouse::start("", "")?;

@@ -226,6 +226,21 @@ fn a_body_that_takes_long_keeps_nobody_waiting() -> Result<()> {
     Ok(())
 }
 
+/// Masks that are many times as long as what they stand for are not gathered without end.
+#[test]
+fn masks_are_not_much_longer_than_what_they_stand_for() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    let before = peak(&house)?;
+    let answer = house.get(&task, "/numbers?n=8000000")?;
+    let grown = peak(&house)? - before;
+    // The body, what may be added to it, and what of either is copied: the masks alone would be 240 MB.
+    assert!(grown < 160 * 1024, "{grown} KiB were held");
+    assert!(answer.status == 502 || answer.body.len() < 1024, "{}: {} bytes", answer.status, answer.body.len());
+    assert_eq!(house.get(&task, "/numbers?n=1000")?.status, 200, "and others are served");
+    Ok(())
+}
+
 /// A target that answers one request on each connection, and goes away over the second without a word; it tells what it was asked.
 fn forgetful() -> Result<(u16, Arc<Mutex<Vec<String>>>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;

@@ -10,7 +10,7 @@ use gatehouse_protocol::{Breach, Edit, Editor, Field};
 use memchr::memmem;
 
 use crate::coding::Decoder;
-use crate::columns::{ANY_TEXT, Columns, JSON, LOST, OPAQUE, ROOT, TEXT};
+use crate::columns::{ANY_TEXT, Columns, JSON, LOST, OPAQUE, ROOT, TEXT, UNKNOWN};
 use crate::csv::Table;
 use crate::form::mask_form;
 use crate::json::{self, Met, NotJson, Quoted};
@@ -24,6 +24,8 @@ const RUN_BYTES_MAX: usize = 16 * 1024;
 const NESTED_MAX: usize = 4;
 /// How long a line of an event may be that is not its data, for what rides on HTTP, in bytes.
 const EVENT_BYTES_MAX: usize = 256;
+/// How much of a name tells what is behind it, in bytes from its end.
+const NAME_BYTES_MAX: usize = 64;
 /// Nothing shorter is found in anything, in bytes.
 const FOUND_BYTES_MIN: usize = 6;
 
@@ -56,13 +58,8 @@ impl Kind {
         let essence = parameters.next().unwrap_or_default().trim().to_ascii_lowercase();
         let charset = parameters.filter_map(|parameter| parameter.split_once('='));
         let mut charset = charset.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
-        let is_ascii_like = |(_, name): (&str, &str)| {
-            let name = name.trim().trim_matches('"').to_ascii_lowercase();
-            ["utf-8", "utf8", "us-ascii", "ascii"].contains(&name.as_str())
-                || ["iso-8859-", "windows-125"].iter().any(|prefix| name.starts_with(prefix))
-        };
         // In others what is looked for is written otherwise.
-        if !charset.all(is_ascii_like) {
+        if !charset.all(|(_, name)| is_ascii_like(name)) {
             return Self::Opaque;
         }
         match essence.as_str() {
@@ -91,6 +88,25 @@ impl Kind {
     }
 }
 
+/// Whether ASCII is written as ASCII in an encoding.
+fn is_ascii_like(encoding: &str) -> bool {
+    let name = encoding.trim().trim_matches('"').to_ascii_lowercase();
+    ["utf-8", "utf8", "us-ascii", "ascii"].contains(&name.as_str())
+        || ["iso-8859-", "windows-125"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether a text begins by saying that it is XML in an encoding in which ASCII is written otherwise, or does not say it all on its
+/// first line (XML 1.0, section 4.3.3).
+fn is_otherwise_encoded(line: &[u8]) -> bool {
+    let Some(declared) = line.trim_ascii_start().strip_prefix(b"<?xml") else { return false };
+    let Some(end) = memmem::find(declared, b"?>") else { return true };
+    let declared = String::from_utf8_lossy(declared.get(..end).unwrap_or_default());
+    let Some((_, encoding)) = declared.split_once("encoding") else { return false };
+    let encoding = encoding.trim_start().trim_start_matches('=').trim_start();
+    let encoding = encoding.split(['"', '\'']).nth(1);
+    !encoding.is_some_and(is_ascii_like)
+}
+
 /// A body that is masked as it comes.
 pub(crate) struct Masking {
     decoder: Decoder,
@@ -108,8 +124,11 @@ pub(crate) struct Text {
     looked_through: usize,
     /// Nothing was said yet, but perhaps a mark of the order of bytes.
     is_new: bool,
-    /// The data of this event began as JSON and did not end on its line: what follows cannot be told apart.
+    /// What follows cannot be told apart: the data of this event began as JSON and did not end on its line, or the text is
+    /// written otherwise than it seems.
     is_broken: bool,
+    /// A private key began on a line before and did not end.
+    is_in_key: bool,
     table: Table,
     bytes_max: usize,
     /// How many texts it is in.
@@ -163,6 +182,7 @@ impl Text {
             pending: Vec::new(),
             is_new: true,
             is_broken: false,
+            is_in_key: false,
             table: Table::default(),
             bytes_max,
             looked_through: 0,
@@ -271,8 +291,10 @@ impl Text {
 
     fn show_line(&mut self, line: &[u8], reader: &mut Reader<'_>, editor: &mut dyn Editor, out: &mut Vec<u8>) {
         // Whoever reads events passes it over (WHATWG HTML, section 9.2.5).
-        let is_first = std::mem::take(&mut self.is_new) && self.kind == Kind::Events;
-        let line = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| is_first).unwrap_or(line);
+        let is_first = std::mem::take(&mut self.is_new);
+        let unmarked = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        self.is_broken |= is_first && self.kind == Kind::Lines && is_otherwise_encoded(unmarked);
+        let line = if is_first && self.kind == Kind::Events { unmarked } else { line };
         let content = line.trim_ascii_end();
         if content.is_empty() {
             // Only what is empty to its end ends an event.
@@ -306,8 +328,13 @@ impl Text {
             // Where names of fields would tell what is classified, and cannot be read, nothing is shown.
             if self.is_broken {
                 show(OPAQUE, ANY_TEXT, content, editor, out);
+            } else if self.is_in_key && is_of_key(content) {
+                show(UNKNOWN, ANY_TEXT, content, editor, out);
+                self.is_in_key = memmem::find(content, KEY_ENDS).is_none();
             } else {
                 show_text(content, reader.columns, editor, out, self.depth);
+                // Whoever may see keys sees all of them.
+                self.is_in_key = begins_key(content) && out.get(masked_from..) != Some(content);
             }
         } else if out.len() == masked_from + head.len() {
             // An event without data is none.
@@ -379,6 +406,30 @@ fn line_len(text: &[u8]) -> usize {
     }
 }
 
+/// How a private key begins and ends (RFC 7468).
+const KEY_BEGINS: &[u8] = b"-----BEGIN ";
+const KEY_ENDS: &[u8] = b"-----END ";
+
+/// Whether a line has a beginning of a private key, and no end of it.
+fn begins_key(line: &[u8]) -> bool {
+    let begun = memmem::rfind(line, KEY_BEGINS).and_then(|at| line.get(at..));
+    begun.is_some_and(|key| memmem::find(key, b"PRIVATE KEY").is_some() && memmem::find(key, KEY_ENDS).is_none())
+}
+
+/// Whether a line may be one of a key that began before it: base 64, a field of its head (RFC 1421, section 4.6), or its end;
+/// whatever the text around it puts at the front of lines.
+fn is_of_key(line: &[u8]) -> bool {
+    let is_code = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    let start = line.iter().position(is_code).unwrap_or(line.len());
+    let line = line.get(start..).unwrap_or_default().trim_ascii_end();
+    let code = line.iter().take_while(|byte| is_code(byte)).count();
+    let rest = line.get(code..).unwrap_or_default();
+    let is_field = line.iter().take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'-').count();
+    rest.iter().all(|byte| byte.is_ascii_punctuation())
+        || line.get(is_field..).is_some_and(|rest| rest.starts_with(b": "))
+        || memmem::find(line, b"PRIVATE KEY-----").is_some()
+}
+
 /// Shows a line of text, in which there may be one JSON text with something before and after it, as in a call of a script's.
 fn show_text(line: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>, depth: usize) {
     if let Some(Range { start, end }) = json_within(line) {
@@ -403,6 +454,86 @@ pub(crate) fn show(column: usize, kind: ValueKind, value: &[u8], editor: &mut dy
         Edit::Keep => out.extend_from_slice(value),
         Edit::Null => out.truncate(start),
         Edit::Replace => {}
+    }
+}
+
+/// What a text of a column becomes, if it does not stay.
+pub(crate) fn masked(column: usize, text: &[u8], editor: &mut dyn Editor) -> Option<Vec<u8>> {
+    let mut masked = Vec::new();
+    let field = Field { column, kind: ANY_TEXT, encoding: Encoding::Text, value: Some(text) };
+    match editor.edit(field, &mut masked) {
+        Edit::Keep => None,
+        Edit::Null => Some(Vec::new()),
+        Edit::Replace => Some(masked),
+    }
+}
+
+/// What a text becomes that lies behind a name and in so many others, if it does not stay. One that is JSON by itself is walked
+/// through.
+pub(crate) fn shown(
+    name: &[u8],
+    text: &[u8],
+    columns: &mut Columns,
+    editor: &mut dyn Editor,
+    depth: usize,
+) -> Option<Vec<u8>> {
+    let begins = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start().first();
+    if !matches!(begins, Some(b'{' | b'[' | b'"')) {
+        return edited(name, text, editor);
+    }
+    // Nobody looks deeper, and what is classified there would not be known.
+    if depth >= NESTED_MAX {
+        return masked(OPAQUE, text, editor);
+    }
+    let mut shown = Vec::with_capacity(text.len());
+    let mut is_shown = mask_nested(text, columns, editor, &mut shown, depth + 1).is_ok();
+    if !is_shown {
+        match Nested::of(text) {
+            Nested::Lines => is_shown = mask_lines(text, columns, editor, &mut shown, depth + 1).is_ok(),
+            Nested::Unreadable => return masked(OPAQUE, text, editor),
+            Nested::Text => {}
+        }
+    }
+    if is_shown { (shown != text).then_some(shown) } else { edited(name, text, editor) }
+}
+
+/// Masks a text of which each line may be JSON.
+fn mask_lines(
+    text: &[u8],
+    columns: &mut Columns,
+    editor: &mut dyn Editor,
+    masked: &mut Vec<u8>,
+    depth: usize,
+) -> Result<(), Breach> {
+    masked.clear();
+    let mut lines = Text::new(Kind::Lines, None, text.len()).within(depth);
+    let reader = &mut Reader { columns, rider: None };
+    lines.take(text, reader, editor, masked)?;
+    lines.finish(reader, editor, masked)
+}
+
+/// The same of what is no JSON. Some of what is looked for is known by its name alone.
+fn edited(name: &[u8], text: &[u8], editor: &mut dyn Editor) -> Option<Vec<u8>> {
+    let found = masked(TEXT, text, editor);
+    if found.is_some() || text.len() < FOUND_BYTES_MIN || name.is_empty() {
+        return found;
+    }
+    let name = name.get(name.len().saturating_sub(NAME_BYTES_MAX)..).unwrap_or_default();
+    let mut pair = Vec::with_capacity(name.len() + text.len() + "\"\":\"\"".len());
+    json::write_string(name, &mut pair);
+    pair.push(b':');
+    let begins = pair.len();
+    json::write_string(text, &mut pair);
+    let mut edited = Vec::new();
+    let field = Field { column: JSON, kind: ValueKind::Json, encoding: Encoding::Text, value: Some(&pair) };
+    if editor.edit(field, &mut edited) == Edit::Keep {
+        return None;
+    }
+    let value = edited.strip_prefix(pair.get(..begins).unwrap_or_default());
+    match value.and_then(|value| value.strip_prefix(b"\"")).and_then(|value| value.strip_suffix(b"\"")) {
+        Some(value) => Some(json::plain(value).into_bytes()),
+        // Something was found in the name, and whether in the text as well is not told.
+        None => masked(UNKNOWN, text, editor),
     }
 }
 
@@ -431,8 +562,18 @@ fn mask_nested(
         json::walk(json, |_| {})?;
     }
     let start = out.len();
-    let mut walker =
-        Walker { json, columns, editor, out, shown: 0, open: Vec::new(), field: ROOT, edited: Vec::new(), depth };
+    let mut walker = Walker {
+        json,
+        columns,
+        editor,
+        out,
+        shown: 0,
+        open: Vec::new(),
+        field: ROOT,
+        name: 0..0,
+        edited: Vec::new(),
+        depth,
+    };
     let walked = json::walk(json, |met| walker.meet(met));
     walker.show_until(json.len());
     if walked.is_err() {
@@ -491,6 +632,8 @@ struct Walker<'a> {
     open: Vec<usize>,
     /// The field whose value comes next.
     field: usize,
+    /// The name right before what comes next.
+    name: Range<usize>,
     edited: Vec<u8>,
     depth: usize,
 }
@@ -505,6 +648,11 @@ impl Walker<'_> {
                 self.show_until(begins);
             }
         }
+        let name = match &met {
+            Met::Key(Quoted { at, .. }) => at.clone(),
+            Met::Open { .. } => self.name.clone(),
+            Met::Text(_) | Met::Bare(_) | Met::Close => 0..0,
+        };
         match met {
             Met::Key(Quoted { at, is_odd: true, .. }) => {
                 let raw = self.json.get(at.clone()).unwrap_or_default();
@@ -552,6 +700,7 @@ impl Walker<'_> {
                 self.field = self.outer();
             }
         }
+        self.name = name;
     }
 
     /// The field that what is met now is in.
@@ -570,44 +719,20 @@ impl Walker<'_> {
         }
     }
 
-    /// Shows a string, whose quotation marks lie around `at`. One that is JSON by itself is walked through likewise.
+    /// Shows a string, whose quotation marks lie around `at`.
     fn show_quoted(&mut self, column: usize, at: Range<usize>, text: &[u8]) {
-        let begins = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start().first();
-        let looks_like_json = column == TEXT && matches!(begins, Some(b'{' | b'[' | b'"'));
-        // Nobody looks deeper, and what is classified there would not be known.
-        let mut column = if looks_like_json && self.depth >= NESTED_MAX { OPAQUE } else { column };
-        if looks_like_json && self.depth < NESTED_MAX {
-            let mut masked = Vec::with_capacity(text.len());
-            let mut is_shown = mask_nested(text, self.columns, self.editor, &mut masked, self.depth + 1).is_ok();
-            if !is_shown {
-                match Nested::of(text) {
-                    Nested::Lines => is_shown = self.mask_lines(text, &mut masked).is_ok(),
-                    Nested::Unreadable => column = OPAQUE,
-                    Nested::Text => {}
-                }
-            }
-            if is_shown {
-                let at = at.start.saturating_sub(1)..at.end + 1;
-                self.show_until(at.start);
-                if masked == text {
-                    self.out.extend_from_slice(self.json.get(at.clone()).unwrap_or_default());
-                } else {
-                    json::write_string(&masked, self.out);
-                }
-                self.shown = at.end;
-                return;
-            }
+        let at = at.start.saturating_sub(1)..at.end + 1;
+        if column != TEXT {
+            return self.show_value(column, at, text);
         }
-        self.show_value(column, at.start.saturating_sub(1)..at.end + 1, text);
-    }
-
-    /// Masks a text of which each line may be JSON.
-    fn mask_lines(&mut self, text: &[u8], masked: &mut Vec<u8>) -> Result<(), Breach> {
-        masked.clear();
-        let mut lines = Text::new(Kind::Lines, None, text.len()).within(self.depth + 1);
-        let reader = &mut Reader { columns: self.columns, rider: None };
-        lines.take(text, reader, self.editor, masked)?;
-        lines.finish(reader, self.editor, masked)
+        self.show_until(at.start);
+        // As it is written, it lies behind its name, but not what is meant.
+        let name = json::plain(self.json.get(self.name.clone()).unwrap_or_default());
+        match shown(name.as_bytes(), text, self.columns, self.editor, self.depth) {
+            None => self.out.extend_from_slice(self.json.get(at.clone()).unwrap_or_default()),
+            Some(shown) => json::write_string(&shown, self.out),
+        }
+        self.shown = at.end;
     }
 
     /// Shows a value that stands at `at` and means `text`.

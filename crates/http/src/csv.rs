@@ -2,9 +2,10 @@
 //!
 //! Knows commas, semicolons and tabs between fields. A field that is not masked stays to the byte.
 
-use gatehouse_protocol::{Edit, Editor, Field};
+use gatehouse_protocol::Editor;
 
-use crate::columns::{ANY_TEXT, Columns, ROOT, TEXT};
+use crate::body;
+use crate::columns::{Columns, ROOT};
 
 /// What stands between fields.
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
@@ -12,12 +13,15 @@ const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 /// A table, record by record.
 #[derive(Default)]
 pub(crate) struct Table {
-    /// What separates fields, and the column of each, once the first record was seen.
-    columns: Option<(u8, Vec<Option<usize>>)>,
+    /// What separates fields, and the name and the column of each, once the first record was seen.
+    columns: Option<(u8, Vec<Named>)>,
     /// How much of the record at the front was looked through for its end.
     seen: usize,
     quotes: Quotes,
 }
+
+/// What the first record calls a field, and its column if it is of a class.
+type Named = (Vec<u8>, Option<usize>);
 
 /// Where in a record one is: a quotation mark means something at the beginning of a field alone, and in a field that begins so.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,6 +72,7 @@ impl Table {
 
     /// Shows a record, which is given without the end of its line.
     pub(crate) fn show(&mut self, record: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+        columns.tidy();
         let Some((separator, named)) = &self.columns else {
             let record = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
             // Some programs say first what separates fields.
@@ -82,47 +87,59 @@ impl Table {
             };
             let separator = SEPARATORS.into_iter().max_by_key(count).unwrap_or(b',');
             let named = fields(record, separator).map(|name| {
-                let field = columns.field(ROOT, value(name).trim_ascii());
-                columns.column(field)
+                let name = value(name).trim_ascii().to_vec();
+                let field = columns.field(ROOT, &name);
+                (name, columns.column(field))
             });
             self.columns = Some((separator, named.collect()));
             // Names may be data, where the first record is none of names.
             for (place, name) in fields(record, separator).enumerate() {
                 out.extend((place > 0).then_some(separator));
-                show_field(TEXT, name, separator, editor, out);
+                show_field(None, b"", name, separator, columns, editor, out);
             }
             return;
         };
         // A record of another shape: any of it may be what is of a class.
-        let classified = named.iter().flatten().next().copied();
+        let classified = named.iter().find_map(|(_, column)| *column);
         let is_odd = !record.is_empty() && classified.is_some() && fields(record, *separator).count() != named.len();
         for (place, field) in fields(record, *separator).enumerate() {
             if place > 0 {
                 out.push(*separator);
             }
-            let own = named.get(place).copied().flatten();
-            let column = own.or(classified.filter(|_| is_odd)).unwrap_or(TEXT);
-            show_field(column, field, *separator, editor, out);
+            let (name, own) = named.get(place).map_or((&b""[..], None), |(name, column)| (name, *column));
+            let column = own.or(classified.filter(|_| is_odd));
+            show_field(column, name, field, *separator, columns, editor, out);
         }
     }
 }
 
-fn show_field(column: usize, raw: &[u8], separator: u8, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+/// Shows a field of a column, or one that is of none, by its name.
+fn show_field(
+    column: Option<usize>,
+    name: &[u8],
+    raw: &[u8],
+    separator: u8,
+    columns: &mut Columns,
+    editor: &mut dyn Editor,
+    out: &mut Vec<u8>,
+) {
     let plain = value(raw);
-    let mut edited = Vec::new();
-    let field = Field { column, kind: ANY_TEXT, encoding: gatehouse_model::Encoding::Text, value: Some(&plain) };
-    match editor.edit(field, &mut edited) {
-        Edit::Keep => out.extend_from_slice(raw),
-        Edit::Null => {}
-        Edit::Replace
+    let shown = match column {
+        Some(column) => body::masked(column, &plain, editor),
+        None => body::shown(name, &plain, columns, editor, 0),
+    };
+    match shown {
+        None => out.extend_from_slice(raw),
+        Some(shown) if shown.is_empty() => {}
+        Some(shown)
             if raw.starts_with(b"\"")
-                || edited.iter().any(|byte| matches!(*byte, b'"' | b'\r' | b'\n') || *byte == separator) =>
+                || shown.iter().any(|byte| matches!(*byte, b'"' | b'\r' | b'\n') || *byte == separator) =>
         {
             out.push(b'"');
-            edited.iter().for_each(|byte| out.extend(std::iter::repeat_n(*byte, 1 + usize::from(*byte == b'"'))));
+            shown.iter().for_each(|byte| out.extend(std::iter::repeat_n(*byte, 1 + usize::from(*byte == b'"'))));
             out.push(b'"');
         }
-        Edit::Replace => out.extend_from_slice(&edited),
+        Some(shown) => out.extend_from_slice(&shown),
     }
 }
 

@@ -238,10 +238,11 @@ impl Replies {
         let editor = editor.unwrap_or(&mut all);
         let mut own = std::mem::take(&mut self.own);
         let mut editor = Owned { editor, own: &mut own };
-        let mut editor = Sealed { editor: &mut editor, seals: self.seals.clone() };
+        let mut editor = Sealed { editor: &mut editor, seals: self.seals.clone(), room: Some(self.bytes_max) };
         let shown = self.show_frame(frame, is_plain, &mut editor, out);
+        let has_room = editor.room.is_some();
         self.own = own;
-        shown
+        if has_room { shown } else { Err(overrun(self.bytes_max)) }
     }
 
     fn show_frame(
@@ -533,6 +534,19 @@ fn unreadable(answer: &Answer<'_>) -> Breach {
         "the answer is kept back",
         what,
         "Ask for JSON or text, and for all of it; or the operator sets opaque_bodies = \"pass\" for the target",
+    ))
+}
+
+/// Of a body of very short values the masks are many times as long as it.
+fn overrun(bytes_max: usize) -> Breach {
+    let what = "the masks of an answer are longer than what they stand for, by more than may be held";
+    Breach::target(what).telling(Denial::new(
+        Reason::Limit,
+        "the answer is kept back",
+        format!(
+            "its masks are longer than what they stand for, by more than the {bytes_max} bytes of limits.body_bytes_max"
+        ),
+        "Ask for less at a time",
     ))
 }
 

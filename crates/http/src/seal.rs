@@ -112,16 +112,23 @@ impl Seals {
     }
 }
 
-/// An editor's work, without them.
+/// An editor's work, without them, and not much longer than what it is done to.
 pub(crate) struct Sealed<'e> {
     pub(crate) editor: &'e mut dyn Editor,
     pub(crate) seals: Seals,
+    /// By how many bytes masks may still be longer than what they stand for; `None` when that was too little: then nothing more
+    /// is written, and what was is not to be shown.
+    pub(crate) room: Option<usize>,
 }
 
 impl Editor for Sealed<'_> {
     fn edit(&mut self, field: Field<'_>, out: &mut Vec<u8>) -> Edit {
+        let Some(room) = self.room else { return Edit::Replace };
         let start = out.len();
         let edit = self.editor.edit(field, out);
+        if edit == Edit::Replace {
+            self.room = room.checked_sub((out.len() - start).saturating_sub(field.value.map_or(0, <[u8]>::len)));
+        }
         match (edit, field.value) {
             (Edit::Keep, Some(value)) if self.seals.is_in(value) => {
                 out.truncate(start);

@@ -691,6 +691,29 @@ fn what_cannot_be_looked_into_is_kept_back() {
 }
 
 #[test]
+fn masks_have_their_room() {
+    let numbers = |count: usize| format!("{{\"email\":[{}1]}}", "1,".repeat(count));
+    assert!(shown(&[JSON], &[&numbers(100)]).contains("<email>"));
+    assert_eq!(
+        shown(&[JSON], &[&numbers(400)]),
+        "the masks of an answer are longer than what they stand for, by more than may be held"
+    );
+}
+
+#[test]
+fn xml_that_is_otherwise_encoded_is_not_shown() {
+    for (declared, expected) in [
+        ("<?xml version=\"1.0\"?>", "<text> | <text>"),
+        ("<?xml version='1.0' encoding = 'ISO-8859-1'?>", "<text> | <text>"),
+        ("<?xml version=\"1.0\" encoding=\"UTF-7\"?>", "<opaque> | <opaque>"),
+        ("<?xml version=\"1.0\"", "<opaque> | <opaque>"),
+    ] {
+        let shown = shown(&[("content-type", "application/xml")], &[declared, "\n<a/>"]);
+        assert!(shown.ends_with(&format!("|  | {expected}")), "{declared}: {shown}");
+    }
+}
+
+#[test]
 fn tables_and_forms_are_masked_by_names() {
     let table = ("content-type", "text/csv; charset=utf-8");
     check_answer(
@@ -718,6 +741,13 @@ fn tables_and_forms_are_masked_by_names() {
         expect![
             "200 | content-type: application/x-www-form-urlencoded |  | %3Ctext%3E=%3Ctext%3E&%3Ctext%3E=%3Cemail%3E&%3Ctext%3E"
         ],
+    );
+    check_answer(
+        &[table],
+        &["id,told\n1,\"{\"\"email\"\": \"\"x\"\"}\"\n"],
+        expect![[
+            r#"200 | content-type: text/csv; charset=utf-8 |  | <text>,<text> | <text>,"{""email"": ""<email>""}""#
+        ]],
     );
     check_answer(
         &[JSON],
