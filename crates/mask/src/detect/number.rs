@@ -25,8 +25,9 @@ pub(super) fn card(hay: &[u8], start: usize) -> Option<Range<usize>> {
             digits.push(byte - b'0');
             group += 1;
         } else {
-            if !is_joined(hay, at) && is_card(&digits) {
-                end = Some(at);
+            let whole = float_end(hay, at);
+            if (whole.is_some() || !is_joined(hay, at)) && is_card(&digits) {
+                end = Some(whole.unwrap_or(at));
             }
             let goes_on = matches!(hay.get(at), Some(b' ' | b'-')) && is_digit_at(hay, at + 1);
             // Old numbers of 13 digits are written in groups of three behind the first.
@@ -38,6 +39,12 @@ pub(super) fn card(hay: &[u8], start: usize) -> Option<Range<usize>> {
         at += 1;
     }
     end.map(|end| start..end)
+}
+
+/// Where a whole number ends that was written as one of floating point, as programs do that keep columns with gaps as such.
+fn float_end(hay: &[u8], at: usize) -> Option<usize> {
+    let is_whole = hay.get(at..)?.starts_with(b".0") && !is_joined(hay, at + 2);
+    is_whole.then_some(at + 2)
 }
 
 fn is_card(digits: &[u8]) -> bool {
@@ -313,6 +320,7 @@ mod tests {
                 ("order 12 4111111111111111", "4111111111111111"),
                 ("2223003122003222", "2223003122003222"),
                 ("\\n4111111111111111", "4111111111111111"),
+                ("{\"card\":4111111111111111.0}", "4111111111111111.0"),
             ],
         );
     }
@@ -329,6 +337,8 @@ mod tests {
                 "a4111111111111111",
                 "4111111111111111a",
                 "4111111111111111.5",
+                "4111111111111111.05",
+                "4111111111111111.0.1",
                 "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
                 "4111  1111  1111  1111",
                 "1111111111111117",
