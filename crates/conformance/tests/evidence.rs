@@ -161,6 +161,24 @@ fn a_full_disk_refuses_operations_and_recovers_by_itself() -> anyhow::Result<()>
     Ok(())
 }
 
+/// Its log on a full disk, or a reader of its log that is gone, stops nothing of a gateway, nor keeps it from stopping.
+#[test]
+fn a_log_that_takes_nothing_keeps_nobody() -> anyhow::Result<()> {
+    let mut fixture = Fixture::start(allow_all())?;
+    fixture.stop_gateway()?;
+    std::fs::remove_file(fixture.log())?;
+    std::os::unix::fs::symlink("/dev/full", fixture.log())?;
+    fixture.start_gateway()?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let wrong = Credential { user: "claude.nobody".into(), password: "gh_wrong".into(), ..agent.clone() };
+    for _ in 0..3 {
+        let refused = fixture.psql(&wrong, "select 1")?;
+        assert!(refused.contains("FATAL"), "{refused}");
+        assert_eq!(fixture.psql(&agent, "select 1")?.trim(), "1");
+    }
+    fixture.stop_gateway()
+}
+
 #[test]
 fn what_is_changed_in_a_bundle_is_found_and_named() -> anyhow::Result<()> {
     let fixture = Fixture::start(allow_all())?;

@@ -41,6 +41,9 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
 fn begin_logs() {
     let filter = EnvFilter::try_from_env("GATEHOUSE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log_writer());
+    // A line that cannot be written is lost. To say so where it could not be written would be a panic that holds the log, and the
+    // next line would wait for it without end.
+    let logs = logs.log_internal_errors(false);
     if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
         logs.with_target(false).init()
     } else {
