@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_channel::oneshot;
 use gatehouse_journal::{JournalError, OperationTemplate, OperationValues, RequestEnded, RequestOpened};
-use gatehouse_mask::{Counts, Plan, Pseudonym};
+use gatehouse_mask::{Counts, Plan};
 use gatehouse_model::{
     Access, Action, Bind, Blame, Candidate, CandidateText, ClassName, Decision, Denial, Digest, Effect, Facts, Intent,
     Operation, Phase, PolicyId, Reason, Repacks, RequestId, Resource, Secret, Shape, ShapeRole, Verdict, kind,
@@ -1131,15 +1131,19 @@ impl Passage {
             let counts = &mut self.masked;
             let mut masking = Masking { plan: &planned.plan, classes, counts, permits: &permits, told: &told };
             self.session.rewrite(shape, &run, &mut masking, &mut out)?;
-            let pseudonyms = self.masked.take_pseudonyms();
-            if !pseudonyms.is_empty() && self.session.texts_are_utf8() {
-                let mut given = self.grant.account().given();
-                for Pseudonym { class, text, value } in &pseudonyms {
-                    given.add(&self.grant.target().name, class, text, value.expose());
-                }
+            if self.masked.has_pseudonyms() {
+                let mut given = self.session.texts_are_utf8().then(|| self.grant.account().given());
+                self.masked.take_pseudonyms(|class, text, value| {
+                    if let Some(given) = &mut given {
+                        given.add(&self.grant.target().name, class, text, value);
+                    }
+                });
             }
-            self.unseen_bytes += out.len();
-            self.unseen.push(Unseen::Theirs(out.freeze()));
+            // What is masked in whole shows nothing before its end.
+            if !out.is_empty() {
+                self.unseen_bytes += out.len();
+                self.unseen.push(Unseen::Theirs(out.freeze()));
+            }
         }
         Ok(())
     }
@@ -1247,6 +1251,11 @@ impl Passage {
     /// How many bytes of what was said are kept back until more comes.
     pub fn held_bytes(&self) -> usize {
         self.session.held_bytes()
+    }
+
+    /// Whether more of what the target says is only kept, until its end is here.
+    pub fn keeps_all(&self) -> bool {
+        self.session.keeps_all()
     }
 
     /// How many bytes wait to be released, with what it takes to keep them.

@@ -160,6 +160,11 @@ impl Masking {
         self.text.pending.len()
     }
 
+    /// Whether what comes is only kept, until all of it is there.
+    pub(crate) fn keeps_all(&self) -> bool {
+        !self.decoder.is_coded() && matches!(self.text.kind, Kind::Json | Kind::Form | Kind::Parts)
+    }
+
     /// The body is complete: appends the rest.
     pub(crate) fn finish(
         &mut self,
@@ -203,7 +208,7 @@ impl Text {
         out: &mut Vec<u8>,
     ) -> Result<(), Breach> {
         // A part may be anything.
-        if self.kind != Kind::Parts && decoded.contains(&0) {
+        if self.kind != Kind::Parts && memchr::memchr(0, decoded).is_some() {
             return Err(Breach::target("the target's body is not the text that it says it is"));
         }
         self.pending.extend_from_slice(decoded);
@@ -228,8 +233,8 @@ impl Text {
         out: &mut Vec<u8>,
     ) -> Result<(), Breach> {
         let rest = std::mem::take(&mut self.pending);
-        // Masks are about as long as what they stand for.
-        out.reserve(rest.len() + rest.len() / 8);
+        // Masks are about as long as what they stand for; of what is not used nothing is taken.
+        out.reserve(rest.len() + rest.len() / 2);
         match self.kind {
             Kind::Json if rest.iter().all(u8::is_ascii_whitespace) => out.extend_from_slice(&rest),
             Kind::Json => show_json(&rest, reader, editor, out, self.depth)

@@ -46,6 +46,11 @@ impl Decoder {
         }
     }
 
+    /// Whether anything has to be decoded.
+    pub(crate) fn is_coded(&self) -> bool {
+        !matches!(self, Self::Identity)
+    }
+
     /// Takes the next bytes a few at a time, and hands on what they decode to.
     pub(crate) fn feed(
         &mut self,

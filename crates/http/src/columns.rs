@@ -40,10 +40,16 @@ pub(crate) const LOST: usize = 1;
 #[derive(Default)]
 struct Met {
     path: String,
+    /// The last name in it, as it is written.
+    name: Box<[u8]>,
     /// Its column, or that of a field that it is in.
     column: Option<usize>,
     /// Those in it, by their names.
     fields: HashMap<Box<[u8]>, usize>,
+    /// Which of those was met last; and which was met after this one, in the field that both are in. Objects in a list are of one
+    /// kind mostly, and a name that is expected is found without a look at the others.
+    last: Option<usize>,
+    next: Option<usize>,
 }
 
 /// The columns of everything that a target answers.
@@ -75,22 +81,40 @@ impl Columns {
     /// The field of a name in another.
     pub(crate) fn field(&mut self, outer: usize, name: &[u8]) -> usize {
         let Some(met) = self.fields.get(outer) else { return LOST };
-        if let Some(known) = met.fields.get(name) {
-            return *known;
+        let last = met.last;
+        let expected = last.and_then(|last| self.fields.get(last)?.next);
+        if let Some(place) = expected.filter(|place| self.fields.get(*place).is_some_and(|met| *met.name == *name)) {
+            if let Some(met) = self.fields.get_mut(outer) {
+                met.last = Some(place);
+            }
+            return place;
         }
+        let Some(place) = met.fields.get(name).copied().or_else(|| self.meet(outer, name)) else { return LOST };
+        if let Some(last) = last.and_then(|last| self.fields.get_mut(last)) {
+            last.next = Some(place);
+        }
+        if let Some(met) = self.fields.get_mut(outer) {
+            met.last = Some(place);
+        }
+        place
+    }
+
+    /// Remembers a field; `None` if it is not followed.
+    fn meet(&mut self, outer: usize, name: &[u8]) -> Option<usize> {
+        let met = self.fields.get(outer)?;
         let is_followed = met.path.len() + name.len() < PATH_BYTES_MAX && self.fields.len() < FIELDS_MAX;
         if outer == LOST || !is_followed {
-            return LOST;
+            return None;
         }
         let key = String::from_utf8_lossy(name);
         let path = if met.path.is_empty() { key.to_string() } else { format!("{}.{key}", met.path) };
         let column = met.column.or_else(|| self.classified(&met.path, &key));
         let place = self.fields.len();
-        self.fields.push(Met { path, column, fields: HashMap::default() });
+        self.fields.push(Met { path, name: name.into(), column, ..Met::default() });
         if let Some(met) = self.fields.get_mut(outer) {
             met.fields.insert(name.into(), place);
         }
-        place
+        Some(place)
     }
 
     /// Forgets fields if there are many, for names may be data. Not while a body is walked through.

@@ -120,6 +120,10 @@ pub fn members(json: &[u8]) -> Option<usize> {
 /// Whether a text is meant to be JSON: it begins as an object or as a list of texts or of such, is a list with one in it, or a string
 /// with one. There are readers that take more for it than [`walk`] does, such as names without marks and comments.
 pub(crate) fn is_meant(text: &[u8]) -> bool {
+    // Hardly any is.
+    if !text.first().is_some_and(|byte| matches!(byte, b'{' | b'[' | b'"' | 0xef) || byte.is_ascii_whitespace()) {
+        return false;
+    }
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii();
     let Some((first, inner)) = text.split_first() else { return false };
     let next = inner.trim_ascii_start().first();
@@ -230,7 +234,9 @@ pub(crate) fn plain(raw: &[u8]) -> String {
 
 /// Appends a text as a JSON string.
 pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) {
-    if !text.iter().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x80..)) {
+    // Without a way out of the middle, several are looked at at a time.
+    let is_odd = |byte: u8| matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x80..);
+    if !text.iter().fold(false, |has_odd, byte| has_odd | is_odd(*byte)) {
         out.push(b'"');
         out.extend_from_slice(text);
         out.push(b'"');

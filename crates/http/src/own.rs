@@ -1,7 +1,5 @@
 //! What the client said itself: a pseudonym for it would tell whether a guess is right.
 
-use std::borrow::Cow;
-
 use gatehouse_model::{Access, Encoding, Resource};
 use gatehouse_protocol::{Edit, Editor, Field, Told};
 use memchr::memmem;
@@ -25,10 +23,23 @@ pub(crate) enum Own {
     Nothing,
     /// Its head and its body, which nothing was compared with yet: mostly nothing is masked.
     Unread(String, Vec<u8>),
-    /// All of it, however it was written, in small letters; and how much may still be compared with it, in bytes.
-    Text(Vec<u8>, usize),
+    /// All of it, however it was written.
+    Read(Box<Read>),
     /// It is not known.
     Anything,
+}
+
+/// All that a request said.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    /// In small letters.
+    text: Vec<u8>,
+    /// How much may still be compared with it, in bytes.
+    left: usize,
+    /// Which bytes are in it.
+    bytes: [bool; 256],
+    /// The value at hand, in small letters.
+    value: Vec<u8>,
 }
 
 impl Own {
@@ -76,25 +87,48 @@ impl Own {
 
     fn holds(&mut self, value: &[u8]) -> bool {
         if let Self::Unread(head, body) = self {
-            *self = Self::Text(Self::text_of(head, body), COMPARED_BYTES_MAX);
+            *self = Self::Read(Box::new(Read::new(Self::text_of(head, body))));
         }
         match self {
             Self::Nothing | Self::Unread(..) => false,
             Self::Anything => true,
-            Self::Text(text, left) => {
-                let Some(less) = left.checked_sub(text.len()) else {
-                    *self = Self::Anything;
-                    return true;
-                };
-                *left = less;
-                let value = value.trim_ascii();
-                let lower: Cow<'_, [u8]> = match std::str::from_utf8(value) {
-                    Ok(value) => value.to_lowercase().into_bytes().into(),
-                    Err(_) => value.to_ascii_lowercase().into(),
-                };
-                value.len() > VALUE_BYTES_MAX || memmem::find(text, &lower).is_some()
+            Self::Read(read) => read.holds(value).unwrap_or_else(|| {
+                *self = Self::Anything;
+                true
+            }),
+        }
+    }
+}
+
+impl Read {
+    fn new(text: Vec<u8>) -> Self {
+        let mut bytes = [false; 256];
+        for byte in &text {
+            if let Some(is_in) = bytes.get_mut(usize::from(*byte)) {
+                *is_in = true;
             }
         }
+        Self { text, left: COMPARED_BYTES_MAX, bytes, value: Vec::new() }
+    }
+
+    /// `None` when nothing more is compared.
+    fn holds(&mut self, value: &[u8]) -> Option<bool> {
+        let value = value.trim_ascii();
+        if value.len() > VALUE_BYTES_MAX {
+            return Some(true);
+        }
+        // Most have a sign that is nowhere in it.
+        let is_in = |byte: &u8| self.bytes.get(usize::from(byte.to_ascii_lowercase())).is_some_and(|is_in| *is_in);
+        if value.is_ascii() && !value.iter().all(is_in) {
+            return Some(false);
+        }
+        self.left = self.left.checked_sub(self.text.len())?;
+        self.value.clear();
+        match std::str::from_utf8(value) {
+            Ok(text) if !text.is_ascii() => self.value.extend_from_slice(text.to_lowercase().as_bytes()),
+            Ok(_) | Err(_) => self.value.extend(value.iter().map(u8::to_ascii_lowercase)),
+        }
+        Some(memmem::find(&self.text, &self.value).is_some())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use gatehouse_model::{Access, Denial, Encoding, Reason, Resource};
 use gatehouse_protocol::{
-    Breach, Edit, Editor, Field, Frame, Head, HttpFacts, Passed, Tag, Told, write_frame, write_head,
+    Breach, Edit, Editor, Field, Frame, Head, HttpFacts, Passed, Tag, Told, write_frame, write_frames, write_head,
 };
 
 use crate::answer::Answer;
@@ -172,6 +172,11 @@ impl Replies {
             | Answering::Bodiless
             | Answering::Messages => 0,
         }
+    }
+
+    /// Whether an answer is only kept until its end is there.
+    pub(crate) fn keeps_all(&self) -> bool {
+        matches!(&self.answering, Answering::Masked(masking) if masking.keeps_all())
     }
 
     fn links(&self) -> Links<'_> {
@@ -516,9 +521,7 @@ fn raw_or_bodiless(answer: &Answer<'_>, was_planned: bool) -> Answering {
 }
 
 fn write_body(shown: &[u8], out: &mut BytesMut) {
-    for part in shown.chunks(SHOWN_BYTES_MAX) {
-        write_frame(Tag::Body, part, out);
-    }
+    write_frames(Tag::Body, shown, SHOWN_BYTES_MAX, out);
 }
 
 fn unreadable(answer: &Answer<'_>) -> Breach {

@@ -295,6 +295,10 @@ impl Session for HttpSession {
         self.reading.as_ref().map_or(0, |reading| reading.body.len()) + self.replies.held_bytes()
     }
 
+    fn keeps_all(&self) -> bool {
+        self.replies.keeps_all()
+    }
+
     fn rows(&self) -> u64 {
         0
     }

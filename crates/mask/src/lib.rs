@@ -25,5 +25,5 @@ mod replace;
 
 pub use class::{Assignment, ClassError, ClassRule, Classes, Transform};
 pub use detect::{Detector, Detectors, NotLooked, Recognized, Recognizer};
-pub use plan::{ColumnPlan, Counts, Outcome, Plan, Pseudonym};
+pub use plan::{ColumnPlan, Counts, Outcome, Plan};
 pub use pseudonym::PseudonymKey;

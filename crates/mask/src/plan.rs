@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
 
-use gatehouse_model::{ClassName, Encoding, Provenance, Resource, Secret, Shape, ValueKind, Values, kind};
+use gatehouse_model::{ClassName, Encoding, Provenance, Resource, Shape, ValueKind, Values, kind};
 
 use crate::detect::Detectors;
 use crate::replace::{self, Type};
@@ -85,11 +85,11 @@ impl Plan {
             ColumnPlan::Scan(detectors) => classes.scan(*detectors, kind, value, out, counts),
             ColumnPlan::ScanOwn(detectors) => classes.scan_own(*detectors, kind, value, out, counts),
             ColumnPlan::Mask(class, transform) => {
-                counts.add(class);
+                let place = counts.add(class);
                 let start = out.len();
                 let outcome = classes.mask(class, *transform, kind, value, out);
                 if *transform == Transform::Pseudonym && counts.gives > 0 && outcome == Outcome::Replace {
-                    counts.give(class, kind.kind, out.get(start..).unwrap_or_default(), value);
+                    counts.give(place, kind.kind, out.get(start..).unwrap_or_default(), value);
                 }
                 outcome
             }
@@ -114,23 +114,21 @@ pub struct Counts {
     shown: Values,
     /// How many more pseudonyms are noted with what they stand for.
     gives: usize,
-    given: Vec<Pseudonym>,
+    noted: Noted,
 }
 
-/// A pseudonym that was put in the place of a text.
-#[derive(Clone)]
-pub struct Pseudonym {
-    /// The class.
-    pub class: ClassName,
-    /// It.
-    pub text: Box<[u8]>,
-    /// What it stands for.
-    pub value: Secret,
+/// Pseudonyms that were put in the place of texts, one after the other: there are many, and each is small.
+#[derive(Clone, Default)]
+struct Noted {
+    /// Of each the place of its class among the counted ones, its own length, and that of what it stands for.
+    entries: Vec<(usize, usize, usize)>,
+    /// Each, and behind it what it stands for.
+    bytes: Vec<u8>,
 }
 
-impl std::fmt::Debug for Pseudonym {
+impl std::fmt::Debug for Noted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pseudonym").field("class", &self.class).finish_non_exhaustive()
+        f.debug_struct("Noted").field("count", &self.entries.len()).finish_non_exhaustive()
     }
 }
 
@@ -159,15 +157,34 @@ impl Counts {
         self.gives = count;
     }
 
-    /// Those that were noted.
-    pub fn take_pseudonyms(&mut self) -> Vec<Pseudonym> {
-        std::mem::take(&mut self.given)
+    /// Tells of those that were noted, and forgets them: the class, the pseudonym, and what it stands for.
+    pub fn take_pseudonyms(&mut self, mut tell: impl FnMut(&ClassName, &[u8], &[u8])) {
+        let mut rest = self.noted.bytes.as_slice();
+        for (place, text, value) in &self.noted.entries {
+            let (Some((class, _)), Some((noted, after))) =
+                (self.classes.get(*place), rest.split_at_checked(text + value))
+            else {
+                break;
+            };
+            let (text, value) = noted.split_at(*text);
+            tell(class, text, value);
+            rest = after;
+        }
+        self.noted.entries.clear();
+        self.noted.bytes.clear();
     }
 
-    fn give(&mut self, class: &ClassName, kind: ValueKind, text: &[u8], value: &[u8]) {
+    /// Whether any were noted.
+    pub fn has_pseudonyms(&self) -> bool {
+        !self.noted.entries.is_empty()
+    }
+
+    fn give(&mut self, place: usize, kind: ValueKind, text: &[u8], value: &[u8]) {
         if matches!(kind, ValueKind::Text { .. }) {
             self.gives -= 1;
-            self.given.push(Pseudonym { class: class.clone(), text: text.into(), value: Secret::new(value) });
+            self.noted.entries.push((place, text.len(), value.len()));
+            self.noted.bytes.extend_from_slice(text);
+            self.noted.bytes.extend_from_slice(value);
         }
     }
 
@@ -188,12 +205,15 @@ impl Counts {
         }
     }
 
-    pub(crate) fn add(&mut self, class: &ClassName) {
+    /// Counts one more of a class, and tells its place among them.
+    pub(crate) fn add(&mut self, class: &ClassName) -> usize {
         let is_it = |other: &ClassName| std::ptr::eq(other.as_str(), class.as_str()) || other == class;
-        match self.classes.iter_mut().find(|(other, _)| is_it(other)) {
-            Some((_, count)) => *count += 1,
-            None => self.classes.push((class.clone(), 1)),
+        if let Some((place, (_, count))) = self.classes.iter_mut().enumerate().find(|(_, (other, _))| is_it(other)) {
+            *count += 1;
+            return place;
         }
+        self.classes.push((class.clone(), 1));
+        self.classes.len() - 1
     }
 }
 

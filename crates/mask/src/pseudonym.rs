@@ -218,12 +218,12 @@ fn payment_card(mac: &[u8; 32], out: &mut Vec<u8>) {
 }
 
 fn push_hash(mac: &[u8; 32], skip: usize, chars: usize, out: &mut Vec<u8>) {
-    let places = mac.iter().skip(skip).take(chars).map(|byte| usize::from(byte & 31));
-    out.extend(places.filter_map(|place| ALPHABET.get(place)));
+    let letter = |byte: &u8| ALPHABET.get(usize::from(byte & 31)).copied().unwrap_or(b'0');
+    out.extend(mac.get(skip..).unwrap_or_default().iter().take(chars).map(letter));
 }
 
 fn push_digits(mac: &[u8; 32], skip: usize, count: usize, out: &mut Vec<u8>) {
-    out.extend(mac.iter().skip(skip).take(count).map(|byte| b'0' + byte % 10));
+    out.extend(mac.get(skip..).unwrap_or_default().iter().take(count).map(|byte| b'0' + byte % 10));
 }
 
 #[rustfmt::skip]

@@ -161,7 +161,9 @@ impl Classes {
             return Outcome::Keep;
         }
         let found: Detectors = finds.iter().map(|found| found.detector).collect();
-        found.iter().filter_map(|detector| self.class_of(detector)).for_each(|class| counts.add(class));
+        for class in found.iter().filter_map(|detector| self.class_of(detector)) {
+            counts.add(class);
+        }
         if encoded.is_some() {
             // Where a find lies in the encoded form is not followed.
             return Outcome::Null;

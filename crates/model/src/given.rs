@@ -3,6 +3,7 @@
 //! Kept in memory for as long as the task lives. Knows no keys: what was not given is nothing here, whoever made it up.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use crate::{ClassName, Secret, TargetName};
 
@@ -11,14 +12,22 @@ pub const GIVEN_MAX: usize = 10_000;
 /// The longest value, or pseudonym, that is kept, in bytes.
 pub const GIVEN_BYTES_MAX: usize = 255;
 
-type Key = (TargetName, ClassName, Box<[u8]>);
+/// Those of a class at a target.
+#[derive(Debug)]
+struct OfClass {
+    target: TargetName,
+    class: ClassName,
+    /// `None` of one that stands for several values: it names none of them.
+    values: HashMap<Arc<[u8]>, Option<Secret>>,
+}
 
 /// Pseudonyms with what they stand for.
 #[derive(Debug, Default)]
 pub struct Given {
-    /// `None` of one that stands for several values: it names none of them.
-    values: HashMap<Key, Option<Secret>>,
-    order: VecDeque<Key>,
+    /// By target and class, of which there are few.
+    of: Vec<OfClass>,
+    /// All of them, the oldest first, with where they are.
+    order: VecDeque<(usize, Arc<[u8]>)>,
 }
 
 impl Given {
@@ -27,25 +36,36 @@ impl Given {
         if pseudonym.len() > GIVEN_BYTES_MAX || value.len() > GIVEN_BYTES_MAX || pseudonym == value {
             return;
         }
-        let key = (target.clone(), class.clone(), pseudonym.into());
-        if let Some(known) = self.values.get_mut(&key) {
+        let place = self.place(target, class).unwrap_or_else(|| {
+            self.of.push(OfClass { target: target.clone(), class: class.clone(), values: HashMap::new() });
+            self.of.len() - 1
+        });
+        let Some(OfClass { values, .. }) = self.of.get_mut(place) else { return };
+        if let Some(known) = values.get_mut(pseudonym) {
             if known.as_ref().is_some_and(|known| known.expose() != value) {
                 *known = None;
             }
             return;
         }
-        if self.order.len() >= GIVEN_MAX
-            && let Some(oldest) = self.order.pop_front()
+        let pseudonym: Arc<[u8]> = pseudonym.into();
+        values.insert(pseudonym.clone(), Some(Secret::new(value)));
+        self.order.push_back((place, pseudonym));
+        if self.order.len() > GIVEN_MAX
+            && let Some((place, oldest)) = self.order.pop_front()
+            && let Some(OfClass { values, .. }) = self.of.get_mut(place)
         {
-            self.values.remove(&oldest);
+            values.remove(&oldest);
         }
-        self.order.push_back(key.clone());
-        self.values.insert(key, Some(Secret::new(value)));
     }
 
     /// What a pseudonym of a class stands for at a target.
     pub fn value(&self, target: &TargetName, class: &ClassName, pseudonym: &str) -> Option<Secret> {
-        self.values.get(&(target.clone(), class.clone(), pseudonym.as_bytes().into())).cloned().flatten()
+        let of = self.of.get(self.place(target, class)?)?;
+        of.values.get(pseudonym.as_bytes()).cloned().flatten()
+    }
+
+    fn place(&self, target: &TargetName, class: &ClassName) -> Option<usize> {
+        self.of.iter().position(|of| of.target == *target && of.class == *class)
     }
 }
 
@@ -80,9 +100,9 @@ mod tests {
         for number in 0..=GIVEN_MAX {
             given.add(&shop, &email, format!("p{number}").as_bytes(), format!("v{number}").as_bytes());
         }
-        assert_eq!((given.values.len(), given.order.len()), (GIVEN_MAX, GIVEN_MAX));
+        assert_eq!((given.of[0].values.len(), given.order.len()), (GIVEN_MAX, GIVEN_MAX));
         assert!(given.value(&shop, &email, "p0").is_none() && given.value(&shop, &email, "p1").is_some());
         given.add(&shop, &email, &vec![b'x'; GIVEN_BYTES_MAX + 1], b"v");
-        assert_eq!(given.values.len(), GIVEN_MAX);
+        assert_eq!(given.of[0].values.len(), GIVEN_MAX);
     }
 }

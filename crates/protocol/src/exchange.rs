@@ -144,6 +144,13 @@ pub fn write_frame(tag: Tag, content: &[u8], out: &mut BytesMut) {
     out.put_slice(content);
 }
 
+/// Appends a content as frames of at most so many bytes each.
+pub fn write_frames(tag: Tag, content: &[u8], bytes_max: usize, out: &mut BytesMut) {
+    let bytes_max = bytes_max.max(1);
+    out.reserve(content.len() + content.len().div_ceil(bytes_max) * PREFIX_BYTES);
+    content.chunks(bytes_max).for_each(|part| write_frame(tag, part, out));
+}
+
 fn begin(tag: Tag, length: usize, out: &mut BytesMut) {
     out.reserve(PREFIX_BYTES + length);
     out.put_u8(tag.byte());

@@ -14,7 +14,9 @@ use gatehouse_model::{
 
 mod exchange;
 
-pub use exchange::{Endpoint, Exchanges, Frame, Head, HttpFacts, Tag, field, frames, write_frame, write_head};
+pub use exchange::{
+    Endpoint, Exchanges, Frame, Head, HttpFacts, Tag, field, frames, write_frame, write_frames, write_head,
+};
 
 /// One protocol, as the registry holds it.
 pub trait Protocol: Send + Sync {
@@ -460,6 +462,11 @@ pub trait Session: Send {
     /// How many bytes of what was taken are kept back until more comes.
     fn held_bytes(&self) -> usize {
         0
+    }
+
+    /// Whether more of what the target says is only kept, until its end is here: that takes no time before.
+    fn keeps_all(&self) -> bool {
+        false
     }
 
     /// How many rows the client was sent so far.

@@ -13,7 +13,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use gatehouse_gate::{Account, Grant, Held, Next, Passage, Showing, Stop};
 use gatehouse_model::{Blame, Denial, Intent, Reason, Secret, TaskId};
-use gatehouse_protocol::{CancelKey, Exchanges, Opening, Side, Tag, TargetReady, write_frame, write_head};
+use gatehouse_protocol::{
+    CancelKey, Exchanges, Opening, Side, Tag, TargetReady, write_frame, write_frames, write_head,
+};
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE,
 };
@@ -46,8 +48,9 @@ const REST_SECS_MAX: u64 = 60;
 const USE_SECS_MAX: u64 = 30;
 /// How long a target may say nothing while an answer is due, in seconds.
 const SILENCE_SECS_MAX: u64 = 600;
-/// The most of an answer that is looked at at once, in bytes.
-const PART_BYTES_MAX: usize = 8 * 1024;
+/// The most of an answer that is looked at at once, in bytes; and of one that is coded, which may become a thousand times as long.
+const PART_BYTES_MAX: usize = 64 * 1024;
+const CODED_PART_BYTES_MAX: usize = 8 * 1024;
 /// What is kept back for its end, which may be in little that comes, and takes as long when it is looked at, in bytes.
 const HELD_BYTES_MIN: usize = 4 * HEAVY_BYTES_MIN;
 /// Where the carrier says at which address of its own the target is reached.
@@ -631,9 +634,10 @@ impl Exchange {
                 let passage = &self.keeper.passage;
                 let (held, here) = (passage.held_bytes(), self.target.len());
                 // What only adds to what is kept back takes no time; what is kept back is looked at when its end is here.
-                let is_all = matches!(self.upstream, Upstream::Ended) && held + here >= HEAVY_BYTES_MIN;
-                let is_long = is_all || here >= HEAVY_BYTES_MIN || held >= HELD_BYTES_MIN;
-                let is_long = is_long || self.is_coded || passage.is_slow();
+                let is_ended = matches!(self.upstream, Upstream::Ended);
+                let is_all = is_ended && held + here >= HEAVY_BYTES_MIN;
+                let is_long = here >= HEAVY_BYTES_MIN || held >= HELD_BYTES_MIN || passage.is_slow();
+                let is_long = is_all || is_long && (is_ended || !passage.keeps_all()) || self.is_coded;
                 is_long && passage.edits() && self.target_has_news()
             }
         }
@@ -963,8 +967,8 @@ impl Exchange {
         match frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    // What is coded may become a thousand times as long: a little at a time.
-                    data.chunks(PART_BYTES_MAX).for_each(|part| write_frame(Tag::Body, part, &mut self.target));
+                    let most = if self.is_coded { CODED_PART_BYTES_MAX } else { PART_BYTES_MAX };
+                    write_frames(Tag::Body, data, most, &mut self.target);
                 } else if let Some(trailers) = frame.trailers_ref() {
                     write_end(trailers, &mut self.target);
                     self.upstream = Upstream::Ended;
