@@ -164,6 +164,26 @@ fn whoever_leaves_or_does_not_read_keeps_nothing() -> Result<()> {
     Ok(())
 }
 
+/// A client may say all that it has before it takes an answer, as it may directly, and what waits for it is bounded.
+#[test]
+fn whoever_talks_first_and_listens_later_is_heard() -> Result<()> {
+    const WORDS: u32 = 600;
+    let house = SocketHouse::start()?;
+    let task = web::task(&house.fixture, "agent:claude", "chat")?;
+    let talk = |url: &str, authorization: Option<String>| -> Result<String> {
+        let mut command = Command::new(CLIENTS);
+        command.arg("client_socket_talks.mjs").env("URL", url).env("COUNT", WORDS.to_string()).stdin(Stdio::null());
+        command.envs(authorization.map(|authorization| ("AUTHORIZATION", authorization)));
+        let output = command.output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
+    };
+    let all = WORDS.to_string();
+    assert_eq!(talk(&format!("ws://127.0.0.1:{}/talk", house.server.port), None)?, all, "directly");
+    let through = format!("{}/http/chat/talk", house.base.replace("http://", "ws://"));
+    assert_eq!(talk(&through, Some(task.basic()))?, all, "through the gateway");
+    Ok(())
+}
+
 #[test]
 fn messages_are_judged_and_masked_and_wait() -> Result<()> {
     let house = SocketHouse::start()?;

@@ -10,7 +10,6 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
 use gatehouse_gate::{Account, Grant, Held, Next, Passage, Showing, Stop};
 use gatehouse_model::{Blame, Denial, Intent, Reason, Secret, TaskId};
 use gatehouse_protocol::{
@@ -32,7 +31,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::interim::{INTERIM_BYTES_MAX, INTERIMS_MAX, Told};
 use super::outlet::{ClearedBody, Outlet, PARTS_MAX, Part, Parts, Said, WHOLE_BYTES_MAX};
 use super::pool::{Speaks, TargetClient};
-use super::socket::{self, Socket};
+use super::socket::{self, Happened, Speaker};
 use super::{Asked, Busy, Connection, Destination, Key, PAUSE_SECS_MAX, aws};
 use crate::TargetAccount;
 use crate::aside::{self, HEAVY_BYTES_MIN, Place};
@@ -413,10 +412,8 @@ enum Pause {
 
 /// The two sides of a WebSocket.
 struct Sockets {
-    client: Socket,
-    target: Socket,
-    client_is_there: bool,
-    target_is_there: bool,
+    client: Speaker,
+    target: Speaker,
     /// Its connection's place among those of clients.
     _place: oneshot::Sender<()>,
 }
@@ -665,9 +662,9 @@ impl Exchange {
             return Err(socket::ended("a connection did not leave HTTP"));
         };
         self.connection.lead_on();
-        let client = socket::open(client, Role::Server, max).await?;
-        let target = socket::open(target, Role::Client, max).await?;
-        Ok(Sockets { client, target, client_is_there: true, target_is_there: true, _place: place })
+        let client = Speaker::open(client, Role::Server, max).await?;
+        let target = Speaker::open(target, Role::Client, max).await?;
+        Ok(Sockets { client, target, _place: place })
     }
 
     /// Ends both sides of a WebSocket. The session ends with it.
@@ -686,61 +683,66 @@ impl Exchange {
             Err(_) => Vec::new(),
         };
         // Whoever does not read hears no goodbye, and keeps nobody.
-        tokio::join!(socket::shut(sockets.client, last), socket::shut(sockets.target, Vec::new()));
+        tokio::join!(sockets.client.shut(last), sockets.target.shut(Vec::new()));
         Stop { denial: None, ..stop }
-    }
-
-    /// Says something to one side, as long as it takes it.
-    async fn tell(&mut self, socket: &mut Socket, said: Said, expires: Instant) -> Result<bool, Stop> {
-        tokio::select! {
-            biased;
-            signal = self.keeper.seat.signals.recv() => Err(told(signal)),
-            is_there = socket::say(socket, said) => is_there,
-            () = tokio::time::sleep_until(expires) => Err(told(None)),
-            () = tokio::time::sleep(Duration::from_secs(PAUSE_SECS_MAX)) => Err(socket::ended("a side takes nothing")),
-        }
     }
 
     /// Carries messages until one side closes, or somebody ends it.
     async fn messages(&mut self, sockets: &mut Sockets) -> Result<Pause, Stop> {
-        let Sockets { client, target, client_is_there, target_is_there, _place } = sockets;
+        let Sockets { client, target, _place } = sockets;
+        let limits = self.keeper.engine.limits;
         let expires = instant(self.keeper.engine.house.now(), self.keeper.grant.lease().task.expires);
+        let pause = Duration::from_secs(PAUSE_SECS_MAX);
         loop {
             self.progress(false)?;
             recorded(&self.keeper.engine.disk, self.to_target.after().max(self.to_client.after())).await?;
-            while let Some(said) = self.to_target.next() {
-                *target_is_there &= self.tell(target, said, expires).await?;
-            }
-            while let Some(said) = self.to_client.next() {
-                *client_is_there &= self.tell(client, said, expires).await?;
-            }
-            // What ends one side ends the other.
-            if !*client_is_there || !*target_is_there {
+            let (client_owed, target_owed) = (client.is_behind(&self.to_client), target.is_behind(&self.to_target));
+            // What ends one side ends the other, once that has taken what was said before.
+            let is_over = !client.is_there || !target.is_there;
+            if is_over && !client_owed && !target_owed {
                 return Ok(Pause::Over);
             }
             if self.is_heavy(Side::Target) || self.is_heavy(Side::Client) {
                 return self.place_aside().await.map(Pause::Heavy);
             }
-            let until = self
-                .held
-                .as_ref()
-                .map_or(expires, |held| expires.min(instant(self.keeper.engine.house.now(), held.expires())));
             let is_held = self.held.is_some();
+            let answered_by = self.held.as_ref().map(|held| instant(self.keeper.engine.house.now(), held.expires()));
+            let until = answered_by.map_or(expires, |answered_by| expires.min(answered_by));
             // While one message waits the next is not read, but whether its client is still there.
-            let has_room = !is_held || self.client.len() < self.keeper.engine.limits.body_bytes_max;
-            let held = &mut self.held;
+            let has_room = if is_held {
+                self.client.len() < limits.body_bytes_max
+            } else {
+                self.to_target.waiting() < limits.outlet_bytes_max
+            };
+            let hears_client = !is_over && has_room;
+            let hears_target = !is_over && self.client_has_room();
+            for (side, is_owed) in [(&mut *client, client_owed), (&mut *target, target_owed)] {
+                if !is_owed {
+                    side.taken = Instant::now();
+                }
+            }
+            let (client_by, target_by) = (client.taken + pause, target.taken + pause);
+            let (held, to_client, to_target) = (&mut self.held, &mut self.to_client, &mut self.to_target);
             // In no order, so that no side that talks without end keeps the other from being heard.
             tokio::select! {
                 signal = self.keeper.seat.signals.recv() => return Err(told(signal)),
                 answer = poll_fn(|cx| held.as_mut().map_or(std::task::Poll::Pending, |held| held.poll_answer(cx))) => {
                     self.resume(answer)?;
                 }
-                message = target.next() => *target_is_there = socket::heard(message, &mut self.target)?,
-                message = client.next(), if has_room => *client_is_there = socket::heard(message, &mut self.client)?,
+                happened = poll_fn(|cx| target.poll(to_target, hears_target, cx)), if target.is_there => match happened? {
+                    Happened::Took => target.taken = Instant::now(),
+                    Happened::Said(message) => target.is_there = socket::heard(message, &mut self.target)?,
+                },
+                happened = poll_fn(|cx| client.poll(to_client, hears_client, cx)), if client.is_there => match happened? {
+                    Happened::Took => client.taken = Instant::now(),
+                    Happened::Said(message) => client.is_there = socket::heard(message, &mut self.client)?,
+                },
                 () = tokio::time::sleep_until(until) => match is_held {
                     true => self.resume(None)?,
                     false => return Err(told(None)),
                 },
+                () = tokio::time::sleep_until(client_by), if client_owed => return Err(socket::ended("a side takes nothing")),
+                () = tokio::time::sleep_until(target_by), if target_owed => return Err(socket::ended("a side takes nothing")),
             }
             // What was said last is passed on first.
             self.client_needs = 1;

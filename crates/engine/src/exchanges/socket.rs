@@ -1,5 +1,6 @@
 //! Carries a WebSocket (RFC 6455): each message is one thing that the gate judges, records and masks, in both directions.
 
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,11 +10,12 @@ use gatehouse_model::{Blame, Denial, Reason};
 use gatehouse_protocol::{Tag, write_frame};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::outlet::Said;
+use super::outlet::{Outlet, Said};
 
 /// How long the two connections may take to leave HTTP.
 const SWITCH: Duration = Duration::from_secs(10);
@@ -24,22 +26,94 @@ const SIGNS_BYTES_MAX: usize = 64 * 1024;
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 16 * 1024;
 
-/// One side's connection.
-pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+/// One side of a WebSocket. It is heard while it is told something: there are some that say much before they take anything.
+pub(super) struct Speaker {
+    socket: WebSocketStream<TokioIo<Upgraded>>,
+    /// It has not said its last word, nor was it told one.
+    pub(super) is_there: bool,
+    /// When it took something last that was there for it.
+    pub(super) taken: Instant,
+    /// Something was written that may not have gone yet.
+    is_writing: bool,
+    /// That is the last word.
+    is_last: bool,
+}
 
-/// The connection of a side that left HTTP.
-pub(super) async fn open(upgrade: OnUpgrade, role: Role, bytes_max: usize) -> Result<Socket, Stop> {
-    let upgraded = tokio::time::timeout(SWITCH, upgrade).await;
-    let Ok(Ok(upgraded)) = upgraded else { return Err(ended("a connection did not leave HTTP")) };
-    let mut config = WebSocketConfig::default();
-    config.max_message_size = Some(bytes_max);
-    config.max_frame_size = Some(bytes_max);
-    config.read_buffer_size = READ_BYTES;
-    // What is written goes at once.
-    config.write_buffer_size = 0;
-    // Whoever asks for signs of life and does not read them is not answered without end.
-    config.max_write_buffer_size = bytes_max.saturating_add(SIGNS_BYTES_MAX);
-    Ok(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), role, Some(config)).await)
+/// What became of a side.
+pub(super) enum Happened {
+    /// It took something.
+    Took,
+    /// It said something.
+    Said(Option<Result<Message, Error>>),
+}
+
+impl Speaker {
+    /// The connection of a side that left HTTP.
+    pub(super) async fn open(upgrade: OnUpgrade, role: Role, bytes_max: usize) -> Result<Self, Stop> {
+        let upgraded = tokio::time::timeout(SWITCH, upgrade).await;
+        let Ok(Ok(upgraded)) = upgraded else { return Err(ended("a connection did not leave HTTP")) };
+        let mut config = WebSocketConfig::default();
+        config.max_message_size = Some(bytes_max);
+        config.max_frame_size = Some(bytes_max);
+        config.read_buffer_size = READ_BYTES;
+        // What is written goes at once.
+        config.write_buffer_size = 0;
+        // Whoever asks for signs of life and does not read them is not answered without end.
+        config.max_write_buffer_size = bytes_max.saturating_add(SIGNS_BYTES_MAX);
+        let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), role, Some(config)).await;
+        Ok(Self { socket, is_there: true, taken: Instant::now(), is_writing: false, is_last: false })
+    }
+
+    /// Whether something is on its way to it.
+    pub(super) fn is_behind(&self, words: &Outlet) -> bool {
+        self.is_there && (self.is_writing || !words.is_empty())
+    }
+
+    /// Tells it what was cleared, as far as it takes that, and hears what it says, if that is wanted.
+    pub(super) fn poll(
+        &mut self,
+        words: &mut Outlet,
+        is_heard: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Happened, Stop>> {
+        let cut = |error: Error| ended(&error.to_string());
+        let mut has_taken = false;
+        while self.is_writing || !self.is_last && !words.is_empty() {
+            let Poll::Ready(ready) = self.socket.poll_ready_unpin(cx) else { break };
+            ready.map_err(cut)?;
+            if let Some(message) = (!self.is_last).then(|| words.next()).flatten().map(message) {
+                let Some(message) = message else { continue };
+                self.is_last = message.is_close();
+                self.socket.start_send_unpin(message).map_err(cut)?;
+                self.is_writing = true;
+            } else {
+                let Poll::Ready(flushed) = self.socket.poll_flush_unpin(cx) else { break };
+                flushed.map_err(cut)?;
+                self.is_writing = false;
+                self.is_there &= !self.is_last;
+            }
+            has_taken = true;
+        }
+        if is_heard && let Poll::Ready(said) = self.socket.poll_next_unpin(cx) {
+            return Poll::Ready(Ok(Happened::Said(said)));
+        }
+        if has_taken { Poll::Ready(Ok(Happened::Took)) } else { Poll::Pending }
+    }
+
+    /// Tells it the end, with last words where there are some, and lets it say goodbye.
+    pub(super) async fn shut(mut self, last: Vec<Said>) {
+        let goodbye = async {
+            let words = last.into_iter().filter_map(message).chain([Message::Close(None)]);
+            for word in words {
+                let is_last = word.is_close();
+                if self.socket.send(word).await.is_err() || is_last {
+                    break;
+                }
+            }
+            while let Some(Ok(_)) = self.socket.next().await {}
+        };
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
 }
 
 /// Why a WebSocket is over, where nobody is to blame.
@@ -82,37 +156,21 @@ pub(super) fn heard(message: Option<Result<Message, Error>>, out: &mut BytesMut)
     Ok(true)
 }
 
-/// Says what was cleared; false if that was the last word.
-pub(super) async fn say(socket: &mut Socket, said: Said) -> Result<bool, Stop> {
-    let message = match said {
-        Said::Message(message) => match message.split_first() {
+/// What was cleared as a message, if it is one.
+fn message(said: Said) -> Option<Message> {
+    match said {
+        Said::Message(message) => Some(match message.split_first() {
             Some((b't', text)) => Message::text(String::from_utf8_lossy(text).into_owned()),
             Some(_) | None => Message::Binary(message.slice(message.len().min(1)..)),
-        },
-        Said::Close(content) => Message::Close(close_frame(&content)),
-        Said::Abort => Message::Close(None),
-        Said::Request { .. } | Said::Response(_) | Said::Interim(_) | Said::Part(_) | Said::End(_) => return Ok(true),
-    };
-    let is_last = message.is_close();
-    socket.send(message).await.map_err(|error| ended(&error.to_string()))?;
-    Ok(!is_last)
+        }),
+        Said::Close(content) => Some(Message::Close(close_frame(&content))),
+        Said::Abort => Some(Message::Close(None)),
+        Said::Request { .. } | Said::Response(_) | Said::Interim(_) | Said::Part(_) | Said::End(_) => None,
+    }
 }
 
 fn close_frame(content: &Bytes) -> Option<CloseFrame> {
     let (code, reason) = content.split_at_checked(2)?;
     let code = u16::from_be_bytes(code.try_into().ok()?);
     Some(CloseFrame { code: code.into(), reason: String::from_utf8_lossy(reason).into_owned().into() })
-}
-
-/// Tells a side the end, with last words where there are some, and lets it say goodbye.
-pub(super) async fn shut(mut socket: Socket, last: Vec<Said>) {
-    let goodbye = async {
-        for said in last.into_iter().chain([Said::Close(Bytes::new())]) {
-            if !matches!(say(&mut socket, said).await, Ok(true)) {
-                break;
-            }
-        }
-        while let Some(Ok(_)) = socket.next().await {}
-    };
-    let _ = tokio::time::timeout(GOODBYE, goodbye).await;
 }
