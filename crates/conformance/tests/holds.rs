@@ -323,7 +323,7 @@ fn what_was_bound_is_judged_again_when_it_runs_later() -> anyhow::Result<()> {
     client.until_ready(2)?;
     client.send(&[execute("late"), sync(), query("rollback")])?;
     let said = client.until_ready(2)?;
-    ensure!(said.contains("bound to long values, runs in the batch that bound it"), "{said}");
+    ensure!(said.contains("bound to long values runs in the batch that bound it"), "{said}");
     // At once it runs by its first approval.
     client.send(&[parse("n", "update orders set total = 2 where id = 2"), raw::bind("", "n"), execute(""), sync()])?;
     answer(&id_of(&fixture.open_request()?), "approve")?;
@@ -333,6 +333,36 @@ fn what_was_bound_is_judged_again_when_it_runs_later() -> anyhow::Result<()> {
     client.send(&[query("begin"), query("declare c cursor for select id from orders"), execute("c"), sync()])?;
     let said = client.until_ready(3)?;
     ensure!(said.contains("is not read by the protocol's Execute"), "{said}");
+    Ok(())
+}
+
+/// What was bound to be read runs as it was approved, in a later batch as well, but not after what may change its meaning.
+#[test]
+fn what_was_bound_to_be_read_does_not_run_when_its_meaning_may_have_changed() -> anyhow::Result<()> {
+    let policies = "permit (principal, action, resource) unless { action == Action::\"sql:select\" };\n\
+                    @hold(\"dba\") permit (principal, action == Action::\"sql:select\", resource);\n";
+    let fixture = Fixture::start(Setup { policies: policies.into(), ..Setup::default() })?;
+    let mut client = RawClient::connect(&fixture.task("agent:claude", "10m")?)?;
+    let answer =
+        |id: &str, word: &str| fixture.command(&[word, id, "--as", "user:dana", "--reason", "a test"]).map(|_| ());
+    for (portal, between) in [("same", None), ("late", Some("set local search_path = public"))] {
+        client.send(&[query("begin")])?;
+        client.until_ready(1)?;
+        let read = format!("select '{portal}', id from orders where id = 1");
+        client.send(&[parse(portal, &read), raw::bind(portal, portal), sync()])?;
+        answer(&id_of(&fixture.open_request()?), "approve")?;
+        client.until_ready(1)?;
+        if let Some(between) = between {
+            client.send(&[query(between)])?;
+            client.until_ready(1)?;
+        }
+        client.send(&[execute(portal), sync()])?;
+        let said = client.until_ready(1)?;
+        ensure!(said.contains("Bind it again") == between.is_some(), "{portal}: {said}");
+        ensure!(said.contains(portal) == between.is_none(), "{portal}: {said}");
+        client.send(&[query("rollback")])?;
+        client.until_ready(1)?;
+    }
     Ok(())
 }
 

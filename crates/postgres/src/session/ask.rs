@@ -96,10 +96,19 @@ impl PostgresSession {
                 "a cursor that a statement opened is not read by the protocol's Execute",
                 "FETCH from it",
             )),
+            b'E' if self.barriers > 0 && self.meant_at(frame).is_some() => Ok(Step::Wait),
+            b'E' if self.meant_at(frame).is_some_and(|meaning| meaning != self.meaning_changes) => Ok(self
+                .misunderstood(
+                    frame.len,
+                    "EXECUTE",
+                    Reason::NotUnderstood,
+                    "it was bound before something changed what statements mean",
+                    "Bind it again",
+                )),
             b'E' if self.late(frame).is_some() => {
                 let late = self.late(frame).and_then(|portal| self.inspect_late(frame.len, &portal));
                 Ok(late.unwrap_or_else(|| {
-                    let why = "what changes something, bound to long values, runs in the batch that bound it, before anything else";
+                    let why = "what is bound to long values runs in the batch that bound it, before anything else";
                     self.misunderstood(frame.len, "EXECUTE", Reason::NotUnderstood, why, "Bind it again")
                 }))
             }
@@ -641,6 +650,14 @@ impl PostgresSession {
         (is_late && (is_query || portal.ran.get().is_none())).then(|| portal.clone())
     }
 
+    /// After how many changes of what statements mean something was bound that changes nothing and was not begun: what a person
+    /// let pass was of then.
+    fn meant_at(&self, frame: Frame<'_>) -> Option<u64> {
+        let name = Reader(frame.body).text().unwrap_or_default();
+        let portal = &self.portals.get(name)?.value;
+        portal.meant_at.filter(|_| portal.ran.get().is_none())
+    }
+
     fn inspect_late(&mut self, len: usize, portal: &Portal) -> Option<Step> {
         let prepared = portal.statement.clone()?;
         let operation = self.operation(&prepared, Some(portal.binds.clone()?), Phase::Run);
@@ -798,11 +815,13 @@ impl PostgresSession {
         // A cursor of this name is gone, or this Bind fails.
         self.cursors.remove(&*name);
         let resolves_late = prepared.analysis.statements.iter().any(|output| output.resolves_late);
+        let writes = prepared.analysis.intent.effect == Effect::Write;
         let portal = Arc::new(Portal {
             statement: Some(prepared.clone()),
             number: self.number.take(),
             resolves_at: resolves_late.then(|| self.moment()),
-            bound_at: (prepared.analysis.intent.effect == Effect::Write).then_some((self.batch.number, self.executed)),
+            bound_at: writes.then_some((self.batch.number, self.executed)),
+            meant_at: (!writes).then_some(self.meaning_changes),
             binds: self.bound.take(),
             ran: OnceLock::new(),
             described: OnceLock::new(),

@@ -111,6 +111,8 @@ pub(crate) struct Portal {
     pub(crate) resolves_at: Option<(u64, u64, u64)>,
     /// Of what changes something: when it was bound, by what had run until then.
     pub(crate) bound_at: Option<(u64, u64)>,
+    /// Of what changes nothing: after how many changes of what statements mean it was bound.
+    pub(crate) meant_at: Option<u64>,
     /// To which values, unless they are too long to be kept.
     pub(crate) binds: Option<Vec<Bind>>,
     /// It was executed.
@@ -127,6 +129,7 @@ impl Portal {
             number: None,
             resolves_at: None,
             bound_at: None,
+            meant_at: None,
             binds: None,
             ran: OnceLock::new(),
             described: OnceLock::new(),
