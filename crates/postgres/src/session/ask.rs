@@ -867,8 +867,10 @@ impl PostgresSession {
         if let Some(prepared) = portal.statement.clone() {
             self.begins(&prepared);
         }
-        // A FETCH changes no name, and may go before another.
-        if !portal.prepared().is_some_and(Prepared::only_fetches) {
+        // A FETCH of what changes nothing changes no name, and may go before another.
+        let is_harmless =
+            |prepared: &Prepared| prepared.only_fetches() && prepared.analysis.intent.effect != Effect::Write;
+        if !portal.prepared().is_some_and(is_harmless) {
             self.executed += 1;
         }
         let _ = portal.ran.set(());
