@@ -164,7 +164,7 @@ fn whoever_leaves_or_does_not_read_keeps_nothing() -> Result<()> {
     Ok(())
 }
 
-/// A client may say all that it has before it takes an answer, as it may directly, and what waits for it is bounded.
+/// A client may say all that it has before it takes an answer, as it may directly.
 #[test]
 fn whoever_talks_first_and_listens_later_is_heard() -> Result<()> {
     const WORDS: u32 = 600;

@@ -217,6 +217,10 @@ fn what_is_known_by_what_is_around_it_is_found() -> Result<()> {
     for (kind, body) in [
         ("application/json", r#"{"handy":"0170\/1234567", "n": 7, "path": "a\/b"}"#),
         ("application/json", r#"{"n": 7, "path": "a\/b", "phone": ["0170\/1234567"]}"#),
+        ("application/json", r#"{"n": 7, "path": "a\/b", "handy": "0170\/1234567 x@y.example"}"#),
+        ("application/json", r#"{"n": 7, "path": "a\/b", "h\u0061ndy": "0170/1234567"}"#),
+        ("application/json", r#"{"n": 7, "path": "a\/b", "h\u0061ndy": 3012345678}"#),
+        ("application/json", r#"{"n": 7, "path": "a\/b", "handy": "\"0170/1234567\""}"#),
         ("application/json", r#"{"n": 7, "path": "a\/b", "k\u0065y": "{\"handy\":\"0170\\/1234567\"}"}"#),
         ("text/csv", "n,path,handy\n7,a\\/b,0170/1234567\n"),
         ("text/csv", "n,path,told\n7,a\\/b,\"{\"\"handy\"\":\"\"0170/1234567\"\"}\"\n"),
@@ -228,19 +232,37 @@ fn what_is_known_by_what_is_around_it_is_found() -> Result<()> {
     }
     let secret = r#"{"aws_secret_access_key":"wJalrXUtnFEMI\/K7MDENG\/bPxRfiCYzzzzzzzzKEY"}"#;
     assert!(!shown("application/json", secret)?.contains("K7MDENG"));
-    let kept = r#"{"handy":"none\/known","alice@corp.example":"a\/b"}"#;
+    let kept = r#"{"handy":"none\/known","alice@corp.example":"some\/text"}"#;
     let masked = shown("application/json", kept)?;
-    assert!(masked.contains(r"none\/known") && masked.contains(r"a\/b"), "{masked}");
+    assert!(masked.contains(r"none\/known") && masked.contains(r"some\/text"), "{masked}");
 
     let key =
         "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIEow\nIBAAKC==\n-----END RSA PRIVATE KEY-----";
-    for (front, kind) in [("", "text/plain"), ("  | ", "application/yaml"), ("> ", "text/markdown")] {
+    for (front, kind) in [
+        ("", "text/plain"),
+        ("  | ", "application/yaml"),
+        ("> ", "text/markdown"),
+        ("web-1  | ", "text/plain"),
+        ("2026-11-27T10:00:00Z ", "text/plain"),
+        ("12:", "text/plain"),
+    ] {
         let text = format!("{front}before\n{front}{}\n{front}after: it\n", key.replace('\n', &format!("\n{front}")));
         let masked = shown(kind, &text)?;
         let is_kept =
             masked.starts_with(&format!("{front}before\n")) && masked.ends_with(&format!("{front}after: it\n"));
         assert!(is_kept && !masked.contains("MII") && !masked.contains("AAKC"), "{masked}");
     }
+    let code = "MIIEowIBAAKCAQEAwJ";
+    for (front, back) in [("\"", "\\n\" +"), ("", "<br>"), ("     2\t", ""), ("'", "',")] {
+        let text = format!(
+            "{front}-----BEGIN PRIVATE KEY-----{back}\na line of others\n{front}{code}{back}\n{front}{code}{back}\n"
+        );
+        let masked = shown("text/plain", &text)?;
+        assert!(!masked.contains("MII") && masked.contains("a line of others"), "{masked}");
+    }
+    let events =
+        shown("text/event-stream", &format!("data: -----BEGIN PRIVATE KEY-----\ndata: {code}\ndata: ab=\n\n"))?;
+    assert!(!events.contains("MII") && !events.contains("ab="), "{events}");
     let cut = shown("text/plain", "-----BEGIN PRIVATE KEY-----\nMIIEow\nand what follows is seen\nabc\n")?;
     assert!(!cut.contains("MII") && cut.ends_with("\nand what follows is seen\nabc\n"), "{cut}");
     Ok(())

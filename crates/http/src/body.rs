@@ -15,6 +15,7 @@ use crate::csv::Table;
 use crate::form::mask_form;
 use crate::json::{self, Met, NotJson, Quoted};
 use crate::parts::{self, mask_parts};
+use crate::pem::OpenKey;
 use crate::rider::{Reader, Screened};
 
 /// How much of JSON is looked into at once before the next key, in bytes; before the next value twice as much, for its key says
@@ -127,8 +128,9 @@ pub(crate) struct Text {
     /// What follows cannot be told apart: the data of this event began as JSON and did not end on its line, or the text is
     /// written otherwise than it seems.
     is_broken: bool,
-    /// A private key began on a line before and did not end.
-    is_in_key: bool,
+    /// It says nothing but in itself how it is written.
+    may_declare: bool,
+    open_key: Option<OpenKey>,
     table: Table,
     bytes_max: usize,
     /// How many texts it is in.
@@ -139,8 +141,7 @@ impl Masking {
     /// `None` if the coding is not understood.
     pub(crate) fn new(content_type: Option<&str>, coding: Option<&str>, bytes_max: usize) -> Option<Self> {
         let decoder = Decoder::new(coding)?;
-        let boundary = content_type.and_then(parts::boundary);
-        Some(Self { decoder, text: Text::new(Kind::of(content_type), boundary, bytes_max) })
+        Some(Self { decoder, text: Text::of(content_type, bytes_max) })
     }
 
     /// Takes the next bytes of the body and appends what can be shown by now.
@@ -187,12 +188,20 @@ impl Text {
             pending: Vec::new(),
             is_new: true,
             is_broken: false,
-            is_in_key: false,
+            may_declare: false,
+            open_key: None,
             table: Table::default(),
             bytes_max,
             looked_through: 0,
             depth: 0,
         }
+    }
+
+    /// One of a content type.
+    pub(crate) fn of(content_type: Option<&str>, bytes_max: usize) -> Self {
+        let boundary = content_type.and_then(parts::boundary);
+        let says_charset = content_type.is_some_and(|said| said.to_ascii_lowercase().contains("charset"));
+        Self { may_declare: !says_charset, ..Self::new(Kind::of(content_type), boundary, bytes_max) }
     }
 
     /// The same, of a text that stands in so many others.
@@ -298,7 +307,8 @@ impl Text {
         // Whoever reads events passes it over (WHATWG HTML, section 9.2.5).
         let is_first = std::mem::take(&mut self.is_new);
         let unmarked = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-        self.is_broken |= is_first && self.kind == Kind::Lines && is_otherwise_encoded(unmarked);
+        let declares = is_first && self.may_declare && self.kind == Kind::Lines;
+        self.is_broken |= declares && is_otherwise_encoded(unmarked);
         let line = if is_first && self.kind == Kind::Events { unmarked } else { line };
         let content = line.trim_ascii_end();
         if content.is_empty() {
@@ -320,6 +330,13 @@ impl Text {
         if self.kind == Kind::Events && reader.rider.is_some() && !is_plain_event(content, data, prefix) {
             return;
         }
+        let end = line.get(content.len()..).unwrap_or_default();
+        if let Some(key) = self.open_key.take_if(|key| !self.is_broken && key.holds(data)) {
+            show(UNKNOWN, ANY_TEXT, content, editor, out);
+            out.extend_from_slice(end);
+            self.open_key = Some(key).filter(|_| !OpenKey::ends(data));
+            return;
+        }
         let looks_like_json = matches!(data.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
         let masked_from = out.len();
         out.extend_from_slice(head);
@@ -333,20 +350,19 @@ impl Text {
             // Where names of fields would tell what is classified, and cannot be read, nothing is shown.
             if self.is_broken {
                 show(OPAQUE, ANY_TEXT, content, editor, out);
-            } else if self.is_in_key && is_of_key(content) {
-                show(UNKNOWN, ANY_TEXT, content, editor, out);
-                self.is_in_key = memmem::find(content, KEY_ENDS).is_none();
             } else {
                 show_text(content, reader.columns, editor, out, self.depth);
-                // Whoever may see keys sees all of them.
-                self.is_in_key = begins_key(content) && out.get(masked_from..) != Some(content);
             }
         } else if out.len() == masked_from + head.len() {
             // An event without data is none.
             out.truncate(masked_from);
             return;
         }
-        out.extend_from_slice(line.get(content.len()..).unwrap_or_default());
+        // Whoever may see keys sees all of them.
+        let is_masked = out.get(masked_from..) != Some(content);
+        let begun = OpenKey::begun(data).filter(|_| is_masked);
+        self.open_key = begun.or(self.open_key.take().filter(|key| !key.is_lost()));
+        out.extend_from_slice(end);
     }
 }
 
@@ -411,30 +427,6 @@ fn line_len(text: &[u8]) -> usize {
     }
 }
 
-/// How a private key begins and ends (RFC 7468).
-const KEY_BEGINS: &[u8] = b"-----BEGIN ";
-const KEY_ENDS: &[u8] = b"-----END ";
-
-/// Whether a line has a beginning of a private key, and no end of it.
-fn begins_key(line: &[u8]) -> bool {
-    let begun = memmem::rfind(line, KEY_BEGINS).and_then(|at| line.get(at..));
-    begun.is_some_and(|key| memmem::find(key, b"PRIVATE KEY").is_some() && memmem::find(key, KEY_ENDS).is_none())
-}
-
-/// Whether a line may be one of a key that began before it: base 64, a field of its head (RFC 1421, section 4.6), or its end;
-/// whatever the text around it puts at the front of lines.
-fn is_of_key(line: &[u8]) -> bool {
-    let is_code = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-    let start = line.iter().position(is_code).unwrap_or(line.len());
-    let line = line.get(start..).unwrap_or_default().trim_ascii_end();
-    let code = line.iter().take_while(|byte| is_code(byte)).count();
-    let rest = line.get(code..).unwrap_or_default();
-    let is_field = line.iter().take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'-').count();
-    rest.iter().all(|byte| byte.is_ascii_punctuation())
-        || line.get(is_field..).is_some_and(|rest| rest.starts_with(b": "))
-        || memmem::find(line, b"PRIVATE KEY-----").is_some()
-}
-
 /// Shows a line of text, in which there may be one JSON text with something before and after it, as in a call of a script's.
 fn show_text(line: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>, depth: usize) {
     if let Some(Range { start, end }) = json_within(line) {
@@ -462,29 +454,31 @@ pub(crate) fn show(column: usize, kind: ValueKind, value: &[u8], editor: &mut dy
     }
 }
 
-/// What a text of a column becomes, if it does not stay.
-pub(crate) fn masked(column: usize, text: &[u8], editor: &mut dyn Editor) -> Option<Vec<u8>> {
+/// What becomes of a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    AsIs,
+    Nothing,
+    Text(Vec<u8>),
+}
+
+/// What becomes of a text of a column.
+pub(crate) fn masked(column: usize, text: &[u8], editor: &mut dyn Editor) -> Shown {
     let mut masked = Vec::new();
     let field = Field { column, kind: ANY_TEXT, encoding: Encoding::Text, value: Some(text) };
     match editor.edit(field, &mut masked) {
-        Edit::Keep => None,
-        Edit::Null => Some(Vec::new()),
-        Edit::Replace => Some(masked),
+        Edit::Keep => Shown::AsIs,
+        Edit::Null => Shown::Nothing,
+        Edit::Replace => Shown::Text(masked),
     }
 }
 
-/// What a text becomes that lies behind a name and in so many others, if it does not stay. One that is JSON by itself is walked
+/// What becomes of a text that is of no class, lies behind a name, and in so many others. One that is JSON by itself is walked
 /// through.
-pub(crate) fn shown(
-    name: &[u8],
-    text: &[u8],
-    columns: &mut Columns,
-    editor: &mut dyn Editor,
-    depth: usize,
-) -> Option<Vec<u8>> {
+pub(crate) fn shown(name: &[u8], text: &[u8], columns: &mut Columns, editor: &mut dyn Editor, depth: usize) -> Shown {
     let begins = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start().first();
     if !matches!(begins, Some(b'{' | b'[' | b'"')) {
-        return edited(name, text, editor);
+        return shown_by_name(name, text, editor);
     }
     // Nobody looks deeper, and what is classified there would not be known.
     if depth >= NESTED_MAX {
@@ -499,7 +493,12 @@ pub(crate) fn shown(
             Nested::Text => {}
         }
     }
-    if is_shown { (shown != text).then_some(shown) } else { edited(name, text, editor) }
+    match is_shown {
+        true if shown != text => Shown::Text(shown),
+        // A string in a string lies behind the name of the outer one.
+        true if begins != Some(&b'"') => Shown::AsIs,
+        true | false => shown_by_name(name, text, editor),
+    }
 }
 
 /// Masks a text of which each line may be JSON.
@@ -517,13 +516,31 @@ fn mask_lines(
     lines.finish(reader, editor, masked)
 }
 
-/// The same of what is no JSON. Some of what is looked for is known by its name alone.
-fn edited(name: &[u8], text: &[u8], editor: &mut dyn Editor) -> Option<Vec<u8>> {
-    let found = masked(TEXT, text, editor);
-    if found.is_some() || text.len() < FOUND_BYTES_MIN || name.is_empty() {
-        return found;
+/// What becomes of a text that is no JSON and lies behind a name: some of what is looked for is known by its name alone.
+fn shown_by_name(name: &[u8], text: &[u8], editor: &mut dyn Editor) -> Shown {
+    let alone = masked(TEXT, text, editor);
+    let so_far = match &alone {
+        Shown::AsIs => text,
+        Shown::Text(masked) => masked,
+        Shown::Nothing => return alone,
+    };
+    if so_far.len() < FOUND_BYTES_MIN || name.is_empty() {
+        return alone;
     }
     let name = name.get(name.len().saturating_sub(NAME_BYTES_MAX)..).unwrap_or_default();
+    let behind = masked_behind(name, so_far, editor).or_else(|| match masked(TEXT, name, editor) {
+        Shown::Text(name) => masked_behind(&name, so_far, editor),
+        Shown::AsIs | Shown::Nothing => None,
+    });
+    match behind {
+        Some(Shown::AsIs) => alone,
+        Some(found) => found,
+        None => masked(UNKNOWN, text, editor),
+    }
+}
+
+/// What becomes of a text by what is found in it together with a name. `None` if something is found in the name.
+fn masked_behind(name: &[u8], text: &[u8], editor: &mut dyn Editor) -> Option<Shown> {
     let mut pair = Vec::with_capacity(name.len() + text.len() + "\"\":\"\"".len());
     json::write_string(name, &mut pair);
     pair.push(b':');
@@ -532,14 +549,10 @@ fn edited(name: &[u8], text: &[u8], editor: &mut dyn Editor) -> Option<Vec<u8>> 
     let mut edited = Vec::new();
     let field = Field { column: JSON, kind: ValueKind::Json, encoding: Encoding::Text, value: Some(&pair) };
     if editor.edit(field, &mut edited) == Edit::Keep {
-        return None;
+        return Some(Shown::AsIs);
     }
-    let value = edited.strip_prefix(pair.get(..begins).unwrap_or_default());
-    match value.and_then(|value| value.strip_prefix(b"\"")).and_then(|value| value.strip_suffix(b"\"")) {
-        Some(value) => Some(json::plain(value).into_bytes()),
-        // Something was found in the name, and whether in the text as well is not told.
-        None => masked(UNKNOWN, text, editor),
-    }
+    let value = edited.strip_prefix(pair.get(..begins)?)?.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    Some(Shown::Text(json::plain(value).into_bytes()))
 }
 
 /// Appends a JSON text with its values masked: those of a class by it, and whatever is found in the others.
@@ -576,6 +589,7 @@ fn mask_nested(
         open: Vec::new(),
         field: ROOT,
         name: 0..0,
+        is_name_escaped: false,
         edited: Vec::new(),
         depth,
     };
@@ -637,8 +651,9 @@ struct Walker<'a> {
     open: Vec<usize>,
     /// The field whose value comes next.
     field: usize,
-    /// The name right before what comes next.
+    /// The name right before what comes next, and whether it is written otherwise than it is meant.
     name: Range<usize>,
+    is_name_escaped: bool,
     edited: Vec<u8>,
     depth: usize,
 }
@@ -653,10 +668,10 @@ impl Walker<'_> {
                 self.show_until(begins);
             }
         }
-        let name = match &met {
-            Met::Key(Quoted { at, .. }) => at.clone(),
-            Met::Open { .. } => self.name.clone(),
-            Met::Text(_) | Met::Bare(_) | Met::Close => 0..0,
+        let (name, is_name_escaped) = match &met {
+            Met::Key(Quoted { at, is_escaped, .. }) => (at.clone(), *is_escaped),
+            Met::Open { .. } => (self.name.clone(), self.is_name_escaped),
+            Met::Text(_) | Met::Bare(_) | Met::Close => (0..0, false),
         };
         match met {
             Met::Key(Quoted { at, is_odd: true, .. }) => {
@@ -684,7 +699,7 @@ impl Walker<'_> {
             Met::Text(Quoted { at, is_escaped, is_odd }) => {
                 let column = self.columns.column(self.field).or(is_odd.then_some(OPAQUE));
                 let raw = self.json.get(at.clone()).unwrap_or_default();
-                if column.is_some() || is_escaped || json::is_meant(raw) {
+                if column.is_some() || is_escaped || self.is_name_escaped || json::is_meant(raw) {
                     let text = is_escaped.then(|| json::unescaped(raw)).flatten();
                     let text = text.as_ref().map_or(raw, String::as_bytes);
                     self.show_quoted(column.unwrap_or(TEXT), at, text);
@@ -693,9 +708,16 @@ impl Walker<'_> {
             }
             Met::Bare(at) => {
                 let raw = self.json.get(at.clone()).unwrap_or_default();
-                // What is absent stays so.
-                if let (Some(column), true) = (self.columns.column(self.field), raw != b"null") {
-                    self.show_value(column, at, raw);
+                match self.columns.column(self.field) {
+                    // What is absent stays so.
+                    _ if raw == b"null" => {}
+                    Some(column) => self.show_value(column, at, raw),
+                    None if self.is_name_escaped => {
+                        self.show_until(at.start);
+                        let shown = shown_by_name(self.name().as_bytes(), raw, self.editor);
+                        self.write(shown, at);
+                    }
+                    None => {}
                 }
                 self.field = self.outer();
             }
@@ -706,6 +728,7 @@ impl Walker<'_> {
             }
         }
         self.name = name;
+        self.is_name_escaped = is_name_escaped;
     }
 
     /// The field that what is met now is in.
@@ -732,10 +755,21 @@ impl Walker<'_> {
         }
         self.show_until(at.start);
         // As it is written, it lies behind its name, but not what is meant.
-        let name = json::plain(self.json.get(self.name.clone()).unwrap_or_default());
-        match shown(name.as_bytes(), text, self.columns, self.editor, self.depth) {
-            None => self.out.extend_from_slice(self.json.get(at.clone()).unwrap_or_default()),
-            Some(shown) => json::write_string(&shown, self.out),
+        let shown = shown(self.name().as_bytes(), text, self.columns, self.editor, self.depth);
+        self.write(shown, at);
+    }
+
+    /// The name right before what comes next.
+    fn name(&self) -> String {
+        json::plain(self.json.get(self.name.clone()).unwrap_or_default())
+    }
+
+    /// Writes what became of a value that stands at `at`.
+    fn write(&mut self, shown: Shown, at: Range<usize>) {
+        match shown {
+            Shown::AsIs => self.out.extend_from_slice(self.json.get(at.clone()).unwrap_or_default()),
+            Shown::Nothing => self.out.extend_from_slice(b"null"),
+            Shown::Text(text) => json::write_string(&text, self.out),
         }
         self.shown = at.end;
     }

@@ -46,9 +46,10 @@ struct Met {
     column: Option<usize>,
     /// Those in it, by their names.
     fields: HashMap<Box<[u8]>, usize>,
-    /// Which of those was met last; and which was met after this one, in the field that both are in. Objects in a list are of one
-    /// kind mostly, and a name that is expected is found without a look at the others.
+    /// Which of those was met last.
     last: Option<usize>,
+    /// Which was met after this one, in the field that both are in: objects in a list are of one kind mostly, and a name that is
+    /// expected is found without a look at the others.
     next: Option<usize>,
 }
 

@@ -4,7 +4,7 @@
 
 use gatehouse_protocol::Editor;
 
-use crate::body;
+use crate::body::{self, Shown};
 use crate::columns::{Columns, ROOT};
 
 /// What stands between fields.
@@ -20,8 +20,12 @@ pub(crate) struct Table {
     quotes: Quotes,
 }
 
-/// What the first record calls a field, and its column if it is of a class.
-type Named = (Vec<u8>, Option<usize>);
+/// A field as the first record has it.
+struct Named {
+    name: Vec<u8>,
+    /// If it is of a class.
+    column: Option<usize>,
+}
 
 /// Where in a record one is: a quotation mark means something at the beginning of a field alone, and in a field that begins so.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -89,7 +93,8 @@ impl Table {
             let named = fields(record, separator).map(|name| {
                 let name = value(name).trim_ascii().to_vec();
                 let field = columns.field(ROOT, &name);
-                (name, columns.column(field))
+                let column = columns.column(field);
+                Named { name, column }
             });
             self.columns = Some((separator, named.collect()));
             // Names may be data, where the first record is none of names.
@@ -100,13 +105,13 @@ impl Table {
             return;
         };
         // A record of another shape: any of it may be what is of a class.
-        let classified = named.iter().find_map(|(_, column)| *column);
+        let classified = named.iter().find_map(|named| named.column);
         let is_odd = !record.is_empty() && classified.is_some() && fields(record, *separator).count() != named.len();
         for (place, field) in fields(record, *separator).enumerate() {
             if place > 0 {
                 out.push(*separator);
             }
-            let (name, own) = named.get(place).map_or((&b""[..], None), |(name, column)| (name, *column));
+            let (name, own) = named.get(place).map_or((&b""[..], None), |named| (&*named.name, named.column));
             let column = own.or(classified.filter(|_| is_odd));
             show_field(column, name, field, *separator, columns, editor, out);
         }
@@ -129,9 +134,9 @@ fn show_field(
         None => body::shown(name, &plain, columns, editor, 0),
     };
     match shown {
-        None => out.extend_from_slice(raw),
-        Some(shown) if shown.is_empty() => {}
-        Some(shown)
+        Shown::AsIs => out.extend_from_slice(raw),
+        Shown::Nothing => {}
+        Shown::Text(shown)
             if raw.starts_with(b"\"")
                 || shown.iter().any(|byte| matches!(*byte, b'"' | b'\r' | b'\n') || *byte == separator) =>
         {
@@ -139,7 +144,7 @@ fn show_field(
             shown.iter().for_each(|byte| out.extend(std::iter::repeat_n(*byte, 1 + usize::from(*byte == b'"'))));
             out.push(b'"');
         }
-        Some(shown) => out.extend_from_slice(&shown),
+        Shown::Text(shown) => out.extend_from_slice(&shown),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use gatehouse_protocol::Editor;
 
-use crate::body;
+use crate::body::{self, Shown};
 use crate::columns::Columns;
 
 /// Appends a form with its values masked.
@@ -19,20 +19,25 @@ pub(crate) fn mask_form(form: &[u8], columns: &mut Columns, editor: &mut dyn Edi
         // A name may be a value as well, and is one where it has none.
         let named = body::shown(b"", name.as_bytes(), columns, editor, 0);
         let valued = match columns.of(&name) {
-            _ if value.is_empty() => None,
+            _ if value.is_empty() => Shown::AsIs,
             Some(column) => body::masked(column, value.as_bytes(), editor),
             None => body::shown(name.as_bytes(), value.as_bytes(), columns, editor, 0),
         };
-        if named.is_none() && valued.is_none() {
+        if (&named, &valued) == (&Shown::AsIs, &Shown::AsIs) {
             out.extend_from_slice(pair);
             continue;
         }
-        let mut write = |text: &[u8]| out.extend(form_urlencoded::byte_serialize(text).flat_map(str::bytes));
-        write(named.as_deref().unwrap_or(name.as_bytes()));
+        let text_of = |shown: Shown, plain: &[u8]| match shown {
+            Shown::AsIs => plain.to_vec(),
+            Shown::Nothing => Vec::new(),
+            Shown::Text(text) => text,
+        };
+        let named = text_of(named, name.as_bytes());
+        out.extend(form_urlencoded::byte_serialize(&named).flat_map(str::bytes));
         if !value.is_empty() {
             out.push(b'=');
-            let text = valued.as_deref().unwrap_or(value.as_bytes());
-            out.extend(form_urlencoded::byte_serialize(text).flat_map(str::bytes));
+            let valued = text_of(valued, value.as_bytes());
+            out.extend(form_urlencoded::byte_serialize(&valued).flat_map(str::bytes));
         }
     }
 }

@@ -16,6 +16,7 @@ mod json;
 mod links;
 mod own;
 mod parts;
+mod pem;
 mod refusal;
 mod reply;
 mod request;

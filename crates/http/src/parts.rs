@@ -69,7 +69,11 @@ impl<'a> Part<'a> {
         if !self.field("content-transfer-encoding").is_none_or(is_plain) {
             return Kind::Opaque;
         }
-        Kind::of(self.field("content-type").or(Some("text/plain")))
+        Kind::of(self.content_type())
+    }
+
+    fn content_type(&self) -> Option<&'a str> {
+        self.field("content-type").or(Some("text/plain"))
     }
 }
 
@@ -159,8 +163,8 @@ pub(crate) fn mask_parts(
         match (part.name.and_then(|name| columns.of(name)), part.kind()) {
             (Some(column), _) => body::show(column, ANY_TEXT, part.content, editor, out),
             (None, Kind::Opaque | Kind::Parts) => body::show(OPAQUE, ANY_TEXT, part.content, editor, out),
-            (None, kind) => {
-                let mut text = Text::new(kind, None, part.content.len());
+            (None, _) => {
+                let mut text = Text::of(part.content_type(), part.content.len());
                 let reader = &mut Reader { columns, rider: None };
                 text.take(part.content, reader, editor, out)?;
                 text.finish(reader, editor, out)?;

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
 
-use gatehouse_model::{ClassName, Encoding, Provenance, Resource, Shape, ValueKind, Values, kind};
+use gatehouse_model::{ClassName, Encoding, GIVEN_BYTES_MAX, Provenance, Resource, Shape, ValueKind, Values, kind};
+use zeroize::Zeroizing;
 
 use crate::detect::Detectors;
 use crate::replace::{self, Type};
@@ -120,10 +121,18 @@ pub struct Counts {
 /// Pseudonyms that were put in the place of texts, one after the other: there are many, and each is small.
 #[derive(Clone, Default)]
 struct Noted {
-    /// Of each the place of its class among the counted ones, its own length, and that of what it stands for.
-    entries: Vec<(usize, usize, usize)>,
+    entries: Vec<Entry>,
     /// Each, and behind it what it stands for.
-    bytes: Vec<u8>,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+/// One of them.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// The place of its class among the counted ones.
+    class: usize,
+    text_len: usize,
+    value_len: usize,
 }
 
 impl std::fmt::Debug for Noted {
@@ -159,19 +168,17 @@ impl Counts {
 
     /// Tells of those that were noted, and forgets them: the class, the pseudonym, and what it stands for.
     pub fn take_pseudonyms(&mut self, mut tell: impl FnMut(&ClassName, &[u8], &[u8])) {
-        let mut rest = self.noted.bytes.as_slice();
-        for (place, text, value) in &self.noted.entries {
-            let (Some((class, _)), Some((noted, after))) =
-                (self.classes.get(*place), rest.split_at_checked(text + value))
+        let Noted { entries, bytes } = std::mem::take(&mut self.noted);
+        let mut rest = bytes.as_slice();
+        for Entry { class, text_len, value_len } in entries {
+            let (Some((class, _)), Some((text, after))) = (self.classes.get(class), rest.split_at_checked(text_len))
             else {
                 break;
             };
-            let (text, value) = noted.split_at(*text);
+            let Some((value, after)) = after.split_at_checked(value_len) else { break };
             tell(class, text, value);
             rest = after;
         }
-        self.noted.entries.clear();
-        self.noted.bytes.clear();
     }
 
     /// Whether any were noted.
@@ -179,10 +186,11 @@ impl Counts {
         !self.noted.entries.is_empty()
     }
 
-    fn give(&mut self, place: usize, kind: ValueKind, text: &[u8], value: &[u8]) {
-        if matches!(kind, ValueKind::Text { .. }) {
+    fn give(&mut self, class: usize, kind: ValueKind, text: &[u8], value: &[u8]) {
+        // Longer ones are not kept.
+        if matches!(kind, ValueKind::Text { .. }) && value.len() <= GIVEN_BYTES_MAX {
             self.gives -= 1;
-            self.noted.entries.push((place, text.len(), value.len()));
+            self.noted.entries.push(Entry { class, text_len: text.len(), value_len: value.len() });
             self.noted.bytes.extend_from_slice(text);
             self.noted.bytes.extend_from_slice(value);
         }

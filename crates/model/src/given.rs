@@ -25,7 +25,7 @@ struct OfClass {
 #[derive(Debug, Default)]
 pub struct Given {
     /// By target and class, of which there are few.
-    of: Vec<OfClass>,
+    classes: Vec<OfClass>,
     /// All of them, the oldest first, with where they are.
     order: VecDeque<(usize, Arc<[u8]>)>,
 }
@@ -37,10 +37,10 @@ impl Given {
             return;
         }
         let place = self.place(target, class).unwrap_or_else(|| {
-            self.of.push(OfClass { target: target.clone(), class: class.clone(), values: HashMap::new() });
-            self.of.len() - 1
+            self.classes.push(OfClass { target: target.clone(), class: class.clone(), values: HashMap::new() });
+            self.classes.len() - 1
         });
-        let Some(OfClass { values, .. }) = self.of.get_mut(place) else { return };
+        let Some(OfClass { values, .. }) = self.classes.get_mut(place) else { return };
         if let Some(known) = values.get_mut(pseudonym) {
             if known.as_ref().is_some_and(|known| known.expose() != value) {
                 *known = None;
@@ -52,7 +52,7 @@ impl Given {
         self.order.push_back((place, pseudonym));
         if self.order.len() > GIVEN_MAX
             && let Some((place, oldest)) = self.order.pop_front()
-            && let Some(OfClass { values, .. }) = self.of.get_mut(place)
+            && let Some(OfClass { values, .. }) = self.classes.get_mut(place)
         {
             values.remove(&oldest);
         }
@@ -60,12 +60,12 @@ impl Given {
 
     /// What a pseudonym of a class stands for at a target.
     pub fn value(&self, target: &TargetName, class: &ClassName, pseudonym: &str) -> Option<Secret> {
-        let of = self.of.get(self.place(target, class)?)?;
+        let of = self.classes.get(self.place(target, class)?)?;
         of.values.get(pseudonym.as_bytes()).cloned().flatten()
     }
 
     fn place(&self, target: &TargetName, class: &ClassName) -> Option<usize> {
-        self.of.iter().position(|of| of.target == *target && of.class == *class)
+        self.classes.iter().position(|of| of.target == *target && of.class == *class)
     }
 }
 
@@ -100,9 +100,9 @@ mod tests {
         for number in 0..=GIVEN_MAX {
             given.add(&shop, &email, format!("p{number}").as_bytes(), format!("v{number}").as_bytes());
         }
-        assert_eq!((given.of[0].values.len(), given.order.len()), (GIVEN_MAX, GIVEN_MAX));
+        assert_eq!((given.classes[0].values.len(), given.order.len()), (GIVEN_MAX, GIVEN_MAX));
         assert!(given.value(&shop, &email, "p0").is_none() && given.value(&shop, &email, "p1").is_some());
         given.add(&shop, &email, &vec![b'x'; GIVEN_BYTES_MAX + 1], b"v");
-        assert_eq!(given.of[0].values.len(), GIVEN_MAX);
+        assert_eq!(given.classes[0].values.len(), GIVEN_MAX);
     }
 }

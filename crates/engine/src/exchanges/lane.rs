@@ -633,9 +633,10 @@ impl Exchange {
                 // What only adds to what is kept back takes no time; what is kept back is looked at when its end is here.
                 let is_ended = matches!(self.upstream, Upstream::Ended);
                 let is_all = is_ended && held + here >= HEAVY_BYTES_MIN;
-                let is_long = here >= HEAVY_BYTES_MIN || held >= HELD_BYTES_MIN || passage.is_slow();
-                let is_long = is_all || is_long && (is_ended || !passage.keeps_all()) || self.is_coded;
-                is_long && passage.edits() && self.target_has_news()
+                let is_looked_at = is_ended || !passage.keeps_all();
+                let is_much = here >= HEAVY_BYTES_MIN || held >= HELD_BYTES_MIN || passage.is_slow();
+                let takes_long = self.is_coded || is_all || (is_looked_at && is_much);
+                takes_long && passage.edits() && self.target_has_news()
             }
         }
     }
@@ -698,15 +699,20 @@ impl Exchange {
             recorded(&self.keeper.engine.disk, self.to_target.after().max(self.to_client.after())).await?;
             let (client_owed, target_owed) = (client.is_behind(&self.to_client), target.is_behind(&self.to_target));
             // What ends one side ends the other, once that has taken what was said before.
-            let is_over = !client.is_there || !target.is_there;
+            let is_over = client.is_leaving(&self.to_client) || target.is_leaving(&self.to_target);
             if is_over && !client_owed && !target_owed {
                 return Ok(Pause::Over);
             }
             if self.is_heavy(Side::Target) || self.is_heavy(Side::Client) {
                 return self.place_aside().await.map(Pause::Heavy);
             }
-            let is_held = self.held.is_some();
-            let answered_by = self.held.as_ref().map(|held| instant(self.keeper.engine.house.now(), held.expires()));
+            // What is asked for now goes nowhere any more.
+            let is_held = self.held.is_some() && !is_over;
+            let answered_by = self
+                .held
+                .as_ref()
+                .filter(|_| is_held)
+                .map(|held| instant(self.keeper.engine.house.now(), held.expires()));
             let until = answered_by.map_or(expires, |answered_by| expires.min(answered_by));
             // While one message waits the next is not read, but whether its client is still there.
             let has_room = if is_held {
@@ -726,15 +732,15 @@ impl Exchange {
             // In no order, so that no side that talks without end keeps the other from being heard.
             tokio::select! {
                 signal = self.keeper.seat.signals.recv() => return Err(told(signal)),
-                answer = poll_fn(|cx| held.as_mut().map_or(std::task::Poll::Pending, |held| held.poll_answer(cx))) => {
+                answer = poll_fn(|cx| held.as_mut().map_or(std::task::Poll::Pending, |held| held.poll_answer(cx))), if is_held => {
                     self.resume(answer)?;
                 }
                 happened = poll_fn(|cx| target.poll(to_target, hears_target, cx)), if target.is_there => match happened? {
-                    Happened::Took => target.taken = Instant::now(),
+                    Happened::Took => {}
                     Happened::Said(message) => target.is_there = socket::heard(message, &mut self.target)?,
                 },
                 happened = poll_fn(|cx| client.poll(to_client, hears_client, cx)), if client.is_there => match happened? {
-                    Happened::Took => client.taken = Instant::now(),
+                    Happened::Took => {}
                     Happened::Said(message) => client.is_there = socket::heard(message, &mut self.client)?,
                 },
                 () = tokio::time::sleep_until(until) => match is_held {

@@ -254,6 +254,11 @@ impl Outlet {
         self.said.is_empty()
     }
 
+    /// Whether the last word of a WebSocket waits here.
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.said.back(), Some(Said::Close(_) | Said::Abort))
+    }
+
     /// How many bytes of bodies wait here, and of what is kept about each part of them, of which there may be many short ones.
     pub(super) fn waiting(&self) -> usize {
         self.waiting + self.bytes.len() + self.said.len() * size_of::<Said>()

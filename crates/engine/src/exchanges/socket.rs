@@ -64,6 +64,11 @@ impl Speaker {
         Ok(Self { socket, is_there: true, taken: Instant::now(), is_writing: false, is_last: false })
     }
 
+    /// It is told its last word.
+    pub(super) fn is_leaving(&self, words: &Outlet) -> bool {
+        !self.is_there || self.is_last || words.is_closing()
+    }
+
     /// Whether something is on its way to it.
     pub(super) fn is_behind(&self, words: &Outlet) -> bool {
         self.is_there && (self.is_writing || !words.is_empty())
@@ -93,6 +98,7 @@ impl Speaker {
                 self.is_there &= !self.is_last;
             }
             has_taken = true;
+            self.taken = Instant::now();
         }
         if is_heard && let Poll::Ready(said) = self.socket.poll_next_unpin(cx) {
             return Poll::Ready(Ok(Happened::Said(said)));
@@ -150,8 +156,8 @@ pub(super) fn heard(message: Option<Result<Message, Error>>, out: &mut BytesMut)
         Some(Err(error @ Error::Capacity(_))) => {
             return Err(Stop { denial: Some(too_long()), ..ended(&error.to_string()) });
         }
-        Some(Err(error)) => return Err(ended(&error.to_string())),
-        None => return Ok(false),
+        // Whatever ended it, what it said before is passed on.
+        Some(Err(_)) | None => return Ok(false),
     }
     Ok(true)
 }
