@@ -44,7 +44,7 @@ use crate::wire::{Early, Wire};
 use crate::{Stranger, TokenSource};
 
 use interim::{Interims, Spoken};
-use lane::Lane;
+use lane::{Lane, Order};
 use outlet::ClearedBody;
 pub(crate) use pool::Targets;
 
@@ -63,6 +63,8 @@ const HOST_BYTES_MAX: usize = 253 + ":65535".len();
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How many fields a head has at most; over HTTP/2 its bytes alone are counted.
 const FIELDS_MAX: usize = 1_000;
+/// How many sessions may end before they have looked at a request, until it is refused.
+const LANES_TRIED_MAX: usize = 4;
 /// How many requests a connection may have at a time.
 const STREAMS_MAX: u32 = 32;
 /// How much of a request's body in HTTP/2 a client may send before it is taken, in bytes: one that waits for its turn leaves room
@@ -395,14 +397,22 @@ impl Connection {
         }
         let (target, protocol) = (destination.target.clone(), destination.protocol.name());
         let key = Key { proof: proof.digest(), target, protocol };
-        let lane = match self.rested(&key) {
-            Some(lane) => lane,
-            None => match self.open(proof, &destination).await {
-                Ok(lane) => lane,
-                Err(denial) => return self.told_of_tokens(problem(&denial), &destination),
-            },
-        };
-        lane.exchange(request, destination, self.clone(), key, (busy, asked)).await
+        let mut order = Order { request, destination, busy: (busy, asked) };
+        for _ in 0..LANES_TRIED_MAX {
+            let lane = match self.rested(&key) {
+                Some(lane) => lane,
+                None => match self.open(proof.clone(), &order.destination).await {
+                    Ok(lane) => lane,
+                    Err(denial) => return self.told_of_tokens(problem(&denial), &order.destination),
+                },
+            };
+            // A session that rested may end in the very moment in which it is asked.
+            match lane.exchange(order, self.clone(), key.clone()).await {
+                Ok(answer) => return answer,
+                Err(returned) => order = *returned,
+            }
+        }
+        problem(&lane::ended())
     }
 
     /// What is said of a target to whoever asks for tokens for it (RFC 9728): the same of each, whether it is there or not.

@@ -504,7 +504,9 @@ fn json_is_masked_where_its_values_stand() {
     check_answer(
         &[JSON],
         &[r#"{"\u0065mail": "a", "x\"y": "b", "z": "\u0041"}"#],
-        expect![[r#"200 | content-type: application/json |  | {"<text>": "<email>", "<text>": "<text>", "z": "<text>"}"#]],
+        expect![[
+            r#"200 | content-type: application/json |  | {"<text>": "<email>", "<text>": "<text>", "z": "<text>"}"#
+        ]],
     );
     check_answer(&[JSON], &["[1"], expect!["the target's body is not the JSON that it says it is"]);
     check_answer(&[JSON], &[" \n"], expect!["200 | content-type: application/json"]);

@@ -41,9 +41,7 @@ use crate::listener::Engine;
 use crate::login;
 use crate::roster::{Seated, Signal};
 
-/// How long a session rests before it ends, in seconds.
-const REST_SECS_MAX: u64 = 60;
-/// How long a session is used for new requests, in seconds: then another is opened, with the credential as it is by then.
+/// How long a session takes new requests, in seconds: then another is opened, with the credential as it is by then.
 const USE_SECS_MAX: u64 = 30;
 /// How long a target may say nothing while an answer is due, in seconds.
 const SILENCE_SECS_MAX: u64 = 600;
@@ -64,19 +62,27 @@ pub(super) struct Lane {
     jobs: mpsc::Sender<Job>,
 }
 
+/// A request that nobody has looked at.
+pub(super) struct Order {
+    pub(super) request: Request<Incoming>,
+    pub(super) destination: Destination,
+    pub(super) busy: (Busy, Asked),
+}
+
+/// The answer to a request; or that request, where its session had ended before it was looked at.
+type Answer = Result<Response<ClearedBody>, Box<Order>>;
+
 /// A request, and where its answer goes.
 struct Job {
-    request: Request<Incoming>,
-    destination: Destination,
-    answer: oneshot::Sender<Response<ClearedBody>>,
+    order: Order,
+    answer: oneshot::Sender<Answer>,
     /// Where answers before it go, if its client can hear them.
     interims: Option<Told<Response<()>>>,
-    busy: (Busy, Asked),
     /// Whoever keeps the lane until the next request.
     home: (Arc<Connection>, Key, Lane),
 }
 
-fn ended() -> Denial {
+pub(super) fn ended() -> Denial {
     Denial::new(Reason::TaskEnded, "the session has ended", "its task or its target changed", "Send the request again")
 }
 
@@ -147,25 +153,18 @@ impl Lane {
     }
 
     /// Hands a request over, and waits for its answer.
-    pub(super) async fn exchange(
-        self,
-        request: Request<Incoming>,
-        destination: Destination,
-        connection: Arc<Connection>,
-        key: Key,
-        busy: (Busy, Asked),
-    ) -> Response<ClearedBody> {
+    pub(super) async fn exchange(self, order: Order, connection: Arc<Connection>, key: Key) -> Answer {
         let (answer, mut answered) = oneshot::channel();
-        let spoken = connection.interims.clone().filter(|_| request.version() == Version::HTTP_11);
+        let spoken = connection.interims.clone().filter(|_| order.request.version() == Version::HTTP_11);
         let told = spoken.map(|spoken| (spoken, Told::new()));
         let interims = told.as_ref().map(|(_, told)| told.clone());
         let jobs = self.jobs.clone();
-        let job = Job { request, destination, answer, interims, busy, home: (connection, key, self) };
-        if jobs.send(job).await.is_err() {
-            return super::problem(&ended());
+        let job = Job { order, answer, interims, home: (connection, key, self) };
+        if let Err(mpsc::error::SendError(job)) = jobs.send(job).await {
+            return Err(Box::new(job.order));
         }
         // Whoever keeps a session answers all that it took, but for a defect.
-        let lost = |_| super::problem(&broken(&lost()));
+        let lost = |_| Ok(super::problem(&broken(&lost())));
         let Some((spoken, told)) = told else { return answered.await.unwrap_or_else(lost) };
         let mut has_room = true;
         loop {
@@ -270,7 +269,7 @@ impl Drop for Keeper {
 
 impl Keeper {
     async fn keep(mut self: Box<Self>, mut jobs: mpsc::Receiver<Job>) {
-        let begun = Instant::now();
+        let used_until = Instant::now() + Duration::from_secs(USE_SECS_MAX);
         let cause = loop {
             let expires = instant(self.engine.house.now(), self.grant.lease().task.expires);
             let job = tokio::select! {
@@ -278,21 +277,20 @@ impl Keeper {
                 job = jobs.recv() => job,
                 signal = self.seat.signals.recv() => break told(signal).cause,
                 () = tokio::time::sleep_until(expires) => break "the task has ended".into(),
-                () = tokio::time::sleep(Duration::from_secs(REST_SECS_MAX)) => break "nothing was asked for a while".into(),
+                () = tokio::time::sleep_until(used_until) => break "it was open for long enough".into(),
             };
             let Some(job) = job else { break "the client left".into() };
             let home = job.home;
-            let exchange = Exchange::new(self, (job.answer, job.interims), job.busy, home.0.clone());
-            let Some((keeper, outcome)) = Box::pin(exchange.run(job.request, job.destination)).await else { return };
+            let Order { request, destination, busy } = job.order;
+            let exchange = Exchange::new(self, (job.answer, job.interims), busy, home.0.clone());
+            let Some((keeper, outcome)) = Box::pin(exchange.run(request, destination)).await else { return };
             self = keeper;
             match outcome {
                 Ok(()) if self.was_refused => {
                     self.engine.has_another(&self.grant, self.account.as_ref());
                     break "the target did not take the gateway's credential".into();
                 }
-                Ok(()) if begun.elapsed() > Duration::from_secs(USE_SECS_MAX) => {
-                    break "it was open for long enough".into();
-                }
+                Ok(()) if Instant::now() > used_until => break "it was open for long enough".into(),
                 Ok(()) => {
                     let (connection, key, lane) = home;
                     connection.give_back(key, lane);
@@ -305,9 +303,9 @@ impl Keeper {
             }
         };
         jobs.close();
-        // What came in this moment was not looked at.
+        // What came in this moment was not looked at, and is another session's.
         while let Ok(job) = jobs.try_recv() {
-            let _ = job.answer.send(super::problem(&broken(&left())));
+            let _ = job.answer.send(Err(Box::new(job.order)));
         }
         self.close(&cause);
     }
@@ -435,7 +433,7 @@ struct Exchange {
     upstream: Upstream,
     again: Option<Box<Again>>,
     asked_parts: Option<mpsc::Sender<Part>>,
-    answer: Option<oneshot::Sender<Response<ClearedBody>>>,
+    answer: Option<oneshot::Sender<Answer>>,
     /// Where answers before the answer go, if the client can hear them.
     interims: Option<Told<Response<()>>>,
     answer_parts: Option<mpsc::Sender<Part>>,
@@ -458,7 +456,7 @@ struct Exchange {
 impl Exchange {
     fn new(
         keeper: Box<Keeper>,
-        (answer, interims): (oneshot::Sender<Response<ClearedBody>>, Option<Told<Response<()>>>),
+        (answer, interims): (oneshot::Sender<Answer>, Option<Told<Response<()>>>),
         (busy, asked): (Busy, Asked),
         connection: Arc<Connection>,
     ) -> Self {
@@ -556,7 +554,7 @@ impl Exchange {
         let _ = self.release(now);
         let _ = self.flush().await;
         if let Some(answer) = self.answer.take() {
-            let _ = answer.send(super::problem(&broken(&stop)));
+            let _ = answer.send(Ok(super::problem(&broken(&stop))));
         } else if !self.is_answered && stop.blame != Blame::Client {
             self.asked.break_off();
         }
@@ -1101,7 +1099,7 @@ impl Exchange {
                     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
                     let answer = self.answer.take().ok_or_else(left)?;
                     let response = response.map(|()| ClearedBody::new(Parts::Whole(None), None));
-                    answer.send(response).map_err(|_| left())?;
+                    answer.send(Ok(response)).map_err(|_| left())?;
                     return Ok(());
                 }
                 Some(Said::Response(response)) => {
@@ -1118,7 +1116,7 @@ impl Exchange {
                     };
                     let answer = self.answer.take().ok_or_else(left)?;
                     let busy = self.busy.take();
-                    answer.send(response.map(|()| ClearedBody::new(body, busy))).map_err(|_| left())?;
+                    answer.send(Ok(response.map(|()| ClearedBody::new(body, busy)))).map_err(|_| left())?;
                 }
                 Some(Said::Part(part)) => {
                     self.taken = Instant::now();
@@ -1235,7 +1233,7 @@ fn give(parts: &Option<mpsc::Sender<Part>>, part: Part) {
 }
 
 /// Ready when the client does not wait any more.
-async fn gone(answer: &mut Option<oneshot::Sender<Response<ClearedBody>>>, parts: &Option<mpsc::Sender<Part>>) {
+async fn gone(answer: &mut Option<oneshot::Sender<Answer>>, parts: &Option<mpsc::Sender<Part>>) {
     match (answer, parts) {
         (Some(answer), _) => answer.closed().await,
         (None, Some(parts)) => parts.closed().await,
