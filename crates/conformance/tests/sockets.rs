@@ -164,6 +164,54 @@ fn whoever_leaves_or_does_not_read_keeps_nothing() -> Result<()> {
     Ok(())
 }
 
+/// A refusal ends the WebSocket for its client: what it said behind that is not passed, however it was refused.
+#[test]
+fn nothing_goes_on_behind_a_refusal() -> Result<()> {
+    let house = SocketHouse::start()?;
+    let claude = web::task(&house.fixture, "agent:claude", "chat")?;
+    let closed = |mut stream: TcpStream| -> Result<Vec<u8>> {
+        // It does not answer the end, and is not waited for long.
+        let mut said = Vec::new();
+        let _ = stream.read_to_end(&mut said);
+        Ok(said)
+    };
+    let mut refused = raw(&house, &claude)?;
+    say(&mut refused, "{\"op\":\"drop\"}")?;
+    say(&mut refused, "behind what is forbidden")?;
+    closed(refused)?;
+    let mut held = raw(&house, &claude)?;
+    say(&mut held, "{\"op\":\"delete\"}")?;
+    let request = house.fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+    say(&mut held, "behind what is denied")?;
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(house.fixture.command(&["deny", &request, "--as", "user:dana", "--reason", "no"])?.status.success());
+    closed(held)?;
+    let records = serde_json::to_string(&house.fixture.records()?)?;
+    assert!(records.contains("delete") && !records.contains("behind what"), "nothing behind it is an operation");
+    Ok(())
+}
+
+/// Whatever a client said before it left without a word is passed on: it is on record as such.
+#[test]
+fn what_was_said_before_a_side_left_is_told() -> Result<()> {
+    let house = SocketHouse::start()?;
+    let claude = web::task(&house.fixture, "agent:claude", "chat")?;
+    for _ in 0..10 {
+        let mut leaves = raw(&house, &claude)?;
+        for word in 0..5 {
+            say(&mut leaves, &format!("last word {word}"))?;
+        }
+        leaves.shutdown(std::net::Shutdown::Write)?;
+        let mut said = Vec::new();
+        let _ = leaves.read_to_end(&mut said);
+    }
+    let records = house.fixture.records()?;
+    let passed = records.iter().filter(|record| record["title"] == "message /room" && record["verdict"] == "allow");
+    let told = heard(house.through(&claude, "/room", &json!(["count"]))?)?;
+    assert_eq!(told[1], json!(format!("count {}", passed.count())), "{told}");
+    Ok(())
+}
+
 /// A client may say all that it has before it takes an answer, as it may directly.
 #[test]
 fn whoever_talks_first_and_listens_later_is_heard() -> Result<()> {

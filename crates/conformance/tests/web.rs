@@ -260,6 +260,15 @@ fn what_is_known_by_what_is_around_it_is_found() -> Result<()> {
         let masked = shown("text/plain", &text)?;
         assert!(!masked.contains("MII") && masked.contains("a line of others"), "{masked}");
     }
+    let end = "-----END PRIVATE KEY-----";
+    for (kind, body) in [
+        ("text/plain", format!("-----BEGIN PRIVATE KEY-----\n{code}\n{end}-----BEGIN PRIVATE KEY-----\n{code}\n")),
+        ("text/csv", format!("note\n-----BEGIN PRIVATE KEY-----\n{code}\n{end}\n")),
+        ("application/json", format!(r#"{{"source":["-----BEGIN PRIVATE KEY-----\n","{code}\n","{code}"],"n":1}}"#)),
+    ] {
+        let masked = shown(kind, &body)?;
+        assert!(!masked.contains("MII"), "{kind}: {masked}");
+    }
     let events =
         shown("text/event-stream", &format!("data: -----BEGIN PRIVATE KEY-----\ndata: {code}\ndata: ab=\n\n"))?;
     assert!(!events.contains("MII") && !events.contains("ab="), "{events}");

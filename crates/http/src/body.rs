@@ -93,13 +93,16 @@ impl Kind {
 fn is_ascii_like(encoding: &str) -> bool {
     let name = encoding.trim().trim_matches('"').to_ascii_lowercase();
     ["utf-8", "utf8", "us-ascii", "ascii"].contains(&name.as_str())
-        || ["iso-8859-", "windows-125"].iter().any(|prefix| name.starts_with(prefix))
+        || ["iso-8859-", "latin", "windows-125", "cp125", "euc-", "koi8-"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether a text begins by saying that it is XML in an encoding in which ASCII is written otherwise, or does not say it all on its
 /// first line (XML 1.0, section 4.3.3).
 fn is_otherwise_encoded(line: &[u8]) -> bool {
     let Some(declared) = line.trim_ascii_start().strip_prefix(b"<?xml") else { return false };
+    if !declared.first().is_none_or(u8::is_ascii_whitespace) {
+        return false;
+    }
     let Some(end) = memmem::find(declared, b"?>") else { return true };
     let declared = String::from_utf8_lossy(declared.get(..end).unwrap_or_default());
     let Some((_, encoding)) = declared.split_once("encoding") else { return false };
@@ -278,8 +281,14 @@ impl Text {
     fn show_record(&mut self, record: &[u8], reader: &mut Reader<'_>, editor: &mut dyn Editor, out: &mut Vec<u8>) {
         let content = record.strip_suffix(b"\n").unwrap_or(record);
         let content = content.strip_suffix(b"\r").unwrap_or(content);
-        if !content.is_empty() {
+        if OpenKey::take(&mut self.open_key, content) {
+            show(UNKNOWN, ANY_TEXT, content, editor, out);
+        } else if !content.is_empty() {
+            let masked_from = out.len();
             self.table.show(content, reader.columns, editor, out);
+            if out.get(masked_from..) != Some(content) {
+                self.open_key = OpenKey::begun(content).or(self.open_key.take());
+            }
         }
         out.extend_from_slice(record.get(content.len()..).unwrap_or_default());
     }
@@ -331,10 +340,9 @@ impl Text {
             return;
         }
         let end = line.get(content.len()..).unwrap_or_default();
-        if let Some(key) = self.open_key.take_if(|key| !self.is_broken && key.holds(data)) {
+        if !self.is_broken && OpenKey::take(&mut self.open_key, data) {
             show(UNKNOWN, ANY_TEXT, content, editor, out);
             out.extend_from_slice(end);
-            self.open_key = Some(key).filter(|_| !OpenKey::ends(data));
             return;
         }
         let looks_like_json = matches!(data.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
@@ -359,9 +367,9 @@ impl Text {
             return;
         }
         // Whoever may see keys sees all of them.
-        let is_masked = out.get(masked_from..) != Some(content);
-        let begun = OpenKey::begun(data).filter(|_| is_masked);
-        self.open_key = begun.or(self.open_key.take().filter(|key| !key.is_lost()));
+        if out.get(masked_from..) != Some(content) {
+            self.open_key = OpenKey::begun(data).or(self.open_key.take());
+        }
         out.extend_from_slice(end);
     }
 }
@@ -454,6 +462,11 @@ pub(crate) fn show(column: usize, kind: ValueKind, value: &[u8], editor: &mut dy
     }
 }
 
+/// How long what stands in the place of something so long may be, where it is not a mask alone.
+pub(crate) const fn room_for(len: usize) -> usize {
+    4 * len + 4096
+}
+
 /// What becomes of a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
@@ -478,7 +491,16 @@ pub(crate) fn masked(column: usize, text: &[u8], editor: &mut dyn Editor) -> Sho
 pub(crate) fn shown(name: &[u8], text: &[u8], columns: &mut Columns, editor: &mut dyn Editor, depth: usize) -> Shown {
     let begins = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start().first();
     if !matches!(begins, Some(b'{' | b'[' | b'"')) {
-        return shown_by_name(name, text, editor);
+        // Behind other words, as in a log.
+        let may_hold_json = memchr::memchr(b'{', text).is_some() && memchr::memchr(b'"', text).is_some();
+        if may_hold_json && depth >= NESTED_MAX {
+            return masked(OPAQUE, text, editor);
+        }
+        let mut lines = Vec::new();
+        return match may_hold_json && mask_lines(text, columns, editor, &mut lines, depth + 1).is_ok() {
+            true if lines != text => Shown::Text(lines),
+            true | false => shown_by_name(name, text, editor),
+        };
     }
     // Nobody looks deeper, and what is classified there would not be known.
     if depth >= NESTED_MAX {
@@ -590,6 +612,8 @@ fn mask_nested(
         field: ROOT,
         name: 0..0,
         is_name_escaped: false,
+        has_keys: OpenKey::is_in(json),
+        open_key: None,
         edited: Vec::new(),
         depth,
     };
@@ -654,6 +678,9 @@ struct Walker<'a> {
     /// The name right before what comes next, and whether it is written otherwise than it is meant.
     name: Range<usize>,
     is_name_escaped: bool,
+    /// Whether keys begin in it; and one whose lines are texts of a list.
+    has_keys: bool,
+    open_key: Option<OpenKey>,
     edited: Vec<u8>,
     depth: usize,
 }
@@ -699,10 +726,11 @@ impl Walker<'_> {
             Met::Text(Quoted { at, is_escaped, is_odd }) => {
                 let column = self.columns.column(self.field).or(is_odd.then_some(OPAQUE));
                 let raw = self.json.get(at.clone()).unwrap_or_default();
-                if column.is_some() || is_escaped || self.is_name_escaped || json::is_meant(raw) {
+                let is_by_itself = column.is_some() || is_escaped || self.is_name_escaped || self.has_keys;
+                if is_by_itself || json::is_meant(raw) {
                     let text = is_escaped.then(|| json::unescaped(raw)).flatten();
                     let text = text.as_ref().map_or(raw, String::as_bytes);
-                    self.show_quoted(column.unwrap_or(TEXT), at, text);
+                    self.show_text(column, at, text);
                 }
                 self.field = self.outer();
             }
@@ -723,6 +751,7 @@ impl Walker<'_> {
             }
             Met::Open { .. } => self.open.push(self.field),
             Met::Close => {
+                self.open_key = None;
                 self.open.pop();
                 self.field = self.outer();
             }
@@ -744,6 +773,20 @@ impl Walker<'_> {
             show(JSON, ValueKind::Json, between, self.editor, self.out);
         } else {
             self.out.extend_from_slice(between);
+        }
+    }
+
+    /// Shows a string of a column, if it is of one, which may be a line of a key.
+    fn show_text(&mut self, column: Option<usize>, at: Range<usize>, text: &[u8]) {
+        if self.has_keys && column.is_none() && OpenKey::take(&mut self.open_key, text) {
+            return self.show_quoted(UNKNOWN, at, text);
+        }
+        self.show_until(at.start.saturating_sub(1));
+        let masked_from = self.out.len();
+        let raw = at.start.saturating_sub(1)..at.end + 1;
+        self.show_quoted(column.unwrap_or(TEXT), at, text);
+        if self.has_keys && self.out.get(masked_from..) != self.json.get(raw) {
+            self.open_key = OpenKey::begun(text).or(self.open_key.take());
         }
     }
 
@@ -769,7 +812,12 @@ impl Walker<'_> {
         match shown {
             Shown::AsIs => self.out.extend_from_slice(self.json.get(at.clone()).unwrap_or_default()),
             Shown::Nothing => self.out.extend_from_slice(b"null"),
-            Shown::Text(text) => json::write_string(&text, self.out),
+            Shown::Text(text) if json::string_len(&text) <= room_for(at.len()) => json::write_string(&text, self.out),
+            // Escaped, level by level, it would be many times as long.
+            Shown::Text(text) => match masked(UNKNOWN, &text, self.editor) {
+                Shown::Text(text) => json::write_string(&text, self.out),
+                Shown::AsIs | Shown::Nothing => self.out.extend_from_slice(b"null"),
+            },
         }
         self.shown = at.end;
     }

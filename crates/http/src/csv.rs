@@ -5,16 +5,22 @@
 use gatehouse_protocol::Editor;
 
 use crate::body::{self, Shown};
-use crate::columns::{Columns, ROOT};
+use crate::columns::{ANY_TEXT, Columns, ROOT, UNKNOWN};
 
 /// What stands between fields.
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
+/// How many fields are known by their names; the ones behind them are hidden.
+const FIELDS_MAX: usize = 16 * 1024;
+/// What some programs put first (RFC 3629, section 6).
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A table, record by record.
 #[derive(Default)]
 pub(crate) struct Table {
     /// What separates fields, and the name and the column of each, once the first record was seen.
     columns: Option<(u8, Vec<Named>)>,
+    /// What most likely separates the fields of the first record, by its first line.
+    likely: Option<u8>,
     /// How much of the record at the front was looked through for its end.
     seen: usize,
     quotes: Quotes,
@@ -66,7 +72,18 @@ impl Table {
     /// How long the record at the front is with the end of its line; `None` if its end is not there. A line may end inside of
     /// quotation marks, and then goes on.
     pub(crate) fn record_len(&mut self, text: &[u8]) -> Option<usize> {
-        let separator = self.columns.as_ref().map(|(separator, _)| *separator);
+        if self.columns.is_none() && self.likely.is_none() {
+            let end = text.get(self.seen..).and_then(|rest| memchr::memchr2(b'\n', b'\r', rest));
+            let Some(end) = end.map(|end| self.seen + end) else {
+                self.seen = text.len();
+                return None;
+            };
+            let line = text.get(..end).unwrap_or_default();
+            let unmarked = line.strip_prefix(MARK).unwrap_or(line);
+            self.likely = Some(most_likely(unmarked));
+            self.seen = line.len() - unmarked.len();
+        }
+        let separator = self.columns.as_ref().map(|(separator, _)| *separator).or(self.likely);
         let rest = text.get(self.seen..).unwrap_or_default();
         let end = rest.iter().position(|byte| self.quotes.meet(*byte, separator) == Met::LineEnd);
         let len = end.map(|end| self.seen + end + 1);
@@ -78,44 +95,75 @@ impl Table {
     pub(crate) fn show(&mut self, record: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
         columns.tidy();
         let Some((separator, named)) = &self.columns else {
-            let record = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
-            // Some programs say first what separates fields.
-            if record.starts_with(b"sep=") && record.len() == b"sep=;".len() {
-                out.extend_from_slice(record);
-                return;
-            }
-            // What stands in quotation marks separates nothing.
-            let count = |separator: &u8| {
-                let mut quotes = Quotes::default();
-                record.iter().filter(|byte| quotes.meet(**byte, Some(*separator)) == Met::Separator).count()
-            };
-            let separator = SEPARATORS.into_iter().max_by_key(count).unwrap_or(b',');
-            let named = fields(record, separator).map(|name| {
-                let name = value(name).trim_ascii().to_vec();
-                let field = columns.field(ROOT, &name);
-                let column = columns.column(field);
-                Named { name, column }
-            });
-            self.columns = Some((separator, named.collect()));
-            // Names may be data, where the first record is none of names.
-            for (place, name) in fields(record, separator).enumerate() {
-                out.extend((place > 0).then_some(separator));
-                show_field(None, b"", name, separator, columns, editor, out);
-            }
-            return;
+            return self.begin(record, columns, editor, out);
         };
-        // A record of another shape: any of it may be what is of a class.
         let classified = named.iter().find_map(|named| named.column);
+        // Some readers of tabs know no quotation marks, and find other fields in it.
+        let is_quoted =
+            |field: &[u8]| field.starts_with(b"\"") && field.iter().any(|byte| matches!(byte, b'\t' | b'\r' | b'\n'));
+        if classified.is_some() && *separator == b'\t' && fields(record, b'\t').any(is_quoted) {
+            return body::show(UNKNOWN, ANY_TEXT, record, editor, out);
+        }
+        // A record of another shape: any of it may be what is of a class.
         let is_odd = !record.is_empty() && classified.is_some() && fields(record, *separator).count() != named.len();
         for (place, field) in fields(record, *separator).enumerate() {
             if place > 0 {
                 out.push(*separator);
             }
             let (name, own) = named.get(place).map_or((&b""[..], None), |named| (&*named.name, named.column));
+            let own = own.or((place >= FIELDS_MAX).then_some(UNKNOWN));
             let column = own.or(classified.filter(|_| is_odd));
             show_field(column, name, field, *separator, columns, editor, out);
         }
     }
+
+    /// Reads the names in the first record, and shows them.
+    fn begin(&mut self, record: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+        let unmarked = record.strip_prefix(MARK).unwrap_or(record);
+        out.extend_from_slice(record.get(..record.len() - unmarked.len()).unwrap_or_default());
+        let record = unmarked;
+        // Some programs say first what separates fields.
+        if record.starts_with(b"sep=") && record.len() == b"sep=;".len() {
+            self.likely = None;
+            out.extend_from_slice(record);
+            return;
+        }
+        let mut named = |separator: u8| -> Vec<Named> {
+            let read = |name: &[u8]| {
+                let name = value(name).trim_ascii().to_vec();
+                let field = columns.field(ROOT, &name);
+                let column = columns.column(field);
+                Named { name, column }
+            };
+            fields(record, separator).take(FIELDS_MAX).map(read).collect()
+        };
+        let separator = most_likely(record);
+        let mut own = named(separator);
+        // Where another is as likely, a reader may find what is of a class anywhere.
+        let count = separators(record, separator);
+        let mut others = SEPARATORS.into_iter().filter(|other| *other != separator && count > 0);
+        if others
+            .any(|other| separators(record, other) == count && named(other).iter().any(|named| named.column.is_some()))
+        {
+            own.iter_mut().for_each(|named| named.column = Some(UNKNOWN));
+        }
+        self.columns = Some((separator, own));
+        // Names may be data, where the first record is none of names.
+        for (place, name) in fields(record, separator).enumerate() {
+            out.extend((place > 0).then_some(separator));
+            show_field(None, b"", name, separator, columns, editor, out);
+        }
+    }
+}
+
+/// How many fields end by a separator; what stands in quotation marks separates nothing.
+fn separators(record: &[u8], separator: u8) -> usize {
+    let mut quotes = Quotes::default();
+    record.iter().filter(|byte| quotes.meet(**byte, Some(separator)) == Met::Separator).count()
+}
+
+fn most_likely(record: &[u8]) -> u8 {
+    SEPARATORS.into_iter().rev().max_by_key(|separator| separators(record, *separator)).unwrap_or(b',')
 }
 
 /// Shows a field of a column, or one that is of none, by its name.

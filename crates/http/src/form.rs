@@ -3,7 +3,7 @@
 use gatehouse_protocol::Editor;
 
 use crate::body::{self, Shown};
-use crate::columns::Columns;
+use crate::columns::{Columns, UNKNOWN};
 
 /// Appends a form with its values masked.
 pub(crate) fn mask_form(form: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>) {
@@ -27,9 +27,16 @@ pub(crate) fn mask_form(form: &[u8], columns: &mut Columns, editor: &mut dyn Edi
             out.extend_from_slice(pair);
             continue;
         }
-        let text_of = |shown: Shown, plain: &[u8]| match shown {
+        let mut text_of = |shown: Shown, plain: &[u8]| match shown {
             Shown::AsIs => plain.to_vec(),
             Shown::Nothing => Vec::new(),
+            // What is no text is many times as long as one.
+            Shown::Text(text) if 3 * text.len() > body::room_for(pair.len()) => {
+                match body::masked(UNKNOWN, &text, editor) {
+                    Shown::Text(text) => text,
+                    Shown::AsIs | Shown::Nothing => Vec::new(),
+                }
+            }
             Shown::Text(text) => text,
         };
         let named = text_of(named, name.as_bytes());

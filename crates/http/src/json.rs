@@ -128,7 +128,7 @@ pub(crate) fn is_meant(text: &[u8]) -> bool {
     let Some((first, inner)) = text.split_first() else { return false };
     let next = inner.trim_ascii_start().first();
     match first {
-        b'{' => matches!(next, Some(b'"' | b'\'' | b'}')) || is_named(inner.trim_ascii_start()),
+        b'{' => matches!(next, Some(b'"' | b'\'' | b'}' | b'\\')) || is_named(inner.trim_ascii_start()),
         b'"' => memchr::memmem::find(inner, b"{\\\"").is_some(),
         b'[' => {
             let holds_object = || inner.contains(&b'{') && inner.ends_with(b"]");
@@ -230,6 +230,16 @@ pub(crate) fn unescaped(raw: &[u8]) -> Option<String> {
 /// The same of any string's text.
 pub(crate) fn plain(raw: &[u8]) -> String {
     unescaped(raw).unwrap_or_else(|| String::from_utf8_lossy(raw).into_owned())
+}
+
+/// How long a text is at the most as a JSON string.
+pub(crate) fn string_len(text: &[u8]) -> usize {
+    let len_of = |byte: &u8| match byte {
+        0..=0x1f => "\\u0000".len(),
+        b'"' | b'\\' => 2,
+        _ => 1,
+    };
+    text.iter().map(len_of).sum::<usize>() + 2
 }
 
 /// Appends a text as a JSON string.

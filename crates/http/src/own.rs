@@ -21,8 +21,8 @@ const COMPARED_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub(crate) enum Own {
     #[default]
     Nothing,
-    /// Its head and its body, which nothing was compared with yet: mostly nothing is masked.
-    Unread(String, Vec<u8>),
+    /// Its head and its body, and whether that is a form; nothing was compared with them yet, for mostly nothing is masked.
+    Unread(String, Vec<u8>, bool),
     /// All of it, however it was written.
     Read(Box<Read>),
     /// It is not known.
@@ -32,62 +32,78 @@ pub(crate) enum Own {
 /// All that a request said.
 #[derive(Debug, Clone)]
 pub(crate) struct Read {
-    /// In small letters.
+    /// Folded.
     text: Vec<u8>,
     /// How much may still be compared with it, in bytes.
     left: usize,
     /// Which bytes are in it.
     bytes: [bool; 256],
-    /// The value at hand, in small letters.
+    /// The value at hand, folded.
     value: Vec<u8>,
+}
+
+/// Appends what a text with escapes stands for, and what that does: strings in strings, as documents of GraphQL have them.
+fn add_unescaped(raw: &[u8], text: &mut Vec<u8>) {
+    let mut next = json::unescaped(raw);
+    for _ in 0..ESCAPED_MAX {
+        let Some(plain) = next else { break };
+        text.push(b'\n');
+        text.extend_from_slice(plain.as_bytes());
+        next = json::unescaped(plain.as_bytes());
+    }
+}
+
+/// A text without what tells capitals from small letters, letter by letter: what stands around one means nothing.
+fn folded(text: &str) -> String {
+    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 impl Own {
     /// Of a request's parts, and its body, where that was read.
-    pub(crate) fn new(head: String, body: Option<&[u8]>, is_coded: bool) -> Self {
+    pub(crate) fn new(head: String, body: Option<&[u8]>, is_coded: bool, is_form: bool) -> Self {
         match body.filter(|body| !is_coded && body.len() + head.len() <= OWN_BYTES_MAX) {
-            Some(body) => Self::Unread(head, body.to_vec()),
+            Some(body) => Self::Unread(head, body.to_vec(), is_form),
             None => Self::Anything,
         }
     }
 
-    fn text_of(head: &str, body: &[u8]) -> Vec<u8> {
+    /// All that was said, however it was written; `None` where that is not known: of other bodies than JSON and forms.
+    fn text_of(head: &str, body: &[u8], is_form: bool) -> Option<Vec<u8>> {
         let mut text = head.as_bytes().to_vec();
+        let pairs = |coded: &[u8], text: &mut Vec<u8>| {
+            for part in form_urlencoded::parse(coded).flat_map(|(name, value)| [name, value]) {
+                text.push(b'\n');
+                text.extend_from_slice(part.as_bytes());
+                add_unescaped(part.as_bytes(), text);
+            }
+        };
         // However it was escaped.
-        text.extend(
-            form_urlencoded::parse(head.as_bytes()).flat_map(|(name, value)| format!("\n{name}\n{value}").into_bytes()),
-        );
+        pairs(head.as_bytes(), &mut text);
         // In paths, a plus is one.
-        text.push(b'\n');
-        text.extend(
-            form_urlencoded::parse(head.replace('+', "%2B").as_bytes())
-                .flat_map(|(name, value)| format!("\n{name}\n{value}").into_bytes()),
-        );
+        pairs(head.replace('+', "%2B").as_bytes(), &mut text);
         text.push(b'\n');
         text.extend_from_slice(body);
-        text.extend(form_urlencoded::parse(body).flat_map(|(name, value)| format!("\n{name}\n{value}").into_bytes()));
-        let _ = json::walk(body, |met| {
-            if let Met::Key(quoted) | Met::Text(quoted) = met
-                && quoted.is_escaped
-            {
-                let mut plain = json::plain(body.get(quoted.at).unwrap_or_default());
-                // Strings in strings, as documents of GraphQL have them.
-                for _ in 0..ESCAPED_MAX {
-                    text.push(b'\n');
-                    text.extend_from_slice(plain.as_bytes());
-                    match json::unescaped(plain.as_bytes()) {
-                        Some(inner) => plain = inner,
-                        None => break,
-                    }
+        if is_form {
+            pairs(body, &mut text);
+        } else if !body.is_empty() {
+            let walked = json::walk(body, |met| {
+                if let Met::Key(quoted) | Met::Text(quoted) = met
+                    && quoted.is_escaped
+                {
+                    add_unescaped(body.get(quoted.at).unwrap_or_default(), &mut text);
                 }
-            }
-        });
-        String::from_utf8_lossy(&text).to_lowercase().into_bytes()
+            });
+            walked.ok()?;
+        }
+        Some(text)
     }
 
     fn holds(&mut self, value: &[u8]) -> bool {
-        if let Self::Unread(head, body) = self {
-            *self = Self::Read(Box::new(Read::new(Self::text_of(head, body))));
+        if let Self::Unread(head, body, is_form) = self {
+            *self = match Self::text_of(head, body, *is_form) {
+                Some(text) => Self::Read(Box::new(Read::new(&text))),
+                None => Self::Anything,
+            };
         }
         match self {
             Self::Nothing | Self::Unread(..) => false,
@@ -101,7 +117,8 @@ impl Own {
 }
 
 impl Read {
-    fn new(text: Vec<u8>) -> Self {
+    fn new(text: &[u8]) -> Self {
+        let text = folded(&String::from_utf8_lossy(text)).into_bytes();
         let mut bytes = [false; 256];
         for byte in &text {
             if let Some(is_in) = bytes.get_mut(usize::from(*byte)) {
@@ -125,7 +142,9 @@ impl Read {
         self.left = self.left.checked_sub(self.text.len())?;
         self.value.clear();
         match std::str::from_utf8(value) {
-            Ok(text) if !text.is_ascii() => self.value.extend_from_slice(text.to_lowercase().as_bytes()),
+            // One letter may be written in several ways.
+            Ok(text) if !text.is_ascii() && !self.text.is_ascii() => return Some(true),
+            Ok(text) if !text.is_ascii() => self.value.extend_from_slice(folded(text).as_bytes()),
             Ok(_) | Err(_) => self.value.extend(value.iter().map(u8::to_ascii_lowercase)),
         }
         Some(memmem::find(&self.text, &self.value).is_some())
@@ -167,11 +186,24 @@ mod tests {
 
     #[test]
     fn what_was_said_is_known_however_it_was_written() {
-        let said = |head: &str, body: &str| Own::new(head.into(), Some(body.as_bytes()), false);
+        let said = |head: &str, body: &str| Own::new(head.into(), Some(body.as_bytes()), false, false);
         assert!(said("/by/jo+x%40corp.example", "").holds(b"jo+x@corp.example"));
         assert!(said("/by?email=Jo%40corp.example", "").holds(b"jo@CORP.example"));
         let document = r#"{"query": "{ user(email: \"jo\\u0040corp.example\") { email } }"}"#;
         assert!(said("/graphql", document).holds(b"jo@corp.example"));
         assert!(!said("/by/eve", "{}").holds(b"jo@corp.example"));
+        for (head, body, value) in [
+            ("/by", r#"{"n": "stra\u00dfe"}"#, "STRASSE"),
+            ("/by/%CE%9F%CE%94%CE%9F%CE%A3.json", "", "οδος"),
+            ("/by/caf%E9", "", "café"),
+            (r"/by?n=\u006ao", "", "jo@"),
+            ("/by", "{\"m\":1}\n{\"n\":\"\\u007aed\"}", "zed"),
+            ("/by", "<n>&#122;ed</n>", "zed"),
+        ] {
+            let value = value.trim_end_matches('@');
+            assert!(said(head, body).holds(value.as_bytes()), "{head} {body}: {value}");
+        }
+        assert!(!said("/by/eve", "{}").holds("José".as_bytes()));
+        assert!(Own::new("/".into(), Some(b"n=%7Aed"), false, true).holds(b"zed"));
     }
 }

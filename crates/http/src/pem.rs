@@ -26,13 +26,28 @@ impl OpenKey {
         (is_private && !Self::ends(key)).then_some(Self { indent, missed: 0 })
     }
 
-    /// Whether the key ends on a line.
-    pub(crate) fn ends(line: &[u8]) -> bool {
+    /// Whether any begins in a text.
+    pub(crate) fn is_in(text: &[u8]) -> bool {
+        memmem::find(text, BEGINS).is_some()
+    }
+
+    /// Whether the next line is one of the key that is open, if one is, or its end.
+    pub(crate) fn take(open: &mut Option<Self>, line: &[u8]) -> bool {
+        let is_of_it = open.as_mut().is_some_and(|key| key.holds(line));
+        if is_of_it && Self::ends(line) {
+            // The next may begin where it ends.
+            *open = Self::begun(line);
+        } else if open.as_ref().is_some_and(|key| key.missed > MISSED_MAX) {
+            *open = None;
+        }
+        is_of_it
+    }
+
+    fn ends(line: &[u8]) -> bool {
         memmem::find(line, ENDS).is_some()
     }
 
-    /// Whether the next line is one of the key, or its end.
-    pub(crate) fn holds(&mut self, line: &[u8]) -> bool {
+    fn holds(&mut self, line: &[u8]) -> bool {
         let indented = line.get(self.indent..).unwrap_or_default();
         // A last line may be short, but stands right behind the others.
         let is_short = || self.missed == 0 && (is_line(indented) || is_line(line));
@@ -44,11 +59,6 @@ impl OpenKey {
             self.missed += 1;
         }
         is_of_it
-    }
-
-    /// So much else has come that it is not waited for any more.
-    pub(crate) fn is_lost(&self) -> bool {
-        self.missed > MISSED_MAX
     }
 }
 

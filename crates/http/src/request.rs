@@ -10,6 +10,7 @@ use gatehouse_model::{
 use gatehouse_protocol::{Endpoint, Head, HttpFacts, Tag, write_head};
 
 use crate::address::{Address, Ambiguous};
+use crate::body::Kind;
 use crate::coding::CODINGS;
 use crate::columns::Columns;
 use crate::graphql;
@@ -220,7 +221,8 @@ impl Request {
             head.push('\n');
             head.push_str(&String::from_utf8_lossy(value));
         }
-        Own::new(head, body, self.text("content-encoding").is_some())
+        let is_form = Kind::of(self.text("content-type")) == Kind::Form;
+        Own::new(head, body, self.text("content-encoding").is_some(), is_form)
     }
 
     fn text(&self, name: &str) -> Option<&str> {

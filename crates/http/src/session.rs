@@ -44,6 +44,8 @@ pub(crate) struct HttpSession {
     reading: Option<Reading>,
     /// The request that opened the WebSocket, if this has become one.
     socket: Option<Request>,
+    /// A message was refused, which ends the WebSocket: nothing that its client said after that goes on.
+    is_closing: bool,
     replies: Replies,
 }
 
@@ -59,6 +61,7 @@ impl HttpSession {
             request: None,
             reading: None,
             socket: None,
+            is_closing: false,
             replies: Replies::new(facts, columns, seals, bytes_max, rider),
         }
     }
@@ -70,6 +73,7 @@ impl HttpSession {
         };
         let run = |meaning| Ok(Step::Run { len: frame.len, tail: 0, meaning });
         match (self.asking, frame.tag) {
+            (Asking::Nothing, Tag::Message | Tag::Close) if self.is_closing => run(Meaning::Local),
             (Asking::Nothing, Tag::Message | Tag::Close | Tag::Request) if !self.is_quiet() => Ok(Step::Wait),
             (Asking::Nothing, Tag::Message) if self.replies.is_messaging() => Ok(self.inspect_message(frame)),
             (Asking::Nothing, Tag::Close) if self.replies.is_messaging() => run(Meaning::Plumbing),
@@ -271,6 +275,7 @@ impl Session for HttpSession {
 
     fn refuse(&mut self, run: &Bytes, denial: &Denial, reply: &mut Reply) {
         if self.replies.is_messaging() {
+            self.is_closing = true;
             return refusal::write_close(denial, &mut reply.to_client);
         }
         let request = self.request.take();

@@ -702,6 +702,28 @@ fn masks_have_their_room() {
     );
 }
 
+/// What one reader of tables finds and another does not is of a class for all.
+#[test]
+fn tables_are_read_in_every_way() {
+    let masked = |kind: &str, table: &str| {
+        let shown = shown(&[("content-type", kind)], &[table]);
+        shown.split_once(" |  | ").map(|(_, body)| body.to_string()).unwrap_or_default()
+    };
+    assert_eq!(
+        masked("text/csv", "\u{feff}\"co\nde\",email\r\n1,BLUE\r\n"),
+        "\u{feff}\"<text>\",<text>, | <text>,<email>"
+    );
+    let tabs = "email\tnote\nBLUE\t\"5 inch\nBLUE\tok\nBLUE\tok\"\nBLUE\tok\n";
+    assert_eq!(masked("text/tab-separated-values", tabs), "<text>\t<text> | <unknown> | <email>\t<text>");
+    assert!(!masked("text/csv", "Name; Vorname,email\nx,BLUE; y\n").contains("BLUE"));
+    assert!(!masked("text/csv", "id,len;\"in,email\n1,z,BLUE\n").contains("BLUE"));
+    assert_eq!(masked("text/csv", "sep=;\n\"a,b\";email\n1;BLUE\n"), "sep=; | \"<text>\";<text> | <text>;<email>");
+    assert_eq!(
+        masked("text/csv", "note\n\"a log {\"\"email\"\": \"\"BLUE\"\"}\"\n"),
+        "<text> | \"<text>{\"\"email\"\": \"\"<email>\"\"}<text>\""
+    );
+}
+
 #[test]
 fn xml_that_is_otherwise_encoded_is_not_shown() {
     for (declared, expected) in [

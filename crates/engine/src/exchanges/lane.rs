@@ -735,11 +735,11 @@ impl Exchange {
                 }
                 happened = poll_fn(|cx| target.poll(to_target, hears_target, cx)), if target.is_there => match happened? {
                     Happened::Took => {}
-                    Happened::Said(message) => target.is_there = socket::heard(message, &mut self.target)?,
+                    Happened::Said(message) => target.is_there &= socket::heard(message, &mut self.target)?,
                 },
                 happened = poll_fn(|cx| client.poll(to_client, hears_client, cx)), if client.is_there => match happened? {
                     Happened::Took => {}
-                    Happened::Said(message) => client.is_there = socket::heard(message, &mut self.client)?,
+                    Happened::Said(message) => client.is_there &= socket::heard(message, &mut self.client)?,
                 },
                 () = tokio::time::sleep_until(until) => match is_held {
                     true => self.resume(None)?,
