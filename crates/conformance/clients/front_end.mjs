@@ -193,6 +193,13 @@ const stories = {
     await fits(page, "a task");
     await picture(page, "task");
     await page.getByRole("link", { name: "Export evidence" }).click();
+    // What it is about is picked from what there is.
+    const about = page.getByRole("combobox", { name: "Task" });
+    await about.click();
+    await about.fill("");
+    await about.pressSequentially(task.slice("tsk-".length, -2));
+    await page.getByRole("option", { name: task }).click();
+    assert.equal(await about.inputValue(), task);
     const [saved] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Export" }).click()]);
     const bundle = join(home, "bundle.tar");
     await saved.saveAs(bundle);

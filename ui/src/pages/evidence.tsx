@@ -1,12 +1,12 @@
 /** Evidence: taken out by task, session or time, and verified here, whatever the gateway says. */
 
-import { Button, SegmentedControl, TextInput } from "@mantine/core";
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { Autocomplete, Button, type ComboboxItem, SegmentedControl, TextInput } from "@mantine/core";
+import { useInfiniteQuery, useMutation, useQuery } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
 import { answered, api } from "../api/client";
-import { checkpoints } from "../api/queries";
-import { bytes, local, number, plural } from "../lib/format";
+import { checkpoints, sessions, tasks } from "../api/queries";
+import { bytes, local, moment, number, plural } from "../lib/format";
 import { revealed } from "../lib/hidden";
 import { type Report, verify } from "../lib/verify";
 import { Chip, Copy, Heading, Trouble, Waiting } from "../parts/basics";
@@ -99,16 +99,7 @@ function Export() {
           save.mutate();
         }}
       >
-        {by === "task" || by === "session" ? (
-          <TextInput
-            label={by === "task" ? "Task" : "Session"}
-            required
-            placeholder={by === "task" ? "tsk-…" : "ses-…"}
-            value={wanted.id}
-            onChange={(event) => change({ id: event.currentTarget.value })}
-            classNames={{ input: "mono" }}
-          />
-        ) : null}
+        {by === "task" || by === "session" ? <Picker by={by} id={wanted.id} onChange={(id) => change({ id })} /> : null}
         {by === "time" ? (
           <div className="row">
             <TextInput
@@ -142,6 +133,49 @@ function Export() {
         <code className="mono">gatehouse evidence export</code>
       </p>
     </section>
+  );
+}
+
+interface PickerProps {
+  by: "task" | "session";
+  id: string;
+  onChange: (id: string) => void;
+}
+
+/** Names a task or a session; the newest are there to be picked, by what they were for. */
+function Picker({ by, id, onChange }: PickerProps) {
+  const isOfTask = by === "task";
+  const newestTasks = useInfiniteQuery({ ...tasks({}), enabled: isOfTask });
+  const newestSessions = useInfiniteQuery({ ...sessions({}), enabled: !isOfTask });
+  const told = new Map<string, string>(
+    isOfTask
+      ? newestTasks.data?.pages
+          .flatMap((page) => page.entries)
+          .map((task) => [task.id, `${task.identity}, ${moment(task.started)}: ${task.reason}`])
+      : newestSessions.data?.pages
+          .flatMap((page) => page.entries)
+          .map((session) => [session.id, `${session.identity} at ${session.target}, ${moment(session.opened)}`]),
+  );
+  const matches = ({ value }: ComboboxItem, typed: string) =>
+    `${value} ${told.get(value) ?? ""}`.toLowerCase().includes(typed.trim().toLowerCase());
+  return (
+    <Autocomplete
+      label={isOfTask ? "Task" : "Session"}
+      required
+      placeholder={isOfTask ? "tsk-…, or a word of its reason" : "ses-…, or a word of whose it is"}
+      value={id}
+      onChange={onChange}
+      data={[...told.keys()]}
+      limit={8}
+      filter={({ options, search }) => (options as ComboboxItem[]).filter((option) => matches(option, search))}
+      renderOption={({ option }) => (
+        <div>
+          <div className="mono">{option.value}</div>
+          <div className="muted small wrap">{revealed(told.get(option.value) ?? "")}</div>
+        </div>
+      )}
+      classNames={{ input: "mono" }}
+    />
   );
 }
 
