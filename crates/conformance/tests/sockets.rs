@@ -183,7 +183,6 @@ fn nothing_goes_on_behind_a_refusal() -> Result<()> {
     say(&mut held, "{\"op\":\"delete\"}")?;
     let request = house.fixture.open_request()?["id"].as_str().context("an id")?.to_string();
     say(&mut held, "behind what is denied")?;
-    std::thread::sleep(std::time::Duration::from_millis(300));
     assert!(house.fixture.command(&["deny", &request, "--as", "user:dana", "--reason", "no"])?.status.success());
     closed(held)?;
     let records = serde_json::to_string(&house.fixture.records()?)?;

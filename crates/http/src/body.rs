@@ -435,20 +435,28 @@ fn line_len(text: &[u8]) -> usize {
     }
 }
 
-/// Shows a line of text, in which there may be one JSON text with something before and after it, as in a call of a script's.
-fn show_text(line: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>, depth: usize) {
-    if let Some(Range { start, end }) = json_within(line) {
+/// Shows a text, in which there may be JSON texts with something around them, as in a log or in a call of a script's.
+fn show_text(text: &[u8], columns: &mut Columns, editor: &mut dyn Editor, out: &mut Vec<u8>, depth: usize) {
+    let mut within = Within::new(text);
+    let mut at = 0;
+    for Range { start, end } in within.by_ref() {
         let masked_from = out.len();
-        show(TEXT, ANY_TEXT, line.get(..start).unwrap_or_default(), editor, out);
-        if mask_nested(line.get(start..end).unwrap_or_default(), columns, editor, out, depth).is_ok() {
-            show(TEXT, ANY_TEXT, line.get(end..).unwrap_or_default(), editor, out);
-            return;
+        show_between(text.get(at..start).unwrap_or_default(), false, editor, out);
+        if mask_nested(text.get(start..end).unwrap_or_default(), columns, editor, out, depth).is_ok() {
+            at = end;
+        } else {
+            out.truncate(masked_from);
         }
-        out.truncate(masked_from);
     }
-    // What is meant to be JSON, and is it only for some, is not known by its names.
-    let column = if json::is_meant(line) { OPAQUE } else { TEXT };
-    show(column, ANY_TEXT, line, editor, out);
+    show_between(text.get(at..).unwrap_or_default(), within.is_given_up, editor, out);
+}
+
+/// Shows what stands around JSON texts. What is meant to be JSON, and is it only for some, is not known by its names.
+fn show_between(text: &[u8], is_unread: bool, editor: &mut dyn Editor, out: &mut Vec<u8>) {
+    if !text.is_empty() {
+        let column = if is_unread || json::is_meant(text) { OPAQUE } else { TEXT };
+        show(column, ANY_TEXT, text, editor, out);
+    }
 }
 
 /// Shows a value of a column as its plan says; one that becomes absent leaves nothing.
@@ -496,10 +504,10 @@ pub(crate) fn shown(name: &[u8], text: &[u8], columns: &mut Columns, editor: &mu
         if may_hold_json && depth >= NESTED_MAX {
             return masked(OPAQUE, text, editor);
         }
-        let mut lines = Vec::new();
-        return match may_hold_json && mask_lines(text, columns, editor, &mut lines, depth + 1).is_ok() {
-            true if lines != text => Shown::Text(lines),
-            true | false => shown_by_name(name, text, editor),
+        return if may_hold_json {
+            shown_as_text(name, text, columns, editor, depth)
+        } else {
+            shown_by_name(name, text, editor)
         };
     }
     // Nobody looks deeper, and what is classified there would not be known.
@@ -507,20 +515,30 @@ pub(crate) fn shown(name: &[u8], text: &[u8], columns: &mut Columns, editor: &mu
         return masked(OPAQUE, text, editor);
     }
     let mut shown = Vec::with_capacity(text.len());
-    let mut is_shown = mask_nested(text, columns, editor, &mut shown, depth + 1).is_ok();
-    if !is_shown {
-        match Nested::of(text) {
-            Nested::Lines => is_shown = mask_lines(text, columns, editor, &mut shown, depth + 1).is_ok(),
-            Nested::Unreadable => return masked(OPAQUE, text, editor),
-            Nested::Text => {}
+    if mask_nested(text, columns, editor, &mut shown, depth + 1).is_err() {
+        if !json::is_meant(text) {
+            return shown_as_text(name, text, columns, editor, depth);
+        }
+        // It may be one on each line; otherwise its names cannot be read.
+        let mut lines = text.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| !line.trim_ascii().is_empty());
+        let are_json = lines.all(|line| json::walk(line, |_| {}).is_ok());
+        if !are_json || mask_lines(text, columns, editor, &mut shown, depth + 1).is_err() {
+            return masked(OPAQUE, text, editor);
         }
     }
-    match is_shown {
-        true if shown != text => Shown::Text(shown),
+    match shown != text {
+        true => Shown::Text(shown),
         // A string in a string lies behind the name of the outer one.
-        true if begins != Some(&b'"') => Shown::AsIs,
-        true | false => shown_by_name(name, text, editor),
+        false if begins == Some(&b'"') => shown_by_name(name, text, editor),
+        false => Shown::AsIs,
     }
+}
+
+/// What becomes of a text in which there may be JSON.
+fn shown_as_text(name: &[u8], text: &[u8], columns: &mut Columns, editor: &mut dyn Editor, depth: usize) -> Shown {
+    let mut shown = Vec::with_capacity(text.len());
+    show_text(text, columns, editor, &mut shown, depth + 1);
+    if shown == text { shown_by_name(name, text, editor) } else { Shown::Text(shown) }
 }
 
 /// Masks a text of which each line may be JSON.
@@ -625,43 +643,51 @@ fn mask_nested(
     walked
 }
 
-/// How many brackets of a line are tried for the beginning of a JSON text.
-const BEGINS_MAX: usize = 8;
+/// How often a text is read in vain for the JSON texts in it.
+const READ_MAX: usize = 8;
 
-/// What a text is that begins like JSON and is not one.
-enum Nested {
-    /// Lines, of which some are JSON by themselves or have it in them.
-    Lines,
-    /// It has names in it that say what is classified, and cannot be read by them.
-    Unreadable,
-    Text,
+/// The JSON texts in a text that have names or texts in them, wherever they begin and whatever stands behind them.
+struct Within<'t> {
+    text: &'t [u8],
+    at: usize,
+    /// How much may still be read in vain, in bytes.
+    left: usize,
+    /// More than that was.
+    is_given_up: bool,
 }
 
-impl Nested {
-    fn of(text: &[u8]) -> Self {
-        let mut lines = text.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| !line.trim_ascii().is_empty());
-        if json::is_meant(text) {
-            let is_json = |line: &[u8]| json::walk(line, |_| {}).is_ok();
-            return if lines.all(is_json) { Self::Lines } else { Self::Unreadable };
-        }
-        let has_names = |line: &[u8]| {
-            let text = json_within(line).and_then(|text| line.get(text));
-            text.is_some_and(|text| text.contains(&b'"'))
-        };
-        if !lines.any(has_names) {
-            return Self::Text;
-        }
-        // What is found over several lines is not found in each of them.
-        if memmem::find(text, b"-----BEGIN").is_some() { Self::Unreadable } else { Self::Lines }
+impl<'t> Within<'t> {
+    fn new(text: &'t [u8]) -> Self {
+        Self { text, at: 0, left: READ_MAX * text.len(), is_given_up: false }
     }
 }
 
-/// Where in a line one JSON text lies, up to the last bracket that closes: it may begin behind others, as behind the time in a log.
-fn json_within(line: &[u8]) -> Option<Range<usize>> {
-    let end = line.iter().rposition(|byte| matches!(byte, b'}' | b']'))? + 1;
-    let begins = memchr::memchr2_iter(b'{', b'[', line.get(..end)?).take(BEGINS_MAX);
-    let mut texts = begins.map(|start| start..end);
-    texts.find(|text| line.get(text.clone()).is_some_and(|text| json::walk(text, |_| {}).is_ok()))
+impl Iterator for Within<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        while let Some(place) = self.text.get(self.at..).and_then(|rest| memchr::memchr2(b'{', b'[', rest)) {
+            let start = self.at + place;
+            let rest = self.text.get(start..)?;
+            match json::walk_first(rest, |_| {}) {
+                Ok(len) => {
+                    self.at = start + len;
+                    if memchr::memchr(b'"', rest.get(..len)?).is_some() {
+                        return Some(start..self.at);
+                    }
+                }
+                Err(read) => {
+                    self.at = start + 1;
+                    let Some(left) = self.left.checked_sub(read) else {
+                        self.is_given_up = true;
+                        return None;
+                    };
+                    self.left = left;
+                }
+            }
+        }
+        None
+    }
 }
 
 struct Walker<'a> {

@@ -52,29 +52,39 @@ enum Due {
 }
 
 /// Tells `meet` of everything in the text, in order.
-pub(crate) fn walk(json: &[u8], mut meet: impl FnMut(Met)) -> Result<(), NotJson> {
+pub(crate) fn walk(json: &[u8], meet: impl FnMut(Met)) -> Result<(), NotJson> {
+    let end = walk_first(json, meet).map_err(|_| NotJson)?;
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    if json.get(end..).unwrap_or_default().iter().all(is_space) { Ok(()) } else { Err(NotJson) }
+}
+
+/// The same of the text at the front, whatever stands behind it: where it ends, or up to where it was read in vain.
+pub(crate) fn walk_first(json: &[u8], mut meet: impl FnMut(Met)) -> Result<usize, usize> {
     // Whether each thing that is open is an object.
     let mut open: Vec<bool> = Vec::new();
     let mut due = Due::Value;
     let mut at = 0;
     while let Some(&byte) = json.get(at) {
+        if due == Due::End {
+            return Ok(at);
+        }
         let start = at;
         at += 1;
         match (byte, due) {
             (b' ' | b'\t' | b'\r' | b'\n', _) => {}
             (b'{', Due::Value | Due::FirstValue) => {
                 due = Due::FirstKey;
-                push(&mut open, true)?;
+                push(&mut open, true).map_err(|NotJson| at)?;
                 meet(Met::Open { is_list: false });
             }
             (b'[', Due::Value | Due::FirstValue) => {
                 due = Due::FirstValue;
-                push(&mut open, false)?;
+                push(&mut open, false).map_err(|NotJson| at)?;
                 meet(Met::Open { is_list: true });
             }
             (b'}', Due::FirstKey | Due::Comma) | (b']', Due::FirstValue | Due::Comma) => {
                 if open.pop() != Some(byte == b'}') {
-                    return Err(NotJson);
+                    return Err(at);
                 }
                 due = after(&open);
                 meet(Met::Close);
@@ -82,13 +92,13 @@ pub(crate) fn walk(json: &[u8], mut meet: impl FnMut(Met)) -> Result<(), NotJson
             (b',', Due::Comma) => due = if open.last() == Some(&true) { Due::Key } else { Due::Value },
             (b':', Due::Colon) => due = Due::Value,
             (b'"', Due::Key | Due::FirstKey) => {
-                let quoted = string(json, at)?;
+                let quoted = string(json, at).map_err(|NotJson| json.len())?;
                 at = quoted.at.end + 1;
                 meet(Met::Key(quoted));
                 due = Due::Colon;
             }
             (b'"', Due::Value | Due::FirstValue) => {
-                let quoted = string(json, at)?;
+                let quoted = string(json, at).map_err(|NotJson| json.len())?;
                 at = quoted.at.end + 1;
                 meet(Met::Text(quoted));
                 due = after(&open);
@@ -99,15 +109,15 @@ pub(crate) fn walk(json: &[u8], mut meet: impl FnMut(Met)) -> Result<(), NotJson
                 at = start + rest.iter().position(is_end).unwrap_or(rest.len());
                 let word = json.get(start..at).unwrap_or_default();
                 if !matches!(word, b"true" | b"false" | b"null") && !is_number(word) {
-                    return Err(NotJson);
+                    return Err(at);
                 }
                 meet(Met::Bare(start..at));
                 due = after(&open);
             }
-            _ => return Err(NotJson),
+            _ => return Err(at),
         }
     }
-    if due == Due::End { Ok(()) } else { Err(NotJson) }
+    if due == Due::End { Ok(at) } else { Err(at) }
 }
 
 /// How many members the objects of a text have, each as often as it stands there; `None` if it is not JSON.

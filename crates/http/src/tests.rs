@@ -557,7 +557,6 @@ fn what_is_meant_to_be_json_is_not_shown_unread() {
         "{/*c*/\"email\": \"x\"}",
         "[NaN,\n{\"email\":\n\"x\"}]",
         "\"{\\\"email\\\":\\\"x\\\"}\",",
-        "[log]\n{\"email\":\"x\"}\n-----BEGIN PRIVATE KEY-----\nx\n",
     ] {
         let wrapped = serde_json::json!({ "text": lenient }).to_string();
         assert!(shown(&[JSON], &[&wrapped]).ends_with(r#"{"text":"<opaque>"}"#), "{lenient}");
@@ -702,6 +701,31 @@ fn masks_have_their_room() {
     );
 }
 
+/// JSON is found wherever it begins in a text, however many there are and over however many lines of a string.
+#[test]
+fn json_in_text_is_masked_wherever_it_stands() {
+    for text in [
+        "x \0 {\"email\":\"BLUE\"}",
+        "[log]\n{\"email\":\"BLUE\"}\n-----BEGIN PRIVATE KEY-----\nx\n",
+        "[\0] {\"email\":\"BLUE\"}",
+        "failed: {\n  \"email\": \"BLUE\"\n}",
+        "failed: {\n  \"email\": \"BLUE\"\n} and {\"email\":\"BLUE\"}",
+        "a {\"email\":\"BLUE\"} b {\"email\":\"BLUE\"} c",
+        "a {\"email\":\"BLUE\"}{\"email\":\"BLUE\",}",
+        "[1] [2] [3] [4] [5] [6] [7] [8] [9] [10] {\"email\":\"BLUE\"}",
+    ] {
+        let is_known = |masked: &str| {
+            masked.contains("<opaque>") || masked.matches("<email>").count() == text.matches("BLUE").count()
+        };
+        let masked = shown(&[JSON], &[&serde_json::json!({ "text": text }).to_string()]);
+        assert!(is_known(&masked), "{text:?} became {masked}");
+        if !text.contains(['\0', '\n']) {
+            let masked = shown(&[("content-type", "text/plain")], &[text]);
+            assert!(is_known(&masked), "{text:?} became {masked}");
+        }
+    }
+}
+
 /// What one reader of tables finds and another does not is of a class for all.
 #[test]
 fn tables_are_read_in_every_way() {
@@ -720,7 +744,7 @@ fn tables_are_read_in_every_way() {
     assert_eq!(masked("text/csv", "sep=;\n\"a,b\";email\n1;BLUE\n"), "sep=; | \"<text>\";<text> | <text>;<email>");
     assert_eq!(
         masked("text/csv", "note\n\"a log {\"\"email\"\": \"\"BLUE\"\"}\"\n"),
-        "<text> | \"<text>{\"\"email\"\": \"\"<email>\"\"}<text>\""
+        "<text> | \"<text>{\"\"email\"\": \"\"<email>\"\"}\""
     );
 }
 
