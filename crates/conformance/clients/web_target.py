@@ -13,6 +13,7 @@ PEOPLE = [
     {"id": 2, "full_name": "Linus Glenmore", "email": "linus@corp.example", "tier": "standard"},
 ]
 SECRET = os.environ["SECRET"]
+HEARD = []
 
 
 def is_signed(method, url, headers, body):
@@ -102,6 +103,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.git(body)
         people = json.dumps(PEOPLE).encode()
         match self.path.split("?")[0]:
+            case "/heard":
+                HEARD.extend([body.decode()] if body else [])
+                self.send(json.dumps(HEARD).encode())
             case "/count":
                 self.send(json.dumps({"bytes": len(body)}).encode())
             case "/people":

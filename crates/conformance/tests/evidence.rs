@@ -179,6 +179,30 @@ fn a_log_that_takes_nothing_keeps_nobody() -> anyhow::Result<()> {
     fixture.stop_gateway()
 }
 
+/// Nor does a reader of its log that reads nothing: what has no room is lost, and how much of it is said later.
+#[test]
+fn a_log_that_is_not_read_keeps_nobody() -> anyhow::Result<()> {
+    let mut fixture = Fixture::start(allow_all())?;
+    fixture.stop_gateway()?;
+    std::fs::remove_file(fixture.log())?;
+    anyhow::ensure!(Command::new("mkfifo").arg(fixture.log()).status()?.success(), "there is no pipe");
+    // It is open, so that it can be written to, and soon full.
+    let mut pipe = std::fs::OpenOptions::new().read(true).write(true).open(fixture.log())?;
+    rustix::pipe::fcntl_setpipe_size(&pipe, 4096)?;
+    fixture.start_gateway()?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let wrong = Credential { user: "claude.nobody".into(), password: "gh_wrong".into(), ..agent.clone() };
+    for _ in 0..20 {
+        assert!(fixture.psql(&wrong, "select 1")?.contains("FATAL"));
+        assert_eq!(fixture.psql(&agent, "select 1")?.trim(), "1");
+    }
+    fixture.stop_gateway()?;
+    let mut said = [0; 4096];
+    let len = std::io::Read::read(&mut pipe, &mut said)?;
+    assert!(String::from_utf8_lossy(&said[..len]).contains("listening"), "it says what there is room for");
+    Ok(())
+}
+
 #[test]
 fn what_is_changed_in_a_bundle_is_found_and_named() -> anyhow::Result<()> {
     let fixture = Fixture::start(allow_all())?;

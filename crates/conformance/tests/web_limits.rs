@@ -180,6 +180,26 @@ fn a_client_that_takes_nothing_keeps_little() -> Result<()> {
     Ok(())
 }
 
+/// A client of HTTP/2 that waits to be asked for its body is asked, and what one gave up in its middle is not taken for the whole.
+#[test]
+fn a_body_by_http2_is_asked_for_and_is_whole() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    let task = house.task("agent:claude")?;
+    let output = Command::new(CLIENTS)
+        .arg("client_expect.py")
+        .env("BASE", &house.base)
+        .env("ASKED", "/http/api/heard")
+        .env("AUTHORIZATION", task.basic())
+        .output()?;
+    let said = String::from_utf8(output.stdout)?;
+    let wanted =
+        concat!("before the answer: 100\n", "answer: 200\n", r#"["{\"said\": \"all of it\"}"]"#, "\nanswered: True\n");
+    assert_eq!(said, wanted, "{}", String::from_utf8_lossy(&output.stderr));
+    let heard: Vec<String> = serde_json::from_str(&house.get(&task, "/heard")?.body)?;
+    assert_eq!(heard, [r#"{"said": "all of it"}"#, r#"{"said": "after"}"#]);
+    Ok(())
+}
+
 /// Long requests that have to be there in whole wait for each other, and leave those room that they wait for.
 #[test]
 fn long_requests_at_a_time_all_come_through() -> Result<()> {

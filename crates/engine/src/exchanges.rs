@@ -9,6 +9,7 @@ mod lane;
 mod outlet;
 mod pool;
 mod socket;
+mod streams;
 mod tunnel;
 
 use std::collections::HashMap;
@@ -29,9 +30,9 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, PROXY_
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
@@ -43,10 +44,11 @@ use crate::login;
 use crate::wire::{Early, Wire};
 use crate::{Stranger, TokenSource};
 
-use interim::{Interims, Spoken};
+use interim::{Interims, Spoken, Told};
 use lane::{Lane, Order};
 use outlet::ClearedBody;
 pub(crate) use pool::Targets;
+use streams::Received;
 
 /// What a client speaks before it is known to which target.
 const CARRIED: &str = "http";
@@ -107,8 +109,6 @@ struct Connection {
     /// Connections inside of this one, which keep its place.
     tunnels: Mutex<JoinSet<()>>,
     activity: Arc<Mutex<Activity>>,
-    /// Where answers before answers go; none can be said in HTTP/2.
-    interims: Option<Interims>,
     /// Places for what holds back much.
     large: Arc<Semaphore>,
 }
@@ -254,7 +254,6 @@ pub(crate) async fn serve(
         lanes: Mutex::default(),
         tunnels: Mutex::default(),
         activity: Activity::begin(),
-        interims: (!is_h2).then(Interims::default),
         large: Arc::new(Semaphore::new(LARGE_MAX)),
     };
     connection.serve(TokioIo::new(wire), is_h2).await;
@@ -292,43 +291,13 @@ impl Connection {
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
         let within = Duration::from_secs(u64::from(self.engine.limits.login_secs_max));
-        let io = Spoken::new(io, self.interims.clone().unwrap_or_default(), self.activity.clone());
+        let interims = Interims::default();
+        let io = Spoken::new(io, interims.clone(), self.activity.clone());
         let (peer, connection) = (self.peer, Arc::new(self));
         Box::pin(async move {
-            let service = service_fn(|request| {
-                let connection = connection.clone();
-                async move {
-                    let busy = Busy::new(&connection.activity);
-                    Ok::<_, Infallible>(connection.handle(request, busy).await)
-                }
-            });
-            let outcome = if is_h2 {
-                let mut builder = http2::Builder::new(TokioExecutor::new());
-                builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
-                builder.initial_stream_window_size(STREAM_BYTES_MAX);
-                builder.initial_connection_window_size(STREAM_BYTES_MAX * STREAMS_MAX);
-                builder.max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
-                builder.keep_alive_interval(Duration::from_secs(REST_SECS_MAX));
-                let mut served = pin!(builder.serve_connection(io, service));
-                tokio::select! {
-                    outcome = served.as_mut() => outcome,
-                    () = connection.rests(within) => {
-                        served.as_mut().graceful_shutdown();
-                        tokio::time::timeout(GOODBYE, served).await.unwrap_or(Ok(()))
-                    }
-                }
-            } else {
-                let mut builder = http1::Builder::new();
-                builder.timer(TokioTimer::new()).header_read_timeout(within).max_buf_size(HEAD_BYTES_MAX);
-                builder.max_headers(FIELDS_MAX);
-                let mut served = pin!(builder.serve_connection(io, service).with_upgrades());
-                tokio::select! {
-                    outcome = served.as_mut() => outcome,
-                    () = connection.rests(within) => {
-                        served.as_mut().graceful_shutdown();
-                        tokio::time::timeout(GOODBYE, served).await.unwrap_or(Ok(()))
-                    }
-                }
+            let outcome: Result<(), Box<dyn std::error::Error + Send + Sync>> = match is_h2 {
+                true => streams::serve(&connection, TokioIo::new(io), within).await.map_err(Into::into),
+                false => connection.serve_http1(io, &interims, within).await.map_err(Into::into),
             };
             if let Err(error) = outcome {
                 tracing::debug!(%peer, %error, "a connection ended");
@@ -336,6 +305,43 @@ impl Connection {
             let tunnels = std::mem::take(&mut *connection.lock(&connection.tunnels));
             tunnels.join_all().await;
         })
+    }
+
+    async fn serve_http1<I>(self: &Arc<Self>, io: Spoken<I>, interims: &Interims, within: Duration) -> hyper::Result<()>
+    where
+        I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    {
+        let service = service_fn(|request| {
+            let (connection, interims) = (self.clone(), interims.clone());
+            async move { Ok::<_, Infallible>(connection.answer_http1(request, &interims).await) }
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(within).max_buf_size(HEAD_BYTES_MAX);
+        builder.max_headers(FIELDS_MAX);
+        let mut served = pin!(builder.serve_connection(io, service).with_upgrades());
+        tokio::select! {
+            outcome = served.as_mut() => outcome,
+            () = self.rests(within) => {
+                served.as_mut().graceful_shutdown();
+                tokio::time::timeout(GOODBYE, served).await.unwrap_or(Ok(()))
+            }
+        }
+    }
+
+    /// Answers a request, and says what comes before its answer; HTTP/1.0 knows of nothing that does.
+    async fn answer_http1(self: Arc<Self>, request: Request<Incoming>, interims: &Interims) -> Response<ClearedBody> {
+        let told = (request.version() == Version::HTTP_11).then(Told::new);
+        let busy = Busy::new(&self.activity);
+        let mut answered = pin!(self.handle(request.map(Received::Http1), told.clone(), busy));
+        let Some(told) = told else { return answered.await };
+        let mut has_room = true;
+        loop {
+            tokio::select! {
+                biased;
+                interim = told.next(), if has_room => has_room = interims.say(&interim).await,
+                response = answered.as_mut() => return response,
+            }
+        }
     }
 
     /// Its client spoke of something else than HTTP on it from then on.
@@ -371,7 +377,13 @@ impl Connection {
         }
     }
 
-    async fn handle(self: Arc<Self>, request: Request<Incoming>, busy: Busy) -> Response<ClearedBody> {
+    /// Answers a request; what comes before its answer is told to whoever can say it.
+    async fn handle(
+        self: Arc<Self>,
+        request: Request<Received>,
+        interims: Option<Told<Response<()>>>,
+        busy: Busy,
+    ) -> Response<ClearedBody> {
         let asked = busy.asked();
         if head_len(&request) > HEAD_BYTES_MAX {
             return too_long();
@@ -397,7 +409,7 @@ impl Connection {
         }
         let (target, protocol) = (destination.target.clone(), destination.protocol.name());
         let key = Key { proof: proof.digest(), target, protocol };
-        let mut order = Order { request, destination, busy: (busy, asked) };
+        let mut order = Order { request, interims, destination, busy: (busy, asked) };
         for _ in 0..LANES_TRIED_MAX {
             let lane = match self.rested(&key) {
                 Some(lane) => lane,
@@ -416,7 +428,7 @@ impl Connection {
     }
 
     /// What is said of a target to whoever asks for tokens for it (RFC 9728): the same of each, whether it is there or not.
-    fn described(&self, request: &Request<Incoming>) -> Option<Response<ClearedBody>> {
+    fn described(&self, request: &Request<Received>) -> Option<Response<ClearedBody>> {
         let at = request.uri().path().strip_prefix(RESOURCES).filter(|_| self.tunnel.is_none())?;
         let mut parts = at.strip_prefix('/')?.split('/');
         let protocol = parts.next().filter(|name| self.protocols.iter().any(|protocol| protocol.name() == *name))?;
@@ -451,7 +463,7 @@ impl Connection {
     /// Where a request goes: through a tunnel, by the target's own name, or by a path of the gateway's.
     fn destination(
         &self,
-        request: &Request<Incoming>,
+        request: &Request<Received>,
         is_own: bool,
     ) -> Result<Destination, Box<Response<ClearedBody>>> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
@@ -514,7 +526,7 @@ impl Connection {
     }
 
     /// Serves a client that takes the gateway for a proxy to a host (RFC 9110, section 9.3.6), by standing in for it.
-    async fn connect(self: Arc<Self>, request: Request<Incoming>) -> Response<ClearedBody> {
+    async fn connect(self: Arc<Self>, request: Request<Received>) -> Response<ClearedBody> {
         if request.version() == Version::HTTP_2 || self.tunnel.is_some() {
             let mut response = problem(&Denial::new(
                 Reason::NotUnderstood,
@@ -556,7 +568,6 @@ impl Connection {
             lanes: Mutex::default(),
             tunnels: Mutex::default(),
             activity: Activity::begin(),
-            interims: None,
             large: self.large.clone(),
         };
         let within = Duration::from_secs(u64::from(self.engine.limits.login_secs_max));
@@ -567,7 +578,6 @@ impl Connection {
             match tokio::time::timeout(within, tls.stand_in(TokioIo::new(upgraded))).await {
                 Ok(Ok(stream)) => {
                     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
-                    let inner = Self { interims: (!is_h2).then(Interims::default), ..inner };
                     inner.serve(TokioIo::new(stream), is_h2).await;
                 }
                 Ok(Err(error)) => tracing::debug!(peer = %inner.peer, %error, "TLS did not begin in a tunnel"),
@@ -580,7 +590,7 @@ impl Connection {
     /// Leads a client to a host that is no target, if policy lets it.
     async fn tunnel(
         &self,
-        request: Request<Incoming>,
+        request: Request<Received>,
         task: &TaskId,
         host: &str,
         port: Option<u16>,
@@ -783,7 +793,7 @@ fn host_and_port(authority: &str) -> (&str, Option<u16>) {
 
 /// How long a head is on the wire, in bytes, but for its first line's version. The readers' own limits are on what they
 /// have read at once, which may be more.
-fn head_len(request: &Request<Incoming>) -> usize {
+fn head_len(request: &Request<Received>) -> usize {
     let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
     request.uri().path_and_query().map_or(0, |path| path.as_str().len()) + fields.sum::<usize>()
 }

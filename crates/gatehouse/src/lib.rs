@@ -18,6 +18,7 @@ mod explain;
 mod indexer;
 mod interception;
 mod keys;
+pub mod lines;
 pub mod load;
 mod log_files;
 mod login;

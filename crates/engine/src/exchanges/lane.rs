@@ -1,7 +1,7 @@
 //! One session of exchanges: takes a request, asks the gate, writes what it cleared, and the same with the answer.
 
 use std::future::poll_fn;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ use gatehouse_protocol::{
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::upgrade::OnUpgrade;
@@ -32,6 +32,7 @@ use super::interim::{INTERIM_BYTES_MAX, INTERIMS_MAX, Told};
 use super::outlet::{ClearedBody, Outlet, PARTS_MAX, Part, Parts, Said, WHOLE_BYTES_MAX};
 use super::pool::{Speaks, TargetClient};
 use super::socket::{self, Happened, Speaker};
+use super::streams::Received;
 use super::{Asked, Busy, Connection, Destination, Key, PAUSE_SECS_MAX, aws};
 use crate::TargetAccount;
 use crate::aside::{self, HEAVY_BYTES_MIN, Place};
@@ -64,7 +65,9 @@ pub(super) struct Lane {
 
 /// A request that nobody has looked at.
 pub(super) struct Order {
-    pub(super) request: Request<Incoming>,
+    pub(super) request: Request<Received>,
+    /// Where answers before its answer go, if its client can hear them.
+    pub(super) interims: Option<Told<Response<()>>>,
     pub(super) destination: Destination,
     pub(super) busy: (Busy, Asked),
 }
@@ -76,8 +79,6 @@ type Answer = Result<Response<ClearedBody>, Box<Order>>;
 struct Job {
     order: Order,
     answer: oneshot::Sender<Answer>,
-    /// Where answers before it go, if its client can hear them.
-    interims: Option<Told<Response<()>>>,
     /// Whoever keeps the lane until the next request.
     home: (Arc<Connection>, Key, Lane),
 }
@@ -154,26 +155,14 @@ impl Lane {
 
     /// Hands a request over, and waits for its answer.
     pub(super) async fn exchange(self, order: Order, connection: Arc<Connection>, key: Key) -> Answer {
-        let (answer, mut answered) = oneshot::channel();
-        let spoken = connection.interims.clone().filter(|_| order.request.version() == Version::HTTP_11);
-        let told = spoken.map(|spoken| (spoken, Told::new()));
-        let interims = told.as_ref().map(|(_, told)| told.clone());
+        let (answer, answered) = oneshot::channel();
         let jobs = self.jobs.clone();
-        let job = Job { order, answer, interims, home: (connection, key, self) };
+        let job = Job { order, answer, home: (connection, key, self) };
         if let Err(mpsc::error::SendError(job)) = jobs.send(job).await {
             return Err(Box::new(job.order));
         }
         // Whoever keeps a session answers all that it took, but for a defect.
-        let lost = |_| Ok(super::problem(&broken(&lost())));
-        let Some((spoken, told)) = told else { return answered.await.unwrap_or_else(lost) };
-        let mut has_room = true;
-        loop {
-            tokio::select! {
-                biased;
-                interim = told.next(), if has_room => has_room = spoken.say(&interim).await,
-                answer = &mut answered => return answer.unwrap_or_else(lost),
-            }
-        }
+        answered.await.unwrap_or_else(|_| Ok(super::problem(&broken(&lost()))))
     }
 }
 
@@ -281,8 +270,8 @@ impl Keeper {
             };
             let Some(job) = job else { break "the client left".into() };
             let home = job.home;
-            let Order { request, destination, busy } = job.order;
-            let exchange = Exchange::new(self, (job.answer, job.interims), busy, home.0.clone());
+            let Order { request, interims, destination, busy } = job.order;
+            let exchange = Exchange::new(self, (job.answer, interims), busy, home.0.clone());
             let Some((keeper, outcome)) = Box::pin(exchange.run(request, destination)).await else { return };
             self = keeper;
             match outcome {
@@ -374,7 +363,7 @@ impl Again {
 
 /// A connection was closed on the other side.
 fn is_cut(cause: &(dyn std::error::Error + 'static)) -> bool {
-    let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
     matches!(kind, Some(ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe))
 }
 
@@ -390,7 +379,7 @@ enum Event {
     Answered(Option<gatehouse_gate::Answer>),
     Expired,
     Left,
-    Asked(Option<Result<Frame<Bytes>, hyper::Error>>),
+    Asked(Option<io::Result<Frame<Bytes>>>),
     Interim(Interim),
     Head(Result<Response<Incoming>, hyper_util::client::legacy::Error>),
     Said(Option<Result<Frame<Bytes>, hyper::Error>>),
@@ -427,7 +416,7 @@ struct Exchange {
     target_needs: usize,
     waits: bool,
     held: Option<Box<Held>>,
-    body: Option<Incoming>,
+    body: Option<Received>,
     to_target: Outlet,
     to_client: Outlet,
     upstream: Upstream,
@@ -492,7 +481,7 @@ impl Exchange {
     /// Carries a request to the end of its answer; nothing if a defect took what keeps the session.
     async fn run(
         mut self,
-        mut request: Request<Incoming>,
+        mut request: Request<Received>,
         destination: Destination,
     ) -> Option<(Box<Keeper>, Result<(), Stop>)> {
         if request.headers().contains_key(UPGRADE) {
@@ -925,7 +914,7 @@ impl Exchange {
     }
 
     /// The client said more.
-    fn asked(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Result<(), Stop> {
+    fn asked(&mut self, frame: Option<io::Result<Frame<Bytes>>>) -> Result<(), Stop> {
         self.said = Instant::now();
         match frame {
             Some(Ok(frame)) => {
@@ -1250,7 +1239,7 @@ async fn room(parts: &Option<mpsc::Sender<Part>>) {
     }
 }
 
-async fn next(body: &mut Option<Incoming>) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+async fn next(body: &mut Option<Received>) -> Option<io::Result<Frame<Bytes>>> {
     match body {
         Some(body) => body.frame().await,
         None => std::future::pending().await,
