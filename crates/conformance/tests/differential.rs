@@ -89,6 +89,44 @@ fn classified_values_make_no_difference() -> Result<()> {
     Ok(())
 }
 
+/// What changes something where only a query is written: what views call, casts, and the checks of domains.
+const TRAPS: &str = r"
+create function writes(text) returns bool volatile language sql as $$ insert into notes select max(id) + 1 from notes returning true $$;
+create view counting as select nextval('sq') as n;
+create view writing as select writes('x') as w, id from orders;
+create view over_writing as select w from writing;
+create domain loud as text check (writes(value));
+create type sound as (tone loud);
+create table heard (id bigint, tone loud);
+create type tier as enum ('gold', 'standard');
+create function spoken(tier) returns int volatile language sql as $$ insert into notes select max(id) + 1 from notes returning 1 $$;
+create function dated(bigint) returns date volatile language sql as $$ insert into notes select max(id) + 1 from notes returning now()::date $$;
+create cast (tier as int) with function spoken(tier);
+create cast (bigint as date) with function dated(bigint);
+create table tiered (id bigint, tier tier);
+insert into tiered values (1, 'gold');
+";
+/// Statements that would spring them.
+const SPRUNG: [&str; 17] = [
+    "select n from counting",
+    "select (select n from counting)",
+    "table counting",
+    "select w from writing",
+    "select * from over_writing",
+    "select 'x'::loud",
+    "select cast('x' as public.loud)",
+    "select loud 'x'",
+    "select loud('x')",
+    "select ('x'::text).loud",
+    "select '{x}'::loud[]",
+    "select '(x)'::sound",
+    "select * from jsonb_to_record('{\"a\":\"x\"}') as t(a loud)",
+    "select jsonb_populate_record(null::heard, '{\"tone\":\"x\"}')",
+    "select tier::int from tiered",
+    "select int4(tier) from tiered",
+    "select id::date from orders",
+];
+
 /// All that is in the database, by its own word.
 const STATE: &str = "select md5(string_agg(t, ',' order by t)) from (
     select 'c' || c::text as t from customers c union all select 'o' || o::text from orders o
@@ -110,6 +148,7 @@ const STATE: &str = "select md5(string_agg(t, ',' order by t)) from (
 #[test]
 fn who_may_only_read_changes_nothing() -> Result<()> {
     let (fixture, agent) = start(READS, &[])?;
+    fixture.truth(TRAPS)?;
     let before = fixture.truth(STATE)?;
     let mut client = RawClient::connect(&agent)?;
     let seed = number("DIFFERENTIAL_SEED", 20_261_126);
@@ -128,6 +167,12 @@ fn who_may_only_read_changes_nothing() -> Result<()> {
     let functions: Vec<&str> = functions.lines().collect();
     ensure!(functions.len() > 2_500, "{} functions", functions.len());
     let (mut passed, mut all) = (0, 0);
+    for statement in SPRUNG {
+        client.send(&[query(statement)])?;
+        let told = client.until_ready(1)?;
+        ensure!(told.contains("ERROR"), "{statement} was answered: {told}");
+        ensure!(fixture.truth(STATE)? == before, "{statement} changed something");
+    }
     for (place, statement) in functions.iter().map(ToString::to_string).chain(generated).enumerate() {
         client.send(&[query(&statement)])?;
         let told = client.until_ready(1)?;

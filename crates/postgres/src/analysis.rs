@@ -42,6 +42,7 @@ pub(crate) use self::resource::column_at;
 pub(crate) use self::session::setting_accesses;
 pub(crate) use self::tables::Tables;
 use crate::catalog::{Catalog, Relation, TEMPORARY_SCHEMA};
+use crate::function;
 
 /// How much evidence keeps of a text that was not understood, in bytes.
 const OPAQUE_EVIDENCE_BYTES_MAX: usize = 16 * 1024;
@@ -232,6 +233,21 @@ pub(crate) fn analyze(sql: &str, context: &Context<'_>) -> Result<Analysis, Misu
 }
 
 impl Analysis {
+    /// The same, which makes values of these types as well: of what runs where that is done it asks for the calls.
+    pub(crate) fn making(&self, context: &Context<'_>, types: &[u32]) -> Self {
+        let Context { target, catalog, classifier, .. } = *context;
+        let resources = resource::Resources { target, catalog, classifier };
+        let mut intent = (*self.intent).clone();
+        for making in catalog.makings().iter().filter(|making| making.from == 0 && types.contains(&making.oid)) {
+            let kind = function::kind(Some(&making.schema), &making.function, catalog, |_| true);
+            let call = Access::new(action::CALL, resources.function(Some(&making.schema), &making.function));
+            if kind != function::Kind::Plain && !intent.accesses.contains(&call) {
+                intent.accesses.push(call);
+            }
+        }
+        Self { intent: Arc::new(intent), ..self.clone() }
+    }
+
     /// The same, of which errors and notices may quote classified data, and so may its constants.
     pub(crate) fn withheld(&self) -> Self {
         let mut intent = (*self.intent).clone();
@@ -375,9 +391,8 @@ fn facts(statements: &[StatementOutput], found: &Found) -> Facts {
     if let Some(kind) = found.object_kind {
         facts.insert("object_kind", FactValue::Text(kind.into()));
     }
-    if let Some(cascade) = found.cascade {
-        facts.insert("cascade", FactValue::Bool(cascade));
-    }
+    let flags = [("cascade", found.cascade), ("has_triggers", found.has_triggers), ("has_rules", found.has_rules)];
+    facts.extend(flags.into_iter().filter_map(|(name, flag)| Some((name, FactValue::Bool(flag?)))));
     facts
 }
 

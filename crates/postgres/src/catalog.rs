@@ -90,6 +90,10 @@ select c.oid, n.nspname, c.relname,
           and (not g.tgisinternal or k.confdeltype not in ('a', 'r') or k.confupdtype not in ('a', 'r'))))
       then pg_catalog.upper(c.relkind::pg_catalog.text) else c.relkind::pg_catalog.text end
     || case when c.relrowsecurity and c.oid in (select o.oid from computing o) then '!' else '' end
+    || case when c.relhastriggers and exists (select from pg_catalog.pg_trigger g
+        where g.tgrelid = c.oid and not g.tgisinternal and g.tgenabled <> 'D') then '+' else '' end
+    || case when c.relhasrules and exists (select from pg_catalog.pg_rewrite r
+        where r.ev_class = c.oid and r.ev_type <> '1' and r.ev_enabled <> 'D') then '*' else '' end
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where n.nspname !~ '^pg_(toast|temp_)'
     and (c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
@@ -137,7 +141,34 @@ select distinct n.nspname::pg_catalog.text || '.' || o.oprname::pg_catalog.text
       where d.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass and d.objid = o.oid and d.deptype = 'e');
 select t.oid, t.typname, n.nspname in ('pg_catalog', 'information_schema') and t.oid < 16384, t.typbasetype, t.typtypmod
   from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
-  where t.typtype <> 'c' and t.typcategory <> 'A'";
+  where t.typtype <> 'c' and t.typcategory <> 'A';
+with recursive made_of as (
+    select t.oid, t.typbasetype as part from pg_catalog.pg_type t where t.typbasetype >= 16384
+    union all select t.oid, t.typelem from pg_catalog.pg_type t where t.typelem >= 16384
+    union all select g.rngtypid, g.rngsubtype from pg_catalog.pg_range g
+    union all select t.oid, a.atttypid from pg_catalog.pg_class c join pg_catalog.pg_type t on t.typrelid = c.oid
+      join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 where a.atttypid >= 16384),
+  making as (
+    select k.contypid as oid, case when o.oid is null then d.refobjid else o.oprcode end as function
+      from pg_catalog.pg_constraint k
+        join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and d.objid = k.oid
+          and d.refclassid in ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
+        left join pg_catalog.pg_operator o
+          on d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass and o.oid = d.refobjid
+      where k.contypid <> 0 and d.refobjid >= 16384
+    union select c.casttarget, c.castfunc from pg_catalog.pg_cast c
+      where c.castfunc >= 16384 and (c.casttarget >= 16384 or c.castsource < 16384)
+    union select m.oid, g.function from making g join made_of m on m.part = g.oid),
+  all_of_them as (
+    select t.oid, t.typname, 0 as made_from, g.function from making g join pg_catalog.pg_type t on t.oid = g.oid
+    union all select t.oid, case c.castcontext when 'i' then '' else t.typname end, c.castsource, c.castfunc
+      from pg_catalog.pg_cast c join pg_catalog.pg_type t on t.oid = c.casttarget
+      where c.castfunc >= 16384 and c.casttarget < 16384 and c.castsource >= 16384
+        and not exists (select from pg_catalog.pg_depend d
+          where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = c.castfunc and d.deptype = 'e'))
+select distinct a.oid, a.typname, a.made_from, n.nspname, p.proname
+  from all_of_them a join pg_catalog.pg_proc p on p.oid = a.function
+    join pg_catalog.pg_namespace n on n.oid = p.pronamespace";
 
 /// The second question: the definitions of views, with every name qualified, what generated columns are computed by, and
 /// foreign keys. To read a definition takes a lock on the tables underneath, so that those which somebody changes right now are
@@ -260,6 +291,12 @@ pub(crate) struct Relation {
     /// a function that is not PostgreSQL's own, in a check, a default, an index or a domain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) has_effects: bool,
+    /// Whether a trigger that somebody made runs when it is written to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) has_triggers: bool,
+    /// Whether a rule has something else done when it is written to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) has_rules: bool,
     /// Whether a function that is not PostgreSQL's own decides who sees a row of it, and may speak of the row.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) quotes: bool,
@@ -305,6 +342,22 @@ pub(crate) struct TypeInfo {
     pub(crate) base_modifier: i32,
 }
 
+/// A function that is not PostgreSQL's own, and that runs where a value of a type is made: by a cast, or in the checks of a domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Making {
+    /// `pg_type.oid` of the type.
+    pub(crate) oid: u32,
+    /// The type's name; empty for a cast that is written nowhere.
+    pub(crate) of: Arc<str>,
+    /// The type that the value is made from, where it is not made from any; 0 for all others.
+    pub(crate) from: u32,
+    /// The function's schema.
+    pub(crate) schema: Arc<str>,
+    /// Its name.
+    pub(crate) function: Arc<str>,
+}
+
 /// What a catalog is made of.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Parts {
@@ -316,6 +369,8 @@ pub(crate) struct Parts {
     pub(crate) operators: Vec<Arc<str>>,
     /// The types.
     pub(crate) types: Vec<TypeInfo>,
+    /// What runs where values of types are made.
+    pub(crate) makings: Vec<Making>,
     /// The schemas that exist on the account's search path, `"$user"` resolved, without the implicit ones.
     pub(crate) search_path: Vec<Arc<str>>,
 }
@@ -337,6 +392,7 @@ pub(crate) struct Catalog {
     types: HashMap<u32, TypeInfo>,
     own_types: HashSet<Arc<str>>,
     user_types: HashSet<Arc<str>>,
+    makings: Vec<Making>,
     search_path: Vec<Arc<str>>,
     identifiers: HashSet<Arc<str>>,
 }
@@ -344,7 +400,10 @@ pub(crate) struct Catalog {
 impl Catalog {
     /// Indexes the parts.
     pub(crate) fn new(parts: Parts) -> Self {
-        let mut catalog = Self { search_path: parts.search_path, ..Self::default() };
+        let mut catalog = Self { search_path: parts.search_path, makings: parts.makings, ..Self::default() };
+        catalog.makings.sort_by(|one, other| {
+            (&one.of, &one.function, &one.schema).cmp(&(&other.of, &other.function, &other.schema))
+        });
         for operator in &parts.operators {
             let (schema, name) = operator.rsplit_once('.').unwrap_or(("", operator));
             let schemas = catalog.user_operators.entry(name.into()).or_default();
@@ -414,7 +473,8 @@ impl Catalog {
         operators.sort();
         let mut types: Vec<TypeInfo> = self.types.values().cloned().collect();
         types.sort_by_key(|kind| kind.oid);
-        Parts { relations, functions, operators, types, search_path: self.search_path.clone() }
+        let (makings, search_path) = (self.makings.clone(), self.search_path.clone());
+        Parts { relations, functions, operators, types, makings, search_path }
     }
 
     /// The relation of an OID.
@@ -586,6 +646,11 @@ impl Catalog {
         self.is_own_type(name) || self.is_user_type(name)
     }
 
+    /// What runs where values of types are made.
+    pub(crate) fn makings(&self) -> &[Making] {
+        &self.makings
+    }
+
     /// What the values of a type are, so that a masked one stays valid. A domain is what it stands on.
     pub(crate) fn kind_of(&self, type_oid: u32, type_modifier: i32) -> ValueKind {
         let (mut oid, mut modifier) = (type_oid, type_modifier);
@@ -687,10 +752,20 @@ impl Builder {
                 Ok(())
             }
             7 => self.kind(&row),
-            8 => Ok(()),
-            9 => self.definition(&row),
-            10 => self.expression(&row),
-            11 => self.reference(&row),
+            8 => {
+                self.parts.makings.push(Making {
+                    oid: row.number(0)?,
+                    of: row.text(1)?.into(),
+                    from: row.number(2)?,
+                    schema: row.text(3)?.into(),
+                    function: row.text(4)?.into(),
+                });
+                Ok(())
+            }
+            9 => Ok(()),
+            10 => self.definition(&row),
+            11 => self.expression(&row),
+            12 => self.reference(&row),
             _ => Err(row.error("there is no such answer")),
         }
     }
@@ -705,7 +780,7 @@ impl Builder {
 
     fn relation(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
         let oid = row.number(0)?;
-        let (letter, quotes) = row.text(3)?.split_once('!').map_or((row.text(3)?, false), |(letter, _)| (letter, true));
+        let (letter, marks) = row.text(3)?.split_at_checked(1).ok_or_else(|| row.error("a relation has no kind"))?;
         let kind = RelationKind::parse(letter).ok_or_else(|| row.error("an unknown kind of relation"))?;
         self.places.insert(oid, self.parts.relations.len());
         self.parts.relations.push(Relation {
@@ -717,7 +792,9 @@ impl Builder {
             definition: None,
             parents: Vec::new(),
             has_effects: matches!(letter, "R" | "P"),
-            quotes,
+            has_triggers: marks.contains('+'),
+            has_rules: marks.contains('*'),
+            quotes: marks.contains('!'),
         });
         Ok(())
     }

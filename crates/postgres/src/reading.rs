@@ -116,6 +116,11 @@ impl Known {
         tables
     }
 
+    /// What was read, where values of these types are made besides.
+    pub(crate) fn making(&self, reader: &Reader<'_>, analysis: &Analysis, types: &[u32]) -> Analysis {
+        analysis.making(&self.context(reader, &Tables::default()), types)
+    }
+
     /// Reads a text, or remembers how it was read.
     pub(crate) fn analyze(&self, sql: &str, reader: &Reader<'_>) -> Result<Arc<Analysis>, Misunderstood> {
         if !reader.moved.is_empty() {

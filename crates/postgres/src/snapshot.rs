@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Catalog, FunctionInfo, Parts, Relation, TypeInfo};
+use crate::catalog::{Catalog, FunctionInfo, Making, Parts, Relation, TypeInfo};
 
 /// The form that is written and read here.
 const FORM: u32 = 1;
@@ -20,16 +20,18 @@ enum Line {
     Function(FunctionInfo),
     Operator(Arc<str>),
     Type(TypeInfo),
+    Making(Making),
 }
 
 /// Writes a catalog.
 pub(crate) fn write(catalog: &Catalog) -> String {
-    let Parts { relations, functions, operators, types, search_path } = catalog.parts();
+    let Parts { relations, functions, operators, types, makings, search_path } = catalog.parts();
     let lines = [Line::Form(FORM), Line::SearchPath(search_path)].into_iter();
     let lines = lines.chain(relations.into_iter().map(Line::Relation));
     let lines = lines.chain(functions.into_iter().map(Line::Function));
     let lines = lines.chain(operators.into_iter().map(Line::Operator));
     let lines = lines.chain(types.into_iter().map(Line::Type));
+    let lines = lines.chain(makings.into_iter().map(Line::Making));
     // Text, numbers and lists of them are always written.
     lines.map(|line| serde_json::to_string(&line).unwrap_or_default() + "\n").collect()
 }
@@ -53,6 +55,7 @@ pub(crate) fn read(text: &str) -> Result<Catalog, (usize, String)> {
             Line::Function(function) => parts.functions.push(function),
             Line::Operator(name) => parts.operators.push(name),
             Line::Type(kind) => parts.types.push(kind),
+            Line::Making(making) => parts.makings.push(making),
         }
     }
     match form {

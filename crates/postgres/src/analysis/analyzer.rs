@@ -17,7 +17,7 @@ use super::resource::{self, Resources, UNKNOWN_SCHEMA};
 use super::scope::{Item, Scope, Sources};
 use super::tree::{self, Inventory};
 use super::{Context, Deallocated, Misunderstood, SearchPath, Tables, action};
-use crate::catalog::{Relation, RelationKind, is_temporary_schema};
+use crate::catalog::{Making, Relation, RelationKind, is_temporary_schema};
 use crate::function::{self, Kind};
 
 /// How deep queries and expressions may be nested, views included.
@@ -64,6 +64,9 @@ pub(super) struct Found {
     pub(super) where_is_constant: Option<bool>,
     /// How many rows a query gives at most, as its LIMIT says.
     pub(super) row_limit: Option<i64>,
+    /// Whether a trigger or a rule is set off by a write; `None` if nothing is written.
+    pub(super) has_triggers: Option<bool>,
+    pub(super) has_rules: Option<bool>,
     /// What is defined or dropped, or that it is of several kinds.
     pub(super) object_kind: Option<&'static str>,
     /// Whether something is dropped or emptied with what depends on it; `None` if nothing is.
@@ -97,6 +100,12 @@ pub(super) struct Analyzer<'a> {
     /// Columns of views that have a class of their own.
     view_columns: BTreeSet<Resource>,
     open_views: Vec<u32>,
+    /// What is open runs where it is read: it is no column that was computed when it was written.
+    runs: bool,
+    /// A function runs, for whoever asks, wherever its call is written.
+    is_calling: bool,
+    /// The types of the columns in sight, if any of them has casts of its own.
+    types_seen: HashSet<u32>,
     /// Views in which data of a class takes part: what fails inside of them may quote it.
     sensitive_views: HashSet<u32>,
     depth: usize,
@@ -117,6 +126,9 @@ impl<'a> Analyzer<'a> {
             views: HashMap::new(),
             view_columns: BTreeSet::new(),
             open_views: Vec::new(),
+            runs: true,
+            is_calling: false,
+            types_seen: HashSet::new(),
             sensitive_views: HashSet::new(),
             depth: 0,
             steps: 0,
@@ -162,9 +174,9 @@ impl<'a> Analyzer<'a> {
         Ok(())
     }
 
-    /// Notes an access. What a view does is its owner's, not the statement's.
+    /// Notes an access. What a view reads its owner reads, not the statement; what it calls runs for whoever asks.
     pub(super) fn access(&mut self, action: Action, resource: Resource) {
-        if self.open_views.is_empty() {
+        if self.open_views.is_empty() || self.is_calling {
             // Checks, indexes on expressions and new types quote the rows that they fail on.
             self.found.sensitive |= action == action::DDL;
             if self.resources.is_servers_own(&resource) && changes(action, &resource) {
@@ -459,6 +471,9 @@ impl<'a> Analyzer<'a> {
             | RelationKind::Sequence
             | RelationKind::Index
             | RelationKind::Composite => {
+                if !self.resources.catalog.makings().is_empty() {
+                    self.types_seen.extend(relation.columns.iter().map(|column| column.type_oid));
+                }
                 if self.resources.catalog.is_generating(relation) {
                     return self.generating(relation);
                 }
@@ -493,7 +508,9 @@ impl<'a> Analyzer<'a> {
                     kin.columns.iter().map(|column| same(&column.name).unwrap_or_else(|| copy(&kin, &column.name)));
                 let item = Item::query(Some(&kin.name), Columns { named: named.collect(), rest: None });
                 let computed = match &column.expression {
-                    Some(expression) => self.definition_over(kin.oid, &format!("SELECT {expression}"), item),
+                    Some(expression) => {
+                        self.read_inside(kin.oid, &format!("SELECT {expression}"), &Sources::of(item), false)
+                    }
                     None => Err(Misunderstood::new("an expression is not known", "")),
                 };
                 let computed = computed.map_or_else(|_| Lineage::unknown(), |columns| columns.row());
@@ -518,7 +535,9 @@ impl<'a> Analyzer<'a> {
         let is_deep = self.open_views.len() >= VIEW_DEPTH_MAX || self.open_views.contains(&relation.oid);
         let inside = match &relation.definition {
             Some(definition) if !is_deep => {
-                self.definition(relation.oid, definition).unwrap_or_else(|_| Columns::unknown())
+                let runs = relation.kind != RelationKind::MaterializedView;
+                let columns = self.read_inside(relation.oid, definition, &Sources::default(), runs);
+                columns.unwrap_or_else(|_| Columns::unknown())
             }
             Some(_) | None => Columns::unknown(),
         };
@@ -547,18 +566,18 @@ impl<'a> Analyzer<'a> {
         columns
     }
 
-    fn definition(&mut self, oid: u32, definition: &str) -> Result<Columns, Misunderstood> {
-        self.read_inside(oid, definition, &Sources::default())
-    }
-
-    /// The same, over the columns of a row source.
-    fn definition_over(&mut self, oid: u32, definition: &str, item: Item) -> Result<Columns, Misunderstood> {
-        self.read_inside(oid, definition, &Sources::of(item))
-    }
-
-    fn read_inside(&mut self, oid: u32, definition: &str, sources: &Sources) -> Result<Columns, Misunderstood> {
+    /// Reads a definition over the columns of a row source; `runs` if what it calls runs where it is read.
+    fn read_inside(
+        &mut self,
+        oid: u32,
+        definition: &str,
+        sources: &Sources,
+        runs: bool,
+    ) -> Result<Columns, Misunderstood> {
         let parsed = tree::parse(definition)?;
         let outside = std::mem::take(&mut self.inventory);
+        let outside_runs = self.runs;
+        self.runs &= runs;
         self.open_views.push(oid);
         let result = self.enter(|analyzer| {
             let mut columns = Columns::unknown();
@@ -570,6 +589,7 @@ impl<'a> Analyzer<'a> {
             Ok(if analyzer.inventory.is_complete() { columns } else { Columns::unknown() })
         });
         self.open_views.pop();
+        self.runs = outside_runs;
         self.inventory = outside;
         result
     }
@@ -583,6 +603,26 @@ impl<'a> Analyzer<'a> {
         };
         if !types.iter().all(is_own) {
             self.mark_sensitive();
+        }
+        let names: Vec<&str> = types.iter().filter_map(|name| name.last()).map(std::string::String::as_str).collect();
+        self.call_makings(&names);
+    }
+
+    /// Notes the calls of what runs where values of types of these names are made, and where one of what is in sight is made
+    /// another without a word.
+    pub(super) fn call_makings(&mut self, names: &[&str]) {
+        let makings = self.resources.catalog.makings();
+        if makings.is_empty() {
+            return;
+        }
+        let runs = |making: &&Making| {
+            let is_named = making.of.is_empty() || names.iter().any(|name| *making.of == **name);
+            is_named && (making.from == 0 || self.types_seen.contains(&making.from))
+        };
+        let running: Vec<&Making> = makings.iter().filter(runs).collect();
+        for making in running {
+            let kind = self.function_kind(Some(&making.schema), &making.function);
+            self.call(kind, Some(&making.schema), &making.function, Lineage::Clean);
         }
     }
 
@@ -641,7 +681,9 @@ impl<'a> Analyzer<'a> {
     pub(super) fn call(&mut self, kind: Kind, schema: Option<&str>, name: &str, arguments: Lineage) -> Lineage {
         if kind == Kind::Dangerous || kind == Kind::User && function::is_dangerous(name) {
             self.mark_sensitive();
+            let outside = std::mem::replace(&mut self.is_calling, self.runs);
             self.access_function(action::ADMIN, schema, name, kind);
+            self.is_calling = outside;
             if name == "set_config" && self.open_views.is_empty() {
                 self.found.changes_meaning = true;
                 self.found.changes_path = true;
@@ -649,6 +691,20 @@ impl<'a> Analyzer<'a> {
         }
         self.found.shows_text |= name == "current_query";
         self.found.keeps_text |= name == "current_query";
+        let outside = std::mem::replace(&mut self.is_calling, self.runs && kind != Kind::Rows);
+        let result = self.called(kind, schema, name, arguments);
+        self.is_calling = outside;
+        result
+    }
+
+    /// Notes the call of an operator that is not PostgreSQL's own.
+    pub(super) fn call_operator(&mut self, schema: Option<&str>, name: &str) {
+        let outside = std::mem::replace(&mut self.is_calling, self.runs);
+        self.access(action::CALL, self.resources.function(schema, name));
+        self.is_calling = outside;
+    }
+
+    fn called(&mut self, kind: Kind, schema: Option<&str>, name: &str, arguments: Lineage) -> Lineage {
         match kind {
             Kind::Plain | Kind::Count | Kind::Place => arguments,
             Kind::Rows => {

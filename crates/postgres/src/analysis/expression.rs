@@ -10,11 +10,11 @@ use pg_raw_parse::nodes::{
 use pg_raw_parse::raw::{A_Expr_Kind, JsonExprOp, SubLinkType};
 use pg_raw_parse::{ConstValue, Node};
 
+use super::Misunderstood;
 use super::analyzer::Analyzer;
 use super::lineage::{Columns, Lineage};
 use super::scope::{self, Scope};
 use super::tree::{self, strings};
-use super::{Misunderstood, action};
 use crate::catalog::is_temporary_schema;
 use crate::function::{self, Kind};
 
@@ -260,6 +260,7 @@ impl Analyzer<'_> {
             // What that runs may quote anything.
             self.mark_sensitive();
         }
+        self.call_makings(&[name]);
         // The name of a type stands for a cast, which can fail.
         let computes = acts || catalog.own_function(name).is_some() || catalog.is_type(name);
         if computes && !passes(kind, name) {
@@ -339,7 +340,7 @@ impl Analyzer<'_> {
             None => self.visible(self.resources.catalog.user_operator_schemas(name), false),
         };
         for schema in schemas {
-            self.access(action::CALL, self.resources.function(schema, name));
+            self.call_operator(schema, name);
         }
         self.opaque();
         false
@@ -453,6 +454,8 @@ impl Analyzer<'_> {
             self.probe(&whole);
         }
         let kind = self.function_kind(schema, name);
+        // A cast can be written as a call.
+        self.call_makings(&[name]);
         // Only the first argument passes, but for `concat`: a second one, such as a separator, must be constant.
         // With a length, `varchar` fails on longer values.
         let rest_is_clean = match name {

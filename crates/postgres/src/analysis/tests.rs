@@ -5,7 +5,7 @@ use gatehouse_model::{ClassName, Effect, FactValue, Provenance, Resource, Target
 use gatehouse_protocol::Classifier;
 
 use super::*;
-use crate::catalog::{ColumnInfo, FunctionInfo, Parts, RelationKind, TypeInfo};
+use crate::catalog::{ColumnInfo, FunctionInfo, Making, Parts, RelationKind, TypeInfo};
 use crate::reading::{Known, Reader};
 
 struct ByName;
@@ -54,6 +54,8 @@ fn relation(
         definition: definition.map(Into::into),
         parents: Vec::new(),
         has_effects: false,
+        has_triggers: name == "customers",
+        has_rules: false,
         quotes: false,
     }
 }
@@ -84,6 +86,15 @@ fn relations() -> Vec<Relation> {
         view(103, "view_of_view", &["m"], " SELECT customer_view.mail AS m FROM public.customer_view"),
         view(104, "loop_view", &["m"], " SELECT loop_view.m FROM public.loop_view"),
         view(105, "opaque_view", &["x"], " SELECT public.leak() AS x"),
+        view(110, "counting_view", &["n"], " SELECT nextval('public.sq') AS n FROM public.orders"),
+        relation(
+            111,
+            "public",
+            "kept_view",
+            RelationKind::MaterializedView,
+            &["x"],
+            Some(" SELECT public.leak() AS x"),
+        ),
         child,
         table(107, "hidden", "orders", &["id", "email"]),
         table(1259, "pg_catalog", "pg_class", &["oid", "relname"]),
@@ -152,6 +163,15 @@ fn catalog() -> Catalog {
         functions,
         operators: vec!["public.===".into()],
         types: ["text", "int4", "regclass", "int8", "varchar"].iter().enumerate().map(own_type).collect(),
+        makings: [("loud", 0), ("regclass", 25), ("int8", 9_999)]
+            .map(|(of, from)| Making {
+                oid: 20_000,
+                of: of.into(),
+                from,
+                schema: "public".into(),
+                function: "leak".into(),
+            })
+            .into(),
         search_path: vec!["public".into()],
     })
 }
@@ -243,6 +263,38 @@ fn check(sql: &str, expected: Expect) {
         analysis.intent.evidence.as_ref(),
     );
     expected.assert_eq(&text);
+}
+
+/// What a view reads is its owner's to read. Its functions, and those of casts and domains, run for whoever asks.
+#[test]
+fn what_is_called_out_of_sight_is_called_all_the_same() {
+    let cases = [
+        ("select x from opaque_view", "call leak, select opaque_view"),
+        ("select n from counting_view", "select counting_view, update pg_catalog.nextval"),
+        ("select m from view_of_view", "select view_of_view"),
+        // It ran when the view was filled.
+        ("select x from kept_view", "select kept_view"),
+        ("select 'x'::loud", "call leak"),
+        ("select cast('x' as public.loud[])", "call leak"),
+        ("select loud('x')", "call leak, call loud"),
+        // A cast from a type of which nothing is in sight is another.
+        ("select id::regclass from orders", "call leak, select orders"),
+        ("select 1::regclass", "select shop"),
+        ("select id::int8 from orders", "select orders"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(accesses(sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn what_a_write_sets_off_is_a_fact() {
+    let of = |sql: &str| analyzed(sql).intent.facts.get("has_triggers").cloned();
+    assert_eq!(of("update customers set name = 'x' where id = 1"), Some(FactValue::Bool(true)));
+    // Its rows are those of a table that has one.
+    assert_eq!(of("delete from vip where id = 1"), Some(FactValue::Bool(true)));
+    assert_eq!(of("insert into orders values (1, 2, 3)"), Some(FactValue::Bool(false)));
+    assert_eq!(of("select 1"), None);
 }
 
 #[test]
@@ -1021,7 +1073,7 @@ fn whole_analyses() {
             DELETE
             delete customers, probe customers.email, select customers
             =customers.id
-            Write {"has_where": Bool(true), "statements_in_batch": Long(1), "tables": Long(1), "where_is_constant": Bool(false)} sensitive=true
+            Write {"has_rules": Bool(false), "has_triggers": Bool(true), "has_where": Bool(true), "statements_in_batch": Long(1), "tables": Long(1), "where_is_constant": Bool(false)} sensitive=true
             delete from customers where email = '…' returning id
         "#]],
     );

@@ -164,10 +164,16 @@ impl Analyzer<'_> {
             let family = self.resources.catalog.family(relation);
             relation.kind == RelationKind::View || family.iter().any(|kin| kin.has_effects)
         };
-        if self.relations(schema, name).iter().any(quotes) {
+        let relations = self.relations(schema, name);
+        if relations.iter().any(quotes) {
             self.mark_sensitive();
             self.found.shows_text = true;
         }
+        // Rows go to partitions and children, which have triggers and rules of their own.
+        let family = || relations.iter().flat_map(|relation| self.resources.catalog.family(relation));
+        let (has_triggers, has_rules) = (family().any(|kin| kin.has_triggers), family().any(|kin| kin.has_rules));
+        self.found.has_triggers = Some(self.found.has_triggers == Some(true) || has_triggers);
+        self.found.has_rules = Some(self.found.has_rules == Some(true) || has_rules);
     }
 
     fn access_item(&mut self, action: Action, item: &Item) {

@@ -297,6 +297,10 @@ impl PostgresSession {
     fn prepared(&self, analysis: Arc<Analysis>, declared: Vec<u32>) -> Prepared {
         // What makes a value of another's type may run code that speaks of anything.
         let is_anothers = |kind: &u32| *kind >= OWN_OIDS_END;
+        let analysis = match declared.iter().any(is_anothers) {
+            true => Arc::new(self.known.making(&self.reader(), &analysis, &declared)),
+            false => analysis,
+        };
         let analysis = match declared.iter().any(is_anothers) && !analysis.sensitive {
             true => Arc::new(analysis.withheld()),
             false => analysis,
