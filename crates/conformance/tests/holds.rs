@@ -172,6 +172,46 @@ fn refused_at_once_then_approved_then_passed_once() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What was approved is what was there: the same words over another view are another statement, whether it waits or asks again.
+#[test]
+fn an_approval_binds_to_what_names_stand_for() -> anyhow::Result<()> {
+    const OVER_VIEW: &str = "update chosen set tier = 'gold' where id < 9";
+    let choose = |id: u32| format!("create or replace view chosen as select id, tier from customers where id = {id}");
+    let fixture = Fixture::start(Setup {
+        sql: String::from(gatehouse_conformance::fixture::SHOP) + &choose(1),
+        ..Setup::default()
+    })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    fixture.truth("grant select, update on chosen to gatehouse")?;
+    let waiting = in_background(&fixture, &agent, OVER_VIEW)?;
+    let id = id_of(&fixture.open_request()?);
+    fixture.truth(&choose(2))?;
+    fixture.json(&["approve", &id, "--as", "user:dana"])?;
+    let said = String::from_utf8(waiting.wait_with_output()?.stderr)?;
+    assert!(said.contains("the target changed meanwhile"), "{said}");
+    assert_eq!(fixture.request_state(&id)?, "withdrawn");
+    // What did not change passes.
+    let waiting = in_background(&fixture, &agent, OVER_VIEW)?;
+    fixture.json(&["approve", &id_of(&fixture.open_request()?), "--as", "user:dana"])?;
+    assert!(waiting.wait_with_output()?.status.success());
+    assert_eq!(fixture.truth("select string_agg(id::text, ',') from customers where tier = 'gold'")?, "2");
+
+    let fixture = Fixture::start(Setup {
+        sql: String::from(gatehouse_conformance::fixture::SHOP) + &choose(1),
+        target: "on_hold = \"refuse\"\nsurvey_secs_max = 1".into(),
+        ..Setup::default()
+    })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    fixture.psql(&agent, OVER_VIEW)?;
+    fixture.json(&["approve", &id_of(&fixture.open_request()?), "--as", "user:dana"])?;
+    fixture.truth(&choose(2))?;
+    // The catalog that statements are read by is a second old at most.
+    std::thread::sleep(Duration::from_millis(1_100));
+    assert!(fixture.psql(&agent, OVER_VIEW)?.contains("needs approval"));
+    assert_eq!(fixture.truth("select string_agg(id::text, ',') from customers where tier = 'gold'")?, "");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_binds_to_the_bind_values() -> anyhow::Result<()> {
     let fixture = Fixture::start(refusing())?;

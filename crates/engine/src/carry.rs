@@ -242,7 +242,15 @@ impl Carrying {
         let outcome = match event {
             Event::Moved(Ok(())) => Ok(()),
             Event::Moved(Err(error)) => return Some(End::Lost(error)),
-            Event::Answered(answer) => self.answered(answer),
+            Event::Answered(answer) => {
+                // What it names may have been made anew while it waited.
+                if matches!(answer, Some(Answer::Approved))
+                    && let Err(end) = self.survey().await
+                {
+                    return Some(end);
+                }
+                self.answered(answer)
+            }
             Event::Signal(Signal::Cancel(done)) => self.cancel(done),
             Event::Signal(Signal::End(denial)) => Err(Stop::by_gateway(*denial)),
         };
@@ -499,7 +507,7 @@ impl Carrying {
             };
             match signal {
                 // What was passed on before may still run.
-                Some(Signal::Cancel(done)) => self.cancel_at_target(self.engine.house.now(), Some(done)),
+                Some(Signal::Cancel(done)) => self.cancel(done).map_err(End::Stopped)?,
                 Some(Signal::End(denial)) => return Err(End::Stopped(Stop::by_gateway(*denial))),
                 None => return Err(End::Client),
             }

@@ -406,6 +406,11 @@ pub(crate) fn digest(grant: &Grant, operation: &Operation) -> Digest {
             }
         }
     }
+    // By another catalog, or other classes, the same words may want something else.
+    part(operation.intent.stands_on.as_bytes());
+    let mut wanted: Vec<String> = operation.intent.accesses.iter().map(ToString::to_string).collect();
+    wanted.sort();
+    wanted.iter().for_each(|access| part(access.as_bytes()));
     // What is approved within a task's budget is not approved beyond it.
     if operation.intent.accesses.iter().any(|access| access.action == Action::EXCEED) {
         part(b"exceed");
@@ -424,7 +429,7 @@ pub(crate) fn digest(grant: &Grant, operation: &Operation) -> Digest {
 pub(crate) fn begin_digest(lease: &Lease, target: &TargetName) -> Sha256 {
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| digest_part(&mut hash, bytes);
-    part(b"gatehouse operation 1");
+    part(b"gatehouse operation 2");
     part(lease.subject.identity.to_string().as_bytes());
     part(on_behalf_of(&lease.subject).unwrap_or_default().as_bytes());
     part(lease.task.id.as_str().as_bytes());

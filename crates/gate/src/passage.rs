@@ -818,6 +818,7 @@ impl Passage {
             facts: Facts::new(),
             effect: Effect::Read,
             only_ends: false,
+            stands_on: "".into(),
             repacks: Repacks::Classes(Vec::new()),
             unclear: Some(unclear.denial.clone()),
         };
@@ -1032,6 +1033,11 @@ impl Passage {
                 if !self.wants_more(&operation).into_iter().all(is_bound) {
                     let (why, hint) =
                         ("what it uses was described otherwise meanwhile", "Ask again to have it decided");
+                    let denial = Denial::new(Reason::Policy, "the target changed meanwhile", why, hint);
+                    return refuse(self, RequestState::Withdrawn, denial);
+                }
+                if !self.session.stands_on_same(&operation) {
+                    let (why, hint) = ("what it names is something else by now", "Ask again to have it decided");
                     let denial = Denial::new(Reason::Policy, "the target changed meanwhile", why, hint);
                     return refuse(self, RequestState::Withdrawn, denial);
                 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use gatehouse_model::{Denial, Shape, ShapeRole, TargetName};
+use gatehouse_model::{Denial, Operation, Shape, ShapeRole, TargetName};
 use gatehouse_protocol::{
     Breach, Editor, Frame, Head, HttpFacts, Meaning, Misunderstood, Opening, Passed, Reply, Session, Side, Step,
     SurveyFacts, Tag, frames, write_frame, write_head,
@@ -317,6 +317,10 @@ impl Session for HttpSession {
     }
 
     fn surveyed(&mut self, _: SurveyFacts) {}
+
+    fn stands_on_same(&self, _: &Operation) -> bool {
+        true
+    }
 
     fn outdates_survey(&mut self) -> bool {
         false

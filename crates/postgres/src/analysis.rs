@@ -228,7 +228,8 @@ pub(crate) fn analyze(sql: &str, context: &Context<'_>) -> Result<Analysis, Misu
             analyzer.access_target(action::SELECT);
         }
         let parameters = analyzer.inventory.parameters();
-        Ok(conclude(sql, &titles, statements, analyzer.found, &parameters))
+        let stands_on = analyzer.stands_on().into();
+        Ok(conclude(sql, stands_on, &titles, statements, analyzer.found, &parameters))
     })
 }
 
@@ -258,6 +259,7 @@ impl Analysis {
 
 fn conclude(
     sql: &str,
+    stands_on: Arc<str>,
     titles: &[&str],
     statements: Vec<StatementOutput>,
     mut found: Found,
@@ -278,6 +280,7 @@ fn conclude(
     };
     let intent = Intent {
         only_ends,
+        stands_on,
         repacks,
         title: title(titles),
         statement: sql.into(),
@@ -322,6 +325,7 @@ pub(crate) fn opaque(title: &str, sql: &str, target: &TargetName, cause: &Misund
         facts: Facts::new(),
         effect: Effect::Write,
         only_ends: false,
+        stands_on: "".into(),
         repacks: Repacks::Unknown,
         accesses,
         unclear: Some(Denial::new(reason, &cause.message, detail, &cause.hint)),

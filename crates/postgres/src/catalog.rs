@@ -8,6 +8,7 @@ use std::sync::Arc;
 use foldhash::HashMap;
 use gatehouse_model::ValueKind;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// The schemas that belong to PostgreSQL itself.
 pub(crate) const SYSTEM_SCHEMAS: [&str; 2] = ["pg_catalog", "information_schema"];
@@ -393,6 +394,8 @@ pub(crate) struct Catalog {
     own_types: HashSet<Arc<str>>,
     user_types: HashSet<Arc<str>>,
     makings: Vec<Making>,
+    /// What tells a relation from another, or from what it was, by its OID.
+    identities: HashMap<u32, Box<str>>,
     search_path: Vec<Arc<str>>,
     identifiers: HashSet<Arc<str>>,
 }
@@ -417,6 +420,7 @@ impl Catalog {
             for &parent in &relation.parents {
                 catalog.children.entry(parent).or_default().push(relation.oid);
             }
+            catalog.identities.insert(relation.oid, identity(&relation).into());
             catalog.named.entry(relation.name.clone()).or_default().push(relation.clone());
             catalog.relations.insert(relation.oid, relation);
         }
@@ -490,6 +494,34 @@ impl Catalog {
     /// All relations of a name, in any schema.
     pub(crate) fn relations_named(&self, name: &str) -> &[Arc<Relation>] {
         self.named.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// What the names of relations stand for: a text that is the same as long as they do.
+    pub(crate) fn stands_for<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> String {
+        let mut text = String::new();
+        for name in names {
+            // Names may hold anything, and what is behind them is found by them once more.
+            text.push_str(&format!("{}:{name}", name.len()));
+            for relation in self.relations_named(name).iter().filter(|relation| !relation.is_system()) {
+                text.push('=');
+                text.push_str(self.identities.get(&relation.oid).map_or("", |identity| identity));
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The same of the names that such a text has; none if it is none.
+    pub(crate) fn stands_for_again(&self, text: &str) -> Option<String> {
+        let mut names = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (len, after) = rest.split_once(':')?;
+            let name = after.get(..len.parse().ok()?)?;
+            names.push(name);
+            rest = after.get(name.len()..)?.split_once('\n')?.1;
+        }
+        Some(self.stands_for(names))
     }
 
     /// True if a materialized view may take rows from a view of this name.
@@ -693,6 +725,30 @@ impl Catalog {
             || self.user_functions.contains_key(word)
             || self.own_types.contains(word)
     }
+}
+
+/// What tells a relation from another, and from what it was before it was defined anew.
+fn identity(relation: &Relation) -> String {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    };
+    part(&relation.oid.to_be_bytes());
+    part(relation.schema.as_bytes());
+    part(relation.definition.as_deref().unwrap_or_default().as_bytes());
+    part(&[relation.has_effects, relation.has_triggers, relation.has_rules].map(u8::from));
+    for parent in &relation.parents {
+        part(&parent.to_be_bytes());
+    }
+    for column in &relation.columns {
+        part(column.name.as_bytes());
+        part(&column.type_oid.to_be_bytes());
+        part(column.expression.as_deref().unwrap_or_default().as_bytes());
+    }
+    let digest = hash.finalize();
+    // As many bits as nobody finds twice.
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// By the OIDs that `pg_type.dat` fixes.

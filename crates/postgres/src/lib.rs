@@ -162,6 +162,10 @@ impl Session for Unsurveyed {
 
     fn surveyed(&mut self, _facts: SurveyFacts) {}
 
+    fn stands_on_same(&self, _: &Operation) -> bool {
+        true
+    }
+
     fn outdates_survey(&mut self) -> bool {
         false
     }

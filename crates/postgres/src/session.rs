@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use foldhash::{HashMap, HashMapExt as _};
-use gatehouse_model::{Bind, Column, Denial, Intent, Provenance, Reason, Secret, Shape, TargetName};
+use gatehouse_model::{Bind, Column, Denial, Intent, Operation, Provenance, Reason, Secret, Shape, TargetName};
 use gatehouse_protocol::{
     Breach, Classifier, Editor, Opening, Passed, Reply, Session, Side, Started, Step, SurveyFacts,
 };
@@ -531,6 +531,11 @@ impl Session for PostgresSession {
                 self.survey = FrontSurvey::Done;
             }
         }
+    }
+
+    fn stands_on_same(&self, operation: &Operation) -> bool {
+        let before = &operation.intent.stands_on;
+        self.known.catalog.stands_for_again(before).is_some_and(|now| now == **before)
     }
 
     fn outdates_survey(&mut self) -> bool {

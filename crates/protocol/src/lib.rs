@@ -495,6 +495,9 @@ pub trait Session: Send {
     /// Newer facts, after [`Step::Survey`].
     fn surveyed(&mut self, facts: SurveyFacts);
 
+    /// Whether what an operation names is by the newest facts what it was when it was asked for.
+    fn stands_on_same(&self, operation: &Operation) -> bool;
+
     /// Whether something ran, since this was asked last, after which a survey tells something else.
     fn outdates_survey(&mut self) -> bool;
 

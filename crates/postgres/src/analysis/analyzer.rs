@@ -2,6 +2,7 @@
 //!
 //! Knows the catalog, through the search path. What trees mean is in the modules beside.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -104,6 +105,8 @@ pub(super) struct Analyzer<'a> {
     runs: bool,
     /// A function runs, for whoever asks, wherever its call is written.
     is_calling: bool,
+    /// The names of relations that were looked up, also inside of views.
+    names: RefCell<BTreeSet<Box<str>>>,
     /// The types of the columns in sight, if any of them has casts of its own.
     types_seen: HashSet<u32>,
     /// Views in which data of a class takes part: what fails inside of them may quote it.
@@ -128,6 +131,7 @@ impl<'a> Analyzer<'a> {
             open_views: Vec::new(),
             runs: true,
             is_calling: false,
+            names: RefCell::default(),
             types_seen: HashSet::new(),
             sensitive_views: HashSet::new(),
             depth: 0,
@@ -306,6 +310,11 @@ impl<'a> Analyzer<'a> {
         !self.open_views.is_empty()
     }
 
+    /// What the names that were looked up stand for.
+    pub(super) fn stands_on(&self) -> String {
+        self.resources.catalog.stands_for(self.names.borrow().iter().map(|name| &**name))
+    }
+
     pub(super) fn search_path(&self) -> &'a SearchPath {
         self.path
     }
@@ -313,6 +322,9 @@ impl<'a> Analyzer<'a> {
     /// What an unqualified or qualified name of a relation means; empty if the catalog has none.
     pub(super) fn relations(&self, schema: Option<&str>, name: &str) -> Vec<Arc<Relation>> {
         let catalog = self.resources.catalog;
+        if !self.names.borrow().contains(name) {
+            self.names.borrow_mut().insert(name.into());
+        }
         if schema.is_some_and(is_temporary_schema) {
             // Which relations it has is known to the session at the target alone.
             return Vec::new();
