@@ -395,7 +395,8 @@ function Side({ isOpen, isLive }: { isOpen: boolean; isLive: boolean }) {
 }
 
 function Scheme() {
-  const { setColorScheme } = useMantineColorScheme();
+  // To hold transitions back it would put a style into the page, which the page's policy does not take.
+  const { setColorScheme } = useMantineColorScheme({ keepTransitions: true });
   const scheme = useComputedColorScheme();
   const hasLetters = useLetters();
   return (

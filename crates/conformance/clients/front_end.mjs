@@ -1,6 +1,7 @@
 // The web front end in Chromium, as an approver uses it: STORY says which story is told. BASE is the gateway, LINK signs in, once; SHOTS
-// is where pictures go. What else a story takes is in variables of its own. It prints what it found, and fails where a page
-// does not do what it should, says something to the console, calls another origin, or is hard to use without eyes or a mouse.
+// is the folder of this story's pictures. What else a story takes is in variables of its own. It prints what it found, and fails
+// where a page does not do what it should, says something to the console, calls another origin, or is hard to use without eyes
+// or a mouse.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -47,6 +48,53 @@ async function seen(page, text) {
   await page.getByText(text, { exact: false }).first().waitFor({ timeout: 20_000 });
 }
 
+/** What a cell says, by what stands over it. */
+const CELLS = {
+  Task: /^tsk-[a-z0-9]+$/,
+  Session: /^ses-[a-z0-9]+$/,
+  State: /^(live|ended|done|expired|revoked|abandoned)$/,
+  Who: /^(agent|user):\S+( for user:\S+)?$/,
+  Began: /^(now|.+ ago)$/,
+  Opened: /^(now|.+ ago)$/,
+  Ends: /^(ends|ended) (now|in .+|.+ ago)$/,
+  Operations: /^[\d,]+$/,
+  Refused: /^refused [\d,]+$/,
+  Rows: /^[\d,]+$/,
+  Protocol: /^(postgres|http|mcp)$/,
+  Verdict: /^(allowed|held|denied)$/,
+  Root: /^[\w+/=]+$/,
+};
+
+/** The tables of a page that have heads, as they stand there. */
+function tablesOf(page) {
+  return page.locator("main table.grid:has(thead)").evaluateAll((found) =>
+    found.map((table) => ({
+      heads: [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim()),
+      rows: [...table.tBodies[0].rows].map((row) => [...row.cells].map((cell) => cell.textContent.trim())),
+      isCut: table.matches(".stacked") && table.parentElement.scrollWidth > table.parentElement.clientWidth,
+    })),
+  );
+}
+
+/** What stands in a table's column, from the top down, once there is a row. */
+async function column(page, head) {
+  await page.locator("main table.grid:has(thead) tbody tr").first().waitFor({ timeout: 20_000 });
+  const found = (await tablesOf(page)).find(({ heads }) => heads.includes(head));
+  assert.ok(found, `a table has a column ${head}`);
+  return found.rows.map((cells) => cells[found.heads.indexOf(head)]);
+}
+
+/** Each cell of each table stands under its own head, and in view. */
+async function stands(page, name) {
+  for (const { heads, rows, isCut } of await tablesOf(page)) {
+    assert.ok(!isCut, `${name}: the table of ${heads[0]} has all of its columns in view`);
+    for (const cells of rows) {
+      assert.equal(cells.length, heads.length, `${name}: ${heads} over ${cells}`);
+      for (const [place, said] of cells.entries()) assert.match(said, CELLS[heads[place]] ?? /^/, `${name}: ${heads[place]}`);
+    }
+  }
+}
+
 /** No page is hard to use for those who do not see it or have no mouse, and none is wider than its window. */
 async function fits(page, name) {
   await page.evaluate(axe);
@@ -55,11 +103,70 @@ async function fits(page, name) {
   assert.deepEqual(grave.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), [], `${name} is accessible`);
   const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   assert.ok(beyond <= 0, `${name} is ${beyond} px wider than its window`);
+  await stands(page, name);
 }
 
 async function picture(page, name) {
   if (shots) await page.screenshot({ path: join(shots, `${name}.png`) });
 }
+
+/** The same in both palettes. */
+async function fitsInBoth(page, name, file) {
+  for (const colorScheme of ["dark", "light"]) {
+    await page.emulateMedia({ colorScheme });
+    await inPalette(page, colorScheme);
+    await fits(page, `${name}, ${colorScheme}`);
+    await picture(page, `${file}-${colorScheme}`);
+  }
+}
+
+async function inPalette(page, colorScheme) {
+  await page.locator(`html[data-mantine-color-scheme=${colorScheme}]`).waitFor({ state: "attached", timeout: 20_000 });
+}
+
+/** Has the page keep what the gateway tells it of changes, in `told`. */
+async function keepTold(page) {
+  await page.addInitScript(() => {
+    window.told = [];
+    window.EventSource = class extends window.EventSource {
+      constructor(...given) {
+        super(...given);
+        // Before the page itself hears of it.
+        this.addEventListener("message", ({ data }) => window.told.push(JSON.parse(data)));
+      }
+    };
+  });
+}
+
+/** Whether a page asks for what waits for an answer. */
+const isOfOpen = (url) => url.pathname === "/api/v1/requests" && url.searchParams.get("state") === "open";
+
+/**
+ * Until the gateway tells the page of another request than this one, whatever asks for what waits is answered that nothing
+ * does: what polls finds nothing, and what comes has come by the live stream.
+ */
+async function onlyTold(page, but) {
+  await page.locator(".side .live[data-on=true]").waitFor({ timeout: 20_000 });
+  await page.route(isOfOpen, async (route) => {
+    const isTold = (known) => window.told.some(({ kind, id }) => kind === "request" && id !== known);
+    if (await page.evaluate(isTold, but)) await route.continue();
+    else await route.fulfill({ json: [] });
+  });
+}
+
+/** Takes a bundle out, under the name that it is to have, and has it verified; where it lies. */
+async function exported(page, name) {
+  const [saved] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Export" }).click()]);
+  assert.equal(saved.suggestedFilename(), name);
+  const bundle = join(home, name);
+  await saved.saveAs(bundle);
+  await page.setInputFiles("input[type=file]", bundle);
+  await page.locator(".chip", { hasText: /^sound$/ }).waitFor({ timeout: 20_000 });
+  return bundle;
+}
+
+/** What the address of a page is of. */
+const idOf = (page) => new URL(page.url()).pathname.split("/").at(-1);
 
 /** The request in view takes an answer: it was in view for as long as a look takes. */
 async function answerable(page) {
@@ -85,16 +192,66 @@ async function signIn(page) {
   await page.click("button");
 }
 
+/** A request says who asks for whom, with which values, and what it would touch; a task what it may use up, and a moment its address. */
+async function says(page) {
+  const { SESSION: session, TASK: task, REQUEST: request } = process.env;
+  await page.goto(`${base}/requests/${request}`);
+  const facts = await page.locator("[aria-label='Who and why'] dl").evaluate((list) => {
+    const names = [...list.querySelectorAll("dt")];
+    return Object.fromEntries(names.map((name) => [name.textContent, name.nextElementSibling.textContent]));
+  });
+  assert.deepEqual([facts.Asks, facts["On behalf of"]], ["agent:claude", "user:sam"]);
+  const values = await page.locator("[aria-label='Bind values'] tr").allTextContents();
+  assert.deepEqual(values, ["$1'gold'", "$2'3'"]);
+  const touched = page.locator("[aria-label='Blast radius'] li");
+  await touched.filter({ hasText: "public.customers has about 200 rows" }).waitFor();
+  await touched.filter({ hasText: "the planner expects this UPDATE to touch about 1 row" }).waitFor();
+
+  await page.goto(`${base}/tasks/${task}`);
+  for (const [name, shown] of [["Operations", /^[1-9]\d* of 50$/], ["Rows", /^[1-9]\d* of 1,000$/]]) {
+    assert.match(await page.getByRole("meter", { name }).getAttribute("aria-valuetext"), shown, name);
+  }
+
+  await page.goto(`${base}/sessions/${session}`);
+  await page.getByRole("link", { name: "Link to this moment" }).first().click();
+  await page.locator(".event[data-now=true]").waitFor();
+  const link = page.url();
+  assert.match(link, /\?at=\d+$/);
+  await page.goto(`${base}/tasks`);
+  assert.deepEqual(await column(page, "State"), ["live", "live"]);
+  await page.goto(link);
+  await page.locator(".event[data-now=true]").waitFor();
+}
+
+/** What sessions are narrowed by stands in their address. */
+async function filters(page) {
+  const shown = async (search) => {
+    await page.goto(`${base}/sessions?${search}`);
+    const [who, state] = [await column(page, "Who"), await column(page, "State")];
+    return who.map((name, place) => `${name}, ${state[place]}`).sort();
+  };
+  const [ended, live] = ["agent:claude, ended", "agent:claude for user:sam, live"];
+  assert.deepEqual(await shown("identity=agent:claude&target=shop&state=ended&hours=1"), [ended, ended, ended]);
+  assert.equal(await page.getByRole("textbox", { name: "Identity" }).inputValue(), "agent:claude");
+  assert.deepEqual(await shown("identity=user:sam"), [live]);
+  assert.deepEqual(await shown("state=live"), [live]);
+  assert.deepEqual(await shown("class=email"), [ended]);
+  for (const nobody of ["identity=agent:nobody", "hours=between&until=2001-01-01T00:00:00.000Z"]) {
+    await page.goto(`${base}/sessions?${nobody}`);
+    await seen(page, "There is no such session");
+  }
+}
+
 const stories = {
   /** A held write is seen, answered, replayed and proven, without a hand on the mouse where there is a key. */
   async answers() {
     const page = await open();
+    await keepTold(page);
     // A link to one request survives the sign-in.
     const { REQUEST: request } = process.env;
     await page.goto(`${base}/requests/${request}`);
     await seen(page, "gatehouse login --as user:NAME --link");
-    await fits(page, "the sign-in");
-    await picture(page, "sign-in");
+    await fitsInBoth(page, "the sign-in", "sign-in");
     await signIn(page);
     await page.waitForURL(`${base}/requests/${request}`);
     await seen(page, "nobody needs this");
@@ -115,22 +272,27 @@ const stories = {
     await seen(page, "Nothing waits for an answer");
     await fits(page, "the empty inbox");
     await picture(page, "requests-empty");
+    await onlyTold(page, request);
     const asked = performance.now();
-    const held = psql("update customers set tier = 'gold' where id = 42 -- \u202e for the campaign");
+    const held = psql("update customers set tier = 'gold' where id = 42 returning id, tier -- \u202e for the campaign");
     await seen(page, "updates public.customers");
     const shown = performance.now() - asked;
+    await page.unroute(isOfOpen);
     await page.locator("mark.danger", { hasText: "update" }).waitFor();
     await page.locator("mark.hidden", { hasText: "U+202E" }).waitFor();
     await seen(page, "Similar decisions");
     await answerable(page);
-    await fits(page, "a request");
-    await picture(page, "request");
+    const told = await page.evaluate(() => window.told.map(({ id }) => id));
+    assert.ok(told.includes(idOf(page)), `${idOf(page)} is among ${told}`);
+    await fitsInBoth(page, "a request", "request");
     await page.keyboard.press("a");
     await page.keyboard.type("the campaign is real");
     await page.keyboard.press("Control+Enter");
     await seen(page, "Approved");
     const said = await held;
     assert.ok(said.includes("waits for approval") && !said.includes("ERROR"), said);
+    // What was approved has run, and its answer came.
+    assert.match(said, /^42\|gold$/m);
     // What was decided stands under its own address, and where decisions stand.
     await page.goto(`${base}/requests?show=decided`);
     await seen(page, "the campaign is real");
@@ -142,6 +304,11 @@ const stories = {
     await page.locator(".detail", { hasText: "'first'" }).waitFor();
     const second = psql("update orders set note = 'second' where id = 2");
     await page.locator(".pick", { hasText: "'second'" }).waitFor();
+    await page.locator(".detail", { hasText: "'first'" }).waitFor();
+    // But for whoever goes to the next by a key, and back.
+    await page.keyboard.press("j");
+    await page.locator(".detail", { hasText: "'second'" }).waitFor();
+    await page.keyboard.press("k");
     await page.locator(".detail", { hasText: "'first'" }).waitFor();
     await answerable(page);
     await page.getByRole("button", { name: "Approve" }).dblclick();
@@ -160,6 +327,8 @@ const stories = {
     await page.goto(`${base}/requests`);
     const third = psql(long);
     await page.locator("mark.hidden", { hasText: "U+000D" }).waitFor();
+    // What was decided of the like stands beside it, with the reason.
+    await page.locator("[aria-label='Before you decide'] li", { hasText: "one was enough" }).waitFor();
     await page.getByText("Show all of what would run before you approve it").waitFor();
     await page.waitForTimeout(1_000);
     assert.ok(await page.getByRole("button", { name: "Approve" }).isDisabled(), "unread, it is not approved");
@@ -186,6 +355,8 @@ const stories = {
     await page.locator(".pick a", { hasText: "updates public.customers" }).click();
     await page.getByRole("link", { name: "What came of it" }).click();
     await page.locator(".event[data-now=true]", { hasText: "UPDATE 1" }).waitFor();
+    await fits(page, "a moment of a replay");
+    const session = idOf(page);
 
     const task = await page.locator("dd a[href^='/tasks/']").first().innerText();
     await page.goto(`${base}/tasks/${task}`);
@@ -200,14 +371,9 @@ const stories = {
     await about.pressSequentially(task.slice("tsk-".length, -2));
     await page.getByRole("option", { name: task }).click();
     assert.equal(await about.inputValue(), task);
-    const [saved] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Export" }).click()]);
-    const bundle = join(home, "bundle.tar");
-    await saved.saveAs(bundle);
-    await page.setInputFiles("input[type=file]", bundle);
-    await page.locator(".chip", { hasText: /^sound$/ }).waitFor({ timeout: 20_000 });
+    const bundle = await exported(page, `evidence-${task}.tar`);
     await seen(page, `task ${task}`);
-    await fits(page, "the evidence");
-    await picture(page, "evidence");
+    await fitsInBoth(page, "the evidence", "evidence");
     const changed = readFileSync(bundle);
     const place = changed.indexOf("the campaign is real");
     changed[place] = "T".charCodeAt(0);
@@ -216,6 +382,20 @@ const stories = {
     await page.setInputFiles("input[type=file]", forged);
     await page.locator(".chip", { hasText: "not sound" }).waitFor({ timeout: 20_000 });
     await picture(page, "evidence-forged");
+    // By a session or a time it is taken out likewise.
+    await page.goto(`${base}/evidence?session=${session}`);
+    await exported(page, `evidence-${session}.tar`);
+    await seen(page, `session ${session}`);
+    await page.goto(`${base}/evidence`);
+    await page.getByText("A time", { exact: true }).click();
+    await exported(page, "evidence-time.tar");
+    await page.locator("dd", { hasText: /^from .+ until / }).waitFor();
+    // The journal was signed more than once meanwhile, each time with more in it.
+    await page.locator("summary", { hasText: "checkpoints, the newest first" }).click();
+    const sizes = (await column(page, "Records")).map((size) => Number(size.replaceAll(",", "")));
+    assert.ok(sizes.length > 1 && sizes.every((size, place) => place === 0 || size < sizes[place - 1]), `${sizes}`);
+    await fits(page, "the checkpoints");
+    await picture(page, "checkpoints");
     return { shown_after_millis: Math.round(shown) };
   },
 
@@ -243,10 +423,11 @@ const stories = {
     await first.waitForURL(`${base}/`);
     await seen(first, "What became of operations?");
     const storageState = await first.context().storageState();
-    const { SESSION: session, TASK: task } = process.env;
+    const { SESSION: session, TASK: task, REQUEST: request } = process.env;
     const paths = {
       overview: "/",
       requests: "/requests",
+      request: `/requests/${request}`,
       tasks: "/tasks",
       task: `/tasks/${task}`,
       sessions: "/sessions",
@@ -260,16 +441,22 @@ const stories = {
       targets: "/targets",
       nowhere: "/sessions/ses-00000000",
     };
-    for (const [colorScheme, width, height] of [
-      ["light", 1440, 900],
-      ["dark", 1440, 900],
-      ["light", 360, 740],
-      ["dark", 2560, 1300],
+    const all = Object.keys(paths);
+    // Where something is decided is looked at in every size and palette.
+    for (const [colorScheme, width, height, names] of [
+      ["light", 1440, 900, all],
+      ["dark", 1440, 900, all],
+      ["light", 360, 740, all],
+      ["dark", 360, 740, ["requests", "request"]],
+      ["light", 2560, 1300, ["requests", "request"]],
+      ["dark", 2560, 1300, all],
     ]) {
       const page = await open({ storageState, colorScheme, viewport: { width, height } });
-      for (const [name, path] of Object.entries(paths)) {
+      for (const name of names) {
+        const path = paths[name];
         await page.goto(base + path);
         await page.locator("main h1, main [role=alert], main .panel").first().waitFor();
+        if (name === "request") await page.locator(".detail article").waitFor();
         await page.locator("[role=status] .mantine-Loader-root").waitFor({ state: "detached" });
         await fits(page, `${name} at ${width} px, ${colorScheme}`);
         await picture(page, `${name}-${colorScheme}-${width}`);
@@ -277,6 +464,8 @@ const stories = {
       await page.context().close();
     }
     const page = await open({ storageState });
+    await says(page);
+    await filters(page);
     // By keyboard alone: the first stop leads to the content, and two keys to a place.
     await page.goto(`${base}/tasks`);
     await seen(page, "Every credential belongs to one");
@@ -301,10 +490,17 @@ const stories = {
     await page.getByRole("menuitem", { name: "Switch letter keys on" }).click();
     await page.locator("[role=menu]").waitFor({ state: "detached" });
     assert.equal(page.url(), `${base}/evidence`);
+    // Whoever wants the other palette has it, whatever their system says.
+    for (const [word, colorScheme] of [["Dark", "dark"], ["As the system", "light"]]) {
+      await page.getByRole("button", { name: "Colours and keys" }).click();
+      await page.getByRole("menuitem", { name: word }).click();
+      await page.locator("[role=menu]").waitFor({ state: "detached" });
+      await inPalette(page, colorScheme);
+    }
     await page.keyboard.press("g");
     await page.keyboard.press("t");
     await page.waitForURL(`${base}/tasks`);
-    return { pages: Object.keys(paths).length };
+    return { pages: all.length };
   },
 
   /** What would become of a statement, and of what is on record by other policies; what is cut, and what goes wrong. */
@@ -318,8 +514,7 @@ const stories = {
     await page.keyboard.press("Control+Enter");
     await seen(page, "denied");
     await seen(page, "deletes from");
-    await fits(page, "an explanation");
-    await picture(page, "explained");
+    await fitsInBoth(page, "an explanation", "explained");
     // What was asked stands in the address, for whoever is sent it.
     const link = page.url();
     await page.goto(`${base}/policies/history`);
@@ -336,14 +531,13 @@ const stories = {
     await page.getByRole("button", { name: "What would change?" }).click();
     await seen(page, "would be decided otherwise");
     await page.locator(".chip", { hasText: "denied" }).first().waitFor();
-    await fits(page, "a backtest");
-    await picture(page, "backtested");
+    await fitsInBoth(page, "a backtest", "backtested");
     await text.fill("permit (principal");
     await page.getByRole("button", { name: "What would change?" }).click();
     await page.locator("main [role=alert]").waitFor();
 
     // A live session is seen as it goes, and cut.
-    const { SESSION: session, TASK: task } = process.env;
+    const { SESSION: session, TASK: task, OTHER: other } = process.env;
     await page.goto(`${base}/sessions/${session}`);
     await seen(page, "pg_sleep");
     await page.getByRole("button", { name: "Kill" }).click();
@@ -357,6 +551,13 @@ const stories = {
     await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
     await page.locator(".heading .chip", { hasText: "revoked" }).waitFor();
     await seen(page, "user:dana via browser: the work is done");
+    // What is ended was not taken away.
+    await page.goto(`${base}/tasks/${other}`);
+    await page.getByRole("button", { name: "End", exact: true }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "End", exact: true }).click();
+    await page.locator(".heading .chip", { hasText: "done" }).waitFor();
+    await page.goto(`${base}/tasks?state=all`);
+    assert.deepEqual((await column(page, "State")).sort(), ["done", "revoked"]);
 
     // A mistake in a file is said on every page, in the words of `gatehouse check`.
     const { CONFIG: config, MISTAKE: mistake, FAULT: fault } = process.env;
@@ -383,8 +584,7 @@ const stories = {
     const archive = await page.getByRole("link", { name: "HTTP archive" }).getAttribute("href");
     const har = await page.evaluate(async (at) => (await fetch(at)).json(), archive);
     assert.equal(har.log.version, "1.2");
-    await fits(page, "exchanges");
-    await picture(page, "exchanges");
+    await fitsInBoth(page, "exchanges", "exchanges");
     return { done: true };
   },
 
@@ -395,8 +595,7 @@ const stories = {
     await page.waitForURL(`${base}/`);
     await seen(page, "Put a database behind Gatehouse");
     await seen(page, "gatehouse check");
-    await fits(page, "the first run");
-    await picture(page, "first-run");
+    await fitsInBoth(page, "the first run", "first-run");
     return { done: true };
   },
 

@@ -16,6 +16,11 @@ use serde_json::{Value, json};
 
 const DANA: &str = "user:dana@corp.example";
 
+/// What the front end's page may do, to the letter: whoever lets it do more says so here.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
+                           img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src 'self'; \
+                           form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
 fn accounts() -> Value {
     json!({
         "d1": { "email": "dana@corp.example", "email_verified": true, "groups": ["dba"] },
@@ -117,7 +122,9 @@ fn a_person_signs_in_and_out_with_a_browser() -> Result<()> {
     let begun = browser.cookie(&base, "gatehouse_sign_in").context("a secret")?.to_string();
     sign_in(&mut browser, "d1")?;
     assert_eq!((browser.page.status, browser.page.url.as_str()), (200, format!("{base}/").as_str()));
-    assert!(browser.page.text.contains("content-security-policy: default-src 'none'"));
+    let lines = browser.page.text.lines();
+    let policies: Vec<&str> = lines.filter_map(|line| line.strip_prefix("content-security-policy: ")).collect();
+    assert_eq!(policies, [PAGE_POLICY]);
     let (status, answer) = me(&base, &browser)?;
     assert_eq!((status, &answer["user"], &answer["via"]), (200, &json!(DANA), &json!("browser")));
     assert_eq!(answer["groups"], json!(["dba"]));

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Moment } from "../api/client";
 import { clock, exact, micros, oneLine, plural, span } from "./format";
 import { around, pieces } from "./found";
-import { cut, paint, plain } from "./paint";
+import { cut, MARKS_MAX, paint, plain } from "./paint";
 import { asked, playground } from "./question";
 import { scenes } from "./scenes";
 import { inWords, marks, sentence } from "./words";
@@ -160,6 +160,34 @@ describe("a statement in colours", () => {
         .join("");
     expect(said(`select 1${"\n".repeat(41)}from t`)).toBe("select 1\n40 empty lines\nfrom t");
     expect(said("select 1\n\nfrom t")).toBe("select 1\n\nfrom t");
+  });
+
+  test("is few elements of a page, however long it is, and what hides in it stays marked", () => {
+    const line = "insert into orders values (1);".padEnd(34);
+    const lines = Array.from({ length: 60_000 }, () => line);
+    const long = lines.join("\n");
+    expect(long.length).toBeGreaterThan(2_000_000);
+    expect(plain(long)).toEqual([{ text: long, kind: "", isDangerous: false }]);
+    const [hidden, empty] = [long.replace("values", "val\u200bues"), "\n".repeat(7)];
+    expect(plain(`${hidden}${empty}end`).map(({ text, kind }) => (kind ? text : "…"))).toEqual([
+      "…",
+      "U+200B",
+      "…",
+      "6 empty lines",
+      "…",
+    ]);
+  });
+
+  test("is few elements of a page also where it is made to be many", () => {
+    const all = (text: string) => {
+      const pieces = plain(text);
+      expect(pieces.length).toBeLessThan(2 * MARKS_MAX + 2);
+      return pieces.map((piece) => piece.text).join("");
+    };
+    expect(all("a\u200b".repeat(20_000)).endsWith("a[U+200B]a[U+200B]")).toBe(true);
+    expect(all(`a${"\n".repeat(4)}`.repeat(20_000)).endsWith("a\n[3 empty lines]\n")).toBe(true);
+    // White space that no line ends is looked through once.
+    expect(all(" ".repeat(2_000_000))).toHaveLength(2_000_000);
   });
 
   test("is not cut inside of a character", () => {

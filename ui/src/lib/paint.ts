@@ -66,7 +66,7 @@ function folded(pieces: Piece[]): Piece[] {
       const text = `${empty - 1} empty lines`;
       kept.push({ text: "\n", kind: "", isDangerous: false }, { text, kind: "folded", isDangerous: false });
       kept.push({ text: "\n", kind: "", isDangerous: false });
-    } else kept.push(...held);
+    } else for (const piece of held) kept.push(piece);
     held = [];
     empty = 0;
   };
@@ -80,13 +80,42 @@ function folded(pieces: Piece[]): Piece[] {
     kept.push(piece);
   }
   close();
-  return kept;
+  return together(kept);
 }
 
-/** White space between lines apart from what stands before and after it. */
+/** White space between lines apart from what stands before and after it; it begins where a line ends. */
 function inLines(piece: Piece): Piece[] {
-  const parts = piece.text.split(/([ \t]*\n[ \t\n]*)/).filter((text) => text !== "");
+  const parts = piece.text.split(/(\n[ \t\n]*)/).filter((text) => text !== "");
   return parts.map((text) => ({ ...piece, text }));
+}
+
+/** So many marks stand out by themselves; what they would say beyond that is said in brackets. */
+export const MARKS_MAX = 2_000;
+
+/**
+ * What is shown plainly in one piece, however many lines it has: each piece is an element of the page, and a browser that is given
+ * one for each of very many lines, or of very many hidden characters, answers nobody for a while.
+ */
+function together(pieces: Piece[]): Piece[] {
+  const kept: Piece[] = [];
+  let plain: string[] = [];
+  let marks = 0;
+  const close = () => {
+    if (plain.length > 0) kept.push({ text: plain.join(""), kind: "", isDangerous: false });
+    plain = [];
+  };
+  for (const piece of pieces) {
+    const isMark = piece.kind === "hidden" || piece.kind === "folded";
+    marks += Number(isMark);
+    if (isMark && marks > MARKS_MAX) plain.push(`[${piece.text}]`);
+    else if (piece.kind === "" && !piece.isDangerous) plain.push(piece.text);
+    else {
+      close();
+      kept.push(piece);
+    }
+  }
+  close();
+  return kept;
 }
 
 export function paint(statement: string, marks?: Marks): Piece[] {

@@ -4,12 +4,13 @@ import { Autocomplete, Button, type ComboboxItem, SegmentedControl, TextInput } 
 import { useInfiniteQuery, useMutation, useQuery } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
-import { answered, api } from "../api/client";
+import { answered, api, type Checkpoints } from "../api/client";
 import { checkpoints, sessions, tasks } from "../api/queries";
 import { bytes, local, moment, number, plural } from "../lib/format";
 import { revealed } from "../lib/hidden";
 import { type Report, verify } from "../lib/verify";
 import { Chip, Copy, Heading, Trouble, Waiting } from "../parts/basics";
+import { type Column, Grid } from "../parts/grid";
 
 export function EvidencePage() {
   return (
@@ -284,6 +285,15 @@ function Verified({ name, report }: { name: string; report: Report }) {
   );
 }
 
+const SIGNED: Column<Checkpoints["checkpoints"][number]>[] = [
+  { name: "Records", place: "end", cell: (checkpoint) => number(checkpoint.size) },
+  { name: "Root", look: "mono wrap", cell: (checkpoint) => checkpoint.root },
+  {
+    name: "Checkpoint",
+    cell: (checkpoint) => <Copy value={checkpoint.note} label={`Copy the checkpoint of ${checkpoint.size} records`} />,
+  },
+];
+
 function States() {
   const query = useQuery(checkpoints);
   const found = query.data;
@@ -320,26 +330,7 @@ function States() {
             <details>
               <summary>{plural(found.checkpoints.length, "checkpoint")}, the newest first</summary>
               <div className="scroll">
-                <table className="grid">
-                  <thead>
-                    <tr>
-                      <th className="end">Records</th>
-                      <th>Root</th>
-                      <th />
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {found.checkpoints.map((checkpoint) => (
-                      <tr key={checkpoint.note}>
-                        <td className="end">{number(checkpoint.size)}</td>
-                        <td className="mono wrap">{checkpoint.root}</td>
-                        <td>
-                          <Copy value={checkpoint.note} label={`Copy the checkpoint of ${checkpoint.size} records`} />
-                        </td>
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
+                <Grid columns={SIGNED} entries={found.checkpoints} keyOf={(checkpoint) => checkpoint.note} />
               </div>
             </details>
           ) : null}

@@ -11,6 +11,7 @@ import { moment, number, oneLine, plural } from "../lib/format";
 import { revealed } from "../lib/hidden";
 import { asked, playground, type Question } from "../lib/question";
 import { Ago, Chip, Empty, Heading, PolicyLinks, State, type Tone, Trouble, Waiting } from "../parts/basics";
+import { type Column, Grid } from "../parts/grid";
 import { Accesses } from "../parts/statement";
 
 const VIEWS = ["in-force", "playground", "backtest", "history"] as const;
@@ -286,68 +287,38 @@ function Explained({ found }: { found: Explanation }) {
   );
 }
 
+const JUDGED: Column<Explanation["accesses"][number]>[] = [
+  { name: "Access", look: "mono tight", cell: (access) => access.action },
+  { name: "On", look: "mono wrap", cell: (access) => access.resource },
+  { name: "Classes", cell: (access) => access.classes?.join(", ") },
+  { name: "Verdict", cell: (access) => <State word={access.verdict} /> },
+  { name: "Policies", look: "wrap", cell: (access) => access.policies.join(", ") },
+];
+
 function Judged({ accesses }: { accesses: Explanation["accesses"] }) {
   return (
     <details open={accesses.length <= ACCESSES_AT_FIRST} className="scroll">
       <summary className="muted">{plural(accesses.length, "access", "accesses")}, one by one</summary>
-      <table className="grid">
-        <thead>
-          <tr>
-            <th>Access</th>
-            <th>On</th>
-            <th>Classes</th>
-            <th>Verdict</th>
-            <th>Policies</th>
-          </tr>
-        </thead>
-        <tbody>
-          {accesses.map((access) => (
-            <tr key={`${access.action} ${access.resource}`}>
-              <td className="mono tight">{access.action}</td>
-              <td className="mono wrap">{access.resource}</td>
-              <td>{access.classes?.join(", ")}</td>
-              <td>
-                <State word={access.verdict} />
-              </td>
-              <td className="wrap">{access.policies.join(", ")}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <Grid columns={JUDGED} entries={accesses} keyOf={(access) => `${access.action} ${access.resource}`} />
     </details>
   );
 }
+
+const SHOWN: Record<string, Tone> = { clear: "good", scanned: "accent" };
+
+const BACK: Column<NonNullable<Explanation["columns"]>[number]>[] = [
+  { name: "Column", look: "mono", cell: (column) => column.name },
+  { name: "Shown", cell: (column) => <Chip tone={SHOWN[column.shown] ?? "warn"}>{column.shown}</Chip> },
+  { name: "Class", cell: (column) => column.class },
+  { name: "Mask", cell: (column) => column.mask },
+  { name: "From", look: "wrap muted", cell: (column) => column.of?.join(", ") || column.source },
+];
 
 function Columns({ columns }: { columns: NonNullable<Explanation["columns"]> }) {
   return (
     <div className="scroll">
       <h2>What would come back</h2>
-      <table className="grid">
-        <thead>
-          <tr>
-            <th>Column</th>
-            <th>Shown</th>
-            <th>Class</th>
-            <th>Mask</th>
-            <th>From</th>
-          </tr>
-        </thead>
-        <tbody>
-          {columns.map((column, place) => (
-            <tr key={place}>
-              <td className="mono">{column.name}</td>
-              <td>
-                <Chip tone={column.shown === "clear" ? "good" : column.shown === "scanned" ? "accent" : "warn"}>
-                  {column.shown}
-                </Chip>
-              </td>
-              <td>{column.class}</td>
-              <td>{column.mask}</td>
-              <td className="wrap muted">{column.of?.join(", ") || column.source}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <Grid columns={BACK} entries={columns} keyOf={(_, place) => place} />
     </div>
   );
 }

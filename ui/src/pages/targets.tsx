@@ -2,9 +2,33 @@
 
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
+import type { Target } from "../api/client";
 import { targets } from "../api/queries";
 import { number } from "../lib/format";
 import { Chip, Heading, Waiting } from "../parts/basics";
+import { type Column, Grid } from "../parts/grid";
+
+const COLUMNS: Column<Target>[] = [
+  { name: "Name", cell: (target) => <strong>{target.name}</strong> },
+  { name: "Protocol", cell: (target) => <Chip>{target.protocol}</Chip> },
+  {
+    name: "Where the gateway reaches it",
+    look: "mono named",
+    cell: (target) => target.address || <span className="muted">for those who oversee it</span>,
+  },
+  { name: "Where clients reach it", look: "mono named", cell: (target) => target.listen ?? "—" },
+  {
+    name: "What is held",
+    look: "named",
+    cell: (target) => (target.on_hold === "wait" ? "waits on its connection" : "is refused, and comes again"),
+  },
+  {
+    name: "Sessions now",
+    place: "end",
+    look: "named",
+    cell: (target) => <Link to={`/sessions?target=${target.name}&state=live`}>{number(target.sessions)}</Link>,
+  },
+];
 
 export function TargetsPage() {
   const all = useQuery(targets);
@@ -14,36 +38,7 @@ export function TargetsPage() {
       <Waiting query={all} />
       {all.data ? (
         <div className="panel scroll">
-          <table className="grid">
-            <thead>
-              <tr>
-                <th>Name</th>
-                <th>Protocol</th>
-                <th>Where the gateway reaches it</th>
-                <th>Where clients reach it</th>
-                <th>What is held</th>
-                <th className="end">Sessions now</th>
-              </tr>
-            </thead>
-            <tbody>
-              {all.data.map((target) => (
-                <tr key={target.name}>
-                  <td>
-                    <strong>{target.name}</strong>
-                  </td>
-                  <td>
-                    <Chip>{target.protocol}</Chip>
-                  </td>
-                  <td className="mono">{target.address || <span className="muted">for those who oversee it</span>}</td>
-                  <td className="mono">{target.listen ?? "—"}</td>
-                  <td>{target.on_hold === "wait" ? "waits on its connection" : "is refused, and comes again"}</td>
-                  <td className="end">
-                    <Link to={`/sessions?target=${target.name}&state=live`}>{number(target.sessions)}</Link>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+          <Grid columns={COLUMNS} entries={all.data} keyOf={(target) => target.name} isStacked />
         </div>
       ) : null}
     </>

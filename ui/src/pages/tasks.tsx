@@ -26,11 +26,11 @@ import {
   Trouble,
   useNow,
   Waiting,
-  Who,
 } from "../parts/basics";
 import { IdentityFilter, TargetFilter, useFilters } from "../parts/filters";
 import { SessionTable } from "../parts/session-table";
 import { Sure } from "../parts/sure";
+import { TaskTable } from "../parts/task-table";
 
 export function TasksPage() {
   const filters = useFilters();
@@ -75,51 +75,6 @@ export function TasksPage() {
         </div>
       ) : null}
     </>
-  );
-}
-
-function TaskTable({ entries }: { entries: Task[] }) {
-  return (
-    <table className="grid">
-      <thead>
-        <tr>
-          <th>Task</th>
-          <th>Who</th>
-          <th>Reason</th>
-          <th className="far">Targets</th>
-          <th className="far">Began</th>
-          <th>Ends</th>
-          <th>State</th>
-        </tr>
-      </thead>
-      <tbody>
-        {entries.map((task) => (
-          <tr key={task.id}>
-            <td className="tight">
-              <TaskLink id={task.id} />
-            </td>
-            <td className="tight">
-              <State word={task.state} />
-            </td>
-            <td>
-              <Who identity={task.identity} behalf={task.on_behalf_of} />
-            </td>
-            <td className="wide">
-              <span className="clip" title={task.reason}>
-                {revealed(task.reason)}
-              </span>
-            </td>
-            <td className="far">{task.targets.join(", ")}</td>
-            <td className="tight far">
-              <Ago time={task.started} />
-            </td>
-            <td className="tight">
-              <Ago time={task.ended ?? task.expires} />
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
   );
 }
 

@@ -1,35 +1,55 @@
 /** Sessions, one a row. */
 
-import { memo } from "react";
 import type { Session } from "../api/client";
 import { number, span } from "../lib/format";
 import { Ago, Chip, SessionLink, State, useNow, Who } from "./basics";
+import { type Column, Grid } from "./grid";
+
+const COLUMNS: Column<Session>[] = [
+  { name: "Session", look: "tight", cell: (session) => <SessionLink id={session.id} /> },
+  { name: "State", look: "tight", cell: (session) => <State word={session.state} /> },
+  { name: "Who", cell: (session) => <Who identity={session.identity} behalf={session.on_behalf_of} /> },
+  { name: "Target", place: "far", cell: (session) => session.target },
+  { name: "Opened", place: "far", look: "tight", cell: (session) => <Ago time={session.opened} /> },
+  {
+    name: "Lasted",
+    place: "far",
+    look: "tight",
+    cell: (session) =>
+      session.closed ? <Lasted from={session.opened} until={session.closed} /> : <LastsNow from={session.opened} />,
+  },
+  { name: "Operations", place: "end far", cell: (session) => number(session.operations) },
+  {
+    name: "Refused",
+    place: "end",
+    cell: (session) => (
+      <>
+        <span className="narrow">refused </span>
+        {session.refused > 0 ? <Chip tone="bad">{number(session.refused)}</Chip> : "0"}
+      </>
+    ),
+  },
+  { name: "Rows", place: "end far", cell: (session) => number(session.rows) },
+  {
+    name: "Masked",
+    place: "far",
+    cell: (session) => (
+      <span className="row">
+        {Object.entries(session.classes ?? {}).map(([name, count]) => (
+          <Chip key={name}>
+            {name} {number(count)}
+          </Chip>
+        ))}
+      </span>
+    ),
+  },
+];
 
 export function SessionTable({ entries }: { entries: Session[] }) {
   if (entries.length === 0) return null;
   return (
     <div className="scroll">
-      <table className="grid">
-        <thead>
-          <tr>
-            <th>Session</th>
-            <th>State</th>
-            <th>Who</th>
-            <th className="far">Target</th>
-            <th className="far">Opened</th>
-            <th className="far">Lasted</th>
-            <th className="end far">Operations</th>
-            <th className="end">Refused</th>
-            <th className="end far">Rows</th>
-            <th className="far">Masked</th>
-          </tr>
-        </thead>
-        <tbody>
-          {entries.map((session) => (
-            <SessionRow key={session.id} session={session} />
-          ))}
-        </tbody>
-      </table>
+      <Grid columns={COLUMNS} entries={entries} keyOf={(session) => session.id} isStacked />
     </div>
   );
 }
@@ -41,39 +61,3 @@ const Lasted = ({ from, until }: { from: string; until: string | number }) => {
 
 /** Of a session that goes on, until now. */
 const LastsNow = ({ from }: { from: string }) => <Lasted from={from} until={useNow()} />;
-
-/** Drawn anew only when the session is another: there may be thousands. */
-const SessionRow = memo(function SessionRow({ session }: { session: Session }) {
-  return (
-    <tr>
-      <td className="tight">
-        <SessionLink id={session.id} />
-      </td>
-      <td className="tight">
-        <State word={session.state} />
-      </td>
-      <td>
-        <Who identity={session.identity} behalf={session.on_behalf_of} />
-      </td>
-      <td className="far">{session.target}</td>
-      <td className="tight far">
-        <Ago time={session.opened} />
-      </td>
-      <td className="tight far">
-        {session.closed ? <Lasted from={session.opened} until={session.closed} /> : <LastsNow from={session.opened} />}
-      </td>
-      <td className="end far">{number(session.operations)}</td>
-      <td className="end">{session.refused > 0 ? <Chip tone="bad">{number(session.refused)}</Chip> : "0"}</td>
-      <td className="end far">{number(session.rows)}</td>
-      <td className="far">
-        <span className="row">
-          {Object.entries(session.classes ?? {}).map(([name, count]) => (
-            <Chip key={name}>
-              {name} {number(count)}
-            </Chip>
-          ))}
-        </span>
-      </td>
-    </tr>
-  );
-});

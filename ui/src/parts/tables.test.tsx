@@ -1,0 +1,88 @@
+import { renderToStaticMarkup } from "react-dom/server";
+import { MemoryRouter } from "react-router";
+import { expect, test, vi } from "vitest";
+import type { Session, Task } from "../api/client";
+
+// There is no page here, and no clock that goes on.
+vi.hoisted(() => vi.stubGlobal("window", { location: { origin: "http://gatehouse.test" } }));
+vi.mock("react", async (original) => ({
+  ...(await original<typeof import("react")>()),
+  useSyncExternalStore: (_: unknown, now: () => unknown) => now(),
+}));
+
+const { SessionTable } = await import("./session-table");
+const { TaskTable } = await import("./task-table");
+
+/** The rows of a table, each cell by what stands over it. */
+function read(table: React.ReactNode): Record<string, string>[] {
+  const html = renderToStaticMarkup(<MemoryRouter>{table}</MemoryRouter>);
+  const texts = (of: string, tag: string) =>
+    [...of.matchAll(new RegExp(`<${tag}[ >].*?</${tag}>`, "g"))].map(([cell]) => cell.replace(/<[^>]*>/g, ""));
+  const [head = "", ...rows] = html.split("<tr>").slice(1);
+  const names = texts(head, "th");
+  return rows.map((row) => {
+    const cells = texts(row, "td");
+    expect(cells).toHaveLength(names.length);
+    return Object.fromEntries(names.map((name, place) => [name, cells[place] ?? ""]));
+  });
+}
+
+const TASK = {
+  id: "tsk-1",
+  identity: "agent:claude",
+  on_behalf_of: "user:sam",
+  reason: "ticket 7",
+  state: "live",
+  started: "2026-01-02T12:00:00Z",
+  expires: "2026-01-02T13:00:00Z",
+  targets: ["shop", "api"],
+} as Task;
+
+test("each cell of the tasks stands under its own head", () => {
+  const now = vi.spyOn(Date, "now").mockReturnValue(Date.parse("2026-01-02T12:30:00Z"));
+  const ended = { ...TASK, state: "revoked", ended: "2026-01-02T12:20:00Z" };
+  expect(read(<TaskTable entries={[TASK, ended]} />)).toEqual([
+    {
+      Task: "tsk-1",
+      State: "live",
+      Who: "agent:claude for user:sam",
+      Reason: "ticket 7",
+      Targets: "shop, api",
+      Began: "30 min ago",
+      Ends: "ends in 30 min",
+    },
+    expect.objectContaining({ State: "revoked", Ends: "ended 10 min ago" }),
+  ]);
+  now.mockRestore();
+});
+
+test("each cell of the sessions stands under its own head", () => {
+  const now = vi.spyOn(Date, "now").mockReturnValue(Date.parse("2026-01-02T12:30:00Z"));
+  const session = {
+    id: "ses-1",
+    identity: "agent:claude",
+    target: "shop",
+    state: "ended",
+    opened: "2026-01-02T12:00:00Z",
+    closed: "2026-01-02T12:01:00Z",
+    operations: 1200,
+    refused: 3,
+    rows: 50,
+    classes: { email: 7 },
+  };
+  expect(read(<SessionTable entries={[session as unknown as Session]} />)).toEqual([
+    {
+      Session: "ses-1",
+      State: "ended",
+      Who: "agent:claude",
+      Target: "shop",
+      Opened: "30 min ago",
+      Lasted: "1 min",
+      Operations: "1,200",
+      Refused: "refused 3",
+      Rows: "50",
+      Masked: "email 7",
+    },
+  ]);
+  now.mockRestore();
+});
