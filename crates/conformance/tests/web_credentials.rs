@@ -39,12 +39,12 @@ fn directly(house: &WebHouse, path: &str) -> Result<Value> {
 
 /// All requests that the target heard.
 fn heard(house: &WebHouse) -> Result<Vec<Value>> {
-    Ok(directly(house, "/_heard")?["heard"].as_array().cloned().unwrap_or_default())
+    Ok(directly(house, "/_heard")?.get("heard").and_then(Value::as_array).cloned().unwrap_or_default())
 }
 
 /// All that it was asked tokens by.
 fn asked(house: &WebHouse) -> Result<Vec<Value>> {
-    Ok(directly(house, "/_heard")?["asked"].as_array().cloned().unwrap_or_default())
+    Ok(directly(house, "/_heard")?.get("asked").and_then(Value::as_array).cloned().unwrap_or_default())
 }
 
 /// The values of a field of a request that was heard.

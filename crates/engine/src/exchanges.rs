@@ -26,7 +26,9 @@ use bytes::{Bytes, BytesMut};
 use gatehouse_gate::Whereto;
 use gatehouse_model::{Denial, Reason, RequestId, Secret, TargetName, TaskId};
 use gatehouse_protocol::{ClientCertificate, Exchanges};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
+use http::header::{
+    AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -387,6 +389,9 @@ impl Connection {
         let asked = busy.asked();
         if head_len(&request) > HEAD_BYTES_MAX {
             return too_long();
+        }
+        if let Some(refusal) = misframed(&request) {
+            return refusal;
         }
         if request.method() == Method::CONNECT {
             return self.connect(request).await;
@@ -796,6 +801,32 @@ fn host_and_port(authority: &str) -> (&str, Option<u16>) {
 fn head_len(request: &Request<Received>) -> usize {
     let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
     request.uri().path_and_query().map_or(0, |path| path.as_str().len()) + fields.sum::<usize>()
+}
+
+/// The refusal of a request that says in no clear way where it goes, or where it ends (RFC 9112, sections 3.2 and 6.1).
+fn misframed(request: &Request<Received>) -> Option<Response<ClearedBody>> {
+    let fields = request.headers();
+    let hosts: Vec<&HeaderValue> = fields.get_all(HOST).iter().collect();
+    let is_host = |host: &&HeaderValue| {
+        let host = host.to_str().unwrap_or("@");
+        host.is_empty() || host.parse::<Authority>().is_ok_and(|host| !host.as_str().contains('@'))
+    };
+    let wants_host = request.version() == Version::HTTP_11;
+    if hosts.len() > 1 || hosts.is_empty() && wants_host || !hosts.iter().all(is_host) {
+        let (why, hint) =
+            ("it does not say in one `Host` which host it is for", "Send one field `Host`, with a name and a port");
+        return Some(problem(&Denial::new(Reason::NotUnderstood, "the request is not passed on", why, hint)));
+    }
+    let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
+    let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if !codings.next().is_none_or(is_plain) || codings.next().is_some() {
+        let (why, hint) =
+            ("its body is coded for the way in another form than chunks", "Send it with a length, or in chunks alone");
+        let mut response = problem(&Denial::new(Reason::NotUnderstood, "the request is not passed on", why, hint));
+        *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
+        return Some(response);
+    }
+    None
 }
 
 fn too_long() -> Response<ClearedBody> {

@@ -220,7 +220,7 @@ impl State {
         let loaded = self.loaded.load();
         let agent = AgentName::new(&stranger.user).ok();
         if let (Some(agent), Some(certificate)) = (&agent, &stranger.certificate)
-            && self.certified(agent, certificate).is_some()
+            && self.certified(certificate).is_some_and(|(whose, ..)| whose == *agent)
         {
             return Some(Proof::Shown);
         }
@@ -248,16 +248,15 @@ impl State {
         entrances.entry(name).or_default().clone()
     }
 
-    /// For how long a certificate is good for tasks of an agent, at most, and who vouches; `None` if it is not the agent's.
-    fn certified(&self, agent: &AgentName, certificate: &ClientCertificate) -> Option<(u32, String)> {
+    /// Which agent's a certificate is, for how long its tasks are at most, and who vouches; `None` if it is nobody's.
+    fn certified(&self, certificate: &ClientCertificate) -> Option<(AgentName, u32, String)> {
         let loaded = self.loaded.load();
         let vouches = |name: &String| certificate.authorities.contains(name);
         let found = loaded.certificates.iter().filter(|section| vouches(&section.authority.name)).find_map(|section| {
             let mut rules = section.agents.iter().filter(|(_, name)| certificate.names.contains(name));
             rules.next().map(|(whose, _)| (whose, section))
         });
-        let (_, section) = found.filter(|(whose, _)| *whose == agent)?;
-        Some((section.task_secs_max, section.authority.name.clone()))
+        found.map(|(whose, section)| (whose.clone(), section.task_secs_max, section.authority.name.clone()))
     }
 
     /// Ends a static key, and the tasks that were started with it. False if it was not good. Whoever asked for it may hang up
@@ -620,8 +619,11 @@ impl ApiControl {
         let not_its =
             || not_let_in(&stranger.user, "the certificate is not this agent's", "Log in as whoever it is for");
         let certificate = stranger.certificate.as_ref().ok_or_else(not_its)?;
-        let agent = AgentName::new(&stranger.user).map_err(|_| not_its())?;
-        let (task_secs_max, authority) = self.state.certified(&agent, certificate).ok_or_else(not_its)?;
+        let (agent, task_secs_max, authority) = self.state.certified(certificate).ok_or_else(not_its)?;
+        // Over HTTP whoever shows one need not say whose it is.
+        if !stranger.user.is_empty() && agent.as_str() != stranger.user {
+            return Err(not_its());
+        }
         let until = Timestamp::from_second(certificate.expires).map_err(|_| not_its())?;
         let party = Party {
             identity: Identity::Agent(agent),

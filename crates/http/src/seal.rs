@@ -16,6 +16,57 @@ use crate::coding::Decoder;
 /// A secret that is shorter is not looked for: it would be found in anything.
 const SECRET_BYTES_MIN: usize = 6;
 
+/// Signs that one writer of addresses or another leaves as they are, besides letters and digits: forms (WHATWG, Java), Go and RFC 3986,
+/// Python, JavaScript's `encodeURIComponent`, Go's paths, and JavaScript's `encodeURI`.
+const LEFT_ALONE: [&str; 6] = ["*-._", "-._~", "-._~/", "-._~!*'()", "-._~$&+:=@", "-._~!*'();,/?:@&=+$#"];
+
+/// As writers of addresses have it, in both cases of their digits.
+fn in_addresses(plain: &[u8]) -> Vec<String> {
+    let mut all = Vec::new();
+    for left_alone in LEFT_ALONE {
+        for space in ["+", "%20"] {
+            let mut upper = String::with_capacity(plain.len() * 3);
+            for byte in plain {
+                match byte {
+                    b' ' => upper.push_str(space),
+                    byte if byte.is_ascii_alphanumeric() || left_alone.as_bytes().contains(byte) => {
+                        upper.push(char::from(*byte));
+                    }
+                    byte => upper.push_str(&format!("%{byte:02X}")),
+                }
+            }
+            let lower = with_lower_digits(&upper);
+            all.extend([upper, lower]);
+        }
+    }
+    all
+}
+
+/// An escaped text whose escapes are written with small letters.
+fn with_lower_digits(escaped: &str) -> String {
+    let mut out = String::with_capacity(escaped.len());
+    let mut digits = 0;
+    for char in escaped.chars() {
+        out.push(if digits > 0 { char.to_ascii_lowercase() } else { char });
+        digits = if char == '%' { 2_usize } else { digits.saturating_sub(1) };
+    }
+    out
+}
+
+/// As writers of HTML and XML have it.
+fn in_markup(text: &str) -> Vec<String> {
+    let named = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let mut all = Vec::new();
+    for quote in ["&quot;", "&#34;", "&#x22;"] {
+        for apostrophe in ["&#39;", "&#x27;", "&apos;", "'"] {
+            for plus in ["+", "&#x2B;"] {
+                all.push(named.replace('"', quote).replace('\'', apostrophe).replace('+', plus));
+            }
+        }
+    }
+    all
+}
+
 /// As JSON is written by those who have such characters in units of UTF-16.
 fn in_units(quoted: &str, of: &[char], is_capital: bool) -> String {
     let mut out = String::with_capacity(quoted.len());
@@ -45,28 +96,22 @@ impl Seals {
         for secret in secrets.iter().filter(|secret| secret.expose().len() >= SECRET_BYTES_MIN) {
             let plain = secret.expose();
             let text = String::from_utf8_lossy(plain);
-            let escaped: String = form_urlencoded::byte_serialize(plain).collect();
             let quoted = serde_json::to_string(&text).unwrap_or_default();
             let quoted = quoted.trim_matches('"');
             let coded = BASE64.encode(plain);
-            let entities = |plus: &str| {
-                let named = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
-                named.replace('\'', "&#39;").replace('+', plus)
-            };
-            for form in [
-                &*text,
-                &escaped,
-                &escaped.to_ascii_lowercase(),
-                quoted,
-                &quoted.replace('/', "\\/"),
-                &in_units(quoted, &['&', '<', '>'], false),
-                &in_units(quoted, &['&', '<', '>', '+', '\'', '`'], true),
-                &entities("+"),
-                &entities("&#x2B;"),
-                coded.trim_end_matches('='),
-            ] {
+            let mut forms = vec![
+                text.to_string(),
+                quoted.to_string(),
+                quoted.replace('/', "\\/"),
+                in_units(quoted, &['&', '<', '>'], false),
+                in_units(quoted, &['&', '<', '>', '+', '\'', '`'], true),
+                coded.trim_end_matches('=').to_string(),
+            ];
+            forms.extend(in_addresses(plain));
+            forms.extend(in_markup(&text));
+            for form in &forms {
                 if !all.iter().any(|known| known.expose() == form.as_bytes()) {
-                    all.push(Secret::new(form));
+                    all.push(Secret::new(form.as_str()));
                 }
             }
         }
