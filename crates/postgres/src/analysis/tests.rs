@@ -1042,7 +1042,38 @@ fn facts_tell_of_limits_and_objects() {
     let fact = |sql: &str, name: &str| analyzed(sql).intent.facts.get(name).cloned();
     let text = |kind: &str| Some(FactValue::Text(kind.into()));
     assert_eq!(fact("select id from orders limit 5", "row_limit"), Some(FactValue::Long(5)));
-    assert_eq!(fact("select id from orders", "row_limit"), None);
+    let limited = [
+        "select id from orders limit 5::bigint",
+        "select id from orders limit '5'",
+        "select id from orders fetch first 5 rows only",
+        "(select id from orders limit 5)",
+        "copy (select id from orders limit 5) to stdout",
+        "declare c cursor for select id from orders limit 5",
+        "explain select id from orders limit 5",
+        "explain analyze declare c cursor for select id from orders limit 5",
+        "prepare p as select id from orders limit 5",
+        "prepare p (int4) as select id from orders where id = $1 limit 5::int4",
+    ];
+    for sql in limited {
+        assert_eq!(fact(sql, "row_limit"), Some(FactValue::Long(5)), "{sql}");
+    }
+    let unlimited = [
+        "select id from orders",
+        "select id from orders limit all",
+        "select id from orders limit null",
+        "select id from orders limit $1",
+        "select id from orders limit 5.5",
+        "select id from orders limit 5::text::int4",
+        "select id from (select id from orders limit 5) o",
+        "copy orders to stdout",
+        "copy (select id from orders) to stdout",
+        "explain select id from orders",
+        "prepare p as select id from orders fetch first 5 rows with ties",
+    ];
+    for sql in unlimited {
+        assert_eq!(fact(sql, "row_limit"), None, "{sql}");
+    }
+    assert_eq!(fact("select id from orders limit 10000000000", "row_limit"), Some(FactValue::Long(10_000_000_000)));
     assert_eq!(fact("select id from orders limit 2 + 3", "row_limit"), None);
     assert_eq!(fact("select id from orders limit 5; select id from orders", "row_limit"), None);
     assert_eq!(fact("select id from orders; select id from orders limit 5", "row_limit"), None);
