@@ -3,7 +3,7 @@
 //! Knows which module reads which statement, and what is only an administrator's business.
 
 use gatehouse_model::Action;
-use pg_raw_parse::nodes::{CallStmt, DefElem, RangeVar, SelectStmt, TransactionStmt, VacuumStmt};
+use pg_raw_parse::nodes::{CallStmt, DefElem, RangeVar, TransactionStmt, VacuumStmt};
 use pg_raw_parse::raw::{LimitOption, ObjectType, TransactionStmtKind};
 use pg_raw_parse::{ConstValue, Node};
 
@@ -38,7 +38,7 @@ impl Analyzer<'_> {
             self.access_target(action::SELECT);
         }
         self.found.accesses.extend(before);
-        self.found.row_limit = if let Node::SelectStmt(select) = node { limit(select) } else { None };
+        self.found.row_limit = limit(node);
         if let Some(kind) = object_kind(node) {
             let other = self.found.object_kind.is_some_and(|before| before != kind);
             self.found.object_kind = Some(if other { SEVERAL_KINDS } else { kind });
@@ -411,14 +411,36 @@ fn is_administration(node: Node<'_>) -> bool {
 /// What a statement defines or drops that is of several kinds.
 pub(super) const SEVERAL_KINDS: &str = "several";
 
-/// How many rows a query gives at most, where its LIMIT is a number.
-fn limit(select: &SelectStmt) -> Option<i64> {
-    if select.limit_option == LimitOption::LIMIT_OPTION_WITH_TIES {
-        return None;
+/// How many rows the query of a statement gives at most, where its LIMIT is a number.
+fn limit(node: Node<'_>) -> Option<i64> {
+    match node {
+        Node::SelectStmt(select) if select.limit_option != LimitOption::LIMIT_OPTION_WITH_TIES => {
+            count(select.limit_count())
+        }
+        Node::CopyStmt(copy) => limit(copy.query()),
+        Node::DeclareCursorStmt(declare) => limit(declare.query()),
+        Node::ExplainStmt(explain) => limit(explain.query()),
+        Node::PrepareStmt(prepare) => limit(prepare.query()),
+        _ => None,
     }
-    let Node::A_Const(constant) = select.limit_count() else { return None };
-    match constant.val() {
-        Some(ConstValue::Integer(number)) => Some(i64::from(number)),
+}
+
+/// A number of rows that is written out, as one of whatever type of whole numbers.
+fn count(node: Node<'_>) -> Option<i64> {
+    match node {
+        Node::A_Const(constant) => match constant.val()? {
+            ConstValue::Integer(number) => Some(i64::from(number)),
+            // One that is too long for the usual type, and a literal.
+            ConstValue::Float(number) | ConstValue::String(number) => number.trim().parse().ok(),
+            _ => None,
+        },
+        Node::TypeCast(cast) => {
+            let words = cast.type_name().map(|name| tree::words(name.names())).unwrap_or_default();
+            match tree::qualified(&words) {
+                (None | Some("pg_catalog"), "int2" | "int4" | "int8") => count(cast.arg()),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }

@@ -962,6 +962,201 @@ fn conditions_are_told_from_none() {
     }
 }
 
+#[track_caller]
+fn check_condition(condition: &str, excludes_rows: bool) {
+    let facts = analyzed(&format!("delete from orders where {condition}")).intent.facts.clone();
+    assert_eq!(facts.get("has_where"), Some(&FactValue::Bool(excludes_rows)), "{condition}");
+    assert_eq!(facts.get("where_is_constant"), Some(&FactValue::Bool(!excludes_rows)), "{condition}");
+}
+
+#[test]
+fn conditions_that_no_row_fails_count_as_none() {
+    let conditions = [
+        // Of queries that read nothing.
+        "exists (select 1)",
+        "exists (select)",
+        "exists (values (1))",
+        "exists (select 1 where id = id)",
+        "exists (select 1 union select 2)",
+        "exists (select count(*) where false)",
+        "exists (select * from generate_series(1, 2))",
+        "not exists (select 1 where null)",
+        "(select true)",
+        "(select (select true))",
+        "1 in (select 1)",
+        "id in (select id)",
+        "id in (values (1), (id))",
+        "id = (select id)",
+        "id = any (select id)",
+        "(id, total) in (select id, total)",
+        "(id, total) = (select id, total)",
+        // Of a value and itself.
+        "id >= id",
+        "id = any(array[id])",
+        "id = any(array[1, id])",
+        "id <> all('{}')",
+        "id <> all(array[]::int4[])",
+        "(id, total) = (id, total)",
+        "(id, 1) = (id, 1)",
+        "(id, total) in ((1, 2), (id, total))",
+        "id::text = id::text",
+        "id collate \"C\" = id",
+        "lower(total) = lower(total)",
+        "not (id <> id)",
+        "not (lower(total) <> lower(total))",
+        "not (id = id and id < id)",
+        "not (id is distinct from id)",
+        "id is not distinct from id",
+        "id between symmetric id and id",
+        "id between symmetric 1 and id",
+        "id not between 2 and 1",
+        // Of what is never NULL.
+        "id is distinct from null",
+        "null is distinct from id",
+        "row(id) is not null",
+        "row(id, 1) is not null",
+        "not (row(id, total) is null)",
+        "(id > 5) is not null",
+        "coalesce(total, '') is not null",
+        // Of texts, all of which are like the pattern.
+        "id ~~ '%' and id is not null",
+        "total ilike '%%'",
+        "total like '%' escape '!'",
+        "total similar to '%'",
+        "total ~ '.*'",
+        "total like any(array['a', '%'])",
+        "not (total !~~ '%')",
+        // Of conditions.
+        "(id = id) = true",
+        "(id = id) <> false",
+        "(id = 1) >= false",
+        "(id = 1) is not distinct from (id = 1)",
+        "(id <> id) is false",
+        "(null = 1) is not true",
+        "(id = id)::bool",
+        "coalesce(true)",
+        "coalesce(null, id = id, false)",
+        "'t'",
+        "'yes'::bool",
+        "1::bool",
+    ];
+    for condition in conditions {
+        check_condition(condition, false);
+    }
+}
+
+#[test]
+fn conditions_whose_parts_leave_no_row_count_as_none() {
+    let conditions = [
+        "id = 1 or id <> 1",
+        "1 = id or id <> 1",
+        "id = 1 or not (id = 1)",
+        "not (id = 1 and id <> 1)",
+        "id = 1 or (total = '2' or id <> 1)",
+        "id <> 1 or id <> 2",
+        "total <> 'a' or total <> 'b'",
+        "id < 5 or id > 3",
+        "id < 5 or id >= 5",
+        "id < 1 or id = 1 or id > 1",
+        "id = customer_id or customer_id <> id",
+        "id = $1 or id <> $1",
+        "total is null or total is not null",
+        "total is null or not (total is null)",
+        "$1 is null or $1 is not null",
+        "(id = 1) is true or (id = 1) is not true",
+        "total like 'a' or total not like 'a'",
+        "id in (1, 2) or id not in (1, 2)",
+        "id between 1 and 2 or id not between 1 and 2",
+        "id is distinct from 1 or id is not distinct from 1",
+        "id = any($1) or id <> all($1)",
+        // The same for every row, but what.
+        "$1",
+        "$1 is null",
+        "$1 = 1 and $2",
+        "now() is not null",
+        "not (now() is null)",
+        "id = 1 or now() is not null",
+        "random() >= 0",
+        "random() < 2",
+        "null = null",
+        "id = 1 or null = null",
+        "'1' = 1",
+        "1.00000000000000000001 > 1",
+        "'1' in ('01', 1)",
+    ];
+    for condition in conditions {
+        check_condition(condition, false);
+    }
+}
+
+#[test]
+fn conditions_that_leave_rows_alone_count_as_such() {
+    let conditions = [
+        // Filters that parameters turn off.
+        "$1 is null or customer_id = $1",
+        "($1::text is null or total = $1) and ($2::int4 is null or customer_id = $2)",
+        "coalesce($1, '') = '' or total = $1",
+        "customer_id = coalesce($1, customer_id)",
+        // Of constants, that come to nothing.
+        "id = 5 or 'a' = 'b'",
+        "id = 5 or 1 > 2",
+        "id = 5 or 1.5 > 2",
+        "id = 5 or not true",
+        "id = 5 or (1 = 1 and null)",
+        "id = 5 or null = 1",
+        "id = 5 or '1' = 2",
+        "id = 5 or 'a'::text = 'b'::text",
+        "id = 5 or 1 in (2, 3)",
+        "id = 5 or 1 between 2 and 3",
+        "id = 5 or exists (select 1 where false)",
+        "id = 5 or 'no'",
+        "1 <> 1",
+        "not (1 = 1 or null)",
+        "id = 5 and 1 = 1",
+        "null <> 1",
+        "(select false)",
+        "1 in (select 2)",
+        // A sample.
+        "random() < 0.01",
+        "0.5 > random()",
+        // What looks like a tautology, and is none.
+        "id = 1 or id = 2",
+        "id > 5 or id < 3",
+        "id > 5 or id < 5",
+        "id <> 1 or customer_id <> 2",
+        "total = 'a' or total <> 'b'",
+        "total is null or customer_id is not null",
+        "total is not null or total = '5'",
+        "total is distinct from null",
+        "row(id, total) is not null",
+        "row(id, total) is null",
+        "total::int4 = total",
+        "(array[id])[1] = (array[id])[2]",
+        "(id, total) = (id, customer_id)",
+        "id in (select id from customers)",
+        "exists (select 1 from customers c where c.id = customer_id)",
+        "id = (select max(id) from customers)",
+        "id = any($1)",
+        "id = any('{1,2}')",
+        "id <> all(array[1, 2])",
+        "id between symmetric 1 and 2",
+        "id not between 1 and 2",
+        "total like 'a%'",
+        "total !~~ '%'",
+        "total ~ '^a'",
+        "(id = 1) = true",
+        "(id = 1) is not true",
+        "(id = id) = false",
+        "id <> id",
+        "coalesce(total = 'a', true)",
+        "case when id = 1 then true else false end",
+        "id = null",
+    ];
+    for condition in conditions {
+        check_condition(condition, true);
+    }
+}
+
 #[test]
 fn the_session_is_told_what_changes() {
     let cases = [
@@ -1094,7 +1289,38 @@ fn facts_tell_of_limits_and_objects() {
     let fact = |sql: &str, name: &str| analyzed(sql).intent.facts.get(name).cloned();
     let text = |kind: &str| Some(FactValue::Text(kind.into()));
     assert_eq!(fact("select id from orders limit 5", "row_limit"), Some(FactValue::Long(5)));
-    assert_eq!(fact("select id from orders", "row_limit"), None);
+    let limited = [
+        "select id from orders limit 5::bigint",
+        "select id from orders limit '5'",
+        "select id from orders fetch first 5 rows only",
+        "(select id from orders limit 5)",
+        "copy (select id from orders limit 5) to stdout",
+        "declare c cursor for select id from orders limit 5",
+        "explain select id from orders limit 5",
+        "explain analyze declare c cursor for select id from orders limit 5",
+        "prepare p as select id from orders limit 5",
+        "prepare p (int4) as select id from orders where id = $1 limit 5::int4",
+    ];
+    for sql in limited {
+        assert_eq!(fact(sql, "row_limit"), Some(FactValue::Long(5)), "{sql}");
+    }
+    let unlimited = [
+        "select id from orders",
+        "select id from orders limit all",
+        "select id from orders limit null",
+        "select id from orders limit $1",
+        "select id from orders limit 5.5",
+        "select id from orders limit 5::text::int4",
+        "select id from (select id from orders limit 5) o",
+        "copy orders to stdout",
+        "copy (select id from orders) to stdout",
+        "explain select id from orders",
+        "prepare p as select id from orders fetch first 5 rows with ties",
+    ];
+    for sql in unlimited {
+        assert_eq!(fact(sql, "row_limit"), None, "{sql}");
+    }
+    assert_eq!(fact("select id from orders limit 10000000000", "row_limit"), Some(FactValue::Long(10_000_000_000)));
     assert_eq!(fact("select id from orders limit 2 + 3", "row_limit"), None);
     assert_eq!(fact("select id from orders limit 5; select id from orders", "row_limit"), None);
     assert_eq!(fact("select id from orders; select id from orders limit 5", "row_limit"), None);
