@@ -271,6 +271,8 @@ fn the_corpus_of_values_is_told_apart() -> anyhow::Result<()> {
     };
     for (class, score) in report["scores"].as_object().context("scores")? {
         let score = ["right", "missed", "wrong"].map(|name| score[name].as_u64().unwrap_or_default());
+        let [right, missed, wrong] = score;
+        assert!(2000 * right >= 970 * (2 * right + missed + wrong), "less than it was to be: {}", row(class, score));
         all = std::array::from_fn(|place| all[place] + score[place]);
         table.push_str(&row(&format!("`{class}`"), score));
     }

@@ -1,6 +1,7 @@
 //! The classes that there are without configuration: their column names, detectors and transforms.
 //!
-//! Knows words only. Names are compared in lower case without `_`, `-` and spaces; `*` stands for any text.
+//! Knows words only. Names are compared in lower case without `_`, `-` and spaces; `*` stands for any text, and one at the
+//! beginning for none that makes a flag of it.
 
 use gatehouse_model::ClassName;
 
@@ -28,7 +29,7 @@ const BUILTIN: &[Builtin] = &[
         detector: Some(Detector::PhoneNumber),
         columns: &[
             "*phone", "*phonenumber", "*phoneno", "*phonenum", "phone1", "phone2", "*mobile", "mobilenumber", "mobileno",
-            "tel", "telno", "telnumber", "cell", "cellnumber", "fax", "*faxnumber", "msisdn",
+            "tel", "telno", "telnumber", "contacttel", "customertel", "hometel", "officetel", "usertel", "worktel", "cell", "cellnumber", "fax", "*faxnumber", "msisdn",
         ],
     },
     Builtin {
@@ -46,8 +47,8 @@ const BUILTIN: &[Builtin] = &[
         transform: Transform::Redact,
         detector: Some(Detector::PostalAddress),
         columns: &[
-            "address", "address1", "address2", "address3", "addr", "addr1", "addr2", "*addressline*", "street",
-            "street1", "street2", "streetname", "*streetaddress*", "*homeaddress", "*mailingaddress",
+            "address", "address1", "address2", "address3", "addr", "addr1", "addr2", "*addressline*", "*addrline*", "street",
+            "street1", "street2", "streetname", "*streetaddr*", "*homeaddress", "*mailingaddress",
             "*billingaddress", "*shippingaddress", "*postaladdress", "*deliveryaddress", "residentialaddress",
         ],
     },
@@ -70,17 +71,18 @@ const BUILTIN: &[Builtin] = &[
         name: "us_ssn",
         transform: Transform::Redact,
         detector: Some(Detector::UsSsn),
-        columns: &["ssn", "*usssn", "ssnnumber", "*socialsecuritynumber", "*socialsecurityno", "socialsecurity", "ssnlast4"],
+        columns: &["*ssn", "ssnnumber", "ssnno", "*socialsecuritynumber", "*socialsecurityno", "socialsecurity", "ssnlast4"],
     },
     Builtin {
         name: "national_id",
         transform: Transform::Redact,
         detector: Some(Detector::NationalId),
         columns: &[
-            "*nationalid", "*nationalidnumber", "*nationalinsurance*", "nino", "*nhsnumber", "nhsno", "cpf", "aadhaar", "aadhaarnumber",
-            "pannumber", "dni", "*codicefiscale", "steuerid", "steueridnr", "*bsn", "nrn", "niss", "pesel",
+            "*nationalid", "*nationalidnumber", "*nationalinsurance*", "nino", "*nhsnumber", "nhsno", "*cpf", "aadhaar", "aadhaarnumber",
+            "pannumber", "dni", "*codicefiscale", "steuerid", "steueridnr", "*bsn", "bsnnumber", "nrn", "niss", "pesel",
             "*personnummer", "nif", "sinnumber", "socialinsurancenumber", "tfn", "taxfilenumber", "medicarenumber", "*passportnumber",
-            "passportno", "*driverslicense", "*driverslicensenumber", "*driverlicense", "*licensenumber", "*identitynumber", "itin",
+            "passportno", "passport", "*driverslicense", "*driverslicensenumber", "*driverlicense", "*driverlicensenumber",
+            "*drivinglicence", "*drivinglicencenumber", "licensenumber", "*identitynumber", "itin",
         ],
     },
     Builtin {
@@ -93,7 +95,7 @@ const BUILTIN: &[Builtin] = &[
         name: "bank_code",
         transform: Transform::Redact,
         detector: Some(Detector::BankCode),
-        columns: &["bic", "swift", "biccode", "swiftcode", "*routingnumber", "abanumber", "sortcode"],
+        columns: &["bic", "swift", "biccode", "swiftcode", "*routingnumber", "*routingno", "abanumber", "sortcode"],
     },
     Builtin {
         name: "mac_address",
@@ -105,7 +107,7 @@ const BUILTIN: &[Builtin] = &[
         name: "date_of_birth",
         transform: Transform::Null,
         detector: None,
-        columns: &["*dateofbirth", "*birthdate", "*birthday", "birthdt", "dob", "*birthdob", "bornon", "borndate"],
+        columns: &["*dateofbirth", "*birthdate", "*birthday", "birthdt", "*dob", "bornon", "borndate"],
     },
     Builtin {
         name: "ip_address",
@@ -120,7 +122,7 @@ const BUILTIN: &[Builtin] = &[
         name: "password",
         transform: Transform::Redact,
         detector: Some(Detector::UrlPassword),
-        columns: &["*password", "passwd", "*passphrase", "pwd", "userpass", "dbpass", "databaseurl", "pin"],
+        columns: &["*password", "*passwd", "*passphrase", "*pwd", "userpass", "dbpass", "databaseurl", "pin"],
     },
     Builtin {
         name: "password_hash",

@@ -72,7 +72,8 @@ pub struct ClassRule {
     pub name: ClassName,
     /// What is done to its values.
     pub transform: Transform,
-    /// Names of its columns, compared in lower case without `_`, `-` and spaces; `*` at either end stands for any text.
+    /// Names of its columns, compared in lower case without `_`, `-` and spaces; `*` at either end stands for any text, and at
+    /// the beginning for none that makes a flag of it.
     pub column_names: Vec<String>,
     /// What finds its values inside others. No two classes have the same.
     pub detector: Option<Detector>,
@@ -219,8 +220,9 @@ impl Classes {
             Some(Assignment::Clear) => Vec::new(),
             Some(Assignment::Class(class)) => vec![class.clone()],
             None => {
-                let column = normalize(column);
-                let matching = self.entries.iter().filter(|entry| entry.patterns.iter().any(|p| p.matches(&column)));
+                let (name, is_flag) = (normalize(column), is_flag(column));
+                let fits = |pattern: &Pattern| pattern.matches(&name, is_flag);
+                let matching = self.entries.iter().filter(|entry| entry.patterns.iter().any(fits));
                 matching.map(|entry| entry.name.clone()).collect()
             }
         }
@@ -356,14 +358,34 @@ impl Pattern {
         })
     }
 
-    fn matches(&self, column: &str) -> bool {
+    /// What is named word for word is meant, a flag as well.
+    fn matches(&self, column: &str, is_flag: bool) -> bool {
         match self {
             Self::Whole(text) => column == text,
             Self::Start(text) => column.starts_with(text.as_str()),
-            Self::End(text) => column.ends_with(text.as_str()),
-            Self::Inside(text) => column.contains(text.as_str()),
+            Self::End(text) => !is_flag && column.ends_with(text.as_str()),
+            Self::Inside(text) => !is_flag && column.contains(text.as_str()),
         }
     }
+}
+
+/// Whether a name says that something is so or shall be, and not what: `is_mobile`, `sendEmail`, `street_address_verified`.
+fn is_flag(name: &str) -> bool {
+    const FIRST: &str = "is has had was can should must do does did send sends receive receives accept accepts allow allows enable \
+        require requires needs show shows hide hides wants opt optin optout";
+    const LAST: &str = "enabled disabled verified confirmed validated required optional allowed flag count";
+    let mut parted = String::with_capacity(2 * name.len());
+    let mut is_small = false;
+    for character in name.chars() {
+        if is_small && character.is_uppercase() {
+            parted.push('_');
+        }
+        is_small = character.is_lowercase();
+        parted.extend(character.to_lowercase());
+    }
+    let mut words = parted.split(['_', '-', ' ']).filter(|word| !word.is_empty());
+    let (Some(first), Some(last)) = (words.next(), words.next_back()) else { return false };
+    FIRST.split_ascii_whitespace().any(|word| word == first) || LAST.split_ascii_whitespace().any(|word| word == last)
 }
 
 fn normalize(name: &str) -> String {
@@ -408,6 +430,31 @@ mod tests {
             ("zip", &[]),
             ("created_at", &[]),
             ("address_id", &[]),
+            ("employee_ssn", &["us_ssn"]),
+            ("patient_dob", &["date_of_birth"]),
+            ("user_dob", &["date_of_birth"]),
+            ("customer_cpf", &["national_id"]),
+            ("bsn_number", &["national_id"]),
+            ("passport", &["national_id"]),
+            ("routing_no", &["bank_code"]),
+            ("contact_tel", &["phone"]),
+            ("user_pwd", &["password"]),
+            ("addr_line1", &["street_address"]),
+            ("street_addr", &["street_address"]),
+            ("drivers_license_number", &["national_id"]),
+            ("cell", &["phone"]),
+            ("pin", &["password"]),
+            ("street", &["street_address"]),
+            ("hotel", &[]),
+            ("is_mobile", &[]),
+            ("isMobile", &[]),
+            ("has_ssn", &[]),
+            ("mobile_enabled", &[]),
+            ("street_address_verified", &[]),
+            ("must_change_password", &[]),
+            ("send_email", &[]),
+            ("opt_in_email", &[]),
+            ("software_license_number", &[]),
         ] {
             let found = classes.column("public.users", column);
             assert_eq!(found.iter().map(ClassName::as_str).collect::<Vec<_>>(), expected, "{column}");
@@ -431,6 +478,15 @@ mod tests {
         for (column, expected) in
             [("e_mail", "a"), ("card_no", "b"), ("mypincode", "c"), ("mailbox", ""), ("discard", ""), ("pi_n", "c")]
         {
+            let found = classes.column("s.t", column);
+            assert_eq!(found.iter().map(ClassName::as_str).collect::<String>(), expected, "{column}");
+        }
+    }
+
+    #[test]
+    fn flags_are_of_a_class_where_they_are_named() {
+        let classes = classes(vec![rule("a", &["*hiv", "has_stroke", "is_*"], None)], &[]).unwrap();
+        for (column, expected) in [("hiv", "a"), ("has_hiv", ""), ("has_stroke", "a"), ("is_ill", "a")] {
             let found = classes.column("s.t", column);
             assert_eq!(found.iter().map(ClassName::as_str).collect::<String>(), expected, "{column}");
         }

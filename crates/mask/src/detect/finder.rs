@@ -36,6 +36,7 @@ enum Trigger {
     International,
     Bracketed,
     NamedPhone,
+    Contact,
     Iban,
     Jwt,
     PrivateKey,
@@ -55,25 +56,38 @@ macro_rules! lead {
     };
 }
 
-static TRIGGERS: [(Trigger, &str); 15] = [
+static TRIGGERS: [(Trigger, &str); 16] = [
     (Trigger::Mail, r"(?:@|%40)[A-Za-z0-9\x80-\xff]"),
     (
         Trigger::Number,
         concat!(
             lead!(),
             r"(?:[2-689][0-9]{3}[ \-]?[0-9]{4}[ \-]?[0-9]{2}",
+            r"|[2-689][0-9]{3}(?:\.[0-9]{4}){3}",
             r"|4[0-9]{3}[ \-][0-9]{3}[ \-][0-9]{3}[ \-][0-9]{3}",
             r"|[0-9]{3}[ \-][0-9]{2}[ \-][0-9]{4}",
-            r"|(?:1-)?[2-9][0-9]{2}-[2-9][0-9]{2}-[0-9]{4}",
+            r"|(?:1-)?[2-9][0-9]{2}-[2-9][0-9]{2}-[0-9]{4}|[2-9][0-9]{2}\.[2-9][0-9]{2}\.[0-9]{4}",
             r"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}",
             r"|(?:[23][0-9A-Fa-f]{3}|[Ff][CcDd][0-9A-Fa-f]{2}|[Ff][Ee]80):[0-9A-Fa-f:])",
         ),
     ),
-    (Trigger::International, r"\+[1-9][0-9 ().\-/]{9}"),
+    (Trigger::International, r"\+[1-9][0-9 ().\-/]{8}"),
     (Trigger::Bracketed, r"\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[ .\-]?[0-9]{4}"),
     (
         Trigger::NamedPhone,
-        r"(?i:phone|tel(?:efono?|efone)?|mobile?|mobil|portable|cell(?:ulare)?|fax|handy|телефон)(?i:[ _\-]?(?:number|nummer|num|nr|no))?[.]?[^A-Za-z0-9\n+(]{1,5}[0(2-9](?:[ ().\-/]{0,2}[0-9]){6}",
+        concat!(
+            r"(?i:phone|tel(?:efono?|efone)?|mobile?|mobil|m(?:ó|o)vil|portable|cell(?:ulare)?|fax|handy|rufnummer|телефон)",
+            r"(?i:[ _\-]?(?:number|nummer|num|nr|no|n°))?[.]?(?i: (?:is|ist|est|es|lautet))?",
+            r"[^A-Za-z0-9\n+(]{1,5}[0-9(](?:[ ().\-/]{0,2}[0-9]){6}",
+        ),
+    ),
+    (
+        Trigger::Contact,
+        concat!(
+            lead!(),
+            r"(?i:call|whatsapp|contact[eo]?|kontakt|contatto)(?i:[ _\-]?(?:me|number|nummer|nr|no))?(?i: (?:at|on))?",
+            r"[^A-Za-z0-9\n+(]{1,3}\(?0[1-9](?:[ ().\-/]{0,2}[0-9]){7}",
+        ),
     ),
     (Trigger::Iban, concat!(lead!(), r"(?:IBAN)?[A-Z]{2}[0-9]{2}[ \-]?[A-Z0-9]{4}")),
     (Trigger::Jwt, concat!(lead!(), r"eyJ[A-Za-z0-9_\-]{8}")),
@@ -82,8 +96,8 @@ static TRIGGERS: [(Trigger, &str); 15] = [
         Trigger::Token,
         concat!(
             lead!(),
-            r"(?:A[KS]IA[A-Z0-9]{4}|gh[oprsu]_|github_pat_|glpat-|xox[abeprs]-|xapp-|[rs]k_live_|sk-[A-Za-z0-9]",
-            r"|[rs]k_test_|ya29\.|GOCSPX-|AccountKey=|npm_|pypi-AgE|AIza|gl(?:d|r|pt)t-|whsec_|hooks\.slack\.com/services/|sig=)",
+            r"(?:A[KS]IA[A-Z0-9]{4}|gh[oprsu]_|github_pat_|glpat-|xox[a-eprs]-|xapp-|[rs]k_live_|sk-[A-Za-z0-9]",
+            r"|[rs]k_test_|ya29\.|GOCSPX-|AccountKey=|SharedAccessKey=|npm_|pypi-AgE|AIza|gl(?:d|r|pt)t-|whsec_|hooks\.slack\.com/services/|sig=)",
         ),
     ),
     (Trigger::AwsSecret, r"(?i:aws[_\-]?secret|secret[_\-]?access[_\-]?key)"),
@@ -91,6 +105,7 @@ static TRIGGERS: [(Trigger, &str); 15] = [
         Trigger::PasswordHash,
         concat!(
             r"\$2[abxy]\$[0-9]{2}\$|\$argon2(?:id|i|d)\$|\$(?:[1567yPHS]|gy|s0|apr1|scrypt)\$[A-Za-z0-9./]|\*[0-9A-F]{40}",
+            r"|\$pbkdf2(?:-sha(?:1|256|512))?\$[0-9]",
             r"|\{(?:SSHA(?:256|512)?|SHA|S?MD5)\}|",
             lead!(),
             r"(?:SCRAM-SHA-(?:1|256|512)\$|md5[0-9a-f]{8}|pbkdf2_sha(?:1|256|512)\$|(?:scrypt|pbkdf2):[a-z0-9]{2})",
@@ -101,10 +116,13 @@ static TRIGGERS: [(Trigger, &str); 15] = [
         Trigger::National,
         concat!(
             lead!(),
-            r"(?:[0-9](?:[ .\-/]?[0-9]){8}|[0-9]{8}-?[A-Z]|[0-9]{2}\.[0-9]{3}\.[0-9]{3}-?[A-Z]|[A-Z]{1,2}[ \-]?[0-9]{2}[ \-]?[0-9]{2}[ \-]?[0-9]{2}",
-            r"|[A-Z]{5}[0-9]{4}[A-Z]|[A-Z]{6}[0-9L-NP-V]{2}[A-EHLMPRST][0-9L-NP-V]{2}[A-Z]|[A-Z]{3}[0-9]{8}|[A-Z]{2}[A-Z][0-9]{7}",
+            r"(?:[0-9](?:[ .\-/]?[0-9]){8}|[0-9]{8}-?[A-Z]|[0-9]{2}\.[0-9]{3}\.[0-9]{3}-?[A-Z]|[A-Z]{1,3}[ \-]?[0-9](?:[ \-]?[0-9]){5}",
+            r"|[A-Z]{5}[0-9]{4}[A-Z]|[A-Z]{6}[0-9L-NP-V]{2}[A-EHLMPRST][0-9L-NP-V]{2}[A-Z]|(?:AT|ES)[ \-]?[A-Z]-?[0-9]{7}",
             r"|[12][ .\-]?[0-9]{2}[ .\-]?[0-9]{2}[ .\-]?2[AB][ .\-]?[0-9]{3}|[0-9A-Z]{2}\.[0-9A-Z]{3}\.[0-9A-Z]{3}/[0-9A-Z]{4}-[0-9]{2}",
-            r"|[A-Z]{2} ?[0-9]{4}\.[0-9]{3}|(?i:bic|swift)(?i:code)?[^A-Za-z\n][^\n]{0,12}?[A-Z]{6})",
+            r"|[A-Z]{2} ?[0-9]{4}\.[0-9]{3}|(?i:bic|swift)(?i:code)?[^A-Za-z\n][^\n]{0,12}?[A-Z]{6}",
+            // In small letters: account numbers, codici fiscali and national insurance numbers.
+            r"|[a-z]{2}[0-9]{2}[ \-]?[a-z]{0,4}(?:[ \-]?[0-9]){8}|[a-z]{6}[0-9]{2}[a-ehlmprst][0-9]{2}[a-z][0-9]{3}[a-z]",
+            r"|[a-z]{2}(?:[ \-]?[0-9]{2}){3}[ \-]?[a-d])",
         ),
     ),
     (
@@ -115,32 +133,40 @@ static TRIGGERS: [(Trigger, &str); 15] = [
             r"|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4})",
         ),
     ),
-    (Trigger::Password, r#"(?i:passwo?r?d?|pwd)["' ]{0,2}(?:=>?|:)|(?i:<passwo?r?d>)|(?i:password|identified by) '"#),
+    (
+        Trigger::Password,
+        concat!(
+            r#"(?i:mot de passe|pass(?:wo?r?[dt]?|phrase)?|pwd|contrase(?:ñ|n)a|senha)["' ]{0,2}(?:=>?|:)"#,
+            r#"|(?i:<passwo?r?d>)|(?i:password|identified by) '|--(?i:pass(?:word|wd|phrase)?) "#,
+        ),
+    ),
 ];
 
 /// The largest table of states for [`CANDIDATES`], in bytes.
 const TABLE_BYTES_MAX: usize = 1024 * 1024;
 
 /// What every match of a trigger holds, in fewer states: short, and without a look at what stands around it.
-const HINTS: [&str; 18] = [
+const HINTS: [&str; 20] = [
     "@|%40",
     r"[0-9][0-9 .\-/()]{6}",
     r"[0-9A-Fa-f]{4}(?::|\.[0-9A-Fa-f])",
     r"\+[1-9]",
     r"\([2-9][0-9]{2}\)",
     r"[A-Z]{2}[0-9]{2}[ \-A-Z0-9]",
-    "eyJ|PRIVATE KEY|A[KS]IA|gh[oprsu]_|github_pat_|glpat-|xox[abeprs]-|xapp-|k_live_|k_test_|ya29|GOCSPX|AccountKey|sk-[A-Za-z0-9]|npm_|pypi-|AIza",
+    "eyJ|PRIVATE KEY|A[KS]IA|gh[oprsu]_|github_pat_|glpat-|xox[a-eprs]-|xapp-|k_live_|k_test_|ya29|GOCSPX|AccountKey|AccessKey=|sk-[A-Za-z0-9]|npm_|pypi-|AIza",
     "gl[drp]t?t-|whsec_|hooks.slack|sig=",
     r"\.[0-9A-Z]{3}/",
     r"[0-9][ .\-]?2[AB][ .\-]?[0-9]",
     r"\$(?:[1567yPHS]|gy|s0|apr1|scrypt)\$|\*[0-9A-F]{3}|\{(?:SS?H|S?MD)|(?:scrypt|pbkdf2):",
     r"(?i:aws[_\-]?secret|secret[_\-]?access)",
-    r"\$2[abxy]\$|\$argon2|SCRAM-SHA-|pbkdf2_sha",
+    r"\$2[abxy]\$|\$argon2|SCRAM-SHA-|pbkdf2_sha|\$pbkdf2",
     "md5[0-9a-f]{8}",
     r":\\?/",
     r"[A-Z][ \-]?[0-9]{2}[ \-]?(?:[0-9]{2}|[A-Z][0-9]{2})|[0-9]{8}-?[A-Z]|(?i:bic|swift)(?:[^A-Za-z\n]|[Cc])",
     r"[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:|[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-",
-    r#"(?i:passw|pwd)[ordORD]{0,3}["' ]{0,2}[=:>']|(?i:fied by) '"#,
+    r"[a-z][ \-]?[0-9]{6}[ \-]?[a-d]|[a-z][0-9]{2}[a-ehlmprst][0-9]{2}[a-z][0-9]{3}[a-z]",
+    r#"(?i:pass(?:wo?r?[dt]?|phrase|e)?|pwd)["' ]{0,2}[=:>']|--(?i:pass)|(?i:fied by) '"#,
+    r#"(?i:rase(?:ñ|n)a|senha)["' ]{0,2}[=:]"#,
 ];
 
 /// Tells whether there is anything to look closer at, with one look-up for each byte: nearly all values hold nothing.
@@ -315,7 +341,7 @@ fn look(trigger: Trigger, hay: &[u8], matched: &Match, wanted: Detectors) -> Opt
     match trigger {
         Trigger::Mail => ask(Detector::Email, &|| mail::email(hay, matched.start()..matched.end() - 1)),
         Trigger::Number => [
-            ask(Detector::PaymentCard, &|| number::card(hay, start)),
+            ask(Detector::PaymentCard, &|| number::card(hay, start).or_else(|| number::card_dotted(hay, start))),
             ask(Detector::UsSsn, &|| number::ssn(hay, start)),
             ask(Detector::PhoneNumber, &|| number::phone_dashed(hay, start)),
             ask(Detector::IpAddress, &|| number::ipv4(hay, start)),
@@ -328,10 +354,11 @@ fn look(trigger: Trigger, hay: &[u8], matched: &Match, wanted: Detectors) -> Opt
         Trigger::International => ask(Detector::PhoneNumber, &|| number::phone_international(hay, matched.start())),
         Trigger::Bracketed => ask(Detector::PhoneNumber, &|| number::phone_bracketed(hay, matched.range())),
         Trigger::NamedPhone => ask(Detector::PhoneNumber, &|| number::phone_named(hay, matched.range())),
+        Trigger::Contact => ask(Detector::PhoneNumber, &|| number::phone_contact(hay, start..matched.end())),
         Trigger::Iban => ask(Detector::Iban, &|| iban::iban(hay, iban::after_label(hay, start)))
             .or_else(|| look_national(hay, start, wanted)),
         Trigger::Jwt => ask(Detector::Jwt, &|| secret::jwt(hay, start)),
-        Trigger::PrivateKey => ask(Detector::PrivateKey, &|| Some(secret::private_key(hay, matched.range()))),
+        Trigger::PrivateKey => ask(Detector::PrivateKey, &|| secret::private_key(hay, matched.range())),
         Trigger::Token => {
             let (detector, range) = secret::token(hay, start)?;
             ask(detector, &|| Some(range.clone()))
@@ -341,6 +368,7 @@ fn look(trigger: Trigger, hay: &[u8], matched: &Match, wanted: Detectors) -> Opt
         Trigger::Url => ask(Detector::UrlPassword, &|| secret::url_password(hay, matched.end())),
         // The letters of a bank stand behind the word that names them.
         Trigger::National => look_national(hay, start, wanted)
+            .or_else(|| ask(Detector::Iban, &|| iban::iban(hay, start)))
             .or_else(|| look_national(hay, matched.end().saturating_sub(BANK_LETTERS), wanted)),
         Trigger::Mac => ask(Detector::MacAddress, &|| national::mac(hay, start)),
         Trigger::Password => ask(Detector::UrlPassword, &|| secret::named_password(hay, matched.range())),
@@ -529,6 +557,9 @@ pub(super) mod tests {
             "FC00:a",
             "fe80:a",
             "+1 00000000",
+            "200.200.0000",
+            "4000.0000.0000.0000",
+            "+298 00000",
             "(200) 2000000",
             "AA00AAAA",
             "AA00-AAAA",
@@ -547,6 +578,8 @@ pub(super) mod tests {
             "ya29.",
             "GOCSPX-",
             "AccountKey=",
+            "SharedAccessKey=",
+            "xoxd-",
             "sk-a",
             "npm_",
             "pypi-AgE",
@@ -559,6 +592,13 @@ pub(super) mod tests {
             "4000 000 000 000",
             "tel:2000000",
             "fax no. (20 0 0 00 0",
+            "call 01 0000000",
+            "AAA 000000",
+            "ES A0000000",
+            "aa000000000000",
+            "aa00a0 0 0 0 0 0 0 0",
+            "aa 000000 a",
+            "aaaaaa00a00a000a",
             "IBANAA00AAAA",
             "10000002A000",
             "AA.AAA.AAA/AAAA-00",
@@ -569,9 +609,15 @@ pub(super) mod tests {
             "*0000000000000000000000000000000000000000",
             "{SHA}",
             "{SMD5}",
+            "$pbkdf2-sha1$0",
             "scrypt:aa",
             "pbkdf2:aa",
             "pwd:",
+            "pass=",
+            "passphrase:",
+            "senha=",
+            "contrase\u{f1}a=",
+            "--passwd ",
             "<password>",
             "PASSWORD '",
             "identified by '",

@@ -17,6 +17,11 @@ const NOT_TOP_LEVEL: &[&[u8]] = &[
     b"xml", b"yml", b"yaml", b"toml", b"txt", b"pdf", b"log", b"conf", b"cfg", b"ini", b"service", b"socket", b"timer",
 ];
 
+/// How far back the command is read that takes a user and a host, in bytes.
+const COMMAND_BYTES_MAX: usize = 64;
+/// Commands that take a user and a host as `user@host`.
+const REMOTE: [&[u8]; 7] = [b"ssh", b"scp", b"sftp", b"sshfs", b"ssh-copy-id", b"rsync", b"mosh"];
+
 /// The address around the `@` there, which is three bytes in a query.
 pub(super) fn email(hay: &[u8], at: Range<usize>) -> Option<Range<usize>> {
     let start = local_start(hay, at.start);
@@ -29,7 +34,40 @@ pub(super) fn email(hay: &[u8], at: Range<usize>) -> Option<Range<usize>> {
     // `this@Outer.method(…)` is a call.
     let is_call =
         hay.get(end) == Some(&b'(') && (local == b"this" || local == b"super" || hay.get(end + 1) == Some(&b')'));
-    (!is_call).then_some(start..end)
+    // Between a user and a host stands an `@` too; `%40` is of the user's own name.
+    let is_host =
+        at.len() == 1 && (is_behind_scheme(hay, start) || is_behind_command(hay, start) || is_before_path(hay, end));
+    (!is_call && !is_host).then_some(start..end)
+}
+
+/// True for the user part of a URL, as in `postgres://app@db.example.com`.
+fn is_behind_scheme(hay: &[u8], start: usize) -> bool {
+    let url = hay.get(..start).unwrap_or_default();
+    let scheme = url.strip_suffix(b"://").or_else(|| url.strip_suffix(b":\\/\\/"));
+    scheme.is_some_and(|scheme| !scheme.ends_with(b"mailto"))
+}
+
+/// True where a remote shell is started, as in `ssh -p 22 deploy@web1.example.com`: nothing but its options stands between.
+fn is_behind_command(hay: &[u8], start: usize) -> bool {
+    let line = hay.get(start.saturating_sub(COMMAND_BYTES_MAX)..start).unwrap_or_default();
+    let Some(line) = line.strip_suffix(b" ") else { return false };
+    let mut next: &[u8] = b"-";
+    for word in line.rsplit(u8::is_ascii_whitespace) {
+        let is_command = REMOTE.iter().any(|command| {
+            let rest = word.strip_suffix(*command);
+            rest.is_some_and(|rest| rest.last().is_none_or(|byte| !byte.is_ascii_alphanumeric()))
+        });
+        if is_command {
+            return next.starts_with(b"-");
+        }
+        next = word;
+    }
+    false
+}
+
+/// True if a path on the host follows, as copies from there have it.
+fn is_before_path(hay: &[u8], end: usize) -> bool {
+    hay.get(end) == Some(&b':') && matches!(hay.get(end + 1), Some(b'/' | b'~'))
 }
 
 fn local_start(hay: &[u8], at: usize) -> usize {
@@ -111,6 +149,9 @@ mod tests {
                 ("bob@example.com.123", "bob@example.com"),
                 ("x_y@xn--bcher-kva.xn--p1ai", "x_y@xn--bcher-kva.xn--p1ai"),
                 ("{\"m\":\"bob@x.io\"}", "bob@x.io"),
+                ("mailto://bob@example.com", "bob@example.com"),
+                ("https://bob%40example.com@web1/", "bob%40example.com"),
+                ("send the ssh key to bob@example.com: thanks", "bob@example.com"),
             ],
         );
     }
@@ -133,6 +174,12 @@ mod tests {
                 "@app.route @media @import",
                 "user@10.0.0.1",
                 "a@@b.com",
+                "postgres://app@db.example.com/shop",
+                "{\"u\":\"https:\\/\\/user@example.com\\/path\"}",
+                "ssh deploy@web1.example.com",
+                "$ ssh -p 2222 -i key deploy@web1.example.com",
+                "/usr/bin/scp -r deploy@web1.example.com .",
+                "scp build.tar deploy@web1.example.com:/srv",
             ],
         );
     }

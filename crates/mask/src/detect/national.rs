@@ -12,6 +12,8 @@ use super::bytes::{before, is_alnum_at, is_digit_at, is_label};
 const CONTEXT_BYTES_MAX: usize = 40;
 /// The longest of these numbers with all that may part its digits, in bytes.
 const FORM_BYTES_MAX: usize = 28;
+/// How many signs may stand on either side of a number that is all that there is.
+const AROUND_BYTES_MAX: usize = 4;
 
 /// Where a number counts.
 #[derive(Clone, Copy)]
@@ -22,13 +24,15 @@ enum Where {
     Behind(&'static [&'static str]),
     /// Behind one of these words, or as the whole of a value.
     AloneOrBehind(&'static [&'static str]),
+    /// Anywhere but behind one of the first of these words, unless one of the others stands there too.
+    Unless(&'static [&'static str], &'static [&'static str]),
 }
 
 /// One kind of number.
 struct Form {
     detector: Detector,
-    /// Its form: `9` stands for a digit, `A` for a letter, `*` for either, `~` for a space, a dash or nothing, anything else
-    /// for itself.
+    /// Its form: `9` stands for a digit, `A` for a capital, `*` for either, `a` for a small letter, `~` for a space, a dash
+    /// or nothing, anything else for itself.
     form: &'static str,
     is_valid: fn(&[u8]) -> bool,
     counts: Where,
@@ -50,7 +54,7 @@ const fn bank(form: &'static str, is_valid: fn(&[u8]) -> bool, counts: Where) ->
 static FORMS: &[Form] = &[
     // Brazil: of persons and of firms.
     person("999.999.999-99", is_cpf, Where::Anywhere),
-    person("99999999999", is_cpf, Where::Behind(&["cpf"])),
+    person("99999999999", is_cpf, Where::AloneOrBehind(&["cpf"])),
     firm("**.***.***/****-99", is_cnpj, Where::Anywhere),
     firm("99999999999999", is_cnpj, Where::Behind(&["cnpj"])),
     // India: Aadhaar and the permanent account number.
@@ -60,12 +64,14 @@ static FORMS: &[Form] = &[
         Where::Behind(&["aadhaar", "aadhar", "uid", "uidai", "\u{906}\u{927}\u{93e}\u{930}"]),
     ),
     person("9999 9999 9999", is_aadhaar, Where::Anywhere),
-    person("AAAAA9999A", is_pan, Where::Anywhere),
+    person("AAAAA9999A", is_pan_of_no_year, Where::Anywhere),
+    person("AAAAA9999A", is_pan, Where::Behind(&["pan", "permanent account"])),
     // Spain, Italy, France.
     person("99999999~A", is_dni, Where::Anywhere),
     person("99.999.999~A", is_dni, Where::Anywhere),
     person("A~9999999~A", is_nie, Where::Anywhere),
     person("AAAAAA**A**A***A", is_codice_fiscale, Where::Anywhere),
+    person("aaaaaa99a99a999a", is_codice_fiscale, Where::Anywhere),
     person("9~99~99~9*~999~999~99", is_nir, Where::Anywhere),
     person("999999*999999 99", is_nir, Where::Anywhere),
     // Germany, the Netherlands, Belgium, Poland, Sweden, Portugal.
@@ -101,15 +107,24 @@ static FORMS: &[Form] = &[
     ),
     person("99999999999", is_pesel, Where::AloneOrBehind(&["pesel"])),
     person("99999999-9999", is_personnummer, Where::Anywhere),
-    person("999999-9999", is_personnummer, Where::Anywhere),
-    person("999999+9999", is_personnummer, Where::Anywhere),
+    // Orders are numbered by days too.
+    person("999999-9999", is_personnummer, Where::Unless(ORDER, PERSONNUMMER)),
+    person("999999+9999", is_personnummer, Where::Unless(ORDER, PERSONNUMMER)),
     person("9999999999", is_personnummer, Where::Behind(PERSONNUMMER)),
     person("999999999999", is_personnummer, Where::Behind(PERSONNUMMER)),
     person("999~999~999", is_nif, Where::Behind(&["nif", "contribuinte"])),
     // The United Kingdom, Canada, Australia.
     person("AA~99~99~99~A", is_nino, Where::Anywhere),
-    person("999 999 9999", is_nhs, Where::Anywhere),
-    person("999~999~9999", is_nhs, Where::Behind(&["nhs"])),
+    person("AA 999999 A", is_nino, Where::Anywhere),
+    // No digit checks these: they are told from other numbers by their name.
+    person("AA 999999A", is_nino, Where::Behind(NINO)),
+    person("AA999999 A", is_nino, Where::Behind(NINO)),
+    person("aa~99~99~99~a", is_nino, Where::Behind(NINO)),
+    person("aa 999999 a", is_nino, Where::Behind(NINO)),
+    // North American phone numbers are parted alike.
+    person("999 999 9999", is_nhs_of_no_phone, Where::Unless(PHONE, NHS)),
+    person("999 999 9999", is_nhs, Where::Behind(NHS)),
+    person("999~999~9999", is_nhs, Where::Behind(NHS)),
     person("999~999~999", is_sin, Where::Behind(&["sin", "social insurance", "nas", "assurance sociale"])),
     person("999~999~999", is_tfn, Where::Behind(&["tfn", "tax file"])),
     person("9999~99999~9", is_medicare, Where::Behind(&["medicare"])),
@@ -126,16 +141,24 @@ static FORMS: &[Form] = &[
     bank("AAAAAA**", is_bic, Where::Behind(&["bic", "swift"])),
     bank("AAAAAA*****", is_bic, Where::Behind(&["bic", "swift"])),
     // Value added tax in the European Union.
-    firm("ATA99999999", is_vat, Where::Anywhere),
+    firm("ATA~99999999", is_vat, Where::Anywhere),
+    firm("AT A99999999", is_vat, Where::Anywhere),
     firm("BE~9999999999", is_vat, Where::Anywhere),
     firm("BE~9999.999.999", is_vat, Where::Anywhere),
+    firm("BE 9999 999 999", is_vat, Where::Anywhere),
     firm("DE~999999999", is_vat, Where::Anywhere),
     firm("DE~999 999 999", is_vat, Where::Anywhere),
     firm("DK~99999999", is_vat, Where::Anywhere),
+    firm("DK 99 99 99 99", is_vat, Where::Anywhere),
     firm("EL~999999999", is_vat, Where::Anywhere),
     firm("FI~99999999", is_vat, Where::Anywhere),
     firm("FR~99~999999999", is_vat, Where::Anywhere),
     firm("FR~99~999~999~999", is_vat, Where::Anywhere),
+    firm("FR 99999999999", is_vat, Where::Anywhere),
+    firm("FR-99999999999", is_vat, Where::Anywhere),
+    firm("FR99 999999999", is_vat, Where::Anywhere),
+    firm("FR99-999999999", is_vat, Where::Anywhere),
+    firm("FR99 999 999 999", is_vat, Where::Anywhere),
     firm("IT~99999999999", is_vat, Where::Anywhere),
     firm("LU~99999999", is_vat, Where::Anywhere),
     firm("NL~999999999A99", is_vat, Where::Anywhere),
@@ -143,6 +166,7 @@ static FORMS: &[Form] = &[
     firm("PT~999999999", is_vat, Where::Anywhere),
     firm("SE~999999999999", is_vat, Where::Anywhere),
     firm("ES~*9999999*", is_vat, Where::Anywhere),
+    firm("ES~*-9999999*", is_vat, Where::Anywhere),
     firm("CY~99999999A", is_vat, Where::Anywhere),
     firm("EE~999999999", is_vat, Where::Anywhere),
     firm("IE~9999999A", is_vat, Where::Anywhere),
@@ -150,6 +174,10 @@ static FORMS: &[Form] = &[
     firm("LT~999999999", is_vat, Where::Anywhere),
     firm("LT~999999999999", is_vat, Where::Anywhere),
     firm("MT~99999999", is_vat, Where::Anywhere),
+    // Behind these letters days may stand too.
+    firm("HR~99999999999", is_vat_of_no_day, Where::Anywhere),
+    firm("LV~99999999999", is_vat_of_no_day, Where::Anywhere),
+    firm("SK~9999999999", is_vat_of_no_day, Where::Anywhere),
     // Numbers of goods begin with these letters too.
     firm("BG~999999999", is_vat, Where::AloneOrBehind(VAT)),
     firm("BG~9999999999", is_vat, Where::AloneOrBehind(VAT)),
@@ -168,6 +196,31 @@ static FORMS: &[Form] = &[
     firm("SK~9999999999", is_vat, Where::AloneOrBehind(VAT)),
 ];
 
+const NINO: &[&str] = &["nino", "national insurance", "ni number", "ni no"];
+const NHS: &[&str] = &["nhs"];
+const PHONE: &[&str] = &["phone", "telephone", "tel", "mobile", "cell", "call", "fax"];
+/// What is numbered by its day, and `no` right before a number.
+const ORDER: &[&str] = &[
+    "order",
+    "orders",
+    "orderno",
+    "ordernr",
+    "ordernummer",
+    "invoice",
+    "invoices",
+    "faktura",
+    "fakturanr",
+    "fakturanummer",
+    "receipt",
+    "ticket",
+    "article",
+    "batch",
+    "shipment",
+    "no ",
+    "no.",
+    "no:",
+    "no=",
+];
 const PERSONNUMMER: &[&str] =
     &["personnummer", "personnr", "pnr", "samordningsnummer", "samordningsnr", "personal identity number"];
 /// What value added tax is called where these numbers are given.
@@ -207,6 +260,7 @@ pub(super) fn number(hay: &[u8], start: usize) -> Option<(Detector, Range<usize>
     let fits = |form: &&Form| match form.form.as_bytes().first() {
         Some(b'9') => first.is_ascii_digit(),
         Some(b'A') if form.form.as_bytes().get(1) != Some(&b'T') => first.is_ascii_uppercase(),
+        Some(b'a') => first.is_ascii_lowercase(),
         Some(b'*') => first.is_ascii_uppercase() || first.is_ascii_digit(),
         Some(sign) => *sign == first,
         None => false,
@@ -219,11 +273,22 @@ pub(super) fn number(hay: &[u8], start: usize) -> Option<(Detector, Range<usize>
             && match form.counts {
                 Where::Anywhere => true,
                 Where::Behind(words) => is_behind(hay, start, words),
-                Where::AloneOrBehind(words) => start == 0 && end == hay.len() || is_behind(hay, start, words),
+                Where::AloneOrBehind(words) => is_alone(hay, start..end) || is_behind(hay, start, words),
+                Where::Unless(words, others) => !is_behind(hay, start, words) || is_behind(hay, start, others),
             };
         counts.then_some((form.detector, start..end))
     });
     found.max_by_key(|(_, range)| range.end)
+}
+
+/// Whether a number is the whole of a value, but for quotation marks, brackets and the like.
+fn is_alone(hay: &[u8], number: Range<usize>) -> bool {
+    let is_around = |text: Option<&[u8]>| {
+        let text = text.unwrap_or_default();
+        let is_sign = |byte: &u8| b"\"'()[]{}<>.,;".contains(byte) || byte.is_ascii_whitespace();
+        text.len() <= AROUND_BYTES_MAX && text.iter().all(is_sign)
+    };
+    is_around(hay.get(..number.start)) && is_around(hay.get(number.end..))
 }
 
 /// Whether four digits stand before the space before `start`, and four behind it: a group of a card's number.
@@ -232,7 +297,7 @@ fn is_grouped(hay: &[u8], start: usize) -> bool {
     start >= 5 && is_group(start - 5) && is_group(start) && start.checked_sub(6).is_none_or(|at| !is_alnum_at(hay, at))
 }
 
-/// Where a form ends that begins at `start`; in `plain` its letters and digits alone.
+/// Where a form ends that begins at `start`; in `plain` its letters, as capitals, and its digits alone.
 fn matched(form: &[u8], hay: &[u8], start: usize, plain: &mut Vec<u8>) -> Option<usize> {
     plain.clear();
     let mut at = start;
@@ -243,6 +308,7 @@ fn matched(form: &[u8], hay: &[u8], start: usize, plain: &mut Vec<u8>) -> Option
         let is_there = match (sign, byte) {
             (b'9', Some(byte)) => byte.is_ascii_digit(),
             (b'A', Some(byte)) => byte.is_ascii_uppercase(),
+            (b'a', Some(byte)) => byte.is_ascii_lowercase(),
             (b'*', Some(byte)) => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
             (b'~', byte) => {
                 let separator = byte.filter(|byte| matches!(byte, b' ' | b'-' | b'.'));
@@ -258,7 +324,7 @@ fn matched(form: &[u8], hay: &[u8], start: usize, plain: &mut Vec<u8>) -> Option
         if !is_there {
             return None;
         }
-        plain.extend(byte.filter(u8::is_ascii_alphanumeric));
+        plain.extend(byte.filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_uppercase()));
         at += 1;
     }
     let goes_on = is_alnum_at(hay, at)
@@ -376,6 +442,11 @@ fn is_aadhaar(plain: &[u8]) -> bool {
 /// The fourth letter says whose it is.
 fn is_pan(plain: &[u8]) -> bool {
     plain.get(3).is_some_and(|kind| b"ABCFGHLJPT".contains(kind)) && plain.get(5..9) != Some(b"0000")
+}
+
+/// Names of versions and lots end with a year and a letter: `BUILD2024A`.
+fn is_pan_of_no_year(plain: &[u8]) -> bool {
+    is_pan(plain) && !matches!(value(plain.get(5..9).unwrap_or_default()), 1900..=2099)
 }
 
 const DNI_LETTERS: &[u8; 23] = b"TRWAGMYFPDXBNJZSQVHLCKE";
@@ -516,6 +587,11 @@ fn is_nhs(plain: &[u8]) -> bool {
     !is_one_digit(plain) && matches!(plain.first(), Some(b'3'..=b'7' | b'9')) && check % 11 == digit(plain, 9)
 }
 
+/// `555` is the exchange of phone numbers that are made up.
+fn is_nhs_of_no_phone(plain: &[u8]) -> bool {
+    is_nhs(plain) && plain.get(3..6) != Some(b"555")
+}
+
 fn is_sin(plain: &[u8]) -> bool {
     is_luhn(plain) && !matches!(plain.first(), Some(b'8')) && !is_one_digit(plain)
 }
@@ -555,10 +631,18 @@ fn is_bic(plain: &[u8]) -> bool {
     COUNTRIES.split_ascii_whitespace().any(|known| known.as_bytes() == country)
 }
 
-/// Of persons, as the United States give them.
+/// Of persons, as the United States give them; two were printed in advertisements.
 fn is_ssn(plain: &[u8]) -> bool {
     let part = |range: Range<usize>| value(plain.get(range).unwrap_or_default());
-    !matches!(part(0..3), 0 | 666 | 900..) && part(3..5) != 0 && part(5..9) != 0 && !is_one_digit(plain)
+    let is_printed = plain == b"078051120" || plain == b"219099999";
+    !is_printed && !matches!(part(0..3), 0 | 666 | 900..) && part(3..5) != 0 && part(5..9) != 0 && !is_one_digit(plain)
+}
+
+/// Numbers that begin with a day are of orders and goods.
+fn is_vat_of_no_day(plain: &[u8]) -> bool {
+    let part = |range: Range<usize>| value(plain.get(range).unwrap_or_default());
+    let is_day = matches!(part(2..6), 1900..=2099) && matches!(part(6..8), 1..=12) && matches!(part(8..10), 1..=31);
+    is_vat(plain) && !is_day
 }
 
 fn is_vat(plain: &[u8]) -> bool {
@@ -736,19 +820,22 @@ mod tests {
             "2 84 12 76 451 089 93",
             "284127645108993",
             "86095742719",
+            "52998224725",
             "85.07.30-033.28",
             "44051401359",
             "811218-9876",
             "19811218-9876",
             "AB123456C",
             "AB 12 34 56 C",
+            "AB 123456 C",
+            "rssmra85t10a562s",
             "943 476 5919",
             "2123 45670 1",
         ];
         for number in alone {
             check_found(Detector::NationalId, &[(number, number)]);
         }
-        for number in alone.iter().filter(|number| !["86095742719", "44051401359"].contains(number)) {
+        for number in alone.iter().filter(|number| !["86095742719", "52998224725", "44051401359"].contains(number)) {
             let text = format!("{{\"x\": \"{number}\"}}, no. {number}, yes");
             check_found(Detector::NationalId, &[(text.split(", no").next().unwrap_or_default(), number)]);
         }
@@ -767,6 +854,15 @@ mod tests {
                 ("personnummer 8112189876", "8112189876"),
                 ("medicare 2123456701", "2123456701"),
                 ("{\"sin\":\"046454286\"}", "046454286"),
+                ("NINO AB123456 C", "AB123456 C"),
+                ("national_insurance=ab123456c", "ab123456c"),
+                ("ni no: ab 123456 c", "ab 123456 c"),
+                ("(86095742719)", "86095742719"),
+                ("PAN ABCPE2024F", "ABCPE2024F"),
+                ("NHS 415 555 0121", "415 555 0121"),
+                ("order 7 of personnummer 240115-0004", "240115-0004"),
+                ("240115-0004", "240115-0004"),
+                ("order 20240115-0004", "20240115-0004"),
             ],
         );
     }
@@ -793,6 +889,18 @@ mod tests {
                 ("LU15027442", "LU15027442"),
                 ("EL094259216", "EL094259216"),
                 ("ESB58378431", "ESB58378431"),
+                ("ES B58378431", "ES B58378431"),
+                ("ES B-58378431", "ES B-58378431"),
+                ("FR 40303265045", "FR 40303265045"),
+                ("FR40 303265045,", "FR40 303265045"),
+                ("FR40 303 265 045", "FR40 303 265 045"),
+                ("FR 40 303 265 045", "FR 40 303 265 045"),
+                ("DE 136 695 976", "DE 136 695 976"),
+                ("ATU 13585627", "ATU 13585627"),
+                ("AT U13585627", "AT U13585627"),
+                ("BE 0403 019 261", "BE 0403 019 261"),
+                ("row HR46170078521 rejected", "HR46170078521"),
+                ("(BG227942612)", "BG227942612"),
             ],
         );
         check_found(
@@ -843,6 +951,25 @@ mod tests {
             "ISBN 9783161484100",
             "0123456789012345",
             "AAAAA0000A",
+            "BUILD2024A",
+            "BATCH2024B",
+            "DELTA2024X",
+            "GRAPH2024A",
+            "Order 240115-0004",
+            "order_no=240115-0004",
+            "invoice 240115-0004",
+            "serial no. 240115-0004",
+            "415 555 0121",
+            "call 943 476 5919",
+            "PO 123456 A",
+            "code ab123456c",
+            "rssmra85t10a562t",
+            "078051120",
+            "SSN 219099999",
+            "ref 52998224725",
+            "FR 40303265046",
+            "ATU 13585628",
+            "lot SK2024010103",
         ];
         for detector in [Detector::NationalId, Detector::TaxId, Detector::BankCode, Detector::MacAddress] {
             check_left(detector, &plain);

@@ -9,6 +9,7 @@ use super::bytes::{before, is_alnum_at, is_digit_at, is_label, number, run};
 
 const CARD_DIGITS_MAX: usize = 19;
 const CARD_GROUP_DIGITS_MIN: usize = 4;
+const CARD_DOTTED_BYTES: usize = 19;
 const IPV6_BYTES_MAX: usize = 45;
 
 /// The payment card number that begins at `start`, the longest that is valid; groups are parted by one space or dash.
@@ -41,6 +42,18 @@ pub(super) fn card(hay: &[u8], start: usize) -> Option<Range<usize>> {
     end.map(|end| start..end)
 }
 
+/// The same in four groups of four with dots between; in other groups a dot parts a fraction.
+pub(super) fn card_dotted(hay: &[u8], start: usize) -> Option<Range<usize>> {
+    let end = start + CARD_DOTTED_BYTES;
+    let text = hay.get(start..end)?;
+    let is_form = text.iter().enumerate().all(|(place, byte)| match place {
+        4 | 9 | 14 => *byte == b'.',
+        _ => byte.is_ascii_digit(),
+    });
+    let digits: Vec<u8> = text.iter().filter(|byte| byte.is_ascii_digit()).map(|byte| byte - b'0').collect();
+    (is_form && !is_fraction(hay, start) && !is_joined(hay, end) && is_card(&digits)).then_some(start..end)
+}
+
 /// Where a whole number ends that was written as one of floating point, as programs do that keep columns with gaps as such.
 fn float_end(hay: &[u8], at: usize) -> Option<usize> {
     let is_whole = hay.get(at..)?.starts_with(b".0") && !is_joined(hay, at + 2);
@@ -61,8 +74,9 @@ fn is_issued(prefix: u32, len: usize) -> bool {
         3400..=3499 | 3700..=3799 => len == 15,
         3000..=3059 | 3095 | 3600..=3699 | 3800..=3999 => len == 14,
         2200..=2204 | 3528..=3589 | 6011 | 6200..=6299 | 6440..=6599 => (16..=19).contains(&len),
-        // RuPay and Troy.
+        // RuPay and Troy; Dankort; Elo and Hipercard.
         5080..=5089 | 6000..=6010 | 6012..=6039 | 8100..=8299 | 9792 => len == 16,
+        5019 | 5041 | 5066 | 5067 | 5090..=5099 | 6062 | 6362 | 6363 => len == 16,
         5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763 => (13..=19).contains(&len),
         _ => false,
     }
@@ -83,6 +97,9 @@ fn is_article_number(digits: &[u8]) -> bool {
     digits.len() == 13 && sum.is_multiple_of(10)
 }
 
+/// Numbers that were printed in advertisements, and are nobody's since.
+const SSN_PRINTED: [(u32, u32, u32); 2] = [(78, 5, 1120), (219, 9, 9999)];
+
 /// The US social security number that begins at `start`.
 pub(super) fn ssn(hay: &[u8], start: usize) -> Option<Range<usize>> {
     let separator = *hay.get(start + 3)?;
@@ -97,19 +114,20 @@ pub(super) fn ssn(hay: &[u8], start: usize) -> Option<Range<usize>> {
         0 | 666 => false,
         // Of persons who pay taxes and have no other number (ITIN).
         900.. => matches!(group, 50..=65 | 70..=88 | 90..=92 | 94..=99),
-        _ => group != 0 && serial != 0,
+        _ => group != 0 && serial != 0 && !SSN_PRINTED.contains(&(area, group, serial)),
     };
     (is_issuable && !is_joined(hay, end) && !is_chained(hay, end)).then_some(start..end)
 }
 
-/// The North American number that begins at `start`: `415-555-0123`, with or without `1-`.
+/// The North American number that begins at `start`: `415-555-0123`, with or without `1-`, or `415.555.0123`.
 pub(super) fn phone_dashed(hay: &[u8], start: usize) -> Option<Range<usize>> {
     let at = if hay.get(start..)?.starts_with(b"1-") { start + 2 } else { start };
     let area = number(hay, at, 3)?;
     let exchange = number(hay, at + 4, 3)?;
     number(hay, at + 8, 4)?;
     let end = at + 12;
-    let is_parted = hay.get(at + 3) == Some(&b'-') && hay.get(at + 7) == Some(&b'-');
+    let separators = (hay.get(at + 3), hay.get(at + 7));
+    let is_parted = matches!(separators, (Some(b'-'), Some(b'-'))) || matches!(separators, (Some(b'.'), Some(b'.')));
     let is_bounded = !is_continued(hay, start) && !is_joined(hay, end) && !is_chained(hay, end);
     (is_parted && is_bounded && is_assigned(area) && is_assigned(exchange)).then_some(start..end)
 }
@@ -125,14 +143,64 @@ pub(super) fn phone_bracketed(hay: &[u8], range: Range<usize>) -> Option<Range<u
     (!is_call && !is_joined(hay, range.end) && !is_chained(hay, range.end)).then_some(range)
 }
 
-/// The international number whose `+` is at `start`: 10 to 15 digits, and exactly 11 where the country is 1.
+/// The international number whose `+` is at `start`: 10 to 15 digits, exactly 11 where the country is 1, and one less in
+/// some small countries.
 pub(super) fn phone_international(hay: &[u8], start: usize) -> Option<Range<usize>> {
     if before(hay, start).is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'+') {
         return None;
     }
-    let (least, most) = if hay.get(start + 1) == Some(&b'1') { (11, 11) } else { (10, 15) };
+    let country = leading_digits(hay, start + 1);
+    let (least, most) = match country {
+        100..=199 => (11, 11),
+        298 | 299 | 376 | 508 | 687 => (9, 15),
+        _ => (10, 15),
+    };
+    let end = dialled_end(hay, start + 1, least, most).0?;
+    let digits: Vec<u8> = hay.get(start + 1..end)?.iter().copied().filter(u8::is_ascii_digit).collect();
+    // Of a sum such as `+4500000000` all that follows its first digits is the same.
+    let own = digits.get(3..)?;
+    let is_varied = own.iter().any(|digit| own.first() != Some(digit));
+    // North American areas begin with 2 at the least.
+    let is_given = is_country(country) && !(100..=119).contains(&country);
+    (is_given && is_varied).then_some(start..end)
+}
+
+/// The number that the first three digits make, whatever parts them; less if there are not as many.
+fn leading_digits(hay: &[u8], at: usize) -> u32 {
+    let text = hay.get(at..).unwrap_or_default().iter().take(8);
+    let digits = text.filter(|byte| byte.is_ascii_digit()).take(3);
+    digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
+}
+
+/// True if a country, or a service of several, has the code that three digits begin with (ITU-T E.164).
+fn is_country(leading: u32) -> bool {
+    match leading / 10 {
+        10..=19 | 35 | 37 | 70..=79 => true,
+        20 | 27 | 30..=34 | 36 | 39..=41 | 43..=49 | 51..=58 | 60..=66 | 81 | 82 | 84 | 86 | 90..=95 | 98 => true,
+        21 => matches!(leading, 211..=213 | 216 | 218),
+        22..=24 | 26 | 50 | 59 => true,
+        25 => leading != 259,
+        29 => matches!(leading, 290 | 291 | 297..=299),
+        38 => !matches!(leading, 384 | 388),
+        42 => matches!(leading, 420 | 421 | 423),
+        67 => !matches!(leading, 671 | 684),
+        68 => leading != 684,
+        69 => leading <= 692,
+        80 => matches!(leading, 800 | 808),
+        85 => matches!(leading, 850 | 852 | 853 | 855 | 856),
+        87 => matches!(leading, 870 | 878),
+        88 => !matches!(leading, 884 | 885 | 887 | 889),
+        96 => leading != 969,
+        97 => leading != 978,
+        99 => matches!(leading, 992..=996 | 998),
+        _ => false,
+    }
+}
+
+/// Where a number ends that is dialled, the longest with so many digits, and how many there are.
+fn dialled_end(hay: &[u8], start: usize, least: usize, most: usize) -> (Option<usize>, usize) {
     let (mut digits, mut gap, mut end) = (0, 0, None);
-    let mut at = start + 1;
+    let mut at = start;
     while let Some(byte) = hay.get(at) {
         match byte {
             b'0'..=b'9' if digits < most => {
@@ -147,34 +215,42 @@ pub(super) fn phone_international(hay: &[u8], start: usize) -> Option<Range<usiz
         }
         at += 1;
     }
-    end.map(|end| start..end)
+    (end, digits)
 }
 
 /// The number behind a word for it, which stand there together, as it is written at home: 7 to 15 digits.
 pub(super) fn phone_named(hay: &[u8], named: Range<usize>) -> Option<Range<usize>> {
     let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'(';
     let start = named.start + hay.get(named)?.iter().position(is_number)?;
-    let (mut digits, mut gap, mut end) = (0, 0, None);
-    let mut at = start;
-    while let Some(byte) = hay.get(at) {
-        match byte {
-            b'0'..=b'9' if digits < 15 => {
-                digits += 1;
-                gap = 0;
-                if !is_alnum_at(hay, at + 1) {
-                    end = Some(at + 1);
-                }
-            }
-            b' ' | b'-' | b'.' | b'(' | b')' | b'/' if gap < 2 => gap += 1,
-            _ => break,
-        }
-        at += 1;
+    // With 1 begin the numbers of China and, with their country, of North America; and the seconds of clocks.
+    let begins_with_one = hay.get(start) == Some(&b'1');
+    let (least, most) = if begins_with_one { (11, 11) } else { (1, 15) };
+    if begins_with_one && leading_digits(hay, start) < 120 {
+        return None;
     }
+    let (end, digits) = dialled_end(hay, start, least, most);
     let end = end.filter(|_| digits >= 7)?;
     let text = hay.get(start..end)?;
-    // Days and times stand behind such words too, as in `phone: 2026-11-26`.
-    let is_day = text.len() >= 10 && text.get(4) == Some(&b'-') && text.get(7) == Some(&b'-');
-    (!is_day && hay.get(end) != Some(&b':')).then_some(start..end)
+    (!is_day(text) && hay.get(end) != Some(&b':')).then_some(start..end)
+}
+
+/// True for a day, which stands behind such words too, as in `phone: 2026-11-26` or `call 26.11.2026`.
+fn is_day(text: &[u8]) -> bool {
+    let is_parted = |places: [usize; 2], separators: &[u8]| {
+        let [first, second] = places.map(|place| text.get(place));
+        first == second && first.is_some_and(|separator| separators.contains(separator))
+    };
+    let year_ends = text.get(6..10).is_some_and(|year| year.iter().all(u8::is_ascii_digit))
+        && text.get(10).is_none_or(|byte| !byte.is_ascii_digit());
+    text.len() >= 10 && (is_parted([4, 7], b"-") || year_ends && is_parted([2, 5], b"-./"))
+}
+
+/// The number behind a word that is mostly followed by something else: only with the 0 of a call inside the country, and
+/// 9 to 12 digits.
+pub(super) fn phone_contact(hay: &[u8], named: Range<usize>) -> Option<Range<usize>> {
+    let found = phone_named(hay, named)?;
+    let digits = hay.get(found.clone())?.iter().filter(|byte| byte.is_ascii_digit()).count();
+    (9..=12).contains(&digits).then_some(found)
 }
 
 /// The IPv4 address that begins at `start`, unless it is a host's own or no host's.
@@ -204,25 +280,54 @@ pub(super) fn ipv4(hay: &[u8], start: usize) -> Option<Range<usize>> {
     (!is_nobodys && !is_joined(hay, at) && !is_version(hay, start, octets)).then_some(start..at)
 }
 
-/// True for the four parts of a version: `Chrome/120.0.0.0`, `version 1.2.3.4`.
+/// What a version is called; what else has numbers with dots; and programs, whose logs begin lines with addresses too.
+const VERSIONS: [&[u8]; 3] = [b"version", b"ver", b"release"];
+const NUMBERED: [&[u8]; 14] = [
+    b"section",
+    b"sections",
+    b"chapter",
+    b"clause",
+    b"paragraph",
+    b"firmware",
+    b"fw",
+    b"bios",
+    b"build",
+    b"revision",
+    b"rev",
+    b"patch",
+    b"oid",
+    b"oids",
+];
+const PROGRAMS: [&[u8]; 13] = [
+    b"nginx", b"apache", b"openssl", b"kernel", b"driver", b"plugin", b"sdk", b"chrome", b"firefox", b"safari",
+    b"edge", b"opera", b"java",
+];
+/// How far back the word is read that says what stands there, in bytes.
+const VERSION_WORD_BYTES_MAX: usize = 20;
+
+/// True for the four parts of a version: `Chrome/120.0.0.0`, `version 1.2.3.4`; and of sections and identifiers of objects.
 fn is_version(hay: &[u8], start: usize, octets: [u8; 4]) -> bool {
-    let before = hay.get(start.saturating_sub(12)..start).unwrap_or_default();
-    if let [.., product, b'/'] = before {
-        return product.is_ascii_alphabetic() && octets[2] == 0 && octets[3] == 0;
-    }
-    let before = before.to_ascii_lowercase();
+    let before = hay.get(start.saturating_sub(VERSION_WORD_BYTES_MAX)..start).unwrap_or_default().to_ascii_lowercase();
     let signs = |byte: &u8| byte.is_ascii_punctuation() || byte.is_ascii_whitespace();
     let word_end = before.len() - before.iter().rev().take_while(|byte| signs(byte)).count();
-    let word = before.get(..word_end).unwrap_or_default();
-    let is_apart = word.len() < before.len();
-    is_apart
-        && [b"version" as &[u8], b" ver", b"release", b"<ver", b"_ver", b"\"ver"]
-            .iter()
-            .any(|label| word.ends_with(label))
-        || word.len() < 4 && is_apart && word == b"ver"
+    let text = before.get(..word_end).unwrap_or_default();
+    let letters = text.iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let word = text.get(text.len() - letters..).unwrap_or_default();
+    if word_end == before.len() {
+        return false;
+    }
+    // Versions begin with small numbers, most hosts with greater ones.
+    let is_program = PROGRAMS.contains(&word) && octets[0] < 10;
+    if let [.., product, b'/'] = before.as_slice() {
+        return is_program || product.is_ascii_alphabetic() && octets[2] == 0 && octets[3] == 0;
+    }
+    // `appVersion` is one as well.
+    let is_called_so = VERSIONS.contains(&word) || word.ends_with(b"version") || word.ends_with(b"release");
+    is_called_so || is_program || NUMBERED.contains(&word) && octets[0] < 100
 }
 
-/// The IPv6 address that begins at `start`; at least three groups are written out.
+/// The IPv6 address that begins at `start`; at least three groups are written out, or two of which the first has a letter,
+/// as no year has; `fe80::1` many hosts have.
 pub(super) fn ipv6(hay: &[u8], start: usize) -> Option<Range<usize>> {
     if before(hay, start) == Some(b':') && !is_label(hay, start - 1) {
         return None;
@@ -232,8 +337,10 @@ pub(super) fn ipv6(hay: &[u8], start: usize) -> Option<Range<usize>> {
     let text = if text.ends_with("::") { text } else { text.trim_end_matches(':') };
     text.parse::<Ipv6Addr>().ok()?;
     let groups = text.split(':').filter(|group| !group.is_empty()).count();
+    let has_letter = text.bytes().take(4).any(|byte| byte.is_ascii_alphabetic());
+    let is_of_link = text.get(..4).is_some_and(|group| group.eq_ignore_ascii_case("fe80"));
     let end = start + text.len();
-    (groups >= 3 && !is_alnum_at(hay, end)).then_some(start..end)
+    ((groups >= 3 || groups == 2 && has_letter && !is_of_link) && !is_alnum_at(hay, end)).then_some(start..end)
 }
 
 /// True if the number before `end` goes on with a letter, a digit or a fraction.
@@ -321,6 +428,10 @@ mod tests {
                 ("2223003122003222", "2223003122003222"),
                 ("\\n4111111111111111", "4111111111111111"),
                 ("{\"card\":4111111111111111.0}", "4111111111111111.0"),
+                ("4111.1111.1111.1111.", "4111.1111.1111.1111"),
+                ("5019717010103742", "5019717010103742"),
+                ("6062826786276634", "6062826786276634"),
+                ("6362970000457013", "6362970000457013"),
             ],
         );
     }
@@ -341,6 +452,10 @@ mod tests {
                 "4111111111111111.0.1",
                 "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
                 "4111  1111  1111  1111",
+                "4111.1111.1111.1112",
+                "4111.1111.1111.1111.2",
+                "1.4111.1111.1111.1111",
+                "4111.1111 1111 1111",
                 "1111111111111117",
                 "0000000000000000",
             ],
@@ -377,6 +492,8 @@ mod tests {
                 "123-45-6789-0",
                 "9-123-45-6789",
                 "1.123-45-6789",
+                "078-05-1120",
+                "219-09-9999",
             ],
         );
     }
@@ -394,6 +511,16 @@ mod tests {
                 ("call (415) 555-0123!", "(415) 555-0123"),
                 ("415-555-0123", "415-555-0123"),
                 ("1-415-555-0123", "1-415-555-0123"),
+                ("415.555.0132", "415.555.0132"),
+                ("phone: 13800138000", "13800138000"),
+                ("my phone is 4155550123", "4155550123"),
+                ("Call 020 7946 0958", "020 7946 0958"),
+                ("WhatsApp 07700 900123", "07700 900123"),
+                ("Kontakt: 0171 1234567", "0171 1234567"),
+                ("m\u{f3}vil: 612 345 678", "612 345 678"),
+                ("portable n\u{b0} 030 23125-055", "030 23125-055"),
+                ("+298 312345", "+298 312345"),
+                ("+299321234", "+299321234"),
             ],
         );
     }
@@ -417,6 +544,20 @@ mod tests {
                 "a+14155550123",
                 "f(415) 555-0123",
                 "x1+1234567890",
+                "delta +4500000000",
+                "+999 123 456 789",
+                "+1 000 000 0000",
+                "+44 123456",
+                "415.155.0132",
+                "415.555.0132.7",
+                "phone: 1732394202",
+                "phone: 1732394202123",
+                "mobile 10000000000",
+                "recall 0171 1234567",
+                "call 20261126",
+                "Call 01.02.2026 14:00",
+                "contact 01/02/2026 1430",
+                "called 0171 times",
             ],
         );
     }
@@ -433,6 +574,9 @@ mod tests {
                 ("myhost/10.20.30.40", "10.20.30.40"),
                 ("[2001:db8::8a2e:370:7334]:80", "2001:db8::8a2e:370:7334"),
                 ("fd12:3456:789a:1::1.", "fd12:3456:789a:1::1"),
+                ("2a00::1", "2a00::1"),
+                ("firmware 192.168.1.20", "192.168.1.20"),
+                ("nginx 203.0.113.7", "203.0.113.7"),
             ],
         );
     }
@@ -445,6 +589,14 @@ mod tests {
                 "1.2.3.4.5",
                 "v1.2.3.4",
                 "version 1.2.3.4",
+                "<Version>1.2.3.4",
+                "section 3.2.1.4",
+                "firmware 2.14.3.7",
+                "nginx 1.24.0.2",
+                "nginx/1.24.0.2",
+                "OID 1.3.6.1",
+                "2026::1",
+                "fe80::1",
                 "Chrome/120.0.0.0",
                 "256.1.1.1",
                 "01.2.3.4",

@@ -13,9 +13,15 @@ const JWT_HEADER_BYTES_MAX: usize = 1024;
 const JWT_PAYLOAD_BYTES_MAX: usize = 16 * 1024;
 const AUTHORITY_BYTES_MAX: usize = 512;
 const PASSWORD_BYTES_MIN: usize = 6;
+/// Of one that is assigned and has letters and digits.
+const PASSWORD_MIXED_BYTES_MIN: usize = 5;
+/// Of one that is a word by itself.
+const PASSWORD_WORD_BYTES_MIN: usize = 8;
 const PASSWORD_BYTES_MAX: usize = 256;
 const HASH_BYTES_MAX: usize = 512;
 const LABEL_BYTES_MAX: usize = 40;
+/// No word is as long as the shortest line of a key.
+const KEY_LINE_BYTES_MIN: usize = 16;
 const TOKEN_DIFFERENT_MIN: u32 = 6;
 
 /// How one vendor's tokens look.
@@ -51,6 +57,8 @@ const VENDORS: &[Vendor] = &[
     vendor(b"sig=", Detector::ApiKey, is_query, 43, 80),
     vendor(b"xoxa-", Detector::ApiKey, is_base64_url, 20, 255),
     vendor(b"xoxb-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"xoxc-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"xoxd-", Detector::ApiKey, is_cookie, 20, 512),
     vendor(b"xoxe-", Detector::ApiKey, is_base64_url, 20, 255),
     vendor(b"xoxp-", Detector::ApiKey, is_base64_url, 20, 255),
     vendor(b"xoxr-", Detector::ApiKey, is_base64_url, 20, 255),
@@ -72,6 +80,7 @@ const VENDORS: &[Vendor] = &[
     vendor(b"rk_test_", Detector::ApiKey, is_alnum, 16, 255),
     vendor(b"GOCSPX-", Detector::ApiKey, is_base64_url, 20, 64),
     vendor(b"AccountKey=", Detector::ApiKey, is_base64, 86, 90),
+    vendor(b"SharedAccessKey=", Detector::ApiKey, is_base64, 43, 44),
     vendor(b"npm_", Detector::ApiKey, is_alnum, 36, 36),
     vendor(b"pypi-AgE", Detector::ApiKey, is_base64_url, 50, 512),
     vendor(b"AIza", Detector::ApiKey, is_base64_url, 35, 35),
@@ -104,6 +113,11 @@ fn is_base64(byte: u8) -> bool {
 
 fn is_base64_url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+/// Base64 as cookies have it, with some of its signs escaped.
+fn is_cookie(byte: u8) -> bool {
+    is_base64_url(byte) || byte == b'%'
 }
 
 /// The vendor's token that begins at `start`.
@@ -150,11 +164,18 @@ fn aws_secret_behind(hay: &[u8], named: usize, end: usize) -> Option<Range<usize
     (key.len() == 40 && is_varied(key, 10) && is_mixed(key)).then_some(start..end)
 }
 
-/// The JSON web token that begins at `start`: three parts of base64url, the first an object with an `alg`.
+/// The JSON web token that begins at `start`: three parts of base64url, the first an object with an `alg`, or five of one
+/// that is encrypted.
 pub(super) fn jwt(hay: &[u8], start: usize) -> Option<Range<usize>> {
     let header_end = run(hay, start, JWT_HEADER_BYTES_MAX, is_base64_url);
-    if hay.get(header_end) != Some(&b'.') || !is_jwt_header(hay.get(start..header_end)?) {
+    if hay.get(header_end) != Some(&b'.') {
         return None;
+    }
+    let header = jwt_header(hay.get(start..header_end)?)?;
+    if memmem::find(&header, b"\"enc\"").is_some()
+        && let Some(end) = encrypted_end(hay, header_end)
+    {
+        return Some(start..end);
     }
     let payload = header_end + 1;
     let payload_end = run(hay, payload, JWT_PAYLOAD_BYTES_MAX, is_base64_url);
@@ -165,9 +186,26 @@ pub(super) fn jwt(hay: &[u8], start: usize) -> Option<Range<usize>> {
     Some(start..run(hay, payload_end + 1, usize::MAX, is_base64_url))
 }
 
-fn is_jwt_header(text: &[u8]) -> bool {
-    let Some(header) = decode_base64_url(text) else { return false };
-    header.starts_with(b"{\"") && header.ends_with(b"}") && memmem::find(&header, b"\"alg\"").is_some()
+/// Where an encrypted token ends (RFC 7516): its key, which may be empty, a vector, the text and a tag follow the header.
+fn encrypted_end(hay: &[u8], header_end: usize) -> Option<usize> {
+    let mut end = header_end;
+    for place in 0..4 {
+        if hay.get(end) != Some(&b'.') {
+            return None;
+        }
+        let from = end + 1;
+        end = run(hay, from, JWT_PAYLOAD_BYTES_MAX, is_base64_url);
+        if end == from && place > 0 {
+            return None;
+        }
+    }
+    Some(end)
+}
+
+fn jwt_header(text: &[u8]) -> Option<Vec<u8>> {
+    let header = decode_base64_url(text)?;
+    let is_header = header.starts_with(b"{\"") && header.ends_with(b"}") && memmem::find(&header, b"\"alg\"").is_some();
+    is_header.then_some(header)
 }
 
 fn decode_base64_url(text: &[u8]) -> Option<Vec<u8>> {
@@ -193,7 +231,10 @@ fn decode_base64_url(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The PEM block whose first words are `header`; without an end it goes on to a quotation mark or the end of the value.
-pub(super) fn private_key(hay: &[u8], header: Range<usize>) -> Range<usize> {
+pub(super) fn private_key(hay: &[u8], header: Range<usize>) -> Option<Range<usize>> {
+    if is_in_prose(hay, header.end) {
+        return None;
+    }
     let mut at = header.end;
     while let Some(byte) = hay.get(at) {
         match byte {
@@ -206,7 +247,16 @@ pub(super) fn private_key(hay: &[u8], header: Range<usize>) -> Range<usize> {
             _ => at += 1,
         }
     }
-    header.start..at
+    Some(header.start..at)
+}
+
+/// True if words follow the header that ends there, and no key: `begins with -----BEGIN PRIVATE KEY----- and is PEM`.
+fn is_in_prose(hay: &[u8], header_end: usize) -> bool {
+    let words = run(hay, header_end, LABEL_BYTES_MAX, |byte| is_upper_alnum(byte) || byte == b' ');
+    let dashes = run(hay, words, 5, |byte| byte == b'-');
+    let body = run(hay, dashes, LABEL_BYTES_MAX, |byte| byte == b' ');
+    let body_end = run(hay, body, KEY_LINE_BYTES_MIN, is_base64);
+    body > dashes && is_alnum_at(hay, body) && body_end - body < KEY_LINE_BYTES_MIN
 }
 
 /// How stored passwords begin: in LDAP (RFC 2307), and as crypt(5) has them.
@@ -237,6 +287,8 @@ pub(super) fn password_hash(hay: &[u8], start: usize) -> Option<Range<usize>> {
         long(60, |byte| is_base64(byte) || matches!(byte, b'$' | b':'))
     } else if CRYPT.iter().any(|scheme| rest.starts_with(scheme)) {
         long(30, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/' | b'$' | b'=' | b'+' | b','))
+    } else if rest.starts_with(b"$pbkdf2") {
+        long(40, |byte| is_base64(byte) || matches!(byte, b'$' | b'.' | b'-'))
     } else if rest.starts_with(b"$2") {
         exact(start + 7, 53, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/'))
     } else if rest.starts_with(b"$argon2") {
@@ -272,35 +324,113 @@ pub(super) fn url_password(hay: &[u8], authority: usize) -> Option<Range<usize>>
 pub(super) fn named_password(hay: &[u8], name: Range<usize>) -> Option<Range<usize>> {
     let name_text = hay.get(name.clone())?;
     let is_assigned = name_text.contains(&b'=');
+    let is_option = name_text.starts_with(b"--");
+    let is_element = name_text.ends_with(b">") && !is_assigned;
     let start = run(hay, name.end, 3, |byte| matches!(byte, b' ' | b'"' | b'\'' | b'\\'));
     let is_quoted = matches!(before(hay, start), Some(b'"' | b'\''));
     if password_hash(hay, start).is_some() {
         return None;
     }
-    let is_element = name_text.ends_with(b">") && !is_assigned;
     let end = run(hay, start, PASSWORD_BYTES_MAX, |byte| {
         let ends = matches!(byte, b';' | b'&' | b',' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b')');
         if is_element { byte != b'<' && byte != b'\n' } else { byte.is_ascii_graphic() && !ends }
     });
     let password = hay.get(start..end)?;
-    let stands_for_one =
-        matches!(password, [b'$' | b'{' | b'%' | b':' | b'?' | b'=' | b'[' | b'!', ..]) || !is_varied(password, 3);
-    // The name of a function or of an array, or a path that the shell is in.
-    let code = run(password, 0, usize::MAX, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':'));
-    let is_code = !is_quoted && !is_element && code > 0 && matches!(password.get(code), Some(b'(' | b'['));
+    let is_bare = !is_quoted && !is_element;
     // An element ends where the next begins.
     let is_open = is_element && hay.get(end) != Some(&b'<');
     let is_folder = name_text.starts_with(b"PWD") && password.starts_with(b"/");
     // Behind a colon stands much that is none: what is all letters may be a word.
-    let may_be_word = !is_assigned && !is_quoted && !is_element && password.iter().all(u8::is_ascii_alphabetic);
-    if is_code || is_open || is_folder || may_be_word {
+    let is_behind_colon = is_bare && !is_assigned && !is_option;
+    let may_be_word = is_behind_colon && is_word(password) && !is_lone_word(hay, end, password);
+    // Behind an option, sentences about it go on.
+    let may_be_prose = is_option && !has_letters_and_digits(password);
+    let is_none = is_bare && is_code(password) || is_open || is_folder || may_be_word || may_be_prose;
+    if is_none || stands_for_password(password) {
         return None;
     }
-    let word = password.to_ascii_lowercase();
-    let is_a_word =
-        [b"required" as &[u8], b"undefined", b"optional", b"password", b"string", b"encrypted", b"changeme"];
-    (password.len() >= PASSWORD_BYTES_MIN && !stands_for_one && !is_a_word.contains(&word.as_slice()))
-        .then_some(start..end)
+    let is_told = is_assigned || is_quoted;
+    if is_pass(name_text) && !(is_told && is_behind_pass(hay, name.start, password)) {
+        return None;
+    }
+    let is_mixed = is_assigned && has_letters_and_digits(password);
+    let least = if is_mixed { PASSWORD_MIXED_BYTES_MIN } else { PASSWORD_BYTES_MIN };
+    (password.len() >= least).then_some(start..end)
+}
+
+/// True for what is written where a password would stand.
+fn stands_for_password(text: &[u8]) -> bool {
+    const WORDS: &str = "required undefined optional password string encrypted changeme";
+    matches!(text, [b'$' | b'{' | b'%' | b':' | b'?' | b'=' | b'[' | b'!' | b'|', ..])
+        || !is_varied(text, 3)
+        || WORDS.split_ascii_whitespace().any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// The name of a function or of an array, a path that the shell is in, or where code or settings have the password.
+fn is_code(text: &[u8]) -> bool {
+    let name = run(text, 0, usize::MAX, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':'));
+    name > 0 && matches!(text.get(name), Some(b'(' | b'[')) || is_reference(text)
+}
+
+/// True for names with dots between that lead to a password: `process.env.DB_PASSWORD`, `config.db.secret`.
+fn is_reference(text: &[u8]) -> bool {
+    const ROOTS: &str = "process env config conf cfg settings var vars local module data params options opts args self this req \
+        request body form secrets vault credentials";
+    const NAMES: &str = "password passwd passphrase pwd pass";
+    let is_name = |part: &[u8]| {
+        let is_begun = part.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
+        is_begun && part.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    };
+    let text = text.to_ascii_lowercase();
+    let (Some(first), Some(last)) = (text.split(is_dot).next(), text.rsplit(is_dot).next()) else { return false };
+    let leads = ROOTS.split_ascii_whitespace().any(|root| root.as_bytes() == first)
+        || NAMES.split_ascii_whitespace().any(|name| last.ends_with(name.as_bytes()));
+    text.contains(&b'.') && leads && text.split(is_dot).all(is_name)
+}
+
+fn is_dot(byte: &u8) -> bool {
+    *byte == b'.'
+}
+
+/// True for letters alone, at the end of a sentence too.
+fn is_word(text: &[u8]) -> bool {
+    text.strip_suffix(b".").unwrap_or(text).iter().all(u8::is_ascii_alphabetic)
+}
+
+/// True for a word in small letters that ends its line and is none of those that descriptions have behind a colon.
+fn is_lone_word(hay: &[u8], end: usize, word: &[u8]) -> bool {
+    const ENDINGS: &str = "ed ing ion ions able ible ent ant ory ary al ive ous ful less ment ness ity er ers or ors lich isch bar \
+        ung oire aire ido ado ato oria";
+    const WORDS: &str = "incorrect plaintext cleartext username anything password passwords passphrase keychain kerberos database \
+        readonly requerida verplicht";
+    let ends_line = matches!(hay.get(end), None | Some(b'\n' | b'\r'));
+    let is_plain = ENDINGS.split_ascii_whitespace().any(|ending| word.ends_with(ending.as_bytes()))
+        || WORDS.split_ascii_whitespace().any(|plain| plain.as_bytes() == word);
+    ends_line && word.len() >= PASSWORD_WORD_BYTES_MIN && word.iter().all(u8::is_ascii_lowercase) && !is_plain
+}
+
+fn has_letters_and_digits(text: &[u8]) -> bool {
+    text.iter().any(u8::is_ascii_alphabetic) && text.iter().any(u8::is_ascii_digit)
+}
+
+/// True for `pass` with nothing more to it, which tests and journeys have as well.
+fn is_pass(name: &[u8]) -> bool {
+    let is_short = name.get(4).is_none_or(|byte| !byte.is_ascii_alphabetic());
+    is_short && name.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"pass"))
+}
+
+/// Whether a password stands behind such a name, which begins at `name`: `pass=Xk39…`, `DB_PASS=…`, not `bypass=true`.
+fn is_behind_pass(hay: &[u8], name: usize, password: &[u8]) -> bool {
+    let (last, first) = (before(hay, name), hay.get(name));
+    let is_capital = first == Some(&b'P');
+    let begins_word = match last {
+        Some(byte) if byte.is_ascii_lowercase() => is_capital,
+        Some(byte) => !byte.is_ascii_alphanumeric(),
+        None => true,
+    };
+    let is_of_letters = password.iter().all(u8::is_ascii_alphabetic);
+    let has_letter = password.iter().any(u8::is_ascii_alphabetic);
+    begins_word && has_letter && (!is_of_letters || is_capital && last == Some(b'_'))
 }
 
 #[cfg(test)]
@@ -315,7 +445,12 @@ mod tests {
     fn finds_web_tokens() {
         let bearer = format!("Authorization: Bearer {JWT}, x");
         let json = format!("{{\"t\":\"\\n{JWT}\"}}");
-        check_found(Detector::Jwt, &[(JWT, JWT), (&bearer, JWT), (&json, JWT)]);
+        let encrypted = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..48V1_ALb6US04U3b.5eym8TW_c8SuK0ltJ3rpYIzOeDQz7TALvtu6UG9oMo4.XFBoMYUZodetZdvTiFvSkQ";
+        let quoted = format!("token='{encrypted}'");
+        check_found(
+            Detector::Jwt,
+            &[(JWT, JWT), (&bearer, JWT), (&json, JWT), (encrypted, encrypted), (&quoted, encrypted)],
+        );
     }
 
     #[test]
@@ -325,6 +460,7 @@ mod tests {
             &[
                 "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9",
                 "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0",
+                "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..48V1_ALb6US04U3b.5eym8TW",
                 "eyJmb28iOiJiYXIifQ.eyJzdWIiOiIxMjM0NTY3ODkwIn0.abcdefgh",
                 "eyJeyJeyJeyJ.eyJeyJeyJ.abcdefgh",
                 "www.example.com",
@@ -345,6 +481,10 @@ mod tests {
                 (&json, escaped),
                 ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl"),
                 ("\"-----BEGIN EC PRIVATE KEY-----\\nM\", 1", "-----BEGIN EC PRIVATE KEY-----\\nM"),
+                (
+                    "-----BEGIN PRIVATE KEY----- MIIEvQIBADANBgkqhkiG",
+                    "-----BEGIN PRIVATE KEY----- MIIEvQIBADANBgkqhkiG",
+                ),
             ],
         );
         check_left(
@@ -354,6 +494,7 @@ mod tests {
                 "-----BEGIN CERTIFICATE-----",
                 "the PRIVATE KEY is elsewhere",
                 "-----END PRIVATE KEY-----",
+                "begins with -----BEGIN PRIVATE KEY----- and is PEM",
                 "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI",
             ],
         );
@@ -370,11 +511,15 @@ mod tests {
         check(Detector::AwsKey, ["AKIA", "IOSFODNN7EXAMPLE"].concat());
         check(Detector::GithubToken, ["ghp_", body].concat());
         check(Detector::GithubToken, ["github_pat_", body, "_", body].concat());
-        for prefix in ["glpat-", "xoxb-", "sk_live_", "rk_live_", "sk-", "sk-proj-", "sk-ant-", "npm_"] {
+        for prefix in
+            ["glpat-", "xoxb-", "xoxc-", "xoxd-", "sk_live_", "rk_live_", "sk-", "sk-proj-", "sk-ant-", "npm_"]
+        {
             check(Detector::ApiKey, [prefix, body].concat());
         }
         check(Detector::ApiKey, ["pypi-AgE", body, body].concat());
         check(Detector::ApiKey, ["AIza", &body[1..]].concat());
+        check(Detector::ApiKey, ["SharedAccessKey=", body, "o7p8Q9r=", ""].concat());
+        check(Detector::ApiKey, ["xoxd-", body, "%2Fz%3D"].concat());
     }
 
     #[test]
@@ -397,6 +542,7 @@ mod tests {
                     "task-ant-hill-of-many-small-steps-in-a-row",
                     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
                     "aws_secret_access_key = short",
+                    "SharedAccessKeyName=RootManageSharedAccessKey",
                 ],
             );
         }
@@ -418,7 +564,8 @@ mod tests {
         let scram = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
         let django = "pbkdf2_sha256$260000$c29tZXNhbHQ$YlZ2Vggtqdc61YjArZuoApoBh9JNGYoDRBUGu6tcJQo=";
         let md5 = "md5a3556571e93b0d20722ba62be61e8c2d";
-        for hash in [bcrypt, argon2, scram, django, md5] {
+        let passlib = "$pbkdf2-sha256$29000$N2YMIWQsBWBMae09x1jrPQ$1t8iyB2A.WF/Z5JZv.lfCIhXXN33N23OSgQYThBYRfk";
+        for hash in [bcrypt, argon2, scram, django, md5, passlib] {
             let text = format!("('{hash}')");
             check_found(Detector::PasswordHash, &[(hash, hash), (&text, hash)]);
         }
@@ -437,6 +584,7 @@ mod tests {
                 "SCRAM-SHA-256",
                 "$1,234.56 and $2.50",
                 "argon2id",
+                "$pbkdf2-sha256$29000$",
             ],
         );
     }
@@ -478,6 +626,19 @@ mod tests {
                 ("host=db user=app password=hunter22 dbname=x", "hunter22"),
                 ("PGPASSWORD=hunter22 psql", "hunter22"),
                 ("pwd = 'hunter22'", "hunter22"),
+                ("pwd=abc12", "abc12"),
+                ("DB_PASS=Xk39fjPq", "Xk39fjPq"),
+                ("SMTP_PASS=correcthorse", "correcthorse"),
+                ("smtp.pass=Xk39fjPq", "Xk39fjPq"),
+                ("{\"dbPass\": \"Xk39-fjPq\"}", "Xk39-fjPq"),
+                ("passphrase=correct-horse", "correct-horse"),
+                ("mysql --password S3cretpw -u app", "S3cretpw"),
+                ("password: correcthorse", "correcthorse"),
+                ("db:\n  password: correcthorse\n  user: app", "correcthorse"),
+                ("mot de passe : 8iFsa~i8VQC", "8iFsa~i8VQC"),
+                ("Passwort: Tr0ubadour", "Tr0ubadour"),
+                ("contrase\u{f1}a=Tr0ubadour", "Tr0ubadour"),
+                ("password=first.second", "first.second"),
             ],
         );
         check_left(
@@ -489,6 +650,25 @@ mod tests {
                 "password==other",
                 "Password=******",
                 "password: none",
+                "password: required",
+                "Password: required.",
+                "password: authentication",
+                "password: incorrect",
+                "password: SecretStr",
+                "password: correcthorse battery",
+                "password must be long: at least 12",
+                "the --password option is deprecated",
+                "--password <password>",
+                "password = process.env.DB_PASSWORD",
+                "password: config.db.password,",
+                "password = var.db_password",
+                "user.password = params.password",
+                "tests pass=14/20, fail=0",
+                "pass: Xk39fjPq",
+                "bypass=Xk39fjPq",
+                "last_pass=complete",
+                "let pass = |text| 1;",
+                "pwd=abcde",
             ],
         );
     }
