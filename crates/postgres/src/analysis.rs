@@ -7,6 +7,7 @@
 pub(crate) mod action;
 mod analyzer;
 mod candidate;
+mod condition;
 mod copy;
 mod definition;
 mod evidence;

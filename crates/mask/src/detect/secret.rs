@@ -342,7 +342,7 @@ pub(super) fn named_password(hay: &[u8], name: Range<usize>) -> Option<Range<usi
     let is_folder = name_text.starts_with(b"PWD") && password.starts_with(b"/");
     // Behind a colon stands much that is none: what is all letters may be a word.
     let is_behind_colon = is_bare && !is_assigned && !is_option;
-    let may_be_word = is_behind_colon && is_word(password) && !is_lone_word(hay, end, password);
+    let may_be_word = is_behind_colon && is_letters(password) && !is_lone_word(hay, end, password);
     // Behind an option, sentences about it go on.
     let may_be_prose = is_option && !has_letters_and_digits(password);
     let is_none = is_bare && is_code(password) || is_open || is_folder || may_be_word || may_be_prose;
@@ -393,7 +393,7 @@ fn is_dot(byte: &u8) -> bool {
 }
 
 /// True for letters alone, at the end of a sentence too.
-fn is_word(text: &[u8]) -> bool {
+fn is_letters(text: &[u8]) -> bool {
     text.strip_suffix(b".").unwrap_or(text).iter().all(u8::is_ascii_alphabetic)
 }
 

@@ -1315,7 +1315,7 @@ fn facts_tell_of_limits_and_objects() {
         "copy orders to stdout",
         "copy (select id from orders) to stdout",
         "explain select id from orders",
-        "prepare p as select id from orders fetch first 5 rows with ties",
+        "prepare p as select id from orders order by id fetch first 5 rows with ties",
     ];
     for sql in unlimited {
         assert_eq!(fact(sql, "row_limit"), None, "{sql}");
