@@ -406,11 +406,6 @@ pub(crate) fn digest(grant: &Grant, operation: &Operation) -> Digest {
             }
         }
     }
-    // By another catalog, or other classes, the same words may want something else.
-    part(operation.intent.stands_on.as_bytes());
-    let mut wanted: Vec<String> = operation.intent.accesses.iter().map(ToString::to_string).collect();
-    wanted.sort();
-    wanted.iter().for_each(|access| part(access.as_bytes()));
     // What is approved within a task's budget is not approved beyond it.
     if operation.intent.accesses.iter().any(|access| access.action == Action::EXCEED) {
         part(b"exceed");
@@ -425,11 +420,25 @@ pub(crate) fn digest(grant: &Grant, operation: &Operation) -> Digest {
     Digest(hash.finalize().into())
 }
 
+/// The digest of what is held, by that: what its words want and name is part of what is decided, for by another catalog or other
+/// classes the same words are something else.
+pub(crate) fn digest_held(digest: Digest, operation: &Operation, stands_for: &str) -> Digest {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| digest_part(&mut hash, bytes);
+    part(b"gatehouse held operation 1");
+    part(&digest.0);
+    part(stands_for.as_bytes());
+    let mut wanted: Vec<String> = operation.intent.accesses.iter().map(ToString::to_string).collect();
+    wanted.sort();
+    wanted.iter().for_each(|access| part(access.as_bytes()));
+    Digest(hash.finalize().into())
+}
+
 /// What the digests of all operations under a grant begin with.
 pub(crate) fn begin_digest(lease: &Lease, target: &TargetName) -> Sha256 {
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| digest_part(&mut hash, bytes);
-    part(b"gatehouse operation 2");
+    part(b"gatehouse operation 1");
     part(lease.subject.identity.to_string().as_bytes());
     part(on_behalf_of(&lease.subject).unwrap_or_default().as_bytes());
     part(lease.task.id.as_str().as_bytes());

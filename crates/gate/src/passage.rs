@@ -89,6 +89,8 @@ pub struct Held {
     decision: Decision,
     policies: Arc<Policies>,
     digest: Digest,
+    /// What its names stood for when it was asked for.
+    stands_for: String,
     number: u64,
     expires: Timestamp,
     answer: oneshot::Receiver<Answer>,
@@ -818,7 +820,7 @@ impl Passage {
             facts: Facts::new(),
             effect: Effect::Read,
             only_ends: false,
-            stands_on: "".into(),
+            names: Vec::new(),
             repacks: Repacks::Classes(Vec::new()),
             unclear: Some(unclear.denial.clone()),
         };
@@ -844,6 +846,9 @@ impl Passage {
         digest: Digest,
         run: Bytes,
     ) -> Result<Next, Stop> {
+        let impact = self.impact(&digest);
+        let stands_for = self.session.stands_for(&operation);
+        let digest = gate::digest_held(digest, &operation, &stands_for);
         let target = self.grant.target().clone();
         if mode(&target, &operation) == HoldMode::Refuse
             && let Some(used) = self.gate.desk().take(now, &digest, None, &decision.hold)
@@ -858,7 +863,7 @@ impl Passage {
             denial.request = Some(denied.id);
             return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
         }
-        let request = self.request(now, &operation, &decision, digest);
+        let request = self.request(now, &operation, &decision, digest, impact);
         let entry = self.request_opened(&operation, &request);
         let expires = request.expires;
         let opened = match self.gate.desk().open(now, request, entry.into()) {
@@ -892,6 +897,7 @@ impl Passage {
             decision,
             policies: self.judged_by.clone(),
             digest,
+            stands_for,
             number: self.operations,
             expires,
             answer,
@@ -920,8 +926,8 @@ impl Passage {
         operation: &Operation,
         decision: &Decision,
         digest: Digest,
+        impact: Vec<String>,
     ) -> PendingRequest {
-        let impact = self.impact(&digest);
         let lease = self.grant.lease();
         let target = self.grant.target();
         let mode = mode(target, operation);
@@ -1004,7 +1010,7 @@ impl Passage {
         let lease = self.grant.lease().clone();
         let now_decided =
             policies.decide_all(&lease.subject, &held.operation.intent.accesses, &held.operation.intent.facts);
-        let Held { request, run, operation, decision, policies: held_by, digest, number, .. } = *held;
+        let Held { request, run, operation, decision, policies: held_by, digest, stands_for, number, .. } = *held;
         // A refusal is of the decision that held it; what passes was decided anew.
         self.judged_by = held_by;
         let refuse = |passage: &mut Self, state: RequestState, denial: Denial| {
@@ -1036,7 +1042,7 @@ impl Passage {
                     let denial = Denial::new(Reason::Policy, "the target changed meanwhile", why, hint);
                     return refuse(self, RequestState::Withdrawn, denial);
                 }
-                if !self.session.stands_on_same(&operation) {
+                if self.session.stands_for(&operation) != stands_for {
                     let (why, hint) = ("what it names is something else by now", "Ask again to have it decided");
                     let denial = Denial::new(Reason::Policy, "the target changed meanwhile", why, hint);
                     return refuse(self, RequestState::Withdrawn, denial);
@@ -1048,7 +1054,8 @@ impl Passage {
                         gate::policy_denial(&now_decided, &operation.intent.title),
                     );
                 }
-                let same = number == self.operations && gate::digest(&self.grant, &operation) == digest;
+                let now_digest = gate::digest_held(gate::digest(&self.grant, &operation), &operation, &stands_for);
+                let same = number == self.operations && now_digest == digest;
                 let needed = &now_decided.hold;
                 let taken = if same { self.gate.desk().take(now, &digest, Some(&request), needed) } else { None };
                 match taken {

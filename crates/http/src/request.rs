@@ -271,7 +271,7 @@ impl Request {
             facts: self.facts(form, body, said, columns),
             effect: if is_safe { Effect::Read } else { Effect::Write },
             only_ends: false,
-            stands_on: "".into(),
+            names: Vec::new(),
             repacks: Repacks::Classes(Vec::new()),
             unclear: None,
         };
@@ -356,7 +356,7 @@ impl Request {
             facts: self.facts(form, Some(body), said, columns),
             effect: Effect::Write,
             only_ends: false,
-            stands_on: "".into(),
+            names: Vec::new(),
             repacks: Repacks::Classes(Vec::new()),
             unclear: None,
         };

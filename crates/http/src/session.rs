@@ -318,8 +318,8 @@ impl Session for HttpSession {
 
     fn surveyed(&mut self, _: SurveyFacts) {}
 
-    fn stands_on_same(&self, _: &Operation) -> bool {
-        true
+    fn stands_for(&self, _: &Operation) -> String {
+        String::new()
     }
 
     fn outdates_survey(&mut self) -> bool {

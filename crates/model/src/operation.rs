@@ -67,8 +67,8 @@ pub struct Intent {
     pub effect: Effect,
     /// Whether it does nothing but end what was begun, such as a transaction.
     pub only_ends: bool,
-    /// What its names stand for at the target, where that can change: what is approved is approved for that alone.
-    pub stands_on: Arc<str>,
+    /// The names in it that may stand for something else by the time that it is approved, also those behind views.
+    pub names: Vec<Arc<str>>,
     /// What it makes of classified values, where that matters to whoever counts them.
     pub repacks: Repacks,
     /// Why it was not understood, where it was not. Its accesses are then all that it could want, and where they are
@@ -87,7 +87,7 @@ impl Intent {
             facts: Facts::new(),
             effect: Effect::Read,
             only_ends: false,
-            stands_on: "".into(),
+            names: Vec::new(),
             repacks: Repacks::Classes(Vec::new()),
             unclear: None,
         }

@@ -229,8 +229,8 @@ pub(crate) fn analyze(sql: &str, context: &Context<'_>) -> Result<Analysis, Misu
             analyzer.access_target(action::SELECT);
         }
         let parameters = analyzer.inventory.parameters();
-        let stands_on = analyzer.stands_on().into();
-        Ok(conclude(sql, stands_on, &titles, statements, analyzer.found, &parameters))
+        let names = analyzer.names();
+        Ok(conclude(sql, names, &titles, statements, analyzer.found, &parameters))
     })
 }
 
@@ -260,7 +260,7 @@ impl Analysis {
 
 fn conclude(
     sql: &str,
-    stands_on: Arc<str>,
+    names: Vec<Arc<str>>,
     titles: &[&str],
     statements: Vec<StatementOutput>,
     mut found: Found,
@@ -281,7 +281,7 @@ fn conclude(
     };
     let intent = Intent {
         only_ends,
-        stands_on,
+        names,
         repacks,
         title: title(titles),
         statement: sql.into(),
@@ -326,7 +326,7 @@ pub(crate) fn opaque(title: &str, sql: &str, target: &TargetName, cause: &Misund
         facts: Facts::new(),
         effect: Effect::Write,
         only_ends: false,
-        stands_on: "".into(),
+        names: Vec::new(),
         repacks: Repacks::Unknown,
         accesses,
         unclear: Some(Denial::new(reason, &cause.message, detail, &cause.hint)),

@@ -394,8 +394,6 @@ pub(crate) struct Catalog {
     own_types: HashSet<Arc<str>>,
     user_types: HashSet<Arc<str>>,
     makings: Vec<Making>,
-    /// What tells a relation from another, or from what it was, by its OID.
-    identities: HashMap<u32, Box<str>>,
     search_path: Vec<Arc<str>>,
     identifiers: HashSet<Arc<str>>,
 }
@@ -420,7 +418,6 @@ impl Catalog {
             for &parent in &relation.parents {
                 catalog.children.entry(parent).or_default().push(relation.oid);
             }
-            catalog.identities.insert(relation.oid, identity(&relation).into());
             catalog.named.entry(relation.name.clone()).or_default().push(relation.clone());
             catalog.relations.insert(relation.oid, relation);
         }
@@ -500,28 +497,15 @@ impl Catalog {
     pub(crate) fn stands_for<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> String {
         let mut text = String::new();
         for name in names {
-            // Names may hold anything, and what is behind them is found by them once more.
+            // Names may hold anything.
             text.push_str(&format!("{}:{name}", name.len()));
             for relation in self.relations_named(name).iter().filter(|relation| !relation.is_system()) {
                 text.push('=');
-                text.push_str(self.identities.get(&relation.oid).map_or("", |identity| identity));
+                text.push_str(&identity(relation));
             }
             text.push('\n');
         }
         text
-    }
-
-    /// The same of the names that such a text has; none if it is none.
-    pub(crate) fn stands_for_again(&self, text: &str) -> Option<String> {
-        let mut names = Vec::new();
-        let mut rest = text;
-        while !rest.is_empty() {
-            let (len, after) = rest.split_once(':')?;
-            let name = after.get(..len.parse().ok()?)?;
-            names.push(name);
-            rest = after.get(name.len()..)?.split_once('\n')?.1;
-        }
-        Some(self.stands_for(names))
     }
 
     /// True if a materialized view may take rows from a view of this name.

@@ -162,8 +162,8 @@ impl Session for Unsurveyed {
 
     fn surveyed(&mut self, _facts: SurveyFacts) {}
 
-    fn stands_on_same(&self, _: &Operation) -> bool {
-        true
+    fn stands_for(&self, _: &Operation) -> String {
+        String::new()
     }
 
     fn outdates_survey(&mut self) -> bool {

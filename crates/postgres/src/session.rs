@@ -533,9 +533,8 @@ impl Session for PostgresSession {
         }
     }
 
-    fn stands_on_same(&self, operation: &Operation) -> bool {
-        let before = &operation.intent.stands_on;
-        self.known.catalog.stands_for_again(before).is_some_and(|now| now == **before)
+    fn stands_for(&self, operation: &Operation) -> String {
+        self.known.catalog.stands_for(operation.intent.names.iter().map(|name| &**name))
     }
 
     fn outdates_survey(&mut self) -> bool {

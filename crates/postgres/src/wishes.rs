@@ -101,7 +101,7 @@ impl Wishes {
             facts: Facts::new(),
             effect: Effect::Read,
             only_ends: false,
-            stands_on: "".into(),
+            names: Vec::new(),
             repacks: Repacks::Classes(Vec::new()),
             unclear: None,
         }

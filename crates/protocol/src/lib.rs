@@ -495,8 +495,8 @@ pub trait Session: Send {
     /// Newer facts, after [`Step::Survey`].
     fn surveyed(&mut self, facts: SurveyFacts);
 
-    /// Whether what an operation names is by the newest facts what it was when it was asked for.
-    fn stands_on_same(&self, operation: &Operation) -> bool;
+    /// What an operation's names stand for by the newest facts: a text that is the same as long as they stand for the same.
+    fn stands_for(&self, operation: &Operation) -> String;
 
     /// Whether something ran, since this was asked last, after which a survey tells something else.
     fn outdates_survey(&mut self) -> bool;

@@ -106,7 +106,7 @@ pub(super) struct Analyzer<'a> {
     /// A function runs, for whoever asks, wherever its call is written.
     is_calling: bool,
     /// The names of relations that were looked up, also inside of views.
-    names: RefCell<BTreeSet<Box<str>>>,
+    names: RefCell<Vec<Arc<str>>>,
     /// The types of the columns in sight, if any of them has casts of its own.
     types_seen: HashSet<u32>,
     /// Views in which data of a class takes part: what fails inside of them may quote it.
@@ -310,9 +310,9 @@ impl<'a> Analyzer<'a> {
         !self.open_views.is_empty()
     }
 
-    /// What the names that were looked up stand for.
-    pub(super) fn stands_on(&self) -> String {
-        self.resources.catalog.stands_for(self.names.borrow().iter().map(|name| &**name))
+    /// The names of relations that were looked up.
+    pub(super) fn names(&self) -> Vec<Arc<str>> {
+        self.names.take()
     }
 
     pub(super) fn search_path(&self) -> &'a SearchPath {
@@ -322,8 +322,11 @@ impl<'a> Analyzer<'a> {
     /// What an unqualified or qualified name of a relation means; empty if the catalog has none.
     pub(super) fn relations(&self, schema: Option<&str>, name: &str) -> Vec<Arc<Relation>> {
         let catalog = self.resources.catalog;
-        if !self.names.borrow().contains(name) {
-            self.names.borrow_mut().insert(name.into());
+        if let Some(relation) = catalog.relations_named(name).first()
+            && let mut names = self.names.borrow_mut()
+            && !names.iter().any(|known| **known == *name)
+        {
+            names.push(relation.name.clone());
         }
         if schema.is_some_and(is_temporary_schema) {
             // Which relations it has is known to the session at the target alone.

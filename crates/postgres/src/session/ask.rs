@@ -543,7 +543,7 @@ impl PostgresSession {
                 whole.statement = format!("{} -- {name}: {}", whole.statement, wanted.statement).into();
                 whole.evidence = format!("{} -- {name}: {}", whole.evidence, wanted.evidence).into();
                 whole.accesses.extend(wanted.accesses.iter().cloned());
-                whole.stands_on = format!("{}{}", whole.stands_on, wanted.stands_on).into();
+                whole.names.extend(wanted.names.iter().cloned());
                 whole.accesses.sort();
                 whole.accesses.dedup();
                 whole.effect = whole.effect.max(wanted.effect);
