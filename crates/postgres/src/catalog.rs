@@ -113,10 +113,13 @@ with tested as materialized (select distinct d.refobjid, d.refobjsubid from pg_c
 select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated <> '',
     case when a.attnotnull then 't' else 'f' end || case when t.refobjid is not null then '?' else '' end
     || case when l.oid is not null then '~' else '' end
+    || case when p.partrelid is not null then '%' else '' end
   from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     left join tested t on t.refobjid = a.attrelid and t.refobjsubid = a.attnum
     left join pg_catalog.pg_collation l on l.oid = a.attcollation and not l.collisdeterministic
+    left join pg_catalog.pg_partitioned_table p
+      on p.partrelid = a.attrelid and (a.attnum = any(p.partattrs) or p.partexprs is not null)
   where a.attnum > 0 and not a.attisdropped and n.nspname !~ '^pg_(toast|temp_)'
     and (c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
       or c.relkind = 'c' and n.nspname not in ('pg_catalog', 'information_schema'))
@@ -257,6 +260,9 @@ pub(crate) struct ColumnInfo {
     /// Whether a check, an expression of an index, a generated column or a partition key looks at it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) tested: bool,
+    /// Whether it decides which partition a row is in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) divides: bool,
     /// Whether texts are equal there that are not the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) folds: bool,
@@ -880,6 +886,7 @@ impl Builder {
             generated: row.truth(5)?,
             not_null: marks.starts_with('t'),
             tested: marks.contains('?'),
+            divides: marks.contains('%'),
             folds: marks.contains('~'),
             expression: None,
             refers: Vec::new(),

@@ -399,7 +399,26 @@ impl<'a> Analyzer<'a> {
             Some(_) => Vec::new(),
             None => relations.iter().map(|relation| relation.schema.clone()).chain(schema.map(Into::into)).collect(),
         };
-        Item { name: Some(alias.unwrap_or(name).into()), schemas, columns, tables }
+        let divided_by = self.divided_by(&relations);
+        if relations.iter().any(|relation| !relation.parents.is_empty()) {
+            // Which rows there are is told by which partition is asked.
+            self.probe(&divided_by);
+        }
+        Item { name: Some(alias.unwrap_or(name).into()), schemas, columns, tables, divided_by }
+    }
+
+    /// The classified columns that decide in which partition of relations a row is.
+    fn divided_by(&self, relations: &[Arc<Relation>]) -> Lineage {
+        let catalog = self.resources.catalog;
+        let is_divided =
+            |relation: &&Arc<Relation>| relation.kind == RelationKind::PartitionedTable || !relation.parents.is_empty();
+        let divided = relations.iter().filter(is_divided);
+        let keys = divided.flat_map(|relation| catalog.family(relation)).flat_map(|kin| {
+            let keys = kin.columns.iter().filter(|column| column.divides);
+            let keys = keys.map(|column| self.resources.column(&kin, &column.name));
+            keys.filter(resource::is_classified).map(Lineage::Copy).collect::<Vec<_>>()
+        });
+        Lineage::derive(&keys.collect::<Vec<_>>())
     }
 
     /// Whether a relation of this name may be another by now than the catalog says.

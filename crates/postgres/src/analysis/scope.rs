@@ -10,7 +10,9 @@ use gatehouse_model::Resource;
 use super::lineage::{Columns, Lineage, Named};
 
 /// Columns that every table has and no `*` shows.
-const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"];
+const SYSTEM_COLUMNS: [&str; 5] = ["ctid", "xmin", "cmin", "xmax", "cmax"];
+/// The one of them that tells in which partition a row is.
+const TABLE_OF_ROW: &str = "tableoid";
 
 /// One row source under the name that qualifies its columns.
 #[derive(Debug, Clone)]
@@ -22,12 +24,15 @@ pub(super) struct Item {
     pub(super) columns: Columns,
     /// The tables behind it, which a locking clause would lock.
     pub(super) tables: Vec<Resource>,
+    /// What decides in which of several tables a row of it is.
+    pub(super) divided_by: Lineage,
 }
 
 impl Item {
     /// Something with an alias or without a name, that is not a table.
     pub(super) fn query(name: Option<&str>, columns: Columns) -> Self {
-        Self { name: name.map(Into::into), schemas: Vec::new(), columns, tables: Vec::new() }
+        let (schemas, tables) = (Vec::new(), Vec::new());
+        Self { name: name.map(Into::into), schemas, columns, tables, divided_by: Lineage::Clean }
     }
 }
 
@@ -139,6 +144,9 @@ impl<'s> Scope<'s> {
             }
         }
         match doubts.as_slice() {
+            [] if name == TABLE_OF_ROW => {
+                Some(Lineage::derive(self.levels().flat_map(|level| &level.sources.items).map(|item| &item.divided_by)))
+            }
             [] if SYSTEM_COLUMNS.contains(&name) => Some(Lineage::Clean),
             [] => None,
             [only] => Some(only.clone()),
@@ -160,6 +168,7 @@ impl<'s> Scope<'s> {
 pub(super) fn column_of(item: &Item, name: &str) -> Option<Lineage> {
     match item.columns.find(name) {
         Some(lineage) => Some(lineage),
+        None if name == TABLE_OF_ROW => Some(Lineage::derive([&item.divided_by])),
         None if SYSTEM_COLUMNS.contains(&name) => Some(Lineage::Clean),
         None => None,
     }

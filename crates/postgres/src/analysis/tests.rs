@@ -41,6 +41,7 @@ fn relation(
         generated: false,
         not_null: *name == "id",
         tested: false,
+        divides: false,
         folds: false,
         expression: None,
         refers: Vec::new(),
@@ -72,9 +73,16 @@ fn relations() -> Vec<Relation> {
     for (columns, refers) in [(&mut visits.columns, (109, 1)), (&mut guests.columns, (106, 3))] {
         columns.first_mut().expect("a column").refers = vec![refers];
     }
+    // Which part a row is in is told by a classified column.
+    let mut years = relation(112, "public", "years", RelationKind::PartitionedTable, &["id", "email"], None);
+    years.columns.last_mut().expect("a column").divides = true;
+    let mut year = table(113, "public", "year_1", &["id", "email"]);
+    year.parents = vec![112];
     vec![
         visits,
         guests,
+        years,
+        year,
         table(100, "public", "customers", &["id", "name", "email", "ssn"]),
         table(101, "public", "orders", &["id", "customer_id", "total"]),
         view(
@@ -277,6 +285,8 @@ fn what_is_called_out_of_sight_is_called_all_the_same() {
         ("select 'x'::loud", "call leak"),
         ("select cast('x' as public.loud[])", "call leak"),
         ("select loud('x')", "call leak, call loud"),
+        ("select id from years", "select years"),
+        ("select id from year_1", "probe years.email, select year_1"),
         // A cast from a type of which nothing is in sight is another.
         ("select id::regclass from orders", "call leak, select orders"),
         ("select 1::regclass", "select shop"),
@@ -362,6 +372,8 @@ fn columns_have_lineage() {
         ("select no_such_column from customers", "?"),
         ("select x.email from customers", "?"),
         ("select ctid, tableoid from customers", "- -"),
+        ("select id, tableoid from years", "=years.id ~years.email"),
+        ("select y.tableoid::int4 from years y", "~years.email"),
         ("select x.* from nowhere x", "unknown"),
         ("select a from nowhere", "?"),
         ("select leak()", "?"),
