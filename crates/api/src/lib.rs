@@ -67,7 +67,7 @@ pub struct Wanted<'a> {
     pub target: Option<&'a str>,
     /// In this state.
     pub state: Option<&'a str>,
-    /// Of sessions: those that had values of this class masked.
+    /// Of sessions: those that were answered with values of this class, masked or as they are.
     pub class: Option<&'a str>,
     /// Of sessions: those that were opened at this time or later.
     pub since: Option<Timestamp>,

@@ -175,7 +175,7 @@ struct Listing {
     /// Only what is in this state. Tasks are `live`, `done`, `expired`, `revoked` or `abandoned`; sessions `live` or `ended`; requests
     /// `open`, `approved`, `denied`, `used`, `withdrawn` or `expired`; static keys `good`, `revoked` or `expired`.
     state: Option<String>,
-    /// Of sessions: only those that had values of this class masked.
+    /// Of sessions: only those that were answered with values of this class, masked or as they are.
     class: Option<String>,
     /// Of sessions: only those that were opened at this time or later (RFC 3339).
     since: Option<String>,

@@ -288,7 +288,7 @@ pub struct SessionView {
     pub rows: u64,
     /// How many values were masked.
     pub masked: u64,
-    /// The same by class, once it has ended.
+    /// The same by class, once it has ended; 0 for a class whose values were only shown as they are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub classes: BTreeMap<String, u64>,
 }

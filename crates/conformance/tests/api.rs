@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use gatehouse_conformance::fixture::POLICIES;
+use gatehouse_conformance::fixture::{POLICIES, wait_until};
 use gatehouse_conformance::http::{self, Answer, Door, JSON};
 use gatehouse_conformance::served::CLIENTS;
 use gatehouse_conformance::{Fixture, Setup};
@@ -51,6 +51,30 @@ impl Api {
         }
         Ok(parts)
     }
+}
+
+/// Whoever asks which sessions had values of a class is told of those that saw them, too.
+#[test]
+fn sessions_are_found_by_the_classes_that_they_had() -> Result<()> {
+    let api = Api::start("")?;
+    let (claude, sam) = (api.fixture.task("agent:claude", "10m")?, api.fixture.task("user:sam", "10m")?);
+    api.fixture.psql(&claude, "select email, full_name from customers limit 3")?;
+    api.fixture.psql(&sam, "select email from customers limit 3")?;
+    api.fixture.psql(&sam, "select email from customers where false")?;
+    api.fixture.psql(&sam, "select id from customers limit 3")?;
+    let dana = api.token("user:dana")?;
+    let had = |class: &str| -> Result<Vec<Value>> {
+        let answer = api.call(&dana, "GET", &format!("/api/v1/sessions?class={class}"), &[], "")?;
+        Ok(serde_json::from_str(&answer.body)?)
+    };
+    wait_until("the sessions are closed", || Ok(had("email")?.len() >= 2))?;
+    let classes: Vec<(Value, Value)> =
+        had("email")?.iter().map(|session| (session["identity"].clone(), session["classes"].clone())).collect();
+    assert!(classes.contains(&("agent:claude".into(), json!({ "email": 3, "person_name": 3 }))), "{classes:?}");
+    assert!(classes.contains(&("user:sam".into(), json!({ "email": 0 }))), "{classes:?}");
+    let names = had("person_name")?;
+    assert!(names.iter().all(|session| session["identity"] == "agent:claude") && names.len() == 1, "{names:?}");
+    Ok(())
 }
 
 #[test]

@@ -287,6 +287,7 @@ impl Engine {
             rows: 0,
             bytes: 0,
             masked: Default::default(),
+            revealed: Default::default(),
             waits: Default::default(),
             recording: None,
         };

@@ -65,6 +65,8 @@ pub struct SessionEnd {
     pub bytes: u64,
     /// How many values were masked, by class.
     pub masked: Counts,
+    /// The classes of columns and fields whose values the client saw as they are.
+    pub revealed: BTreeSet<Arc<str>>,
     /// How many answers of the target were waited for, and for how long in all until they began.
     pub waits: (u64, Duration),
     /// Its recording.
@@ -260,6 +262,7 @@ impl Gate {
             rows: end.rows,
             bytes: end.bytes,
             masked,
+            revealed: end.revealed.iter().map(ToString::to_string).collect(),
             answers: end.waits.0,
             waited_micros: u64::try_from(end.waits.1.as_micros()).unwrap_or(u64::MAX),
             recording: end.recording.map(|seal| RecordingSeal {

@@ -3,7 +3,7 @@
 //! It holds the protocol's state and turns bytes that were read into frames that may be written. Its caller moves
 //! bytes; it never sees one that was not cleared but in its own read buffers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use gatehouse_journal::{JournalError, OperationTemplate, OperationValues, Reques
 use gatehouse_mask::{Counts, Plan};
 use gatehouse_model::{
     Access, Action, Bind, Blame, Candidate, CandidateText, ClassName, Decision, Denial, Digest, Effect, Facts, Intent,
-    Operation, Phase, PolicyId, Reason, Repacks, RequestId, Resource, Secret, Shape, ShapeRole, Verdict, kind,
+    Operation, Phase, PolicyId, Provenance, Reason, Repacks, RequestId, Resource, Secret, Shape, ShapeRole, Verdict,
+    kind,
 };
 use gatehouse_policy::Policies;
 use gatehouse_protocol::{
@@ -179,6 +180,8 @@ struct Planned {
     shape: Arc<Shape>,
     policies: Arc<Policies>,
     plan: Plan,
+    /// The classes that it shows as they are, until that is noted with the first of its content.
+    reveals: Vec<Arc<str>>,
 }
 
 /// One session's way through.
@@ -201,6 +204,8 @@ pub struct Passage {
     /// Policy or a person let an operation of this session go on beyond the task's budget.
     exceeds: bool,
     masked: Counts,
+    /// The classes of columns whose values went by as they are.
+    in_the_clear: BTreeSet<Arc<str>>,
     /// The newest use last.
     planned: Vec<Planned>,
     /// Which classes the subject sees unmasked, under which policies.
@@ -249,6 +254,7 @@ impl Passage {
             grant,
             exceeds: false,
             masked: Counts::default(),
+            in_the_clear: BTreeSet::new(),
             planned: Vec::new(),
             revealed: None,
             foretells: false,
@@ -1128,6 +1134,9 @@ impl Passage {
 
     /// Shows content by the plan at hand.
     fn content(&mut self, now: Timestamp, shape: &Arc<Shape>, run: Bytes) -> Result<(), Stop> {
+        if let Some(planned) = self.planned.last_mut() {
+            self.in_the_clear.extend(planned.reveals.drain(..));
+        }
         if self.plan_keeps() {
             let nothing_for_target = self.relay(now, Side::Target, run, None);
             debug_assert!(nothing_for_target.is_none(), "content goes to the client");
@@ -1175,16 +1184,17 @@ impl Passage {
                 self.planned.push(planned);
             }
             None => {
-                let plan = self.new_plan(shape, &policies);
+                let (plan, reveals) = self.new_plan(shape, &policies);
                 if self.planned.len() >= PLANS_MAX {
                     self.planned.remove(0);
                 }
-                self.planned.push(Planned { shape: shape.clone(), policies, plan });
+                self.planned.push(Planned { shape: shape.clone(), policies, plan, reveals });
             }
         }
     }
 
-    fn new_plan(&mut self, shape: &Shape, policies: &Arc<Policies>) -> Plan {
+    /// The plan of a shape, and the classes whose values it shows as they are.
+    fn new_plan(&mut self, shape: &Shape, policies: &Arc<Policies>) -> (Plan, Vec<Arc<str>>) {
         let subject = &self.grant.lease().subject;
         let revealed = match self.revealed.take() {
             Some((known_by, revealed)) if Arc::ptr_eq(&known_by, policies) => revealed,
@@ -1201,11 +1211,27 @@ impl Passage {
         let mut reveals = |column: &Resource| may_reveal(column.clone());
         let mut reveal_class = |class: &ClassName| may_reveal(Resource::root(kind::CLASS, class.as_str()));
         let plan = classes.plan(shape, &mut reveals, &mut reveal_class, &|class| account.limits(class));
+        let classes_of = |source: &Resource| {
+            let classes = source.within.iter().filter(|parent| parent.kind == kind::CLASS);
+            classes.map(|class| class.id.clone()).collect::<Vec<_>>()
+        };
+        let mut in_the_clear = Vec::new();
+        for column in &shape.columns {
+            let sources = match &column.provenance {
+                Provenance::Copy(source) => std::slice::from_ref(source),
+                Provenance::Derived(sources) => sources,
+                Provenance::Clean | Provenance::Unknown => &[],
+            };
+            let classes: Vec<Arc<str>> = sources.iter().flat_map(classes_of).collect();
+            if !classes.is_empty() && sources.iter().all(|source| may_reveal(source.clone())) {
+                in_the_clear.extend(classes);
+            }
+        }
         let mut revealed = revealed.into_inner();
         // Classes are few; columns may be many, and are asked for again.
         revealed.retain(|resource, _| resource.kind == kind::CLASS);
         self.revealed = Some((policies.clone(), revealed));
-        plan
+        (plan, in_the_clear)
     }
 
     /// What goes on as it is: to the target at once, to the client when it is on the recording.
@@ -1399,6 +1425,7 @@ impl Passage {
             rows: self.session.rows(),
             bytes: self.bytes,
             masked: std::mem::take(&mut self.masked),
+            revealed: std::mem::take(&mut self.in_the_clear),
             recording,
         };
         self.gate.close(now, &self.grant, end)

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use gatehouse_api::ChangeView;
 use gatehouse_journal::{
-    AccessRecord, BudgetRecord, Entry, Lines, OperationMark, Record, RequestOpened, SegmentFiles, SessionOpened,
-    TaskRequested, TaskStarted,
+    AccessRecord, BudgetRecord, Entry, Lines, OperationMark, Record, RequestOpened, SegmentFiles, SessionClosed,
+    SessionOpened, TaskRequested, TaskStarted,
 };
 use gatehouse_model::{Budget, ClassName, KeyId, Origin, TaskId};
 use gatehouse_store::{
@@ -233,7 +233,7 @@ fn change(record: &Record) -> Option<Change> {
             at,
             cause: session.cause.clone(),
             rows: session.rows,
-            masked: session.masked.clone(),
+            masked: with_revealed(session),
             recording: session.recording.as_ref().map(|seal| seal.file.clone()),
         }),
         Entry::RecordingSealed(seal) => Some(Change::SessionClosed {
@@ -393,4 +393,13 @@ fn budget(record: Option<&BudgetRecord>) -> Budget {
 
 fn needs(groups: &[String], quorum: &BTreeMap<String, u32>) -> BTreeMap<String, u32> {
     groups.iter().map(|group| (group.clone(), quorum.get(group).copied().unwrap_or(1))).collect()
+}
+
+/// How many values of each class were masked: of those that were only seen as they are, none.
+fn with_revealed(session: &SessionClosed) -> BTreeMap<String, u64> {
+    let mut classes = session.masked.clone();
+    for class in &session.revealed {
+        classes.entry(class.clone()).or_default();
+    }
+    classes
 }

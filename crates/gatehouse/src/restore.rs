@@ -65,6 +65,7 @@ fn never_began(session: &str) -> SessionClosed {
         rows: 0,
         bytes: 0,
         masked: BTreeMap::new(),
+        revealed: Vec::new(),
         answers: 0,
         waited_micros: 0,
         recording: None,

@@ -555,6 +555,9 @@ pub struct SessionClosed {
     pub bytes: u64,
     /// The number of masked values, by class.
     pub masked: BTreeMap<String, u64>,
+    /// The classes of columns and fields whose values the client saw as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revealed: Vec<String>,
     /// How many answers of the target were waited for.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub answers: u64,
@@ -821,6 +824,7 @@ mod tests {
                 rows: u64::MAX,
                 bytes: 12,
                 masked: BTreeMap::from([("us_ssn".into(), 2), ("email".into(), 1)]),
+                revealed: Vec::new(),
                 answers: 0,
                 waited_micros: 0,
                 recording: Some(RecordingSeal {

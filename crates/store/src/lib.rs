@@ -84,7 +84,7 @@ pub struct SessionRow {
     pub rows: u64,
     /// How many values were masked.
     pub masked: u64,
-    /// The same by class, once it has ended.
+    /// The same by class, once it has ended; 0 for a class whose values were only shown as they are.
     pub classes: BTreeMap<String, u64>,
     /// The file of its recording.
     pub recording: Option<String>,
@@ -421,7 +421,7 @@ pub struct Wanted<'a> {
     pub target: Option<&'a str>,
     /// In this state.
     pub state: Option<&'a str>,
-    /// Of sessions: those that had values of this class masked.
+    /// Of sessions: those that were answered with values of this class, masked or as they are.
     pub class: Option<&'a str>,
     /// Of sessions: those that were opened at this time or later.
     pub since: Option<Timestamp>,

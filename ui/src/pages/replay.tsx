@@ -90,7 +90,7 @@ function About({ session }: { session: Session }) {
             {number(session.operations)}
             {session.refused > 0 ? `, ${number(session.refused)} refused` : ""}
           </dd>
-          <dt>Masked</dt>
+          <dt>Classes</dt>
           <dd>
             {session.state === "live" ? (
               <span className="muted">counted when it ends</span>
@@ -98,10 +98,10 @@ function About({ session }: { session: Session }) {
               <span className="row">
                 {Object.entries(session.classes ?? {}).map(([name, count]) => (
                   <Chip key={name}>
-                    {name} {number(count)}
+                    {name} {count === 0 ? "in the clear" : number(count)}
                   </Chip>
                 ))}
-                {session.masked === 0 ? "nothing" : null}
+                {session.masked === 0 && Object.keys(session.classes ?? {}).length === 0 ? "nothing" : null}
               </span>
             )}
           </dd>

@@ -31,13 +31,13 @@ const COLUMNS: Column<Session>[] = [
   },
   { name: "Rows", place: "end far", cell: (session) => number(session.rows) },
   {
-    name: "Masked",
+    name: "Classes",
     place: "far",
     cell: (session) => (
       <span className="row">
         {Object.entries(session.classes ?? {}).map(([name, count]) => (
           <Chip key={name}>
-            {name} {number(count)}
+            {name} {count === 0 ? "in the clear" : number(count)}
           </Chip>
         ))}
       </span>

@@ -81,7 +81,7 @@ test("each cell of the sessions stands under its own head", () => {
       Operations: "1,200",
       Refused: "refused 3",
       Rows: "50",
-      Masked: "email 7",
+      Classes: "email 7",
     },
   ]);
   now.mockRestore();

@@ -111,6 +111,7 @@ fn session_closed(number: u64, operations: u64, recording: Option<RecordingSeal>
         rows: 1,
         bytes: 10,
         masked: BTreeMap::new(),
+        revealed: Vec::new(),
         answers: 0,
         waited_micros: 0,
         recording,
