@@ -1,12 +1,12 @@
-// A target over TLS that speaks HTTP/2 where its client does, and lets nobody in without a certificate of its authority. It prints
-// its port when it listens.
+// A target over TLS that speaks HTTP/2 where its client does, and lets nobody in without a certificate of its authority, unless it is
+// OPEN. It prints its port when it listens.
 import { readFileSync } from "node:fs";
 import { createSecureServer } from "node:http2";
 import { createServer } from "node:https";
 
-const { CERTIFICATE, KEY, AUTHORITY, ONLY_HTTP1 } = process.env;
+const { ADDRESS, CERTIFICATE, KEY, AUTHORITY, ONLY_HTTP1, OPEN } = process.env;
 const [cert, key, ca] = [CERTIFICATE, KEY, AUTHORITY].map((path) => readFileSync(path));
-const options = { cert, key, ca, requestCert: true, rejectUnauthorized: true };
+const options = { cert, key, ca, requestCert: !OPEN, rejectUnauthorized: !OPEN };
 let asked = 0;
 
 function answer(request, response, body) {
@@ -42,4 +42,4 @@ function hear(request, response) {
 const server = ONLY_HTTP1 ? createServer(options, hear) : createSecureServer({ ...options, allowHTTP1: true }, hear);
 // Whoever is not let in is none of its business.
 server.on("tlsClientError", () => {});
-server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+server.listen(0, ADDRESS ?? "127.0.0.1", () => console.log(server.address().port));

@@ -93,6 +93,22 @@ fn everything_permitted_is_the_same_as_directly() -> Result<()> {
     Ok(())
 }
 
+/// Clients that know a proxy open a tunnel for `ws://` as well, and speak in it without TLS.
+#[test]
+fn a_tunnel_carries_a_socket_as_it_is() -> Result<()> {
+    let house = SocketHouse::start_with("names = [\"chat.test\"]\n")?;
+    let claude = web::task(&house.fixture, "agent:claude", "chat")?;
+    let say = json!(["hello", "customer", "{\"op\":\"drop\"}", "bye"]);
+    let through = heard(house.through(&claude, "/room", &say)?)?;
+    let mut command = Command::new(CLIENTS);
+    command.arg("client_socket.mjs").env("URL", "ws://chat.test/room").env("SAY", say.to_string());
+    command.env("PROXY", &house.base).env("AUTHORIZATION", claude.basic());
+    let inside = heard(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?)?;
+    assert_eq!(inside, through);
+    assert!(inside.to_string().contains("\"closed\":1008"), "each message is judged: {inside}");
+    Ok(())
+}
+
 #[test]
 fn a_message_that_is_too_long_is_told_so() -> Result<()> {
     let house = SocketHouse::start_with("[limits]\nbody_bytes_max = 65536\n")?;

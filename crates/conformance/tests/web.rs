@@ -1,11 +1,14 @@
 //! HTTP through the gateway: what reaches the target is what was judged, and what comes back is masked.
 
+use std::process::{Command, Stdio};
+
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::Fixture;
 use gatehouse_conformance::Setup;
-use gatehouse_conformance::fixture::wait_until;
+use gatehouse_conformance::fixture::{program, wait_until};
 use gatehouse_conformance::http::{self, Door, JSON};
 use gatehouse_conformance::provider::{CLIENT_SECRET, Provider};
+use gatehouse_conformance::served::CLIENTS;
 use gatehouse_conformance::web::{TOKEN, WebHouse};
 use serde_json::{Value, json};
 
@@ -581,6 +584,90 @@ fn requests_to_aws_are_signed() -> Result<()> {
         let refused = http::call(Door::Web(&house.base), "GET", "/http/api/signed/b", &odd, "")?;
         assert!(refused.status == 400 && refused.body.contains("ASCII"), "{}", refused.body);
     }
+    Ok(())
+}
+
+/// The configuration of a store that is signed for.
+const STORE: &str = "names = [\"api.test\"]\ncredential = { aws = { region = \"eu-central-1\", service = \"s3\", \
+                     access_key_id = \"AKIDGATEHOUSE\", secret_access_key = \"file:aws.secret\" } }";
+
+fn store() -> Result<WebHouse> {
+    WebHouse::start_with(STORE, "", Setup { files: vec![("aws.secret", TOKEN.into())], ..Setup::default() })
+}
+
+/// What the target heard of uploads.
+fn uploads(house: &WebHouse) -> Result<Vec<Value>> {
+    let target = format!("http://127.0.0.1:{}", house.target.port);
+    let heard = http::call(Door::Web(&target), "GET", "/heard", &[], "")?.json();
+    let each = heard.as_array().into_iter().flatten().filter_map(Value::as_str);
+    Ok(each.map(serde_json::from_str::<Value>).collect::<Result<_, _>>()?)
+}
+
+/// A body in AWS's chunks is signed as what it is: as one in a piece, a store would keep the chunks' own words with it.
+#[test]
+fn uploads_in_chunks_of_aws_stay_such() -> Result<()> {
+    let house = store()?;
+    let task = house.task("agent:claude")?;
+    let unsigned = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+    let body = "c\r\nsome content\r\n0\r\nx-amz-checksum-crc32:Qx8xPw==\r\n\r\n";
+    let said = [
+        ("content-encoding", "aws-chunked"),
+        ("x-amz-content-sha256", unsigned),
+        ("x-amz-trailer", "x-amz-checksum-crc32"),
+        ("x-amz-decoded-content-length", "12"),
+    ];
+    assert_eq!(house.call(&task, "PUT", "/signed/upload", &said, body)?.status, 200);
+    let mut streamed = vec!["-X".into(), "PUT".into(), "--data-binary".into(), body.to_string()];
+    for (name, value) in said.iter().chain(&[("transfer-encoding", "chunked"), ("content-type", "binary/octet-stream")])
+    {
+        streamed.extend(["-H".to_string(), format!("{name}: {value}")]);
+    }
+    let streamed: Vec<&str> = streamed.iter().map(String::as_str).collect();
+    assert!(house.curl(&task, &streamed, "/signed/upload")?.status()?.success());
+    let heard = uploads(&house)?;
+    assert_eq!(heard.len(), 2);
+    for heard in heard {
+        assert_eq!((&heard["signed"], &heard["body"]), (&json!(true), &json!(body)), "{heard}");
+        for (name, value) in said {
+            assert_eq!(heard["fields"][name], value, "{heard}");
+        }
+    }
+    for signed in ["STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"] {
+        let refused = house.call(&task, "PUT", "/signed/upload", &[("x-amz-content-sha256", signed)], body)?;
+        assert_eq!(refused.status, 400, "{}", refused.body);
+        assert!(
+            refused.body.contains("another key than the gateway") && refused.body.contains(unsigned),
+            "{}",
+            refused.body
+        );
+    }
+    let twice = [("x-amz-content-sha256", unsigned), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")];
+    assert_eq!(house.call(&task, "PUT", "/signed/upload", &twice, body)?.status, 400);
+    assert_eq!(uploads(&house)?.len(), 2);
+    Ok(())
+}
+
+/// AWS's SDK uploads as it does by itself.
+#[test]
+fn an_sdk_of_aws_uploads() -> Result<()> {
+    let house = store()?;
+    let mut command = Command::new(program()?);
+    command.args(["run", "--as", "agent:claude", "--target", "api", "--reason", "a test", "--"]);
+    command.args([CLIENTS, "client_s3.py"]);
+    command.env("GATEHOUSE_ADMIN_SOCKET", house.fixture.data.join("admin.sock")).env("BASE", "https://api.test");
+    let output = command.stdin(Stdio::null()).output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let heard = uploads(&house)?;
+    let [heard] = heard.as_slice() else { anyhow::bail!("{heard:?}") };
+    let fields = heard["fields"].as_object().context("fields")?;
+    let field =
+        |wanted: &str| fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value);
+    assert_eq!(heard["signed"], true, "{heard}");
+    assert_eq!(field("x-amz-content-sha256"), Some(&json!("STREAMING-UNSIGNED-PAYLOAD-TRAILER")), "{heard}");
+    assert_eq!(field("content-encoding"), Some(&json!("aws-chunked")), "{heard}");
+    assert_eq!(field("x-amz-decoded-content-length"), Some(&json!("12")), "{heard}");
+    let body = heard["body"].as_str().context("a body")?;
+    assert!(body.starts_with("c\r\nsome content\r\n0\r\nx-amz-checksum-"), "{body}");
     Ok(())
 }
 

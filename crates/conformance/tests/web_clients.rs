@@ -7,6 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::Setup;
+use gatehouse_conformance::certificates::{Certificates, certificates};
 use gatehouse_conformance::fixture::{program, wait_until};
 use gatehouse_conformance::http::{self, Door};
 use gatehouse_conformance::served::{CLIENTS, Served};
@@ -14,6 +15,8 @@ use gatehouse_conformance::web::{self, WebCredential, WebHouse};
 
 /// The name by which clients call the target through the proxy.
 const NAMED: &str = "names = [\"api.test\"]";
+/// An address of this machine that `gatehouse run` has its command reach by the proxy.
+const ELSEWHERE: &str = "127.0.0.2";
 
 /// Runs a client, and gives what it prints.
 fn printed(mut command: Command) -> Result<String> {
@@ -44,6 +47,14 @@ fn by_proxy(house: &WebHouse, client: &str) -> Result<String> {
     command.args(["run", "--as", "user:dana", "--target", "api", "--reason", "a test", "--", CLIENTS, client, "proxy"]);
     command.env("GATEHOUSE_ADMIN_SOCKET", house.fixture.data.join("admin.sock")).env("BASE", "https://api.test");
     printed(command)
+}
+
+/// `gatehouse run` as that agent works, without its command.
+fn under_run(house: &WebHouse) -> Result<Command> {
+    let mut command = Command::new(program()?);
+    command.args(["run", "--as", "agent:claude", "--target", "api", "--reason", "a test", "--"]);
+    command.env("GATEHOUSE_ADMIN_SOCKET", house.fixture.data.join("admin.sock"));
+    Ok(command)
 }
 
 fn is_the_same(client: &str) -> Result<()> {
@@ -103,6 +114,109 @@ fn a_browser() -> Result<()> {
     named.env("RESOLVE", format!("MAP api.localhost {}", house.base.trim_start_matches("http://")));
     similar(&printed(named)?, &direct, "by its name");
     similar(&by_proxy(&house, "client_browser.mjs")?, &direct, "by a proxy");
+    assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+/// A server of this machine that is no target, and whose certificate is good for an address that `NO_PROXY` does not have; with the
+/// folder in which its authority is `authority.pem`.
+fn elsewhere() -> Result<(Served, tempfile::TempDir)> {
+    let folder = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
+    let Certificates { authority, certificate, key } = certificates(ELSEWHERE)?;
+    let write = |name: &str, content: &str| -> Result<String> {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content)?;
+        Ok(path.display().to_string())
+    };
+    let (certificate, key) = (write("server.pem", &certificate)?, write("server.key", &key)?);
+    let authority = write("authority.pem", &authority)?;
+    let environment = [
+        ("ADDRESS", ELSEWHERE),
+        ("CERTIFICATE", certificate.as_str()),
+        ("KEY", key.as_str()),
+        ("AUTHORITY", authority.as_str()),
+        ("OPEN", "1"),
+    ];
+    Ok((Served::start("tls_target.mjs", &environment)?, folder))
+}
+
+/// A host that is reached unseen is verified by whom the caller believes, by every tool; targets go on being verified by the gateway's
+/// own authority.
+#[test]
+fn hosts_that_are_reached_unseen_are_verified() -> Result<()> {
+    let (server, folder) = elsewhere()?;
+    let may = format!(
+        "permit (principal in Group::\"agents\", action == Action::\"tunnel\", resource in Host::\"{ELSEWHERE}\");"
+    );
+    let house = WebHouse::start(NAMED, &may)?;
+    let base = format!("https://{ELSEWHERE}:{}/told", server.port);
+    let authority = folder.path().join("authority.pem");
+    let run = |command: &[&str]| -> Result<Command> {
+        let mut run = under_run(&house)?;
+        run.args(command).env("SSL_CERT_FILE", &authority).env("BASE", &base);
+        for name in ["SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"] {
+            run.env_remove(name);
+        }
+        Ok(run)
+    };
+    let status = ["curl", "-sS", "--max-time", "30", "-o", "/dev/null", "-w", "%{http_code}"];
+    assert_eq!(printed(run(&[&status[..], &[base.as_str()]].concat())?)?, "200");
+    assert_eq!(printed(run(&[&status[..], &["https://api.test/told"]].concat())?)?, "200", "a target");
+    assert_eq!(printed(run(&[CLIENTS, "client_believes.py"])?)?, "urllib 200\nrequests 200\nhttpx 200\n");
+    let count = "grep -c BEGIN \"$NODE_EXTRA_CA_CERTS\" \"$SSL_CERT_FILE\" \"$GIT_PROXY_SSL_CAINFO\" | sed 's/.*://'";
+    assert_eq!(printed(run(&["sh", "-c", count])?)?, "1\n2\n2\n", "Node adds what it is told to its own");
+    // Whoever does not believe the authority does not come to do so here.
+    let mut other = run(&[&status[..], &[base.as_str()]].concat())?;
+    other.env("SSL_CERT_FILE", house.fixture.data.join("keys/interception.crt"));
+    assert!(printed(other).is_err());
+    let records = house.fixture.records()?;
+    let tunnels = records.iter().filter(|record| record["kind"] == "tunnel.opened" && record["host"] == ELSEWHERE);
+    assert_eq!(tunnels.count(), 5, "nothing went past the gateway");
+    Ok(())
+}
+
+/// Java's client finds the gateway, proves itself to it and believes it, by what its launcher is told.
+#[test]
+fn a_client_of_java() -> Result<()> {
+    let house = WebHouse::start(NAMED, "")?;
+    let mut command = under_run(&house)?;
+    command.args([CLIENTS, "client_http.java"]).env("BASE", "https://api.test").env_remove("JDK_JAVA_OPTIONS");
+    let output = command.stdin(Stdio::null()).output()?;
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    assert_eq!(out.lines().filter(|line| line.starts_with("200 ")).count(), 2, "{out}");
+    assert!(out.contains("masked.example") && !out.contains("lotte@corp"), "{out}");
+    assert!(err.contains("JDK_JAVA_OPTIONS: @") && !err.contains("proxyPassword"), "{err}");
+    Ok(())
+}
+
+/// A tunnel to a target carries HTTP as it is, too: clients open one for `ws://`, and others for `http://`.
+#[test]
+fn a_tunnel_to_a_target_carries_plain_http() -> Result<()> {
+    let house = WebHouse::start(NAMED, "")?;
+    let task = house.task("agent:claude")?;
+    let curl = |arguments: &[&str]| -> Result<String> {
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--max-time", "60", "--proxytunnel", "-w", " %{http_code} %{http_version}"]);
+        curl.args(["--proxy-user", &format!("{}:{}", task.user, task.password), "--proxy", &house.base]);
+        let output = curl.args(arguments).stdin(Stdio::null()).output()?;
+        Ok(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+    };
+    for (version, shown) in [("--http1.1", "200 1.1"), ("--http2-prior-knowledge", "200 2")] {
+        let told = curl(&[version, "http://api.test/told"])?;
+        assert!(told.contains("\"path\": \"/told\"") && told.ends_with(shown), "{version}: {told}");
+        let masked = curl(&[version, "http://api.test/people", "http://api.test/people"])?;
+        assert_eq!(masked.matches("200 ").count(), 2, "one connection carries several: {masked}");
+        assert!(masked.contains("masked.example") && !masked.contains("lotte@corp"), "{version}: {masked}");
+        assert!(curl(&[version, "http://api.test/admin"])?.contains(" 403 "), "{version}: policy decides as ever");
+        let elsewhere = curl(&[version, "-H", "Host: elsewhere.test", "http://api.test/told"])?;
+        assert!(elsewhere.contains("is not whom this connection was opened to"), "{version}: {elsewhere}");
+    }
+    // A name without a port is for the usual ones, whatever is spoken at them.
+    let other = curl(&["http://api.test:8080/told"])?;
+    assert!(other.contains("403") && !other.contains("/told"), "{other}");
+    assert!(curl(&["http://api.test:443/told"])?.contains("\"path\": \"/told\""));
+    assert!(curl(&["-k", "https://api.test:80/told"])?.contains("\"path\": \"/told\""));
     assert!(house.fixture.verify()?.contains("sound"));
     Ok(())
 }

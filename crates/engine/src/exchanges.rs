@@ -36,13 +36,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_rustls::server::TlsStream;
 
 use crate::listener::{Engine, Listener};
 use crate::login;
+use crate::tls::ServerTls;
 use crate::wire::{Early, Wire};
 use crate::{Stranger, TokenSource};
 
@@ -284,6 +287,37 @@ async fn begin(listener: &Listener, stream: TcpStream) -> std::io::Result<Begun>
         count = stream.peek(&mut first).await?;
     }
     Ok(Begun { wire: Wire::Plain(stream), certificate: None, is_h2: first == *H2_BEGINS })
+}
+
+/// What a client speaks inside of a tunnel to a target.
+enum Inside<I> {
+    Tls(Box<TlsStream<Early<I>>>),
+    /// HTTP as it is: the tunnel is for `http://` or `ws://`. Who can read it is a matter of the connection around it.
+    Plain {
+        stream: Early<I>,
+        is_h2: bool,
+    },
+}
+
+/// Finds out which of them it is by what the client says first, and begins TLS where the client does.
+async fn begin_inside<I>(tls: &ServerTls, mut io: I) -> std::io::Result<Inside<I>>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut read = BytesMut::new();
+    // As long as it may be HTTP/2 that its client knows of beforehand.
+    while read.len() < H2_BEGINS.len() && H2_BEGINS.starts_with(&read) {
+        if io.read_buf(&mut read).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let is_tls = read.first() == Some(&HANDSHAKE);
+    let is_h2 = read.starts_with(H2_BEGINS);
+    let stream = Early::new(read, io);
+    match is_tls {
+        true => Ok(Inside::Tls(Box::new(tls.stand_in(stream).await?))),
+        false => Ok(Inside::Plain { stream, is_h2 }),
+    }
 }
 
 impl Connection {
@@ -580,13 +614,17 @@ impl Connection {
         let mut tunnels = self.lock(&self.tunnels);
         tunnels.spawn(async move {
             let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
-            match tokio::time::timeout(within, tls.stand_in(TokioIo::new(upgraded))).await {
-                Ok(Ok(stream)) => {
+            match tokio::time::timeout(within, begin_inside(&tls, TokioIo::new(upgraded))).await {
+                Ok(Ok(Inside::Tls(stream))) => {
                     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
                     inner.serve(TokioIo::new(stream), is_h2).await;
                 }
-                Ok(Err(error)) => tracing::debug!(peer = %inner.peer, %error, "TLS did not begin in a tunnel"),
-                Err(_) => tracing::debug!(peer = %inner.peer, "TLS did not begin in a tunnel in time"),
+                Ok(Ok(Inside::Plain { stream, is_h2 })) => {
+                    let plain = Self { scheme: "http", ..inner };
+                    plain.serve(TokioIo::new(stream), is_h2).await;
+                }
+                Ok(Err(error)) => tracing::debug!(peer = %inner.peer, %error, "nothing began in a tunnel"),
+                Err(_) => tracing::debug!(peer = %inner.peer, "nothing began in a tunnel in time"),
             }
         });
         Response::new(ClearedBody::whole(Bytes::new()))

@@ -32,7 +32,9 @@ pub use disk::Disk;
 pub use listener::{Engine, EngineLimits, Listener, Spoken};
 pub use outlet::Outlet;
 pub use roster::{LiveSession, Roster};
-pub use tls::{ClientAuthority, ServerTls, TlsError, check_client_authority, check_identity};
+pub use tls::{
+    ClientAuthority, ServerTls, TlsError, authorities_at, check_client_authority, check_identity, system_authorities,
+};
 pub use web::{WebStream, check_authorities, connect_listener, connect_web};
 
 /// A client that is to prove who it is.

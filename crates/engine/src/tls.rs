@@ -1,6 +1,7 @@
 //! TLS on both sides, with rustls: certificates for listeners, libpq's modes for targets.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -240,6 +241,25 @@ pub(crate) fn authorities(trust: &Trust) -> Result<Arc<WebPkiServerVerifier>, Tl
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
         .build()
         .map_err(|error| TlsError::Pem(error.to_string()))
+}
+
+/// The certificates, as DER, of the authorities that programs of this machine believe: those that `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` name, where either is set, else the system's.
+pub fn system_authorities() -> Vec<Vec<u8>> {
+    read(&rustls_native_certs::load_native_certs())
+}
+
+/// The same of a file, or of a folder of files, with certificates in PEM.
+pub fn authorities_at(path: &Path) -> Vec<Vec<u8>> {
+    let (file, folder) = if path.is_dir() { (None, Some(path)) } else { (Some(path), None) };
+    read(&rustls_native_certs::load_certs_from_paths(file, folder))
+}
+
+fn read(found: &rustls_native_certs::CertificateResult) -> Vec<Vec<u8>> {
+    for error in &found.errors {
+        tracing::warn!(%error, "a certificate of an authority cannot be read, and is left out");
+    }
+    found.certs.iter().map(|certificate| certificate.to_vec()).collect()
 }
 
 /// For the modes `prefer` and `require`, which protect from listeners but not from impostors, as in libpq.

@@ -21,20 +21,21 @@ pub(crate) enum Wire {
     Client(Box<client::TlsStream<TcpStream>>),
 }
 
-/// A socket of which something was read already: with direct TLS, the first bytes of the handshake.
-pub(crate) struct Early {
+/// A connection of which something was read already: with direct TLS, the first bytes of the handshake; in a tunnel, those that
+/// tell what is spoken there.
+pub(crate) struct Early<S = TcpStream> {
     read: BytesMut,
-    stream: TcpStream,
+    stream: S,
 }
 
-impl Early {
-    /// The socket, and what was read of it.
-    pub(crate) fn new(read: BytesMut, stream: TcpStream) -> Self {
+impl<S> Early<S> {
+    /// The connection, and what was read of it.
+    pub(crate) fn new(read: BytesMut, stream: S) -> Self {
         Self { read, stream }
     }
 }
 
-impl AsyncRead for Early {
+impl<S: AsyncRead + Unpin> AsyncRead for Early<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.read.is_empty() {
@@ -47,7 +48,7 @@ impl AsyncRead for Early {
     }
 }
 
-impl AsyncWrite for Early {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Early<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
     }

@@ -17,6 +17,7 @@ mod exchange;
 mod explain;
 mod indexer;
 mod interception;
+mod java;
 mod keys;
 pub mod lines;
 pub mod load;
@@ -44,6 +45,7 @@ mod sign_in;
 mod start;
 pub mod state;
 mod tape;
+mod trust;
 mod watch;
 mod web;
 

@@ -15,23 +15,14 @@ use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use crate::cli::{NewTaskArgs, Reach};
 use crate::client::{Client, Refused};
 use crate::commands::{start_task, write_private};
+use crate::java;
 use crate::output;
 use crate::registry;
+use crate::trust::Believed;
 
 /// How long the gateway waits for a sign of life before it ends the task, in seconds.
 pub(crate) const HEARTBEAT_SECS: u32 = 10;
 
-/// What names the authorities that curl, Python, Node, git, Go, AWS's tools and Deno believe.
-const AUTHORITIES: [&str; 8] = [
-    "SSL_CERT_FILE",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
-    "GIT_SSL_CAINFO",
-    "AWS_CA_BUNDLE",
-    "DENO_CERT",
-    "PIP_CERT",
-];
 /// What is reached without a proxy.
 const NO_PROXY: &str = "localhost,127.0.0.1,::1";
 
@@ -112,8 +103,8 @@ fn protocol_of<'s>(started: &'s StartedTaskView, target: &str) -> Option<&'s str
 fn http_environment(started: &StartedTaskView, targets: &[&String], folder: &Path) -> Result<BTreeMap<String, String>> {
     let mut environment = BTreeMap::new();
     let Some(certificate) = &started.proxy_certificate else { return Ok(environment) };
-    let path = folder.join("proxy.crt");
-    write_private(&path, format!("{certificate}{}", believed(started, targets)).as_bytes())?;
+    let believed = Believed::write(&format!("{certificate}{}", believed(started, targets)), folder)?;
+    let mut proxy_of_java = None;
     for target in targets {
         let (Some(address), Some(protocol)) = (started.addresses.get(*target), protocol_of(started, target)) else {
             continue;
@@ -126,7 +117,13 @@ fn http_environment(started: &StartedTaskView, targets: &[&String], folder: &Pat
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
             environment.entry(name.to_string()).or_insert_with(|| proxy.clone());
         }
+        if scheme == "http" && proxy_of_java.is_none() {
+            proxy_of_java = Some(java::Proxy { address, user: &started.user, password: &started.password });
+        }
     }
+    let callers = std::env::var(java::OPTIONS).ok();
+    let options = java::options(proxy_of_java.as_ref(), &believed.store, folder, callers)?;
+    environment.insert(java::OPTIONS.into(), options);
     // Who asks at the gateway's own addresses proves it by what netrc(5) says. Not in `NETRC`: it knows hosts without their
     // ports, so that who reads it unasked would prove it to whatever else listens there.
     let mut machines = String::new();
@@ -140,8 +137,7 @@ fn http_environment(started: &StartedTaskView, targets: &[&String], folder: &Pat
     environment.insert("GATEHOUSE_NETRC".into(), netrc.display().to_string());
     // The gateway's own addresses are reached without it.
     environment.extend(["NO_PROXY", "no_proxy"].map(|name| (name.to_string(), NO_PROXY.to_string())));
-    let path = path.display().to_string();
-    environment.extend(AUTHORITIES.map(|name| (name.to_string(), path.clone())));
+    environment.extend(believed.environment);
     environment.insert("NODE_USE_ENV_PROXY".into(), "1".into());
     Ok(environment)
 }

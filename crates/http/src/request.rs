@@ -86,6 +86,11 @@ const COPY_SOURCE: &str = "x-amz-copy-source";
 const SECOND_PATHS: [&str; 4] = ["destination", "x-copy-from", "x-goog-copy-source", "x-ms-copy-source"];
 /// Fields of AWS's services, each of which some of them read by another spelling or take for a list.
 const OF_AWS: &str = "x-amz-";
+/// What a client signed of its body, for AWS; and how that begins where it signed each chunk, which nobody can do anew on the way.
+const SIGNED_BODY: &str = "x-amz-content-sha256";
+const SIGNED_CHUNKS: &[u8] = b"STREAMING-AWS4-";
+/// The parameter with a signature for AWS, which is none of the client's where the gateway signs.
+const AWS_SIGNATURE: &str = "X-Amz-Signature";
 /// Fields by which services tell operations apart, as policy is shown them: in AWS's, all else of a request may be the same.
 const OF_OPERATION: [&str; 1] = ["x-amz-target"];
 /// Where the carrier says at which address of its own the target is reached.
@@ -506,10 +511,17 @@ fn fields(
             let why = format!("the field `{name}` names a second path, which is not judged");
             return Err(not_taken(&why, "Read the one and write the other, in two requests"));
         }
-        let is_single = [COPY_SOURCE, OF_OPERATION[0]].contains(&plain.as_str());
+        let is_single = [COPY_SOURCE, OF_OPERATION[0], SIGNED_BODY].contains(&plain.as_str());
         if plain.starts_with(OF_AWS) && *name != plain || is_single && head.all(name).nth(1).is_some() {
             let why = format!("the field `{name}` can be read in several ways");
             return Err(not_taken(&why, "Send it once, with hyphens in its name"));
+        }
+        let is_aws = || facts.credential_parameters.iter().any(|name| name == AWS_SIGNATURE);
+        if plain == SIGNED_BODY && value.trim_ascii().starts_with(SIGNED_CHUNKS) && is_aws() {
+            let why = "its body is in chunks that its client signed (`STREAMING-AWS4-…`), by another key than the gateway proves itself by";
+            let hint = "Have the client leave its chunks unsigned (`STREAMING-UNSIGNED-PAYLOAD-TRAILER`), as SDKs of AWS do over https://, or send \
+                        the body as it is";
+            return Err(not_taken(why, hint));
         }
         let is_credential = |header: &String| header.replace('_', "-") == plain;
         if facts.credential_header.as_ref().is_some_and(is_credential) || has_credential && plain == "authorization" {

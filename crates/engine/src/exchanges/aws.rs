@@ -14,8 +14,13 @@ use jiff::Timestamp;
 
 /// The service whose paths are signed as they are, and that wants the digest of the body in a field.
 const S3: &str = "s3";
+/// The field with that digest, or with what stands for it.
+const DIGEST: &str = "x-amz-content-sha256";
+/// What stands for it where a body comes in AWS's own chunks, with a checksum behind them that nobody signs: so SDKs upload to S3. The
+/// client wrote the chunks, so nothing else is true of them; S3 takes it over TLS alone.
+const UNSIGNED_CHUNKS: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 /// Fields that are the signature's, whoever sent them.
-const OF_SIGNATURE: [&str; 3] = ["x-amz-content-sha256", "x-amz-date", "x-amz-security-token"];
+const OF_SIGNATURE: [&str; 3] = [DIGEST, "x-amz-date", "x-amz-security-token"];
 
 /// What signs, as it is kept: the secret alone, or what AWS's tools print of keys that expire, in JSON.
 pub(super) struct Keys {
@@ -45,6 +50,7 @@ pub(super) fn sign_request(
     headers: &mut HeaderMap,
     now: Timestamp,
 ) -> Option<()> {
+    let is_chunked = signing.service == S3 && headers.get(DIGEST).is_some_and(|said| said == UNSIGNED_CHUNKS);
     for name in OF_SIGNATURE {
         headers.remove(name);
     }
@@ -74,7 +80,11 @@ pub(super) fn sign_request(
         .filter(|(name, _)| is_signed(name))
         .map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
         .collect();
-    let body = body.map_or(SignableBody::UnsignedPayload, SignableBody::Bytes);
+    let body = match body {
+        _ if is_chunked => SignableBody::StreamingUnsignedPayloadTrailer,
+        Some(body) => SignableBody::Bytes(body),
+        None => SignableBody::UnsignedPayload,
+    };
     let uri = uri.to_string();
     let signable = SignableRequest::new(method.as_str(), &uri, signed?.into_iter(), body).ok()?;
     let (instructions, _) = sign(signable, &parameters).ok()?.into_parts();
