@@ -12,6 +12,7 @@ mod csv;
 mod form;
 mod graphql;
 mod har;
+mod head;
 mod json;
 mod links;
 mod own;

@@ -225,6 +225,11 @@ impl Request {
         Own::new(head, body, self.text("content-encoding").is_some(), is_form)
     }
 
+    /// What goes on.
+    pub(crate) fn fields(&self) -> &[(String, Vec<u8>)] {
+        &self.fields
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         let values = self.fields.iter().filter(|(other, _)| other == name);
         gatehouse_protocol::field(values.map(|(_, value)| value.as_slice()))

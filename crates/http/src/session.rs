@@ -10,6 +10,7 @@ use gatehouse_protocol::{
 };
 
 use crate::columns::Columns;
+use crate::head;
 use crate::refusal;
 use crate::reply::Replies;
 use crate::request::Request;
@@ -146,13 +147,16 @@ impl HttpSession {
         let facts = self.replies.facts.clone();
         let read = is_whole.then_some(body.as_slice());
         let reader = Reader { columns: &mut self.replies.columns, rider: self.replies.rider.as_deref_mut() };
-        let operation = match request.operation(&self.target, &facts, reader, read) {
+        let mut operation = match request.operation(&self.target, &facts, reader, read) {
             Ok(operation) => operation,
             Err(denial) => {
                 let len = if is_whole { len } else { first.len };
                 return Ok(misunderstood(&request.method, denial, len));
             }
         };
+        // Behind the body, so that listings begin with the address and then have what was sent.
+        let head = head::evidence(request.fields(), &self.replies.columns, &self.replies.seals);
+        operation.evidence_binds.extend(head);
         self.request = Some(request);
         let meaning = Meaning::Act(Box::new(operation));
         // What is not there in whole is given without the head's last byte, so that nobody approves what was not read.
