@@ -589,19 +589,41 @@ fn a_session_is_exported_as_an_http_archive() -> Result<()> {
     let house =
         WebHouse::start("", "permit (principal, action == Action::\"connect\", resource in Target::\"shop\");")?;
     let task = house.task("agent:claude")?;
-    assert_eq!(house.get(&task, "/people?page=1")?.status, 200);
+    let sent = [
+        ("x-shown", "plainly"),
+        ("cookie", "crumbs=c00kie"),
+        ("x-customer-token", "t0ken"),
+        ("x-said", TOKEN),
+        ("email", "lotte@corp.example"),
+        ("x-found", "linus@corp.example"),
+        ("referer", "https://elsewhere.example/a?code=c0de"),
+    ];
+    assert_eq!(house.call(&task, "GET", "/people?page=1", &sent, "")?.status, 200);
     assert_eq!(house.get(&task, "/admin")?.status, 403);
     let sessions = house.fixture.json(&["sessions", "ls"])?;
-    let mut entries = Vec::new();
-    for session in sessions.as_array().context("sessions")? {
-        let id = session["id"].as_str().context("an id")?;
-        let output = house.fixture.command(&["replay", id, "--har"])?;
-        let archive: Value = serde_json::from_slice(&output.stdout)?;
-        assert_eq!(archive["log"]["version"], "1.2");
-        entries.extend(archive["log"]["entries"].as_array().context("entries")?.clone());
-    }
-    entries.sort_by_key(|entry| entry["startedDateTime"].to_string());
+    let id = sessions[0]["task"].as_str().context("a task")?;
+    let output = house.fixture.command(&["replay", "--har", "--task", id])?;
+    let archive: Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(archive["log"]["version"], "1.2");
+    let entries = archive["log"]["entries"].as_array().context("entries")?;
     let [seen, refused] = entries.as_slice() else { anyhow::bail!("{entries:?}") };
+    let of =
+        |entry: &Value| sessions.as_array().is_some_and(|all| all.iter().any(|one| one["id"] == entry["connection"]));
+    assert!(of(seen) && of(refused), "{archive}");
+    // What went on is there, without what proves anybody and what is classified.
+    let header = |name: &str| {
+        let mut fields = seen["request"]["headers"].as_array().into_iter().flatten();
+        fields.find(|field| field["name"] == name).map(|field| field["value"].clone()).unwrap_or_default()
+    };
+    assert_eq!((header("x-shown"), header("authorization")), (json!("plainly"), Value::Null));
+    for hidden in ["cookie", "x-customer-token"] {
+        assert_eq!(header(hidden), "…", "{seen}");
+    }
+    assert_eq!(header("x-said"), "*".repeat(TOKEN.len()));
+    assert_eq!(header("referer"), "https://elsewhere.example/a?…");
+    let request = seen["request"].to_string();
+    let said = ["c00kie", "t0ken", "lotte@corp", "linus@corp", "c0de", task.password.as_str()];
+    assert!(said.iter().all(|said| !request.contains(said)), "{request}");
     assert_eq!(
         (&seen["request"]["method"], &seen["request"]["url"]),
         (&json!("GET"), &json!("http://api/people?page=1"))
@@ -620,5 +642,8 @@ fn a_session_is_exported_as_an_http_archive() -> Result<()> {
     let id = sessions[0]["id"].as_str().context("an id")?;
     let output = house.fixture.command(&["replay", id, "--har"])?;
     assert!(String::from_utf8_lossy(&output.stderr).contains("was not over HTTP"));
+    let of = sessions[0]["task"].as_str().context("a task")?;
+    let output = house.fixture.command(&["replay", "--har", "--task", of])?;
+    assert!(String::from_utf8_lossy(&output.stderr).contains("has no session over HTTP"));
     Ok(())
 }
