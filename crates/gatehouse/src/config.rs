@@ -221,6 +221,10 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// How much may wait to be written to one side before the other is no longer read, in bytes.
     pub outlet_bytes_max: usize,
+    /// How long connecting to a target and logging in there may take, in seconds.
+    pub connect_secs_max: u32,
+    /// How long a target that was asked over HTTP may say nothing, in seconds; then the client is answered with 504.
+    pub http_silence_secs_max: u32,
     /// The longest life of a task, in seconds.
     pub task_secs_max: u32,
     /// Tasks of one identity that live at a time.
@@ -261,6 +265,8 @@ impl Default for Limits {
             frame_bytes_max: 64 * 1024 * 1024,
             body_bytes_max: 16 * 1024 * 1024,
             outlet_bytes_max: 1024 * 1024,
+            connect_secs_max: 15,
+            http_silence_secs_max: 600,
             task_secs_max: 24 * 3600,
             live_tasks_max: 100,
             token_secs_max: 12 * 3600,

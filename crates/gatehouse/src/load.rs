@@ -364,6 +364,8 @@ impl Checker<'_> {
             ("frame_bytes_max", limits.frame_bytes_max as u64, 64 * 1024),
             ("body_bytes_max", limits.body_bytes_max as u64, 64 * 1024),
             ("outlet_bytes_max", limits.outlet_bytes_max as u64, 16 * 1024),
+            ("connect_secs_max", limits.connect_secs_max.into(), 1),
+            ("http_silence_secs_max", limits.http_silence_secs_max.into(), 1),
             ("task_secs_max", limits.task_secs_max.into(), 1),
             ("token_secs_max", limits.token_secs_max.into(), 1),
             ("request_secs_max", limits.request_secs_max.into(), 1),

@@ -20,6 +20,7 @@ const fn status(reason: Reason) -> &'static str {
         Reason::Unrecorded => "503",
         Reason::TaskEnded | Reason::Login => "401",
         Reason::Unreachable => "502",
+        Reason::Silent => "504",
     }
 }
 
