@@ -302,6 +302,12 @@ fn a_request_waits_for_a_person() -> Result<()> {
     assert_eq!(first.status, 202, "{}", first.body);
     let at = first.headers("location").next().context("a place to ask")?.to_string();
     assert!(first.headers("retry-after").next().is_some());
+    let problem = first.json();
+    let request = problem["request"].as_str().context("a request")?;
+    assert_eq!(at.rsplit('/').next(), Some(request), "{problem}");
+    let remedy = problem["remedy"].as_str().context("a remedy")?;
+    assert!(remedy.contains(&format!("gatehouse approve {request}")), "{problem}");
+    assert_eq!(problem.get("request_url"), None, "the configuration names no place where it could be looked at");
     let state = |at: &str| -> Result<(u16, Value)> {
         let answer = http::call(Door::Web(&house.base), "GET", at, &[("authorization", &task.basic())], "")?;
         Ok((answer.status, answer.json()["state"].clone()))
@@ -534,6 +540,28 @@ fn the_gateway_gets_a_token_for_itself() -> Result<()> {
     let shown = fields(&told, "authorization");
     let stars = shown.first().and_then(|shown| shown.strip_prefix("Bearer ")).context("a token")?;
     assert!(stars.len() > 20 && stars.bytes().all(|byte| byte == b'*'), "{stars}");
+    Ok(())
+}
+
+/// Whoever is held is told where the request is looked at, if the configuration says where that is.
+#[test]
+fn a_held_request_says_where_it_is_looked_at() -> Result<()> {
+    let mut house = WebHouse::start("", "")?;
+    let config = std::fs::read_to_string(house.fixture.config())?;
+    let api = "[api]\naddress = \"127.0.0.1:0\"\n";
+    let public = config.replace(api, &format!("{api}url = \"https://gateway.example/\"\n"));
+    assert_ne!(public, config);
+    house.fixture.stop_gateway()?;
+    std::fs::write(house.fixture.config(), public)?;
+    house.fixture.start_gateway()?;
+    house.base = gatehouse_conformance::web::listening(&house.fixture, "api")?;
+    let task = house.task("agent:claude")?;
+    let held = house.call(&task, "DELETE", "/orders/6", &[("prefer", "respond-async")], "")?;
+    assert_eq!(held.status, 202, "{}", held.body);
+    let problem = held.json();
+    let request = problem["request"].as_str().context("a request")?;
+    assert_eq!(problem["request_url"], format!("https://gateway.example/requests/{request}"));
+    assert!(problem["remedy"].as_str().is_some_and(|remedy| remedy.contains(request)), "{problem}");
     Ok(())
 }
 

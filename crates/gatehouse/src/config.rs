@@ -111,6 +111,14 @@ pub struct Api {
     pub forwarded: bool,
 }
 
+impl Api {
+    /// Where it is reached, as far as that is known before it listens.
+    pub(crate) fn outside(&self) -> Option<String> {
+        let own = (!self.address.ends_with(":0")).then(|| format!("http://{}", self.address));
+        self.url.as_ref().map(|url| url.trim_end_matches('/').to_string()).or(own)
+    }
+}
+
 /// The provider that people sign in by.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

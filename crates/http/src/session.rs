@@ -254,7 +254,7 @@ impl Session for HttpSession {
                 Some(Err(breach)) => {
                     out.clear();
                     if let Some(denial) = breach.denial.filter(|_| self.replies.is_unbegun()) {
-                        refusal::write(&denial, None, out);
+                        refusal::write(&denial, None, None, out);
                     }
                     // The target has more to say, which nobody waits for.
                     write_frame(Tag::Abort, b"", out);
@@ -289,7 +289,10 @@ impl Session for HttpSession {
         let rider = self.replies.rider.as_deref().filter(|_| request.is_some());
         match rider.and_then(|rider| rider.refusal(denial)) {
             Some(message) => refusal::write_message(&message, &mut reply.to_client),
-            None => refusal::write(denial, waits_at, &mut reply.to_client),
+            None => {
+                let looked_at = self.replies.facts.requests.as_deref();
+                refusal::write(denial, waits_at, looked_at, &mut reply.to_client);
+            }
         }
         self.asking = if is_ended(run) { Asking::Nothing } else { Asking::Refused };
     }
@@ -334,7 +337,7 @@ impl Session for HttpSession {
 
     fn end(&self, denial: &Denial, out: &mut BytesMut) {
         if self.replies.is_unbegun() {
-            refusal::write(denial, None, out);
+            refusal::write(denial, None, self.replies.facts.requests.as_deref(), out);
         } else if self.replies.is_messaging() {
             refusal::write_close(denial, out);
         } else {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use expect_test::{Expect, expect};
-use gatehouse_model::{Access, ClassName, FactValue, Resource, Secret, ShapeRole, TargetName};
+use gatehouse_model::{
+    Access, ClassName, Denial, FactValue, Reason, RequestId, Resource, Secret, ShapeRole, TargetName,
+};
 use gatehouse_protocol::{
     CancelKey, Classifier, Edit, Editor, Endpoint, Exchanges as _, Field, HttpFacts, Meaning, Opening, Protocol as _,
-    Session, Side, Step, Tag, TargetReady, Told, frames, write_frame, write_head,
+    Reply, Session, Side, Step, Tag, TargetReady, Told, frames, write_frame, write_head,
 };
 
 use crate::Http;
@@ -175,6 +177,29 @@ fn requests_are_understood() {
         evidence GET /elsewhere []
         sent GET /elsewhere"#]],
     );
+}
+
+#[test]
+fn a_refusal_says_where_its_request_is_looked_at() {
+    let told = |facts: HttpFacts, request: Option<&str>| {
+        let mut session = session(facts);
+        let run = message(Tag::Request, "DELETE /people/7", &[], &[]).freeze();
+        let _ = session.inspect(Side::Client, &run).unwrap();
+        let mut denial = Denial::new(Reason::Held, "it needs approval", "a person decides", "ask again");
+        denial.request = request.map(|id| RequestId::parse(id).unwrap());
+        let mut reply = Reply::default();
+        session.refuse(&run, &denial, &mut reply);
+        let body = frames(&reply.to_client).find(|frame| frame.tag == Tag::Body).unwrap().content.to_vec();
+        serde_json::from_slice::<serde_json::Value>(&body).unwrap()
+    };
+    let public = || HttpFacts { requests: Some("https://gateway.example/requests".into()), ..HttpFacts::default() };
+    let id = RequestId::from_random(7).to_string();
+    let body = told(public(), Some(id.as_str()));
+    assert_eq!(body["remedy"], "ask again");
+    assert_eq!(body["request"], id);
+    assert_eq!(body["request_url"], format!("https://gateway.example/requests/{id}"));
+    assert_eq!(told(HttpFacts::default(), Some(id.as_str())).get("request_url"), None);
+    assert_eq!(told(public(), None).get("request_url"), None, "none was filed");
 }
 
 /// The head of a request as evidence keeps it, behind the body.
