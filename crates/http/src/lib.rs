@@ -9,6 +9,7 @@ mod body;
 mod coding;
 mod columns;
 mod csv;
+mod endpoint;
 mod form;
 mod graphql;
 mod har;
