@@ -194,6 +194,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.send(bytes(count), "application/octet-stream")
             case "/numbers":
                 self.send(b'{"email": [' + b"1," * int(self.path.split("=")[1]) + b"1]}")
+            case "/silent":
+                time.sleep(5)
+                self.close_connection = True
             case "/off":
                 self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\ncontent-type: text/plain\r\n\r\nhalf")
                 self.close_connection = True

@@ -305,6 +305,12 @@ fn a_request_waits_for_a_person() -> Result<()> {
     assert_eq!(first.status, 202, "{}", first.body);
     let at = first.headers("location").next().context("a place to ask")?.to_string();
     assert!(first.headers("retry-after").next().is_some());
+    let problem = first.json();
+    let request = problem["request"].as_str().context("a request")?;
+    assert_eq!(at.rsplit('/').next(), Some(request), "{problem}");
+    let remedy = problem["remedy"].as_str().context("a remedy")?;
+    assert!(remedy.contains(&format!("gatehouse approve {request}")), "{problem}");
+    assert_eq!(problem.get("request_url"), None, "the configuration names no place where it could be looked at");
     let state = |at: &str| -> Result<(u16, Value)> {
         let answer = http::call(Door::Web(&house.base), "GET", at, &[("authorization", &task.basic())], "")?;
         Ok((answer.status, answer.json()["state"].clone()))
@@ -540,6 +546,28 @@ fn the_gateway_gets_a_token_for_itself() -> Result<()> {
     Ok(())
 }
 
+/// Whoever is held is told where the request is looked at, if the configuration says where that is.
+#[test]
+fn a_held_request_says_where_it_is_looked_at() -> Result<()> {
+    let mut house = WebHouse::start("", "")?;
+    let config = std::fs::read_to_string(house.fixture.config())?;
+    let api = "[api]\naddress = \"127.0.0.1:0\"\n";
+    let public = config.replace(api, &format!("{api}url = \"https://gateway.example/\"\n"));
+    assert_ne!(public, config);
+    house.fixture.stop_gateway()?;
+    std::fs::write(house.fixture.config(), public)?;
+    house.fixture.start_gateway()?;
+    house.base = gatehouse_conformance::web::listening(&house.fixture, "api")?;
+    let task = house.task("agent:claude")?;
+    let held = house.call(&task, "DELETE", "/orders/6", &[("prefer", "respond-async")], "")?;
+    assert_eq!(held.status, 202, "{}", held.body);
+    let problem = held.json();
+    let request = problem["request"].as_str().context("a request")?;
+    assert_eq!(problem["request_url"], format!("https://gateway.example/requests/{request}"));
+    assert!(problem["remedy"].as_str().is_some_and(|remedy| remedy.contains(request)), "{problem}");
+    Ok(())
+}
+
 /// AWS's own library takes the signatures, whatever the agent showed.
 #[test]
 fn requests_to_aws_are_signed() -> Result<()> {
@@ -676,19 +704,41 @@ fn a_session_is_exported_as_an_http_archive() -> Result<()> {
     let house =
         WebHouse::start("", "permit (principal, action == Action::\"connect\", resource in Target::\"shop\");")?;
     let task = house.task("agent:claude")?;
-    assert_eq!(house.get(&task, "/people?page=1")?.status, 200);
+    let sent = [
+        ("x-shown", "plainly"),
+        ("cookie", "crumbs=c00kie"),
+        ("x-customer-token", "t0ken"),
+        ("x-said", TOKEN),
+        ("email", "lotte@corp.example"),
+        ("x-found", "linus@corp.example"),
+        ("referer", "https://elsewhere.example/a?code=c0de"),
+    ];
+    assert_eq!(house.call(&task, "GET", "/people?page=1", &sent, "")?.status, 200);
     assert_eq!(house.get(&task, "/admin")?.status, 403);
     let sessions = house.fixture.json(&["sessions", "ls"])?;
-    let mut entries = Vec::new();
-    for session in sessions.as_array().context("sessions")? {
-        let id = session["id"].as_str().context("an id")?;
-        let output = house.fixture.command(&["replay", id, "--har"])?;
-        let archive: Value = serde_json::from_slice(&output.stdout)?;
-        assert_eq!(archive["log"]["version"], "1.2");
-        entries.extend(archive["log"]["entries"].as_array().context("entries")?.clone());
-    }
-    entries.sort_by_key(|entry| entry["startedDateTime"].to_string());
+    let id = sessions[0]["task"].as_str().context("a task")?;
+    let output = house.fixture.command(&["replay", "--har", "--task", id])?;
+    let archive: Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(archive["log"]["version"], "1.2");
+    let entries = archive["log"]["entries"].as_array().context("entries")?;
     let [seen, refused] = entries.as_slice() else { anyhow::bail!("{entries:?}") };
+    let of =
+        |entry: &Value| sessions.as_array().is_some_and(|all| all.iter().any(|one| one["id"] == entry["connection"]));
+    assert!(of(seen) && of(refused), "{archive}");
+    // What went on is there, without what proves anybody and what is classified.
+    let header = |name: &str| {
+        let mut fields = seen["request"]["headers"].as_array().into_iter().flatten();
+        fields.find(|field| field["name"] == name).map(|field| field["value"].clone()).unwrap_or_default()
+    };
+    assert_eq!((header("x-shown"), header("authorization")), (json!("plainly"), Value::Null));
+    for hidden in ["cookie", "x-customer-token"] {
+        assert_eq!(header(hidden), "…", "{seen}");
+    }
+    assert_eq!(header("x-said"), "*".repeat(TOKEN.len()));
+    assert_eq!(header("referer"), "https://elsewhere.example/a?…");
+    let request = seen["request"].to_string();
+    let said = ["c00kie", "t0ken", "lotte@corp", "linus@corp", "c0de", task.password.as_str()];
+    assert!(said.iter().all(|said| !request.contains(said)), "{request}");
     assert_eq!(
         (&seen["request"]["method"], &seen["request"]["url"]),
         (&json!("GET"), &json!("http://api/people?page=1"))
@@ -707,5 +757,8 @@ fn a_session_is_exported_as_an_http_archive() -> Result<()> {
     let id = sessions[0]["id"].as_str().context("an id")?;
     let output = house.fixture.command(&["replay", id, "--har"])?;
     assert!(String::from_utf8_lossy(&output.stderr).contains("was not over HTTP"));
+    let of = sessions[0]["task"].as_str().context("a task")?;
+    let output = house.fixture.command(&["replay", "--har", "--task", of])?;
+    assert!(String::from_utf8_lossy(&output.stderr).contains("has no session over HTTP"));
     Ok(())
 }

@@ -144,6 +144,31 @@ fn a_target_that_breaks_off_is_no_answer() -> Result<()> {
     Ok(())
 }
 
+/// Whoever waits for a target that says nothing is told how long that may be, and so is whoever reads the record.
+#[test]
+fn a_target_that_says_nothing_is_given_up_by_a_named_limit() -> Result<()> {
+    let config = "[limits]\nhttp_silence_secs_max = 1\n".into();
+    let house = WebHouse::start_with("", "", Setup { config, ..Setup::default() })?;
+    let task = house.task("agent:claude")?;
+    let answer = house.get(&task, "/silent")?;
+    assert_eq!(answer.status, 504, "{}", answer.body);
+    let problem = answer.json();
+    assert_eq!(problem["status"], 504);
+    let said = |member: &str| problem[member].as_str().unwrap_or_default().to_string();
+    assert!(
+        said("title").contains("does not answer") && said("detail").contains("limits.http_silence_secs_max"),
+        "{problem}"
+    );
+    assert!(said("remedy").contains("look before you ask again"), "{problem}");
+    let mut sessions = serde_json::Value::Null;
+    wait_until("the session's record says why it ended", || {
+        sessions = house.fixture.json(&["sessions", "ls", "--state", "ended"])?;
+        Ok(sessions[0]["cause"].as_str().is_some_and(|cause| cause.contains("limits.http_silence_secs_max")))
+    })?;
+    assert_eq!(house.get(&task, "/told")?.status, 200, "and the next request is answered");
+    Ok(())
+}
+
 /// A client that takes nothing keeps what a connection may hold back, and neither that nor its place past its task's end.
 #[test]
 fn a_client_that_takes_nothing_keeps_little() -> Result<()> {

@@ -14,8 +14,6 @@ use crate::outlet::Outlet;
 use crate::tls::{self, ConnectError};
 use crate::wire::Wire;
 
-/// How long a connection to a target and the login there may take.
-const DIAL_SECS_MAX: u64 = 15;
 /// What a read of a login asks for, in bytes.
 pub(crate) const LOGIN_READ_BYTES: usize = 4 * 1024;
 
@@ -34,7 +32,9 @@ pub(crate) struct Reached {
 pub(crate) enum DialError {
     #[error("connecting to {host}:{port} failed: {source}")]
     Connect { host: String, port: u16, source: io::Error },
-    #[error("the target did not answer within {DIAL_SECS_MAX} s")]
+    #[error("there was no connection and no login within {0} s, which is limits.connect_secs_max")]
+    Late(u32),
+    #[error("the target did not answer in time")]
     Slow,
     #[error("TLS with the target failed: {0}")]
     Tls(#[from] ConnectError),
@@ -68,17 +68,17 @@ async fn connect(grant: &Grant) -> Result<TcpStream, DialError> {
     Ok(stream)
 }
 
-/// Connects and logs in.
+/// Connects and logs in, within so many seconds.
 pub(crate) async fn dial(
     grant: &Grant,
     protocol: &dyn StreamProtocol,
     account: TargetAccount,
     parameters: Vec<(String, String)>,
     entropy: [u8; 32],
-    disk: &Disk,
+    (disk, secs): (&Disk, u32),
 ) -> Result<Reached, DialError> {
     let login = log_in(grant, protocol, account, parameters, entropy, disk);
-    tokio::time::timeout(Duration::from_secs(DIAL_SECS_MAX), login).await.map_err(|_| DialError::Slow)?
+    tokio::time::timeout(Duration::from_secs(secs.into()), login).await.map_err(|_| DialError::Late(secs))?
 }
 
 async fn log_in(

@@ -895,6 +895,7 @@ fn problem(denial: &Denial) -> Response<ClearedBody> {
         Reason::Login | Reason::TaskEnded => StatusCode::UNAUTHORIZED,
         Reason::Unknown => StatusCode::NOT_FOUND,
         Reason::Unreachable => StatusCode::BAD_GATEWAY,
+        Reason::Silent => StatusCode::GATEWAY_TIMEOUT,
         Reason::Unrecorded => StatusCode::SERVICE_UNAVAILABLE,
         Reason::Limit => StatusCode::TOO_MANY_REQUESTS,
         Reason::Policy | Reason::Disapproved | Reason::Held | Reason::HoldExpired => StatusCode::FORBIDDEN,

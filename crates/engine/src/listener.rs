@@ -41,6 +41,10 @@ pub struct EngineLimits {
     pub body_bytes_max: usize,
     /// How much may wait to be written before reading stops, in bytes.
     pub outlet_bytes_max: usize,
+    /// How long connecting to a target and logging in there may take, in seconds.
+    pub connect_secs_max: u32,
+    /// How long a target that was asked over HTTP may say nothing, in seconds.
+    pub http_silence_secs_max: u32,
 }
 
 /// What is spoken at a listening address.
@@ -233,6 +237,11 @@ impl Engine {
         }
     }
 
+    /// What dialing a target takes: where records are synced, and how long it may be.
+    fn dialing(&self) -> (&Disk, u32) {
+        (&self.disk, self.limits.connect_secs_max)
+    }
+
     /// Begins the recording of a session.
     pub(crate) fn tape(&self, grant: &Grant, opened: jiff::Timestamp) -> Result<Box<dyn Tape>, Denial> {
         self.house.tape(grant.session(), grant.target(), opened).map_err(|error| {
@@ -303,7 +312,8 @@ impl Engine {
         parameters: Vec<(String, String)>,
     ) -> Result<(Reached, SurveyFacts), DialError> {
         let account = self.account(grant).await?;
-        let dial = |account| dial::dial(grant, protocol, account, parameters.clone(), self.house.entropy(), &self.disk);
+        let dial =
+            |account| dial::dial(grant, protocol, account, parameters.clone(), self.house.entropy(), self.dialing());
         let reached = match dial(account.clone()).await {
             Err(DialError::Refused(_)) if self.has_another(grant, &account) => dial(self.account(grant).await?).await?,
             reached => reached?,
@@ -321,7 +331,7 @@ impl Engine {
         protocol: &dyn StreamProtocol,
     ) -> Result<SurveyFacts, DialError> {
         let account = self.account(grant).await?;
-        let survey = |account| self.surveyor.survey(grant, protocol, account, self.house.entropy(), &self.disk);
+        let survey = |account| self.surveyor.survey(grant, protocol, account, self.house.entropy(), self.dialing());
         let facts = match survey(account.clone()).await {
             Err(DialError::Refused(_)) if self.has_another(grant, &account) => survey(self.account(grant).await?).await,
             facts => facts,
@@ -370,7 +380,7 @@ impl Engine {
             let account = self.account(grant).await?;
             let parameters = impact.parameters();
             let mut reached =
-                dial::dial(grant, protocol, account, parameters, self.house.entropy(), &self.disk).await?;
+                dial::dial(grant, protocol, account, parameters, self.house.entropy(), self.dialing()).await?;
             surveyor::inquire(&mut reached, &mut *impact, grant, &self.disk).await
         };
         let asked = tokio::time::timeout(Duration::from_secs(FORETELL_SECS_MAX), asked).await;
@@ -393,7 +403,7 @@ impl Engine {
         let mut lock = protocol.lock_account();
         let locked = async {
             let entropy = self.house.entropy();
-            let mut reached = dial::dial(grant, protocol, account, lock.parameters(), entropy, &self.disk).await?;
+            let mut reached = dial::dial(grant, protocol, account, lock.parameters(), entropy, self.dialing()).await?;
             surveyor::inquire(&mut reached, &mut *lock, grant, &self.disk).await
         };
         let locked = tokio::time::timeout(Duration::from_secs(LOCK_SECS_MAX), locked).await;

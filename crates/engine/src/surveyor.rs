@@ -88,11 +88,11 @@ impl Surveyor {
         protocol: &dyn StreamProtocol,
         account: TargetAccount,
         entropy: [u8; 32],
-        disk: &Disk,
+        (disk, connect_secs_max): (&Disk, u32),
     ) -> Result<SurveyFacts, DialError> {
         // What changes while the survey runs is not in it, so its age counts from before.
         let at = Instant::now();
-        let answer = self.ask(grant, protocol, account, entropy, disk);
+        let answer = self.ask(grant, protocol, account, entropy, (disk, connect_secs_max));
         let facts =
             tokio::time::timeout(Duration::from_secs(SURVEY_SECS_MAX), answer).await.map_err(|_| DialError::Slow)??;
         let fresh = Duration::from_secs(u64::from(grant.target().survey_secs_max));
@@ -113,7 +113,7 @@ impl Surveyor {
         protocol: &dyn StreamProtocol,
         account: TargetAccount,
         entropy: [u8; 32],
-        disk: &Disk,
+        (disk, connect_secs_max): (&Disk, u32),
     ) -> Result<SurveyFacts, DialError> {
         let mut survey = protocol.survey();
         if let Some(mut reached) = self.take_spare(grant)
@@ -124,7 +124,8 @@ impl Surveyor {
             return Ok(facts);
         }
         let mut survey = protocol.survey();
-        let mut reached = dial::dial(grant, protocol, account, survey.parameters(), entropy, disk).await?;
+        let mut reached =
+            dial::dial(grant, protocol, account, survey.parameters(), entropy, (disk, connect_secs_max)).await?;
         let facts = inquire(&mut reached, &mut *survey, grant, disk).await?;
         self.keep_spare(grant, reached);
         Ok(facts)

@@ -218,10 +218,14 @@ pub enum Command {
     /// Shows what was asked in a session and what its client saw.
     Replay {
         /// The session.
-        session: String,
+        #[arg(required_unless_present = "task")]
+        session: Option<String>,
         /// As an HTTP archive (HAR 1.2), for sessions over HTTP.
         #[arg(long)]
         har: bool,
+        /// All sessions of this task that were over HTTP, in one archive, in the order of time.
+        #[arg(long, value_name = "ID", requires = "har", conflicts_with = "session")]
+        task: Option<String>,
         /// How the gateway is reached.
         #[command(flatten)]
         reach: Reach,

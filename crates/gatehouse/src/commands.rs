@@ -17,17 +17,20 @@ use gatehouse_api::{
 use gatehouse_journal::VerifierKey;
 use gatehouse_mask::PseudonymKey;
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{
     Cli, Command, EvidenceAction, KeyAction, Listing, LockdownAction, MaskAction, NewTaskArgs, Part, PolicyAction,
     Reach, Show, TargetAction, TaskAction,
 };
-use crate::client::Client;
+use crate::client::{Client, Refused};
 use crate::output::{self, Shown};
 use crate::registry;
 use crate::{agent, backtest, demo, explain, load, login, mask_test, policy_test, reference, run, serve};
 
+/// How many sessions of a task go into one archive.
+const ARCHIVED_SESSIONS_MAX: usize = 10_000;
 /// How often somebody who waits for an answer asks whether there is one.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
@@ -72,10 +75,14 @@ pub async fn execute(cli: Cli) -> Result<ExitCode> {
             let killed: SessionView = Client::new(&reach)?.post(&path, &KillSession { reason }).await?;
             output::page(&killed, reach.json)?;
         }
-        Command::Replay { session, har: true, reach } => {
+        Command::Replay { session: None, task, reach, .. } => {
+            let archive = archived_task(&Client::new(&reach)?, task.unwrap_or_default()).await?;
+            output::print(&archive.to_string())?;
+        }
+        Command::Replay { session: Some(session), har: true, reach, .. } => {
             output::print(&Client::new(&reach)?.text(&format!("/api/v1/sessions/{session}/har")).await?)?;
         }
-        Command::Replay { session, har: false, reach } => {
+        Command::Replay { session: Some(session), har: false, reach, .. } => {
             let text = Client::new(&reach)?.text(&format!("/api/v1/sessions/{session}/replay")).await?;
             if reach.json { output::json(&text.lines().collect::<Vec<_>>())? } else { output::print(&text)? }
         }
@@ -149,6 +156,49 @@ fn check(config: &Path, as_json: bool) -> Result<ExitCode> {
         }
     }
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The exchanges of all sessions of a task, in one HTTP archive in the order of time; each says of which session it is.
+async fn archived_task(client: &Client, task: String) -> Result<Value> {
+    let part =
+        Part { limit: ARCHIVED_SESSIONS_MAX, task: Some(task.clone()), identity: None, target: None, state: None };
+    let (sessions, is_all) = client.list::<SessionView>("/api/v1/sessions", &part).await?;
+    let (mut archive, mut entries) = (None, Vec::new());
+    for session in &sessions {
+        let read = client.get::<Value>(&format!("/api/v1/sessions/{}/har", session.id)).await;
+        let mut read = match read {
+            Ok(read) => read,
+            // It was over another protocol.
+            Err(error) if error.downcast_ref::<Refused>().is_some_and(|refused| refused.0.status == 409) => continue,
+            Err(error) => return Err(error.context(format!("session {}", session.id))),
+        };
+        if let Some(Value::Array(found)) = read.pointer_mut("/log/entries").map(Value::take) {
+            entries.extend(found.into_iter().map(|entry| of_session(entry, &session.id)));
+        }
+        archive.get_or_insert(read);
+    }
+    let Some(mut archive) = archive else {
+        bail!(
+            "task {task} has no session over HTTP that you may see: `gatehouse sessions ls --task {task}` lists those it has"
+        );
+    };
+    entries.sort_by_key(|(began, _)| *began);
+    if let Some(place) = archive.pointer_mut("/log/entries") {
+        *place = entries.into_iter().map(|(_, entry)| entry).collect();
+    }
+    if !is_all {
+        output::aside(&format!("the task has more than {ARCHIVED_SESSIONS_MAX} sessions: these are the newest"))?;
+    }
+    Ok(archive)
+}
+
+/// An exchange of an archive with the session that it is of, which stands where archives name connections, and when it began.
+fn of_session(mut entry: Value, session: &str) -> (Option<Timestamp>, Value) {
+    let began = entry.get("startedDateTime").and_then(Value::as_str).and_then(|began| began.parse().ok());
+    if let Some(entry) = entry.as_object_mut() {
+        entry.insert("connection".into(), session.into());
+    }
+    (began, entry)
 }
 
 async fn show<T: Shown>(listing: Listing, path: &str) -> Result<()> {

@@ -111,6 +111,14 @@ pub struct Api {
     pub forwarded: bool,
 }
 
+impl Api {
+    /// Where it is reached, as far as that is known before it listens.
+    pub(crate) fn outside(&self) -> Option<String> {
+        let own = (!self.address.ends_with(":0")).then(|| format!("http://{}", self.address));
+        self.url.as_ref().map(|url| url.trim_end_matches('/').to_string()).or(own)
+    }
+}
+
 /// The provider that people sign in by.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -221,6 +229,10 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// How much may wait to be written to one side before the other is no longer read, in bytes.
     pub outlet_bytes_max: usize,
+    /// How long connecting to a target and logging in there may take, in seconds.
+    pub connect_secs_max: u32,
+    /// How long a target that was asked over HTTP may say nothing, in seconds; then the client is answered with 504.
+    pub http_silence_secs_max: u32,
     /// The longest life of a task, in seconds.
     pub task_secs_max: u32,
     /// Tasks of one identity that live at a time.
@@ -261,6 +273,8 @@ impl Default for Limits {
             frame_bytes_max: 64 * 1024 * 1024,
             body_bytes_max: 16 * 1024 * 1024,
             outlet_bytes_max: 1024 * 1024,
+            connect_secs_max: 15,
+            http_silence_secs_max: 600,
             task_secs_max: 24 * 3600,
             live_tasks_max: 100,
             token_secs_max: 12 * 3600,

@@ -60,6 +60,9 @@ pub(crate) struct Recorded {
     pub(crate) path: std::path::PathBuf,
     pub(crate) protocol: String,
     target: TargetName,
+    /// When its session began, and ended if it did, with some room for how times are written.
+    since: Timestamp,
+    until: Option<Timestamp>,
 }
 
 impl ApiControl {
@@ -75,7 +78,12 @@ impl ApiControl {
         let of = path.clone();
         let protocol = tokio::task::spawn_blocking(move || replay::protocol(&of)).await.map_err(unavailable)?;
         let protocol = protocol.map_err(unavailable)?;
-        Ok(Recorded { path, protocol, target: TargetName::new(&session.target).map_err(unavailable)? })
+        let target = TargetName::new(&session.target).map_err(unavailable)?;
+        let second = SignedDuration::from_secs(1);
+        let since = session.opened.parse::<Timestamp>().map_err(unavailable)?.saturating_sub(second);
+        let since = since.map_err(unavailable)?;
+        let until = session.closed.and_then(|closed| closed.parse::<Timestamp>().ok()?.checked_add(second).ok());
+        Ok(Recorded { path, protocol, target, since, until })
     }
 
     /// A target with its protocol, and what is known of it now.
@@ -668,7 +676,7 @@ impl Control for ApiControl {
 
     fn archive<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, String> {
         async move {
-            let Recorded { path, protocol, target } = self.recording(caller, id).await?;
+            let Recorded { path, protocol, target, since, until } = self.recording(caller, id).await?;
             let archive = match registry::protocol(&protocol).map(Protocol::carriage) {
                 Some(Carriage::Exchanges(protocol)) => protocol,
                 Some(Carriage::Stream(_)) | None => {
@@ -677,8 +685,13 @@ impl Control for ApiControl {
                     )));
                 }
             };
-            self.read_long(&self.state.readers, move |_, _| {
-                replay::archived(&path, &mut *archive.archive(&target)).map_err(unavailable)
+            let session = id.to_string();
+            self.read_long(&self.state.readers, move |this, has_left| {
+                let files = this.state.segments.files();
+                let said = search::said(&files, this.journal_size(), &session, since, until, has_left);
+                let mut archive = archive.archive(&target);
+                archive.records(said.map_err(unavailable)?);
+                replay::archived(&path, &mut *archive).map_err(unavailable)
             })
             .await
         }

@@ -22,7 +22,7 @@ use gatehouse_secrets::{Keeper, Reference};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{
-    Config, Credential, IssuerSection, Mask, Oidc, OnHold, OpaqueBodies, TargetSection, Tls, TokenLoginForm,
+    Api, Config, Credential, IssuerSection, Mask, Oidc, OnHold, OpaqueBodies, TargetSection, Tls, TokenLoginForm,
 };
 use crate::mentions::Known;
 use crate::notify::Receiver;
@@ -364,6 +364,8 @@ impl Checker<'_> {
             ("frame_bytes_max", limits.frame_bytes_max as u64, 64 * 1024),
             ("body_bytes_max", limits.body_bytes_max as u64, 64 * 1024),
             ("outlet_bytes_max", limits.outlet_bytes_max as u64, 16 * 1024),
+            ("connect_secs_max", limits.connect_secs_max.into(), 1),
+            ("http_silence_secs_max", limits.http_silence_secs_max.into(), 1),
             ("task_secs_max", limits.task_secs_max.into(), 1),
             ("token_secs_max", limits.token_secs_max.into(), 1),
             ("request_secs_max", limits.request_secs_max.into(), 1),
@@ -745,7 +747,7 @@ impl Checker<'_> {
             }
             let route = self.route(name, section);
             let classes = self.classes(name, section, rules, key, recognizer);
-            let facts = self.facts(name, section);
+            let facts = self.facts(config, name, section);
             let account = self.account(config, name, section);
             let listener = registry::listener(&section.protocol);
             if !config.listen.contains_key(listener) && registry::protocol(&section.protocol).is_some() {
@@ -871,7 +873,7 @@ impl Checker<'_> {
     }
 
     /// What the protocol of a target makes of what else is said of it.
-    fn facts(&mut self, name: &str, section: &TargetSection) -> Option<SurveyFacts> {
+    fn facts(&mut self, config: &Config, name: &str, section: &TargetSection) -> Option<SurveyFacts> {
         let protocol = registry::protocol(&section.protocol)?;
         let of_http = [
             ("credential", section.credential.is_some()),
@@ -937,6 +939,7 @@ impl Checker<'_> {
             credential_parameters: parameters,
             passes_opaque: section.opaque_bodies == Some(OpaqueBodies::Pass),
             rewrites_links: section.rewrite_links == Some(true),
+            requests: config.api.as_ref().and_then(Api::outside).map(|url| format!("{url}/requests")),
         };
         let learnt = protocol.learn(&target, described);
         learnt.map_err(|key| self.foreign_key(name, key, &section.protocol)).ok()

@@ -78,7 +78,7 @@ impl ApiControl {
         worked
     }
 
-    fn journal_size(&self) -> u64 {
+    pub(crate) fn journal_size(&self) -> u64 {
         self.state.gate.ledger().with(|journal| journal.size())
     }
 

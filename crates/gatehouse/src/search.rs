@@ -3,6 +3,7 @@
 //! There is no index of statements: what is looked for is found by reading, which costs nobody anything until somebody
 //! looks. Most lines are passed over by their bytes alone. Must not know who may see what is found.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gatehouse_api::{OperationView, Page, Sought};
@@ -17,6 +18,8 @@ const READ_BYTES_MAX: u64 = 512 * 1024 * 1024;
 const EXCERPT_BYTES_MAX: usize = 16 * 1024;
 const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const ENTRY_BYTES: usize = 1024;
+/// How much of what records say besides their statements goes into one archive, in bytes.
+const SAID_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// As much of a text as is told of operations.
 pub(crate) fn excerpt(text: &str) -> String {
@@ -185,6 +188,41 @@ pub(crate) fn search(
     Ok(Page { entries, next: None })
 }
 
+/// What the records of a session's operations say besides their statements, by their numbers; of many, no more than there is room
+/// for.
+pub(crate) fn said(
+    files: &SegmentFiles,
+    size: u64,
+    session: &str,
+    since: Timestamp,
+    until: Option<Timestamp>,
+    has_left: &AtomicBool,
+) -> Result<BTreeMap<u64, Vec<String>>, SearchError> {
+    let sieve = Sieve::new(&Sought { session: Some(session.into()), since: Some(since), until, ..Sought::default() });
+    let (first, _) = beginning(files, since, u64::MAX)?;
+    let (mut said, mut read, mut bytes) = (BTreeMap::new(), 0, 0);
+    for line in files.lines(first, size)? {
+        let (index, line) = line?;
+        read += line.len() as u64;
+        let is_after =
+            sieve.until.as_ref().is_some_and(|until| time_of(&line).is_some_and(|time| time > until.as_str()));
+        if is_after || read >= READ_BYTES_MAX || bytes >= SAID_BYTES_MAX || has_left.load(Ordering::Relaxed) {
+            break;
+        }
+        if !sieve.passes(&line) {
+            continue;
+        }
+        let record = Record::parse(&line).map_err(|error| SearchError::Record(index, error))?;
+        if let Entry::OperationDecided(operation) = record.entry
+            && operation.session == session
+        {
+            bytes += operation.binds.iter().map(String::len).sum::<usize>() + ENTRY_BYTES;
+            said.insert(operation.number, operation.binds);
+        }
+    }
+    Ok(said)
+}
+
 /// What the sieve let pass by the bytes of something else is none.
 fn is_sought(operation: &OperationDecided, sought: &Sought) -> bool {
     let identity = |wanted: &String| {
@@ -257,8 +295,6 @@ fn view(index: u64, time: Timestamp, operation: OperationDecided) -> OperationVi
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use gatehouse_journal::{AccessRecord, Journal, SegmentLimits, Segments, SigningKey};
     use jiff::SignedDuration;
     use zeroize::Zeroizing;
@@ -296,11 +332,10 @@ mod tests {
         }
     }
 
-    /// The numbers of what is found, over all pages of five.
-    fn found(sought: Sought) -> Vec<u64> {
+    /// A journal of a hundred operations, one each second, in some dozens of segments.
+    fn with_files<T>(read: impl FnOnce(&SegmentFiles) -> T) -> T {
         let dir = tempfile::tempdir().unwrap();
         let key = SigningKey::from_seed("gateway.example/log", &Zeroizing::new([7; 32])).unwrap();
-        // Some dozens of segments.
         let limits = SegmentLimits { segment_bytes_max: 2_000 };
         let (segments, recovery) = Segments::open(dir.path(), limits, &[key.verifier()]).unwrap();
         let mut journal = Journal::new(segments, recovery.frontier);
@@ -309,18 +344,39 @@ mod tests {
             let _ = journal.append(now, operation(number)).unwrap();
             now += SignedDuration::from_secs(1);
         }
-        let (files, mut numbers, mut before) = (journal.sink().files().clone(), Vec::new(), None);
-        loop {
-            let sought = Sought { limit: 5, before, ..sought.clone() };
-            let sees = |operation: &OperationDecided| operation.number != 50;
-            let page = search(&files, 100, &sought, &sees, &AtomicBool::new(false)).unwrap();
-            assert!(page.entries.len() <= 5);
-            numbers.extend(page.entries.iter().map(|entry| entry.number));
-            before = page.next;
-            if before.is_none() {
-                return numbers;
+        read(&journal.sink().files().clone())
+    }
+
+    /// The numbers of what is found, over all pages of five.
+    fn found(sought: Sought) -> Vec<u64> {
+        with_files(|files| {
+            let (mut numbers, mut before) = (Vec::new(), None);
+            loop {
+                let sought = Sought { limit: 5, before, ..sought.clone() };
+                let sees = |operation: &OperationDecided| operation.number != 50;
+                let page = search(files, 100, &sought, &sees, &AtomicBool::new(false)).unwrap();
+                assert!(page.entries.len() <= 5);
+                numbers.extend(page.entries.iter().map(|entry| entry.number));
+                before = page.next;
+                if before.is_none() {
+                    return numbers;
+                }
             }
-        }
+        })
+    }
+
+    #[test]
+    fn what_records_say_of_a_session_is_found_by_its_time() {
+        let time = |time: &str| time.parse::<Timestamp>().unwrap();
+        let numbers = |until: Option<Timestamp>| -> Vec<u64> {
+            with_files(|files| {
+                let since = time("2026-01-01T00:00:10Z");
+                let found = said(files, 100, "ses-1", since, until, &AtomicBool::new(false)).unwrap();
+                found.into_keys().collect()
+            })
+        };
+        assert_eq!(numbers(Some(time("2026-01-01T00:00:20Z"))), [10, 13, 16, 19]);
+        assert_eq!(numbers(None), (10..100).step_by(3).collect::<Vec<u64>>());
     }
 
     #[test]

@@ -106,6 +106,8 @@ pub async fn start(config: &Path) -> Result<Running> {
             frame_bytes_max: limits.frame_bytes_max,
             body_bytes_max: limits.body_bytes_max,
             outlet_bytes_max: limits.outlet_bytes_max,
+            connect_secs_max: limits.connect_secs_max,
+            http_silence_secs_max: limits.http_silence_secs_max,
         },
     )?;
     let _ = state.engine.set(engine.clone());

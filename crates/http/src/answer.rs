@@ -188,7 +188,7 @@ fn show_link(value: &[u8], editor: &mut Sealed<'_>, shown: &mut Vec<u8>) {
     }
 }
 
-fn percent_decoded(value: &[u8]) -> Vec<u8> {
+pub(crate) fn percent_decoded(value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value;
     while let Some((first, after)) = rest.split_first() {

@@ -1,12 +1,16 @@
 //! A session's exchanges as an HTTP archive, HAR 1.2 (<http://www.softwareishard.com/blog/har-12-spec/>): of answers, what the
 //! client saw; of requests, what their records say.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
 use gatehouse_model::TargetName;
 use gatehouse_protocol::{Archive, Breach, Frame, Head, Tag};
 use serde_json::{Value, json};
+
+use crate::head;
 
 /// How much of a body stands in an archive, and of all bodies together, in bytes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -19,6 +23,8 @@ pub(crate) struct HttpArchive {
     /// What its addresses begin with: readers of archives want whole ones, and a target's name stands for its host.
     origin: String,
     buf: BytesMut,
+    /// What records say of operations besides, by their numbers.
+    said: BTreeMap<u64, Vec<String>>,
     entries: Vec<Entry>,
     /// The entry whose answer comes next, or is under way.
     answering: usize,
@@ -30,6 +36,8 @@ pub(crate) struct HttpArchive {
 #[derive(Default)]
 struct Entry {
     asked: String,
+    /// What its record says besides: of the body, where it has one, and of the head.
+    said: Vec<String>,
     at: u64,
     answered: Option<u64>,
     ended: u64,
@@ -49,15 +57,20 @@ struct Message {
 }
 
 impl Archive for HttpArchive {
+    fn records(&mut self, said: BTreeMap<u64, Vec<String>>) {
+        self.said = said;
+    }
+
     fn mark(&mut self, at: u64, text: &str) {
         // What became of it, its number, and what it was.
-        let asked = text.split_once('#').and_then(|(_, numbered)| numbered.split_once(' ')).map(|(_, asked)| asked);
-        match asked {
+        let asked = text.split_once('#').and_then(|(_, numbered)| numbered.split_once(' '));
+        let said = asked.and_then(|(number, _)| self.said.remove(&number.parse::<u64>().ok()?)).unwrap_or_default();
+        match asked.map(|(_, asked)| asked) {
             // Messages of a WebSocket are parts of its exchange; elsewhere they are what a client calls its own.
             Some(asked) if asked.starts_with("message to ") && self.is_messaging() => {
                 self.message(Message { at, seen: None })
             }
-            Some(asked) => self.entries.push(Entry { asked: asked.into(), at, ended: at, ..Entry::default() }),
+            Some(asked) => self.entries.push(Entry { asked: asked.into(), said, at, ended: at, ..Entry::default() }),
             None => {}
         }
     }
@@ -174,10 +187,7 @@ impl Entry {
             true => format!("{origin}{target}"),
             false => format!("{origin}/#{}", escaped(target)),
         };
-        let pairs = |(name, value): (&str, &str)| json!({ "name": name, "value": value });
-        let query = target.split_once('?').map_or("", |(_, query)| query);
-        let query: Vec<Value> =
-            form_urlencoded::parse(query.as_bytes()).map(|(name, value)| pairs((&name, &value))).collect();
+        let request = self.request(method, &url, target);
         let field = |name: &str| self.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
         let mut content = json!({
             "size": self.length,
@@ -193,23 +203,13 @@ impl Entry {
             }
             content.extend(self.comment.map(|comment| ("comment".to_string(), comment.into())));
         }
-        let headers: Vec<Value> = self.fields.iter().map(|(name, value)| pairs((name, value))).collect();
+        let headers: Vec<Value> = self.fields.iter().map(|(name, value)| pair(name, value)).collect();
         let millis = |micros: u64| micros as f64 / 1000.0;
         let answered = self.answered.unwrap_or(self.ended);
         let mut entry = json!({
             "startedDateTime": time(self.at).0,
             "time": millis(self.ended.saturating_sub(self.at)),
-            "request": {
-                "method": method,
-                "url": url,
-                "httpVersion": "HTTP",
-                "cookies": [],
-                "headers": [],
-                "queryString": query,
-                "headersSize": -1,
-                "bodySize": -1,
-                "comment": "the record of the operation has its body, without what is classified",
-            },
+            "request": request,
             "response": {
                 "status": self.status,
                 "statusText": "",
@@ -235,6 +235,42 @@ impl Entry {
         }
         entry
     }
+
+    /// What was asked, as far as its record has it.
+    fn request(&self, method: &str, url: &str, target: &str) -> Value {
+        let query = target.split_once('?').map_or("", |(_, query)| query);
+        let query: Vec<Value> =
+            form_urlencoded::parse(query.as_bytes()).map(|(name, value)| pair(&name, &value)).collect();
+        // A head stands behind the body.
+        let head = self.said.last().and_then(|said| head::read(said));
+        let bodies = self.said.len() - usize::from(head.is_some());
+        let (fields, left_out) = head.unwrap_or_default();
+        let mut comment = "as its record has it, without what is classified and what proves the client".to_string();
+        comment.extend(left_out.map(|left_out| format!(" {left_out}")));
+        let mut request = json!({
+            "method": method,
+            "url": url,
+            "httpVersion": "HTTP",
+            "cookies": [],
+            "headers": fields.iter().map(|(name, value)| pair(name, value)).collect::<Vec<_>>(),
+            "queryString": query,
+            "headersSize": -1,
+            "bodySize": -1,
+            "comment": comment,
+        });
+        // Of a body that is long or cannot be looked into, the record has its length.
+        let is_kept = |body: &&String| !(body.starts_with('(') && body.ends_with(" bytes)"));
+        let body = self.said.first().filter(|_| bodies > 0).filter(is_kept);
+        if let (Some(body), Some(request)) = (body, request.as_object_mut()) {
+            let kind = fields.iter().find(|(name, _)| *name == "content-type").map_or("", |(_, kind)| *kind);
+            request.insert("postData".into(), json!({ "mimeType": kind, "params": [], "text": body }));
+        }
+        request
+    }
+}
+
+fn pair(name: &str, value: &str) -> Value {
+    json!({ "name": name, "value": value })
 }
 
 /// A text as a fragment of an address holds it (RFC 3986, section 3.5).
@@ -262,6 +298,8 @@ mod tests {
         write_head(Tag::End, None, std::iter::empty(), &mut seen);
         archive.mark(1000, "allow #0 GET /a?b=c%20d (without the field `x-key`, which the client sent)");
         let (first, rest) = seen.split_at(9);
+        let said = ["{\"email\":\"…\"}", "(fields of the head)\ncontent-type: application/json\naccept: */*"];
+        archive.records(BTreeMap::from([(1, said.map(String::from).to_vec())]));
         archive.seen(2500, first);
         archive.seen(3500, rest);
         archive.mark(5000, "refused #1 DELETE /a");
@@ -282,6 +320,12 @@ mod tests {
         assert_eq!(first["request"]["queryString"], json!([{ "name": "b", "value": "c d" }]));
         assert_eq!(first["response"]["content"], json!({ "size": 5, "mimeType": "text/plain", "text": "hello" }));
         assert_eq!((&second["request"]["method"], &second["response"]["status"]), (&json!("DELETE"), &json!(0)));
+        assert_eq!(first["request"]["headers"], json!([]), "of it no record is known");
+        let sent = ["content-type", "accept"].into_iter().zip(["application/json", "*/*"]);
+        let sent: Vec<Value> = sent.map(|(name, value)| pair(name, value)).collect();
+        assert_eq!(second["request"]["headers"], json!(sent));
+        let body = json!({ "mimeType": "application/json", "params": [], "text": "{\"email\":\"…\"}" });
+        assert_eq!(second["request"]["postData"], body);
     }
 
     #[test]

@@ -20,17 +20,18 @@ const fn status(reason: Reason) -> &'static str {
         Reason::Unrecorded => "503",
         Reason::TaskEnded | Reason::Login => "401",
         Reason::Unreachable => "502",
+        Reason::Silent => "504",
     }
 }
 
 /// Appends an answer of the gateway's own; a client that does not want to wait is told where to ask what became of it, below the
-/// path by which it reaches the target.
-pub(crate) fn write(denial: &Denial, waits_at: Option<&str>, out: &mut BytesMut) {
+/// path by which it reaches the target. `looked_at` is where people look at requests.
+pub(crate) fn write(denial: &Denial, waits_at: Option<&str>, looked_at: Option<&str>, out: &mut BytesMut) {
     let waits_at = waits_at.filter(|_| denial.reason == Reason::Held);
     let waits = waits_at.is_some();
     let status = if waits { "202" } else { status(denial.reason) };
     let policies: Vec<&str> = denial.policies.iter().map(PolicyId::as_str).collect();
-    let body = json!({
+    let mut body = json!({
         "type": "about:blank",
         "title": denial.message,
         "status": status.parse::<u16>().unwrap_or_default(),
@@ -39,6 +40,9 @@ pub(crate) fn write(denial: &Denial, waits_at: Option<&str>, out: &mut BytesMut)
         "policies": policies,
         "request": denial.request.as_ref().map(ToString::to_string),
     });
+    if let (Some(at), Some(request), Some(body)) = (looked_at, &denial.request, body.as_object_mut()) {
+        body.insert("request_url".into(), format!("{at}/{request}").into());
+    }
     let body = body.to_string();
     let length = body.len().to_string();
     let mut fields: Vec<(&str, &[u8])> = vec![

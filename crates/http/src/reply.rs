@@ -91,7 +91,7 @@ pub(crate) struct Replies {
     pub(crate) facts: Arc<HttpFacts>,
     pub(crate) columns: Columns,
     pub(crate) rider: Option<Box<dyn Rider>>,
-    seals: Seals,
+    pub(crate) seals: Seals,
     bytes_max: usize,
     answering: Answering,
     /// Whether the request asked for the head alone.

@@ -13,6 +13,7 @@ use crate::address::{Address, Ambiguous};
 use crate::body::Kind;
 use crate::coding::CODINGS;
 use crate::columns::Columns;
+use crate::endpoint::best;
 use crate::graphql;
 use crate::json;
 use crate::links::Base;
@@ -228,6 +229,11 @@ impl Request {
         }
         let is_form = Kind::of(self.text("content-type")) == Kind::Form;
         Own::new(head, body, self.text("content-encoding").is_some(), is_form)
+    }
+
+    /// What goes on.
+    pub(crate) fn fields(&self) -> &[(String, Vec<u8>)] {
+        &self.fields
     }
 
     fn text(&self, name: &str) -> Option<&str> {
@@ -607,28 +613,5 @@ fn bind(body: &[u8]) -> Bind {
     match std::str::from_utf8(body) {
         Ok(text) => Bind::Text(text.into()),
         Err(_) => Bind::Binary(body.to_vec()),
-    }
-}
-
-/// What the target's own document calls a request: the template that says most of its path.
-fn best<'e>(endpoints: &'e [Endpoint], method: &str, path: &str) -> Option<&'e Endpoint> {
-    let of_method = |method: &str| {
-        let of_method = endpoints.iter().filter(|endpoint| endpoint.method == method);
-        let fitting = of_method.filter(|endpoint| fits(&endpoint.template, path));
-        fitting.min_by_key(|endpoint| endpoint.template.matches('{').count())
-    };
-    // Whoever may be asked for something may be asked for its head (RFC 9110, section 9.3.2).
-    of_method(method).or_else(|| (method == "HEAD").then(|| of_method("GET")).flatten())
-}
-
-fn fits(template: &str, path: &str) -> bool {
-    let (mut segments, mut parts) = (path.split('/'), template.split('/'));
-    loop {
-        match (segments.next(), parts.next()) {
-            (None, None) => return true,
-            (Some(segment), Some(part)) if part.starts_with('{') && part.ends_with('}') && !segment.is_empty() => {}
-            (Some(segment), Some(part)) if segment == part => {}
-            (Some(_) | None, _) => return false,
-        }
     }
 }

@@ -10,6 +10,7 @@ use gatehouse_protocol::{
 };
 
 use crate::columns::Columns;
+use crate::head;
 use crate::refusal;
 use crate::reply::Replies;
 use crate::request::Request;
@@ -146,13 +147,16 @@ impl HttpSession {
         let facts = self.replies.facts.clone();
         let read = is_whole.then_some(body.as_slice());
         let reader = Reader { columns: &mut self.replies.columns, rider: self.replies.rider.as_deref_mut() };
-        let operation = match request.operation(&self.target, &facts, reader, read) {
+        let mut operation = match request.operation(&self.target, &facts, reader, read) {
             Ok(operation) => operation,
             Err(denial) => {
                 let len = if is_whole { len } else { first.len };
                 return Ok(misunderstood(&request.method, denial, len));
             }
         };
+        // Behind the body, so that listings begin with the address and then have what was sent.
+        let head = head::evidence(request.fields(), &self.replies.columns, &self.replies.seals);
+        operation.evidence_binds.extend(head);
         self.request = Some(request);
         let meaning = Meaning::Act(Box::new(operation));
         // What is not there in whole is given without the head's last byte, so that nobody approves what was not read.
@@ -250,7 +254,7 @@ impl Session for HttpSession {
                 Some(Err(breach)) => {
                     out.clear();
                     if let Some(denial) = breach.denial.filter(|_| self.replies.is_unbegun()) {
-                        refusal::write(&denial, None, out);
+                        refusal::write(&denial, None, None, out);
                     }
                     // The target has more to say, which nobody waits for.
                     write_frame(Tag::Abort, b"", out);
@@ -285,7 +289,10 @@ impl Session for HttpSession {
         let rider = self.replies.rider.as_deref().filter(|_| request.is_some());
         match rider.and_then(|rider| rider.refusal(denial)) {
             Some(message) => refusal::write_message(&message, &mut reply.to_client),
-            None => refusal::write(denial, waits_at, &mut reply.to_client),
+            None => {
+                let looked_at = self.replies.facts.requests.as_deref();
+                refusal::write(denial, waits_at, looked_at, &mut reply.to_client);
+            }
         }
         self.asking = if is_ended(run) { Asking::Nothing } else { Asking::Refused };
     }
@@ -330,7 +337,7 @@ impl Session for HttpSession {
 
     fn end(&self, denial: &Denial, out: &mut BytesMut) {
         if self.replies.is_unbegun() {
-            refusal::write(denial, None, out);
+            refusal::write(denial, None, self.replies.facts.requests.as_deref(), out);
         } else if self.replies.is_messaging() {
             refusal::write_close(denial, out);
         } else {

@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use expect_test::{Expect, expect};
-use gatehouse_model::{Access, ClassName, FactValue, Resource, Secret, TargetName};
+use gatehouse_model::{
+    Access, ClassName, Denial, FactValue, Reason, RequestId, Resource, Secret, ShapeRole, TargetName,
+};
 use gatehouse_protocol::{
     CancelKey, Classifier, Edit, Editor, Endpoint, Exchanges as _, Field, HttpFacts, Meaning, Opening, Protocol as _,
-    Session, Side, Step, Tag, TargetReady, Told, frames, write_frame, write_head,
+    Reply, Session, Side, Step, Tag, TargetReady, Told, frames, write_frame, write_head,
 };
 
 use crate::Http;
-use crate::columns::UNKNOWN;
+use crate::columns::{Columns, UNKNOWN};
+use crate::head;
+use crate::seal::Seals;
 
 struct ByName;
 
@@ -119,6 +123,9 @@ fn check(first: &str, fields: &[(&str, &str)], body: &str, expected: Expect) {
                 Some(FactValue::Texts(texts)) => texts.join(" "),
                 _ => "-".into(),
             };
+            // Heads have a test of their own.
+            let bodies: Vec<&String> =
+                operation.evidence_binds.iter().filter(|bind| !bind.starts_with(head::FIRST_LINE)).collect();
             format!(
                 "{}\nin {}\nquery {} | fields {} | tail {tail}\nevidence {} {:?}\nsent {}",
                 accesses.join(", "),
@@ -126,7 +133,7 @@ fn check(first: &str, fields: &[(&str, &str)], body: &str, expected: Expect) {
                 texts("query"),
                 texts("fields"),
                 operation.intent.evidence,
-                operation.evidence_binds,
+                bodies,
                 head.unwrap_or_default().replace('\n', " | "),
             )
         }
@@ -170,6 +177,78 @@ fn requests_are_understood() {
         evidence GET /elsewhere []
         sent GET /elsewhere"#]],
     );
+}
+
+#[test]
+fn a_refusal_says_where_its_request_is_looked_at() {
+    let told = |facts: HttpFacts, request: Option<&str>| {
+        let mut session = session(facts);
+        let run = message(Tag::Request, "DELETE /people/7", &[], &[]).freeze();
+        let _ = session.inspect(Side::Client, &run).unwrap();
+        let mut denial = Denial::new(Reason::Held, "it needs approval", "a person decides", "ask again");
+        denial.request = request.map(|id| RequestId::parse(id).unwrap());
+        let mut reply = Reply::default();
+        session.refuse(&run, &denial, &mut reply);
+        let body = frames(&reply.to_client).find(|frame| frame.tag == Tag::Body).unwrap().content.to_vec();
+        serde_json::from_slice::<serde_json::Value>(&body).unwrap()
+    };
+    let public = || HttpFacts { requests: Some("https://gateway.example/requests".into()), ..HttpFacts::default() };
+    let id = RequestId::from_random(7).to_string();
+    let body = told(public(), Some(id.as_str()));
+    assert_eq!(body["remedy"], "ask again");
+    assert_eq!(body["request"], id);
+    assert_eq!(body["request_url"], format!("https://gateway.example/requests/{id}"));
+    assert_eq!(told(HttpFacts::default(), Some(id.as_str())).get("request_url"), None);
+    assert_eq!(told(public(), None).get("request_url"), None, "none was filed");
+}
+
+/// The head of a request as evidence keeps it, behind the body.
+#[test]
+fn heads_are_on_record_without_secrets() {
+    let evidence = |fields: &[(&str, &str)], body: &[&str]| {
+        let mut session = session_with(HttpFacts::default(), vec![Secret::new("of the gateway")]);
+        let run = message(Tag::Request, "POST /people?page=2", fields, body).freeze();
+        match session.inspect(Side::Client, &run).unwrap() {
+            Step::Run { meaning: Meaning::Act(operation), .. } => {
+                (operation.intent.evidence.to_string(), operation.evidence_binds.clone())
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let fields = [
+        JSON,
+        ("accept", "*/*"),
+        ("authorization", "Basic cGVyc29u"),
+        ("cookie", "a=b"),
+        ("x-api-key", "k"),
+        ("email", "a@b"),
+        ("x-said", "is of the gateway"),
+        ("referer", "https://a.example/b?code=c"),
+        ("x-forwarded-for", "10.0.0.1"),
+    ];
+    let (first, binds) = evidence(&fields, &["{\"n\": 1}"]);
+    assert_eq!(first, "POST /people?page=2", "listings show one line");
+    let [body, head] = binds.as_slice() else { panic!("{binds:?}") };
+    assert_eq!(body, "{\"n\": 1}");
+    expect![[r#"
+        (fields of the head)
+        content-type: application/json
+        accept: */*
+        authorization: …
+        cookie: …
+        x-api-key: …
+        email: …
+        x-said: is **************
+        referer: https://a.example/b?…"#]]
+    .assert_eq(head);
+    // Of a long one the beginning is kept, and how much more there was.
+    let columns = Columns::new(&TargetName::new("api").unwrap(), Arc::new(ByName), false, ShapeRole::Rows);
+    let long = [("x-long", "x".repeat(head::HEAD_BYTES_MAX)), ("x-a", "a".into())];
+    let long = long.map(|(name, value)| (name.to_string(), value.into_bytes()));
+    let kept = head::evidence(&long, &columns, &Seals::default()).unwrap();
+    assert_eq!(kept, "(fields of the head)\nx-a: a\n(1 more fields)");
+    assert_eq!(head::read(&kept), Some((vec![("x-a", "a")], Some("(1 more fields)"))));
+    assert_eq!(evidence(&[], &[]).1, Vec::<String>::new());
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub enum Reason {
     Login,
     /// The target cannot be reached or refused the gateway.
     Unreachable,
+    /// The target was silent for too long; nobody knows whether it did what was asked.
+    Silent,
 }
 
 /// What the client is told instead of an answer. It carries no word of the target's.

@@ -37,7 +37,7 @@ const fn sqlstate(reason: Reason) -> &'static str {
         Reason::Unrecorded => "58030",
         Reason::TaskEnded => "57P01",
         Reason::Login => "28P01",
-        Reason::Unreachable => "08006",
+        Reason::Unreachable | Reason::Silent => "08006",
     }
 }
 

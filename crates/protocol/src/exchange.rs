@@ -46,6 +46,8 @@ pub struct HttpFacts {
     pub passes_opaque: bool,
     /// Whether its own address in bodies leads its client through the gateway.
     pub rewrites_links: bool,
+    /// Where people look at requests, such as `https://gateway.example/requests`, if there is such a place.
+    pub requests: Option<String>,
 }
 
 /// Something that can be asked for.

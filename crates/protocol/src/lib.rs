@@ -4,6 +4,7 @@
 //! write to anything: it says what bytes mean, and the gate decides whether they pass.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -575,6 +576,10 @@ pub enum Told {
 
 /// Makes an archive of a recording, in the form that the tools of its protocol read.
 pub trait Archive {
+    /// What the records of the session's operations say of them besides what the recording marks, by their numbers. It comes
+    /// before the marks of these.
+    fn records(&mut self, said: BTreeMap<u64, Vec<String>>);
+
     /// What was asked, as the recording marks it, so many microseconds after the session began.
     fn mark(&mut self, at: u64, text: &str);
 

@@ -44,8 +44,6 @@ use crate::roster::{Seated, Signal};
 
 /// How long a session takes new requests, in seconds: then another is opened, with the credential as it is by then.
 const USE_SECS_MAX: u64 = 30;
-/// How long a target may say nothing while an answer is due, in seconds.
-const SILENCE_SECS_MAX: u64 = 600;
 /// The most of an answer that is looked at at once, in bytes; and of one that is coded, which may become a thousand times as long.
 const PART_BYTES_MAX: usize = 64 * 1024;
 const CODED_PART_BYTES_MAX: usize = 8 * 1024;
@@ -136,7 +134,7 @@ impl Lane {
         });
         let seat = engine.roster.seat(&grant, opened, CancelKey(Bytes::copy_from_slice(&engine.house.entropy())));
         let passage = Passage::new(engine.gate.clone(), grant.clone(), session, tape, opened);
-        let client = engine.exchanges.of(&grant, Speaks::Any);
+        let client = engine.exchanges.of(&grant, Speaks::Any, engine.limits.connect_secs_max);
         let keeper = Keeper { engine: engine.clone(), passage, seat, account, client, grant, was_refused: false };
         let mut keeper = Box::new(keeper);
         // Whoever changed anything in the meantime either found the seat, or is seen here.
@@ -603,7 +601,7 @@ impl Exchange {
                     return Err(self.lost());
                 }
                 Event::Said(frame) => self.said(frame)?,
-                Event::Silent => return Err(self.lost()),
+                Event::Silent => return Err(self.silent()),
                 Event::Crowded => return Err(crowded()),
             }
         }
@@ -766,6 +764,21 @@ impl Exchange {
         Stop { blame: Blame::Target, cause: "the target could not be reached".into(), denial: Some(denial) }
     }
 
+    /// The target was asked, and says nothing for longer than it may.
+    fn silent(&self) -> Stop {
+        let (target, secs) = (&self.keeper.grant.target().name, self.keeper.engine.limits.http_silence_secs_max);
+        let silence = format!("the target said nothing for {secs} s, which is limits.http_silence_secs_max");
+        tracing::error!(%target, cause = silence, "the target does not answer");
+        let denial = Denial::new(
+            Reason::Silent,
+            format!("target \"{target}\" does not answer"),
+            silence.clone(),
+            "Nobody knows whether it did what was asked: look before you ask again, and for less at a time, or have the operator \
+             of the gateway raise the limit",
+        );
+        Stop { blame: Blame::Target, cause: silence, denial: Some(denial) }
+    }
+
     /// Takes all from the buffers that can be taken now; what takes long only where it keeps nobody.
     fn progress(&mut self, is_aside: bool) -> Result<(), Stop> {
         let now = self.keeper.engine.house.now();
@@ -883,6 +896,7 @@ impl Exchange {
         let is_slow = !self.to_client.is_empty();
         // What others say meanwhile does not count for it.
         let pause = Duration::from_secs(PAUSE_SECS_MAX);
+        let silence = Duration::from_secs(self.keeper.engine.limits.http_silence_secs_max.into());
         if !is_slow {
             self.taken = Instant::now();
         }
@@ -905,7 +919,7 @@ impl Exchange {
             event = hear(upstream), if wants_answer => event,
             frame = next(&mut self.body), if wants_body => Event::Asked(frame),
             () = tokio::time::sleep_until(expires) => Event::Expired,
-            () = tokio::time::sleep(Duration::from_secs(SILENCE_SECS_MAX)), if is_due => Event::Silent,
+            () = tokio::time::sleep(silence), if is_due => Event::Silent,
             () = tokio::time::sleep_until(taken), if is_slow => Event::Left,
             () = tokio::time::sleep_until(said), if is_asking => Event::Left,
             // What is held for a person has its place, and may have it for long.
@@ -1038,7 +1052,11 @@ impl Exchange {
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
         let heard = self.listen_for_interims(&mut request);
         let answer = match request.headers().contains_key(UPGRADE) {
-            true => self.keeper.engine.exchanges.of(&self.keeper.grant, Speaks::Http1).request(request),
+            true => {
+                let engine = &self.keeper.engine;
+                let client = engine.exchanges.of(&self.keeper.grant, Speaks::Http1, engine.limits.connect_secs_max);
+                client.request(request)
+            }
             false => self.keeper.client.request(request),
         };
         self.upstream = Upstream::Asked(answer, heard);

@@ -35,8 +35,6 @@ const SPARES_MAX: usize = 64;
 /// taken leaves room for the others.
 const STREAM_BYTES_MAX: u32 = 64 * 1024;
 const STREAMS_MAX: u32 = 64;
-/// How long a connection may take, in seconds.
-const CONNECT_SECS_MAX: u64 = 15;
 
 pub(crate) type TargetClient = Client<Connector, ClearedBody>;
 
@@ -65,8 +63,8 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    /// The client of a target, for a session that was granted.
-    pub(super) fn of(&self, grant: &Grant, speaks: Speaks) -> TargetClient {
+    /// The client of a target, for a session that was granted; a connection may take so many seconds.
+    pub(super) fn of(&self, grant: &Grant, speaks: Speaks, connect_secs_max: u32) -> TargetClient {
         let target = grant.target();
         let key = (std::thread::current().id(), grant.lease().task.id.clone(), target.name.to_string(), speaks);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,7 +85,7 @@ impl Targets {
             .http2_max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
             .http2_initial_stream_window_size(STREAM_BYTES_MAX)
             .http2_initial_connection_window_size(STREAM_BYTES_MAX * STREAMS_MAX)
-            .build(Connector { route: Arc::new(target.route.clone()), speaks });
+            .build(Connector { route: Arc::new(target.route.clone()), speaks, connect_secs_max });
         let kept = Kept { route: target.route.clone(), client: client.clone(), used: Instant::now() };
         clients.insert(key, kept);
         client
@@ -99,6 +97,7 @@ impl Targets {
 pub(crate) struct Connector {
     route: Arc<Route>,
     speaks: Speaks,
+    connect_secs_max: u32,
 }
 
 impl Service<Uri> for Connector {
@@ -111,10 +110,13 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let (route, speaks) = (self.route.clone(), self.speaks);
+        let (route, speaks, secs) = (self.route.clone(), self.speaks, self.connect_secs_max);
         Box::pin(async move {
-            let connecting = tokio::time::timeout(Duration::from_secs(CONNECT_SECS_MAX), connect(&route, speaks));
-            connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+            let late = |_| {
+                let why = format!("there was no connection within {secs} s, which is limits.connect_secs_max");
+                io::Error::new(io::ErrorKind::TimedOut, why)
+            };
+            tokio::time::timeout(Duration::from_secs(secs.into()), connect(&route, speaks)).await.map_err(late)?
         })
     }
 }
