@@ -17,6 +17,7 @@
 mod builtin;
 mod class;
 mod detect;
+mod document;
 mod json;
 mod partial;
 mod plan;

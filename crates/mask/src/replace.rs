@@ -3,11 +3,13 @@
 //! Knows kinds and encodings of values. Does not know which values are to be masked.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use gatehouse_model::{ClassName, Encoding, ValueKind};
 use memchr::memchr2;
 
 use crate::detect::{Detectors, Found};
+use crate::document::{self, Document, Part};
 use crate::json::{self, Patch};
 use crate::partial;
 use crate::plan::{Counts, Outcome};
@@ -91,15 +93,68 @@ impl Classes {
         match (transform, kind.kind) {
             (Transform::Null, _) => Outcome::Null,
             (Transform::Pseudonym, ValueKind::Uuid) => self.mask_uuid(class, kind.encoding, value, out),
+            (_, ValueKind::Json | ValueKind::Jsonb) => self.mask_document(class, transform, kind, value, out),
             (Transform::Partial | Transform::Pseudonym | Transform::Redact, _) => {
-                let (_, body) = kind.split(value);
-                let content = json_content(kind, body);
-                let is_document = kind.chars_max().is_none() && matches!(content, [b'{' | b'[', ..]);
+                let is_document = kind.chars_max().is_none() && matches!(value, [b'{' | b'[', ..]);
                 let transform =
                     if is_document && transform == Transform::Partial { Transform::Redact } else { transform };
-                kind.write(out, |out| self.stand_in(class, transform, content, kind.chars_max(), out))
+                kind.write(out, |out| self.stand_in(class, transform, value, kind.chars_max(), out))
             }
         }
+    }
+
+    /// Masks the leaves of a JSON document; one that cannot be taken apart is hidden whole.
+    fn mask_document(
+        &self,
+        class: &ClassName,
+        transform: Transform,
+        kind: Type,
+        value: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let (version, body) = kind.split(value);
+        let start = out.len();
+        out.extend(version);
+        if self.write_document(class, transform, body, out) {
+            return Outcome::Replace;
+        }
+        out.truncate(start);
+        kind.write(out, |out| self.stand_in(class, Transform::Redact, body, None, out))
+    }
+
+    /// Appends a document with masked leaves; false if it cannot, and then what was appended is of no use.
+    fn write_document(&self, class: &ClassName, transform: Transform, body: &[u8], out: &mut Vec<u8>) -> bool {
+        let Some(document) = Document::parse(body) else { return false };
+        let start = out.len();
+        // Names stay, but not what a detector finds in them: where a member stands for a person, they are data too.
+        let finds = self.finder.find_by_form(body, Detectors::all());
+        let patches = json::fit(body, &whole_finds(body, &finds));
+        let walked = document.walk(|part| {
+            match part {
+                Part::Structure(text) => out.extend_from_slice(text),
+                Part::Name(place) => self.write_name(body, place, &patches, out),
+                Part::Text(raw) => {
+                    out.push(b'"');
+                    self.stand_in(class, transform, &document::unescaped(raw), None, out);
+                    out.push(b'"');
+                }
+                Part::Bare => out.extend_from_slice(b"null"),
+            }
+            out.len() - start <= document::BYTES_MAX
+        });
+        walked.is_ok()
+    }
+
+    fn write_name(&self, body: &[u8], place: Range<usize>, patches: &[Patch], out: &mut Vec<u8>) {
+        let first = patches.partition_point(|patch| patch.start < place.start);
+        let inside = patches.iter().skip(first).take_while(|patch| patch.end <= place.end);
+        let shifted: Vec<Patch> = inside
+            .map(|patch| Patch { start: patch.start - place.start, end: patch.end - place.start, ..*patch })
+            .collect();
+        let name = body.get(place).unwrap_or_default();
+        self.write_patched(name, &shifted, out, |class, content, out| {
+            self.stand_in(class, self.transform(class), content, None, out);
+        });
     }
 
     /// A UUID has the same pseudonym in text and in binary.
@@ -441,9 +496,11 @@ mod tests {
             (short(9), Transform::Redact, "bob@x.com", Some("[redacted")),
             (short(2), Transform::Redact, "bo", Some("**")),
             (short(0), Transform::Redact, "", Some("")),
+            (TEXT, Transform::Partial, "{\"a\":\"bob@x.com\"}", Some("[redacted:email]")),
             (ValueKind::Json, Transform::Redact, "\"bob@x.com\"", Some("\"[redacted:email]\"")),
-            (ValueKind::Json, Transform::Partial, "{\"a\":\"bob@x.com\"}", Some("\"[redacted:email]\"")),
-            (ValueKind::Jsonb, Transform::Redact, "null", Some("\"[redacted:email]\"")),
+            (ValueKind::Json, Transform::Partial, "{\"a\":\"bob@example.com\"}", Some("{\"a\":\"b***@e***.***\"}")),
+            (ValueKind::Json, Transform::Null, "{\"a\":\"bob@x.com\"}", None),
+            (ValueKind::Jsonb, Transform::Redact, "null", Some("null")),
             (ValueKind::Uuid, Transform::Redact, "550e8400-e29b-41d4-a716-446655440000", None),
             (ValueKind::Fixed, Transform::Redact, "2001-01-01", None),
             (ValueKind::Fixed, Transform::Pseudonym, "17", None),
@@ -460,10 +517,75 @@ mod tests {
         let kind = Type { kind: ValueKind::Jsonb, encoding: Encoding::Binary };
         let masked = mask_bytes("email", Transform::Redact, kind, b"\x01\"bob@x.com\"").unwrap();
         assert_eq!(masked, b"\x01\"[redacted:email]\"");
+        let masked = mask_bytes("email", Transform::Redact, kind, b"\x01{\"a\": [\"bob@x.com\", 1]}").unwrap();
+        assert_eq!(masked, b"\x01{\"a\": [\"[redacted:email]\", null]}");
         let mut out = Vec::new();
         let value = b"\x01{\"a\": \"bob@x.com\"}";
         let outcome = REDACTING.scan(Detectors::all(), kind, value, &mut out, &mut Counts::default());
         assert_eq!((outcome, out.as_slice()), (Outcome::Replace, b"\x01{\"a\": \"[redacted:email]\"}".as_slice()));
+    }
+
+    #[test]
+    fn documents_keep_their_structure() {
+        for (value, expected) in [
+            (
+                r#"{"name": "Bob", "tags": ["a", ["b"]], "home": {"no": 17, "is_own": true, "flat": null}}"#,
+                r#"{"name": "[redacted:email]", "tags": ["[redacted:email]", ["[redacted:email]"]], "home": {"no": null, "is_own": null, "flat": null}}"#,
+            ),
+            ("[]", "[]"),
+            (" {} ", " {} "),
+            ("-1.5e3", "null"),
+            ("[1e999,\n2]", "[null,\nnull]"),
+            // What looks like a name is none where no colon follows, and a colon in a text makes none.
+            (r#"["a","b: c"]"#, r#"["[redacted:email]","[redacted:email]"]"#),
+            (r#"{"a\"b" : "c\\"}"#, r#"{"a\"b" : "[redacted:email]"}"#),
+            (r#"{"é":"\ud800"}"#, r#"{"é":"[redacted:email]"}"#),
+            // Of two members of a name, both stay.
+            (r#"{"a":1,"a":"x"}"#, r#"{"a":null,"a":"[redacted:email]"}"#),
+            // A name that is data is masked as a find is.
+            (r#"{"ssn 123-45-6789!":{"x":1}}"#, r#"{"ssn [redacted:us_ssn]!":{"x":null}}"#),
+        ] {
+            for kind in [ValueKind::Json, ValueKind::Jsonb] {
+                assert_eq!(mask("email", Transform::Redact, kind, value).as_deref(), Some(expected), "{value}");
+            }
+        }
+        let escaped =
+            mask("email", Transform::Pseudonym, ValueKind::Json, r#"["bob\u0040x.com", "bob@x.com"]"#).unwrap();
+        let text = mask("email", Transform::Pseudonym, TEXT, "bob@x.com").unwrap();
+        assert_eq!(escaped, format!("[\"{text}\", \"{text}\"]"));
+    }
+
+    #[test]
+    fn documents_that_cannot_be_taken_apart_are_hidden_whole() {
+        let nested = |depth: usize| format!("{}\"bob@x.com\"{}", "[".repeat(depth), "]".repeat(depth));
+        let long = format!("[\"{}\"]", "x".repeat(document::BYTES_MAX));
+        // Short enough by itself, but its masks are not.
+        let many = format!("[{}\"\"]", "\"\",".repeat(document::BYTES_MAX / 4));
+        let hidden = Some("\"[redacted:email]\"");
+        for value in [
+            "",
+            "{",
+            "{\"a\":}",
+            "{'a':1}",
+            "[\"bob@x.com\"] 1",
+            "[NaN]",
+            &nested(document::DEPTH_MAX + 1),
+            &long,
+            &many,
+        ] {
+            for transform in [Transform::Redact, Transform::Partial, Transform::Pseudonym] {
+                assert_eq!(mask("email", transform, ValueKind::Json, value).as_deref(), hidden, "{transform}");
+            }
+        }
+        let deep = nested(document::DEPTH_MAX);
+        let masked = mask("email", Transform::Redact, ValueKind::Json, &deep).unwrap();
+        assert_eq!(masked, deep.replace("bob@x.com", "[redacted:email]"));
+
+        // In an encoding such as SJIS the second byte of a character may be a backslash.
+        let kind = Type { kind: ValueKind::Json, encoding: Encoding::Text };
+        assert_eq!(mask_bytes("email", Transform::Redact, kind, b"[\"\x95\x5c\"]").unwrap(), b"\"[redacted:email]\"");
+        let kind = Type { kind: ValueKind::Jsonb, encoding: Encoding::Binary };
+        assert_eq!(mask_bytes("email", Transform::Redact, kind, b"\x01{").unwrap(), b"\x01\"[redacted:email]\"");
     }
 
     #[test]
@@ -593,6 +715,29 @@ mod tests {
         fn scans_of_any_bytes_do_not_fail(kind in kinds(), value in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut out = Vec::new();
             REDACTING.scan(Detectors::all(), kind, &value, &mut out, &mut Counts::default());
+        }
+
+        #[test]
+        fn masked_documents_keep_names_and_no_leaves(names in prop::collection::vec("[a-z]{1,8}", 1..5), texts in prop::collection::vec("\\PC{6,20}", 1..5), binary in any::<bool>()) {
+            let members: serde_json::Map<String, serde_json::Value> =
+                names.iter().cloned().zip(texts.iter().map(|text| serde_json::json!([text, 17, { "inner": text }]))).collect();
+            let encoding = if binary { Encoding::Binary } else { Encoding::Text };
+            let kind = Type { kind: ValueKind::Jsonb, encoding };
+            let mut value = if binary { vec![1] } else { Vec::new() };
+            value.extend(serde_json::Value::Object(members.clone()).to_string().bytes());
+            for transform in [Transform::Redact, Transform::Partial, Transform::Pseudonym] {
+                let mut out = Vec::new();
+                let outcome = CLASSES.mask(&class("thing"), transform, kind, &value, &mut out);
+                prop_assert_eq!(outcome, Outcome::Replace);
+                let (_, body) = kind.split(&out);
+                let masked: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).unwrap();
+                prop_assert_eq!(masked.keys().collect::<Vec<_>>(), members.keys().collect::<Vec<_>>());
+                for (name, before) in &members {
+                    let now = &masked[name.as_str()];
+                    prop_assert!(now[0].is_string() && now[0] != before[0] && now[2]["inner"] == now[0]);
+                    prop_assert!(now[1].is_null());
+                }
+            }
         }
 
         #[test]
