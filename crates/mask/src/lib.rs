@@ -23,6 +23,7 @@ mod partial;
 mod plan;
 mod pseudonym;
 mod replace;
+mod texts;
 
 pub use class::{Assignment, ClassError, ClassRule, Classes, Transform};
 pub use detect::{Detector, Detectors, NotLooked, Recognized, Recognizer};

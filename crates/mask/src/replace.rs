@@ -13,6 +13,7 @@ use crate::document::{self, Document, Part};
 use crate::json::{self, Patch};
 use crate::partial;
 use crate::plan::{Counts, Outcome};
+use crate::texts;
 use crate::{Classes, Transform};
 
 /// What stands for a value of which nothing is known.
@@ -57,7 +58,7 @@ impl Type {
                 fill(out);
                 out.push(b'"');
             }
-            ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => return Outcome::Null,
+            ValueKind::Texts { .. } | ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => return Outcome::Null,
         }
         Outcome::Replace
     }
@@ -65,7 +66,12 @@ impl Type {
     fn chars_max(self) -> Option<u32> {
         match self.kind {
             ValueKind::Text { chars_max } => chars_max,
-            ValueKind::Json | ValueKind::Jsonb | ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => None,
+            ValueKind::Texts { .. }
+            | ValueKind::Json
+            | ValueKind::Jsonb
+            | ValueKind::Uuid
+            | ValueKind::Fixed
+            | ValueKind::Opaque => None,
         }
     }
 }
@@ -94,13 +100,35 @@ impl Classes {
             (Transform::Null, _) => Outcome::Null,
             (Transform::Pseudonym, ValueKind::Uuid) => self.mask_uuid(class, kind.encoding, value, out),
             (_, ValueKind::Json | ValueKind::Jsonb) => self.mask_document(class, transform, kind, value, out),
+            (_, ValueKind::Texts { chars_max }) => {
+                let start = out.len();
+                let masked = texts::mask(kind.encoding, value, out, |element, out| {
+                    self.write_text(class, transform, element, chars_max, out);
+                });
+                if masked.is_err() {
+                    out.truncate(start);
+                    return Outcome::Null;
+                }
+                Outcome::Replace
+            }
             (Transform::Partial | Transform::Pseudonym | Transform::Redact, _) => {
-                let is_document = kind.chars_max().is_none() && matches!(value, [b'{' | b'[', ..]);
-                let transform =
-                    if is_document && transform == Transform::Partial { Transform::Redact } else { transform };
-                kind.write(out, |out| self.stand_in(class, transform, value, kind.chars_max(), out))
+                kind.write(out, |out| self.write_text(class, transform, value, kind.chars_max(), out))
             }
         }
+    }
+
+    /// Appends the mask of a text. A hint of one that holds others would be of any of them.
+    fn write_text(
+        &self,
+        class: &ClassName,
+        transform: Transform,
+        value: &[u8],
+        chars_max: Option<u32>,
+        out: &mut Vec<u8>,
+    ) {
+        let is_document = chars_max.is_none() && matches!(value, [b'{' | b'[', ..]);
+        let transform = if is_document && transform == Transform::Partial { Transform::Redact } else { transform };
+        self.stand_in(class, transform, value, chars_max, out);
     }
 
     /// Masks the leaves of a JSON document; one that cannot be taken apart is hidden whole.
@@ -226,7 +254,7 @@ impl Classes {
         let patches = match kind.kind {
             ValueKind::Text { .. } => whole_characters(body, &finds),
             ValueKind::Json | ValueKind::Jsonb => json::fit(body, &whole_finds(body, &finds)),
-            ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => return Outcome::Null,
+            ValueKind::Texts { .. } | ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => return Outcome::Null,
         };
         out.extend(version);
         let start = out.len();
@@ -314,6 +342,7 @@ fn json_content(kind: Type, body: &[u8]) -> &[u8] {
             ValueKind::Json
             | ValueKind::Jsonb
             | ValueKind::Text { .. }
+            | ValueKind::Texts { .. }
             | ValueKind::Uuid
             | ValueKind::Fixed
             | ValueKind::Opaque,
@@ -329,7 +358,9 @@ fn encoded_bytes(kind: Type, body: &[u8]) -> Option<Vec<u8>> {
             body.strip_prefix(b"\\x").or_else(|| body.strip_prefix(b"\\\\x"))?
         }
         (ValueKind::Text { .. } | ValueKind::Opaque, Encoding::Binary)
-        | (ValueKind::Json | ValueKind::Jsonb | ValueKind::Uuid | ValueKind::Fixed, _) => return None,
+        | (ValueKind::Texts { .. } | ValueKind::Json | ValueKind::Jsonb | ValueKind::Uuid | ValueKind::Fixed, _) => {
+            return None;
+        }
     };
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let bytes = digits.chunks(2).map(|pair| match pair {
@@ -489,6 +520,7 @@ mod tests {
     #[test]
     fn masks_are_valid_for_their_kind() {
         let short = |chars| ValueKind::Text { chars_max: Some(chars) };
+        let texts = |chars_max| ValueKind::Texts { chars_max };
         for (kind, transform, value, expected) in [
             (TEXT, Transform::Redact, "bob@example.com", Some("[redacted:email]")),
             (TEXT, Transform::Partial, "robert.tables@example.com", Some("r***@e***.com")),
@@ -506,6 +538,17 @@ mod tests {
             (ValueKind::Fixed, Transform::Pseudonym, "17", None),
             (ValueKind::Opaque, Transform::Redact, "{bob@x.com}", None),
             (ValueKind::Opaque, Transform::Pseudonym, "17", None),
+            (
+                texts(None),
+                Transform::Redact,
+                "{a,NULL,\"b c\"}",
+                Some("{\"[redacted:email]\",NULL,\"[redacted:email]\"}"),
+            ),
+            (texts(Some(9)), Transform::Redact, "{bob@x.com}", Some("{\"[redacted\"}")),
+            (texts(None), Transform::Partial, "{bob@example.com}", Some("{\"b***@e***.***\"}")),
+            (texts(None), Transform::Null, "{bob@x.com}", None),
+            (texts(None), Transform::Redact, "{{a},{b}}", None),
+            (texts(None), Transform::Redact, "bob@x.com", None),
             (TEXT, Transform::Redact, "[redacted:email]", Some("***")),
         ] {
             assert_eq!(mask("email", transform, kind, value).as_deref(), expected, "{kind:?} {transform} {value}");
@@ -593,6 +636,8 @@ mod tests {
         let text = mask("email", Transform::Pseudonym, TEXT, "bob@x.com").unwrap();
         let json = mask("email", Transform::Pseudonym, ValueKind::Json, "\"bob@x.com\"").unwrap();
         assert_eq!(json, format!("\"{text}\""));
+        let texts = mask("email", Transform::Pseudonym, ValueKind::Texts { chars_max: None }, "{bob@x.com}").unwrap();
+        assert_eq!(texts, format!("{{\"{text}\"}}"));
         let found = scan_with(&CLASSES, TEXT, "write to bob@x.com now");
         assert_eq!(found, format!("write to {text} now"));
 
@@ -622,6 +667,8 @@ mod tests {
             (ValueKind::Opaque, "bob@x.com", "NULL"),
             (ValueKind::Opaque, "{1,bob@x.com,2}", "NULL"),
             (ValueKind::Opaque, "{1,2}", "{1,2}"),
+            (ValueKind::Texts { chars_max: None }, "{a,bob@x.com}", "NULL"),
+            (ValueKind::Texts { chars_max: None }, "{a,b}", "{a,b}"),
             (ValueKind::Opaque, "\\x626f6240782e636f6d", "NULL"),
             (TEXT, "\\\\x626F6240782E636F6D", "NULL"),
             (ValueKind::Opaque, "\\x626f62", "\\x626f62"),
@@ -652,6 +699,7 @@ mod tests {
     fn kinds() -> impl Strategy<Value = Type> {
         let kind = prop_oneof![
             prop::option::of(0_u32..30).prop_map(|chars_max| ValueKind::Text { chars_max }),
+            prop::option::of(0_u32..30).prop_map(|chars_max| ValueKind::Texts { chars_max }),
             Just(ValueKind::Json),
             Just(ValueKind::Jsonb),
             Just(ValueKind::Uuid),
