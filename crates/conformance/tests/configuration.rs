@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use gatehouse_conformance::{Fixture, Setup};
+use gatehouse_mask::{Counts, Outcome, PseudonymKey};
+use gatehouse_model::{Column, Encoding, Parent, Provenance, Resource, Shape, ShapeRole, ValueKind, kind};
 
 fn wait_until(what: &str, mut is_so: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
     let begun = Instant::now();
@@ -278,5 +281,35 @@ fn groups_that_are_taken_away_end_the_sessions_that_stood_on_them() -> anyhow::R
     assert_ne!(config, without);
     std::fs::write(fixture.config(), without)?;
     wait_until("the session is cut", || Ok(child.try_wait()?.is_some()))?;
+    Ok(())
+}
+
+#[test]
+fn a_value_has_another_pseudonym_at_each_target() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let twin = "[targets.twin]\nprotocol = \"postgres\"\naddress = \"127.0.0.1:1\"\nuser = \"gatehouse\"\n\
+                password = \"file:shop.secret\"\n[classes.email]\nmask = \"pseudonym\"\n";
+    let config = fixture.folder.path().join("gatehouse/twin.toml");
+    std::fs::write(&config, format!("{}\n{twin}", std::fs::read_to_string(fixture.config())?))?;
+    let loaded = gatehouse::load::load(&config, PseudonymKey::new([7; 32]))
+        .map_err(|faults| anyhow::anyhow!("{}", faults.iter().map(ToString::to_string).collect::<String>()))?;
+
+    let text = ValueKind::Text { chars_max: None };
+    let class = Parent { kind: kind::CLASS, id: "email".into() };
+    let provenance = Provenance::Copy(Resource::new("Column", "x/public.customers.email", [class]));
+    let column = Column { name: "email".into(), provenance, kind: text, encoding: Encoding::Text };
+    let shape = Shape { role: ShapeRole::Rows, columns: vec![column] };
+    let pseudonym = |target: &str| -> anyhow::Result<String> {
+        let classes = &loaded.targets.get(target).context("the target")?.classes;
+        let plan = classes.plan(&shape, &mut |_| false, &mut |_| false, &|_| false);
+        let mut out = Vec::new();
+        let outcome =
+            plan.apply(classes, 0, text, Encoding::Text, b"bob@example.com", &mut out, &mut Counts::default());
+        anyhow::ensure!(outcome == Outcome::Replace, "{outcome:?}");
+        Ok(String::from_utf8(out)?)
+    };
+    let (shop, twin) = (pseudonym("shop")?, pseudonym("twin")?);
+    anyhow::ensure!(shop.ends_with("@masked.example") && twin.ends_with("@masked.example"), "{shop} {twin}");
+    anyhow::ensure!(shop != twin && shop == pseudonym("shop")?, "{shop} {twin}");
     Ok(())
 }

@@ -138,6 +138,41 @@ async fn binary_results_are_masked_and_stay_valid() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn documents_and_arrays_keep_their_structure() -> anyhow::Result<()> {
+    let columns = ["said", "told", "tags", "grid"].map(|column| format!("\"public.letters.{column}\" = \"private\"\n"));
+    let fixture = Fixture::start(Setup {
+        config: "[classes.private]\nmask = \"redact\"\n".into(),
+        target: format!("[targets.shop.columns]\n{}", columns.concat()),
+        ..Setup::default()
+    })?;
+    fixture.truth(
+        "create table letters (id int, said jsonb, told json, tags text[], grid text[]);
+         insert into letters values (1, '{\"a\": [\"Realname\", 17, null], \"b\": {\"c\": \"x\\\"y\"}}', '[true, \"Rawlings\"]',
+           array['Realname', null, 'a, b'], array[['Realname'], ['Rawlings']]);
+         grant select on letters to gatehouse;",
+    )?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let said = fixture.psql(&agent, "select said, told, tags, grid from letters")?;
+    let hidden = "\"[redacted:private]\"";
+    let expected = format!(
+        "{{\"a\": [{hidden}, null, null], \"b\": {{\"c\": {hidden}}}}}|[null, {hidden}]|{{{hidden},NULL,{hidden}}}|"
+    );
+    assert_eq!(said.trim(), expected);
+    let copied = fixture.psql(&agent, "copy letters to stdout")?;
+    assert_masked(&copied, "a copy");
+
+    let client = fixture.connect(&agent).await?;
+    let row = client.query_one("select said, tags, grid from letters", &[]).await?;
+    let document: serde_json::Value = row.get("said");
+    let text = "[redacted:private]";
+    assert_eq!(document, serde_json::json!({ "a": [text, null, null], "b": { "c": text } }));
+    let texts: Vec<Option<String>> = row.get("tags");
+    assert_eq!(texts, [Some(text.to_string()), None, Some(text.to_string())]);
+    assert_eq!(row.get::<_, Option<Vec<String>>>("grid"), None);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn clients_in_pipelines_and_prepared_get_what_they_ask_for() -> anyhow::Result<()> {
     let fixture = Fixture::start(Setup::default())?;
     let agent = fixture.task("agent:claude", "10m")?;

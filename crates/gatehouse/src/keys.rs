@@ -22,7 +22,7 @@ pub(crate) fn journal_key(data: &DataFolder, name: &str) -> Result<SigningKey> {
     Ok(SigningKey::from_seed(name, &key(data, "journal")?)?)
 }
 
-/// The key that pseudonyms are made with.
+/// The key that the keys of targets' pseudonyms are made with.
 pub(crate) fn pseudonym_key(data: &DataFolder) -> Result<PseudonymKey> {
     Ok(PseudonymKey::new(*key(data, "pseudonyms")?))
 }

@@ -1020,7 +1020,7 @@ impl Checker<'_> {
             };
             columns.insert(column, assignment);
         }
-        match Classes::new(rules.to_vec(), columns, key.clone(), recognizer.cloned()) {
+        match Classes::new(rules.to_vec(), columns, key.of_target(name), recognizer.cloned()) {
             Ok(classes) => Some(classes),
             Err(error) => {
                 self.fault(&["targets", name], error.to_string(), "Correct the classes");

@@ -17,12 +17,12 @@ pub(crate) struct Patch {
 }
 
 /// A string's content, or a number or word outside of strings.
-struct Lexeme {
-    start: usize,
-    end: usize,
-    bare: bool,
+pub(crate) struct Lexeme {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) bare: bool,
     /// Where the next one is looked for.
-    next: usize,
+    pub(crate) next: usize,
 }
 
 /// Fits finds to the text: inside a string to whole characters and escapes, outside to a whole token.
@@ -76,7 +76,8 @@ fn atom_len(json: &[u8], at: usize) -> usize {
     }
 }
 
-fn next_lexeme(json: &[u8], at: usize) -> Option<Lexeme> {
+/// The first one from `at` on.
+pub(crate) fn next_lexeme(json: &[u8], at: usize) -> Option<Lexeme> {
     let start = at + json.get(at..)?.iter().position(|byte| !is_structure(*byte))?;
     if json.get(start) == Some(&b'"') {
         let start = start + 1;

@@ -17,11 +17,13 @@
 mod builtin;
 mod class;
 mod detect;
+mod document;
 mod json;
 mod partial;
 mod plan;
 mod pseudonym;
 mod replace;
+mod texts;
 
 pub use class::{Assignment, ClassError, ClassRule, Classes, Transform};
 pub use detect::{Detector, Detectors, NotLooked, Recognized, Recognizer};

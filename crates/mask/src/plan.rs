@@ -312,10 +312,13 @@ fn class_names(column: &Resource) -> impl Iterator<Item = &str> {
 
 fn scan_or_keep(kind: ValueKind, detectors: Detectors) -> ColumnPlan {
     match kind {
-        ValueKind::Text { .. } | ValueKind::Json | ValueKind::Jsonb | ValueKind::Opaque if !detectors.is_empty() => {
+        ValueKind::Text { .. } | ValueKind::Texts { .. } | ValueKind::Json | ValueKind::Jsonb | ValueKind::Opaque
+            if !detectors.is_empty() =>
+        {
             ColumnPlan::Scan(detectors)
         }
         ValueKind::Text { .. }
+        | ValueKind::Texts { .. }
         | ValueKind::Json
         | ValueKind::Jsonb
         | ValueKind::Uuid
@@ -371,6 +374,7 @@ mod tests {
             (Provenance::Copy(column(&[])), ValueKind::Opaque, ColumnPlan::Scan(scan)),
             (Provenance::Copy(column(&["email"])), TEXT, ColumnPlan::Scan(scan.without(Detector::Email))),
             (Provenance::Copy(column(&["email"])), ValueKind::Opaque, ColumnPlan::Scan(scan.without(Detector::Email))),
+            (Provenance::Copy(column(&[])), ValueKind::Texts { chars_max: None }, ColumnPlan::Scan(scan)),
             (Provenance::Copy(column(&["us_ssn"])), ValueKind::Fixed, mask("us_ssn", Transform::Redact)),
             (Provenance::Copy(column(&["us_ssn"])), TEXT, mask("us_ssn", Transform::Redact)),
             (Provenance::Copy(column(&["phone", "iban", "password"])), TEXT, mask("iban", Transform::Redact)),

@@ -12,7 +12,8 @@ use sha2::block_api::compress256;
 
 use crate::partial::Form;
 
-/// The key of all pseudonyms: 32 random bytes. With another key every pseudonym is another.
+/// A key of pseudonyms: 32 random bytes. With another key every pseudonym is another. The gateway keeps one, and each target has
+/// its own of it.
 #[derive(Clone)]
 pub struct PseudonymKey(Secret);
 
@@ -20,6 +21,25 @@ impl PseudonymKey {
     /// Takes 32 random bytes over.
     pub fn new(key: [u8; 32]) -> Self {
         Self(Secret::new(key))
+    }
+
+    /// The key of a target. Nobody can tell by their pseudonyms whether values of two targets are the same.
+    #[must_use]
+    pub fn of_target(&self, target: &str) -> Self {
+        let mut mac = Hmac::<Sha256>::new(&self.block().into());
+        mac.update(b"target\0");
+        mac.update(target.as_bytes());
+        let key: [u8; DIGEST_BYTES] = mac.finalize().into_bytes().into();
+        Self::new(key)
+    }
+
+    /// HMAC's first block, before its pads.
+    fn block(&self) -> [u8; BLOCK_BYTES] {
+        let mut block = [0_u8; BLOCK_BYTES];
+        for (to, from) in block.iter_mut().zip(self.0.expose()) {
+            *to = *from;
+        }
+        block
     }
 }
 
@@ -60,10 +80,7 @@ pub(crate) struct Pseudonyms {
 
 impl Pseudonyms {
     pub(crate) fn new(key: &PseudonymKey) -> Self {
-        let mut block = [0_u8; BLOCK_BYTES];
-        for (to, from) in block.iter_mut().zip(key.0.expose()) {
-            *to = *from;
-        }
+        let block = key.block();
         let after = |pad: u8| {
             let mut state = FIRST_STATE;
             compress256(&mut state, &[block.map(|byte| byte ^ pad)]);
@@ -308,6 +325,18 @@ mod tests {
         assert_ne!(make(1, "a"), make(2, "a"));
         assert_ne!(hash(make(1, "a")), hash(make(1, "b")));
         assert_eq!(format!("{:?}", PseudonymKey::new([7; 32])), "PseudonymKey(…)");
+    }
+
+    #[test]
+    fn each_target_has_a_key_of_its_own() {
+        let master = PseudonymKey::new([1; 32]);
+        let make =
+            |key: &PseudonymKey| text_of(&Pseudonyms::new(key).of(&class("a")), Form::Other, b"bob@example.com", None);
+        let [shop, again, shops] = ["shop", "shop", "shops"].map(|target| make(&master.of_target(target)));
+        assert_eq!(shop, again);
+        assert_ne!(shop, shops);
+        assert_ne!(shop, make(&master));
+        assert_ne!(shop, make(&PseudonymKey::new([2; 32]).of_target("shop")));
     }
 
     #[test]

@@ -3,14 +3,17 @@
 //! Knows kinds and encodings of values. Does not know which values are to be masked.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use gatehouse_model::{ClassName, Encoding, ValueKind};
 use memchr::memchr2;
 
 use crate::detect::{Detectors, Found};
+use crate::document::{self, Document, Part};
 use crate::json::{self, Patch};
 use crate::partial;
 use crate::plan::{Counts, Outcome};
+use crate::texts;
 use crate::{Classes, Transform};
 
 /// What stands for a value of which nothing is known.
@@ -55,7 +58,7 @@ impl Type {
                 fill(out);
                 out.push(b'"');
             }
-            ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => return Outcome::Null,
+            ValueKind::Texts { .. } | ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => return Outcome::Null,
         }
         Outcome::Replace
     }
@@ -63,7 +66,12 @@ impl Type {
     fn chars_max(self) -> Option<u32> {
         match self.kind {
             ValueKind::Text { chars_max } => chars_max,
-            ValueKind::Json | ValueKind::Jsonb | ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => None,
+            ValueKind::Texts { .. }
+            | ValueKind::Json
+            | ValueKind::Jsonb
+            | ValueKind::Uuid
+            | ValueKind::Fixed
+            | ValueKind::Opaque => None,
         }
     }
 }
@@ -91,15 +99,90 @@ impl Classes {
         match (transform, kind.kind) {
             (Transform::Null, _) => Outcome::Null,
             (Transform::Pseudonym, ValueKind::Uuid) => self.mask_uuid(class, kind.encoding, value, out),
+            (_, ValueKind::Json | ValueKind::Jsonb) => self.mask_document(class, transform, kind, value, out),
+            (_, ValueKind::Texts { chars_max }) => {
+                let start = out.len();
+                let masked = texts::mask(kind.encoding, value, out, |element, out| {
+                    self.write_text(class, transform, element, chars_max, out);
+                });
+                if masked.is_err() {
+                    out.truncate(start);
+                    return Outcome::Null;
+                }
+                Outcome::Replace
+            }
             (Transform::Partial | Transform::Pseudonym | Transform::Redact, _) => {
-                let (_, body) = kind.split(value);
-                let content = json_content(kind, body);
-                let is_document = kind.chars_max().is_none() && matches!(content, [b'{' | b'[', ..]);
-                let transform =
-                    if is_document && transform == Transform::Partial { Transform::Redact } else { transform };
-                kind.write(out, |out| self.stand_in(class, transform, content, kind.chars_max(), out))
+                kind.write(out, |out| self.write_text(class, transform, value, kind.chars_max(), out))
             }
         }
+    }
+
+    /// Appends the mask of a text. A hint of one that holds others would be of any of them.
+    fn write_text(
+        &self,
+        class: &ClassName,
+        transform: Transform,
+        value: &[u8],
+        chars_max: Option<u32>,
+        out: &mut Vec<u8>,
+    ) {
+        let is_document = chars_max.is_none() && matches!(value, [b'{' | b'[', ..]);
+        let transform = if is_document && transform == Transform::Partial { Transform::Redact } else { transform };
+        self.stand_in(class, transform, value, chars_max, out);
+    }
+
+    /// Masks the leaves of a JSON document; one that cannot be taken apart is hidden whole.
+    fn mask_document(
+        &self,
+        class: &ClassName,
+        transform: Transform,
+        kind: Type,
+        value: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let (version, body) = kind.split(value);
+        let start = out.len();
+        out.extend(version);
+        if self.write_document(class, transform, body, out) {
+            return Outcome::Replace;
+        }
+        out.truncate(start);
+        kind.write(out, |out| self.stand_in(class, Transform::Redact, body, None, out))
+    }
+
+    /// Appends a document with masked leaves; false if it cannot, and then what was appended is of no use.
+    fn write_document(&self, class: &ClassName, transform: Transform, body: &[u8], out: &mut Vec<u8>) -> bool {
+        let Some(document) = Document::parse(body) else { return false };
+        let start = out.len();
+        // Names stay, but not what a detector finds in them: where a member stands for a person, they are data too.
+        let finds = self.finder.find_by_form(body, Detectors::all());
+        let patches = json::fit(body, &whole_finds(body, &finds));
+        let walked = document.walk(|part| {
+            match part {
+                Part::Structure(text) => out.extend_from_slice(text),
+                Part::Name(place) => self.write_name(body, place, &patches, out),
+                Part::Text(raw) => {
+                    out.push(b'"');
+                    self.stand_in(class, transform, &document::unescaped(raw), None, out);
+                    out.push(b'"');
+                }
+                Part::Bare => out.extend_from_slice(b"null"),
+            }
+            out.len() - start <= document::BYTES_MAX
+        });
+        walked.is_ok()
+    }
+
+    fn write_name(&self, body: &[u8], place: Range<usize>, patches: &[Patch], out: &mut Vec<u8>) {
+        let first = patches.partition_point(|patch| patch.start < place.start);
+        let inside = patches.iter().skip(first).take_while(|patch| patch.end <= place.end);
+        let shifted: Vec<Patch> = inside
+            .map(|patch| Patch { start: patch.start - place.start, end: patch.end - place.start, ..*patch })
+            .collect();
+        let name = body.get(place).unwrap_or_default();
+        self.write_patched(name, &shifted, out, |class, content, out| {
+            self.stand_in(class, self.transform(class), content, None, out);
+        });
     }
 
     /// A UUID has the same pseudonym in text and in binary.
@@ -171,7 +254,7 @@ impl Classes {
         let patches = match kind.kind {
             ValueKind::Text { .. } => whole_characters(body, &finds),
             ValueKind::Json | ValueKind::Jsonb => json::fit(body, &whole_finds(body, &finds)),
-            ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => return Outcome::Null,
+            ValueKind::Texts { .. } | ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => return Outcome::Null,
         };
         out.extend(version);
         let start = out.len();
@@ -259,6 +342,7 @@ fn json_content(kind: Type, body: &[u8]) -> &[u8] {
             ValueKind::Json
             | ValueKind::Jsonb
             | ValueKind::Text { .. }
+            | ValueKind::Texts { .. }
             | ValueKind::Uuid
             | ValueKind::Fixed
             | ValueKind::Opaque,
@@ -274,7 +358,9 @@ fn encoded_bytes(kind: Type, body: &[u8]) -> Option<Vec<u8>> {
             body.strip_prefix(b"\\x").or_else(|| body.strip_prefix(b"\\\\x"))?
         }
         (ValueKind::Text { .. } | ValueKind::Opaque, Encoding::Binary)
-        | (ValueKind::Json | ValueKind::Jsonb | ValueKind::Uuid | ValueKind::Fixed, _) => return None,
+        | (ValueKind::Texts { .. } | ValueKind::Json | ValueKind::Jsonb | ValueKind::Uuid | ValueKind::Fixed, _) => {
+            return None;
+        }
     };
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let bytes = digits.chunks(2).map(|pair| match pair {
@@ -434,6 +520,7 @@ mod tests {
     #[test]
     fn masks_are_valid_for_their_kind() {
         let short = |chars| ValueKind::Text { chars_max: Some(chars) };
+        let texts = |chars_max| ValueKind::Texts { chars_max };
         for (kind, transform, value, expected) in [
             (TEXT, Transform::Redact, "bob@example.com", Some("[redacted:email]")),
             (TEXT, Transform::Partial, "robert.tables@example.com", Some("r***@e***.com")),
@@ -441,14 +528,27 @@ mod tests {
             (short(9), Transform::Redact, "bob@x.com", Some("[redacted")),
             (short(2), Transform::Redact, "bo", Some("**")),
             (short(0), Transform::Redact, "", Some("")),
+            (TEXT, Transform::Partial, "{\"a\":\"bob@x.com\"}", Some("[redacted:email]")),
             (ValueKind::Json, Transform::Redact, "\"bob@x.com\"", Some("\"[redacted:email]\"")),
-            (ValueKind::Json, Transform::Partial, "{\"a\":\"bob@x.com\"}", Some("\"[redacted:email]\"")),
-            (ValueKind::Jsonb, Transform::Redact, "null", Some("\"[redacted:email]\"")),
+            (ValueKind::Json, Transform::Partial, "{\"a\":\"bob@example.com\"}", Some("{\"a\":\"b***@e***.***\"}")),
+            (ValueKind::Json, Transform::Null, "{\"a\":\"bob@x.com\"}", None),
+            (ValueKind::Jsonb, Transform::Redact, "null", Some("null")),
             (ValueKind::Uuid, Transform::Redact, "550e8400-e29b-41d4-a716-446655440000", None),
             (ValueKind::Fixed, Transform::Redact, "2001-01-01", None),
             (ValueKind::Fixed, Transform::Pseudonym, "17", None),
             (ValueKind::Opaque, Transform::Redact, "{bob@x.com}", None),
             (ValueKind::Opaque, Transform::Pseudonym, "17", None),
+            (
+                texts(None),
+                Transform::Redact,
+                "{a,NULL,\"b c\"}",
+                Some("{\"[redacted:email]\",NULL,\"[redacted:email]\"}"),
+            ),
+            (texts(Some(9)), Transform::Redact, "{bob@x.com}", Some("{\"[redacted\"}")),
+            (texts(None), Transform::Partial, "{bob@example.com}", Some("{\"b***@e***.***\"}")),
+            (texts(None), Transform::Null, "{bob@x.com}", None),
+            (texts(None), Transform::Redact, "{{a},{b}}", None),
+            (texts(None), Transform::Redact, "bob@x.com", None),
             (TEXT, Transform::Redact, "[redacted:email]", Some("***")),
         ] {
             assert_eq!(mask("email", transform, kind, value).as_deref(), expected, "{kind:?} {transform} {value}");
@@ -460,6 +560,8 @@ mod tests {
         let kind = Type { kind: ValueKind::Jsonb, encoding: Encoding::Binary };
         let masked = mask_bytes("email", Transform::Redact, kind, b"\x01\"bob@x.com\"").unwrap();
         assert_eq!(masked, b"\x01\"[redacted:email]\"");
+        let masked = mask_bytes("email", Transform::Redact, kind, b"\x01{\"a\": [\"bob@x.com\", 1]}").unwrap();
+        assert_eq!(masked, b"\x01{\"a\": [\"[redacted:email]\", null]}");
         let mut out = Vec::new();
         let value = b"\x01{\"a\": \"bob@x.com\"}";
         let outcome = REDACTING.scan(Detectors::all(), kind, value, &mut out, &mut Counts::default());
@@ -467,10 +569,75 @@ mod tests {
     }
 
     #[test]
+    fn documents_keep_their_structure() {
+        for (value, expected) in [
+            (
+                r#"{"name": "Bob", "tags": ["a", ["b"]], "home": {"no": 17, "is_own": true, "flat": null}}"#,
+                r#"{"name": "[redacted:email]", "tags": ["[redacted:email]", ["[redacted:email]"]], "home": {"no": null, "is_own": null, "flat": null}}"#,
+            ),
+            ("[]", "[]"),
+            (" {} ", " {} "),
+            ("-1.5e3", "null"),
+            ("[1e999,\n2]", "[null,\nnull]"),
+            // What looks like a name is none where no colon follows, and a colon in a text makes none.
+            (r#"["a","b: c"]"#, r#"["[redacted:email]","[redacted:email]"]"#),
+            (r#"{"a\"b" : "c\\"}"#, r#"{"a\"b" : "[redacted:email]"}"#),
+            (r#"{"é":"\ud800"}"#, r#"{"é":"[redacted:email]"}"#),
+            // Of two members of a name, both stay.
+            (r#"{"a":1,"a":"x"}"#, r#"{"a":null,"a":"[redacted:email]"}"#),
+            // A name that is data is masked as a find is.
+            (r#"{"ssn 123-45-6789!":{"x":1}}"#, r#"{"ssn [redacted:us_ssn]!":{"x":null}}"#),
+        ] {
+            for kind in [ValueKind::Json, ValueKind::Jsonb] {
+                assert_eq!(mask("email", Transform::Redact, kind, value).as_deref(), Some(expected), "{value}");
+            }
+        }
+        let escaped =
+            mask("email", Transform::Pseudonym, ValueKind::Json, r#"["bob\u0040x.com", "bob@x.com"]"#).unwrap();
+        let text = mask("email", Transform::Pseudonym, TEXT, "bob@x.com").unwrap();
+        assert_eq!(escaped, format!("[\"{text}\", \"{text}\"]"));
+    }
+
+    #[test]
+    fn documents_that_cannot_be_taken_apart_are_hidden_whole() {
+        let nested = |depth: usize| format!("{}\"bob@x.com\"{}", "[".repeat(depth), "]".repeat(depth));
+        let long = format!("[\"{}\"]", "x".repeat(document::BYTES_MAX));
+        // Short enough by itself, but its masks are not.
+        let many = format!("[{}\"\"]", "\"\",".repeat(document::BYTES_MAX / 4));
+        let hidden = Some("\"[redacted:email]\"");
+        for value in [
+            "",
+            "{",
+            "{\"a\":}",
+            "{'a':1}",
+            "[\"bob@x.com\"] 1",
+            "[NaN]",
+            &nested(document::DEPTH_MAX + 1),
+            &long,
+            &many,
+        ] {
+            for transform in [Transform::Redact, Transform::Partial, Transform::Pseudonym] {
+                assert_eq!(mask("email", transform, ValueKind::Json, value).as_deref(), hidden, "{transform}");
+            }
+        }
+        let deep = nested(document::DEPTH_MAX);
+        let masked = mask("email", Transform::Redact, ValueKind::Json, &deep).unwrap();
+        assert_eq!(masked, deep.replace("bob@x.com", "[redacted:email]"));
+
+        // In an encoding such as SJIS the second byte of a character may be a backslash.
+        let kind = Type { kind: ValueKind::Json, encoding: Encoding::Text };
+        assert_eq!(mask_bytes("email", Transform::Redact, kind, b"[\"\x95\x5c\"]").unwrap(), b"\"[redacted:email]\"");
+        let kind = Type { kind: ValueKind::Jsonb, encoding: Encoding::Binary };
+        assert_eq!(mask_bytes("email", Transform::Redact, kind, b"\x01{").unwrap(), b"\x01\"[redacted:email]\"");
+    }
+
+    #[test]
     fn pseudonyms_are_equal_across_kinds_and_encodings() {
         let text = mask("email", Transform::Pseudonym, TEXT, "bob@x.com").unwrap();
         let json = mask("email", Transform::Pseudonym, ValueKind::Json, "\"bob@x.com\"").unwrap();
         assert_eq!(json, format!("\"{text}\""));
+        let texts = mask("email", Transform::Pseudonym, ValueKind::Texts { chars_max: None }, "{bob@x.com}").unwrap();
+        assert_eq!(texts, format!("{{\"{text}\"}}"));
         let found = scan_with(&CLASSES, TEXT, "write to bob@x.com now");
         assert_eq!(found, format!("write to {text} now"));
 
@@ -500,6 +667,8 @@ mod tests {
             (ValueKind::Opaque, "bob@x.com", "NULL"),
             (ValueKind::Opaque, "{1,bob@x.com,2}", "NULL"),
             (ValueKind::Opaque, "{1,2}", "{1,2}"),
+            (ValueKind::Texts { chars_max: None }, "{a,bob@x.com}", "NULL"),
+            (ValueKind::Texts { chars_max: None }, "{a,b}", "{a,b}"),
             (ValueKind::Opaque, "\\x626f6240782e636f6d", "NULL"),
             (TEXT, "\\\\x626F6240782E636F6D", "NULL"),
             (ValueKind::Opaque, "\\x626f62", "\\x626f62"),
@@ -530,6 +699,7 @@ mod tests {
     fn kinds() -> impl Strategy<Value = Type> {
         let kind = prop_oneof![
             prop::option::of(0_u32..30).prop_map(|chars_max| ValueKind::Text { chars_max }),
+            prop::option::of(0_u32..30).prop_map(|chars_max| ValueKind::Texts { chars_max }),
             Just(ValueKind::Json),
             Just(ValueKind::Jsonb),
             Just(ValueKind::Uuid),
@@ -593,6 +763,29 @@ mod tests {
         fn scans_of_any_bytes_do_not_fail(kind in kinds(), value in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut out = Vec::new();
             REDACTING.scan(Detectors::all(), kind, &value, &mut out, &mut Counts::default());
+        }
+
+        #[test]
+        fn masked_documents_keep_names_and_no_leaves(names in prop::collection::vec("[a-z]{1,8}", 1..5), texts in prop::collection::vec("\\PC{6,20}", 1..5), binary in any::<bool>()) {
+            let members: serde_json::Map<String, serde_json::Value> =
+                names.iter().cloned().zip(texts.iter().map(|text| serde_json::json!([text, 17, { "inner": text }]))).collect();
+            let encoding = if binary { Encoding::Binary } else { Encoding::Text };
+            let kind = Type { kind: ValueKind::Jsonb, encoding };
+            let mut value = if binary { vec![1] } else { Vec::new() };
+            value.extend(serde_json::Value::Object(members.clone()).to_string().bytes());
+            for transform in [Transform::Redact, Transform::Partial, Transform::Pseudonym] {
+                let mut out = Vec::new();
+                let outcome = CLASSES.mask(&class("thing"), transform, kind, &value, &mut out);
+                prop_assert_eq!(outcome, Outcome::Replace);
+                let (_, body) = kind.split(&out);
+                let masked: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).unwrap();
+                prop_assert_eq!(masked.keys().collect::<Vec<_>>(), members.keys().collect::<Vec<_>>());
+                for (name, before) in &members {
+                    let now = &masked[name.as_str()];
+                    prop_assert!(now[0].is_string() && now[0] != before[0] && now[2]["inner"] == now[0]);
+                    prop_assert!(now[1].is_null());
+                }
+            }
         }
 
         #[test]

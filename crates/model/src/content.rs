@@ -27,6 +27,11 @@ pub enum ValueKind {
     Json,
     /// PostgreSQL's `jsonb`: as JSON text, in binary form after one version byte.
     Jsonb,
+    /// A list of texts: PostgreSQL's array of them.
+    Texts {
+        /// The longest valid text in it in characters; `None` is unlimited.
+        chars_max: Option<u32>,
+    },
     /// A UUID.
     Uuid,
     /// Of a fixed form that holds no text: a boolean, a number, a date or time. Only its absence is a valid mask.

@@ -743,11 +743,13 @@ fn identity(relation: &Relation) -> String {
 
 /// By the OIDs that `pg_type.dat` fixes.
 fn kind_of_own(oid: u32, modifier: i32) -> ValueKind {
+    let chars_max = || modifier.checked_sub(4).and_then(|chars| u32::try_from(chars).ok());
     match oid {
         25 | 705 => ValueKind::Text { chars_max: None },
-        1042 | 1043 => {
-            ValueKind::Text { chars_max: modifier.checked_sub(4).and_then(|chars| u32::try_from(chars).ok()) }
-        }
+        1042 | 1043 => ValueKind::Text { chars_max: chars_max() },
+        // text[]; char(n)[], varchar(n)[].
+        1009 => ValueKind::Texts { chars_max: None },
+        1014 | 1015 => ValueKind::Texts { chars_max: chars_max() },
         19 => ValueKind::Text { chars_max: Some(63) },
         114 => ValueKind::Json,
         3802 => ValueKind::Jsonb,
@@ -982,6 +984,9 @@ mod tests {
         assert_eq!(catalog.kind_of(2950, -1), ValueKind::Uuid);
         assert_eq!(catalog.kind_of(23, -1), ValueKind::Fixed);
         assert_eq!(catalog.kind_of(9003, -1), ValueKind::Fixed);
+        assert_eq!(catalog.kind_of(1009, -1), ValueKind::Texts { chars_max: None });
+        assert_eq!(catalog.kind_of(1015, 24), ValueKind::Texts { chars_max: Some(20) });
+        assert_eq!(catalog.kind_of(1015, -1), ValueKind::Texts { chars_max: None });
         // int4[], bytea, xml, inet, record, and one that nobody knows.
         for opaque in [1007, 17, 142, 869, 2249, 4_000_000] {
             assert_eq!(catalog.kind_of(opaque, -1), ValueKind::Opaque);
