@@ -38,8 +38,11 @@ pub(crate) fn evidence(fields: &[(String, Vec<u8>)], columns: &Columns, seals: &
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Fields by their names.
+type Fields<'h> = Vec<(&'h str, &'h str)>;
+
 /// The fields of a head that evidence keeps, and how many it has not; `None` if this is no head.
-pub(crate) fn read(evidence: &str) -> Option<(Vec<(&str, &str)>, Option<&str>)> {
+pub(crate) fn read(evidence: &str) -> Option<(Fields<'_>, Option<&str>)> {
     let lines = evidence.strip_prefix(FIRST_LINE)?;
     let fields = lines.lines().filter_map(|line| line.split_once(": ")).collect();
     Some((fields, lines.lines().last().filter(|line| line.ends_with(" more fields)"))))
