@@ -153,9 +153,9 @@ impl Engine {
             Spoken::Stream(protocol) => protocol,
             Spoken::Exchanges(protocols) => {
                 let place = Arc::new(place);
-                let served = crate::exchanges::serve(self, listener, protocols, stream, peer, place.clone());
+                let served = Box::pin(crate::exchanges::serve(self, listener, protocols, stream, peer, place.clone()));
                 return tokio::select! {
-                    () = Box::pin(served) => {}
+                    () = served => {}
                     () = place.lost() => made_room(peer),
                 };
             }
