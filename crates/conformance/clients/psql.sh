@@ -241,6 +241,37 @@ SELECT :'v' AS literal, :"v" FROM (SELECT 1 AS "it's") s;
 \conninfo_does_not_exist
 SQL
 
+# The extended protocol, as a person types it, came with psql 16, and statements that are kept with psql 18.
+version=$(psql --version | grep -oE '[0-9]+' | head -n 1)
+if [ "$version" -ge 16 ]; then
+    check 'values that are bound' <<'SQL'
+SELECT $1::int + $2::int AS sum \bind 1 2 \g
+SELECT title FROM makers WHERE title = $1 \bind Anna \g
+SELECT $1::text AS word, length($1) AS length \bind 'it''s "quoted"' \gx
+SELECT 'of no values' AS plain \bind \g
+SELECT $1::int AS stored \bind 7 \gset
+\echo :stored
+INSERT INTO makers (title) VALUES ($1) RETURNING title \bind Bound \g
+UPDATE makers SET founded = $2::date WHERE title = $1 RETURNING founded \bind Bound 2002-02-02 \g
+DELETE FROM makers WHERE title = $1 \bind Bound \g
+SELECT 1/$1::int AS never \bind 0 \g
+SELECT $1::int AS none_given \bind \g
+SELECT $1::int AS no_number \bind x \g
+SELECT 1 AS one\; SELECT 2 AS two \bind \g
+SELECT 'goes on';
+SQL
+fi
+if [ "$version" -ge 18 ]; then
+    check 'statements that are kept' <<'SQL'
+SELECT $1::int + 1 AS next \parse kept
+\bind_named kept 5 \g
+\bind_named kept 6 \gx
+\close_prepared kept
+\bind_named kept 7 \g
+SELECT 'goes on';
+SQL
+fi
+
 check 'many in one message' <<'SQL'
 SELECT 1 AS a\; SELECT 2 AS b\; SELECT 3 AS c;
 SELECT 1\; SELECT 1/0\; SELECT 3;

@@ -5,6 +5,7 @@
 pub mod browser;
 pub mod certificates;
 pub mod delegation;
+pub mod evidence;
 pub mod fixture;
 pub mod http;
 pub mod laws;

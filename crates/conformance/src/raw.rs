@@ -14,7 +14,11 @@ pub struct RawClient {
     stream: TcpStream,
     read: Vec<u8>,
     cancel_key: Vec<u8>,
+    greeting: Vec<Answer>,
 }
+
+/// Version 3.0 of the protocol, as a startup packet says it.
+pub const PROTOCOL_3_0: i32 = 3 << 16;
 
 /// A frame: its tag, and its body as bytes.
 pub type Answer = (u8, Vec<u8>);
@@ -71,9 +75,25 @@ impl RawClient {
 
     /// The same to a target of another name.
     pub fn connect_to(credential: &Credential, target: &str, parameters: &[(&str, &str)]) -> Result<Self> {
+        Self::begin(Self::dial(credential)?, credential, target, PROTOCOL_3_0, parameters)?.log_in(credential)
+    }
+
+    /// Connects, and says nothing.
+    pub fn dial(credential: &Credential) -> Result<TcpStream> {
         let stream = TcpStream::connect((credential.host.as_str(), credential.port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut client = Self { stream, read: Vec::new(), cancel_key: Vec::new() };
+        Ok(stream)
+    }
+
+    /// Sends a startup packet, and waits for nothing.
+    pub fn begin(
+        stream: TcpStream,
+        credential: &Credential,
+        target: &str,
+        version: i32,
+        parameters: &[(&str, &str)],
+    ) -> Result<Self> {
+        let mut client = Self { stream, read: Vec::new(), cancel_key: Vec::new(), greeting: Vec::new() };
         let mut startup = [b"user\0", credential.user.as_bytes(), b"\0database\0", target.as_bytes(), b"\0"].concat();
         for (name, value) in parameters {
             startup.extend([name.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());
@@ -81,23 +101,32 @@ impl RawClient {
         startup.push(0);
         let mut hello = BytesMut::new();
         hello.put_i32(i32::try_from(startup.len() + 8)?);
-        hello.put_i32(3 << 16);
+        hello.put_i32(version);
         hello.put_slice(&startup);
         client.stream.write_all(&hello)?;
-        client.expect(b'R')?;
+        Ok(client)
+    }
+
+    /// Proves the password once it is asked for it.
+    pub fn log_in(mut self, credential: &Credential) -> Result<Self> {
+        let offer = self.expect(b'R')?;
+        self.greeting.push((b'R', offer));
         let mut scram = ScramSha256::new(credential.password.as_bytes(), ChannelBinding::unsupported());
         let length = i32::try_from(scram.message().len())?.to_be_bytes();
         let first = frame(b'p', &[b"SCRAM-SHA-256\0", &length, scram.message()]);
-        client.stream.write_all(&first)?;
-        let challenge = client.expect(b'R')?;
+        self.stream.write_all(&first)?;
+        let challenge = self.expect(b'R')?;
         scram.update(challenge.get(4..).unwrap_or_default())?;
         let last = frame(b'p', &[scram.message()]);
-        client.stream.write_all(&last)?;
+        self.stream.write_all(&last)?;
         loop {
-            match client.answer()? {
-                (b'K', key) => client.cancel_key = key,
-                (b'Z', _) => return Ok(client),
-                _ => {}
+            let (tag, body) = self.answer()?;
+            if tag == b'K' {
+                self.cancel_key = body.clone();
+            }
+            self.greeting.push((tag, body));
+            if tag == b'Z' {
+                return Ok(self);
             }
         }
     }
@@ -108,6 +137,11 @@ impl RawClient {
             bail!("{:?} came: {}", char::from(found), String::from_utf8_lossy(&body));
         }
         Ok(body)
+    }
+
+    /// What it was told while it logged in, but for the challenge.
+    pub fn greeting(&self) -> &[Answer] {
+        &self.greeting
     }
 
     /// The key by which what runs here can be cancelled.

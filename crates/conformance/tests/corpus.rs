@@ -1,11 +1,14 @@
-//! What no peer should say: every file of `corpus/<protocol>/`, and recorded sessions with bytes changed.
+//! What no peer should say: every file of `corpus/<protocol>/`, and recorded sessions with bytes changed. And what no journal
+//! writes: `corpus/journal`.
 //!
 //! Whatever comes, nothing panics, and whatever moves takes bytes, so that nothing goes on for ever. What a file's bytes
-//! mean, `gatehouse_conformance::replay` says; `scripts/fuzz` goes on from these files for as long as one likes.
+//! mean, `gatehouse_conformance::replay` and `evidence` say; `scripts/fuzz` goes on from these files for as long as one likes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use gatehouse_conformance::evidence;
 use gatehouse_conformance::laws::{Chunking, Harness, NOTHING_REVEALED, Voices};
 use gatehouse_conformance::recorded::{self, Recording, Recordings, Spoken};
 use gatehouse_conformance::replay;
@@ -32,6 +35,21 @@ fn the_corpus_is_survived() -> Result<()> {
                     catch_unwind(AssertUnwindSafe(|| replay::replay(&protocol, &harness, &bytes, &chunking)));
                 replayed.unwrap_or_else(|_| bail!("it panicked")).with_context(|| path.display().to_string())?;
             }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn evidence_that_no_journal_wrote_is_survived() -> Result<()> {
+    for path in recorded::files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/journal"))? {
+        let bytes = std::fs::read(&path)?;
+        // Whole, and cut off here and there.
+        for length in (1..bytes.len()).step_by(31).chain([bytes.len()]) {
+            let bytes = bytes.get(..length).unwrap_or_default();
+            let read = catch_unwind(AssertUnwindSafe(|| evidence::read(bytes)));
+            let read = read.unwrap_or_else(|_| bail!("it panicked"));
+            read.with_context(|| format!("the first {length} bytes of {}", path.display()))?;
         }
     }
     Ok(())

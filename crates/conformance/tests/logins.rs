@@ -2,11 +2,16 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use gatehouse_conformance::certificates::{certificates, tls_listener};
-use gatehouse_conformance::{Fixture, Setup};
+use gatehouse_conformance::certificates::{Authority, Certificates, certificates, tls_listener};
+use gatehouse_conformance::fixture::{PATIENCE, private, program, wait_until};
+use gatehouse_conformance::raw::{RawClient, query};
+use gatehouse_conformance::{Credential, Fixture, Setup};
+use rcgen::DnValue;
 
 #[test]
 fn clients_come_by_tls_and_must_where_it_is_required() -> anyhow::Result<()> {
@@ -26,21 +31,26 @@ fn clients_come_by_tls_and_must_where_it_is_required() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// PostgreSQL's settings for TLS, with what they name in a folder.
+fn with_tls(folder: &Path, certificates: &Certificates) -> anyhow::Result<Vec<String>> {
+    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let (certificate, key) = (folder.join("pg.crt"), folder.join("pg.key"));
+    std::fs::write(&certificate, &certificates.certificate)?;
+    private(&key, &certificates.key)?;
+    // PostgreSQL reads its key as its own user, and only if nobody else can.
+    Command::new("chown").arg("postgres").arg(&key).status()?;
+    Ok(vec![
+        "ssl=on".to_string(),
+        format!("ssl_cert_file={}", certificate.display()),
+        format!("ssl_key_file={}", key.display()),
+    ])
+}
+
 #[test]
 fn targets_are_reached_by_tls_in_every_mode_of_libpq() -> anyhow::Result<()> {
     let certificates = certificates("localhost")?;
     let folder = tempfile::tempdir()?;
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    let (certificate, key) = (folder.path().join("pg.crt"), folder.path().join("pg.key"));
-    std::fs::write(&certificate, &certificates.certificate)?;
-    gatehouse_conformance::fixture::private(&key, &certificates.key)?;
-    // PostgreSQL reads its key as its own user, and only if nobody else can.
-    std::process::Command::new("chown").arg("postgres").arg(&key).status()?;
-    let settings = vec![
-        "ssl=on".to_string(),
-        format!("ssl_cert_file={}", certificate.display()),
-        format!("ssl_key_file={}", key.display()),
-    ];
+    let settings = with_tls(folder.path(), &certificates)?;
     let setup = |target: &str| Setup {
         settings: settings.clone(),
         target: target.into(),
@@ -67,6 +77,72 @@ fn targets_are_reached_by_tls_in_every_mode_of_libpq() -> anyhow::Result<()> {
         let said = fixture.psql(&agent, "select count(*) from orders")?;
         assert_eq!(said.trim() == "200", works, "{tls} to {host}: {said}");
         assert!(works || said.contains("target \"shop\" cannot be reached"), "{said}");
+    }
+    Ok(())
+}
+
+/// Lets the gateway's account in by one rule of pg_hba.conf alone, and returns when it counts.
+fn let_in_by(fixture: &Fixture, rule: &str) -> anyhow::Result<()> {
+    let read = || -> anyhow::Result<usize> {
+        let log = std::fs::read_to_string(fixture.folder.path().join("postgres.log"))?;
+        Ok(log.matches("received SIGHUP, reloading configuration files").count())
+    };
+    let before = read()?;
+    let rules = format!("host all postgres 127.0.0.1/32 scram-sha-256\nhostssl shop gatehouse 127.0.0.1/32 {rule}\n");
+    std::fs::write(fixture.folder.path().join("postgres/data/pg_hba.conf"), rules)?;
+    fixture.truth("select pg_reload_conf()")?;
+    wait_until("PostgreSQL reads its rules", || Ok(read()? > before))
+}
+
+/// Where a server asks for a certificate, the gateway shows its own; without one, or with one that the server does not take for
+/// the account's, nobody gets there, and the log says why.
+#[test]
+fn a_target_that_asks_for_a_certificate_is_shown_the_gateways() -> anyhow::Result<()> {
+    let authority = Authority::new()?;
+    let called = |authority: &Authority, name: &str| authority.called(DnValue::Utf8String(name.into()));
+    let folder = tempfile::tempdir()?;
+    let mut settings = with_tls(folder.path(), &authority.server("localhost")?)?;
+    let trusted = folder.path().join("authority.crt");
+    std::fs::write(&trusted, authority.pem())?;
+    settings.push(format!("ssl_ca_file={}", trusted.display()));
+    let mut files = Vec::new();
+    for (certificate, key, made) in [
+        ("own.crt", "own.key", called(&authority, "gatehouse")?),
+        ("other.crt", "other.key", called(&authority, "somebody else")?),
+        ("foreign.crt", "foreign.key", called(&Authority::new()?, "gatehouse")?),
+    ] {
+        files.extend([(certificate, made.certificate), (key, made.key)]);
+    }
+    let target = "tls = \"require\"".into();
+    let mut fixture = Fixture::start(Setup { settings, files, target, ..Setup::default() })?;
+    let config = std::fs::read_to_string(fixture.config())?;
+    for rule in ["cert", "scram-sha-256 clientcert=verify-full"] {
+        let_in_by(&fixture, rule)?;
+        for (shown, cause) in [
+            ("own", None),
+            ("", Some("a valid client certificate")),
+            ("other", Some("authentication failed for user")),
+            // The server breaks off in the middle of TLS.
+            ("foreign", Some("the connection failed during the login")),
+        ] {
+            fixture.stop_gateway()?;
+            let identity = format!("tls = \"require\"\ntls_certificate = \"{shown}.crt\"\ntls_key = \"{shown}.key\"");
+            let tls = if shown.is_empty() { "tls = \"require\"" } else { identity.as_str() };
+            std::fs::write(fixture.config(), config.replace("tls = \"require\"", tls))?;
+            fixture.start_gateway()?;
+            let before = std::fs::read_to_string(fixture.log())?.len();
+            let agent = fixture.task("agent:claude", "10m")?;
+            let said = fixture.psql(&agent, "select count(*) from orders")?;
+            let Some(cause) = cause else {
+                assert_eq!(said.trim(), "200", "{rule}");
+                continue;
+            };
+            assert!(said.contains("target \"shop\" cannot be reached"), "{rule}, {shown:?}: {said}");
+            assert!(!said.contains(cause), "{rule}, {shown:?}: {said}");
+            wait_until(&format!("the log says {cause:?} for {shown:?} by {rule}"), || {
+                Ok(std::fs::read_to_string(fixture.log())?.get(before..).is_some_and(|log| log.contains(cause)))
+            })?;
+        }
     }
     Ok(())
 }
@@ -218,6 +294,75 @@ fn nothing_in_the_clear_passes_behind_a_wish_for_tls() -> anyhow::Result<()> {
     let output = psql.env("PGSSLMODE", "require").args(["-c", "select 1"]).output()?;
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "1");
     Ok(())
+}
+
+fn silent(agent: &Credential) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect((agent.host.as_str(), agent.port))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// Whoever only connects keeps nobody out, and ends nobody who logged in; of those there are only so many.
+#[test]
+fn who_does_not_log_in_keeps_nobody_out() -> anyhow::Result<()> {
+    let config = "[limits]\nlogins_max = 3\nconnections_max = 2\n".into();
+    let fixture = Fixture::start(Setup { config, ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let mut first = RawClient::connect(&agent)?;
+    let mut crowd: Vec<TcpStream> = (0..40).map(|_| silent(&agent)).collect::<Result<_, _>>()?;
+    let second = RawClient::connect(&agent)?;
+    // Those that came first made room, and hear nothing but the end.
+    for stream in crowd.iter_mut().take(30) {
+        let mut said = Vec::new();
+        let ended = stream.read_to_end(&mut said);
+        assert!(said.is_empty() && ended.is_ok_and(|read| read == 0), "{said:?}");
+    }
+    first.send(&[query("select 'still here'")])?;
+    assert!(first.until_ready(1)?.contains("still here"));
+    let said = fixture.psql(&agent, "select 1")?;
+    assert!(said.contains("FATAL:  there are too many connections already"), "{said}");
+    assert!(said.contains("limits.connections_max"), "{said}");
+    first.send(&[query("select 'and still'")])?;
+    assert!(first.until_ready(1)?.contains("and still"));
+    drop(second);
+    wait_until("there is a place again", || Ok(fixture.psql(&agent, "select 1")?.trim() == "1"))
+}
+
+/// Also without anybody who wants it, the place of a connection that says nothing is free again.
+#[test]
+fn who_does_not_log_in_is_not_waited_for() -> anyhow::Result<()> {
+    let config = "[limits]\nlogin_secs_max = 1\n".into();
+    let fixture = Fixture::start(Setup { config, ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let crowd: Vec<TcpStream> = (0..4).map(|_| silent(&agent)).collect::<Result<_, _>>()?;
+    for mut stream in crowd {
+        assert_eq!(stream.read_to_end(&mut Vec::new())?, 0);
+    }
+    wait_until("the log says why", || {
+        Ok(std::fs::read_to_string(fixture.log())?.contains("did not log in within limits.login_secs_max"))
+    })
+}
+
+/// A shell lets few descriptors be open by itself; the gateway takes as many as it may have.
+#[cfg(target_os = "linux")]
+#[test]
+fn as_many_descriptors_are_open_as_may_be() -> anyhow::Result<()> {
+    let mut fixture = Fixture::start(Setup::default())?;
+    fixture.stop_gateway()?;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -S -n 200 && exec \"$0\" serve --config \"$1\""]).arg(program()?).arg(fixture.config());
+    let mut gateway = shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let limits = format!("/proc/{}/limits", gateway.id());
+    let raised = wait_until("the limit is raised", || {
+        let limits = std::fs::read_to_string(&limits)?;
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).context("a limit")?;
+        let mut limits = line.split_whitespace();
+        let (now, most) = (limits.next(), limits.next());
+        Ok(now == most && now != Some("200"))
+    });
+    gateway.kill()?;
+    gateway.wait()?;
+    raised
 }
 
 #[test]

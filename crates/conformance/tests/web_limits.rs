@@ -107,7 +107,7 @@ fn what_is_too_long_is_refused() -> Result<()> {
 
 #[test]
 fn who_says_nothing_loses_their_place() -> Result<()> {
-    let config = "[limits]\nlogin_secs_max = 1\nconnections_max = 4\n".into();
+    let config = "[limits]\nlogin_secs_max = 1\n".into();
     let house = WebHouse::start_with("", "", Setup { config, ..Setup::default() })?;
     let task = house.task("agent:claude")?;
     let mut silent: Vec<TcpStream> = (0..4).map(|_| connect(&house)).collect::<Result<_>>()?;
@@ -117,13 +117,46 @@ fn who_says_nothing_loses_their_place() -> Result<()> {
             stream.write_all(b"GET /http/api/told HTTP/1.1\r\nhost: gate")?;
         }
     }
-    wait_until("there is a place again", || Ok(house.get(&task, "/told").is_ok_and(|answer| answer.status == 200)))?;
     for mut stream in silent {
         let mut rest = String::new();
         // Whether it is told something or not, it ends.
         stream.read_to_string(&mut rest)?;
         assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 4"), "{rest}");
     }
+    assert_eq!(house.get(&task, "/told")?.status, 200);
+    Ok(())
+}
+
+/// Whoever only connects keeps nobody out, and ends nobody who has proved something; of those there are only so many.
+#[test]
+fn who_proves_nothing_keeps_nobody_out() -> Result<()> {
+    let config = "[limits]\nlogins_max = 4\nconnections_max = 2\n".into();
+    let house = WebHouse::start_with("", "", Setup { config, ..Setup::default() })?;
+    let task = house.task("agent:claude")?;
+    let answered = |stream: &mut TcpStream| -> Result<String> {
+        stream.write_all(head(&task, "HEAD /http/api/told", "").as_bytes())?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            answer.extend(byte);
+        }
+        Ok(String::from_utf8(answer)?)
+    };
+    let mut proven = connect(&house)?;
+    assert!(answered(&mut proven)?.starts_with("HTTP/1.1 200"));
+    let silent: Vec<TcpStream> = (0..40).map(|_| connect(&house)).collect::<Result<_>>()?;
+    let mut second = connect(&house)?;
+    assert!(answered(&mut second)?.starts_with("HTTP/1.1 200"));
+    assert!(answered(&mut proven)?.starts_with("HTTP/1.1 200"), "it is the same connection still");
+    let refused = house.get(&task, "/told")?;
+    assert_eq!(
+        (refused.status, refused.json()["title"].as_str()),
+        (503, Some("there are too many connections already"))
+    );
+    drop(second);
+    wait_until("there is a place again", || Ok(house.get(&task, "/told")?.status == 200))?;
+    drop(silent);
     Ok(())
 }
 

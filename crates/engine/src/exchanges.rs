@@ -46,6 +46,7 @@ use tokio_rustls::server::TlsStream;
 use crate::listener::{Engine, Listener};
 use crate::login;
 use crate::tls::ServerTls;
+use crate::places::Place;
 use crate::wire::{Early, Wire};
 use crate::{Stranger, TokenSource};
 
@@ -116,6 +117,8 @@ struct Connection {
     activity: Arc<Mutex<Activity>>,
     /// Places for what holds back much.
     large: Arc<Semaphore>,
+    /// Its place at the listener.
+    place: Arc<Place>,
 }
 
 /// What was asked on a connection of late.
@@ -240,6 +243,7 @@ pub(crate) async fn serve(
     protocols: &[Arc<dyn Exchanges>],
     stream: TcpStream,
     peer: SocketAddr,
+    place: Arc<Place>,
 ) {
     let within = Duration::from_secs(u64::from(engine.limits.login_secs_max));
     let Begun { wire, certificate, is_h2 } = match tokio::time::timeout(within, begin(listener, stream)).await {
@@ -260,6 +264,7 @@ pub(crate) async fn serve(
         tunnels: Mutex::default(),
         activity: Activity::begin(),
         large: Arc::new(Semaphore::new(LARGE_MAX)),
+        place,
     };
     connection.serve(TokioIo::new(wire), is_h2).await;
 }
@@ -378,6 +383,13 @@ impl Connection {
                 response = answered.as_mut() => return response,
             }
         }
+    }
+
+    /// Somebody proved who they are, so this connection stays.
+    fn known(&self) -> Result<(), Denial> {
+        self.place.prove()?;
+        self.lock(&self.activity).is_known = true;
+        Ok(())
     }
 
     /// Its client spoke of something else than HTTP on it from then on.
@@ -593,7 +605,9 @@ impl Connection {
                 return response;
             }
         };
-        self.lock(&self.activity).is_known = true;
+        if let Err(denial) = self.known() {
+            return problem(&denial);
+        }
         let Some(target) = target else { return self.tunnel(request, &task, &host, port).await };
         let Some(tls) = house.stands_in_for(&host) else { return problem(&no_target(&target, "HTTP")) };
         let inner = Self {
@@ -608,6 +622,7 @@ impl Connection {
             tunnels: Mutex::default(),
             activity: Activity::begin(),
             large: self.large.clone(),
+            place: self.place.clone(),
         };
         let within = Duration::from_secs(u64::from(self.engine.limits.login_secs_max));
         self.lead_on();
@@ -705,7 +720,7 @@ impl Connection {
     async fn open(&self, proof: Proof, destination: &Destination) -> Result<Lane, Denial> {
         let Destination { target, protocol, .. } = destination;
         let task = self.recognize(&proof, target).await?;
-        self.lock(&self.activity).is_known = true;
+        self.known()?;
         Lane::open(&self.engine, protocol, task, target.clone(), self.peer).await
     }
 
@@ -896,7 +911,7 @@ fn problem(denial: &Denial) -> Response<ClearedBody> {
         Reason::Unknown => StatusCode::NOT_FOUND,
         Reason::Unreachable => StatusCode::BAD_GATEWAY,
         Reason::Silent => StatusCode::GATEWAY_TIMEOUT,
-        Reason::Unrecorded => StatusCode::SERVICE_UNAVAILABLE,
+        Reason::Unrecorded | Reason::Full => StatusCode::SERVICE_UNAVAILABLE,
         Reason::Limit => StatusCode::TOO_MANY_REQUESTS,
         Reason::Policy | Reason::Disapproved | Reason::Held | Reason::HoldExpired => StatusCode::FORBIDDEN,
         Reason::Withdrawn | Reason::NotUnderstood | Reason::Syntax => StatusCode::BAD_REQUEST,

@@ -13,6 +13,7 @@ mod exchanges;
 mod listener;
 mod login;
 mod outlet;
+mod places;
 mod roster;
 mod surveyor;
 mod tls;

@@ -10,7 +10,7 @@ use gatehouse_model::{Denial, Operation, Reason, Secret, Subject, TaskId};
 use gatehouse_protocol::{Exchanges, Opening, StreamProtocol, SurveyFacts};
 use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::aside::Aside;
 use crate::carriers::Carriers;
@@ -18,6 +18,7 @@ use crate::carry::{Carried, carry};
 use crate::dial::{self, DialError, Reached};
 use crate::disk::Disk;
 use crate::login::{self, Identified};
+use crate::places::{Place, Places};
 use crate::roster::Roster;
 use crate::surveyor::{self, Surveyor};
 use crate::tls::ServerTls;
@@ -31,8 +32,10 @@ const FORETELL_SECS_MAX: u64 = 3;
 /// What the engine limits.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineLimits {
-    /// How many connections a listener has at a time.
+    /// How many connections a listener has at a time whose clients proved who they are.
     pub connections_max: usize,
+    /// How many a listener has beside them whose clients did not, before the oldest of those is ended for a new one.
+    pub logins_max: usize,
     /// How long a client may take to identify itself, in seconds.
     pub login_secs_max: u32,
     /// The largest frame that is held whole, in bytes.
@@ -115,7 +118,7 @@ impl Engine {
     /// Accepts connections until the runtime ends.
     pub async fn listen(self: Arc<Self>, socket: TcpListener, listener: Listener) {
         let listener = Arc::new(listener);
-        let places = Arc::new(Semaphore::new(self.limits.connections_max));
+        let places = Places::new(self.limits.logins_max, self.limits.connections_max);
         loop {
             let (stream, peer) = match socket.accept().await {
                 Ok(accepted) => accepted,
@@ -126,11 +129,7 @@ impl Engine {
                     continue;
                 }
             };
-            let Ok(place) = places.clone().try_acquire_owned() else {
-                metrics::counter!("gatehouse_connections_refused_total").increment(1);
-                tracing::warn!(%peer, "limits.connections_max is reached; the connection was closed");
-                continue;
-            };
+            let place = places.enter();
             let engine = self.clone();
             let listener = listener.clone();
             let stream = match stream.into_std() {
@@ -149,13 +148,7 @@ impl Engine {
         }
     }
 
-    async fn serve(
-        self: Arc<Self>,
-        listener: &Listener,
-        stream: TcpStream,
-        peer: SocketAddr,
-        _place: OwnedSemaphorePermit,
-    ) {
+    async fn serve(self: Arc<Self>, listener: &Listener, stream: TcpStream, peer: SocketAddr, place: Place) {
         if let Err(error) = stream.set_nodelay(true).and_then(|()| dial::keep_alive(&stream)) {
             tracing::debug!(%peer, %error, "the connection was gone at once");
             return;
@@ -163,24 +156,39 @@ impl Engine {
         let protocol = match &listener.spoken {
             Spoken::Stream(protocol) => protocol,
             Spoken::Exchanges(protocols) => {
-                return Box::pin(crate::exchanges::serve(self, listener, protocols, stream, peer)).await;
+                let place = Arc::new(place);
+                let served = Box::pin(crate::exchanges::serve(self, listener, protocols, stream, peer, place.clone()));
+                return tokio::select! {
+                    () = served => {}
+                    () = place.lost() => made_room(peer),
+                };
             }
         };
         let within = Duration::from_secs(u64::from(self.limits.login_secs_max));
         // What the login takes is given back before the session is carried.
         let login = Box::pin(login::identify(&self, listener, protocol, stream));
-        let identified = tokio::time::timeout(within, login).await;
+        let identified = tokio::select! {
+            identified = tokio::time::timeout(within, login) => identified,
+            () = place.lost() => return made_room(peer),
+        };
         match identified {
-            Ok(Ok(Some(client))) => self.open(protocol, client, peer).await,
+            Ok(Ok(Some(client))) => self.open(protocol, client, peer, &place).await,
             Ok(Ok(None)) => {}
             Ok(Err(error)) => tracing::debug!(%peer, %error, "the connection ended during the login"),
             Err(_) => tracing::info!(%peer, "the client did not log in within limits.login_secs_max"),
         }
     }
 
-    async fn open(self: &Arc<Self>, protocol: &Arc<dyn StreamProtocol>, mut client: Identified, peer: SocketAddr) {
+    async fn open(
+        self: &Arc<Self>,
+        protocol: &Arc<dyn StreamProtocol>,
+        mut client: Identified,
+        peer: SocketAddr,
+        place: &Place,
+    ) {
         let opened = self.house.now();
-        let outcome = match login::admit(self, &**protocol, &client, &peer.to_string()) {
+        let admitted = place.prove().and_then(|()| login::admit(self, &**protocol, &client, &peer.to_string()));
+        let outcome = match admitted {
             Ok(grant) => Box::pin(self.reach(protocol, &mut client, Arc::new(grant), opened)).await,
             Err(denial) => Err(denial),
         };
@@ -420,4 +428,9 @@ impl Engine {
         let account = self.house.clone().account(grant.clone());
         account.await.map_err(DialError::Account)
     }
+}
+
+/// A connection that proved nothing ended for a newer one.
+fn made_room(peer: SocketAddr) {
+    tracing::warn!(%peer, "limits.logins_max is reached; the connection that had not logged in for longest was ended");
 }

@@ -219,8 +219,10 @@ impl Default for PolicyFiles {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Connections per listener at a time.
+    /// Connections per listener at a time that logged in.
     pub connections_max: usize,
+    /// Connections per listener that have not logged in, beside those; at more, the oldest is ended.
+    pub logins_max: usize,
     /// Seconds that a client may take to log in.
     pub login_secs_max: u32,
     /// The largest message that is held whole, in bytes.
@@ -269,6 +271,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 1_000,
+            logins_max: 1_000,
             login_secs_max: 30,
             frame_bytes_max: 64 * 1024 * 1024,
             body_bytes_max: 16 * 1024 * 1024,

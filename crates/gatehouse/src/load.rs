@@ -360,6 +360,7 @@ impl Checker<'_> {
         let limits = &config.limits;
         let least = [
             ("connections_max", limits.connections_max as u64, 1),
+            ("logins_max", limits.logins_max as u64, 1),
             ("login_secs_max", limits.login_secs_max.into(), 1),
             ("frame_bytes_max", limits.frame_bytes_max as u64, 64 * 1024),
             ("body_bytes_max", limits.body_bytes_max as u64, 64 * 1024),

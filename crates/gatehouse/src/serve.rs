@@ -81,9 +81,24 @@ fn close_memory() -> Result<()> {
     Ok(())
 }
 
+/// Lets the gateway open as many descriptors as it may be let: each connection takes some, and what is usual at first is fewer than
+/// the connections that it takes.
+#[cfg(target_os = "linux")]
+fn open_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, ?current, "the limit on open descriptors could not be raised");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_descriptors() {}
+
 /// Starts a gateway by its configuration file.
 pub async fn start(config: &Path) -> Result<Running> {
     close_memory().context("its memory cannot be closed")?;
+    open_descriptors();
     let (first, _) = load::read_config(config).map_err(|faults| explain(&faults))?;
     let base = config.parent().map(Path::to_path_buf).unwrap_or_default();
     let data = DataFolder::open(&base.join(&first.gateway.data)).context("the data folder cannot be made")?;
@@ -102,6 +117,7 @@ pub async fn start(config: &Path) -> Result<Running> {
         disk.clone(),
         EngineLimits {
             connections_max: limits.connections_max,
+            logins_max: limits.logins_max,
             login_secs_max: limits.login_secs_max,
             frame_bytes_max: limits.frame_bytes_max,
             body_bytes_max: limits.body_bytes_max,

@@ -17,7 +17,7 @@ const fn status(reason: Reason) -> &'static str {
         Reason::Withdrawn | Reason::NotUnderstood | Reason::Syntax => "400",
         Reason::Unknown => "404",
         Reason::Limit => "413",
-        Reason::Unrecorded => "503",
+        Reason::Unrecorded | Reason::Full => "503",
         Reason::TaskEnded | Reason::Login => "401",
         Reason::Unreachable => "502",
         Reason::Silent => "504",

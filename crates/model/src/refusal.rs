@@ -34,6 +34,8 @@ pub enum Reason {
     Unknown,
     /// Something grew past a named limit.
     Limit,
+    /// The gateway has as many connections as it may.
+    Full,
     /// The record could not be written, so nothing may pass.
     Unrecorded,
     /// The task or its identity is no longer valid.

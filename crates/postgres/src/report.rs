@@ -34,6 +34,7 @@ const fn sqlstate(reason: Reason) -> &'static str {
         Reason::Syntax => "42601",
         Reason::Unknown => "26000",
         Reason::Limit => "54000",
+        Reason::Full => "53300",
         Reason::Unrecorded => "58030",
         Reason::TaskEnded => "57P01",
         Reason::Login => "28P01",

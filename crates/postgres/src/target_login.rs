@@ -334,18 +334,25 @@ fn unreachable_target(cause: &str) -> Breach {
 
 #[cfg(test)]
 mod tests {
-    use gatehouse_model::Secret;
+    use bytes::Bytes;
+    use gatehouse_model::{Secret, Verifier};
+    use sha2::{Digest as _, Sha256};
 
     use super::*;
+    use crate::scram::{MECHANISM, hmac, server};
 
     fn login() -> PostgresTargetLogin {
+        begun(TlsWish::Disable)
+    }
+
+    fn begun(tls: TlsWish) -> PostgresTargetLogin {
         let call = TargetCall {
             user: "gatehouse".into(),
             password: Secret::new(*b"secret"),
             database: "shop".into(),
             parameters: Vec::new(),
             on_behalf: None,
-            tls: TlsWish::Disable,
+            tls,
             entropy: [7; 32],
         };
         let mut login = PostgresTargetLogin::new(call, KnownKeys::default());
@@ -387,6 +394,80 @@ mod tests {
         assert_eq!(challenge, self::challenge(&first), "the nonce is the entropy's");
         hears(&mut login, says(11, &challenge)).unwrap();
         assert!(hears(&mut login, says(0, &[])).is_err(), "after the proof");
+    }
+
+    const BOTH: &[u8] = b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0";
+    const BINDING_ALONE: &[u8] = b"SCRAM-SHA-256-PLUS\0\0";
+
+    /// A login inside of TLS, at whoever showed this certificate.
+    fn login_over_tls(certificate: &[u8]) -> PostgresTargetLogin {
+        let mut login = begun(TlsWish::Require);
+        let mut answer = BytesMut::from("S");
+        assert!(matches!(login.handle(&mut answer, &mut BytesMut::new()), Ok(TargetStep::StartTls)));
+        let endpoint = Some(Bytes::copy_from_slice(certificate));
+        login.tls_started(TlsStarted { endpoint, ..TlsStarted::default() }, &mut BytesMut::new());
+        login
+    }
+
+    /// The mechanism that is chosen of those that are offered, and the first message.
+    fn chooses(login: &mut PostgresTargetLogin, offer: &[u8]) -> (String, String) {
+        let said = hears(login, says(10, offer)).unwrap();
+        let mut reader = Reader(said.get(5..).unwrap());
+        let mechanism = reader.text().unwrap().to_string();
+        (mechanism, String::from_utf8(reader.value().flatten().unwrap().to_vec()).unwrap())
+    }
+
+    /// What a server keeps of the password.
+    fn verifier() -> Verifier {
+        let (salt, iterations, mut salted) = (b"salt".to_vec(), 4096, [0; 32]);
+        pbkdf2::pbkdf2_hmac::<Sha256>(b"secret", &salt, iterations, &mut salted);
+        let stored_key = Sha256::digest(hmac(&salted, b"Client Key")).into();
+        Verifier { salt, iterations, stored_key, server_key: hmac(&salted, b"Server Key") }
+    }
+
+    /// Goes on from the first message with a server that binds as it says; whether both believe each other.
+    fn agree(login: &mut PostgresTargetLogin, first: &str, binding: server::Binding<'_>) -> Result<bool, ScramError> {
+        let (challenged, challenge) = server::challenge(first, verifier(), true, b"nonce", binding)?;
+        let proof = hears(login, says(11, challenge.as_bytes())).unwrap();
+        let last = challenged.finish(std::str::from_utf8(proof.get(5..).unwrap()).unwrap())?;
+        hears(login, says(12, last.as_bytes())).unwrap();
+        hears(login, says(0, &[])).unwrap();
+        Ok(matches!(login.state, State::Authenticated))
+    }
+
+    #[test]
+    fn the_password_is_bound_to_the_certificate_where_that_is_offered() {
+        for offer in [BOTH, BINDING_ALONE] {
+            for (seen, works) in [("the server's", true), ("of somebody in between", false)] {
+                let mut login = login_over_tls(seen.as_bytes());
+                let (mechanism, first) = chooses(&mut login, offer);
+                assert_eq!(mechanism, MECHANISM_PLUS);
+                assert!(first.starts_with("p=tls-server-end-point,,"), "{first}");
+                let agreed = agree(&mut login, &first, server::Binding::EndPoint(b"the server's"));
+                assert_eq!(agreed.is_ok_and(|is_in| is_in), works, "the certificate is {seen}");
+            }
+        }
+    }
+
+    /// It is said in what is proven that nothing was offered to bind to: a server that did offer it then sees that somebody took
+    /// the offer away.
+    #[test]
+    fn a_server_that_binds_nothing_is_believed_unless_it_offered_to() {
+        let mut login = login_over_tls(b"certificate");
+        let (mechanism, first) = chooses(&mut login, OFFER);
+        assert_eq!(mechanism, MECHANISM);
+        assert!(first.starts_with("y,,"), "{first}");
+        assert!(agree(&mut login, &first, server::Binding::Declined).is_err(), "it was offered");
+        assert_eq!(agree(&mut login, &first, server::Binding::None), Ok(true));
+    }
+
+    #[test]
+    fn without_tls_there_is_nothing_to_bind_to() {
+        let mut login = self::login();
+        let (mechanism, first) = chooses(&mut login, BOTH);
+        assert_eq!((mechanism.as_str(), first.starts_with("n,,")), (MECHANISM, true));
+        assert_eq!(agree(&mut login, &first, server::Binding::None), Ok(true));
+        assert!(hears(&mut self::login(), says(10, BINDING_ALONE)).is_err());
     }
 
     #[test]

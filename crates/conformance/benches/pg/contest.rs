@@ -65,7 +65,7 @@ impl Arena {
             policies: POLICIES.into(),
             sql: tables(rows),
             listen: "tls_certificate = \"gateway.pem\"\ntls_key = \"gateway.key\"\n".into(),
-            config: "[limits]\nconnections_max = 4000\n".into(),
+            config: "[limits]\nconnections_max = 4000\nlogins_max = 4000\n".into(),
             target: "tls = \"disable\"\n".into(),
             settings: vec![
                 "max_connections=1200".into(),

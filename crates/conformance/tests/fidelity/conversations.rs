@@ -21,6 +21,21 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Write>)> {
     ]
 }
 
+/// The same, for what is compared alone.
+pub(crate) fn compared() -> Vec<(&'static str, Vec<Write>)> {
+    let copy = |data: &[u8], end: Vec<u8>| -> Write {
+        let begin = [parse("", "copy t (id, word) from stdin"), bind("", ""), describe(b'P', ""), execute("")];
+        (begin.into_iter().chain([copy_data(data), end, sync()]).collect(), 1)
+    };
+    let done = || frame(b'c', &[]);
+    let clear = || (vec![query("delete from t where id >= 4000 returning id, word")], 1);
+    vec![
+        ("a copy at once", vec![copy(b"4000\tin\n4001\tout\n", done()), clear()]),
+        ("a copy of a bad line at once", vec![copy(b"bad\tline\n", done()), clear()]),
+        ("a copy at once that is given up", vec![copy(b"4002\tin\n", frame(b'f', &[b"given up\0"])), clear()]),
+    ]
+}
+
 const SELECT: &str = "select * from t where id < 4 order by id";
 
 pub(crate) fn bind_with(

@@ -69,13 +69,149 @@ fn converse(credential: &Credential, writes: &[Write]) -> Result<Vec<String>> {
 fn what_the_database_says_is_what_the_client_hears() -> Result<()> {
     let fixture = Fixture::start(everything())?;
     let agent = fixture.task("agent:claude", "1h")?;
-    for (name, writes) in conversations::all() {
+    for (name, writes) in conversations::all().into_iter().chain(conversations::compared()) {
         let expected = converse(&fixture.direct(), &writes).with_context(|| format!("{name}, directly"))?;
         let heard = converse(&agent, &writes).with_context(|| format!("{name}, through the gateway"))?;
         for (place, (expected, heard)) in expected.iter().zip(&heard).enumerate() {
             assert_eq!(heard, expected, "{name}: message {place}");
         }
         assert_eq!(heard.len(), expected.len(), "{name}");
+    }
+    Ok(())
+}
+
+/// What a client is told while it logs in, frame by frame, but for what is another each time.
+fn greeting(credential: &Credential, parameters: &[(&str, &str)]) -> Result<Vec<String>> {
+    let client = RawClient::connect_with(credential, parameters)?;
+    let told = client.greeting().iter().map(|(tag, body)| match tag {
+        // A server's signature.
+        b'R' if body.starts_with(&[0, 0, 0, 12]) => "R 12".to_string(),
+        b'K' => format!("K of {} bytes", body.len()),
+        _ => format!("{} {}", char::from(*tag), body.escape_ascii()),
+    });
+    Ok(told.collect())
+}
+
+/// Which settings a server reports, with which values and in which order, is the target's to say.
+#[test]
+fn a_login_is_answered_as_the_database_answers_it() -> Result<()> {
+    let fixture = Fixture::start(everything())?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    for parameters in [
+        &[][..],
+        &[("application_name", "a client")],
+        &[("client_encoding", "LATIN1"), ("DateStyle", "German"), ("TimeZone", "Asia/Tokyo")],
+        &[("options", "-c intervalstyle=iso_8601 -c standard_conforming_strings=off")],
+    ] {
+        let expected = greeting(&fixture.direct(), parameters).with_context(|| format!("{parameters:?}, directly"))?;
+        let heard = greeting(&agent, parameters).with_context(|| format!("{parameters:?}, through the gateway"))?;
+        assert_eq!(heard, expected, "{parameters:?}");
+        assert!(heard.iter().any(|frame| frame.starts_with("S server_version")), "{heard:?}");
+    }
+    Ok(())
+}
+
+/// Whoever asks for more than is spoken is told what is, and goes on by that; the database itself words it so.
+#[test]
+fn a_newer_version_and_unknown_options_are_negotiated() -> Result<()> {
+    const NEGOTIATES: u8 = b'v';
+    let fixture = Fixture::start(everything())?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    let option = ("_pq_.of_the_future", "on");
+    let begin = |credential: &Credential, minor: i32, options: &[(&str, &str)]| {
+        RawClient::begin(RawClient::dial(credential)?, credential, "shop", raw::PROTOCOL_3_0 | minor, options)
+    };
+    let told = |minor: i32, names: &[&str]| {
+        let names: Vec<u8> = names.iter().flat_map(|name| [name.as_bytes(), b"\0"].concat()).collect();
+        let count = i32::from(!names.is_empty());
+        [&(raw::PROTOCOL_3_0 | minor).to_be_bytes()[..], &count.to_be_bytes(), &names].concat()
+    };
+    for (minor, options, expected, key_bytes) in [
+        (0, &[][..], None, 8),
+        (0, &[option][..], Some(told(0, &[option.0])), 8),
+        (1, &[][..], Some(told(0, &[])), 8),
+        (2, &[][..], None, 32),
+        (2, &[option][..], Some(told(2, &[option.0])), 32),
+        (3, &[][..], Some(told(2, &[])), 32),
+        (9_999, &[option][..], Some(told(2, &[option.0])), 32),
+    ] {
+        let mut client = begin(&agent, minor, options)?;
+        if let Some(expected) = expected {
+            assert_eq!(client.answer()?, (NEGOTIATES, expected), "3.{minor} {options:?}");
+        }
+        let mut client = client.log_in(&agent).with_context(|| format!("3.{minor} {options:?}"))?;
+        assert_eq!(client.cancel_key().len(), key_bytes, "3.{minor} {options:?}");
+        client.send(&[query("select 'goes on'")])?;
+        assert!(client.until_ready(1)?.contains("goes on"), "3.{minor} {options:?}");
+    }
+    // Of the version that every server speaks, its own words are the same.
+    let expected = begin(&fixture.direct(), 0, &[option])?.answer()?;
+    assert_eq!(begin(&agent, 0, &[option])?.answer()?, expected);
+    Ok(())
+}
+
+/// Encryption by GSSAPI is not to be had, and a client that would rather have had it goes on without.
+#[test]
+fn gssapi_is_declined_and_the_login_goes_on() -> Result<()> {
+    let fixture = Fixture::start(everything())?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    let mut stream = RawClient::dial(&agent)?;
+    let mut ask = |code: i32| -> Result<u8> {
+        stream.write_all(&[8i32.to_be_bytes(), code.to_be_bytes()].concat())?;
+        let mut answer = [0];
+        stream.read_exact(&mut answer)?;
+        let [answer] = answer;
+        Ok(answer)
+    };
+    // GSSENCRequest, and then SSLRequest as libpq does it.
+    assert_eq!((ask(80_877_104)?, ask(80_877_103)?), (b'N', b'N'));
+    let client = RawClient::begin(stream, &agent, "shop", raw::PROTOCOL_3_0, &[])?;
+    let mut client = client.log_in(&agent)?;
+    client.send(&[query("select 'in the clear'")])?;
+    assert!(client.until_ready(1)?.contains("in the clear"));
+    Ok(())
+}
+
+/// What a function does that is called by its number is not known, so it wants what everything unknown wants.
+#[test]
+fn the_fast_path_is_refused_where_policy_does_not_permit_it() -> Result<()> {
+    let fixture = Fixture::start(Setup { settings: vec!["log_statement=all".into()], ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    let call = || {
+        // abs(int4), by its number.
+        let value = [&4i32.to_be_bytes()[..], &(-5i32).to_be_bytes()].concat();
+        frame(b'F', &[&1397u32.to_be_bytes(), &[0, 1, 0, 1, 0, 1], &value, &[0, 1]])
+    };
+    let log = || std::fs::read_to_string(fixture.folder.path().join("postgres.log"));
+    let mut client = RawClient::connect(&agent)?;
+    client.send(&[call(), query("select 'still here'")])?;
+    let said = client.until_ready(2)?;
+    assert!(said.contains("the fast-path function call is not understood") && !said.contains("\nV "), "{said}");
+    assert!(said.contains("still here"), "{said}");
+    assert!(!log()?.contains("fastpath function call"), "the target heard of it");
+    // Its log would tell.
+    let mut client = RawClient::connect(&fixture.direct())?;
+    client.send(&[call()])?;
+    assert!(client.until_ready(1)?.starts_with("V "));
+    wait_until("the target's log names the call", || Ok(log()?.contains("fastpath function call")))
+}
+
+/// A notification comes to a client that rests, without its asking for anything.
+#[test]
+fn a_client_that_rests_is_notified() -> Result<()> {
+    let fixture = Fixture::start(everything())?;
+    let agent = fixture.task("agent:claude", "1h")?;
+    let (mut direct, mut client) = (RawClient::connect(&fixture.direct())?, RawClient::connect(&agent)?);
+    for listener in [&mut direct, &mut client] {
+        listener.send(&[query("listen news")])?;
+        listener.until_ready(1)?;
+    }
+    // The process that it names is whose session said it, so both hear the same.
+    fixture.truth("select pg_notify('news', 'to whoever rests'); select pg_notify('news', '')")?;
+    for _ in 0..2 {
+        let expected = direct.answer()?;
+        assert_eq!(expected.0, b'A');
+        assert_eq!(client.answer()?, expected);
     }
     Ok(())
 }
@@ -471,15 +607,14 @@ fn startup_packets_of_every_length() -> Result<()> {
     Ok(())
 }
 
-/// A thousand clients that say nothing keep nobody else from logging in.
+/// More clients that say nothing than there are places keep nobody else from logging in, as the gateway is configured by itself.
 #[test]
 fn silent_clients_delay_nobody() -> Result<()> {
-    let mut setup = everything();
-    setup.config = "[limits]\nconnections_max = 1200\n".into();
-    let fixture = Fixture::start(setup)?;
+    let fixture = Fixture::start(everything())?;
     let agent = fixture.task("agent:claude", "1h")?;
+    let mut before = RawClient::connect(&agent)?;
     let mut silent = Vec::new();
-    for number in 0..1_000 {
+    for number in 0..1_100 {
         let mut stream = std::net::TcpStream::connect((agent.host.as_str(), agent.port))?;
         // Half of them begin a packet and never end it.
         if number % 2 == 0 {
@@ -490,5 +625,8 @@ fn silent_clients_delay_nobody() -> Result<()> {
     let mut client = RawClient::connect(&agent)?;
     client.send(&[query("select 'served'")])?;
     assert!(client.until_ready(1)?.contains("served"));
+    assert_eq!(fixture.psql(&agent, "select 'psql is served'")?.trim(), "psql is served");
+    before.send(&[query("select 'still here'")])?;
+    assert!(before.until_ready(1)?.contains("still here"));
     Ok(())
 }
