@@ -173,7 +173,7 @@ fn what_comes_back_is_masked_by_any_coding_and_split() -> Result<()> {
         assert!(answer.status == 200 && is_masked(&all), "{path}: {all}");
     }
     let people = house.get(&task, "/people")?;
-    assert_eq!(people.headers("etag").collect::<Vec<_>>(), ["W/\"1\""]);
+    assert_eq!(people.headers("etag").collect::<Vec<_>>(), ["W/\"gatehouse~1\""]);
     let people = people.json();
     assert_eq!((&people[0]["id"], &people[0]["tier"]), (&json!(1), &json!("gold")));
     assert!(people[0]["email"].as_str().is_some_and(|email| email.ends_with("@masked.example")), "{people}");
@@ -201,6 +201,32 @@ fn what_comes_back_is_masked_by_any_coding_and_split() -> Result<()> {
     assert_eq!(house.get(&dana, "/part")?.status, 206);
     let bundle = house.fixture.verify()?;
     assert!(bundle.contains("sound"), "{bundle}");
+    Ok(())
+}
+
+/// A tag that the gateway weakened is the target's own again when it is told back, and of what is masked nobody is given a part.
+#[test]
+fn conditions_are_told_with_the_targets_own_tags() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    for (who, sees_all) in [("agent:claude", false), ("user:dana", true)] {
+        let task = house.task(who)?;
+        let got = house.get(&task, "/tagged")?;
+        let tag = got.headers("etag").next().context("a tag")?.to_string();
+        assert_eq!(tag, if sees_all { "\"1\"" } else { "W/\"gatehouse~1\"" }, "{who}");
+        assert_eq!(got.headers("content-digest").next().is_some(), sees_all, "{}", got.head);
+        let put = |tag: &str| house.call(&task, "PUT", "/tagged", &[JSON, ("if-match", tag)], "{}");
+        assert_eq!(put(&tag)?.status, 200, "{who}: it is the target's own");
+        assert_eq!(put("W/\"1\"")?.status, 412, "{who}: one that the gateway did not give stays as it is");
+        let again = house.call(&task, "GET", "/tagged", &[("if-none-match", &tag)], "")?;
+        assert_eq!((again.status, again.headers("etag").next()), (304, Some(tag.as_str())), "{who}");
+        let part = house.call(&task, "GET", "/tagged", &[("range", "bytes=0-8"), ("if-range", &tag)], "")?;
+        assert_eq!(part.status, if sees_all { 206 } else { 200 }, "{who}: {}", part.body);
+        assert_eq!(is_masked(&part.body) && part.json()["id"] == 1, !sees_all, "{who}: {}", part.body);
+    }
+    // Where what cannot be looked into passes, so does a part.
+    let house = WebHouse::start("opaque_bodies = \"pass\"", "")?;
+    let part = house.call(&house.task("agent:claude")?, "GET", "/tagged", &[("range", "bytes=0-8")], "")?;
+    assert_eq!(part.status, 206, "{}", part.body);
     Ok(())
 }
 

@@ -24,6 +24,7 @@ mod rider;
 mod said;
 mod seal;
 mod session;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod transcript;

@@ -19,6 +19,7 @@ use crate::links::Base;
 use crate::own::Own;
 use crate::rider::{Carrying, Reader, Rider};
 use crate::said::{self, Form, Said, form_fields, is_plain_form, without_classified};
+use crate::tags;
 
 /// The actions of methods that have one.
 const ACTIONS: [(&str, Action); 7] = [
@@ -103,6 +104,8 @@ pub(crate) struct Request {
     /// What the client sent where the gateway's own credential goes.
     removed: Vec<String>,
     length: Length,
+    /// Whether its client hears what comes after a body.
+    hears_trailers: bool,
     /// Whether it asks for a WebSocket.
     pub(crate) is_socket: bool,
 }
@@ -186,6 +189,7 @@ impl Request {
             prefers_async: names(head, "prefer").any(|preference| preference == "respond-async"),
             removed,
             length,
+            hears_trailers: names(head, "te").any(|coding| coding == "trailers"),
             is_socket,
         })
     }
@@ -209,8 +213,12 @@ impl Request {
         };
         let length = length.as_ref().map(|length| ("content-length", length.as_bytes()));
         let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())).chain(length);
-        let switch: &[(&str, &[u8])] =
-            if self.is_socket { &[("connection", b"upgrade"), ("upgrade", b"websocket")] } else { &[] };
+        // A server says nothing after a body to those who do not ask for it (RFC 9110, section 10.1.4).
+        let switch: &[(&str, &[u8])] = match (self.is_socket, self.hears_trailers) {
+            (true, _) => &[("connection", b"upgrade"), ("upgrade", b"websocket")],
+            (false, true) => &[("te", b"trailers")],
+            (false, false) => &[],
+        };
         write_head(Tag::Request, Some(first.as_bytes()), fields.chain(switch.iter().copied()), out);
     }
 
@@ -534,7 +542,10 @@ fn fields(
             let why = "it proves itself for a whole connection, and connections to the target are shared";
             return Err(not_taken(why, "Prove it with each request, by Basic or Bearer"));
         }
-        let value = if *name == "accept-encoding" { understood_codings(value) } else { value.to_vec() };
+        let value = match *name {
+            "accept-encoding" => understood_codings(value),
+            name => tags::restored(name, value).unwrap_or_else(|| value.to_vec()),
+        };
         // HTTP/2 may have a field for each cookie, and HTTP/1.1 has one for all (RFC 9113, section 8.2.3).
         let cookies = fields.iter_mut().find(|(other, _): &&mut (String, Vec<u8>)| *name == "cookie" && other == name);
         match cookies {
