@@ -638,6 +638,75 @@ fn events_end_where_their_readers_end_them() {
     );
 }
 
+/// What is asked for, and what that is in.
+fn asked(facts: &HttpFacts, first: &str, fields: &[(&str, &str)]) -> Result<Vec<String>, String> {
+    let mut session = session(facts.clone());
+    let run = message(Tag::Request, first, fields, &[]).freeze();
+    match session.inspect(Side::Client, &run) {
+        Ok(Step::Run { meaning: Meaning::Act(operation), .. }) => {
+            let accesses = operation.intent.accesses.iter();
+            let within = |access: &Access| {
+                access.resource.within.iter().map(|parent| &*parent.id).collect::<Vec<_>>().join(", ")
+            };
+            Ok(accesses.map(|access| format!("{access} in {}", within(access))).collect())
+        }
+        Ok(Step::Run { meaning: Meaning::Misunderstood(unclear), .. }) => Err(unclear.denial.detail.to_string()),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+#[test]
+fn letters_and_slashes_of_a_path_count_as_they_do_at_the_target() {
+    let facts = HttpFacts {
+        endpoints: Some(vec![Endpoint { method: "GET".into(), template: "/People/{id}".into(), operation: None }]),
+        graphql: vec!["/GraphQL".into()],
+        ignores_case: true,
+        keeps_slashes: true,
+        ..HttpFacts::default()
+    };
+    let person = "http:get on Path api/people/a%2Fb in api/GET /People/{id}, api/people, api/, api";
+    assert_eq!(asked(&facts, "GET /PEOPLE/A%2fB", &[]), Ok(vec![person.to_string()]));
+    let fields = asked(&facts, "GET /graphql?query=%7Bme%7D", &[]).unwrap();
+    assert!(fields.iter().any(|field| field.starts_with("graphql:query on Field api/query.me ")), "{fields:?}");
+    let dots = "the path has an escaped slash beside nothing or beside dots";
+    assert_eq!(asked(&facts, "GET /people/..%2fadmin", &[]), Err(dots.to_string()));
+    // What a store is to copy is escaped as a whole.
+    let copied = asked(&facts, "PUT /People/7", &[("x-amz-copy-source", "a%2Fb")]);
+    assert_eq!(copied, Err("the path has an escaped slash".to_string()));
+    let exact = HttpFacts { ignores_case: false, keeps_slashes: false, ..facts };
+    let undocumented = asked(&exact, "GET /people/7", &[]).unwrap();
+    assert!(undocumented.iter().any(|access| access.starts_with("http:undocumented on Path api/people/7")));
+    assert_eq!(asked(&exact, "GET /people/a%2fb", &[]), Err("the path has an escaped slash".to_string()));
+}
+
+#[test]
+fn policy_is_shown_the_fields_that_are_named() {
+    let facts = HttpFacts { headers: vec!["stripe-account".into(), "email".into()], ..HttpFacts::default() };
+    let shown = |fields: &[(&str, &str)]| {
+        let mut session = session(facts.clone());
+        let run = message(Tag::Request, "GET /", fields, &[]).freeze();
+        match session.inspect(Side::Client, &run) {
+            Ok(Step::Run { meaning: Meaning::Act(operation), .. }) => match operation.intent.facts.get("headers") {
+                Some(FactValue::Texts(headers)) => headers.join(" | "),
+                Some(_) | None => "nothing".into(),
+            },
+            Ok(Step::Run { meaning: Meaning::Misunderstood(unclear), .. }) => unclear.denial.detail.to_string(),
+            other => format!("{other:?}"),
+        }
+    };
+    assert_eq!(shown(&[]), "");
+    assert_eq!(shown(&[("stripe-account", "acct_1"), ("x-own", "1")]), "stripe-account=acct_1");
+    assert_eq!(shown(&[("email", "lotte@corp.example")]), "email=\u{2026}", "what is classified is not shown");
+    assert_eq!(shown(&[("stripe-account", &"a".repeat(300))]), "nothing", "no part is taken for all");
+    let odd = "the field `stripe-account`, by which policy judges, can be read in several ways";
+    assert_eq!(shown(&[("stripe-account", "acct_1"), ("stripe-account", "acct_2")]), odd);
+    assert_eq!(shown(&[("stripe-account", "acct_1"), ("stripe_account", "acct_2")]), odd);
+    let other = "the field `stripe_account`, by which policy judges, can be read in several ways";
+    assert_eq!(shown(&[("stripe_account", "acct_1")]), other);
+    // What is a matter of the connection goes nowhere, and is not shown.
+    assert_eq!(shown(&[("connection", "stripe-account"), ("stripe-account", "acct_1")]), "");
+}
+
 #[test]
 fn tags_and_trailers_are_asked_for_as_the_target_knows_them() {
     check(

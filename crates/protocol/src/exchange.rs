@@ -46,6 +46,12 @@ pub struct HttpFacts {
     pub passes_opaque: bool,
     /// Whether its own address in bodies leads its client through the gateway.
     pub rewrites_links: bool,
+    /// The names of the fields of requests that policy is shown, in small letters.
+    pub headers: Vec<String>,
+    /// Whether it takes no notice of the size of letters in paths.
+    pub ignores_case: bool,
+    /// Whether an escaped slash in a path stays inside of its segment there.
+    pub keeps_slashes: bool,
 }
 
 /// Something that can be asked for.
