@@ -1208,6 +1208,12 @@ fn policy_warnings(config: &Config, directory: &Path, policies: &Policies) -> Ve
         agents: config.agents.keys().cloned().collect(),
         classes: builtin.chain(config.classes.keys().cloned()).collect(),
         gateways: BTreeSet::from([config.gateway.name.clone()]),
+        folding: config
+            .targets
+            .iter()
+            .filter(|(_, section)| section.ignore_case == Some(true))
+            .map(|(name, _)| name.clone())
+            .collect(),
     };
     let shown = |name: &str| directory.join(name).display().to_string();
     let mut warnings = known.strangers(policies.mentions(), shown);

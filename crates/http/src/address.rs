@@ -115,7 +115,7 @@ fn canonical_segment(segment: &str, slashes: Slashes) -> Result<String, Ambiguou
 
 /// A path without the size of its letters, in its one form. What is escaped stays so; letters beyond ASCII, which are escaped in
 /// it, are folded as well.
-pub(crate) fn folded_path(path: &str) -> String {
+pub fn folded_path(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     let mut beyond = Vec::new();
     let mut rest = path.as_bytes();

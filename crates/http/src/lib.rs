@@ -42,6 +42,7 @@ use gatehouse_protocol::{
 #[derive(Debug, Default)]
 pub struct Http;
 
+pub use address::folded_path;
 pub use json::members;
 pub use reply::shows_all;
 pub use rider::{Asked, Carrying, Rider, Screened};
