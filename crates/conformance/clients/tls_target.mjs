@@ -18,6 +18,7 @@ function answer(request, response, body) {
         path: request.url,
         body,
         authorization: request.headers.authorization,
+        te: request.headers.te,
         shown: request.socket.getPeerCertificate?.().subject?.CN,
         asked,
         email: "lotte@corp.example",

@@ -115,6 +115,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             case "/people":
                 people = json.dumps(PEOPLE * int((self.path.split("times=") + ["1"])[1] or 1)).encode()
                 self.send(people, etag='"1"', x_contact="lotte@corp.example")
+            case "/tagged":
+                person, said = json.dumps(PEOPLE[0]).encode(), {"etag": '"1"', "content_digest": "sha-256=:AA==:"}
+                if self.command == "PUT":
+                    self.send(b"{}", status=200 if self.headers["if-match"] == '"1"' else 412)
+                elif self.headers["if-none-match"] == '"1"':
+                    self.send_response(304)
+                    self.send_header("etag", '"1"')
+                    self.end_headers()
+                elif self.headers["range"]:
+                    self.send(person[:9], status=206, content_range=f"bytes 0-8/{len(person)}", **said)
+                else:
+                    self.send(person, accept_ranges="bytes", **said)
             case "/people.gz":
                 self.send(gzip.compress(people, mtime=0), content_encoding="gzip")
             case "/people.zz":

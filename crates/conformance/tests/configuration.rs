@@ -47,6 +47,31 @@ fn check_names_file_line_and_remedy() -> anyhow::Result<()> {
             "\"a.b.c\"",
             "there is no class `emial`",
         ),
+        (
+            "[listen.postgres]",
+            "[listen.postgres]\ndomain = \"gw.example\"",
+            "gw.example",
+            "is no domain below which targets are reached over HTTP",
+        ),
+        (
+            "[targets.shop]",
+            "[targets.shop]\nignore_case = true",
+            "ignore_case",
+            "ignore_case is not for targets that speak postgres",
+        ),
+        (
+            "[targets.shop]",
+            "[listen.http]\naddress = \"127.0.0.1:0\"\ndomain = \"*.gw.example\"\n[targets.shop]",
+            "*.gw.example",
+            "is no domain below which targets are reached over HTTP",
+        ),
+        (
+            "[targets.shop]",
+            "[listen.http]\naddress = \"127.0.0.1:0\"\n[targets.web]\nprotocol = \"http\"\naddress = \"127.0.0.1:1\"\n\
+             headers = [\"Cookie\"]\n[targets.shop]",
+            "Cookie",
+            "`cookie` is no field of requests that policy can be shown",
+        ),
         ("[api]", "[api]\nurl = \"gateway.example\"", "gateway.example", "not where an API can be reached"),
         (
             "[api]",

@@ -8,8 +8,9 @@ use gatehouse_conformance::Setup;
 use gatehouse_conformance::fixture::{program, wait_until};
 use gatehouse_conformance::http::{self, Door, JSON};
 use gatehouse_conformance::provider::{CLIENT_SECRET, Provider};
+use gatehouse_conformance::secret::remember;
 use gatehouse_conformance::served::CLIENTS;
-use gatehouse_conformance::web::{TOKEN, WebHouse};
+use gatehouse_conformance::web::{self, POLICIES, TOKEN, WebHouse};
 use serde_json::{Value, json};
 
 const RAW: [&str; 3] = ["lotte@corp", "linus@corp", "x@y.example"];
@@ -165,6 +166,73 @@ fn policy_decides_by_what_a_body_says() -> Result<()> {
 }
 
 #[test]
+fn policy_decides_by_the_fields_that_are_named() -> Result<()> {
+    let only = "\n@id(\"own-account\") forbid (principal in Group::\"agents\", action == Action::\"http:get\", resource)\n  \
+                unless { context has headers && context.headers.contains(\"stripe-account=acct_1\") };\n";
+    let house = WebHouse::start("headers = [\"Stripe-Account\"]", only)?;
+    let task = house.task("agent:claude")?;
+    let get = |fields: &[(&str, &str)]| house.call(&task, "GET", "/told", fields, "");
+    let own = get(&[("Stripe-Account", "acct_1")])?;
+    assert_eq!((own.status, fields(&own.json(), "stripe-account")), (200, vec!["acct_1".to_string()]), "{}", own.body);
+    for other in [&[("stripe-account", "acct_2")][..], &[("x-own", "acct_1")], &[]] {
+        let refused = get(other)?;
+        assert_eq!((refused.status, &refused.json()["policies"]), (403, &json!(["own-account"])), "{other:?}");
+    }
+    let twice = [("stripe-account", "acct_1"), ("stripe-account", "acct_2")];
+    assert_eq!(get(&twice)?.status, 400, "which of them is meant");
+    assert_eq!(get(&[("stripe_account", "acct_1")])?.status, 400, "some servers read it as the other");
+    Ok(())
+}
+
+/// Where a target takes no notice of the size of letters, a policy holds for each; what is sent is as it was typed.
+#[test]
+fn a_path_is_judged_as_its_target_reads_it() -> Result<()> {
+    let house = WebHouse::start("ignore_case = true\nencoded_slashes = \"keep\"", "")?;
+    let task = house.task("agent:claude")?;
+    for path in ["/ADMIN", "/Admin/users", "/x/../aDMIN/", "/%41dmin"] {
+        let refused = house.get(&task, path)?;
+        assert_eq!((refused.status, &refused.json()["policies"]), (403, &json!(["no-admin"])), "{path}");
+    }
+    assert_eq!(house.call(&task, "POST", "/REFUNDS", &[JSON], "{\"scope\": \"all\"}")?.status, 403);
+    let told = house.get(&task, "/Projects/a%2fB/Files")?;
+    assert_eq!((told.status, &told.json()["path"]), (200, &json!("/Projects/a%2FB/Files")), "{}", told.body);
+    for path in ["/x/..%2fadmin", "/x%2f..%2fadmin", "/%2fadmin", "/x%5cadmin"] {
+        assert_eq!(house.get(&task, path)?.status, 400, "{path}");
+    }
+    Ok(())
+}
+
+/// Below the listener's domain each target has a name; those that a target has itself come before it.
+#[test]
+fn targets_have_names_below_a_domain() -> Result<()> {
+    remember(TOKEN);
+    let target = web::target()?;
+    let said = "names = [\"other.gw.example\"]\ncredential = { bearer = \"file:api.secret\" }";
+    let config = web::config(target.port, said).replace("[listen.http]\n", "[listen.http]\ndomain = \"GW.example\"\n");
+    let other = "[targets.other]\nprotocol = \"http\"\naddress = \"127.0.0.1:9\"\nnames = [\"other.test\"]\n";
+    let files = vec![("api.secret", TOKEN.into())];
+    let setup = Setup { policies: POLICIES.into(), config: format!("{config}{other}"), files, ..Setup::default() };
+    let fixture = Fixture::start(setup)?;
+    let (base, task) = (web::listening(&fixture, "api")?, web::task(&fixture, "agent:claude", "api")?);
+    let basic = task.basic();
+    let at = |host: &str, path: &str| {
+        let fields = [("authorization", basic.as_str()), ("host", host)];
+        http::call(Door::Named(&base), "GET", path, &fields, "")
+    };
+    for host in ["api.gw.example", "API.GW.EXAMPLE", "api.gw.example:8480", "other.gw.example"] {
+        let told = at(host, "/told?q=1")?;
+        assert_eq!((told.status, &told.json()["path"]), (200, &json!("/told?q=1")), "{host}: {}", told.body);
+    }
+    assert_eq!(at("gw.example", "/http/api/told")?.json()["path"], "/told", "the domain itself is the gateway");
+    for host in ["none.gw.example", "x.api.gw.example", "apigw.example", "shop.gw.example", ".gw.example", "gw.example"]
+    {
+        let nowhere = at(host, "/told")?;
+        assert!([400, 404].contains(&nowhere.status), "{host}: {} {}", nowhere.status, nowhere.body);
+    }
+    Ok(())
+}
+
+#[test]
 fn what_comes_back_is_masked_by_any_coding_and_split() -> Result<()> {
     let house = WebHouse::start("", "")?;
     let task = house.task("agent:claude")?;
@@ -176,7 +244,7 @@ fn what_comes_back_is_masked_by_any_coding_and_split() -> Result<()> {
         assert!(answer.status == 200 && is_masked(&all), "{path}: {all}");
     }
     let people = house.get(&task, "/people")?;
-    assert_eq!(people.headers("etag").collect::<Vec<_>>(), ["W/\"1\""]);
+    assert_eq!(people.headers("etag").collect::<Vec<_>>(), ["W/\"gatehouse~1\""]);
     let people = people.json();
     assert_eq!((&people[0]["id"], &people[0]["tier"]), (&json!(1), &json!("gold")));
     assert!(people[0]["email"].as_str().is_some_and(|email| email.ends_with("@masked.example")), "{people}");
@@ -204,6 +272,32 @@ fn what_comes_back_is_masked_by_any_coding_and_split() -> Result<()> {
     assert_eq!(house.get(&dana, "/part")?.status, 206);
     let bundle = house.fixture.verify()?;
     assert!(bundle.contains("sound"), "{bundle}");
+    Ok(())
+}
+
+/// A tag that the gateway weakened is the target's own again when it is told back, and of what is masked nobody is given a part.
+#[test]
+fn conditions_are_told_with_the_targets_own_tags() -> Result<()> {
+    let house = WebHouse::start("", "")?;
+    for (who, sees_all) in [("agent:claude", false), ("user:dana", true)] {
+        let task = house.task(who)?;
+        let got = house.get(&task, "/tagged")?;
+        let tag = got.headers("etag").next().context("a tag")?.to_string();
+        assert_eq!(tag, if sees_all { "\"1\"" } else { "W/\"gatehouse~1\"" }, "{who}");
+        assert_eq!(got.headers("content-digest").next().is_some(), sees_all, "{}", got.head);
+        let put = |tag: &str| house.call(&task, "PUT", "/tagged", &[JSON, ("if-match", tag)], "{}");
+        assert_eq!(put(&tag)?.status, 200, "{who}: it is the target's own");
+        assert_eq!(put("W/\"1\"")?.status, 412, "{who}: one that the gateway did not give stays as it is");
+        let again = house.call(&task, "GET", "/tagged", &[("if-none-match", &tag)], "")?;
+        assert_eq!((again.status, again.headers("etag").next()), (304, Some(tag.as_str())), "{who}");
+        let part = house.call(&task, "GET", "/tagged", &[("range", "bytes=0-8"), ("if-range", &tag)], "")?;
+        assert_eq!(part.status, if sees_all { 206 } else { 200 }, "{who}: {}", part.body);
+        assert_eq!(is_masked(&part.body) && part.json()["id"] == 1, !sees_all, "{who}: {}", part.body);
+    }
+    // Where what cannot be looked into passes, so does a part.
+    let house = WebHouse::start("opaque_bodies = \"pass\"", "")?;
+    let part = house.call(&house.task("agent:claude")?, "GET", "/tagged", &[("range", "bytes=0-8")], "")?;
+    assert_eq!(part.status, 206, "{}", part.body);
     Ok(())
 }
 

@@ -52,7 +52,7 @@ fn json_is_masked_in_every_coding() -> Result<()> {
             let answer = house.get(&task, &path)?;
             assert_eq!(answer.status, 200, "{path}: {}", answer.body);
             assert_eq!(answer.headers("content-encoding").next(), None, "{path}");
-            assert_eq!(answer.headers("etag").collect::<Vec<_>>(), ["W/\"1\""], "{path}");
+            assert_eq!(answer.headers("etag").collect::<Vec<_>>(), ["W/\"gatehouse~1\""], "{path}");
             assert!(is_masked(&format!("{}{}", answer.head, answer.body)), "{path}: {}", answer.body);
             let people = answer.json();
             let people = people.as_array().with_context(|| answer.body.clone())?;

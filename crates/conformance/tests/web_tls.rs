@@ -1,11 +1,13 @@
 //! HTTP over TLS, on both sides: targets that demand a certificate and speak HTTP/2, and a listener that is reached by `https://`,
 //! as a proxy too, and by whoever shows a certificate.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::certificates::{Authority, Certificates, certificates};
-use gatehouse_conformance::fixture::private;
+use gatehouse_conformance::fixture::{PATIENCE, private};
 use gatehouse_conformance::http::JSON;
 use gatehouse_conformance::secret::remember;
 use gatehouse_conformance::served::{CLIENTS, Served};
@@ -147,6 +149,7 @@ fn by_h2(base: &str, task: &WebCredential, path: &str, root: &str) -> Result<Val
         [":authority", authority],
         [":path", path],
         ["authorization", task.basic()],
+        ["te", "trailers"],
     ]);
     let mut client = Command::new(CLIENTS);
     client.arg("client_h2.py").env("BASE", base).env("SAY", json!({ "fields": fields }).to_string()).env("CA", root);
@@ -171,6 +174,8 @@ fn trailers_of_a_target_reach_a_client_of_http2() -> Result<()> {
             assert_eq!(told["status"], "200", "{told}");
             assert!(told["body"].as_str().is_some_and(|body| body.ends_with('}')), "{told}");
             assert_eq!(trailer(&told, "x-sum"), Some("6"), "{who}, {speaks_h2}: {told}");
+            let heard: Value = serde_json::from_str(told["body"].as_str().unwrap_or_default())?;
+            assert_eq!(heard["te"], "trailers", "{who}, {speaks_h2}: {told}");
             assert_eq!(trailer(&told, "x-contact") == Some("lotte@corp.example"), sees_all, "{who}: {told}");
             assert_eq!(told.to_string().contains("lotte@corp"), sees_all, "{who}: {told}");
             assert_eq!(trailer(&told, "set-cookie"), None, "what is of heads alone: {told}");
@@ -178,6 +183,43 @@ fn trailers_of_a_target_reach_a_client_of_http2() -> Result<()> {
         // Who cannot hear them has the rest.
         let answer = house.get(&house.task("agent:claude")?, "/trailers")?;
         assert_eq!((answer.status, &answer.json()["path"]), (200, &json!("/trailers")), "{}", answer.body);
+    }
+    Ok(())
+}
+
+/// What the gateway says, byte by byte, to whoever asks for something by HTTP/1.1.
+fn by_lines(base: &str, task: &WebCredential, fields: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(base.trim_start_matches("http://"))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let basic = task.basic();
+    write!(
+        stream,
+        "GET /http/api/trailers HTTP/1.1\r\nhost: gateway\r\nauthorization: {basic}\r\n{fields}connection: close\r\n\r\n"
+    )?;
+    let mut said = String::new();
+    stream.read_to_string(&mut said)?;
+    Ok(said)
+}
+
+/// Whoever says by HTTP/1.1 that they hear trailers is given those that were announced, and the target is told so.
+#[test]
+fn trailers_of_a_target_reach_a_client_of_http1_that_asks() -> Result<()> {
+    let authority = Authority::new()?;
+    let own = identity(&authority)?;
+    let house = before(target(&authority, "127.0.0.1", false)?, &authority, Some(&own))?;
+    for (who, sees_all) in [("agent:claude", false), ("user:dana", true)] {
+        let task = house.task(who)?;
+        let said = by_lines(&house.base, &task, "te: trailers\r\n")?;
+        let (head, rest) = said.split_once("\r\n\r\n").context("a head")?;
+        assert!(head.starts_with("HTTP/1.1 200") && head.contains("trailer: x-sum, x-contact"), "{who}: {said}");
+        let (body, trailers) = rest.split_once("\r\n0\r\n").context("an end")?;
+        assert!(body.contains("\"te\":\"trailers\""), "{who}: what the target heard: {said}");
+        assert!(trailers.contains("x-sum: 6\r\n"), "{who}: {said}");
+        assert_eq!(trailers.contains("x-contact: lotte@corp.example"), sees_all, "{who}: {said}");
+        assert!(!trailers.contains("set-cookie"), "{who}: what is of heads alone: {said}");
+        // Nobody else is told anything after a body.
+        let said = by_lines(&house.base, &task, "")?;
+        assert!(said.ends_with("\r\n0\r\n\r\n") && !said.contains("\"te\":\"trailers\""), "{who}: {said}");
     }
     Ok(())
 }

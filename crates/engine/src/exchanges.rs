@@ -45,8 +45,8 @@ use tokio_rustls::server::TlsStream;
 
 use crate::listener::{Engine, Listener};
 use crate::login;
-use crate::tls::ServerTls;
 use crate::places::Place;
+use crate::tls::ServerTls;
 use crate::wire::{Early, Wire};
 use crate::{Stranger, TokenSource};
 

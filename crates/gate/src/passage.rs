@@ -1287,6 +1287,14 @@ impl Passage {
         !self.plan_keeps()
     }
 
+    /// Whether of what the client asks next nothing would be shown but the whole: values are hidden in it, and they cannot be told
+    /// from a part.
+    pub fn wants_whole(&mut self) -> bool {
+        let Some(shape) = self.session.unparted() else { return false };
+        self.plan(&shape);
+        !self.plan_keeps()
+    }
+
     /// How many bytes of what was said are kept back until more comes.
     pub fn held_bytes(&self) -> usize {
         self.session.held_bytes()

@@ -95,6 +95,9 @@ pub struct Listen {
     /// Of `listen.http`: where clients reach it, such as `https://gateway.example`; its own address where it is not given. It is
     /// what tokens are asked for by, as `resource` (RFC 8707).
     pub url: Option<String>,
+    /// Of `listen.http`: a domain below which each target has a name, such as `gw.example`: `billing.gw.example` leads to the target
+    /// `billing`, if it leads to this listener. `names` of a target come before it.
+    pub domain: Option<String>,
 }
 
 /// The control API on a TCP address.
@@ -668,6 +671,15 @@ pub struct TargetSection {
     /// Of a target that speaks `http`: whether its own address in texts, such as the link to the next page in JSON, leads its
     /// clients through the gateway. Bodies are then written anew, also for those who may see everything.
     pub rewrite_links: Option<bool>,
+    /// Of a target that speaks `http`: the names of request fields that policy is shown as `headers`, such as `stripe-account`. None
+    /// by which somebody proves who they are.
+    #[serde(default)]
+    pub headers: Vec<String>,
+    /// Of a target that speaks `http`: whether it takes no notice of the size of letters in paths, as `/Admin` for `/admin`. Policies
+    /// then name paths in small letters.
+    pub ignore_case: Option<bool>,
+    /// Of a target that speaks `http`: what becomes of an escaped slash (`%2F`) in a path.
+    pub encoded_slashes: Option<EncodedSlashes>,
     /// Classes of single fields of JSON bodies, by their path without the places of lists: `"customer.email" = "email"`, or
     /// `"clear"` for none.
     #[serde(default)]
@@ -761,6 +773,18 @@ pub enum OpaqueBodies {
     Refuse,
     /// They pass.
     Pass,
+}
+
+/// What becomes of an escaped slash in a path.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EncodedSlashes {
+    /// The request is refused.
+    #[default]
+    Refuse,
+    /// It stays inside of its segment, as GitLab, registries of npm and stores like S3 have it: only for servers that never take it
+    /// for a slash that parts segments.
+    Keep,
 }
 
 const fn transaction_hold_secs_max() -> u32 {

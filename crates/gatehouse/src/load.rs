@@ -22,7 +22,8 @@ use gatehouse_secrets::{Keeper, Reference};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{
-    Api, Config, Credential, IssuerSection, Mask, Oidc, OnHold, OpaqueBodies, TargetSection, Tls, TokenLoginForm,
+    Api, Config, Credential, EncodedSlashes, IssuerSection, Listen, Mask, Oidc, OnHold, OpaqueBodies, TargetSection,
+    Tls, TokenLoginForm,
 };
 use crate::mentions::Known;
 use crate::notify::Receiver;
@@ -41,6 +42,24 @@ const AWS_PARAMETERS: [&str; 7] = [
     "X-Amz-Security-Token",
     "X-Amz-Signature",
     "X-Amz-SignedHeaders",
+];
+
+/// Fields of requests that policy is not shown: what somebody proves themselves by, and what never goes on.
+const NOT_SHOWN: [&str; 14] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
 ];
 
 /// One mistake.
@@ -102,6 +121,29 @@ pub struct Loaded {
     pub policies: Arc<Policies>,
     /// What is not wrong but probably not meant.
     pub warnings: Vec<Fault>,
+}
+
+impl Loaded {
+    /// The target that a host, in small letters, is the name of below the listener's domain, if there is one.
+    pub fn below_domain(&self, host: &str) -> Option<String> {
+        let called = host.strip_suffix(self.domain()?.as_str())?.strip_suffix('.')?;
+        let is_it = |(name, target): &(&String, &Arc<Target>)| {
+            name.eq_ignore_ascii_case(called) && registry::rides_on_http(&target.protocol)
+        };
+        self.targets.iter().find(is_it).map(|(name, _)| name.clone())
+    }
+
+    /// Whether a host is the listener's domain, or below it: all of it is the gateway's own.
+    pub fn is_in_domain(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        self.domain().is_some_and(|domain| {
+            host.strip_suffix(domain.as_str()).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+        })
+    }
+
+    fn domain(&self) -> Option<String> {
+        Some(self.config.listen.get(registry::HTTP)?.domain.as_ref()?.to_ascii_lowercase())
+    }
 }
 
 /// Where the gateway's account at a target comes from.
@@ -295,6 +337,7 @@ impl Checker<'_> {
                     "Write https:// and a host under listen.http, such as https://gateway.example; or take it out",
                 );
             }
+            self.domain(config, name, listen);
             match (&listen.tls_certificate, &listen.tls_key) {
                 (Some(_), None) | (None, Some(_)) => {
                     self.fault(&place, "TLS takes a certificate and a key", "Give both tls_certificate and tls_key");
@@ -331,6 +374,32 @@ impl Checker<'_> {
                     format!("`{}` is not an address", api.address),
                     "Write an IP address and a port, such as 127.0.0.1:8470",
                 ),
+            }
+        }
+    }
+
+    /// The domain below which targets have names.
+    fn domain(&mut self, config: &Config, name: &str, listen: &Listen) {
+        let Some(domain) = &listen.domain else { return };
+        let place = ["listen", name, "domain"];
+        let is_label =
+            |label: &str| !label.is_empty() && label.chars().all(|char| char.is_ascii_alphanumeric() || char == '-');
+        let is_domain = domain.split('.').all(is_label) && domain.parse::<std::net::IpAddr>().is_err();
+        if name != registry::HTTP || !is_domain {
+            let message = format!("`{domain}` is no domain below which targets are reached over HTTP");
+            self.fault(
+                &place,
+                message,
+                "Write a domain under listen.http, such as gw.example, without `*.`; or take it out",
+            );
+        }
+        let mut names = BTreeMap::new();
+        let of_http = config.targets.iter().filter(|(_, section)| registry::rides_on_http(&section.protocol));
+        for (target, _) in of_http {
+            // Nobody tells hosts apart by the size of their letters.
+            if let Some(other) = names.insert(target.to_ascii_lowercase(), target) {
+                let message = format!("`{other}` and `{target}` would have one name");
+                self.fault(&place, message, "Give one of these targets another name");
             }
         }
     }
@@ -801,7 +870,7 @@ impl Checker<'_> {
                     self.fault(
                         &["targets", name, "names"],
                         message,
-                        "Write HOST or HOST:PORT, such as billing.internal",
+                        "Write HOST or HOST:PORT, such as billing.internal; for names of all targets, set listen.http.domain",
                     );
                 }
                 let (only, port) = match host.rsplit_once(':') {
@@ -883,6 +952,9 @@ impl Checker<'_> {
             ("graphql", !section.graphql.is_empty()),
             ("opaque_bodies", section.opaque_bodies.is_some()),
             ("rewrite_links", section.rewrite_links.is_some()),
+            ("headers", !section.headers.is_empty()),
+            ("ignore_case", section.ignore_case.is_some()),
+            ("encoded_slashes", section.encoded_slashes.is_some()),
             ("fields", !section.fields.is_empty()),
             ("path", section.path.is_some()),
         ];
@@ -931,6 +1003,7 @@ impl Checker<'_> {
             let message = format!("`{path}` is no path in its plain form");
             self.fault(&["targets", name, "path"], message, "Write it from its first slash on, such as /mcp");
         }
+        let headers = self.shown_headers(name, section, header.as_deref());
         let described = HttpFacts {
             origin: format!("{scheme}://{}", section.address.strip_suffix(usual).unwrap_or(&section.address)),
             endpoints,
@@ -941,9 +1014,34 @@ impl Checker<'_> {
             passes_opaque: section.opaque_bodies == Some(OpaqueBodies::Pass),
             rewrites_links: section.rewrite_links == Some(true),
             requests: config.api.as_ref().and_then(Api::outside).map(|url| format!("{url}/requests")),
+            headers,
+            ignores_case: section.ignore_case == Some(true),
+            keeps_slashes: section.encoded_slashes == Some(EncodedSlashes::Keep),
         };
         let learnt = protocol.learn(&target, described);
         learnt.map_err(|key| self.foreign_key(name, key, &section.protocol)).ok()
+    }
+
+    /// The fields of requests that policy is shown, besides the one that the gateway proves itself by.
+    fn shown_headers(&mut self, name: &str, section: &TargetSection, own: Option<&str>) -> Vec<String> {
+        let plain = |header: &str| header.replace('_', "-");
+        let mut shown: Vec<String> = Vec::new();
+        for header in &section.headers {
+            let header = header.to_ascii_lowercase();
+            let is_name = axum::http::HeaderName::from_bytes(header.as_bytes()).is_ok();
+            let is_hidden = NOT_SHOWN.contains(&plain(&header).as_str())
+                || plain(&header).starts_with("x-forwarded-")
+                || plain(&header).starts_with("x-gatehouse-")
+                || own.is_some_and(|own| plain(own) == plain(&header));
+            if !is_name || is_hidden {
+                let message = format!("`{header}` is no field of requests that policy can be shown");
+                let remedy = "Name fields that go on to the target and prove nobody, such as stripe-account";
+                self.fault(&["targets", name, "headers"], message, remedy);
+            } else if !shown.iter().any(|other| plain(other) == plain(&header)) {
+                shown.push(header);
+            }
+        }
+        shown
     }
 
     fn foreign_key(&mut self, name: &str, key: &str, protocol: &str) {
@@ -1114,6 +1212,12 @@ fn policy_warnings(config: &Config, directory: &Path, policies: &Policies) -> Ve
         agents: config.agents.keys().cloned().collect(),
         classes: builtin.chain(config.classes.keys().cloned()).collect(),
         gateways: BTreeSet::from([config.gateway.name.clone()]),
+        folding: config
+            .targets
+            .iter()
+            .filter(|(_, section)| section.ignore_case == Some(true))
+            .map(|(name, _)| name.clone())
+            .collect(),
     };
     let shown = |name: &str| directory.join(name).display().to_string();
     let mut warnings = known.strangers(policies.mentions(), shown);

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use gatehouse_http::folded_path;
 use gatehouse_policy::Mention;
 
 use crate::load::Fault;
@@ -17,6 +18,8 @@ pub(crate) struct Known {
     pub(crate) agents: BTreeSet<String>,
     pub(crate) classes: BTreeSet<String>,
     pub(crate) gateways: BTreeSet<String>,
+    /// Targets that take no notice of the size of letters in paths.
+    pub(crate) folding: BTreeSet<String>,
     /// Types whose names a provider may bring when somebody signs in, so that none is strange.
     pub(crate) brought: Vec<&'static str>,
 }
@@ -37,6 +40,15 @@ impl Known {
 
     /// A name of another form than things of its kind have is that of nothing, whatever there is.
     fn misshapen(&self, kind: &str, id: &str) -> Option<(String, String)> {
+        if let ("Path", Some((target, path))) = (kind, id.split_once('/'))
+            && self.folding.contains(target)
+            && folded_path(path) != path
+        {
+            let message = format!(
+                "paths of the target \"{target}\" are judged in small letters, so what is said of \"{id}\" never applies"
+            );
+            return Some((message, format!("Write Path::\"{target}/{}\"", folded_path(path))));
+        }
         // What is in a path is in the path without a slash at its end.
         if let ("Path", Some(path)) = (kind, id.strip_suffix('/').filter(|path| path.contains('/'))) {
             let message =
@@ -99,12 +111,13 @@ mod tests {
     fn strangers_and_misshapen_names_are_named() {
         let set = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
         let known = Known {
-            targets: set(&["app"]),
+            targets: set(&["app", "sloppy"]),
             groups: set(&["agents"]),
             users: set(&[]),
             agents: set(&["claude"]),
             classes: set(&["email"]),
             gateways: set(&["gw"]),
+            folding: set(&["sloppy"]),
             brought: vec!["User"],
         };
         let said = |kind: &str, id: &str| {
@@ -122,6 +135,7 @@ mod tests {
         assert_eq!(said("Table", "apx/public.t"), stranger("target", "apx"));
         assert_eq!(said("Path", "/admin"), stranger("target", ""));
         assert!(said("Path", "app/admin/").is_some_and(|said| said.contains("is only itself")));
+        assert!(said("Path", "sloppy/Admin").is_some_and(|said| said.contains("judged in small letters")));
         for (kind, id) in [
             ("Schema", "app"),
             ("Schema", "app/"),
@@ -144,6 +158,8 @@ mod tests {
             ("Setting", "app/timezone"),
             ("Path", "app/admin"),
             ("Path", "app/"),
+            ("Path", "app/Admin"),
+            ("Path", "sloppy/admin/a%2Fb"),
             ("Endpoint", "app/GET /x"),
             ("User", "dana@corp.example"),
             ("Action", "sql:read"),

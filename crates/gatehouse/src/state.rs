@@ -401,14 +401,16 @@ impl House for State {
     }
 
     fn named(&self, host: &str, port: Option<u16>) -> Option<String> {
-        let hosts = &self.loaded.load().hosts;
+        let loaded = self.loaded.load();
+        let hosts = &loaded.hosts;
         let host = host.to_ascii_lowercase();
         let exact = hosts.get(&(host.clone(), port));
         // Without a port, a name is for those that are used without saying so.
         let plain = matches!(port, None | Some(80 | 443)).then(|| hosts.get(&(host.clone(), None))).flatten();
-        let usual =
-            port.is_none().then(|| hosts.get(&(host.clone(), Some(443))).or_else(|| hosts.get(&(host, Some(80)))));
-        exact.or(plain).or(usual.flatten()).cloned()
+        let usual = port
+            .is_none()
+            .then(|| hosts.get(&(host.clone(), Some(443))).or_else(|| hosts.get(&(host.clone(), Some(80)))));
+        exact.or(plain).or(usual.flatten()).cloned().or_else(|| loaded.below_domain(&host))
     }
 
     fn dialed_at(&self, port: u16) -> Vec<String> {
@@ -419,7 +421,8 @@ impl House for State {
 
     fn is_own(&self, host: &str, port: u16) -> bool {
         let loaded = self.loaded.load();
-        let is_named = loaded.hosts.keys().any(|(named, _)| named == host && host.parse::<std::net::IpAddr>().is_err());
+        let is_named = loaded.hosts.keys().any(|(named, _)| named == host && host.parse::<std::net::IpAddr>().is_err())
+            || loaded.is_in_domain(host);
         let is_dialed = loaded
             .targets
             .values()

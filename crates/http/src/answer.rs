@@ -7,6 +7,7 @@ use crate::body::{self, Kind};
 use crate::columns::{ANY_TEXT, HEADER};
 use crate::links::Links;
 use crate::seal::Sealed;
+use crate::tags;
 
 /// Fields of this connection (RFC 9110, section 7.6.1), and one that would lead the client round the gateway.
 const OF_CONNECTION: [&str; 9] = [
@@ -20,17 +21,11 @@ const OF_CONNECTION: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// What is said of the bytes of a body.
-const OF_BYTES: [&str; 8] = [
-    "accept-ranges",
-    "content-digest",
-    "content-encoding",
-    "content-length",
-    "content-md5",
-    "digest",
-    "repr-digest",
-    "want-digest",
-];
+/// What is said of the bytes of a body, besides digests.
+const OF_BYTES: [&str; 4] = ["accept-ranges", "content-encoding", "content-length", "want-digest"];
+/// Digests of a body (RFC 9530, and what came before it), and those of object stores, by how their names begin.
+const DIGESTS: [&str; 4] = ["content-digest", "content-md5", "digest", "repr-digest"];
+const DIGESTS_OF_STORES: [&str; 2] = ["x-amz-checksum-", "x-goog-hash"];
 /// Fields whose values have a form of their own in which nothing personal has a place.
 const PLAIN: [&str; 11] = [
     "access-control-allow-headers",
@@ -48,6 +43,16 @@ const PLAIN: [&str; 11] = [
 
 /// The name of no coding.
 const UNCLEAR: &str = "unclear";
+
+/// Whether a field is the digest of a body.
+pub(crate) fn is_digest(name: &str) -> bool {
+    DIGESTS.contains(&name) || DIGESTS_OF_STORES.iter().any(|start| name.starts_with(start))
+}
+
+/// Whether a field is true of a body as its target has it, to the byte.
+fn is_of_bytes(name: &str) -> bool {
+    OF_BYTES.contains(&name) || is_digest(name)
+}
 
 /// An answer's head, as it goes on.
 pub(crate) struct Answer<'a> {
@@ -109,11 +114,16 @@ impl<'a> Answer<'a> {
         self.head.text("content-length").and_then(|length| length.parse().ok())
     }
 
+    /// Whether it says something of its body that is no longer true when a byte of it changes: a digest, or a strong tag.
+    pub(crate) fn vouches(&self) -> bool {
+        self.head.fields.iter().any(|(name, value)| is_digest(name) || *name == "etag" && !tags::is_weak(value))
+    }
+
     /// Writes it with its fields as the plan says, for a body that may change.
     pub(crate) fn write_masked(&self, tag: Tag, links: &Links<'_>, editor: &mut Sealed<'_>, out: &mut BytesMut) {
         let mut fields: Vec<(&str, Vec<u8>)> = Vec::with_capacity(self.head.fields.len());
         for (name, value) in &self.head.fields {
-            if OF_CONNECTION.contains(name) || OF_BYTES.contains(name) || links.hides(name) {
+            if OF_CONNECTION.contains(name) || is_of_bytes(name) || links.hides(name) {
                 continue;
             }
             let linked = links.changed(name, value);
@@ -122,8 +132,8 @@ impl<'a> Answer<'a> {
             match *name {
                 // What is shown is not to the byte what the target means by it (RFC 9110, section 8.8.1).
                 "etag" => {
-                    let tag = if value.starts_with(b"W/") { value.to_vec() } else { [b"W/", value].concat() };
-                    body::show(HEADER, ANY_TEXT, &tag, editor, &mut shown);
+                    body::show(HEADER, ANY_TEXT, value, editor, &mut shown);
+                    shown = tags::weakened(&shown);
                 }
                 name if PLAIN.contains(&name) => shown.extend_from_slice(value),
                 "location" | "content-location" | "link" | "refresh" => show_link(value, editor, &mut shown),
@@ -149,7 +159,7 @@ impl<'a> Answer<'a> {
         let mut fields: Vec<(&str, Vec<u8>)> = Vec::with_capacity(self.head.fields.len());
         for (name, value) in &self.head.fields {
             // What comes before an answer has no body, and says nothing of one (RFC 9110, section 8.6).
-            let is_of_none = tag == Tag::Interim && OF_BYTES.contains(name);
+            let is_of_none = tag == Tag::Interim && is_of_bytes(name);
             if OF_CONNECTION.contains(name) || links.hides(name) || is_of_none {
                 passed = Passed::Written;
                 continue;

@@ -1,5 +1,6 @@
 //! What the target's own document calls a request, by the templates of its paths.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use gatehouse_protocol::Endpoint;
@@ -9,12 +10,18 @@ use crate::answer::percent_decoded;
 
 /// The endpoint whose template says most of a path: the fewest segments of which nothing is said, then the fewest variables, then
 /// the longest text around them.
-pub(crate) fn best<'e>(endpoints: &'e [Endpoint], method: &str, path: &str) -> Option<&'e Endpoint> {
-    // Servers read what is escaped and what is not as the same: `/jobs/7%3Acancel` is `/jobs/7:cancel` to them.
-    let plain = percent_decoded(path.as_bytes());
+///
+/// `judged` makes of a template what is made of a path before it is judged.
+pub(crate) fn best<'e>(
+    endpoints: &'e [Endpoint],
+    method: &str,
+    path: &str,
+    judged: &dyn for<'t> Fn(&'t str) -> Cow<'t, str>,
+) -> Option<&'e Endpoint> {
+    let segments = segments(path);
     let of_method = |method: &str| {
         let of_method = endpoints.iter().filter(|endpoint| endpoint.method == method);
-        let fitting = of_method.filter(|endpoint| fits(&endpoint.template, path, &plain));
+        let fitting = of_method.filter(|endpoint| fits(&judged(&endpoint.template), &segments));
         fitting.min_by_key(|endpoint| {
             let template = endpoint.template.as_str();
             let is_open = |part: &&str| literals(part).iter().all(|literal| literal.is_empty()) && !part.is_empty();
@@ -26,17 +33,17 @@ pub(crate) fn best<'e>(endpoints: &'e [Endpoint], method: &str, path: &str) -> O
     of_method(method).or_else(|| (method == "HEAD").then(|| of_method("GET")).flatten())
 }
 
-/// Whether a template is of a path, which is given as it is written and without its escapes.
-fn fits(template: &str, path: &str, plain: &[u8]) -> bool {
-    let (mut parts, mut segments) = (template.split('/'), path.split('/'));
-    let mut plain = plain.split(|byte| *byte == b'/');
-    loop {
-        match (parts.next(), segments.next(), plain.next()) {
-            (None, None, None) => return true,
-            (Some(part), Some(segment), Some(plain)) if part == segment || fits_segment(part, plain) => {}
-            (Some(_) | None, _, _) => return false,
-        }
-    }
+/// The segments of a path, each as it is written and without its escapes: servers read both as the same, `/jobs/7%3Acancel` as
+/// `/jobs/7:cancel`.
+fn segments(path: &str) -> Vec<(&str, Vec<u8>)> {
+    path.split('/').map(|segment| (segment, percent_decoded(segment.as_bytes()))).collect()
+}
+
+/// Whether a template is of a path.
+fn fits(template: &str, segments: &[(&str, Vec<u8>)]) -> bool {
+    let parts = template.split('/');
+    parts.clone().count() == segments.len()
+        && parts.zip(segments).all(|(part, (segment, plain))| part == *segment || fits_segment(part, plain))
 }
 
 /// Whether a segment is what a part of a template says, such as `{id}.json` or `{name}:cancel`. No variable is empty.
@@ -73,7 +80,7 @@ mod tests {
 
     #[test]
     fn templates_fit_what_they_say() {
-        let fits = |template: &str, path: &str| super::fits(template, path, &percent_decoded(path.as_bytes()));
+        let fits = |template: &str, path: &str| super::fits(template, &segments(path));
         for (template, path) in [
             ("/people/{id}", "/people/7"),
             ("/people/{id}.json", "/people/7.json"),
@@ -109,7 +116,9 @@ mod tests {
         let templates = ["/{any}", "/{id}.json", "/{id}", "/{from}-{to}", "/me", "/jobs/{name}", "/jobs/{name}:cancel"];
         let endpoint = |template: &str| Endpoint { method: "GET".into(), template: template.into(), operation: None };
         let endpoints = templates.map(endpoint);
-        let best = |method: &str, path: &str| best(&endpoints, method, path).map(|endpoint| endpoint.template.clone());
+        let best = |method: &str, path: &str| {
+            best(&endpoints, method, path, &|template| template.into()).map(|endpoint| endpoint.template.clone())
+        };
         for (path, template) in [
             ("/7", Some("/{any}")),
             ("/7.json", Some("/{id}.json")),

@@ -26,6 +26,7 @@ mod rider;
 mod said;
 mod seal;
 mod session;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod transcript;
@@ -43,6 +44,7 @@ use gatehouse_protocol::{
 #[derive(Debug, Default)]
 pub struct Http;
 
+pub use address::folded_path;
 pub use json::members;
 pub use reply::shows_all;
 pub use rider::{Asked, Carrying, Rider, Screened};

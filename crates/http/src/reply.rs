@@ -8,7 +8,7 @@ use gatehouse_protocol::{
     Breach, Edit, Editor, Field, Frame, Head, HttpFacts, Passed, Tag, Told, write_frame, write_frames, write_head,
 };
 
-use crate::answer::Answer;
+use crate::answer::{self, Answer};
 use crate::body::{self, Kind, Masking, Text};
 use crate::coding::Decoder;
 use crate::columns::{ANY_TEXT, Columns, HEADER, OPAQUE, TEXT, UNKNOWN};
@@ -106,6 +106,8 @@ pub(crate) struct Replies {
     sieve: Sieve,
     /// Where the target's address in a body leads its client.
     relinker: Option<Relinker>,
+    /// Whether the head of what passes as it is says what is true of its very bytes alone.
+    is_vouched_for: bool,
 }
 
 /// Shows everything.
@@ -147,6 +149,7 @@ impl Replies {
             own: Own::Nothing,
             sieve: Sieve::default(),
             relinker: None,
+            is_vouched_for: false,
         }
     }
 
@@ -352,6 +355,7 @@ impl Replies {
             return Ok(answer.write_plain(frame.tag, &self.links(), editor, out));
         }
         if frame.tag == Tag::Response {
+            self.is_vouched_for = answer.vouches();
             self.answering = raw_or_bodiless(&answer, false);
         }
         Ok(answer.write_plain(frame.tag, &self.links(), editor, out))
@@ -365,6 +369,7 @@ impl Replies {
             match self.masking(&answer, editor)? {
                 Some(masking) => self.take_apart(masking),
                 None if answer.has_body && !answer.is_untold() && answer.length() != Some(0) => {
+                    self.is_vouched_for = answer.vouches();
                     self.answering = raw_or_bodiless(&answer, true);
                     let links = self.links();
                     return Ok(answer.write_plain(frame.tag, &links, editor, out));
@@ -456,7 +461,14 @@ impl Replies {
             }
             Answering::Raw(..) if self.seals.is_empty() => Ok(Passed::AsIs),
             Answering::Raw(sieve, _) => {
-                write_body(&sieve.pass(&self.seals, frame.content), out);
+                let shown = sieve.pass(&self.seals, frame.content);
+                // The head is gone with what is not true of stars.
+                if sieve.has_hidden && self.is_vouched_for {
+                    return Err(Breach::target(
+                        "the target's answer holds what the gateway proves itself by, and its head says which bytes it has",
+                    ));
+                }
+                write_body(&shown, out);
                 Ok(Passed::Written)
             }
             Answering::Nothing | Answering::Due | Answering::Bodiless | Answering::Messages => {
@@ -466,8 +478,10 @@ impl Replies {
     }
 
     fn end(&mut self, frame: Frame<'_>, editor: &mut Sealed<'_>, out: &mut BytesMut) -> Result<Passed, Breach> {
+        let mut is_changed = false;
         match std::mem::replace(&mut self.answering, Answering::Nothing) {
             Answering::Masked(mut masking) => {
+                is_changed = true;
                 let mut shown = Vec::new();
                 let reader = &mut Reader { columns: &mut self.columns, rider: self.rider.as_deref_mut() };
                 masking.finish(reader, editor, &mut shown)?;
@@ -481,14 +495,23 @@ impl Replies {
                 }
                 write_body(&shown, out);
             }
-            Answering::Raw(mut sieve, _) => write_body(&sieve.finish(), out),
+            Answering::Raw(mut sieve, _) => {
+                is_changed = sieve.has_hidden;
+                write_body(&sieve.finish(), out);
+            }
             Answering::Watched(mut watch) => write_body(&watch.finish(), out),
-            Answering::Led(mut led) => write_body(&led.finish(&self.seals)?, out),
+            Answering::Led(mut led) => {
+                is_changed = true;
+                write_body(&led.finish(&self.seals)?, out);
+            }
             Answering::Messages => self.answering = Answering::Messages,
             Answering::Nothing | Answering::Due | Answering::Bodiless => {}
         }
         let end = Head::read(Tag::End, frame.content).ok_or_else(|| Breach::target("the answer has no end"))?;
-        let has_more = end.fields.iter().any(|(name, _)| OF_HEADS.contains(name));
+        // What is true of the target's bytes alone is not said behind others.
+        let is_kept =
+            |name: &str| !(OF_HEADS.contains(&name) || is_changed && (name == "etag" || answer::is_digest(name)));
+        let has_more = end.fields.iter().any(|(name, _)| !is_kept(name));
         if end.fields.is_empty() && out.is_empty() && !has_more {
             return Ok(Passed::AsIs);
         }
@@ -497,7 +520,7 @@ impl Replies {
             body::show(HEADER, ANY_TEXT, value, editor, &mut shown);
             ((*name).to_string(), shown)
         };
-        let is_trailer = |(name, _): &&(&str, &[u8])| !OF_HEADS.contains(name);
+        let is_trailer = |(name, _): &&(&str, &[u8])| is_kept(name);
         let trailers: Vec<(String, Vec<u8>)> = end.fields.iter().filter(is_trailer).map(shown).collect();
         write_head(Tag::End, None, trailers.iter().map(|(name, value)| (name.as_str(), value.as_slice())), out);
         Ok(Passed::Written)

@@ -1,5 +1,6 @@
 //! What a request asks for, in one form: what is judged, what is sent, what an approver sees.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -9,7 +10,7 @@ use gatehouse_model::{
 };
 use gatehouse_protocol::{Endpoint, Head, HttpFacts, Tag, write_head};
 
-use crate::address::{Address, Ambiguous};
+use crate::address::{Address, Ambiguous, Slashes, folded_path};
 use crate::body::Kind;
 use crate::coding::CODINGS;
 use crate::columns::Columns;
@@ -19,7 +20,8 @@ use crate::json;
 use crate::links::Base;
 use crate::own::Own;
 use crate::rider::{Carrying, Reader, Rider};
-use crate::said::{self, Form, Said, form_fields, is_plain_form, without_classified};
+use crate::said::{self, Form, Said, form_fields, head_fields, is_plain_form, without_classified};
+use crate::tags;
 
 /// The actions of methods that have one.
 const ACTIONS: [(&str, Action); 7] = [
@@ -109,6 +111,8 @@ pub(crate) struct Request {
     /// What the client sent where the gateway's own credential goes.
     removed: Vec<String>,
     length: Length,
+    /// Whether its client hears what comes after a body.
+    hears_trailers: bool,
     /// Whether it asks for a WebSocket.
     pub(crate) is_socket: bool,
 }
@@ -159,7 +163,8 @@ impl Request {
         if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
             return Err(not_taken("its method is not written in capitals", "Write the method in capitals"));
         }
-        let address = at_endpoint(Address::read(target)?, facts.endpoint.as_deref())?;
+        let slashes = if facts.keeps_slashes { Slashes::Kept } else { Slashes::Refused };
+        let address = at_endpoint(Address::read(target, slashes)?, facts.endpoint.as_deref())?;
         let asks_to_switch =
             head.all("upgrade").next().is_some() && names(head, "connection").any(|name| name == "upgrade");
         let is_socket = asks_to_switch && head.text("upgrade").is_some_and(|to| to.eq_ignore_ascii_case("websocket"));
@@ -192,6 +197,7 @@ impl Request {
             prefers_async: names(head, "prefer").any(|preference| preference == "respond-async"),
             removed,
             length,
+            hears_trailers: names(head, "te").any(|coding| coding == "trailers"),
             is_socket,
         })
     }
@@ -215,8 +221,12 @@ impl Request {
         };
         let length = length.as_ref().map(|length| ("content-length", length.as_bytes()));
         let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())).chain(length);
-        let switch: &[(&str, &[u8])] =
-            if self.is_socket { &[("connection", b"upgrade"), ("upgrade", b"websocket")] } else { &[] };
+        // A server says nothing after a body to those who do not ask for it (RFC 9110, section 10.1.4).
+        let switch: &[(&str, &[u8])] = match (self.is_socket, self.hears_trailers) {
+            (true, _) => &[("connection", b"upgrade"), ("upgrade", b"websocket")],
+            (false, true) => &[("te", b"trailers")],
+            (false, false) => &[],
+        };
         write_head(Tag::Request, Some(first.as_bytes()), fields.chain(switch.iter().copied()), out);
     }
 
@@ -279,7 +289,7 @@ impl Request {
             statement: self.statement(&format!("{} {}", self.method, self.address.text())),
             evidence: self.evidence(columns),
             accesses: self.accesses(target, facts, form, read, columns)?,
-            facts: self.facts(form, body, said, columns),
+            facts: self.facts(facts, form, body, said, columns),
             effect: if is_safe { Effect::Read } else { Effect::Write },
             only_ends: false,
             names: Vec::new(),
@@ -322,18 +332,19 @@ impl Request {
         read: Option<&[u8]>,
         columns: &mut Columns,
     ) -> Result<Vec<Access>, Denial> {
-        let endpoint = facts.endpoints.as_ref().map(|endpoints| best(endpoints, &self.method, &self.address.path));
-        let path = self.resource(target, endpoint.flatten());
+        let asked = self.judged_path(facts);
+        let endpoint = self.endpoint(facts, &asked);
+        let path = self.resource(target, &asked, endpoint.flatten());
         let action = ACTIONS.iter().find(|(method, _)| *method == self.method).map_or(OTHER, |(_, action)| *action);
         let mut accesses = vec![Access::new(action, path.clone())];
         if endpoint == Some(None) {
             accesses.push(Access::new(UNDOCUMENTED, path));
         }
         if let Some(source) = self.text(COPY_SOURCE) {
-            accesses.push(Access::new(GET, self.copied(target, source)?));
+            accesses.push(Access::new(GET, copied(target, source, facts)?));
         }
-        let asked = self.address.path.trim_end_matches('/');
-        if facts.graphql.iter().any(|path| path.trim_end_matches('/') == asked) {
+        let is_asked = |path: &String| as_judged(path, facts).trim_end_matches('/') == asked.trim_end_matches('/');
+        if facts.graphql.iter().any(is_asked) {
             if self.is_socket {
                 return Err(not_taken("GraphQL is not read on WebSockets", "Ask in a POST, or for server-sent events"));
             }
@@ -358,13 +369,14 @@ impl Request {
             None => (Form::Other, message),
         };
         let said = form.said(None, body, columns)?;
-        let endpoint = facts.endpoints.as_ref().and_then(|endpoints| best(endpoints, &self.method, &self.address.path));
+        let asked = self.judged_path(facts);
+        let endpoint = self.endpoint(facts, &asked).flatten();
         let intent = Intent {
             title: format!("message {}", self.address.path),
             statement: self.statement(&format!("message to {}", self.address.text())),
             evidence: format!("message to {}", self.address.path).into(),
-            accesses: vec![Access::new(MESSAGE, self.resource(target, endpoint))],
-            facts: self.facts(form, Some(body), said, columns),
+            accesses: vec![Access::new(MESSAGE, self.resource(target, &asked, endpoint))],
+            facts: self.facts(facts, form, Some(body), said, columns),
             effect: Effect::Write,
             only_ends: false,
             names: Vec::new(),
@@ -383,7 +395,14 @@ impl Request {
         })
     }
 
-    fn facts(&self, form: Form, body: Option<&[u8]>, said: Said, columns: &mut Columns) -> Facts {
+    fn facts(
+        &self,
+        of_target: &HttpFacts,
+        form: Form,
+        body: Option<&[u8]>,
+        said: Said,
+        columns: &mut Columns,
+    ) -> Facts {
         let query = self.address.query.as_deref().unwrap_or_default();
         let query = form_fields(query.as_bytes(), columns);
         let is_empty = body.is_some_and(<[u8]>::is_empty);
@@ -398,26 +417,34 @@ impl Request {
         let of_operation = self.fields.iter().filter(|(name, _)| OF_OPERATION.contains(&name.as_str()));
         let operation = of_operation.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect::<Vec<_>>();
         facts.extend((!operation.is_empty()).then_some(("operation", FactValue::Texts(operation))));
+        if !of_target.headers.is_empty() {
+            let named = self.fields.iter().filter(|(name, _)| of_target.headers.contains(name));
+            facts.extend(head_fields(named, columns).map(|headers| ("headers", FactValue::Texts(headers))));
+        }
         facts.extend(query.map(|query| ("query", FactValue::Texts(query))));
         facts.extend(said.fields.map(|fields| ("fields", FactValue::Texts(fields))));
         facts
     }
 
-    fn resource(&self, target: &TargetName, endpoint: Option<&Endpoint>) -> Resource {
+    /// The path that is judged: the one that is sent, without what counts for nothing at the target.
+    fn judged_path(&self, facts: &HttpFacts) -> Cow<'_, str> {
+        as_judged(&self.address.path, facts)
+    }
+
+    /// What the target's own document calls this, if there is a document.
+    fn endpoint<'f>(&self, facts: &'f HttpFacts, asked: &str) -> Option<Option<&'f Endpoint>> {
+        let endpoints = facts.endpoints.as_ref()?;
+        Some(best(endpoints, &self.method, asked, &|template| as_judged(template, facts)))
+    }
+
+    fn resource(&self, target: &TargetName, path: &str, endpoint: Option<&Endpoint>) -> Resource {
         let mut within = Vec::new();
         if let Some(endpoint) = endpoint {
             let called = |name: &str| Parent { kind: "Endpoint", id: format!("{target}/{name}").into() };
             within.push(called(&format!("{} {}", endpoint.method, endpoint.template)));
             within.extend(endpoint.operation.as_deref().map(called));
         }
-        path_resource(target, &self.address.path, within)
-    }
-
-    /// What a store copies from, where it is asked to do that: to copy is to read it.
-    fn copied(&self, target: &TargetName, source: &str) -> Result<Resource, Denial> {
-        let source = if source.starts_with('/') { source.to_string() } else { format!("/{source}") };
-        let address = Address::read(&source)?;
-        Ok(path_resource(target, &address.path, Vec::new()))
+        path_resource(target, path, within)
     }
 
     /// To the letter, but for what differs with every try.
@@ -445,6 +472,18 @@ impl Request {
         }
         text.into()
     }
+}
+
+/// A path as it is judged.
+fn as_judged<'p>(path: &'p str, facts: &HttpFacts) -> Cow<'p, str> {
+    if facts.ignores_case { Cow::Owned(folded_path(path)) } else { Cow::Borrowed(path) }
+}
+
+/// What a store copies from, where it is asked to do that: to copy is to read it. It takes the whole of it for escaped, slashes too.
+fn copied(target: &TargetName, source: &str, facts: &HttpFacts) -> Result<Resource, Denial> {
+    let source = if source.starts_with('/') { source.to_string() } else { format!("/{source}") };
+    let address = Address::read(&source, Slashes::Refused)?;
+    Ok(path_resource(target, &as_judged(&address.path, facts), Vec::new()))
 }
 
 /// A path, in each path above it, in its target, and in what else it is in.
@@ -529,8 +568,15 @@ fn fields(
                         the body as it is";
             return Err(not_taken(why, hint));
         }
-        let is_credential = |header: &String| header.replace('_', "-") == plain;
-        if facts.credential_header.as_ref().is_some_and(is_credential) || has_credential && plain == "authorization" {
+        let is_it = |header: &String| header.replace('_', "-") == plain;
+        if facts.headers.iter().any(is_it) {
+            let spelled = head.fields.iter().filter(|(other, _)| other.replace('_', "-") == plain);
+            if spelled.count() > 1 || !facts.headers.iter().any(|header| header == name) {
+                let why = format!("the field `{name}`, by which policy judges, can be read in several ways");
+                return Err(not_taken(&why, "Send it once, with its name as it is usually written"));
+            }
+        }
+        if facts.credential_header.as_ref().is_some_and(is_it) || has_credential && plain == "authorization" {
             removed.push(format!("the field `{name}`"));
             continue;
         }
@@ -552,7 +598,10 @@ fn fields(
             let why = "it proves itself for a whole connection, and connections to the target are shared";
             return Err(not_taken(why, "Prove it with each request, by Basic or Bearer"));
         }
-        let value = if *name == "accept-encoding" { understood_codings(value) } else { value.to_vec() };
+        let value = match *name {
+            "accept-encoding" => understood_codings(value),
+            name => tags::restored(name, value).unwrap_or_else(|| value.to_vec()),
+        };
         // HTTP/2 may have a field for each cookie, and HTTP/1.1 has one for all (RFC 9113, section 8.2.3).
         let cookies = fields.iter_mut().find(|(other, _): &&mut (String, Vec<u8>)| *name == "cookie" && other == name);
         match cookies {

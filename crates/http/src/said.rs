@@ -236,6 +236,18 @@ pub(crate) fn form_fields(form: &[u8], columns: &Columns) -> Option<Vec<String>>
     fields.done()
 }
 
+/// The values of fields of a head, by their names.
+pub(crate) fn head_fields<'f>(
+    fields: impl Iterator<Item = &'f (String, Vec<u8>)>,
+    columns: &Columns,
+) -> Option<Vec<String>> {
+    let mut shown = Fields::default();
+    for (name, value) in fields {
+        shown.push(name, &String::from_utf8_lossy(value), columns.of(name).is_some());
+    }
+    shown.done()
+}
+
 /// A name in a path, in which dots, brackets and `=` have a meaning.
 fn escaped(name: &str) -> String {
     let mut out = String::with_capacity(name.len());

@@ -202,13 +202,15 @@ impl Editor for Sealed<'_> {
 #[derive(Default)]
 pub(crate) struct Sieve {
     kept: BytesMut,
+    /// Whether there were any.
+    pub(crate) has_hidden: bool,
 }
 
 impl Sieve {
     /// The next bytes, but for an end that may be a beginning.
     pub(crate) fn pass(&mut self, seals: &Seals, bytes: &[u8]) -> Bytes {
         self.kept.extend_from_slice(bytes);
-        seals.hide(&mut self.kept);
+        self.has_hidden |= seals.hide(&mut self.kept);
         let ready = self.kept.len() - seals.begun(&self.kept);
         self.kept.split_to(ready).freeze()
     }

@@ -311,6 +311,11 @@ impl Session for HttpSession {
         self.replies.keeps_all()
     }
 
+    fn unparted(&self) -> Option<Arc<Shape>> {
+        // Where what cannot be looked into passes, a part does, and whoever goes on with a long body asks for one.
+        (!self.replies.facts.passes_opaque).then(|| self.replies.columns.shape().clone())
+    }
+
     fn rows(&self) -> u64 {
         0
     }

@@ -8,8 +8,8 @@ use gatehouse_model::{
     Access, ClassName, Denial, FactValue, Reason, RequestId, Resource, Secret, ShapeRole, TargetName,
 };
 use gatehouse_protocol::{
-    CancelKey, Classifier, Edit, Editor, Endpoint, Exchanges as _, Field, HttpFacts, Meaning, Opening, Protocol as _,
-    Reply, Session, Side, Step, Tag, TargetReady, Told, frames, write_frame, write_head,
+    CancelKey, Classifier, Edit, Editor, Endpoint, Exchanges as _, Field, HttpFacts, Meaning, Opening, Passed,
+    Protocol as _, Reply, Session, Side, Step, Tag, TargetReady, Told, frames, write_frame, write_head,
 };
 
 use crate::Http;
@@ -544,7 +544,7 @@ fn json_is_masked_where_its_values_stand() {
         &[JSON, ("etag", "\"1\""), ("x-own", "v"), ("content-length", "9")],
         &["{\"email\": \"x\", \"n\": 1}"],
         expect![[
-            r#"200 | content-type: application/json | etag: <header> | x-own: <header> |  | {"email": "<email>", "n": 1}"#
+            r#"200 | content-type: application/json | etag: W/<header> | x-own: <header> |  | {"email": "<email>", "n": 1}"#
         ]],
     );
     // However it is wrapped, and what is wrapped too deep is not shown.
@@ -715,6 +715,162 @@ fn events_end_where_their_readers_end_them() {
         &["data: {\"email\":\n \t \ndata: \"a@b\"\ndata: }\n\ndata: text\n\n"],
         expect!["200 | content-type: text/event-stream |  | <opaque> |  	  | <opaque> | <opaque> |  | <text>"],
     );
+}
+
+/// What is asked for, and what that is in.
+fn asked(facts: &HttpFacts, first: &str, fields: &[(&str, &str)]) -> Result<Vec<String>, String> {
+    let mut session = session(facts.clone());
+    let run = message(Tag::Request, first, fields, &[]).freeze();
+    match session.inspect(Side::Client, &run) {
+        Ok(Step::Run { meaning: Meaning::Act(operation), .. }) => {
+            let accesses = operation.intent.accesses.iter();
+            let within = |access: &Access| {
+                access.resource.within.iter().map(|parent| &*parent.id).collect::<Vec<_>>().join(", ")
+            };
+            Ok(accesses.map(|access| format!("{access} in {}", within(access))).collect())
+        }
+        Ok(Step::Run { meaning: Meaning::Misunderstood(unclear), .. }) => Err(unclear.denial.detail.to_string()),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+#[test]
+fn letters_and_slashes_of_a_path_count_as_they_do_at_the_target() {
+    let facts = HttpFacts {
+        endpoints: Some(vec![Endpoint { method: "GET".into(), template: "/People/{id}".into(), operation: None }]),
+        graphql: vec!["/GraphQL".into()],
+        ignores_case: true,
+        keeps_slashes: true,
+        ..HttpFacts::default()
+    };
+    let person = "http:get on Path api/people/a%2Fb in api/GET /People/{id}, api/people, api/, api";
+    assert_eq!(asked(&facts, "GET /PEOPLE/A%2fB", &[]), Ok(vec![person.to_string()]));
+    let fields = asked(&facts, "GET /graphql?query=%7Bme%7D", &[]).unwrap();
+    assert!(fields.iter().any(|field| field.starts_with("graphql:query on Field api/query.me ")), "{fields:?}");
+    let dots = "the path has an escaped slash beside nothing or beside dots";
+    assert_eq!(asked(&facts, "GET /people/..%2fadmin", &[]), Err(dots.to_string()));
+    // What a store is to copy is escaped as a whole.
+    let copied = asked(&facts, "PUT /People/7", &[("x-amz-copy-source", "a%2Fb")]);
+    assert_eq!(copied, Err("the path has an escaped slash".to_string()));
+    let exact = HttpFacts { ignores_case: false, keeps_slashes: false, ..facts };
+    let undocumented = asked(&exact, "GET /people/7", &[]).unwrap();
+    assert!(undocumented.iter().any(|access| access.starts_with("http:undocumented on Path api/people/7")));
+    assert_eq!(asked(&exact, "GET /people/a%2fb", &[]), Err("the path has an escaped slash".to_string()));
+}
+
+#[test]
+fn policy_is_shown_the_fields_that_are_named() {
+    let facts = HttpFacts { headers: vec!["stripe-account".into(), "email".into()], ..HttpFacts::default() };
+    let shown = |fields: &[(&str, &str)]| {
+        let mut session = session(facts.clone());
+        let run = message(Tag::Request, "GET /", fields, &[]).freeze();
+        match session.inspect(Side::Client, &run) {
+            Ok(Step::Run { meaning: Meaning::Act(operation), .. }) => match operation.intent.facts.get("headers") {
+                Some(FactValue::Texts(headers)) => headers.join(" | "),
+                Some(_) | None => "nothing".into(),
+            },
+            Ok(Step::Run { meaning: Meaning::Misunderstood(unclear), .. }) => unclear.denial.detail.to_string(),
+            other => format!("{other:?}"),
+        }
+    };
+    assert_eq!(shown(&[]), "");
+    assert_eq!(shown(&[("stripe-account", "acct_1"), ("x-own", "1")]), "stripe-account=acct_1");
+    assert_eq!(shown(&[("email", "lotte@corp.example")]), "email=\u{2026}", "what is classified is not shown");
+    assert_eq!(shown(&[("stripe-account", &"a".repeat(300))]), "nothing", "no part is taken for all");
+    let odd = "the field `stripe-account`, by which policy judges, can be read in several ways";
+    assert_eq!(shown(&[("stripe-account", "acct_1"), ("stripe-account", "acct_2")]), odd);
+    assert_eq!(shown(&[("stripe-account", "acct_1"), ("stripe_account", "acct_2")]), odd);
+    let other = "the field `stripe_account`, by which policy judges, can be read in several ways";
+    assert_eq!(shown(&[("stripe_account", "acct_1")]), other);
+    // What is a matter of the connection goes nowhere, and is not shown.
+    assert_eq!(shown(&[("connection", "stripe-account"), ("stripe-account", "acct_1")]), "");
+}
+
+#[test]
+fn tags_and_trailers_are_asked_for_as_the_target_knows_them() {
+    check(
+        "PUT /people/7",
+        &[("if-match", "W/\"gatehouse~1\""), ("if-none-match", "W/\"2\""), ("te", "gzip;q=0.5, trailers")],
+        "",
+        expect![[r#"
+        http:put on Path api/people/7, http:undocumented on Path api/people/7
+        in api/people, api/, api
+        query  | fields - | tail 0
+        evidence PUT /people/7 []
+        sent PUT /people/7 | if-match: "1" | if-none-match: W/"2" | te: trailers"#]],
+    );
+    check(
+        "PUT /people/7",
+        &[("te", "gzip")],
+        "",
+        expect![[r#"
+        http:put on Path api/people/7, http:undocumented on Path api/people/7
+        in api/people, api/, api
+        query  | fields - | tail 0
+        evidence PUT /people/7 []
+        sent PUT /people/7"#]],
+    );
+}
+
+/// What is seen of an answer by whoever sees all, of a target at which the gateway proves itself; and whether it was broken off.
+fn shown_plainly(fields: &[(&str, &str)], body: &str, trailers: &[(&str, &str)]) -> (String, bool) {
+    let mut session = session_with(HttpFacts::default(), vec![Secret::new("s3cret-of-it")]);
+    let asked = message(Tag::Request, "GET /", &[], &[]).freeze();
+    let _ = session.inspect(Side::Client, &asked);
+    let _ = session.pass(Side::Client, &asked, &mut BytesMut::new());
+    let mut rest = BytesMut::new();
+    let head = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+    write_head(Tag::Response, Some(b"200"), head, &mut rest);
+    write_frame(Tag::Body, body.as_bytes(), &mut rest);
+    write_head(Tag::End, None, trailers.iter().map(|(name, value)| (*name, value.as_bytes())), &mut rest);
+    let mut out = BytesMut::new();
+    while let Ok(Step::Run { len, .. }) = session.inspect(Side::Target, &rest) {
+        let run = rest.split_to(len).freeze();
+        let mut shown = BytesMut::new();
+        match session.pass(Side::Target, &run, &mut shown) {
+            Passed::AsIs => out.extend_from_slice(&run),
+            Passed::Written => out.extend_from_slice(&shown),
+        }
+        if rest.is_empty() || frames(&shown).any(|frame| frame.tag == Tag::Abort) {
+            break;
+        }
+    }
+    let is_broken = frames(&out).any(|frame| frame.tag == Tag::Abort);
+    (String::from_utf8_lossy(&out).into_owned(), is_broken)
+}
+
+/// What is true of the target's bytes alone is not said of others.
+#[test]
+fn of_a_changed_body_no_digest_is_told() {
+    let digests = [
+        ("content-digest", "sha-256=:AA==:"),
+        ("repr-digest", "sha-256=:AA==:"),
+        ("digest", "SHA-256=AA=="),
+        ("content-md5", "AA=="),
+        ("x-amz-checksum-crc32", "AA=="),
+        ("etag", "\"1\""),
+    ];
+    check_answer(
+        &[&[JSON][..], &digests].concat(),
+        &["{\"email\": \"x\"}"],
+        expect![[r#"200 | content-type: application/json | etag: W/<header> |  | {"email": "<email>"}"#]],
+    );
+    for digest in digests {
+        let fields = [("content-type", "text/plain"), digest];
+        let (shown, is_broken) = shown_plainly(&fields, "it is a secret", &[]);
+        assert!(!is_broken && shown.contains(digest.1) && shown.contains("it is a secret"), "{shown}");
+        // Once it is said, what it is true of cannot be changed.
+        let (shown, is_broken) = shown_plainly(&fields, "it is s3cret-of-it", &[]);
+        assert!(is_broken && !shown.contains("***") && !shown.contains("s3cret"), "{shown}");
+    }
+    for fields in [&[("content-type", "text/plain")][..], &[("etag", "W/\"1\"")]] {
+        let trailers = [("content-digest", "sha-256=:AA==:"), ("x-sum", "6")];
+        let (shown, is_broken) = shown_plainly(fields, "it is s3cret-of-it", &trailers);
+        assert!(!is_broken && shown.contains("it is ************"), "{shown}");
+        assert!(!shown.contains("sha-256") && shown.contains("x-sum: 6"), "what comes behind it: {shown}");
+        let (shown, _) = shown_plainly(fields, "it is a secret", &trailers);
+        assert!(shown.contains("sha-256"), "{shown}");
+    }
 }
 
 #[test]

@@ -83,6 +83,16 @@ impl Exchanges for Mcp {
         if described.rewrites_links {
             return Err("rewrite_links");
         }
+        // It is asked at one path, and by what its messages say.
+        if !described.headers.is_empty() {
+            return Err("headers");
+        }
+        if described.ignores_case {
+            return Err("ignore_case");
+        }
+        if described.keeps_slashes {
+            return Err("encoded_slashes");
+        }
         described.endpoint.get_or_insert_with(|| ENDPOINT.into());
         Ok(Arc::new(described))
     }

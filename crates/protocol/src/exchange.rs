@@ -48,6 +48,12 @@ pub struct HttpFacts {
     pub rewrites_links: bool,
     /// Where people look at requests, such as `https://gateway.example/requests`, if there is such a place.
     pub requests: Option<String>,
+    /// The names of the fields of requests that policy is shown, in small letters.
+    pub headers: Vec<String>,
+    /// Whether it takes no notice of the size of letters in paths.
+    pub ignores_case: bool,
+    /// Whether an escaped slash in a path stays inside of its segment there.
+    pub keeps_slashes: bool,
 }
 
 /// Something that can be asked for.

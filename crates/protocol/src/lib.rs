@@ -443,6 +443,12 @@ pub trait Session: Send {
         None
     }
 
+    /// The shape of what comes back for what the client asks next, where that can be looked into in whole alone; `None` where a part
+    /// of it will do.
+    fn unparted(&self) -> Option<Arc<Shape>> {
+        None
+    }
+
     /// Whether what was asked before the front is part of something that is not committed, and holds locks at the target.
     fn is_in_transaction(&self) -> bool {
         false

@@ -16,7 +16,8 @@ use gatehouse_protocol::{
     CancelKey, Exchanges, Opening, Side, Tag, TargetReady, write_frame, write_frames, write_head,
 };
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, PROXY_AUTHORIZATION, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, IF_RANGE, PROXY_AUTHORIZATION, RANGE, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
@@ -485,7 +486,12 @@ impl Exchange {
         if request.headers().contains_key(UPGRADE) {
             self.upgrade = Some(hyper::upgrade::on(&mut request));
         }
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        if self.keeper.passage.wants_whole() {
+            // A part would be kept back; a server may always answer with all (RFC 9110, section 14.2).
+            parts.headers.remove(RANGE);
+            parts.headers.remove(IF_RANGE);
+        }
         write_request(&parts, &destination, !body.is_end_stream(), &mut self.client);
         if body.is_end_stream() {
             write_head(Tag::End, None, std::iter::empty(), &mut self.client);
@@ -1050,6 +1056,12 @@ impl Exchange {
     fn ask(&mut self, method: Method, uri: Uri, headers: HeaderMap, parts: Parts) {
         let mut request = Request::new(ClearedBody::new(parts, None));
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
+        // It is a matter of this connection, as HTTP/1.1 wants it said (RFC 9110, section 10.1.4). Behind TLS a connection may turn out
+        // to be one of HTTP/2, in which nothing may say so.
+        let is_plain = self.keeper.grant.target().route.tls == gatehouse_gate::TlsMode::Disable;
+        if is_plain && request.headers().contains_key(TE) {
+            request.headers_mut().insert(CONNECTION, HeaderValue::from_static("te"));
+        }
         let heard = self.listen_for_interims(&mut request);
         let answer = match request.headers().contains_key(UPGRADE) {
             true => {
