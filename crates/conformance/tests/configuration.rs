@@ -16,6 +16,86 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> anyhow::Result<bool>) -> an
     Ok(())
 }
 
+/// What is changed of a good configuration, into what, which line has it then, and what is said of it.
+const WRONG: &[(&str, &str, &str, &str)] = &[
+    ("user = \"gatehouse\"", "usre = \"gatehouse\"", "usre", "unknown field"),
+    ("protocol = \"postgres\"", "protocol = \"postgers\"", "postgers", "there is no protocol `postgers`"),
+    ("password = \"file:shop.secret\"", "password = \"hunter2\"", "hunter2", "is no reference to a secret"),
+    ("password = \"file:shop.secret\"", "password = \"file:nowhere\"", "nowhere", "cannot be read"),
+    ("groups = [\"dba\"]", "groups = [\"d b a\"]", "d b a", "is not a valid group name"),
+    ("address = \"127.0.0.1:0\"\n\n[api]", "address = \"0.0.0.0:0\"\n\n[api]", "[listen.postgres]", "needs TLS"),
+    (
+        "[targets.shop]",
+        "[targets.shop.columns]\n\"a.b\" = \"email\"\n[targets.shop]",
+        "\"a.b\"",
+        "is not schema.table.column",
+    ),
+    (
+        "[targets.shop]",
+        "[targets.shop.columns]\n\"a.b.c\" = \"emial\"\n[targets.shop]",
+        "\"a.b.c\"",
+        "there is no class `emial`",
+    ),
+    (
+        "[listen.postgres]",
+        "[listen.postgres]\ndomain = \"gw.example\"",
+        "gw.example",
+        "is no domain below which targets are reached over HTTP",
+    ),
+    (
+        "[targets.shop]",
+        "[targets.shop]\nignore_case = true",
+        "ignore_case",
+        "ignore_case is not for targets that speak postgres",
+    ),
+    (
+        "[targets.shop]",
+        "[listen.http]\naddress = \"127.0.0.1:0\"\ndomain = \"*.gw.example\"\n[targets.shop]",
+        "*.gw.example",
+        "is no domain below which targets are reached over HTTP",
+    ),
+    (
+        "[targets.shop]",
+        "[listen.http]\naddress = \"127.0.0.1:0\"\n[targets.web]\nprotocol = \"http\"\naddress = \"127.0.0.1:1\"\n\
+             headers = [\"Cookie\"]\n[targets.shop]",
+        "Cookie",
+        "`cookie` is no field of requests that policy can be shown",
+    ),
+    ("[api]", "[api]\nurl = \"gateway.example\"", "gateway.example", "not where an API can be reached"),
+    ("[api]", "[api]\nurl = \"https://dana:secret@gateway.example\"", "dana:secret", "not where an API can be reached"),
+    (
+        "[users.dana]",
+        "[oidc]\nissuer = \"http://id.example\"\nclient_id = \"x\"\n[users.dana]",
+        "id.example",
+        "is no issuer",
+    ),
+    (
+        "[users.dana]",
+        "[oidc]\nissuer = \"https://id.example\"\nclient_id = \"x\"\nclient_secret = \"hunter2\"\n[users.dana]",
+        "hunter2",
+        "is no reference to a secret",
+    ),
+    (
+        "[users.dana]",
+        "[oidc]\nissuer = \"https://id.example\"\nclient_id = \"x\"\nsession_secs = 99999\n[users.dana]",
+        "session_secs",
+        "is not between 1 and",
+    ),
+    (
+        "[users.dana]",
+        "[oidc]\nissuer = \"https://id.example\"\nclient_id = \"x\"\ntls_authorities = \"nowhere\"\n[users.dana]",
+        "nowhere",
+        "Name a PEM file",
+    ),
+    (
+        "[users.dana]",
+        "[oidc]\nissuer = \"https://id.example\"\nclient_id = \"x\"\ngroups = { a = \"d b a\" }\n[users.dana]",
+        "d b a",
+        "is not a valid group name",
+    ),
+    ("[users.dana]", "[limits]\nframe_bytes_max = 1\n[users.dana]", "frame_bytes_max", "is too small"),
+];
+
 #[test]
 fn check_names_file_line_and_remedy() -> anyhow::Result<()> {
     let fixture = Fixture::start(Setup::default())?;
@@ -28,89 +108,7 @@ fn check_names_file_line_and_remedy() -> anyhow::Result<()> {
         Ok(format!("{} {}", output.status.success(), String::from_utf8(output.stdout)?))
     };
     assert!(check(&good)?.starts_with("true"), "{}", check(&good)?);
-    for (from, to, line_of, expected) in [
-        ("user = \"gatehouse\"", "usre = \"gatehouse\"", "usre", "unknown field"),
-        ("protocol = \"postgres\"", "protocol = \"postgers\"", "postgers", "there is no protocol `postgers`"),
-        ("password = \"file:shop.secret\"", "password = \"hunter2\"", "hunter2", "is no reference to a secret"),
-        ("password = \"file:shop.secret\"", "password = \"file:nowhere\"", "nowhere", "cannot be read"),
-        ("groups = [\"dba\"]", "groups = [\"d b a\"]", "d b a", "is not a valid group name"),
-        ("address = \"127.0.0.1:0\"\n\n[api]", "address = \"0.0.0.0:0\"\n\n[api]", "[listen.postgres]", "needs TLS"),
-        (
-            "[targets.shop]",
-            "[targets.shop.columns]\n\"a.b\" = \"email\"\n[targets.shop]",
-            "\"a.b\"",
-            "is not schema.table.column",
-        ),
-        (
-            "[targets.shop]",
-            "[targets.shop.columns]\n\"a.b.c\" = \"emial\"\n[targets.shop]",
-            "\"a.b.c\"",
-            "there is no class `emial`",
-        ),
-        (
-            "[listen.postgres]",
-            "[listen.postgres]\ndomain = \"gw.example\"",
-            "gw.example",
-            "is no domain below which targets are reached over HTTP",
-        ),
-        (
-            "[targets.shop]",
-            "[targets.shop]\nignore_case = true",
-            "ignore_case",
-            "ignore_case is not for targets that speak postgres",
-        ),
-        (
-            "[targets.shop]",
-            "[listen.http]\naddress = \"127.0.0.1:0\"\ndomain = \"*.gw.example\"\n[targets.shop]",
-            "*.gw.example",
-            "is no domain below which targets are reached over HTTP",
-        ),
-        (
-            "[targets.shop]",
-            "[listen.http]\naddress = \"127.0.0.1:0\"\n[targets.web]\nprotocol = \"http\"\naddress = \"127.0.0.1:1\"\n\
-             headers = [\"Cookie\"]\n[targets.shop]",
-            "Cookie",
-            "`cookie` is no field of requests that policy can be shown",
-        ),
-        ("[api]", "[api]\nurl = \"gateway.example\"", "gateway.example", "not where an API can be reached"),
-        (
-            "[api]",
-            "[api]\nurl = \"https://dana:secret@gateway.example\"",
-            "dana:secret",
-            "not where an API can be reached",
-        ),
-        (
-            "[users.dana]",
-            "[oidc]\nissuer = \"http://id.example\"\nclient_id = \"x\"\n[users.dana]",
-            "id.example",
-            "is no issuer",
-        ),
-        (
-            "[users.dana]",
-            "[oidc]\nissuer = \"https://id.example\"\nclient_id = \"x\"\nclient_secret = \"hunter2\"\n[users.dana]",
-            "hunter2",
-            "is no reference to a secret",
-        ),
-        (
-            "[users.dana]",
-            "[oidc]\nissuer = \"https://id.example\"\nclient_id = \"x\"\nsession_secs = 99999\n[users.dana]",
-            "session_secs",
-            "is not between 1 and",
-        ),
-        (
-            "[users.dana]",
-            "[oidc]\nissuer = \"https://id.example\"\nclient_id = \"x\"\ntls_authorities = \"nowhere\"\n[users.dana]",
-            "nowhere",
-            "Name a PEM file",
-        ),
-        (
-            "[users.dana]",
-            "[oidc]\nissuer = \"https://id.example\"\nclient_id = \"x\"\ngroups = { a = \"d b a\" }\n[users.dana]",
-            "d b a",
-            "is not a valid group name",
-        ),
-        ("[users.dana]", "[limits]\nframe_bytes_max = 1\n[users.dana]", "frame_bytes_max", "is too small"),
-    ] {
+    for (from, to, line_of, expected) in WRONG {
         assert!(good.contains(from), "{from}");
         let text = good.replacen(from, to, 1);
         let line = text.lines().position(|line| line.contains(line_of)).map(|line| line + 1).unwrap_or_default();
