@@ -46,6 +46,7 @@ const NAMED_BY: &[(&str, &[&str])] = &[
     ("rustls", &["gatehouse-engine", "gatehouse"]),
     ("rustls-native-certs", &["gatehouse-engine"]),
     ("socket2", &["gatehouse-engine"]),
+    ("h2", &["gatehouse-engine"]),
     ("hyper", &["gatehouse-engine", "gatehouse"]),
     ("hyper-util", &["gatehouse-engine", "gatehouse"]),
     ("axum", &["gatehouse-api", "gatehouse"]),

@@ -67,9 +67,14 @@ fn sessions_are_found_by_the_classes_that_they_had() -> Result<()> {
         let answer = api.call(&dana, "GET", &format!("/api/v1/sessions?class={class}"), &[], "")?;
         Ok(serde_json::from_str(&answer.body)?)
     };
-    wait_until("the sessions are closed", || Ok(had("email")?.len() >= 2))?;
+    let ended = || -> Result<usize> {
+        let all = api.call(&dana, "GET", "/api/v1/sessions?state=ended", &[], "")?;
+        Ok(serde_json::from_str::<Vec<Value>>(&all.body)?.len())
+    };
+    wait_until("the sessions are closed", || Ok(ended()? == 4))?;
     let classes: Vec<(Value, Value)> =
         had("email")?.iter().map(|session| (session["identity"].clone(), session["classes"].clone())).collect();
+    assert_eq!(classes.len(), 2, "{classes:?}");
     assert!(classes.contains(&("agent:claude".into(), json!({ "email": 3, "person_name": 3 }))), "{classes:?}");
     assert!(classes.contains(&("user:sam".into(), json!({ "email": 0 }))), "{classes:?}");
     let names = had("person_name")?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use gatehouse_conformance::fixture::wait_until;
 use gatehouse_conformance::{Credential, Fixture, Setup};
 
 fn allow_all() -> Setup {
@@ -209,6 +210,13 @@ fn what_is_changed_in_a_bundle_is_found_and_named() -> anyhow::Result<()> {
     let agent = fixture.task("agent:claude", "10m")?;
     fixture.psql(&agent, "select id, tier from customers where id < 5")?;
     fixture.psql(&agent, "update customers set tier = 'gold' where id = 5")?;
+    // The recording of a session is sealed when it ends.
+    wait_until("the sessions have ended", || {
+        let sessions = fixture.json(&["sessions", "ls"])?;
+        Ok(sessions
+            .as_array()
+            .is_some_and(|all| all.len() == 2 && all.iter().all(|session| session["state"] == "ended")))
+    })?;
     assert!(fixture.verify()?.starts_with("sound: "));
     let bundle = std::fs::read(fixture.folder.path().join("evidence.tar"))?;
     let key = fixture.data.join("journal.pub").display().to_string();

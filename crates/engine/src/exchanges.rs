@@ -81,6 +81,8 @@ const STREAM_BYTES_MAX: u32 = 256 * 1024;
 /// How many requests of a connection may hold back more than what passes through: a body that is judged or masked in whole, and is
 /// long.
 const LARGE_MAX: usize = 4;
+/// How many sessions a connection may have opened at a time.
+const OPENINGS_MAX: usize = STREAMS_MAX as usize;
 /// How long a client may take nothing, or say nothing in the middle of a request, in seconds.
 const PAUSE_SECS_MAX: u64 = 120;
 /// The first byte of a TLS handshake (RFC 8446, section 5.1).
@@ -117,6 +119,8 @@ struct Connection {
     activity: Arc<Mutex<Activity>>,
     /// Places for what holds back much.
     large: Arc<Semaphore>,
+    /// Places for sessions that are being opened: that goes on when its request was given up, so that those would have no limit.
+    openings: Arc<Semaphore>,
     /// Its place at the listener.
     place: Arc<Place>,
 }
@@ -264,6 +268,7 @@ pub(crate) async fn serve(
         tunnels: Mutex::default(),
         activity: Activity::begin(),
         large: Arc::new(Semaphore::new(LARGE_MAX)),
+        openings: Arc::new(Semaphore::new(OPENINGS_MAX)),
         place,
     };
     connection.serve(TokioIo::new(wire), is_h2).await;
@@ -622,6 +627,7 @@ impl Connection {
             tunnels: Mutex::default(),
             activity: Activity::begin(),
             large: self.large.clone(),
+            openings: self.openings.clone(),
             place: self.place.clone(),
         };
         let within = Duration::from_secs(u64::from(self.engine.limits.login_secs_max));
@@ -721,7 +727,9 @@ impl Connection {
         let Destination { target, protocol, .. } = destination;
         let task = self.recognize(&proof, target).await?;
         self.known()?;
-        Lane::open(&self.engine, protocol, task, target.clone(), self.peer).await
+        // Whoever closed them is gone.
+        let place = self.openings.clone().acquire_owned().await.ok();
+        Lane::open(&self.engine, protocol, task, target.clone(), self.peer, place).await
     }
 
     async fn recognize(&self, proof: &Proof, target: &str) -> Result<TaskId, Denial> {
@@ -747,6 +755,7 @@ impl Connection {
     /// What became of a request that a person is asked about, for the task that asked.
     async fn status(&self, proof: &Proof, target: &str, id: &str) -> Result<Response<ClearedBody>, Denial> {
         let task = self.recognize(proof, target).await?;
+        self.known()?;
         let asked = RequestId::parse(id).ok().and_then(|id| self.engine.gate.desk().request(&id));
         let asked = asked.filter(|request| request.task() == Some(&task)).ok_or_else(|| {
             Denial::new(

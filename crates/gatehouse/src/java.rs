@@ -10,7 +10,7 @@ use crate::commands::write_private;
 /// What names options for Java's launcher. It prints its value when it starts, so that no password stands in it.
 pub(crate) const OPTIONS: &str = "JDK_JAVA_OPTIONS";
 /// What is reached without a proxy, as Java writes it.
-const NO_PROXY: &str = "localhost|127.0.0.1|[::1]";
+const NON_PROXY_HOSTS: &str = "localhost|127.0.0.1|[::1]";
 
 /// The gateway as a proxy.
 pub(crate) struct Proxy<'p> {
@@ -50,7 +50,7 @@ fn arguments(proxy: Option<&Proxy<'_>>, store: &Path) -> String {
             properties.extend(said.map(|(name, value)| (format!("{scheme}.{name}"), value.to_string())));
         }
         // It holds for both.
-        properties.push(("http.nonProxyHosts".into(), NO_PROXY.into()));
+        properties.push(("http.nonProxyHosts".into(), NON_PROXY_HOSTS.into()));
         // Else Java proves itself to no proxy by Basic before a tunnel.
         properties.push(("jdk.http.auth.tunneling.disabledSchemes".into(), String::new()));
     }

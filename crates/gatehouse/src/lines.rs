@@ -35,7 +35,9 @@ pub fn begin() -> io::Result<Log> {
     let (entries, written) = mpsc::channel();
     let lines = Lines { entries: entries.clone(), counts: Arc::default() };
     let counts = lines.counts.clone();
-    std::thread::Builder::new().name("log".into()).spawn(move || write(&written, &counts))?;
+    // PostgreSQL's parser takes file descriptor 2 away while it parses.
+    let copy = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3).map(File::from);
+    std::thread::Builder::new().name("log".into()).spawn(move || write(&written, &counts, copy.ok()))?;
     let filter = EnvFilter::try_from_env("GATEHOUSE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     // Programs that print secrets are given none of it; and it says nothing of its own about lines that it cannot take.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).log_internal_errors(false);
@@ -95,9 +97,7 @@ impl Write for Lines {
     }
 }
 
-fn write(entries: &mpsc::Receiver<Entry>, counts: &Counts) {
-    // PostgreSQL's parser takes file descriptor 2 away while it parses.
-    let copy = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3).map(File::from);
+fn write(entries: &mpsc::Receiver<Entry>, counts: &Counts, copy: Option<File>) {
     for entry in entries {
         let line = match entry {
             Entry::Line(line) => line,
@@ -107,8 +107,8 @@ fn write(entries: &mpsc::Receiver<Entry>, counts: &Counts) {
             }
         };
         let outcome = match &copy {
-            Ok(copy) => (&*copy).write_all(&line),
-            Err(_) => io::stderr().write_all(&line),
+            Some(copy) => (&*copy).write_all(&line),
+            None => io::stderr().write_all(&line),
         };
         counts.waiting.fetch_sub(line.len(), Ordering::Relaxed);
         let lost = counts.lost.swap(0, Ordering::Relaxed);

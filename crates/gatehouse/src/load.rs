@@ -44,23 +44,8 @@ const AWS_PARAMETERS: [&str; 7] = [
     "X-Amz-SignedHeaders",
 ];
 
-/// Fields of requests that policy is not shown: what somebody proves themselves by, and what never goes on.
-const NOT_SHOWN: [&str; 14] = [
-    "authorization",
-    "connection",
-    "content-length",
-    "cookie",
-    "expect",
-    "forwarded",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-];
+/// Fields of requests that policy is not shown, besides those that never go on: by these somebody proves themselves.
+const NOT_SHOWN: [&str; 2] = ["authorization", "cookie"];
 
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -1030,8 +1015,7 @@ impl Checker<'_> {
             let header = header.to_ascii_lowercase();
             let is_name = axum::http::HeaderName::from_bytes(header.as_bytes()).is_ok();
             let is_hidden = NOT_SHOWN.contains(&plain(&header).as_str())
-                || plain(&header).starts_with("x-forwarded-")
-                || plain(&header).starts_with("x-gatehouse-")
+                || !gatehouse_http::goes_on(&plain(&header))
                 || own.is_some_and(|own| plain(own) == plain(&header));
             if !is_name || is_hidden {
                 let message = format!("`{header}` is no field of requests that policy can be shown");

@@ -230,6 +230,10 @@ mod tests {
             assert_eq!(folded_path(path), expected, "{path}");
             assert_eq!(folded_path(expected), expected, "{path}");
         };
+        // Servers that compare letter by letter take these for an `i`, an `s` and a `k`.
+        check("/adm%C4%B0n", "/admin");
+        check("/adm%C4%B1n", "/admin");
+        check("/u%C5%BFer%E2%84%AA", "/userk");
         check("/", "/");
         check("/Admin/USERS/~Jo", "/admin/users/~jo");
         check("/A%2FB%3Ac", "/a%2Fb%3Ac");

@@ -22,7 +22,8 @@ const OF_CONNECTION: [&str; 9] = [
     "upgrade",
 ];
 /// What is said of the bytes of a body, besides digests.
-const OF_BYTES: [&str; 4] = ["accept-ranges", "content-encoding", "content-length", "want-digest"];
+const OF_BYTES: [&str; 6] =
+    ["accept-ranges", "content-encoding", "content-length", "want-content-digest", "want-digest", "want-repr-digest"];
 /// Digests of a body (RFC 9530, and what came before it), and those of object stores, by how their names begin.
 const DIGESTS: [&str; 4] = ["content-digest", "content-md5", "digest", "repr-digest"];
 const DIGESTS_OF_STORES: [&str; 2] = ["x-amz-checksum-", "x-goog-hash"];

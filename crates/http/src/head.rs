@@ -2,17 +2,42 @@
 //! is of a class. Must not know what becomes of them.
 
 use crate::columns::Columns;
+use crate::said::HIDDEN;
 use crate::seal::Seals;
 
 /// What a head begins with among the values that evidence keeps, so that it is not taken for a body.
 pub(crate) const FIRST_LINE: &str = "(fields of the head)";
 /// How much of a head stands in the evidence, in bytes; of the fields beyond it, their number does.
-pub(crate) const HEAD_BYTES_MAX: usize = 8 * 1024;
-/// What stands for a value that is not written down.
-const HIDDEN: &str = "…";
+pub(crate) const HEAD_EVIDENCE_BYTES_MAX: usize = 8 * 1024;
 /// Words in the names of fields by which a client proves itself, or keeps a place that others must not take.
-const OF_PROOF: [&str; 10] =
-    ["auth", "cookie", "credential", "jwt", "key", "pass", "secret", "session", "signature", "token"];
+const OF_PROOF: [&str; 25] = [
+    "assert",
+    "auth",
+    "bearer",
+    "cert",
+    "code",
+    "cookie",
+    "credential",
+    "csrf",
+    "dpop",
+    "hmac",
+    "jwt",
+    "key",
+    "nonce",
+    "otp",
+    "pass",
+    "pin",
+    "proof",
+    "saml",
+    "secret",
+    "session",
+    "sid",
+    "sig",
+    "ticket",
+    "token",
+    // Clients of Kubernetes send their token there.
+    "websocket-protocol",
+];
 
 /// The fields of a head; `None` where there are none. What is found in their values is taken out by whoever writes it.
 pub(crate) fn evidence(fields: &[(String, Vec<u8>)], columns: &Columns, seals: &Seals) -> Option<String> {
@@ -23,7 +48,7 @@ pub(crate) fn evidence(fields: &[(String, Vec<u8>)], columns: &Columns, seals: &
     let mut left_out = 0_usize;
     for (name, value) in fields {
         let line = format!("\n{name}: {}", shown(name, &String::from_utf8_lossy(value), columns));
-        if text.len() + line.len() > HEAD_BYTES_MAX {
+        if text.len() + line.len() > HEAD_EVIDENCE_BYTES_MAX {
             left_out += 1;
         } else {
             text.push_str(&line);
@@ -53,8 +78,12 @@ fn shown(name: &str, value: &str, columns: &Columns) -> String {
     if is_proof || columns.of(name).is_some() {
         return HIDDEN.into();
     }
+    if value.contains("://") && value.contains('@') {
+        return HIDDEN.into();
+    }
     // Addresses tell in their queries what nobody looks into here.
-    match value.find(['?', '#']).filter(|_| value.contains("://")) {
+    let is_address = value.contains("://") || value.starts_with('/');
+    match value.find(['?', '#']).filter(|_| is_address) {
         Some(end) => format!("{}?{HIDDEN}", value.get(..end).unwrap_or_default()),
         None => value.into(),
     }

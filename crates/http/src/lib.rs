@@ -47,6 +47,7 @@ pub struct Http;
 pub use address::folded_path;
 pub use json::members;
 pub use reply::shows_all;
+pub use request::goes_on;
 pub use rider::{Asked, Carrying, Rider, Screened};
 pub use said::folded;
 

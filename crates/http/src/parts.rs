@@ -5,6 +5,7 @@
 use gatehouse_protocol::{Breach, Editor};
 use memchr::memmem;
 
+use crate::answer::is_digest;
 use crate::body::{self, Kind, Text};
 use crate::columns::{ANY_TEXT, Columns, HEADER, OPAQUE};
 use crate::rider::Reader;
@@ -15,8 +16,6 @@ const PARTS_MAX: usize = 1024;
 const BOUNDARY_BYTES_MAX: usize = 70;
 /// The kinds of bodies in parts that are looked into.
 const KINDS: [&str; 4] = ["multipart/form-data", "multipart/mixed", "multipart/related", "multipart/alternative"];
-/// Fields that are no longer true when a part changes.
-const OF_BYTES: [&str; 3] = ["content-length", "content-md5", "digest"];
 
 /// One part.
 #[derive(Debug, PartialEq, Eq)]
@@ -154,7 +153,9 @@ pub(crate) fn mask_parts(
     let parts = parts(body, boundary).ok_or_else(|| Breach::target("the parts of the target's body are not clear"))?;
     for part in parts {
         out.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
-        for (name, value) in part.fields.iter().filter(|(name, _)| !OF_BYTES.contains(&name.as_str())) {
+        // What is no longer true when it changes is left out.
+        let is_kept = |name: &str| name != "content-length" && !is_digest(name);
+        for (name, value) in part.fields.iter().filter(|(name, _)| is_kept(name)) {
             out.extend_from_slice(format!("{name}: ").as_bytes());
             body::show(HEADER, ANY_TEXT, value.as_bytes(), editor, out);
             out.extend_from_slice(b"\r\n");

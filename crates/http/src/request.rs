@@ -580,11 +580,7 @@ fn fields(
             removed.push(format!("the field `{name}`"));
             continue;
         }
-        let is_dropped = OF_CONNECTION.contains(&plain.as_str())
-            || OF_PROXIES.contains(&plain.as_str())
-            || plain.starts_with("x-forwarded-")
-            || plain.starts_with("x-gatehouse-")
-            || listed.iter().any(|listed| listed == name);
+        let is_dropped = !goes_on(&plain) || listed.iter().any(|listed| listed == name);
         if is_dropped {
             continue;
         }
@@ -613,6 +609,12 @@ fn fields(
         }
     }
     Ok(fields)
+}
+
+/// Whether a field of this name goes on to a target, where its client sends it; in small letters, with hyphens.
+pub fn goes_on(name: &str) -> bool {
+    let is_the_gateways = name.starts_with("x-forwarded-") || name.starts_with("x-gatehouse-");
+    !OF_CONNECTION.contains(&name) && !OF_PROXIES.contains(&name) && !is_the_gateways
 }
 
 /// The words of a field that lists them, in small letters, without their parameters.

@@ -22,7 +22,7 @@ const PATH_BYTES_MAX: usize = 512;
 /// How much of a body stands in the evidence, in bytes.
 const EVIDENCE_BYTES_MAX: usize = 4096;
 /// What stands for a value that is not written down.
-const HIDDEN: &str = "…";
+pub(crate) const HIDDEN: &str = "…";
 
 /// What a request's body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,9 +210,13 @@ pub(crate) fn as_servers_read(name: &str) -> String {
     folded(&first.replace(['.', ' ', '['], "_"))
 }
 
-/// A name without the size of its letters, of which some have more than two (`K`, `k` and the sign of kelvin; `S`, `s` and `ſ`).
+/// A name without the size of its letters, of which some have more than two (`K`, `k` and the sign of kelvin; `S`, `s` and `ſ`; `I`, `i`,
+/// `ı` and `İ`, which by the full rule would become two).
 pub fn folded(name: &str) -> String {
-    if name.is_ascii() { name.to_ascii_lowercase() } else { name.to_uppercase().to_lowercase() }
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
+    name.replace('\u{130}', "i").to_uppercase().to_lowercase()
 }
 
 /// How often each name stands, as servers read them.

@@ -224,6 +224,9 @@ fn heads_are_on_record_without_secrets() {
         ("email", "a@b"),
         ("x-said", "is of the gateway"),
         ("referer", "https://a.example/b?code=c"),
+        ("sec-websocket-protocol", "base64url.bearer.authorization.k8s.io.dG9rZW4"),
+        ("x-back", "/b?code=c"),
+        ("x-from", "https://user:pass@a.example/"),
         ("x-forwarded-for", "10.0.0.1"),
     ];
     let (first, binds) = evidence(&fields, &["{\"n\": 1}"]);
@@ -239,11 +242,14 @@ fn heads_are_on_record_without_secrets() {
         x-api-key: …
         email: …
         x-said: is **************
-        referer: https://a.example/b?…"#]]
+        referer: https://a.example/b?…
+        sec-websocket-protocol: …
+        x-back: /b?…
+        x-from: …"#]]
     .assert_eq(head);
     // Of a long one the beginning is kept, and how much more there was.
     let columns = Columns::new(&TargetName::new("api").unwrap(), Arc::new(ByName), false, ShapeRole::Rows);
-    let long = [("x-long", "x".repeat(head::HEAD_BYTES_MAX)), ("x-a", "a".into())];
+    let long = [("x-long", "x".repeat(head::HEAD_EVIDENCE_BYTES_MAX)), ("x-a", "a".into())];
     let long = long.map(|(name, value)| (name.to_string(), value.into_bytes()));
     let kept = head::evidence(&long, &columns, &Seals::default()).unwrap();
     assert_eq!(kept, "(fields of the head)\nx-a: a\n(1 more fields)");

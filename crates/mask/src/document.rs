@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use crate::json::{self, Lexeme};
 
 /// How long a document may be, in bytes, before it is masked and after.
-pub(crate) const BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const STRUCTURE_BYTES_MAX: usize = 1024 * 1024;
 /// How many objects and lists may lie in one another.
 pub(crate) const DEPTH_MAX: usize = 128;
 
@@ -39,7 +39,7 @@ impl<'j> Document<'j> {
     /// Takes a text for a document. It must be UTF-8: in other encodings a byte of a character may look like a quotation
     /// mark or a backslash.
     pub(crate) fn parse(json: &'j [u8]) -> Option<Self> {
-        if json.len() > BYTES_MAX {
+        if json.len() > STRUCTURE_BYTES_MAX {
             return None;
         }
         let text = std::str::from_utf8(json).ok()?;

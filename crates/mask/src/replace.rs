@@ -168,7 +168,7 @@ impl Classes {
                 }
                 Part::Bare => out.extend_from_slice(b"null"),
             }
-            out.len() - start <= document::BYTES_MAX
+            out.len() - start <= document::STRUCTURE_BYTES_MAX
         });
         walked.is_ok()
     }
@@ -180,6 +180,11 @@ impl Classes {
             .map(|patch| Patch { start: patch.start - place.start, end: patch.end - place.start, ..*patch })
             .collect();
         let name = body.get(place).unwrap_or_default();
+        let plain = document::unescaped(name);
+        if *plain != *name && !self.finder.find_by_form(&plain, Detectors::all()).is_empty() {
+            // What is found only without its escapes has no place in what is written with them.
+            return out.extend_from_slice(b"...");
+        }
         self.write_patched(name, &shifted, out, |class, content, out| {
             self.stand_in(class, self.transform(class), content, None, out);
         });
@@ -587,6 +592,7 @@ mod tests {
             (r#"{"a":1,"a":"x"}"#, r#"{"a":null,"a":"[redacted:email]"}"#),
             // A name that is data is masked as a find is.
             (r#"{"ssn 123-45-6789!":{"x":1}}"#, r#"{"ssn [redacted:us_ssn]!":{"x":null}}"#),
+            (r#"{"bob\u0040x.com":1,"caf\u00e9":2}"#, r#"{"...":null,"caf\u00e9":null}"#),
         ] {
             for kind in [ValueKind::Json, ValueKind::Jsonb] {
                 assert_eq!(mask("email", Transform::Redact, kind, value).as_deref(), Some(expected), "{value}");
@@ -601,9 +607,9 @@ mod tests {
     #[test]
     fn documents_that_cannot_be_taken_apart_are_hidden_whole() {
         let nested = |depth: usize| format!("{}\"bob@x.com\"{}", "[".repeat(depth), "]".repeat(depth));
-        let long = format!("[\"{}\"]", "x".repeat(document::BYTES_MAX));
+        let long = format!("[\"{}\"]", "x".repeat(document::STRUCTURE_BYTES_MAX));
         // Short enough by itself, but its masks are not.
-        let many = format!("[{}\"\"]", "\"\",".repeat(document::BYTES_MAX / 4));
+        let many = format!("[{}\"\"]", "\"\",".repeat(document::STRUCTURE_BYTES_MAX / 4));
         let hidden = Some("\"[redacted:email]\"");
         for value in [
             "",

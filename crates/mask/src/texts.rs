@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use gatehouse_model::Encoding;
 
-use crate::document::BYTES_MAX;
+use crate::document::STRUCTURE_BYTES_MAX;
 
 /// An array's binary form begins with its dimensions, whether it has NULLs, and the type of its elements.
 const HEAD_BYTES: usize = 12;
@@ -24,7 +24,7 @@ pub(crate) fn mask(
     out: &mut Vec<u8>,
     stand_in: impl FnMut(&[u8], &mut Vec<u8>),
 ) -> Result<(), NotPlain> {
-    if value.len() > BYTES_MAX {
+    if value.len() > STRUCTURE_BYTES_MAX {
         return Err(NotPlain);
     }
     match encoding {
@@ -64,7 +64,7 @@ fn mask_text(value: &[u8], out: &mut Vec<u8>, mut stand_in: impl FnMut(&[u8], &m
                 after
             }
         };
-        if out.len() - start > BYTES_MAX {
+        if out.len() - start > STRUCTURE_BYTES_MAX {
             return Err(NotPlain);
         }
         match after {
@@ -139,7 +139,7 @@ fn mask_binary(value: &[u8], out: &mut Vec<u8>, mut stand_in: impl FnMut(&[u8], 
             let written = i32::try_from(out.len() - begin).map_err(|_| NotPlain)?;
             out.get_mut(place..begin).ok_or(NotPlain)?.copy_from_slice(&written.to_be_bytes());
         }
-        if out.len() - start > BYTES_MAX {
+        if out.len() - start > STRUCTURE_BYTES_MAX {
             return Err(NotPlain);
         }
     }
@@ -227,7 +227,10 @@ mod tests {
     fn long_arrays_are_not_masked() {
         let many = |count: usize| format!("{{{}a}}", "a,".repeat(count));
         assert!(show(Encoding::Text, many(1000).as_bytes()).is_some());
-        assert!(show(Encoding::Text, many(BYTES_MAX / 3).as_bytes()).is_none(), "what comes of it is too long");
-        assert!(show(Encoding::Text, many(BYTES_MAX).as_bytes()).is_none());
+        assert!(
+            show(Encoding::Text, many(STRUCTURE_BYTES_MAX / 3).as_bytes()).is_none(),
+            "what comes of it is too long"
+        );
+        assert!(show(Encoding::Text, many(STRUCTURE_BYTES_MAX).as_bytes()).is_none());
     }
 }

@@ -94,9 +94,14 @@ impl Lane {
         task: TaskId,
         target: String,
         peer: SocketAddr,
+        place: Option<OwnedSemaphorePermit>,
     ) -> Result<Self, Denial> {
         let (engine, protocol) = (engine.clone(), protocol.clone());
-        let opening = tokio::spawn(async move { Self::open_for(&engine, &protocol, &task, &target, peer).await });
+        let opening = tokio::spawn(async move {
+            let opened = Self::open_for(&engine, &protocol, &task, &target, peer).await;
+            drop(place);
+            opened
+        });
         opening.await.unwrap_or_else(|_| Err(broken(&lost())))
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct ClearedBody {
     parts: Parts,
     /// Until an answer's is taken, its client's connection does not rest.
     busy: Option<super::Busy>,
+    /// It was broken off, and is told so when it is asked again: what came before is written by then, the head too.
+    is_breaking: bool,
 }
 
 impl ClearedBody {
@@ -43,8 +45,12 @@ impl ClearedBody {
     }
 
     pub(super) fn new(parts: Parts, busy: Option<super::Busy>) -> Self {
-        Self { parts, busy }
+        Self { parts, busy, is_breaking: false }
     }
+}
+
+fn broken_off() -> io::Error {
+    io::Error::other("the message was broken off")
 }
 
 impl Parts {
@@ -68,7 +74,7 @@ impl Parts {
             }
             None => {
                 *self = Self::Whole(None);
-                Poll::Ready(Some(Err(io::Error::other("the message was broken off"))))
+                Poll::Ready(Some(Err(broken_off())))
             }
         }
     }
@@ -91,7 +97,15 @@ impl Body for ClearedBody {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        if std::mem::take(&mut self.is_breaking) {
+            return Poll::Ready(Some(Err(broken_off())));
+        }
         let polled = self.parts.poll(cx);
+        if matches!(polled, Poll::Ready(Some(Err(_)))) {
+            self.is_breaking = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if let (Poll::Ready(_), Some(busy)) = (&polled, &self.busy) {
             busy.moved();
         }
@@ -99,7 +113,7 @@ impl Body for ClearedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.parts.is_at_end()
+        self.parts.is_at_end() && !self.is_breaking
     }
 
     fn size_hint(&self) -> SizeHint {

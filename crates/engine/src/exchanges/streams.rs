@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{Ping, PingPong, RecvStream, SendStream};
+use h2::{RecvStream, SendStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -22,12 +22,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::interim::Told;
 use super::outlet::ClearedBody;
-use super::{Busy, Connection, GOODBYE, HEAD_BYTES_MAX, REST_SECS_MAX, STREAM_BYTES_MAX, STREAMS_MAX};
+use super::{Busy, Connection, GOODBYE, HEAD_BYTES_MAX, STREAM_BYTES_MAX, STREAMS_MAX};
 
 /// How much of an answer waits for the connection, in bytes.
 const UNSENT_BYTES_MAX: usize = 256 * 1024;
-/// How long a client may take to say that it is there.
-const PONG_WITHIN: Duration = Duration::from_secs(20);
 /// What is a matter of connections of HTTP/1.1, and not to be said in HTTP/2 (RFC 9113, section 8.2.2).
 const OF_CONNECTIONS: [HeaderName; 6] = [
     CONNECTION,
@@ -107,11 +105,9 @@ where
         client = builder.handshake(io) => client?,
         () = rests.as_mut() => return Ok(()),
     };
-    let pings = client.ping_pong();
     tokio::select! {
         outcome = take_requests(connection, &mut client) => return outcome,
         () = rests => {}
-        () = falls_silent(pings) => return Ok(()),
     }
     client.graceful_shutdown();
     tokio::time::timeout(GOODBYE, take_requests(connection, &mut client)).await.unwrap_or(Ok(()))
@@ -129,17 +125,6 @@ where
         tokio::spawn(answer(connection.clone(), request, respond));
     }
     Ok(())
-}
-
-/// Ready when a client does not say that it is there.
-async fn falls_silent(pings: Option<PingPong>) {
-    let Some(mut pings) = pings else { return std::future::pending().await };
-    loop {
-        tokio::time::sleep(Duration::from_secs(REST_SECS_MAX)).await;
-        if !matches!(tokio::time::timeout(PONG_WITHIN, pings.ping(Ping::opaque())).await, Ok(Ok(_))) {
-            return;
-        }
-    }
 }
 
 /// Answers a request, and says what comes before its answer.

@@ -16,9 +16,9 @@ use crate::dial;
 use crate::listener::Engine;
 
 /// How long a connection may take, in seconds.
-const CONNECT_SECS_MAX: u64 = 15;
+const UNSEEN_CONNECT_SECS_MAX: u64 = 15;
 /// How long nothing may be said, in seconds.
-const SILENCE_SECS_MAX: u64 = 600;
+const UNSEEN_SILENCE_SECS_MAX: u64 = 600;
 /// How often it is looked whether the task still lives.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How much is carried at a time, in bytes.
@@ -74,11 +74,11 @@ impl Way {
             dial::keep_alive(&socket)?;
             Ok::<_, io::Error>(socket)
         };
-        let connected = tokio::time::timeout(Duration::from_secs(CONNECT_SECS_MAX), connecting).await;
+        let connected = tokio::time::timeout(Duration::from_secs(UNSEEN_CONNECT_SECS_MAX), connecting).await;
         let detail = match connected {
             Ok(Ok(socket)) => return Ok(socket),
             Ok(Err(error)) => format!("it has no public address that answers: {error}"),
-            Err(_) => format!("there was no answer within {CONNECT_SECS_MAX} s"),
+            Err(_) => format!("there was no answer within {UNSEEN_CONNECT_SECS_MAX} s"),
         };
         let what = format!("{host}:{port} cannot be reached");
         self.cause.clone_from(&detail);
@@ -110,7 +110,7 @@ impl Way {
             let now_moved = sent.load(Ordering::Relaxed) + received.load(Ordering::Relaxed);
             if now_moved != moved {
                 (last, moved) = (Instant::now(), now_moved);
-            } else if last.elapsed() > Duration::from_secs(SILENCE_SECS_MAX) {
+            } else if last.elapsed() > Duration::from_secs(UNSEEN_SILENCE_SECS_MAX) {
                 break "nothing was said for a while".into();
             }
         };

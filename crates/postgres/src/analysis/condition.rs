@@ -139,7 +139,9 @@ impl Reading<'_> {
             }
             Node::BoolExpr(expression) => self.joined(part, is_or(expression, part.negated), depth),
             node => {
-                let truth = self.single(node, depth).unwrap_or_else(|| unresolved(node));
+                // Whether a filter is on may hang on a parameter; a parameter alone is no filter.
+                let other = if is_bare(node) { Truth::Alike } else { unresolved(node) };
+                let truth = self.single(node, depth).unwrap_or(other);
                 if part.negated { truth.negated() } else { truth }
             }
         }
@@ -358,9 +360,9 @@ impl Reading<'_> {
 const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"];
 
 /// What a part of a condition comes to that is not understood, by what it looks at.
-fn unresolved(node: Node<'_>) -> Truth {
+fn unresolved(whole: Node<'_>) -> Truth {
     let mut truth = Truth::Alike;
-    let mut nodes = vec![node];
+    let mut nodes = vec![whole];
     while let Some(node) = nodes.pop() {
         match node {
             // A bare star names what its own query has.
@@ -372,6 +374,15 @@ fn unresolved(node: Node<'_>) -> Truth {
         nodes.extend(tree::children(node));
     }
     truth
+}
+
+/// Whether an expression is a parameter and nothing else, of whatever type.
+fn is_bare(node: Node<'_>) -> bool {
+    match node {
+        Node::ParamRef(_) => true,
+        Node::TypeCast(cast) => is_bare(cast.arg()),
+        _ => false,
+    }
 }
 
 /// Whether a function is called.

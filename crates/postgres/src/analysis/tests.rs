@@ -984,6 +984,10 @@ fn check_condition(condition: &str, excludes_rows: bool) {
 #[test]
 fn conditions_that_no_row_fails_count_as_none() {
     let conditions = [
+        // A parameter alone is no filter.
+        "$1",
+        "id = 5 or $1",
+        "id = 5 or $1::bool",
         // Of queries that read nothing.
         "exists (select 1)",
         "exists (select)",
