@@ -65,10 +65,12 @@ const OF_PROXIES: [&str; 6] =
 /// Fields that have some servers understand another request than the one that was judged.
 const OVERRIDES: [&str; 4] = ["x-http-method", "x-http-method-override", "x-method-override", "x-rewrite-url"];
 /// Fields that differ from one try to the next and ask for nothing: an approval does not bind to them.
-const OF_TRY: [&str; 16] = [
+const OF_TRY: [&str; 19] = [
     "accept",
     "accept-encoding",
     "accept-language",
+    "amz-sdk-invocation-id",
+    "amz-sdk-request",
     "cache-control",
     "dnt",
     "mcp-session-id",
@@ -81,6 +83,8 @@ const OF_TRY: [&str; 16] = [
     "traceparent",
     "tracestate",
     "user-agent",
+    // What signs for AWS writes it anew.
+    "x-amz-date",
     "x-request-id",
 ];
 /// Where a client of an object store says what is to be copied.
