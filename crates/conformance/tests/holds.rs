@@ -196,17 +196,15 @@ fn an_approval_binds_to_what_names_stand_for() -> anyhow::Result<()> {
     assert!(waiting.wait_with_output()?.status.success());
     assert_eq!(fixture.truth("select string_agg(id::text, ',') from customers where tier = 'gold'")?, "2");
 
-    let fixture = Fixture::start(Setup {
-        sql: String::from(gatehouse_conformance::fixture::SHOP) + &choose(1),
-        target: "on_hold = \"refuse\"\nsurvey_secs_max = 1".into(),
-        ..Setup::default()
-    })?;
+    let fixture =
+        Fixture::start(Setup { sql: String::from(gatehouse_conformance::fixture::SHOP) + &choose(1), ..refusing() })?;
     let agent = fixture.task("agent:claude", "10m")?;
     fixture.psql(&agent, OVER_VIEW)?;
     fixture.json(&["approve", &id_of(&fixture.open_request()?), "--as", "user:dana"])?;
     fixture.truth(&choose(2))?;
-    // The catalog that statements are read by is a second old at most.
-    std::thread::sleep(Duration::from_millis(1_100));
+    // A name that the catalog does not have has it read anew.
+    fixture.truth("create table made_just_now (id int)")?;
+    fixture.psql(&agent, "select id from made_just_now")?;
     assert!(fixture.psql(&agent, OVER_VIEW)?.contains("needs approval"));
     assert_eq!(fixture.truth("select string_agg(id::text, ',') from customers where tier = 'gold'")?, "");
     Ok(())

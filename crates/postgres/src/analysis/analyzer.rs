@@ -567,14 +567,16 @@ impl<'a> Analyzer<'a> {
             return columns.clone();
         }
         let is_deep = self.open_views.len() >= VIEW_DEPTH_MAX || self.open_views.contains(&relation.oid);
+        let runs = relation.kind != RelationKind::MaterializedView;
         let inside = match &relation.definition {
-            Some(definition) if !is_deep => {
-                let runs = relation.kind != RelationKind::MaterializedView;
-                let columns = self.read_inside(relation.oid, definition, &Sources::default(), runs);
-                columns.unwrap_or_else(|_| Columns::unknown())
-            }
-            Some(_) | None => Columns::unknown(),
+            Some(definition) if !is_deep => self.read_inside(relation.oid, definition, &Sources::default(), runs).ok(),
+            Some(_) | None => None,
         };
+        if inside.is_none() && runs {
+            // It may call anything, and all that is known of that is its name.
+            self.call(Kind::User, Some(&relation.schema), &relation.name, Lineage::Clean);
+        }
+        let inside = inside.unwrap_or_else(Columns::unknown);
         let is_whole = inside.rest.is_none() && inside.named.len() == relation.columns.len();
         let column = |(place, name): (usize, &str)| {
             let lineage = match inside.named.get(place) {
@@ -620,7 +622,10 @@ impl<'a> Analyzer<'a> {
                 columns = analyzer.query(statement.stmt(), &Scope::root(sources))?;
             }
             analyzer.look_at_types();
-            Ok(if analyzer.inventory.is_complete() { columns } else { Columns::unknown() })
+            match analyzer.inventory.is_complete() {
+                true => Ok(columns),
+                false => Err(Misunderstood::new("a part of a definition is not understood", "")),
+            }
         });
         self.open_views.pop();
         self.runs = outside_runs;
