@@ -44,6 +44,12 @@ impl Sqlite {
         sqlx::migrate!("./migrations").run(&pool).await.map_err(|error| StoreError::Database(error.to_string()))?;
         Ok(Self { pool })
     }
+
+    /// Begins what writes, when whoever writes now is done. A transaction that reads first and is to write later fails at once
+    /// where another wrote in between, however long it would wait.
+    async fn writing(&self) -> Result<Transaction<'static, Db>, StoreError> {
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    }
 }
 
 /// The listings. Rows are numbered as they come in, which is in the order of the journal.
@@ -94,7 +100,7 @@ impl Backend for Sqlite {
 
     fn begin_anew(&self) -> Fallible<'_, ()> {
         async {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.writing().await?;
             for sql in [
                 "DELETE FROM tasks",
                 "DELETE FROM sessions",
@@ -115,7 +121,7 @@ impl Backend for Sqlite {
 
     fn apply<'a>(&'a self, next_index: u64, changes: &'a [Change]) -> Fallible<'a, ()> {
         async move {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.writing().await?;
             for change in changes {
                 apply_one(&mut transaction, change).await?;
             }
@@ -251,7 +257,7 @@ impl Backend for Sqlite {
 
     fn keep_spent<'a>(&'a self, spent: &'a [(TaskId, Spent)]) -> Fallible<'a, ()> {
         async move {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.writing().await?;
             for (task, spent) in spent {
                 let sql = "UPDATE credentials SET operations = ?, rows_sent = ?, bytes_sent = ?, values_seen = ? WHERE task = ?";
                 sqlx::query(sql)
@@ -287,7 +293,7 @@ impl Backend for Sqlite {
 
     fn keep_token<'a>(&'a self, token: &'a KeptToken, now: Timestamp) -> Fallible<'a, ()> {
         async move {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.writing().await?;
             // Texts of times are in order but for fractions of a second.
             let long_ago = now.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(now);
             let expired = sqlx::query("DELETE FROM tokens WHERE expires < ?").bind(long_ago.to_string());
@@ -339,7 +345,7 @@ impl Backend for Sqlite {
 
     fn forget_person<'a>(&'a self, user: &'a UserName) -> Fallible<'a, ()> {
         async move {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.writing().await?;
             for sql in [
                 "DELETE FROM tokens WHERE user_name = ? AND subject IS NOT NULL",
                 "DELETE FROM visits WHERE user_name = ?",
@@ -880,4 +886,47 @@ fn unsigned(row: &SqliteRow, column: &str) -> Result<u64, StoreError> {
 
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Many times each, so that one comes between what the other reads and writes.
+    const TIMES: u8 = 200;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_reads_before_it_writes_fails_for_no_other_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&folder.path().join("index.db")).await.unwrap();
+        let answers = async {
+            for next in 0..TIMES {
+                let answer = Change::RequestAnswered {
+                    request: "req-1".into(),
+                    approved: true,
+                    by: "user:dana".into(),
+                    groups: vec!["dba".into()],
+                    reason: String::new(),
+                    until: None,
+                    granted: None,
+                };
+                store.apply(u64::from(next) + 1, &[answer]).await.unwrap();
+            }
+        };
+        let tokens = async {
+            let now = Timestamp::now();
+            for number in 0..TIMES {
+                let token = KeptToken {
+                    sha256: [number; 32],
+                    user: UserName::new("dana").unwrap(),
+                    kind: TokenKind::Api,
+                    subject: None,
+                    expires: now,
+                };
+                store.keep_token(&token, now).await.unwrap();
+            }
+        };
+        tokio::join!(answers, tokens);
+        assert_eq!(store.next_index().await.unwrap(), u64::from(TIMES));
+    }
 }
