@@ -26,6 +26,7 @@ install_client_packages() {
     [ -e /usr/share/java/postgresql.jar ] || missing+=(libpostgresql-jdbc-java)
     command -v node >/dev/null || missing+=(nodejs)
     command -v npm >/dev/null || missing+=(npm)
+    command -v go >/dev/null || missing+=(golang-go)
     command -v pgbench >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/pgbench' >/dev/null || missing+=(postgresql-contrib)
     command -v chromium >/dev/null || missing+=(chromium)
     command -v certutil >/dev/null || missing+=(libnss3-tools)

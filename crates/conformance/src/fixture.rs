@@ -130,7 +130,7 @@ pub struct Fixture {
 impl Fixture {
     /// Starts both.
     pub fn start(setup: Setup) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
+        let folder = folder()?;
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
         let mut postgres = Postgres::start(folder.path(), setup.authentication, &setup.settings)?;
         postgres.ready()?;
@@ -249,7 +249,10 @@ impl Fixture {
     pub fn json(&self, arguments: &[&str]) -> Result<Value> {
         let output = self.command(&[arguments, &["--json"]].concat())?;
         if !output.status.success() {
-            bail!("{}", String::from_utf8_lossy(&output.stderr));
+            // What the log says of it is gone with the fixture's folder.
+            let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+            let errors: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
+            bail!("{}{}", String::from_utf8_lossy(&output.stderr), errors.join("\n"));
         }
         let answer: Value = serde_json::from_slice(&output.stdout)?;
         // Whatever is shown once is kept nowhere.
@@ -401,6 +404,11 @@ impl Drop for Fixture {
             assert!(found.as_ref().is_ok_and(Vec::is_empty), "the gateway wrote secrets: {found:?}");
         }
     }
+}
+
+/// A folder that goes with the test.
+pub fn folder() -> Result<TempDir> {
+    Ok(tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?)
 }
 
 /// Writes a file that only its owner can read.

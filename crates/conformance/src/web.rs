@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
-use crate::fixture::private;
+use crate::fixture::{folder, private};
 use crate::http::{self, Answer, Door};
 use crate::secret::remember;
 use crate::served::Served;
@@ -22,7 +22,7 @@ pub const POLICIES: &str = include_str!("../fixture/web.cedar");
 
 /// Starts the target of most tests, which tells what it is asked for.
 pub fn target() -> Result<Served> {
-    let git = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
+    let git = folder()?;
     let mut bare = Command::new("git");
     bare.args(["init", "-q", "--bare", "-b", "main"]).arg(git.path().join("repo.git"));
     anyhow::ensure!(bare.status()?.success(), "git makes no repository");

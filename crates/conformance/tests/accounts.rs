@@ -1,7 +1,7 @@
 //! As whom the gateway logs in at a target: passwords that lie elsewhere, and accounts that are made for one task.
 
 use anyhow::{Context as _, Result};
-use gatehouse_conformance::fixture::{POLICIES, SLEEP, private, wait_until};
+use gatehouse_conformance::fixture::{POLICIES, SLEEP, folder, private, wait_until};
 use gatehouse_conformance::secret::remember;
 use gatehouse_conformance::signer::Signer;
 use gatehouse_conformance::stores::{Manager, Vault};
@@ -232,7 +232,7 @@ fn a_password_lies_in_secrets_manager() -> Result<()> {
 
 #[test]
 fn a_program_prints_a_password_and_sees_nothing_of_the_gateways() -> Result<()> {
-    let folder = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
+    let folder = folder()?;
     let place = |name: &str| folder.path().join(name).display().to_string();
     let complaint = "it-complains-of-something-secret";
     remember(complaint);

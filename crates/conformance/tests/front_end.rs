@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use gatehouse_conformance::delegation;
-use gatehouse_conformance::fixture::{Credential, POLICIES, SLEEP, program, wait_until};
+use gatehouse_conformance::fixture::{Credential, POLICIES, SLEEP, folder, program, wait_until};
 use gatehouse_conformance::raw::{RawClient, execute, frame, parse, sync};
 use gatehouse_conformance::served::CLIENTS;
 use gatehouse_conformance::web::{self, WebHouse};
@@ -241,7 +241,7 @@ fn exchanges_are_replayed() -> Result<()> {
 /// A gateway without a target, and one person who administers it.
 #[test]
 fn a_gateway_without_a_target_says_how_to_add_one() -> Result<()> {
-    let folder = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
+    let folder = folder()?;
     std::fs::create_dir(folder.path().join("policies"))?;
     std::fs::write(folder.path().join("policies/administer.cedar"), ADMINISTERS)?;
     let config = folder.path().join("gatehouse.toml");

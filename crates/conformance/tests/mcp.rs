@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
-use gatehouse_conformance::fixture::Setup;
+use gatehouse_conformance::fixture::{Setup, folder};
 use gatehouse_conformance::http::{self, Door, JSON};
 use gatehouse_conformance::secret::remember;
 use gatehouse_conformance::served::{CLIENTS, Served};
@@ -36,7 +36,7 @@ impl McpHouse {
 
     /// The same, with another server.
     fn before(server: &str, said: &str, more: &str, mut files: Vec<(&'static str, String)>) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
+        let folder = folder()?;
         let heard = folder.path().join("heard");
         let server = Served::start(server, &[("HEARD", heard.to_str().context("a path in UTF-8")?)])?;
         remember(TOKEN);

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use gatehouse_conformance::certificates::certificates;
-use gatehouse_conformance::fixture::PATIENCE;
+use gatehouse_conformance::fixture::{PATIENCE, folder};
 use gatehouse_conformance::served::CLIENTS;
 use gatehouse_conformance::{Fixture, Setup};
 use ring::hmac;
@@ -158,7 +158,7 @@ impl Drop for MailServer {
 #[test]
 fn approvers_get_mail() -> Result<()> {
     let local = MailServer::start(&[("REFUSED", "1")])?;
-    let folder = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
+    let folder = folder()?;
     let certificates = certificates("127.0.0.1")?;
     let place = |name: &str| folder.path().join(name).display().to_string();
     let (certificate, key) = (place("mail.crt"), place("mail.key"));

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::Setup;
 use gatehouse_conformance::certificates::{Certificates, certificates};
-use gatehouse_conformance::fixture::{program, wait_until};
+use gatehouse_conformance::fixture::{folder, program, wait_until};
 use gatehouse_conformance::http::{self, Door};
 use gatehouse_conformance::served::{CLIENTS, Served};
 use gatehouse_conformance::web::{self, WebCredential, WebHouse};
@@ -63,10 +63,7 @@ fn is_the_same(client: &str) -> Result<()> {
     assert!(direct.lines().count() > 10, "{direct}");
     let dana = house.task("user:dana")?;
     similar(&by_address(&house, &dana, client)?, &direct, "by its address");
-    // fetch of this version of Node knows no proxies.
-    if !client.ends_with(".mjs") {
-        similar(&by_proxy(&house, client)?, &direct, "by a proxy");
-    }
+    similar(&by_proxy(&house, client)?, &direct, "by a proxy");
     assert!(house.fixture.verify()?.contains("sound"));
     Ok(())
 }
@@ -91,6 +88,12 @@ fn requests_and_httpx() -> Result<()> {
 #[test]
 fn fetch_of_node() -> Result<()> {
     is_the_same("client_web.mjs")
+}
+
+/// Uploads of unknown length go in chunks, and it speaks HTTP/2 to whoever can, behind a proxy as well.
+#[test]
+fn a_client_of_go() -> Result<()> {
+    is_the_same("client_web.go")
 }
 
 /// Chromium finds the same site by every way to it.
@@ -121,7 +124,7 @@ fn a_browser() -> Result<()> {
 /// A server of this machine that is no target, and whose certificate is good for an address that `NO_PROXY` does not have; with the
 /// folder in which its authority is `authority.pem`.
 fn elsewhere() -> Result<(Served, tempfile::TempDir)> {
-    let folder = tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?;
+    let folder = folder()?;
     let Certificates { authority, certificate, key } = certificates(ELSEWHERE)?;
     let write = |name: &str, content: &str| -> Result<String> {
         let path = folder.path().join(name);

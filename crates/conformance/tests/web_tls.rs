@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::certificates::{Authority, Certificates, certificates};
-use gatehouse_conformance::fixture::{PATIENCE, private};
+use gatehouse_conformance::fixture::{PATIENCE, folder, private};
 use gatehouse_conformance::http::JSON;
 use gatehouse_conformance::secret::remember;
 use gatehouse_conformance::served::{CLIENTS, Served};
@@ -20,10 +20,6 @@ use tempfile::TempDir;
 
 const START: &str =
     "\npermit (principal in Group::\"agents\", action == Action::\"start\", resource in Target::\"api\");\n";
-
-fn folder() -> Result<TempDir> {
-    Ok(tempfile::Builder::new().prefix("gatehouse-test-").tempdir()?)
-}
 
 /// Puts texts into files of a folder, and says where each is.
 fn kept<const N: usize>(folder: &TempDir, files: [(&str, &str); N]) -> Result<Vec<String>> {
