@@ -37,6 +37,30 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "there is no class `emial`",
     ),
     (
+        "[targets.shop]",
+        "[targets.shop.documents]\n\"a.b\" = { \"x\" = \"email\" }\n[targets.shop]",
+        "\"a.b\"",
+        "is not schema.table.column",
+    ),
+    (
+        "[targets.shop]",
+        "[targets.shop.documents.\"a.b.c\"]\n\"x.y\" = \"email\"\n\"$.x\" = \"email\"\n[targets.shop]",
+        "\"$.x\"",
+        "`$.x` leads to no field: a path begins with a name, not with `$`",
+    ),
+    (
+        "[targets.shop]",
+        "[targets.shop.documents.\"a.b.c\"]\n\"items[0].y\" = \"email\"\n[targets.shop]",
+        "\"items[0].y\"",
+        "the places of a list are not told apart in a path",
+    ),
+    (
+        "[targets.shop]",
+        "[targets.shop.documents.\"a.b.c\"]\n\"x.y\" = \"emial\"\n[targets.shop]",
+        "\"x.y\"",
+        "there is no class `emial`",
+    ),
+    (
         "[listen.postgres]",
         "[listen.postgres]\ndomain = \"gw.example\"",
         "gw.example",

@@ -172,6 +172,72 @@ async fn documents_and_arrays_keep_their_structure() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Fields of documents are masked where they are; whatever is taken from such a document is hidden.
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_of_documents_are_masked_by_their_paths() -> anyhow::Result<()> {
+    let fields = "{ \"to.home\" = \"private\", \"to.mail\" = \"email\", \"parts[].by\" = \"secret\" }";
+    let columns = ["data", "told", "plain"].map(|column| format!("\"public.letters.{column}\" = {fields}\n"));
+    let fixture = Fixture::start(Setup {
+        config: "[classes.private]\nmask = \"redact\"\n[classes.secret]\nmask = \"null\"\n".into(),
+        target: format!("[targets.shop.documents]\n{}", columns.concat()),
+        ..Setup::default()
+    })?;
+    fixture.truth(
+        "create table letters (id int, data jsonb, told json, plain text);
+         insert into letters values
+           (1, '{\"n\": 17, \"to\": {\"city\": \"Rome\", \"home\": \"Realname 1\", \"mail\": \"raw.person@x\"}, \"parts\": [{\"n\": 1, \"by\": [\"Rawlings\"]}]}',
+            '{\"to\" :{\"home\":\"Realname\",\"home\":[\"Rawlings\",2]}, \"To\":\"Rome\"}', '{\"to\":{\"home\":\"Realname\"}}'),
+           (2, null, '\"nothing\"', null), (3, '{\"to\": \"{\\\"home\\\": \\\"Realname\\\"}\"}', '[]', '');
+         grant select on letters to gatehouse;",
+    )?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let said = fixture.psql(&agent, "select told from letters order by id")?;
+    let hidden = "\"[redacted:private]\"";
+    assert_eq!(
+        said.trim(),
+        format!("{{\"to\" :{{\"home\":{hidden},\"home\":[{hidden},null]}}, \"To\":\"Rome\"}}\n\"nothing\"\n[]")
+    );
+    let said = fixture.psql(&agent, "select data from letters where id = 1")?;
+    assert_masked(&said, "data");
+    assert!(said.contains(&format!("\"to\": {{\"city\": \"Rome\", \"home\": {hidden}, \"mail\": \"user-")), "{said}");
+    assert!(said.contains("\"parts\": [{\"n\": 1, \"by\": null}]"), "{said}");
+    let said = fixture.psql(&agent, "select data, plain from letters order by id offset 1")?;
+    assert!(said.starts_with("|\n") && said.contains("{\"to\": \"[redacted:") && !said.contains("Realname"), "{said}");
+
+    // Binary, for an agent and for somebody who may see one of the classes.
+    for (who, sees) in [("agent:claude", false), ("user:sam", true)] {
+        let credential = fixture.task(who, "10m")?;
+        let client = fixture.connect(&credential).await?;
+        let row = client.query_one("select data, told from letters where id = $1", &[&1i32]).await?;
+        let (data, told): (serde_json::Value, serde_json::Value) = (row.get("data"), row.get("told"));
+        assert_eq!((data["n"].as_i64(), told["To"].as_str()), (Some(17), Some("Rome")));
+        assert_eq!(data["to"]["home"].as_str(), Some("[redacted:private]"));
+        assert_eq!(data["parts"], serde_json::json!([{ "n": 1, "by": null }]));
+        assert_eq!(data["to"]["mail"].as_str() == Some("raw.person@x"), sees, "{who}: {data}");
+    }
+
+    // What is taken from a document, and what is of no documents or not for certain in UTF-8.
+    let said = fixture.psql(&agent, "select data::text, to_jsonb(l) from letters l where id = 1")?;
+    assert_eq!(said.trim(), "[redacted]|\"[redacted]\"");
+    let said = fixture.psql(&agent, "set client_encoding to latin1; select data from letters where id = 1")?;
+    assert_eq!(said.trim(), "\"[redacted]\"");
+    let said = fixture.psql(&agent, "copy letters to stdout")?;
+    assert_masked(&said, "a copy");
+    assert!(said.starts_with('1') && !said.contains("Rome"), "{said}");
+    for sql in [
+        "select data -> 'to' from letters",
+        "select data['n'] from letters",
+        "select jsonb_path_query(data, '$.n') from letters",
+        "select id from letters where data @> '{}'",
+        "select id from letters where data ->> 'n' = '17'",
+        "copy letters to stdout with (format csv)",
+    ] {
+        let said = fixture.psql(&agent, sql)?;
+        assert!(said.contains("denied by policy"), "{sql}: {said}");
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_in_pipelines_and_prepared_get_what_they_ask_for() -> anyhow::Result<()> {
     let fixture = Fixture::start(Setup::default())?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gatehouse_mask::Classes;
-use gatehouse_model::{ClassName, Lease, Secret, SessionId, TargetName, TaskAccount};
+use gatehouse_model::{ClassName, ClassifiedField, Lease, Secret, SessionId, TargetName, TaskAccount};
 use gatehouse_protocol::{Classifier, SurveyFacts};
 use jiff::Timestamp;
 use sha2::Sha256;
@@ -141,6 +141,10 @@ impl std::ops::Deref for TargetClasses {
 impl Classifier for TargetClasses {
     fn column(&self, table: &str, column: &str) -> Vec<ClassName> {
         self.0.column(table, column)
+    }
+
+    fn fields(&self, table: &str, column: &str) -> Vec<ClassifiedField> {
+        self.0.fields(table, column)
     }
 
     fn all(&self) -> Vec<ClassName> {

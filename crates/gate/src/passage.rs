@@ -479,7 +479,7 @@ impl Passage {
         let reveals = intent.accesses.iter().filter(|access| access.action == Action::REVEAL);
         let limited = |class: &str| ClassName::new(class).is_ok_and(|class| account.limits(&class));
         let shows = |access: &Access| {
-            let Resource { kind, id, within } = &access.resource;
+            let Resource { kind, id, within, .. } = &access.resource;
             match *kind {
                 kind::CLASS => limited(id),
                 _ => within.iter().any(|parent| parent.kind == kind::CLASS && limited(&parent.id)),
@@ -1217,14 +1217,23 @@ impl Passage {
         };
         let mut in_the_clear = Vec::new();
         for column in &shape.columns {
-            let sources = match &column.provenance {
-                Provenance::Copy(source) => std::slice::from_ref(source),
-                Provenance::Derived(sources) => sources,
-                Provenance::Clean | Provenance::Unknown => &[],
-            };
-            let classes: Vec<Arc<str>> = sources.iter().flat_map(classes_of).collect();
-            if !classes.is_empty() && sources.iter().all(|source| may_reveal(source.clone())) {
-                in_the_clear.extend(classes);
+            match &column.provenance {
+                // Of a document each class is seen by itself.
+                Provenance::Copy(source) => {
+                    for part in source.by_class() {
+                        let classes = classes_of(&part);
+                        if !classes.is_empty() && may_reveal(part) {
+                            in_the_clear.extend(classes);
+                        }
+                    }
+                }
+                Provenance::Derived(sources) => {
+                    let parts: Vec<Resource> = sources.iter().flat_map(Resource::by_class).collect();
+                    if parts.iter().all(|part| may_reveal(part.clone())) {
+                        in_the_clear.extend(parts.iter().flat_map(classes_of));
+                    }
+                }
+                Provenance::Clean | Provenance::Unknown => {}
             }
         }
         let mut revealed = revealed.into_inner();

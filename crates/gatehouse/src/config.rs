@@ -709,6 +709,10 @@ pub struct TargetSection {
     /// Classes of single columns: `"schema.table.column" = "class"`, or `"clear"` for none.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
+    /// Classes of single fields of `json` and `jsonb` columns that are of none as a whole, by the column and by their path without
+    /// the places of lists: `"schema.table.column" = { "contact.email" = "class" }`.
+    #[serde(default)]
+    pub documents: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// How the gateway proves itself with each request. Secrets are written as `password` is.

@@ -8,8 +8,8 @@ use gatehouse_api::{ExplainedAccess, ExplainedColumn, ExplanationView};
 use gatehouse_gate::{Foreseen, Understood};
 use gatehouse_mask::ColumnPlan;
 use gatehouse_model::{
-    Access, Column, Decision, Denial, Effect, FactValue, Facts, PolicyId, Provenance, Resource, Subject, TargetName,
-    kind,
+    Access, ClassName, Column, Decision, Denial, Effect, FactValue, Facts, PolicyId, Provenance, Resource, Subject,
+    TargetName, kind,
 };
 use serde_json::Value;
 
@@ -86,6 +86,10 @@ fn column_view(column: &Column, plan: &ColumnPlan) -> ExplainedColumn {
         ColumnPlan::Show(_, detectors) if detectors.is_empty() => ("clear", None, None),
         ColumnPlan::Scan(_) | ColumnPlan::ScanOwn(_) | ColumnPlan::Show(..) => ("scanned", None, None),
         ColumnPlan::Mask(class, transform) => ("masked", Some(class.to_string()), Some(transform.name().to_string())),
+        ColumnPlan::Fields(fields, _) => {
+            let classes: Vec<&str> = fields.classes().into_iter().map(ClassName::as_str).collect();
+            ("masked", Some(classes.join(", ")), None)
+        }
         ColumnPlan::Hide => ("hidden", None, None),
     };
     ExplainedColumn { name: column.name.to_string(), source: source.into(), of, shown: shown.into(), class, mask }

@@ -14,7 +14,7 @@ use gatehouse_gate::{
 use gatehouse_identity::{
     AgentRule, Issuer, KeySet, Keys, People, Provider, ProviderSettings, PublishedKeys, TokenLogin,
 };
-use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, PseudonymKey, Recognizer, Transform};
+use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, FieldPath, PseudonymKey, Recognizer, Transform};
 use gatehouse_model::{AgentName, ClassName, Digest, GroupName, Parent, Resource, Secret, TargetName, UserName, kind};
 use gatehouse_policy::{Policies, PolicyFault, PolicySource};
 use gatehouse_protocol::{Carriage, HttpFacts, SurveyFacts};
@@ -43,6 +43,9 @@ const AWS_PARAMETERS: [&str; 7] = [
     "X-Amz-Signature",
     "X-Amz-SignedHeaders",
 ];
+
+/// How many fields of the documents of a column may be of classes.
+const DOCUMENT_FIELDS_MAX: usize = 256;
 
 /// Fields of requests that policy is not shown, besides those that never go on: by these somebody proves themselves.
 const NOT_SHOWN: [&str; 2] = ["authorization", "cookie"];
@@ -949,6 +952,7 @@ impl Checker<'_> {
             ("credentials", section.credentials.is_some()),
             ("database", section.database.is_some()),
             ("columns", !section.columns.is_empty()),
+            ("documents", !section.documents.is_empty()),
         ];
         let (carriage, foreign) = match protocol.carriage() {
             Carriage::Stream(_) => (None, of_http.as_slice()),
@@ -1103,13 +1107,62 @@ impl Checker<'_> {
             };
             columns.insert(column, assignment);
         }
-        match Classes::new(rules.to_vec(), columns, key.of_target(name), recognizer.cloned()) {
+        let documents = self.documents(name, section, rules);
+        let classes = Classes::new(rules.to_vec(), columns, key.of_target(name), recognizer.cloned());
+        match classes.and_then(|classes| classes.with_fields(documents)) {
             Ok(classes) => Some(classes),
             Err(error) => {
                 self.fault(&["targets", name], error.to_string(), "Correct the classes");
                 None
             }
         }
+    }
+
+    /// The fields of documents that are of a class, by their column.
+    fn documents(
+        &mut self,
+        name: &str,
+        section: &TargetSection,
+        rules: &[ClassRule],
+    ) -> BTreeMap<String, Vec<(FieldPath, ClassName)>> {
+        let mut documents = BTreeMap::new();
+        for (column, fields) in &section.documents {
+            let place = ["targets", name, "documents", column];
+            if column.split('.').count() != 3 || column.split('.').any(str::is_empty) {
+                self.fault(
+                    &place,
+                    format!("`{column}` is not schema.table.column"),
+                    "Write all three parts of the column, and the fields' paths in its table: \
+                     \"public.customers.profile\" = { \"contact.email\" = \"email\" }",
+                );
+                continue;
+            }
+            if fields.len() > DOCUMENT_FIELDS_MAX {
+                let message = format!("there are more than {DOCUMENT_FIELDS_MAX} fields of `{column}`");
+                self.fault(&place, message, "Give a field that holds several the class, or the column itself");
+                continue;
+            }
+            let mut classified = Vec::with_capacity(fields.len());
+            for (path, class) in fields {
+                let place = ["targets", name, "documents", column, path];
+                let rule = rules.iter().find(|rule| rule.name.as_str() == class);
+                match (FieldPath::parse(path), rule) {
+                    (Err(error), _) => self.fault(
+                        &place,
+                        format!("`{path}` leads to no field: {error}"),
+                        "Write the names of fields with dots between them, such as contact.email or items[].email",
+                    ),
+                    (Ok(_), None) => self.fault(
+                        &place,
+                        format!("there is no class `{class}`"),
+                        "Use one of the classes, or add it under [classes]; a field that is of none is left out",
+                    ),
+                    (Ok(path), Some(rule)) => classified.push((path, rule.name.clone())),
+                }
+            }
+            documents.insert(column.clone(), classified);
+        }
+        documents
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use expect_test::{Expect, expect};
 use gatehouse_model::{
-    Access, ClassName, Denial, FactValue, Reason, RequestId, Resource, Secret, ShapeRole, TargetName,
+    Access, ClassName, ClassifiedField, Denial, FactValue, Reason, RequestId, Resource, Secret, ShapeRole, TargetName,
 };
 use gatehouse_protocol::{
     CancelKey, Classifier, Edit, Editor, Endpoint, Exchanges as _, Field, HttpFacts, Meaning, Opening, Passed,
@@ -27,6 +27,10 @@ impl Classifier for ByName {
             _ => return Vec::new(),
         };
         ClassName::new(class).into_iter().collect()
+    }
+
+    fn fields(&self, _: &str, _: &str) -> Vec<ClassifiedField> {
+        Vec::new()
     }
 
     fn all(&self) -> Vec<ClassName> {

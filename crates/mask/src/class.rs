@@ -9,11 +9,12 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use gatehouse_model::ClassName;
+use gatehouse_model::{ClassName, ClassifiedField};
 use regex_automata::meta::BuildError;
 
 use crate::builtin;
 use crate::detect::{Detector, Detectors, Finder, Recognizer};
+use crate::fields::FieldPath;
 use crate::partial::Form;
 use crate::pseudonym::{ClassPseudonyms, PseudonymKey, Pseudonyms};
 
@@ -161,6 +162,8 @@ pub struct Classes {
     entries: Vec<Entry>,
     places: BTreeMap<ClassName, usize>,
     columns: BTreeMap<String, Assignment>,
+    /// The fields of documents that are of a class, by the column.
+    fields: BTreeMap<String, Vec<ClassifiedField>>,
     pub(crate) finder: Finder,
     pseudonyms: Pseudonyms,
 }
@@ -206,7 +209,24 @@ impl Classes {
             check_column(column, assignment, &places)?;
         }
         let finder = Finder::new(recognizer).map_err(ClassError::Detectors)?;
-        Ok(Self { entries, places, columns, finder, pseudonyms })
+        Ok(Self { entries, places, columns, fields: BTreeMap::new(), finder, pseudonyms })
+    }
+
+    /// The same, with the configuration's word on fields of documents, by their column, named `schema.table.column`.
+    ///
+    /// # Errors
+    /// When it names what there is not.
+    pub fn with_fields(mut self, fields: BTreeMap<String, Vec<(FieldPath, ClassName)>>) -> Result<Self, ClassError> {
+        for (column, fields) in fields {
+            let mut classified = Vec::with_capacity(fields.len());
+            for (path, class) in fields {
+                let assignment = Assignment::Class(class.clone());
+                check_column(&column, &assignment, &self.places)?;
+                classified.push(ClassifiedField { path: path.as_str().into(), class });
+            }
+            self.fields.insert(column, classified);
+        }
+        Ok(self)
     }
 
     /// Classes that suit most databases; a configuration may replace any of them.
@@ -226,6 +246,14 @@ impl Classes {
                 matching.map(|entry| entry.name.clone()).collect()
             }
         }
+    }
+
+    /// The fields of a column's documents that are of a class, given its table as `schema.table`.
+    pub fn fields(&self, table: &str, column: &str) -> Vec<ClassifiedField> {
+        if self.fields.is_empty() {
+            return Vec::new();
+        }
+        self.fields.get(&format!("{table}.{column}")).cloned().unwrap_or_default()
     }
 
     /// What is done to the values of a class; a class that no rule makes is redacted.
@@ -301,7 +329,11 @@ impl Classes {
 impl fmt::Debug for Classes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.entries.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>();
-        f.debug_struct("Classes").field("names", &names).field("columns", &self.columns).finish_non_exhaustive()
+        f.debug_struct("Classes")
+            .field("names", &names)
+            .field("columns", &self.columns)
+            .field("fields", &self.fields)
+            .finish_non_exhaustive()
     }
 }
 
@@ -469,6 +501,26 @@ mod tests {
         assert!(classes.column("public.users", "email").is_empty());
         assert_eq!(classes.column("public.users", "note"), [name("us_ssn")]);
         assert_eq!(classes.column("public.orders", "email"), [name("email")]);
+    }
+
+    #[test]
+    fn fields_belong_to_one_column() {
+        let with = |column: &str, class: &str| {
+            let fields = vec![(FieldPath::parse("items[].email").unwrap(), name(class))];
+            classes(Classes::builtin(), &[]).unwrap().with_fields([(column.to_owned(), fields)].into())
+        };
+        let classes = with("public.users.profile", "email").unwrap();
+        let expected = [ClassifiedField { path: "items.email".into(), class: name("email") }];
+        assert_eq!(classes.fields("public.users", "profile"), expected);
+        assert!(
+            classes.fields("public.users", "other").is_empty() && classes.column("public.users", "profile").is_empty()
+        );
+        for (column, class, expected) in [
+            ("users.profile", "email", "`users.profile` is not a column: write schema.table.column"),
+            ("s.t.c", "x", "the column `s.t.c` is assigned to the class `x`, which is not defined"),
+        ] {
+            assert_eq!(with(column, class).unwrap_err().to_string(), expected);
+        }
     }
 
     #[test]

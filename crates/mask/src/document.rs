@@ -21,10 +21,10 @@ pub(crate) enum Part<'j> {
     Structure(&'j [u8]),
     /// Where the name of a member is, without its quotation marks.
     Name(Range<usize>),
-    /// The content of a string that is a value, as it is written.
-    Text(&'j [u8]),
-    /// A number, `true`, `false` or `null`.
-    Bare,
+    /// Where the content of a string is that is a value.
+    Text(Range<usize>),
+    /// Where a number, `true`, `false` or `null` is.
+    Bare(Range<usize>),
 }
 
 /// It is deeper than a document may be, or whoever was told of it has enough.
@@ -48,7 +48,7 @@ impl<'j> Document<'j> {
     }
 
     /// Tells `meet` of each part in order, while it returns true. All bytes of the document are in a part, but for the
-    /// quotation marks of texts.
+    /// quotation marks of texts; places are those in the document.
     pub(crate) fn walk(self, mut meet: impl FnMut(Part<'j>) -> bool) -> Result<(), NotWalked> {
         let json = self.0;
         let (mut at, mut told, mut depth) = (0_usize, 0_usize, 0_usize);
@@ -58,11 +58,11 @@ impl<'j> Document<'j> {
             let until = lexeme.start.saturating_sub(usize::from(is_text));
             let structure = json.get(told..until).ok_or(NotWalked)?;
             depth = depth_after(depth, structure)?;
-            let content = json.get(lexeme.start..lexeme.end).ok_or(NotWalked)?;
+            let place = lexeme.start..lexeme.end;
             let part = match (lexeme.bare, is_name) {
-                (true, _) => Part::Bare,
-                (false, true) => Part::Name(lexeme.start..lexeme.end),
-                (false, false) => Part::Text(content),
+                (true, _) => Part::Bare(place),
+                (false, true) => Part::Name(place),
+                (false, false) => Part::Text(place),
             };
             if !meet(Part::Structure(structure)) || !meet(part) {
                 return Err(NotWalked);

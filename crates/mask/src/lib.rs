@@ -18,6 +18,7 @@ mod builtin;
 mod class;
 mod detect;
 mod document;
+mod fields;
 mod json;
 mod partial;
 mod plan;
@@ -27,5 +28,6 @@ mod texts;
 
 pub use class::{Assignment, ClassError, ClassRule, Classes, Transform};
 pub use detect::{Detector, Detectors, NotLooked, Recognized, Recognizer};
+pub use fields::{FieldPath, Fields, PathError};
 pub use plan::{ColumnPlan, Counts, Outcome, Plan};
 pub use pseudonym::PseudonymKey;

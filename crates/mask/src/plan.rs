@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use gatehouse_model::{ClassName, Encoding, GIVEN_BYTES_MAX, Provenance, Resource, Shape, ValueKind, Values, kind};
 use zeroize::Zeroizing;
 
 use crate::detect::Detectors;
+use crate::fields::Fields;
 use crate::replace::{self, Type};
 use crate::{Classes, Transform};
 
@@ -24,6 +25,8 @@ pub enum ColumnPlan {
     ScanOwn(Detectors),
     /// They are of this class and masked.
     Mask(ClassName, Transform),
+    /// They are documents, of which these fields are masked; what these detectors find in the rest is replaced.
+    Fields(Arc<Fields>, Detectors),
     /// They stay or are looked at as said, and the different ones are counted: they are of these classes.
     Show(Vec<ClassName>, Detectors),
     /// They may show something classified: hidden whole.
@@ -94,12 +97,13 @@ impl Plan {
                 }
                 outcome
             }
+            ColumnPlan::Fields(fields, detectors) => classes.mask_fields(fields, *detectors, kind, value, out, counts),
             ColumnPlan::Show(shown, detectors) => {
                 counts.see(shown, value);
                 classes.scan(*detectors, kind, value, out, counts)
             }
             ColumnPlan::Hide => {
-                counts.hidden += 1;
+                counts.hide();
                 replace::hide(kind, value, out)
             }
         }
@@ -213,6 +217,11 @@ impl Counts {
         }
     }
 
+    /// Counts one more that is hidden whole.
+    pub(crate) fn hide(&mut self) {
+        self.hidden += 1;
+    }
+
     /// Counts one more of a class, and tells its place among them.
     pub(crate) fn add(&mut self, class: &ClassName) -> usize {
         let is_it = |other: &ClassName| std::ptr::eq(other.as_str(), class.as_str()) || other == class;
@@ -244,8 +253,8 @@ impl Classes {
         let columns = shape.columns.iter().map(|column| match &column.provenance {
             Provenance::Copy(source) => self.plan_copy(source, column.kind, detectors, reveals, counts),
             Provenance::Derived(sources) => {
-                let is_seen = |source: &Resource| reveals(source) && counted(source, counts).is_empty();
-                if sources.iter().all(is_seen) {
+                let mut is_seen = |part: &Resource| reveals(part) && counted(part, counts).is_empty();
+                if sources.iter().all(|source| source.by_class().iter().all(&mut is_seen)) {
                     scan_or_keep(column.kind, self.without_classes_of(detectors, sources))
                 } else {
                     ColumnPlan::Hide
@@ -271,6 +280,9 @@ impl Classes {
         if class_names(source).next().is_none() {
             return scan_or_keep(kind, detectors);
         }
+        if source.fields.is_some() {
+            return self.plan_fields(source, kind, detectors, reveals, counts);
+        }
         let counted = counted(source, counts);
         // A list or an object may hold many, which nothing tells apart.
         let is_one = matches!(kind, ValueKind::Text { .. } | ValueKind::Uuid | ValueKind::Fixed);
@@ -292,6 +304,38 @@ impl Classes {
             }
         }
         worst.map_or(ColumnPlan::Hide, |(class, transform)| ColumnPlan::Mask(class, transform))
+    }
+
+    /// Of a column of documents that are of classes in some fields alone. Where it turns out to hold something else, it is
+    /// masked as a whole: nothing says where the fields are.
+    fn plan_fields(
+        &self,
+        source: &Resource,
+        kind: ValueKind,
+        mut detectors: Detectors,
+        reveals: &mut dyn FnMut(&Resource) -> bool,
+        counts: &dyn Fn(&ClassName) -> bool,
+    ) -> ColumnPlan {
+        let mut masked = Fields::default();
+        for part in source.by_class() {
+            // A document may hold many values, which nothing tells apart.
+            if reveals(&part) && counted(&part, counts).is_empty() {
+                detectors = self.without_classes_of(detectors, std::slice::from_ref(&part));
+                continue;
+            }
+            for field in part.fields.iter().flat_map(|fields| fields.iter()) {
+                masked.insert(&field.path, self.own_name(field.class.clone()), self.transform(&field.class));
+            }
+        }
+        let Some((class, transform)) = masked.strictest().cloned() else { return scan_or_keep(kind, detectors) };
+        match kind {
+            ValueKind::Json | ValueKind::Jsonb => ColumnPlan::Fields(Arc::new(masked), detectors),
+            ValueKind::Text { .. }
+            | ValueKind::Texts { .. }
+            | ValueKind::Uuid
+            | ValueKind::Fixed
+            | ValueKind::Opaque => ColumnPlan::Mask(class, transform),
+        }
     }
 
     /// Who sees these columns sees their classes in them.
@@ -329,9 +373,7 @@ fn scan_or_keep(kind: ValueKind, detectors: Detectors) -> ColumnPlan {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, LazyLock};
-
-    use gatehouse_model::{Column, Parent, ShapeRole};
+    use gatehouse_model::{ClassifiedField, Column, Parent, ShapeRole};
 
     use super::*;
     use crate::{Detector, PseudonymKey};
@@ -393,6 +435,49 @@ mod tests {
         ] {
             assert_eq!(plan(provenance.clone(), kind), expected, "{provenance:?} {kind:?}");
         }
+    }
+
+    #[test]
+    fn fields_are_planned_each_by_its_class() {
+        let scan = CLASSES.detectors(|class| class.as_str() != "phone");
+        let documents = |all: &[(&str, &str)]| {
+            let classes: Vec<&str> = all.iter().map(|(_, class)| *class).collect();
+            let field = |(path, class): &(&str, &str)| ClassifiedField { path: (*path).into(), class: name(class) };
+            column(&classes).with_fields(all.iter().map(field).collect::<Vec<_>>())
+        };
+        let fields = |all: &[(&str, &str, Transform)]| {
+            let mut fields = Fields::default();
+            all.iter().for_each(|(path, class, transform)| fields.insert(path, name(class), *transform));
+            Arc::new(fields)
+        };
+        let (both, seen) = (documents(&[("a.b", "email"), ("c", "us_ssn")]), documents(&[("a.b", "email")]));
+        let without_email = scan.without(Detector::Email);
+        let ssn = fields(&[("c", "us_ssn", Transform::Redact)]);
+        for (provenance, kind, expected) in [
+            // Leave for one class is none for another.
+            (Provenance::Copy(both.clone()), ValueKind::Jsonb, ColumnPlan::Fields(ssn.clone(), without_email)),
+            (Provenance::Copy(both.clone()), ValueKind::Json, ColumnPlan::Fields(ssn, without_email)),
+            (Provenance::Copy(seen.clone()), ValueKind::Jsonb, ColumnPlan::Scan(without_email)),
+            // No document: as a whole.
+            (Provenance::Copy(both.clone()), TEXT, ColumnPlan::Mask(name("us_ssn"), Transform::Redact)),
+            (Provenance::Copy(both.clone()), ValueKind::Opaque, ColumnPlan::Mask(name("us_ssn"), Transform::Redact)),
+            (Provenance::Copy(seen.clone()), TEXT, ColumnPlan::Scan(without_email)),
+            (Provenance::Derived([both].into()), ValueKind::Jsonb, ColumnPlan::Hide),
+            (Provenance::Derived([seen].into()), ValueKind::Jsonb, ColumnPlan::Scan(without_email)),
+        ] {
+            assert_eq!(plan(provenance.clone(), kind), expected, "{provenance:?} {kind:?}");
+        }
+        // What is to be counted is not seen in a document.
+        let column = Column {
+            name: "x".into(),
+            provenance: Provenance::Copy(documents(&[("a", "email")])),
+            kind: ValueKind::Jsonb,
+            encoding: Encoding::Text,
+        };
+        let shape = Shape { role: ShapeRole::Rows, columns: vec![column] };
+        let plan = CLASSES.plan(&shape, &mut |_| true, &mut |_| false, &|class| class.as_str() == "email");
+        let expected = fields(&[("a", "email", Transform::Pseudonym)]);
+        assert!(matches!(plan.columns(), [ColumnPlan::Fields(masked, _)] if *masked == expected), "{plan:?}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(crate) struct Type {
 
 impl Type {
     /// The version byte of binary `jsonb`, if the value has one, and the rest.
-    fn split(self, value: &[u8]) -> (Option<u8>, &[u8]) {
+    pub(crate) fn split(self, value: &[u8]) -> (Option<u8>, &[u8]) {
         match (self.is_binary_jsonb(), value) {
             (true, [_, body @ ..]) => (Some(JSONB_VERSION), body),
             (true, []) => (Some(JSONB_VERSION), value),
@@ -118,7 +118,7 @@ impl Classes {
     }
 
     /// Appends the mask of a text. A hint of one that holds others would be of any of them.
-    fn write_text(
+    pub(crate) fn write_text(
         &self,
         class: &ClassName,
         transform: Transform,
@@ -155,37 +155,34 @@ impl Classes {
         let Some(document) = Document::parse(body) else { return false };
         let start = out.len();
         // Names stay, but not what a detector finds in them: where a member stands for a person, they are data too.
-        let finds = self.finder.find_by_form(body, Detectors::all());
-        let patches = json::fit(body, &whole_finds(body, &finds));
+        let patches = patches(body, &self.finder.find_by_form(body, Detectors::all()));
         let walked = document.walk(|part| {
             match part {
                 Part::Structure(text) => out.extend_from_slice(text),
                 Part::Name(place) => self.write_name(body, place, &patches, out),
-                Part::Text(raw) => {
+                Part::Text(place) => {
+                    let raw = body.get(place).unwrap_or_default();
                     out.push(b'"');
                     self.stand_in(class, transform, &document::unescaped(raw), None, out);
                     out.push(b'"');
                 }
-                Part::Bare => out.extend_from_slice(b"null"),
+                Part::Bare(_) => out.extend_from_slice(b"null"),
             }
             out.len() - start <= document::STRUCTURE_BYTES_MAX
         });
         walked.is_ok()
     }
 
-    fn write_name(&self, body: &[u8], place: Range<usize>, patches: &[Patch], out: &mut Vec<u8>) {
-        let first = patches.partition_point(|patch| patch.start < place.start);
-        let inside = patches.iter().skip(first).take_while(|patch| patch.end <= place.end);
-        let shifted: Vec<Patch> = inside
-            .map(|patch| Patch { start: patch.start - place.start, end: patch.end - place.start, ..*patch })
-            .collect();
+    /// Appends a name of a member, but for what is found in it.
+    pub(crate) fn write_name(&self, body: &[u8], place: Range<usize>, patches: &[Patch], out: &mut Vec<u8>) {
+        let inside = patches_inside(patches, &place);
         let name = body.get(place).unwrap_or_default();
         let plain = document::unescaped(name);
         if *plain != *name && !self.finder.find_by_form(&plain, Detectors::all()).is_empty() {
             // What is found only without its escapes has no place in what is written with them.
             return out.extend_from_slice(b"...");
         }
-        self.write_patched(name, &shifted, out, |class, content, out| {
+        self.write_patched(name, &inside, out, |class, content, out| {
             self.stand_in(class, self.transform(class), content, None, out);
         });
     }
@@ -258,7 +255,7 @@ impl Classes {
         }
         let patches = match kind.kind {
             ValueKind::Text { .. } => whole_characters(body, &finds),
-            ValueKind::Json | ValueKind::Jsonb => json::fit(body, &whole_finds(body, &finds)),
+            ValueKind::Json | ValueKind::Jsonb => patches(body, &finds),
             ValueKind::Texts { .. } | ValueKind::Uuid | ValueKind::Fixed | ValueKind::Opaque => return Outcome::Null,
         };
         out.extend(version);
@@ -285,7 +282,7 @@ impl Classes {
         Cow::Owned(String::from_utf8_lossy(&out).into_owned())
     }
 
-    fn write_patched(
+    pub(crate) fn write_patched(
         &self,
         body: &[u8],
         patches: &[Patch],
@@ -309,7 +306,7 @@ impl Classes {
     }
 
     /// Appends the text that stands for a value: no quotation marks, backslashes or control characters.
-    fn stand_in(
+    pub(crate) fn stand_in(
         &self,
         class: &ClassName,
         transform: Transform,
@@ -396,6 +393,18 @@ fn cut(out: &mut Vec<u8>, start: usize, chars_max: Option<u32>) {
         out.truncate(start);
         out.extend(std::iter::repeat_n(b'*', chars));
     }
+}
+
+/// What is to be replaced in a document, in its order.
+pub(crate) fn patches(body: &[u8], finds: &[Found]) -> Vec<Patch> {
+    json::fit(body, &whole_finds(body, finds))
+}
+
+/// Those in a part of the document, by their places in the part.
+pub(crate) fn patches_inside(patches: &[Patch], part: &Range<usize>) -> Vec<Patch> {
+    let first = patches.partition_point(|patch| patch.start < part.start);
+    let inside = patches.iter().skip(first).take_while(|patch| patch.end <= part.end);
+    inside.map(|patch| Patch { start: patch.start - part.start, end: patch.end - part.start, ..*patch }).collect()
 }
 
 /// Widens finds so that none begins or ends inside a character.

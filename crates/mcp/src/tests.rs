@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use expect_test::{Expect, expect};
 use gatehouse_http::Rider as _;
-use gatehouse_model::{Access, ClassName, Denial, Reason, Resource, Secret, TargetName};
+use gatehouse_model::{Access, ClassName, ClassifiedField, Denial, Reason, Resource, Secret, TargetName};
 use gatehouse_protocol::{
     CancelKey, Classifier, Edit, Editor, Exchanges as _, Field, HttpFacts, Meaning, Opening, Protocol as _, Reply,
     Session, Side, Step, Tag, TargetReady, Told, frames, write_frame, write_head,
@@ -19,6 +19,10 @@ struct ByName;
 impl Classifier for ByName {
     fn column(&self, _: &str, column: &str) -> Vec<ClassName> {
         if column == "email" { ClassName::new("email").into_iter().collect() } else { Vec::new() }
+    }
+
+    fn fields(&self, _: &str, _: &str) -> Vec<ClassifiedField> {
+        Vec::new()
     }
 
     fn all(&self) -> Vec<ClassName> {

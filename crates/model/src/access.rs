@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::ClassName;
+
 /// The kinds of resource that every protocol shares; a protocol adds its own in its schema fragment.
 pub mod kind {
     /// A registered backend.
@@ -63,6 +65,15 @@ pub struct Parent {
     pub id: Arc<str>,
 }
 
+/// A field of documents that is of a class, with all that is in it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClassifiedField {
+    /// The names on the way to it with dots between them, without the places of lists: `contact.email`.
+    pub path: Arc<str>,
+    /// Its class.
+    pub class: ClassName,
+}
+
 /// What is acted on: an entity of the policy language with everything that it is in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resource {
@@ -72,12 +83,35 @@ pub struct Resource {
     pub id: Arc<str>,
     /// All ancestors, nearest first; they are transitive as they stand.
     pub within: Arc<[Parent]>,
+    /// Of a column whose documents are of its classes in these fields alone: which those are. Of any other, `None`: its values
+    /// are of its classes as a whole.
+    pub fields: Option<Arc<[ClassifiedField]>>,
 }
 
 impl Resource {
     /// A resource and its ancestors, nearest first.
     pub fn new(kind: &'static str, id: &str, within: impl Into<Arc<[Parent]>>) -> Self {
-        Self { kind, id: id.into(), within: within.into() }
+        Self { kind, id: id.into(), within: within.into(), fields: None }
+    }
+
+    /// The same column, whose documents are of its classes in these fields alone. They have the classes that it is in.
+    #[must_use]
+    pub fn with_fields(self, fields: impl Into<Arc<[ClassifiedField]>>) -> Self {
+        Self { fields: Some(fields.into()), ..self }
+    }
+
+    /// What leave is asked for: the resource itself, or, where single fields are of classes, the column once in each of these
+    /// alone. Who may see one field may not see another for that.
+    pub fn by_class(&self) -> Vec<Self> {
+        let Some(fields) = &self.fields else { return vec![self.clone()] };
+        let is_class = |parent: &&Parent| parent.kind == kind::CLASS;
+        let in_class = |class: &Parent| {
+            let within = self.within.iter().filter(|parent| !is_class(parent) || *parent == class).cloned();
+            let fields = fields.iter().filter(|field| *field.class.as_str() == *class.id).cloned();
+            Self::new(self.kind, &self.id, within.collect::<Vec<_>>()).with_fields(fields.collect::<Vec<_>>())
+        };
+        let parts: Vec<Self> = self.within.iter().filter(is_class).map(in_class).collect();
+        if parts.is_empty() { vec![self.clone()] } else { parts }
     }
 
     /// A resource that is in nothing.
@@ -111,5 +145,30 @@ impl Access {
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} on {}", self.action, self.resource)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leave_is_asked_for_each_class_of_fields_alone() {
+        let parent = |kind, id: &str| Parent { kind, id: id.into() };
+        let of = |class: &str| parent(kind::CLASS, class);
+        let table = parent("Table", "shop/public.users");
+        let field = |path: &str, class: &str| ClassifiedField {
+            path: path.into(),
+            class: ClassName::new(class).expect("a name"),
+        };
+        let column = Resource::new("Column", "shop/public.users.data", vec![of("email"), of("phone"), table.clone()]);
+        assert_eq!(column.by_class(), [column.clone()]);
+
+        let fields = vec![field("a", "email"), field("b.c", "phone"), field("d", "email")];
+        let parts = column.clone().with_fields(fields.clone()).by_class();
+        let within: Vec<&[Parent]> = parts.iter().map(|part| &*part.within).collect();
+        assert_eq!(within, [[of("email"), table.clone()].as_slice(), &[of("phone"), table]]);
+        let of_email = parts.first().and_then(|part| part.fields.as_deref());
+        assert_eq!(of_email, Some([fields[0].clone(), fields[2].clone()].as_slice()));
     }
 }

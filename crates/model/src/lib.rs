@@ -15,7 +15,7 @@ mod task;
 mod verdict;
 mod verifier;
 
-pub use access::{Access, Action, Parent, Resource, kind};
+pub use access::{Access, Action, ClassifiedField, Parent, Resource, kind};
 pub use content::{Column, Encoding, Provenance, Shape, ShapeRole, ValueKind};
 pub use given::{GIVEN_BYTES_MAX, GIVEN_MAX, Given};
 pub use identity::{AgentName, GroupName, Identity, Subject, UserName};

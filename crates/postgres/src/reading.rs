@@ -236,7 +236,7 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
-    use gatehouse_model::ClassName;
+    use gatehouse_model::{ClassName, ClassifiedField};
 
     use super::*;
 
@@ -244,6 +244,10 @@ mod tests {
 
     impl Classifier for NoClasses {
         fn column(&self, _table: &str, _column: &str) -> Vec<ClassName> {
+            Vec::new()
+        }
+
+        fn fields(&self, _table: &str, _column: &str) -> Vec<ClassifiedField> {
             Vec::new()
         }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use gatehouse_model::{
-    Access, Blame, ClassName, Column, Denial, Encoding, Intent, Operation, Resource, Secret, Shape, TargetName,
-    ValueKind, Verifier,
+    Access, Blame, ClassName, ClassifiedField, Column, Denial, Encoding, Intent, Operation, Resource, Secret, Shape,
+    TargetName, ValueKind, Verifier,
 };
 
 mod exchange;
@@ -320,6 +320,8 @@ pub trait Survey: Send {
 pub trait Classifier: Send + Sync {
     /// The classes of a column, given its table as `schema.table` and its own name.
     fn column(&self, table: &str, column: &str) -> Vec<ClassName>;
+    /// The fields of its documents that are of a class, by configuration, whether or not the column is of one as a whole.
+    fn fields(&self, table: &str, column: &str) -> Vec<ClassifiedField>;
     /// Every class there is.
     fn all(&self) -> Vec<ClassName>;
 }

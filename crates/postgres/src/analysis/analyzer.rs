@@ -226,10 +226,17 @@ impl<'a> Analyzer<'a> {
     fn access_sources(&mut self, action: Action, lineage: &Lineage) {
         self.read(lineage);
         for source in lineage.sources() {
-            self.access(action, source.clone());
+            self.access_column(action, source);
         }
         if lineage.is_unknown() {
             self.access_all_classes(action);
+        }
+    }
+
+    /// Where single fields are of classes, leave is asked for each of these.
+    fn access_column(&mut self, action: Action, column: &Resource) {
+        for part in column.by_class() {
+            self.access(action, part);
         }
     }
 
@@ -254,18 +261,14 @@ impl<'a> Analyzer<'a> {
         }
         for source in lineage.sources() {
             // Neither less nor more: who sees one of the column's classes would see the value by that. In another form it
-            // would be masked by what it no longer looks like.
+            // would be masked by what it no longer looks like, and in other fields not at all.
             let is_as_it_was = matches!(lineage, Lineage::Copy(_));
             let stays = is_as_it_was
-                && into.is_some_and(|into| {
-                    let is_in = |one: &Resource, other: &Resource| {
-                        resource::classes(one).all(|class| resource::classes(other).any(|same| same == class))
-                    };
-                    is_in(source, into) && is_in(into, source) && self.keeps(source, into)
-                });
+                && into
+                    .is_some_and(|into| resource::kinds(source) == resource::kinds(into) && self.keeps(source, into));
             if !stays {
-                self.access(Action::PROBE, source.clone());
-                self.access(Action::REVEAL, source.clone());
+                self.access_column(Action::PROBE, source);
+                self.access_column(Action::REVEAL, source);
             }
         }
     }
@@ -550,7 +553,7 @@ impl<'a> Analyzer<'a> {
                 let computed = computed.map_or_else(|_| Lineage::unknown(), |columns| columns.row());
                 let target = columns.named.iter_mut().find(|named| named.name.as_deref() == Some(&*column.name));
                 if let Some(named) = target
-                    && !matches!(&named.lineage, Lineage::Copy(own) if resource::is_classified(own))
+                    && !matches!(&named.lineage, Lineage::Copy(own) if resource::is_classified(own) && own.fields.is_none())
                     && !computed.is_clean()
                 {
                     named.lineage = Lineage::derive([&named.lineage, &computed]);

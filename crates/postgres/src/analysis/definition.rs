@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use gatehouse_model::{Parent, Resource};
+use gatehouse_model::Resource;
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::{
     AlterObjectSchemaStmt, AlterTableCmd, AlterTableStmt, ColumnDef, Constraint, CreateFunctionStmt, CreateStmt,
@@ -878,9 +878,13 @@ impl Analyzer<'_> {
             let named = |kin: &Relation| self.resources.column_named(&kin.schema, &kin.name, &column.name);
             let own = named(relation);
             let others = family.iter().filter(|kin| kin.oid != relation.oid);
-            let is_kept =
-                |class: &Parent| others.clone().any(|kin| resource::classes(&named(kin)).any(|other| other == class));
-            if !resource::classes(&own).all(is_kept) {
+            let is_kept = |kind: &(&str, Option<&str>)| {
+                others.clone().any(|kin| {
+                    let same = named(kin);
+                    resource::kinds(&same).contains(kind)
+                })
+            };
+            if !resource::kinds(&own).iter().all(is_kept) {
                 self.reveal(&Lineage::Copy(own));
             }
         }
@@ -973,9 +977,9 @@ impl Analyzer<'_> {
     }
 }
 
-/// Whether a column that has the classes of one comes to have more by those of another.
+/// Whether a column that has the classes of one comes to have more by those of another, be it in a field.
 fn gains(before: &Resource, after: &Resource) -> bool {
-    !resource::classes(after).all(|class| resource::classes(before).any(|known| known == class))
+    !resource::kinds(after).is_subset(&resource::kinds(before))
 }
 
 fn not_understood() -> Misunderstood {

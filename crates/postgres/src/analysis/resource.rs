@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gatehouse_model::{ClassName, Parent, Resource, TargetName, kind};
+use gatehouse_model::{ClassName, ClassifiedField, Parent, Resource, TargetName, kind};
 use gatehouse_protocol::Classifier;
 
 use crate::catalog::{Catalog, Relation, is_system_schema};
@@ -28,6 +28,13 @@ pub(super) fn setting(target: &Resource, name: &str) -> Resource {
 /// True for a schema whose name only PostgreSQL itself may give: its own, and those of its large values.
 fn is_reserved(schema: &str) -> bool {
     is_system_schema(schema) || schema.starts_with("pg_toast")
+}
+
+/// What a column is of: classes as a whole, and classes in fields of its documents.
+#[derive(Default)]
+struct Kinds {
+    classes: BTreeSet<ClassName>,
+    fields: BTreeSet<ClassifiedField>,
 }
 
 /// Makes the resources of one target.
@@ -71,13 +78,13 @@ impl Resources<'_> {
     }
 
     /// A column with its classes: its own, those of the same column in the tables that its table inherits from or that
-    /// inherit from it, and those of the columns that foreign keys refer to.
+    /// inherit from it, and those of the columns that foreign keys refer to. Fields of its documents likewise.
     pub(super) fn column(&self, relation: &Arc<Relation>, column: &str) -> Resource {
-        let mut classes = BTreeSet::new();
+        let mut kinds = Kinds::default();
         for (source, name) in self.catalog.sources(relation, column) {
-            classes.extend(self.classes(&source.schema, &source.name, &name));
+            self.classify(&source.schema, &source.name, &name, &mut kinds);
         }
-        self.column_of(&relation.schema, &relation.name, column, classes)
+        self.column_of(&relation.schema, &relation.name, column, kinds)
     }
 
     /// Every class there is: what a value of unknown origin may hold.
@@ -87,25 +94,28 @@ impl Resources<'_> {
 
     /// A column of a table that the catalog does not have, or not yet.
     pub(super) fn column_named(&self, schema: &str, table: &str, column: &str) -> Resource {
-        self.column_of(schema, table, column, self.classes(schema, table, column))
+        let mut kinds = Kinds::default();
+        self.classify(schema, table, column, &mut kinds);
+        self.column_of(schema, table, column, kinds)
     }
 
-    fn classes(&self, schema: &str, table: &str, column: &str) -> Vec<ClassName> {
-        self.classifier.column(&format!("{schema}.{table}"), column)
+    fn classify(&self, schema: &str, table: &str, column: &str, kinds: &mut Kinds) {
+        let table = format!("{schema}.{table}");
+        kinds.classes.extend(self.classifier.column(&table, column));
+        kinds.fields.extend(self.classifier.fields(&table, column));
     }
 
-    fn column_of(
-        &self,
-        schema: &str,
-        table: &str,
-        column: &str,
-        classes: impl IntoIterator<Item = ClassName>,
-    ) -> Resource {
+    fn column_of(&self, schema: &str, table: &str, column: &str, kinds: Kinds) -> Resource {
+        let Kinds { mut classes, fields } = kinds;
+        // What is of a class as a whole is so in every field.
+        let is_whole = !classes.is_empty() || fields.is_empty();
+        classes.extend(fields.iter().map(|field| field.class.clone()));
         let class = |name: ClassName| Parent { kind: kind::CLASS, id: name.as_str().into() };
         let mut within: Vec<Parent> = classes.into_iter().map(class).collect();
         within.push(Parent { kind: TABLE, id: self.id(&format!("{schema}.{table}")).into() });
         within.extend(self.schema_parents(schema));
-        Resource::new(COLUMN, &self.id(&format!("{schema}.{table}.{column}")), within)
+        let resource = Resource::new(COLUMN, &self.id(&format!("{schema}.{table}.{column}")), within);
+        if is_whole { resource } else { resource.with_fields(fields.into_iter().collect::<Vec<_>>()) }
     }
 
     fn schema_parents(&self, schema: &str) -> Vec<Parent> {
@@ -140,7 +150,15 @@ pub(super) fn classes(column: &Resource) -> impl Iterator<Item = &Parent> {
     column.within.iter().filter(|parent| parent.kind == kind::CLASS)
 }
 
-/// True for a column of at least one class.
+/// What a column's values are of: each class with the path of the field that is of it, or with none where the whole is.
+pub(super) fn kinds(column: &Resource) -> BTreeSet<(&str, Option<&str>)> {
+    match &column.fields {
+        Some(fields) => fields.iter().map(|field| (field.class.as_str(), Some(&*field.path))).collect(),
+        None => classes(column).map(|class| (&*class.id, None)).collect(),
+    }
+}
+
+/// True for a column of at least one class, be it in a field alone.
 pub(super) fn is_classified(column: &Resource) -> bool {
     classes(column).next().is_some()
 }

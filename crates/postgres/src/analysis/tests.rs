@@ -1,7 +1,7 @@
 //! What statements mean, as tables of cases: text in, accesses, lineage and facts out.
 
 use expect_test::{Expect, expect};
-use gatehouse_model::{ClassName, Effect, FactValue, Provenance, Resource, TargetName};
+use gatehouse_model::{ClassName, ClassifiedField, Effect, FactValue, Provenance, Resource, TargetName};
 use gatehouse_protocol::Classifier;
 
 use super::*;
@@ -11,13 +11,23 @@ use crate::reading::{Known, Reader};
 struct ByName;
 
 impl Classifier for ByName {
-    fn column(&self, _table: &str, column: &str) -> Vec<ClassName> {
-        let class = match column {
-            "email" => "email",
-            "ssn" => "us_ssn",
+    fn column(&self, table: &str, column: &str) -> Vec<ClassName> {
+        let class = match (table, column) {
+            (_, "email") | ("public.sealed", "data") => "email",
+            (_, "ssn") => "us_ssn",
             _ => return Vec::new(),
         };
         ClassName::new(class).into_iter().collect()
+    }
+
+    fn fields(&self, table: &str, column: &str) -> Vec<ClassifiedField> {
+        let (email, ssn) = match (table, column) {
+            ("public.letters" | "public.archive" | "public.made", "data") => ("to.email", "to.ssn"),
+            ("public.drafts" | "public.sealed", "data") => ("from.email", "from.ssn"),
+            _ => return Vec::new(),
+        };
+        let field = |path: &str, class| Some(ClassifiedField { path: path.into(), class: ClassName::new(class).ok()? });
+        [field(email, "email"), field(ssn, "us_ssn")].into_iter().flatten().collect()
     }
 
     fn all(&self) -> Vec<ClassName> {
@@ -78,7 +88,19 @@ fn relations() -> Vec<Relation> {
     years.columns.last_mut().expect("a column").divides = true;
     let mut year = table(113, "public", "year_1", &["id", "email"]);
     year.parents = vec![112];
+    // Their documents have fields of classes; those of one are computed.
+    let mut old_letters = table(121, "public", "old_letters", &["id", "data"]);
+    old_letters.parents = vec![120];
+    let mut made = table(125, "public", "made", &["ssn", "data"]);
+    let computed = made.columns.last_mut().expect("a column");
+    (computed.generated, computed.expression) = (true, Some("ssn".into()));
     vec![
+        table(120, "public", "letters", &["id", "data"]),
+        old_letters,
+        table(122, "public", "archive", &["id", "data"]),
+        table(123, "public", "drafts", &["id", "data"]),
+        table(124, "public", "sealed", &["id", "data"]),
+        made,
         visits,
         guests,
         years,
@@ -800,6 +822,57 @@ fn writes_keep_data_in_its_classes() {
     for (sql, expected) in cases {
         assert_eq!(accesses(sql), expected, "{sql}");
     }
+}
+
+/// A document goes by its fields only where they are the same; whatever is taken from it may be any of them.
+#[test]
+fn fields_of_documents_are_of_classes() {
+    for (sql, expected) in [
+        ("select data from letters", "=letters.data"),
+        ("select * from old_letters", "=old_letters.id =old_letters.data"),
+        ("select data -> 'to' from letters", "~letters.data"),
+        ("select data['to'] from letters", "~letters.data"),
+        ("select data::text, to_jsonb(l), l from letters l", "~letters.data ~letters.data ~letters.data"),
+        // What is computed from other columns is of their classes as well.
+        ("select data from made", "~made.data+made.ssn"),
+    ] {
+        assert_eq!(outputs(sql), expected, "{sql}");
+    }
+    let leaves = |table: &str, of: &str| {
+        let all = [format!("probe {of}.data"), format!("reveal {of}.data")];
+        format!("insert {table}, {0}, {0}, {1}, {1}, select {of}", all[0], all[1])
+    };
+    for (sql, expected) in [
+        // Leave for one field is none for another.
+        (
+            "select id from letters where data ->> 'a' = 'b'",
+            "probe letters.data, probe letters.data, select letters".to_string(),
+        ),
+        ("insert into archive (data) select data from letters", "insert archive, select letters".into()),
+        ("insert into letters (data) select data from old_letters", "insert letters, select old_letters".into()),
+        ("insert into drafts (data) select data from letters", leaves("drafts", "letters")),
+        ("insert into sealed (data) select data from drafts", leaves("sealed", "drafts")),
+        ("insert into letters (data['a']) select data from archive", leaves("letters", "archive")),
+        ("update letters set data = data where id = 1", "select letters, update letters".into()),
+        (
+            "update letters set data['a'] = data where id = 1",
+            "probe letters.data, probe letters.data, reveal letters.data, reveal letters.data, select letters, update letters"
+                .into(),
+        ),
+    ] {
+        assert_eq!(accesses(sql), expected, "{sql}");
+    }
+    let analysis = analyzed("select id from letters where data is null");
+    let probes = analysis.intent.accesses.iter().filter(|access| access.action == Action::PROBE);
+    let classes = probes.map(|access| {
+        let classes = resource::classes(&access.resource).map(|class| class.id.to_string());
+        classes.collect::<Vec<_>>().join("+")
+    });
+    assert_eq!(classes.collect::<Vec<_>>(), ["email", "us_ssn"]);
+    // A class as a whole outranks fields.
+    let analysis = analyzed("select id from sealed where data is null");
+    let sealed = analysis.intent.accesses.iter().find(|access| access.action == Action::PROBE).expect("a probe");
+    assert_eq!(sealed.resource.fields, None);
 }
 
 #[test]

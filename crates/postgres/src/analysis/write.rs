@@ -195,7 +195,9 @@ impl Analyzer<'_> {
     }
 
     fn column_of(&self, target: &Item, column: &ResTarget) -> Option<Resource> {
-        self.destination(&target.columns.find(column.name()?)?)
+        let into = self.destination(&target.columns.find(column.name()?)?)?;
+        // A document that becomes a part of another has its fields in other places there.
+        (into.fields.is_none() || column.indirection().is_empty()).then_some(into)
     }
 
     /// The column in which a value comes to lie that is written to a column of this lineage.

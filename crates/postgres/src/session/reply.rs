@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use gatehouse_model::{Access, Action, Effect, Provenance, Shape, ShapeRole};
-use gatehouse_protocol::{Breach, Editor, Meaning, Reply, Step};
+use gatehouse_model::{Access, Action, Column, Effect, Provenance, Resource, Shape, ShapeRole};
+use gatehouse_protocol::{Breach, Editor, Meaning, Reply, Session as _, Step};
 
 use super::ask::{self, RELAYED_BYTES_MIN, STATEMENTS_MAX};
 use super::statement::{self, Lineage, Portal, Prepared, copy_shape, lineage};
@@ -144,11 +144,12 @@ impl PostgresSession {
     }
 
     fn row_shape(&self) -> Result<Arc<Shape>, Breach> {
-        match self.awaited.front() {
-            Some(Awaited::Query { shape, .. }) => Ok(shape.clone().unwrap_or_else(nothing_known)),
-            Some(Awaited::Execute { portal }) => Ok(self.portal_shape(portal)),
-            _ => Err(unexpected(b'D')),
-        }
+        let shape = match self.awaited.front() {
+            Some(Awaited::Query { shape, .. }) => shape.clone().unwrap_or_else(nothing_known),
+            Some(Awaited::Execute { portal }) => self.portal_shape(portal),
+            _ => return Err(unexpected(b'D')),
+        };
+        Ok(if self.texts_are_utf8() { shape } else { without_fields(shape) })
     }
 
     fn portal_shape(&self, portal: &Arc<Portal>) -> Arc<Shape> {
@@ -652,6 +653,22 @@ impl Prepared {
 /// A shape without columns: the mask plan hides what it does not know.
 fn nothing_known() -> Arc<Shape> {
     Arc::new(Shape { role: ShapeRole::Rows, columns: Vec::new() })
+}
+
+/// The same, for texts that may be in another encoding than UTF-8: there fields are not found by their names, and a document
+/// of which any is of a class is hidden whole.
+fn without_fields(shape: Arc<Shape>) -> Arc<Shape> {
+    let has_fields = |column: &Column| matches!(&column.provenance, Provenance::Copy(Resource { fields: Some(_), .. }));
+    if !shape.columns.iter().any(has_fields) {
+        return shape;
+    }
+    let mut shape = Arc::unwrap_or_clone(shape);
+    for column in shape.columns.iter_mut().filter(|column| has_fields(column)) {
+        if let Provenance::Copy(source) = &column.provenance {
+            column.provenance = Provenance::Derived([source.clone()].into());
+        }
+    }
+    Arc::new(shape)
 }
 
 fn unexpected(tag: u8) -> Breach {
