@@ -532,6 +532,9 @@ impl<'a> Analyzer<'a> {
         let copy = |of: &Arc<Relation>, name: &str| Named::new(name, Lineage::Copy(resources.column(of, name)));
         let as_it_is = relation.columns.iter().map(|column| copy(relation, &column.name)).collect();
         let plain = Columns { named: as_it_is, rest: None };
+        // Where single fields are of classes, what is computed may lie in any other.
+        let is_whole = |own: &Resource| resource::is_classified(own) && own.fields.is_none();
+        let is_of_a_class = |lineage: &Lineage| matches!(lineage, Lineage::Copy(own) if is_whole(own));
         let (mut columns, mut seen) = (plain.clone(), HashSet::new());
         for kin in self.resources.catalog.family(relation) {
             for column in kin.columns.iter().filter(|column| column.generated) {
@@ -553,7 +556,7 @@ impl<'a> Analyzer<'a> {
                 let computed = computed.map_or_else(|_| Lineage::unknown(), |columns| columns.row());
                 let target = columns.named.iter_mut().find(|named| named.name.as_deref() == Some(&*column.name));
                 if let Some(named) = target
-                    && !matches!(&named.lineage, Lineage::Copy(own) if resource::is_classified(own) && own.fields.is_none())
+                    && !is_of_a_class(&named.lineage)
                     && !computed.is_clean()
                 {
                     named.lineage = Lineage::derive([&named.lineage, &computed]);
