@@ -93,7 +93,7 @@ impl Plan {
                 let start = out.len();
                 let outcome = classes.mask(class, *transform, kind, value, out);
                 if *transform == Transform::Pseudonym && counts.gives > 0 && outcome == Outcome::Replace {
-                    counts.give(place, kind.kind, out.get(start..).unwrap_or_default(), value);
+                    counts.give(place, kind, out.get(start..).unwrap_or_default(), value);
                 }
                 outcome
             }
@@ -165,12 +165,12 @@ impl Counts {
         self.classes.is_empty() && self.hidden == 0
     }
 
-    /// The next so many pseudonyms in columns of text are noted.
+    /// The next so many pseudonyms in columns of text and of UUIDs are noted.
     pub fn note_pseudonyms(&mut self, count: usize) {
         self.gives = count;
     }
 
-    /// Tells of those that were noted, and forgets them: the class, the pseudonym, and what it stands for.
+    /// Tells of those that were noted, and forgets them: the class, the pseudonym, and what it stands for; of UUIDs, their bytes.
     pub fn take_pseudonyms(&mut self, mut tell: impl FnMut(&ClassName, &[u8], &[u8])) {
         let Noted { entries, bytes } = std::mem::take(&mut self.noted);
         let mut rest = bytes.as_slice();
@@ -190,14 +190,29 @@ impl Counts {
         !self.noted.entries.is_empty()
     }
 
-    fn give(&mut self, class: usize, kind: ValueKind, text: &[u8], value: &[u8]) {
-        // Longer ones are not kept.
-        if matches!(kind, ValueKind::Text { .. }) && value.len() <= GIVEN_BYTES_MAX {
-            self.gives -= 1;
-            self.noted.entries.push(Entry { class, text_len: text.len(), value_len: value.len() });
-            self.noted.bytes.extend_from_slice(text);
-            self.noted.bytes.extend_from_slice(value);
+    fn give(&mut self, class: usize, kind: Type, text: &[u8], value: &[u8]) {
+        match kind.kind {
+            // Longer ones are not kept.
+            ValueKind::Text { .. } if value.len() <= GIVEN_BYTES_MAX => self.note(class, text, value),
+            ValueKind::Uuid => {
+                if let Some((text, value)) = kind.uuid(text).zip(kind.uuid(value)) {
+                    self.note(class, &text, &value);
+                }
+            }
+            ValueKind::Text { .. }
+            | ValueKind::Texts { .. }
+            | ValueKind::Json
+            | ValueKind::Jsonb
+            | ValueKind::Fixed
+            | ValueKind::Opaque => {}
         }
+    }
+
+    fn note(&mut self, class: usize, text: &[u8], value: &[u8]) {
+        self.gives -= 1;
+        self.noted.entries.push(Entry { class, text_len: text.len(), value_len: value.len() });
+        self.noted.bytes.extend_from_slice(text);
+        self.noted.bytes.extend_from_slice(value);
     }
 
     /// The different values that were shown of classes whose values are counted.
@@ -523,5 +538,24 @@ mod tests {
         assert!(Counts::default().is_empty() && !counts.is_empty());
         let expected = BTreeMap::from([(name("email"), 2), (name("us_ssn"), 1)]);
         assert_eq!((counts.classes(), counts.hidden()), (expected, 2));
+    }
+
+    #[test]
+    fn a_uuid_is_noted_alike_in_text_and_in_binary() {
+        let columns = vec![ColumnPlan::Mask(name("email"), Transform::Pseudonym)];
+        let plan = Plan { columns, unknown: ColumnPlan::Hide };
+        let value = [0x5a_u8; 16];
+        let noted = |encoding, value: &[u8]| {
+            let (mut counts, mut out, mut told) = (Counts::default(), Vec::new(), Vec::new());
+            counts.note_pseudonyms(1);
+            plan.apply(&CLASSES, 0, ValueKind::Uuid, encoding, value, &mut out, &mut counts);
+            counts.take_pseudonyms(|class, text, value| told.push((class.clone(), text.to_vec(), value.to_vec())));
+            (told, out)
+        };
+        let (told, shown) = noted(Encoding::Binary, &value);
+        assert_eq!(told, [(name("email"), shown, value.to_vec())]);
+        let (as_text, shown) = noted(Encoding::Text, b"5A5a5a5a-5a5a-5a5a-5a5a-5a5a5a5a5a5a");
+        assert_eq!((as_text, shown.len()), (told, 36));
+        assert_eq!(noted(Encoding::Text, b"no uuid"), (Vec::new(), Vec::new()));
     }
 }

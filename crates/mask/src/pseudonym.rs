@@ -347,6 +347,32 @@ mod tests {
     }
 
     #[test]
+    fn uuids_are_told_apart_by_all_that_their_version_leaves() {
+        let make = |key: u8, name: &str, value: u32| {
+            let mut uuid = [0_u8; 16];
+            uuid[12..].copy_from_slice(&value.to_be_bytes());
+            pseudonyms(key).of(&class(name)).uuid(uuid)
+        };
+        let mut seen = std::collections::HashSet::new();
+        let (mut ones, mut zeros) = ([0_u8; 16], [0_u8; 16]);
+        for value in 0..10_000 {
+            let uuid = make(1, "a", value);
+            assert!(seen.insert(uuid), "{value}");
+            for ((ones, zeros), byte) in ones.iter_mut().zip(&mut zeros).zip(uuid) {
+                (*ones, *zeros) = (*ones | byte, *zeros | !byte);
+            }
+        }
+        // Each bit but those of version and variant is the one as well as the other.
+        let open: u32 = ones.iter().zip(zeros).map(|(one, zero)| (one & zero).count_ones()).sum();
+        assert_eq!(open, 122);
+        // Whoever has another key, another target's or another class cannot make it.
+        let master = PseudonymKey::new([1; 32]);
+        let of_target = |target| Pseudonyms::new(&master.of_target(target)).of(&class("a")).uuid([0; 16]);
+        let all = [make(1, "a", 0), make(2, "a", 0), make(1, "b", 0), of_target("shop"), of_target("shops")];
+        assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), all.len());
+    }
+
+    #[test]
     fn a_short_message_is_hashed_as_any_other() {
         let pseudonyms = pseudonyms(1).of(&class("a"));
         for length in 0..200 {

@@ -63,6 +63,14 @@ impl Type {
         Outcome::Replace
     }
 
+    /// The bytes of a UUID in this type's encoding.
+    pub(crate) fn uuid(self, value: &[u8]) -> Option<[u8; 16]> {
+        match self.encoding {
+            Encoding::Binary => value.try_into().ok(),
+            Encoding::Text => parse_uuid(value),
+        }
+    }
+
     fn chars_max(self) -> Option<u32> {
         match self.kind {
             ValueKind::Text { chars_max } => chars_max,
@@ -189,11 +197,7 @@ impl Classes {
 
     /// A UUID has the same pseudonym in text and in binary.
     fn mask_uuid(&self, class: &ClassName, encoding: Encoding, value: &[u8], out: &mut Vec<u8>) -> Outcome {
-        let uuid = match encoding {
-            Encoding::Binary => <[u8; 16]>::try_from(value).ok(),
-            Encoding::Text => parse_uuid(value),
-        };
-        let Some(uuid) = uuid else { return Outcome::Null };
+        let Some(uuid) = (Type { kind: ValueKind::Uuid, encoding }).uuid(value) else { return Outcome::Null };
         let uuid = self.pseudonyms_of(class).uuid(uuid);
         match encoding {
             Encoding::Binary => out.extend_from_slice(&uuid),

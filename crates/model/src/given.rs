@@ -31,7 +31,8 @@ pub struct Given {
 }
 
 impl Given {
-    /// A client was shown a pseudonym in the place of a value.
+    /// A client was shown a pseudonym in the place of a value. A UUID is its sixteen bytes, so that it is the same in each of its
+    /// forms, and no text.
     pub fn add(&mut self, target: &TargetName, class: &ClassName, pseudonym: &[u8], value: &[u8]) {
         if pseudonym.len() > GIVEN_BYTES_MAX || value.len() > GIVEN_BYTES_MAX || pseudonym == value {
             return;
@@ -59,9 +60,9 @@ impl Given {
     }
 
     /// What a pseudonym of a class stands for at a target.
-    pub fn value(&self, target: &TargetName, class: &ClassName, pseudonym: &str) -> Option<Secret> {
+    pub fn value(&self, target: &TargetName, class: &ClassName, pseudonym: &[u8]) -> Option<Secret> {
         let of = self.classes.get(self.place(target, class)?)?;
-        of.values.get(pseudonym.as_bytes()).cloned().flatten()
+        of.values.get(pseudonym).cloned().flatten()
     }
 
     fn place(&self, target: &TargetName, class: &ClassName) -> Option<usize> {
@@ -80,8 +81,8 @@ mod tests {
         let mut given = Given::default();
         given.add(&shop, &email, b"p@x", b"real@x");
         given.add(&shop, &email, b"p@x", b"real@x");
-        let found = |given: &Given, target, class: &ClassName, text| {
-            given.value(target, class, text).map(|value| value.expose().to_vec())
+        let found = |given: &Given, target, class: &ClassName, text: &str| {
+            given.value(target, class, text.as_bytes()).map(|value| value.expose().to_vec())
         };
         assert_eq!(found(&given, &shop, &email, "p@x"), Some(b"real@x".to_vec()));
         assert_eq!(found(&given, &shop, &email, "q@x"), None);
@@ -101,7 +102,7 @@ mod tests {
             given.add(&shop, &email, format!("p{number}").as_bytes(), format!("v{number}").as_bytes());
         }
         assert_eq!((given.classes[0].values.len(), given.order.len()), (GIVEN_MAX, GIVEN_MAX));
-        assert!(given.value(&shop, &email, "p0").is_none() && given.value(&shop, &email, "p1").is_some());
+        assert!(given.value(&shop, &email, b"p0").is_none() && given.value(&shop, &email, b"p1").is_some());
         given.add(&shop, &email, &vec![b'x'; GIVEN_BYTES_MAX + 1], b"v");
         assert_eq!(given.classes[0].values.len(), GIVEN_MAX);
     }

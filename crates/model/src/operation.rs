@@ -117,8 +117,8 @@ pub struct Candidate {
 /// What is known of such a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CandidateText {
-    /// It.
-    Known(String),
+    /// It; of a UUID, its sixteen bytes.
+    Known(Vec<u8>),
     /// It comes with the values that the operation is run with.
     Later,
     /// It cannot be turned back where it stands.

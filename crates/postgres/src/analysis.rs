@@ -37,7 +37,7 @@ use gatehouse_protocol::Classifier;
 use pg_raw_parse::Node;
 
 use self::analyzer::{Analyzer, Found};
-pub(crate) use self::candidate::{Candidate, Candidates, Place};
+pub(crate) use self::candidate::{CANDIDATES_MAX, Candidate, Candidates, Form, Place};
 pub(crate) use self::moved::Moved;
 pub(crate) use self::resource::column_at;
 pub(crate) use self::session::setting_accesses;

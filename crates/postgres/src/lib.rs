@@ -4,6 +4,7 @@
 //! Source: "Frontend/Backend Protocol" in PostgreSQL's documentation.
 
 mod analysis;
+mod array;
 mod bearer;
 mod catalog;
 mod client_login;

@@ -13,9 +13,12 @@ pub(crate) mod oid {
     pub(crate) const TEXT: u32 = 25;
     pub(crate) const FLOAT4: u32 = 700;
     pub(crate) const FLOAT8: u32 = 701;
+    pub(crate) const TEXTS: u32 = 1009;
+    pub(crate) const VARCHARS: u32 = 1015;
     pub(crate) const BPCHAR: u32 = 1042;
     pub(crate) const VARCHAR: u32 = 1043;
     pub(crate) const UUID: u32 = 2950;
+    pub(crate) const UUIDS: u32 = 2951;
 }
 
 /// A bind value in the format `0` (text) or `1` (binary).
@@ -38,7 +41,21 @@ fn binary(value: &[u8], kind: u32) -> Option<String> {
     }
 }
 
-fn uuid(value: [u8; 16]) -> Option<String> {
+/// The bytes of a UUID that is written in any of PostgreSQL's forms.
+pub(crate) fn uuid_of(text: &str) -> Option<[u8; 16]> {
+    let inner = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(text);
+    let mut digits = inner.chars().filter(|letter| *letter != '-');
+    let mut digit = || digits.next().and_then(|letter| letter.to_digit(16));
+    let mut uuid = [0_u8; 16];
+    for byte in &mut uuid {
+        let (high, low) = (digit()?, digit()?);
+        *byte = u8::try_from(high * 16 + low).ok()?;
+    }
+    digits.next().is_none().then_some(uuid)
+}
+
+/// A UUID as PostgreSQL writes it.
+pub(crate) fn uuid(value: [u8; 16]) -> Option<String> {
     let digits: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
     let parts = [digits.get(..8)?, digits.get(8..12)?, digits.get(12..16)?, digits.get(16..20)?, digits.get(20..)?];
     Some(parts.join("-"))
@@ -55,5 +72,18 @@ mod tests {
         assert_eq!(bind(&[0xff], 0, 0), Bind::Binary(vec![0xff]));
         assert_eq!(bind(&[1, 2], 1, oid::INT4), Bind::Binary(vec![1, 2]));
         assert_eq!(bind(&[0x11; 16], 1, oid::UUID), Bind::Text("11111111-1111-1111-1111-111111111111".into()));
+    }
+
+    #[test]
+    fn a_uuid_is_read_in_each_of_its_forms() {
+        let value = *b"0123456789abcdef";
+        let text = uuid(value).unwrap();
+        assert_eq!(text, "30313233-3435-3637-3839-616263646566");
+        for form in [text.clone(), text.to_uppercase(), text.replace('-', ""), format!("{{{text}}}")] {
+            assert_eq!(uuid_of(&form), Some(value), "{form}");
+        }
+        for other in ["", "x", &text[1..], &format!("{text}0"), &format!("{{{text}"), &text.replace('3', "g")] {
+            assert_eq!(uuid_of(other), None, "{other}");
+        }
     }
 }

@@ -81,6 +81,9 @@ pub(super) struct Found {
     /// What is wanted unless texts are pseudonyms, and the texts.
     pub(super) conditional: BTreeSet<Access>,
     pub(super) met: Vec<Met>,
+    /// Which lists of texts columns are looked up in, and where; and where anything is done with lists, that too.
+    pub(super) looked_up: BTreeSet<(usize, i32)>,
+    pub(super) touched: BTreeSet<(usize, i32)>,
     /// Every statement is a query or a write, or begins or ends a transaction.
     pub(super) is_plain: bool,
     /// The statement's text may be shown by it.
@@ -407,7 +410,8 @@ impl<'a> Analyzer<'a> {
             // Which rows there are is told by which partition is asked.
             self.probe(&divided_by);
         }
-        Item { name: Some(alias.unwrap_or(name).into()), schemas, columns, tables, divided_by }
+        let listed = Vec::new();
+        Item { name: Some(alias.unwrap_or(name).into()), schemas, columns, tables, divided_by, listed }
     }
 
     /// The classified columns that decide in which partition of relations a row is.

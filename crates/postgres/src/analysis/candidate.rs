@@ -2,13 +2,14 @@
 //!
 //! Knows where they stand in a statement. Whether one is a pseudonym, and of what, is not known here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use gatehouse_model::{Access, Action, ClassName, FactValue, GIVEN_BYTES_MAX, Intent, Parent, Resource, kind};
-use pg_raw_parse::nodes::{A_Expr, ColumnRef, InsertStmt};
-use pg_raw_parse::raw::{A_Expr_Kind, SetOperation};
+use pg_raw_parse::nodes::{A_Expr, ColumnRef, InsertStmt, SelectStmt, SubLink};
+use pg_raw_parse::raw::{A_Expr_Kind, SetOperation, SubLinkType};
 use pg_raw_parse::{ConstValue, Node};
 
 use super::analyzer::{Analyzer, Found};
@@ -19,9 +20,10 @@ use super::scope::Scope;
 use super::tree::{self, strings};
 use super::{Misunderstood, action};
 use crate::catalog::Relation;
+use crate::value::oid;
 
 /// How many a statement has; of more, none is turned back.
-const CANDIDATES_MAX: usize = 256;
+pub(crate) const CANDIDATES_MAX: usize = 256;
 
 /// Where a text stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,11 +34,23 @@ pub(crate) enum Place {
     Bind(usize),
 }
 
-/// One text.
+/// What a text is where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A text.
+    Text,
+    /// A UUID.
+    Uuid,
+}
+
+/// One text, or one list of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) classes: Arc<[ClassName]>,
     pub(crate) place: Place,
+    pub(crate) form: Form,
+    /// An array stands there, and each of its elements is one.
+    pub(crate) is_list: bool,
     /// It decides which rows there are.
     pub(crate) decides: bool,
     /// It is written into a column.
@@ -56,7 +70,8 @@ pub(crate) struct Candidates {
 #[derive(Debug)]
 pub(super) struct Met {
     column: Resource,
-    at: At,
+    form: Form,
+    written: Written,
     decides: bool,
 }
 
@@ -68,23 +83,73 @@ enum At {
     Bind(usize, i32),
 }
 
-/// Where a constant or a parameter stands, as it is or as a text.
-fn at(analyzer: &Analyzer<'_>, node: Node<'_>) -> Option<At> {
+/// A constant or a parameter, and what it is said to be there.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    at: At,
+    /// `None`: what its place wants.
+    cast: Option<Form>,
+    is_list: bool,
+}
+
+impl Written {
+    fn is_one(&self) -> bool {
+        !self.is_list
+    }
+
+    fn fits(&self, form: Form) -> bool {
+        self.cast.is_none_or(|cast| cast == form)
+    }
+}
+
+/// The texts of a column of VALUES, in which there is nothing else.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// Where the first of them stands, by which lists are told apart.
+    pub(super) id: usize,
+    texts: Vec<Written>,
+}
+
+/// A constant or a parameter, as it is or as a text or UUID, or as an array of them.
+fn written(analyzer: &Analyzer<'_>, node: Node<'_>) -> Option<Written> {
+    let as_it_is = |at: At| Written { at, cast: None, is_list: false };
     match node {
         Node::A_Const(constant) => match constant.val() {
-            Some(ConstValue::String(text)) => Some(At::Text(usize::try_from(constant.location).ok()?, text.into())),
+            Some(ConstValue::String(text)) => {
+                Some(as_it_is(At::Text(usize::try_from(constant.location).ok()?, text.into())))
+            }
             _ => None,
         },
         Node::ParamRef(parameter) => {
-            Some(At::Bind(usize::try_from(parameter.number).ok()?.checked_sub(1)?, parameter.location))
+            let number = usize::try_from(parameter.number).ok()?.checked_sub(1)?;
+            Some(as_it_is(At::Bind(number, parameter.location)))
         }
         Node::TypeCast(cast) => {
-            let name = cast.type_name()?;
-            // Any other would make another text of it.
-            let is_text = analyzer.is_type_of_texts(name);
-            is_text.then(|| at(analyzer, cast.arg())).flatten()
+            // Any other type would make another text of it.
+            let (form, is_list) = analyzer.form_of(cast.type_name()?)?;
+            let inner = written(analyzer, cast.arg())?;
+            let is_same = inner.cast.is_none() || inner.cast == Some(form) && inner.is_list == is_list;
+            is_same.then_some(Written { at: inner.at, cast: Some(form), is_list })
         }
         _ => None,
+    }
+}
+
+/// What `ANY` and `ALL` look through, where there are only texts.
+fn written_in(analyzer: &Analyzer<'_>, array: Node<'_>) -> Option<Vec<Written>> {
+    match array {
+        Node::A_ArrayExpr(array) => {
+            array.elements().iter().map(|element| written(analyzer, element).filter(Written::is_one)).collect()
+        }
+        Node::TypeCast(cast) if matches!(cast.arg(), Node::A_ArrayExpr(_)) => {
+            let (form, is_list) = analyzer.form_of(cast.type_name()?)?;
+            let texts = written_in(analyzer, cast.arg())?;
+            (is_list && texts.iter().all(|text| text.fits(form))).then_some(texts)
+        }
+        array => {
+            let list = written(analyzer, array).filter(|list| list.is_list || list.cast.is_none())?;
+            Some(vec![Written { is_list: true, ..list }])
+        }
     }
 }
 
@@ -92,61 +157,187 @@ impl Analyzer<'_> {
     /// A condition that compares a classified column with texts alone. False of any other, which is not looked at.
     pub(super) fn compared(&mut self, expression: &A_Expr, scope: &Scope<'_>) -> Result<bool, Misunderstood> {
         let names = strings(expression.name());
-        let is_own = !self.resources.catalog.is_user_operator("=") && !self.resources.catalog.is_user_operator("<>");
         let (schema, name) = tree::qualified(&names);
         let compares = matches!(name, "=" | "<>") && schema.is_none_or(|schema| schema == "pg_catalog");
-        if !is_own || !compares || self.is_in_view() {
+        if !compares || !self.compares_as_usual() {
             return Ok(false);
         }
-        let (column, values): (&ColumnRef, Vec<Node<'_>>) =
-            match (expression.kind, expression.lexpr(), expression.rexpr()) {
-                (A_Expr_Kind::AEXPR_IN, Node::ColumnRef(column), Node::NodeList(list)) => {
-                    (column, list.iter().collect())
-                }
-                (A_Expr_Kind::AEXPR_OP, Node::ColumnRef(column), value)
-                | (A_Expr_Kind::AEXPR_OP, value, Node::ColumnRef(column)) => (column, vec![value]),
-                _ => return Ok(false),
-            };
-        let places: Option<Vec<At>> = values.iter().map(|value| at(self, *value)).collect();
-        let Some(places) = places else { return Ok(false) };
-        let lineage = self.expression(Node::ColumnRef(column), scope)?;
-        for value in values {
-            self.expression(value, scope)?;
-        }
-        match lineage {
-            Lineage::Copy(column) if is_classified(&column) && self.chars_of(&column).is_some() => {
-                self.found.conditional.insert(Access::new(Action::PROBE, column.clone()));
-                self.mark_sensitive();
-                places.into_iter().for_each(|at| self.meet(&column, at, true));
+        let (left, right) = (expression.lexpr(), expression.rexpr());
+        let one = |value| written(self, value).filter(Written::is_one);
+        let (column, others, texts): (&ColumnRef, Node<'_>, Option<Vec<Written>>) = match (expression.kind, left, right)
+        {
+            (A_Expr_Kind::AEXPR_OP, Node::ColumnRef(one), Node::ColumnRef(other)) => {
+                return self.compared_columns(one, other, scope);
             }
-            lineage => self.probe(&lineage),
+            (A_Expr_Kind::AEXPR_IN, Node::ColumnRef(column), Node::NodeList(list)) => {
+                (column, right, list.iter().map(one).collect())
+            }
+            (A_Expr_Kind::AEXPR_OP_ANY | A_Expr_Kind::AEXPR_OP_ALL, Node::ColumnRef(column), array) => {
+                (column, array, written_in(self, array))
+            }
+            (A_Expr_Kind::AEXPR_OP, Node::ColumnRef(column), value)
+            | (A_Expr_Kind::AEXPR_OP, value, Node::ColumnRef(column)) => {
+                (column, value, one(value).map(|text| vec![text]))
+            }
+            _ => return Ok(false),
+        };
+        let Some(texts) = texts else { return Ok(false) };
+        let lineage = self.expression(Node::ColumnRef(column), scope)?;
+        self.expression(others, scope)?;
+        self.decided(lineage, texts);
+        Ok(true)
+    }
+
+    /// The same of a column and a list of texts that is written out as a row source: `c.email = v.email`.
+    fn compared_columns(
+        &mut self,
+        one: &ColumnRef,
+        other: &ColumnRef,
+        scope: &Scope<'_>,
+    ) -> Result<bool, Misunderstood> {
+        let (listed, text, column) = match (listed_as(one, scope), listed_as(other, scope)) {
+            (Some(listed), None) => (listed, one, other),
+            (None, Some(listed)) => (listed, other, one),
+            _ => return Ok(false),
+        };
+        let lineage = self.expression(Node::ColumnRef(column), scope)?;
+        self.expression(Node::ColumnRef(text), scope)?;
+        if self.decided(lineage, listed.texts.clone()) {
+            self.found.looked_up.insert((listed.id, text.location));
         }
         Ok(true)
+    }
+
+    /// The same of `IN` with a subquery that is such a list, or selects it.
+    pub(super) fn compared_in(&mut self, link: &SubLink, scope: &Scope<'_>) -> Result<bool, Misunderstood> {
+        let is_in = link.sub_link_type == SubLinkType::ANY_SUBLINK && link.oper_name().is_empty();
+        let (Node::ColumnRef(_), Node::SelectStmt(select)) = (link.testexpr(), link.subselect()) else {
+            return Ok(false);
+        };
+        if !is_in || !self.compares_as_usual() {
+            return Ok(false);
+        }
+        let (listed, location) = match self.lists(link.subselect()).as_slice() {
+            [Some(listed)] => (listed.clone(), None),
+            [] => match self.selected_list(select, scope)? {
+                Some((listed, location)) => (listed, Some(location)),
+                None => return Ok(false),
+            },
+            _ => return Ok(false),
+        };
+        self.inventory.strike(Node::SubLink(link));
+        let lineage = self.expression(link.testexpr(), scope)?;
+        self.query(link.subselect(), scope)?;
+        if self.decided(lineage, listed.texts.clone()) {
+            self.found.looked_up.extend(location.map(|location| (listed.id, location)));
+        }
+        Ok(true)
+    }
+
+    /// The list that a query selects and does nothing else, and where it names it.
+    fn selected_list(
+        &mut self,
+        select: &SelectStmt,
+        scope: &Scope<'_>,
+    ) -> Result<Option<(Rc<Listed>, i32)>, Misunderstood> {
+        let is_plain = is_bare(select)
+            && select.values_lists().is_empty()
+            && select.group_clause().is_empty()
+            && select.distinct_clause().is_empty()
+            && select.window_clause().is_empty()
+            && select.into_clause().is_none()
+            && [select.where_clause(), select.having_clause()].iter().all(|clause| matches!(clause, Node::None));
+        let is_source = |node| matches!(node, Node::RangeVar(_) | Node::RangeSubselect(_));
+        let has_one_source = select.from_clause().len() == 1 && select.from_clause().iter().all(is_source);
+        let mut targets = select.target_list().iter();
+        let (Some(target), None) = (targets.next(), targets.next()) else { return Ok(None) };
+        let Node::ColumnRef(column) = target.val() else { return Ok(None) };
+        if !is_plain || !has_one_source {
+            return Ok(None);
+        }
+        let sources = self.from(select.from_clause(), scope)?;
+        Ok(listed_as(column, &scope.inner(&sources)).map(|listed| (listed, column.location)))
+    }
+
+    /// Whether `=` and `<>` are PostgreSQL's own, and what stands beside them is the client's.
+    fn compares_as_usual(&self) -> bool {
+        let catalog = self.resources.catalog;
+        !catalog.is_user_operator("=") && !catalog.is_user_operator("<>") && !self.is_in_view()
+    }
+
+    /// Texts that something is compared with decide which rows there are. False if they cannot be pseudonyms of it.
+    fn decided(&mut self, compared: Lineage, texts: Vec<Written>) -> bool {
+        let column = match compared {
+            Lineage::Copy(column) if is_classified(&column) => column,
+            lineage => {
+                self.probe(&lineage);
+                return false;
+            }
+        };
+        let Some((form, _)) = self.form_and_room(&column).filter(|(form, _)| texts.iter().all(|text| text.fits(*form)))
+        else {
+            self.probe(&Lineage::Copy(column));
+            return false;
+        };
+        self.found.conditional.insert(Access::new(Action::PROBE, column.clone()));
+        self.mark_sensitive();
+        texts.into_iter().for_each(|text| self.meet(&column, form, text, true));
+        true
+    }
+
+    /// Of each column of a query that is VALUES alone, the texts in it, where there is nothing else.
+    pub(super) fn lists(&self, query: Node<'_>) -> Vec<Option<Rc<Listed>>> {
+        let Node::SelectStmt(select) = query else { return Vec::new() };
+        if self.is_in_view() || !is_bare(select) || select.values_lists().len() > CANDIDATES_MAX {
+            return Vec::new();
+        }
+        let mut columns: Option<Vec<Option<Vec<Written>>>> = None;
+        for row in select.values_lists() {
+            let Node::NodeList(row) = row else { return Vec::new() };
+            let columns = columns.get_or_insert_with(|| row.iter().map(|_| Some(Vec::new())).collect());
+            if row.iter().any(expands) || row.len() != columns.len() {
+                return Vec::new();
+            }
+            for (texts, value) in columns.iter_mut().zip(row.iter()) {
+                let text = written(self, value).filter(Written::is_one);
+                *texts = texts.take().zip(text).map(|(mut texts, text)| {
+                    texts.push(text);
+                    texts
+                });
+            }
+        }
+        let list = |texts: Option<Vec<Written>>| {
+            let texts = texts?;
+            let id = match &texts.first()?.at {
+                At::Text(start, _) => *start,
+                At::Bind(_, location) => usize::try_from(*location).ok()?,
+            };
+            Some(Rc::new(Listed { id, texts }))
+        };
+        columns.unwrap_or_default().into_iter().map(list).collect()
+    }
+
+    /// Something is done with lists, or may be, by what stands here; nobody can say where, if that is negative.
+    pub(super) fn touch(&mut self, lists: Vec<usize>, location: i32) {
+        self.found.touched.extend(lists.into_iter().map(|list| (list, location)));
     }
 
     /// A value is written into a column.
     pub(super) fn assigned(&mut self, value: Node<'_>, into: Option<&Resource>) {
         // Where it may be too long for the column, or is tested, that would tell of it.
-        let has_room = |column: &Resource| {
-            !self.is_tested(column) && self.chars_of(column).is_some_and(|chars| chars >= GIVEN_BYTES_MAX)
-        };
-        if let Some(column) = into.filter(|column| is_classified(column) && has_room(column))
+        if let Some(column) = into.filter(|column| is_classified(column) && !self.is_tested(column))
             && !self.is_in_view()
-            && let Some(at) = at(self, value)
+            && let Some((form, _)) = self.form_and_room(column).filter(|(_, room)| *room >= GIVEN_BYTES_MAX)
+            && let Some(text) = written(self, value).filter(|text| text.is_one() && text.fits(form))
         {
-            self.meet(column, at, false);
+            self.meet(column, form, text, false);
         }
     }
 
     /// The rows of VALUES are written into columns that are named. Of those of a query, what comes of their values is unknown.
     pub(super) fn assigned_rows(&mut self, insert: &InsertStmt, into: &[Option<Resource>]) {
         let Node::SelectStmt(select) = insert.select_stmt() else { return };
-        let is_bare = select.op == SetOperation::SETOP_NONE
-            && select.with_clause().is_none()
-            && select.sort_clause().is_empty()
-            && select.locking_clause().is_empty()
-            && [select.limit_count(), select.limit_offset()].iter().all(|limit| matches!(limit, Node::None));
-        if insert.cols().is_empty() || !is_bare {
+        if insert.cols().is_empty() || !is_bare(select) {
             return;
         }
         for row in select.values_lists() {
@@ -160,13 +351,16 @@ impl Analyzer<'_> {
         }
     }
 
-    /// How many characters a column has at most whose texts are equal if their bytes are; `None` of any other, and of one that
-    /// the catalog does not have.
-    fn chars_of(&self, column: &Resource) -> Option<usize> {
+    /// What the texts of a column are, and how many characters they have at most, where they are equal only if their bytes are;
+    /// `None` of any other, and of one that the catalog does not have.
+    fn form_and_room(&self, column: &Resource) -> Option<(Form, usize)> {
         let catalog = self.resources.catalog;
         let (relation, name) = column_at(catalog, self.resources.target, column)?;
         let column = relation.columns.iter().find(|info| *info.name == *name && !info.folds)?;
-        catalog.chars_of(column.type_oid, column.type_modifier)
+        if column.type_oid == oid::UUID {
+            return Some((Form::Uuid, usize::MAX));
+        }
+        catalog.chars_of(column.type_oid, column.type_modifier).map(|chars| (Form::Text, chars))
     }
 
     /// Whether a value that is written into a column is looked at by what is defined on it, or on a column of its kin.
@@ -181,11 +375,34 @@ impl Analyzer<'_> {
         })
     }
 
-    fn meet(&mut self, column: &Resource, at: At, decides: bool) {
+    fn meet(&mut self, column: &Resource, form: Form, written: Written, decides: bool) {
         if self.found.met.len() <= CANDIDATES_MAX {
-            self.found.met.push(Met { column: column.clone(), at, decides });
+            self.found.met.push(Met { column: column.clone(), form, written, decides });
         }
     }
+}
+
+/// The list that a column is of, for certain.
+fn listed_as(column: &ColumnRef, scope: &Scope<'_>) -> Option<Rc<Listed>> {
+    let names = strings(column.fields());
+    // What is negative is no place of its own.
+    let is_whole = names.len() == column.fields().len() && column.location >= 0;
+    is_whole.then(|| scope.listed(&names)).flatten()
+}
+
+/// Whether a query stands by itself, and all its rows are taken as they come.
+fn is_bare(select: &SelectStmt) -> bool {
+    select.op == SetOperation::SETOP_NONE
+        && select.with_clause().is_none()
+        && select.sort_clause().is_empty()
+        && select.locking_clause().is_empty()
+        && [select.limit_count(), select.limit_offset()].iter().all(|limit| matches!(limit, Node::None))
+}
+
+/// Whether anything else is done with the lists that columns are looked up in: that would tell what stands in them.
+fn tells_of_lists(found: &Found) -> bool {
+    let lists: BTreeSet<usize> = found.looked_up.iter().map(|(list, _)| *list).collect();
+    found.touched.iter().any(|touch| lists.contains(&touch.0) && !found.looked_up.contains(touch))
 }
 
 /// The range of a plain constant that begins at `start`, if it is this text.
@@ -219,12 +436,13 @@ pub(super) fn candidates(
     parameters: &HashMap<usize, HashSet<i32>>,
 ) -> Option<Candidates> {
     let met = std::mem::take(&mut found.met);
-    if met.is_empty() || met.len() > CANDIDATES_MAX || !found.is_plain || found.changes_catalog {
+    if met.is_empty() || met.len() > CANDIDATES_MAX || !found.is_plain || found.changes_catalog || tells_of_lists(found)
+    {
         return None;
     }
     let mut uses: HashMap<usize, (HashSet<i32>, Arc<[ClassName]>)> = HashMap::new();
     let (mut all, mut read) = (Vec::new(), Vec::new());
-    for Met { column, at, decides } in met {
+    for Met { column, form, written: Written { at, is_list, .. }, decides } in met {
         if decides {
             read.extend(table_of(&column).map(|table| Access::new(action::SELECT, table)));
         }
@@ -244,12 +462,12 @@ pub(super) fn candidates(
         match place {
             // What is read several times, as the body of a recursive query is, stands there once.
             Some(place) => match all.iter_mut().find(|other: &&mut Candidate| other.place == place) {
-                Some(other) if other.classes != classes => return None,
+                Some(other) if (&other.classes, other.form, other.is_list) != (&classes, form, is_list) => return None,
                 Some(other) => {
                     other.decides |= decides;
                     other.is_written |= !decides;
                 }
-                None => all.push(Candidate { classes, place, decides, is_written: !decides }),
+                None => all.push(Candidate { classes, place, form, is_list, decides, is_written: !decides }),
             },
             None if decides => return None,
             None => {}

@@ -12,6 +12,7 @@ use pg_raw_parse::{ConstValue, Node};
 
 use super::Misunderstood;
 use super::analyzer::Analyzer;
+use super::candidate::Form;
 use super::lineage::{Columns, Lineage};
 use super::scope::{self, Scope};
 use super::tree::{self, strings};
@@ -34,6 +35,7 @@ impl Analyzer<'_> {
                 return Ok(());
             }
             Node::A_Expr(expression) if self.compared(expression, scope)? => return Ok(()),
+            Node::SubLink(link) if self.compared_in(link, scope)? => return Ok(()),
             _ => {}
         }
         let lineage = self.expression(node, scope)?;
@@ -214,8 +216,13 @@ impl Analyzer<'_> {
         self.inventory.strike(Node::ColumnRef(column));
         let is_star = matches!(column.fields().iter().next_back(), Some(Node::A_Star(_)));
         self.spend_steps(scope.width());
-        let lineage =
-            if is_star { self.star(column, scope).row() } else { self.named_column(&strings(column.fields()), scope) };
+        let lineage = if is_star {
+            self.star(column, scope).row()
+        } else {
+            let names = strings(column.fields());
+            self.touch(scope.touched(&names), column.location);
+            self.named_column(&names, scope)
+        };
         self.read(&lineage);
         lineage
     }
@@ -281,6 +288,7 @@ impl Analyzer<'_> {
     pub(super) fn star(&mut self, column: &ColumnRef, scope: &Scope<'_>) -> Columns {
         self.inventory.strike(Node::ColumnRef(column));
         let names = strings(column.fields());
+        self.touch(scope.touched(&names), column.location);
         let columns = match tree::qualified(&names) {
             (None, "") => Some(&scope.sources.columns),
             (schema, source) => scope.item(schema, source).map(|item| &item.columns),
@@ -410,11 +418,18 @@ impl Analyzer<'_> {
         self.is_own_type(name) && name.array_bounds().is_empty() && function::is_passing_type(tree::qualified(&names).1)
     }
 
-    /// Whether a type is `text`, or `varchar` of any length: a text stays as it is in it.
-    pub(super) fn is_type_of_texts(&self, name: &TypeName) -> bool {
+    /// What a text is in a type in which it stays as it is, which are `text`, `varchar` of any length and `uuid`; and whether the
+    /// type is of arrays of them.
+    pub(super) fn form_of(&self, name: &TypeName) -> Option<(Form, bool)> {
         let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
-        let is_named = matches!(tree::qualified(&names).1, "text" | "varchar");
-        is_named && self.is_own_type(name) && name.array_bounds().is_empty() && name.typmods().is_empty()
+        let form = match tree::qualified(&names).1 {
+            "text" | "varchar" => Form::Text,
+            "uuid" => Form::Uuid,
+            _ => return None,
+        };
+        let dimensions = name.array_bounds().len();
+        let is_plain = dimensions <= 1 && name.typmods().is_empty() && !name.setof && !name.pct_type;
+        (is_plain && self.is_own_type(name)).then_some((form, dimensions == 1))
     }
 
     fn is_own_type(&self, name: &TypeName) -> bool {

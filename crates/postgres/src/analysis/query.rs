@@ -52,13 +52,15 @@ impl Analyzer<'_> {
         if clause.recursive {
             // A later query can be meant before it is known.
             for query in clause.ctes() {
-                with = With::push(with, query.ctename().unwrap_or_default(), Columns::unknown());
+                with = With::push(with, query.ctename().unwrap_or_default(), Columns::unknown(), Vec::new());
             }
         }
         for query in clause.ctes() {
             let inner = Scope { with: with.clone(), ..scope.clone() };
             let columns = self.with_query(query, clause.recursive, &inner)?;
-            with = With::push(with, query.ctename().unwrap_or_default(), columns);
+            let adds_columns = query.search_clause().is_some() || query.cycle_clause().is_some();
+            let listed = if adds_columns { Vec::new() } else { self.lists(query.ctequery()) };
+            with = With::push(with, query.ctename().unwrap_or_default(), columns, listed);
         }
         Ok(with)
     }
@@ -92,7 +94,7 @@ impl Analyzer<'_> {
         let name = query.ctename().unwrap_or_default();
         let mut guess = Columns { named: Vec::new(), rest: Some(Lineage::Nothing) };
         for round in 0..=RECURSION_ROUNDS_MAX {
-            let with = With::push(scope.with.clone(), name, guess.clone());
+            let with = With::push(scope.with.clone(), name, guess.clone(), Vec::new());
             let inner = Scope { with, ..scope.clone() };
             let next = self.query(query.ctequery(), &inner)?.renamed(strings(query.aliascolnames()));
             if round == RECURSION_ROUNDS_MAX {
@@ -351,6 +353,7 @@ impl Analyzer<'_> {
             Node::A_Indirection(indirection) if is_star(indirection.indirection()) => {
                 if let Some(item) = bare_name(indirection.arg()).and_then(|name| whole_row(name, scope)) {
                     self.inventory.strike(indirection.arg());
+                    self.touch(item.lists(None).collect(), -1);
                     self.read(&item.columns.row());
                     return Ok(item.columns.clone());
                 }
@@ -400,10 +403,11 @@ impl Analyzer<'_> {
         let (schema, name) = tree::relation_name(relation);
         let query = if schema.is_none() { scope.with_query(name) } else { None };
         match query {
-            Some(columns) => {
+            Some(query) => {
                 self.inventory.strike(Node::RangeVar(relation));
                 let (alias, names) = tree::alias(relation.alias());
-                Item::query(Some(alias.unwrap_or(name)), columns.clone().renamed(names))
+                let columns = query.columns.clone().renamed(names);
+                Item { listed: query.listed.clone(), ..Item::query(Some(alias.unwrap_or(name)), columns) }
             }
             None => self.relation(relation, action::SELECT),
         }
@@ -421,7 +425,8 @@ impl Analyzer<'_> {
             self.query(subselect.subquery(), scope)?
         };
         let (alias, names) = tree::alias(subselect.alias());
-        Ok(Sources::of(Item::query(alias, columns.renamed(names))))
+        let listed = self.lists(subselect.subquery());
+        Ok(Sources::of(Item { listed, ..Item::query(alias, columns.renamed(names)) }))
     }
 
     fn sample(
@@ -556,18 +561,24 @@ impl Analyzer<'_> {
                 self.probe(&lineage);
             }
         }
+        let (alias, renamed) = tree::alias(join.alias());
+        if join.is_natural || !names.is_empty() || alias.is_some() {
+            // What is merged or goes by another name from here on is not followed.
+            let items = one.items.iter().chain(&other.items);
+            let lists = items.flat_map(|item| item.lists(None)).collect();
+            self.touch(lists, -1);
+        }
         let mut joined = one.join_using(other, &names);
         if let (Some(alias), _) = tree::alias(join.join_using_alias()) {
             let named = joined.columns.named.iter().take(names.len()).cloned().collect();
             joined.items.push(Item::query(Some(alias), Columns { named, rest: None }));
         }
         self.predicate(join.quals(), &scope.inner(&joined))?;
-        let (alias, names) = tree::alias(join.alias());
         Ok(match alias {
             None => joined,
             Some(alias) => {
                 let tables = joined.items.into_iter().flat_map(|item| item.tables).collect();
-                Sources::of(Item { tables, ..Item::query(Some(alias), joined.columns.renamed(names)) })
+                Sources::of(Item { tables, ..Item::query(Some(alias), joined.columns.renamed(renamed)) })
             }
         })
     }

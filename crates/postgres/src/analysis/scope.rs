@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use gatehouse_model::Resource;
 
+use super::candidate::Listed;
 use super::lineage::{Columns, Lineage, Named};
 
 /// Columns that every table has and no `*` shows.
@@ -26,13 +27,32 @@ pub(super) struct Item {
     pub(super) tables: Vec<Resource>,
     /// What decides in which of several tables a row of it is.
     pub(super) divided_by: Lineage,
+    /// Of rows that are written out, the texts in each column, where there is nothing else; nothing of any other source.
+    pub(super) listed: Vec<Option<Rc<Listed>>>,
 }
 
 impl Item {
     /// Something with an alias or without a name, that is not a table.
     pub(super) fn query(name: Option<&str>, columns: Columns) -> Self {
         let (schemas, tables) = (Vec::new(), Vec::new());
-        Self { name: name.map(Into::into), schemas, columns, tables, divided_by: Lineage::Clean }
+        let listed = Vec::new();
+        Self { name: name.map(Into::into), schemas, columns, tables, divided_by: Lineage::Clean, listed }
+    }
+
+    /// The lists of the columns of a name, or of all.
+    pub(super) fn lists(&self, name: Option<&str>) -> impl Iterator<Item = usize> {
+        let columns = self.columns.named.iter().zip(&self.listed);
+        let of_name = columns.filter(move |(column, _)| name.is_none() || column.name.as_deref() == name);
+        of_name.filter_map(|(_, listed)| Some(listed.as_ref()?.id))
+    }
+
+    /// The list of the column of a name, for certain.
+    fn listed_as(&self, name: &str) -> Option<Rc<Listed>> {
+        let mut columns = self.columns.named.iter().zip(&self.listed);
+        let is_it = |(column, _): &(&Named, &Option<Rc<Listed>>)| column.name.as_deref() == Some(name);
+        let (_, listed) = columns.find(is_it)?;
+        // A name that two columns have is an error at the target.
+        (!columns.any(|other| is_it(&other)) && self.columns.has(name)).then(|| listed.clone()).flatten()
     }
 }
 
@@ -86,14 +106,21 @@ pub(super) struct Scope<'s> {
 /// A WITH query and those that were visible before it.
 pub(super) struct With {
     name: Arc<str>,
-    columns: Columns,
+    pub(super) columns: Columns,
+    /// As of a row source that is it.
+    pub(super) listed: Vec<Option<Rc<Listed>>>,
     before: Option<Rc<With>>,
 }
 
 impl With {
     /// One more.
-    pub(super) fn push(before: Option<Rc<Self>>, name: &str, columns: Columns) -> Option<Rc<Self>> {
-        Some(Rc::new(Self { name: name.into(), columns, before }))
+    pub(super) fn push(
+        before: Option<Rc<Self>>,
+        name: &str,
+        columns: Columns,
+        listed: Vec<Option<Rc<Listed>>>,
+    ) -> Option<Rc<Self>> {
+        Some(Rc::new(Self { name: name.into(), columns, listed, before }))
     }
 }
 
@@ -108,12 +135,12 @@ impl<'s> Scope<'s> {
         Scope { sources, parent: Some(self), with: self.with.clone() }
     }
 
-    /// The columns of the WITH query of this name.
-    pub(super) fn with_query(&self, name: &str) -> Option<&Columns> {
+    /// The WITH query of this name.
+    pub(super) fn with_query(&self, name: &str) -> Option<&With> {
         let mut with = self.with.as_deref();
         while let Some(query) = with {
             if &*query.name == name {
-                return Some(&query.columns);
+                return Some(query);
             }
             with = query.before.as_deref();
         }
@@ -152,6 +179,52 @@ impl<'s> Scope<'s> {
             [only] => Some(only.clone()),
             several => Some(Lineage::derive(several)),
         }
+    }
+
+    /// The list of texts that a column of this name is, for certain.
+    pub(super) fn listed(&self, names: &[&str]) -> Option<Rc<Listed>> {
+        match names {
+            [name] => {
+                let level = self.levels().find(|level| level.sources.columns.find(name).is_some())?;
+                let mut having = level.sources.items.iter().filter(|item| item.columns.find(name).is_some());
+                let item = having.next()?;
+                having.next().is_none().then(|| item.listed_as(name)).flatten()
+            }
+            [source, name] => self.item(None, source)?.listed_as(name),
+            _ => None,
+        }
+    }
+
+    /// The lists of which this name may mean anything; without a name, those that `*` shows. What a source has no column of is its
+    /// whole row, or made of it.
+    pub(super) fn touched(&self, names: &[&str]) -> Vec<usize> {
+        let has_lists = |level: &Self| level.sources.items.iter().any(|item| !item.listed.is_empty());
+        if !self.levels().any(has_lists) {
+            return Vec::new();
+        }
+        let mut lists = Vec::new();
+        match names {
+            [] => lists.extend(self.sources.items.iter().flat_map(|item| item.lists(None))),
+            [name] => {
+                for level in self.levels() {
+                    for item in &level.sources.items {
+                        let is_row = item.name.as_deref() == Some(*name);
+                        lists.extend(item.lists((!is_row).then_some(*name)));
+                    }
+                    let is_it = |column: &Named| column.name.as_deref() == Some(*name);
+                    if level.sources.columns.named.iter().any(is_it) {
+                        break;
+                    }
+                }
+            }
+            [.., source, name] => {
+                let items = self.levels().flat_map(|level| &level.sources.items);
+                for item in items.filter(|item| item.name.as_deref() == Some(*source)) {
+                    lists.extend(item.lists(item.columns.has(name).then_some(*name)));
+                }
+            }
+        }
+        lists
     }
 
     /// The row source of a name, and of a schema if one is written.

@@ -1031,14 +1031,14 @@ enum NameRefusal {
 }
 
 /// The parts of a Bind message.
-struct BindMessage<'a> {
+pub(super) struct BindMessage<'a> {
     statement: &'a str,
     formats: Vec<i16>,
     values: Vec<Option<&'a [u8]>>,
 }
 
 impl<'a> BindMessage<'a> {
-    fn read(body: &'a [u8]) -> Option<Self> {
+    pub(super) fn read(body: &'a [u8]) -> Option<Self> {
         let mut reader = Reader(body);
         let _portal = reader.text()?;
         let statement = reader.text()?;
@@ -1049,18 +1049,23 @@ impl<'a> BindMessage<'a> {
         reader.is_empty().then_some(Self { statement, formats, values: values? })
     }
 
-    fn values(&self, prepared: &Prepared) -> Vec<Bind> {
+    pub(super) fn values(&self, prepared: &Prepared) -> Vec<Bind> {
         let values = self.values.iter().enumerate();
         values
             .map(|(place, value)| {
-                let format = match self.formats.as_slice() {
-                    [] => 0,
-                    [all] => *all,
-                    each => each.get(place).copied().unwrap_or(0),
-                };
-                value.map_or(Bind::Null, |value| value::bind(value, format, prepared.parameter_type(place)))
+                let kind = prepared.parameter_type(place);
+                value.map_or(Bind::Null, |value| value::bind(value, self.format(place), kind))
             })
             .collect()
+    }
+
+    /// The format of the value at a place.
+    pub(super) fn format(&self, place: usize) -> i16 {
+        match self.formats.as_slice() {
+            [] => 0,
+            [all] => *all,
+            each => each.get(place).copied().unwrap_or(0),
+        }
     }
 }
 
