@@ -40,12 +40,17 @@ create table parted_1 partition of parted for values from (minvalue) to (maxvalu
 create collation folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 create table folding (id bigint, email text collate folding);
 create table addressed (id bigint, email address);
+create table people (id bigint, person_key uuid primary key, tier text);
+insert into people select id, ('a0000000-0000-4000-8000-00000000000' || id)::uuid, 'standard' from generate_series(1, 9) id;
+create table calls (id bigint, person_key uuid);
 create trigger audits after insert or update on audited for each row execute function audits();
 grant all on all tables in schema public to gatehouse;
 ";
 
 fn start() -> Result<(Fixture, Credential)> {
-    let config = "[classes.email]\nmask = \"pseudonym\"\n[classes.person_name]\nmask = \"pseudonym\"\n".into();
+    let config = "[classes.email]\nmask = \"pseudonym\"\n[classes.person_name]\nmask = \"pseudonym\"\n\
+        [classes.person_key]\nmask = \"pseudonym\"\ncolumns = [\"person_key\"]\n"
+        .into();
     let fixture = Fixture::start(Setup { policies: POLICIES.into(), config, ..Setup::default() })?;
     fixture.truth(OBJECTS)?;
     let agent = fixture.task("agent:claude", "10m")?;
@@ -273,6 +278,270 @@ fn texts_of_another_form_are_other_texts() -> Result<()> {
         raw.send(&[declared(kind), value(&seven), execute(""), sync()])?;
         let told = raw.until_ready(1)?;
         ensure!(told.contains("42501") != passes, "{kind}: {told}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn lists_are_turned_back() -> Result<()> {
+    let (fixture, agent) = start()?;
+    let (three, seven) = (email(&fixture, &agent, 3)?, email(&fixture, &agent, 7)?);
+    for condition in [
+        format!("email = any('{{{three},{seven}}}')"),
+        format!("email = any('{{ \"{three}\" , {seven} }}'::text[])"),
+        format!("email = any(array['{three}', '{seven}'])"),
+        format!("email = any(array['{three}', '{seven}']::varchar[])"),
+        format!("email in (values ('{three}'), ('{seven}'))"),
+        format!("not email <> all('{{{three},{seven}}}')"),
+    ] {
+        let said = fixture.psql(&agent, &format!("select id from customers where {condition} order by id"))?;
+        ensure!(said.trim() == "3\n7", "{condition}\n{said}");
+    }
+    let rest =
+        fixture.psql(&agent, &format!("select count(*) from customers where email not in ('{three}', '{seven}')"))?;
+    ensure!(rest.trim() == "198", "{rest}");
+    let client = fixture.connect(&agent).await?;
+    let both = vec![three.clone(), seven.clone()];
+    let rows = client.query("select id from customers where email = any($1) order by id", &[&both]).await?;
+    assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<i64>>(), [3, 7]);
+    let rows = client.query("select id from customers where email in ($1, $2) order by id", &[&three, &seven]).await?;
+    assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<i64>>(), [3, 7]);
+    for none_of in ["email <> all($1)", "not email = any($1::text[])"] {
+        let rest = client.query_one(&format!("select count(*) from customers where {none_of}"), &[&both]).await?;
+        assert_eq!(rest.get::<_, i64>(0), 198, "{none_of}");
+    }
+    // With a guess among them, and more than policy lets pass.
+    let guess = vec![three.clone(), "raw.person9@example.org".to_owned()];
+    for texts in [guess, vec![three.clone(); 4]] {
+        let refused = client.query("select id from customers where email = any($1)", &[&texts]).await;
+        let error = refused.err().context(format!("{texts:?} pass"))?;
+        assert_eq!(error.code().map(tokio_postgres::error::SqlState::code), Some("42501"), "{error}");
+    }
+    // As text, with its type and without.
+    for kind in [0_u32, 1009, 1015] {
+        let text = "select id from customers where email = any($1)\0";
+        let list = format!("{{{three},NULL,\"{seven}\"}}");
+        let length = i32::try_from(list.len())?.to_be_bytes();
+        let mut raw = RawClient::connect(&agent)?;
+        raw.send(&[
+            frame(b'P', &[b"t\0", text.as_bytes(), &[0, 1], &kind.to_be_bytes()]),
+            frame(b'B', &[b"\0t\0", &[0, 0, 0, 1], &length, list.as_bytes(), &[0, 0]]),
+            execute(""),
+            sync(),
+        ])?;
+        let told = raw.until_ready(1)?;
+        ensure!(told.contains("SELECT 2"), "{kind}: {told}");
+    }
+    Ok(())
+}
+
+#[test]
+fn uuids_are_turned_back() -> Result<()> {
+    let (fixture, agent) = start()?;
+    let key = |id: u32| -> Result<String> {
+        let said = fixture.psql(&agent, &format!("select person_key from people where id = {id}"))?;
+        let said = said.trim();
+        ensure!(said.len() == 36 && said.as_bytes()[14] == b'8' && !said.starts_with("a0000000"), "{said}");
+        Ok(said.into())
+    };
+    let (three, five) = (key(3)?, key(5)?);
+    for (condition, expected) in [
+        (format!("person_key = '{three}'"), "3"),
+        (format!("person_key = '{three}'::uuid"), "3"),
+        (format!("uuid '{three}' = person_key"), "3"),
+        (format!("person_key = '{}'", three.to_uppercase().replace('-', "")), "3"),
+        (format!("person_key in ('{three}', '{five}')"), "3\n5"),
+        (format!("person_key = any('{{{three},{five}}}')"), "3\n5"),
+        (format!("person_key = any(array['{three}', '{five}']::uuid[])"), "3\n5"),
+        (format!("person_key in (values ('{three}'::uuid), ('{five}'))"), "3\n5"),
+    ] {
+        let said = fixture.psql(&agent, &format!("select id from people where {condition} order by id"))?;
+        ensure!(said.trim() == expected, "{condition}\n{said}");
+    }
+    let said = fixture.psql(
+        &agent,
+        &format!("insert into calls (id, person_key) values (1, '{three}'), (2, '{five}'::uuid) returning person_key"),
+    )?;
+    ensure!(said.trim() == format!("{three}\n{five}"), "{said}");
+    ensure!(fixture.truth("select person_key from calls where id = 1")? == "a0000000-0000-4000-8000-000000000003");
+    // Bind values, in each form.
+    let digits = three.replace('-', "");
+    let bytes =
+        (0..16).map(|at| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16)).collect::<Result<Vec<u8>, _>>()?;
+    let mut list = [1, 0, 2950, 1, 1, 16].map(i32::to_be_bytes).concat();
+    list.extend_from_slice(&bytes);
+    for (condition, kind, format, value) in [
+        ("person_key = $1", 0_u32, 0_u8, three.as_bytes()),
+        ("person_key = $1", 2950, 0, three.as_bytes()),
+        ("person_key = $1", 2950, 1, bytes.as_slice()),
+        ("person_key = $1::uuid", 0, 0, three.as_bytes()),
+        ("person_key = any($1)", 2951, 1, list.as_slice()),
+        ("person_key = any($1)", 0, 0, format!("{{{three}}}").as_bytes()),
+    ] {
+        let text = format!("select id from people where {condition}\0");
+        let length = i32::try_from(value.len())?.to_be_bytes();
+        let mut raw = RawClient::connect(&agent)?;
+        raw.send(&[
+            frame(b'P', &[b"t\0", text.as_bytes(), &[0, 1], &kind.to_be_bytes()]),
+            frame(b'B', &[b"\0t\0", &[0, 1, 0, format, 0, 1], &length, value, &[0, 0]]),
+            execute(""),
+            sync(),
+        ])?;
+        let told = raw.until_ready(1)?;
+        ensure!(told.contains("SELECT 1"), "{condition}, {kind}, {format}: {told}");
+    }
+    // A guess, one of the same shape that nobody was given, another task's, and where its text would be seen.
+    let mut forged = three.clone();
+    forged.replace_range(35.., if three.ends_with('0') { "1" } else { "0" });
+    let other = fixture.task("agent:other", "10m")?;
+    for (who, key) in
+        [(&agent, "a0000000-0000-4000-8000-000000000003"), (&agent, forged.as_str()), (&other, three.as_str())]
+    {
+        let said = fixture.psql(who, &format!("select id from people where person_key = '{key}'"))?;
+        ensure!(said.contains("denied by policy"), "{key}\n{said}");
+    }
+    for sql in [
+        format!("insert into people (id, person_key) values (99, '{three}')"),
+        format!("select id from people where person_key = '{three}' and tier = 1"),
+        format!("explain select id from people where person_key = '{three}'"),
+        format!("select current_query() from people where person_key = '{three}'"),
+        format!("insert into orders (id, total, note) values (901, 1, '{three}') returning note"),
+    ] {
+        let said = fixture.psql(&agent, &sql)?;
+        ensure!(!said.contains("a0000000-"), "{sql}\n{said}");
+    }
+    let journal = serde_json::to_string(&fixture.records()?)?;
+    ensure!(!journal.contains("a0000000-0000-4000-8000-000000000005"), "a real value is on record");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_joined_with_is_turned_back() -> Result<()> {
+    let (fixture, agent) = start()?;
+    let (three, seven) = (email(&fixture, &agent, 3)?, email(&fixture, &agent, 7)?);
+    let list = format!("(values ('{three}', 'x'), ('{seven}', 'y')) as v(email, tag)");
+    for (sql, expected) in [
+        (format!("select c.id, v.tag from customers c join {list} on c.email = v.email order by c.id"), "3|x\n7|y"),
+        (format!("select c.id from customers c, {list} where v.email = c.email and v.tag = 'y'"), "7"),
+        (
+            format!(
+                "with v(email) as (values ('{three}'), ('{seven}')) select id from customers \
+                     where email in (select email from v) order by id"
+            ),
+            "3\n7",
+        ),
+        (
+            format!(
+                "update customers c set note = v.tag from {list} where c.email = v.email and c.id = 3 returning c.id"
+            ),
+            "3",
+        ),
+        (
+            format!(
+                "merge into customers c using (values ('{seven}')) as v(email) on c.email = v.email \
+                     when matched then update set note = 'merged'"
+            ),
+            "",
+        ),
+        ("select note from customers where id in (3, 7) order by id".into(), "x\nmerged"),
+    ] {
+        let said = fixture.psql(&agent, &sql)?;
+        ensure!(said.trim() == expected, "{sql}\n{said}");
+    }
+    let client = fixture.connect(&agent).await?;
+    let sql = "select c.id from customers c join (values ($1), ($2)) as v(email) on c.email = v.email order by c.id";
+    let rows = client.query(sql, &[&three, &seven]).await?;
+    assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<i64>>(), [3, 7]);
+    Ok(())
+}
+
+/// As claude, but for what conditions tell: what is turned back would be seen, for nothing is refused.
+const PROBING: &str = r#"
+permit (principal in Group::"agents", action == Action::"probe", resource);
+"#;
+
+#[test]
+fn a_list_that_is_seen_is_not_turned_back() -> Result<()> {
+    // Of a class without a detector, so that nothing else would hide it.
+    let config = "[classes.person_name]\nmask = \"pseudonym\"\n".into();
+    let policies = format!("{POLICIES}{PROBING}");
+    let fixture = Fixture::start(Setup { policies, config, ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let three = fixture.psql(&agent, "select full_name from customers where id = 3")?;
+    let three = three.trim();
+    let by = |shown: &str, rest: &str| {
+        format!("select {shown} from (values ('{three}')) as v(m) left join customers c on c.full_name = v.m {rest}")
+    };
+    let real = fixture.truth("select full_name from customers where id = 3")?;
+    // It would be found if nothing showed it.
+    let said = fixture.psql(&agent, &by("c.id", ""))?;
+    ensure!(said.trim() == "3", "{said}");
+    for sql in [
+        by("v.m", ""),
+        by("*", ""),
+        by("v.*", ""),
+        by("v", ""),
+        by("(v).m", ""),
+        by("row_to_json(v)", ""),
+        by("upper(v.m)", ""),
+        by("m, length(m)", ""),
+        by("c.id", "where v.m like 'Real%'"),
+        by("c.id", "where c.id is not null order by v.m"),
+        by("x.m", "cross join lateral (select v.m) x"),
+        by("c.id", "join orders o on o.note = v.m"),
+        format!(
+            "with v(m) as (values ('{three}')) select w.m from v, v as w left join customers c on true where c.full_name = v.m"
+        ),
+        format!("select j.m from ((values ('{three}')) v(m) left join customers c on c.full_name = v.m) as j"),
+        format!(
+            "update customers c set note = v.m from (values ('{three}')) v(m) where c.full_name = v.m returning c.note"
+        ),
+        format!(
+            "update customers c set tier = 'gold' from (values ('{three}')) v(m) where c.full_name = v.m returning v.m"
+        ),
+        format!(
+            "merge into orders o using (select c.id, v.m from (values ('{three}')) v(m) left join customers c on c.full_name = v.m) s \
+             on false when not matched then insert (id, total, note) values (950, 1, s.m)"
+        ),
+        // What fails, warns or explains.
+        by("c.id", "where v.m::int = 1"),
+        by("c.id", "where c.tier = 1"),
+        by("1 / (c.id - c.id)", ""),
+        format!("select id from customers where full_name = any('{{\"{three}\"}}') and tier = 1"),
+        format!("select id from customers where full_name = any('{{\"{three}') or id = 3"),
+        format!("explain verbose {}", by("c.id", "")),
+        format!("explain analyze select id from customers where full_name = any('{{\"{three}\"}}')"),
+        format!("insert into customers (id, email, full_name) select 960, 'x', m from (values ('{three}')) v(m)"),
+        // What would find out letters of it, or where it stands among others.
+        format!("select id from customers where full_name like '{three}'"),
+        format!("select id from customers where full_name between '{three}' and '{three}'"),
+        format!("select case when full_name = '{three}' then '{three}' else 'no' end from customers where id = 3"),
+        format!("select case '{three}' when full_name then 'yes' else 'no' end from customers where id = 3"),
+    ] {
+        let said = fixture.psql(&agent, &sql)?;
+        ensure!(!said.to_lowercase().contains(&real.to_lowercase()), "{sql}\n{said}");
+        ensure!(!said.contains("yes"), "{sql}\n{said}");
+    }
+    let kept = "select count(*) from (select note from customers union all select note from orders) n where note like '%Realname3 %'";
+    ensure!(fixture.truth(kept)? == "0", "it left its class");
+    Ok(())
+}
+
+#[test]
+fn what_would_tell_more_than_equality_is_no_pseudonym() -> Result<()> {
+    let (fixture, agent) = start()?;
+    let three = email(&fixture, &agent, 3)?;
+    for sql in [
+        format!("select id from customers where email like '{three}'"),
+        format!("select id from customers where email like any('{{{three}}}')"),
+        format!("select id from customers where email between '{three}' and '{three}'"),
+        format!("select id from customers where email >= any('{{{three}}}')"),
+        format!("select id from customers where case when email = '{three}' then true else false end"),
+        format!("select case email when '{three}' then 1 else 0 end from customers"),
+        format!("select email = '{three}' from customers"),
+    ] {
+        let said = fixture.psql(&agent, &sql)?;
+        ensure!(said.contains("denied by policy"), "{sql}\n{said}");
     }
     Ok(())
 }

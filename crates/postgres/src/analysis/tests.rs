@@ -1447,3 +1447,121 @@ fn values_stand_in_the_place_of_parameters() {
     assert_eq!(with("select $3"), None);
     assert_eq!(with("selec $1"), None);
 }
+
+/// What may be pseudonyms in a statement, each with `[]` behind it where it is an array of them.
+fn candidates_of(sql: &str) -> String {
+    let one = |candidate: &Candidate| {
+        let text = match &candidate.place {
+            Place::Text(_, text) => text.to_string(),
+            Place::Bind(number) => format!("${}", number + 1),
+        };
+        if candidate.is_list { text + "[]" } else { text }
+    };
+    let candidates = analyzed(sql).candidates;
+    candidates.map_or_else(String::new, |known| known.all.iter().map(one).collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn texts_beside_classified_columns_may_be_pseudonyms() {
+    let of = |condition: &str| format!("select id from customers c where {condition}");
+    let by = |list: &str, condition: &str| format!("select c.id from customers c join {list} on {condition}");
+    for (sql, expected) in [
+        (of("email = 'a'"), "a"),
+        (of("email in ($1, $2)"), "$1 $2"),
+        (of("email not in ('a', $1)"), "a $1"),
+        (of("email = any($1)"), "$1[]"),
+        (of("email = any($1::text[])"), "$1[]"),
+        (of("email <> all('{a,b}')"), "{a,b}[]"),
+        (of("email = any(array['a', $1::text])"), "a $1"),
+        (of("email = any(array['a']::text[])"), "a"),
+        (of("email in (values ('a'), ($1))"), "a $1"),
+        (by("(values ('a'), ('b')) as v(email)", "c.email = v.email"), "a b"),
+        (by("(values ('a', 1)) v", "v.column1 = c.email"), "a"),
+        ("with v(m) as (values ('a')) select c.id from customers c, v where email = v.m".into(), "a"),
+        ("with v(m) as (values ('a')) select id, email from customers where email in (select m from v)".into(), "a"),
+        (
+            "with v(email) as (values ('a')) select email from customers where email in (select email from v)".into(),
+            "a",
+        ),
+        ("update customers c set id = v.n from (values ('a', 1)) v(m, n) where c.email = v.m".into(), "a"),
+        ("delete from customers c using (values ($1)) v(m) where c.email = v.m".into(), "$1"),
+        ("merge into customers c using (values ('a')) v(m) on c.email = v.m when matched then delete".into(), "a"),
+    ] {
+        assert_eq!(candidates_of(&sql), expected, "{sql}");
+    }
+}
+
+#[test]
+fn texts_that_could_be_seen_or_tried_are_no_pseudonyms() {
+    let of = |condition: &str| format!("select id from customers c where {condition}");
+    let by = |shown: &str, rest: &str| {
+        format!("select {shown} from customers c join (values ('a'), ('b')) as v(m) on c.email = v.m {rest}")
+    };
+    let with = |query: &str| format!("with v(m) as (values ('a')) {query}");
+    for sql in [
+        // Tried for what is not seen of them.
+        of("email like 'a'"),
+        of("email like any('{a}')"),
+        of("email between 'a' and 'b'"),
+        of("email > 'a'"),
+        of("email > any('{a}')"),
+        of("email is distinct from 'a'"),
+        of("case when email = 'a' then true else false end"),
+        of("case email when 'a' then true else false end"),
+        of("nullif(email, 'a') is null"),
+        of("(email = 'a') is true"),
+        of("email = coalesce('a')"),
+        of("email = any(array['a', lower('b')])"),
+        of("email = any('a'::text)"),
+        of("email = any('{a}'::name[])"),
+        of("email = any(string_to_array('a', ','))"),
+        of("email in (values ('a'), (lower('b')))"),
+        of("email in (values ('a'), ('b') order by 1 limit 1)"),
+        of("email in (select m from (values ('a')) v(m) where m > 'b')"),
+        of("email in (select lower(m) from (values ('a')) v(m))"),
+        "select email = 'a' from customers".into(),
+        "select case when email = 'a' then 1 end from customers".into(),
+        // Seen where the list is.
+        by("v.m", ""),
+        by("*", ""),
+        by("v.*", ""),
+        by("v", ""),
+        by("(v).m", ""),
+        by("(v).*", ""),
+        by("row_to_json(v)", ""),
+        by("v.text", ""),
+        by("m", ""),
+        by("upper(v.m)", ""),
+        by("c.id, (select v.m)", ""),
+        by("c.id", "order by v.m"),
+        by("c.id", "where v.m like 'a%'"),
+        by("c.id", "where m > 'a'"),
+        by("c.id", "join orders o on o.total = v.m"),
+        by("c.id", "join (values ('a')) w(n) on w.n = v.m"),
+        by("c.id", "group by c.id, v.m"),
+        by("count(distinct v.m)", ""),
+        by("x.m", "cross join lateral (select v.m) x"),
+        "select 1 from customers c join (values ('a')) v(email) on c.email = v.email join (values ('x')) w(email) using (email)"
+            .into(),
+        "select 1 from (values ('a')) v(m) natural join (values ('a')) w(m), customers c where c.email = v.m".into(),
+        "select j.m from (customers c join (values ('a')) v(m) on c.email = v.m) as j".into(),
+        "select w.m from (select * from (values ('a')) v(m)) w join customers c on c.email = w.m".into(),
+        "select c.id from customers c join (values ('a') union values ('b')) v(m) on c.email = v.m".into(),
+        with("select w.m from v, v as w, customers c where c.email = v.m"),
+        with("select c.id, (select max(m) from v) from customers c where c.email in (select m from v)"),
+        with("insert into orders (id, total) select c.id, m from customers c join v on c.email = v.m"),
+        "update orders o set total = v.m from (values ('a')) v(m), customers c where c.email = v.m".into(),
+        "update customers c set id = 1 from (values ('a')) v(m) where c.email = v.m returning *".into(),
+        "merge into customers c using (values ('a')) v(m) on c.email = v.m when not matched then insert (name) values (v.m)"
+            .into(),
+        // Compared with what is seen, or of another class.
+        "select c.id from customers c join (values ('a')) v(m) on c.email = v.m and c.name = v.m".into(),
+        "select c.id from customers c join (values ($1)) v(m) on c.email = v.m and c.ssn = $1".into(),
+        // Not run, but kept or shown.
+        format!("explain {}", by("c.id", "")),
+        format!("prepare p as {}", by("c.id", "")),
+        format!("create view w as {}", by("c.id", "")),
+    ] {
+        assert_eq!(candidates_of(&sql), "", "{sql}");
+    }
+}
