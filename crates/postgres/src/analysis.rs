@@ -18,6 +18,7 @@ mod naming;
 mod query;
 mod resource;
 mod scope;
+mod sequence;
 mod session;
 mod statement;
 mod tables;

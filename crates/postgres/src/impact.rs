@@ -113,7 +113,7 @@ impl Impact {
             "begin transaction read only; select pg_catalog.set_config('search_path', 'pg_catalog', true),
               pg_catalog.set_config('statement_timeout', '2s', true), pg_catalog.set_config('lock_timeout', '200ms', true),
               pg_catalog.set_config('jit', 'off', true), pg_catalog.set_config('standard_conforming_strings', 'on', true);
-             {TABLE_FACTS}{}]) n(name) join pg_catalog.pg_class c on c.oid = to_regclass(n.name); {}rollback",
+             {TABLE_FACTS}{}]) n(name) join pg_catalog.pg_class c on c.oid = to_regclass(n.name) and c.relkind <> 'S'; {}rollback",
             names.join(", "),
             plan.unwrap_or_default(),
         );

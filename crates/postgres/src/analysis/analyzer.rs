@@ -748,8 +748,13 @@ impl<'a> Analyzer<'a> {
 
     /// Notes the call of an operator that is not PostgreSQL's own.
     pub(super) fn call_operator(&mut self, schema: Option<&str>, name: &str) {
+        self.access_as_caller(action::CALL, self.resources.function(schema, name));
+    }
+
+    /// Notes an access that whoever asks makes where a function runs, wherever its call is written.
+    pub(super) fn access_as_caller(&mut self, action: Action, resource: Resource) {
         let outside = std::mem::replace(&mut self.is_calling, self.runs);
-        self.access(action::CALL, self.resources.function(schema, name));
+        self.access(action, resource);
         self.is_calling = outside;
     }
 

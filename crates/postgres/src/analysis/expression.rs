@@ -385,12 +385,14 @@ impl Analyzer<'_> {
 
     fn indirection(&mut self, indirection: &A_Indirection, scope: &Scope<'_>) -> Result<Lineage, Misunderstood> {
         let mut lineage = self.expressions([indirection.arg()], scope)?;
-        for step in indirection.indirection() {
+        for (place, step) in indirection.indirection().iter().enumerate() {
             lineage = match step {
                 Node::A_Star(_) => lineage,
                 // `(value).name` can also stand for `name(value)`.
                 Node::String(name) => {
                     let name = name.sval().unwrap_or_default();
+                    let kind = self.function_kind(None, name);
+                    self.access_sequence(kind, name, (place == 0).then(|| indirection.arg()));
                     self.attribute(name, &lineage).unwrap_or(lineage)
                 }
                 index => {
@@ -469,6 +471,7 @@ impl Analyzer<'_> {
             self.probe(&whole);
         }
         let kind = self.function_kind(schema, name);
+        self.access_sequence(kind, name, call.args().iter().next());
         // A cast can be written as a call.
         self.call_makings(&[name]);
         // Only the first argument passes, but for `concat`: a second one, such as a separator, must be constant.

@@ -116,6 +116,8 @@ fn relations() -> Vec<Relation> {
         view(103, "view_of_view", &["m"], " SELECT customer_view.mail AS m FROM public.customer_view"),
         view(104, "loop_view", &["m"], " SELECT loop_view.m FROM public.loop_view"),
         view(105, "opaque_view", &["x"], " SELECT public.leak() AS x"),
+        relation(114, "public", "sq", RelationKind::Sequence, &["last_value", "log_cnt", "is_called"], None),
+        relation(115, "hidden", "draws", RelationKind::Sequence, &["last_value", "log_cnt", "is_called"], None),
         view(110, "counting_view", &["n"], " SELECT nextval('public.sq') AS n FROM public.orders"),
         relation(
             111,
@@ -163,6 +165,9 @@ fn catalog() -> Catalog {
     ];
     let volatile = [
         "nextval",
+        "setval",
+        "currval",
+        "lastval",
         "random",
         "query_to_xml",
         "pg_read_file",
@@ -300,7 +305,7 @@ fn check(sql: &str, expected: Expect) {
 fn what_is_called_out_of_sight_is_called_all_the_same() {
     let cases = [
         ("select x from opaque_view", "call leak, select opaque_view"),
-        ("select n from counting_view", "select counting_view, update pg_catalog.nextval"),
+        ("select n from counting_view", "select counting_view, update pg_catalog.nextval, update sq"),
         ("select m from view_of_view", "select view_of_view"),
         // What is not looked through may call anything.
         ("select m from loop_view", "call loop_view, select loop_view"),
@@ -556,11 +561,41 @@ fn accesses_are_found_wherever_they_are() {
             "select pg_notify('c', email) from customers",
             "listen shop, probe customers.email, reveal customers.email, select customers",
         ),
-        ("select nextval('s')", "update pg_catalog.nextval"),
+        ("select nextval('s')", "update ?.s, update pg_catalog.nextval"),
         ("select id from customers for update", "lock customers, select customers"),
         ("select * from nowhere", "select ?.nowhere"),
         ("select * from away.nowhere", "select away.nowhere"),
         ("select * from pg_temp.customers", "select pg_temp.customers"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(accesses(sql), expected, "{sql}");
+    }
+}
+
+/// A sequence is a table like others, where a constant says which. Reading where it stands changes nothing.
+#[test]
+fn sequences_are_named_by_constants() {
+    let cases = [
+        ("select nextval('sq')", "update pg_catalog.nextval, update sq"),
+        ("select pg_catalog.nextval('public.SQ'::regclass)", "update pg_catalog.nextval, update sq"),
+        ("select nextval('\"hidden\".draws'::text::regclass)", "update hidden.draws, update pg_catalog.nextval"),
+        // Not on the path, not in the catalog, and not in the letters that it has there.
+        ("select nextval('draws')", "update ?.draws, update pg_catalog.nextval"),
+        ("select nextval('\"SQ\"')", "update ?.SQ, update pg_catalog.nextval"),
+        ("select nextval(114)", "update pg_catalog.nextval, update sq"),
+        ("select nextval('114')", "update pg_catalog.nextval, update sq"),
+        ("select nextval(116)", "update ?.116, update pg_catalog.nextval"),
+        ("select setval('sq', 1), currval('sq')", "select sq, update pg_catalog.setval, update sq"),
+        ("select currval('sq')", "select sq"),
+        ("select ('sq'::regclass).nextval", "update pg_catalog.nextval, update sq"),
+        ("select * from nextval('sq')", "update pg_catalog.nextval, update sq"),
+        ("insert into orders values (nextval('sq'), 1, 2)", "insert orders, update pg_catalog.nextval, update sq"),
+        // What is computed or bound is not followed.
+        ("select nextval('s' || 'q')", "update pg_catalog.nextval"),
+        ("select nextval($1)", "update pg_catalog.nextval"),
+        ("select nextval('sq'::varchar(1)::regclass)", "update pg_catalog.nextval"),
+        ("select lastval()", "select shop"),
+        ("select public.nextval('sq')", "call nextval"),
     ];
     for (sql, expected) in cases {
         assert_eq!(accesses(sql), expected, "{sql}");
