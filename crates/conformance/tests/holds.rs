@@ -261,7 +261,7 @@ fn an_approval_expires_and_survives_a_restart() -> anyhow::Result<()> {
 fn whoever_decides_is_told_what_it_would_do() -> anyhow::Result<()> {
     let fixture = Fixture::start(Setup { target: "transaction_hold_secs_max = 2".into(), ..Setup::default() })?;
     fixture.truth(
-        "create table lines (id bigint primary key, order_id bigint references orders (id) on delete cascade);
+        "create table lines (id bigint primary key, order_id bigint references orders (id) on delete cascade on update cascade);
          create table ran (what text);
          create function notes() returns trigger language plpgsql as $$ begin insert into ran values ('trigger'); return new; end $$;
          create trigger tells before update on orders for each row execute function notes();
@@ -288,6 +288,14 @@ fn whoever_decides_is_told_what_it_would_do() -> anyhow::Result<()> {
     let said = impact(&request);
     ensure!(said.contains("referred to by lines (its rows go with them)"), "{said}");
     ensure!(said.contains("expects this DELETE to touch about 1 row,"), "{said}");
+    // What goes with a key goes with it when it changes, too.
+    let (request, _) = answered(&["update orders set id = 9005 where id = 5"])?;
+    let said = impact(&request);
+    ensure!(said.contains("its changed keys are referred to by lines (its values follow)"), "{said}");
+    let (request, _) = answered(&["copy orders from stdin"])?;
+    let said = impact(&request);
+    ensure!(said.contains("public.orders has about 200 rows, 1 index, triggers: tells"), "{said}");
+    ensure!(!said.contains("referred to"), "what is added has nobody who refers to it: {said}");
     // What cannot run is told as that, without what the error quotes.
     let (request, _) = answered(&["update orders set total = 1 where id = 'secret'"])?;
     let said = impact(&request);

@@ -36,6 +36,7 @@ use gatehouse_model::{
 };
 use gatehouse_protocol::Classifier;
 use pg_raw_parse::Node;
+use pg_raw_parse::raw::CmdType;
 
 use self::analyzer::{Analyzer, Found};
 pub(crate) use self::candidate::{CANDIDATES_MAX, Candidate, Candidates, Form, Place};
@@ -453,6 +454,33 @@ pub(crate) fn with_values(sql: &str, values: &[String]) -> Option<String> {
     }
     text.push_str(sql.get(at..)?);
     Some(text)
+}
+
+/// The names of the columns, of whatever table, that the rows which are there are given other values in: by UPDATE, ON CONFLICT
+/// DO UPDATE and MERGE.
+pub(crate) fn columns_assigned(sql: &str) -> BTreeSet<String> {
+    let read = || {
+        let parsed = tree::parse(sql)?;
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        let mut nodes: Vec<Node<'_>> = parsed.iter().map(|statement| statement.stmt()).collect();
+        while let Some(node) = nodes.pop() {
+            let assigned: Vec<Option<&str>> = match node {
+                Node::UpdateStmt(update) => update.target_list().iter().map(|column| column.name()).collect(),
+                Node::OnConflictClause(conflict) => conflict.target_list().iter().map(|column| column.name()).collect(),
+                Node::MergeWhenClause(clause) if clause.command_type == CmdType::CMD_UPDATE => {
+                    let targets = clause.target_list().iter();
+                    targets
+                        .map(|target| if let Node::ResTarget(column) = target { column.name() } else { None })
+                        .collect()
+                }
+                _ => Vec::new(),
+            };
+            names.extend(assigned.into_iter().flatten().map(String::from));
+            nodes.extend(tree::children(node));
+        }
+        Ok(names)
+    };
+    tree::guarded(read).unwrap_or_default()
 }
 
 /// Where the columns of a view come from, through its definition.

@@ -22,13 +22,17 @@ const TABLES_MAX: usize = 16;
 /// How long the longest name or list of names in a line is, in characters.
 const WORDS_CHARS_MAX: usize = 400;
 
+/// How many columns of all that a text assigns to are asked about: as many as a table has at most.
+const ASSIGNED_MAX: usize = 1_600;
+
 /// What these do is read off a plan and the catalog alone.
-const SEEN_THROUGH: [Action; 14] = [
+const SEEN_THROUGH: [Action; 15] = [
     action::SELECT,
     action::INSERT,
     action::UPDATE,
     action::DELETE,
     action::MERGE,
+    action::COPY_IN,
     action::TRUNCATE,
     action::DROP,
     action::DDL,
@@ -39,8 +43,16 @@ const SEEN_THROUGH: [Action; 14] = [
     Action::EXCEED,
     Action::CHANGED,
 ];
-const WRITES: [Action; 7] =
-    [action::INSERT, action::UPDATE, action::DELETE, action::MERGE, action::TRUNCATE, action::DROP, action::DDL];
+const WRITES: [Action; 8] = [
+    action::INSERT,
+    action::UPDATE,
+    action::DELETE,
+    action::MERGE,
+    action::COPY_IN,
+    action::TRUNCATE,
+    action::DROP,
+    action::DDL,
+];
 /// The titles of what has a plan.
 const PLANNED: [&str; 4] = ["INSERT", "UPDATE", "DELETE", "MERGE"];
 
@@ -50,7 +62,12 @@ const TABLE_FACTS: &str = "select n.name, greatest(c.reltuples, -1)::pg_catalog.
     where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'),
   (select string_agg(r.relname || case k.confdeltype when 'c' then ' (its rows go with them)'
       when 'n' then ' (set to null)' when 'd' then ' (set to its default)' else ' (forbids it)' end, ', ' order by r.relname)
-    from pg_catalog.pg_constraint k join pg_catalog.pg_class r on r.oid = k.conrelid where k.confrelid = c.oid and k.contype = 'f')
+    from pg_catalog.pg_constraint k join pg_catalog.pg_class r on r.oid = k.conrelid where k.confrelid = c.oid and k.contype = 'f'),
+  (select string_agg(r.relname || case k.confupdtype when 'c' then ' (its values follow)'
+      when 'n' then ' (set to null)' when 'd' then ' (set to its default)' else ' (forbids it)' end, ', ' order by r.relname)
+    from pg_catalog.pg_constraint k join pg_catalog.pg_class r on r.oid = k.conrelid
+    where k.confrelid = c.oid and k.contype = 'f' and exists (select from pg_catalog.pg_attribute a, assigned s
+      where a.attrelid = c.oid and a.attnum = any(k.confkey) and a.attname = any(s.names)))
 from unnest(array[";
 
 /// Asks what an operation would do.
@@ -104,6 +121,8 @@ impl Impact {
             .iter()
             .map(|(schema, name)| constant(&format!("{}.{}", identifier(schema), identifier(name))))
             .collect();
+        let assigned = analysis::columns_assigned(&intent.statement);
+        let assigned: Vec<String> = assigned.iter().take(ASSIGNED_MAX).map(|column| constant(column)).collect();
         let plan = plan_of(operation).map(|(path, statement)| {
             let path: Vec<String> = path.iter().map(|schema| identifier(schema)).collect();
             let path = constant(&path.join(", "));
@@ -113,7 +132,8 @@ impl Impact {
             "begin transaction read only; select pg_catalog.set_config('search_path', 'pg_catalog', true),
               pg_catalog.set_config('statement_timeout', '2s', true), pg_catalog.set_config('lock_timeout', '200ms', true),
               pg_catalog.set_config('jit', 'off', true), pg_catalog.set_config('standard_conforming_strings', 'on', true);
-             {TABLE_FACTS}{}]) n(name) join pg_catalog.pg_class c on c.oid = to_regclass(n.name) and c.relkind <> 'S'; {}rollback",
+             with assigned(names) as (select array[{}]::pg_catalog.name[]) {TABLE_FACTS}{}]) n(name) join pg_catalog.pg_class c on c.oid = to_regclass(n.name) and c.relkind <> 'S'; {}rollback",
+            assigned.join(", "),
             names.join(", "),
             plan.unwrap_or_default(),
         );
@@ -140,7 +160,7 @@ impl Impact {
     fn row(&mut self, values: &[Option<&str>]) {
         match (self.result_set, values) {
             // BEGIN and the settings come before.
-            (2, [Some(name), Some(rows), Some(indexes), triggers, referring]) => {
+            (2, [Some(name), Some(rows), Some(indexes), triggers, referring, following]) => {
                 let rows = match rows.parse::<i64>() {
                     Ok(rows @ 0..) => format!("about {rows} rows"),
                     Ok(_) | Err(_) => "rows that nobody counted".into(),
@@ -151,8 +171,11 @@ impl Impact {
                     .filter(|_| self.deletes)
                     .map(|names| format!(", referred to by {}", cut(names)))
                     .unwrap_or_default();
-                self.lines
-                    .push(format!("{} has {rows}, {indexes} {plural}{triggers}{referring}", name.replace('"', "")));
+                let following = following
+                    .map(|names| format!(", its changed keys are referred to by {}", cut(names)))
+                    .unwrap_or_default();
+                let name = name.replace('"', "");
+                self.lines.push(format!("{name} has {rows}, {indexes} {plural}{triggers}{referring}{following}"));
             }
             (PLAN, [Some(plan)]) => self.lines.extend(expected(&self.title, plan)),
             _ => {}

@@ -572,6 +572,29 @@ fn accesses_are_found_wherever_they_are() {
     }
 }
 
+#[test]
+fn columns_that_are_given_other_values_are_known() {
+    let cases: [(&str, &[&str]); 6] = [
+        (
+            "update orders set id = 1, (customer_id, total) = (select 1, 2) where note = 'x'",
+            &["customer_id", "id", "total"],
+        ),
+        ("insert into orders (id, total) values (1, 2)", &[]),
+        ("insert into orders (id) values (1) on conflict (id) do update set total = excluded.total", &["total"]),
+        ("with u as (update orders set id = 2 returning id) select total from u", &["id"]),
+        (
+            "merge into orders o using customers c on o.id = c.id when matched then update set id = c.id
+               when not matched then insert (total) values (1)",
+            &["id"],
+        ),
+        ("select id from orders; update orders set \"Id\" = 1; nonsense", &[]),
+    ];
+    for (sql, expected) in cases {
+        let expected: BTreeSet<String> = expected.iter().map(ToString::to_string).collect();
+        assert_eq!(columns_assigned(sql), expected, "{sql}");
+    }
+}
+
 /// A sequence is a table like others, where a constant says which. Reading where it stands changes nothing.
 #[test]
 fn sequences_are_named_by_constants() {
