@@ -529,7 +529,7 @@ impl Carrying {
         match self.meanwhile(engine.survey(&grant, &*protocol)).await? {
             Ok(facts) => {
                 self.facts = facts.clone();
-                self.passage.surveyed(facts);
+                self.passage.surveyed_now(facts);
                 self.wants_survey = false;
                 Ok(())
             }

@@ -201,6 +201,13 @@ impl PendingRequest {
         }
     }
 
+    /// Whether it is a live approval of exactly this that covers all that must approve.
+    fn permits(&self, now: Timestamp, digest: &Digest, needed: &Hold) -> bool {
+        let live = matches!(self.state, RequestState::Approved(until) if now < until);
+        let covers = || needed.missing(&self.approvals).groups.is_empty();
+        live && self.digest == *digest && covers()
+    }
+
     /// Whoever asks too much has as many open as there may be: under one task, or for tasks of one identity.
     fn counts_with(&self, other: &Self) -> bool {
         match (self.task(), other.task()) {
@@ -466,13 +473,18 @@ impl Desk {
                 Some(id) => request.id == *id,
                 None => !request.is_waited_for(),
             };
-            let live = matches!(request.state, RequestState::Approved(until) if now < until);
-            let covers = needed.missing(&request.approvals).groups.is_empty();
-            right_one && live && covers && request.digest == *digest
+            right_one && request.permits(now, digest, needed)
         })?;
         let before = ticket.request.clone();
         ticket.request.state = RequestState::Used;
         Some(before)
+    }
+
+    /// Whether there is an approval of exactly this that can be taken, and that nobody waits for.
+    pub(crate) fn has(&self, now: Timestamp, digest: &Digest, needed: &Hold) -> bool {
+        let tickets = self.lock();
+        let mut requests = tickets.values().map(|ticket| &ticket.request);
+        requests.any(|request| !request.is_waited_for() && request.permits(now, digest, needed))
     }
 
     /// Puts an approval back whose use could not be recorded: as it is now, for who gave it may be gone since.

@@ -46,7 +46,7 @@ pub enum Next {
     },
     /// The other side must speak first.
     Wait,
-    /// Newer facts about the target are needed: see [`Passage::surveyed`].
+    /// Newer facts about the target are needed: see [`Passage::surveyed_now`].
     Survey,
     /// The front was taken, and this may be written to the target.
     Out(Option<Cleared<Bytes>>),
@@ -78,6 +78,15 @@ enum Unseen {
 struct Before {
     text: String,
     changes: bool,
+}
+
+/// Whether the target was surveyed for the operation at the front, because it is to use an approval.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Resurvey {
+    #[default]
+    No,
+    Asked,
+    Done,
 }
 
 /// An operation that waits for a person, with everything that will be checked again when the answer comes.
@@ -210,8 +219,9 @@ pub struct Passage {
     planned: Vec<Planned>,
     /// Which classes the subject sees unmasked, under which policies.
     revealed: Option<(Arc<Policies>, BTreeMap<Resource, bool>)>,
-    /// Whoever carries the session foretells what is held, and what was foretold last.
+    /// Whoever carries the session asks the target aside about what is held, and what was foretold last.
     foretells: bool,
+    resurvey: Resurvey,
     foretold: Option<(Digest, Vec<String>)>,
     /// What ran since nothing was open at the target, as evidence keeps it.
     transaction: Vec<Before>,
@@ -258,6 +268,7 @@ impl Passage {
             planned: Vec::new(),
             revealed: None,
             foretells: false,
+            resurvey: Resurvey::No,
             foretold: None,
             transaction: Vec::new(),
             untold: 0,
@@ -271,7 +282,8 @@ impl Passage {
         }
     }
 
-    /// Whoever carries the session foretells what would be done by what is held: see [`Next::Foretell`].
+    /// Whoever carries the session foretells what would be done by what is held (see [`Next::Foretell`]), and has the target
+    /// surveyed before an approval is used.
     pub fn foretell_holds(&mut self) {
         self.foretells = true;
     }
@@ -416,9 +428,18 @@ impl Passage {
             return Ok(Next::Wait);
         }
         let digest = gate::digest(&self.grant, &operation);
-        let is_foretold = self.foretold.as_ref().is_some_and(|(of, _)| *of == digest);
-        if verdict == Verdict::Hold && shut.is_none() && tail == 0 && self.foretells && !is_foretold {
-            return Ok(Next::Foretell(operation));
+        let is_of_now = std::mem::take(&mut self.resurvey) == Resurvey::Done || !self.foretells;
+        if verdict == Verdict::Hold && shut.is_none() && tail == 0 && self.foretells {
+            let is_foretold = self.foretold.as_ref().is_some_and(|(of, _)| *of == digest);
+            match self.is_approved(now, &operation, digest, &decided.decision) {
+                // What it names may have been made anew since it was approved.
+                true if !is_of_now => {
+                    self.resurvey = Resurvey::Asked;
+                    return Ok(Next::Survey);
+                }
+                false if !is_foretold => return Ok(Next::Foretell(operation)),
+                true | false => {}
+            }
         }
         let run = buf.split_to(len).freeze();
         if let Some(shut) = shut {
@@ -435,7 +456,7 @@ impl Passage {
                 let denial = unclear.unwrap_or_else(|| gate::policy_denial(&decided.decision, &operation.intent.title));
                 self.refuse(now, &operation, &decided.decision, digest, &run, denial).map(Next::Out)
             }
-            Verdict::Hold => self.hold(now, operation, (*decided.decision).clone(), digest, run),
+            Verdict::Hold => self.hold(now, operation, (*decided.decision).clone(), digest, run, is_of_now),
         }
     }
 
@@ -844,6 +865,16 @@ impl Passage {
         self.refuse(now, &operation, &decision, digest, &run, unclear.denial.clone()).map(Next::Out)
     }
 
+    /// Whether an approval lies ready for what nobody waits for.
+    fn is_approved(&self, now: Timestamp, operation: &Operation, digest: Digest, decision: &Decision) -> bool {
+        if mode(self.grant.target(), operation) != HoldMode::Refuse {
+            return false;
+        }
+        let digest = gate::digest_held(digest, operation, &self.session.stands_for(operation));
+        self.gate.desk().has(now, &digest, &decision.hold)
+    }
+
+    /// Has a person asked, or uses what they approved: only where it is known what the names of the operation stand for now.
     fn hold(
         &mut self,
         now: Timestamp,
@@ -851,12 +882,14 @@ impl Passage {
         decision: Decision,
         digest: Digest,
         run: Bytes,
+        is_of_now: bool,
     ) -> Result<Next, Stop> {
         let impact = self.impact(&digest);
         let stands_for = self.session.stands_for(&operation);
         let digest = gate::digest_held(digest, &operation, &stands_for);
         let target = self.grant.target().clone();
         if mode(&target, &operation) == HoldMode::Refuse
+            && is_of_now
             && let Some(used) = self.gate.desk().take(now, &digest, None, &decision.hold)
         {
             return self.pass_approved(now, &operation, decision, digest, used, run).map(Next::Out);
@@ -1405,9 +1438,17 @@ impl Passage {
         self.session.outdates_survey()
     }
 
-    /// Newer facts, after [`Next::Survey`].
+    /// Newer facts, which somebody else asked for.
     pub fn surveyed(&mut self, facts: SurveyFacts) {
         self.session.surveyed(facts);
+    }
+
+    /// Facts that were asked for just now, after [`Next::Survey`].
+    pub fn surveyed_now(&mut self, facts: SurveyFacts) {
+        if self.resurvey == Resurvey::Asked {
+            self.resurvey = Resurvey::Done;
+        }
+        self.surveyed(facts);
     }
 
     /// The bytes that ask the target to cancel what this session runs, once that is recorded.
