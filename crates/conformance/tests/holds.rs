@@ -211,6 +211,47 @@ fn an_approval_binds_to_what_names_stand_for() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What was approved sets off what it set off when it was asked about: triggers, and the functions of users.
+#[test]
+fn an_approval_binds_to_the_code_that_runs() -> anyhow::Result<()> {
+    const TOTAL: &str = "update orders set total = 1 where id = 1";
+    let notes = |what: &str| {
+        format!(
+            "create or replace function notes() returns trigger language plpgsql as
+             $$ begin insert into ran values ('{what}'); return new; end $$"
+        )
+    };
+    let fixture = Fixture::start(refusing())?;
+    fixture.truth(&format!(
+        "create table ran (what text); {}; grant all on all tables in schema public to gatehouse;
+         create trigger tells before update on orders for each row execute function notes()",
+        notes("first")
+    ))?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let asks = |sql: &str| -> anyhow::Result<()> {
+        let said = fixture.psql(&agent, sql)?;
+        ensure!(said.contains("needs approval"), "{said}");
+        fixture.json(&["approve", &id_of(&fixture.open_request()?), "--as", "user:dana"])?;
+        Ok(())
+    };
+    asks(TOTAL)?;
+    fixture.truth(&notes("second"))?;
+    asks(TOTAL)?;
+    fixture.truth("create trigger more after update on orders for each row execute function notes()")?;
+    asks(TOTAL)?;
+    assert_eq!(fixture.truth("select count(*) from ran")?, "0");
+    // What calls nothing does not hang on what others call.
+    asks(GOLD)?;
+    fixture.truth("create function unheard_of() returns int language sql as 'select 1'")?;
+    assert_eq!(fixture.psql(&agent, GOLD)?, "");
+    assert_eq!(tier(&fixture, 1)?, "gold");
+    // All functions count, for they may call each other.
+    asks(TOTAL)?;
+    assert_eq!(fixture.psql(&agent, TOTAL)?, "");
+    assert_eq!(fixture.truth("select string_agg(what, ',') from ran")?, "second,second");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_binds_to_the_bind_values() -> anyhow::Result<()> {
     let fixture = Fixture::start(refusing())?;

@@ -37,6 +37,8 @@ pub(crate) fn is_temporary_schema(schema: &str) -> bool {
 /// The first answer is read before `search_path` is set, so it uses no operator and qualifies every function;
 /// the settings last as long as the question's implicit transaction; to compile it takes longer than to answer it. Functions of extensions that only compute from their arguments are marked as such.
 /// Number 817 is `current_query`, by which what is computed of a row tells the text of the statement.
+/// The last answer is a digest of all functions that are not PostgreSQL's own, and for each relation one of its triggers and
+/// rules: whatever is changed of them, the digest is another.
 pub(crate) const QUESTION: &str = "\
 select s from pg_catalog.unnest(pg_catalog.current_schemas(false)) as s;
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('jit', 'off', true);
@@ -172,7 +174,17 @@ with recursive made_of as (
           where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = c.castfunc and d.deptype = 'e'))
 select distinct a.oid, a.typname, a.made_from, n.nspname, p.proname
   from all_of_them a join pg_catalog.pg_proc p on p.oid = a.function
-    join pg_catalog.pg_namespace n on n.oid = p.pronamespace";
+    join pg_catalog.pg_namespace n on n.oid = p.pronamespace;
+select d.runs_at, pg_catalog.encode(pg_catalog.sha256(pg_catalog.string_agg(d.digest, '' order by d.digest)), 'hex')
+  from (select c.runs_at, pg_catalog.sha256(pg_catalog.convert_to(c.definition, pg_catalog.getdatabaseencoding())) as digest
+    from (select 0::pg_catalog.oid as runs_at, pg_catalog.row_to_json(p)::pg_catalog.text as definition
+        from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+        where p.oid >= 16384 and n.nspname !~ '^pg_temp_'
+      union all select g.tgrelid, pg_catalog.row_to_json(g)::pg_catalog.text
+        from pg_catalog.pg_trigger g where not g.tgisinternal
+      union all select r.ev_class, pg_catalog.row_to_json(r)::pg_catalog.text
+        from pg_catalog.pg_rewrite r where r.oid >= 16384 and r.ev_type <> '1') as c) as d
+  group by d.runs_at";
 
 /// The second question: the definitions of views, with every name qualified, what generated columns are computed by, and
 /// foreign keys. To read a definition takes a lock on the tables underneath, so that those which somebody changes right now are
@@ -380,6 +392,8 @@ pub(crate) struct Parts {
     pub(crate) makings: Vec<Making>,
     /// The schemas that exist on the account's search path, `"$user"` resolved, without the implicit ones.
     pub(crate) search_path: Vec<Arc<str>>,
+    /// Digests of code: of all functions by 0, and of the triggers and rules of a relation by its OID.
+    pub(crate) code: Vec<(u32, Arc<str>)>,
 }
 
 /// A snapshot of a target's catalog.
@@ -402,12 +416,14 @@ pub(crate) struct Catalog {
     makings: Vec<Making>,
     search_path: Vec<Arc<str>>,
     identifiers: HashSet<Arc<str>>,
+    code: HashMap<u32, Arc<str>>,
 }
 
 impl Catalog {
     /// Indexes the parts.
     pub(crate) fn new(parts: Parts) -> Self {
         let mut catalog = Self { search_path: parts.search_path, makings: parts.makings, ..Self::default() };
+        catalog.code.extend(parts.code);
         catalog.makings.sort_by(|one, other| {
             (&one.of, &one.function, &one.schema).cmp(&(&other.of, &other.function, &other.schema))
         });
@@ -481,7 +497,9 @@ impl Catalog {
         let mut types: Vec<TypeInfo> = self.types.values().cloned().collect();
         types.sort_by_key(|kind| kind.oid);
         let (makings, search_path) = (self.makings.clone(), self.search_path.clone());
-        Parts { relations, functions, operators, types, makings, search_path }
+        let mut code: Vec<(u32, Arc<str>)> = self.code.iter().map(|(at, digest)| (*at, digest.clone())).collect();
+        code.sort();
+        Parts { relations, functions, operators, types, makings, search_path, code }
     }
 
     /// The relation of an OID.
@@ -499,17 +517,25 @@ impl Catalog {
         self.named.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// What the names of relations stand for: a text that is the same as long as they do.
-    pub(crate) fn stands_for<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> String {
-        let mut text = String::new();
+    /// What the names of relations stand for: a text that is the same as long as they do. Where something is called, or set off
+    /// by what is named, the functions are part of it: all of them, for which of them call each other is not known.
+    pub(crate) fn stands_for<'n>(&self, names: impl IntoIterator<Item = &'n str>, calls: bool) -> String {
+        let code = |at: u32| self.code.get(&at).map_or("", |digest| &**digest);
+        let (mut text, mut calls) = (String::new(), calls);
         for name in names {
             // Names may hold anything.
             text.push_str(&format!("{}:{name}", name.len()));
             for relation in self.relations_named(name).iter().filter(|relation| !relation.is_system()) {
+                calls |= relation.has_effects || relation.has_triggers || relation.has_rules || relation.quotes;
                 text.push('=');
                 text.push_str(&identity(relation));
+                text.push_str(code(relation.oid));
             }
             text.push('\n');
+        }
+        if calls {
+            text.push_str("code=");
+            text.push_str(code(0));
         }
         text
     }
@@ -810,10 +836,14 @@ impl Builder {
                 });
                 Ok(())
             }
-            9 => Ok(()),
-            10 => self.definition(&row),
-            11 => self.expression(&row),
-            12 => self.reference(&row),
+            9 => {
+                self.parts.code.push((row.number(0)?, row.text(1)?.into()));
+                Ok(())
+            }
+            10 => Ok(()),
+            11 => self.definition(&row),
+            12 => self.expression(&row),
+            13 => self.reference(&row),
             _ => Err(row.error("there is no such answer")),
         }
     }
@@ -991,6 +1021,34 @@ mod tests {
         for opaque in [1007, 17, 142, 869, 2249, 4_000_000] {
             assert_eq!(catalog.kind_of(opaque, -1), ValueKind::Opaque);
         }
+    }
+
+    fn with_code(code: &[(&str, &str)]) -> Catalog {
+        let mut builder = Builder::default();
+        let mut row = |result_set: usize, fields: &[&str]| {
+            let fields: Vec<Option<&[u8]>> = fields.iter().map(|field| Some(field.as_bytes())).collect();
+            builder.row(result_set, &fields).expect("a row");
+        };
+        row(1, &["pg_catalog"]);
+        row(2, &["16384", "public", "plain", "r"]);
+        row(2, &["16385", "public", "watched", "r+"]);
+        row(5, &["f", "public", "f", "f"]);
+        for &(at, digest) in code {
+            row(9, &[at, digest]);
+        }
+        builder.finish().expect("a catalog")
+    }
+
+    #[test]
+    fn code_counts_where_it_runs() {
+        let (one, other) = (with_code(&[("0", "a")]), with_code(&[("0", "b")]));
+        let of = |catalog: &Catalog, name: &str, calls: bool| catalog.stands_for([name], calls);
+        assert_eq!(of(&one, "plain", false), of(&other, "plain", false));
+        assert_ne!(of(&one, "plain", true), of(&other, "plain", true));
+        assert_ne!(of(&one, "watched", false), of(&other, "watched", false));
+        let another_trigger = with_code(&[("0", "a"), ("16385", "c")]);
+        assert_ne!(of(&one, "watched", false), of(&another_trigger, "watched", false));
+        assert_eq!(of(&one, "plain", true), of(&another_trigger, "plain", true));
     }
 
     #[test]

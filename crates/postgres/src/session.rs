@@ -21,7 +21,7 @@ use gatehouse_protocol::{
     Breach, Classifier, Editor, Opening, Passed, Reply, Session, Side, Started, Step, SurveyFacts,
 };
 
-use crate::analysis::{Analysis, Moved, SearchPath};
+use crate::analysis::{Analysis, Moved, SearchPath, action};
 use crate::frame::{self, Peek};
 use crate::reading::{self, Known};
 use crate::report::{self, Severity};
@@ -534,7 +534,9 @@ impl Session for PostgresSession {
     }
 
     fn stands_for(&self, operation: &Operation) -> String {
-        self.known.catalog.stands_for(operation.intent.names.iter().map(|name| &**name))
+        let intent = &operation.intent;
+        let calls = intent.accesses.iter().any(|access| [action::CALL, action::DO].contains(&access.action));
+        self.known.catalog.stands_for(intent.names.iter().map(|name| &**name), calls)
     }
 
     fn outdates_survey(&mut self) -> bool {

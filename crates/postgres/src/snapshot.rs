@@ -25,7 +25,8 @@ enum Line {
 
 /// Writes a catalog.
 pub(crate) fn write(catalog: &Catalog) -> String {
-    let Parts { relations, functions, operators, types, makings, search_path } = catalog.parts();
+    // What code is, no policy asks.
+    let Parts { relations, functions, operators, types, makings, search_path, code: _ } = catalog.parts();
     let lines = [Line::Form(FORM), Line::SearchPath(search_path)].into_iter();
     let lines = lines.chain(relations.into_iter().map(Line::Relation));
     let lines = lines.chain(functions.into_iter().map(Line::Function));

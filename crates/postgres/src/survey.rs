@@ -16,7 +16,7 @@ use crate::target_login::error_text;
 const CATALOG_ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The place of the second question's first answer among all answers.
-const FIRST_OF_DEFINITIONS: usize = 9;
+const FIRST_OF_DEFINITIONS: usize = 10;
 
 #[derive(Default)]
 pub(crate) struct PostgresSurvey {

@@ -208,6 +208,7 @@ fn catalog() -> Catalog {
             })
             .into(),
         search_path: vec!["public".into()],
+        code: Vec::new(),
     })
 }
 
