@@ -122,6 +122,14 @@ impl StreamProtocol for Postgres {
     }
 }
 
+/// Whether somebody has looked at what a function of PostgreSQL's own does, by its name and whether it is volatile or stable. What is
+/// immutable computes from its arguments alone.
+///
+/// For the test that asks a server for its functions.
+pub fn is_judged(function: &str, is_volatile: bool) -> bool {
+    function::is_judged(function, is_volatile)
+}
+
 /// A session that was opened with another protocol's facts: it passes nothing.
 struct Unsurveyed;
 
