@@ -154,6 +154,34 @@ fn a_call_that_looks_like_a_column_is_a_call() -> Result<()> {
     Ok(())
 }
 
+/// Who may read moves no sequence, and who may move one moves no other.
+#[test]
+fn a_sequence_is_moved_by_whom_policy_lets_move_it() -> Result<()> {
+    let policies = r#"
+permit (principal, action in [Action::"connect", Action::"sql:read"], resource in Target::"shop");
+permit (principal == Agent::"claude", action == Action::"sql:update", resource == Function::"shop/pg_catalog.nextval");
+permit (principal == Agent::"claude", action == Action::"sql:update", resource == Table::"shop/public.tickets");
+"#;
+    let fixture = Fixture::start(Setup { policies: policies.into(), ..Setup::default() })?;
+    fixture.truth(
+        "create sequence tickets; create sequence invoices; grant all on all sequences in schema public to gatehouse",
+    )?;
+    let (agent, other) = (fixture.task("agent:claude", "10m")?, fixture.task("agent:other", "10m")?);
+    for statement in ["select nextval('tickets')", "select setval('tickets', 7)", "select nextval('tick' || 'ets')"] {
+        House::is_refused(&other, &[statement])?;
+    }
+    for statement in
+        ["select nextval('invoices')", "select nextval('public.invoices'::regclass)", "select setval('tickets', 7)"]
+    {
+        House::is_refused(&agent, &[statement])?;
+    }
+    let said = House::said(&agent, &["select nextval('tickets'), currval('\"tickets\"'::regclass)"])?;
+    assert!(!said.contains("ERROR"), "{said}");
+    assert_eq!(fixture.truth("select last_value, is_called from tickets")?, "1|t");
+    assert_eq!(fixture.truth("select last_value, is_called from invoices")?, "1|f");
+    Ok(())
+}
+
 #[test]
 fn messages_of_what_runs_later_quote_nothing() -> Result<()> {
     let house = House::start()?;
