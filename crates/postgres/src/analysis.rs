@@ -163,21 +163,46 @@ impl StatementOutput {
 }
 
 /// How `COPY … TO STDOUT` writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CopyOut {
-    /// The format. Text in another than its default form asks for `reveal`, as the other formats do.
-    pub(crate) format: CopyFormat,
-}
-
-/// A format of COPY.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CopyFormat {
-    /// Lines of tab-separated text.
-    Text,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CopyOut {
+    /// Lines of fields with backslashes.
+    Text(CopyText),
     /// Comma-separated values.
-    Csv,
+    Csv(CopyCsv),
     /// PostgreSQL's binary format.
     Binary,
+    /// Lines that nothing is replaced in by its column: the statement asks for `reveal` of what is in them.
+    Lines,
+}
+
+/// How COPY's text format is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CopyText {
+    /// What stands between two fields.
+    pub(crate) delimiter: u8,
+    /// The first line has the names of the columns.
+    pub(crate) has_header: bool,
+    /// The statement says itself that it is in UTF-8.
+    pub(crate) is_utf8: bool,
+}
+
+/// How COPY's CSV is written. Its signs are ASCII, but no ends of lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CopyCsv {
+    /// What stands between two fields.
+    pub(crate) delimiter: u8,
+    /// What stands around a field.
+    pub(crate) quote: u8,
+    /// What stands before a quotation mark, and before itself, inside of a field.
+    pub(crate) escape: u8,
+    /// What stands for NULL where nothing is around it.
+    pub(crate) null: Box<str>,
+    /// Some columns are quoted, whatever their values are.
+    pub(crate) forces_quotes: bool,
+    /// The first line has the names of the columns.
+    pub(crate) has_header: bool,
+    /// The statement says itself that it is in UTF-8.
+    pub(crate) is_utf8: bool,
 }
 
 /// Where the columns of a result come from.

@@ -5,6 +5,7 @@
 
 mod ask;
 mod copy;
+mod csv;
 mod foreseen;
 mod message;
 mod pseudonym;
@@ -79,7 +80,7 @@ pub(crate) struct PostgresSession {
     /// The client's own refusal, which takes the place of the error that the target was made to raise.
     swap: Option<Bytes>,
     copy_in: CopyIn,
-    copy_out: Option<Arc<Shape>>,
+    copy_out: Option<copy::Copied>,
     rows: u64,
     /// Terminate was passed on.
     left: bool,
@@ -122,7 +123,7 @@ struct Batch {
 #[derive(Clone, Copy, Default)]
 struct Run {
     len: usize,
-    frames: u64,
+    rows: u64,
 }
 
 /// What happens to the client's messages up to the next Sync.

@@ -639,7 +639,11 @@ fn accesses_of_other_statements_are_found() {
         ("prepare p as delete from orders where id = $1", "delete orders, prepared shop, select orders"),
         ("select 1; delete from orders", "delete orders, select shop"),
         ("copy customers to stdout", "copy_out customers"),
-        ("copy customers (id, email) to stdout csv", "copy_out customers, reveal customers.email"),
+        ("copy customers (id, email) to stdout csv", "copy_out customers"),
+        ("copy customers to stdout (format binary)", "copy_out customers"),
+        ("copy customers (id, email) to stdout (null '')", "copy_out customers, reveal customers.email"),
+        ("copy customers (email) to stdout (format csv, quote E'\\n')", "copy_out customers, reveal customers.email"),
+        ("copy customers (email) to '/tmp/x' csv", "copy_out customers, file shop, reveal customers.email"),
         ("copy (select id from customers) to stdout", "copy_out shop, select customers"),
         ("copy orders to program 'x'", "copy_out orders, program shop"),
         ("copy orders from '/etc/passwd'", "copy_in orders, file shop"),
@@ -1032,11 +1036,81 @@ fn results_of_other_statements() {
     }
     let analysis = analyzed("declare c cursor for select 1");
     assert_eq!(analysis.statements.first().and_then(|output| output.cursor.as_deref()), Some("c"));
-    let analysis = analyzed("copy customers to stdout (format binary)");
-    assert_eq!(
-        analysis.statements.first().and_then(|output| output.copy),
-        Some(CopyOut { format: CopyFormat::Binary })
-    );
+}
+
+#[track_caller]
+fn copies(options: &str, expected: CopyOut) {
+    let analysis = analyzed(&format!("copy customers to stdout {options}"));
+    assert_eq!(analysis.statements.first().and_then(|output| output.copy.clone()), Some(expected), "{options}");
+}
+
+fn comma() -> CopyCsv {
+    CopyCsv {
+        delimiter: b',',
+        quote: b'"',
+        escape: b'"',
+        null: "".into(),
+        forces_quotes: false,
+        has_header: false,
+        is_utf8: false,
+    }
+}
+
+#[test]
+fn forms_of_copies_are_read_off_their_options() {
+    let tab = CopyText { delimiter: b'\t', has_header: false, is_utf8: false };
+    let pipe = CopyText { delimiter: b'|', ..tab };
+    copies("", CopyOut::Text(tab));
+    copies("(format text, null '\\N', header off)", CopyOut::Text(tab));
+    let utf8 = CopyText { has_header: true, is_utf8: true, ..pipe };
+    copies("(delimiter '|', header, encoding 'UTF8')", CopyOut::Text(utf8));
+    copies("with delimiter as '|'", CopyOut::Text(pipe));
+    copies("using delimiters '|'", CopyOut::Text(pipe));
+    copies("csv", CopyOut::Csv(comma()));
+    for header in ["csv header", "(format csv, header)", "(header true, format csv)", "(format csv, header 1)"] {
+        copies(header, CopyOut::Csv(CopyCsv { has_header: true, ..comma() }));
+    }
+    for none in ["(format csv, header 0)", "(format csv, header 'FALSE')", "(format csv, header off)"] {
+        copies(none, CopyOut::Csv(comma()));
+    }
+    let single = CopyCsv { delimiter: b';', quote: b'\'', escape: b'\'', null: "NULL".into(), ..comma() };
+    copies("(format csv, delimiter ';', quote '''', null 'NULL')", CopyOut::Csv(single));
+    let forced = CopyCsv { forces_quotes: true, ..comma() };
+    copies("(format csv, force_quote (id, email))", CopyOut::Csv(forced.clone()));
+    let old = CopyCsv { quote: b'@', escape: b'\\', has_header: true, ..forced };
+    copies("with csv header quote as '@' escape as '\\' force quote *", CopyOut::Csv(old));
+    copies("(format csv, delimiter E'\\t')", CopyOut::Csv(CopyCsv { delimiter: b'\t', ..comma() }));
+    copies("(format binary)", CopyOut::Binary);
+    copies("binary", CopyOut::Binary);
+    let analysis = analyzed("copy binary customers to stdout");
+    assert_eq!(analysis.statements.first().and_then(|output| output.copy.clone()), Some(CopyOut::Binary));
+}
+
+#[test]
+fn forms_that_are_not_followed_are_lines() {
+    for options in [
+        "(null '')",
+        "(null 'x')",
+        "(delimiter 'N')",
+        "(delimiter 'é')",
+        "(delimiter '||')",
+        "(quote '@')",
+        "(header match)",
+        "(header 2)",
+        "(default 'x')",
+        "(format csv, delimiter '\"')",
+        "(format csv, delimiter E'\\n')",
+        "(format csv, delimiter ',,')",
+        "(format csv, quote 'ä')",
+        "(format csv, escape E'\\r')",
+        "(format csv, null 'a,b')",
+        "(format csv, null '\"')",
+        "(format csv, null 1)",
+        "(format csv, default 'x')",
+        "(format csv, header maybe)",
+    ] {
+        copies(options, CopyOut::Lines);
+    }
 }
 
 #[test]

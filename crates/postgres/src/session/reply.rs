@@ -7,13 +7,14 @@ use gatehouse_model::{Access, Action, Column, Effect, Provenance, Resource, Shap
 use gatehouse_protocol::{Breach, Editor, Meaning, Reply, Session as _, Step};
 
 use super::ask::{self, RELAYED_BYTES_MIN, STATEMENTS_MAX};
+use super::copy::{Copied, Form};
 use super::statement::{self, Lineage, Portal, Prepared, copy_shape, lineage};
 use super::{
     Awaited, CopyIn, Cursor, Described, Discard, Doubt, Named, PostgresSession, Run, SHAPES_MAX, copy, gives_meaning,
     message,
 };
-use crate::analysis::{CopyFormat, Deallocated, Moved, Outputs, SearchPath, StatementOutput, action};
-use crate::frame::{self, Peek, Reader};
+use crate::analysis::{Deallocated, Moved, Outputs, SearchPath, StatementOutput, action};
+use crate::frame::{self, Frame, Peek, Reader};
 use crate::wishes::Replication;
 
 /// What a cursor may want without changing anything but locks, which its declaration was judged for.
@@ -35,7 +36,7 @@ impl PostgresSession {
         match frame.tag {
             b'D' => Ok(ask::run(self.run_of(buf, b'D'), Meaning::Content(self.row_shape()?))),
             b'd' => {
-                let shape = self.copy_out.clone().ok_or_else(|| unexpected(frame.tag))?;
+                let shape = self.copied_shape()?;
                 Ok(ask::run(self.run_of(buf, b'd'), Meaning::Content(shape)))
             }
             b'V' => self.function_value(frame.len),
@@ -73,7 +74,7 @@ impl PostgresSession {
         match buf.first() {
             Some(b'D') => Ok(ask::part(buf, len, Meaning::Content(self.row_shape()?))),
             Some(b'd') => {
-                let shape = self.copy_out.clone().ok_or_else(|| unexpected(b'd'))?;
+                let shape = self.copied_shape()?;
                 Ok(ask::part(buf, len, Meaning::Content(shape)))
             }
             Some(_) | None => otherwise(len),
@@ -90,18 +91,28 @@ impl PostgresSession {
 
     /// The length of the run of rows or of copied data at the front, which has at least one frame.
     fn run_of(&mut self, buf: &[u8], tag: u8) -> usize {
-        let mut run = Run { len: 0, frames: 0 };
+        let mut run = Run { len: 0, rows: 0 };
         while let Some(rest) = buf.get(run.len..) {
             match frame::peek_any(rest, self.frame_bytes_max, Breach::target) {
                 Ok(Peek::Whole(frame)) if frame.tag == tag => {
+                    run.rows += u64::from(self.is_row(frame, run.len == 0));
                     run.len += frame.len;
-                    run.frames += 1;
                 }
                 Ok(Peek::Whole(_) | Peek::Short(_) | Peek::Large(..)) | Err(_) => break,
             }
         }
         self.seen = run;
         run.len
+    }
+
+    /// Whether a frame of content is a row; it may be the first of a run.
+    fn is_row(&self, frame: Frame<'_>, is_first: bool) -> bool {
+        let is_row = |copied: &Copied| copied.form.is_row(frame.body, is_first && !copied.has_begun);
+        frame.tag == b'D' || self.copy_out.as_ref().is_some_and(is_row)
+    }
+
+    fn copied_shape(&self) -> Result<Arc<Shape>, Breach> {
+        self.copy_out.as_ref().map(|copied| copied.shape.clone()).ok_or_else(|| unexpected(b'd'))
     }
 
     /// The answers stand in the order of what was asked; one that does not is a breach, for masking stands on it.
@@ -222,16 +233,16 @@ impl PostgresSession {
 
     /// Moves the state past frames that go on to the client.
     pub(super) fn arrived(&mut self, run: &Bytes) {
-        // The frames of a run of content were counted when its end was looked for.
+        // The rows of a run of content were counted when its end was looked for.
         match run.first() {
             Some(b'D') if run.len() == self.seen.len => {
-                self.rows += self.seen.frames;
+                self.rows += self.seen.rows;
                 return;
             }
             Some(b'd') if run.len() == self.seen.len => {
-                // A frame is a row, but for the head and the end of the binary form.
-                if self.copy_out.is_some() {
-                    self.rows += self.seen.frames;
+                if let Some(copied) = &mut self.copy_out {
+                    copied.has_begun = true;
+                    self.rows += self.seen.rows;
                 }
                 return;
             }
@@ -240,7 +251,10 @@ impl PostgresSession {
         for frame in frame::frames(run) {
             match frame.tag {
                 b'D' => self.rows += 1,
-                b'd' if self.copy_out.is_some() => self.rows += 1,
+                b'd' => {
+                    self.rows += u64::from(self.is_row(frame, true));
+                    self.copy_out.iter_mut().for_each(|copied| copied.has_begun = true);
+                }
                 b'1' => self.parse_complete(),
                 b'2' => self.bind_complete(),
                 b'3' => self.close_complete(),
@@ -482,7 +496,7 @@ impl PostgresSession {
 
     fn copy_out_begins(&mut self, body: &[u8]) {
         let mut reader = Reader(body);
-        let _format = reader.u8();
+        let is_binary = reader.u8() == Some(1);
         let count = usize::try_from(reader.i16().unwrap_or(0)).unwrap_or(0);
         let (prepared, place) = match self.awaited.front() {
             Some(Awaited::Query { prepared, done, .. }) => (Some(&**prepared), *done),
@@ -490,16 +504,18 @@ impl PostgresSession {
             _ => (None, 0),
         };
         let output = prepared.and_then(|prepared| prepared.analysis.statements.get(place));
-        let format = output.and_then(|output| output.copy.as_ref()).map(|copy| copy.format);
+        let is_utf8 = self.script.is_utf8 && self.script.doubted_until.is_none();
+        let form = Form::of(output.and_then(|output| output.copy.as_ref()), is_binary, is_utf8);
         let lineage = if self.doubt == Doubt::None { self.lineage(output) } else { Lineage::Unknown };
-        let shape = copy_shape(&lineage, count, format == Some(CopyFormat::Text), format == Some(CopyFormat::Binary));
-        self.copy_out = Some(Arc::new(shape));
+        let shape = copy_shape(&lineage, count, &form, |source| self.known.kind_of(&self.target, source));
+        self.copy_out = Some(Copied { shape: Arc::new(shape), form, has_begun: false });
     }
 
     /// A stream of replication: what flows in it is not known.
     fn copy_both_begins(&mut self) {
         self.copy_in = CopyIn::Open;
-        self.copy_out = Some(Arc::new(copy_shape(&Lineage::Unknown, 1, false, true)));
+        let shape = copy_shape(&Lineage::Unknown, 1, &Form::Opaque, |_| None);
+        self.copy_out = Some(Copied { shape: Arc::new(shape), form: Form::Opaque, has_begun: false });
     }
 
     /// An error fails the rest of the batch: nothing of it will be answered, and what it would have named is not there.
@@ -626,7 +642,7 @@ impl PostgresSession {
         out: &mut BytesMut,
     ) -> Result<(), Breach> {
         if shape.role == ShapeRole::Rows {
-            return copy::rewrite_rows(shape, run, editor, out);
+            return copy::rewrite_rows(shape, self.copy_out.as_ref(), run, editor, out);
         }
         for frame in frame::frames(run) {
             let written = match frame.tag {

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use gatehouse_model::{Bind, Column, Encoding, Provenance, Shape, ShapeRole, ValueKind, kind};
+use gatehouse_model::{Bind, Column, Encoding, Provenance, Resource, Shape, ShapeRole, ValueKind, kind};
 
+use super::copy::Form;
 use crate::analysis::{self, Analysis, Outputs};
 use crate::frame::Reader;
 use crate::reading::Known;
@@ -229,17 +230,54 @@ pub(crate) fn lineage(outputs: &Outputs, named: impl Fn(&Outputs) -> Option<Arc<
     }
 }
 
-/// The shape of what `COPY … TO STDOUT` sends. Only the text format is walked by columns; a line of another format
-/// is one text, for its classified columns are not there unless they may be revealed.
-pub(crate) fn copy_shape(lineage: &Lineage, columns: usize, is_text: bool, is_binary: bool) -> Shape {
-    let column = |provenance, kind| Column { name: "copy".into(), provenance, kind, encoding: Encoding::Text };
-    let columns = if is_text {
-        (0..columns).map(|place| column(lineage.at(place, columns), ValueKind::Text { chars_max: None })).collect()
-    } else {
-        let clean = (0..columns).all(|place| !matches!(lineage.at(place, columns), Provenance::Unknown));
-        let provenance = if clean { Provenance::Clean } else { Provenance::Unknown };
-        let kind = if is_binary { ValueKind::Opaque } else { ValueKind::Text { chars_max: None } };
-        vec![column(provenance, kind)]
+/// The shape of what `COPY … TO STDOUT` sends. The types of its columns are not announced: in the text forms all are texts,
+/// and in the binary one they are known where a column comes as it stands. NULL is a mask of any type.
+pub(crate) fn copy_shape(
+    lineage: &Lineage,
+    columns: usize,
+    form: &Form,
+    kind_of: impl Fn(&Resource) -> Option<ValueKind>,
+) -> Shape {
+    let text = ValueKind::Text { chars_max: None };
+    let column = |provenance, kind, encoding| Column { name: "copy".into(), provenance, kind, encoding };
+    let provenances = (0..columns).map(|place| lineage.at(place, columns));
+    let columns = match form {
+        Form::Text { .. } | Form::Csv(_) => {
+            provenances.map(|provenance| column(provenance, text, Encoding::Text)).collect()
+        }
+        Form::Binary => {
+            let kind_of = |provenance: &Provenance| match provenance {
+                Provenance::Copy(source) => kind_of(source),
+                Provenance::Derived(_) | Provenance::Clean | Provenance::Unknown => None,
+            };
+            let binary = |provenance: Provenance| {
+                let kind = kind_of(&provenance).unwrap_or(ValueKind::Opaque);
+                column(provenance, kind, Encoding::Binary)
+            };
+            provenances.map(binary).collect()
+        }
+        Form::Lines { is_asked } => vec![column(of_line(provenances, *is_asked), text, Encoding::Text)],
+        Form::Opaque => vec![column(Provenance::Unknown, ValueKind::Opaque, Encoding::Text)],
     };
     Shape { role: ShapeRole::Rows, columns }
+}
+
+/// Where a line comes from of which the columns are not told apart.
+fn of_line(columns: impl Iterator<Item = Provenance>, is_asked: bool) -> Provenance {
+    let is_classified = |source: &Resource| source.within.iter().any(|parent| parent.kind == kind::CLASS);
+    let mut sources = Vec::new();
+    for column in columns {
+        match column {
+            Provenance::Unknown => return Provenance::Unknown,
+            Provenance::Copy(source) if is_classified(&source) => sources.push(source),
+            Provenance::Copy(_) | Provenance::Clean => {}
+            Provenance::Derived(more) => sources.extend(more.iter().cloned()),
+        }
+    }
+    if sources.is_empty() || is_asked {
+        return Provenance::Clean;
+    }
+    sources.sort();
+    sources.dedup();
+    Provenance::Derived(sources.into())
 }
