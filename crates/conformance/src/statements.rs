@@ -302,7 +302,11 @@ impl Iterator for Statements {
                 self.one(&["", "verbose, ", "analyze, timing off, summary off, "]),
                 self.select()
             ),
-            75..=79 => format!("copy ({}) to stdout", self.select()),
+            75..=79 => format!(
+                "copy ({}) to stdout {}",
+                self.select(),
+                self.one(&["", "csv header", "(format binary)", "with delimiter '|'", "csv force quote *"])
+            ),
             80..=84 => format!("begin; declare c cursor for {}; fetch 20 from c; fetch all c; rollback", self.select()),
             85..=87 => format!("prepare p{0} as {1}; deallocate p{0}", self.below(1000), self.select()),
             88..=90 => format!("table {}", self.one(&["customers", "contacts", "orders", "staff", "tiers"])),

@@ -91,6 +91,14 @@ async fn no_way_of_asking_shows_more_than_the_budget() -> Result<()> {
     let started = |limit: &str| task(&fixture, &["--rows-max", limit]).map(|(credential, _)| credential);
     let copied = fixture.psql(&started("50")?, "copy (select id from orders) to stdout")?;
     assert!(copied.contains("more than what is left") && copied.lines().count() < 60, "{copied}");
+    // What stands before and behind the rows of a copy is none.
+    for options in ["", "csv", "csv header", "binary", "(format csv, null 'id', header)"] {
+        let credential = started("5")?;
+        let copy = format!("copy (select id from orders where id <= 5) to stdout {options}");
+        let copied = fixture.psql(&credential, &copy)?;
+        assert!(!copied.contains("ERROR"), "{options}: {copied}");
+        assert_eq!(spent(&fixture, &credential)?["rows"], 5, "{options}");
+    }
     // A pipeline is judged before any of its rows come.
     let client = fixture.connect(&started("250")?).await?;
     let statement = client.prepare("select id from orders where id <= 100").await?;
@@ -180,6 +188,11 @@ fn different_values_of_a_class_count_however_they_come() -> Result<()> {
     let copied =
         fixture.psql(&credential, "copy (select id, email from customers where id between 11 and 20) to stdout")?;
     assert_eq!((emails(&copied), seen(&credential)?), (10, 20.into()));
+    for options in ["with delimiter '|'", "(format csv, quote '@', force_quote *)", "csv header", "(format binary)"] {
+        let copy = format!("copy (select id, email from customers where id between 11 and 20) to stdout {options}");
+        let copied = fixture.psql(&credential, &copy)?;
+        assert_eq!((copied.matches("raw.person").count(), seen(&credential)?), (10, 20.into()), "{options}");
+    }
     let refused = fixture.psql(&credential, ten)?;
     assert!(refused.contains("the task's budget is used up: 20 of 20 different values of email"), "{refused}");
 
@@ -212,9 +225,8 @@ fn values_that_cannot_be_counted_are_beyond_the_budget() -> Result<()> {
     let limited = || start(&["--values-max", "person_name=2", "--values-max", "email=2"]);
     let free = fixture.task("agent:claude", "10m")?;
     for uncounted in [
-        "copy (select full_name from customers) to stdout (format csv)",
-        "copy (select full_name from customers) to stdout (format binary)",
-        "copy (select email from customers) to stdout (format csv, quote '@', force_quote *)",
+        "copy (select full_name from customers) to stdout (null '')",
+        "copy (select email from customers) to stdout (format csv, quote E'\n', force_quote *)",
         "listen ch; select pg_notify('ch', full_name || replace(email, '@', '#')) from customers",
         "insert into orders (id, total, note) select 5000 + id, 1, full_name from customers where id <= 3",
         "update customers set email = (select string_agg(email, ',') from customers where id <= 50) where id = 200",
@@ -240,7 +252,7 @@ fn an_approval_beyond_a_budget_of_values_is_for_one_operation() -> Result<()> {
     let fixture = Fixture::start(Setup { policies: format!("{}{SEES}{HOLD}", setup.policies), ..setup })?;
     let (credential, _) = task(&fixture, &["--values-max", "email=2"])?;
     let mut psql = fixture.psql_command(&credential);
-    psql.args(["-c", "copy (select email from customers where id = 1) to stdout (format csv)"]);
+    psql.args(["-c", "copy (select email from customers where id = 1) to stdout (null '')"]);
     let held =
         psql.args(["-c", "select email from customers"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let request = fixture.open_request()?;

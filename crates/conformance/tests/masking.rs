@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use anyhow::Context as _;
+use gatehouse_conformance::raw::{RawClient, bind, execute, parse, query, sync};
 use gatehouse_conformance::{Fixture, Setup};
 use tokio_postgres::SimpleQueryMessage;
 
@@ -43,6 +44,14 @@ fn nothing_classified_leaves_by_any_statement_that_policy_permits() -> anyhow::R
         "copy (select email, full_name from customers limit 3) to stdout",
         "copy (select email, full_name from customers limit 3) to stdout with (format csv)",
         "copy (select email, full_name from customers limit 3) to stdout with (delimiter '|')",
+        "copy customers to stdout with delimiter '|'",
+        "copy customers to stdout (null '')",
+        "copy customers to stdout csv header force quote *",
+        "copy customers to stdout (format csv, quote E'\n', force_quote *)",
+        "copy customers (full_name, email, note) to stdout (format csv, delimiter '@', quote '''', escape 'R')",
+        "copy (select c, c.email || ',', row(c.full_name), leak(8) from customers c limit 3) to stdout csv",
+        "copy customers to stdout (format binary)",
+        "copy (select c, c.email || ',', row(c.full_name), leak(8) from customers c limit 3) to stdout (format binary)",
         "copy (select note from customers limit 3) to stdout with (format csv)",
         "copy (select note from customers limit 3) to stdout with (format binary)",
         "select array[note], row(note), note::bytea from customers limit 2",
@@ -235,6 +244,150 @@ async fn fields_of_documents_are_masked_by_their_paths() -> anyhow::Result<()> {
         let said = fixture.psql(&agent, sql)?;
         assert!(said.contains("denied by policy"), "{sql}: {said}");
     }
+    Ok(())
+}
+
+/// Values that forms of COPY write in odd ways, and types that are masked each in its own way.
+const ODD: &str = r#"
+create table odd (id int, email text, note text, born date, tags text[], place inet, said jsonb);
+insert into odd
+select id, email, note, date '2000-01-01', array['Realname', null], '10.0.0.1', '{"a": "Rawlings", "n": 5}'
+from (values
+  (1, 'plain', ''),
+  (2, 'a,"b"', E'one\r\ntwo'),
+  (3, E'tab\there|\\', 'write to bob@example.org, "soon"'),
+  (4, '', '\.'),
+  (5, 'NULL', 'NULL'),
+  (6, '\N', E'back\\slash|pipe\ttab')
+) as v (id, email, note);
+insert into odd (id) values (7);
+create table parts (id int, email text) partition by range (id);
+create table parts_1 partition of parts for values from (0) to (100);
+insert into parts values (1, 'Realname'), (2, null);
+create table ancestors (id int, email text);
+create table heirs (rank int) inherits (ancestors);
+insert into heirs values (3, 'Realname', 9);
+grant select on all tables in schema public to gatehouse;
+"#;
+/// The id, the email and the note of a row, as they are to be seen.
+const MASKED: &str = "id, case when email is not null then '[redacted:email]' end as email, \
+                      replace(note, 'bob@example.org', '[redacted:email]') as note";
+
+fn with_odd() -> anyhow::Result<Fixture> {
+    let columns = ["born", "tags", "place", "said"].map(|column| format!("\"public.odd.{column}\" = \"private\"\n"));
+    let fixture = Fixture::start(Setup {
+        config: "[classes.private]\nmask = \"redact\"\n[classes.email]\nmask = \"redact\"\n".into(),
+        target: format!("[targets.shop.columns]\n{}", columns.concat()),
+        ..Setup::default()
+    })?;
+    fixture.truth(ODD)?;
+    Ok(fixture)
+}
+
+/// In each form a copy through the gateway is what the server itself writes of the masked values.
+#[test]
+fn copies_as_text_are_those_of_masked_values() -> anyhow::Result<()> {
+    let fixture = with_odd()?;
+    let (agent, direct) = (fixture.task("agent:claude", "10m")?, fixture.direct());
+    for options in [
+        "",
+        "(header)",
+        "(delimiter '|')",
+        "with delimiter as '['",
+        "using delimiters ','",
+        "csv",
+        "csv header",
+        "(format csv, encoding 'UTF8', header true)",
+        "(format csv, delimiter ';', quote '''', escape '\\', null 'NULL')",
+        "(format csv, delimiter E'\\t', null '\\N')",
+        // The mask has these in it.
+        "(format csv, delimiter '[')",
+        "(format csv, delimiter '|', quote ':', escape ']')",
+        "csv header quote as '@' escape as '\\' force quote *",
+    ] {
+        let copy = |what: &str| format!("copy (select {what} from odd order by id) to stdout {options}");
+        let seen = fixture.psql(&agent, &copy("id, email, note"))?;
+        let expected = fixture.psql(&direct, &copy(MASKED))?;
+        assert!(expected.contains("redacted") && !expected.contains("ERROR"), "{options}: {expected}");
+        assert_eq!(seen, expected, "{options}");
+    }
+    Ok(())
+}
+
+#[test]
+fn copies_of_tables_are_masked_as_those_of_queries() -> anyhow::Result<()> {
+    let fixture = with_odd()?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    for (sql, expected) in [
+        // Names of columns pass.
+        (
+            "\\copy (select id, email, note from odd where id = 4) to stdout csv header",
+            "id,email,note\n4,[redacted:email],\\.\n",
+        ),
+        // What is alone in its line is told from the end of all.
+        ("copy (select note from odd where id = 4) to stdout csv", "\"\\.\"\n"),
+        ("copy parts_1 to stdout csv", "1,[redacted:email]\n2,\n"),
+        ("copy (select * from parts order by id) to stdout csv", "1,[redacted:email]\n2,\n"),
+        ("copy heirs (rank, email) to stdout (format csv, header)", "rank,email\n9,[redacted:email]\n"),
+        ("copy heirs to stdout with delimiter '|'", "3|[redacted:email]|9\n"),
+    ] {
+        assert_eq!(fixture.psql(&agent, sql)?, expected, "{sql}");
+    }
+    // A session in another encoding is told the same.
+    let mut latin = fixture.psql_command(&agent);
+    latin.env("PGCLIENTENCODING", "LATIN1");
+    let copied = latin.args(["-c", "copy (select id, email from odd where id = 2) to stdout csv"]).output()?;
+    assert_eq!(String::from_utf8_lossy(&copied.stdout), "2,[redacted:email]\n");
+    for not_followed in ["(null '')", "(format csv, quote E'\\n')"] {
+        let refused = fixture.psql(&agent, &format!("copy odd (email) to stdout {not_followed}"))?;
+        assert!(refused.contains("denied by policy"), "{not_followed}: {refused}");
+    }
+    Ok(())
+}
+
+/// The data of what is asked, message by message.
+fn copied(client: &mut RawClient, asked: &[Vec<u8>]) -> anyhow::Result<Vec<Vec<u8>>> {
+    client.send(asked)?;
+    let mut data = Vec::new();
+    loop {
+        match client.answer()? {
+            (b'd', body) => data.push(body),
+            (b'E', body) => anyhow::bail!("{}", String::from_utf8_lossy(&body)),
+            (b'Z', _) => return Ok(data),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn binary_copies_are_those_of_masked_values() -> anyhow::Result<()> {
+    let fixture = with_odd()?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let (mut seen, mut direct) = (RawClient::connect(&agent)?, RawClient::connect(&fixture.direct())?);
+    let masked = format!(
+        "copy (select {MASKED}, null::date, case when tags is not null then array['[redacted:private]', null] end, \
+         null::inet, case when said is not null then '{{\"a\": \"[redacted:private]\", \"n\": null}}'::jsonb end \
+         from odd order by id) to stdout (format binary)"
+    );
+    let whole = copied(&mut direct, &[query(&masked)])?;
+    assert_eq!(whole.len(), 8, "seven rows and the end");
+    let few = copied(&mut direct, &[query("copy (select 7, 2, 'x1', null::text) to stdout (format binary)")])?;
+    let none = copied(&mut direct, &[query("copy (select 1 where false) to stdout (format binary)")])?;
+    for (sql, expected) in [
+        ("copy (select * from odd order by id) to stdout (format binary)", &whole),
+        ("copy odd to stdout binary", &whole),
+        ("copy binary odd to stdout", &whole),
+        ("copy odd (id, email, note, born, tags, place, said) to stdout with binary", &whole),
+        ("copy (select 7, id + 1, 'x' || id, upper(email) from odd where id = 1) to stdout (format binary)", &few),
+        ("copy (select email from odd where id > 9) to stdout (format binary)", &none),
+    ] {
+        let simple = copied(&mut seen, &[query(sql)]).with_context(|| sql.to_string())?;
+        assert_eq!(&simple, expected, "{sql}");
+        let extended = [parse("", sql), bind("", ""), execute(""), sync()];
+        let extended = copied(&mut seen, &extended).with_context(|| sql.to_string())?;
+        assert_eq!(&extended, expected, "{sql}");
+    }
+    assert!(fixture.verify()?.contains("sound"));
     Ok(())
 }
 

@@ -27,6 +27,7 @@ use crate::frame::{self, Peek};
 use crate::reading::{self, Known};
 use crate::report::{self, Severity};
 use crate::wishes::{Replication, Wishes};
+pub(crate) use copy::skip_head as skip_copy_head;
 use statement::{Asked, Portal, Prepared};
 
 pub(crate) struct PostgresSession {

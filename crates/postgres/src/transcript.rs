@@ -6,12 +6,14 @@ use bytes::BytesMut;
 use gatehouse_protocol::{Breach, Seen, Transcript};
 
 use crate::frame::{self, Frame, Peek, Reader};
-use crate::session::row_names;
+use crate::session::{row_names, skip_copy_head};
 
 #[derive(Default)]
 pub(crate) struct PostgresTranscript {
     buf: BytesMut,
     formats: Vec<i16>,
+    /// What is copied out is in binary form.
+    copies_binary: bool,
 }
 
 impl Transcript for PostgresTranscript {
@@ -51,6 +53,15 @@ impl PostgresTranscript {
                     .collect();
                 Some(Seen::Row(values?))
             }
+            b'H' => {
+                self.copies_binary = reader.u8() == Some(1);
+                None
+            }
+            b'W' => {
+                self.copies_binary = false;
+                None
+            }
+            b'd' if self.copies_binary => copied_row(frame.body),
             b'd' => Some(Seen::Text(text(frame.body).trim_end_matches('\n').into())),
             b'C' => Some(Seen::Done(text(reader.cstr()?))),
             b'I' => Some(Seen::Done("(nothing was asked)".into())),
@@ -70,14 +81,35 @@ impl PostgresTranscript {
     }
 
     fn value(&self, place: usize, value: Option<&[u8]>) -> Option<String> {
-        let value = value?;
-        let is_odd = |byte: &u8| *byte < b' ' && !b"\t\r\n".contains(byte);
-        let is_binary = self.formats.get(place) == Some(&1);
-        // No text holds a NUL, whatever the client was told of its form.
-        let is_opaque =
-            value.contains(&0) || is_binary && (std::str::from_utf8(value).is_err() || value.iter().any(is_odd));
-        Some(if is_opaque { format!("({} bytes)", value.len()) } else { text(value) })
+        Some(shown(value?, self.formats.get(place) == Some(&1)))
     }
+}
+
+/// A row of a binary COPY, behind what may stand before the first one. What stands behind the last is none.
+fn copied_row(body: &[u8]) -> Option<Seen> {
+    let mut reader = Reader(body);
+    let mut behind_head = reader;
+    if skip_copy_head(&mut behind_head).is_some() {
+        reader = behind_head;
+    }
+    if reader.0 == b"\xff\xff" {
+        return None;
+    }
+    let row = binary_values(&mut reader).map(Seen::Row);
+    row.or_else(|| Some(Seen::Text(format!("({} bytes)", body.len()))))
+}
+
+fn binary_values(reader: &mut Reader<'_>) -> Option<Vec<Option<String>>> {
+    let count = usize::try_from(reader.i16()?).ok()?;
+    (0..count).map(|_| reader.value().map(|value| value.map(|value| shown(value, true)))).collect()
+}
+
+fn shown(value: &[u8], is_binary: bool) -> String {
+    let is_odd = |byte: &u8| *byte < b' ' && !b"\t\r\n".contains(byte);
+    // No text holds a NUL, whatever the client was told of its form.
+    let is_opaque =
+        value.contains(&0) || is_binary && (std::str::from_utf8(value).is_err() || value.iter().any(is_odd));
+    if is_opaque { format!("({} bytes)", value.len()) } else { text(value) }
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -376,7 +376,8 @@ impl Rewrite<'_> {
     }
 }
 
-fn skip_head(reader: &mut Reader<'_>) -> Option<()> {
+/// Reads what stands before the rows of the binary format.
+pub(crate) fn skip_head(reader: &mut Reader<'_>) -> Option<()> {
     let is_signed = reader.bytes(SIGNATURE.len())? == SIGNATURE;
     let is_plain = reader.u32()? & CRITICAL_FLAGS == 0;
     let extension = usize::try_from(reader.i32()?).ok()?;
