@@ -77,6 +77,11 @@ fn what_was_seen_is_found_again_and_changed() -> Result<()> {
     is(&format!("select id, email from customers where email = '{three}'"), &format!("3|{three}"))?;
     is(&format!("select id from customers where '{seven}'::text = email and tier = 'standard'"), "7")?;
     is(&format!("select id from customers where email in ('{three}', '{seven}') order by id"), "3\n7")?;
+    // What is written in another way in a copy is the same value.
+    for options in ["", "csv", "with delimiter '@'"] {
+        let copy = format!("copy (select email from customers where id = 7) to stdout {options}");
+        is(&copy, &if options.ends_with("'@'") { seven.replace('@', "\\@") } else { seven.clone() })?;
+    }
     is(&format!("select count(*) from customers c where c.email <> '{three}' or id = 3"), "200")?;
     is(&format!("select o.id from orders o join customers c on c.id = o.customer_id and c.email = '{seven}'"), "7")?;
     is(

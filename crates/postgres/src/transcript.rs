@@ -130,3 +130,31 @@ fn report(body: &[u8]) -> String {
     }
     parts.join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BufMut as _;
+
+    use super::*;
+
+    #[test]
+    fn rows_of_binary_copies_are_shown_as_rows() {
+        let head = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+        let (row, other) = (&b"\0\x02\0\0\0\x02ab\xff\xff\xff\xff"[..], &b"\0\x01\0\0\0\x04\0\0\0\x07"[..]);
+        let mut bytes = BytesMut::new();
+        frame::write(&mut bytes, b'H', |out| out.put_slice(&[1, 0, 0]));
+        let first = [&head[..], row].concat();
+        for body in [&first[..], other, b"\xff\xff", b"\0\x05"] {
+            frame::write(&mut bytes, b'd', |out| out.put_slice(body));
+        }
+        frame::write(&mut bytes, b'H', |out| out.put_slice(&[0, 0, 0]));
+        frame::write(&mut bytes, b'd', |out| out.put_slice(b"a\tb\n"));
+        let expected = [
+            Seen::Row(vec![Some("ab".into()), None]),
+            Seen::Row(vec![Some("(4 bytes)".into())]),
+            Seen::Text("(2 bytes)".into()),
+            Seen::Text("a\tb".into()),
+        ];
+        assert_eq!(PostgresTranscript::default().show(&bytes), expected);
+    }
+}

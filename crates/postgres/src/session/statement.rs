@@ -209,6 +209,15 @@ pub(crate) enum Lineage {
 }
 
 impl Lineage {
+    /// Whether it tells of so many columns.
+    fn is_of(&self, count: usize) -> bool {
+        match self {
+            Self::Columns(columns) => columns.len() == count,
+            Self::Clean => true,
+            Self::Unknown => false,
+        }
+    }
+
     fn at(&self, place: usize, count: usize) -> Provenance {
         match self {
             Self::Columns(columns) if columns.len() == count => {
@@ -256,7 +265,11 @@ pub(crate) fn copy_shape(
             };
             provenances.map(binary).collect()
         }
-        Form::Lines { is_asked } => vec![column(of_line(provenances, *is_asked), text, Encoding::Text)],
+        Form::Lines { is_asked } => {
+            let is_known = lineage.is_of(columns);
+            let provenance = if is_known { of_line(provenances, *is_asked) } else { Provenance::Unknown };
+            vec![column(provenance, text, Encoding::Text)]
+        }
         Form::Opaque => vec![column(Provenance::Unknown, ValueKind::Opaque, Encoding::Text)],
     };
     Shape { role: ShapeRole::Rows, columns }
