@@ -1,6 +1,7 @@
 /** What pages ask, and under which name the answer is kept. */
 
 import { type InfiniteData, infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { withThese } from "../lib/listing";
 import { api, must, page, type Replay, type Request } from "./client";
 
 export const me = queryOptions({
@@ -122,13 +123,14 @@ export interface TaskFilter {
   target?: string;
 }
 
-export const tasks = (filter: TaskFilter) =>
+/** Tasks; the newest, or those before one of them. */
+export const tasks = (filter: TaskFilter, before?: number) =>
   infiniteQueryOptions({
-    queryKey: ["tasks", filter],
+    queryKey: ["tasks", filter, before],
     queryFn: ({ pageParam }) =>
       page(api.GET("/api/v1/tasks", { params: { query: { ...filter, limit: 100, before: pageParam } } })),
-    initialPageParam: undefined as number | undefined,
-    getNextPageParam: (last) => last.next,
+    initialPageParam: before,
+    getNextPageParam: (last, pages) => withThese(last.next, pages.length),
   });
 
 export const task = (id: string) =>
@@ -161,15 +163,16 @@ export interface SessionFilter {
   until?: string;
 }
 
-export const sessions = ({ hours, ...filter }: SessionFilter) =>
+/** Sessions; the newest, or those before one of them. */
+export const sessions = ({ hours, ...filter }: SessionFilter, before?: number) =>
   infiniteQueryOptions({
-    queryKey: ["sessions", filter, hours],
+    queryKey: ["sessions", filter, hours, before],
     queryFn: ({ pageParam, signal }) => {
       const query = { ...filter, since: ago(hours) ?? filter.since, limit: 100, before: pageParam };
       return page(api.GET("/api/v1/sessions", { params: { query }, signal }));
     },
-    initialPageParam: undefined as number | undefined,
-    getNextPageParam: (last) => last.next,
+    initialPageParam: before,
+    getNextPageParam: (last, pages) => withThese(last.next, pages.length),
     placeholderData: keepPreviousData,
   });
 
@@ -192,16 +195,16 @@ export interface OperationFilter {
   until?: string;
 }
 
-/** What a search finds stays as it is until it is asked for again. */
-export const operations = ({ hours, ...filter }: OperationFilter) =>
+/** What a search finds stays as it is until it is asked for again; the newest, or what is before a record. */
+export const operations = ({ hours, ...filter }: OperationFilter, before?: number) =>
   infiniteQueryOptions({
-    queryKey: ["operations", filter, hours],
+    queryKey: ["operations", filter, hours, before],
     queryFn: ({ pageParam, signal }) => {
       const query = { ...filter, since: ago(hours) ?? filter.since, limit: 100, before: pageParam };
       return page(api.GET("/api/v1/operations", { params: { query }, signal }));
     },
-    initialPageParam: undefined as number | undefined,
-    getNextPageParam: (last) => last.next,
+    initialPageParam: before,
+    getNextPageParam: (last, pages) => withThese(last.next, pages.length),
     placeholderData: keepPreviousData,
     refetchOnWindowFocus: false,
   });

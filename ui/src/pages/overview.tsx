@@ -8,6 +8,7 @@ import { Link, useSearchParams } from "react-router";
 import type { Activity } from "../api/client";
 import { activity, openRequests, sessions, tasks } from "../api/queries";
 import { micros, number, oneLine, plural, tick } from "../lib/format";
+import { restOf } from "../lib/listing";
 import { sentence } from "../lib/words";
 import { Ago, Chip, Empty, Heading, Waiting } from "../parts/basics";
 
@@ -16,7 +17,7 @@ const BARS_MAX = 8;
 
 export function OverviewPage() {
   const [search, setSearch] = useSearchParams();
-  const hours = Number(search.get("hours") ?? 24);
+  const hours = Number(search.get("hours")) || 24;
   const query = useQuery(activity(hours));
   const found = query.data;
   return (
@@ -59,9 +60,10 @@ function Figures({ found }: { found?: Activity }) {
   const live = useInfiniteQuery(tasks({ state: "live" }));
   const now = useInfiniteQuery(sessions({ state: "live" }));
   const count = (query: typeof live | typeof now) => {
-    const pages = query.data?.pages as { entries: unknown[] }[] | undefined;
-    const counted = pages?.reduce((sum, page) => sum + page.entries.length, 0);
-    return counted === undefined ? "…" : `${number(counted)}${query.hasNextPage ? "+" : ""}`;
+    const pages = query.data?.pages as { entries: unknown[]; next?: number }[] | undefined;
+    if (!pages) return query.error ? "—" : "…";
+    const counted = pages.reduce((sum, page) => sum + page.entries.length, 0);
+    return `${number(counted)}${restOf({ pages }) === undefined ? "" : "+"}`;
   };
   const waiting = open.data?.entries.length ?? 0;
   const parts = found?.parts ?? [];

@@ -281,7 +281,9 @@ function Explained({ found }: { found: Explanation }) {
       {found.columns?.length ? <Columns columns={found.columns} /> : null}
       <details>
         <summary className="muted">Facts that policies can test</summary>
-        <pre className="statement">{JSON.stringify(found.facts, null, 2)}</pre>
+        <pre role="group" className="statement" tabIndex={0} aria-label="Facts">
+          {JSON.stringify(found.facts, null, 2)}
+        </pre>
       </details>
     </section>
   );
@@ -316,7 +318,7 @@ const BACK: Column<NonNullable<Explanation["columns"]>[number]>[] = [
 
 function Columns({ columns }: { columns: NonNullable<Explanation["columns"]> }) {
   return (
-    <div className="scroll">
+    <div className="scroll" role="group" tabIndex={0} aria-label="Columns that would come back">
       <h2>What would come back</h2>
       <Grid columns={BACK} entries={columns} keyOf={(_, place) => place} />
     </div>
@@ -549,7 +551,7 @@ function History() {
       </nav>
       <section className="panel pad stack" aria-label="What changed">
         <h2>{before ? "What changed with it" : "The first that is known"}</h2>
-        {now.error ? <Trouble error={now.error} /> : null}
+        <Waiting query={now} />
         {then.error ? <Trouble error={then.error} /> : null}
         {now.data && then.data ? <Difference was={then.data.files} is={now.data.files} /> : null}
         {now.data && !before ? <Files files={now.data.files} /> : null}

@@ -21,8 +21,9 @@ import {
   TaskLink,
   toneOf,
   Waiting,
-  Who,
 } from "../parts/basics";
+import { CameFrom, Chain } from "../parts/chain";
+import { Classes } from "../parts/classes";
 import { Statement, Written } from "../parts/statement";
 import { Sure } from "../parts/sure";
 
@@ -60,12 +61,13 @@ function About({ session }: { session: Session }) {
         <dl className="facts">
           <dt>Who</dt>
           <dd>
-            <Who identity={session.identity} behalf={session.on_behalf_of} />
+            <Chain identity={session.identity} behalf={session.on_behalf_of} task={session.task} />
           </dd>
           <dt>Task</dt>
           <dd>
             <TaskLink id={session.task} />
           </dd>
+          <CameFrom task={session.task} />
           <dt>Target</dt>
           <dd>{session.target}</dd>
           <dt>From</dt>
@@ -95,14 +97,7 @@ function About({ session }: { session: Session }) {
             {session.state === "live" ? (
               <span className="muted">counted when it ends</span>
             ) : (
-              <span className="row">
-                {Object.entries(session.classes ?? {}).map(([name, count]) => (
-                  <Chip key={name}>
-                    {name} {count === 0 ? "in the clear" : number(count)}
-                  </Chip>
-                ))}
-                {session.masked === 0 && Object.keys(session.classes ?? {}).length === 0 ? "nothing" : null}
-              </span>
+              <Classes counts={session.classes} none={session.masked === 0 ? "nothing" : null} />
             )}
           </dd>
         </dl>

@@ -13,6 +13,7 @@ import {
   requestsTo,
   targets,
 } from "../api/queries";
+import { chain } from "../lib/chain";
 import { identityOf } from "../lib/filters";
 import { number, oneLine, plural, span } from "../lib/format";
 import { revealed } from "../lib/hidden";
@@ -33,6 +34,7 @@ import {
   Waiting,
   Who,
 } from "../parts/basics";
+import { CameFrom, Chain } from "../parts/chain";
 import { IdentityFilter, OneOf, TargetFilter, useFilters } from "../parts/filters";
 import { Accesses, isLong, Statement } from "../parts/statement";
 import { Decide, Decided } from "./answer";
@@ -224,8 +226,7 @@ function Detail({ id, next }: { id: string; next?: string }) {
           </span>
         </div>
         <span className="muted wrap">
-          {request.identity}
-          {request.on_behalf_of ? ` for ${request.on_behalf_of}` : ""}
+          <Asks request={request} />
           {request.kind === "operation" && request.task_reason ? (
             <>: &ldquo;{revealed(request.task_reason)}&rdquo;</>
           ) : null}
@@ -258,6 +259,14 @@ function Detail({ id, next }: { id: string; next?: string }) {
     </article>
   );
 }
+
+/** Who asks, for whom, and who sent them. What asks for a task has none yet, and so nobody who is known to have sent it. */
+const Asks = ({ request }: { request: Request }) =>
+  request.kind === "operation" ? (
+    <Chain identity={request.identity} behalf={request.on_behalf_of} task={request.task} />
+  ) : (
+    chain(request)
+  );
 
 /** What of a request is not shown in whole without being asked for. */
 function unreadOf(request: Request): string[] {
@@ -438,6 +447,7 @@ function Context({ request }: { request: Request }) {
       {rows.map(([name, value]) => (
         <Pair key={name} name={name} value={value} />
       ))}
+      {request.kind === "operation" ? <CameFrom task={request.task} /> : null}
     </dl>
   );
 }

@@ -1,5 +1,6 @@
 /** Who was where, and what was said: sessions by what is known of them, and operations by what stands in them. */
 
+import { Button } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 import { Link } from "react-router";
@@ -8,9 +9,11 @@ import { type Filters, identityOf, timesOf } from "../lib/filters";
 import { around, pieces } from "../lib/found";
 import { revealed } from "../lib/hidden";
 import { isTyping } from "../lib/keys";
+import { beforeOf, restOf } from "../lib/listing";
 import { sentence } from "../lib/words";
 import { At, Chip, Empty, Heading, More, outcomeOf, SessionLink, State, Waiting, Who } from "../parts/basics";
 import { IdentityFilter, OneOf, TargetFilter, TimeFilter, Typed, useFilters } from "../parts/filters";
+import { Newer, Older } from "../parts/listing";
 import { SessionTable } from "../parts/session-table";
 
 export function SessionsPage() {
@@ -55,6 +58,11 @@ export function SessionsPage() {
         />
         <TimeFilter filters={filters} />
         {isSearch ? null : <OneOf filters={filters} name="state" label="State" data={["live", "ended"]} />}
+        {get("task") ? (
+          <Button className="own" variant="default" onClick={() => set({ task: null })}>
+            Of {get("task")} only: show all
+          </Button>
+        ) : null}
       </search>
       {isSearch ? <Operations filters={filters} /> : <Sessions filters={filters} />}
     </>
@@ -77,13 +85,15 @@ const common = (filters: Filters) => ({
 });
 
 function Sessions({ filters }: { filters: Filters }) {
-  const query = useInfiniteQuery(sessions({ ...common(filters), state: filters.get("state") || undefined }));
+  const before = beforeOf(filters.get("before"));
+  const query = useInfiniteQuery(sessions({ ...common(filters), state: filters.get("state") || undefined }, before));
   const entries = query.data?.pages.flatMap((page) => page.entries) ?? [];
   return (
     <>
       <Waiting query={query} />
       {query.data ? (
         <div className="panel">
+          <Newer before={before} />
           {entries.length === 0 ? (
             <Empty title="There is no such session">
               <p>Leave out a filter, or wait: live sessions appear here by themselves.</p>
@@ -91,6 +101,7 @@ function Sessions({ filters }: { filters: Filters }) {
           ) : null}
           <SessionTable entries={entries} />
           <More query={query} />
+          <Older before={query.hasNextPage ? undefined : restOf(query.data)} shown={entries.length} />
         </div>
       ) : null}
     </>
@@ -99,18 +110,21 @@ function Sessions({ filters }: { filters: Filters }) {
 
 function Operations({ filters }: { filters: Filters }) {
   const text = filters.get("text") || undefined;
+  const before = beforeOf(filters.get("before"));
   const query = useInfiniteQuery(
-    operations({ ...common(filters), text, outcome: filters.get("outcome") || undefined }),
+    operations({ ...common(filters), text, outcome: filters.get("outcome") || undefined }, before),
   );
   const entries = query.data?.pages.flatMap((page) => page.entries) ?? [];
+  const rest = restOf(query.data);
   return (
     <>
       <Waiting query={query} />
       {query.data ? (
         <div className="panel">
+          <Newer before={before} />
           {entries.length === 0 ? (
             <Empty
-              title={query.hasNextPage ? "Nothing so far: there is more to look through" : "No operation is like that"}
+              title={rest === undefined ? "No operation is like that" : "Nothing so far: there is more to look through"}
             >
               <p>
                 What was looked for is in statements as evidence keeps them: without the values of classified columns.
@@ -151,6 +165,7 @@ function Operations({ filters }: { filters: Filters }) {
             ))}
           </ul>
           <More query={query} isAsked={entries.length === 0} />
+          <Older before={query.hasNextPage ? undefined : rest} shown={entries.length} />
         </div>
       ) : null}
     </>

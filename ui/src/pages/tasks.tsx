@@ -6,9 +6,11 @@ import { useMemo, useState } from "react";
 import { Link, useParams } from "react-router";
 import { api, must, type Operation, type Request, type Session, type Task } from "../api/client";
 import { done as doneUnder, me, requestsOfTask, sessions, task as taskQuery, tasks } from "../api/queries";
+import { chain } from "../lib/chain";
 import { identityOf } from "../lib/filters";
 import { bytes, moment, number, oneLine, span } from "../lib/format";
 import { revealed } from "../lib/hidden";
+import { beforeOf, restOf } from "../lib/listing";
 import { sentence } from "../lib/words";
 import {
   Ago,
@@ -28,6 +30,7 @@ import {
   Waiting,
 } from "../parts/basics";
 import { IdentityFilter, TargetFilter, useFilters } from "../parts/filters";
+import { Newer, Older } from "../parts/listing";
 import { SessionTable } from "../parts/session-table";
 import { Sure } from "../parts/sure";
 import { TaskTable } from "../parts/task-table";
@@ -36,13 +39,13 @@ export function TasksPage() {
   const filters = useFilters();
   const { get, set } = filters;
   const state = get("state") || "live";
-  const query = useInfiniteQuery(
-    tasks({
-      state: state === "all" ? undefined : state,
-      identity: identityOf(get("identity")),
-      target: get("target") || undefined,
-    }),
-  );
+  const before = beforeOf(get("before"));
+  const wanted = {
+    state: state === "all" ? undefined : state,
+    identity: identityOf(get("identity")),
+    target: get("target") || undefined,
+  };
+  const query = useInfiniteQuery(tasks(wanted, before));
   const entries = query.data?.pages.flatMap((page) => page.entries) ?? [];
   return (
     <>
@@ -61,6 +64,7 @@ export function TasksPage() {
       <Waiting query={query} />
       {query.data && entries.length === 0 ? (
         <div className="panel">
+          <Newer before={before} />
           <Empty title={state === "live" ? "Nobody works now" : "There is no such task"}>
             <p>
               <code className="mono">gatehouse run --target NAME --reason &quot;…&quot; -- COMMAND</code> starts one.
@@ -70,8 +74,10 @@ export function TasksPage() {
       ) : null}
       {entries.length > 0 ? (
         <div className="panel scroll">
+          <Newer before={before} />
           <TaskTable entries={entries} />
           <More query={query} />
+          <Older before={query.hasNextPage ? undefined : restOf(query.data)} shown={entries.length} />
         </div>
       ) : null}
     </>
@@ -128,19 +134,7 @@ function About({ task }: { task: Task }) {
       <dt>Task</dt>
       <dd className="mono">{task.id}</dd>
       <dt>Works</dt>
-      <dd>{task.identity}</dd>
-      {task.on_behalf_of ? (
-        <>
-          <dt>On behalf of</dt>
-          <dd>{task.on_behalf_of}</dd>
-        </>
-      ) : null}
-      {task.actors?.length ? (
-        <>
-          <dt>Acted before</dt>
-          <dd>{task.actors.join(" → ")}</dd>
-        </>
-      ) : null}
+      <dd>{chain(task)}</dd>
       {task.parent ? (
         <>
           <dt>Came from</dt>
@@ -305,7 +299,7 @@ function Timeline({ task }: { task: Task }) {
       <Waiting query={done} />
       {opened.error ? <Trouble error={opened.error} /> : null}
       {asked.error ? <Trouble error={asked.error} /> : null}
-      {opened.hasNextPage ? (
+      {restOf(opened.data) !== undefined ? (
         <p className="pad muted small">
           Of its sessions the newest are told here; <Link to={`/sessions?task=${task.id}`}>Sessions</Link> has them all.
         </p>
@@ -372,6 +366,11 @@ function Sessions({ task }: { task: string }) {
       {query.data && entries.length === 0 ? <Empty title="It had no session yet" /> : null}
       <SessionTable entries={entries} />
       <More query={query} />
+      {restOf(query.data) !== undefined && !query.hasNextPage ? (
+        <p className="pad muted small">
+          These are the newest; <Link to={`/sessions?task=${task}`}>Sessions</Link> has them all.
+        </p>
+      ) : null}
     </>
   );
 }

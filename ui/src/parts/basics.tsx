@@ -249,7 +249,7 @@ export function More(props: {
   if (isFetchNextPageError) return <Trouble error={error} again={() => void fetchNextPage()} />;
   if (!hasNextPage) return null;
   return (
-    <div ref={setEnd} className="empty">
+    <div ref={setEnd} className="empty more">
       <Button variant="default" size="compact-sm" loading={isFetchingNextPage} onClick={() => void fetchNextPage()}>
         Show more
       </Button>

@@ -19,6 +19,8 @@ export function useFilters(): Filters {
     set: (changes) => {
       // As it is by now: of two changes at once neither is lost.
       const next = new URLSearchParams(window.location.search);
+      // What is narrowed otherwise begins with its newest again.
+      next.delete("before");
       for (const [name, value] of Object.entries(changes)) {
         if (value) next.set(name, value);
         else next.delete(name);

@@ -25,7 +25,7 @@ export const Grid = <T,>({ columns, entries, keyOf, isStacked }: GridProps<T>) =
     <thead>
       <tr>
         {columns.map(({ name, place }) => (
-          <th key={name} className={place}>
+          <th key={name} className={place} scope="col">
             {name}
           </th>
         ))}

@@ -3,6 +3,7 @@
 import type { Session } from "../api/client";
 import { number, span } from "../lib/format";
 import { Ago, Chip, SessionLink, State, useNow, Who } from "./basics";
+import { Classes } from "./classes";
 import { type Column, Grid } from "./grid";
 
 const COLUMNS: Column<Session>[] = [
@@ -30,19 +31,7 @@ const COLUMNS: Column<Session>[] = [
     ),
   },
   { name: "Rows", place: "end far", cell: (session) => number(session.rows) },
-  {
-    name: "Classes",
-    place: "far",
-    cell: (session) => (
-      <span className="row">
-        {Object.entries(session.classes ?? {}).map(([name, count]) => (
-          <Chip key={name}>
-            {name} {count === 0 ? "in the clear" : number(count)}
-          </Chip>
-        ))}
-      </span>
-    ),
-  },
+  { name: "Classes", place: "far", cell: (session) => <Classes counts={session.classes} /> },
 ];
 
 export function SessionTable({ entries }: { entries: Session[] }) {

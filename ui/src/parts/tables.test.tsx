@@ -10,6 +10,8 @@ vi.mock("react", async (original) => ({
   useSyncExternalStore: (_: unknown, now: () => unknown) => now(),
 }));
 
+const { Classes } = await import("./classes");
+const { Newer, Older } = await import("./listing");
 const { SessionTable } = await import("./session-table");
 const { TaskTable } = await import("./task-table");
 
@@ -68,7 +70,7 @@ test("each cell of the sessions stands under its own head", () => {
     operations: 1200,
     refused: 3,
     rows: 50,
-    classes: { email: 7 },
+    classes: { email: 7, phone: 0 },
   };
   expect(read(<SessionTable entries={[session as unknown as Session]} />)).toEqual([
     {
@@ -81,8 +83,28 @@ test("each cell of the sessions stands under its own head", () => {
       Operations: "1,200",
       Refused: "refused 3",
       Rows: "50",
-      Classes: "email 7",
+      Classes: "email 7phone in the clear",
     },
   ]);
   now.mockRestore();
+});
+
+test("a class of which nothing was masked was seen in the clear", () => {
+  const said = (counts: Record<string, number> | undefined) =>
+    renderToStaticMarkup(<Classes counts={counts} none="nothing" />).replace(/<[^>]*>/g, " ");
+  expect(said({ phone: 0 }).trim()).toBe("phone in the clear");
+  expect(said({ email: 1200 }).trim()).toBe("email 1,200");
+  expect([said({}).trim(), said(undefined).trim()]).toEqual(["nothing", "nothing"]);
+});
+
+test("from one part of a listing a link leads to the next, and back to the newest", () => {
+  const links = (part: React.ReactNode) => {
+    const html = renderToStaticMarkup(
+      <MemoryRouter initialEntries={["/sessions?identity=agent:claude&before=9"]}>{part}</MemoryRouter>,
+    );
+    return [...html.matchAll(/href="([^"]*)"/g)].map(([, to]) => to);
+  };
+  expect(links(<Older before={7} shown={500} />)).toEqual(["/sessions?identity=agent%3Aclaude&amp;before=7"]);
+  expect(links(<Newer before={9} />)).toEqual(["/sessions?identity=agent%3Aclaude"]);
+  expect([links(<Older before={undefined} shown={3} />), links(<Newer before={undefined} />)]).toEqual([[], []]);
 });
