@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_channel::oneshot;
-use gatehouse_journal::{JournalError, OperationTemplate, OperationValues, RequestEnded, RequestOpened};
+use gatehouse_journal::{
+    CHUNK_BYTES_MAX, JournalError, OperationTemplate, OperationValues, RequestEnded, RequestOpened,
+};
 use gatehouse_mask::{Counts, Plan};
 use gatehouse_model::{
     Access, Action, Bind, Blame, Candidate, CandidateText, ClassName, Decision, Denial, Digest, Effect, Facts, Intent,
@@ -743,10 +745,13 @@ impl Passage {
     /// A mark before what it announces; without room for it there is none for the answer either.
     fn mark(&mut self, now: Timestamp, word: &str, statement: &str) -> Result<(), Unrecorded> {
         let number = self.operations;
-        let line = match self.session.turn() {
+        let mut line = match self.session.turn() {
             Some(turn) => format!("{word} #{number}.{turn} {statement}"),
             None => format!("{word} #{number} {statement}"),
         };
+        // A mark is one chunk: the rest of a longer one would be read as a mark of its own, in the words of whoever asks. The
+        // journal has the statement whole.
+        line.truncate(line.floor_char_boundary(CHUNK_BYTES_MAX));
         // What it takes to keep a mark is more than what it takes to write its head.
         let room = line.len() + self.unseen_bytes() + TAPE_MARGIN_BYTES;
         self.tape.reserve(room).map_err(|error| Unrecorded(JournalError::Sink(error)))?;
