@@ -101,24 +101,34 @@ async function fits(page, name) {
   const found = await page.evaluate(async () => (await window.axe.run({ resultTypes: ["violations"] })).violations);
   const grave = found.filter((violation) => ["serious", "critical"].includes(violation.impact));
   assert.deepEqual(grave.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), [], `${name} is accessible`);
-  const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-  assert.ok(beyond <= 0, `${name} is ${beyond} px wider than its window`);
+  await inWidth(page, name);
   await stands(page, name);
 }
+
+async function inWidth(page, name) {
+  const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  assert.ok(beyond <= 0, `${name} is ${beyond} px wider than its window`);
+}
+
+/** Waits until something is so in the page. */
+const until = (page, isSo, given) => page.waitForFunction(isSo, given, { timeout: 20_000 });
 
 async function picture(page, name) {
   if (shots) await page.screenshot({ path: join(shots, `${name}.png`) });
 }
 
-/** The same in both palettes. */
-async function fitsInBoth(page, name, file) {
+/** Pictures in both palettes, of what `look` finds right in each. */
+async function inBoth(page, file, look = async () => undefined) {
   for (const colorScheme of ["dark", "light"]) {
     await page.emulateMedia({ colorScheme });
     await inPalette(page, colorScheme);
-    await fits(page, `${name}, ${colorScheme}`);
+    await look(colorScheme);
     await picture(page, `${file}-${colorScheme}`);
   }
 }
+
+/** The same of a page that fits. */
+const fitsInBoth = (page, name, file) => inBoth(page, file, (colorScheme) => fits(page, `${name}, ${colorScheme}`));
 
 async function inPalette(page, colorScheme) {
   await page.locator(`html[data-mantine-color-scheme=${colorScheme}]`).waitFor({ state: "attached", timeout: 20_000 });
@@ -241,6 +251,37 @@ async function filters(page) {
     await seen(page, "There is no such session");
   }
 }
+
+/** The ids of the sessions that are listed, from the top down. */
+const listed = (page) => page.locator("main table.grid tbody tr").evaluateAll((rows) => rows.map((row) => row.cells[0].textContent.trim()));
+
+/** Goes down to the end of what one part of a listing has, which loads as it comes into view; the ids of its rows. */
+async function wholePart(page) {
+  for (;;) {
+    const count = (await listed(page)).length;
+    if ((await page.locator("main .more").count()) === 0) return listed(page);
+    await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight));
+    const isFurther = (before) =>
+      document.querySelectorAll("main table.grid tbody tr").length > before || !document.querySelector("main .more");
+    await until(page, isFurther, count);
+  }
+}
+
+/** Goes to where a link between parts of a listing leads, until something else is listed. */
+async function toPart(page, link) {
+  const [first] = await listed(page);
+  await page.getByRole("link", { name: link }).click();
+  await until(page, (before) => document.querySelector("main table.grid tbody td")?.textContent.trim() !== before, first);
+}
+
+/** A page says who works in these words, and which task theirs came from. */
+async function saysChain(page, chain, parent) {
+  await seen(page, chain);
+  await page.locator("dd", { hasText: parent }).first().waitFor({ timeout: 20_000 });
+}
+
+/** So many rows are drawn at a time. */
+const ROWS_MAX = 500;
 
 const stories = {
   /** A held write is seen, answered, replayed and proven, without a hand on the mouse where there is a key. */
@@ -568,6 +609,121 @@ const stories = {
     await picture(page, "fault");
     writeFileSync(config, good);
     await page.locator(".banner").waitFor({ state: "detached", timeout: 30_000 });
+    return { done: true };
+  },
+
+  /** Ten thousand sessions are looked through from the newest to the oldest, and no page draws more of them than it can. */
+  async many() {
+    const page = await open();
+    await signIn(page);
+    await page.waitForURL(`${base}/`);
+    const begun = performance.now();
+    await page.goto(`${base}/sessions`);
+    await page.locator("main table.grid tbody tr").first().waitFor({ timeout: 20_000 });
+    const shown = performance.now() - begun;
+    await inBoth(page, "sessions-many");
+    const found = await wholePart(page);
+    assert.equal(found.length, ROWS_MAX);
+    await fits(page, "many sessions");
+    let parts = 1;
+    while ((await page.locator("main a[rel=next]").count()) > 0) {
+      await toPart(page, "Go to older ones");
+      const ids = await wholePart(page);
+      assert.ok(ids.length <= ROWS_MAX, `${ids.length} rows are drawn at a time`);
+      found.push(...ids);
+      parts += 1;
+    }
+    const { SESSIONS: sessions, OLDEST: oldest } = process.env;
+    assert.equal(found.length, Number(sessions));
+    assert.equal(new Set(found).size, found.length, "no session is listed twice");
+    assert.equal(found.at(-1), oldest);
+    await fitsInBoth(page, "the oldest sessions", "sessions-oldest");
+    // Whoever narrows it begins with the newest of what is left.
+    await page.getByRole("textbox", { name: "Identity" }).fill("agent:other");
+    await page.waitForURL((url) => url.searchParams.get("identity") === "agent:other" && !url.searchParams.has("before"));
+    const isOfOther = () => {
+      const rows = [...document.querySelectorAll("main table.grid tbody tr")];
+      return rows.length > 1 && rows.every((row) => row.cells[2].textContent === "agent:other");
+    };
+    await until(page, isOfOther);
+    assert.equal((await wholePart(page)).length, Number(process.env.OF_OTHER));
+    // What was said is found among all of it.
+    await page.goto(`${base}/sessions`);
+    await page.getByRole("textbox", { name: "Text" }).fill("where id = 4200");
+    await seen(page, "Operations that match");
+    await page.locator(".event mark", { hasText: "where id = 4200" }).waitFor();
+    assert.equal(await page.locator(".event").count(), 1);
+    await fitsInBoth(page, "what was found among many", "sessions-found");
+    await page.setViewportSize({ width: 360, height: 740 });
+    await page.goto(`${base}/sessions`);
+    await page.locator("main table.grid tbody tr").first().waitFor({ timeout: 20_000 });
+    await fits(page, "many sessions at 360 px");
+    // The oldest is opened as any other.
+    await page.goto(`${base}/sessions/${oldest}`);
+    await seen(page, "count(*) from orders");
+    return { shown_after_millis: Math.round(shown), parts };
+  },
+
+  /** A statement of two megabytes is read in whole before it is approved, and the page goes on meanwhile. */
+  async long() {
+    const page = await open();
+    await signIn(page);
+    await page.waitForURL(`${base}/`);
+    const { REQUEST: request, MIDDLE: middle } = process.env;
+    await page.goto(`${base}/requests/${request}`);
+    await page.getByText(/^Of 2\.\d MiB these are the beginning and the end/).waitFor({ timeout: 20_000 });
+    const text = page.getByRole("group", { name: "Statement" });
+    const length = () => text.evaluate((box) => box.textContent.length);
+    assert.ok((await length()) < 30_000, "it is shown shortened");
+    assert.ok((await page.locator(".pick").evaluate((list) => list.textContent.length)) < 5_000, "and in the list");
+    assert.ok(!(await text.textContent()).includes(middle), "what is in its middle is not shown yet");
+    // It was in view for as long as a look takes, and still is not approved unread.
+    await page.locator(".decide button:not([disabled])", { hasText: "Deny" }).waitFor();
+    await page.getByText("Show all of what would run before you approve it").waitFor();
+    assert.ok(await page.getByRole("button", { name: "Approve" }).isDisabled());
+    await fitsInBoth(page, "a very long statement", "long");
+    const begun = performance.now();
+    await page.getByRole("button", { name: "Show all" }).click();
+    await until(page, () => document.querySelector("pre.statement").textContent.length > 2_000_000);
+    const shown = performance.now() - begun;
+    assert.ok((await text.textContent()).includes(middle), "all of it is there to be read");
+    await page.locator(".below", { hasText: /^[\d,]+ more lines below$/ }).waitFor();
+    await inBoth(page, "long-whole", () => inWidth(page, "a very long statement in whole"));
+    // Whoever writes why is heard letter by letter.
+    const reason = page.getByLabel("Reason");
+    await reason.pressSequentially("all of it was read");
+    assert.equal(await reason.inputValue(), "all of it was read");
+    await answerable(page);
+    await page.getByRole("button", { name: "Approve" }).click();
+    await page.locator(".decide .chip", { hasText: "approved" }).waitFor({ timeout: 20_000 });
+    // What came of it is one operation, however long its statement is.
+    await page.getByRole("link", { name: "What came of it" }).click({ timeout: 20_000 });
+    await page.locator(".event[data-now=true]", { hasText: "UPDATE 1" }).waitFor({ timeout: 20_000 });
+    await page.locator(".strip", { hasText: /1 operation over/ }).waitFor();
+    await fitsInBoth(page, "the replay of a very long statement", "long-replay");
+    return { whole_after_millis: Math.round(shown) };
+  },
+
+  /** Who sent whoever works, and for whom, is said wherever that matters. */
+  async chain() {
+    const page = await open();
+    await signIn(page);
+    await page.waitForURL(`${base}/`);
+    const { REQUEST: request, TASK: task, SESSION: session, PARENT: parent } = process.env;
+    const chain = "agent:claude, sent by agent:planner, on behalf of user:sam";
+    for (const [name, path] of [
+      ["request", `/requests/${request}`],
+      ["task", `/tasks/${task}`],
+      ["session", `/sessions/${session}`],
+    ]) {
+      await page.goto(base + path);
+      await saysChain(page, chain, parent);
+      await fitsInBoth(page, `the chain of a ${name}`, `chain-${name}`);
+    }
+    // The task that it came from was sent by nobody.
+    await page.getByRole("link", { name: parent }).click();
+    await page.waitForURL(`${base}/tasks/${parent}`);
+    await seen(page, "agent:planner, on behalf of user:sam");
     return { done: true };
   },
 

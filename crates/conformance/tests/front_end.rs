@@ -1,16 +1,22 @@
 //! The web front end in a real browser, before a real gateway and a real PostgreSQL. What it looks like is left in pictures, in
 //! the folder `front-end` of what cargo builds, where each story has a folder of its own.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use gatehouse_conformance::delegation;
+use gatehouse_conformance::delegation::{self, ACCESS_TOKEN};
 use gatehouse_conformance::fixture::{Credential, POLICIES, SLEEP, folder, program, wait_until};
 use gatehouse_conformance::raw::{RawClient, execute, frame, parse, sync};
 use gatehouse_conformance::served::CLIENTS;
 use gatehouse_conformance::web::{self, WebHouse};
 use gatehouse_conformance::{Fixture, Setup};
+use gatehouse_journal::{
+    AccessRecord, Journal, OperationDecided, SegmentLimits, Segments, SessionClosed, SessionOpened, VerifierKey,
+};
+use gatehouse_model::SessionId;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// Dana administers as well.
@@ -222,6 +228,163 @@ fn who_oversees_nothing_sees_nothing() -> Result<()> {
     held.kill()?;
     held.wait()?;
     told.map(|_| ())
+}
+
+/// So many sessions are put on record, and every hundredth of them is of `agent:other`, who asks for something.
+const SESSIONS: u64 = 10_000;
+const OF_OTHER_EVERY: u64 = 100;
+
+fn opened(number: u64, identity: &str, task: &str) -> SessionOpened {
+    SessionOpened {
+        session: SessionId::from_random(number).to_string(),
+        task: task.into(),
+        identity: identity.into(),
+        on_behalf_of: None,
+        target: "shop".into(),
+        peer: "127.0.0.1:50000".into(),
+        policies: String::new(),
+        api_key: None,
+        wishes: None,
+    }
+}
+
+fn decided(number: u64, identity: &str, task: &str) -> OperationDecided {
+    OperationDecided {
+        session: SessionId::from_random(number).to_string(),
+        task: task.into(),
+        identity: identity.into(),
+        on_behalf_of: None,
+        api_key: None,
+        target: "shop".into(),
+        number: 0,
+        title: "SELECT".into(),
+        statement: format!("select note from orders where id = {number}"),
+        binds: Vec::new(),
+        digest: "00".into(),
+        accesses: vec![AccessRecord {
+            action: "sql:select".into(),
+            resource: "Table shop/public.orders".into(),
+            within: Vec::new(),
+        }],
+        facts: BTreeMap::new(),
+        phase: "run".into(),
+        effect: "read".into(),
+        verdict: "allow".into(),
+        policies: vec!["agents-read".into()],
+        revision: String::new(),
+        reasons: Vec::new(),
+        approval: None,
+        refused: None,
+    }
+}
+
+fn closed(number: u64, operations: u64) -> SessionClosed {
+    SessionClosed {
+        session: SessionId::from_random(number).to_string(),
+        cause: "the client went away".into(),
+        operations,
+        rows: operations,
+        bytes: operations * 100,
+        masked: if operations > 0 { [("email".to_string(), operations)].into() } else { BTreeMap::new() },
+        revealed: Vec::new(),
+        answers: operations,
+        waited_micros: operations * 1_000,
+        recording: None,
+    }
+}
+
+/// Puts sessions into the journal of a gateway that does not run, by the journal's own writer: to connect so many times would take
+/// minutes. The next start reads them as its own, and makes its index of them.
+fn record_sessions(fixture: &Fixture, claude: &Credential, other: &Credential) -> Result<()> {
+    let key: VerifierKey = std::fs::read_to_string(fixture.data.join("journal.pub"))?.parse()?;
+    let (segments, recovery) = Segments::open(&fixture.data.join("journal"), SegmentLimits::default(), &[key])?;
+    let mut journal = Journal::new(segments, recovery.frontier);
+    for number in 0..SESSIONS {
+        let is_of_other = number.is_multiple_of(OF_OTHER_EVERY);
+        let (identity, task) = if is_of_other { ("agent:other", &other.task) } else { ("agent:claude", &claude.task) };
+        let _ = journal.append(Timestamp::now(), opened(number, identity, task))?;
+        if is_of_other {
+            let _ = journal.append(Timestamp::now(), decided(number, identity, task))?;
+        }
+        let _ = journal.append(Timestamp::now(), closed(number, u64::from(is_of_other)))?;
+    }
+    Ok(())
+}
+
+/// Of ten thousand sessions each can be come to, and a browser is given as many at a time as it draws well.
+#[test]
+fn ten_thousand_sessions_are_looked_through() -> Result<()> {
+    let mut fixture = house()?;
+    let (claude, other) = (fixture.task("agent:claude", "1h")?, fixture.task("agent:other", "1h")?);
+    fixture.psql(&claude, "select count(*) from orders")?;
+    let oldest = session_of(&fixture, "ended")?;
+    fixture.stop_gateway()?;
+    record_sessions(&fixture, &claude, &other)?;
+    // What stands in the log is where the gateway listened before.
+    std::fs::remove_file(fixture.log())?;
+    fixture.start_gateway()?;
+    let (sessions, of_other) = ((SESSIONS + 1).to_string(), (SESSIONS / OF_OTHER_EVERY).to_string());
+    let more = [("SESSIONS", sessions.as_str()), ("OF_OTHER", &of_other), ("OLDEST", &oldest)];
+    tell(&fixture, "many", "user:dana", &more)?;
+    Ok(())
+}
+
+/// A line of a long text, with nothing in it that is looked for.
+const LINE: &str =
+    "what is written here is long, and says over and over that there is more of it, line by line, until it ends\n";
+/// Stands in the middle of it.
+const MIDDLE: &str = "nobody who reads both ends alone has seen this line\n";
+
+/// A statement of two megabytes is shown shortened, and approved once it was shown whole.
+#[test]
+fn a_statement_of_two_megabytes_is_read_and_approved() -> Result<()> {
+    let fixture = house()?;
+    let claude = fixture.task("agent:claude", "1h")?;
+    let half = LINE.repeat(10_000);
+    let note = format!("{half}{MIDDLE}{half}");
+    ensure!(note.len() > 2 * 1024 * 1024, "{} bytes", note.len());
+    let script = fixture.folder.path().join("long.sql");
+    std::fs::write(&script, format!("update orders set note = '{note}' where id = 3;\n"))?;
+    let mut psql = fixture.psql_command(&claude);
+    let mut held = psql.arg("-f").arg(&script).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let request = fixture.open_request()?;
+    let request = request["id"].as_str().context("it has an id")?;
+    let told = tell(&fixture, "long", "user:dana", &[("REQUEST", request), ("MIDDLE", MIDDLE.trim_end())]);
+    if told.is_err() {
+        // It still waits.
+        held.kill()?;
+    }
+    held.wait()?;
+    told?;
+    assert_eq!(fixture.truth("select length(note) from orders where id = 3")?, note.len().to_string());
+    // On its recording it is one operation: nothing of the statement passes for another.
+    let sessions = fixture.json(&["sessions", "ls"])?;
+    let replay = fixture.command(&["replay", sessions[0]["id"].as_str().context("a session")?])?;
+    assert_eq!(String::from_utf8_lossy(&replay.stdout).matches(" #").count(), 1);
+    Ok(())
+}
+
+/// An agent that another one sent, for a person: all three are named where somebody decides, and where somebody looks.
+#[test]
+fn who_sent_an_agent_is_said_in_words() -> Result<()> {
+    let policies = format!("{}{ADMINISTERS}{FOR_SUPPORT}", delegation::POLICIES);
+    let house = delegation::House::start(&policies)?;
+    let (sam, planner) = (house.person("sam", json!({}))?, house.ci.job("planning")?);
+    let (status, parent) = house.acting(&sam, &planner, &[("requested_token_type", ACCESS_TOKEN)])?;
+    ensure!(status == 200, "{parent}");
+    let token = parent["access_token"].as_str().context("a token")?;
+    let (status, child) = house.acting(token, &house.ci.job("production")?, &[])?;
+    ensure!(status == 200, "{child}");
+    let claude = Credential::of(&child)?;
+    let held = hold_bound(&claude, "update customers set tier = $1 where id = $2", &["gold", "3"])?;
+    let request = house.fixture.open_request()?;
+    let request = request["id"].as_str().context("it has an id")?;
+    let session = session_of(&house.fixture, "live")?;
+    let parent = parent["task"]["id"].as_str().context("an id")?;
+    let more = [("REQUEST", request), ("TASK", &claude.task), ("SESSION", &session), ("PARENT", parent)];
+    tell(&house.fixture, "chain", "user:dana", &more)?;
+    drop(held);
+    Ok(())
 }
 
 /// A session over HTTP is a list of exchanges, with what the client saw of each.
