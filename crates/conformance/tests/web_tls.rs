@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result};
 use gatehouse_conformance::certificates::{Authority, Certificates, certificates};
-use gatehouse_conformance::fixture::{PATIENCE, folder, private};
+use gatehouse_conformance::fixture::{PATIENCE, folder, private, wait_until};
 use gatehouse_conformance::http::JSON;
 use gatehouse_conformance::secret::remember;
 use gatehouse_conformance::served::{CLIENTS, Served};
@@ -181,6 +181,75 @@ fn trailers_of_a_target_reach_a_client_of_http2() -> Result<()> {
         assert_eq!((answer.status, &answer.json()["path"]), (200, &json!("/trailers")), "{}", answer.body);
     }
     Ok(())
+}
+
+/// What a target says by HTTP/2 before its answer is judged and masked like the answer, and reaches clients of either version.
+#[test]
+fn what_comes_before_an_answer_by_http2_is_passed_on() -> Result<()> {
+    let authority = Authority::new()?;
+    let own = identity(&authority)?;
+    let house = before(target(&authority, "127.0.0.1", true)?, &authority, Some(&own))?;
+    let heads = |who: &str, version: &str, path: &str| -> Result<String> {
+        let output = house.curl(&house.task(who)?, &[version, "-D", "-"], path)?.output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        for (who, sees_all) in [("agent:claude", false), ("user:dana", true)] {
+            let told = heads(who, version, "/hints")?;
+            let lines = told.lines().filter(|line| line.starts_with("HTTP"));
+            let statuses: Vec<&str> = lines.filter_map(|line| line.split_whitespace().nth(1)).collect();
+            assert_eq!(statuses, ["103", "102", "200"], "{who}, {version}: {told}");
+            assert!(told.contains("link: <style.css>; rel=preload") && told.contains("x-contact: "), "{told}");
+            assert!(told.contains("\"version\":\"2.0\""), "{who}, {version}: {told}");
+            let hint = told.split("200").next().unwrap_or_default();
+            assert_eq!(hint.contains("x-contact: lotte@corp.example"), sees_all, "{who}, {version}: {told}");
+            assert_eq!(told.contains("lotte@corp"), sees_all, "{who}, {version}: {told}");
+        }
+    }
+    // Of many the first go on.
+    let told = heads("agent:claude", "--http1.1", "/hints?n=400")?;
+    let hints = told.lines().filter(|line| line.starts_with("HTTP/1.1 103")).count();
+    assert!(hints == 16 && told.contains("HTTP/1.1 200"), "{hints}: {told}");
+    Ok(())
+}
+
+/// A request that a target of HTTP/2 says it did not look at is sent again, and none goes to a connection that it is about to close.
+#[test]
+fn what_a_target_of_http2_did_not_look_at_is_sent_again() -> Result<()> {
+    let authority = Authority::new()?;
+    let own = identity(&authority)?;
+    let house = before(target(&authority, "127.0.0.1", true)?, &authority, Some(&own))?;
+    let dana = house.task("user:dana")?;
+    let posted = house.call(&dana, "POST", "/refused", &[JSON], "{\"a\": 1}")?;
+    let told = posted.json();
+    assert_eq!((posted.status, &told["body"], &told["refused"]), (200, &json!("{\"a\": 1}"), &json!(1)), "{told}");
+    assert_eq!(told["asked"], 2, "{told}");
+    for turn in 0..4 {
+        let left = house.get(&dana, "/leaves")?;
+        assert_eq!((left.status, &left.json()["version"]), (200, &json!("2.0")), "{turn}: {}", left.body);
+        let posted = house.call(&dana, "POST", "/told", &[JSON], "{\"a\": 2}")?;
+        assert_eq!((posted.status, &posted.json()["body"]), (200, &json!("{\"a\": 2}")), "{turn}: {}", posted.body);
+    }
+    assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+/// A target of HTTP/2 is told when nobody waits for its answer any more.
+#[test]
+fn a_target_of_http2_hears_that_its_client_left() -> Result<()> {
+    let authority = Authority::new()?;
+    let own = identity(&authority)?;
+    let house = before(target(&authority, "127.0.0.1", true)?, &authority, Some(&own))?;
+    let dana = house.task("user:dana")?;
+    let told = || -> Result<Value> { Ok(house.get(&dana, "/asked")?.json()) };
+    let mut stream = TcpStream::connect(house.base.trim_start_matches("http://"))?;
+    let basic = dana.basic();
+    write!(stream, "GET /http/api/endless HTTP/1.1\r\nhost: gateway\r\nauthorization: {basic}\r\n\r\n")?;
+    wait_until("the target is asked", || Ok(told()?["asked"] == 1))?;
+    assert_eq!(told()?["givenUp"], Value::Null);
+    drop(stream);
+    // CANCEL (RFC 9113, section 7).
+    wait_until("the target hears of it", || Ok(told()?["givenUp"] == 8))
 }
 
 /// What the gateway says, byte by byte, to whoever asks for something by HTTP/1.1.

@@ -6,6 +6,7 @@
 mod aws;
 mod interim;
 mod lane;
+mod multiplex;
 mod outlet;
 mod pool;
 mod socket;

@@ -1,6 +1,6 @@
-//! Answers before the answer (RFC 9110, section 15.2), for clients of HTTP/1.1.
+//! Answers before the answer (RFC 9110, section 15.2): what of them is heard from targets, and how clients of HTTP/1.1 are told.
 //!
-//! hyper tells what a target says so, and says none of it itself. So they are put between its bytes: it flushes a
+//! hyper says none of them to a client. So they are put between its bytes: it flushes a
 //! connection only when nothing that it wrote is left, and until the service has answered that is where they belong.
 
 use std::collections::VecDeque;
@@ -8,12 +8,13 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
-use http::Response;
+use http::{HeaderMap, Response, StatusCode};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use tokio::sync::Notify;
 use tokio::time::Sleep;
@@ -21,8 +22,8 @@ use tokio::time::Sleep;
 use super::Activity;
 
 /// How many of them a request has, and how long they are together, in bytes.
-pub(super) const INTERIMS_MAX: usize = 16;
-pub(super) const INTERIM_BYTES_MAX: usize = 16 * 1024;
+const INTERIMS_MAX: usize = 16;
+const INTERIM_BYTES_MAX: usize = 16 * 1024;
 /// How long one waits for what was written before it, where the client does not take that; then those of its request are left
 /// out, for the answer says all.
 const TAKEN_WITHIN: Duration = Duration::from_secs(5);
@@ -66,6 +67,35 @@ impl<T> Told<T> {
                 return one;
             }
             told.await;
+        }
+    }
+}
+
+/// An answer before the answer, as a target said it.
+pub(super) type Interim = (StatusCode, HeaderMap);
+
+/// Hears what a target says before an answer, as far as a request has room for it.
+pub(super) struct Hearing {
+    told: Told<Interim>,
+    left: AtomicUsize,
+    room: AtomicUsize,
+}
+
+impl Hearing {
+    pub(super) fn new(told: Told<Interim>) -> Self {
+        Self { told, left: AtomicUsize::new(INTERIMS_MAX), room: AtomicUsize::new(INTERIM_BYTES_MAX) }
+    }
+
+    /// Hears one, of either version of HTTP.
+    pub(super) fn hear(&self, status: StatusCode, headers: &HeaderMap) {
+        // The way of a body is each connection's own.
+        let is_of_connection = matches!(status, StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS);
+        let len: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let takes = |from: &AtomicUsize, some: usize| {
+            from.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(some)).is_ok()
+        };
+        if !is_of_connection && takes(&self.left, 1) && takes(&self.room, len) {
+            self.told.tell((status, headers.clone()));
         }
     }
 }

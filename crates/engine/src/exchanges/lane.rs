@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -21,17 +20,16 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Frame, Incoming};
+use hyper::body::{Body as _, Frame};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::client::legacy::ResponseFuture;
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::interim::{INTERIM_BYTES_MAX, INTERIMS_MAX, Told};
+use super::interim::{Hearing, Interim, Told};
 use super::outlet::{ClearedBody, Outlet, PARTS_MAX, Part, Parts, Said, WHOLE_BYTES_MAX};
-use super::pool::{Speaks, TargetClient};
+use super::pool::{Asking, Failure, Speaks, TargetClient};
 use super::socket::{self, Happened, Speaker};
 use super::streams::Received;
 use super::{Asked, Busy, Connection, Destination, Key, PAUSE_SECS_MAX, aws};
@@ -331,8 +329,8 @@ fn left() -> Stop {
 enum Upstream {
     Unasked,
     /// Its answer, and what it says before that, if anybody can hear it.
-    Asked(ResponseFuture, Option<Told<Interim>>),
-    Answering(Incoming),
+    Asked(Asking, Option<Told<Interim>>),
+    Answering(Received),
     /// It agreed to a WebSocket.
     Switching(OnUpgrade),
     Ended,
@@ -349,7 +347,7 @@ struct Again {
 impl Again {
     /// Whether it may be sent once more (RFC 9110, section 9.2.2; RFC 9113, section 8.7): the target says that it did nothing
     /// with it, or was gone before a word of its answer and may be asked twice.
-    fn is_safe_after(&self, error: &hyper_util::client::legacy::Error) -> bool {
+    fn is_safe_after(&self, error: &Failure) -> bool {
         let causes =
             || std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |cause| cause.source());
         let is_untouched = |cause: &h2::Error| {
@@ -371,9 +369,6 @@ fn is_cut(cause: &(dyn std::error::Error + 'static)) -> bool {
     matches!(kind, Some(ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe))
 }
 
-/// An answer before the answer, as the target said it.
-type Interim = (StatusCode, HeaderMap);
-
 /// What happened.
 enum Event {
     Moved,
@@ -385,8 +380,8 @@ enum Event {
     Left,
     Asked(Option<io::Result<Frame<Bytes>>>),
     Interim(Interim),
-    Head(Result<Response<Incoming>, hyper_util::client::legacy::Error>),
-    Said(Option<Result<Frame<Bytes>, hyper::Error>>),
+    Head(Result<Response<Received>, Failure>),
+    Said(Option<io::Result<Frame<Bytes>>>),
     Silent,
     Crowded,
 }
@@ -961,7 +956,7 @@ impl Exchange {
         }
     }
 
-    fn head(&mut self, mut response: Response<Incoming>) {
+    fn head(&mut self, mut response: Response<Received>) {
         let switching =
             (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
         let (parts, body) = response.into_parts();
@@ -983,7 +978,7 @@ impl Exchange {
     }
 
     /// The target said more.
-    fn said(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Result<(), Stop> {
+    fn said(&mut self, frame: Option<io::Result<Frame<Bytes>>>) -> Result<(), Stop> {
         match frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -1067,37 +1062,18 @@ impl Exchange {
         if is_plain && request.headers().contains_key(TE) {
             request.headers_mut().insert(CONNECTION, HeaderValue::from_static("te"));
         }
-        let heard = self.listen_for_interims(&mut request);
+        // What the target says before its answer is heard where the client can hear it.
+        let heard = self.interims.is_some().then(Told::new);
+        let hearing = heard.clone().map(Hearing::new);
         let answer = match request.headers().contains_key(UPGRADE) {
             true => {
                 let engine = &self.keeper.engine;
                 let client = engine.exchanges.of(&self.keeper.grant, Speaks::Http1, engine.limits.connect_secs_max);
-                client.request(request)
+                client.request(request, hearing)
             }
-            false => self.keeper.client.request(request),
+            false => self.keeper.client.request(request, hearing),
         };
         self.upstream = Upstream::Asked(answer, heard);
-    }
-
-    /// Has what the target says before its answer told here, if the client can hear it.
-    fn listen_for_interims(&self, request: &mut Request<ClearedBody>) -> Option<Told<Interim>> {
-        self.interims.as_ref()?;
-        let told = Told::new();
-        let heard = told.clone();
-        let left = AtomicUsize::new(INTERIMS_MAX);
-        let room = AtomicUsize::new(INTERIM_BYTES_MAX);
-        hyper::ext::on_informational(request, move |interim| {
-            // The way of a body is each connection's own.
-            let is_of_connection = matches!(interim.status(), StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS);
-            let len: usize = interim.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-            let takes = |from: &AtomicUsize, some: usize| {
-                from.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(some)).is_ok()
-            };
-            if !is_of_connection && takes(&left, 1) && takes(&room, len) {
-                told.tell((interim.status(), interim.headers().clone()));
-            }
-        });
-        Some(heard)
     }
 
     fn asked_body(&mut self) -> Parts {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::ThreadId;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use gatehouse_gate::{Grant, Route, TlsMode};
 use gatehouse_model::TaskId;
-use http::Uri;
+use http::{Request, Response, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -21,22 +22,148 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower_service::Service;
 
+use super::interim::Hearing;
+use super::multiplex::{Multiplexed, Shared};
 use super::outlet::ClearedBody;
-use super::{FIELDS_MAX, HEAD_BYTES_MAX};
+use super::streams::Received;
+use super::{FIELDS_MAX, H2};
 use crate::dial;
 use crate::tls;
 use crate::wire::Wire;
 
 /// How long a connection that nobody needs is kept, in seconds.
-const SPARE_SECS_MAX: u64 = 30;
+pub(super) const SPARE_SECS_MAX: u64 = 30;
 /// How many such connections a thread keeps for a target.
 const SPARES_MAX: usize = 64;
-/// How much of an answer in HTTP/2 a target may send before it is taken, in bytes, and of how many at a time: one that is not
-/// taken leaves room for the others.
-const STREAM_BYTES_MAX: u32 = 64 * 1024;
-const STREAMS_MAX: u32 = 64;
+/// How soon a connection that turned out to be one of HTTP/1.1 is taken by whoever opened it: then another took its request.
+const HANDED_OVER: Duration = Duration::from_secs(1);
+/// What HTTP/1.1 is called when TLS begins (RFC 7301, section 6).
+const HTTP1: &[u8] = b"http/1.1";
 
-pub(crate) type TargetClient = Client<Connector, ClearedBody>;
+/// An answer that is waited for.
+pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Response<Received>, Failure>> + Send>>;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// There is no connection.
+    #[error("the target cannot be connected to")]
+    Connect(#[source] io::Error),
+    /// By HTTP/1.1.
+    #[error(transparent)]
+    Http1(#[from] hyper_util::client::legacy::Error),
+    /// By HTTP/2.
+    #[error("the target or its connection ended the request")]
+    Http2(#[source] h2::Error),
+    /// The connection broke.
+    #[error("the connection to the target broke")]
+    Broken(#[source] io::Error),
+}
+
+impl Failure {
+    /// Nothing was sent, for there was no connection.
+    pub(super) fn is_connect(&self) -> bool {
+        match self {
+            Self::Connect(_) => true,
+            Self::Http1(error) => error.is_connect(),
+            Self::Http2(_) | Self::Broken(_) => false,
+        }
+    }
+}
+
+impl From<h2::Error> for Failure {
+    fn from(error: h2::Error) -> Self {
+        // What it came from is not among its sources.
+        match error.get_io().map(|cause| io::Error::new(cause.kind(), cause.to_string())) {
+            Some(cause) => Self::Broken(cause),
+            None => Self::Http2(error),
+        }
+    }
+}
+
+/// The way to a target: a connection of HTTP/2 that requests share, or one of HTTP/1.1 for each at a time.
+#[derive(Clone)]
+pub(crate) struct TargetClient {
+    http1: Client<Connector, ClearedBody>,
+    /// Where TLS tells what is spoken, and it need not be HTTP/1.1.
+    negotiated: Option<Arc<Negotiated>>,
+}
+
+impl TargetClient {
+    /// Sends a request, and hears what is said before its answer.
+    pub(super) fn request(&self, mut request: Request<ClearedBody>, hearing: Option<Hearing>) -> Asking {
+        let Self { http1, negotiated } = self.clone();
+        Box::pin(async move {
+            if let Some(negotiated) = negotiated
+                && let Some(multiplexed) = negotiated.multiplexed().await?
+            {
+                return Ok(multiplexed.ask(request, hearing).await?);
+            }
+            if let Some(hearing) = hearing {
+                hyper::ext::on_informational(&mut request, move |interim| {
+                    hearing.hear(interim.status(), interim.headers());
+                });
+            }
+            Ok(http1.request(request).await?.map(Received::Http1))
+        })
+    }
+}
+
+/// What a target turned out to speak.
+struct Negotiated {
+    route: Arc<Route>,
+    connect_secs_max: u32,
+    shared: Arc<Shared>,
+    is_http1: AtomicBool,
+    handed_over: Arc<HandedOver>,
+}
+
+impl Negotiated {
+    /// A connection of HTTP/2; none where the target speaks HTTP/1.1.
+    async fn multiplexed(&self) -> Result<Option<Multiplexed>, Failure> {
+        self.handed_over.forget();
+        if let Some(multiplexed) = self.shared.get().await {
+            return Ok(Some(multiplexed));
+        }
+        if self.is_http1.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let opening = async {
+            let (wire, is_h2) = connect(&self.route, &[H2, HTTP1]).await.map_err(Failure::Connect)?;
+            if is_h2 {
+                return Ok(Some(self.shared.open(wire).await?));
+            }
+            self.is_http1.store(true, Ordering::Relaxed);
+            self.handed_over.give(wire);
+            Ok::<_, Failure>(None)
+        };
+        within(self.connect_secs_max, opening).await.map_err(Failure::Connect)?
+    }
+}
+
+/// Connections that were opened to find out what a target speaks, and turned out to be of HTTP/1.1.
+#[derive(Default)]
+struct HandedOver(Mutex<Vec<(Wire, Instant)>>);
+
+impl HandedOver {
+    fn give(&self, wire: Wire) {
+        let mut wires = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if wires.len() < SPARES_MAX {
+            wires.push((wire, Instant::now()));
+        }
+    }
+
+    fn take(&self) -> Option<Wire> {
+        self.forget();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().map(|(wire, _)| wire)
+    }
+
+    /// Closes those that nobody took.
+    fn forget(&self) {
+        let mut wires = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        wires.retain(|(_, opened)| opened.elapsed() < HANDED_OVER);
+    }
+}
 
 /// Which versions of HTTP a connection may speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,28 +203,36 @@ impl Targets {
         }
         // Of one that was not used for so long no connection is left.
         clients.retain(|_, kept| kept.used.elapsed() < Duration::from_secs(2 * SPARE_SECS_MAX));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(SPARE_SECS_MAX))
-            .pool_max_idle_per_host(SPARES_MAX)
-            .http1_max_headers(FIELDS_MAX)
-            .http2_max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
-            .http2_initial_stream_window_size(STREAM_BYTES_MAX)
-            .http2_initial_connection_window_size(STREAM_BYTES_MAX * STREAMS_MAX)
-            .build(Connector { route: Arc::new(target.route.clone()), speaks, connect_secs_max });
+        let client = client(&target.route, speaks, connect_secs_max);
         let kept = Kept { route: target.route.clone(), client: client.clone(), used: Instant::now() };
         clients.insert(key, kept);
         client
     }
 }
 
-/// Opens connections to one target, whatever address a request names.
+fn client(route: &Route, speaks: Speaks, connect_secs_max: u32) -> TargetClient {
+    let (route, handed_over) = (Arc::new(route.clone()), Arc::new(HandedOver::default()));
+    let http1 = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(SPARE_SECS_MAX))
+        .pool_max_idle_per_host(SPARES_MAX)
+        .http1_max_headers(FIELDS_MAX)
+        .build(Connector { route: route.clone(), connect_secs_max, handed_over: handed_over.clone() });
+    let is_open = speaks == Speaks::Any && route.tls != TlsMode::Disable;
+    let negotiated = is_open.then(|| {
+        let (shared, is_http1) = (Arc::default(), AtomicBool::new(false));
+        Arc::new(Negotiated { route, connect_secs_max, shared, is_http1, handed_over })
+    });
+    TargetClient { http1, negotiated }
+}
+
+/// Opens connections of HTTP/1.1 to one target, whatever address a request names.
 #[derive(Clone)]
 pub(crate) struct Connector {
     route: Arc<Route>,
-    speaks: Speaks,
     connect_secs_max: u32,
+    handed_over: Arc<HandedOver>,
 }
 
 impl Service<Uri> for Connector {
@@ -110,42 +245,46 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let (route, speaks, secs) = (self.route.clone(), self.speaks, self.connect_secs_max);
+        let (route, secs, handed_over) = (self.route.clone(), self.connect_secs_max, self.handed_over.take());
         Box::pin(async move {
-            let late = |_| {
-                let why = format!("there was no connection within {secs} s, which is limits.connect_secs_max");
-                io::Error::new(io::ErrorKind::TimedOut, why)
+            let wire = match handed_over {
+                Some(wire) => wire,
+                None => within(secs, connect(&route, &[HTTP1])).await??.0,
             };
-            tokio::time::timeout(Duration::from_secs(secs.into()), connect(&route, speaks)).await.map_err(late)?
+            Ok(TargetWire { io: TokioIo::new(wire) })
         })
     }
 }
 
-async fn connect(route: &Route, speaks: Speaks) -> io::Result<TargetWire> {
+/// What opens a connection, if it does so in time.
+async fn within<T>(secs: u32, opening: impl Future<Output = T>) -> io::Result<T> {
+    let late = |_| {
+        let why = format!("there was no connection within {secs} s, which is limits.connect_secs_max");
+        io::Error::new(io::ErrorKind::TimedOut, why)
+    };
+    tokio::time::timeout(Duration::from_secs(secs.into()), opening).await.map_err(late)
+}
+
+/// Opens a connection, and says whether HTTP/2 was chosen for it of what is offered.
+async fn connect(route: &Route, offered: &[&[u8]]) -> io::Result<(Wire, bool)> {
     let socket = TcpStream::connect((route.host.as_str(), route.port)).await?;
     socket.set_nodelay(true)?;
     dial::keep_alive(&socket)?;
     if route.tls == TlsMode::Disable {
-        return Ok(TargetWire { io: TokioIo::new(Wire::Plain(socket)), is_h2: false });
+        return Ok((Wire::Plain(socket), false));
     }
-    let called: &[&[u8]] = match speaks {
-        Speaks::Any => &[b"h2", b"http/1.1"],
-        Speaks::Http1 => &[b"http/1.1"],
-    };
-    let (wire, started) = tls::connect(route, socket, called).await.map_err(io::Error::other)?;
-    let is_h2 = started.application.as_deref() == Some(b"h2");
-    Ok(TargetWire { io: TokioIo::new(wire), is_h2 })
+    let (wire, started) = tls::connect(route, socket, offered).await.map_err(io::Error::other)?;
+    Ok((wire, started.application.as_deref() == Some(H2)))
 }
 
-/// A connection to a target.
+/// A connection of HTTP/1.1 to a target.
 pub(crate) struct TargetWire {
     io: TokioIo<Wire>,
-    is_h2: bool,
 }
 
 impl Connection for TargetWire {
     fn connected(&self) -> Connected {
-        if self.is_h2 { Connected::new().negotiated_h2() } else { Connected::new() }
+        Connected::new()
     }
 }
 

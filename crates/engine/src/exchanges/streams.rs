@@ -1,4 +1,4 @@
-//! HTTP/2 with clients (RFC 9113).
+//! HTTP/2 with clients (RFC 9113), and what of it is the same with targets.
 //!
 //! hyper's server has no way to say an answer before the answer (RFC 9110, section 15.2), so the library that it has the protocol
 //! from is driven here.
@@ -12,20 +12,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{RecvStream, SendStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming};
 use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
 
 use super::interim::Told;
 use super::outlet::ClearedBody;
 use super::{Busy, Connection, GOODBYE, HEAD_BYTES_MAX, STREAM_BYTES_MAX, STREAMS_MAX};
 
-/// How much of an answer waits for the connection, in bytes.
-const UNSENT_BYTES_MAX: usize = 256 * 1024;
+/// How much of what is said waits for the connection, in bytes.
+pub(super) const UNSENT_BYTES_MAX: usize = 256 * 1024;
 /// What is a matter of connections of HTTP/1.1, and not to be said in HTTP/2 (RFC 9113, section 8.2.2).
 const OF_CONNECTIONS: [HeaderName; 6] = [
     CONNECTION,
@@ -36,18 +37,20 @@ const OF_CONNECTIONS: [HeaderName; 6] = [
     UPGRADE,
 ];
 
-/// The body of a request, as it comes.
+/// The body of a request or of a target's answer, as it comes.
 pub(super) enum Received {
     Http1(Incoming),
     Http2(Streamed),
 }
 
-/// The body of a request that came by HTTP/2.
+/// A body that comes by HTTP/2.
 pub(super) struct Streamed {
     stream: RecvStream,
     is_over: bool,
     /// Where it is said that the body is waited for, if its client waits for that.
     expected: Option<Told<Response<()>>>,
+    /// Of an answer: where it is said that it was heard to its end. Whoever drops it without that has given it up.
+    heard: Option<oneshot::Sender<()>>,
 }
 
 impl Body for Received {
@@ -69,8 +72,36 @@ impl Body for Received {
     }
 }
 
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        if let Some(heard) = self.heard.take()
+            && (self.is_over || self.stream.is_end_stream())
+        {
+            let _ = heard.send(());
+        }
+    }
+}
+
 impl Streamed {
+    /// The body of a target's answer.
+    pub(super) fn answer(stream: RecvStream, heard: oneshot::Sender<()>) -> Self {
+        Self { stream, is_over: false, expected: None, heard: Some(heard) }
+    }
+
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        match ready!(self.poll_said(cx)) {
+            // A target that has said all may need no more of its request (RFC 9113, section 8.1).
+            Some(Err(error))
+                if self.heard.is_some() && error.is_reset() && error.reason() == Some(Reason::NO_ERROR) =>
+            {
+                self.is_over = true;
+                Poll::Ready(None)
+            }
+            said => Poll::Ready(said),
+        }
+    }
+
+    fn poll_said(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         if !self.is_over {
             let polled = self.stream.poll_data(cx);
             // Whoever sends without being told waits for nothing.
@@ -134,7 +165,7 @@ async fn answer(connection: Arc<Connection>, request: Request<RecvStream>, mut r
         request.headers().get(EXPECT).is_some_and(|what| what.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let told = Told::new();
     let expected = is_told.then(|| told.clone());
-    let request = request.map(|stream| Received::Http2(Streamed { stream, is_over: false, expected }));
+    let request = request.map(|stream| Received::Http2(Streamed { stream, is_over: false, expected, heard: None }));
     let busy = Busy::new(&connection.activity);
     let engine = connection.engine.clone();
     let mut answered = pin!(connection.handle(request, Some(told.clone()), busy));
@@ -170,12 +201,12 @@ async fn answer(connection: Arc<Connection>, request: Request<RecvStream>, mut r
         && send(&mut stream, body).await.is_err()
     {
         // So that nobody takes what came of it for the whole.
-        stream.send_reset(h2::Reason::INTERNAL_ERROR);
+        stream.send_reset(Reason::INTERNAL_ERROR);
     }
 }
 
-/// Sends a body as fast as its client takes it.
-async fn send(stream: &mut SendStream<Bytes>, mut body: ClearedBody) -> Result<(), io::Error> {
+/// Sends a body as fast as it is taken.
+pub(super) async fn send(stream: &mut SendStream<Bytes>, mut body: ClearedBody) -> Result<(), io::Error> {
     loop {
         let frame = tokio::select! {
             frame = body.frame() => frame.transpose()?,
@@ -201,7 +232,7 @@ async fn send(stream: &mut SendStream<Bytes>, mut body: ClearedBody) -> Result<(
     }
 }
 
-/// How much a client takes, of so much; ready when it takes anything.
+/// How much the other side takes, of so much; ready when it takes anything.
 async fn room(stream: &mut SendStream<Bytes>, wanted: usize) -> io::Result<usize> {
     stream.reserve_capacity(wanted);
     while stream.capacity() == 0 {
@@ -212,7 +243,7 @@ async fn room(stream: &mut SendStream<Bytes>, wanted: usize) -> io::Result<usize
 }
 
 /// Leaves out what is a matter of connections of HTTP/1.1, and what one of them says is that as well.
-fn leave_out_connections(headers: &mut HeaderMap) {
+pub(super) fn leave_out_connections(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
