@@ -601,7 +601,7 @@ fn what_comes_before_an_answer_is_passed_on() -> Result<()> {
 
 #[test]
 fn the_targets_document_names_its_paths() -> Result<()> {
-    let document = json!({
+    let json = json!({
         "openapi": "3.0.3", "info": { "title": "api", "version": "1" },
         "paths": {
             "/people": { "get": { "operationId": "listPeople" } },
@@ -609,17 +609,36 @@ fn the_targets_document_names_its_paths() -> Result<()> {
             "/people/me": { "get": { "operationId": "getMe" } },
         },
     });
+    let yaml = "openapi: 3.0.3\ninfo: { title: api, version: 1 }\npaths:\n  /people:\n    get: { operationId: listPeople }\n\
+                \x20 /people/{id}:\n    get: { operationId: getPerson }\n  /people/me:\n    get: { operationId: getMe }\n";
     let only = "\n@id(\"undocumented\") forbid (principal in Group::\"agents\", action == Action::\"http:undocumented\", resource);\n\
                 @id(\"nobody\") forbid (principal, action, resource in Endpoint::\"api/getPerson\");\n";
-    let setup = gatehouse_conformance::Setup { files: vec![("api.json", document.to_string())], ..Default::default() };
-    let house = WebHouse::start_with("openapi = \"api.json\"", only, setup)?;
-    let task = house.task("agent:claude")?;
-    let status = |path: &str| house.get(&task, path).map(|answer| (answer.status, answer.json()["policies"].clone()));
-    assert_eq!(status("/people")?.0, 200);
-    assert_eq!(status("/people/me")?.0, 200);
-    assert_eq!(status("/people/7")?, (403, json!(["nobody"])));
-    assert_eq!(status("/elsewhere")?, (403, json!(["undocumented"])));
-    assert_eq!(house.call(&task, "POST", "/people", &[JSON], "{}")?.json()["policies"], json!(["undocumented"]));
+    for (name, document) in [("api.json", json.to_string()), ("api.yaml", yaml.to_string())] {
+        let setup = gatehouse_conformance::Setup { files: vec![(name, document)], ..Default::default() };
+        let house = WebHouse::start_with(&format!("openapi = \"{name}\""), only, setup)?;
+        let task = house.task("agent:claude")?;
+        let status =
+            |path: &str| house.get(&task, path).map(|answer| (answer.status, answer.json()["policies"].clone()));
+        assert_eq!(status("/people")?.0, 200, "{name}");
+        assert_eq!(status("/people/me")?.0, 200, "{name}");
+        assert_eq!(status("/people/7")?, (403, json!(["nobody"])), "{name}");
+        assert_eq!(status("/elsewhere")?, (403, json!(["undocumented"])), "{name}");
+        assert_eq!(house.call(&task, "POST", "/people", &[JSON], "{}")?.json()["policies"], json!(["undocumented"]));
+
+        std::fs::write(
+            house.fixture.folder.path().join("gatehouse").join(name),
+            "openapi: 3.0.3\npaths: {}\npaths: {}\n",
+        )?;
+        let output = house.fixture.command(&["check", "--config", &house.fixture.config().display().to_string()])?;
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let config = std::fs::read_to_string(house.fixture.config())?;
+        let line = config.lines().position(|line| line.starts_with("openapi")).map_or(0, |line| line + 1);
+        assert!(!output.status.success() && told.contains(&format!("gatehouse.toml:{line}:")), "{told}");
+        assert!(told.contains(name) && told.contains("in JSON or YAML"), "{told}");
+        // Where in the document, and what.
+        let cause = if name == "api.yaml" { ["duplicate", "line 3"] } else { ["no JSON", "line 1"] };
+        assert!(cause.iter().all(|cause| told.contains(cause)), "{told}");
+    }
     Ok(())
 }
 

@@ -657,8 +657,8 @@ pub struct TargetSection {
     /// Of a target that speaks `http` or `mcp`: the hosts that clients call it by, each as `HOST` or `HOST:PORT`. Where it is not given: that
     /// of its address. For requests to them the gateway stands in as a proxy.
     pub names: Option<Vec<String>>,
-    /// Of a target that speaks `http`: its OpenAPI document (JSON), relative to this file. Paths then have the names that it gives
-    /// them, and what it does not have is `http:undocumented`.
+    /// Of a target that speaks `http`: its OpenAPI document (JSON or YAML), relative to this file. Paths then have the names that it
+    /// gives them, and what it does not have is `http:undocumented`.
     pub openapi: Option<PathBuf>,
     /// Of a target that speaks `mcp`: the path at which it is asked; `/mcp` if it is not given.
     #[serde(default)]

@@ -962,11 +962,14 @@ impl Checker<'_> {
             self.foreign_key(name, key, &section.protocol);
         }
         let Some(protocol) = carriage else { return Some(Arc::new(())) };
-        let endpoints = match section.openapi.as_ref().map(|path| openapi::endpoints(&self.base.join(path))).transpose()
-        {
+        let document = section.openapi.as_ref();
+        let endpoints = match document.map(|path| openapi::endpoints(&self.base.join(path))).transpose() {
             Ok(endpoints) => endpoints,
             Err(error) => {
-                self.fault(&["targets", name, "openapi"], error, "Name an OpenAPI document in JSON");
+                let document = document.map(|path| path.display().to_string()).unwrap_or_default();
+                let remedy = "Name an OpenAPI document of version 3 in JSON or YAML, whose keys are there once, and whose aliases stand for \
+                              little";
+                self.fault(&["targets", name, "openapi"], format!("`{document}`: {error}"), remedy);
                 return None;
             }
         };

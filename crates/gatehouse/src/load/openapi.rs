@@ -1,5 +1,7 @@
 //! What a target says of itself in an OpenAPI document, of any version 3: which paths there are, and what they are called.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use gatehouse_protocol::Endpoint;
@@ -7,17 +9,88 @@ use serde_json::Value;
 
 /// What a path can be asked for by, as the document has it.
 const METHODS: [&str; 7] = ["get", "head", "options", "post", "put", "patch", "delete"];
+/// How long a document is at most, in bytes.
+const DOCUMENT_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// How deep YAML is at most, of how many values it is, and how long these are together, in bytes. JSON has no aliases, so that its
+/// length bounds it, and its library bounds its depth.
+const YAML_LEVELS_MAX: usize = 64;
+const YAML_VALUES_MAX: usize = 1_000_000;
+const YAML_TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How many anchors and how many aliases YAML has, and for how many values and ends of values all aliases stand together: an alias
+/// for what has aliases in it stands for more than it seems.
+const YAML_ANCHORS_MAX: usize = 10_000;
+const YAML_ALIASED_MAX: usize = 200_000;
+
+/// What a document is written in.
+#[derive(Clone, Copy)]
+enum Language {
+    Json,
+    Yaml,
+}
+
+impl Language {
+    /// By the name of the file, where that says it.
+    fn of(path: &Path, text: &str) -> Self {
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+        match ending.as_deref() {
+            Some("json") => Self::Json,
+            Some("yaml" | "yml") => Self::Yaml,
+            _ if text.trim_start().starts_with('{') => Self::Json,
+            _ => Self::Yaml,
+        }
+    }
+}
 
 /// Reads a document.
 pub(super) fn endpoints(path: &Path) -> Result<Vec<Endpoint>, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("the document cannot be read: {error}"))?;
-    described(&text)
+    let unread = |error: std::io::Error| format!("the document cannot be read: {error}");
+    let mut bytes = Vec::new();
+    File::open(path).map_err(unread)?.take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unread)?;
+    if bytes.len() as u64 > DOCUMENT_BYTES_MAX {
+        return Err(format!("the document is longer than {DOCUMENT_BYTES_MAX} bytes"));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| format!("the document is no UTF-8: {error}"))?;
+    described(Language::of(path, &text), &text)
 }
 
-fn described(text: &str) -> Result<Vec<Endpoint>, String> {
-    let document: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
+fn read(language: Language, text: &str) -> Result<Value, String> {
+    match language {
+        Language::Json => serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}")),
+        Language::Yaml => read_yaml(text),
+    }
+}
+
+/// Reads YAML 1.2, in which `on` and `no` are words. Keys are texts, whatever they look like.
+fn read_yaml(text: &str) -> Result<Value, String> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_documents: 1,
+            max_depth: YAML_LEVELS_MAX,
+            max_nodes: YAML_VALUES_MAX,
+            max_events: 2 * YAML_VALUES_MAX,
+            max_total_scalar_bytes: YAML_TEXT_BYTES_MAX,
+            max_anchors: YAML_ANCHORS_MAX,
+            max_aliases: YAML_ANCHORS_MAX,
+            // Many aliases for the same few answers are what anchors are for.
+            enforce_alias_anchor_ratio: false,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: YAML_ALIASED_MAX,
+        },
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
+        strict_booleans: true,
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options::<Value>(text, options).map_err(|error| {
+        let cause = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+        format!("it is no YAML that is taken: {cause}")
+    })
+}
+
+fn described(language: Language, text: &str) -> Result<Vec<Endpoint>, String> {
+    let document = read(language, text)?;
     let paths = document.get("paths").and_then(Value::as_object);
-    let is_one = document.get("openapi").and_then(Value::as_str).is_some_and(|version| version.starts_with("3."));
+    let is_one = document.get("openapi").and_then(said).is_some_and(|version| version.starts_with("3."));
     let paths = paths.filter(|_| is_one).ok_or("it is no OpenAPI document of version 3 with paths")?;
     let everywhere = bases(&document).unwrap_or_else(|| vec![String::new()]);
     let mut endpoints = Vec::new();
@@ -30,11 +103,21 @@ fn described(text: &str) -> Result<Vec<Endpoint>, String> {
             endpoints.extend(bases.iter().map(|base| Endpoint {
                 method: method.to_ascii_uppercase(),
                 template: format!("{base}{template}"),
-                operation: operation.get("operationId").and_then(Value::as_str).map(Into::into),
+                operation: operation.get("operationId").and_then(said).map(Into::into),
             }));
         }
     }
     Ok(endpoints)
+}
+
+/// A text, which in YAML may look like something else where it has no quotation marks, as `3.0` and `true` do.
+fn said(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(is_so) => Some(is_so.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 /// The paths below which the servers that are named here have what is described, each once; `None` where none is named.
@@ -50,8 +133,8 @@ fn bases(of: &Value) -> Option<Vec<String>> {
 fn url(server: &Value) -> Option<String> {
     let mut url = server.get("url")?.as_str()?.to_string();
     for (name, variable) in server.get("variables").and_then(Value::as_object).into_iter().flatten() {
-        let value = variable.get("default").and_then(Value::as_str).unwrap_or_default();
-        url = url.replace(&format!("{{{name}}}"), value);
+        let value = variable.get("default").and_then(said).unwrap_or_default();
+        url = url.replace(&format!("{{{name}}}"), &value);
     }
     Some(url)
 }
@@ -68,6 +151,22 @@ mod tests {
 
     use super::*;
 
+    fn told(language: Language, document: &str) -> Result<Vec<String>, String> {
+        let told = |endpoint: Endpoint| {
+            format!("{} {} {}", endpoint.method, endpoint.template, endpoint.operation.as_deref().unwrap_or("-"))
+        };
+        Ok(described(language, document)?.into_iter().map(told).collect())
+    }
+
+    fn yaml(document: &str) -> Result<Vec<String>, String> {
+        told(Language::Yaml, document)
+    }
+
+    /// A document with something beside its one path.
+    fn beside(what: &str) -> String {
+        format!("openapi: 3.1.0\npaths:\n  /a:\n    get: {{ operationId: getA }}\n{what}\n")
+    }
+
     #[test]
     fn paths_are_those_of_all_servers() {
         let document = json!({
@@ -82,16 +181,119 @@ mod tests {
                 "/b": { "servers": [{ "url": "https://api.example" }], "get": {}, "put": { "servers": [{ "url": "/up" }] } },
             },
         });
-        let told = |document: &str| -> Result<Vec<String>, String> {
-            let told = |endpoint: Endpoint| {
-                format!("{} {} {}", endpoint.method, endpoint.template, endpoint.operation.as_deref().unwrap_or("-"))
-            };
-            Ok(described(document)?.into_iter().map(told).collect())
-        };
         let expected = ["GET /live/v2/a getA", "GET /v1/a getA", "GET /b -", "PUT /up/b -"];
-        assert_eq!(told(&document.to_string()).unwrap(), expected);
+        // JSON is YAML as well.
+        for language in [Language::Json, Language::Yaml] {
+            assert_eq!(told(language, &document.to_string()).unwrap(), expected);
+        }
         let plain = json!({ "openapi": "3.0.0", "servers": [], "paths": { "/a": { "get": {} } } });
-        assert_eq!(told(&plain.to_string()).unwrap(), ["GET /a -"]);
-        assert!(told("{}").unwrap_err().contains("no OpenAPI document"));
+        assert_eq!(told(Language::Json, &plain.to_string()).unwrap(), ["GET /a -"]);
+        for nothing in [told(Language::Json, "{}"), yaml("{}"), yaml(""), yaml("- openapi: 3.1.0")] {
+            assert!(nothing.unwrap_err().contains("no OpenAPI document"));
+        }
+    }
+
+    #[test]
+    fn words_and_numbers_of_yaml_are_what_they_look_like() {
+        let document = r##"
+openapi: 3.0
+info: { title: "A", version: 1.10 }
+servers:
+  - url: /{stage}/v{version}
+    variables:
+      stage: { default: on }
+      version: { default: 2 }
+paths:
+  /off:
+    get:
+      operationId: no
+      responses:
+        200: { description: yes }
+        "404": { $ref: "#/components/responses/missing" }
+        default: { description: ~ }
+  /people/{id}.json:
+    post: &post
+      operationId: 17
+    put: *post
+  ? /long
+  : delete:
+  1.5: {}
+on: { no: off }
+"##;
+        let expected = [
+            "GET /on/v2/off no",
+            "POST /on/v2/people/{id}.json 17",
+            "PUT /on/v2/people/{id}.json 17",
+            "DELETE /on/v2/long -",
+        ];
+        assert_eq!(yaml(document).unwrap(), expected);
+        let merged =
+            "  /b:\n    get: &base { operationId: getB, tags: [x] }\n    put: { <<: *base, operationId: putB }";
+        let merged = beside(merged);
+        assert_eq!(yaml(&merged).unwrap(), ["GET /a getA", "GET /b getB", "PUT /b putB"]);
+    }
+
+    #[test]
+    fn yaml_that_says_something_twice_is_refused() {
+        for (what, line) in [
+            ("paths: {}", "line 5"),
+            ("  /a: {}", "line 5"),
+            ("  \"/a\": {}", "line 5"),
+            ("    get: {}", "line 5"),
+            ("x: { a: 1, a: 2 }", "line 5"),
+        ] {
+            let error = yaml(&beside(what)).unwrap_err();
+            assert!(error.contains("duplicate") && error.contains(line), "{what}: {error}");
+        }
+        let error = yaml("openapi: 3.1.0\npaths: {}\n---\nopenapi: 3.1.0\npaths: {}\n").unwrap_err();
+        assert!(error.contains("no YAML that is taken"), "{error}");
+        let error = yaml("openapi: 3.1.0\npaths: [\n").unwrap_err();
+        assert!(error.contains("no YAML that is taken") && error.contains("line"), "{error}");
+    }
+
+    /// What is short and stands for much (the billion laughs), and what is deep, is refused before it takes memory or the stack.
+    #[test]
+    fn yaml_that_grows_is_refused() {
+        let mut bomb = String::from("x0: &x0 [lol, lol]\n");
+        for level in 1..=9 {
+            let aliases = vec![format!("*x{}", level - 1); 10].join(", ");
+            bomb.push_str(&format!("x{level}: &x{level} [{aliases}]\n"));
+        }
+        let error = yaml(&beside(&bomb)).unwrap_err();
+        assert!(["replay", "lias", "nchor"].iter().any(|cause| error.contains(cause)), "{error}");
+        // One long text, many times.
+        let text = "x".repeat(100_000);
+        let error = yaml(&beside(&format!("x: &x {text}\ny: [{}]", vec!["*x"; 2_000].join(", ")))).unwrap_err();
+        assert!(error.contains("ScalarBytes"), "{error}");
+        let error = yaml(&beside("x: &x { y: *x }")).unwrap_err();
+        assert!(error.contains("no YAML that is taken"), "{error}");
+        for levels in [YAML_LEVELS_MAX + 1, 100_000] {
+            let error = yaml(&beside(&format!("x: {}{}", "[".repeat(levels), "]".repeat(levels)))).unwrap_err();
+            assert!(error.contains("no YAML that is taken"), "{levels}: {error}");
+        }
+        // What a document may well have is taken: the same few answers, said once and meant everywhere.
+        let answers = vec!["{ responses: { 404: *missing } }"; 500].join(", ");
+        let many = beside(&format!("x: &missing {{ description: none }}\ny: [{answers}]"));
+        assert_eq!(yaml(&many).unwrap(), ["GET /a getA"]);
+        let deep = beside(&format!("x: {}{}", "[".repeat(YAML_LEVELS_MAX / 2), "]".repeat(YAML_LEVELS_MAX / 2)));
+        assert_eq!(yaml(&deep).unwrap(), ["GET /a getA"]);
+    }
+
+    #[test]
+    fn the_name_of_a_file_says_what_it_is_written_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            endpoints(&path).map(|endpoints| endpoints.len())
+        };
+        let json = r#"{ "openapi": "3.1.0", "paths": { "/a": { "get": {} } } }"#;
+        let names = ["a.json", "a.yaml", "a.YML", "a"];
+        assert!(names.iter().all(|name| read(name, json) == Ok(1)));
+        assert!(names[1..].iter().all(|name| read(name, &beside("")) == Ok(1)));
+        assert!(read("a.json", &beside("")).unwrap_err().contains("no JSON"));
+        let long = format!("# {}\n{}", "x".repeat(DOCUMENT_BYTES_MAX as usize), beside(""));
+        assert!(read("a.yaml", &long).unwrap_err().contains("longer than"));
+        assert!(read("a.json", &long).unwrap_err().contains("longer than"));
     }
 }
