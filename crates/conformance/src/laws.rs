@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail, ensure};
 use bytes::{Bytes, BytesMut};
 use gatehouse_gate::{
-    Account, Cleared, Gate, GateLimits, Grant, HoldMode, Ledger, Lockdown, Next, Passage, Piece, Route, Scope, Stop,
-    Tape, TapeSeal, Target, TargetClasses, TlsMode, Trust,
+    Account, Bodies, Cleared, Gate, GateLimits, Grant, HoldMode, KeptBody, Ledger, Lockdown, Next, NotKept, Passage,
+    Piece, Route, Scope, Stop, Tape, TapeSeal, Target, TargetClasses, TlsMode, Trust,
 };
 use gatehouse_journal::{Frontier, Journal, Sink, SyncTarget};
 use gatehouse_mask::{ClassRule, Classes, PseudonymKey};
@@ -232,7 +232,7 @@ impl Harness {
         Ok(Self {
             protocol: protocol.clone(),
             facts: facts.clone(),
-            gate: Arc::new(Gate::new(Arc::new(policies), ledger, limits)),
+            gate: Arc::new(Gate::new(Arc::new(policies), ledger, Arc::new(NoBodies), limits)),
             target: Arc::new(target(&**protocol, facts, classes)?),
             disk_is_full,
             journal_fails: false,
@@ -438,6 +438,15 @@ impl Sink for Disk {
 
     fn sync_target(&self) -> SyncTarget {
         SyncTarget::memory()
+    }
+}
+
+/// Where bodies of what is held would lie: no policy of the laws holds anything.
+struct NoBodies;
+
+impl Bodies for NoBodies {
+    fn keep(&self, _body: &[u8]) -> Result<Box<dyn KeptBody>, NotKept> {
+        Err(NotKept::Failed(io::ErrorKind::Unsupported.into()))
     }
 }
 

@@ -68,7 +68,7 @@ impl Gate {
         let expires = now.saturating_add(SignedDuration::from_secs(request_secs_max.into())).unwrap_or(now);
         let request = request(now, subject, task.clone(), &accesses, decision, digest, expires);
         let record = record(&request, &task, policies.revision());
-        let opened = match self.desk().open(now, request, record.into()) {
+        let opened = match self.desk().open(now, request, None, record.into()) {
             Ok(opened) => opened,
             Err(None) => return Ok(MayBegin::TooMany),
             Err(Some(unrecorded)) => return Err(unrecorded),

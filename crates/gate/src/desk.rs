@@ -4,7 +4,7 @@
 //! ends at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_channel::oneshot;
 use gatehouse_journal::{Entry, Fact, RequestAnswered, RequestEnded};
@@ -15,6 +15,7 @@ use gatehouse_model::{
 use gatehouse_policy::Policies;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::kept::Kept;
 use crate::ledger::{Ledger, Unrecorded};
 
 /// What happens to an operation that policy holds.
@@ -94,13 +95,13 @@ pub struct HeldOperation {
     pub task_reason: String,
     /// Where.
     pub target: TargetName,
-    /// The bind values, readable; in memory only.
+    /// The bind values, readable; in memory only. Of a body that lies elsewhere, how it begins: see [`Desk::whole_request`].
     pub binds: Vec<String>,
     /// What policies could test, as evidence keeps it.
     pub facts: BTreeMap<String, Fact>,
     /// Whether the client waits.
     pub mode: HoldMode,
-    /// Statement and bind values are to the letter; after a restart they are those of the evidence.
+    /// Statement and bind values are to the letter and whole; after a restart they are those of the evidence.
     pub is_exact: bool,
     /// What it would do, and what it waits in, in lines for a person.
     pub impact: Vec<String>,
@@ -323,6 +324,16 @@ pub enum AnswerError {
 struct Ticket {
     request: PendingRequest,
     waiter: Option<oneshot::Sender<Answer>>,
+    /// The body that is decided on, until it is decided: a client that waits has a part in it of its own.
+    kept: Option<Arc<Kept>>,
+}
+
+impl Ticket {
+    /// Whether it is open, for exactly this, and nobody waits for its answer.
+    fn is_same(&self, digest: &Digest) -> bool {
+        let request = &self.request;
+        request.state == RequestState::Open && !request.is_waited_for() && request.digest == *digest
+    }
 }
 
 /// All requests that are not over, and the last that are.
@@ -357,7 +368,7 @@ impl Desk {
     pub fn restore(&self, requests: impl IntoIterator<Item = PendingRequest>) {
         let mut tickets = self.lock();
         for request in requests {
-            tickets.insert(request.id.clone(), Ticket { request, waiter: None });
+            tickets.insert(request.id.clone(), Ticket { request, waiter: None, kept: None });
         }
     }
 
@@ -373,18 +384,38 @@ impl Desk {
         self.lock().get(id).map(|ticket| ticket.request.clone())
     }
 
-    /// Files a request; `Err(None)` when too many are open already.
+    /// One request, with all of its body, where that is still kept. Takes as long as it takes to read that.
+    pub fn whole_request(&self, id: &RequestId) -> Option<PendingRequest> {
+        let (mut request, kept) = {
+            let tickets = self.lock();
+            let ticket = tickets.get(id)?;
+            (ticket.request.clone(), ticket.kept.clone())
+        };
+        // What cannot be read is not said to be all, and does not pass either.
+        if let (Asked::Operation(operation), Some(Ok(binds))) = (&mut request.asked, kept.map(|kept| kept.shown())) {
+            operation.binds = binds;
+            operation.is_exact = true;
+        }
+        Some(request)
+    }
+
+    /// Whether exactly this lies here, open, and nobody waits for its answer.
+    pub(crate) fn lies_open(&self, digest: &Digest) -> bool {
+        self.lock().values().any(|ticket| ticket.is_same(digest))
+    }
+
+    /// Files a request, with the body that is decided on, where that lies elsewhere; `Err(None)` when too many are open already.
     pub(crate) fn open(
         &self,
         now: Timestamp,
         request: PendingRequest,
+        kept: Option<Arc<Kept>>,
         entry: Entry,
     ) -> Result<Opened, Option<Unrecorded>> {
         let mut tickets = self.lock();
         let waits = request.is_waited_for();
         let is_open = |ticket: &&Ticket| ticket.request.state == RequestState::Open;
-        let same = |ticket: &&Ticket| !ticket.request.is_waited_for() && ticket.request.digest == request.digest;
-        if !waits && let Some(ticket) = tickets.values().filter(is_open).find(same) {
+        if !waits && let Some(ticket) = tickets.values().find(|ticket| ticket.is_same(&request.digest)) {
             return Ok(Opened { id: ticket.request.id.clone(), answer: None, index: None });
         }
         let beside = tickets.values().filter(is_open).filter(|ticket| ticket.request.counts_with(&request));
@@ -395,7 +426,7 @@ impl Desk {
         metrics::counter!("gatehouse_requests_total").increment(1);
         let (sender, answer) = oneshot::channel();
         let id = request.id.clone();
-        tickets.insert(id.clone(), Ticket { request, waiter: waits.then_some(sender) });
+        tickets.insert(id.clone(), Ticket { request, waiter: waits.then_some(sender), kept });
         Ok(Opened { id, answer: waits.then_some(answer), index: Some(index) })
     }
 
@@ -420,6 +451,7 @@ impl Desk {
         let request = &mut ticket.request;
         if request.state == RequestState::Open && request.expires <= now {
             request.state = RequestState::Expired;
+            ticket.kept = None;
             self.ledger.record(now, RequestEnded { request: id.to_string(), cause: "expired".into() })?;
         }
         if request.state != RequestState::Open {
@@ -450,6 +482,8 @@ impl Desk {
             }
             request.state = RequestState::Approved(lapses);
         }
+        // It is decided, and nobody looks at it any more.
+        ticket.kept = None;
         if let Some(waiter) = ticket.waiter.take() {
             // A session that went away meanwhile withdrew the request, or is about to.
             let _ = waiter.send(answer);
@@ -508,6 +542,7 @@ impl Desk {
         let cause = state.as_str().to_string();
         ticket.request.state = state;
         ticket.waiter = None;
+        ticket.kept = None;
         self.ledger.record(now, RequestEnded { request: id.to_string(), cause }).map(|_| ())
     }
 

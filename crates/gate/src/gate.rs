@@ -24,6 +24,7 @@ use crate::cleared::{Cleared, Durability, Receipt};
 use crate::descriptions::Descriptions;
 use crate::desk::{Answer, AnswerError, Answered, Approver, Desk, Terms};
 use crate::grant::{Account, Grant, Target};
+use crate::kept::Bodies;
 use crate::ledger::{Ledger, Unrecorded};
 use crate::lockdown::Lockdowns;
 use crate::tape::TapeSeal;
@@ -49,6 +50,7 @@ pub struct Gate {
     desk: Desk,
     lockdowns: Lockdowns,
     descriptions: Descriptions,
+    bodies: Arc<dyn Bodies>,
     limits: GateLimits,
 }
 
@@ -74,12 +76,12 @@ pub struct SessionEnd {
 }
 
 impl Gate {
-    /// A door with these policies in force and this journal behind it.
-    pub fn new(policies: Arc<Policies>, ledger: Ledger, limits: GateLimits) -> Self {
+    /// A door with these policies in force and this journal behind it, and a place for the bodies of what is held.
+    pub fn new(policies: Arc<Policies>, ledger: Ledger, bodies: Arc<dyn Bodies>, limits: GateLimits) -> Self {
         let desk = Desk::new(ledger.clone(), limits.approval_secs_max, limits.open_requests_max);
         let lockdowns = Lockdowns::new(ledger.clone());
         let descriptions = Descriptions::new(ledger.clone());
-        Self { policies: ArcSwap::new(policies), ledger, desk, lockdowns, descriptions, limits }
+        Self { policies: ArcSwap::new(policies), ledger, desk, lockdowns, descriptions, bodies, limits }
     }
 
     /// The policies in force.
@@ -97,6 +99,11 @@ impl Gate {
     /// The requests and their answers.
     pub fn desk(&self) -> &Desk {
         &self.desk
+    }
+
+    /// Where the bodies of what is held lie.
+    pub(crate) fn bodies(&self) -> &dyn Bodies {
+        &*self.bodies
     }
 
     /// What targets say of what they offer.

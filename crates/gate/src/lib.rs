@@ -13,6 +13,7 @@ mod foresight;
 mod gate;
 mod grant;
 mod judgement;
+mod kept;
 mod ledger;
 mod lockdown;
 mod passage;
@@ -29,6 +30,7 @@ pub use desk::{
 pub use foresight::{Foreseen, Understood, understand};
 pub use gate::{Gate, GateLimits, SessionEnd, budget_record};
 pub use grant::{Account, AwsSigning, Grant, Route, Showing, Target, TargetClasses, TlsIdentity, TlsMode, Trust};
+pub use kept::{Bodies, KeptBody, NotKept};
 pub use ledger::{Ledger, Log, Unrecorded};
 pub use lockdown::{Lockdown, Lockdowns, Scope};
 pub use passage::{Held, Next, Passage, Stop};

@@ -3,6 +3,7 @@
 //! It holds the protocol's state and turns bytes that were read into frames that may be written. Its caller moves
 //! bytes; it never sees one that was not cleared but in its own read buffers.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future as _;
 use std::pin::Pin;
@@ -17,13 +18,14 @@ use gatehouse_journal::{
 };
 use gatehouse_mask::{Counts, Plan};
 use gatehouse_model::{
-    Access, Action, Bind, Blame, Candidate, CandidateText, ClassName, Decision, Denial, Digest, Effect, Facts, Intent,
+    Access, Action, Blame, Candidate, CandidateText, ClassName, Decision, Denial, Digest, Effect, Facts, Intent,
     Operation, Phase, PolicyId, Provenance, Reason, Repacks, RequestId, Resource, Secret, Shape, ShapeRole, Verdict,
     kind,
 };
 use gatehouse_policy::Policies;
 use gatehouse_protocol::{
-    Breach, CancelKey, Meaning, Misunderstood, Passed, Reply, Session, Side, Started, Step, StreamProtocol, SurveyFacts,
+    Breach, CancelKey, Meaning, Misunderstood, Parted, Passed, Reply, Session, Side, Started, Step, StreamProtocol,
+    SurveyFacts,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -34,6 +36,7 @@ use crate::editor::Masking;
 use crate::gate::{self, Gate, OperationRecord, SessionEnd};
 use crate::grant::{Grant, Target};
 use crate::judgement::Judgements;
+use crate::kept::{self, Kept, NotKept, Waiting, shown_bind};
 use crate::ledger::Unrecorded;
 use crate::tape::{Piece, Tape, TapeSeal};
 
@@ -96,7 +99,7 @@ enum Resurvey {
 #[must_use = "a held operation must be resumed or withdrawn"]
 pub struct Held {
     request: RequestId,
-    run: Bytes,
+    waiting: Waiting,
     operation: Box<Operation>,
     decision: Decision,
     policies: Arc<Policies>,
@@ -883,7 +886,7 @@ impl Passage {
     fn hold(
         &mut self,
         now: Timestamp,
-        operation: Box<Operation>,
+        mut operation: Box<Operation>,
         decision: Decision,
         digest: Digest,
         run: Bytes,
@@ -892,36 +895,48 @@ impl Passage {
         let impact = self.impact(&digest);
         let stands_for = self.session.stands_for(&operation);
         let digest = gate::digest_held(digest, &operation, &stands_for);
-        let target = self.grant.target().clone();
-        if mode(&target, &operation) == HoldMode::Refuse
+        let refuses = mode(self.grant.target(), &operation) == HoldMode::Refuse;
+        if refuses
             && is_of_now
             && let Some(used) = self.gate.desk().take(now, &digest, None, &decision.hold)
         {
             return self.pass_approved(now, &operation, decision, digest, used, run).map(Next::Out);
         }
-        if mode(&target, &operation) == HoldMode::Refuse
-            && let Some(denied) = self.gate.desk().denied(&digest)
-        {
+        if refuses && let Some(denied) = self.gate.desk().denied(&digest) {
             let reason = denied.answer_reason.unwrap_or_default();
             let mut denial = disapproved(&operation.intent.title, "a person", &reason);
             denial.request = Some(denied.id);
             return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
         }
-        let request = self.request(now, &operation, &decision, digest, impact);
+        let mut request = self.request(now, &operation, &decision, digest, impact);
         let entry = self.request_opened(&operation, &request);
         let expires = request.expires;
-        let opened = match self.gate.desk().open(now, request, entry.into()) {
+        // Whoever asks again about what lies there sends no second body.
+        let waiting = match refuses && self.gate.desk().lies_open(&digest) {
+            true => Waiting { run, kept: None },
+            false => match self.let_go(&mut operation, &run) {
+                Ok(waiting) => waiting,
+                Err(not_kept) => {
+                    let denial = not_kept.denial(&operation.intent.title);
+                    return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
+                }
+            },
+        };
+        if waiting.kept.is_some() {
+            kept::shorten(&mut request);
+        }
+        let opened = match self.gate.desk().open(now, request, waiting.kept.clone(), entry.into()) {
             Ok(opened) => opened,
-            Err(Some(_)) => return self.refuse_unrecorded(&run).map(Next::Out),
+            Err(Some(_)) => return self.refuse_unrecorded(&waiting.run).map(Next::Out),
             Err(None) => {
                 let denial = too_many_requests();
-                return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
+                return self.refuse(now, &operation, &decision, digest, &waiting.run, denial).map(Next::Out);
             }
         };
         let Some(answer) = opened.answer else {
             let mut denial = held_denial(&decision, &opened.id, &operation.intent.title);
             denial.request = Some(opened.id);
-            return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
+            return self.refuse(now, &operation, &decision, digest, &waiting.run, denial).map(Next::Out);
         };
         let mut words = BytesMut::new();
         let remark = format!(
@@ -936,7 +951,7 @@ impl Passage {
         let _ = self.own_words_after(Reply { to_client: words, to_target: BytesMut::new() }, receipt);
         let held = Held {
             request: opened.id,
-            run,
+            waiting,
             operation,
             decision,
             policies: self.judged_by.clone(),
@@ -947,6 +962,27 @@ impl Passage {
             answer,
         };
         Ok(Next::Hold(Box::new(held)))
+    }
+
+    /// Has the body of a run lie elsewhere until a person has answered, where its protocol can part it from the rest.
+    fn let_go(&self, operation: &mut Operation, run: &Bytes) -> Result<Waiting, NotKept> {
+        let whole = || Waiting { run: run.clone(), kept: None };
+        let Some(Parted { outline, body }) = self.session.part(run) else { return Ok(whole()) };
+        let kept = Kept::take(self.gate.bodies(), operation, &body)?;
+        Ok(kept.map_or_else(whole, |kept| Waiting { run: outline, kept: Some(kept) }))
+    }
+
+    /// What waited, as it was: the operation and its run.
+    fn restored<'h>(&self, operation: &'h Operation, waiting: &Waiting) -> Result<(Cow<'h, Operation>, Bytes), Denial> {
+        let Some(kept) = &waiting.kept else { return Ok((Cow::Borrowed(operation), waiting.run.clone())) };
+        let restored = kept.read().and_then(|body| {
+            let run = self.session.join(&waiting.run, &body);
+            Ok((Operation { binds: kept.binds(body)?, ..operation.clone() }, run))
+        });
+        match restored {
+            Ok((operation, run)) => Ok((Cow::Owned(operation), run)),
+            Err(error) => Err(kept::lost(&operation.intent.title, &error)),
+        }
     }
 
     /// What whoever decides should know besides the statement.
@@ -1054,13 +1090,13 @@ impl Passage {
         let lease = self.grant.lease().clone();
         let now_decided =
             policies.decide_all(&lease.subject, &held.operation.intent.accesses, &held.operation.intent.facts);
-        let Held { request, run, operation, decision, policies: held_by, digest, stands_for, number, .. } = *held;
+        let Held { request, waiting, operation, decision, policies: held_by, digest, stands_for, number, .. } = *held;
         // A refusal is of the decision that held it; what passes was decided anew.
         self.judged_by = held_by;
         let refuse = |passage: &mut Self, state: RequestState, denial: Denial| {
             // Whether or not the end of the request can be recorded, the operation does not pass.
             let _ = passage.gate.desk().end(now, &request, state);
-            passage.refuse(now, &operation, &decision, digest, &run, denial)
+            passage.refuse(now, &operation, &decision, digest, &waiting.run, denial)
         };
         match answer {
             None => refuse(self, RequestState::Expired, hold_expired(&request)),
@@ -1098,6 +1134,10 @@ impl Passage {
                         gate::policy_denial(&now_decided, &operation.intent.title),
                     );
                 }
+                let (operation, run) = match self.restored(&operation, &waiting) {
+                    Ok(restored) => restored,
+                    Err(denial) => return refuse(self, RequestState::Withdrawn, denial),
+                };
                 let now_digest = gate::digest_held(gate::digest(&self.grant, &operation), &operation, &stands_for);
                 let same = number == self.operations && now_digest == digest;
                 let needed = &now_decided.hold;
@@ -1162,7 +1202,7 @@ impl Passage {
             )
         };
         let denial = told.unwrap_or_else(withdrawn);
-        self.refuse(now, &held.operation, &held.decision, held.digest, &held.run, denial)
+        self.refuse(now, &held.operation, &held.decision, held.digest, &held.waiting.run, denial)
     }
 
     /// Whether the shape at hand is shown as it is.
@@ -1525,14 +1565,6 @@ fn passing(phase: Phase, verdict: Verdict) -> String {
     match phase {
         Phase::Prepare => "prepare".into(),
         Phase::Run => verdict.to_string(),
-    }
-}
-
-fn shown_bind(bind: &Bind) -> String {
-    match bind {
-        Bind::Null => "NULL".into(),
-        Bind::Text(text) => format!("'{text}'"),
-        Bind::Binary(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
     }
 }
 

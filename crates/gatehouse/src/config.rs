@@ -260,6 +260,11 @@ pub struct Limits {
     pub secret_cache_secs: u32,
     /// Requests that one task may have open, and one identity for tasks.
     pub open_requests_max: usize,
+    /// The longest body, or message of a WebSocket, that is kept while a person decides, in bytes. A longer one is refused; past
+    /// `body_bytes_max` none can be held.
+    pub held_body_bytes_max: usize,
+    /// How long all bodies together may be that are kept while people decide, in bytes. Beyond, what would be held is refused.
+    pub held_bodies_bytes_max: usize,
     /// How much of what a session's client saw is recorded in full, in bytes; after that, only digests.
     pub recording_bytes_max: u64,
     /// The size at which the journal begins a new file, in bytes.
@@ -292,6 +297,8 @@ impl Default for Limits {
             api_unproven_calls_per_minute_max: per_minute(300),
             secret_cache_secs: 60,
             open_requests_max: 20,
+            held_body_bytes_max: 16 * 1024 * 1024,
+            held_bodies_bytes_max: 1024 * 1024 * 1024,
             recording_bytes_max: 256 * 1024 * 1024,
             segment_bytes_max: 64 * 1024 * 1024,
             checkpoint_secs: 10,

@@ -171,6 +171,13 @@ impl ApiControl {
         self.state.gate.desk().request(&RequestId::parse(id).ok()?)
     }
 
+    /// A request that is not over, with all of its body, which may be long and lies on the disk.
+    async fn whole_request(&self, id: &str) -> Option<RequestView> {
+        let (state, id) = (self.state.clone(), RequestId::parse(id).ok()?);
+        let read = tokio::task::spawn_blocking(move || state.gate.desk().whole_request(&id));
+        read.await.ok().flatten().map(|request| live_view(&request))
+    }
+
     pub(crate) async fn one_request(&self, id: &str) -> Result<RequestView, Problem> {
         if let Some(request) = self.live_request(id) {
             return Ok(live_view(&request));
@@ -744,8 +751,10 @@ impl Control for ApiControl {
     fn request<'a>(&'a self, caller: &'a Caller, id: &'a str) -> Asking<'a, RequestView> {
         async move {
             let request = self.one_request(id).await?;
-            let is_seen = self.sees_request(caller, &request);
-            if is_seen { Ok(request) } else { Err(Problem::not_found("request", id, "requests")) }
+            if !self.sees_request(caller, &request) {
+                return Err(Problem::not_found("request", id, "requests"));
+            }
+            Ok(self.whole_request(id).await.unwrap_or(request))
         }
         .boxed()
     }

@@ -15,6 +15,7 @@ mod control;
 mod demo;
 mod exchange;
 mod explain;
+mod held_bodies;
 mod indexer;
 mod interception;
 mod java;

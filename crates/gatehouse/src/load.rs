@@ -430,6 +430,8 @@ impl Checker<'_> {
             ("approval_secs_max", limits.approval_secs_max.into(), 1),
             ("api_key_secs_max", limits.api_key_secs_max.into(), 1),
             ("open_requests_max", limits.open_requests_max as u64, 1),
+            ("held_body_bytes_max", limits.held_body_bytes_max as u64, 1024),
+            ("held_bodies_bytes_max", limits.held_bodies_bytes_max as u64, limits.held_body_bytes_max as u64),
             ("segment_bytes_max", limits.segment_bytes_max, 64 * 1024),
             ("checkpoint_secs", limits.checkpoint_secs.into(), 1),
         ];

@@ -29,6 +29,7 @@ use tokio::task::JoinSet;
 use crate::bounded::{self, Bounded, Peer};
 use crate::config::Listen;
 use crate::control::ApiControl;
+use crate::held_bodies::HeldBodies;
 use crate::indexer::Indexer;
 use crate::interception::Authority;
 use crate::load::{self, Fault, Loaded};
@@ -162,9 +163,13 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
     ledger.record(now, ConfigurationLoaded { digest: loaded.digest.to_string() })?;
     let attachments = FileAttachments::new(&data.recordings(), &data.policies());
     reload::keep_policies(&attachments, &loaded)?;
+    // The journal's lock keeps a second gateway out, whose bodies these would be.
+    let bodies = HeldBodies::open(&data.held(), limits.held_body_bytes_max, limits.held_bodies_bytes_max)
+        .with_context(|| format!("the folder {} cannot be emptied and used", data.held().display()))?;
     let gate = Arc::new(Gate::new(
         loaded.policies.clone(),
         ledger,
+        Arc::new(bodies),
         GateLimits {
             approval_secs_max: limits.approval_secs_max,
             open_requests_max: limits.open_requests_max,

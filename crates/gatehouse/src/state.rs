@@ -69,6 +69,11 @@ impl DataFolder {
         self.0.join("recordings")
     }
 
+    /// The bodies of what is held, encrypted.
+    pub fn held(&self) -> PathBuf {
+        self.0.join("held")
+    }
+
     /// The policies that were ever in force, by digest.
     pub fn policies(&self) -> PathBuf {
         self.0.join("policies")

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use gatehouse_model::{Denial, Operation, Shape, ShapeRole, TargetName};
 use gatehouse_protocol::{
-    Breach, Editor, Frame, Head, HttpFacts, Meaning, Misunderstood, Opening, Passed, Reply, Session, Side, Step,
-    SurveyFacts, Tag, frames, write_frame, write_head,
+    Breach, Editor, Frame, Head, HttpFacts, Meaning, Misunderstood, Opening, Parted, Passed, Reply, Session, Side,
+    Step, SurveyFacts, Tag, frames, write_frame, write_frames, write_head,
 };
 
 use crate::columns::Columns;
@@ -16,6 +16,9 @@ use crate::reply::Replies;
 use crate::request::Request;
 use crate::rider::{Reader, Rider};
 use crate::seal::Seals;
+
+/// The parts in which a body that lay elsewhere goes on, in bytes.
+const PART_BYTES_MAX: usize = 64 * 1024;
 
 /// What the client says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -295,6 +298,42 @@ impl Session for HttpSession {
             }
         }
         self.asking = if is_ended(run) { Asking::Nothing } else { Asking::Refused };
+    }
+
+    fn part(&self, run: &Bytes) -> Option<Parted> {
+        let (mut outline, mut body) = (BytesMut::new(), Vec::new());
+        for frame in frames(run) {
+            match frame.tag {
+                Tag::Body => body.extend_from_slice(frame.content),
+                // What kind of a message it is goes before it, in one byte.
+                Tag::Message => {
+                    let (kind, message) = frame.content.split_at_checked(1)?;
+                    write_frame(Tag::Message, kind, &mut outline);
+                    body.extend_from_slice(message);
+                }
+                Tag::Request | Tag::Response | Tag::Interim | Tag::End | Tag::Abort | Tag::Close => {
+                    write_frame(frame.tag, frame.content, &mut outline);
+                }
+            }
+        }
+        (!body.is_empty()).then(|| Parted { outline: outline.freeze(), body })
+    }
+
+    fn join(&self, outline: &Bytes, body: &[u8]) -> Bytes {
+        let mut run = BytesMut::new();
+        for frame in frames(outline) {
+            match frame.tag {
+                Tag::Message => write_frame(Tag::Message, &[frame.content, body].concat(), &mut run),
+                Tag::End => {
+                    write_frames(Tag::Body, body, PART_BYTES_MAX, &mut run);
+                    write_frame(Tag::End, frame.content, &mut run);
+                }
+                Tag::Request | Tag::Response | Tag::Interim | Tag::Body | Tag::Abort | Tag::Close => {
+                    write_frame(frame.tag, frame.content, &mut run);
+                }
+            }
+        }
+        run.freeze()
     }
 
     fn answer(&mut self, _: Side, run: &Bytes, _: &mut Reply) {

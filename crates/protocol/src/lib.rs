@@ -436,6 +436,17 @@ pub trait Session: Send {
     /// The run at the front of the client's bytes does not go on: writes the native "no".
     fn refuse(&mut self, run: &Bytes, denial: &Denial, reply: &mut Reply);
 
+    /// A run of the client's that is held, in two: its body may then lie elsewhere while a person decides. `None` where all of it
+    /// waits as it is.
+    fn part(&self, _run: &Bytes) -> Option<Parted> {
+        None
+    }
+
+    /// The run again, of what [`Session::part`] made of it.
+    fn join(&self, outline: &Bytes, _body: &[u8]) -> Bytes {
+        outline.clone()
+    }
+
     /// A run of [`Meaning::Local`]: moves the state past it and writes the answer in its place.
     fn answer(&mut self, side: Side, run: &Bytes, reply: &mut Reply);
 
@@ -515,6 +526,15 @@ pub trait Session: Send {
 
     /// Writes the last message of a session that is ended.
     fn end(&self, denial: &Denial, out: &mut BytesMut);
+}
+
+/// A run in two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parted {
+    /// What is enough to refuse it.
+    pub outline: Bytes,
+    /// What it carries, of which there is some.
+    pub body: Vec<u8>,
 }
 
 /// Something that the target was told to run.

@@ -850,6 +850,8 @@ impl Exchange {
                 Next::Wait | Next::Survey | Next::Foretell(_) => self.waits = true,
                 Next::Hold(held) => {
                     self.client_needs = 1;
+                    // What was taken shares its memory, which is let go of only with it.
+                    self.client = BytesMut::from(&*self.client);
                     let session = self.keeper.grant.session();
                     tracing::info!(request = %held.request(), %session, "an operation waits for approval");
                     self.held = Some(held);
