@@ -110,6 +110,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             case "/heard":
                 HEARD.extend([body.decode()] if body else [])
                 self.send(json.dumps(HEARD).encode())
+            case "/taken":
+                HEARD.append(body.decode())
+                self.send(b"{}")
             case "/count":
                 self.send(json.dumps({"bytes": len(body)}).encode())
             case "/people":

@@ -1,16 +1,17 @@
 //! HTTP through the gateway: what reaches the target is what was judged, and what comes back is masked.
 
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use gatehouse_conformance::Fixture;
 use gatehouse_conformance::Setup;
 use gatehouse_conformance::fixture::{program, wait_until};
 use gatehouse_conformance::http::{self, Door, JSON};
 use gatehouse_conformance::provider::{CLIENT_SECRET, Provider};
-use gatehouse_conformance::secret::remember;
+use gatehouse_conformance::secret::{files, remember};
 use gatehouse_conformance::served::CLIENTS;
-use gatehouse_conformance::web::{self, POLICIES, TOKEN, WebHouse};
+use gatehouse_conformance::web::{self, POLICIES, TOKEN, WebCredential, WebHouse};
 use serde_json::{Value, json};
 
 const RAW: [&str; 3] = ["lotte@corp", "linus@corp", "x@y.example"];
@@ -452,6 +453,196 @@ fn a_request_waits_for_a_person() -> Result<()> {
     gone.kill()?;
     gone.wait()?;
     wait_until("it is withdrawn", || Ok(house.fixture.request_state(&request)? == "withdrawn"))?;
+    Ok(())
+}
+
+/// A line of the bodies that are held.
+const LINE: &str = "a line that stands nowhere before a person has answered\n";
+
+/// A gateway at which a person reads first what agents post.
+fn posting(said: &str, config: &str) -> Result<WebHouse> {
+    let policy = "\n@id(\"posts-are-read\") @hold(\"dba\") @reason(\"what an agent posts is read by a person first\")\n\
+                  permit (principal in Group::\"agents\", action == Action::\"http:post\", resource in Target::\"api\");\n";
+    WebHouse::start_with(said, policy, Setup { config: config.into(), ..Setup::default() })
+}
+
+/// What the gateway keeps of bodies.
+fn kept(house: &WebHouse) -> Result<Vec<PathBuf>> {
+    Ok(files(&[&house.fixture.data.join("held")])?)
+}
+
+fn is_all_gone(house: &WebHouse) -> Result<()> {
+    wait_until("what was kept of a body is gone", || Ok(kept(house)?.is_empty()))
+}
+
+/// A post that waits for a person.
+fn posting_of(house: &WebHouse, task: &WebCredential, body: &str) -> Result<Child> {
+    let file = house.fixture.folder.path().join("posted.txt");
+    std::fs::write(&file, body)?;
+    let data = format!("@{}", file.display());
+    let arguments = ["-X", "POST", "-H", "content-type: text/plain", "-H", "expect:", "--data-binary", &data];
+    Ok(house.curl(task, &arguments, "/taken")?.stdout(Stdio::piped()).spawn()?)
+}
+
+/// The same, and its request.
+fn posted(house: &WebHouse, task: &WebCredential, body: &str) -> Result<(Child, String)> {
+    let waiting = posting_of(house, task, body)?;
+    let request = house.fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+    ensure!(kept(house)?.len() == 1, "one body is kept, and there are {:?}", kept(house)?);
+    Ok((waiting, request))
+}
+
+/// The bodies that reached the target.
+fn taken(house: &WebHouse) -> Result<Vec<String>> {
+    let target = format!("http://127.0.0.1:{}", house.target.port);
+    Ok(serde_json::from_value(http::call(Door::Web(&target), "GET", "/heard", &[], "")?.json())?)
+}
+
+fn answer(house: &WebHouse, word: &str, request: &str) -> Result<()> {
+    let answered = house.fixture.command(&[word, request, "--as", "user:dana"])?;
+    ensure!(answered.status.success(), "{}", String::from_utf8_lossy(&answered.stderr));
+    Ok(())
+}
+
+fn printed(child: Child) -> Result<String> {
+    Ok(String::from_utf8_lossy(&child.wait_with_output()?.stdout).into_owned())
+}
+
+#[test]
+fn a_held_body_lies_encrypted_until_the_answer() -> Result<()> {
+    let house = posting("", "")?;
+    let task = house.task("agent:claude")?;
+    let body = LINE.repeat(2 * 1024 * 1024 / LINE.len() + 1);
+    let (waiting, request) = posted(&house, &task, &body)?;
+    let has_line = |path: &Path| -> Result<bool> {
+        Ok(std::fs::read(path)?.windows(LINE.len()).any(|window| window == LINE.as_bytes()))
+    };
+    let all = files(&[&house.fixture.data])?;
+    assert!(all.len() > 3, "{all:?}");
+    for path in all {
+        assert!(!has_line(&path)?, "{}", path.display());
+    }
+    let length: u64 = std::fs::metadata(&kept(&house)?[0])?.len();
+    assert!(length > body.len() as u64, "{length}");
+    // Who decides sees all of it, and a listing how it begins.
+    let shown = house.fixture.json(&["requests", "show", &request])?;
+    assert!(shown["binds"] == json!([format!("'{body}'")]), "it is shown to the letter");
+    assert_eq!(shown["exact"], true);
+    let listed = house.fixture.open_request()?;
+    assert_eq!(listed["exact"], false);
+    assert!(listed["binds"][0].as_str().is_some_and(|bind| bind.len() < 1024), "{listed}");
+    answer(&house, "approve", &request)?;
+    assert_eq!(printed(waiting)?, "{}");
+    assert!(taken(&house)? == [body.clone()], "the target got exactly it");
+    is_all_gone(&house)?;
+
+    let (waiting, request) = posted(&house, &task, &body)?;
+    answer(&house, "deny", &request)?;
+    let denied = printed(waiting)?;
+    assert!(denied.contains("dana"), "{denied}");
+    is_all_gone(&house)?;
+
+    let (mut waiting, request) = posted(&house, &task, &body)?;
+    waiting.kill()?;
+    waiting.wait()?;
+    is_all_gone(&house)?;
+    assert_eq!(house.fixture.request_state(&request)?, "withdrawn");
+
+    let (waiting, _) = posted(&house, &task, &body)?;
+    assert!(house.fixture.command(&["revoke", &task.task])?.status.success());
+    printed(waiting)?;
+    is_all_gone(&house)?;
+    assert_eq!(taken(&house)?.len(), 1, "nothing else reached the target");
+    assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+/// Of whoever asks again it is what they send then that goes on.
+#[test]
+fn a_body_that_nobody_waits_with_is_kept_for_who_decides() -> Result<()> {
+    let mut house = posting("", "")?;
+    let task = house.task("agent:claude")?;
+    let body = LINE.repeat(2_000);
+    let ask = |house: &WebHouse, body: &str| {
+        house.call(&task, "POST", "/taken", &[("prefer", "respond-async"), ("content-type", "text/plain")], body)
+    };
+    let asked = |house: &WebHouse| -> Result<String> {
+        let first = ask(house, &body)?;
+        ensure!(first.status == 202, "{} {}", first.status, first.body);
+        ensure!(ask(house, &body)?.status == 202 && kept(house)?.len() == 1, "asked twice, it is kept once");
+        Ok(first.json()["request"].as_str().context("a request")?.to_string())
+    };
+    let request = asked(&house)?;
+    let shown = house.fixture.json(&["requests", "show", &request])?;
+    assert!(shown["binds"] == json!([format!("'{body}'")]), "it is shown to the letter");
+    answer(&house, "approve", &request)?;
+    is_all_gone(&house)?;
+    assert_eq!(ask(&house, &format!("{body}."))?.status, 202, "another body is another request");
+    let other = house.fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+    answer(&house, "deny", &other)?;
+    assert_eq!(ask(&house, &body)?.status, 200);
+    assert!(taken(&house)? == [body.clone()]);
+    is_all_gone(&house)?;
+
+    // What a gateway leaves behind that was killed, the next one sweeps.
+    asked(&house)?;
+    house.fixture.kill_gateway()?;
+    assert_eq!(kept(&house)?.len(), 1);
+    house.fixture.start_gateway()?;
+    assert!(kept(&house)?.is_empty());
+    let request = house.fixture.open_request()?;
+    assert_eq!(request["exact"], false, "{request}");
+    house.base = web::listening(&house.fixture, "api")?;
+    answer(&house, "approve", request["id"].as_str().context("an id")?)?;
+    assert_eq!(ask(&house, &body)?.status, 200, "the approval binds to the digest");
+    Ok(())
+}
+
+#[test]
+fn what_is_not_kept_of_a_body_does_not_pass() -> Result<()> {
+    let limits = "[limits]\nheld_body_bytes_max = 4096\nheld_bodies_bytes_max = 6144\n";
+    let house = posting("", limits)?;
+    let task = house.task("agent:claude")?;
+    let fields = [("prefer", "respond-async"), ("content-type", "text/plain")];
+    let ask = |body: &str| house.call(&task, "POST", "/taken", &fields, body);
+    let refused = |body: &str, limit: &str| -> Result<()> {
+        let refused = ask(body)?;
+        ensure!(refused.status == 413 && refused.body.contains(limit), "{} {}", refused.status, refused.body);
+        Ok(())
+    };
+    refused(&"x".repeat(4097), "limits.held_body_bytes_max = 4096")?;
+    let held = ask(&"x".repeat(4096))?;
+    assert_eq!(held.status, 202, "{}", held.body);
+    refused(&"y".repeat(4096), "limits.held_bodies_bytes_max = 6144")?;
+    assert_eq!(kept(&house)?.len(), 1);
+    let request = held.json()["request"].as_str().context("a request")?.to_string();
+    answer(&house, "deny", &request)?;
+    is_all_gone(&house)?;
+
+    // A file that is gone, or that somebody changed.
+    let changes: [fn(&Path) -> std::io::Result<()>; 2] =
+        [|path| std::fs::remove_file(path), |path| std::fs::write(path, "somebody else's")];
+    for change in changes {
+        let (waiting, request) = posted(&house, &task, &"z".repeat(4000))?;
+        change(&kept(&house)?[0])?;
+        answer(&house, "approve", &request)?;
+        let lost = printed(waiting)?;
+        assert!(lost.contains("its body is lost"), "{lost}");
+        is_all_gone(&house)?;
+    }
+    assert_eq!(taken(&house)?, Vec::<String>::new());
+    assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+#[test]
+fn a_body_that_nobody_answered_for_is_gone() -> Result<()> {
+    let house = posting("hold_secs_max = 1\n", "")?;
+    let task = house.task("agent:claude")?;
+    let late = printed(posting_of(&house, &task, LINE)?)?;
+    assert!(late.contains("in time"), "{late}");
+    is_all_gone(&house)?;
+    assert_eq!(taken(&house)?, Vec::<String>::new());
     Ok(())
 }
 

@@ -260,10 +260,9 @@ pub struct Limits {
     pub secret_cache_secs: u32,
     /// Requests that one task may have open, and one identity for tasks.
     pub open_requests_max: usize,
-    /// The longest body, or message of a WebSocket, that is kept while a person decides, in bytes. A longer one is refused; past
-    /// `body_bytes_max` none can be held.
+    /// The longest body, or message of a WebSocket, that is kept while a person decides, in bytes; a longer one is refused.
     pub held_body_bytes_max: usize,
-    /// How long all bodies together may be that are kept while people decide, in bytes. Beyond, what would be held is refused.
+    /// How long all bodies may be together that are kept while people decide, in bytes; what would be held beyond is refused.
     pub held_bodies_bytes_max: usize,
     /// How much of what a session's client saw is recorded in full, in bytes; after that, only digests.
     pub recording_bytes_max: u64,

@@ -184,6 +184,37 @@ fn requests_are_understood() {
 }
 
 #[test]
+fn a_held_run_is_parted_from_its_body() {
+    let mut session = session(HttpFacts::default());
+    let run = message(Tag::Request, "POST /a", &[JSON], &["{\"a\"", ": 1}"]).freeze();
+    let parted = session.part(&run).unwrap();
+    assert_eq!(parted.body, b"{\"a\": 1}");
+    assert_eq!(parted.outline, message(Tag::Request, "POST /a", &[JSON], &[]).freeze());
+    let joined = session.join(&parted.outline, &parted.body);
+    assert_eq!(joined, message(Tag::Request, "POST /a", &[JSON], &["{\"a\": 1}"]).freeze());
+    let long: Vec<u8> = (0..200_000_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
+    let joined = session.join(&parted.outline, &long);
+    let bodies: Vec<&[u8]> =
+        frames(&joined).filter(|frame| frame.tag == Tag::Body).map(|frame| frame.content).collect();
+    assert_eq!((bodies.len(), bodies.concat() == long), (4, true));
+    assert_eq!(session.part(&parted.outline), None, "there is nothing to part");
+    // What is left is enough to refuse it, so that the next request is taken.
+    let denial = Denial::new(Reason::Disapproved, "no", "", "");
+    for _ in 0..2 {
+        let step = session.inspect(Side::Client, &run).unwrap();
+        assert!(matches!(step, Step::Run { meaning: Meaning::Act(_), tail: 0, .. }), "{step:?}");
+        session.refuse(&parted.outline, &denial, &mut Reply::default());
+    }
+    // A message of a WebSocket.
+    let mut said = BytesMut::new();
+    write_frame(Tag::Message, b"thello", &mut said);
+    let said = said.freeze();
+    let parted = session.part(&said).unwrap();
+    assert_eq!(parted.body, b"hello");
+    assert_eq!(session.join(&parted.outline, &parted.body), said);
+}
+
+#[test]
 fn a_refusal_says_where_its_request_is_looked_at() {
     let told = |facts: HttpFacts, request: Option<&str>| {
         let mut session = session(facts);
