@@ -140,15 +140,11 @@ pub(crate) fn shorten(request: &mut PendingRequest) {
     for bind in &mut operation.binds {
         if bind.len() > EXCERPT_BYTES_MAX {
             // In an allocation of its own, for what is cut off is to be let go of.
-            *bind = format!("{}… ({} bytes)", beginning(bind), bind.len());
+            let beginning = bind.get(..bind.floor_char_boundary(EXCERPT_BYTES_MAX)).unwrap_or_default();
+            *bind = format!("{beginning}…");
             operation.is_exact = false;
         }
     }
-}
-
-fn beginning(text: &str) -> &str {
-    let end = (0..=EXCERPT_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-    text.get(..end).unwrap_or_default()
 }
 
 /// A value, as a person is shown it.
