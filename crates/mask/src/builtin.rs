@@ -29,7 +29,7 @@ const BUILTIN: &[Builtin] = &[
         detector: Some(Detector::PhoneNumber),
         columns: &[
             "*phone", "*phonenumber", "*phoneno", "*phonenum", "phone1", "phone2", "*mobile", "mobilenumber", "mobileno",
-            "tel", "telno", "telnumber", "contacttel", "customertel", "hometel", "officetel", "usertel", "worktel", "cell", "cellnumber", "fax", "*faxnumber", "msisdn",
+            "tel", "telno", "telnumber", "contacttel", "customertel", "hometel", "officetel", "usertel", "worktel", "cell", "cellnumber", "fax", "*faxnumber", "msisdn", "*telefono", "*telefon", "telefonnummer", "telefoon", "telefoonnummer", "telefone", "celular", "mobiel", "whatsapp", "whatsappnumber",
         ],
     },
     Builtin {
@@ -82,14 +82,14 @@ const BUILTIN: &[Builtin] = &[
             "pannumber", "dni", "*codicefiscale", "steuerid", "steueridnr", "*bsn", "bsnnumber", "nrn", "niss", "pesel",
             "*personnummer", "nif", "sinnumber", "socialinsurancenumber", "tfn", "taxfilenumber", "medicarenumber", "*passportnumber",
             "passportno", "passport", "*driverslicense", "*driverslicensenumber", "*driverlicense", "*driverlicensenumber",
-            "*drivinglicence", "*drivinglicencenumber", "licensenumber", "*identitynumber", "itin",
+            "*drivinglicence", "*drivinglicencenumber", "licensenumber", "*identitynumber", "itin", "aadhar", "aadharnumber", "burgerservicenummer", "rijksregisternummer", "insz", "steueridentifikationsnummer", "personnr", "ninumber", "socialinsurance",
         ],
     },
     Builtin {
         name: "tax_id",
         transform: Transform::Redact,
         detector: Some(Detector::TaxId),
-        columns: &["*taxid", "*taxnumber", "taxno", "ein", "fein", "cnpj", "*vatid", "*vatnumber", "vatno"],
+        columns: &["*taxid", "*taxnumber", "taxno", "ein", "fein", "cnpj", "*vatid", "*vatnumber", "vatno", "nip", "partitaiva", "piva", "ustid", "ustidnr"],
     },
     Builtin {
         name: "bank_code",

@@ -37,6 +37,7 @@ enum Trigger {
     Bracketed,
     NamedPhone,
     Contact,
+    Trunk,
     Iban,
     Jwt,
     PrivateKey,
@@ -56,7 +57,7 @@ macro_rules! lead {
     };
 }
 
-static TRIGGERS: [(Trigger, &str); 16] = [
+static TRIGGERS: [(Trigger, &str); 17] = [
     (Trigger::Mail, r"(?:@|%40)[A-Za-z0-9\x80-\xff]"),
     (
         Trigger::Number,
@@ -66,19 +67,32 @@ static TRIGGERS: [(Trigger, &str); 16] = [
             r"|[2-689][0-9]{3}(?:\.[0-9]{4}){3}",
             r"|4[0-9]{3}[ \-][0-9]{3}[ \-][0-9]{3}[ \-][0-9]{3}",
             r"|[0-9]{3}[ \-][0-9]{2}[ \-][0-9]{4}",
-            r"|(?:1-)?[2-9][0-9]{2}-[2-9][0-9]{2}-[0-9]{4}|[2-9][0-9]{2}\.[2-9][0-9]{2}\.[0-9]{4}",
+            r"|(?:1-)?[2-9][0-9]{2}-[2-9][0-9]{2}-[0-9]{4}|1 [2-9][0-9]{2} [2-9][0-9]{2} [0-9]{4}|[2-9][0-9]{2}\.[2-9][0-9]{2}\.[0-9]{4}",
             r"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}",
             r"|(?:[23][0-9A-Fa-f]{3}|[Ff][CcDd][0-9A-Fa-f]{2}|[Ff][Ee]80):[0-9A-Fa-f:])",
         ),
     ),
-    (Trigger::International, r"\+[1-9][0-9 ().\-/]{8}"),
-    (Trigger::Bracketed, r"\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[ .\-]?[0-9]{4}"),
+    (
+        Trigger::International,
+        concat!(r"(?:\+|%2[Bb])[1-9][0-9 ().\-/]{8}|", lead!(), r"00 ?[1-9](?:[ ().\-/]{0,2}[0-9]){6}"),
+    ),
+    (
+        Trigger::Bracketed,
+        concat!(
+            r"\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[ .\-]?[0-9]{4}|\(0[1-9][0-9]{0,3}\) ?[0-9]{3}[ \-]?[0-9]",
+            r"|\([1-9][0-9]\) ?[0-9]{4,5}[ \-][0-9]{4}|\([3-9][0-9]{2}\) ?[0-9]{3}-[0-9]{2}-[0-9]{2}",
+        ),
+    ),
     (
         Trigger::NamedPhone,
         concat!(
-            r"(?i:phone|tel(?:efono?|efone)?|mobile?|mobil|m(?:ó|o)vil|portable|cell(?:ulare)?|fax|handy|rufnummer|телефон)",
-            r"(?i:[ _\-]?(?:number|nummer|num|nr|no|n°))?[.]?(?i: (?:is|ist|est|es|lautet))?",
-            r"[^A-Za-z0-9\n+(]{1,5}[0-9(](?:[ ().\-/]{0,2}[0-9]){6}",
+            r"(?:(?i:phone|tel(?:efono?|efone)?|mobile?|mobil|m(?:ó|o)vil|portable|cell(?:ulare)?|fax|handy|rufnummer|телефон",
+            r"|telefon(?:as|i|ie|u)|tel(?:é|e)fono|telefoon|tele(?:m|M)(?:ó|o)vel|mobiel|celular|msisdn|телефона|电话|電話|手机|手機|携帯|전화|тел|τηλ|tel[.] kom)|",
+            lead!(),
+            r"(?i:t(?:é|É)l(?:(?:é|É)phone)?|ph|mob|gsm|tlf|puh|sms|hotline|whatsapp|contact[ _\-]?(?:no|num|number)",
+            r"|(?:my|mi|mijn|mio|meine) n(?:umber|(?:u|ú)mero|ummer)))",
+            r"(?i:[ _\-]?(?:number|nummer|num|nr|no|n°|kom)|番号|号码|号|번호)?[.]?(?i: (?:is|ist|est|es|è|lautet))?",
+            r"[^A-Za-z0-9\n+(]{1,5}[0-9(](?:[ ().\-/]{0,3}[0-9]){6}",
         ),
     ),
     (
@@ -89,26 +103,29 @@ static TRIGGERS: [(Trigger, &str); 16] = [
             r"[^A-Za-z0-9\n+(]{1,3}\(?0[1-9](?:[ ().\-/]{0,2}[0-9]){7}",
         ),
     ),
+    // As numbers are written at home where a call inside the country begins with 0.
+    (Trigger::Trunk, concat!(lead!(), r"0[1-9](?:[0-9]{0,3}[ \-/](?:[0-9][ \-/]?){4}|(?:\.[0-9]{2}){3})")),
     (Trigger::Iban, concat!(lead!(), r"(?:IBAN)?[A-Z]{2}[0-9]{2}[ \-]?[A-Z0-9]{4}")),
     (Trigger::Jwt, concat!(lead!(), r"eyJ[A-Za-z0-9_\-]{8}")),
-    (Trigger::PrivateKey, r"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY"),
+    (Trigger::PrivateKey, r"----[ \-]BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY|PuTTY-User-Key-File-[0-9]:"),
     (
         Trigger::Token,
         concat!(
             lead!(),
-            r"(?:A[KS]IA[A-Z0-9]{4}|gh[oprsu]_|github_pat_|glpat-|xox[a-eprs]-|xapp-|[rs]k_live_|sk-[A-Za-z0-9]",
-            r"|[rs]k_test_|ya29\.|GOCSPX-|AccountKey=|SharedAccessKey=|npm_|pypi-AgE|AIza|gl(?:d|r|pt)t-|whsec_|hooks\.slack\.com/services/|sig=)",
+            r"(?:A[BKS]IA[A-Z0-9]{4}|gh[oprsu]_|github_pat_|gl(?:agent|cbt|dt|ffct|ft|imt|oas|pat|ptt|rt|rtr|soat)-|xox[a-eprs]-|xapp-|[rs]k_live_|sk-[A-Za-z0-9]",
+            r"|[rs]k_test_|ya29\.|GOCSPX-|AccountKey=|SharedAccessKey=|npm_|pypi-AgE|AIza|AQ\.Ab8RN6|whsec_|hooks\.slack\.com/(?:services|workflows|triggers)/|sig=",
+            r"|hf_|SG\.[A-Za-z0-9_\-]{22}\.|dop_v1_|shp(?:at|ca|pa|ss)_|glsa_|dckr_pat_|[A-Za-z0-9]{3}[0-9]Q~[A-Za-z0-9])",
         ),
     ),
-    (Trigger::AwsSecret, r"(?i:aws[_\-]?secret|secret[_\-]?access[_\-]?key)"),
+    (Trigger::AwsSecret, r"(?i:aws[_\-.]?secret|secret[_\-]?access[_\-]?key|aws[_\-]?session[_\-]?token)"),
     (
         Trigger::PasswordHash,
         concat!(
-            r"\$2[abxy]\$[0-9]{2}\$|\$argon2(?:id|i|d)\$|\$(?:[1567yPHS]|gy|s0|apr1|scrypt)\$[A-Za-z0-9./]|\*[0-9A-F]{40}",
+            r"\$2[abxy]\$[0-9]{2}\$|\$argon2(?:id|i|d)\$|\$(?:[156789yPHS]|gy|s0|apr1|scrypt|sha1|md5|bcrypt-sha256)\$[A-Za-z0-9./]|\*[0-9A-F]{40}",
             r"|\$pbkdf2(?:-sha(?:1|256|512))?\$[0-9]",
             r"|\{(?:SSHA(?:256|512)?|SHA|S?MD5)\}|",
             lead!(),
-            r"(?:SCRAM-SHA-(?:1|256|512)\$|md5[0-9a-f]{8}|pbkdf2_sha(?:1|256|512)\$|(?:scrypt|pbkdf2):[a-z0-9]{2})",
+            r"(?:SCRAM-SHA-(?:1|256|512)\$|md5[0-9a-f]{8}|pbkdf2_sha(?:1|256|512)\$|(?:scrypt|pbkdf2):[a-z0-9]{2}|sha(?:1|256|512)\$[A-Za-z0-9]{1,24}\$[0-9a-f]{8}|grub\.pbkdf2\.)",
         ),
     ),
     (Trigger::Url, r":(?:\\?/){2}"),
@@ -116,10 +133,11 @@ static TRIGGERS: [(Trigger, &str); 16] = [
         Trigger::National,
         concat!(
             lead!(),
-            r"(?:[0-9](?:[ .\-/]?[0-9]){8}|[0-9]{8}-?[A-Z]|[0-9]{2}\.[0-9]{3}\.[0-9]{3}-?[A-Z]|[A-Z]{1,3}[ \-]?[0-9](?:[ \-]?[0-9]){5}",
+            r"(?:[0-9](?:[ .\-/]?[0-9]){8}|[0-9]{6}\+[0-9]{4}|[0-9]{8}[ \-]?[A-Za-z]|[0-9]{2}\.[0-9]{3}\.[0-9]{3}-?[A-Z]|[A-Z]{1,3}[ \-]?[0-9](?:[ \-]?[0-9]){5}",
             r"|[A-Z]{5}[0-9]{4}[A-Z]|[A-Z]{6}[0-9L-NP-V]{2}[A-EHLMPRST][0-9L-NP-V]{2}[A-Z]|(?:AT|ES)[ \-]?[A-Z]-?[0-9]{7}",
             r"|[12][ .\-]?[0-9]{2}[ .\-]?[0-9]{2}[ .\-]?2[AB][ .\-]?[0-9]{3}|[0-9A-Z]{2}\.[0-9A-Z]{3}\.[0-9A-Z]{3}/[0-9A-Z]{4}-[0-9]{2}",
-            r"|[A-Z]{2} ?[0-9]{4}\.[0-9]{3}|(?i:bic|swift)(?i:code)?[^A-Za-z\n][^\n]{0,12}?[A-Z]{6}",
+            r"|[A-Z]{3} [A-Z]{3} [0-9]{2}[A-EHLMPRST][0-9]{2} [A-Z]|[xyz][ \-]?[0-9]{7}[ \-]?[a-z]",
+            r"|[A-Z]{2} ?[0-9]{4}\.[0-9]{3}|(?i:bic|swift|identifier code)(?i:code|fi)?[^A-Za-z\n][^\n]{0,12}?[A-Z]{6}",
             // In small letters: account numbers, codici fiscali and national insurance numbers.
             r"|[a-z]{2}[0-9]{2}[ \-]?[a-z]{0,4}(?:[ \-]?[0-9]){8}|[a-z]{6}[0-9]{2}[a-ehlmprst][0-9]{2}[a-z][0-9]{3}[a-z]",
             r"|[a-z]{2}(?:[ \-]?[0-9]{2}){3}[ \-]?[a-d])",
@@ -136,37 +154,40 @@ static TRIGGERS: [(Trigger, &str); 16] = [
     (
         Trigger::Password,
         concat!(
-            r#"(?i:mot de passe|pass(?:wo?r?[dt]?|phrase)?|pwd|contrase(?:ñ|n)a|senha)["' ]{0,2}(?:=>?|:)"#,
-            r#"|(?i:<passwo?r?d>)|(?i:password|identified by) '|--(?i:pass(?:word|wd|phrase)?) "#,
+            r#"(?i:mot de passe|pass(?:wo?r?[dt]?|phrase)?|pwd|contrase(?:ñ|n)a|senha|bindpw|wachtwoord|kennwort|lösenord|hasło|heslo"#,
+            r#"|parola|пароль|Пароль|密码|密碼|パスワード|비밀번호)["' ]{0,2}(?:=>?|:)|(?:密码|密碼|パスワード|비밀번호) ?："#,
+            r#"|(?i:<passwo?r?d>)|(?i:password|identified by) '|--(?i:pass(?:word|wd|phrase)?) |sshpass -p ?|"#,
+            lead!(),
+            r#"(?i:pw)["' ]{0,2}(?:=>?|:)"#,
         ),
     ),
 ];
 
 /// The largest table of states for [`CANDIDATES`], in bytes.
-const TABLE_BYTES_MAX: usize = 1024 * 1024;
+const TABLE_BYTES_MAX: usize = 1280 * 1024;
 
 /// What every match of a trigger holds, in fewer states: short, and without a look at what stands around it.
 const HINTS: [&str; 20] = [
     "@|%40",
-    r"[0-9][0-9 .\-/()]{6}",
+    r"[0-9][0-9 .\-/()+]{6}",
     r"[0-9A-Fa-f]{4}(?::|\.[0-9A-Fa-f])",
     r"\+[1-9]",
     r"\([2-9][0-9]{2}\)",
     r"[A-Z]{2}[0-9]{2}[ \-A-Z0-9]",
-    "eyJ|PRIVATE KEY|A[KS]IA|gh[oprsu]_|github_pat_|glpat-|xox[a-eprs]-|xapp-|k_live_|k_test_|ya29|GOCSPX|AccountKey|AccessKey=|sk-[A-Za-z0-9]|npm_|pypi-|AIza",
-    "gl[drp]t?t-|whsec_|hooks.slack|sig=",
+    "eyJ|PRIVATE KEY|PuTTY-U|A[BKS]IA|gh[oprsu]_|github_pat_|xox[a-eprs]-|xapp-|k_live_|k_test_|ya29|GOCSPX|AccountKey|AccessKey=|sk-[A-Za-z0-9]|npm_|pypi-|AIza",
+    "gl[dr]t-|gl(?:cb|p[at]|ff?c?|im|soa|rtr|agen|oa)|whsec_|hooks.slack|sig=|hf_|SG\\.|op_v1_|shp[acps][ast]_|glsa_|dckr_p|[0-9]Q~|AQ.Ab",
     r"\.[0-9A-Z]{3}/",
     r"[0-9][ .\-]?2[AB][ .\-]?[0-9]",
-    r"\$(?:[1567yPHS]|gy|s0|apr1|scrypt)\$|\*[0-9A-F]{3}|\{(?:SS?H|S?MD)|(?:scrypt|pbkdf2):",
-    r"(?i:aws[_\-]?secret|secret[_\-]?access)",
-    r"\$2[abxy]\$|\$argon2|SCRAM-SHA-|pbkdf2_sha|\$pbkdf2",
-    "md5[0-9a-f]{8}",
+    r"\$(?:[156789yPHS]|gy|s0|apr1|scrypt|sha1|md5|bcrypt-sha256)\$|sha[0-9]{1,3}\$|\*[0-9A-F]{3}|\{(?:SS?H|S?MD)|scrypt:",
+    r"(?i:aws[_\-.]?se|secret[_\-]?access)",
+    r"\$2[abxy]\$|\$argon2|SCRAM-SHA-|pbkdf2",
+    "md5[0-9a-f]{2}",
     r":\\?/",
-    r"[A-Z][ \-]?[0-9]{2}[ \-]?(?:[0-9]{2}|[A-Z][0-9]{2})|[0-9]{8}-?[A-Z]|(?i:bic|swift)(?:[^A-Za-z\n]|[Cc])",
+    r"[A-Z][ \-]?[0-9]{2}[ \-]?(?:[0-9]{2}|[A-Z][0-9]{2})|(?i:bic|swift|fier code)(?:[^A-Za-z\n]|[CcFf])",
     r"[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:|[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-",
-    r"[a-z][ \-]?[0-9]{6}[ \-]?[a-d]|[a-z][0-9]{2}[a-ehlmprst][0-9]{2}[a-z][0-9]{3}[a-z]",
+    r"[a-z][ \-]?[0-9]{6}[ \-]?[a-d]|[a-z][0-9]{2}[a-z][0-9]{3}[a-z]",
     r#"(?i:pass(?:wo?r?[dt]?|phrase|e)?|pwd)["' ]{0,2}[=:>']|--(?i:pass)|(?i:fied by) '"#,
-    r#"(?i:rase(?:ñ|n)a|senha)["' ]{0,2}[=:]"#,
+    r#"(?i:rase(?:ñ|n)a|senha)["' ]{0,2}[=:]|(?i:pw)["' ]{0,2}[=:]|sshp|(?i:htwoord|nnwort|senord|heslo|parola|hasł)|ароль|密|ード|밀번"#,
 ];
 
 /// Tells whether there is anything to look closer at, with one look-up for each byte: nearly all values hold nothing.
@@ -175,7 +196,7 @@ static CANDIDATES: LazyLock<Option<dense::DFA<Vec<u32>>>> = LazyLock::new(|| {
     let config = dense::Config::new()
         .start_kind(StartKind::Unanchored)
         .dfa_size_limit(Some(TABLE_BYTES_MAX))
-        .determinize_size_limit(Some(TABLE_BYTES_MAX));
+        .determinize_size_limit(Some(2 * TABLE_BYTES_MAX));
     dense::Builder::new()
         .configure(config)
         .syntax(plain_bytes())
@@ -224,7 +245,8 @@ static KINDS: [u64; 256] = {
                 b'.' => kind::DOT,
                 b'J' => kind::UPPER | kind::SIGN,
                 b'A'..=b'Z' => kind::UPPER,
-                b'@' | b'+' | b'(' | b':' | b'-' | b'_' | b'$' | b'=' | b'%' | b'{' | b'*' | b'<' | b'\'' => kind::SIGN,
+                b'@' | b'+' | b'(' | b':' | b'-' | b'_' | b'$' | b'=' | b'%' | b'{' | b'*' | b'<' | b'\'' | b'~'
+                | 0xEF => kind::SIGN,
                 _ => 0,
             };
         byte += 1;
@@ -341,26 +363,33 @@ fn look(trigger: Trigger, hay: &[u8], matched: &Match, wanted: Detectors) -> Opt
     match trigger {
         Trigger::Mail => ask(Detector::Email, &|| mail::email(hay, matched.start()..matched.end() - 1)),
         Trigger::Number => [
-            ask(Detector::PaymentCard, &|| number::card(hay, start).or_else(|| number::card_dotted(hay, start))),
             ask(Detector::UsSsn, &|| number::ssn(hay, start)),
             ask(Detector::PhoneNumber, &|| number::phone_dashed(hay, start)),
+            ask(Detector::PhoneNumber, &|| number::phone_at_home(hay, start)),
             ask(Detector::IpAddress, &|| number::ipv4(hay, start)),
             ask(Detector::IpAddress, &|| number::ipv6(hay, start)),
             look_national(hay, start, wanted),
+            // The last of those that are as long.
+            ask(Detector::PaymentCard, &|| number::card(hay, start).or_else(|| number::card_dotted(hay, start))),
         ]
         .into_iter()
         .flatten()
         .max_by_key(|found| found.end),
-        Trigger::International => ask(Detector::PhoneNumber, &|| number::phone_international(hay, matched.start())),
+        Trigger::International => ask(Detector::PhoneNumber, &|| number::phone_international(hay, start))
+            .or_else(|| look_national(hay, start, wanted)),
         Trigger::Bracketed => ask(Detector::PhoneNumber, &|| number::phone_bracketed(hay, matched.range())),
-        Trigger::NamedPhone => ask(Detector::PhoneNumber, &|| number::phone_named(hay, matched.range())),
+        Trigger::NamedPhone => ask(Detector::PhoneNumber, &|| number::phone_named(hay, start..matched.end())),
         Trigger::Contact => ask(Detector::PhoneNumber, &|| number::phone_contact(hay, start..matched.end())),
+        Trigger::Trunk => ask(Detector::PhoneNumber, &|| number::phone_at_home(hay, start))
+            .or_else(|| look_national(hay, start, wanted))
+            .or_else(|| ask(Detector::MacAddress, &|| national::mac(hay, start))),
         Trigger::Iban => ask(Detector::Iban, &|| iban::iban(hay, iban::after_label(hay, start)))
             .or_else(|| look_national(hay, start, wanted)),
         Trigger::Jwt => ask(Detector::Jwt, &|| secret::jwt(hay, start)),
         Trigger::PrivateKey => ask(Detector::PrivateKey, &|| secret::private_key(hay, matched.range())),
         Trigger::Token => {
-            let (detector, range) = secret::token(hay, start)?;
+            let entra = || secret::entra_secret(hay, start).map(|range| (Detector::ApiKey, range));
+            let (detector, range) = secret::token(hay, start).or_else(entra)?;
             ask(detector, &|| Some(range.clone()))
         }
         Trigger::AwsSecret => ask(Detector::AwsKey, &|| secret::aws_secret(hay, matched.end())),
@@ -600,6 +629,56 @@ pub(super) mod tests {
             "aa 000000 a",
             "aaaaaa00a00a000a",
             "IBANAA00AAAA",
+            "00 1000000",
+            "%2b100000000",
+            "(01)2345",
+            "(11) 2000-0000",
+            "(495) 000-00-00",
+            "01 0000",
+            "01.00.00.00",
+            "1 200 200 0000",
+            "my number is:2000000",
+            "\u{442}\u{435}\u{43b} 2000000",
+            "000000+0000",
+            "AAA AAA 00A00 A",
+            "x0000000a",
+            "ABIA0000",
+            "glft-",
+            "glsoat-",
+            "glagent-",
+            "AQ.Ab8RN6",
+            "hooks.slack.com/triggers/",
+            "hf_",
+            "SG.aaaaaaaaaaaaaaaaaaaaaa.",
+            "dop_v1_",
+            "shpss_",
+            "glsa_",
+            "dckr_pat_",
+            "aaa0Q~a",
+            "---- BEGIN PRIVATE KEY",
+            "PuTTY-User-Key-File-3:",
+            "aws.secret",
+            "AWS_SESSION_TOKEN",
+            "$sha1$a",
+            "$8$a",
+            "$bcrypt-sha256$a",
+            "sha1$a$00000000",
+            "grub.pbkdf2.",
+            "bindpw=",
+            "pw:",
+            "sshpass -p",
+            "bic:AAAAAA",
+            "identifier code:AAAAAA",
+            "wachtwoord:",
+            "Kennwort=",
+            "l\u{f6}senord:",
+            "Has\u{142}o:",
+            "heslo=",
+            "parola:",
+            "\u{41f}\u{430}\u{440}\u{43e}\u{43b}\u{44c}:",
+            "\u{5bc6}\u{7801}\u{ff1a}",
+            "\u{30d1}\u{30b9}\u{30ef}\u{30fc}\u{30c9}:",
+            "\u{be44}\u{bc00}\u{bc88}\u{d638}:",
             "10000002A000",
             "AA.AAA.AAA/AAAA-00",
             "00.000.000A",

@@ -46,6 +46,10 @@ const fn firm(form: &'static str, is_valid: fn(&[u8]) -> bool, counts: Where) ->
     Form { detector: Detector::TaxId, form, is_valid, counts }
 }
 
+const fn social(form: &'static str, is_valid: fn(&[u8]) -> bool, counts: Where) -> Form {
+    Form { detector: Detector::UsSsn, form, is_valid, counts }
+}
+
 const fn bank(form: &'static str, is_valid: fn(&[u8]) -> bool, counts: Where) -> Form {
     Form { detector: Detector::BankCode, form, is_valid, counts }
 }
@@ -55,56 +59,45 @@ static FORMS: &[Form] = &[
     // Brazil: of persons and of firms.
     person("999.999.999-99", is_cpf, Where::Anywhere),
     person("99999999999", is_cpf, Where::AloneOrBehind(&["cpf"])),
+    person("999999999-99", is_cpf, Where::AloneOrBehind(&["cpf"])),
     firm("**.***.***/****-99", is_cnpj, Where::Anywhere),
+    firm("99999999/9999-99", is_cnpj, Where::Anywhere),
     firm("99999999999999", is_cnpj, Where::Behind(&["cnpj"])),
+    firm("99999999999999", is_cnpj_of_office, Where::AloneOrBehind(&["cnpj"])),
     // India: Aadhaar and the permanent account number.
-    person(
-        "9999~9999~9999",
-        is_aadhaar,
-        Where::Behind(&["aadhaar", "aadhar", "uid", "uidai", "\u{906}\u{927}\u{93e}\u{930}"]),
-    ),
+    person("9999~9999~9999", is_aadhaar, Where::Behind(AADHAAR)),
+    person("9999-9999-9999", is_aadhaar, Where::AloneOrBehind(AADHAAR)),
     person("9999 9999 9999", is_aadhaar, Where::Anywhere),
     person("AAAAA9999A", is_pan_of_no_year, Where::Anywhere),
     person("AAAAA9999A", is_pan, Where::Behind(&["pan", "permanent account"])),
     // Spain, Italy, France.
     person("99999999~A", is_dni, Where::Anywhere),
     person("99.999.999~A", is_dni, Where::Anywhere),
+    person("99999999~a", is_dni, Where::Behind(&["dni", "nif"])),
     person("A~9999999~A", is_nie, Where::Anywhere),
+    person("A-9999999A", is_nie, Where::Anywhere),
+    person("A9999999-A", is_nie, Where::Anywhere),
+    person("a~9999999~a", is_nie, Where::Behind(&["nie", "nif"])),
     person("AAAAAA**A**A***A", is_codice_fiscale, Where::Anywhere),
     person("aaaaaa99a99a999a", is_codice_fiscale, Where::Anywhere),
+    person("AAA AAA 99A99 A999A", is_codice_fiscale, Where::Anywhere),
     person("9~99~99~9*~999~999~99", is_nir, Where::Anywhere),
     person("999999*999999 99", is_nir, Where::Anywhere),
+    person("9 99999* 999999 99", is_nir, Where::Anywhere),
+    person("9 99 99 9* 999 999-99", is_nir, Where::Anywhere),
+    person("9 99 99 9* 999 999 / 99", is_nir, Where::Anywhere),
     // Germany, the Netherlands, Belgium, Poland, Sweden, Portugal.
-    person(
-        "99~999~999~999",
-        is_steuer_id,
-        Where::AloneOrBehind(&[
-            "steuer",
-            "steuerid",
-            "steueridnr",
-            "steueridentifikationsnummer",
-            "idnr",
-            "identifikationsnummer",
-            "tin",
-            "tax id",
-        ]),
-    ),
-    person("999999999", is_bsn, Where::Behind(&["bsn", "burgerservicenummer", "sofinummer", "sofi"])),
-    person("9999.99.999", is_bsn, Where::Behind(&["bsn", "burgerservicenummer", "sofinummer", "sofi"])),
+    person("99~999~999~999", is_steuer_id, Where::AloneOrBehind(STEUER)),
+    person("99/999/999/999", is_steuer_id, Where::AloneOrBehind(STEUER)),
+    person("999~999~999", is_bsn, Where::Behind(BSN)),
+    person("9999~99~999", is_bsn, Where::Behind(BSN)),
     person("99.99.99-999.99", is_belgian, Where::Anywhere),
-    person(
-        "99999999999",
-        is_belgian,
-        Where::Behind(&[
-            "nrn",
-            "rijksregisternummer",
-            "rijksregister",
-            "registre national",
-            "num\u{e9}ro national",
-            "niss",
-            "insz",
-        ]),
-    ),
+    person("99.99.99-999-99", is_belgian, Where::Anywhere),
+    person("99-99-99-999-99", is_belgian, Where::Anywhere),
+    person("99999999999", is_belgian, Where::AloneOrBehind(BELGIAN)),
+    person("99 99 99 999 99", is_belgian, Where::AloneOrBehind(BELGIAN)),
+    person("999999-999-99", is_belgian, Where::AloneOrBehind(BELGIAN)),
+    person("999999-999.99", is_belgian, Where::AloneOrBehind(BELGIAN)),
     person("99999999999", is_pesel, Where::AloneOrBehind(&["pesel"])),
     person("99999999-9999", is_personnummer, Where::Anywhere),
     // Orders are numbered by days too.
@@ -112,7 +105,10 @@ static FORMS: &[Form] = &[
     person("999999+9999", is_personnummer, Where::Unless(ORDER, PERSONNUMMER)),
     person("9999999999", is_personnummer, Where::Behind(PERSONNUMMER)),
     person("999999999999", is_personnummer, Where::Behind(PERSONNUMMER)),
-    person("999~999~999", is_nif, Where::Behind(&["nif", "contribuinte"])),
+    person("99999999 9999", is_personnummer, Where::Behind(PERSONNUMMER)),
+    // Minutes are written alike in this century.
+    person("999999999999", is_personnummer_of_1900, Where::AloneOrBehind(PERSONNUMMER)),
+    person("999~999~999", is_nif, Where::Behind(NIF)),
     // The United Kingdom, Canada, Australia.
     person("AA~99~99~99~A", is_nino, Where::Anywhere),
     person("AA 999999 A", is_nino, Where::Anywhere),
@@ -129,17 +125,30 @@ static FORMS: &[Form] = &[
     person("999~999~999", is_tfn, Where::Behind(&["tfn", "tax file"])),
     person("9999~99999~9", is_medicare, Where::Behind(&["medicare"])),
     person("9999 99999 9", is_medicare, Where::Anywhere),
+    // With the place of the person on the card.
+    person("9999 99999 9/9", is_medicare, Where::Anywhere),
     // The United States: of persons without dashes, of employers, and of banks.
-    Form {
-        detector: Detector::UsSsn,
-        form: "999999999",
-        is_valid: is_ssn,
-        counts: Where::Behind(&["ssn", "social security"]),
-    },
-    firm("99-9999999", is_ein, Where::AloneOrBehind(&["ein", "fein", "employer identification", "tax id"])),
+    social("999999999", is_ssn, Where::Behind(SSN)),
+    social("999.99.9999", is_ssn, Where::Behind(SSN)),
+    social("999999999", is_itin, Where::Behind(&["itin", "individual taxpayer"])),
+    firm("99-9999999", is_ein, Where::AloneOrBehind(&["tin", "taxpayer identification", "tax identification"])),
+    firm("99-9999999", is_ein, Where::Behind(EIN)),
+    firm("999999999", is_ein, Where::Behind(EIN)),
     bank("999999999", is_aba, Where::Behind(&["aba", "routing", "rtn", "transit"])),
-    bank("AAAAAA**", is_bic, Where::Behind(&["bic", "swift"])),
-    bank("AAAAAA*****", is_bic, Where::Behind(&["bic", "swift"])),
+    bank("AAAAAA**", is_bic, Where::Behind(BIC)),
+    bank("AAAAAA*****", is_bic, Where::Behind(BIC)),
+    // Taxes of firms, where no country stands before the number.
+    firm("99999999999", is_partita_iva, Where::Behind(&["partita iva", "p iva", "piva"])),
+    firm("9999999999", is_nip, Where::Behind(&["nip"])),
+    firm("999-999-99-99", is_nip, Where::Behind(&["nip"])),
+    firm("999-99-99-999", is_nip, Where::Behind(&["nip"])),
+    firm("A~9999999*", is_spanish_firm, Where::Behind(&["cif", "nif"])),
+    firm("A~99999999", is_spanish_firm, Where::Behind(&["cif", "nif"])),
+    // The United Kingdom has kept its own.
+    firm("GB~999999999", is_vat, Where::Anywhere),
+    firm("GB 999 9999 99", is_vat, Where::Anywhere),
+    firm("XI~999999999", is_vat, Where::Anywhere),
+    firm("XI 999 9999 99", is_vat, Where::Anywhere),
     // Value added tax in the European Union.
     firm("ATA~99999999", is_vat, Where::Anywhere),
     firm("AT A99999999", is_vat, Where::Anywhere),
@@ -196,6 +205,36 @@ static FORMS: &[Form] = &[
     firm("SK~9999999999", is_vat, Where::AloneOrBehind(VAT)),
 ];
 
+const BIC: &[&str] = &["bic", "bicfi", "swift", "bank identifier code"];
+const AADHAAR: &[&str] = &["aadhaar", "aadhar", "adhaar", "uid", "uidai", "\u{906}\u{927}\u{93e}\u{930}"];
+const STEUER: &[&str] = &[
+    "steuer",
+    "steuerid",
+    "steueridnr",
+    "steuernummer",
+    "steueridentifikationsnummer",
+    "idnr",
+    "identifikationsnr",
+    "identifikationsnummer",
+    "tin",
+    "tax id",
+];
+const BSN: &[&str] = &["bsn", "burgerservicenummer", "sofinummer", "sofi"];
+const BELGIAN: &[&str] = &[
+    "nrn",
+    "rrn",
+    "rijksregisternummer",
+    "rijksregisternr",
+    "rijksregister",
+    "registre national",
+    "num\u{e9}ro national",
+    "numero national",
+    "niss",
+    "insz",
+];
+const NIF: &[&str] = &["nif", "contribuinte", "identifica\u{e7}\u{e3}o fiscal", "n\u{fa}mero fiscal", "numero fiscal"];
+const SSN: &[&str] = &["ssn", "social security", "soc sec"];
+const EIN: &[&str] = &["ein", "fein", "employer identification", "employer id", "tax id"];
 const NINO: &[&str] = &["nino", "national insurance", "ni number", "ni no"];
 const NHS: &[&str] = &["nhs"];
 const PHONE: &[&str] = &["phone", "telephone", "tel", "mobile", "cell", "call", "fax"];
@@ -222,7 +261,7 @@ const ORDER: &[&str] = &[
     "no=",
 ];
 const PERSONNUMMER: &[&str] =
-    &["personnummer", "personnr", "pnr", "samordningsnummer", "samordningsnr", "personal identity number"];
+    &["personnummer", "personnr", "persnr", "pnr", "samordningsnummer", "samordningsnr", "personal identity number"];
 /// What value added tax is called where these numbers are given.
 const VAT: &[&str] = &[
     "vat",
@@ -349,10 +388,12 @@ fn context(hay: &[u8], start: usize) -> Vec<u8> {
 }
 
 /// Whether one of these words stands before a position, by itself.
-fn is_behind(hay: &[u8], start: usize, words: &[&str]) -> bool {
+pub(super) fn is_behind(hay: &[u8], start: usize, words: &[&str]) -> bool {
     let plain = hay.get(start.saturating_sub(CONTEXT_BYTES_MAX)..start).unwrap_or_default().to_ascii_lowercase();
     // Capitals part some words, and others not: `taxFileNumber`, `IdNr`.
-    has_word(&plain, words) || has_word(&context(hay, start), words)
+    // Points stand in `N.I.F.` and `soc. sec.`
+    let dotless: Vec<u8> = plain.iter().copied().filter(|byte| *byte != b'.').collect();
+    has_word(&plain, words) || has_word(&context(hay, start), words) || has_word(&dotless, words)
 }
 
 fn has_word(text: &[u8], words: &[&str]) -> bool {
@@ -412,6 +453,11 @@ fn is_cpf(plain: &[u8]) -> bool {
 fn is_cnpj(plain: &[u8]) -> bool {
     let first = [5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2];
     has_brazilian_checks(plain, &first, &[6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2])
+}
+
+/// Of a firm's first offices, most have no other: alone, the checks say less than that, for times have as many digits.
+fn is_cnpj_of_office(plain: &[u8]) -> bool {
+    is_cnpj(plain) && plain.get(8..11) == Some(b"000")
 }
 
 /// Verhoeff's checksum, over the dihedral group of ten elements.
@@ -569,6 +615,10 @@ fn is_personnummer(plain: &[u8]) -> bool {
     century && (1..=12).contains(&month) && matches!(day, 1..=31 | 61..=91) && is_luhn(short)
 }
 
+fn is_personnummer_of_1900(plain: &[u8]) -> bool {
+    plain.starts_with(b"19") && is_personnummer(plain)
+}
+
 fn is_nif(plain: &[u8]) -> bool {
     let rest = weighed(plain, &[9, 8, 7, 6, 5, 4, 3, 2]) % 11;
     let check = if rest < 2 { 0 } else { 11 - rest };
@@ -627,8 +677,12 @@ fn is_bic(plain: &[u8]) -> bool {
         NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ \
         SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU \
         WF WS XK YE YT ZA ZM ZW";
+    // Words that would name a country there.
+    const WORDS: &str = "ACCOUNTS BUSINESS CODEBASE COMPILER CUSTOMER DATABASE DELIVERY DOCUMENT FUNCTION LANGUAGE MESSAGES OPERATOR \
+        PACKAGES PROGRAMS PROVIDER REGISTER REQUIRED TRAINING";
     let country = plain.get(4..6).unwrap_or_default();
-    COUNTRIES.split_ascii_whitespace().any(|known| known.as_bytes() == country)
+    let is_word = WORDS.split_ascii_whitespace().any(|word| word.as_bytes() == plain);
+    !is_word && COUNTRIES.split_ascii_whitespace().any(|known| known.as_bytes() == country)
 }
 
 /// Of persons, as the United States give them; two were printed in advertisements.
@@ -636,6 +690,24 @@ fn is_ssn(plain: &[u8]) -> bool {
     let part = |range: Range<usize>| value(plain.get(range).unwrap_or_default());
     let is_printed = plain == b"078051120" || plain == b"219099999";
     !is_printed && !matches!(part(0..3), 0 | 666 | 900..) && part(3..5) != 0 && part(5..9) != 0 && !is_one_digit(plain)
+}
+
+/// Of persons who pay taxes and have no number of social security.
+fn is_itin(plain: &[u8]) -> bool {
+    let group = value(plain.get(3..5).unwrap_or_default());
+    plain.first() == Some(&b'9') && matches!(group, 50..=65 | 70..=88 | 90..=92 | 94..=99)
+}
+
+fn is_partita_iva(plain: &[u8]) -> bool {
+    is_luhn(plain) && value(plain.get(..7).unwrap_or_default()) != 0
+}
+
+fn is_nip(plain: &[u8]) -> bool {
+    weighed(plain, &[6, 5, 7, 2, 3, 4, 5, 6, 7]) % 11 == digit(plain, 9) && !is_one_digit(plain)
+}
+
+fn is_spanish_firm(plain: &[u8]) -> bool {
+    !matches!(plain.first(), Some(b'X'..=b'Z')) && is_spanish(plain)
 }
 
 /// Numbers that begin with a day are of orders and goods.
@@ -662,10 +734,14 @@ fn is_vat(plain: &[u8]) -> bool {
         b"EL" => weighed(number, &[256, 128, 64, 32, 16, 8, 4, 2]) % 11 % 10 == digit(number, 8),
         b"FI" => (weighed(number, &[7, 9, 10, 5, 8, 4, 2]) + digit(number, 7)).is_multiple_of(11),
         b"FR" => (12 + 3 * (value(of(2..11)) % 97)) % 97 == value(of(0..2)) && is_luhn(of(2..11)),
-        b"IT" => is_luhn(number) && value(of(0..7)) != 0,
+        b"GB" | b"XI" => {
+            let sum = u64::from(weighed(number, &[8, 7, 6, 5, 4, 3, 2])) + value(of(7..9));
+            value(number) != 0 && (sum.is_multiple_of(97) || (sum + 55).is_multiple_of(97))
+        }
+        b"IT" => is_partita_iva(number),
         b"LU" => value(of(0..6)) % 89 == value(of(6..8)),
         b"NL" => number.get(9) == Some(&b'B') && is_bsn(of(0..9)),
-        b"PL" => weighed(number, &[6, 5, 7, 2, 3, 4, 5, 6, 7]) % 11 == digit(number, 9),
+        b"PL" => is_nip(number),
         b"PT" => is_nif(number),
         b"SE" => is_luhn(of(0..10)) && of(10..12) == b"01",
         b"ES" => is_spanish(number),
@@ -859,6 +935,18 @@ mod tests {
                 ("ni no: ab 123456 c", "ab 123456 c"),
                 ("(86095742719)", "86095742719"),
                 ("PAN ABCPE2024F", "ABCPE2024F"),
+                ("dni: 12345678z", "12345678z"),
+                ("nie x1234567l", "x1234567l"),
+                ("N.I.E. X1234567-L", "X1234567-L"),
+                ("RSS MRA 85T10 A562S", "RSS MRA 85T10 A562S"),
+                ("IdNr 86/095/742/719", "86/095/742/719"),
+                ("BSN 111 222 333", "111 222 333"),
+                ("85.07.30-033-28", "85.07.30-033-28"),
+                ("S.I.N. 046-454-286", "046-454-286"),
+                ("Medicare: 2123 45670 1/1", "2123 45670 1/1"),
+                ("cpf: 529982247-25", "529982247-25"),
+                ("811218+9876", "811218+9876"),
+                ("198112189876", "198112189876"),
                 ("NHS 415 555 0121", "415 555 0121"),
                 ("order 7 of personnummer 240115-0004", "240115-0004"),
                 ("240115-0004", "240115-0004"),
@@ -901,6 +989,12 @@ mod tests {
                 ("BE 0403 019 261", "BE 0403 019 261"),
                 ("row HR46170078521 rejected", "HR46170078521"),
                 ("(BG227942612)", "BG227942612"),
+                ("partita IVA 00743110157", "00743110157"),
+                ("NIP: 856-734-62-15", "856-734-62-15"),
+                ("CIF B58378431", "B58378431"),
+                ("GB 980 7806 84", "GB 980 7806 84"),
+                ("ein=123456789", "123456789"),
+                ("11222333/0001-81", "11222333/0001-81"),
             ],
         );
         check_found(
@@ -908,6 +1002,8 @@ mod tests {
             &[
                 ("routing number 021000021", "021000021"),
                 ("BIC: DEUTDEFF500", "DEUTDEFF500"),
+                ("Bank Identifier Code: DEUTDEFF500", "DEUTDEFF500"),
+                ("<BICFI>BOFAUS3N</BICFI>", "BOFAUS3N"),
                 ("SWIFT DEUTDEFF, please", "DEUTDEFF"),
             ],
         );
@@ -970,6 +1066,11 @@ mod tests {
             "FR 40303265046",
             "ATU 13585628",
             "lot SK2024010103",
+            "SWIFT DATABASE outage",
+            "202405060708",
+            "order 00743110157",
+            "GB 980 7806 85",
+            "12345678z",
         ];
         for detector in [Detector::NationalId, Detector::TaxId, Detector::BankCode, Detector::MacAddress] {
             check_left(detector, &plain);

@@ -6,11 +6,18 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use super::bytes::{before, is_alnum_at, is_digit_at, is_label, number, run};
+use super::national::is_behind;
 
 const CARD_DIGITS_MAX: usize = 19;
 const CARD_GROUP_DIGITS_MIN: usize = 4;
 const CARD_DOTTED_BYTES: usize = 19;
 const IPV6_BYTES_MAX: usize = 45;
+/// How much may part two digits of a phone number, as in `(0) 89 / 636`.
+const PHONE_GAP_BYTES_MAX: usize = 3;
+/// How far behind the code of a country `(0)` may stand, in bytes.
+const TRUNK_BYTES_MAX: usize = 8;
+/// How many groups the digits of one have that begins with 0.
+const PHONE_GROUPS_MAX: usize = 6;
 
 /// The payment card number that begins at `start`, the longest that is valid; groups are parted by one space or dash.
 pub(super) fn card(hay: &[u8], start: usize) -> Option<Range<usize>> {
@@ -119,15 +126,22 @@ pub(super) fn ssn(hay: &[u8], start: usize) -> Option<Range<usize>> {
     (is_issuable && !is_joined(hay, end) && !is_chained(hay, end)).then_some(start..end)
 }
 
-/// The North American number that begins at `start`: `415-555-0123`, with or without `1-`, or `415.555.0123`.
+/// The North American number that begins at `start`: `415-555-0123`, with or without `1-`, or `415.555.0123`; with spaces
+/// only behind `1`, for numbers of other things are parted so.
 pub(super) fn phone_dashed(hay: &[u8], start: usize) -> Option<Range<usize>> {
-    let at = if hay.get(start..)?.starts_with(b"1-") { start + 2 } else { start };
+    let rest = hay.get(start..)?;
+    let is_spaced = rest.starts_with(b"1 ");
+    let at = if is_spaced || rest.starts_with(b"1-") { start + 2 } else { start };
     let area = number(hay, at, 3)?;
     let exchange = number(hay, at + 4, 3)?;
     number(hay, at + 8, 4)?;
     let end = at + 12;
     let separators = (hay.get(at + 3), hay.get(at + 7));
-    let is_parted = matches!(separators, (Some(b'-'), Some(b'-'))) || matches!(separators, (Some(b'.'), Some(b'.')));
+    let is_parted = match separators {
+        (Some(b'-'), Some(b'-')) | (Some(b'.'), Some(b'.')) => !is_spaced,
+        (Some(b' '), Some(b' ')) => is_spaced,
+        _ => false,
+    };
     let is_bounded = !is_continued(hay, start) && !is_joined(hay, end) && !is_chained(hay, end);
     (is_parted && is_bounded && is_assigned(area) && is_assigned(exchange)).then_some(start..end)
 }
@@ -137,32 +151,76 @@ fn is_assigned(code: u32) -> bool {
     code >= 200 && code % 100 != 11
 }
 
-/// The number `(415) 555-0123`, which the trigger has matched whole.
+/// The number `(415) 555-0123`, which the trigger has matched whole, or the one whose area begins with 0, as in `(02) 9876 5432`.
 pub(super) fn phone_bracketed(hay: &[u8], range: Range<usize>) -> Option<Range<usize>> {
     let is_call = before(hay, range.start).is_some_and(|byte| byte.is_ascii_alphanumeric());
-    (!is_call && !is_joined(hay, range.end) && !is_chained(hay, range.end)).then_some(range)
+    let is_trunk = hay.get(range.start + 1) == Some(&b'0');
+    let end = if is_trunk { dialled_end(hay, range.start, TRUNK_DIGITS.0, TRUNK_DIGITS.1).0? } else { range.end };
+    // In North America, whose form this is, no area begins with 0.
+    let text = hay.get(range.start..end)?;
+    let is_american = matches!(text, [b'(', _, _, _, b')', .., b'-', _, _, _, _]) && text.len() <= 14;
+    (!(is_trunk && is_american) && !is_call && !is_joined(hay, end) && !is_chained(hay, end))
+        .then_some(range.start..end)
 }
 
-/// The international number whose `+` is at `start`: 10 to 15 digits, exactly 11 where the country is 1, and one less in
-/// some small countries.
+/// The international number that begins at `start` with `+`, with that as a query has it, or with `00`: as many digits as its
+/// country gives.
 pub(super) fn phone_international(hay: &[u8], start: usize) -> Option<Range<usize>> {
     if before(hay, start).is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'+') {
         return None;
     }
-    let country = leading_digits(hay, start + 1);
-    let (least, most) = match country {
-        100..=199 => (11, 11),
-        298 | 299 | 376 | 508 | 687 => (9, 15),
-        _ => (10, 15),
+    let is_dialled = hay.get(start) == Some(&b'0');
+    let first = match hay.get(start) {
+        Some(b'+') => start + 1,
+        Some(b'%') => start + 3,
+        _ if is_continued(hay, start) => return None,
+        _ => start + 2 + usize::from(hay.get(start + 2) == Some(&b' ')),
     };
-    let end = dialled_end(hay, start + 1, least, most).0?;
-    let digits: Vec<u8> = hay.get(start + 1..end)?.iter().copied().filter(u8::is_ascii_digit).collect();
+    let country = leading_digits(hay, first);
+    let (least, most) = phone_digits(country);
+    // The 0 of a call inside the country is written in brackets.
+    let begin = hay.get(first..).unwrap_or_default().get(..TRUNK_BYTES_MAX).unwrap_or_default();
+    let more = usize::from(begin.windows(3).any(|part| part == b"(0)"));
+    // Some write it without.
+    let is_trunk = has_code_of_two(country) && country % 10 == 0;
+    let end = dialled_end(hay, first, least + more, most + more.max(usize::from(is_trunk))).0?;
+    // Many other numbers are filled up with zeros: those of North America count in groups.
+    let is_in_groups = hay.get(first..end)?.iter().any(|byte| !byte.is_ascii_digit());
+    let is_other = is_joined(hay, end) || is_chained(hay, end) || is_behind(hay, start, NUMBERED_ALIKE);
+    if is_dialled && (country < 200 && !is_in_groups || is_other) {
+        return None;
+    }
+    let digits: Vec<u8> = hay.get(first..end)?.iter().copied().filter(u8::is_ascii_digit).collect();
     // Of a sum such as `+4500000000` all that follows its first digits is the same.
     let own = digits.get(3..)?;
     let is_varied = own.iter().any(|digit| own.first() != Some(digit));
     // North American areas begin with 2 at the least.
     let is_given = is_country(country) && !(100..=119).contains(&country);
     (is_given && is_varied).then_some(start..end)
+}
+
+/// How many digits international numbers have with the code of their country, of which these are the first three digits,
+/// by what countries notify to the ITU (E.164).
+fn phone_digits(leading: u32) -> (usize, usize) {
+    match leading / 10 {
+        10..=19 | 27 | 31 | 33 | 34 | 40 | 56 | 61 | 70..=79 | 93 | 94 => (11, 11),
+        45 | 47 | 53 | 65 => (10, 10),
+        51 | 32 | 36 | 66 => (10, 11),
+        81 | 84 | 92 => (11, 12),
+        90 | 91 | 98 => (12, 12),
+        20 | 30 | 41 | 44 | 46 | 48 | 57 | 58 | 60 | 63 | 64 | 82 => (10, 12),
+        52 | 54 | 55 | 86 => (11, 13),
+        95 => (9, 12),
+        _ => match leading {
+            298 | 299 | 376 | 508 | 687 => (9, 9),
+            352 | 358 => (9, 15),
+            354 | 385 | 386 => (10, 12),
+            356 | 357 | 370 | 371 | 852 | 853 => (11, 11),
+            351 | 380 | 420 | 421 | 254 | 255 | 256 | 251 => (12, 12),
+            390..=399 | 430..=439 | 490..=499 | 620..=629 => (10, 15),
+            _ => (10, 13),
+        },
+    }
 }
 
 /// The number that the first three digits make, whatever parts them; less if there are not as many.
@@ -172,11 +230,17 @@ fn leading_digits(hay: &[u8], at: usize) -> u32 {
     digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
 }
 
+/// True if the first two of these three digits are the whole code of a country.
+fn has_code_of_two(leading: u32) -> bool {
+    let code = leading / 10;
+    matches!(code, 20 | 27 | 30..=34 | 36 | 39..=41 | 43..=49 | 51..=58 | 60..=66 | 81 | 82 | 84 | 86 | 90..=95 | 98)
+}
+
 /// True if a country, or a service of several, has the code that three digits begin with (ITU-T E.164).
 fn is_country(leading: u32) -> bool {
     match leading / 10 {
         10..=19 | 35 | 37 | 70..=79 => true,
-        20 | 27 | 30..=34 | 36 | 39..=41 | 43..=49 | 51..=58 | 60..=66 | 81 | 82 | 84 | 86 | 90..=95 | 98 => true,
+        _ if has_code_of_two(leading) => true,
         21 => matches!(leading, 211..=213 | 216 | 218),
         22..=24 | 26 | 50 | 59 => true,
         25 => leading != 259,
@@ -210,7 +274,7 @@ fn dialled_end(hay: &[u8], start: usize, least: usize, most: usize) -> (Option<u
                     end = Some(at + 1);
                 }
             }
-            b' ' | b'-' | b'.' | b'(' | b')' | b'/' if gap < 2 => gap += 1,
+            b' ' | b'-' | b'.' | b'(' | b')' | b'/' if gap < PHONE_GAP_BYTES_MAX => gap += 1,
             _ => break,
         }
         at += 1;
@@ -222,10 +286,10 @@ fn dialled_end(hay: &[u8], start: usize, least: usize, most: usize) -> (Option<u
 pub(super) fn phone_named(hay: &[u8], named: Range<usize>) -> Option<Range<usize>> {
     let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'(';
     let start = named.start + hay.get(named)?.iter().position(is_number)?;
-    // With 1 begin the numbers of China and, with their country, of North America; and the seconds of clocks.
+    // With 1 begin the numbers of China, of São Paulo and, with their country, of North America; and the seconds of clocks.
     let begins_with_one = hay.get(start) == Some(&b'1');
     let (least, most) = if begins_with_one { (11, 11) } else { (1, 15) };
-    if begins_with_one && leading_digits(hay, start) < 120 {
+    if begins_with_one && leading_digits(hay, start) < 119 {
         return None;
     }
     let (end, digits) = dialled_end(hay, start, least, most);
@@ -253,6 +317,75 @@ pub(super) fn phone_contact(hay: &[u8], named: Range<usize>) -> Option<Range<usi
     (9..=12).contains(&digits).then_some(found)
 }
 
+/// How many digits there are in a number that begins with the 0 of a call inside the country, with that.
+const TRUNK_DIGITS: (usize, usize) = (9, 11);
+/// What is numbered like a phone, and is none.
+const NUMBERED_ALIKE: &[&str] = &[
+    "awb",
+    "air waybill",
+    "ndc",
+    "order",
+    "lot",
+    "batch",
+    "ref",
+    "sku",
+    "part",
+    "serial",
+    "article",
+    "invoice",
+    "isbn",
+    "konto",
+    "ticket",
+    "tracking",
+    "rechnung",
+    "factura",
+    "facture",
+];
+
+/// The number that begins at `start` with the 0 of a call inside the country, in groups as people write them: `0171 5550123`,
+/// `020 7946 0018`, `06 12 34 56 78`, `03-1234-5678`. Where it is in one group it is a number like any other.
+pub(super) fn phone_at_home(hay: &[u8], start: usize) -> Option<Range<usize>> {
+    if hay.get(start) != Some(&b'0') || hay.get(start + 1) == Some(&b'0') {
+        return None;
+    }
+    let is_next = matches!(before(hay, start), Some(b' ' | b'-' | b'.' | b'/' | b'+'))
+        && start >= 2
+        && (is_digit_at(hay, start - 2) || before(hay, start) != Some(b' ') && is_alnum_at(hay, start - 2));
+    let (mut groups, mut end) = (Vec::with_capacity(PHONE_GROUPS_MAX), start);
+    let mut separators = Vec::with_capacity(PHONE_GROUPS_MAX);
+    while groups.len() < PHONE_GROUPS_MAX {
+        let from = end;
+        end = run(hay, from, TRUNK_DIGITS.1, |byte| byte.is_ascii_digit());
+        groups.push(end - from);
+        match hay.get(end) {
+            Some(separator @ (b' ' | b'-' | b'/' | b'.')) if is_digit_at(hay, end + 1) => {
+                separators.push(*separator);
+                end += 1;
+            }
+            _ => break,
+        }
+    }
+    let is_ended = separators.len() < groups.len() && !is_alnum_at(hay, end) && hay.get(end) != Some(&b':');
+    let [area, first, ..] = groups.as_slice() else { return None };
+    let digits: usize = groups.iter().sum();
+    let is_in_pairs = groups.len() == 5 && groups.iter().all(|group| *group == 2);
+    let is_form = match area {
+        2 => digits == 10 && *first >= 3 || digits == 11 && *first == 4,
+        3 => matches!(digits, 10 | 11),
+        4 => matches!(digits, 10 | 11) && (groups.len() > 2 || digits == 11),
+        5 if matches!(groups.as_slice(), [5, 4, 2]) => false,
+        5 => digits == 11 || digits == 10 && groups.len() > 2,
+        _ => false,
+    };
+    let is_of_groups = groups.iter().all(|group| *group >= 2);
+    let is_parted = separators.iter().all(|separator| *separator != b'.') && !is_chained(hay, end);
+    let is_alike = separators.iter().all(|separator| Some(separator) == separators.first());
+    // The numbers of Belgian firms are written alike.
+    let is_firm = hay.get(..start).is_some_and(|text| text.ends_with(b"BE ") || text.ends_with(b"BE"));
+    let is_phone = is_in_pairs && is_alike || is_form && is_of_groups && is_parted;
+    (is_phone && is_ended && !is_next && !is_firm && !is_behind(hay, start, NUMBERED_ALIKE)).then_some(start..end)
+}
+
 /// The IPv4 address that begins at `start`, unless it is a host's own or no host's.
 pub(super) fn ipv4(hay: &[u8], start: usize) -> Option<Range<usize>> {
     if before(hay, start) == Some(b'.') {
@@ -277,7 +410,12 @@ pub(super) fn ipv4(hay: &[u8], start: usize) -> Option<Range<usize>> {
     }
     let address = Ipv4Addr::from(octets);
     let is_nobodys = address.is_unspecified() || address.is_loopback() || octets[0] == 255;
-    (!is_nobodys && !is_joined(hay, at) && !is_version(hay, start, octets)).then_some(start..at)
+    // `1.2.3.4-beta` is a version as well.
+    let follows = hay.get(at..).unwrap_or_default();
+    let is_before_release = [b"-alpha" as &[u8], b"-beta", b"-rc", b"-snapshot"]
+        .iter()
+        .any(|stage| follows.get(..stage.len()).is_some_and(|text| text.eq_ignore_ascii_case(stage)));
+    (!is_nobodys && !is_joined(hay, at) && !is_before_release && !is_version(hay, start, octets)).then_some(start..at)
 }
 
 /// What a version is called; what else has numbers with dots; and programs, whose logs begin lines with addresses too.
@@ -311,6 +449,9 @@ fn is_version(hay: &[u8], start: usize, octets: [u8; 4]) -> bool {
     let signs = |byte: &u8| byte.is_ascii_punctuation() || byte.is_ascii_whitespace();
     let word_end = before.len() - before.iter().rev().take_while(|byte| signs(byte)).count();
     let text = before.get(..word_end).unwrap_or_default();
+    if text.ends_with("\u{a7}".as_bytes()) && octets[0] < 100 {
+        return true;
+    }
     let letters = text.iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let word = text.get(text.len() - letters..).unwrap_or_default();
     if word_end == before.len() {
@@ -472,6 +613,8 @@ mod tests {
                 ("{\"s\":\"001-01-0001\"}", "001-01-0001"),
                 ("ssn_899-99-9999", "899-99-9999"),
                 ("912-73-1234", "912-73-1234"),
+                ("itin=912731234", "912731234"),
+                ("SSN 123.45.6789", "123.45.6789"),
             ],
         );
     }
@@ -521,6 +664,23 @@ mod tests {
                 ("portable n\u{b0} 030 23125-055", "030 23125-055"),
                 ("+298 312345", "+298 312345"),
                 ("+299321234", "+299321234"),
+                ("+49 (0) 89 / 636-48018", "+49 (0) 89 / 636-48018"),
+                ("+33 06 12 34 56 78", "+33 06 12 34 56 78"),
+                ("phone=%2B12125550123&x", "%2B12125550123"),
+                ("0049 171 5550123", "0049 171 5550123"),
+                ("00 33 6 12 34 56 78", "00 33 6 12 34 56 78"),
+                ("1 212 555 0123", "1 212 555 0123"),
+                ("0171/5550123 or later", "0171/5550123"),
+                ("07700 900123", "07700 900123"),
+                ("06 12 34 56 78", "06 12 34 56 78"),
+                ("01.42.68.53.00", "01.42.68.53.00"),
+                ("03-1234-5678", "03-1234-5678"),
+                ("(02) 9876 5432", "(02) 9876 5432"),
+                ("(11) 91234-5678", "(11) 91234-5678"),
+                ("celular: 11912345678", "11912345678"),
+                ("Ph 02 9876 5432", "02 9876 5432"),
+                ("homeTel: 2125550123", "2125550123"),
+                ("\u{624b}\u{673a}\u{ff1a}13800138000", "13800138000"),
             ],
         );
     }
@@ -553,7 +713,19 @@ mod tests {
                 "phone: 1732394202",
                 "phone: 1732394202123",
                 "mobile 10000000000",
-                "recall 0171 1234567",
+                "recall 01711234567",
+                "lot 0171 1234567",
+                "0171 1234567 89",
+                "AWB 020-60562716",
+                "(020) 555-0123",
+                "0001 0002 0003",
+                "01 02 03 04 05 06",
+                "06-07-2024",
+                "0171 5550123:",
+                "00112233445566778899",
+                "+33 1 42 68 53",
+                "invoice 006587718170",
+                "+49 1234",
                 "call 20261126",
                 "Call 01.02.2026 14:00",
                 "contact 01/02/2026 1430",
@@ -588,6 +760,8 @@ mod tests {
             &[
                 "1.2.3.4.5",
                 "v1.2.3.4",
+                "1.2.3.4-beta",
+                "\u{a7} 1.2.3.4",
                 "version 1.2.3.4",
                 "<Version>1.2.3.4",
                 "section 3.2.1.4",

@@ -19,10 +19,18 @@ const PASSWORD_MIXED_BYTES_MIN: usize = 5;
 const PASSWORD_WORD_BYTES_MIN: usize = 8;
 const PASSWORD_BYTES_MAX: usize = 256;
 const HASH_BYTES_MAX: usize = 512;
+/// GRUB writes a salt and a hash of up to 64 bytes each as digits, and older ones longer.
+const GRUB_BYTES_MAX: usize = 1024;
 const LABEL_BYTES_MAX: usize = 40;
 /// No word is as long as the shortest line of a key.
 const KEY_LINE_BYTES_MIN: usize = 16;
 const TOKEN_DIFFERENT_MIN: u32 = 6;
+/// With a point behind it, if it ends a sentence.
+const ENTRA_BYTES_MAX: usize = 41;
+const ENTRA_BYTES_MIN: usize = 37;
+/// A token of a session is longer than a secret key, and of no length that is said.
+const AWS_SESSION_BYTES_MIN: usize = 100;
+const AWS_SESSION_BYTES_MAX: usize = 2048;
 
 /// How one vendor's tokens look.
 struct Vendor {
@@ -39,9 +47,15 @@ const fn vendor(prefix: &'static [u8], detector: Detector, body: fn(u8) -> bool,
     Vendor { prefix, detector, body, body_bytes_min: min, body_bytes_max: max, mixed: false }
 }
 
+/// One whose prefix may be the beginning of words.
+const fn mixed(prefix: &'static [u8], detector: Detector, body: fn(u8) -> bool, min: usize, max: usize) -> Vendor {
+    Vendor { prefix, detector, body, body_bytes_min: min, body_bytes_max: max, mixed: true }
+}
+
 const VENDORS: &[Vendor] = &[
     vendor(b"AKIA", Detector::AwsKey, is_upper_alnum, 16, 16),
     vendor(b"ASIA", Detector::AwsKey, is_upper_alnum, 16, 16),
+    vendor(b"ABIA", Detector::AwsKey, is_upper_alnum, 16, 16),
     vendor(b"ghp_", Detector::GithubToken, is_alnum, 36, 255),
     vendor(b"gho_", Detector::GithubToken, is_alnum, 36, 255),
     vendor(b"ghu_", Detector::GithubToken, is_alnum, 36, 255),
@@ -49,11 +63,30 @@ const VENDORS: &[Vendor] = &[
     vendor(b"ghr_", Detector::GithubToken, is_alnum, 36, 255),
     vendor(b"github_pat_", Detector::GithubToken, is_word, 40, 255),
     vendor(b"glpat-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"glagent-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"glcbt-", Detector::ApiKey, is_base64_url, 20, 255),
     vendor(b"gldt-", Detector::ApiKey, is_base64_url, 20, 255),
-    vendor(b"glrt-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"glffct-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"glft-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"glimt-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"gloas-", Detector::ApiKey, is_base64_url, 20, 255),
     vendor(b"glptt-", Detector::ApiKey, is_base64_url, 20, 255),
-    vendor(b"whsec_", Detector::ApiKey, is_alnum, 24, 255),
+    vendor(b"glrt-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"glrtr-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"glsoat-", Detector::ApiKey, is_base64_url, 20, 255),
+    vendor(b"glsa_", Detector::ApiKey, is_word, 32, 64),
+    vendor(b"whsec_", Detector::ApiKey, is_base64, 24, 255),
     vendor(b"hooks.slack.com/services/", Detector::ApiKey, is_path, 30, 255),
+    vendor(b"hooks.slack.com/workflows/", Detector::ApiKey, is_path, 30, 255),
+    vendor(b"hooks.slack.com/triggers/", Detector::ApiKey, is_path, 30, 255),
+    mixed(b"hf_", Detector::ApiKey, is_alnum, 30, 64),
+    vendor(b"SG.", Detector::ApiKey, is_dotted, 60, 72),
+    vendor(b"dop_v1_", Detector::ApiKey, is_alnum, 64, 64),
+    vendor(b"shpat_", Detector::ApiKey, is_alnum, 32, 64),
+    vendor(b"shpca_", Detector::ApiKey, is_alnum, 32, 64),
+    vendor(b"shppa_", Detector::ApiKey, is_alnum, 32, 64),
+    vendor(b"shpss_", Detector::ApiKey, is_alnum, 32, 64),
+    vendor(b"dckr_pat_", Detector::ApiKey, is_base64_url, 20, 64),
     vendor(b"sig=", Detector::ApiKey, is_query, 43, 80),
     vendor(b"xoxa-", Detector::ApiKey, is_base64_url, 20, 255),
     vendor(b"xoxb-", Detector::ApiKey, is_base64_url, 20, 255),
@@ -67,14 +100,8 @@ const VENDORS: &[Vendor] = &[
     vendor(b"sk_live_", Detector::ApiKey, is_alnum, 16, 255),
     vendor(b"rk_live_", Detector::ApiKey, is_alnum, 16, 255),
     vendor(b"sk-ant-", Detector::ApiKey, is_base64_url, 20, 255),
-    Vendor {
-        prefix: b"sk-",
-        detector: Detector::ApiKey,
-        body: is_base64_url,
-        body_bytes_min: 32,
-        body_bytes_max: 255,
-        mixed: true,
-    },
+    vendor(b"sk-or-v1-", Detector::ApiKey, is_alnum, 40, 80),
+    mixed(b"sk-", Detector::ApiKey, is_base64_url, 32, 255),
     vendor(b"ya29.", Detector::ApiKey, is_base64_url, 30, 512),
     vendor(b"sk_test_", Detector::ApiKey, is_alnum, 16, 255),
     vendor(b"rk_test_", Detector::ApiKey, is_alnum, 16, 255),
@@ -84,6 +111,7 @@ const VENDORS: &[Vendor] = &[
     vendor(b"npm_", Detector::ApiKey, is_alnum, 36, 36),
     vendor(b"pypi-AgE", Detector::ApiKey, is_base64_url, 50, 512),
     vendor(b"AIza", Detector::ApiKey, is_base64_url, 35, 35),
+    vendor(b"AQ.Ab8RN6", Detector::ApiKey, is_base64_url, 40, 60),
 ];
 
 fn is_alnum(byte: u8) -> bool {
@@ -115,6 +143,10 @@ fn is_base64_url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
+fn is_dotted(byte: u8) -> bool {
+    is_base64_url(byte) || byte == b'.'
+}
+
 /// Base64 as cookies have it, with some of its signs escaped.
 fn is_cookie(byte: u8) -> bool {
     is_base64_url(byte) || byte == b'%'
@@ -135,13 +167,21 @@ pub(super) fn token(hay: &[u8], start: usize) -> Option<(Detector, Range<usize>)
     })
 }
 
+/// The secret of an application in Entra that begins at `start`: 40 signs, of which the fifth and the sixth are `Q~`.
+pub(super) fn entra_secret(hay: &[u8], start: usize) -> Option<Range<usize>> {
+    let end = run(hay, start, ENTRA_BYTES_MAX + 1, |byte| is_dotted(byte) || byte == b'~');
+    let secret = hay.get(start..end)?;
+    let is_form = secret.get(4..6) == Some(b"Q~") && (ENTRA_BYTES_MIN..=ENTRA_BYTES_MAX).contains(&secret.len());
+    (is_form && is_mixed(secret)).then_some(start..end)
+}
+
 fn is_mixed(body: &[u8]) -> bool {
     body.iter().any(u8::is_ascii_uppercase)
         && body.iter().any(u8::is_ascii_lowercase)
         && body.iter().any(u8::is_ascii_digit)
 }
 
-/// The 40 characters of an AWS secret access key after its label, which ends at or after `label`.
+/// The 40 characters of an AWS secret access key, or the more of a session's token, after its label, which ends at or after `label`.
 pub(super) fn aws_secret(hay: &[u8], named: usize) -> Option<Range<usize>> {
     let label = run(hay, named, LABEL_BYTES_MAX, |byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b' ' | b'\t' | b'"' | b'\'' | b'\\')
@@ -150,8 +190,9 @@ pub(super) fn aws_secret(hay: &[u8], named: usize) -> Option<Range<usize>> {
         return aws_secret_behind(hay, named, label);
     }
     let start = run(hay, label, 12, |byte| matches!(byte, b'=' | b':' | b'>' | b' ' | b'\t' | b'"' | b'\'' | b'\\'));
-    let end = run(hay, start, 41, is_base64);
-    let is_key = end - start == 40 && is_varied(hay.get(start..end)?, 10);
+    let end = run(hay, start, AWS_SESSION_BYTES_MAX, is_base64);
+    let len = end - start;
+    let is_key = (len == 40 || len >= AWS_SESSION_BYTES_MIN) && is_varied(hay.get(start..end)?, 10);
     is_key.then_some(start..end)
 }
 
@@ -261,8 +302,26 @@ fn is_in_prose(hay: &[u8], header_end: usize) -> bool {
 
 /// How stored passwords begin: in LDAP (RFC 2307), and as crypt(5) has them.
 const LDAP: [&[u8]; 6] = [b"{SSHA}", b"{SHA}", b"{SSHA256}", b"{SSHA512}", b"{SMD5}", b"{MD5}"];
-const CRYPT: [&[u8]; 12] =
-    [b"$1$", b"$5$", b"$6$", b"$7$", b"$y$", b"$gy$", b"$P$", b"$H$", b"$S$", b"$s0$", b"$apr1$", b"$scrypt$"];
+const CRYPT: [&[u8]; 16] = [
+    b"$1$",
+    b"$5$",
+    b"$6$",
+    b"$7$",
+    b"$8$",
+    b"$9$",
+    b"$y$",
+    b"$gy$",
+    b"$P$",
+    b"$H$",
+    b"$S$",
+    b"$s0$",
+    b"$apr1$",
+    b"$scrypt$",
+    b"$sha1$",
+    b"$md5$",
+];
+/// Older ones, as Django and Werkzeug write them.
+const SALTED: [&[u8]; 3] = [b"sha1$", b"sha256$", b"sha512$"];
 
 /// The stored password that begins at `start`.
 pub(super) fn password_hash(hay: &[u8], start: usize) -> Option<Range<usize>> {
@@ -287,6 +346,13 @@ pub(super) fn password_hash(hay: &[u8], start: usize) -> Option<Range<usize>> {
         long(60, |byte| is_base64(byte) || matches!(byte, b'$' | b':'))
     } else if CRYPT.iter().any(|scheme| rest.starts_with(scheme)) {
         long(30, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/' | b'$' | b'=' | b'+' | b','))
+    } else if rest.starts_with(b"$bcrypt-sha256$") {
+        long(60, |byte| is_base64(byte) || matches!(byte, b'$' | b'.' | b'-' | b','))
+    } else if rest.starts_with(b"grub.pbkdf2.") {
+        let end = run(hay, start, GRUB_BYTES_MAX, |byte| byte.is_ascii_alphanumeric() || byte == b'.');
+        (end - start >= 100).then_some(start..end)
+    } else if SALTED.iter().any(|scheme| rest.starts_with(scheme)) {
+        long(45, |byte| byte.is_ascii_alphanumeric() || byte == b'$')
     } else if rest.starts_with(b"$pbkdf2") {
         long(40, |byte| is_base64(byte) || matches!(byte, b'$' | b'.' | b'-'))
     } else if rest.starts_with(b"$2") {
@@ -517,6 +583,12 @@ mod tests {
             check(Detector::ApiKey, [prefix, body].concat());
         }
         check(Detector::ApiKey, ["pypi-AgE", body, body].concat());
+        for prefix in ["glft-", "glsoat-", "glagent-", "glcbt-64_", "hf_", "shpat_", "sk-or-v1-", "dckr_pat_", "whsec_"]
+        {
+            check(Detector::ApiKey, [prefix, body].concat());
+        }
+        check(Detector::ApiKey, ["AQ.Ab8RN6", body, "-x9Y"].concat());
+        check(Detector::ApiKey, ["Kmc7Q~", &body[..34]].concat());
         check(Detector::ApiKey, ["AIza", &body[1..]].concat());
         check(Detector::ApiKey, ["SharedAccessKey=", body, "o7p8Q9r=", ""].concat());
         check(Detector::ApiKey, ["xoxd-", body, "%2Fz%3D"].concat());
@@ -539,6 +611,9 @@ mod tests {
                     "sk-short",
                     "ghp_abc",
                     "npm_config_registry",
+                    "Kmc7Q~short",
+                    "glft-short",
+                    "hf_model_name_of_no_secret_at_all_but_long",
                     "task-ant-hill-of-many-small-steps-in-a-row",
                     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
                     "aws_secret_access_key = short",
@@ -551,7 +626,13 @@ mod tests {
     #[test]
     fn finds_labelled_aws_secrets() {
         let key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-        for label in ["aws_secret_access_key=", "AWS_SECRET: '", "{\"SecretAccessKey\": \"", "secret-access-key => "] {
+        for label in [
+            "aws.secretKey=",
+            "aws_secret_access_key=",
+            "AWS_SECRET: '",
+            "{\"SecretAccessKey\": \"",
+            "secret-access-key => ",
+        ] {
             let text = format!("{label}{key}\" x");
             check_found(Detector::AwsKey, &[(&text, key)]);
         }
@@ -565,7 +646,10 @@ mod tests {
         let django = "pbkdf2_sha256$260000$c29tZXNhbHQ$YlZ2Vggtqdc61YjArZuoApoBh9JNGYoDRBUGu6tcJQo=";
         let md5 = "md5a3556571e93b0d20722ba62be61e8c2d";
         let passlib = "$pbkdf2-sha256$29000$N2YMIWQsBWBMae09x1jrPQ$1t8iyB2A.WF/Z5JZv.lfCIhXXN33N23OSgQYThBYRfk";
-        for hash in [bcrypt, argon2, scram, django, md5, passlib] {
+        let salted = "sha1$gUw86$28a2ead0b8b422b1407f102f47c80cfaa5ba1f36";
+        let cisco = "$9$7lpbuDypJ7jc52$Opc55znLWJcs/mQjP4IlGxFvEeVSwdEpwPht4pcCfMt";
+        let wrapped = "$bcrypt-sha256$v=2,t=2b,r=12$n79VH.0Q2TMWmt3Oqt9uku$Kq4Noyk3094Y2QlB8NdRT8SvGiI4ft2";
+        for hash in [bcrypt, argon2, scram, django, md5, passlib, salted, cisco, wrapped] {
             let text = format!("('{hash}')");
             check_found(Detector::PasswordHash, &[(hash, hash), (&text, hash)]);
         }
@@ -639,6 +723,12 @@ mod tests {
                 ("Passwort: Tr0ubadour", "Tr0ubadour"),
                 ("contrase\u{f1}a=Tr0ubadour", "Tr0ubadour"),
                 ("password=first.second", "first.second"),
+                ("wachtwoord: Tr0ubadour", "Tr0ubadour"),
+                ("has\u{142}o=Tr0ubadour", "Tr0ubadour"),
+                ("\u{5bc6}\u{7801}\u{ff1a}Tr0ubadour", "Tr0ubadour"),
+                ("bindpw=Tr0ubadour", "Tr0ubadour"),
+                ("user=app, pw: Tr0ubadour", "Tr0ubadour"),
+                ("sshpass -p Tr0ubadour ssh deploy", "Tr0ubadour"),
             ],
         );
         check_left(
