@@ -380,7 +380,7 @@ fn a_request_waits_for_a_person() -> Result<()> {
     let house = WebHouse::start("", "")?;
     let task = house.task("agent:claude")?;
     let approve = |house: &WebHouse| -> Result<String> {
-        let request = house.fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+        let request = house.fixture.open_request()?.get("id").and_then(Value::as_str).context("an id")?.to_string();
         assert!(house.fixture.command(&["approve", &request, "--as", "user:dana"])?.status.success());
         Ok(request)
     };
@@ -423,7 +423,7 @@ fn a_request_waits_for_a_person() -> Result<()> {
     assert_eq!(again("{\"why\": \"x\"}")?.status, 202, "an approval is used once");
 
     // A denial is heard by whoever asks again, with its reason.
-    let request = house.fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+    let request = house.fixture.open_request()?.get("id").and_then(Value::as_str).context("an id")?.to_string();
     let deny = ["deny", &request, "--as", "user:dana", "--reason", "not today"];
     assert!(house.fixture.command(&deny)?.status.success());
     let open = house.fixture.json(&["requests", "ls"])?;
@@ -487,7 +487,7 @@ fn posting_of(house: &WebHouse, task: &WebCredential, body: &str) -> Result<Chil
 /// The same, and its request.
 fn posted(house: &WebHouse, task: &WebCredential, body: &str) -> Result<(Child, String)> {
     let waiting = posting_of(house, task, body)?;
-    let request = house.fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+    let request = house.fixture.open_request()?.get("id").and_then(Value::as_str).context("an id")?.to_string();
     ensure!(kept(house)?.len() == 1, "one body is kept, and there are {:?}", kept(house)?);
     Ok((waiting, request))
 }
@@ -578,7 +578,7 @@ fn a_body_that_nobody_waits_with_is_kept_for_who_decides() -> Result<()> {
     answer(&house, "approve", &request)?;
     is_all_gone(&house)?;
     assert_eq!(ask(&house, &format!("{body}."))?.status, 202, "another body is another request");
-    let other = house.fixture.open_request()?["id"].as_str().context("an id")?.to_string();
+    let other = house.fixture.open_request()?.get("id").and_then(Value::as_str).context("an id")?.to_string();
     answer(&house, "deny", &other)?;
     assert_eq!(ask(&house, &body)?.status, 200);
     assert!(taken(&house)? == [body.clone()]);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use gatehouse_gate::Held;
 
 fn take(held: Held) -> Bytes {
-    held.run
+    held.waiting.run
 }
 
 fn main() {}

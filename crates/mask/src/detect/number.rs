@@ -159,8 +159,7 @@ pub(super) fn phone_bracketed(hay: &[u8], range: Range<usize>) -> Option<Range<u
     // In North America, whose form this is, no area begins with 0.
     let text = hay.get(range.start..end)?;
     let is_american = matches!(text, [b'(', _, _, _, b')', .., b'-', _, _, _, _]) && text.len() <= 14;
-    (!(is_trunk && is_american) && !is_call && !is_joined(hay, end) && !is_chained(hay, end))
-        .then_some(range.start..end)
+    (!(is_call || is_joined(hay, end) || is_chained(hay, end) || is_trunk && is_american)).then_some(range.start..end)
 }
 
 /// The international number that begins at `start` with `+`, with that as a query has it, or with `00`: as many digits as its
@@ -182,7 +181,7 @@ pub(super) fn phone_international(hay: &[u8], start: usize) -> Option<Range<usiz
     let begin = hay.get(first..).unwrap_or_default().get(..TRUNK_BYTES_MAX).unwrap_or_default();
     let more = usize::from(begin.windows(3).any(|part| part == b"(0)"));
     // Some write it without.
-    let is_trunk = has_code_of_two(country) && country % 10 == 0;
+    let is_trunk = has_code_of_two(country) && country.is_multiple_of(10);
     let end = dialled_end(hay, first, least + more, most + more.max(usize::from(is_trunk))).0?;
     // Many other numbers are filled up with zeros: those of North America count in groups.
     let is_in_groups = hay.get(first..end)?.iter().any(|byte| !byte.is_ascii_digit());
