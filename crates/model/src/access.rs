@@ -162,7 +162,7 @@ mod tests {
             class: ClassName::new(class).expect("a name"),
         };
         let column = Resource::new("Column", "shop/public.users.data", vec![of("email"), of("phone"), table.clone()]);
-        assert_eq!(column.by_class(), [column.clone()]);
+        assert_eq!(column.by_class(), std::slice::from_ref(&column));
 
         let fields = vec![field("a", "email"), field("b.c", "phone"), field("d", "email")];
         let parts = column.clone().with_fields(fields.clone()).by_class();
