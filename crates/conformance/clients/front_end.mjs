@@ -696,7 +696,8 @@ const stories = {
     await answerable(page);
     await page.getByRole("button", { name: "Approve" }).click();
     await page.locator(".decide .chip", { hasText: "approved" }).waitFor({ timeout: 20_000 });
-    // What came of it is one operation, however long its statement is.
+    // What came of it is one operation, however long its statement is. The note in the corner is in the way of it for a while.
+    await page.locator(".mantine-Notification-closeButton").click();
     await page.getByRole("link", { name: "What came of it" }).click({ timeout: 20_000 });
     await page.locator(".event[data-now=true]", { hasText: "UPDATE 1" }).waitFor({ timeout: 20_000 });
     await page.locator(".strip", { hasText: /1 operation over/ }).waitFor();

@@ -198,6 +198,7 @@ fn an_approval_binds_to_what_names_stand_for() -> anyhow::Result<()> {
 
     let fixture =
         Fixture::start(Setup { sql: String::from(gatehouse_conformance::fixture::SHOP) + &choose(1), ..refusing() })?;
+    fixture.truth("grant select, update on chosen to gatehouse")?;
     let agent = fixture.task("agent:claude", "10m")?;
     fixture.psql(&agent, OVER_VIEW)?;
     fixture.json(&["approve", &id_of(&fixture.open_request()?), "--as", "user:dana"])?;

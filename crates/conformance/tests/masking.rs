@@ -294,7 +294,6 @@ fn copies_as_text_are_those_of_masked_values() -> anyhow::Result<()> {
         "(header)",
         "(delimiter '|')",
         "with delimiter as '['",
-        "using delimiters ','",
         "csv",
         "csv header",
         "(format csv, encoding 'UTF8', header true)",

@@ -9,19 +9,7 @@ import { me, openRequests, recordsOf, replay, session as sessionQuery } from "..
 import { clock, micros, moment, number, oneLine, plural } from "../lib/format";
 import { revealed } from "../lib/hidden";
 import { type Part, type Scene, scenes } from "../lib/scenes";
-import {
-  Ago,
-  Chip,
-  Copy,
-  Empty,
-  Heading,
-  More,
-  RequestLink,
-  State,
-  TaskLink,
-  toneOf,
-  Waiting,
-} from "../parts/basics";
+import { Ago, Chip, Copy, Empty, Heading, More, RequestLink, State, TaskLink, toneOf, Waiting } from "../parts/basics";
 import { CameFrom, Chain } from "../parts/chain";
 import { Classes } from "../parts/classes";
 import { Statement, Written } from "../parts/statement";

@@ -2,7 +2,7 @@
 
 import { useQuery } from "@tanstack/react-query";
 import { task as taskQuery } from "../api/queries";
-import { chain, type Chained } from "../lib/chain";
+import { type Chained, chain } from "../lib/chain";
 import { TaskLink } from "./basics";
 
 /** Who acted before whoever works under a task stays as it was. */
