@@ -233,13 +233,13 @@ async fn fields_of_documents_are_masked_by_their_paths() -> anyhow::Result<()> {
     let said = fixture.psql(&agent, "copy letters to stdout")?;
     assert_masked(&said, "a copy");
     assert!(said.starts_with('1') && !said.contains("Rome"), "{said}");
+    assert_eq!(fixture.psql(&agent, "copy letters to stdout with (format csv)")?, "1,,,\n2,,,\n3,,,\n");
     for sql in [
         "select data -> 'to' from letters",
         "select data['n'] from letters",
         "select jsonb_path_query(data, '$.n') from letters",
         "select id from letters where data @> '{}'",
         "select id from letters where data ->> 'n' = '17'",
-        "copy letters to stdout with (format csv)",
     ] {
         let said = fixture.psql(&agent, sql)?;
         assert!(said.contains("denied by policy"), "{sql}: {said}");

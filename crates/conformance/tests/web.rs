@@ -499,7 +499,7 @@ fn taken(house: &WebHouse) -> Result<Vec<String>> {
 }
 
 fn answer(house: &WebHouse, word: &str, request: &str) -> Result<()> {
-    let answered = house.fixture.command(&[word, request, "--as", "user:dana"])?;
+    let answered = house.fixture.command(&[word, request, "--as", "user:dana", "--reason", "it was read"])?;
     ensure!(answered.status.success(), "{}", String::from_utf8_lossy(&answered.stderr));
     Ok(())
 }
