@@ -61,6 +61,61 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "there is no class `emial`",
     ),
     (
+        "[targets.shop]",
+        "[targets.shop.columns]\n\"a..c\" = \"email\"\n[targets.shop]",
+        "\"a..c\"",
+        "is not schema.table.column",
+    ),
+    (
+        "[targets.shop]",
+        "[targets.web.fields]\n\".a.b\" = \"email\"\n\"[].c\" = \"email\"\n\"$.a.b\" = \"email\"\n[targets.web]\n\
+             protocol = \"http\"\naddress = \"127.0.0.1:1\"\n[targets.shop]",
+        "\"$.a.b\"",
+        "`$.a.b` leads to no field: a path begins with a name, not with `$`",
+    ),
+    (
+        "[targets.shop]",
+        "[targets.web.fields]\n\"/a/b\" = \"email\"\n[targets.web]\nprotocol = \"http\"\n\
+             address = \"127.0.0.1:1\"\n[targets.shop]",
+        "\"/a/b\"",
+        "`/a/b` leads to no field: the path is not names with dots between them",
+    ),
+    (
+        "[targets.shop]",
+        "[targets.web.fields]\n\"a->b\" = \"clear\"\n[targets.web]\nprotocol = \"http\"\n\
+             address = \"127.0.0.1:1\"\n[targets.shop]",
+        "\"a->b\"",
+        "`a->b` leads to no field: the path is not names with dots between them",
+    ),
+    (
+        "[targets.shop]",
+        "[targets.web.fields]\n\"[*].a\" = \"email\"\n[targets.web]\nprotocol = \"http\"\n\
+             address = \"127.0.0.1:1\"\n[targets.shop]",
+        "\"[*].a\"",
+        "the places of a list are not told apart in a path",
+    ),
+    (
+        "[targets.shop]",
+        "[targets.web.fields]\n\"items[0].a\" = \"email\"\n[targets.web]\nprotocol = \"http\"\n\
+             address = \"127.0.0.1:1\"\n[targets.shop]",
+        "\"items[0].a\"",
+        "the places of a list are not told apart in a path",
+    ),
+    (
+        "[targets.shop]",
+        "[targets.web.fields]\n\"a..b\" = \"email\"\n[targets.web]\nprotocol = \"http\"\n\
+             address = \"127.0.0.1:1\"\n[targets.shop]",
+        "\"a..b\"",
+        "`a..b` leads to no field: a name is missing in the path",
+    ),
+    (
+        "[targets.shop]",
+        "[targets.web.fields]\n\"\" = \"email\"\n[targets.web]\nprotocol = \"http\"\n\
+             address = \"127.0.0.1:1\"\n[targets.shop]",
+        "\"\" = ",
+        "`` leads to no field: a name is missing in the path",
+    ),
+    (
         "[listen.postgres]",
         "[listen.postgres]\ndomain = \"gw.example\"",
         "gw.example",

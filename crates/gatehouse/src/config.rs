@@ -686,8 +686,8 @@ pub struct TargetSection {
     pub ignore_case: Option<bool>,
     /// Of a target that speaks `http`: what becomes of an escaped slash (`%2F`) in a path.
     pub encoded_slashes: Option<EncodedSlashes>,
-    /// Classes of single fields of JSON bodies, by their path without the places of lists: `"customer.email" = "email"`, or
-    /// `"clear"` for none.
+    /// Classes of single fields of JSON bodies, by their path, which is names with dots between them, without the places of lists:
+    /// `"customer.email" = "email"`, or `"clear"` for none.
     #[serde(default)]
     pub fields: BTreeMap<String, String>,
     /// The database there. The target's own name where it is not given.

@@ -14,7 +14,9 @@ use gatehouse_gate::{
 use gatehouse_identity::{
     AgentRule, Issuer, KeySet, Keys, People, Provider, ProviderSettings, PublishedKeys, TokenLogin,
 };
-use gatehouse_mask::{Assignment, ClassRule, Classes, Detector, FieldPath, PseudonymKey, Recognizer, Transform};
+use gatehouse_mask::{
+    Assignment, ClassRule, Classes, Detector, FieldPath, PathError, PseudonymKey, Recognizer, Transform,
+};
 use gatehouse_model::{AgentName, ClassName, Digest, GroupName, Parent, Resource, Secret, TargetName, UserName, kind};
 use gatehouse_policy::{Policies, PolicyFault, PolicySource};
 use gatehouse_protocol::{Carriage, HttpFacts, SurveyFacts};
@@ -1083,35 +1085,7 @@ impl Checker<'_> {
         key: &PseudonymKey,
         recognizer: Option<&Arc<dyn Recognizer>>,
     ) -> Option<Classes> {
-        let mut columns = BTreeMap::new();
-        let fields = section.fields.iter().map(|(field, class)| {
-            ("fields", field, format!("http.fields.{}", field.replace("[]", "").trim_matches('.')), class)
-        });
-        let named = section.columns.iter().map(|(column, class)| ("columns", column, column.clone(), class));
-        for (key, written, column, class) in named.chain(fields) {
-            let place = ["targets", name, key, written];
-            if key == "columns" && column.split('.').count() != 3 {
-                self.fault(
-                    &place,
-                    format!("`{column}` is not schema.table.column"),
-                    "Write all three parts, such as \"public.customers.email\"",
-                );
-                continue;
-            }
-            let assignment = if class == "clear" {
-                Assignment::Clear
-            } else if let Some(rule) = rules.iter().find(|rule| rule.name.as_str() == class) {
-                Assignment::Class(rule.name.clone())
-            } else {
-                self.fault(
-                    &place,
-                    format!("there is no class `{class}`"),
-                    format!("Use one of the classes, or add [classes.{class}]"),
-                );
-                continue;
-            };
-            columns.insert(column, assignment);
-        }
+        let columns = self.columns(name, section, rules);
         let documents = self.documents(name, section, rules);
         let classes = Classes::new(rules.to_vec(), columns, key.of_target(name), recognizer.cloned());
         match classes.and_then(|classes| classes.with_fields(documents)) {
@@ -1121,6 +1095,56 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    /// The configuration's word on columns, and on fields of what is told over HTTP, which are columns of one table.
+    fn columns(&mut self, name: &str, section: &TargetSection, rules: &[ClassRule]) -> BTreeMap<String, Assignment> {
+        let mut columns = BTreeMap::new();
+        for (column, class) in &section.columns {
+            let place = ["targets", name, "columns", column];
+            if is_column(column) {
+                columns.extend(self.assignment(&place, class, rules).map(|assignment| (column.clone(), assignment)));
+            } else {
+                self.fault(
+                    &place,
+                    format!("`{column}` is not schema.table.column"),
+                    "Write all three parts, such as \"public.customers.email\"",
+                );
+            }
+        }
+        for (field, class) in &section.fields {
+            let place = ["targets", name, "fields", field];
+            // A dot before the first name says where the path begins, as other tools have it.
+            match FieldPath::parse(field.strip_prefix('.').unwrap_or(field)) {
+                Ok(path) => columns.extend(
+                    self.assignment(&place, class, rules)
+                        .map(|assignment| (format!("http.fields.{}", path.as_str()), assignment)),
+                ),
+                Err(error) => self.no_field(&place, field, error),
+            }
+        }
+        columns
+    }
+
+    fn assignment(&mut self, place: &[&str], class: &str, rules: &[ClassRule]) -> Option<Assignment> {
+        if class == "clear" {
+            return Some(Assignment::Clear);
+        }
+        let rule = rules.iter().find(|rule| rule.name.as_str() == class);
+        if rule.is_none() {
+            let remedy = format!("Use one of the classes, or add [classes.{class}]");
+            self.fault(place, format!("there is no class `{class}`"), remedy);
+        }
+        rule.map(|rule| Assignment::Class(rule.name.clone()))
+    }
+
+    /// A path to a field is none.
+    fn no_field(&mut self, place: &[&str], path: &str, error: PathError) {
+        self.fault(
+            place,
+            format!("`{path}` leads to no field: {error}"),
+            "Write the names of fields with dots between them, such as contact.email or items[].email",
+        );
     }
 
     /// The fields of documents that are of a class, by their column.
@@ -1133,7 +1157,7 @@ impl Checker<'_> {
         let mut documents = BTreeMap::new();
         for (column, fields) in &section.documents {
             let place = ["targets", name, "documents", column];
-            if column.split('.').count() != 3 || column.split('.').any(str::is_empty) {
+            if !is_column(column) {
                 self.fault(
                     &place,
                     format!("`{column}` is not schema.table.column"),
@@ -1152,11 +1176,7 @@ impl Checker<'_> {
                 let place = ["targets", name, "documents", column, path];
                 let rule = rules.iter().find(|rule| rule.name.as_str() == class);
                 match (FieldPath::parse(path), rule) {
-                    (Err(error), _) => self.fault(
-                        &place,
-                        format!("`{path}` leads to no field: {error}"),
-                        "Write the names of fields with dots between them, such as contact.email or items[].email",
-                    ),
+                    (Err(error), _) => self.no_field(&place, path, error),
                     (Ok(_), None) => self.fault(
                         &place,
                         format!("there is no class `{class}`"),
@@ -1169,6 +1189,11 @@ impl Checker<'_> {
         }
         documents
     }
+}
+
+/// Whether a column is named as `schema.table.column`.
+fn is_column(column: &str) -> bool {
+    column.split('.').count() == 3 && !column.split('.').any(str::is_empty)
 }
 
 fn protocol_names() -> String {
@@ -1348,6 +1373,7 @@ fn warnings(
                 .into(),
         });
     }
+    warnings.extend(spaced_fields(config, file, text));
     if config.api.as_ref().is_some_and(|api| api.url.is_some() && !api.forwarded) {
         warnings.push(Fault {
             file: file.into(),
@@ -1365,6 +1391,30 @@ fn warnings(
         });
     }
     warnings
+}
+
+/// Paths to fields whose names have spaces in them. There are such names, in heads of tables above all; and somebody may have
+/// meant two.
+fn spaced_fields(config: &Config, file: &str, text: &str) -> Vec<Fault> {
+    let mut places: Vec<Vec<&str>> = Vec::new();
+    for (name, section) in &config.targets {
+        places.extend(section.fields.keys().map(|path| vec!["targets", name.as_str(), "fields", path.as_str()]));
+        for (column, fields) in &section.documents {
+            let of_column = |path| vec!["targets", name.as_str(), "documents", column.as_str(), path];
+            places.extend(fields.keys().map(String::as_str).map(of_column));
+        }
+    }
+    places.retain(|place| place.last().is_some_and(|path| path.contains(' ')));
+    let warning = |place: Vec<&str>| Fault {
+        file: file.into(),
+        line: line_of(text, &place),
+        message: format!(
+            "`{}` has a space in it, and leads to a field alone whose name has it too",
+            place.last().unwrap_or(&"")
+        ),
+        remedy: "Where names of several fields are meant, write dots between them, such as contact.email".into(),
+    };
+    places.into_iter().map(warning).collect()
 }
 
 fn line_at(text: &str, offset: usize) -> usize {
@@ -1399,6 +1449,21 @@ mod tests {
     use gatehouse_model::{Access, Action, Facts, Identity, Subject};
 
     use super::*;
+
+    #[test]
+    fn a_name_with_a_space_in_it_is_warned_of() {
+        let text = "[listen]\n[targets.web]\nprotocol = \"http\"\naddress = \"127.0.0.1:1\"\n[targets.web.fields]\n\
+                    \"customer.name\" = \"email\"\n\"customer name\" = \"email\"\n\
+                    [targets.web.documents.\"a.b.c\"]\n\"customer mail\" = \"email\"\n";
+        let config: Config = toml::from_str(text).unwrap();
+        let warnings = spaced_fields(&config, "a.toml", text);
+        let said: Vec<_> = warnings.iter().map(|fault| (fault.line, fault.message.as_str())).collect();
+        let expected = [
+            (Some(7), "`customer name` has a space in it, and leads to a field alone whose name has it too"),
+            (Some(9), "`customer mail` has a space in it, and leads to a field alone whose name has it too"),
+        ];
+        assert_eq!(said, expected);
+    }
 
     /// The deepest that may be is read without a word, and decided on as small a stack as any thread of the gateway's has.
     #[test]
