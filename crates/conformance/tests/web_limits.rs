@@ -91,6 +91,7 @@ fn what_is_too_long_is_refused() -> Result<()> {
     let body = format!("{{\"a\": \"{}\"}}", "x".repeat(100_000));
     let held = house.call(&task, "DELETE", "/orders/1", &[JSON], &body)?;
     assert_eq!(held.status, 413, "{}", held.body);
+    assert!(held.body.contains("limits.body_bytes_max = 65536"), "it names the limit that counts: {}", held.body);
     // What is longer goes by as it comes, and its length with it.
     let dana = house.task("user:dana")?;
     let fields = [("content-type", "application/octet-stream")];

@@ -453,7 +453,7 @@ impl Passage {
         match verdict {
             Verdict::Allow => self.clear(now, &operation, &decided, digest, tail, run).map(Next::Out),
             Verdict::Hold if tail > 0 => {
-                let denial = too_long_to_hold(&operation.intent.title);
+                let denial = self.session.unheld(&operation.intent.title);
                 self.refuse(now, &operation, &decided.decision, digest, &run, denial).map(Next::Out)
             }
             Verdict::Deny => {
@@ -1621,15 +1621,6 @@ fn disapproved(title: &str, by: &str, reason: &str) -> Denial {
         format!("{title} was refused by {by}"),
         if reason.is_empty() { "no reason was given".to_string() } else { format!("the reason given: {reason}") },
         "Talk to the approver, and ask for something else",
-    )
-}
-
-fn too_long_to_hold(title: &str) -> Denial {
-    Denial::new(
-        Reason::Limit,
-        format!("{title} needs approval and is too long to be held"),
-        "its values are longer than limits.frame_bytes_max, so a person could not be shown them",
-        "Send less at once",
     )
 }
 

@@ -228,9 +228,10 @@ pub struct Limits {
     pub logins_max: usize,
     /// Seconds that a client may take to log in.
     pub login_secs_max: u32,
-    /// The largest message that is held whole, in bytes.
+    /// The largest message that is held whole, in bytes; at least 65536. Read at the start only.
     pub frame_bytes_max: usize,
-    /// The longest body of HTTP that is held whole, to be judged or masked, in bytes.
+    /// The longest body of HTTP, or message of a WebSocket, that is held whole, to be judged, masked or shown to a person, in bytes; at
+    /// least 65536. Read at the start only.
     pub body_bytes_max: usize,
     /// How much may wait to be written to one side before the other is no longer read, in bytes.
     pub outlet_bytes_max: usize,
@@ -260,9 +261,11 @@ pub struct Limits {
     pub secret_cache_secs: u32,
     /// Requests that one task may have open, and one identity for tasks.
     pub open_requests_max: usize,
-    /// The longest body, or message of a WebSocket, that is kept while a person decides, in bytes; a longer one is refused.
+    /// The longest body, or message of a WebSocket, that is kept while a person decides, in bytes; a longer one is refused. At least
+    /// 1024, and at most `body_bytes_max`, which counts before it. Read at the start only.
     pub held_body_bytes_max: usize,
-    /// How long all bodies may be together that are kept while people decide, in bytes; what would be held beyond is refused.
+    /// How long all bodies may be together that are kept while people decide, in bytes; what would be held beyond is refused. At
+    /// least `held_body_bytes_max`. Read at the start only.
     pub held_bodies_bytes_max: usize,
     /// How much of what a session's client saw is recorded in full, in bytes; after that, only digests.
     pub recording_bytes_max: u64,

@@ -1374,6 +1374,7 @@ fn warnings(
         });
     }
     warnings.extend(spaced_fields(config, file, text));
+    warnings.extend(limit_that_never_counts(config, file, text));
     if config.api.as_ref().is_some_and(|api| api.url.is_some() && !api.forwarded) {
         warnings.push(Fault {
             file: file.into(),
@@ -1391,6 +1392,21 @@ fn warnings(
         });
     }
     warnings
+}
+
+/// A limit on bodies that are kept for a person, where none that long is read. One that nobody wrote down is nobody's mistake.
+fn limit_that_never_counts(config: &Config, file: &str, text: &str) -> Option<Fault> {
+    let (kept, read) = (config.limits.held_body_bytes_max, config.limits.body_bytes_max);
+    let document = toml::from_str::<toml::Table>(text).ok()?;
+    let is_written = document.get("limits")?.get("held_body_bytes_max").is_some();
+    (is_written && kept > read).then(|| Fault {
+        file: file.into(),
+        line: line_of(text, &["limits", "held_body_bytes_max"]),
+        message: format!(
+            "limits.held_body_bytes_max = {kept} never counts, for it is more than limits.body_bytes_max = {read}"
+        ),
+        remedy: "Raise limits.body_bytes_max as far, or lower this one".into(),
+    })
 }
 
 /// Paths to fields whose names have spaces in them. There are such names, in heads of tables above all; and somebody may have
@@ -1463,6 +1479,22 @@ mod tests {
             (Some(9), "`customer mail` has a space in it, and leads to a field alone whose name has it too"),
         ];
         assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_limit_that_never_counts_is_warned_of() {
+        let said = |limits: &str| {
+            let text = format!("[listen]\n[limits]\n{limits}\n");
+            let config: Config = toml::from_str(&text).unwrap();
+            limit_that_never_counts(&config, "a.toml", &text).map(|fault| (fault.line, fault.message))
+        };
+        let message =
+            "limits.held_body_bytes_max = 131072 never counts, for it is more than limits.body_bytes_max = 65536";
+        let expected = Some((Some(4), message.to_string()));
+        assert_eq!(said("body_bytes_max = 65536\nheld_body_bytes_max = 131072"), expected);
+        for limits in ["", "body_bytes_max = 65536", "body_bytes_max = 65536\nheld_body_bytes_max = 65536"] {
+            assert_eq!(said(limits), None, "{limits}");
+        }
     }
 
     /// The deepest that may be is read without a word, and decided on as small a stack as any thread of the gateway's has.

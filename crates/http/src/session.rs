@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use gatehouse_model::{Denial, Operation, Shape, ShapeRole, TargetName};
+use gatehouse_model::{Denial, Operation, Reason, Shape, ShapeRole, TargetName};
 use gatehouse_protocol::{
     Breach, Editor, Frame, Head, HttpFacts, Meaning, Misunderstood, Opening, Parted, Passed, Reply, Session, Side,
     Step, SurveyFacts, Tag, frames, write_frame, write_frames, write_head,
@@ -298,6 +298,29 @@ impl Session for HttpSession {
             }
         }
         self.asking = if is_ended(run) { Asking::Nothing } else { Asking::Refused };
+    }
+
+    fn unheld(&self, title: &str) -> Denial {
+        // What no length is too long for goes by because nobody knows where it ends.
+        let is_endless = self.request.as_ref().is_some_and(|request| request.is_streamed(usize::MAX));
+        let (message, detail, hint) = if is_endless {
+            (
+                format!("{title} needs approval and its length is not known"),
+                "its body has no Content-Length and is of no type that is read, so it goes by as it comes and a person could not be shown it"
+                    .to_string(),
+                "Send it with a Content-Length",
+            )
+        } else {
+            (
+                format!("{title} needs approval and is too long to be held"),
+                format!(
+                    "its body is longer than limits.body_bytes_max = {}, so a person could not be shown it",
+                    self.bytes_max
+                ),
+                "Send less at once, or ask the operator to raise the limit",
+            )
+        };
+        Denial::new(Reason::Limit, message, detail, hint)
     }
 
     fn part(&self, run: &Bytes) -> Option<Parted> {

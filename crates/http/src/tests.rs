@@ -184,6 +184,24 @@ fn requests_are_understood() {
 }
 
 #[test]
+fn what_cannot_be_held_names_what_keeps_it_from_that() {
+    let said = |length: (&str, &str)| {
+        let mut session = session(HttpFacts::default());
+        let fields = [("content-type", "application/octet-stream"), length];
+        let run = message(Tag::Request, "PUT /a", &fields, &[]).freeze();
+        let step = session.inspect(Side::Client, &run).unwrap();
+        assert!(matches!(step, Step::Run { meaning: Meaning::Act(_), tail: 1, .. }), "{step:?}");
+        let denial = session.unheld("PUT /a");
+        assert_eq!(denial.reason, Reason::Limit);
+        format!("{}: {}", denial.message, denial.detail)
+    };
+    let long = said(("content-length", "1025"));
+    assert!(long.contains("too long to be held") && long.contains("limits.body_bytes_max = 1024"), "{long}");
+    let endless = said(("transfer-encoding", "chunked"));
+    assert!(endless.contains("no Content-Length") && !endless.contains("limits."), "{endless}");
+}
+
+#[test]
 fn a_held_run_is_parted_from_its_body() {
     let mut session = session(HttpFacts::default());
     let run = message(Tag::Request, "POST /a", &[JSON], &["{\"a\"", ": 1}"]).freeze();

@@ -155,6 +155,11 @@ impl Session for Unsurveyed {
 
     fn refuse(&mut self, _run: &Bytes, _denial: &Denial, _reply: &mut Reply) {}
 
+    fn unheld(&self, title: &str) -> Denial {
+        let message = format!("{title} needs approval and cannot be held");
+        Denial::new(Reason::NotUnderstood, message, "nothing is read here", "Send the request again")
+    }
+
     fn answer(&mut self, _side: Side, _run: &Bytes, _reply: &mut Reply) {}
 
     fn rows(&self) -> u64 {

@@ -467,6 +467,18 @@ impl Session for PostgresSession {
         self.refuse_client(run, denial, reply);
     }
 
+    fn unheld(&self, title: &str) -> Denial {
+        Denial::new(
+            Reason::Limit,
+            format!("{title} needs approval and is too long to be held"),
+            format!(
+                "its values are longer than limits.frame_bytes_max = {}, so a person could not be shown them",
+                self.frame_bytes_max
+            ),
+            "Send less at once, or ask the operator to raise the limit",
+        )
+    }
+
     fn answer(&mut self, side: Side, run: &Bytes, reply: &mut Reply) {
         match side {
             Side::Client => self.answer_client(run, reply),

@@ -436,6 +436,10 @@ pub trait Session: Send {
     /// The run at the front of the client's bytes does not go on: writes the native "no".
     fn refuse(&mut self, run: &Bytes, denial: &Denial, reply: &mut Reply);
 
+    /// Why the run that [`Session::inspect`] gave last, with a tail and of this title, cannot wait for a person: names the limit that
+    /// kept it from being held whole.
+    fn unheld(&self, title: &str) -> Denial;
+
     /// A run of the client's that is held, in two: its body may then lie elsewhere while a person decides. `None` where all of it
     /// waits as it is.
     fn part(&self, _run: &Bytes) -> Option<Parted> {
