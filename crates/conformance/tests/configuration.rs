@@ -140,6 +140,18 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "Cookie",
         "`cookie` is no field of requests that policy can be shown",
     ),
+    (
+        "[targets.shop]",
+        "[targets.web]\nprotocol = \"http\"\naddress = \"127.0.0.1:1\"\ngraphql = [\"/graphql\", \"graphql\"]\n[targets.shop]",
+        "graphql = ",
+        "`graphql` is no path, so nothing that is asked for is ever read as GraphQL by it",
+    ),
+    (
+        "[targets.shop]",
+        "[targets.web]\nprotocol = \"http\"\naddress = \"127.0.0.1:1\"\nopenapi = \"nowhere.yaml\"\n[targets.shop]",
+        "openapi = ",
+        "There is no such file",
+    ),
     ("[api]", "[api]\nurl = \"gateway.example\"", "gateway.example", "not where an API can be reached"),
     ("[api]", "[api]\nurl = \"https://dana:secret@gateway.example\"", "dana:secret", "not where an API can be reached"),
     (

@@ -971,9 +971,7 @@ impl Checker<'_> {
             Ok(endpoints) => endpoints,
             Err(error) => {
                 let document = document.map(|path| path.display().to_string()).unwrap_or_default();
-                let remedy = "Name an OpenAPI document of version 3 in JSON or YAML, whose keys are there once, and whose aliases stand for \
-                              little";
-                self.fault(&["targets", name, "openapi"], format!("`{document}`: {error}"), remedy);
+                self.fault(&["targets", name, "openapi"], format!("`{document}`: {error}"), error.remedy());
                 return None;
             }
         };
@@ -988,16 +986,15 @@ impl Checker<'_> {
         let scheme = if section.tls.unwrap_or(default_tls(section, host)) == Tls::Disable { "http" } else { "https" };
         let usual = if scheme == "http" { ":80" } else { ":443" };
         let target = TargetName::new(name).ok()?;
-        let is_path = |path: &String| {
-            let is_plain = |char: char| char.is_ascii_alphanumeric() || "/-._~".contains(char);
-            path.starts_with('/')
-                && path.chars().all(is_plain)
-                && !path.contains("//")
-                && !path.split('/').any(|segment| matches!(segment, "." | ".."))
-        };
-        if let Some(path) = section.path.as_ref().filter(|path| !is_path(path)) {
+        let is_plain = |char: char| char.is_ascii_alphanumeric() || "/-._~".contains(char);
+        if let Some(path) = section.path.as_ref().filter(|path| !is_path(path) || !path.chars().all(is_plain)) {
             let message = format!("`{path}` is no path in its plain form");
             self.fault(&["targets", name, "path"], message, "Write it from its first slash on, such as /mcp");
+        }
+        for path in section.graphql.iter().filter(|path| !is_path(path)) {
+            let message = format!("`{path}` is no path, so nothing that is asked for is ever read as GraphQL by it");
+            let remedy = "Write the path alone, in its plain form and from its first slash on, such as /graphql";
+            self.fault(&["targets", name, "graphql"], message, remedy);
         }
         let headers = self.shown_headers(name, section, header.as_deref());
         let described = HttpFacts {
@@ -1189,6 +1186,14 @@ impl Checker<'_> {
         }
         documents
     }
+}
+
+/// Whether a path is written as paths are judged: from its first slash on, in their plain form, without what may stand behind one.
+fn is_path(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.contains(['?', '#', ' '])
+        && !path.contains("//")
+        && !path.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
 /// Whether a column is named as `schema.table.column`.

@@ -1,7 +1,7 @@
 //! What a target says of itself in an OpenAPI document, of any version 3: which paths there are, and what they are called.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use gatehouse_protocol::Endpoint;
@@ -41,15 +41,46 @@ impl Language {
     }
 }
 
-/// Reads a document.
-pub(super) fn endpoints(path: &Path) -> Result<Vec<Endpoint>, String> {
-    let unread = |error: std::io::Error| format!("the document cannot be read: {error}");
-    let mut bytes = Vec::new();
-    File::open(path).map_err(unread)?.take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unread)?;
-    if bytes.len() as u64 > DOCUMENT_BYTES_MAX {
-        return Err(format!("the document is longer than {DOCUMENT_BYTES_MAX} bytes"));
+/// Why a document is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotTaken {
+    /// The file cannot be read.
+    #[error("the document cannot be read: {0}")]
+    Unread(io::Error),
+    /// It is no document, or none that is read.
+    #[error("{0}")]
+    NoDocument(String),
+    /// It has a path that no request is ever for.
+    #[error("its path `{0}` does not begin with a slash, so nothing that is asked for is ever it")]
+    NoPath(String),
+}
+
+impl NotTaken {
+    /// What to do about it.
+    pub(super) fn remedy(&self) -> &'static str {
+        match self {
+            Self::Unread(error) if error.kind() == io::ErrorKind::NotFound => {
+                "There is no such file: put the document there, or correct its path, which is relative to the configuration"
+            }
+            Self::Unread(_) => "Name a file that the gateway can read",
+            Self::NoDocument(_) => {
+                "Name an OpenAPI document of version 3 in JSON or YAML, whose keys are there once, and whose aliases stand for little"
+            }
+            Self::NoPath(_) => "Write it from its first slash on, as OpenAPI wants it: /refunds/{id}",
+        }
     }
-    let text = String::from_utf8(bytes).map_err(|error| format!("the document is no UTF-8: {error}"))?;
+}
+
+/// Reads a document.
+pub(super) fn endpoints(path: &Path) -> Result<Vec<Endpoint>, NotTaken> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(NotTaken::Unread)?;
+    file.take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(NotTaken::Unread)?;
+    if bytes.len() as u64 > DOCUMENT_BYTES_MAX {
+        return Err(NotTaken::NoDocument(format!("the document is longer than {DOCUMENT_BYTES_MAX} bytes")));
+    }
+    let text =
+        String::from_utf8(bytes).map_err(|error| NotTaken::NoDocument(format!("the document is no UTF-8: {error}")))?;
     described(Language::of(path, &text), &text)
 }
 
@@ -87,16 +118,21 @@ fn read_yaml(text: &str) -> Result<Value, String> {
     })
 }
 
-fn described(language: Language, text: &str) -> Result<Vec<Endpoint>, String> {
-    let document = read(language, text)?;
+fn described(language: Language, text: &str) -> Result<Vec<Endpoint>, NotTaken> {
+    let document = read(language, text).map_err(NotTaken::NoDocument)?;
     let paths = document.get("paths").and_then(Value::as_object);
     let is_one = document.get("openapi").and_then(said).is_some_and(|version| version.starts_with("3."));
-    let paths = paths.filter(|_| is_one).ok_or("it is no OpenAPI document of version 3 with paths")?;
+    let unlike = || NotTaken::NoDocument("it is no OpenAPI document of version 3 with paths".into());
+    let paths = paths.filter(|_| is_one).ok_or_else(unlike)?;
     let everywhere = bases(&document).unwrap_or_else(|| vec![String::new()]);
     let mut endpoints = Vec::new();
-    for (template, item) in paths {
+    // What is no path is an extension.
+    for (template, item) in paths.iter().filter(|(template, _)| !template.starts_with("x-")) {
         let of_path = bases(item);
         for (method, operation) in METHODS.into_iter().filter_map(|method| Some((method, item.get(method)?))) {
+            if !template.starts_with('/') {
+                return Err(NotTaken::NoPath(template.clone()));
+            }
             // The servers that are named nearest count (OpenAPI 3.1, section 4.8.9.1).
             let of_operation = bases(operation);
             let bases = of_operation.as_ref().or(of_path.as_ref()).unwrap_or(&everywhere);
@@ -155,7 +191,8 @@ mod tests {
         let told = |endpoint: Endpoint| {
             format!("{} {} {}", endpoint.method, endpoint.template, endpoint.operation.as_deref().unwrap_or("-"))
         };
-        Ok(described(language, document)?.into_iter().map(told).collect())
+        let endpoints = described(language, document).map_err(|error| error.to_string())?;
+        Ok(endpoints.into_iter().map(told).collect())
     }
 
     fn yaml(document: &str) -> Result<Vec<String>, String> {
@@ -191,6 +228,22 @@ mod tests {
         for nothing in [told(Language::Json, "{}"), yaml("{}"), yaml(""), yaml("- openapi: 3.1.0")] {
             assert!(nothing.unwrap_err().contains("no OpenAPI document"));
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_document_has_its_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let remedy = |name: &str| endpoints(&folder.path().join(name)).unwrap_err().remedy();
+        assert!(remedy("nowhere.yaml").starts_with("There is no such file"));
+        assert!(remedy("").contains("the gateway can read"), "a folder is no file");
+        std::fs::write(folder.path().join("a.yaml"), "a: 1").unwrap();
+        assert!(remedy("a.yaml").contains("version 3"));
+        std::fs::write(folder.path().join("b.yaml"), "openapi: 3.1.0\npaths:\n  refunds:\n    get: {}\n").unwrap();
+        assert!(remedy("b.yaml").contains("first slash"));
+        let said = yaml("openapi: 3.1.0\npaths:\n  refunds:\n    get: {}\n").unwrap_err();
+        assert!(said.contains("`refunds` does not begin with a slash"), "{said}");
+        let extended = "openapi: 3.1.0\npaths:\n  x-owner: { get: somebody }\n  /a:\n    get: {}\n";
+        assert_eq!(yaml(extended).unwrap(), ["GET /a -"]);
     }
 
     #[test]
@@ -285,7 +338,7 @@ on: { no: off }
         let read = |name: &str, text: &str| {
             let path = folder.path().join(name);
             std::fs::write(&path, text).unwrap();
-            endpoints(&path).map(|endpoints| endpoints.len())
+            endpoints(&path).map(|endpoints| endpoints.len()).map_err(|error| error.to_string())
         };
         let json = r#"{ "openapi": "3.1.0", "paths": { "/a": { "get": {} } } }"#;
         let names = ["a.json", "a.yaml", "a.YML", "a"];
