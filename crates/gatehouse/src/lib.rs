@@ -27,6 +27,7 @@ mod login;
 mod mail;
 mod mask_test;
 mod mentions;
+mod nearest;
 mod notify;
 mod observe;
 mod output;

@@ -19,7 +19,7 @@ use gatehouse_mask::{
 };
 use gatehouse_model::{AgentName, ClassName, Digest, GroupName, Parent, Resource, Secret, TargetName, UserName, kind};
 use gatehouse_policy::{Policies, PolicyFault, PolicySource};
-use gatehouse_protocol::{Carriage, HttpFacts, SurveyFacts};
+use gatehouse_protocol::{Carriage, Endpoint, HttpFacts, SurveyFacts};
 use gatehouse_secrets::{Keeper, Reference};
 use sha2::{Digest as _, Sha256};
 
@@ -181,7 +181,13 @@ pub fn read_config(path: &Path) -> Result<(Config, String), Vec<Fault>> {
 pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
     let (config, text) = read_config(path)?;
     let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
-    let mut checker = Checker { file: path.display().to_string(), text: &text, base: &base, faults: Vec::new() };
+    let mut checker = Checker {
+        file: path.display().to_string(),
+        text: &text,
+        base: &base,
+        endpoints: BTreeMap::new(),
+        faults: Vec::new(),
+    };
     checker.listeners(&config);
     checker.limits(&config);
     let people = checker.people(&config);
@@ -195,13 +201,13 @@ pub fn load(path: &Path, key: PseudonymKey) -> Result<Loaded, Vec<Fault>> {
     let (targets, accounts) = checker.targets(&config, &rules, &key, recognizer.as_ref());
     let hosts = checker.hosts(&config);
     let keeper = Arc::new(Keeper::new(checker.sources(&config)));
-    let mut faults = checker.faults;
+    let (mut faults, endpoints) = (checker.faults, checker.endpoints);
     let policies = load_policies(&base.join(&config.policies.directory), &mut faults);
     let Some(policies) = policies.filter(|_| faults.is_empty()) else {
         return Err(faults);
     };
     let mut warnings = warnings(&config, &people, &targets, &policies, &path.display().to_string(), &text);
-    warnings.extend(policy_warnings(&config, &base.join(&config.policies.directory), &policies));
+    warnings.extend(policy_warnings(&config, &base.join(&config.policies.directory), &policies, endpoints));
     Ok(Loaded {
         digest: digest(&text, &config, &base),
         config,
@@ -262,6 +268,8 @@ struct Checker<'a> {
     file: String,
     text: &'a str,
     base: &'a Path,
+    /// What the OpenAPI documents of targets have, by the names that policies may use.
+    endpoints: BTreeMap<String, BTreeSet<String>>,
     faults: Vec<Fault>,
 }
 
@@ -975,6 +983,7 @@ impl Checker<'_> {
                 return None;
             }
         };
+        self.endpoints.extend(endpoints.as_ref().map(|endpoints| (name.to_string(), names_of(endpoints))));
         let (header, parameters) = match section.credential.as_ref().map(showing) {
             Some(Showing::Bearer | Showing::Basic(_)) => (Some("authorization".into()), Vec::new()),
             Some(Showing::Aws(_)) => (Some("authorization".into()), AWS_PARAMETERS.map(String::from).into()),
@@ -1188,6 +1197,13 @@ impl Checker<'_> {
     }
 }
 
+/// What endpoints are called in policies: by method and path, and by the name of the operation.
+fn names_of(endpoints: &[Endpoint]) -> BTreeSet<String> {
+    let by_path = endpoints.iter().map(|endpoint| format!("{} {}", endpoint.method, endpoint.template));
+    let by_name = endpoints.iter().filter_map(|endpoint| endpoint.operation.as_deref().map(str::to_string));
+    by_path.chain(by_name).collect()
+}
+
 /// Whether a path is written as paths are judged: from its first slash on, in their plain form, without what may stand behind one.
 fn is_path(path: &str) -> bool {
     path.starts_with('/')
@@ -1265,7 +1281,12 @@ fn load_policies(directory: &Path, faults: &mut Vec<Fault>) -> Option<Policies> 
 }
 
 /// Policies that cannot do what they were written for: about what there is not, or in files that are not read.
-fn policy_warnings(config: &Config, directory: &Path, policies: &Policies) -> Vec<Fault> {
+fn policy_warnings(
+    config: &Config,
+    directory: &Path,
+    policies: &Policies,
+    endpoints: BTreeMap<String, BTreeSet<String>>,
+) -> Vec<Fault> {
     let groups = || {
         let users = config.users.values().flat_map(|member| member.groups.clone());
         users.chain(config.agents.values().flat_map(|agent| agent.groups.clone()))
@@ -1284,6 +1305,7 @@ fn policy_warnings(config: &Config, directory: &Path, policies: &Policies) -> Ve
         agents: config.agents.keys().cloned().collect(),
         classes: builtin.chain(config.classes.keys().cloned()).collect(),
         gateways: BTreeSet::from([config.gateway.name.clone()]),
+        endpoints,
         folding: config
             .targets
             .iter()
