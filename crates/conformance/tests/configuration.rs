@@ -18,7 +18,19 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> anyhow::Result<bool>) -> an
 
 /// What is changed of a good configuration, into what, which line has it then, and what is said of it.
 const WRONG: &[(&str, &str, &str, &str)] = &[
-    ("user = \"gatehouse\"", "usre = \"gatehouse\"", "usre", "unknown field"),
+    ("user = \"gatehouse\"", "usre = \"gatehouse\"", "usre", "unknown field `usre`; did you mean `user`?"),
+    (
+        "[users.dana]",
+        "[classes.salary]\ncolumns = [\"salary\"]\n[users.dana]",
+        "[classes.salary]",
+        "the class `salary` is not built in and has no mask",
+    ),
+    (
+        "[targets.shop]",
+        "[targets.web]\nprotocol = \"http\"\naddress = \"http://api.internal:80\"\n[targets.shop]",
+        "http://api.internal",
+        "the address `http://api.internal:80` is not HOST:PORT",
+    ),
     ("protocol = \"postgres\"", "protocol = \"postgers\"", "postgers", "there is no protocol `postgers`"),
     ("password = \"file:shop.secret\"", "password = \"hunter2\"", "hunter2", "is no reference to a secret"),
     ("password = \"file:shop.secret\"", "password = \"file:nowhere\"", "nowhere", "cannot be read"),
@@ -354,6 +366,23 @@ fn a_class_that_changes_its_mask_keeps_its_names_and_its_detector() -> anyhow::R
     let agent = fixture.task("agent:claude", "10m")?;
     let said = fixture.psql(&agent, "select email, note from customers where id = 8")?;
     assert!(said.starts_with("[redacted:email]|call [redacted:email] about"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_class_that_changes_its_names_keeps_its_mask() -> anyhow::Result<()> {
+    let config = "[classes.email]\ncolumns = [\"note\"]\n".into();
+    let fixture = Fixture::start(Setup { config, ..Setup::default() })?;
+    let config = fixture.config().display().to_string();
+    let checked = fixture.command(&["check", "--config", &config])?;
+    anyhow::ensure!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    let loaded = gatehouse::load::load(&fixture.config(), PseudonymKey::new([7; 32]))
+        .map_err(|faults| anyhow::anyhow!("{}", faults.iter().map(ToString::to_string).collect::<String>()))?;
+    let classes = &loaded.targets.get("shop").context("the target")?.classes.0;
+    let email = gatehouse_model::ClassName::new("email")?;
+    let before = gatehouse_mask::Classes::builtin().into_iter().find(|rule| rule.name == email).context("the class")?;
+    assert_eq!(classes.transform(&email), before.transform);
+    assert_eq!(classes.column("public.customers", "note"), [email]);
     Ok(())
 }
 

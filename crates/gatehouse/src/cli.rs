@@ -43,6 +43,9 @@ pub enum Command {
     /// Runs the gateway.
     Serve(ConfigFile),
     /// Checks configuration and policies, and names file, line and remedy of every mistake.
+    ///
+    /// A key that there is not, and whatever else keeps the configuration from being read, is named alone: once it is mended, what is behind
+    /// it shows.
     Check {
         /// Which.
         #[command(flatten)]

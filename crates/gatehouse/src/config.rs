@@ -574,8 +574,8 @@ pub enum ReceiverForm {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassSection {
-    /// What is done to its values.
-    pub mask: Mask,
+    /// What is done to its values. A class of the name of a built-in one keeps its mask where none is given; any other needs one.
+    pub mask: Option<Mask>,
     /// Columns of these names are of this class; case, `_` and `-` do not count, `*` stands for anything at either end.
     #[serde(default)]
     pub columns: Vec<String>,

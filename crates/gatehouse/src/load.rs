@@ -28,6 +28,7 @@ use crate::config::{
     Tls, TokenLoginForm,
 };
 use crate::mentions::Known;
+use crate::nearest::did_you_mean;
 use crate::notify::Receiver;
 use crate::{recognizer, registry, web};
 
@@ -163,18 +164,26 @@ pub fn read_config(path: &Path) -> Result<(Config, String), Vec<Fault>> {
             file: file.clone(),
             line: None,
             message: format!("the configuration cannot be read: {error}"),
-            remedy: "Name it with --config PATH; docs/configuration.md has one to begin with".into(),
+            remedy: "Name it with --config PATH; the README has one to begin with".into(),
         }]
     })?;
     match toml::from_str::<Config>(&text) {
         Ok(config) => Ok((config, text)),
         Err(error) => Err(vec![Fault {
             line: error.span().map(|span| line_at(&text, span.start)),
-            message: error.message().replace('\n', " "),
+            message: meant(&error.message().replace('\n', " ")),
             remedy: "See docs/configuration.md for the sections and their keys".into(),
             file,
         }]),
     }
+}
+
+/// What is said of a key that there is not: in place of all keys that there are, the one that was meant, where that can be told.
+fn meant(message: &str) -> String {
+    let mut names = message.split('`').skip(1).step_by(2);
+    let (true, Some(written)) = (message.starts_with("unknown field `"), names.next()) else { return message.into() };
+    let question = did_you_mean(written, names);
+    if question.is_empty() { message.into() } else { format!("unknown field `{written}`{question}") }
 }
 
 /// Loads everything, or names all that is wrong.
@@ -285,6 +294,15 @@ fn showing(credential: &Credential) -> Showing {
             service: service.clone(),
             access_key_id: access_key_id.clone(),
         }),
+    }
+}
+
+fn transform(mask: Mask) -> Transform {
+    match mask {
+        Mask::Redact => Transform::Redact,
+        Mask::Partial => Transform::Partial,
+        Mask::Null => Transform::Null,
+        Mask::Pseudonym => Transform::Pseudonym,
     }
 }
 
@@ -756,14 +774,17 @@ impl Checker<'_> {
                 }
                 found
             });
-            let transform = match section.mask {
-                Mask::Redact => Transform::Redact,
-                Mask::Partial => Transform::Partial,
-                Mask::Null => Transform::Null,
-                Mask::Pseudonym => Transform::Pseudonym,
-            };
             // What is not said anew stays as it was: to change a mask must not lose the names and the detector.
             let before = rules.iter().position(|rule| rule.name == class).map(|place| rules.remove(place));
+            let said = section.mask.map(transform);
+            let Some(transform) = said.or_else(|| before.as_ref().map(|rule| rule.transform)) else {
+                self.fault(
+                    &["classes", name],
+                    format!("the class `{class}` is not built in and has no mask"),
+                    "Say what is done to its values: mask = \"redact\", \"partial\", \"null\" or \"pseudonym\"",
+                );
+                continue;
+            };
             let (names, found_by) = before.map_or((Vec::new(), None), |rule| (rule.column_names, rule.detector));
             rules.push(ClassRule {
                 name: class,
@@ -861,6 +882,9 @@ impl Checker<'_> {
     fn hosts(&mut self, config: &Config) -> BTreeMap<(String, Option<u16>), String> {
         let mut hosts = BTreeMap::new();
         let of_http = config.targets.iter().filter(|(_, section)| registry::rides_on_http(&section.protocol));
+        // What is wrong with an address is said where it stands.
+        let of_http =
+            of_http.filter(|(_, section)| section.names.is_some() || host_and_port(&section.address).is_some());
         for (name, section) in of_http {
             let named = section.names.clone().unwrap_or_else(|| vec![section.address.clone()]);
             for host in named {
@@ -895,12 +919,12 @@ impl Checker<'_> {
                 format!("The protocols are: {}", protocol_names()),
             );
         }
-        let parts = section.address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
-        let Some((host, port)) = parts.filter(|(host, _)| !host.is_empty()) else {
+        let Some((host, port)) = host_and_port(&section.address) else {
             self.fault(
                 &["targets", name, "address"],
-                format!("`{}` is not HOST:PORT", section.address),
-                "Write the host, a colon and the port, such as db.internal:5432",
+                format!("the address `{}` is not HOST:PORT", web::shown(&section.address)),
+                "Write the host, a colon and the port, such as db.internal:5432, without http:// and without a path; `tls` says \
+                 whether it speaks TLS",
             );
             return None;
         };
@@ -1212,6 +1236,13 @@ fn is_path(path: &str) -> bool {
         && !path.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
+/// The two parts of an address.
+fn host_and_port(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let is_host = !host.is_empty() && !host.contains(['/', '@', ' ']);
+    Some((host, port.parse().ok()?)).filter(|_| is_host)
+}
+
 /// Whether a column is named as `schema.table.column`.
 fn is_column(column: &str) -> bool {
     column.split('.').count() == 3 && !column.split('.').any(str::is_empty)
@@ -1492,6 +1523,40 @@ mod tests {
     use gatehouse_model::{Access, Action, Facts, Identity, Subject};
 
     use super::*;
+
+    #[test]
+    fn a_misspelt_key_is_told_what_was_meant() {
+        for (message, expected) in [
+            (
+                "unknown field `usre`, expected one of `protocol`, `address`, `user`",
+                "unknown field `usre`; did you mean `user`?",
+            ),
+            (
+                "unknown field `colour`, expected `agent` or `name`",
+                "unknown field `colour`, expected `agent` or `name`",
+            ),
+            ("unknown field `x`, there are no fields", "unknown field `x`, there are no fields"),
+            ("missing field `listen`", "missing field `listen`"),
+        ] {
+            assert_eq!(meant(message), expected);
+        }
+    }
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        for (address, expected) in [
+            ("db.internal:5432", Some(("db.internal", 5432))),
+            ("[::1]:80", Some(("[::1]", 80))),
+            ("http://api.internal:80", None),
+            ("https://api.internal", None),
+            ("dana:secret@api.internal:80", None),
+            ("api.internal", None),
+            ("api.internal:80/v1", None),
+            (":80", None),
+        ] {
+            assert_eq!(host_and_port(address), expected, "{address}");
+        }
+    }
 
     #[test]
     fn a_name_with_a_space_in_it_is_warned_of() {

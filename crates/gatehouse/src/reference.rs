@@ -23,7 +23,8 @@ fn configuration() -> String {
     let schema = schema.as_value();
     let mut page = String::from(
         "# Configuration reference\n\nGenerated from the types that read the file (`gatehouse reference configuration`).\n\
-         `gatehouse check` names every mistake by file, line and remedy. Changes are taken over within two seconds, or on\n\
+         `gatehouse check` names every mistake by file, line and remedy; a key that there is not, alone, for then nothing else is read.\n\
+         Changes are taken over within two seconds, or on\n\
          SIGHUP, all at once or not at all; `listen`, `api`, `admin`, `gateway` and most `limits` are read at the start only.\n",
     );
     section(schema, "", schema, &mut page);
