@@ -5,7 +5,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use gatehouse_conformance::fixture::{POLICIES, SLEEP, wait_until};
+use gatehouse_conformance::raw::{RawClient, frame, query};
 use gatehouse_conformance::{Credential, Fixture, Setup};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 /// A client that sits in a long statement; returns when it is really in it.
 fn busy(fixture: &Fixture, credential: &Credential) -> anyhow::Result<std::process::Child> {
@@ -151,8 +155,8 @@ fn a_run_that_is_killed_takes_its_task_along() -> anyhow::Result<()> {
         assert!(begun.elapsed() < Duration::from_secs(20), "the task outlives its run");
         std::thread::sleep(Duration::from_millis(100));
     }
-    let command = rustix::process::Pid::from_raw(pid.parse()?).context("a process")?;
-    Ok(rustix::process::kill_process(command, rustix::process::Signal::KILL)?)
+    let command = Pid::from_raw(pid.parse()?).context("a process")?;
+    Ok(kill_process(command, Signal::KILL)?)
 }
 
 /// Whatever policy permits, on every path, over a restart, until it is lifted.
@@ -219,5 +223,117 @@ fn a_person_who_is_shut_neither_works_nor_approves() -> anyhow::Result<()> {
     approve("user:dana")?;
     let output = held.wait_with_output()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// A process that does nothing until this is dropped.
+struct Frozen(Pid);
+
+impl Frozen {
+    fn freeze(pid: &str) -> anyhow::Result<Self> {
+        let pid = Pid::from_raw(pid.parse()?).context("a process")?;
+        kill_process(pid, Signal::STOP)?;
+        Ok(Self(pid))
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        // A test that failed says more.
+        let _ = kill_process(self.0, Signal::CONT);
+    }
+}
+
+/// Waits until so many sessions are closed, and says of each why it ended and what its replay shows.
+fn ends(fixture: &Fixture, count: usize) -> anyhow::Result<Vec<(String, String)>> {
+    let mut closed = Vec::new();
+    wait_until("the sessions are closed", || {
+        closed = fixture.json(&["sessions", "ls"])?.as_array().cloned().unwrap_or_default();
+        closed.retain(|session| !session["cause"].is_null());
+        Ok(closed.len() >= count)
+    })?;
+    let end = |session: &Value| -> anyhow::Result<(String, String)> {
+        let text = |name: &str| session[name].as_str().unwrap_or_default().to_string();
+        let replay = fixture.command(&["replay", &text("id")])?;
+        Ok((text("cause"), String::from_utf8(replay.stdout)?))
+    };
+    closed.iter().map(end).collect()
+}
+
+fn is_cancelled(fixture: &Fixture) -> anyhow::Result<bool> {
+    Ok(fixture.records()?.iter().any(|record| record["kind"] == "cancel.sent"))
+}
+
+/// The target takes its time to close, and the task is said to be done meanwhile.
+#[test]
+fn whoever_left_before_their_task_was_done_is_told_nothing_more() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let mut client = RawClient::connect(&agent)?;
+    client.send(&[query("select 'it leaves soon'")])?;
+    client.until_ready(1)?;
+    let serving = "select pid from pg_stat_activity where query = $$select 'it leaves soon'$$";
+    let frozen = Frozen::freeze(&fixture.truth(serving)?)?;
+    client.send(&[frame(b'X', &[])])?;
+    drop(client);
+    fixture.json(&["task", "end", &agent.task])?;
+    let ends = ends(&fixture, 1)?;
+    drop(frozen);
+    let (cause, replay) = ends.first().context("a session")?;
+    assert_eq!(cause, "the client left");
+    assert!(replay.contains("it leaves soon") && !replay.contains("57P01"), "{replay}");
+    assert!(!is_cancelled(&fixture)?, "nothing ran any more");
+    let log = std::fs::read_to_string(fixture.log())?;
+    assert!(!log.contains("the session was ended"), "{log}");
+    assert!(fixture.verify()?.starts_with("sound: "));
+    Ok(())
+}
+
+#[test]
+fn what_runs_for_a_client_that_left_ends_with_its_task() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup { policies: format!("{POLICIES}{SLEEP}"), ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let mut client = RawClient::connect(&agent)?;
+    client.send(&[query("select pg_sleep(600)"), frame(b'X', &[])])?;
+    let asleep = "select count(*) from pg_stat_activity where state = 'active' and wait_event = 'PgSleep'";
+    wait_until("it sleeps", || Ok(fixture.truth(asleep)? == "1"))?;
+    fixture.json(&["task", "end", &agent.task])?;
+    wait_until("it sleeps no more", || Ok(fixture.truth(asleep)? == "0"))?;
+    let ends = ends(&fixture, 1)?;
+    let (cause, replay) = ends.first().context("a session")?;
+    assert_eq!(cause, "the client left");
+    assert!(!replay.contains("57P01") && is_cancelled(&fixture)?, "{replay}");
+    Ok(())
+}
+
+/// Whoever still is there is told why it ends, and nobody is warned of that: the work is done.
+#[test]
+fn whoever_stays_when_their_task_is_done_is_told_so() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let mut client = RawClient::connect(&agent)?;
+    fixture.json(&["task", "end", &agent.task])?;
+    let said = client.until_ready(1)?;
+    assert!(said.contains("the task has ended: done"), "{said}");
+    let ends = ends(&fixture, 1)?;
+    let (cause, replay) = ends.first().context("a session")?;
+    assert!(cause.starts_with("the task has ended: done") && replay.contains("57P01"), "{cause}: {replay}");
+    let log = std::fs::read_to_string(fixture.log())?;
+    assert!(log.contains("the session ended with its task") && !log.contains("the session was ended"), "{log}");
+    Ok(())
+}
+
+#[test]
+fn no_run_of_a_command_that_left_ends_its_session() -> anyhow::Result<()> {
+    const RUNS: usize = 8;
+    let fixture = Fixture::start(Setup::default())?;
+    let run = ["run", "--as", "agent:claude", "--target", "shop", "--reason", "a test", "--"];
+    for _ in 0..RUNS {
+        let output = fixture.command(&[&run[..], &["psql", "-qAtc", "select 1"]].concat())?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    for (cause, replay) in ends(&fixture, RUNS)? {
+        assert!(cause == "the client left" && !replay.contains("57P01"), "{cause}: {replay}");
+    }
     Ok(())
 }

@@ -28,6 +28,8 @@ use crate::surveyor;
 const REST: Duration = Duration::from_secs(1);
 /// How long last words may take to reach a client.
 const LAST_WORDS_SECS_MAX: u64 = 5;
+/// How much more is read of a client whose session ends, to see whether it has left, in bytes.
+const FAREWELL_BYTES_MAX: usize = 64 * 1024;
 
 /// Everything that a session needs beside its client.
 pub(crate) struct Carried {
@@ -119,7 +121,19 @@ enum End {
     Client,
     Target,
     Lost(io::Error),
+    /// The work under its task is done.
+    Done(Stop),
     Stopped(Stop),
+}
+
+/// How much a client hears of an end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hearing {
+    Listens,
+    /// It says nothing more. Whether it still listens, nobody can tell.
+    Silent,
+    /// It said that it leaves, or its connection is broken.
+    Gone,
 }
 
 pub(crate) async fn carry(engine: &Arc<Engine>, client: Identified, carried: Carried) {
@@ -253,6 +267,7 @@ impl Carrying {
             }
             Event::Signal(Signal::Cancel(done)) => self.cancel(done),
             Event::Signal(Signal::End(denial)) => Err(Stop::by_gateway(*denial)),
+            Event::Signal(Signal::Done(denial)) => return Some(End::Done(Stop::by_gateway(*denial))),
         };
         outcome.err().map(End::Stopped)
     }
@@ -509,6 +524,7 @@ impl Carrying {
                 // What was passed on before may still run.
                 Some(Signal::Cancel(done)) => self.cancel(done).map_err(End::Stopped)?,
                 Some(Signal::End(denial)) => return Err(End::Stopped(Stop::by_gateway(*denial))),
+                Some(Signal::Done(denial)) => return Err(End::Done(Stop::by_gateway(*denial))),
                 None => return Err(End::Client),
             }
         }
@@ -556,33 +572,88 @@ impl Carrying {
         {
             tracing::warn!(cause = %stop.cause, "a held operation could not be withdrawn properly");
         }
-        let cause = match &end {
-            End::Client => "the client left".to_string(),
-            End::Target => "the target closed the connection".to_string(),
-            End::Lost(error) => format!("the connection was lost: {error}"),
-            End::Stopped(stop) => stop.cause.clone(),
+        let hearing = match &end {
+            End::Done(_) | End::Stopped(_) => self.hearing().await,
+            End::Client | End::Target | End::Lost(_) => Hearing::Gone,
         };
-        if let End::Stopped(stop) = &end {
-            let blame = match stop.blame {
-                Blame::Client => "client",
-                Blame::Target => "target",
-                Blame::Gateway => "gateway",
-            };
-            tracing::warn!(session = %self.passage.grant().session(), blame, cause, "the session was ended");
-            if let Some(denial) = &stop.denial {
-                self.passage.last_words(denial);
+        let session = self.passage.grant().session();
+        let (must_cancel, cause, denial) = match end {
+            End::Client => (false, "the client left".to_string(), None),
+            End::Target => (false, "the target closed the connection".to_string(), None),
+            End::Lost(error) => (false, format!("the connection was lost: {error}"), None),
+            // It left in the moment in which its task was said to be done: nothing was taken from it, unless something still runs.
+            End::Done(_) if hearing != Hearing::Listens => {
+                (self.passage.awaits_answers(), "the client left".to_string(), None)
             }
-        }
-        if matches!(end, End::Stopped(_)) {
+            End::Done(stop) => {
+                tracing::info!(%session, cause = stop.cause, "the session ended with its task");
+                (true, stop.cause, stop.denial)
+            }
+            End::Stopped(stop) => {
+                let blame = match stop.blame {
+                    Blame::Client => "client",
+                    Blame::Target => "target",
+                    Blame::Gateway => "gateway",
+                };
+                tracing::warn!(%session, blame, cause = stop.cause, "the session was ended");
+                (true, stop.cause, stop.denial.filter(|_| hearing != Hearing::Gone))
+            }
+        };
+        if must_cancel {
             // Closing the connection alone would let the target finish what runs.
             self.cancel_at_target(now, None);
         }
+        self.take_leave(denial).await;
+        if let Err(error) = self.passage.close(self.engine.house.now(), &cause) {
+            tracing::error!(%error, "the end of a session could not be recorded");
+        }
+    }
+
+    /// Whether the client hears what it is told last. What it said before and nobody looked at is read for that, and none of it is
+    /// run.
+    async fn hearing(&mut self) -> Hearing {
+        // What came in this moment is seen once the runtime looks at its sockets, which it does between two turns.
+        tokio::task::yield_now().await;
+        let read = poll_fn(|cx| Poll::Ready(self.read_farewell(cx))).await;
+        if read.is_err() || self.passage.client_has_left() || self.passage.client_leaves(&self.client.buf) {
+            Hearing::Gone
+        } else if self.client.ended {
+            Hearing::Silent
+        } else {
+            Hearing::Listens
+        }
+    }
+
+    /// Reads what is there; a client that goes on sending is not waited for.
+    fn read_farewell(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let most = self.client.buf.len() + FAREWELL_BYTES_MAX;
+        while !self.client.ended && self.client.buf.len() < most {
+            match self.client.poll_read(cx) {
+                Poll::Ready(read) => read?,
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the client what is left for it, last words too, and closes both connections.
+    async fn take_leave(&mut self, denial: Option<Denial>) {
+        let now = self.engine.house.now();
         if let Err(stop) = self.release(now) {
             tracing::warn!(cause = %stop.cause, "not all that was said could be recorded, so it was not shown");
         }
         // What either side has not taken by then it will not take.
         let last = async {
-            let _ = self.client.outlet.drain(&self.engine.disk).await;
+            let drained = self.client.outlet.drain(&self.engine.disk).await;
+            // They are on the recording only where the client took what came before them.
+            if let Some(denial) = denial.filter(|_| drained.is_ok()) {
+                self.passage.last_words(&denial);
+                let outlet = &mut self.client.outlet;
+                if let Err(stop) = self.passage.release(now, |frame| outlet.push(frame)) {
+                    tracing::warn!(cause = %stop.cause, "last words could not be recorded, so they were not shown");
+                }
+                let _ = self.client.outlet.drain(&self.engine.disk).await;
+            }
             self.client.outlet.shut().await;
         };
         let goodbye = async {
@@ -592,9 +663,6 @@ impl Carrying {
         };
         let last = async { tokio::join!(last, goodbye) };
         let _ = tokio::time::timeout(Duration::from_secs(LAST_WORDS_SECS_MAX), last).await;
-        if let Err(error) = self.passage.close(self.engine.house.now(), &cause) {
-            tracing::error!(%error, "the end of a session could not be recorded");
-        }
     }
 }
 

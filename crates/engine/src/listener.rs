@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use gatehouse_gate::{Gate, Grant, Passage, Tape, Target};
-use gatehouse_model::{Denial, Operation, Reason, Secret, Subject, TaskId};
+use gatehouse_model::{Denial, Operation, Reason, Secret, Subject, TaskEnd, TaskId};
 use gatehouse_protocol::{Exchanges, Opening, StreamProtocol, SurveyFacts};
 use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
@@ -110,8 +110,13 @@ impl Engine {
     }
 
     /// Ends the sessions of a task, and what else is open for it.
-    pub fn end_task(&self, task: &TaskId, denial: &Denial) {
-        self.roster.end_where(denial, |session| session.task == *task);
+    pub fn end_task(&self, task: &TaskId, cause: TaskEnd, denial: &Denial) {
+        match cause {
+            TaskEnd::Done => self.roster.finish(task, denial),
+            TaskEnd::Expired | TaskEnd::Revoked | TaskEnd::Abandoned => {
+                self.roster.end_where(denial, |session| session.task == *task);
+            }
+        }
         self.surveyor.end_task(task);
     }
 

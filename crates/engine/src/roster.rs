@@ -17,6 +17,8 @@ const SESSIONS_OPEN: &str = "gatehouse_sessions_open";
 pub(crate) enum Signal {
     /// End, with these last words. Boxed, for every session keeps room for some signals.
     End(Box<Denial>),
+    /// The work under its task is done: end, with these last words for a client that has not left by itself.
+    Done(Box<Denial>),
     /// The client wants what runs to be cancelled, and waits until this is dropped: then the target has heard of it, and
     /// what the client sends next is not meant.
     Cancel(oneshot::Sender<()>),
@@ -93,10 +95,19 @@ impl Roster {
 
     /// Ends every session that `matches`; returns how many.
     pub fn end_where(&self, denial: &Denial, matches: impl Fn(&LiveSession) -> bool) -> usize {
+        self.tell(matches, || Signal::End(Box::new(denial.clone())))
+    }
+
+    /// Ends the sessions of a task whose work is done.
+    pub(crate) fn finish(&self, task: &TaskId, denial: &Denial) {
+        self.tell(|session| session.task == *task, || Signal::Done(Box::new(denial.clone())));
+    }
+
+    fn tell(&self, matches: impl Fn(&LiveSession) -> bool, signal: impl Fn() -> Signal) -> usize {
         let seats = self.lock();
-        let ending = seats.values().filter(|seat| matches(&seat.session));
+        let told = seats.values().filter(|seat| matches(&seat.session));
         // A session that cannot be told any more is ending already.
-        ending.filter(|seat| seat.signals.send(Signal::End(Box::new(denial.clone()))).is_ok()).count()
+        told.filter(|seat| seat.signals.send(signal()).is_ok()).count()
     }
 
     /// Tells the session that this key names; a key that names none is nobody's business. What is returned ends when

@@ -1364,6 +1364,17 @@ impl Passage {
         self.session.has_left()
     }
 
+    /// Whether it says so in what was read of it and not taken.
+    pub fn client_leaves(&self, buf: &[u8]) -> bool {
+        let rest = usize::try_from(self.client_rest.bytes).unwrap_or(usize::MAX);
+        buf.get(rest..).is_some_and(|buf| self.session.leaves(buf))
+    }
+
+    /// Whether the target may still be at something that it was sent.
+    pub fn awaits_answers(&self) -> bool {
+        self.session.awaits_answers()
+    }
+
     /// Whether values are looked into by what takes long for each.
     pub fn is_slow(&self) -> bool {
         self.grant.target().classes.recognizes()

@@ -214,7 +214,7 @@ impl State {
                 "Start a new task with `gatehouse task start` or `gatehouse run`",
             );
             if let Some(engine) = self.engine.get() {
-                engine.end_task(&id, &denial);
+                engine.end_task(&id, cause, &denial);
             }
             self.gate.desk().end_task(now, &id);
             self.leases.end_task(&id);

@@ -533,6 +533,14 @@ impl Session for PostgresSession {
         self.left
     }
 
+    fn leaves(&self, buf: &[u8]) -> bool {
+        ask::leaves(buf)
+    }
+
+    fn awaits_answers(&self) -> bool {
+        !self.awaited.is_empty()
+    }
+
     fn surveyed(&mut self, facts: SurveyFacts) {
         if let Ok(known) = facts.downcast::<Known>() {
             // A schema of the account's own name may have come, or gone.

@@ -516,6 +516,17 @@ pub trait Session: Send {
     /// True once the client has said that it leaves, so that the target closes the connection for its sake.
     fn has_left(&self) -> bool;
 
+    /// Whether the client says that it leaves in these bytes, which come next and were not looked at: now, or after what it asks
+    /// for before that.
+    fn leaves(&self, _buf: &[u8]) -> bool {
+        false
+    }
+
+    /// Whether the target may still be at something that it was sent.
+    fn awaits_answers(&self) -> bool {
+        true
+    }
+
     /// Newer facts, after [`Step::Survey`].
     fn surveyed(&mut self, facts: SurveyFacts);
 

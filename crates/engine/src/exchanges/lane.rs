@@ -315,7 +315,7 @@ fn instant(now: Timestamp, until: Timestamp) -> Instant {
 /// What a session is told from outside ends it.
 fn told(signal: Option<Signal>) -> Stop {
     let denial = match signal {
-        Some(Signal::End(denial)) => *denial,
+        Some(Signal::End(denial) | Signal::Done(denial)) => *denial,
         Some(Signal::Cancel(_)) | None => ended(),
     };
     Stop::by_gateway(denial)

@@ -1096,6 +1096,11 @@ fn with_tail(step: Step, tail: usize) -> Step {
     }
 }
 
+/// Whether a Terminate is among these messages of a client.
+pub(super) fn leaves(buf: &[u8]) -> bool {
+    frame::frames(buf).any(|frame| frame.tag == b'X' && frame.body.is_empty())
+}
+
 /// The length of the run of CopyData frames at the front, which has at least one.
 fn copy_run(buf: &[u8], frame_bytes_max: usize) -> usize {
     let mut len = 0;
@@ -1116,4 +1121,27 @@ fn oversize(message: String) -> Breach {
         "Send less at once, or ask the operator to raise limits.frame_bytes_max",
     );
     Breach::client(message).telling(denial)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        frame::write(&mut out, tag, |to| to.put_slice(body));
+        out.to_vec()
+    }
+
+    #[test]
+    fn a_client_leaves_by_a_terminate_of_its_own() {
+        let (query, terminate) = (message(b'Q', b"select 'X'\0"), message(b'X', b""));
+        assert!(leaves(&terminate));
+        assert!(leaves(&[query.clone(), terminate.clone()].concat()), "whatever it asks for before");
+        assert!(!leaves(b"") && !leaves(&query) && !leaves(b"X\0\0"));
+        let quoted = message(b'Q', &[b"select '".as_slice(), &terminate, b"'\0"].concat());
+        assert!(!leaves(&quoted), "not by what stands in a statement");
+        let cut_off = quoted.get(..quoted.len() - 2).unwrap_or_default();
+        assert!(!leaves(cut_off), "nor in one that is not there in whole");
+    }
 }
