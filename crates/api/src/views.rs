@@ -494,6 +494,10 @@ pub struct TargetView {
     /// The classes that what it holds may be of, for those who oversee it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
+    /// Which of the columns that the configuration names are not what it takes them for, and why, by the newest survey; for those
+    /// who oversee it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub misnamed: Vec<String>,
     /// How many sessions it has now.
     pub sessions: u64,
 }

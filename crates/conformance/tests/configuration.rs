@@ -456,3 +456,45 @@ fn a_value_has_another_pseudonym_at_each_target() -> anyhow::Result<()> {
     anyhow::ensure!(shop != twin && shop == pseudonym("shop")?, "{shop} {twin}");
     Ok(())
 }
+
+/// A misspelt column protects nothing, which is not found before the catalog is read.
+#[test]
+fn columns_that_are_not_there_are_told() -> anyhow::Result<()> {
+    const WARNED: &str = "the configuration names columns that are not what it takes them for";
+    let target = "[targets.shop.columns]\n\"public.custmers.note\" = \"email\"\n\"public.customers.nmae\" = \"email\"\n\
+                  \"public.customers.note\" = \"email\"\n[targets.shop.documents]\n\
+                  \"public.customers.tier\" = { contact = \"email\" }\n\
+                  \"public.customers.profile\" = { \"contact.email\" = \"email\" }\n";
+    let fixture = Fixture::start(Setup { target: target.into(), ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let misnamed = || -> anyhow::Result<Vec<String>> {
+        let shown = fixture.json(&["targets", "show", "shop"])?;
+        let lines = shown["misnamed"].as_array().into_iter().flatten();
+        Ok(lines.filter_map(|line| line.as_str().map(String::from)).collect())
+    };
+    let warned = || -> anyhow::Result<usize> { Ok(std::fs::read_to_string(fixture.log())?.matches(WARNED).count()) };
+    assert_eq!(fixture.psql(&agent, "select 1")?.trim(), "1");
+    let expected = [
+        "\"public.custmers.note\" in [targets.shop.columns]: there is no table public.custmers",
+        "\"public.customers.nmae\" in [targets.shop.columns]: public.customers has no column nmae",
+        "\"public.customers.tier\" in [targets.shop.documents]: it is neither json nor jsonb, and is masked as a whole",
+    ];
+    assert_eq!(misnamed()?, expected);
+    let page = fixture.command(&["targets", "show", "shop"])?;
+    assert!(String::from_utf8(page.stdout)?.contains("public.customers has no column nmae"));
+    // For what it does not know the catalog is read once more.
+    assert!(fixture.psql(&agent, "select * from nowhere")?.contains("nowhere"));
+    assert_eq!(warned()?, 1, "once");
+
+    let config = std::fs::read_to_string(fixture.config())?;
+    let mended = config.replace("public.custmers.note", "public.orders.note");
+    std::fs::write(fixture.config(), &mended)?;
+    wait_until("what is mended is not told any more", || Ok(misnamed()?.len() == 2))?;
+    wait_until("what is left is told", || Ok(warned()? == 2))?;
+    let mended = mended.replace("customers.nmae", "customers.full_name");
+    let mended = mended.replace("\"public.customers.tier\" = { contact = \"email\" }\n", "");
+    std::fs::write(fixture.config(), mended)?;
+    wait_until("all is mended", || Ok(misnamed()?.is_empty()))?;
+    assert_eq!(warned()?, 2);
+    Ok(())
+}

@@ -349,6 +349,10 @@ impl Engine {
             Err(DialError::Refused(_)) if self.has_another(grant, &account) => survey(self.account(grant).await?).await,
             facts => facts,
         };
+        if let Ok(facts) = &facts {
+            let target = grant.target();
+            self.surveyor.tell_misnamed(target, surveyor::misnamed(target, protocol, facts));
+        }
         // Whoever ended the task meanwhile did not find this connection.
         if !grant.is_live(self.house.now()) {
             self.surveyor.end_task(&grant.lease().task.id);
@@ -379,6 +383,20 @@ impl Engine {
                 "Look at the target's address and account in the configuration",
             )
         })
+    }
+
+    /// Which of the columns that the configuration names at a target are not what it takes them for, as far as the target was
+    /// surveyed: a line for each.
+    pub fn misnamed(&self, target: &Target, protocol: &dyn StreamProtocol) -> Vec<String> {
+        let facts = self.surveyor.newest(target);
+        facts.map(|facts| surveyor::misnamed(target, protocol, &facts)).unwrap_or_default()
+    }
+
+    /// Tells the operator of these columns in the log, once for each change: the configuration may be another.
+    pub fn tell_misnamed(&self, target: &Target, protocol: &dyn StreamProtocol) {
+        if let Some(facts) = self.surveyor.newest(target) {
+            self.surveyor.tell_misnamed(target, surveyor::misnamed(target, protocol, &facts));
+        }
     }
 
     /// What an operation would do that waits for a person, in lines; none where that cannot be said in time.

@@ -18,6 +18,8 @@ use crate::disk::Disk;
 const SURVEY_SECS_MAX: u64 = 15;
 /// How long a connection is kept for the next survey, in seconds.
 const SPARE_SECS_MAX: u64 = 30;
+/// How many columns that are not what the configuration takes them for are told of at a time.
+const MISNAMED_MAX: usize = 20;
 /// What a read of its answer asks for, in bytes.
 const SURVEY_READ_BYTES: usize = 64 * 1024;
 
@@ -48,6 +50,8 @@ pub(crate) struct Surveyor {
     /// When something was defined at a target through the gateway last: what was asked before that is not fresh.
     outdated: Mutex<HashMap<TargetName, Instant>>,
     spares: Arc<Mutex<HashMap<View, Spare>>>,
+    /// What the operator was told last of columns that are not what the configuration takes them for.
+    misnamed: Mutex<HashMap<TargetName, Vec<String>>>,
 }
 
 impl Surveyor {
@@ -73,6 +77,26 @@ impl Surveyor {
         };
         let of_it = newest.iter().filter(|((name, _), _)| *name == target.name).map(|(_, surveyed)| surveyed);
         of_it.filter(is_good).max_by_key(|surveyed| surveyed.at).map(|surveyed| surveyed.facts.clone())
+    }
+
+    /// The newest facts of a target, by whichever account, however old.
+    pub(crate) fn newest(&self, target: &Target) -> Option<SurveyFacts> {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_it = newest.iter().filter(|((name, _), other)| *name == target.name && other.route == target.route);
+        of_it.max_by_key(|(_, surveyed)| surveyed.at).map(|(_, surveyed)| surveyed.facts.clone())
+    }
+
+    /// Tells the operator what [`misnamed`] found at a target: once, until it is something else.
+    pub(crate) fn tell_misnamed(&self, target: &Target, misnamed: Vec<String>) {
+        let mut told = self.misnamed.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.get(&target.name).map_or(&[][..], Vec::as_slice) == misnamed.as_slice() {
+            return;
+        }
+        if !misnamed.is_empty() {
+            let columns = misnamed.join("; ");
+            tracing::warn!(target = %target.name, columns, "the configuration names columns that are not what it takes them for");
+        }
+        told.insert(target.name.clone(), misnamed);
     }
 
     /// Something was defined at a target.
@@ -157,6 +181,23 @@ impl Surveyor {
             }
         });
     }
+}
+
+/// Which of the columns that the configuration names at a target are not what it takes them for, and why: a line for each, and one
+/// that says how many more there are.
+pub(crate) fn misnamed(target: &Target, protocol: &dyn StreamProtocol, facts: &SurveyFacts) -> Vec<String> {
+    let doubt = |(column, has_documents): (&str, bool)| {
+        let why = protocol.misnamed(facts, column, has_documents)?;
+        let section = if has_documents { "documents" } else { "columns" };
+        Some(format!("\"{column}\" in [targets.{}.{section}]: {why}", target.name))
+    };
+    let mut lines: Vec<String> = target.classes.named_columns().filter_map(doubt).collect();
+    let more = lines.len().saturating_sub(MISNAMED_MAX);
+    if more > 0 {
+        lines.truncate(MISNAMED_MAX);
+        lines.push(format!("and {more} more"));
+    }
+    lines
 }
 
 /// Asks over a connection that is logged in.

@@ -109,6 +109,15 @@ impl ApiControl {
         Ok((target, protocol, facts))
     }
 
+    /// Which of the columns that the configuration names at a target are not what it takes them for, by the newest survey.
+    fn misnamed(&self, target: &gatehouse_gate::Target) -> Vec<String> {
+        let protocol = registry::protocol(&target.protocol).map(Protocol::carriage);
+        let (Some(engine), Some(Carriage::Stream(protocol))) = (self.state.engine.get(), protocol) else {
+            return Vec::new();
+        };
+        engine.misnamed(target, &*protocol)
+    }
+
     /// Serves this gateway.
     pub(crate) fn new(state: Arc<State>) -> Self {
         Self { state }
@@ -877,6 +886,7 @@ impl Control for ApiControl {
                     listen: listen.map(|address| address.to_string()),
                     on_hold: target.on_hold.as_str().into(),
                     classes: classes.iter().filter(|_| is_overseen).map(ToString::to_string).collect(),
+                    misnamed: if is_overseen { self.misnamed(target) } else { Vec::new() },
                     sessions: sessions.iter().filter(|session| session.target == target.name).count() as u64,
                 }
             };

@@ -241,7 +241,11 @@ impl Shown for TargetView {
 
     fn page(&self) -> Vec<(&'static str, String)> {
         let names = ["target", "protocol", "address", "clients connect to", "on hold", "sessions"];
-        names.into_iter().zip(self.row()).collect()
+        let mut page: Vec<_> = names.into_iter().zip(self.row()).collect();
+        if !self.misnamed.is_empty() {
+            page.push(("misnamed", self.misnamed.join("\n")));
+        }
+        page
     }
 
     fn id(&self) -> &str {

@@ -7,13 +7,14 @@ use std::time::Duration;
 use gatehouse_engine::House as _;
 use gatehouse_journal::{ConfigurationLoaded, FileAttachments};
 use gatehouse_model::{Denial, Digest, Reason};
+use gatehouse_protocol::{Carriage, Protocol};
 use sha2::{Digest as _, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::load::{self, Fault, Loaded};
 use crate::state::State;
-use crate::{keys, serve};
+use crate::{keys, registry, serve};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1500);
@@ -133,7 +134,20 @@ fn adopt(state: &State, mut loaded: Loaded) -> Result<(), String> {
     state.loaded.store(Arc::new(loaded));
     state.recheck_approvals();
     cut_changed(state, &old);
+    tell_misnamed(state);
     Ok(())
+}
+
+/// What the catalogs of targets are known to lack is said before the next session finds it.
+fn tell_misnamed(state: &State) {
+    let Some(engine) = state.engine.get() else {
+        return;
+    };
+    for target in state.loaded.load_full().targets.values() {
+        if let Some(Carriage::Stream(protocol)) = registry::protocol(&target.protocol).map(Protocol::carriage) {
+            engine.tell_misnamed(target, &*protocol);
+        }
+    }
 }
 
 /// Sessions whose target, classes or groups are no longer what they were opened with end; all others are judged by the

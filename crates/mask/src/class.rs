@@ -256,6 +256,12 @@ impl Classes {
         self.fields.get(&format!("{table}.{column}")).cloned().unwrap_or_default()
     }
 
+    /// The columns that the configuration names, each as `schema.table.column`, and whether it speaks of fields of its documents.
+    pub fn named_columns(&self) -> impl Iterator<Item = (&str, bool)> {
+        let columns = self.columns.keys().map(|column| (column.as_str(), false));
+        columns.chain(self.fields.keys().map(|column| (column.as_str(), true)))
+    }
+
     /// What is done to the values of a class; a class that no rule makes is redacted.
     pub fn transform(&self, class: &ClassName) -> Transform {
         self.entry(class).map_or(Transform::Redact, |entry| entry.transform)

@@ -729,6 +729,21 @@ impl Catalog {
         }
     }
 
+    /// Why a column that somebody names as `schema.table.column` is not what they take it for, if so it is.
+    pub(crate) fn misnamed(&self, column: &str, has_documents: bool) -> Option<String> {
+        let (table, name) = column.rsplit_once('.')?;
+        let (schema, table_name) = table.split_once('.')?;
+        let Some(relation) = self.relation(schema, table_name) else {
+            return Some(format!("there is no table {table}"));
+        };
+        let Some(found) = relation.columns.iter().find(|column| *column.name == *name) else {
+            return Some(format!("{table} has no column {name}"));
+        };
+        let is_document =
+            matches!(self.kind_of(found.type_oid, found.type_modifier), ValueKind::Json | ValueKind::Jsonb);
+        (has_documents && !is_document).then(|| "it is neither json nor jsonb, and is masked as a whole".into())
+    }
+
     /// The schemas that exist on the account's search path, `"$user"` resolved, without the implicit ones.
     pub(crate) fn search_path(&self) -> &[Arc<str>] {
         &self.search_path
@@ -1049,6 +1064,28 @@ mod tests {
         let another_trigger = with_code(&[("0", "a"), ("16385", "c")]);
         assert_ne!(of(&one, "watched", false), of(&another_trigger, "watched", false));
         assert_eq!(of(&one, "plain", true), of(&another_trigger, "plain", true));
+    }
+
+    #[test]
+    fn a_column_that_is_not_there_is_told() {
+        let mut builder = Builder::default();
+        let mut row = |result_set: usize, fields: &[&str]| {
+            let fields: Vec<Option<&[u8]>> = fields.iter().map(|field| Some(field.as_bytes())).collect();
+            builder.row(result_set, &fields).expect("a row");
+        };
+        row(1, &["pg_catalog"]);
+        row(2, &["16384", "public", "customers", "r"]);
+        row(3, &["16384", "1", "name", "25", "-1", "f", "f"]);
+        row(3, &["16384", "2", "profile", "3802", "-1", "f", "f"]);
+        row(5, &["f", "public", "f", "f"]);
+        let catalog = builder.finish().expect("a catalog");
+        let said = |column: &str, has_documents| catalog.misnamed(column, has_documents).unwrap_or_default();
+        assert_eq!(said("public.customers.name", false), "");
+        assert_eq!(said("public.customers.profile", false) + &said("public.customers.profile", true), "");
+        assert_eq!(said("public.custmers.name", false), "there is no table public.custmers");
+        assert_eq!(said("sales.customers.name", true), "there is no table sales.customers");
+        assert_eq!(said("public.customers.nmae", false), "public.customers has no column nmae");
+        assert_eq!(said("public.customers.name", true), "it is neither json nor jsonb, and is masked as a whole");
     }
 
     #[test]

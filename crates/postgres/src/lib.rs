@@ -108,6 +108,10 @@ impl StreamProtocol for Postgres {
         snapshot::read(snapshot).map(|catalog| Arc::new(reading::Known::new(catalog)) as SurveyFacts)
     }
 
+    fn misnamed(&self, facts: &SurveyFacts, column: &str, has_documents: bool) -> Option<String> {
+        facts.downcast_ref::<reading::Known>()?.catalog.misnamed(column, has_documents)
+    }
+
     fn lock_account(&self) -> Box<dyn Survey> {
         Box::new(lock::AccountLock::default())
     }

@@ -84,6 +84,10 @@ pub trait StreamProtocol: Protocol {
     /// The line, from 1, that is none of them, and why.
     fn restore(&self, snapshot: &str) -> Result<SurveyFacts, (usize, String)>;
 
+    /// Why a column that a configuration names, as `schema.table.column`, is not what it is taken for by these facts: it is not
+    /// there, or it has no documents where something is said of their fields.
+    fn misnamed(&self, facts: &SurveyFacts, column: &str, has_documents: bool) -> Option<String>;
+
     /// Takes the password of the account that is logged in away, from within, and ends its other connections: for an account
     /// that was made for a task, while whoever made it does not end it. It tells no facts.
     fn lock_account(&self) -> Box<dyn Survey>;
