@@ -498,3 +498,37 @@ fn columns_that_are_not_there_are_told() -> anyhow::Result<()> {
     assert_eq!(warned()?, 2);
     Ok(())
 }
+
+/// What counts at the start alone is told, and nobody is sent past the gateway meanwhile.
+#[test]
+fn a_listener_that_is_new_counts_at_the_next_start() -> anyhow::Result<()> {
+    let mut fixture = Fixture::start(Setup::default())?;
+    let config = std::fs::read_to_string(fixture.config())?;
+    let billing =
+        "[listen.http]\naddress = \"127.0.0.1:0\"\n[targets.billing]\nprotocol = \"http\"\naddress = \"127.0.0.1:1\"\n";
+    std::fs::write(fixture.config(), format!("limits.connections_max = 7\n{config}{billing}"))?;
+    let logged = |text: &str| -> anyhow::Result<bool> { Ok(std::fs::read_to_string(fixture.log())?.contains(text)) };
+    wait_until("the listener is told of", || logged("[listen.http] counts at the next start"))?;
+    wait_until("so is the limit", || logged("limits.connections_max counts at the next start"))?;
+    assert!(!logged("[listen.postgres] counts")?, "what did not change is not");
+
+    let who = ["--as", "agent:claude", "--target", "billing", "--reason", "a test"];
+    let refused = fixture.json(&[&["task", "start"][..], &who].concat());
+    let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(
+        refused.contains("nothing listens for target billing: [listen.http] counts at the next start"),
+        "{refused}"
+    );
+    let output = fixture.command(&[&["run"][..], &who, &["--", "echo", "it runs"]].concat())?;
+    let (said, complained) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    assert!(!output.status.success() && !said.contains("it runs"), "{said}");
+    assert!(complained.contains("nothing listens for target billing"), "{complained}");
+    // Whatever something listens for is as it was.
+    fixture.task("agent:claude", "1m")?;
+
+    fixture.stop_gateway()?;
+    fixture.start_gateway()?;
+    let started = fixture.json(&[&["task", "start"][..], &who].concat())?;
+    assert!(started["addresses"]["billing"].is_string(), "{started}");
+    Ok(())
+}

@@ -5,6 +5,7 @@
 mod accounts;
 mod activity;
 mod agent;
+mod at_start;
 mod backtest;
 mod bounded;
 pub mod cli;

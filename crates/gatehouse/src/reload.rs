@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::Config;
 use crate::load::{self, Fault, Loaded};
 use crate::state::State;
-use crate::{keys, registry, serve};
+use crate::{at_start, keys, registry, serve};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1500);
@@ -125,6 +125,9 @@ fn adopt(state: &State, mut loaded: Loaded) -> Result<(), String> {
         state.gate.adopt(now, loaded.policies.clone()).map_err(|error| error.to_string())?;
     }
     tracing::info!(policies = %loaded.policies.revision(), "the changed configuration is in force");
+    for setting in at_start::waiting(&state.started, &old.config, &loaded.config) {
+        tracing::warn!("{setting} counts at the next start: until then the gateway goes on as it started");
+    }
     if let Some(keeper) = Arc::get_mut(&mut loaded.keeper) {
         keeper.go_on_from(&old.keeper);
     }

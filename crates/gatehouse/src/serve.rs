@@ -189,6 +189,7 @@ async fn open(loaded: Loaded, data: DataFolder) -> Result<Arc<State>> {
     let token_key = keys::token_key(&data)?;
     let authority = Authority::open(&data).context("the authority for hosts of targets cannot be opened")?;
     let state = Arc::new(State {
+        started: loaded.config.clone(),
         loaded: ArcSwap::from_pointee(loaded),
         data,
         tasks: TaskBook::default(),

@@ -126,6 +126,7 @@ impl ApiControl {
         if let Some(lockdown) = self.lockdown_of(&new) {
             return Err(shut(&lockdown));
         }
+        self.must_be_heard(&new.targets)?;
         let may = state.gate.may_begin(state.now(), subject, asked, limits.request_secs_max);
         Ok(match may.map_err(unavailable)? {
             MayBegin::Yes { policies, revision } => Leave::Given(Box::new(new), Ground::Policies(policies, revision)),
@@ -154,6 +155,22 @@ impl ApiControl {
     pub(crate) fn lockdown_of(&self, new: &gatehouse_identity::NewTask) -> Option<Lockdown> {
         let lockdowns = self.state.gate.lockdowns();
         new.targets.iter().find_map(|target| lockdowns.of(&new.identity, new.on_behalf_of.as_ref(), target))
+    }
+
+    /// Something listens for each of these targets: where a listener came after the gateway had started, nothing does, and a client
+    /// that is told of none goes past the gateway.
+    fn must_be_heard(&self, targets: &BTreeSet<TargetName>) -> Result<(), Problem> {
+        let loaded = self.state.loaded.load();
+        for target in targets {
+            let Some(found) = loaded.targets.get(target.as_str()) else { continue };
+            let listener = registry::listener(&found.protocol);
+            if self.state.listening_at(listener).is_none() {
+                let title =
+                    format!("nothing listens for target {target}: [listen.{listener}] counts at the next start");
+                return Err(Problem::conflict(title).advising("Start the gateway anew, or have its operator do so"));
+            }
+        }
+        Ok(())
     }
 
     /// Starts a task that may be started. Whoever hangs up meanwhile leaves nothing half done.
@@ -201,6 +218,7 @@ impl ApiControl {
         if let Some(lockdown) = self.lockdown_of(&new) {
             return Err(shut(&lockdown));
         }
+        self.must_be_heard(&new.targets)?;
         let Origin { parent, key, .. } = &new.origin;
         let is_gone = |parent: &TaskId| state.tasks.task(parent, state.now()).is_none();
         if parent.as_ref().is_some_and(is_gone) || key.as_ref().is_some_and(|key| !state.keys.is_good(key, state.now()))

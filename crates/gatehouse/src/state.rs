@@ -23,6 +23,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::accounts::Leases;
 use crate::activity::Activity;
+use crate::config::Config;
 use crate::exchange::{self, Entrance};
 use crate::interception::Authority;
 use crate::load::{AccountSource, Loaded};
@@ -99,6 +100,8 @@ impl DataFolder {
 pub struct State {
     /// What was loaded last.
     pub loaded: ArcSwap<Loaded>,
+    /// What it started with: some of it counts until the next start.
+    pub(crate) started: Config,
     /// Where things lie.
     pub data: DataFolder,
     /// The tasks that are alive.
