@@ -107,7 +107,7 @@ create table tiered (id bigint, tier tier);
 insert into tiered values (1, 'gold');
 ";
 /// Statements that would spring them.
-const SPRUNG: [&str; 17] = [
+const SPRUNG: [&str; 21] = [
     "select n from counting",
     "select (select n from counting)",
     "table counting",
@@ -122,6 +122,10 @@ const SPRUNG: [&str; 17] = [
     "select '(x)'::sound",
     "select * from jsonb_to_record('{\"a\":\"x\"}') as t(a loud)",
     "select jsonb_populate_record(null::heard, '{\"tone\":\"x\"}')",
+    "select domain_in('x', 'public.loud'::regtype, -1) is null",
+    "select array_in('{x}', 'public.loud'::regtype, -1) is null",
+    "select record_in('(x)', 'public.sound'::regtype, -1) is null",
+    "select satisfies_hash_partition('days'::regclass, 1, 0, now()::date)",
     "select tier::int from tiered",
     "select int4(tier) from tiered",
     "select id::date from orders",

@@ -128,7 +128,7 @@ select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated 
   order by a.attrelid, a.attnum;
 select i.inhrelid, i.inhparent from pg_catalog.pg_inherits i;
 select p.proname, s.outside, s.computes,
-    pg_catalog.bool_or(p.provolatile = 'v' and s.outside is null)
+    pg_catalog.max(case when s.outside is null then p.provolatile::pg_catalog.text else 'i' end)
   from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
     left join pg_catalog.pg_depend d
       on d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid and d.deptype = 'e'
@@ -343,6 +343,31 @@ pub(crate) struct FunctionInfo {
     /// Whether one of PostgreSQL's own by that name is volatile.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) volatile: bool,
+    /// Whether one is stable, and none is volatile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) stable: bool,
+}
+
+impl FunctionInfo {
+    fn volatility(&self) -> Volatility {
+        match (self.volatile, self.stable) {
+            (true, _) => Volatility::Volatile,
+            (false, true) => Volatility::Stable,
+            (false, false) => Volatility::Immutable,
+        }
+    }
+}
+
+/// What the result of a function may hang on besides its arguments, as the catalog marks it: of several the last counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Volatility {
+    /// Nothing, or it is not known.
+    #[default]
+    Immutable,
+    /// Settings, and what is in the database.
+    Stable,
+    /// Anything, and it may change something.
+    Volatile,
 }
 
 /// A type that is neither an array nor a relation's row type.
@@ -404,7 +429,7 @@ pub(crate) struct Catalog {
     children: HashMap<u32, Vec<u32>>,
     /// The relations of which a column is computed from others, there or in their kin.
     generating: HashSet<u32>,
-    own_functions: HashMap<Arc<str>, bool>,
+    own_functions: HashMap<Arc<str>, Volatility>,
     /// By name, the schemas in which extensions have one that only computes.
     computing_functions: HashMap<Arc<str>, Vec<Arc<str>>>,
     user_functions: HashMap<Arc<str>, Vec<Arc<str>>>,
@@ -450,7 +475,11 @@ impl Catalog {
                     catalog.computing_functions.entry(function.name).or_default().push(schema);
                 }
                 Some(schema) => catalog.user_functions.entry(function.name).or_default().push(schema),
-                None => *catalog.own_functions.entry(function.name).or_default() |= function.volatile,
+                None => {
+                    let volatility = function.volatility();
+                    let own = catalog.own_functions.entry(function.name).or_default();
+                    *own = (*own).max(volatility);
+                }
             }
         }
         let computes = |relation: &&Arc<Relation>| relation.columns.iter().any(|column| column.generated);
@@ -473,19 +502,25 @@ impl Catalog {
     pub(crate) fn parts(&self) -> Parts {
         let mut relations: Vec<Relation> = self.relations.values().map(|relation| (**relation).clone()).collect();
         relations.sort_by_key(|relation| relation.oid);
-        let own = self.own_functions.iter().map(|(name, volatile)| (name, None, false, *volatile));
+        let own = self.own_functions.iter().map(|(name, volatility)| FunctionInfo {
+            name: name.clone(),
+            schema: None,
+            computes: false,
+            volatile: *volatility == Volatility::Volatile,
+            stable: *volatility == Volatility::Stable,
+        });
         let of = |named: &'_ HashMap<Arc<str>, Vec<Arc<str>>>, computes| {
             let each = named.iter().flat_map(|(name, schemas)| schemas.iter().map(move |schema| (name, schema)));
             each.map(move |(name, schema)| (name.clone(), schema.clone(), computes)).collect::<Vec<_>>()
         };
         let others = [of(&self.computing_functions, true), of(&self.user_functions, false)].concat();
         let mut functions: Vec<FunctionInfo> = own
-            .map(|(name, schema, computes, volatile)| FunctionInfo { name: name.clone(), schema, computes, volatile })
             .chain(others.into_iter().map(|(name, schema, computes)| FunctionInfo {
                 name,
                 schema: Some(schema),
                 computes,
                 volatile: false,
+                stable: false,
             }))
             .collect();
         functions.sort_by(|one, other| (&one.name, &one.schema).cmp(&(&other.name, &other.schema)));
@@ -663,9 +698,9 @@ impl Catalog {
         self.user_functions.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// For a name that PostgreSQL's own functions or those of computing extensions have, whether one of its own is
-    /// volatile; `None` if there is none of this name.
-    pub(crate) fn own_function(&self, name: &str) -> Option<bool> {
+    /// For a name that PostgreSQL's own functions or those of computing extensions have, how its own are marked; `None` if
+    /// there is none of this name.
+    pub(crate) fn own_function(&self, name: &str) -> Option<Volatility> {
         self.own_functions.get(name).copied()
     }
 
@@ -954,11 +989,17 @@ impl Builder {
     }
 
     fn function(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
+        let mark = row.text(3)?;
+        // In answers that were written down before there were three marks, `t` and `f` say whether it is volatile.
+        if !["i", "s", "v", "t", "f"].contains(&mark) {
+            return Err(row.error("an unknown mark of a function"));
+        }
         self.parts.functions.push(FunctionInfo {
             name: row.text(0)?.into(),
             schema: row.optional(1)?.map(Into::into),
             computes: row.truth(2)?,
-            volatile: row.truth(3)?,
+            volatile: matches!(mark, "v" | "t"),
+            stable: mark == "s",
         });
         Ok(())
     }
@@ -1086,6 +1127,20 @@ mod tests {
         assert_eq!(said("sales.customers.name", true), "there is no table sales.customers");
         assert_eq!(said("public.customers.nmae", false), "public.customers has no column nmae");
         assert_eq!(said("public.customers.name", true), "it is neither json nor jsonb, and is masked as a whole");
+    }
+
+    #[test]
+    fn functions_are_marked() {
+        let mut builder = Builder::default();
+        for (name, mark) in [("a", "i"), ("b", "s"), ("c", "v"), ("d", "t"), ("e", "f")] {
+            builder.row(5, &[Some(name.as_bytes()), None, Some(b"f"), Some(mark.as_bytes())]).expect("a row");
+        }
+        assert!(builder.row(5, &[Some(b"x"), None, Some(b"f"), Some(b"x")]).is_err());
+        // Whatever is written down of it says the same.
+        let catalog = Catalog::new(Catalog::new(builder.parts).parts());
+        let marks = ["a", "b", "c", "d", "e"].map(|name| catalog.own_function(name));
+        let (immutable, stable, volatile) = (Volatility::Immutable, Volatility::Stable, Volatility::Volatile);
+        assert_eq!(marks, [immutable, stable, volatile, volatile, immutable].map(Some));
     }
 
     #[test]

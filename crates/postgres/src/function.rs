@@ -1,11 +1,11 @@
 //! What PostgreSQL's own functions do beyond computing from their arguments.
 //!
 //! Knows names, and the catalog's word on who owns a name. Must not know trees, lineage or resources. Err on the side
-//! of danger: a volatile function that is not known to be harmless counts as dangerous.
+//! of danger: a function that is not immutable and not known to be harmless counts as dangerous.
 
 mod reviewed;
 
-use crate::catalog::{Catalog, is_system_schema, is_temporary_schema};
+use crate::catalog::{Catalog, Volatility, is_system_schema, is_temporary_schema};
 
 /// What a call of a function does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +26,15 @@ pub(crate) enum Kind {
     Sequence,
     /// Sends a notification.
     Notify,
-    /// Reads files, runs statements given as text, changes settings, stops sessions, shows other sessions' data.
+    /// Reads files, runs statements given as text, changes settings, stops sessions, shows other sessions' data, or makes a value of
+    /// a type that an argument names, and so runs the checks of any domain.
     Dangerous,
     /// Not PostgreSQL's own: what it does is not known.
     User,
 }
 
 /// Dangerous whatever the catalog says of their volatility.
-const DANGEROUS_PREFIXES: [&str; 39] = [
+const DANGEROUS_PREFIXES: [&str; 40] = [
     "binary_upgrade_",
     "brin_desummarize",
     "brin_summarize",
@@ -41,6 +42,7 @@ const DANGEROUS_PREFIXES: [&str; 39] = [
     "database_to_xml",
     "dblink",
     "file_fdw",
+    "fmgr_",
     "gin_clean",
     "lo_",
     "pageinspect",
@@ -75,13 +77,21 @@ const DANGEROUS_PREFIXES: [&str; 39] = [
     "table_to_xml",
 ];
 
-const DANGEROUS: [&str; 47] = [
+const DANGEROUS: [&str; 60] = [
     "amvalidate",
+    "anycompatiblemultirange_in",
+    "anycompatiblerange_in",
+    "anymultirange_in",
+    "anyrange_in",
+    "array_in",
     "connectby",
     "crosstab",
     "currtid2",
+    "domain_in",
+    "enum_in",
     "loread",
     "lowrite",
+    "multirange_in",
     "pg_cancel_backend",
     "pg_clear_attribute_stats",
     "pg_clear_relation_stats",
@@ -94,6 +104,8 @@ const DANGEROUS: [&str; 47] = [
     "pg_get_shmem_allocations",
     "pg_hba_file_rules",
     "pg_ident_file_mappings",
+    "pg_input_error_info",
+    "pg_input_is_valid",
     "pg_isolation_test_session_is_blocked",
     "pg_lock_status",
     "pg_logdir_ls",
@@ -116,6 +128,9 @@ const DANGEROUS: [&str; 47] = [
     "pg_stat_statements_info",
     "pg_stat_statements_reset",
     "pg_terminate_backend",
+    "range_in",
+    "record_in",
+    "satisfies_hash_partition",
     "schema_to_xml",
     "schema_to_xml_and_xmlschema",
     "schema_to_xmlschema",
@@ -126,10 +141,9 @@ const DANGEROUS: [&str; 47] = [
 ];
 
 /// Volatile, and yet no more than a clock, a die or a fact about the server.
-const HARMLESS: [&str; 60] = [
+const HARMLESS: [&str; 58] = [
     "clock_timestamp",
     "current_query",
-    "currval",
     "gen_random_uuid",
     "lastval",
     "pg_blocking_pids",
@@ -159,7 +173,6 @@ const HARMLESS: [&str; 60] = [
     "pg_partition_tree",
     "pg_relation_size",
     "pg_safe_snapshot_blocking_pids",
-    "pg_sequence_last_value",
     "pg_stat_get_recovery_prefetch",
     "pg_stat_get_xact_blocks_fetched",
     "pg_stat_get_xact_blocks_hit",
@@ -190,7 +203,7 @@ const HARMLESS: [&str; 60] = [
 ];
 
 /// Set-returning functions: the number of rows tells of the arguments.
-const ROWS: [&str; 26] = [
+const ROWS: [&str; 29] = [
     "_pg_expandarray",
     "aclexplode",
     "each",
@@ -212,10 +225,13 @@ const ROWS: [&str; 26] = [
     "jsonb_path_query_tz",
     "jsonb_populate_recordset",
     "jsonb_to_recordset",
+    "pg_options_to_table",
     "regexp_matches",
     "regexp_split_to_table",
     "string_to_table",
+    "ts_debug",
     "ts_parse",
+    "ts_token_type",
     "unnest",
 ];
 
@@ -300,8 +316,9 @@ pub(crate) fn kind(schema: Option<&str>, name: &str, catalog: &Catalog, visible:
     }
     match (catalog.own_function(name), own_kind(name)) {
         (_, Some(kind)) => kind,
-        (Some(true), None) => Kind::Dangerous,
-        (Some(false), None) => Kind::Plain,
+        (Some(Volatility::Volatile), None) => Kind::Dangerous,
+        (Some(Volatility::Stable), None) if !reviewed::is_harmless(name) => Kind::Dangerous,
+        (Some(Volatility::Stable | Volatility::Immutable), None) => Kind::Plain,
         // A type's name called as a function is a cast.
         (None, None) if catalog.is_own_type(name) => Kind::Plain,
         (None, None) => Kind::User,
@@ -309,9 +326,9 @@ pub(crate) fn kind(schema: Option<&str>, name: &str, catalog: &Catalog, visible:
 }
 
 /// Whether somebody has looked at what one of PostgreSQL's own functions does that is not immutable. One that nobody has looked at is
-/// dangerous if it is volatile, and taken for plain if it is stable: a test finds it on servers that have it.
+/// taken for dangerous: a test finds it on servers that have it.
 pub(crate) fn is_judged(name: &str, is_volatile: bool) -> bool {
-    own_kind(name).is_some() || !is_volatile && reviewed::STABLE.binary_search(&name).is_ok()
+    own_kind(name).is_some() || !is_volatile && reviewed::is_harmless(name)
 }
 
 /// What is known of one of PostgreSQL's own functions by its name alone.
@@ -324,7 +341,8 @@ fn own_kind(name: &str) -> Option<Kind> {
         "row_number" | "rank" | "dense_rank" | "percent_rank" | "cume_dist" => Some(Kind::Place),
         "nextval" | "setval" => Some(Kind::Sequence),
         "pg_notify" => Some(Kind::Notify),
-        "setseed" => Some(Kind::Memory),
+        // The other two take the number of a transaction, which stays taken.
+        "setseed" | "pg_current_xact_id" | "txid_current" => Some(Kind::Memory),
         _ if name.starts_with("pg_advisory_unlock") => Some(Kind::Memory),
         _ if name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_") => Some(Kind::Lock),
         _ if ROWS.contains(&name) => Some(Kind::Rows),
@@ -372,7 +390,7 @@ mod tests {
     use crate::catalog::{FunctionInfo, Parts};
 
     fn function(name: &str, schema: Option<&str>, volatile: bool) -> FunctionInfo {
-        FunctionInfo { name: name.into(), schema: schema.map(Into::into), computes: false, volatile }
+        FunctionInfo { name: name.into(), schema: schema.map(Into::into), computes: false, volatile, stable: false }
     }
 
     #[test]
@@ -381,6 +399,8 @@ mod tests {
             function("lower", None, false),
             function("brand_new", None, true),
             function("random", None, true),
+            FunctionInfo { stable: true, ..function("brand_new_stable", None, false) },
+            FunctionInfo { stable: true, ..function("to_char", None, false) },
             function("leak", Some("public"), false),
             function("lower", Some("hidden"), false),
             FunctionInfo { computes: true, ..function("similarity", Some("public"), false) },
@@ -403,6 +423,8 @@ mod tests {
         assert_eq!(of(None, "leak"), Kind::User);
         assert_eq!(of(None, "nobody_knows"), Kind::User);
         assert_eq!(of(None, "brand_new"), Kind::Dangerous);
+        assert_eq!(of(None, "brand_new_stable"), Kind::Dangerous);
+        assert_eq!(of(None, "to_char"), Kind::Plain);
         assert_eq!(of(None, "random"), Kind::Plain);
         assert_eq!(of(None, "pg_read_file"), Kind::Dangerous);
         assert_eq!(of(Some("pg_catalog"), "count"), Kind::Count);
@@ -412,8 +434,33 @@ mod tests {
     #[test]
     fn what_nobody_has_looked_at_is_known() {
         assert!(is_judged("nextval", true) && is_judged("pg_read_file", true) && is_judged("lastval", true));
-        assert!(is_judged("current_setting", false) && is_judged("database_to_xml", false));
-        assert!(!is_judged("current_setting", true) && !is_judged("brand_new", true) && !is_judged("brand_new", false));
+        assert!(is_judged("to_char", false) && is_judged("database_to_xml", false));
+        assert!(!is_judged("to_char", true) && !is_judged("brand_new", true) && !is_judged("brand_new", false));
+    }
+
+    /// What makes values of a type that an argument names by its OID runs the checks of any domain; the others run code as well.
+    #[test]
+    fn what_runs_code_of_others_is_dangerous() {
+        for name in [
+            "domain_in",
+            "array_in",
+            "record_in",
+            "range_in",
+            "multirange_in",
+            "enum_in",
+            "anyrange_in",
+            "anycompatiblemultirange_in",
+            "pg_input_is_valid",
+            "pg_input_error_info",
+            "fmgr_c_validator",
+            "satisfies_hash_partition",
+        ] {
+            assert_eq!(own_kind(name), Some(Kind::Dangerous), "{name}");
+            assert!(!reviewed::is_harmless(name), "{name}");
+        }
+        assert_eq!([own_kind("txid_current"), own_kind("pg_current_xact_id")], [Some(Kind::Memory); 2]);
+        assert_eq!([own_kind("ts_debug"), own_kind("pg_options_to_table")], [Some(Kind::Rows); 2]);
+        assert!(is_judged("txid_current_if_assigned", false) && own_kind("txid_current_if_assigned").is_none());
     }
 
     #[test]
@@ -426,8 +473,10 @@ mod tests {
             &ONE_VALUE[..],
             &PASSING[..],
             &DANGEROUS_PREFIXES[..],
-            &reviewed::STABLE[..],
-        ] {
+        ]
+        .into_iter()
+        .chain(reviewed::GROUPS)
+        {
             assert!(list.iter().zip(list.iter().skip(1)).all(|(one, next)| one < next), "{list:?}");
         }
     }

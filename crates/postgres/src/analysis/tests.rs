@@ -135,7 +135,13 @@ fn relations() -> Vec<Relation> {
 }
 
 fn catalog() -> Catalog {
-    let own = |name: &str, volatile| FunctionInfo { name: name.into(), schema: None, computes: false, volatile };
+    let own = |name: &str, volatile| FunctionInfo {
+        name: name.into(),
+        schema: None,
+        computes: false,
+        volatile,
+        stable: false,
+    };
     let plain = [
         "count",
         "max",
@@ -184,6 +190,7 @@ fn catalog() -> Catalog {
         schema: Some("public".into()),
         computes,
         volatile: false,
+        stable: false,
     };
     functions.extend([outside("leak", false), outside("similarity", true)]);
     let own_type = |(place, name): (usize, &&str)| TypeInfo {
