@@ -103,11 +103,14 @@ create function spoken(tier) returns int volatile language sql as $$ insert into
 create function dated(bigint) returns date volatile language sql as $$ insert into notes select max(id) + 1 from notes returning now()::date $$;
 create cast (tier as int) with function spoken(tier);
 create cast (bigint as date) with function dated(bigint);
+create function jsoned(tier) returns json volatile language sql as $$ insert into notes select max(id) + 1 from notes returning '1'::json $$;
+create cast (tier as json) with function jsoned(tier);
 create table tiered (id bigint, tier tier);
 insert into tiered values (1, 'gold');
+insert into heard values (1, null);
 ";
 /// Statements that would spring them.
-const SPRUNG: [&str; 21] = [
+const SPRUNG: [&str; 25] = [
     "select n from counting",
     "select (select n from counting)",
     "table counting",
@@ -125,7 +128,11 @@ const SPRUNG: [&str; 21] = [
     "select domain_in('x', 'public.loud'::regtype, -1) is null",
     "select array_in('{x}', 'public.loud'::regtype, -1) is null",
     "select record_in('(x)', 'public.sound'::regtype, -1) is null",
-    "select satisfies_hash_partition('days'::regclass, 1, 0, now()::date)",
+    "select jsonb_populate_record(h, '{\"tone\":\"x\"}') from heard h",
+    "select * from heard h, jsonb_populate_recordset(h, '[{\"tone\":\"x\"}]')",
+    "select to_json(tier) from tiered",
+    "select jsonb_agg(t) from tiered t",
+    "select json_build_array('gold'::tier)",
     "select tier::int from tiered",
     "select int4(tier) from tiered",
     "select id::date from orders",

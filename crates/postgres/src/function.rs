@@ -269,12 +269,24 @@ const PASSING: [&str; 12] = [
     "varchar",
 ];
 
+/// Functions that write their arguments as JSON, each type by its cast to `json` where users made one.
+const JSON_MAKERS: [&str; 4] = ["array_to_json", "row_to_json", "to_json", "to_jsonb"];
+
+/// Whole families of such functions, behind `json_` or `jsonb_`.
+const JSON_MAKER_PREFIXES: [&str; 3] = ["agg", "build_", "object_agg"];
+
 /// Types that any value can be cast to, as it is written.
 const PASSING_TYPES: [&str; 2] = ["text", "varchar"];
 
 /// True for one of PostgreSQL's own functions that gives nothing of its first argument away but in its result.
 pub(crate) fn is_passing(name: &str) -> bool {
     PASSING.contains(&name)
+}
+
+/// True for the name of one of PostgreSQL's own functions that write their arguments as JSON.
+pub(crate) fn makes_json(name: &str) -> bool {
+    let rest = name.strip_prefix("jsonb_").or_else(|| name.strip_prefix("json_")).unwrap_or_default();
+    JSON_MAKERS.contains(&name) || JSON_MAKER_PREFIXES.iter().any(|prefix| rest.starts_with(prefix))
 }
 
 /// True for one of PostgreSQL's own operators that gives nothing of its operands away but in its result.
@@ -472,6 +484,8 @@ mod tests {
             &ONE_COLUMN[..],
             &ONE_VALUE[..],
             &PASSING[..],
+            &JSON_MAKERS[..],
+            &JSON_MAKER_PREFIXES[..],
             &DANGEROUS_PREFIXES[..],
         ]
         .into_iter()

@@ -36,6 +36,9 @@ const MOVED_KIN_MAX: usize = 256;
 /// How deep views may stand on views.
 const VIEW_DEPTH_MAX: usize = 16;
 
+/// The type `json`, as `pg_type.dat` fixes it.
+const JSON_OID: u32 = 114;
+
 /// What was found in a statement text.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -669,7 +672,23 @@ impl<'a> Analyzer<'a> {
             is_named && (making.from == 0 || self.types_seen.contains(&making.from))
         };
         let running: Vec<&Making> = makings.iter().filter(runs).collect();
-        for making in running {
+        self.call_all(running);
+    }
+
+    /// The same of what makes values of a type that nothing in the statement names: it may be any.
+    pub(super) fn call_makings_of_any_type(&mut self) {
+        let makings = self.resources.catalog.makings();
+        self.call_all(makings.iter().filter(|making| making.from == 0).collect());
+    }
+
+    /// The same of what writes values of any types as JSON: the catalog does not say which are among them.
+    pub(super) fn call_casts_to_json(&mut self) {
+        let makings = self.resources.catalog.makings();
+        self.call_all(makings.iter().filter(|making| making.oid == JSON_OID && making.from != 0).collect());
+    }
+
+    fn call_all(&mut self, makings: Vec<&Making>) {
+        for making in makings {
             let kind = self.function_kind(Some(&making.schema), &making.function);
             self.call(kind, Some(&making.schema), &making.function, Lineage::Clean);
         }

@@ -104,7 +104,10 @@ impl Analyzer<'_> {
                 let lineage = self.json(other, scope)?;
                 let lineage = self.probed(lineage);
                 Ok(match json_name(other) {
-                    Some(name) => self.newer_syntax(name, lineage),
+                    Some(name) => {
+                        self.call_casts_to_json();
+                        self.newer_syntax(name, lineage)
+                    }
                     None => lineage,
                 })
             }
@@ -268,6 +271,9 @@ impl Analyzer<'_> {
             self.mark_sensitive();
         }
         self.call_makings(&[name]);
+        if function::makes_json(name) {
+            self.call_casts_to_json();
+        }
         // The name of a type stands for a cast, which can fail.
         let computes = acts || catalog.own_function(name).is_some() || catalog.is_type(name);
         if computes && !passes(kind, name) {
@@ -484,9 +490,7 @@ impl Analyzer<'_> {
         if kind != Kind::Count && !(passes(kind, name) && rest_is_clean) {
             self.probe(&whole);
         }
-        if makes_rows_of_any_type(name) {
-            self.mark_sensitive();
-        }
+        self.makes_values(name, call.args().iter().next());
         let result = self.call(kind, schema, name, whole);
         Ok(match kind {
             Kind::Count => {
@@ -513,6 +517,27 @@ impl Analyzer<'_> {
                 }
             }
         })
+    }
+
+    /// Notes what runs where a function makes values of types, or of JSON, that its name does not tell.
+    fn makes_values(&mut self, name: &str, first: Option<Node<'_>>) {
+        if makes_rows_of_any_type(name) {
+            self.mark_sensitive();
+        }
+        // A value that is cast to a type of users has that type, which is named there. Others may have the type of any table, also
+        // behind `record`.
+        let is_named = |node: Node<'_>| match node {
+            Node::TypeCast(cast) => cast
+                .type_name()
+                .is_some_and(|kind| !self.is_own_type(kind) && !tree::words(kind.names()).contains(&"record")),
+            _ => false,
+        };
+        if makes_rows_of_its_argument(name) && !first.is_some_and(is_named) {
+            self.call_makings_of_any_type();
+        }
+        if function::makes_json(name) {
+            self.call_casts_to_json();
+        }
     }
 
     /// An ORDER BY of an aggregate or a window.
@@ -570,6 +595,11 @@ fn json_name(node: Node<'_>) -> Option<&'static str> {
 fn makes_rows_of_any_type(name: &str) -> bool {
     let name = name.strip_prefix("jsonb_").or_else(|| name.strip_prefix("json_")).unwrap_or_default();
     name.starts_with("populate_record") || name.starts_with("to_record")
+}
+
+/// True for those of them that take the type from their first argument.
+fn makes_rows_of_its_argument(name: &str) -> bool {
+    makes_rows_of_any_type(name) && name.contains("_populate_")
 }
 
 /// True for a function of PostgreSQL's own that gives nothing away but in its result.

@@ -168,6 +168,8 @@ fn catalog() -> Catalog {
         "min",
         "substring",
         "to_jsonb",
+        "jsonb_populate_record",
+        "jsonb_to_record",
     ];
     let volatile = [
         "nextval",
@@ -204,7 +206,7 @@ fn catalog() -> Catalog {
         relations: relations(),
         functions,
         operators: vec!["public.===".into()],
-        types: ["text", "int4", "regclass", "int8", "varchar"].iter().enumerate().map(own_type).collect(),
+        types: ["text", "int4", "regclass", "int8", "varchar", "record"].iter().enumerate().map(own_type).collect(),
         makings: [("loud", 0), ("regclass", 25), ("int8", 9_999)]
             .map(|(of, from)| Making {
                 oid: 20_000,
@@ -328,6 +330,16 @@ fn what_is_called_out_of_sight_is_called_all_the_same() {
         ("select id::regclass from orders", "call leak, select orders"),
         ("select 1::regclass", "select shop"),
         ("select id::int8 from orders", "select orders"),
+        // What takes a type from its argument may make a value of any, unless a cast names it.
+        ("select jsonb_populate_record(o, '{}') from orders o", "call leak, select orders"),
+        ("select * from orders o, json_populate_recordset(o, '[]')", "call leak, select orders"),
+        ("select jsonb_populate_record(o::record, '{}') from orders o", "call leak, select orders"),
+        (
+            "select jsonb_populate_record(from_json => null::orders, base => o) from orders o",
+            "call leak, select orders",
+        ),
+        ("select jsonb_populate_record(null::orders, '{}')", "select shop"),
+        ("select a from jsonb_to_record('{}') as t(a int)", "select shop"),
     ];
     for (sql, expected) in cases {
         assert_eq!(accesses(sql), expected, "{sql}");
@@ -630,6 +642,43 @@ fn sequences_are_named_by_constants() {
     ];
     for (sql, expected) in cases {
         assert_eq!(accesses(sql), expected, "{sql}");
+    }
+}
+
+/// JSON is written by a type's own cast to it, and which types are among the values is not followed.
+#[test]
+fn what_writes_json_calls_the_casts_to_it() {
+    let mut parts = catalog().parts();
+    parts.makings.push(Making {
+        oid: 114,
+        of: "json".into(),
+        from: 20_001,
+        schema: "public".into(),
+        function: "jsoned".into(),
+    });
+    let (target, catalog) = (TargetName::new("shop").expect("a name"), Catalog::new(parts));
+    let calls = |sql: &str| {
+        let analysis = with_context(&known(), |context| {
+            analyze(sql, &Context { target: &target, catalog: &catalog, ..*context }).expect("it is understood")
+        });
+        let accesses = &analysis.intent.accesses;
+        accesses.iter().any(|access| access.action == action::CALL && short(&access.resource).ends_with("jsoned"))
+    };
+    for sql in [
+        "select to_json(1)",
+        "select to_jsonb(1)",
+        "select json_agg(1)",
+        "select jsonb_build_object('a', 1)",
+        "select json_object_agg('a', 1)",
+        "select row_to_json(row(1))",
+        "select json_array(1)",
+        "select (row(1)).to_jsonb",
+    ] {
+        assert!(calls(sql), "{sql}");
+        assert!(!accesses(sql).contains("jsoned"), "{sql} where there is no such cast");
+    }
+    for sql in ["select json_each('{}')", "select jsonb_populate_record(null::orders, '{}')", "select id from orders"] {
+        assert!(!calls(sql), "{sql}");
     }
 }
 

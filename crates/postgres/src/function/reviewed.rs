@@ -249,8 +249,8 @@ const CATALOG: [&str; 84] = [
     "to_regtype",
 ];
 
-/// Computed from the arguments, in a form that settings, the time zone or the types of the arguments decide. Those that make JSON run casts of
-/// users besides, and those that make rows the checks of domains: see [`super::makes_json`] and the analysis.
+/// Computed from the arguments, in a form that settings, the time zone or the types of the arguments decide. Those that make JSON run
+/// casts of users besides ([`super::makes_json`]), and those that make rows the checks of domains: the analysis sees to both.
 const FORMS: [&str; 140] = [
     "aclitemin",
     "aclitemout",
