@@ -161,6 +161,7 @@ fn a_sequence_is_moved_by_whom_policy_lets_move_it() -> Result<()> {
 permit (principal, action in [Action::"connect", Action::"sql:read"], resource in Target::"shop");
 permit (principal == Agent::"claude", action == Action::"sql:update", resource == Function::"shop/pg_catalog.nextval");
 permit (principal == Agent::"claude", action == Action::"sql:update", resource == Table::"shop/public.tickets");
+forbid (principal, action == Action::"sql:select", resource == Table::"shop/public.invoices");
 "#;
     let fixture = Fixture::start(Setup { policies: policies.into(), ..Setup::default() })?;
     fixture.truth(
@@ -173,6 +174,10 @@ permit (principal == Agent::"claude", action == Action::"sql:update", resource =
     for statement in
         ["select nextval('invoices')", "select nextval('public.invoices'::regclass)", "select setval('tickets', 7)"]
     {
+        House::is_refused(&agent, &[statement])?;
+    }
+    // Where one stands is told to whom policy lets read it.
+    for statement in ["select currval('invoices')", "select pg_sequence_last_value('invoices')"] {
         House::is_refused(&agent, &[statement])?;
     }
     let said = House::said(&agent, &["select nextval('tickets'), currval('\"tickets\"'::regclass)"])?;

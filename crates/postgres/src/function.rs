@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Memory,
     /// Changes a sequence.
     Sequence,
+    /// Tells where a sequence stands.
+    SequenceRead,
     /// Sends a notification.
     Notify,
     /// Reads files, runs statements given as text, changes settings, stops sessions, shows other sessions' data, or makes a value of
@@ -352,6 +354,7 @@ fn own_kind(name: &str) -> Option<Kind> {
         "count" => Some(Kind::Count),
         "row_number" | "rank" | "dense_rank" | "percent_rank" | "cume_dist" => Some(Kind::Place),
         "nextval" | "setval" => Some(Kind::Sequence),
+        "currval" | "pg_sequence_last_value" => Some(Kind::SequenceRead),
         "pg_notify" => Some(Kind::Notify),
         // The other two take the number of a transaction, which stays taken.
         "setseed" | "pg_current_xact_id" | "txid_current" => Some(Kind::Memory),

@@ -779,7 +779,7 @@ impl<'a> Analyzer<'a> {
 
     fn called(&mut self, kind: Kind, schema: Option<&str>, name: &str, arguments: Lineage) -> Lineage {
         match kind {
-            Kind::Plain | Kind::Count | Kind::Place => arguments,
+            Kind::Plain | Kind::Count | Kind::Place | Kind::SequenceRead => arguments,
             Kind::Rows => {
                 self.probe(&arguments);
                 arguments

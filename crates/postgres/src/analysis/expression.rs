@@ -261,7 +261,7 @@ impl Analyzer<'_> {
         let kind = self.function_kind(None, name);
         let catalog = self.resources.catalog;
         let acts = match kind {
-            Kind::Plain | Kind::Count | Kind::Place => false,
+            Kind::Plain | Kind::Count | Kind::Place | Kind::SequenceRead => false,
             // A name that no function has is a field's.
             Kind::User => catalog.is_user_function(name) || self.is_remade(name),
             Kind::Rows | Kind::Lock | Kind::Memory | Kind::Sequence | Kind::Notify | Kind::Dangerous => true,
@@ -398,7 +398,7 @@ impl Analyzer<'_> {
                 Node::String(name) => {
                     let name = name.sval().unwrap_or_default();
                     let kind = self.function_kind(None, name);
-                    self.access_sequence(kind, name, (place == 0).then(|| indirection.arg()));
+                    self.access_sequence(kind, (place == 0).then(|| indirection.arg()));
                     self.attribute(name, &lineage).unwrap_or(lineage)
                 }
                 index => {
@@ -477,7 +477,7 @@ impl Analyzer<'_> {
             self.probe(&whole);
         }
         let kind = self.function_kind(schema, name);
-        self.access_sequence(kind, name, call.args().iter().next());
+        self.access_sequence(kind, call.args().iter().next());
         // A cast can be written as a call.
         self.call_makings(&[name]);
         // Only the first argument passes, but for `concat`: a second one, such as a separator, must be constant.
@@ -507,6 +507,7 @@ impl Analyzer<'_> {
             | Kind::Lock
             | Kind::Memory
             | Kind::Sequence
+            | Kind::SequenceRead
             | Kind::Notify
             | Kind::Dangerous
             | Kind::User => {

@@ -30,10 +30,10 @@ enum Named {
 
 impl Analyzer<'_> {
     /// Notes what a function does to the sequence that its first argument names.
-    pub(super) fn access_sequence(&mut self, kind: Kind, name: &str, argument: Option<Node<'_>>) {
-        let action = match (kind, name) {
-            (Kind::Sequence, _) => action::UPDATE,
-            (Kind::Plain, "currval") => action::SELECT,
+    pub(super) fn access_sequence(&mut self, kind: Kind, argument: Option<Node<'_>>) {
+        let action = match kind {
+            Kind::Sequence => action::UPDATE,
+            Kind::SequenceRead => action::SELECT,
             _ => return,
         };
         let sequences = match argument.and_then(|argument| self.named_by(argument)) {
