@@ -187,6 +187,35 @@ forbid (principal, action == Action::"sql:select", resource == Table::"shop/publ
     Ok(())
 }
 
+/// A setting that policy shows nobody is shown by no other name of `SHOW`.
+#[test]
+fn a_setting_is_read_by_whom_policy_lets_read_it() -> Result<()> {
+    let policies = r#"
+permit (principal, action in [Action::"connect", Action::"sql:read"], resource in Target::"shop");
+forbid (principal, action == Action::"sql:show", resource)
+when { resource == Setting::"shop/primary_conninfo" || resource == Setting::"shop/all" };
+"#;
+    let fixture = Fixture::start(Setup { policies: policies.into(), ..Setup::default() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    for statement in [
+        "show primary_conninfo",
+        "show all",
+        "select current_setting('primary_conninfo')",
+        "select current_setting('PRIMARY_CONNINFO'::text, true)",
+        "select current_setting('primary' || '_conninfo')",
+        "select s.current_setting from unnest(array['primary_conninfo']) s",
+        "select * from pg_show_all_settings()",
+        "select setting from pg_settings where name = 'primary_conninfo'",
+    ] {
+        House::is_refused(&agent, &[statement])?;
+    }
+    let said = fixture.psql(&agent, "select current_setting('server_encoding'); show server_encoding")?;
+    assert_eq!(said.trim(), "UTF8\nUTF8");
+    let said = fixture.psql(&agent, "\\d+ customers")?;
+    assert!(said.contains("full_name") && !said.contains("ERROR"), "{said}");
+    Ok(())
+}
+
 #[test]
 fn messages_of_what_runs_later_quote_nothing() -> Result<()> {
     let house = House::start()?;

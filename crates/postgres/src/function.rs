@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Sequence,
     /// Tells where a sequence stands.
     SequenceRead,
+    /// Tells settings, as `SHOW` does: the one that its first argument names, or else all.
+    Setting,
     /// Sends a notification.
     Notify,
     /// Reads files, runs statements given as text, changes settings, stops sessions, shows other sessions' data, or makes a value of
@@ -355,6 +357,7 @@ fn own_kind(name: &str) -> Option<Kind> {
         "row_number" | "rank" | "dense_rank" | "percent_rank" | "cume_dist" => Some(Kind::Place),
         "nextval" | "setval" => Some(Kind::Sequence),
         "currval" | "pg_sequence_last_value" => Some(Kind::SequenceRead),
+        "current_setting" | "pg_show_all_settings" => Some(Kind::Setting),
         "pg_notify" => Some(Kind::Notify),
         // The other two take the number of a transaction, which stays taken.
         "setseed" | "pg_current_xact_id" | "txid_current" => Some(Kind::Memory),

@@ -26,8 +26,9 @@ const WORDS_CHARS_MAX: usize = 400;
 const ASSIGNED_MAX: usize = 1_600;
 
 /// What these do is read off a plan and the catalog alone.
-const SEEN_THROUGH: [Action; 15] = [
+const SEEN_THROUGH: [Action; 16] = [
     action::SELECT,
+    action::SHOW,
     action::INSERT,
     action::UPDATE,
     action::DELETE,

@@ -16,6 +16,7 @@ use super::lineage::{Columns, Lineage, Named};
 use super::moved::Moved;
 use super::resource::{self, Resources, UNKNOWN_SCHEMA};
 use super::scope::{Item, Scope, Sources};
+use super::session::EVERY_SETTING;
 use super::tree::{self, Inventory};
 use super::{Context, Deallocated, Misunderstood, SearchPath, Tables, action};
 use crate::catalog::{Making, Relation, RelationKind, is_temporary_schema};
@@ -395,6 +396,9 @@ impl<'a> Analyzer<'a> {
         }
         for relation in &relations {
             self.access_quoting(relation);
+            if relation.is_system() && &*relation.name == "pg_settings" {
+                self.show_setting(EVERY_SETTING);
+            }
             if relation.kind == RelationKind::ForeignTable || relation.quotes {
                 // What goes wrong at its source, or in what decides who sees a row, may quote the row.
                 self.mark_sensitive();
@@ -779,7 +783,7 @@ impl<'a> Analyzer<'a> {
 
     fn called(&mut self, kind: Kind, schema: Option<&str>, name: &str, arguments: Lineage) -> Lineage {
         match kind {
-            Kind::Plain | Kind::Count | Kind::Place | Kind::SequenceRead => arguments,
+            Kind::Plain | Kind::Count | Kind::Place | Kind::SequenceRead | Kind::Setting => arguments,
             Kind::Rows => {
                 self.probe(&arguments);
                 arguments

@@ -261,7 +261,7 @@ impl Analyzer<'_> {
         let kind = self.function_kind(None, name);
         let catalog = self.resources.catalog;
         let acts = match kind {
-            Kind::Plain | Kind::Count | Kind::Place | Kind::SequenceRead => false,
+            Kind::Plain | Kind::Count | Kind::Place | Kind::SequenceRead | Kind::Setting => false,
             // A name that no function has is a field's.
             Kind::User => catalog.is_user_function(name) || self.is_remade(name),
             Kind::Rows | Kind::Lock | Kind::Memory | Kind::Sequence | Kind::Notify | Kind::Dangerous => true,
@@ -274,6 +274,7 @@ impl Analyzer<'_> {
         if function::makes_json(name) {
             self.call_casts_to_json();
         }
+        self.access_setting(kind, None);
         // The name of a type stands for a cast, which can fail.
         let computes = acts || catalog.own_function(name).is_some() || catalog.is_type(name);
         if computes && !passes(kind, name) {
@@ -478,6 +479,7 @@ impl Analyzer<'_> {
         }
         let kind = self.function_kind(schema, name);
         self.access_sequence(kind, call.args().iter().next());
+        self.access_setting(kind, call.args().iter().next());
         // A cast can be written as a call.
         self.call_makings(&[name]);
         // Only the first argument passes, but for `concat`: a second one, such as a separator, must be constant.
@@ -508,6 +510,7 @@ impl Analyzer<'_> {
             | Kind::Memory
             | Kind::Sequence
             | Kind::SequenceRead
+            | Kind::Setting
             | Kind::Notify
             | Kind::Dangerous
             | Kind::User => {

@@ -10,9 +10,11 @@ use pg_raw_parse::nodes::{
 use pg_raw_parse::raw::{DiscardMode, VariableSetKind};
 
 use super::analyzer::Analyzer;
+use super::candidate::Form;
 use super::definition::text_of;
 use super::scope::{Scope, Sources};
 use super::{Deallocated, Misunderstood, Outputs, StatementOutput, action, resource};
+use crate::function::Kind;
 
 /// Settings that change neither what statements mean nor what protects data, for the session that sets them. Those that
 /// choose how tables are read are none of them: the order of an index is that of its values.
@@ -97,6 +99,12 @@ fn is_harmless(name: &str) -> bool {
         || name.ends_with("_timeout")
 }
 
+/// A longer name of a setting stands in no record.
+const SETTING_NAME_BYTES_MAX: usize = 128;
+
+/// What stands for all of the settings.
+pub(super) const EVERY_SETTING: &str = "all";
+
 /// Settings after which names may mean something else.
 const MOVING: [&str; 3] = ["search_path", "role", "session_authorization"];
 
@@ -140,9 +148,33 @@ impl Analyzer<'_> {
     }
 
     pub(super) fn show(&mut self, name: Option<&str>) -> StatementOutput {
-        let name = name.unwrap_or("all").to_lowercase();
-        self.access(action::SHOW, self.resources.setting(&name));
+        self.show_setting(name.unwrap_or(EVERY_SETTING));
         StatementOutput::of(Outputs::Clean)
+    }
+
+    /// Notes that a setting is read. What a view reads of them, it was made to show.
+    pub(super) fn show_setting(&mut self, name: &str) {
+        self.access(action::SHOW, self.resources.setting(&name.to_lowercase()));
+    }
+
+    /// Notes which setting a function tells: the one that a constant names; where none does, it may be any.
+    pub(super) fn access_setting(&mut self, kind: Kind, argument: Option<Node<'_>>) {
+        if kind == Kind::Setting {
+            let named = argument.and_then(|argument| self.setting_named_by(argument));
+            let name = named.filter(|name| name.len() <= SETTING_NAME_BYTES_MAX);
+            self.show_setting(name.unwrap_or(EVERY_SETTING));
+        }
+    }
+
+    /// The text of a constant, as it stands or as a type that leaves it so.
+    fn setting_named_by<'t>(&self, node: Node<'t>) -> Option<&'t str> {
+        match node {
+            Node::TypeCast(cast) => {
+                let is_kept = self.form_of(cast.type_name()?) == Some((Form::Text, false));
+                if is_kept { self.setting_named_by(cast.arg()) } else { None }
+            }
+            constant => text_of(constant),
+        }
     }
 
     pub(super) fn discard(&mut self, discard: &DiscardStmt) {

@@ -131,6 +131,7 @@ fn relations() -> Vec<Relation> {
         table(107, "hidden", "orders", &["id", "email"]),
         table(1259, "pg_catalog", "pg_class", &["oid", "relname"]),
         table(1260, "pg_catalog", "pg_authid", &["rolname", "rolpassword"]),
+        table(12_000, "pg_catalog", "pg_settings", &["name", "setting"]),
     ]
 }
 
@@ -170,6 +171,8 @@ fn catalog() -> Catalog {
         "to_jsonb",
         "jsonb_populate_record",
         "jsonb_to_record",
+        "current_setting",
+        "pg_show_all_settings",
     ];
     let volatile = [
         "nextval",
@@ -643,6 +646,26 @@ fn sequences_are_named_by_constants() {
         ("select nextval('sq'::varchar(1)::regclass)", "update pg_catalog.nextval"),
         ("select lastval()", "select shop"),
         ("select public.nextval('sq')", "call nextval"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(accesses(sql), expected, "{sql}");
+    }
+}
+
+/// What tells a setting asks for what `SHOW` of it asks for.
+#[test]
+fn settings_are_read_by_other_names_of_show() {
+    let cases = [
+        ("select current_setting('server_version')", "show server_version"),
+        ("select pg_catalog.current_setting('Primary_ConnInfo'::text, true)", "show primary_conninfo"),
+        ("select total from orders where id::text = current_setting('app.tenant')", "select orders, show app.tenant"),
+        // What is computed, bound or cut may be any.
+        ("select current_setting('server' || '_version')", "show all"),
+        ("select current_setting($1)", "show all"),
+        ("select current_setting('primary_conninfo_x'::varchar(16))", "show all"),
+        ("select ('server_version'::text).current_setting", "show all"),
+        ("select * from pg_show_all_settings()", "show all"),
+        ("select name from pg_settings", "select pg_catalog.pg_settings, show all"),
     ];
     for (sql, expected) in cases {
         assert_eq!(accesses(sql), expected, "{sql}");

@@ -18,8 +18,8 @@ use crate::frame::{self, Frame, Peek, Reader};
 use crate::wishes::Replication;
 
 /// What a cursor may want without changing anything but locks, which its declaration was judged for.
-const LOOKS: [Action; 6] =
-    [action::SELECT, action::LOCK, action::CURSOR, action::TRANSACTION, Action::PROBE, Action::REVEAL];
+const LOOKS: [Action; 7] =
+    [action::SELECT, action::SHOW, action::LOCK, action::CURSOR, action::TRANSACTION, Action::PROBE, Action::REVEAL];
 
 impl PostgresSession {
     pub(super) fn inspect_target(&mut self, buf: &[u8]) -> Result<Step, Breach> {
