@@ -234,6 +234,17 @@ async fn fields_of_documents_are_masked_by_their_paths() -> anyhow::Result<()> {
     assert_masked(&said, "a copy");
     assert!(said.starts_with('1') && !said.contains("Rome"), "{said}");
     assert_eq!(fixture.psql(&agent, "copy letters to stdout with (format csv)")?, "1,,,\n2,,,\n3,,,\n");
+    // In binary form by field, where texts are in UTF-8 for certain.
+    for (encoding, is_by_field) in [("UTF8", true), ("LATIN1", false), ("EUC_JP", false)] {
+        let mut client = RawClient::connect_with(&agent, &[("client_encoding", encoding)])?;
+        client.send(&[query("copy letters (id, data, told) to stdout (format binary)")])?;
+        let said = client.until_ready(1)?;
+        assert_masked(&said, encoding);
+        assert!(said.contains("PGCOPY"), "{encoding}: {said}");
+        for part in ["Rome", "[redacted:private]"] {
+            assert_eq!(said.contains(part), is_by_field, "{encoding}: {said}");
+        }
+    }
     for sql in [
         "select data -> 'to' from letters",
         "select data['n'] from letters",

@@ -504,11 +504,13 @@ impl PostgresSession {
             _ => (None, 0),
         };
         let output = prepared.and_then(|prepared| prepared.analysis.statements.get(place));
-        let is_utf8 = self.script.is_utf8 && self.script.doubted_until.is_none();
+        let is_utf8 = self.texts_are_utf8();
         let form = Form::of(output.and_then(|output| output.copy.as_ref()), is_binary, is_utf8);
         let lineage = if self.doubt == Doubt::None { self.lineage(output) } else { Lineage::Unknown };
-        let shape = copy_shape(&lineage, count, &form, |source| self.known.kind_of(&self.target, source));
-        self.copy_out = Some(Copied { shape: Arc::new(shape), form, has_begun: false });
+        let shape = Arc::new(copy_shape(&lineage, count, &form, |source| self.known.kind_of(&self.target, source)));
+        // In binary form a document is sent in the session's encoding, as in rows.
+        let shape = if is_utf8 || form != Form::Binary { shape } else { without_fields(shape) };
+        self.copy_out = Some(Copied { shape, form, has_begun: false });
     }
 
     /// A stream of replication: what flows in it is not known.
