@@ -156,7 +156,7 @@ const STATE: &str = "select md5(string_agg(t, ',' order by t)) from (
     union all select 'slot ' || slot_name from pg_replication_slots union all select 'stat ' || starelid || staattnum from pg_statistic
     union all select 'file ' || f from pg_ls_dir('.') f where f not like 'pg_%stat%' and f not like '%.pid') x";
 
-/// Every function that a statement can call, and that is not immutable, was looked at. What takes or gives the server's own
+/// Every function of the server that a statement can call, and that is not immutable, was looked at. What takes or gives the server's own
 /// structures no statement can call.
 #[test]
 fn every_function_of_the_server_is_judged() -> Result<()> {
