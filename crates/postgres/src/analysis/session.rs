@@ -17,10 +17,10 @@ use super::{Deallocated, Misunderstood, Outputs, StatementOutput, action, resour
 use crate::function::Kind;
 
 /// Settings that change neither what statements mean nor what protects data, for the session that sets them. Those that
-/// choose how tables are read are none of them: the order of an index is that of its values.
-const HARMLESS: [&str; 58] = [
+/// choose how tables are read are none of them: the order of an index is that of its values; nor is `array_nulls`, by which a
+/// word in a list that is compared is a value or none.
+const HARMLESS: [&str; 57] = [
     "application_name",
-    "array_nulls",
     "bytea_output",
     "check_function_bodies",
     "client_encoding",
