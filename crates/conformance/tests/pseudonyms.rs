@@ -230,6 +230,15 @@ fn nothing_more_is_seen_by_a_pseudonym() -> Result<()> {
     raw.send(&[query(&format!("select id from customers where email = '{seven}' and tier = 1"))])?;
     let told = raw.until_ready(1)?;
     ensure!(told.contains("42883") && !told.contains("\0P"), "{told}");
+    // What is of names and types alone is told as of any statement; what may quote the text is kept back, and says why.
+    for (condition, expected) in [
+        ("tier = 1", "operator does not exist: text = integer"),
+        ("id = 'x'", "HINT:  kept back: the statement names a pseudonym"),
+    ] {
+        let said =
+            fixture.psql(&agent, &format!("select id from customers where email = '{seven}' and {condition}"))?;
+        ensure!(said.contains(expected) && !said.contains("neil"), "{condition}\n{said}");
+    }
     // It ends with its task.
     fixture.command(&["revoke", &agent.task])?;
     let again = fixture.task("agent:claude", "10m")?;
@@ -369,6 +378,10 @@ fn uuids_are_turned_back() -> Result<()> {
     )?;
     ensure!(said.trim() == format!("{three}\n{five}"), "{said}");
     ensure!(fixture.truth("select person_key from calls where id = 1")? == "a0000000-0000-4000-8000-000000000003");
+    // A list of texts is none of UUIDs, as without a pseudonym.
+    let said =
+        fixture.psql(&agent, &format!("select id from people where person_key = any(array['{three}', '{five}'])"))?;
+    ensure!(said.contains("operator does not exist: uuid = text"), "{said}");
     // Bind values, in each form.
     let digits = three.replace('-', "");
     let bytes =

@@ -2,7 +2,8 @@
 //!
 //! A message about a statement that touches classified data may quote that data, and what runs in the statement can
 //! shape the words around it. Such a message is shown only where it cannot hold data: it is of the parser's, or it is
-//! one of the server's fixed sentences with names of the catalog in it. Otherwise its SQLSTATE remains.
+//! one of the server's fixed sentences with names of the catalog in it. Otherwise its SQLSTATE remains. Where a statement went
+//! to the target with real values in the place of pseudonyms, the parser's messages are shown if they are of names and types alone.
 
 use std::sync::{Arc, LazyLock};
 
@@ -24,6 +25,9 @@ static SENSITIVE: LazyLock<Arc<Shape>> = LazyLock::new(|| {
     let columns = vec![column("text", Provenance::Clean), column("withheld", Provenance::Unknown)];
     Arc::new(Shape { role: ShapeRole::Message, columns })
 });
+
+/// Why the words of a message are not shown that would be shown of the same statement without a pseudonym.
+const KEPT_BACK: &str = "kept back: the statement names a pseudonym";
 
 /// About a statement that went to the target with other texts in it than its client wrote.
 static TURNED: LazyLock<Arc<Shape>> = LazyLock::new(|| {
@@ -59,11 +63,14 @@ impl Words<'_> {
 }
 
 /// How much of a message about a sensitive statement is shown.
+#[derive(PartialEq, Eq)]
 enum Shown {
     /// All but what detectors find: the statement had not begun to run, so the message quotes the client and the catalog.
     Scanned,
     /// Its template with the names in it, where every quoted word is a name.
     Names,
+    /// A word in its place, and why: it may quote a value that stands in the place of a pseudonym.
+    KeptBack,
     /// A word in its place.
     Nothing,
 }
@@ -81,7 +88,7 @@ pub(super) fn rewrite_report(
     let is_turned = shape.columns.len() > SENSITIVE.columns.len();
     let shown = match is_sensitive.then(|| shown(&fields)) {
         // It may quote what stands in the text that the target has.
-        Some(Shown::Scanned) if is_turned => Shown::Nothing,
+        Some(Shown::Scanned) if is_turned && !is_of_names(&fields) => Shown::KeptBack,
         Some(shown) => shown,
         None => Shown::Scanned,
     };
@@ -89,11 +96,14 @@ pub(super) fn rewrite_report(
     let is_told = |field: &u8| !(is_turned && matches!(field, b'P' | b'p'));
     frame::write(out, frame.tag, |out| {
         for (field, value) in fields.iter().filter(|(field, _)| is_told(field)) {
+            if (field, &shown) == (&b'H', &Shown::KeptBack) {
+                continue;
+            }
             out.put_u8(*field);
             match (field, &shown) {
                 (b'M' | b'H' | b'D' | b'W' | b'q', Shown::Scanned) => put_cstr(out, &edited(SCANNED, value, editor)),
                 (b'M', Shown::Names) => put_cstr(out, &names_only(value, words, editor)),
-                (b'M' | b'H' | b'D' | b'W' | b'q', Shown::Names | Shown::Nothing) => {
+                (b'M' | b'H' | b'D' | b'W' | b'q', Shown::Names | Shown::KeptBack | Shown::Nothing) => {
                     put_cstr(out, &edited(HIDDEN, value, editor));
                 }
                 // What code raises may say anything in the place of a name.
@@ -103,6 +113,10 @@ pub(super) fn rewrite_report(
                 // Severity, SQLSTATE, positions, places in the server's source.
                 (_, _) => put_cstr(out, value),
             }
+        }
+        if shown == Shown::KeptBack {
+            out.put_u8(b'H');
+            put_cstr(out, KEPT_BACK);
         }
         out.put_u8(0);
     });
@@ -129,8 +143,25 @@ const NAMING: [&str; 15] = [
 /// SQLSTATEs, apart from class 42, that the analysis of a statement's names and constants gives.
 const OF_TEXT: [&str; 6] = ["0A000", "22003", "22007", "22008", "22P02", "3F000"];
 
+/// SQLSTATEs of the analysis whose messages, details and hints are made of names of objects and types and of places of parameters:
+/// columns twice (42701), in doubt (42702) or absent (42703), names of tables twice (42712), functions and operators in doubt (42725)
+/// or absent (42883), what is not grouped (42803), types that do not fit (42804) or are not cast (42846), tables (42P01) and
+/// parameters (42P02) that are absent. A name among them is never what stood for a pseudonym, which is turned back where it is a
+/// constant of texts or UUIDs alone; what reads names out of constants, such as `regclass`, is of other types. 42601 is not among them:
+/// it quotes the text where it goes wrong.
+const OF_NAMES: [&str; 11] =
+    ["42701", "42702", "42703", "42712", "42725", "42803", "42804", "42846", "42883", "42P01", "42P02"];
+
+fn is_of_names(fields: &[(u8, String)]) -> bool {
+    field_of(fields, b'C').is_some_and(|code| OF_NAMES.contains(&code))
+}
+
+fn field_of(fields: &[(u8, String)], wanted: u8) -> Option<&str> {
+    fields.iter().find(|(field, _)| *field == wanted).map(|(_, value)| value.as_str())
+}
+
 fn shown(fields: &[(u8, String)]) -> Shown {
-    let field = |wanted: u8| fields.iter().find(|(field, _)| *field == wanted).map(|(_, value)| value.as_str());
+    let field = |wanted: u8| field_of(fields, wanted);
     let code = field(b'C').unwrap_or_default();
     // A position points into the statement's text: the parser and the analysis of names and constants give one. What
     // code raises while they work (the check of a domain, say) has one as well, but tells where it came from or is no
@@ -230,4 +261,86 @@ pub(super) fn rewrite_notification(body: &[u8], editor: &mut dyn Editor, out: &m
         put_cstr(out, &edited(SCANNED, &payload, editor));
     });
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use gatehouse_model::{Access, Resource};
+    use gatehouse_protocol::Told;
+
+    use super::*;
+
+    /// Hides what may be values of classified columns, and keeps the rest.
+    struct Hiding;
+
+    impl Editor for Hiding {
+        fn edit(&mut self, field: Field<'_>, out: &mut Vec<u8>) -> Edit {
+            if field.column == SCANNED {
+                return Edit::Keep;
+            }
+            out.extend_from_slice(b"[redacted]");
+            Edit::Replace
+        }
+
+        fn offers(&mut self, _: &Access) -> bool {
+            true
+        }
+
+        fn describes(&mut self, _: &Resource, _: &str) -> Told {
+            Told::AsIs
+        }
+    }
+
+    /// What becomes of an error with these fields, one after the other.
+    fn check(shape: &Shape, told: &str, expected: &str) {
+        let mut frame = BytesMut::new();
+        frame::write(&mut frame, b'E', |out| {
+            for field in told.split('\n') {
+                put_cstr(out, field);
+            }
+            out.put_u8(0);
+        });
+        let (catalog, mut out) = (Catalog::default(), BytesMut::new());
+        let report = frame::frames(&frame).next().unwrap();
+        rewrite_report(report, shape, &Words { catalog: &catalog }, &mut Hiding, &mut out).unwrap();
+        let read = fields(frame::frames(&out).next().unwrap().body).unwrap();
+        let read: Vec<String> =
+            read.into_iter().map(|(field, value)| format!("{}{value}", char::from(field))).collect();
+        assert_eq!(read.join("\n"), expected, "{told}");
+    }
+
+    #[test]
+    fn beside_pseudonyms_what_is_of_names_and_types_is_shown() {
+        for (code, message) in [
+            ("42703", "column \"emial\" does not exist"),
+            ("42883", "operator does not exist: uuid = text"),
+            ("42P01", "relation \"custmers\" does not exist"),
+            ("42804", "column \"id\" is of type bigint but expression is of type text"),
+        ] {
+            let told = format!("VERROR\nC{code}\nM{message}\nHPerhaps so\nP40");
+            check(&shape(true), &told, &told);
+            // But for the place, which would tell how long what stands before it is.
+            check(&shape_of_turned(), &told, told.strip_suffix("\nP40").unwrap());
+        }
+    }
+
+    #[test]
+    fn beside_pseudonyms_what_may_quote_the_text_is_kept_back_and_says_why() {
+        for (code, message) in [
+            ("42601", "syntax error at or near \"'bob@example.com'\""),
+            ("22P02", "invalid input syntax for type integer: \"bob@example.com\""),
+            ("42704", "type \"bob@example.com\" does not exist"),
+        ] {
+            let told = format!("VERROR\nC{code}\nM{message}\nDwhy\nHnot so\nP40");
+            check(&shape(true), &told, &told);
+            check(&shape_of_turned(), &told, &format!("VERROR\nC{code}\nM[redacted]\nD[redacted]\nH{KEPT_BACK}"));
+        }
+        // What code raises has nothing to do with pseudonyms, whatever it calls itself.
+        let raised = "VERROR\nC42703\nMcolumn bob@example.com\nWPL/pgSQL function\nP1";
+        check(&shape(true), raised, "VERROR\nC42703\nM[redacted]\nW[redacted]\nP1");
+        check(&shape_of_turned(), raised, "VERROR\nC42703\nM[redacted]\nW[redacted]");
+        // What runs has no place in the text.
+        let ran = "VERROR\nC42P01\nMrelation \"bob@example.com\" does not exist";
+        check(&shape_of_turned(), ran, "VERROR\nC42P01\nM[redacted]");
+    }
 }
