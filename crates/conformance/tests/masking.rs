@@ -230,10 +230,19 @@ async fn fields_of_documents_are_masked_by_their_paths() -> anyhow::Result<()> {
     assert_eq!(said.trim(), "[redacted]|\"[redacted]\"");
     let said = fixture.psql(&agent, "set client_encoding to latin1; select data from letters where id = 1")?;
     assert_eq!(said.trim(), "\"[redacted]\"");
-    let said = fixture.psql(&agent, "copy letters to stdout")?;
-    assert_masked(&said, "a copy");
-    assert!(said.starts_with('1') && !said.contains("Rome"), "{said}");
-    assert_eq!(fixture.psql(&agent, "copy letters to stdout with (format csv)")?, "1,,,\n2,,,\n3,,,\n");
+    // Copies have what rows have.
+    for column in ["data", "told"] {
+        let rows = fixture.psql(&agent, &format!("select {column} from letters where id = 1"))?;
+        let copied = fixture.psql(&agent, &format!("copy (select {column} from letters where id = 1) to stdout"))?;
+        assert_eq!(copied, rows, "{column}");
+    }
+    for options in ["", "csv"] {
+        let said = fixture.psql(&agent, &format!("copy letters to stdout {options}"))?;
+        assert_masked(&said, "a copy");
+        assert!(said.starts_with('1') && said.contains("Rome") && !said.contains("Realname"), "{said}");
+    }
+    let copy = "set client_encoding to latin1; copy (select data from letters where id = 1) to stdout";
+    assert_eq!(fixture.psql(&agent, copy)?.trim(), "[redacted]");
     // In binary form by field, where texts are in UTF-8 for certain.
     for (encoding, is_by_field) in [("UTF8", true), ("LATIN1", false), ("EUC_JP", false)] {
         let mut client = RawClient::connect_with(&agent, &[("client_encoding", encoding)])?;
@@ -251,6 +260,7 @@ async fn fields_of_documents_are_masked_by_their_paths() -> anyhow::Result<()> {
         "select jsonb_path_query(data, '$.n') from letters",
         "select id from letters where data @> '{}'",
         "select id from letters where data ->> 'n' = '17'",
+        "copy letters to stdout (null '')",
     ] {
         let said = fixture.psql(&agent, sql)?;
         assert!(said.contains("denied by policy"), "{sql}: {said}");
@@ -283,6 +293,9 @@ grant select on all tables in schema public to gatehouse;
 /// The id, the email and the note of a row, as they are to be seen.
 const MASKED: &str = "id, case when email is not null then '[redacted:email]' end as email, \
                       replace(note, 'bob@example.org', '[redacted:email]') as note";
+/// Its tags and its document, which keep their structure.
+const STRUCTURED: &str = r#"case when tags is not null then '{"[redacted:private]",NULL}' end as tags,
+                            case when said is not null then '{"a": "[redacted:private]", "n": null}' end as said"#;
 
 fn with_odd() -> anyhow::Result<Fixture> {
     let columns = ["born", "tags", "place", "said"].map(|column| format!("\"public.odd.{column}\" = \"private\"\n"));
@@ -316,11 +329,47 @@ fn copies_as_text_are_those_of_masked_values() -> anyhow::Result<()> {
         "csv header quote as '@' escape as '\\' force quote *",
     ] {
         let copy = |what: &str| format!("copy (select {what} from odd order by id) to stdout {options}");
-        let seen = fixture.psql(&agent, &copy("id, email, note"))?;
-        let expected = fixture.psql(&direct, &copy(MASKED))?;
+        let seen = fixture.psql(&agent, &copy("id, email, note, tags, said"))?;
+        let expected = fixture.psql(&direct, &copy(&format!("{MASKED}, {STRUCTURED}")))?;
         assert!(expected.contains("redacted") && !expected.contains("ERROR"), "{options}: {expected}");
         assert_eq!(seen, expected, "{options}");
     }
+    Ok(())
+}
+
+/// So a pseudonym out of a copy names what it stands for, and a document is one.
+#[test]
+fn values_of_copies_are_masked_as_those_of_rows() -> anyhow::Result<()> {
+    let columns =
+        ["key", "said", "tags", "short", "born"].map(|name| format!("\"public.letters.{name}\" = \"private\"\n"));
+    let fixture = Fixture::start(Setup {
+        config: "[classes.private]\nmask = \"pseudonym\"\n".into(),
+        target: format!("[targets.shop.columns]\n{}", columns.concat()),
+        ..Setup::default()
+    })?;
+    fixture.truth(
+        "create table letters (id int, key uuid, said jsonb, tags text[], short varchar(5), born date, note jsonb);
+         insert into letters values (1, 'a0000000-0000-4000-8000-000000000001', '{\"a\": [\"Realname\", 17]}', array['Realname', null],
+           'Rawli', '2000-01-01', '{\"n\": \"bob@example.org\"}');
+         grant select on letters to gatehouse;",
+    )?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    for column in ["key", "said", "tags", "short", "note"] {
+        let row = fixture.psql(&agent, &format!("select {column} from letters"))?;
+        assert!(!row.trim().is_empty() && !row.contains("[redacted]"), "{column}: {row}");
+        let copied = fixture.psql(&agent, &format!("copy (select {column} from letters) to stdout"))?;
+        assert_eq!(copied, row, "{column}");
+        let copied =
+            fixture.psql(&agent, &format!("copy (select {column} from letters) to stdout csv force quote *"))?;
+        assert_eq!(copied, format!("\"{}\"\n", row.trim_end().replace('"', "\"\"")), "{column}");
+    }
+    let key = fixture.psql(&agent, "copy letters (key) to stdout csv")?;
+    let found = fixture.psql(&agent, &format!("select id from letters where key = '{}'", key.trim()))?;
+    assert_eq!(found.trim(), "1");
+    // What is computed is a text, and so is what is of a type that has no mask but NULL.
+    assert_eq!(fixture.psql(&agent, "copy (select said::text from letters) to stdout")?, "[redacted]\n");
+    let copied = fixture.psql(&agent, "copy letters (born) to stdout csv")?;
+    assert!(copied.starts_with("private-"), "{copied}");
     Ok(())
 }
 

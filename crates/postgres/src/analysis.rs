@@ -175,6 +175,17 @@ pub(crate) enum CopyOut {
     Lines,
 }
 
+impl CopyOut {
+    /// The statement says itself that it is in UTF-8.
+    pub(crate) fn is_utf8(&self) -> bool {
+        match self {
+            Self::Text(form) => form.is_utf8,
+            Self::Csv(form) => form.is_utf8,
+            Self::Binary | Self::Lines => false,
+        }
+    }
+}
+
 /// How COPY's text format is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CopyText {

@@ -13,7 +13,7 @@ use super::{
     Awaited, CopyIn, Cursor, Described, Discard, Doubt, Named, PostgresSession, Run, SHAPES_MAX, copy, gives_meaning,
     message,
 };
-use crate::analysis::{Deallocated, Moved, Outputs, SearchPath, StatementOutput, action};
+use crate::analysis::{CopyOut, Deallocated, Moved, Outputs, SearchPath, StatementOutput, action};
 use crate::frame::{self, Frame, Peek, Reader};
 use crate::wishes::Replication;
 
@@ -505,11 +505,11 @@ impl PostgresSession {
         };
         let output = prepared.and_then(|prepared| prepared.analysis.statements.get(place));
         let is_utf8 = self.texts_are_utf8();
-        let form = Form::of(output.and_then(|output| output.copy.as_ref()), is_binary, is_utf8);
+        let copy = output.and_then(|output| output.copy.as_ref());
+        let form = Form::of(copy, is_binary, is_utf8);
         let lineage = if self.doubt == Doubt::None { self.lineage(output) } else { Lineage::Unknown };
         let shape = Arc::new(copy_shape(&lineage, count, &form, |source| self.known.kind_of(&self.target, source)));
-        // In binary form a document is sent in the session's encoding, as in rows.
-        let shape = if is_utf8 || form != Form::Binary { shape } else { without_fields(shape) };
+        let shape = if is_utf8 || copy.is_some_and(CopyOut::is_utf8) { shape } else { without_fields(shape) };
         self.copy_out = Some(Copied { shape, form, has_begun: false });
     }
 

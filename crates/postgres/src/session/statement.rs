@@ -239,8 +239,8 @@ pub(crate) fn lineage(outputs: &Outputs, named: impl Fn(&Outputs) -> Option<Arc<
     }
 }
 
-/// The shape of what `COPY … TO STDOUT` sends. The types of its columns are not announced: in the text forms all are texts,
-/// and in the binary one they are known where a column comes as it stands. NULL is a mask of any type.
+/// The shape of what `COPY … TO STDOUT` sends. The types of its columns are not announced, but known where a column comes as
+/// it stands.
 pub(crate) fn copy_shape(
     lineage: &Lineage,
     columns: usize,
@@ -249,16 +249,25 @@ pub(crate) fn copy_shape(
 ) -> Shape {
     let text = ValueKind::Text { chars_max: None };
     let column = |provenance, kind, encoding| Column { name: "copy".into(), provenance, kind, encoding };
+    let kind_of = |provenance: &Provenance| match provenance {
+        Provenance::Copy(source) => kind_of(source),
+        Provenance::Derived(_) | Provenance::Clean | Provenance::Unknown => None,
+    };
     let provenances = (0..columns).map(|place| lineage.at(place, columns));
     let columns = match form {
-        Form::Text { .. } | Form::Csv(_) => {
+        // Where escapes are not followed, a field is not what a value of its type looks like.
+        Form::Text { has_escapes: false, .. } => {
             provenances.map(|provenance| column(provenance, text, Encoding::Text)).collect()
         }
-        Form::Binary => {
-            let kind_of = |provenance: &Provenance| match provenance {
-                Provenance::Copy(source) => kind_of(source),
-                Provenance::Derived(_) | Provenance::Clean | Provenance::Unknown => None,
+        Form::Text { has_escapes: true, .. } | Form::Csv(_) => {
+            let written = |provenance: Provenance| {
+                let kind = kind_of(&provenance).map_or(text, written_kind);
+                column(provenance, kind, Encoding::Text)
             };
+            provenances.map(written).collect()
+        }
+        // NULL is a mask of any type.
+        Form::Binary => {
             let binary = |provenance: Provenance| {
                 let kind = kind_of(&provenance).unwrap_or(ValueKind::Opaque);
                 column(provenance, kind, Encoding::Binary)
@@ -273,6 +282,15 @@ pub(crate) fn copy_shape(
         Form::Opaque => vec![column(Provenance::Unknown, ValueKind::Opaque, Encoding::Text)],
     };
     Shape { role: ShapeRole::Rows, columns }
+}
+
+/// What a value is in a copy as text or as CSV: what its type is, where a mask is of that type too. All others are texts there, of
+/// which a mask is a text.
+fn written_kind(kind: ValueKind) -> ValueKind {
+    match kind {
+        ValueKind::Text { .. } | ValueKind::Texts { .. } | ValueKind::Json | ValueKind::Jsonb | ValueKind::Uuid => kind,
+        ValueKind::Fixed | ValueKind::Opaque => ValueKind::Text { chars_max: None },
+    }
 }
 
 /// Where a line comes from of which the columns are not told apart.
