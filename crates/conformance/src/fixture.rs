@@ -384,7 +384,7 @@ impl Fixture {
     pub fn verify(&self) -> Result<String> {
         let bundle = self.folder.path().join("evidence.tar");
         let bundle = bundle.to_str().context("the path is text")?;
-        let exported = self.command(&["evidence", "export", "-o", bundle])?;
+        let exported = self.command(&["evidence", "export", "-o", bundle, "--force"])?;
         if !exported.status.success() {
             bail!("{}", String::from_utf8_lossy(&exported.stderr));
         }

@@ -348,12 +348,12 @@ fn a_token_shows_only_what_its_holder_oversees() -> anyhow::Result<()> {
         assert_eq!(over_tcp(&["replay", &id])?.contains("raw.person8"), oversees, "{user}");
         assert_eq!(over_tcp(&["requests", "ls"])?.contains("req-"), oversees, "{user}");
         assert_eq!(
-            over_tcp(&["evidence", "export", "--session", &id, "-o", &bundle])?.contains("bytes"),
+            over_tcp(&["evidence", "export", "--session", &id, "-o", &bundle, "--force"])?.contains("bytes"),
             oversees,
             "{user}"
         );
         assert!(
-            !over_tcp(&["evidence", "export", "-o", &bundle])?.contains("bytes"),
+            !over_tcp(&["evidence", "export", "-o", &bundle, "--force"])?.contains("bytes"),
             "all of it is for administrators"
         );
     }

@@ -16,7 +16,7 @@ use gatehouse_model::{
     Access, Action, Decision, FactValue, Facts, Identity, Parent, PolicyId, Resource, Subject, UserName, Verdict, kind,
 };
 use gatehouse_policy::Policies;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::load;
@@ -35,8 +35,8 @@ const WORDS_MAX: usize = 10_000;
 /// How often somebody who waits is told how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// Says what the policies of a folder would have said to what was recorded in the last so many seconds.
-pub(crate) fn backtest(since: SignedDuration, candidate: &Path, config: &Path, as_json: bool) -> Result<()> {
+/// Says what the policies of a folder would have said to what was recorded from a time on.
+pub(crate) fn backtest(from: Timestamp, candidate: &Path, config: &Path, as_json: bool) -> Result<()> {
     let loaded = load::alone(config)?;
     let candidate = load::policies(candidate).map_err(|faults| load::all_wrong(&faults))?;
     let data = DataFolder::at(&loaded.base.join(&loaded.config.gateway.data));
@@ -54,7 +54,6 @@ pub(crate) fn backtest(since: SignedDuration, candidate: &Path, config: &Path, a
         }
         Ok(true)
     };
-    let from = Timestamp::now().checked_sub(since).unwrap_or(Timestamp::MIN);
     let span = Span { files: &SegmentFiles::new(&data.journal()), from, read_bytes_max: u64::MAX };
     let report = compare(&span, candidate, &subject, &|_| true, &mut tell)
         .with_context(|| format!("the journal {} cannot be read", data.journal().display()))?;
@@ -246,10 +245,16 @@ fn print(report: &BacktestView) -> Result<()> {
         ]
     };
     let heads = ["OPERATIONS", "VERDICT", "IDENTITY", "TARGET", "STATEMENT", "BY"];
-    output::print(&output::table(&heads, report.changes.iter().map(row).collect()))?;
+    if report.changes.is_empty() {
+        output::print("No operation would be decided otherwise.")?;
+    } else {
+        output::print(&output::table(&heads, report.changes.iter().map(row).collect()))?;
+    }
     let counts: Vec<Vec<String>> =
         report.verdicts.iter().map(|(verdicts, count)| vec![verdicts.clone(), count.to_string()]).collect();
-    output::print(&format!("\n{}", output::table(&["VERDICT", "OPERATIONS"], counts)))?;
+    if !counts.is_empty() {
+        output::print(&format!("\n{}", output::table(&["VERDICT", "OPERATIONS"], counts)))?;
+    }
     let listed = match report.different.saturating_sub(report.changes.len() as u64) {
         0 => String::new(),
         more => format!(" {more} more kinds of change are not listed."),

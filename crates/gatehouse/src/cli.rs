@@ -124,7 +124,7 @@ pub enum Command {
         #[arg(long, value_name = "NAME")]
         target: String,
         /// Who would ask it: user:NAME or agent:NAME; you, where not given.
-        #[arg(long, value_name = "IDENTITY")]
+        #[arg(long = "as", visible_alias = "identity", value_name = "IDENTITY")]
         identity: Option<String>,
         /// For whom: user:NAME.
         #[arg(long, value_name = "USER")]
@@ -150,7 +150,7 @@ pub enum Command {
         /// The request.
         id: String,
         /// Why; the requester reads it.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
         /// Only this target of a task; may be given several times.
         #[arg(long = "target", value_name = "NAME")]
@@ -352,9 +352,9 @@ pub enum PolicyAction {
     },
     /// What the policies of a folder would have said to what this machine's journal has on record.
     Backtest {
-        /// Since when, such as 30d.
-        #[arg(long, default_value = "30d", value_parser = span)]
-        since: jiff::SignedDuration,
+        /// Since when: so long ago, such as 30d, or a time (RFC 3339).
+        #[arg(long, default_value = "30d", value_parser = moment)]
+        since: Timestamp,
         /// The folder with *.cedar files.
         #[arg(long, value_name = "DIRECTORY")]
         policies: PathBuf,
@@ -525,15 +525,19 @@ pub enum EvidenceAction {
         /// Only what belongs to this session.
         #[arg(long)]
         session: Option<String>,
-        /// Only what was recorded from this time on (RFC 3339), and the whole of the sessions and tasks that it is of.
-        #[arg(long, value_name = "TIME", conflicts_with_all = ["task", "session"])]
+        /// Only what was recorded from this time on (RFC 3339), or since so long ago, such as 30d, and the whole of the sessions
+        /// and tasks that it is of.
+        #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with_all = ["task", "session"])]
         since: Option<Timestamp>,
         /// The same until this time; until now where it is not given.
-        #[arg(long, value_name = "TIME", requires = "since")]
+        #[arg(long, value_name = "TIME", value_parser = moment, requires = "since")]
         until: Option<Timestamp>,
         /// Where to put it.
         #[arg(long, short, value_name = "PATH", default_value = "evidence.tar")]
         output: PathBuf,
+        /// Write over a file that is there already.
+        #[arg(long)]
+        force: bool,
         /// How the gateway is reached.
         #[command(flatten)]
         reach: Reach,
@@ -557,12 +561,19 @@ fn figure(text: &str) -> Result<(String, u64), String> {
     parsed.ok_or_else(|| "write CLASS=NUMBER, such as email=100".into())
 }
 
-/// How long ago, where a day has 24 hours.
-fn span(text: &str) -> Result<jiff::SignedDuration, String> {
-    let no_span = || format!("`{text}` is no duration: write 12h, 30d or 8w");
-    let span: jiff::Span = text.parse().map_err(|_| no_span())?;
-    let duration = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| no_span())?;
-    if duration.is_positive() { Ok(duration) } else { Err(no_span()) }
+/// A time, or so long ago, where a day has 24 hours.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let no_moment =
+        || format!("`{text}` is no time: write 2026-11-01T00:00:00Z; or how long ago, such as 12h, 30d or 8w");
+    let span: jiff::Span = text.parse().map_err(|_| no_moment())?;
+    let ago = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| no_moment())?;
+    if !ago.is_positive() {
+        return Err(no_moment());
+    }
+    Ok(Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::MIN))
 }
 
 fn seconds(text: &str) -> Result<u32, String> {
@@ -572,4 +583,20 @@ fn seconds(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|secs| *secs > 0)
         .ok_or_else(|| format!("`{text}` is not between 1s and a century"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_time_or_so_long_ago() {
+        let time: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
+        assert_eq!(moment("2026-11-01T00:00:00Z"), Ok(time));
+        let (month, day) = (moment("30d").unwrap(), moment("24h").unwrap());
+        assert!(month < day && day < Timestamp::now());
+        for text in ["", "-30d", "0s", "yesterday"] {
+            assert!(moment(text).is_err(), "{text}");
+        }
+    }
 }

@@ -458,7 +458,13 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
 
 async fn evidence(action: EvidenceAction) -> Result<ExitCode> {
     match action {
-        EvidenceAction::Export { task, session, since, until, output, reach } => {
+        EvidenceAction::Export { task, session, since, until, output, force, reach } => {
+            if output.exists() && !force {
+                bail!(
+                    "{} is there already: name another file with --output, or write over it with --force",
+                    output.display()
+                );
+            }
             let until = until.unwrap_or_else(Timestamp::now).to_string();
             let selection = match (task, session, since) {
                 (Some(task), _, _) => Selection::Task(task),
@@ -517,12 +523,12 @@ fn verify(file: &Path, key: &str, as_json: bool) -> Result<ExitCode> {
         }
         if report.is_sound() {
             output::print(&format!(
-                "sound: {} records, {} operations, {} sessions, {} recordings, {} policy files, as {} signed them",
-                report.records,
-                report.operations,
-                report.sessions,
-                report.recordings,
-                report.policies,
+                "sound: {}, {}, {}, {}, {}, as {} signed them",
+                output::counted(report.records, "record"),
+                output::counted(report.operations, "operation"),
+                output::counted(report.sessions, "session"),
+                output::counted(report.recordings, "recording"),
+                output::counted(report.policies, "policy file"),
                 report.origin.as_deref().unwrap_or("?")
             ))?;
         }

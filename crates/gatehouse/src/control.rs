@@ -696,9 +696,8 @@ impl Control for ApiControl {
             let archive = match registry::protocol(&protocol).map(Protocol::carriage) {
                 Some(Carriage::Exchanges(protocol)) => protocol,
                 Some(Carriage::Stream(_)) | None => {
-                    return Err(Problem::conflict(format!(
-                        "session {id} was not over HTTP: `gatehouse replay` shows it"
-                    )));
+                    return Err(Problem::conflict(format!("session {id} was not over HTTP"))
+                        .advising("`gatehouse replay` without --har shows it"));
                 }
             };
             let session = id.to_string();
@@ -949,7 +948,8 @@ impl Control for ApiControl {
             let subject = Subject { identity, groups: BTreeSet::new(), on_behalf_of: None };
             let (found, protocol, facts) = self.look(target, &subject).await?;
             let Carriage::Stream(protocol) = protocol.carriage() else {
-                return Err(Problem::conflict(format!("a target that speaks {} has no catalog", found.protocol)));
+                return Err(Problem::conflict(format!("a target that speaks {} has no catalog", found.protocol))
+                    .advising("`gatehouse targets ls` shows what each target speaks"));
             };
             protocol.snapshot(&facts).ok_or_else(|| Problem::unavailable("the catalog is another protocol's"))
         }

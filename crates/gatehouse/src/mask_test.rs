@@ -199,6 +199,10 @@ impl Report {
             0 => "none of them says what is in it".to_string(),
             count => format!("{count} say what is in them, and in {} more was found", self.lines_wrong),
         };
-        output::aside(&format!("{} lines were read; {labelled}", self.lines_read))
+        let read = match self.lines_read {
+            1 => "1 line was read".to_string(),
+            count => format!("{count} lines were read"),
+        };
+        output::aside(&format!("{read}; {labelled}"))
     }
 }

@@ -9,6 +9,9 @@ use gatehouse_api::{
 };
 use serde::Serialize;
 
+/// So wide at least are the names of a page, in characters.
+const NAME_CHARS_MIN: usize = 14;
+
 /// Prints text, and minds a reader that has gone.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
@@ -21,6 +24,11 @@ pub(crate) fn print(text: &str) -> Result<()> {
 /// Tells a person something that is not the answer, where it does not stand among what a program reads.
 pub(crate) fn aside(text: &str) -> Result<()> {
     Ok(writeln!(std::io::stderr().lock(), "{}", text.trim_end_matches('\n'))?)
+}
+
+/// So many of what one of is called this, and more with an s.
+pub(crate) fn counted(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 /// Prints a value as JSON.
@@ -182,6 +190,7 @@ impl Shown for SessionView {
             ("static key", self.api_key.clone().unwrap_or_default()),
             ("opened", second(&self.opened)),
             ("closed", self.closed.as_deref().map(second).unwrap_or_default()),
+            ("cause", self.cause.clone().unwrap_or_default()),
             ("operations", format!("{} ({} refused)", self.operations, self.refused)),
             ("rows", at_the_end(self, format!("{} ({} values masked)", self.rows, self.masked))),
         ]
@@ -348,7 +357,32 @@ pub(crate) fn page<T: Shown>(value: &T, as_json: bool) -> Result<()> {
     if as_json {
         return json(value);
     }
-    let lines = value.page().into_iter().filter(|(_, value)| !value.is_empty());
-    let lines = lines.map(|(name, value)| format!("{name:<14} {}", plain(&value).replace('\n', "\n               ")));
-    print(&lines.collect::<Vec<_>>().join("\n"))
+    print(&lines_of(value.page()))
+}
+
+/// The lines of a page: names beside values, of which those that are empty are left out.
+fn lines_of(mut page: Vec<(&'static str, String)>) -> String {
+    page.retain(|(_, value)| !value.is_empty());
+    let width = page.iter().map(|(name, _)| name.len()).fold(NAME_CHARS_MIN, usize::max);
+    let next = format!("\n{:width$} ", "");
+    let line = |(name, value): (&str, String)| format!("{name:<width$} {}", plain(&value).replace('\n', &next));
+    page.into_iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stand_below_one_another_however_long_their_names_are() {
+        let page = vec![("target", "shop".into()), ("clients connect to", "one\ntwo".into()), ("note", String::new())];
+        let expected = "target             shop\nclients connect to one\n                   two";
+        assert_eq!(lines_of(page), expected);
+        assert_eq!(lines_of(vec![("key", "a".into())]), "key            a");
+    }
+
+    #[test]
+    fn one_is_no_more() {
+        assert_eq!([counted(0, "row"), counted(1, "row"), counted(2, "row")], ["0 rows", "1 row", "2 rows"]);
+    }
 }

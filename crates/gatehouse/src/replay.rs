@@ -233,6 +233,7 @@ pub(crate) fn text(path: &Path, protocol: &str) -> Result<String> {
     let header = reel.reader.header();
     let mut lines = vec![format!("session {} at {} on {}", header.session, header.started, header.target)];
     let mut last = String::new();
+    let mut early = Early { lines: Vec::new(), is_between: true };
     while let Some((at, scene)) = reel.next()? {
         let time = format!("{:>9.3}s", at as f64 / 1e6);
         match scene {
@@ -246,18 +247,54 @@ pub(crate) fn text(path: &Path, protocol: &str) -> Result<String> {
                 if !is_known {
                     lines.push(format!("{time}  {}", further(&plain(&format!("{word} #{number} {statement}")))));
                 }
+                early.begin(&mut lines);
             }
-            Scene::Seen(seen) => lines.extend(seen.iter().filter_map(line).map(|line| format!("{:>12}{line}", ""))),
+            Scene::Seen(seen) => seen.iter().for_each(|seen| early.take(seen, &mut lines)),
             Scene::Cut => {
+                lines.append(&mut early.lines);
                 lines.push(format!("{time}  (what follows was longer than the limit; its digest was kept)"));
             }
         }
     }
+    lines.append(&mut early.lines);
     if reel.reader.torn().is_some() {
         lines.push("(the recording ends here, in the middle of a chunk)".into());
     }
     lines.push(String::new());
     Ok(lines.join("\n"))
+}
+
+/// What a client is told before the line of what it asked: that it waits for a person, say, for its line comes with the answer.
+/// It stands behind that line.
+struct Early {
+    lines: Vec<String>,
+    /// What was asked before is answered, and what is asked next has no line yet.
+    is_between: bool,
+}
+
+impl Early {
+    /// The line of what was asked is there.
+    fn begin(&mut self, lines: &mut Vec<String>) {
+        lines.append(&mut self.lines);
+        self.is_between = false;
+    }
+
+    fn take(&mut self, seen: &Seen, lines: &mut Vec<String>) {
+        let line = line(seen).map(|line| format!("{:>12}{line}", ""));
+        match seen {
+            Seen::Note(_) if self.is_between => self.lines.extend(line),
+            Seen::Turn | Seen::Prepared | Seen::Bound => self.is_between = true,
+            Seen::Done(_) | Seen::Problem(_) => {
+                lines.append(&mut self.lines);
+                lines.extend(line);
+                self.is_between = true;
+            }
+            Seen::Note(_) | Seen::Columns(_) | Seen::Row(_) | Seen::Head(_) | Seen::Field(..) | Seen::Text(_) => {
+                lines.append(&mut self.lines);
+                lines.extend(line);
+            }
+        }
+    }
 }
 
 fn line(seen: &Seen) -> Option<String> {
@@ -358,6 +395,21 @@ mod tests {
         let note = line(&Seen::Note(forged.into())).unwrap();
         assert!(note.lines().skip(1).all(|line| line.starts_with("            │ ")), "{note}");
         assert!(further(forged).lines().skip(1).all(|line| line.starts_with("            │ ")));
+    }
+
+    #[test]
+    fn what_is_told_before_the_line_of_what_was_asked_stands_behind_it() {
+        let (mut early, mut lines) = (Early { lines: Vec::new(), is_between: true }, Vec::new());
+        early.take(&Seen::Note("waits".into()), &mut lines);
+        lines.push("approved #1".into());
+        early.begin(&mut lines);
+        for seen in [Seen::Note("of a function".into()), Seen::Done("UPDATE 1".into()), Seen::Turn] {
+            early.take(&seen, &mut lines);
+        }
+        early.take(&Seen::Note("waits too".into()), &mut lines);
+        early.take(&Seen::Problem("denied".into()), &mut lines);
+        let lines: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
+        assert_eq!(lines, ["approved #1", "waits", "of a function", "-- UPDATE 1", "waits too", "denied"]);
     }
 
     #[test]

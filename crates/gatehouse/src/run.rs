@@ -41,8 +41,10 @@ pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
             command.env_remove(name);
         }
-        let child = command.args(arguments).envs(environment).spawn();
-        let child = child.with_context(|| format!("{program} cannot be run"))?;
+        let child = match command.args(arguments).envs(environment).spawn() {
+            Ok(child) => child,
+            Err(error) => return not_run(program, &error),
+        };
         let mut child = std::pin::pin!(wait(child));
         tokio::select! {
             code = &mut child => code,
@@ -64,6 +66,12 @@ pub(crate) async fn run(reach: &Reach, new: NewTaskArgs, command: Vec<String>) -
         tracing::warn!("the task {} was not ended: {error:#}; it expires at {}", started.task.id, started.task.expires);
     }
     outcome
+}
+
+/// What a shell says of a command that it cannot run: 127 where there is none, 126 of any other.
+fn not_run(program: &str, error: &std::io::Error) -> Result<ExitCode> {
+    output::aside(&format!("gatehouse: {program} cannot be run: {error}"))?;
+    Ok(ExitCode::from(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }))
 }
 
 /// Tells the gateway now and then that this process is there. One that dies without a word tells it nothing, and the task
