@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -396,7 +396,7 @@ const fn issued_task_secs_max() -> u32 {
 }
 
 /// How tokens are shown to a listener.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenLoginForm {
     /// In a password's place.
@@ -407,7 +407,7 @@ pub enum TokenLoginForm {
 }
 
 /// Which tokens of an issuer are an agent's.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssuedAgent {
     /// The agent, one of `[agents]`.
@@ -556,7 +556,7 @@ impl Audience {
 }
 
 /// What a receiver reads.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiverForm {
     /// JSON, signed by the Standard Webhooks scheme.
@@ -670,12 +670,12 @@ pub struct TargetSection {
     /// gives them, and what it does not have is `http:undocumented`.
     pub openapi: Option<PathBuf>,
     /// Of a target that speaks `mcp`: the path at which it is asked; `/mcp` if it is not given.
-    #[serde(default)]
     pub path: Option<String>,
     /// Of a target that speaks `http`: the paths at which it is asked in GraphQL, such as `/graphql`.
     #[serde(default)]
     pub graphql: Vec<String>,
-    /// Of a target that speaks `http`: what becomes of bodies that cannot be looked into, for those who may not see everything.
+    /// Of a target that speaks `http`: what becomes of bodies that cannot be looked into, for those who may not see everything;
+    /// `refuse` if it is not given.
     pub opaque_bodies: Option<OpaqueBodies>,
     /// Of a target that speaks `http`: whether its own address in texts, such as the link to the next page in JSON, leads its
     /// clients through the gateway. Bodies are then written anew, also for those who may see everything.
@@ -687,7 +687,7 @@ pub struct TargetSection {
     /// Of a target that speaks `http`: whether it takes no notice of the size of letters in paths, as `/Admin` for `/admin`. Policies
     /// then name paths in small letters.
     pub ignore_case: Option<bool>,
-    /// Of a target that speaks `http`: what becomes of an escaped slash (`%2F`) in a path.
+    /// Of a target that speaks `http`: what becomes of an escaped slash (`%2F`) in a path; `refuse` if it is not given.
     pub encoded_slashes: Option<EncodedSlashes>,
     /// Classes of single fields of JSON bodies, by their path, which is names with dots between them, without the places of lists:
     /// `"customer.email" = "email"`, or `"clear"` for none.
@@ -695,7 +695,8 @@ pub struct TargetSection {
     pub fields: BTreeMap<String, String>,
     /// The database there. The target's own name where it is not given.
     pub database: Option<String>,
-    /// TLS towards it. Where it is not given: `prefer` for an address of this machine, `require` for any other.
+    /// TLS towards it. Where it is not given: for an address of this machine `prefer`, or `disable` if it speaks `http` or `mcp`; for any
+    /// other `require`, which checks no certificate, or `verify-full` if it speaks `http` or `mcp`.
     pub tls: Option<Tls>,
     /// PEM certificates of the authorities that vouch for it, relative to this file; the system's where not given.
     pub tls_authorities: Option<PathBuf>,
@@ -829,7 +830,7 @@ pub enum Tls {
 }
 
 /// What happens to an operation that policy holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnHold {
     /// It waits on its own connection.

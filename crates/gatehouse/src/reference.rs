@@ -1,5 +1,7 @@
 //! The generated references: the configuration's keys, the API's document, the commands.
 
+use std::borrow::Cow;
+
 use anyhow::{Result, bail};
 use clap::CommandFactory as _;
 use serde_json::Value;
@@ -35,7 +37,7 @@ fn section(root: &Value, path: &str, schema: &Value, page: &mut String) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
         return;
     };
-    let mut inner = Vec::new();
+    let mut inner: Vec<Inner<'_>> = Vec::new();
     let mut rows = String::new();
     for (name, property) in properties {
         let target = resolved(root, property);
@@ -45,10 +47,16 @@ fn section(root: &Value, path: &str, schema: &Value, page: &mut String) {
             .map(|value| resolved(root, value))
             .filter(|value| value.get("properties").is_some());
         if let Some(value) = map {
-            inner.push((join(path, &format!("{name}.NAME")), described, value));
+            let schema = Cow::Borrowed(value);
+            inner.push(Inner { path: join(path, &format!("{name}.NAME")), described, schema, is_list: false });
         } else if target.get("properties").is_some() {
-            inner.push((join(path, name), described, target));
+            inner.push(Inner { path: join(path, name), described, schema: Cow::Borrowed(target), is_list: false });
         } else {
+            if let Some(schema) = any_of_tables(target) {
+                inner.push(Inner { path: join(path, name), described, schema: Cow::Owned(schema), is_list: false });
+            } else if let Some(items) = items_with_keys(root, target) {
+                inner.push(Inner { path: join(path, name), described, schema: Cow::Borrowed(items), is_list: true });
+            }
             let default = property.get("default").map(|value| format!("`{value}`")).unwrap_or_default();
             let required = schema
                 .get("required")
@@ -66,10 +74,41 @@ fn section(root: &Value, path: &str, schema: &Value, page: &mut String) {
         page.push_str("\n| key | type | default | meaning |\n|---|---|---|---|\n");
         page.push_str(&rows);
     }
-    for (path, described, schema) in inner {
-        page.push_str(&format!("\n## `[{path}]`\n\n{described}\n"));
-        section(root, &path, schema, page);
+    for Inner { path, described, schema, is_list } in inner {
+        let heading = if is_list { format!("[[{path}]]") } else { format!("[{path}]") };
+        page.push_str(&format!("\n## `{heading}`\n\n{described}\n"));
+        section(root, &path, &schema, page);
     }
+}
+
+/// What has a section of its own below another.
+struct Inner<'s> {
+    path: String,
+    described: &'s str,
+    schema: Cow<'s, Value>,
+    /// There may be several, one after the other.
+    is_list: bool,
+}
+
+/// What is one of several tables of one key, as a table that has the keys of all.
+fn any_of_tables(schema: &Value) -> Option<Value> {
+    let mut properties = serde_json::Map::new();
+    for one in schema.get("oneOf")?.as_array()? {
+        for (name, property) in one.get("properties")?.as_object()? {
+            let mut property = property.clone();
+            if let (Some(description), Some(property)) = (one.get("description"), property.as_object_mut()) {
+                property.entry("description").or_insert_with(|| description.clone());
+            }
+            properties.insert(name.clone(), property);
+        }
+    }
+    Some(serde_json::json!({ "properties": properties }))
+}
+
+/// What a list holds, where that is tables with keys of their own.
+fn items_with_keys<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
+    let items = resolved(root, schema.get("items")?);
+    items.get("properties").is_some().then_some(items)
 }
 
 fn join(path: &str, name: &str) -> String {
@@ -96,16 +135,24 @@ fn kind(root: &Value, schema: &Value) -> String {
     if let Some(all) = schema.get("oneOf").and_then(Value::as_array) {
         let words: Vec<String> =
             all.iter().filter_map(|one| text(one, "const")).map(|word| format!("`\"{word}\"`")).collect();
-        return words.join(", ");
+        // What has no word of its own is a table of one key.
+        return if words.is_empty() { "table".into() } else { words.join(", ") };
     }
-    match schema.get("type") {
-        Some(Value::String(kind)) if kind == "array" => {
+    if let Some(all) = schema.get("anyOf").and_then(Value::as_array) {
+        return all.iter().map(|one| kind_of_items(root, one)).collect::<Vec<_>>().join(" or ");
+    }
+    let named = |kind: &str| match kind {
+        "array" => {
             format!("list of {}", schema.get("items").map(|items| kind_of_items(root, items)).unwrap_or_default())
         }
-        Some(Value::String(kind)) if kind == "object" => "table".into(),
-        Some(Value::String(kind)) => kind.clone(),
+        "object" => "table".into(),
+        kind => kind.into(),
+    };
+    match schema.get("type") {
+        Some(Value::String(kind)) => named(kind),
         Some(Value::Array(kinds)) => {
-            kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").collect::<Vec<_>>().join(" or ")
+            let kinds = kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null");
+            kinds.map(named).collect::<Vec<_>>().join(" or ")
         }
         _ => String::new(),
     }
@@ -141,4 +188,28 @@ fn describe(command: &clap::Command, page: &mut String) {
         .to_string();
     let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
     page.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.trim()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_tells_types_defaults_and_keys_of_tables_in_lists() {
+        let page = configuration();
+        for expected in [
+            "| `on_hold` | `\"wait\"`, `\"refuse\"` | `\"wait\"` |",
+            "| `login` | `\"password\"`, `\"oauth\"` | `\"password\"` |",
+            "| `audience` | string or list of string | (required) |",
+            "| `credential` | table |  |",
+            "| `path` | string |  |",
+            "| `names` | list of string |  |",
+            "\n## `[[issuers.NAME.agents]]`\n",
+            "\n## `[targets.NAME.credential]`\n",
+            "\n## `[targets.NAME.credential.basic]`\n",
+            "| `bearer` | string |  | A token, as `Authorization: Bearer`. |",
+        ] {
+            assert!(page.contains(expected), "{expected}\n{page}");
+        }
+    }
 }
