@@ -347,6 +347,15 @@ pub fn who(needs: &BTreeMap<String, u32>) -> String {
     words.collect::<Vec<_>>().join(" and ")
 }
 
+/// What a fact of how many pseudonyms decide means to whoever decides.
+fn pseudonyms(count: &serde_json::Value) -> String {
+    if *count == 0 {
+        return String::new();
+    }
+    let names = if *count == 1 { "it names what it stands for" } else { "each names what it stands for" };
+    format!("{count} in its conditions; {names}, which is put in its place at the target")
+}
+
 /// A time in the largest unit that it is whole in.
 pub fn span(secs: u32) -> String {
     match secs {
@@ -367,12 +376,16 @@ impl RequestView {
             ("target", self.targets.join(", ")),
         ];
         match &self.asked {
-            AskedView::Operation { task, task_reason, binds, exact, impact, .. } => {
+            AskedView::Operation { task, task_reason, binds, bind_names, exact, impact, facts, .. } => {
                 rows.push(("task", format!("{task} {}", task_reason.as_deref().unwrap_or_default())));
                 let statement = if *exact { "statement" } else { "statement (as evidence keeps it)" };
                 rows.push((statement, self.statement.clone()));
-                let bind = |(place, bind): (usize, &String)| ("bind value", format!("${} = {bind}", place + 1));
+                let bind = |(place, bind): (usize, &String)| match bind_names.get(place) {
+                    Some(name) => ("said beside it", format!("{name}: {bind}")),
+                    None => ("bind value", format!("${} = {bind}", place + 1)),
+                };
                 rows.extend(binds.iter().enumerate().map(bind));
+                rows.push(("pseudonyms", facts.get("pseudonyms").map(pseudonyms).unwrap_or_default()));
                 rows.extend(impact.iter().map(|line| ("impact", line.clone())));
             }
             AskedView::Task { ttl_secs, asked_by, budget, granted } => {
@@ -418,6 +431,9 @@ pub enum AskedView {
         task_reason: Option<String>,
         /// The bind values, like the statement.
         binds: Vec<String>,
+        /// What each of them is called, such as `body`; none where their numbers are their names, and none in listings.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        bind_names: Vec<String>,
         /// Whether statement and bind values are to the letter.
         exact: bool,
         /// What policies could test.

@@ -187,6 +187,19 @@ impl ApiControl {
         read.await.ok().flatten().map(|request| live_view(&request))
     }
 
+    /// The same, with what its target's protocol calls what was said beside the statement.
+    fn with_names(&self, mut request: RequestView) -> RequestView {
+        let loaded = self.state.loaded.load();
+        let target = request.targets.first().and_then(|target| loaded.targets.get(target.as_str()));
+        let protocol = target.and_then(|target| registry::protocol(&target.protocol));
+        if let (AskedView::Operation { binds, exact, bind_names, .. }, Some(protocol)) = (&mut request.asked, protocol)
+        {
+            let name = |bind: &String| protocol.name_of_bind(bind, *exact).map(String::from);
+            *bind_names = binds.iter().map(name).collect::<Option<_>>().unwrap_or_default();
+        }
+        request
+    }
+
     pub(crate) async fn one_request(&self, id: &str) -> Result<RequestView, Problem> {
         if let Some(request) = self.live_request(id) {
             return Ok(live_view(&request));
@@ -762,7 +775,7 @@ impl Control for ApiControl {
             if !self.sees_request(caller, &request) {
                 return Err(Problem::not_found("request", id, "requests"));
             }
-            Ok(self.whole_request(id).await.unwrap_or(request))
+            Ok(self.with_names(self.whole_request(id).await.unwrap_or(request)))
         }
         .boxed()
     }
@@ -1244,6 +1257,7 @@ pub(crate) fn live_view(request: &PendingRequest) -> RequestView {
                 task: operation.task.to_string(),
                 task_reason: Some(operation.task_reason.clone()),
                 binds: operation.binds.clone(),
+                bind_names: Vec::new(),
                 facts: operation.facts.iter().map(|(name, fact)| (name.clone(), search::fact(fact.clone()))).collect(),
                 exact: operation.is_exact,
                 mode: operation.mode.as_str().into(),
@@ -1279,8 +1293,9 @@ fn stored_view(row: RequestRow) -> RequestView {
     let (asked, targets) = match row.asked {
         AskedRow::Operation { session, task, target, binds, mode } => {
             let (facts, impact) = (row.facts, row.impact);
+            let (task_reason, bind_names, exact) = (None, Vec::new(), false);
             let asked =
-                AskedView::Operation { session, task, task_reason: None, binds, exact: false, facts, mode, impact };
+                AskedView::Operation { session, task, task_reason, binds, bind_names, exact, facts, mode, impact };
             (asked, vec![target])
         }
         AskedRow::Task { targets, ttl_secs, by, budget, granted } => {
@@ -1330,6 +1345,21 @@ mod tests {
             AskedView::Operation { exact, binds, .. } => (listed.clone(), *exact, binds.len()),
             AskedView::Task { .. } => panic!("an operation"),
         }
+    }
+
+    #[test]
+    fn what_is_said_beside_a_statement_has_its_name() {
+        let mut request = request("POST /orders", vec!["'{}'".into()], Vec::new());
+        assert!(request.rows().contains(&("bind value", "$1 = '{}'".into())), "{:?}", request.rows());
+        if let AskedView::Operation { bind_names, facts, .. } = &mut request.asked {
+            bind_names.push("body".into());
+            facts.insert("pseudonyms".into(), 1.into());
+        }
+        let rows = request.rows();
+        assert!(rows.contains(&("said beside it", "body: '{}'".into())), "{rows:?}");
+        let decides =
+            |(name, value): &(&str, String)| *name == "pseudonyms" && value.starts_with("1 in its conditions");
+        assert!(rows.iter().any(decides), "{rows:?}");
     }
 
     #[test]

@@ -82,6 +82,10 @@ impl Protocol for Http {
         whole_request(first, fields.iter().map(|(name, value)| (name.as_str(), *value)), body)
     }
 
+    fn name_of_bind(&self, bind: &str, is_exact: bool) -> Option<&'static str> {
+        Some(name_of_bind(bind, is_exact))
+    }
+
     fn transcript(&self) -> Box<dyn Transcript> {
         transcript()
     }
@@ -108,6 +112,11 @@ pub fn session(opening: Opening, rider: Option<Box<dyn Rider>>) -> Box<dyn Sessi
 /// What makes HTTP archives of recordings of HTTP, and of what rides on it.
 pub fn archive(target: &TargetName) -> Box<dyn Archive> {
     Box::new(har::HttpArchive::new(target))
+}
+
+/// What people call what a request has besides its first line. To the letter there is its body alone.
+pub fn name_of_bind(bind: &str, is_exact: bool) -> &'static str {
+    if !is_exact && head::read(bind).is_some() { "fields of the head" } else { "body" }
 }
 
 /// What recordings of HTTP, and of what rides on it, are read by.

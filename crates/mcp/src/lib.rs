@@ -63,6 +63,10 @@ impl Protocol for Mcp {
         gatehouse_http::whole_request("POST /", [("content-type", "application/json")].into_iter(), &message)
     }
 
+    fn name_of_bind(&self, bind: &str, is_exact: bool) -> Option<&'static str> {
+        Some(gatehouse_http::name_of_bind(bind, is_exact))
+    }
+
     fn transcript(&self) -> Box<dyn Transcript> {
         gatehouse_http::transcript()
     }

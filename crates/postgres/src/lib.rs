@@ -70,6 +70,10 @@ impl Protocol for Postgres {
         out
     }
 
+    fn name_of_bind(&self, _: &str, _: bool) -> Option<&'static str> {
+        None
+    }
+
     fn transcript(&self) -> Box<dyn Transcript> {
         Box::new(transcript::PostgresTranscript::default())
     }

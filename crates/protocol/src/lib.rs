@@ -40,6 +40,10 @@ pub trait Protocol: Send + Sync {
     /// gateway understands. Nobody sends them.
     fn question(&self, text: &str) -> BytesMut;
 
+    /// What people call a value that is said beside a statement, to the letter or as evidence keeps it; `None` where its
+    /// number is its name.
+    fn name_of_bind(&self, bind: &str, is_exact: bool) -> Option<&'static str>;
+
     /// Turns one recorded chunk of what the client saw into lines for a person, without terminal control characters.
     fn transcript(&self) -> Box<dyn Transcript>;
 }
