@@ -128,7 +128,10 @@ fn a_person_asks_and_gets_what_is_granted_once() -> Result<()> {
     let id = task["id"].as_str().context("an id")?;
     assert!(sam.run(&["task", "end", id])?.0, "one's own task is one's own to end");
     let bundle = fixture.folder.path().join("task.tar").display().to_string();
-    fixture.command(&["evidence", "export", "--task", id, "-o", &bundle])?;
+    let export = ["evidence", "export", "--task", id, "-o", &bundle];
+    fixture.command(&export)?;
+    let again = fixture.command(&export)?;
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("--force"), "{again:?}");
     let key = fixture.data.join("journal.pub").display().to_string();
     let verified = text(&fixture.command(&["evidence", "verify", &bundle, "--key", &key])?);
     assert!(verified.starts_with("sound:"), "{verified}");

@@ -77,9 +77,11 @@ fn gatehouse_run_gives_a_command_its_credential_and_takes_it_back() -> anyhow::R
         "exit 7",
     ])?;
     assert_eq!(failed.status.code(), Some(7));
+    let run = ["run", "--as", "agent:claude", "--target", "shop", "--reason", "x", "--", "no-such-command"];
+    assert_eq!(fixture.command(&run)?.status.code(), Some(127));
     let tasks = fixture.json(&["tasks", "ls"])?;
     let states: Vec<&str> = tasks.as_array().into_iter().flatten().filter_map(|task| task["state"].as_str()).collect();
-    assert_eq!(states, ["done", "done"]);
+    assert_eq!(states, ["done", "done", "done"]);
     Ok(())
 }
 

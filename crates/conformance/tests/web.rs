@@ -527,6 +527,7 @@ fn a_held_body_lies_encrypted_until_the_answer() -> Result<()> {
     // Who decides sees all of it, and a listing how it begins.
     let shown = house.fixture.json(&["requests", "show", &request])?;
     assert!(shown["binds"] == json!([format!("'{body}'")]), "it is shown to the letter");
+    assert_eq!(shown["bind_names"], json!(["body"]));
     assert_eq!(shown["exact"], true);
     let listed = house.fixture.open_request()?;
     assert_eq!(listed["exact"], false);
