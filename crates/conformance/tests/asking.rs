@@ -128,7 +128,7 @@ fn a_person_asks_and_gets_what_is_granted_once() -> Result<()> {
     let id = task["id"].as_str().context("an id")?;
     assert!(sam.run(&["task", "end", id])?.0, "one's own task is one's own to end");
     let bundle = fixture.folder.path().join("task.tar").display().to_string();
-    let export = ["evidence", "export", "--task", id, "-o", &bundle];
+    let export = ["evidence", "export", "--task", id, "-o", bundle.as_str()];
     fixture.command(&export)?;
     let again = fixture.command(&export)?;
     assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("--force"), "{again:?}");
