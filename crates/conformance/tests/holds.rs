@@ -4,12 +4,19 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use gatehouse_conformance::fixture::PATIENCE;
+use gatehouse_conformance::fixture::{PATIENCE, POLICIES};
 use gatehouse_conformance::raw::{self, RawClient, execute, parse, query, sync};
 use gatehouse_conformance::{Credential, Fixture, Setup};
 use tokio_postgres::error::SqlState;
 
 const GOLD: &str = "update customers set tier = 'gold' where id = 1";
+/// Lets agents define things.
+const DEFINES: &str = "
+    permit (principal in Group::\"agents\", action in Action::\"sql:define\", resource in Target::\"shop\");";
+/// Has calls approved by a person.
+const CALLS: &str = "
+    @id(\"calls\") @hold(\"dba\")
+    permit (principal in Group::\"agents\", action == Action::\"sql:call\", resource in Target::\"shop\");";
 
 fn refusing() -> Setup {
     Setup { target: "on_hold = \"refuse\"".into(), ..Setup::default() }
@@ -64,7 +71,7 @@ fn only_a_member_of_the_group_whom_policy_permits_can_answer() -> anyhow::Result
 
 #[test]
 fn the_requester_and_the_one_it_acts_for_cannot_approve() -> anyhow::Result<()> {
-    let policies = gatehouse_conformance::fixture::POLICIES.to_string()
+    let policies = POLICIES.to_string()
         + "@id(\"dba-writes\") @hold(\"dba\") forbid (principal == User::\"dana\", action in Action::\"sql:write\", resource);";
     let fixture = Fixture::start(Setup { policies, ..Setup::default() })?;
     let own = fixture.task("user:dana", "10m")?;
@@ -250,6 +257,116 @@ fn an_approval_binds_to_the_code_that_runs() -> anyhow::Result<()> {
     asks(TOTAL)?;
     assert_eq!(fixture.psql(&agent, TOTAL)?, "");
     assert_eq!(fixture.truth("select string_agg(what, ',') from ran")?, "second,second");
+    Ok(())
+}
+
+/// What a statement sets off is more than functions, and each of these can be made anew while all functions stay as they are.
+#[test]
+fn an_approval_binds_to_what_sets_off_functions() -> anyhow::Result<()> {
+    let policies = format!("{POLICIES}{CALLS}");
+    let fixture = Fixture::start(Setup { policies, ..refusing() })?;
+    fixture.truth(
+        "create function added(int, int) returns int language sql immutable as 'select $1 + $2';
+         create function taken(int, int) returns int language sql immutable as 'select $1 - $2';
+         create function is_any(int) returns bool language sql immutable as 'select true';
+         create function is_some(int) returns bool language sql immutable as 'select $1 is not null';
+         create type pair as (one int, other int);
+         create function same(int) returns pair language sql immutable as 'select row($1, $1)::pair';
+         create function pair_after(int) returns pair language sql immutable as 'select row($1, $1 + 1)::pair';
+         create aggregate total_of(int) (sfunc = added, stype = int, initcond = '0');
+         create operator <+> (function = added, leftarg = int, rightarg = int);
+         create cast (int as pair) with function same(int);
+         create domain fine as int constraint is_fine check (is_any(value));
+         create table checked (n int constraint is_fine check (n > 0));
+         grant all on all tables in schema public to gatehouse",
+    )?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let asks = |sql: &str| -> anyhow::Result<()> {
+        let said = fixture.psql(&agent, sql)?;
+        ensure!(said.contains("needs approval"), "{sql}: {said}");
+        fixture.json(&["approve", &id_of(&fixture.open_request()?), "--as", "user:dana"])?;
+        Ok(())
+    };
+    for (statement, change) in [
+        (
+            "select total_of(1)",
+            "create or replace aggregate total_of(int) (sfunc = taken, stype = int, initcond = '0')",
+        ),
+        (
+            "select 1 <+> 2",
+            "drop operator <+> (int, int); create operator <+> (function = taken, leftarg = int, rightarg = int)",
+        ),
+        ("select 1::pair", "drop cast (int as pair); create cast (int as pair) with function pair_after(int)"),
+        (
+            "select 1::fine",
+            "alter domain fine drop constraint is_fine;
+             alter domain fine add constraint is_fine check (is_some(value))",
+        ),
+        (
+            "insert into checked values (1)",
+            "alter table checked drop constraint is_fine; alter table checked add constraint is_fine check (n > -1)",
+        ),
+    ] {
+        asks(statement)?;
+        fixture.truth(change)?;
+        asks(statement)?;
+        let said = fixture.psql(&agent, statement)?;
+        ensure!(!said.contains("needs approval"), "{statement}: what did not change is approved: {said}");
+    }
+    Ok(())
+}
+
+/// What lies in a temporary schema is its session's alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_binds_to_temporary_functions() -> anyhow::Result<()> {
+    let policies = format!("{POLICIES}{CALLS}{DEFINES}");
+    let fixture = Fixture::start(Setup { policies, ..refusing() })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let client = fixture.connect(&agent).await?;
+    let call = "select pg_temp.own_one()";
+    client.batch_execute("create function pg_temp.own_one() returns int language sql as 'select 1'").await?;
+    let approve = || -> anyhow::Result<()> {
+        fixture.json(&["approve", &id_of(&fixture.open_request()?), "--as", "user:dana"])?;
+        Ok(())
+    };
+    assert!(client.batch_execute(call).await.is_err());
+    tokio::task::block_in_place(&approve)?;
+    tokio::task::block_in_place(|| {
+        fixture.truth(
+            "do $$ begin execute (select format('create or replace function %I.own_one() returns int language sql
+               as ''select 2''', n.nspname)
+             from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.proname = 'own_one'); end $$",
+        )
+    })?;
+    assert!(client.batch_execute(call).await.is_err(), "another function is not approved");
+    tokio::task::block_in_place(&approve)?;
+    client.batch_execute(call).await?;
+    Ok(())
+}
+
+/// What a transaction has defined, nobody else sees; two that define something else are not the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_binds_to_what_its_transaction_defined() -> anyhow::Result<()> {
+    let policies = format!("{POLICIES}{DEFINES}");
+    let fixture = Fixture::start(Setup { policies, ..refusing() })?;
+    fixture.truth("grant all on schema public to gatehouse")?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let client = fixture.connect(&agent).await?;
+    let approve = || -> anyhow::Result<()> {
+        fixture.json(&["approve", &id_of(&fixture.open_request()?), "--as", "user:dana"])?;
+        Ok(())
+    };
+    for defines in ["create table one (n int)", "create table other (n int)"] {
+        client.batch_execute("begin").await?;
+        client.batch_execute(defines).await?;
+        assert!(client.batch_execute(GOLD).await.is_err(), "{defines}");
+        client.batch_execute("rollback").await?;
+        tokio::task::block_in_place(&approve)?;
+    }
+    client.batch_execute("begin").await?;
+    client.batch_execute("create table one (n int)").await?;
+    client.batch_execute(GOLD).await?;
+    client.batch_execute("rollback").await?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! Knows the question that reads it and the answer's shape. Must not know statements, policies, classes or frames.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use foldhash::HashMap;
 use gatehouse_model::ValueKind;
@@ -37,8 +37,10 @@ pub(crate) fn is_temporary_schema(schema: &str) -> bool {
 /// The first answer is read before `search_path` is set, so it uses no operator and qualifies every function;
 /// the settings last as long as the question's implicit transaction; to compile it takes longer than to answer it. Functions of extensions that only compute from their arguments are marked as such.
 /// Number 817 is `current_query`, by which what is computed of a row tells the text of the statement.
-/// The last answer is a digest of all functions that are not PostgreSQL's own, and for each relation one of its triggers and
-/// rules: whatever is changed of them, the digest is another.
+/// The last answer is a digest of all functions, aggregates, operators, casts and checks of domains that are not PostgreSQL's
+/// own, and for each relation one of its triggers, rules and checks: whatever is changed of them, the digest is another. Functions
+/// of temporary schemas are among them, of all sessions, for a survey cannot know which is whose. A function is shown by its name
+/// alone where that is the only one of it in sight, so that the number stands beside it.
 pub(crate) const QUESTION: &str = "\
 select s from pg_catalog.unnest(pg_catalog.current_schemas(false)) as s;
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('jit', 'off', true);
@@ -178,8 +180,21 @@ select distinct a.oid, a.typname, a.made_from, n.nspname, p.proname
 select d.runs_at, pg_catalog.encode(pg_catalog.sha256(pg_catalog.string_agg(d.digest, '' order by d.digest)), 'hex')
   from (select c.runs_at, pg_catalog.sha256(pg_catalog.convert_to(c.definition, pg_catalog.getdatabaseencoding())) as digest
     from (select 0::pg_catalog.oid as runs_at, pg_catalog.row_to_json(p)::pg_catalog.text as definition
-        from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-        where p.oid >= 16384 and n.nspname !~ '^pg_temp_'
+        from pg_catalog.pg_proc p where p.oid >= 16384
+      union all select 0::pg_catalog.oid, pg_catalog.concat_ws(',', pg_catalog.row_to_json(a)::pg_catalog.text,
+          a.aggtransfn::pg_catalog.oid, a.aggfinalfn::pg_catalog.oid, a.aggcombinefn::pg_catalog.oid,
+          a.aggserialfn::pg_catalog.oid, a.aggdeserialfn::pg_catalog.oid, a.aggmtransfn::pg_catalog.oid,
+          a.aggminvtransfn::pg_catalog.oid, a.aggmfinalfn::pg_catalog.oid)
+        from pg_catalog.pg_aggregate a where a.aggfnoid::pg_catalog.oid >= 16384
+      union all select 0::pg_catalog.oid, pg_catalog.concat_ws(',', pg_catalog.row_to_json(o)::pg_catalog.text,
+          o.oprcode::pg_catalog.oid)
+        from pg_catalog.pg_operator o where o.oid >= 16384
+      union all select 0::pg_catalog.oid, pg_catalog.row_to_json(c)::pg_catalog.text
+        from pg_catalog.pg_cast c where c.oid >= 16384
+      union all select 0::pg_catalog.oid, pg_catalog.row_to_json(k)::pg_catalog.text
+        from pg_catalog.pg_constraint k where k.contypid <> 0 and k.oid >= 16384
+      union all select k.conrelid, pg_catalog.row_to_json(k)::pg_catalog.text
+        from pg_catalog.pg_constraint k where k.contype = 'c' and k.conrelid <> 0 and k.oid >= 16384
       union all select g.tgrelid, pg_catalog.row_to_json(g)::pg_catalog.text
         from pg_catalog.pg_trigger g where not g.tgisinternal
       union all select r.ev_class, pg_catalog.row_to_json(r)::pg_catalog.text
@@ -417,7 +432,7 @@ pub(crate) struct Parts {
     pub(crate) makings: Vec<Making>,
     /// The schemas that exist on the account's search path, `"$user"` resolved, without the implicit ones.
     pub(crate) search_path: Vec<Arc<str>>,
-    /// Digests of code: of all functions by 0, and of the triggers and rules of a relation by its OID.
+    /// Digests of code: by 0 of all that may be called, and by its OID of the triggers, rules and checks of a relation.
     pub(crate) code: Vec<(u32, Arc<str>)>,
 }
 
@@ -442,6 +457,8 @@ pub(crate) struct Catalog {
     search_path: Vec<Arc<str>>,
     identifiers: HashSet<Arc<str>>,
     code: HashMap<u32, Arc<str>>,
+    /// What all of it stands for, once that was asked for.
+    everything: OnceLock<String>,
 }
 
 impl Catalog {
@@ -560,7 +577,11 @@ impl Catalog {
         for name in names {
             // Names may hold anything.
             text.push_str(&format!("{}:{name}", name.len()));
-            for relation in self.relations_named(name).iter().filter(|relation| !relation.is_system()) {
+            // In an order of their own: a survey has none.
+            let named = self.relations_named(name).iter().filter(|relation| !relation.is_system());
+            let mut named: Vec<&Arc<Relation>> = named.collect();
+            named.sort_by_key(|relation| relation.oid);
+            for relation in named {
                 calls |= relation.has_effects || relation.has_triggers || relation.has_rules || relation.quotes;
                 text.push('=');
                 text.push_str(&identity(relation));
@@ -573,6 +594,15 @@ impl Catalog {
             text.push_str(code(0));
         }
         text
+    }
+
+    /// What stands for all relations and all code: what is not understood may name and set off any of them.
+    pub(crate) fn stands_for_everything(&self) -> &str {
+        self.everything.get_or_init(|| {
+            let mut names: Vec<&str> = self.named.keys().map(|name| &**name).collect();
+            names.sort_unstable();
+            digest_of(self.stands_for(names, true).as_bytes())
+        })
     }
 
     /// True if a materialized view may take rows from a view of this name.
@@ -812,8 +842,16 @@ fn identity(relation: &Relation) -> String {
         part(&column.type_oid.to_be_bytes());
         part(column.expression.as_deref().unwrap_or_default().as_bytes());
     }
-    let digest = hash.finalize();
-    // As many bits as nobody finds twice.
+    shown(&hash.finalize())
+}
+
+/// A text in place of a longer one.
+fn digest_of(bytes: &[u8]) -> String {
+    shown(&Sha256::digest(bytes))
+}
+
+/// As many bits of a digest as nobody finds twice.
+fn shown(digest: &[u8]) -> String {
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -1141,6 +1179,16 @@ mod tests {
         let marks = ["a", "b", "c", "d", "e"].map(|name| catalog.own_function(name));
         let (immutable, stable, volatile) = (Volatility::Immutable, Volatility::Stable, Volatility::Volatile);
         assert_eq!(marks, [immutable, stable, volatile, volatile, immutable].map(Some));
+    }
+
+    #[test]
+    fn what_is_not_understood_may_set_off_anything() {
+        let one = with_code(&[("0", "a"), ("16385", "c")]);
+        let same = with_code(&[("16385", "c"), ("0", "a")]);
+        assert_eq!(one.stands_for_everything(), same.stands_for_everything());
+        for other in [with_code(&[("0", "b"), ("16385", "c")]), with_code(&[("0", "a"), ("16385", "d")])] {
+            assert_ne!(one.stands_for_everything(), other.stands_for_everything());
+        }
     }
 
     #[test]

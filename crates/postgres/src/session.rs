@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use foldhash::{HashMap, HashMapExt as _};
-use gatehouse_model::{Bind, Column, Denial, Intent, Operation, Provenance, Reason, Secret, Shape, TargetName};
+use gatehouse_model::{Action, Bind, Column, Denial, Intent, Operation, Provenance, Reason, Secret, Shape, TargetName};
 use gatehouse_protocol::{
     Breach, Classifier, Editor, Opening, Passed, Reply, Session, Side, Started, Step, SurveyFacts,
 };
@@ -66,6 +66,8 @@ pub(crate) struct PostgresSession {
     moved: Moved,
     /// Something was defined that others see once its transaction has ended.
     defined: bool,
+    /// A digest of the statements of the open transaction that define something, to the letter: what they define no survey shows.
+    defined_by: Option<[u8; 32]>,
     /// What a survey tells has changed, and nobody was told of it yet.
     outdates: bool,
     /// Unqualified names are looked up where the account has them looked up.
@@ -228,6 +230,7 @@ impl Waiting {
 /// What approvals bind to besides a statement whose parameters are of these types.
 struct KnownMeaning {
     types: Vec<u32>,
+    is_of_session: bool,
     state: Arc<BTreeMap<String, String>>,
 }
 
@@ -375,6 +378,7 @@ impl PostgresSession {
             doubt: Doubt::None,
             moved: Moved::default(),
             defined: false,
+            defined_by: None,
             outdates: false,
             path_is_the_accounts: wishes.path(SearchPath::Known(Vec::new())) != SearchPath::Uncertain,
             status: b'I',
@@ -556,9 +560,17 @@ impl Session for PostgresSession {
     }
 
     fn stands_for(&self, operation: &Operation) -> String {
-        let intent = &operation.intent;
-        let calls = intent.accesses.iter().any(|access| [action::CALL, action::DO].contains(&access.action));
-        self.known.catalog.stands_for(intent.names.iter().map(|name| &**name), calls)
+        let (intent, catalog) = (&operation.intent, &self.known.catalog);
+        let wants = |actions: &[Action]| intent.accesses.iter().any(|access| actions.contains(&access.action));
+        let mut text: String = match wants(&[action::OPAQUE]) {
+            true => catalog.stands_for_everything().into(),
+            false => catalog.stands_for(intent.names.iter().map(|name| &**name), wants(&[action::CALL, action::DO])),
+        };
+        if let Some(defined_by) = &self.defined_by {
+            text.push_str("\ndefined by=");
+            text.extend(defined_by.iter().map(|byte| format!("{byte:02x}")));
+        }
+        text
     }
 
     fn outdates_survey(&mut self) -> bool {

@@ -7,11 +7,12 @@ use std::sync::{Arc, OnceLock};
 use bytes::{BufMut, Bytes, BytesMut};
 use gatehouse_model::{Bind, Denial, Effect, Intent, Operation, Phase, Reason};
 use gatehouse_protocol::{Breach, Meaning, Misunderstood, Passed, Reply, Started, Step};
+use sha2::{Digest as _, Sha256};
 
 use super::statement::{Asked, Portal, Prepared};
 use super::{Awaited, CopyIn, Discard, Doubt, FrontSurvey, KnownMeaning, Named, PostgresSession, Waiting};
 use crate::analysis::{self, Analysis, Outputs, SearchPath};
-use crate::catalog::OWN_OIDS_END;
+use crate::catalog::{OWN_OIDS_END, is_temporary_schema};
 use crate::frame::{self, Frame, Peek, Reader, put_cstr};
 use crate::reading;
 use crate::report::{self, Severity};
@@ -577,7 +578,10 @@ impl PostgresSession {
     /// parameters have. What a session changed beyond that is known to that session alone.
     fn meaning(&mut self, prepared: &Prepared) -> Arc<BTreeMap<String, String>> {
         let types: Vec<u32> = prepared.parameter_types().collect();
-        if let Some(known) = self.meaning.as_ref().filter(|known| known.types == types) {
+        let is_of_session =
+            self.meaning_changes > 0 || self.doubt != Doubt::None || calls_temporary(&prepared.analysis);
+        let is_same = |known: &&KnownMeaning| known.types == types && known.is_of_session == is_of_session;
+        if let Some(known) = self.meaning.as_ref().filter(is_same) {
             return known.state.clone();
         }
         let mut state = self.settings.clone();
@@ -587,11 +591,11 @@ impl PostgresSession {
         }
         let shown: Vec<String> = types.iter().map(ToString::to_string).collect();
         state.insert("parameter types".into(), shown.join(","));
-        if self.meaning_changes > 0 || self.doubt != Doubt::None {
+        if is_of_session {
             state.insert(Operation::SESSION_STATE.into(), self.meaning_changes.to_string());
         }
         let state = Arc::new(state);
-        self.meaning = Some(KnownMeaning { types, state: state.clone() });
+        self.meaning = Some(KnownMeaning { types, is_of_session, state: state.clone() });
         state
     }
 
@@ -932,6 +936,9 @@ impl PostgresSession {
             self.changed_in_batch = self.batch.number;
         }
         self.defined |= analysis.changes_catalog || prepared.is_opaque();
+        if analysis.changes_catalog || runs_code {
+            self.defined_by = Some(digest_with(self.defined_by.unwrap_or_default(), &analysis.intent.statement));
+        }
         if self.doubt != Doubt::None {
             self.moved.extend(&analysis.moved);
         }
@@ -1072,6 +1079,24 @@ impl<'a> BindMessage<'a> {
 fn read_formats(reader: &mut Reader<'_>) -> Option<Vec<i16>> {
     let count = reader.i16()?.cast_unsigned();
     (0..count).map(|_| reader.i16()).collect()
+}
+
+/// Whether it calls what lies in the temporary schema, of which each session has its own.
+fn calls_temporary(analysis: &Analysis) -> bool {
+    let is_temporary = |id: &str| {
+        let name = id.split_once('/').and_then(|(_, name)| name.split_once('.'));
+        name.is_some_and(|(schema, _)| is_temporary_schema(schema))
+    };
+    let mut accesses = analysis.intent.accesses.iter();
+    accesses.any(|access| access.action == analysis::action::CALL && is_temporary(&access.resource.id))
+}
+
+/// A digest of statements, with one more.
+fn digest_with(before: [u8; 32], statement: &str) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(before);
+    hash.update(Sha256::digest(statement.as_bytes()));
+    hash.finalize().into()
 }
 
 fn plumbing(len: usize) -> Step {

@@ -604,6 +604,7 @@ impl PostgresSession {
     /// Nothing is open any more of what was set or defined.
     fn transaction_ended(&mut self) {
         self.changed_in_transaction = false;
+        self.defined_by = None;
         let is_over = match self.doubt {
             Doubt::None => false,
             Doubt::UntilCommitted => {
