@@ -399,9 +399,9 @@ impl Desk {
         Some(request)
     }
 
-    /// Whether exactly this lies here, open, and nobody waits for its answer.
-    pub(crate) fn lies_open(&self, digest: &Digest) -> bool {
-        self.lock().values().any(|ticket| ticket.is_same(digest))
+    /// The request that exactly this lies here as, open, where nobody waits for its answer.
+    pub(crate) fn lies_open(&self, digest: &Digest) -> Option<RequestId> {
+        self.lock().values().find(|ticket| ticket.is_same(digest)).map(|ticket| ticket.request.id.clone())
     }
 
     /// Files a request, with the body that is decided on, where that lies elsewhere; `Err(None)` when too many are open already.
@@ -446,12 +446,14 @@ impl Desk {
         terms: &Terms,
         policies: &Policies,
     ) -> Result<Answered, AnswerError> {
+        // Dropped after the lock: to let go of a body may be to remove a file.
+        let mut let_go: Option<Arc<Kept>> = None;
         let mut tickets = self.lock();
         let ticket = tickets.get_mut(id).ok_or_else(|| AnswerError::Unknown(id.clone()))?;
         let request = &mut ticket.request;
         if request.state == RequestState::Open && request.expires <= now {
             request.state = RequestState::Expired;
-            ticket.kept = None;
+            std::mem::swap(&mut let_go, &mut ticket.kept);
             self.ledger.record(now, RequestEnded { request: id.to_string(), cause: "expired".into() })?;
         }
         if request.state != RequestState::Open {
@@ -483,7 +485,7 @@ impl Desk {
             request.state = RequestState::Approved(lapses);
         }
         // It is decided, and nobody looks at it any more.
-        ticket.kept = None;
+        std::mem::swap(&mut let_go, &mut ticket.kept);
         if let Some(waiter) = ticket.waiter.take() {
             // A session that went away meanwhile withdrew the request, or is about to.
             let _ = waiter.send(answer);
@@ -532,6 +534,8 @@ impl Desk {
 
     /// Ends a request that nobody answered, or whose client is gone.
     pub(crate) fn end(&self, now: Timestamp, id: &RequestId, state: RequestState) -> Result<(), Unrecorded> {
+        // Dropped after the lock: to let go of a body may be to remove a file.
+        let mut let_go: Option<Arc<Kept>> = None;
         let mut tickets = self.lock();
         let Some(ticket) = tickets.get_mut(id) else {
             return Ok(());
@@ -542,7 +546,7 @@ impl Desk {
         let cause = state.as_str().to_string();
         ticket.request.state = state;
         ticket.waiter = None;
-        ticket.kept = None;
+        std::mem::swap(&mut let_go, &mut ticket.kept);
         self.ledger.record(now, RequestEnded { request: id.to_string(), cause }).map(|_| ())
     }
 

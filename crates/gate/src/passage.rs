@@ -117,6 +117,11 @@ impl Held {
         &self.request
     }
 
+    /// Whether what was read of it lies elsewhere, so that it takes a while until it goes on.
+    pub fn lies_elsewhere(&self) -> bool {
+        self.waiting.kept.is_some()
+    }
+
     /// When the wait ends in refusal.
     pub fn expires(&self) -> Timestamp {
         self.expires
@@ -908,19 +913,20 @@ impl Passage {
             denial.request = Some(denied.id);
             return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
         }
+        // Whoever asks again about what lies there sends no second body.
+        if refuses && let Some(id) = self.gate.desk().lies_open(&digest) {
+            let denial = held_denial(&decision, &id, &operation.intent.title);
+            return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
+        }
         let mut request = self.request(now, &operation, &decision, digest, impact);
         let entry = self.request_opened(&operation, &request);
         let expires = request.expires;
-        // Whoever asks again about what lies there sends no second body.
-        let waiting = match refuses && self.gate.desk().lies_open(&digest) {
-            true => Waiting { run, kept: None },
-            false => match self.let_go(&mut operation, &run) {
-                Ok(waiting) => waiting,
-                Err(not_kept) => {
-                    let denial = not_kept.denial(&operation.intent.title);
-                    return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
-                }
-            },
+        let waiting = match self.let_go(&mut operation, &run) {
+            Ok(waiting) => waiting,
+            Err(not_kept) => {
+                let denial = not_kept.denial(&operation.intent.title);
+                return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
+            }
         };
         if waiting.kept.is_some() {
             kept::shorten(&mut request);
@@ -934,8 +940,7 @@ impl Passage {
             }
         };
         let Some(answer) = opened.answer else {
-            let mut denial = held_denial(&decision, &opened.id, &operation.intent.title);
-            denial.request = Some(opened.id);
+            let denial = held_denial(&decision, &opened.id, &operation.intent.title);
             return self.refuse(now, &operation, &decision, digest, &waiting.run, denial).map(Next::Out);
         };
         let mut words = BytesMut::new();

@@ -392,6 +392,8 @@ enum Pause {
     Over,
     /// What comes next takes long, and has a place aside of what must not wait for it.
     Heavy(Place),
+    /// What was held is answered, and must be read back first, which has a place aside too.
+    Answered(Place, Option<gatehouse_gate::Answer>),
     /// It becomes a WebSocket.
     Switched,
 }
@@ -511,11 +513,14 @@ impl Exchange {
                     Err(stop) => break Err(stop),
                 },
                 Ok(Pause::Heavy(place)) => {
-                    let work = move || {
-                        let outcome = self.progress(true);
-                        (self, outcome)
-                    };
-                    let (exchange, outcome) = aside::work(place, work).await?;
+                    let (exchange, outcome) = self.aside(place, |exchange| exchange.progress(true)).await?;
+                    self = exchange;
+                    if let Err(stop) = outcome {
+                        break Err(stop);
+                    }
+                }
+                Ok(Pause::Answered(place, answer)) => {
+                    let (exchange, outcome) = self.aside(place, move |exchange| exchange.resume(answer)).await?;
                     self = exchange;
                     if let Err(stop) = outcome {
                         break Err(stop);
@@ -530,6 +535,19 @@ impl Exchange {
             (outcome, Some(sockets)) => Err(self.part(outcome, *sockets).await),
         };
         Some((self.keeper, outcome))
+    }
+
+    /// Does some of it where it keeps nobody; `None` if that panicked.
+    async fn aside(
+        mut self,
+        place: Place,
+        work: impl FnOnce(&mut Self) -> Result<(), Stop> + Send + 'static,
+    ) -> Option<(Self, Result<(), Stop>)> {
+        let work = move || {
+            let outcome = work(&mut self);
+            (self, outcome)
+        };
+        aside::work(place, work).await
     }
 
     /// Answers, as far as it can be, what ends before its answer did.
@@ -581,6 +599,9 @@ impl Exchange {
                 Event::Signal(signal) => return Err(told(signal)),
                 Event::Expired if self.held.is_none() => return Err(told(None)),
                 Event::Expired => self.resume(None)?,
+                Event::Answered(answer) if self.waits_elsewhere() => {
+                    return self.place_aside().await.map(|place| Pause::Answered(place, answer));
+                }
                 Event::Answered(answer) => self.resume(answer)?,
                 Event::Left => return Err(left()),
                 Event::Asked(frame) => self.asked(frame)?,
@@ -630,6 +651,11 @@ impl Exchange {
                 takes_long && passage.edits() && self.target_has_news()
             }
         }
+    }
+
+    /// What is held lies on the disk, in part.
+    fn waits_elsewhere(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.lies_elsewhere())
     }
 
     /// Waits for a place for what takes long.
@@ -724,6 +750,9 @@ impl Exchange {
             tokio::select! {
                 signal = self.keeper.seat.signals.recv() => return Err(told(signal)),
                 answer = poll_fn(|cx| held.as_mut().map_or(std::task::Poll::Pending, |held| held.poll_answer(cx))), if is_held => {
+                    if self.waits_elsewhere() {
+                        return self.place_aside().await.map(|place| Pause::Answered(place, answer));
+                    }
                     self.resume(answer)?;
                 }
                 happened = poll_fn(|cx| target.poll(to_target, hears_target, cx)), if target.is_there => match happened? {
