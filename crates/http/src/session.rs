@@ -325,7 +325,10 @@ impl Session for HttpSession {
 
     fn part(&self, run: &Bytes) -> Option<Parted> {
         let (mut outline, mut body) = (BytesMut::new(), Vec::new());
+        // How often there is a place where the body goes back to.
+        let mut places = 0;
         for frame in frames(run) {
+            places += u32::from(matches!(frame.tag, Tag::End | Tag::Message));
             match frame.tag {
                 Tag::Body => body.extend_from_slice(frame.content),
                 // What kind of a message it is goes before it, in one byte.
@@ -339,7 +342,7 @@ impl Session for HttpSession {
                 }
             }
         }
-        (!body.is_empty()).then(|| Parted { outline: outline.freeze(), body })
+        (places == 1 && !body.is_empty()).then(|| Parted { outline: outline.freeze(), body })
     }
 
     fn join(&self, outline: &Bytes, body: &[u8]) -> Bytes {

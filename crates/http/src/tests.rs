@@ -230,6 +230,12 @@ fn a_held_run_is_parted_from_its_body() {
     let parted = session.part(&said).unwrap();
     assert_eq!(parted.body, b"hello");
     assert_eq!(session.join(&parted.outline, &parted.body), said);
+    // There is one place where a body goes back to, or it is not taken out.
+    let mut endless = BytesMut::new();
+    write_frame(Tag::Body, b"hello", &mut endless);
+    assert_eq!(session.part(&endless.freeze()), None);
+    assert_eq!(session.part(&[&said[..], &said[..]].concat().into()), None);
+    assert_eq!(session.part(&[&run[..], &said[..]].concat().into()), None);
 }
 
 #[test]

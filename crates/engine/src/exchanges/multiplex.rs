@@ -26,16 +26,15 @@ use crate::wire::Wire;
 
 /// How long a connection that nobody needs is kept.
 const SPARE: Duration = Duration::from_secs(super::pool::SPARE_SECS_MAX);
-/// How much of an answer a target may send before it is taken, in bytes, and of how many at a time: one that is not taken leaves
-/// room for the others.
-const STREAM_BYTES_MAX: u32 = 64 * 1024;
-const STREAMS_MAX: u32 = 64;
-/// How many requests are sent at a time before a target has said how many it takes.
-const FIRST_STREAMS_MAX: usize = 100;
+/// How much of an answer a target may send before it is taken, in bytes.
+const ANSWER_BYTES_MAX: u32 = 64 * 1024;
+/// How many requests one connection has at a time. There is room for as much of the answer to each, so that one that is not taken
+/// keeps no other from being heard; what is asked beside them goes to a further connection.
+const ANSWERS_MAX: u32 = 64;
 
-/// Where the connection that takes requests is kept, if there is one.
+/// Where the connections that take requests are kept. A further one is opened when all have as many as they may.
 #[derive(Default)]
-pub(super) struct Shared(Mutex<Option<Open>>);
+pub(super) struct Shared(Mutex<Vec<Open>>);
 
 struct Open {
     requests: SendRequest<Bytes>,
@@ -53,7 +52,7 @@ struct Rest(Mutex<Requests>);
 
 /// How many requests a connection has, and when it had the last.
 struct Requests {
-    active: usize,
+    active: u32,
     last: Instant,
 }
 
@@ -63,6 +62,11 @@ struct InUse(Arc<Rest>);
 impl Rest {
     fn lock(&self) -> MutexGuard<'_, Requests> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it takes one more.
+    fn has_room(&self) -> bool {
+        self.lock().active < ANSWERS_MAX
     }
 
     /// When it has rested for long enough, if nothing is asked until then.
@@ -92,39 +96,41 @@ impl Drop for InUse {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Open>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection, if there is one and it takes requests: one that its target is about to close takes none.
+    /// A connection that takes one more request, if there is one: one that its target is about to close takes none.
     pub(super) async fn get(&self) -> Option<Multiplexed> {
-        let mut found = {
-            let open = self.lock();
-            let open = open.as_ref()?;
-            Multiplexed { requests: open.requests.clone(), in_use: InUse::new(&open.rest) }
-        };
-        let is_open = poll_fn(|cx| found.requests.poll_ready(cx)).await.is_ok();
-        if !is_open {
+        loop {
+            let mut found = {
+                // Whoever gets it is counted while this is held.
+                let open = self.lock();
+                let open = open.iter().find(|open| open.rest.has_room())?;
+                Multiplexed { requests: open.requests.clone(), in_use: InUse::new(&open.rest) }
+            };
+            if poll_fn(|cx| found.requests.poll_ready(cx)).await.is_ok() {
+                return Some(found);
+            }
             self.forget(&found.in_use.0);
         }
-        is_open.then_some(found)
     }
 
-    /// Begins to speak HTTP/2 on a connection, unless another has one by now.
+    /// Begins to speak HTTP/2 on a connection, unless another takes one more request by now.
     pub(super) async fn open(self: &Arc<Self>, wire: Wire) -> Result<Multiplexed, h2::Error> {
         if let Some(found) = self.get().await {
             return Ok(found);
         }
         let mut builder = Builder::new();
-        builder.enable_push(false).initial_max_send_streams(FIRST_STREAMS_MAX);
-        builder.initial_window_size(STREAM_BYTES_MAX).initial_connection_window_size(STREAM_BYTES_MAX * STREAMS_MAX);
+        builder.enable_push(false);
+        builder.initial_window_size(ANSWER_BYTES_MAX).initial_connection_window_size(ANSWER_BYTES_MAX * ANSWERS_MAX);
         builder.max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
         builder.max_send_buffer_size(UNSENT_BYTES_MAX);
         let (requests, connection) = builder.handshake::<Wire, Bytes>(wire).await?;
         let rest = Arc::new(Rest(Mutex::new(Requests { active: 0, last: Instant::now() })));
         let opened = Multiplexed { requests: requests.clone(), in_use: InUse::new(&rest) };
         tokio::spawn(keep(connection, rest.clone(), Arc::downgrade(self)));
-        *self.lock() = Some(Open { requests, rest });
+        self.lock().push(Open { requests, rest });
         Ok(opened)
     }
 
@@ -144,11 +150,9 @@ impl Shared {
     }
 }
 
-/// Keeps a connection no longer, unless another is kept by now.
-fn forget(open: &mut Option<Open>, rest: &Arc<Rest>) {
-    if open.as_ref().is_some_and(|open| Arc::ptr_eq(&open.rest, rest)) {
-        *open = None;
-    }
+/// Keeps a connection no longer.
+fn forget(open: &mut Vec<Open>, rest: &Arc<Rest>) {
+    open.retain(|open| !Arc::ptr_eq(&open.rest, rest));
 }
 
 /// Sees a connection through to its end.
@@ -276,4 +280,23 @@ fn poll_answer(
         }
     }
     Pin::new(response).poll(cx)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_has_room_for_so_many() {
+        let rest = Arc::new(Rest(Mutex::new(Requests { active: 0, last: Instant::now() })));
+        let mut in_use: Vec<InUse> = Vec::new();
+        while rest.has_room() {
+            in_use.push(InUse::new(&rest));
+        }
+        assert_eq!(in_use.len(), 64);
+        in_use.pop();
+        assert!(rest.has_room());
+        in_use.push(InUse::new(&rest));
+        assert!(!rest.has_room());
+    }
 }

@@ -81,7 +81,7 @@ impl From<h2::Error> for Failure {
     }
 }
 
-/// The way to a target: a connection of HTTP/2 that requests share, or one of HTTP/1.1 for each at a time.
+/// The way to a target: connections of HTTP/2 that requests share, or one of HTTP/1.1 for each at a time.
 #[derive(Clone)]
 pub(crate) struct TargetClient {
     http1: Client<Connector, ClearedBody>,
