@@ -1,11 +1,13 @@
 //! What a target says of itself in an OpenAPI document, of any version 3: which paths there are, and what they are called.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
 use gatehouse_protocol::Endpoint;
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 
 /// What a path can be asked for by, as the document has it.
 const METHODS: [&str; 7] = ["get", "head", "options", "post", "put", "patch", "delete"];
@@ -86,8 +88,74 @@ pub(super) fn endpoints(path: &Path) -> Result<Vec<Endpoint>, NotTaken> {
 
 fn read(language: Language, text: &str) -> Result<Value, String> {
     match language {
-        Language::Json => serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}")),
+        Language::Json => match serde_json::from_str(text) {
+            Ok(Unambiguous(document)) => Ok(document),
+            Err(error) => Err(format!("it is no JSON that is taken: {error}")),
+        },
         Language::Yaml => read_yaml(text),
+    }
+}
+
+/// JSON in which each key is there once, as in YAML: which of two counts, each library has its own opinion.
+struct Unambiguous(Value);
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Unambiguous;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("any value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Unambiguous, E> {
+        Ok(Unambiguous(Value::Null))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Unambiguous, E> {
+        Ok(Unambiguous(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Unambiguous, E> {
+        Ok(Unambiguous(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Unambiguous, E> {
+        Ok(Unambiguous(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Unambiguous, E> {
+        Ok(Unambiguous(value.into()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Unambiguous, E> {
+        Ok(Unambiguous(value.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Unambiguous, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Unambiguous(value)) = elements.next_element()? {
+            values.push(value);
+        }
+        Ok(Unambiguous(Value::Array(values)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Unambiguous, A::Error> {
+        let mut values = Map::new();
+        while let Some(key) = members.next_key::<String>()? {
+            if values.contains_key(&key) {
+                return Err(A::Error::custom(format_args!("duplicate key {key:?}")));
+            }
+            let Unambiguous(value) = members.next_value()?;
+            values.insert(key, value);
+        }
+        Ok(Unambiguous(Value::Object(values)))
     }
 }
 
@@ -304,6 +372,27 @@ on: { no: off }
         assert!(error.contains("no YAML that is taken") && error.contains("line"), "{error}");
     }
 
+    #[test]
+    fn json_that_says_something_twice_is_refused() {
+        let json = |document: &str| told(Language::Json, document);
+        for twice in [
+            r#"{ "openapi": "3.1.0", "paths": { "/a": { "get": {} } },
+                 "paths": {} }"#,
+            r#"{ "openapi": "3.1.0", "paths": { "/a": { "get": {} },
+                 "\u002fa": {} } }"#,
+            r#"{ "openapi": "3.1.0", "paths": {}, "x": [{ "a": 1,
+                 "a": 1 }] }"#,
+        ] {
+            let error = json(twice).unwrap_err();
+            assert!(error.contains("duplicate key") && error.contains("line 2"), "{twice}: {error}");
+        }
+        let all = r#"{ "openapi": "3.1.0", "paths": { "/a": { "get": { "operationId": "getA" } } },
+            "x": [null, true, -1, 1, 1.5, "a", { "x": { "x": {} } }, { "x": [] }] }"#;
+        assert_eq!(json(all).unwrap(), ["GET /a getA"]);
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(json(&deep).unwrap_err().contains("no JSON that is taken"));
+    }
+
     /// What is short and stands for much (the billion laughs), and what is deep, is refused before it takes memory or the stack.
     #[test]
     fn yaml_that_grows_is_refused() {
@@ -313,7 +402,7 @@ on: { no: off }
             bomb.push_str(&format!("x{level}: &x{level} [{aliases}]\n"));
         }
         let error = yaml(&beside(&bomb)).unwrap_err();
-        assert!(["replay", "lias", "nchor"].iter().any(|cause| error.contains(cause)), "{error}");
+        assert!(error.contains("total_replayed_events"), "{error}");
         // One long text, many times.
         let text = "x".repeat(100_000);
         let error = yaml(&beside(&format!("x: &x {text}\ny: [{}]", vec!["*x"; 2_000].join(", ")))).unwrap_err();
@@ -324,6 +413,14 @@ on: { no: off }
             let error = yaml(&beside(&format!("x: {}{}", "[".repeat(levels), "]".repeat(levels)))).unwrap_err();
             assert!(error.contains("no YAML that is taken"), "{levels}: {error}");
         }
+        let listed = |what: &str, times: usize| beside(&format!("x: &x 0\ny: [{}]", vec![what; times].join(", ")));
+        let error = yaml(&listed("0", YAML_VALUES_MAX)).unwrap_err();
+        assert!(error.contains("Nodes"), "{error}");
+        let error = yaml(&listed("*x", YAML_ANCHORS_MAX + 1)).unwrap_err();
+        assert!(error.contains("Aliases"), "{error}");
+        let anchors: Vec<String> = (0..=YAML_ANCHORS_MAX).map(|at| format!("&a{at} 0")).collect();
+        let error = yaml(&beside(&format!("x: [{}]", anchors.join(", ")))).unwrap_err();
+        assert!(error.contains("Anchors"), "{error}");
         // What a document may well have is taken: the same few answers, said once and meant everywhere.
         let answers = vec!["{ responses: { 404: *missing } }"; 500].join(", ");
         let many = beside(&format!("x: &missing {{ description: none }}\ny: [{answers}]"));
