@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::desk::{Asked, PendingRequest};
 
 /// How much of a body whoever lists requests is shown, in bytes of what is shown; by itself, a request has all of it.
-const EXCERPT_BYTES_MAX: usize = 1024;
+const HELD_BIND_BYTES_MAX: usize = 1024;
 
 /// Where the bodies of what is held lie.
 pub trait Bodies: Send + Sync {
@@ -138,9 +138,9 @@ impl Kept {
 pub(crate) fn shorten(request: &mut PendingRequest) {
     let Asked::Operation(operation) = &mut request.asked else { return };
     for bind in &mut operation.binds {
-        if bind.len() > EXCERPT_BYTES_MAX {
+        if bind.len() > HELD_BIND_BYTES_MAX {
             // In an allocation of its own, for what is cut off is to be let go of.
-            let beginning = bind.get(..bind.floor_char_boundary(EXCERPT_BYTES_MAX)).unwrap_or_default();
+            let beginning = bind.get(..bind.floor_char_boundary(HELD_BIND_BYTES_MAX)).unwrap_or_default();
             *bind = format!("{beginning}…");
             operation.is_exact = false;
         }

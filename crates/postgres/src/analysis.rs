@@ -39,7 +39,7 @@ use pg_raw_parse::Node;
 use pg_raw_parse::raw::CmdType;
 
 use self::analyzer::{Analyzer, Found};
-pub(crate) use self::candidate::{CANDIDATES_MAX, Candidate, Candidates, Form, Place};
+pub(crate) use self::candidate::{CANDIDATES_MAX, Candidate, CandidateForm, Candidates, Place};
 pub(crate) use self::moved::Moved;
 pub(crate) use self::resource::column_at;
 pub(crate) use self::session::setting_accesses;

@@ -36,7 +36,7 @@ pub(crate) enum Place {
 
 /// What a text is where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum CandidateForm {
     /// A text.
     Text,
     /// A UUID.
@@ -48,7 +48,7 @@ pub(crate) enum Form {
 pub(crate) struct Candidate {
     pub(crate) classes: Arc<[ClassName]>,
     pub(crate) place: Place,
-    pub(crate) form: Form,
+    pub(crate) form: CandidateForm,
     /// An array stands there, and each of its elements is one.
     pub(crate) is_list: bool,
     /// It decides which rows there are.
@@ -70,7 +70,7 @@ pub(crate) struct Candidates {
 #[derive(Debug)]
 pub(super) struct Met {
     column: Resource,
-    form: Form,
+    form: CandidateForm,
     written: Written,
     decides: bool,
 }
@@ -88,7 +88,7 @@ enum At {
 pub(super) struct Written {
     at: At,
     /// `None`: what its place wants.
-    cast: Option<Form>,
+    cast: Option<CandidateForm>,
     is_list: bool,
 }
 
@@ -97,7 +97,7 @@ impl Written {
         !self.is_list
     }
 
-    fn fits(&self, form: Form) -> bool {
+    fn fits(&self, form: CandidateForm) -> bool {
         self.cast.is_none_or(|cast| cast == form)
     }
 }
@@ -353,14 +353,14 @@ impl Analyzer<'_> {
 
     /// What the texts of a column are, and how many characters they have at most, where they are equal only if their bytes are;
     /// `None` of any other, and of one that the catalog does not have.
-    fn form_and_room(&self, column: &Resource) -> Option<(Form, usize)> {
+    fn form_and_room(&self, column: &Resource) -> Option<(CandidateForm, usize)> {
         let catalog = self.resources.catalog;
         let (relation, name) = column_at(catalog, self.resources.target, column)?;
         let column = relation.columns.iter().find(|info| *info.name == *name && !info.folds)?;
         if column.type_oid == oid::UUID {
-            return Some((Form::Uuid, usize::MAX));
+            return Some((CandidateForm::Uuid, usize::MAX));
         }
-        catalog.chars_of(column.type_oid, column.type_modifier).map(|chars| (Form::Text, chars))
+        catalog.chars_of(column.type_oid, column.type_modifier).map(|chars| (CandidateForm::Text, chars))
     }
 
     /// Whether a value that is written into a column is looked at by what is defined on it, or on a column of its kin.
@@ -375,7 +375,7 @@ impl Analyzer<'_> {
         })
     }
 
-    fn meet(&mut self, column: &Resource, form: Form, written: Written, decides: bool) {
+    fn meet(&mut self, column: &Resource, form: CandidateForm, written: Written, decides: bool) {
         if self.found.met.len() <= CANDIDATES_MAX {
             self.found.met.push(Met { column: column.clone(), form, written, decides });
         }

@@ -12,7 +12,7 @@ use pg_raw_parse::{ConstValue, Node};
 
 use super::Misunderstood;
 use super::analyzer::Analyzer;
-use super::candidate::Form;
+use super::candidate::CandidateForm;
 use super::lineage::{Columns, Lineage};
 use super::scope::{self, Scope};
 use super::tree::{self, strings};
@@ -429,11 +429,11 @@ impl Analyzer<'_> {
 
     /// What a text is in a type in which it stays as it is, which are `text`, `varchar` of any length and `uuid`; and whether the
     /// type is of arrays of them.
-    pub(super) fn form_of(&self, name: &TypeName) -> Option<(Form, bool)> {
+    pub(super) fn form_of(&self, name: &TypeName) -> Option<(CandidateForm, bool)> {
         let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
         let form = match tree::qualified(&names).1 {
-            "text" | "varchar" => Form::Text,
-            "uuid" => Form::Uuid,
+            "text" | "varchar" => CandidateForm::Text,
+            "uuid" => CandidateForm::Uuid,
             _ => return None,
         };
         let dimensions = name.array_bounds().len();

@@ -13,7 +13,7 @@ use gatehouse_protocol::Session as _;
 use super::PostgresSession;
 use super::ask::BindMessage;
 use super::statement::{Asked, Prepared};
-use crate::analysis::{self, CANDIDATES_MAX, Form, Place};
+use crate::analysis::{self, CANDIDATES_MAX, CandidateForm, Place};
 use crate::array::{self, Array};
 use crate::frame::{self, Reader, put_cstr};
 use crate::value::{self, oid};
@@ -34,8 +34,8 @@ impl PostgresSession {
         let mut texts = Vec::new();
         for candidate in &known.all {
             let found: Vec<CandidateText> = match self.standing(prepared, candidate, bound, phase) {
-                Ok(array) => array.elements.into_iter().flatten().map(CandidateText::Known).collect(),
-                Err(text) => vec![text],
+                Standing::Texts(array) => array.elements.into_iter().flatten().map(CandidateText::Known).collect(),
+                Standing::Unknown(text) => vec![text],
             };
             let of = |text| Candidate { classes: candidate.classes.clone(), text, decides: candidate.decides };
             texts.extend(found.into_iter().map(of));
@@ -47,25 +47,24 @@ impl PostgresSession {
         Some(Box::new(Candidates { intent: counting(&known.intent, deciding), texts }))
     }
 
-    /// What stands at a candidate's place: of a list its elements, of anything else one. What cannot be told, or turned back, is
-    /// one that is not known.
+    /// What stands at a candidate's place.
     fn standing(
         &self,
         prepared: &Prepared,
         candidate: &analysis::Candidate,
         bound: Option<&[Bind]>,
         phase: Phase,
-    ) -> Result<Array, CandidateText> {
+    ) -> Standing {
         let shows_text = prepared.analysis.candidates.as_ref().is_none_or(|known| known.shows_text);
         // What is written, a trigger keeps wherever it likes.
         if candidate.is_written && shows_text {
-            return Err(CandidateText::Fixed);
+            return Standing::Unknown(CandidateText::Fixed);
         }
         let array = match &candidate.place {
             // Of a simple query the text itself is sent, and is gone with it.
             Place::Text(_, text) if phase == Phase::Run && bound.is_none() && !shows_text => of_text(candidate, text),
             Place::Text(..) => None,
-            Place::Bind(_) if phase == Phase::Prepare => return Err(CandidateText::Later),
+            Place::Bind(_) if phase == Phase::Prepare => return Standing::Unknown(CandidateText::Later),
             // A parameter of any other type is another text, or is cut.
             Place::Bind(number) if types_of(candidate).contains(&prepared.parameter_type(*number)) => {
                 match bound.unwrap_or_default().get(*number) {
@@ -76,7 +75,8 @@ impl PostgresSession {
             }
             Place::Bind(_) => None,
         };
-        array.filter(|_| self.texts_are_utf8()).ok_or(CandidateText::Fixed)
+        let array = array.filter(|_| self.texts_are_utf8());
+        array.map_or(Standing::Unknown(CandidateText::Fixed), Standing::Texts)
     }
 
     /// The one frame of a run, a query or a Bind, with what stands for its candidates; `None` where one cannot be written.
@@ -122,7 +122,7 @@ impl PostgresSession {
     ) -> Option<Vec<(&'p analysis::Candidate, Array)>> {
         let (mut turned, mut values) = (Vec::new(), values.iter());
         for candidate in &prepared.analysis.candidates.as_ref()?.all {
-            let Ok(mut array) = self.standing(prepared, candidate, bound, Phase::Run) else {
+            let Standing::Texts(mut array) = self.standing(prepared, candidate, bound, Phase::Run) else {
                 if values.next()?.is_some() {
                     return None;
                 }
@@ -143,6 +143,14 @@ impl PostgresSession {
     }
 }
 
+/// What stands at a candidate's place.
+enum Standing {
+    /// Of a list its elements, of anything else one.
+    Texts(Array),
+    /// What cannot be told, or cannot be turned back.
+    Unknown(CandidateText),
+}
+
 /// The same, by so many texts that decide.
 fn counting(intent: &Arc<Intent>, deciding: usize) -> Arc<Intent> {
     let count = FactValue::Long(i64::try_from(deciding).unwrap_or(i64::MAX));
@@ -157,18 +165,18 @@ fn counting(intent: &Arc<Intent>, deciding: usize) -> Arc<Intent> {
 /// The types of parameters in which a candidate stays as it is; 0 where the client leaves it to the target.
 fn types_of(candidate: &analysis::Candidate) -> &'static [u32] {
     match (candidate.form, candidate.is_list) {
-        (Form::Text, false) => &[0, oid::TEXT, oid::VARCHAR],
-        (Form::Text, true) => &[0, oid::TEXTS, oid::VARCHARS],
-        (Form::Uuid, false) => &[0, oid::UUID],
-        (Form::Uuid, true) => &[0, oid::UUIDS],
+        (CandidateForm::Text, false) => &[0, oid::TEXT, oid::VARCHAR],
+        (CandidateForm::Text, true) => &[0, oid::TEXTS, oid::VARCHARS],
+        (CandidateForm::Uuid, false) => &[0, oid::UUID],
+        (CandidateForm::Uuid, true) => &[0, oid::UUIDS],
     }
 }
 
 /// The types of elements in the binary form of an array.
-fn is_element(form: Form, kind: u32) -> bool {
+fn is_element(form: CandidateForm, kind: u32) -> bool {
     match form {
-        Form::Text => [oid::TEXT, oid::VARCHAR].contains(&kind),
-        Form::Uuid => kind == oid::UUID,
+        CandidateForm::Text => [oid::TEXT, oid::VARCHAR].contains(&kind),
+        CandidateForm::Uuid => kind == oid::UUID,
     }
 }
 
@@ -177,33 +185,33 @@ fn of_text(candidate: &analysis::Candidate, text: &str) -> Option<Array> {
     let texts = if candidate.is_list { array::parse(text, CANDIDATES_MAX)? } else { vec![Some(text.to_owned())] };
     let element = |text: Option<String>| match (text, candidate.form) {
         (None, _) => Some(None),
-        (Some(text), Form::Text) => Some(Some(text.into_bytes())),
-        (Some(text), Form::Uuid) => value::uuid_of(&text).map(|uuid| Some(uuid.to_vec())),
+        (Some(text), CandidateForm::Text) => Some(Some(text.into_bytes())),
+        (Some(text), CandidateForm::Uuid) => value::uuid_of(&text).map(|uuid| Some(uuid.to_vec())),
     };
     let elements: Option<Vec<_>> = texts.into_iter().map(element).collect();
     Some(Array { kind: 0, elements: elements? })
 }
 
-/// What is in binary form, and no text in it. A text by itself is none in either form.
+/// What is in binary form. A text by itself was read by `value::bind` already.
 fn of_bytes(candidate: &analysis::Candidate, bytes: &[u8]) -> Option<Array> {
     let is_fit = |element: &[u8]| match candidate.form {
-        Form::Text => std::str::from_utf8(element).is_ok(),
-        Form::Uuid => element.len() == 16,
+        CandidateForm::Text => std::str::from_utf8(element).is_ok(),
+        CandidateForm::Uuid => element.len() == 16,
     };
     if candidate.is_list {
         let array = Array::parse_binary(bytes, CANDIDATES_MAX)?;
         let is_plain = array.elements.iter().flatten().all(|element| is_fit(element));
         return (is_element(candidate.form, array.kind) && is_plain).then_some(array);
     }
-    let is_uuid = candidate.form == Form::Uuid && is_fit(bytes);
+    let is_uuid = candidate.form == CandidateForm::Uuid && is_fit(bytes);
     is_uuid.then(|| Array { kind: 0, elements: vec![Some(bytes.to_vec())] })
 }
 
 /// What stands at a candidate's place, as a text.
 fn as_text(candidate: &analysis::Candidate, array: &Array) -> Option<String> {
     let text = |element: &[u8]| match candidate.form {
-        Form::Text => std::str::from_utf8(element).ok().map(str::to_owned),
-        Form::Uuid => value::uuid(element.try_into().ok()?),
+        CandidateForm::Text => std::str::from_utf8(element).ok().map(str::to_owned),
+        CandidateForm::Uuid => value::uuid(element.try_into().ok()?),
     };
     if !candidate.is_list {
         return text(array.elements.first()?.as_deref()?);
