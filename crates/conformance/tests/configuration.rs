@@ -197,6 +197,13 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
         "is not a valid group name",
     ),
     ("[users.dana]", "[limits]\nframe_bytes_max = 1\n[users.dana]", "frame_bytes_max", "is too small"),
+    ("[users.dana]", "[limits]\nheld_body_bytes_max = 1023\n[users.dana]", "held_body_bytes_max", "Use at least 1024"),
+    (
+        "[users.dana]",
+        "[limits]\nheld_body_bytes_max = 4096\nheld_bodies_bytes_max = 4095\n[users.dana]",
+        "held_bodies_bytes_max",
+        "Use at least 4096",
+    ),
 ];
 
 #[test]
@@ -219,6 +226,12 @@ fn check_names_file_line_and_remedy() -> anyhow::Result<()> {
         assert!(said.starts_with("false") && said.contains(expected), "{said}");
         assert!(said.contains(&format!("other.toml:{line}:")), "line {line}: {said}");
         assert!(!said.contains("hunter2"), "a secret in the wrong place is not repeated: {said}");
+    }
+    for (fields, is_too_many) in [(256, false), (257, true)] {
+        let fields: String = (0..fields).map(|number| format!("\"x{number}\" = \"email\"\n")).collect();
+        let table = format!("[targets.shop.documents.\"a.b.c\"]\n{fields}[targets.shop]");
+        let said = check(&good.replacen("[targets.shop]", &table, 1))?;
+        assert_eq!(said.contains("there are more than 256 fields of `a.b.c`"), is_too_many, "{said}");
     }
     std::fs::write(
         &policies,

@@ -138,13 +138,17 @@ impl Kept {
 pub(crate) fn shorten(request: &mut PendingRequest) {
     let Asked::Operation(operation) = &mut request.asked else { return };
     for bind in &mut operation.binds {
-        if bind.len() > HELD_BIND_BYTES_MAX {
-            // In an allocation of its own, for what is cut off is to be let go of.
-            let beginning = bind.get(..bind.floor_char_boundary(HELD_BIND_BYTES_MAX)).unwrap_or_default();
-            *bind = format!("{beginning}…");
+        if let Some(beginning) = beginning(bind) {
+            *bind = beginning;
             operation.is_exact = false;
         }
     }
+}
+
+/// How a long value begins; `None` for one that is not. In an allocation of its own, for what is cut off is to be let go of.
+fn beginning(bind: &str) -> Option<String> {
+    let is_long = bind.len() > HELD_BIND_BYTES_MAX;
+    is_long.then(|| format!("{}…", bind.get(..bind.floor_char_boundary(HELD_BIND_BYTES_MAX)).unwrap_or_default()))
 }
 
 /// A value, as a person is shown it.
@@ -173,4 +177,22 @@ pub(crate) struct Waiting {
     pub(crate) run: Bytes,
     /// Its body, where that lies elsewhere.
     pub(crate) kept: Option<Arc<Kept>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_values_are_shown_by_how_they_begin() {
+        let fits = "x".repeat(HELD_BIND_BYTES_MAX);
+        assert_eq!(beginning(&fits), None);
+        assert_eq!(beginning(""), None);
+        let long = beginning(&(fits.clone() + "y")).unwrap();
+        assert_eq!(long, fits + "…");
+        // No character is cut in two.
+        let accents = "é".repeat(HELD_BIND_BYTES_MAX);
+        let odd = beginning(&format!("x{accents}")).unwrap();
+        assert_eq!(odd, format!("x{}…", "é".repeat(HELD_BIND_BYTES_MAX / 2 - 1)));
+    }
 }

@@ -525,6 +525,37 @@ mod tests {
         }
     }
 
+    /// JSON of any shape, and now and then what is not quite JSON.
+    fn documents() -> impl Strategy<Value = Vec<u8>> {
+        let leaf = prop::sample::select(vec![
+            "1",
+            "-1.5e3",
+            "null",
+            "true",
+            "\"\"",
+            "\"some text\"",
+            "\"\\u00e9\\n\"",
+            "\"\\\"a\\\": 1\"",
+        ]);
+        let name = prop::sample::select(vec!["a", "b", "\\u0061", "a b", ""]);
+        let value = leaf.prop_map(str::to_owned).prop_recursive(4, 32, 4, move |inner| {
+            let member = (name.clone(), inner.clone()).prop_map(|(name, value)| format!("\"{name}\" : {value}"));
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(|values| format!("[{}]", values.join(", "))),
+                prop::collection::vec(member, 0..4).prop_map(|members| format!("{{{}}}", members.join(","))),
+            ]
+        });
+        let change = prop::option::weighted(0.1, (any::<prop::sample::Index>(), any::<u8>()));
+        (value, change).prop_map(|(value, change)| {
+            let mut bytes = value.into_bytes();
+            if let Some((at, byte)) = change {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes
+        })
+    }
+
     proptest! {
         #[test]
         fn the_rest_of_a_document_stays_to_the_byte(
@@ -555,7 +586,7 @@ mod tests {
         }
 
         #[test]
-        fn fields_of_any_bytes_are_masked_into_json(value in prop::collection::vec(any::<u8>(), 0..80)) {
+        fn fields_of_any_document_are_masked_into_json(value in documents()) {
             let mut fields = Fields::default();
             fields.insert("a", ClassName::new("thing").unwrap(), Transform::Redact);
             let kind = Type { kind: ValueKind::Json, encoding: Encoding::Text };

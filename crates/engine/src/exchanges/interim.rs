@@ -239,3 +239,34 @@ impl<I: Read + Write + Unpin> Write for Spoken<I> {
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::LINK;
+
+    use super::*;
+
+    /// How many are heard of some that have each a value of so many bytes.
+    fn heard(lens: impl IntoIterator<Item = usize>) -> usize {
+        let told = Told::new();
+        let hearing = Hearing::new(told.clone());
+        for len in lens {
+            let value = HeaderValue::from_str(&"x".repeat(len)).unwrap();
+            hearing.hear(StatusCode::EARLY_HINTS, &HeaderMap::from_iter([(LINK, value)]));
+        }
+        told.0.waiting.lock().unwrap().len()
+    }
+
+    #[test]
+    fn a_request_has_room_for_so_much() {
+        let name = LINK.as_str().len();
+        let half = INTERIM_BYTES_MAX / 2 - name;
+        assert_eq!(heard([half, half]), 2);
+        assert_eq!(heard([half, half, 0]), 2, "its name is too much");
+        assert_eq!(heard([half, half + 1]), 1);
+        assert_eq!(heard([INTERIM_BYTES_MAX, half]), 1, "what is too long takes no room");
+        assert_eq!(heard([0; INTERIMS_MAX]), INTERIMS_MAX);
+        assert_eq!(heard([0; INTERIMS_MAX + 1]), INTERIMS_MAX);
+    }
+}

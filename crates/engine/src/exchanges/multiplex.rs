@@ -1,4 +1,4 @@
-//! HTTP/2 with targets (RFC 9113): one connection that all requests of a task on a thread share.
+//! HTTP/2 with targets (RFC 9113): connections that the requests of a task on a thread share.
 //!
 //! hyper's client tells nobody of an answer before the answer (RFC 9110, section 15.2) that comes by HTTP/2, so the library that it
 //! has the protocol from is driven here.

@@ -1709,6 +1709,21 @@ fn texts_beside_classified_columns_may_be_pseudonyms() {
 }
 
 #[test]
+fn a_statement_has_so_many_pseudonyms() {
+    let of = |count: usize, one: &str| vec![one; count].join(", ");
+    for (count, found) in [(CANDIDATES_MAX, CANDIDATES_MAX), (CANDIDATES_MAX + 1, 0)] {
+        for sql in [
+            format!("select id from customers where email in ({})", of(count, "'a'")),
+            format!("select id from customers where email = any(array[{}])", of(count, "'a'")),
+            format!("select id from customers where email in (values {})", of(count, "('a')")),
+            format!("select c.id from customers c join (values {}) v(m) on c.email = v.m", of(count, "('a')")),
+        ] {
+            assert_eq!(candidates_of(&sql).split_whitespace().count(), found, "{count}: {}", &sql[..80]);
+        }
+    }
+}
+
+#[test]
 fn texts_that_could_be_seen_or_tried_are_no_pseudonyms() {
     let of = |condition: &str| format!("select id from customers c where {condition}");
     let by = |shown: &str, rest: &str| {

@@ -281,3 +281,27 @@ fn bound(body: &[u8], binds: &[(usize, Vec<u8>)]) -> Option<Vec<u8>> {
     out.extend_from_slice(reader.0);
     Some(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_so_many_elements() {
+        let candidate = analysis::Candidate {
+            classes: Vec::new().into(),
+            place: Place::Bind(0),
+            form: CandidateForm::Text,
+            is_list: true,
+            decides: true,
+            is_written: false,
+        };
+        for (count, is_taken) in [(CANDIDATES_MAX, true), (CANDIDATES_MAX + 1, false)] {
+            let text = format!("{{{}}}", vec!["a"; count].join(","));
+            assert_eq!(of_text(&candidate, &text).is_some(), is_taken, "{count}, as a text");
+            let array = Array { kind: oid::TEXT, elements: vec![Some(b"a".to_vec()); count] };
+            let bytes = array.write_binary().unwrap();
+            assert_eq!(of_bytes(&candidate, &bytes).is_some(), is_taken, "{count}, in binary form");
+        }
+    }
+}
