@@ -10,7 +10,7 @@ use pg_raw_parse::nodes::{
 use pg_raw_parse::raw::{DiscardMode, VariableSetKind};
 
 use super::analyzer::Analyzer;
-use super::candidate::Form;
+use super::candidate::CandidateForm;
 use super::definition::text_of;
 use super::scope::{Scope, Sources};
 use super::{Deallocated, Misunderstood, Outputs, StatementOutput, action, resource};
@@ -170,7 +170,7 @@ impl Analyzer<'_> {
     fn setting_named_by<'t>(&self, node: Node<'t>) -> Option<&'t str> {
         match node {
             Node::TypeCast(cast) => {
-                let is_kept = self.form_of(cast.type_name()?) == Some((Form::Text, false));
+                let is_kept = self.form_of(cast.type_name()?) == Some((CandidateForm::Text, false));
                 if is_kept { self.setting_named_by(cast.arg()) } else { None }
             }
             constant => text_of(constant),
