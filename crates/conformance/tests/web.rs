@@ -596,6 +596,11 @@ fn a_body_that_nobody_waits_with_is_kept_for_who_decides() -> Result<()> {
     house.base = web::listening(&house.fixture, "api")?;
     answer(&house, "approve", request["id"].as_str().context("an id")?)?;
     assert_eq!(ask(&house, &body)?.status, 200, "the approval binds to the digest");
+
+    // One that is asked to stop leaves nothing.
+    asked(&house)?;
+    house.fixture.stop_gateway()?;
+    assert!(kept(&house)?.is_empty());
     Ok(())
 }
 

@@ -50,6 +50,12 @@ pub enum NotKept {
         /// How long all may be together.
         bytes_max: usize,
     },
+    /// The journal's disk would be filled with it.
+    #[error("its body is not kept: the gateway's disk would have less than {bytes_min} bytes to spare")]
+    DiskFull {
+        /// What is left free of the disk.
+        bytes_min: u64,
+    },
     /// It could not be written.
     #[error("its body cannot be kept")]
     Failed(#[source] io::Error),
@@ -61,6 +67,9 @@ impl NotKept {
         let (reason, hint) = match self {
             Self::TooLong { .. } => (Reason::Limit, "Send less at once, or ask the operator to raise the limit"),
             Self::Full { .. } => (Reason::Limit, "Try again when other requests are answered, or withdraw some"),
+            Self::DiskFull { .. } => {
+                (Reason::Unrecorded, "Try again later, or tell the operator of the gateway to make room on its disk")
+            }
             Self::Failed(_) => {
                 (Reason::Unrecorded, "Try again later, or tell the operator of the gateway: its disk may be full")
             }

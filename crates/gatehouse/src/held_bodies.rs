@@ -10,8 +10,8 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow};
 use gatehouse_gate::{Bodies, KeptBody, NotKept};
@@ -24,6 +24,10 @@ use crate::keys;
 const CHUNK_BYTES: usize = 64 * 1024;
 /// How the names of the files end.
 const EXTENSION: &str = "body";
+/// What bodies leave free of the disk, in bytes: the journal lies there too, and without it nothing passes. Of a small disk it is
+/// one part in so many.
+const DISK_SPARE_BYTES: u64 = 512 * 1024 * 1024;
+const DISK_SPARE_PARTS: u64 = 4;
 
 /// Where they lie.
 pub(crate) struct HeldBodies(Arc<Shelf>);
@@ -35,21 +39,67 @@ struct Shelf {
     /// How long one may be, and how long all together.
     body_bytes_max: usize,
     bodies_bytes_max: usize,
-    kept_bytes: AtomicUsize,
+    room: Mutex<Room>,
     /// The number of the next, which no other has.
     next: AtomicU64,
+    measure: Measure,
+}
+
+/// How much room is taken.
+#[derive(Debug, Default)]
+struct Room {
+    kept_bytes: usize,
+    /// What of that is being written: the disk may not count it yet.
+    unwritten_bytes: usize,
+}
+
+/// Measures the disk that a folder is on.
+type Measure = fn(&Path) -> io::Result<Disk>;
+
+/// A disk, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Disk {
+    all: u64,
+    free: u64,
+}
+
+impl Disk {
+    fn of(folder: &Path) -> io::Result<Self> {
+        let said = rustix::fs::statvfs(folder)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(said.f_frsize);
+        Ok(Self { all: bytes(said.f_blocks), free: bytes(said.f_bavail) })
+    }
+
+    /// What is left free.
+    fn spare(self) -> u64 {
+        DISK_SPARE_BYTES.min(self.all / DISK_SPARE_PARTS)
+    }
+
+    fn takes(self, bytes: usize) -> bool {
+        self.free.checked_sub(bytes as u64).is_some_and(|left| left >= self.spare())
+    }
+}
+
+/// Removes what lies there: nobody has the key of an earlier process, nor that of one that stops.
+pub(crate) fn sweep(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == EXTENSION) {
+            std::fs::remove_file(&path).with_context(|| format!("{} cannot be removed", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 impl HeldBodies {
     /// Opens the folder, with a new key: what an earlier process left in it goes.
     pub(crate) fn open(folder: &Path, body_bytes_max: usize, bodies_bytes_max: usize) -> Result<Self> {
+        Self::on(folder, body_bytes_max, bodies_bytes_max, Disk::of)
+    }
+
+    fn on(folder: &Path, body_bytes_max: usize, bodies_bytes_max: usize, measure: Measure) -> Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == EXTENSION) {
-                std::fs::remove_file(&path).with_context(|| format!("{} cannot be removed", path.display()))?;
-            }
-        }
+        sweep(folder)?;
         let key = Zeroizing::new(keys::random()?);
         let key = UnboundKey::new(&AES_256_GCM, &*key).map_err(|_| anyhow!("no key can be made"))?;
         Ok(Self(Arc::new(Shelf {
@@ -57,9 +107,44 @@ impl HeldBodies {
             key: LessSafeKey::new(key),
             body_bytes_max,
             bodies_bytes_max,
-            kept_bytes: AtomicUsize::new(0),
+            room: Mutex::default(),
             next: AtomicU64::new(0),
+            measure,
         })))
+    }
+}
+
+impl Shelf {
+    fn room(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes room for a body that is about to be written.
+    fn make_room(&self, bytes: usize) -> Result<(), NotKept> {
+        let mut room = self.room();
+        let kept_bytes = room.kept_bytes.checked_add(bytes).filter(|all| *all <= self.bodies_bytes_max);
+        let kept_bytes = kept_bytes.ok_or(NotKept::Full { bytes_max: self.bodies_bytes_max })?;
+        let disk = (self.measure)(&self.folder).map_err(|error| {
+            tracing::error!(folder = %self.folder.display(), %error, "the disk of bodies that are held cannot be measured");
+            NotKept::Failed(error)
+        })?;
+        if !disk.takes(room.unwritten_bytes.saturating_add(bytes)) {
+            tracing::error!(folder = %self.folder.display(), free = disk.free, "the disk has no room for a body that is to be held");
+            return Err(NotKept::DiskFull { bytes_min: disk.spare() });
+        }
+        room.kept_bytes = kept_bytes;
+        room.unwritten_bytes += bytes;
+        Ok(())
+    }
+
+    fn is_written(&self, bytes: usize) {
+        let mut room = self.room();
+        room.unwritten_bytes = room.unwritten_bytes.saturating_sub(bytes);
+    }
+
+    fn give_back(&self, bytes: usize) {
+        let mut room = self.room();
+        room.kept_bytes = room.kept_bytes.saturating_sub(bytes);
     }
 }
 
@@ -69,13 +154,13 @@ impl Bodies for HeldBodies {
         if bytes > shelf.body_bytes_max {
             return Err(NotKept::TooLong { bytes, bytes_max: shelf.body_bytes_max });
         }
-        let with_it = |kept: usize| kept.checked_add(bytes).filter(|all| *all <= shelf.bodies_bytes_max);
-        let has_room = shelf.kept_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, with_it);
-        has_room.map_err(|_| NotKept::Full { bytes_max: shelf.bodies_bytes_max })?;
+        shelf.make_room(bytes)?;
         let number = shelf.next.fetch_add(1, Ordering::Relaxed);
         // From here on it is its own to give back the room, and to remove what was written.
         let held = HeldBody { shelf: shelf.clone(), number, bytes };
-        held.write(body).map_err(|error| {
+        let written = held.write(body);
+        shelf.is_written(bytes);
+        written.map_err(|error| {
             tracing::error!(file = %held.path().display(), %error, "the body of what is to be held cannot be kept");
             NotKept::Failed(error)
         })?;
@@ -145,7 +230,7 @@ impl Drop for HeldBody {
         {
             tracing::error!(file = %self.path().display(), %error, "the body of what was held cannot be removed");
         }
-        self.shelf.kept_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.shelf.give_back(self.bytes);
     }
 }
 
@@ -169,9 +254,14 @@ mod tests {
 
     const SEALED_BYTES: usize = CHUNK_BYTES + MAX_TAG_LEN;
 
+    /// On a disk with room for everything.
     fn shelf() -> (tempfile::TempDir, HeldBodies) {
+        shelf_on(|_| Ok(Disk { all: u64::MAX, free: u64::MAX }))
+    }
+
+    fn shelf_on(measure: Measure) -> (tempfile::TempDir, HeldBodies) {
         let folder = tempfile::tempdir().unwrap();
-        let bodies = HeldBodies::open(&folder.path().join("held"), 8 * CHUNK_BYTES, 16 * CHUNK_BYTES).unwrap();
+        let bodies = HeldBodies::on(&folder.path().join("held"), 8 * CHUNK_BYTES, 16 * CHUNK_BYTES, measure).unwrap();
         (folder, bodies)
     }
 
@@ -234,9 +324,41 @@ mod tests {
         let held = folder.path().join("held");
         std::fs::remove_dir(&held).unwrap();
         assert!(matches!(bodies.keep(&body(1)), Err(NotKept::Failed(_))));
-        assert_eq!(bodies.0.kept_bytes.load(Ordering::Relaxed), 0);
+        let taken = |room: &Room| (room.kept_bytes, room.unwritten_bytes);
+        assert_eq!(taken(&bodies.0.room()), (0, 0));
         std::fs::create_dir(&held).unwrap();
         assert!(bodies.keep(&body(1)).is_ok());
+    }
+
+    #[test]
+    fn the_disk_is_not_filled() {
+        // Three eighths of it are free: a body of an eighth leaves the quarter that is to stay.
+        let (folder, bodies) = shelf_on(|_| Ok(Disk { all: 64 * CHUNK_BYTES as u64, free: 24 * CHUNK_BYTES as u64 }));
+        let kept = bodies.keep(&body(8 * CHUNK_BYTES)).unwrap();
+        assert_eq!(bodies.0.room().unwritten_bytes, 0, "the disk counts what is written");
+        drop(kept);
+        // What is being written at the same time counts too.
+        bodies.0.make_room(1).unwrap();
+        let full = bodies.keep(&body(8 * CHUNK_BYTES)).unwrap_err();
+        assert!(matches!(full, NotKept::DiskFull { bytes_min: 1_048_576 }), "{full}");
+        assert!(full.to_string().contains("less than 1048576 bytes to spare"), "{full}");
+        assert!(files(&folder).is_empty(), "what is refused leaves nothing");
+        bodies.0.is_written(1);
+        bodies.0.give_back(1);
+        assert!(bodies.keep(&body(8 * CHUNK_BYTES)).is_ok());
+        let (_folder, bodies) = shelf_on(|_| Ok(Disk { all: 40 << 20, free: 10 << 20 }));
+        assert!(matches!(bodies.keep(&body(1)), Err(NotKept::DiskFull { .. })));
+        let (_folder, bodies) = shelf_on(|_| Err(ErrorKind::Unsupported.into()));
+        assert!(matches!(bodies.keep(&body(1)), Err(NotKept::Failed(_))));
+    }
+
+    #[test]
+    fn what_is_left_free_of_a_disk_is_a_part_of_it() {
+        for (all, spare) in [(0, 0), (40 << 20, 10 << 20), (2 << 30, 512 << 20), (1 << 40, 512 << 20)] {
+            assert_eq!(Disk { all, free: 0 }.spare(), spare, "{all}");
+        }
+        let disk = Disk::of(&std::env::temp_dir()).unwrap();
+        assert!(disk.all > 0 && disk.free <= disk.all, "{disk:?}");
     }
 
     /// Whether a body of three chunks and a bit is still read after its file was changed.
@@ -306,8 +428,14 @@ mod tests {
         let other = folder.path().join("held").join("notes.txt");
         std::fs::write(&other, "somebody else's").unwrap();
         assert_eq!(files(&folder).len(), 2);
-        let next = HeldBodies::open(&folder.path().join("held"), CHUNK_BYTES, CHUNK_BYTES).unwrap();
+        let measure = bodies.0.measure;
+        let next = HeldBodies::on(&folder.path().join("held"), CHUNK_BYTES, CHUNK_BYTES, measure).unwrap();
+        assert_eq!(files(&folder), std::slice::from_ref(&other));
+        let kept = next.keep(&body(10)).unwrap();
+        assert!(kept.read().is_ok());
+        // As when it stops.
+        sweep(&folder.path().join("held")).unwrap();
         assert_eq!(files(&folder), [other]);
-        assert!(next.keep(&body(10)).unwrap().read().is_ok());
+        drop(kept);
     }
 }

@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 use crate::bounded::{self, Bounded, Peer};
 use crate::config::Listen;
 use crate::control::ApiControl;
-use crate::held_bodies::HeldBodies;
+use crate::held_bodies::{self, HeldBodies};
 use crate::indexer::Indexer;
 use crate::interception::Authority;
 use crate::load::{self, Fault, Loaded};
@@ -442,6 +442,9 @@ impl Running {
         state.indexer.catch_up().await?;
         checkpoint(state, 0)?;
         self.disk.close();
+        if let Err(error) = held_bodies::sweep(&state.data.held()) {
+            tracing::warn!(%error, "the bodies of what was held are not all removed; the next start removes them");
+        }
         // A socket that is gone already is what was wanted.
         let _ = std::fs::remove_file(&self.socket);
         Ok(())
