@@ -445,7 +445,7 @@ impl Sink for Disk {
 struct NoBodies;
 
 impl Bodies for NoBodies {
-    fn keep(&self, _body: &[u8]) -> Result<Box<dyn KeptBody>, NotKept> {
+    fn keep(&self, _owner: &Identity, _body: &[u8]) -> Result<Box<dyn KeptBody>, NotKept> {
         Err(NotKept::Failed(io::ErrorKind::Unsupported.into()))
     }
 }

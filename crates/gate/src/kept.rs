@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gatehouse_model::{Bind, Denial, Digest, Operation, Reason};
+use gatehouse_model::{Bind, Denial, Digest, Identity, Operation, Reason};
 use sha2::{Digest as _, Sha256};
 
 use crate::desk::{Asked, PendingRequest};
@@ -17,11 +17,11 @@ const HELD_BIND_BYTES_MAX: usize = 1024;
 
 /// Where the bodies of what is held lie.
 pub trait Bodies: Send + Sync {
-    /// Takes a body in.
+    /// Takes a body in, of what somebody asks.
     ///
     /// # Errors
     /// [`NotKept`] if it does not lie there: then nobody is asked.
-    fn keep(&self, body: &[u8]) -> Result<Box<dyn KeptBody>, NotKept>;
+    fn keep(&self, owner: &Identity, body: &[u8]) -> Result<Box<dyn KeptBody>, NotKept>;
 }
 
 /// A body that lies there. When this is dropped it is gone.
@@ -50,6 +50,19 @@ pub enum NotKept {
         /// How long all may be together.
         bytes_max: usize,
     },
+    /// There is no room beside those of the same identity.
+    #[error(
+        "with its body, more than {share} bytes would be kept of what is held of {owner}, whose share that is of \
+         limits.held_bodies_bytes_max = {bytes_max}"
+    )]
+    ShareFull {
+        /// Whose they are.
+        owner: Identity,
+        /// How long those of one identity may be together.
+        share: usize,
+        /// How long all may be together.
+        bytes_max: usize,
+    },
     /// The journal's disk would be filled with it.
     #[error("its body is not kept: the gateway's disk would have less than {bytes_min} bytes to spare")]
     DiskFull {
@@ -66,7 +79,9 @@ impl NotKept {
     pub(crate) fn denial(&self, title: &str) -> Denial {
         let (reason, hint) = match self {
             Self::TooLong { .. } => (Reason::Limit, "Send less at once, or ask the operator to raise the limit"),
-            Self::Full { .. } => (Reason::Limit, "Try again when other requests are answered, or withdraw some"),
+            Self::Full { .. } | Self::ShareFull { .. } => {
+                (Reason::Limit, "Try again when other requests are answered, or withdraw some")
+            }
             Self::DiskFull { .. } => {
                 (Reason::Unrecorded, "Try again later, or tell the operator of the gateway to make room on its disk")
             }
@@ -112,11 +127,12 @@ impl Kept {
     /// than it.
     pub(crate) fn take(
         bodies: &dyn Bodies,
+        owner: &Identity,
         operation: &mut Operation,
         body: &[u8],
     ) -> Result<Option<Arc<Self>>, NotKept> {
         let Some(form) = Form::of(&operation.binds, body) else { return Ok(None) };
-        let kept = Self { body: bodies.keep(body)?, digest: Digest(Sha256::digest(body).into()), form };
+        let kept = Self { body: bodies.keep(owner, body)?, digest: Digest(Sha256::digest(body).into()), form };
         operation.binds = Vec::new();
         Ok(Some(Arc::new(kept)))
     }

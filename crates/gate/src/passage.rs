@@ -973,7 +973,8 @@ impl Passage {
     fn let_go(&self, operation: &mut Operation, run: &Bytes) -> Result<Waiting, NotKept> {
         let whole = || Waiting { run: run.clone(), kept: None };
         let Some(Parted { outline, body }) = self.session.part(run) else { return Ok(whole()) };
-        let kept = Kept::take(self.gate.bodies(), operation, &body)?;
+        let owner = &self.grant.lease().subject.identity;
+        let kept = Kept::take(self.gate.bodies(), owner, operation, &body)?;
         Ok(kept.map_or_else(whole, |kept| Waiting { run: outline, kept: Some(kept) }))
     }
 

@@ -264,9 +264,10 @@ pub struct Limits {
     /// The longest body, or message of a WebSocket, that is kept while a person decides, in bytes; a longer one is refused. At least
     /// 1024, and at most `body_bytes_max`, which counts before it. Read at the start only.
     pub held_body_bytes_max: usize,
-    /// How long all bodies may be together that are kept while people decide, in bytes; what would be held beyond is refused. So is
-    /// what would leave the disk less than 512 MiB to spare, or less than a quarter of a disk of less than 2 GiB. At least
-    /// `held_body_bytes_max`. Read at the start only.
+    /// How long all bodies may be together that are kept while people decide, in bytes; what would be held beyond is refused. One
+    /// identity has a quarter of that, or one body of the largest where that is more. Refused is also what would leave the disk less
+    /// than 512 MiB to spare, or less than a quarter of a disk of less than 2 GiB. At least `held_body_bytes_max`. Read at the start
+    /// only.
     pub held_bodies_bytes_max: usize,
     /// How much of what a session's client saw is recorded in full, in bytes; after that, only digests.
     pub recording_bytes_max: u64,

@@ -6,6 +6,7 @@
 //! the number of its body, its place in that, and whether it is the last. So no chunk stands in the place of another, of the
 //! same body or another one, and none can be left out.
 
+use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow};
 use gatehouse_gate::{Bodies, KeptBody, NotKept};
+use gatehouse_model::Identity;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
@@ -28,6 +30,8 @@ const EXTENSION: &str = "body";
 /// one part in so many.
 const DISK_SPARE_BYTES: u64 = 512 * 1024 * 1024;
 const DISK_SPARE_PARTS: u64 = 4;
+/// How much of what all bodies may be together those of one identity may be: one part in so many.
+const SHARE_PARTS: usize = 4;
 
 /// Where they lie.
 pub(crate) struct HeldBodies(Arc<Shelf>);
@@ -49,6 +53,8 @@ struct Shelf {
 #[derive(Debug, Default)]
 struct Room {
     kept_bytes: usize,
+    /// The same of each identity that has something here.
+    owned_bytes: HashMap<Identity, usize>,
     /// What of that is being written: the disk may not count it yet.
     unwritten_bytes: usize,
 }
@@ -119,20 +125,34 @@ impl Shelf {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How long the bodies of one identity may be together: at least as long as one may be.
+    fn share(&self) -> usize {
+        (self.bodies_bytes_max / SHARE_PARTS).max(self.body_bytes_max)
+    }
+
     /// Takes room for a body that is about to be written.
-    fn make_room(&self, bytes: usize) -> Result<(), NotKept> {
+    fn make_room(&self, owner: &Identity, bytes: usize) -> Result<(), NotKept> {
         let mut room = self.room();
+        let owned_bytes = room.owned_bytes.get(owner).copied().unwrap_or_default().checked_add(bytes);
+        let owned_bytes = owned_bytes.filter(|owned| *owned <= self.share()).ok_or_else(|| NotKept::ShareFull {
+            owner: owner.clone(),
+            share: self.share(),
+            bytes_max: self.bodies_bytes_max,
+        })?;
         let kept_bytes = room.kept_bytes.checked_add(bytes).filter(|all| *all <= self.bodies_bytes_max);
         let kept_bytes = kept_bytes.ok_or(NotKept::Full { bytes_max: self.bodies_bytes_max })?;
         let disk = (self.measure)(&self.folder).map_err(|error| {
-            tracing::error!(folder = %self.folder.display(), %error, "the disk of bodies that are held cannot be measured");
+            let folder = self.folder.display();
+            tracing::error!(%folder, %error, "the disk of bodies that are held cannot be measured");
             NotKept::Failed(error)
         })?;
         if !disk.takes(room.unwritten_bytes.saturating_add(bytes)) {
-            tracing::error!(folder = %self.folder.display(), free = disk.free, "the disk has no room for a body that is to be held");
+            let folder = self.folder.display();
+            tracing::error!(%folder, free = disk.free, "the disk has no room for a body that is to be held");
             return Err(NotKept::DiskFull { bytes_min: disk.spare() });
         }
         room.kept_bytes = kept_bytes;
+        room.owned_bytes.insert(owner.clone(), owned_bytes);
         room.unwritten_bytes += bytes;
         Ok(())
     }
@@ -142,22 +162,26 @@ impl Shelf {
         room.unwritten_bytes = room.unwritten_bytes.saturating_sub(bytes);
     }
 
-    fn give_back(&self, bytes: usize) {
+    fn give_back(&self, owner: &Identity, bytes: usize) {
         let mut room = self.room();
         room.kept_bytes = room.kept_bytes.saturating_sub(bytes);
+        if let Some(owned) = room.owned_bytes.get_mut(owner) {
+            *owned = owned.saturating_sub(bytes);
+        }
+        room.owned_bytes.retain(|_, owned| *owned > 0);
     }
 }
 
 impl Bodies for HeldBodies {
-    fn keep(&self, body: &[u8]) -> Result<Box<dyn KeptBody>, NotKept> {
+    fn keep(&self, owner: &Identity, body: &[u8]) -> Result<Box<dyn KeptBody>, NotKept> {
         let (shelf, bytes) = (&self.0, body.len());
         if bytes > shelf.body_bytes_max {
             return Err(NotKept::TooLong { bytes, bytes_max: shelf.body_bytes_max });
         }
-        shelf.make_room(bytes)?;
+        shelf.make_room(owner, bytes)?;
         let number = shelf.next.fetch_add(1, Ordering::Relaxed);
         // From here on it is its own to give back the room, and to remove what was written.
-        let held = HeldBody { shelf: shelf.clone(), number, bytes };
+        let held = HeldBody { shelf: shelf.clone(), owner: owner.clone(), number, bytes };
         let written = held.write(body);
         shelf.is_written(bytes);
         written.map_err(|error| {
@@ -172,6 +196,7 @@ impl Bodies for HeldBodies {
 #[derive(Debug)]
 struct HeldBody {
     shelf: Arc<Shelf>,
+    owner: Identity,
     number: u64,
     bytes: usize,
 }
@@ -230,7 +255,7 @@ impl Drop for HeldBody {
         {
             tracing::error!(file = %self.path().display(), %error, "the body of what was held cannot be removed");
         }
-        self.shelf.give_back(self.bytes);
+        self.shelf.give_back(&self.owner, self.bytes);
     }
 }
 
@@ -278,6 +303,10 @@ mod tests {
         files[0].clone()
     }
 
+    fn agent(name: &str) -> Identity {
+        Identity::parse(&format!("agent:{name}")).unwrap()
+    }
+
     /// So many bytes, of which no chunk is like another.
     fn body(bytes: usize) -> Vec<u8> {
         (0..bytes).map(|at| u8::try_from((at / CHUNK_BYTES + at) % 251).unwrap()).collect()
@@ -288,7 +317,7 @@ mod tests {
         let (folder, bodies) = shelf();
         for bytes in [1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES] {
             let body = body(bytes);
-            let kept = bodies.keep(&body).unwrap();
+            let kept = bodies.keep(&agent("claude"), &body).unwrap();
             let file = only_file(&folder);
             assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
             let written = std::fs::read(&file).unwrap();
@@ -306,16 +335,44 @@ mod tests {
     #[test]
     fn there_is_room_for_so_much() {
         let (folder, bodies) = shelf();
-        let long = bodies.keep(&body(8 * CHUNK_BYTES + 1)).unwrap_err();
+        let long = bodies.keep(&agent("claude"), &body(8 * CHUNK_BYTES + 1)).unwrap_err();
         assert!(long.to_string().contains("limits.held_body_bytes_max = 524288"), "{long}");
-        let first = bodies.keep(&body(8 * CHUNK_BYTES)).unwrap();
-        let second = bodies.keep(&body(8 * CHUNK_BYTES)).unwrap();
-        let full = bodies.keep(&body(1)).unwrap_err();
+        let first = bodies.keep(&agent("claude"), &body(8 * CHUNK_BYTES)).unwrap();
+        let second = bodies.keep(&agent("other"), &body(8 * CHUNK_BYTES)).unwrap();
+        let full = bodies.keep(&agent("third"), &body(1)).unwrap_err();
         assert!(full.to_string().contains("limits.held_bodies_bytes_max = 1048576"), "{full}");
         assert_eq!(files(&folder).len(), 2, "what is refused leaves nothing");
         drop(first);
-        assert!(bodies.keep(&body(8 * CHUNK_BYTES)).is_ok(), "there is room again");
+        assert!(bodies.keep(&agent("claude"), &body(8 * CHUNK_BYTES)).is_ok(), "there is room again");
         assert_eq!(second.read().unwrap(), body(8 * CHUNK_BYTES));
+    }
+
+    #[test]
+    fn nobody_takes_the_room_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let roomy: Measure = |_| Ok(Disk { all: u64::MAX, free: u64::MAX });
+        let bodies = HeldBodies::on(&folder.path().join("held"), CHUNK_BYTES, 16 * CHUNK_BYTES, roomy).unwrap();
+        let claude = agent("claude");
+        let mut kept: Vec<_> = (0..4).map(|_| bodies.keep(&claude, &body(CHUNK_BYTES)).unwrap()).collect();
+        let full = bodies.keep(&claude, &body(1)).unwrap_err();
+        assert!(matches!(full, NotKept::ShareFull { share: 262_144, .. }), "{full}");
+        for part in ["agent:claude", "more than 262144 bytes", "limits.held_bodies_bytes_max = 1048576"] {
+            assert!(full.to_string().contains(part), "{full}");
+        }
+        assert_eq!(files(&folder).len(), 4, "what is refused leaves nothing");
+        let others = bodies.keep(&Identity::parse("user:claude").unwrap(), &body(CHUNK_BYTES)).unwrap();
+        assert_eq!(bodies.0.room().owned_bytes.len(), 2);
+        drop(kept.pop());
+        kept.push(bodies.keep(&claude, &body(CHUNK_BYTES)).unwrap());
+        assert!(bodies.keep(&claude, &body(1)).is_err());
+        drop((kept, others));
+        assert!(bodies.0.room().owned_bytes.is_empty(), "nobody is remembered who has nothing here");
+        // Who has nothing here may keep one of the largest, however little that leaves others.
+        let (_folder, bodies) = shelf();
+        let one = bodies.keep(&claude, &body(8 * CHUNK_BYTES)).unwrap();
+        assert!(matches!(bodies.keep(&claude, &body(1)), Err(NotKept::ShareFull { .. })));
+        drop(one);
+        assert!(bodies.keep(&claude, &body(8 * CHUNK_BYTES)).is_ok());
     }
 
     #[test]
@@ -323,33 +380,34 @@ mod tests {
         let (folder, bodies) = shelf();
         let held = folder.path().join("held");
         std::fs::remove_dir(&held).unwrap();
-        assert!(matches!(bodies.keep(&body(1)), Err(NotKept::Failed(_))));
+        assert!(matches!(bodies.keep(&agent("claude"), &body(1)), Err(NotKept::Failed(_))));
         let taken = |room: &Room| (room.kept_bytes, room.unwritten_bytes);
         assert_eq!(taken(&bodies.0.room()), (0, 0));
+        assert!(bodies.0.room().owned_bytes.is_empty());
         std::fs::create_dir(&held).unwrap();
-        assert!(bodies.keep(&body(1)).is_ok());
+        assert!(bodies.keep(&agent("claude"), &body(1)).is_ok());
     }
 
     #[test]
     fn the_disk_is_not_filled() {
         // Three eighths of it are free: a body of an eighth leaves the quarter that is to stay.
         let (folder, bodies) = shelf_on(|_| Ok(Disk { all: 64 * CHUNK_BYTES as u64, free: 24 * CHUNK_BYTES as u64 }));
-        let kept = bodies.keep(&body(8 * CHUNK_BYTES)).unwrap();
+        let kept = bodies.keep(&agent("claude"), &body(8 * CHUNK_BYTES)).unwrap();
         assert_eq!(bodies.0.room().unwritten_bytes, 0, "the disk counts what is written");
         drop(kept);
         // What is being written at the same time counts too.
-        bodies.0.make_room(1).unwrap();
-        let full = bodies.keep(&body(8 * CHUNK_BYTES)).unwrap_err();
+        bodies.0.make_room(&agent("other"), 1).unwrap();
+        let full = bodies.keep(&agent("claude"), &body(8 * CHUNK_BYTES)).unwrap_err();
         assert!(matches!(full, NotKept::DiskFull { bytes_min: 1_048_576 }), "{full}");
         assert!(full.to_string().contains("less than 1048576 bytes to spare"), "{full}");
         assert!(files(&folder).is_empty(), "what is refused leaves nothing");
         bodies.0.is_written(1);
-        bodies.0.give_back(1);
-        assert!(bodies.keep(&body(8 * CHUNK_BYTES)).is_ok());
+        bodies.0.give_back(&agent("other"), 1);
+        assert!(bodies.keep(&agent("claude"), &body(8 * CHUNK_BYTES)).is_ok());
         let (_folder, bodies) = shelf_on(|_| Ok(Disk { all: 40 << 20, free: 10 << 20 }));
-        assert!(matches!(bodies.keep(&body(1)), Err(NotKept::DiskFull { .. })));
+        assert!(matches!(bodies.keep(&agent("claude"), &body(1)), Err(NotKept::DiskFull { .. })));
         let (_folder, bodies) = shelf_on(|_| Err(ErrorKind::Unsupported.into()));
-        assert!(matches!(bodies.keep(&body(1)), Err(NotKept::Failed(_))));
+        assert!(matches!(bodies.keep(&agent("claude"), &body(1)), Err(NotKept::Failed(_))));
     }
 
     #[test]
@@ -364,7 +422,7 @@ mod tests {
     /// Whether a body of three chunks and a bit is still read after its file was changed.
     fn is_read_after(change: impl FnOnce(&mut Vec<u8>)) -> bool {
         let (folder, bodies) = shelf();
-        let kept = bodies.keep(&body(3 * CHUNK_BYTES + 5)).unwrap();
+        let kept = bodies.keep(&agent("claude"), &body(3 * CHUNK_BYTES + 5)).unwrap();
         let file = only_file(&folder);
         let mut written = std::fs::read(&file).unwrap();
         change(&mut written);
@@ -393,7 +451,8 @@ mod tests {
     #[test]
     fn no_body_stands_for_another() {
         let (folder, bodies) = shelf();
-        let (first, second) = (bodies.keep(&body(10)).unwrap(), bodies.keep(&body(10)).unwrap());
+        let (first, second) =
+            (bodies.keep(&agent("claude"), &body(10)).unwrap(), bodies.keep(&agent("claude"), &body(10)).unwrap());
         let files = files(&folder);
         let written = std::fs::read(&files[0]).unwrap();
         std::fs::copy(&files[0], &files[1]).unwrap();
@@ -402,7 +461,7 @@ mod tests {
         assert_eq!(first.read().unwrap_err().kind(), ErrorKind::NotFound);
         // Of the same number, by another key.
         let (other_folder, other) = shelf();
-        let theirs = other.keep(&body(10)).unwrap();
+        let theirs = other.keep(&agent("claude"), &body(10)).unwrap();
         let file = only_file(&other_folder);
         assert_eq!(file.file_name(), files[0].file_name());
         assert!(theirs.read().is_ok());
@@ -424,14 +483,14 @@ mod tests {
     fn what_an_earlier_process_left_is_swept() {
         let (folder, bodies) = shelf();
         // As if the process had been killed.
-        std::mem::forget(bodies.keep(&body(10)).unwrap());
+        std::mem::forget(bodies.keep(&agent("claude"), &body(10)).unwrap());
         let other = folder.path().join("held").join("notes.txt");
         std::fs::write(&other, "somebody else's").unwrap();
         assert_eq!(files(&folder).len(), 2);
         let measure = bodies.0.measure;
         let next = HeldBodies::on(&folder.path().join("held"), CHUNK_BYTES, CHUNK_BYTES, measure).unwrap();
         assert_eq!(files(&folder), std::slice::from_ref(&other));
-        let kept = next.keep(&body(10)).unwrap();
+        let kept = next.keep(&agent("claude"), &body(10)).unwrap();
         assert!(kept.read().is_ok());
         // As when it stops.
         sweep(&folder.path().join("held")).unwrap();
