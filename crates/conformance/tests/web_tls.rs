@@ -49,6 +49,15 @@ fn target(authority: &Authority, name: &str, speaks_h2: bool) -> Result<Served> 
     Ok(Served::start("tls_target.mjs", &environment)?.with(folder))
 }
 
+/// A target that says HTTP/2 frame by frame, to each request what is told here.
+fn by_frames(authority: &Authority, answers: &str, more: &[(&str, &str)]) -> Result<Served> {
+    let (folder, own) = (folder()?, authority.server("127.0.0.1")?);
+    let places = kept(&folder, [("own.crt", &*own.certificate), ("own.key", &*own.key)])?;
+    let [certificate, key] = places.as_slice() else { anyhow::bail!("{places:?}") };
+    let environment = [("CERTIFICATE", certificate.as_str()), ("KEY", key.as_str()), ("ANSWERS", answers)];
+    Ok(Served::start("frames_target.mjs", &[&environment, more].concat())?.with(folder))
+}
+
 /// The certificate by which the gateway is known to such a target.
 fn identity(authority: &Authority) -> Result<Certificates> {
     authority.called(DnValue::Utf8String("gatehouse".into()))
@@ -231,6 +240,27 @@ fn what_a_target_of_http2_did_not_look_at_is_sent_again() -> Result<()> {
         assert_eq!((posted.status, &posted.json()["body"]), (200, &json!("{\"a\": 2}")), "{turn}: {}", posted.body);
     }
     assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
+/// What a target closes in mid-body is not passed on as whole, whatever it says of that; and what is whole is not lost by what it
+/// closes after that.
+#[test]
+fn an_answer_of_http2_that_is_closed_before_its_end_is_broken_off() -> Result<()> {
+    let authority = Authority::new()?;
+    for who in ["agent:claude", "user:dana"] {
+        let house = before(by_frames(&authority, "cut,closed", &[])?, &authority, None)?;
+        let task = house.task(who)?;
+        let cut = house.curl(&task, &["-w", "\n%{http_code}"], "/told")?.output()?;
+        assert!(!cut.status.success() || printed(&cut).ends_with("\n502"), "{who}: {}", printed(&cut));
+        let whole = house.get(&task, "/told")?;
+        assert_eq!((whole.status, whole.body.starts_with("connection ")), (200, true), "{who}: {}", whole.body);
+        // It is answered before the target has heard all of it.
+        let dana = house.task("user:dana")?;
+        let put = house.call(&dana, "PUT", "/told", &[("content-type", "text/plain")], &"x".repeat(300_000))?;
+        assert_eq!((put.status, put.body.starts_with("connection ")), (200, true), "{who}: {}", put.body);
+        assert!(house.fixture.verify()?.contains("sound"));
+    }
     Ok(())
 }
 

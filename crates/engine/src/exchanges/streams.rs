@@ -89,19 +89,8 @@ impl Streamed {
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        match ready!(self.poll_said(cx)) {
-            // A target that has said all may need no more of its request (RFC 9113, section 8.1).
-            Some(Err(error))
-                if self.heard.is_some() && error.is_reset() && error.reason() == Some(Reason::NO_ERROR) =>
-            {
-                self.is_over = true;
-                Poll::Ready(None)
-            }
-            said => Poll::Ready(said),
-        }
-    }
-
-    fn poll_said(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        // Whoever has said all may need no more of the other side, and then closes the stream (RFC 9113, section 8.1): the library
+        // keeps that all was said. What is closed before that is broken off, whatever reason is given.
         if !self.is_over {
             let polled = self.stream.poll_data(cx);
             // Whoever sends without being told waits for nothing.
