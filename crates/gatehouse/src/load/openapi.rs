@@ -1,9 +1,11 @@
 //! What a target says of itself in an OpenAPI document, of any version 3: which paths there are, and what they are called.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use gatehouse_protocol::Endpoint;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -22,6 +24,12 @@ const YAML_TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// for what has aliases in it stands for more than it seems.
 const YAML_ANCHORS_MAX: usize = 10_000;
 const YAML_ALIASED_MAX: usize = 200_000;
+/// How long the address of a server is at most, as it is written and with the values of its variables, in bytes.
+const ADDRESS_BYTES_MAX: usize = 2 * 1024;
+/// How many endpoints a document has at most, and how long their paths are together, in bytes: each path is there once for each
+/// server.
+const ENDPOINTS_MAX: usize = 100_000;
+const ENDPOINTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What a document is written in.
 #[derive(Clone, Copy)]
@@ -192,23 +200,30 @@ fn described(language: Language, text: &str) -> Result<Vec<Endpoint>, NotTaken> 
     let is_one = document.get("openapi").and_then(said).is_some_and(|version| version.starts_with("3."));
     let unlike = || NotTaken::NoDocument("it is no OpenAPI document of version 3 with paths".into());
     let paths = paths.filter(|_| is_one).ok_or_else(unlike)?;
-    let everywhere = bases(&document).unwrap_or_else(|| vec![String::new()]);
-    let mut endpoints = Vec::new();
+    let everywhere = bases(&document).map_err(NotTaken::NoDocument)?.unwrap_or_else(|| vec![String::new()]);
+    let (mut endpoints, mut bytes) = (Vec::new(), 0);
     // What is no path is an extension.
     for (template, item) in paths.iter().filter(|(template, _)| !template.starts_with("x-")) {
-        let of_path = bases(item);
+        let of_path = bases(item).map_err(NotTaken::NoDocument)?;
         for (method, operation) in METHODS.into_iter().filter_map(|method| Some((method, item.get(method)?))) {
             if !template.starts_with('/') {
                 return Err(NotTaken::NoPath(template.clone()));
             }
             // The servers that are named nearest count (OpenAPI 3.1, section 4.8.9.1).
-            let of_operation = bases(operation);
+            let of_operation = bases(operation).map_err(NotTaken::NoDocument)?;
             let bases = of_operation.as_ref().or(of_path.as_ref()).unwrap_or(&everywhere);
-            endpoints.extend(bases.iter().map(|base| Endpoint {
-                method: method.to_ascii_uppercase(),
-                template: format!("{base}{template}"),
-                operation: operation.get("operationId").and_then(said).map(Into::into),
-            }));
+            let operation: Option<Arc<str>> = operation.get("operationId").and_then(said).map(Into::into);
+            for base in bases {
+                bytes += base.len() + template.len();
+                if endpoints.len() >= ENDPOINTS_MAX || bytes > ENDPOINTS_BYTES_MAX {
+                    return Err(NotTaken::NoDocument(too_many()));
+                }
+                endpoints.push(Endpoint {
+                    method: method.to_ascii_uppercase(),
+                    template: format!("{base}{template}"),
+                    operation: operation.clone(),
+                });
+            }
         }
     }
     Ok(endpoints)
@@ -225,22 +240,58 @@ fn said(value: &Value) -> Option<String> {
 }
 
 /// The paths below which the servers that are named here have what is described, each once; `None` where none is named.
-fn bases(of: &Value) -> Option<Vec<String>> {
-    let servers = of.get("servers")?.as_array().filter(|servers| !servers.is_empty())?;
-    let mut bases: Vec<String> = servers.iter().filter_map(|server| Some(path_of(&url(server)?).to_string())).collect();
-    bases.sort();
-    bases.dedup();
-    (!bases.is_empty()).then_some(bases)
+fn bases(of: &Value) -> Result<Option<Vec<String>>, String> {
+    let (mut bases, mut bytes) = (BTreeSet::<String>::new(), 0);
+    for server in of.get("servers").and_then(Value::as_array).into_iter().flatten() {
+        let Some(template) = server.get("url").and_then(Value::as_str) else { continue };
+        let url = url(template, server.get("variables"))?;
+        let base = path_of(&url);
+        if bases.contains(base) {
+            continue;
+        }
+        bytes += base.len();
+        if bases.len() >= ENDPOINTS_MAX || bytes > ENDPOINTS_BYTES_MAX {
+            return Err(too_many());
+        }
+        bases.insert(base.to_string());
+    }
+    Ok((!bases.is_empty()).then(|| bases.into_iter().collect()))
 }
 
-/// The address of a server, with the values that its variables have where nothing else is said.
-fn url(server: &Value) -> Option<String> {
-    let mut url = server.get("url")?.as_str()?.to_string();
-    for (name, variable) in server.get("variables").and_then(Value::as_object).into_iter().flatten() {
-        let value = variable.get("default").and_then(said).unwrap_or_default();
-        url = url.replace(&format!("{{{name}}}"), &value);
+/// The address of a server, with the values that its variables have where nothing else is said. What stands in a value stays as it
+/// is: values that name variables would grow with each.
+fn url(template: &str, variables: Option<&Value>) -> Result<String, String> {
+    let mut rest = within(template)?;
+    let mut url = String::new();
+    while let Some((before, behind)) = rest.split_once('{') {
+        url.push_str(before);
+        let variable = behind.split_once('}').and_then(|(name, after)| Some((variables?.get(name)?, after)));
+        if let Some((variable, after)) = variable {
+            url.push_str(&variable.get("default").and_then(said).unwrap_or_default());
+            rest = after;
+        } else {
+            url.push('{');
+            rest = behind;
+        }
+        within(&url)?;
     }
-    Some(url)
+    url.push_str(rest);
+    within(&url)?;
+    Ok(url)
+}
+
+/// An address, if it is no longer than it may be.
+fn within(url: &str) -> Result<&str, String> {
+    let long =
+        || format!("the address of a server, with its variables, is longer than {ADDRESS_BYTES_MAX} bytes: shorten it");
+    (url.len() <= ADDRESS_BYTES_MAX).then_some(url).ok_or_else(long)
+}
+
+fn too_many() -> String {
+    format!(
+        "it has more than {ENDPOINTS_MAX} paths to ask for, or ones of more than {ENDPOINTS_BYTES_MAX} bytes together, each at each \
+         of its servers: name fewer servers, or leave paths out"
+    )
 }
 
 /// The path of a server's address, without a slash at its end.
@@ -427,6 +478,51 @@ on: { no: off }
         assert_eq!(yaml(&many).unwrap(), ["GET /a getA"]);
         let deep = beside(&format!("x: {}{}", "[".repeat(YAML_LEVELS_MAX / 2), "]".repeat(YAML_LEVELS_MAX / 2)));
         assert_eq!(yaml(&deep).unwrap(), ["GET /a getA"]);
+    }
+
+    /// What stands in the value of a variable is no variable.
+    #[test]
+    fn the_values_of_variables_do_not_grow() {
+        let variables: serde_json::Map<String, Value> = (0..12)
+            .map(|level| (format!("v{level}"), json!({ "default": format!("{{v{}}}", level + 1).repeat(10) })))
+            .collect();
+        let document = |url: &str| {
+            let servers = json!([{ "url": url, "variables": variables }]);
+            json!({ "openapi": "3.1.0", "servers": servers, "paths": { "/a": { "get": {} } } }).to_string()
+        };
+        let told_of = |url: &str| told(Language::Json, &document(url));
+        assert_eq!(told_of("/{v0}").unwrap(), [format!("GET /{}/a -", "{v1}".repeat(10))]);
+        assert_eq!(
+            told_of("/{v12}/{{v11}/{v11").unwrap(),
+            [format!("GET /{{v12}}/{{{}/{{v11/a -", "{v12}".repeat(10))]
+        );
+        let error = told_of(&"/{v0}".repeat(ADDRESS_BYTES_MAX / 40)).unwrap_err();
+        assert!(error.contains("longer than 2048 bytes"), "{error}");
+    }
+
+    /// Each path is there at each server, so that little may say much.
+    #[test]
+    fn a_document_of_too_many_paths_is_refused() {
+        let document = |servers: Vec<String>, paths: usize| {
+            let servers: Vec<Value> = servers.into_iter().map(|url| json!({ "url": url })).collect();
+            let paths: serde_json::Map<String, Value> =
+                (0..paths).map(|path| (format!("/p{path}"), json!({ "get": {} }))).collect();
+            json!({ "openapi": "3.1.0", "servers": servers, "paths": paths }).to_string()
+        };
+        let error_of = |servers: Vec<String>, paths: usize| {
+            described(Language::Json, &document(servers, paths)).map(|endpoints| endpoints.len()).unwrap_err()
+        };
+        let many = |servers: usize| (0..servers).map(|server| format!("/s{server}")).collect::<Vec<_>>();
+        let error = error_of(many(30_000), 20_000);
+        assert!(error.contains("more than 100000 paths") && error.contains("fewer servers"), "{error}");
+        let error = error_of(many(ENDPOINTS_MAX + 1), 1);
+        assert!(error.contains("more than 100000 paths"), "{error}");
+        let error = error_of(vec![format!("/{}", "x".repeat(1_000_000))], 20_000);
+        assert!(error.contains("longer than 2048 bytes"), "{error}");
+        let error = error_of(vec![format!("/{}", "x".repeat(2_000))], 40_000);
+        assert!(error.contains("67108864 bytes together"), "{error}");
+        let large = described(Language::Json, &document(many(10), ENDPOINTS_MAX / 10)).unwrap();
+        assert_eq!(large.len(), ENDPOINTS_MAX);
     }
 
     #[test]
