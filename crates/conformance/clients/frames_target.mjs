@@ -2,7 +2,8 @@
 //
 // ANSWERS says how requests are answered, in the order in which they come, with commas between; the last is for all that follow:
 // "whole"; "cut": the stream is closed in mid-body, as if nothing was wrong; "closed": it is closed like that behind the end of the
-// answer; "nothing".
+// answer; "nothing": then its connection is read no more. FIRST_STREAMS_MAX is how many requests the first connection says that it
+// takes at a time.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:tls";
 
@@ -38,7 +39,7 @@ function settings(connection) {
 
 function answer(stream, connection) {
     const how = answers.length > 1 ? answers.shift() : answers[0];
-    if (how === "nothing") return Buffer.alloc(0);
+    if (how === "nothing") return undefined;
     const body = Buffer.from(`connection ${connection}`);
     const said = [frame(HEADERS, END_HEADERS, stream, HEAD), frame(DATA, how === "cut" ? 0 : END_STREAM, stream, body)];
     if (how !== "whole") said.push(frame(RST_STREAM, 0, stream, NO_ERROR));
@@ -63,7 +64,10 @@ const server = createServer({ cert, key, ALPNProtocols: ["h2"] }, (socket) => {
             heard = heard.subarray(HEAD_BYTES + length);
             if (type === SETTINGS && !(flags & ACK)) socket.write(frame(SETTINGS, ACK, 0, Buffer.alloc(0)));
             if (type === PING && !(flags & ACK)) socket.write(frame(PING, ACK, 0, content));
-            if (type === HEADERS) socket.write(answer(stream, connection));
+            if (type !== HEADERS) continue;
+            const said = answer(stream, connection);
+            if (!said) return socket.pause();
+            socket.write(said);
         }
     });
 });

@@ -264,6 +264,30 @@ fn an_answer_of_http2_that_is_closed_before_its_end_is_broken_off() -> Result<()
     Ok(())
 }
 
+/// Where a request was given up, the next one has another connection.
+#[test]
+fn a_connection_of_http2_that_is_dead_is_not_asked_for_ever() -> Result<()> {
+    let authority = Authority::new()?;
+    let said = "tls = \"verify-full\"\ntls_authorities = \"target.crt\"\n";
+    // One that is not read any more, and one that takes no requests.
+    let (usual, none): (&[(&str, &str)], &[(&str, &str)]) = (&[], &[("FIRST_STREAMS_MAX", "0")]);
+    for (answers, more) in [("nothing,whole", usual), ("whole", none)] {
+        let setup = Setup {
+            config: "[limits]\nhttp_silence_secs_max = 2\n".into(),
+            files: vec![("target.crt", authority.pem().to_string())],
+            ..Setup::default()
+        };
+        let house = WebHouse::before(by_frames(&authority, answers, more)?, said, "", setup)?;
+        let task = house.task("agent:claude")?;
+        let ask = || -> Result<u16> { Ok(house.get(&task, "/told")?.status) };
+        let told: Vec<u16> = (0..6).map(|_| ask()).collect::<Result<_>>()?;
+        let silent = told.iter().filter(|status| **status == 504).count();
+        assert!(silent <= 1 && told.last() == Some(&200), "{answers}, {more:?}: {told:?}");
+        assert!(told.iter().all(|status| [200, 504].contains(status)), "{answers}, {more:?}: {told:?}");
+    }
+    Ok(())
+}
+
 /// A target of HTTP/2 is told when nobody waits for its answer any more.
 #[test]
 fn a_target_of_http2_hears_that_its_client_left() -> Result<()> {

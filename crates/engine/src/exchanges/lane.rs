@@ -628,7 +628,11 @@ impl Exchange {
                     return Err(self.lost());
                 }
                 Event::Said(frame) => self.said(frame)?,
-                Event::Silent => return Err(self.silent()),
+                Event::Silent => {
+                    // Given up before that is said: whoever asks again has another connection.
+                    self.upstream = Upstream::Ended;
+                    return Err(self.silent());
+                }
                 Event::Crowded => return Err(crowded()),
             }
         }

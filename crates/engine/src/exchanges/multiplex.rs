@@ -45,6 +45,14 @@ struct Open {
 pub(super) struct Multiplexed {
     requests: SendRequest<Bytes>,
     in_use: InUse,
+    shared: Weak<Shared>,
+}
+
+/// A request whose answer has not begun, and its connection. That takes no more if the request is given up before: it may be dead,
+/// and whoever asks next is not to wait for it as well. What else runs on it goes on.
+struct Unanswered {
+    shared: Weak<Shared>,
+    rest: Option<Arc<Rest>>,
 }
 
 /// Whether a connection rests.
@@ -95,19 +103,28 @@ impl Drop for InUse {
     }
 }
 
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let (Some(shared), Some(rest)) = (self.shared.upgrade(), self.rest.take()) {
+            shared.forget(&rest);
+        }
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Vec<Open>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection that takes one more request, if there is one: one that its target is about to close takes none.
-    pub(super) async fn get(&self) -> Option<Multiplexed> {
+    pub(super) async fn get(self: &Arc<Self>) -> Option<Multiplexed> {
         loop {
             let mut found = {
                 // Whoever gets it is counted while this is held.
                 let open = self.lock();
                 let open = open.iter().find(|open| open.rest.has_room())?;
-                Multiplexed { requests: open.requests.clone(), in_use: InUse::new(&open.rest) }
+                let (requests, in_use) = (open.requests.clone(), InUse::new(&open.rest));
+                Multiplexed { requests, in_use, shared: Arc::downgrade(self) }
             };
             if poll_fn(|cx| found.requests.poll_ready(cx)).await.is_ok() {
                 return Some(found);
@@ -128,7 +145,8 @@ impl Shared {
         builder.max_send_buffer_size(UNSENT_BYTES_MAX);
         let (requests, connection) = builder.handshake::<Wire, Bytes>(wire).await?;
         let rest = Arc::new(Rest(Mutex::new(Requests { active: 0, last: Instant::now() })));
-        let opened = Multiplexed { requests: requests.clone(), in_use: InUse::new(&rest) };
+        let shared = Arc::downgrade(self);
+        let opened = Multiplexed { requests: requests.clone(), in_use: InUse::new(&rest), shared };
         tokio::spawn(keep(connection, rest.clone(), Arc::downgrade(self)));
         self.lock().push(Open { requests, rest });
         Ok(opened)
@@ -191,7 +209,7 @@ impl Multiplexed {
         request: Request<ClearedBody>,
         hearing: Option<Hearing>,
     ) -> Result<Response<Received>, h2::Error> {
-        let Self { mut requests, in_use } = self;
+        let Self { mut requests, in_use, shared } = self;
         let (mut head, body) = request.into_parts();
         of_h2(&mut head.headers);
         if let Some(len) = body.size_hint().exact()
@@ -204,8 +222,11 @@ impl Multiplexed {
         drop(requests);
         let asked = (!is_whole).then_some((stream, body));
         let (answer, answered) = oneshot::channel();
+        let mut unanswered = Unanswered { shared, rest: Some(in_use.0.clone()) };
         tokio::spawn(exchange((response, asked), hearing, answer, in_use));
-        answered.await.unwrap_or_else(|_| Err(Reason::INTERNAL_ERROR.into()))
+        let answered = answered.await;
+        unanswered.rest = None;
+        answered.unwrap_or_else(|_| Err(Reason::INTERNAL_ERROR.into()))
     }
 }
 
