@@ -2,7 +2,7 @@
 //
 // ANSWERS says how requests are answered, in the order in which they come, with commas between; the last is for all that follow:
 // "whole"; "cut": the stream is closed in mid-body, as if nothing was wrong; "closed": it is closed like that behind the end of the
-// answer; "nothing": then its connection is read no more. FIRST_STREAMS_MAX is how many requests the first connection says that it
+// answer; "fields": there are 1,001 of them; "nothing": then its connection is read no more. FIRST_STREAMS_MAX is how many requests the first connection says that it
 // takes at a time.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:tls";
@@ -17,6 +17,9 @@ const HEAD_BYTES = 9;
 const NO_ERROR = Buffer.alloc(4);
 // 200, and the content type, by the numbers that they have in HPACK (RFC 7541, appendix A).
 const HEAD = Buffer.concat([Buffer.from([0x88, 0x0f, 0x10, 10]), Buffer.from("text/plain")]);
+// `a: 1`, in full.
+const FIELD = Buffer.from([0, 1, 0x61, 1, 0x31]);
+const FIELDS_MAX = 1000;
 const answers = ANSWERS.split(",");
 let connections = 0;
 
@@ -41,8 +44,9 @@ function answer(stream, connection) {
     const how = answers.length > 1 ? answers.shift() : answers[0];
     if (how === "nothing") return undefined;
     const body = Buffer.from(`connection ${connection}`);
-    const said = [frame(HEADERS, END_HEADERS, stream, HEAD), frame(DATA, how === "cut" ? 0 : END_STREAM, stream, body)];
-    if (how !== "whole") said.push(frame(RST_STREAM, 0, stream, NO_ERROR));
+    const head = how === "fields" ? Buffer.concat([HEAD, ...Array(FIELDS_MAX).fill(FIELD)]) : HEAD;
+    const said = [frame(HEADERS, END_HEADERS, stream, head), frame(DATA, how === "cut" ? 0 : END_STREAM, stream, body)];
+    if (how === "cut" || how === "closed") said.push(frame(RST_STREAM, 0, stream, NO_ERROR));
     return Buffer.concat(said);
 }
 

@@ -264,6 +264,18 @@ fn an_answer_of_http2_that_is_closed_before_its_end_is_broken_off() -> Result<()
     Ok(())
 }
 
+/// A head has as many fields as one of HTTP/1.1 at most.
+#[test]
+fn a_head_of_http2_of_many_fields_is_not_passed_on() -> Result<()> {
+    let authority = Authority::new()?;
+    let house = before(by_frames(&authority, "fields,whole", &[])?, &authority, None)?;
+    let dana = house.task("user:dana")?;
+    let refused = house.get(&dana, "/told")?;
+    assert_eq!(refused.status, 502, "{}", refused.body);
+    assert_eq!(house.get(&dana, "/told")?.status, 200);
+    Ok(())
+}
+
 /// Where a request was given up, the next one has another connection.
 #[test]
 fn a_connection_of_http2_that_is_dead_is_not_asked_for_ever() -> Result<()> {

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::interim::Hearing;
 use super::outlet::ClearedBody;
 use super::streams::{Received, Streamed, UNSENT_BYTES_MAX, leave_out_connections, send};
-use super::{GOODBYE, HEAD_BYTES_MAX};
+use super::{FIELDS_MAX, GOODBYE, HEAD_BYTES_MAX};
 use crate::wire::Wire;
 
 /// How long a connection that nobody needs is kept.
@@ -226,7 +226,13 @@ impl Multiplexed {
         tokio::spawn(exchange((response, asked), hearing, answer, in_use));
         let answered = answered.await;
         unanswered.rest = None;
-        answered.unwrap_or_else(|_| Err(Reason::INTERNAL_ERROR.into()))
+        let answered = answered.unwrap_or_else(|_| Err(Reason::INTERNAL_ERROR.into()))?;
+        let fields = answered.headers().len();
+        if fields > FIELDS_MAX {
+            tracing::error!(fields, "an answer of HTTP/2 is not taken, for its head has more than {FIELDS_MAX} fields");
+            return Err(Reason::ENHANCE_YOUR_CALM.into());
+        }
+        Ok(answered)
     }
 }
 
