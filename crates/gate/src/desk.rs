@@ -103,6 +103,8 @@ pub struct HeldOperation {
     pub mode: HoldMode,
     /// Statement and bind values are to the letter and whole; after a restart they are those of the evidence.
     pub is_exact: bool,
+    /// How long the body is that lies elsewhere, in bytes, where the bind values here are only how it begins.
+    pub body_bytes: Option<usize>,
     /// What it would do, and what it waits in, in lines for a person.
     pub impact: Vec<String>,
 }
@@ -395,6 +397,7 @@ impl Desk {
         if let (Asked::Operation(operation), Some(Ok(binds))) = (&mut request.asked, kept.map(|kept| kept.shown())) {
             operation.binds = binds;
             operation.is_exact = true;
+            operation.body_bytes = None;
         }
         Some(request)
     }

@@ -118,6 +118,7 @@ impl Form {
 #[derive(Debug)]
 pub(crate) struct Kept {
     body: Box<dyn KeptBody>,
+    bytes: usize,
     digest: Digest,
     form: Form,
 }
@@ -132,7 +133,8 @@ impl Kept {
         body: &[u8],
     ) -> Result<Option<Arc<Self>>, NotKept> {
         let Some(form) = Form::of(&operation.binds, body) else { return Ok(None) };
-        let kept = Self { body: bodies.keep(owner, body)?, digest: Digest(Sha256::digest(body).into()), form };
+        let digest = Digest(Sha256::digest(body).into());
+        let kept = Self { body: bodies.keep(owner, body)?, bytes: body.len(), digest, form };
         operation.binds = Vec::new();
         Ok(Some(Arc::new(kept)))
     }
@@ -159,13 +161,14 @@ impl Kept {
     }
 }
 
-/// What the request about something held says of its values, where they lie elsewhere: how they begin.
-pub(crate) fn shorten(request: &mut PendingRequest) {
+/// What the request about something held says of its values, where they lie elsewhere: how they begin, and how long all is.
+pub(crate) fn shorten(request: &mut PendingRequest, kept: &Kept) {
     let Asked::Operation(operation) = &mut request.asked else { return };
     for bind in &mut operation.binds {
         if let Some(beginning) = beginning(bind) {
             *bind = beginning;
             operation.is_exact = false;
+            operation.body_bytes = Some(kept.bytes);
         }
     }
 }

@@ -928,8 +928,8 @@ impl Passage {
                 return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
             }
         };
-        if waiting.kept.is_some() {
-            kept::shorten(&mut request);
+        if let Some(kept) = &waiting.kept {
+            kept::shorten(&mut request, kept);
         }
         let opened = match self.gate.desk().open(now, request, waiting.kept.clone(), entry.into()) {
             Ok(opened) => opened,
@@ -1037,6 +1037,7 @@ impl Passage {
                 facts: gate::facts_record(&operation.intent.facts, &target.classes),
                 mode,
                 is_exact: true,
+                body_bytes: None,
                 impact,
             }),
             subject: lease.subject.clone(),

@@ -760,11 +760,10 @@ impl Control for ApiControl {
 
     fn requests<'a>(&'a self, caller: &'a Caller, wanted: Wanted<'a>) -> Asking<'a, Page<RequestView>> {
         let view = |row: RequestRow| {
-            let view = match self.live_request(&row.id) {
-                Some(request) => live_view(&request),
-                None => stored_view(row),
-            };
-            Some(view).filter(|request| self.sees_request(caller, request)).map(in_listing)
+            let live = self.live_request(&row.id);
+            let body_bytes = live.as_ref().and_then(body_bytes);
+            let view = live.as_ref().map_or_else(|| stored_view(row), live_view);
+            self.sees_request(caller, &view).then(|| in_listing(view, body_bytes))
         };
         self.listed(caller, wanted, |wanted| self.state.store.requests(wanted), view).boxed()
     }
@@ -1218,8 +1217,16 @@ const LISTED_BIND_BYTES_MAX: usize = 256;
 const LISTED_BINDS_MAX: usize = 16;
 const LISTED_ACCESSES_MAX: usize = 256;
 
+/// How long the body of a request is of which only the beginning is here.
+fn body_bytes(request: &PendingRequest) -> Option<usize> {
+    match &request.asked {
+        Asked::Operation(operation) => operation.body_bytes,
+        Asked::Task(_) => None,
+    }
+}
+
 /// A request as listings have it.
-fn in_listing(mut request: RequestView) -> RequestView {
+fn in_listing(mut request: RequestView, body_bytes: Option<usize>) -> RequestView {
     let mut is_whole =
         request.accesses.len() <= LISTED_ACCESSES_MAX && request.statement.len() <= LISTED_STATEMENT_BYTES_MAX;
     if request.accesses.len() > LISTED_ACCESSES_MAX {
@@ -1237,7 +1244,10 @@ fn in_listing(mut request: RequestView) -> RequestView {
         is_whole &= binds.len() <= LISTED_BINDS_MAX && binds.iter().all(|bind| bind.len() <= LISTED_BIND_BYTES_MAX);
         binds.truncate(LISTED_BINDS_MAX);
         for bind in binds {
-            *bind = search::beginning_of(bind, LISTED_BIND_BYTES_MAX);
+            *bind = match body_bytes {
+                Some(bytes) => search::beginning_of_longer(bind, LISTED_BIND_BYTES_MAX, bytes),
+                None => search::beginning_of(bind, LISTED_BIND_BYTES_MAX),
+            };
         }
         *exact &= is_whole;
     }
@@ -1340,7 +1350,7 @@ mod tests {
     }
 
     fn listed(request: RequestView) -> (RequestView, bool, usize) {
-        let listed = in_listing(request);
+        let listed = in_listing(request, None);
         match &listed.asked {
             AskedView::Operation { exact, binds, .. } => (listed.clone(), *exact, binds.len()),
             AskedView::Task { .. } => panic!("an operation"),
@@ -1372,6 +1382,10 @@ mod tests {
         assert_eq!((exact, binds), (false, LISTED_BINDS_MAX));
         let (_, exact, _) = listed(request("", vec!["x".repeat(LISTED_BIND_BYTES_MAX + 1)], Vec::new()));
         assert!(!exact);
+        // What is cut already is as long as it was before.
+        let body = in_listing(request("", vec![format!("'{}…", "x".repeat(1_023))], Vec::new()), Some(1_000_014));
+        let AskedView::Operation { binds, exact, .. } = body.asked else { panic!("an operation") };
+        assert!(!exact && binds[0].ends_with("x … (1000014 bytes in all)") && binds[0].len() < 300, "{binds:?}");
         let mut accesses: Vec<String> = (0..1_000).map(|place| format!("sql:set on Setting a.b{place}")).collect();
         accesses.push("sql:update on Table customers".into());
         let (many, exact, _) = listed(request("", Vec::new(), accesses));

@@ -258,6 +258,7 @@ async fn asked_of(state: &State, row: &RequestRow) -> Result<Asked> {
             facts: row.facts.iter().filter_map(|(name, fact)| Some((name.clone(), fact_of(fact)?))).collect(),
             mode: HoldMode::Refuse,
             is_exact: false,
+            body_bytes: None,
             impact: Vec::new(),
         }),
         AskedRow::Task { targets, ttl_secs, by, budget, granted } => {

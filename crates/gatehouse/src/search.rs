@@ -28,11 +28,13 @@ pub(crate) fn excerpt(text: &str) -> String {
 
 /// So many bytes of a text, and how many it has.
 pub(crate) fn beginning_of(text: &str, bytes_max: usize) -> String {
-    if text.len() <= bytes_max {
-        return text.into();
-    }
+    if text.len() <= bytes_max { text.into() } else { beginning_of_longer(text, bytes_max, text.len()) }
+}
+
+/// The same of a text of which only the beginning is here.
+pub(crate) fn beginning_of_longer(text: &str, bytes_max: usize, bytes: usize) -> String {
     let end = (0..=bytes_max).rev().find(|place| text.is_char_boundary(*place)).unwrap_or_default();
-    format!("{} … ({} bytes in all)", text.get(..end).unwrap_or_default(), text.len())
+    format!("{} … ({bytes} bytes in all)", text.get(..end).unwrap_or_default())
 }
 
 /// Why the journal could not be searched.
