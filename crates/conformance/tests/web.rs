@@ -595,7 +595,13 @@ fn a_body_that_nobody_waits_with_is_kept_for_who_decides() -> Result<()> {
     let request = house.fixture.open_request()?;
     assert_eq!(request["exact"], false, "{request}");
     house.base = web::listening(&house.fixture, "api")?;
-    answer(&house, "approve", request["id"].as_str().context("an id")?)?;
+    // Whoever asks again brings it back, for whoever decides to look at.
+    let id = request["id"].as_str().context("an id")?;
+    assert_eq!(asked(&house)?, id, "it is the same request");
+    let shown = house.fixture.json(&["requests", "show", id])?;
+    assert!(shown["binds"] == json!([format!("'{body}'")]) && shown["exact"] == true, "it is shown to the letter");
+    answer(&house, "approve", id)?;
+    is_all_gone(&house)?;
     assert_eq!(ask(&house, &body)?.status, 200, "the approval binds to the digest");
 
     // One that is asked to stop leaves nothing.

@@ -336,6 +336,12 @@ impl Ticket {
         let request = &self.request;
         request.state == RequestState::Open && !request.is_waited_for() && request.digest == *digest
     }
+
+    /// Whether it is that, and whoever decides cannot look at all of it: a restart lost what is in memory alone.
+    fn lacks_body(&self, digest: &Digest) -> bool {
+        let is_cut = matches!(&self.request.asked, Asked::Operation(operation) if !operation.is_exact);
+        is_cut && self.kept.is_none() && self.is_same(digest)
+    }
 }
 
 /// All requests that are not over, and the last that are.
@@ -431,6 +437,24 @@ impl Desk {
         let id = request.id.clone();
         tickets.insert(id.clone(), Ticket { request, waiter: waits.then_some(sender), kept });
         Ok(Opened { id, answer: waits.then_some(answer), index: Some(index) })
+    }
+
+    /// Whether exactly this lies here, open, without what a restart lost of it.
+    pub(crate) fn lacks_body(&self, digest: &Digest) -> bool {
+        self.lock().values().any(|ticket| ticket.lacks_body(digest))
+    }
+
+    /// Takes what a restart lost of a request from the same one, which is asked again.
+    pub(crate) fn complete(&self, again: PendingRequest, kept: Option<Arc<Kept>>) {
+        let mut tickets = self.lock();
+        let Some(ticket) = tickets.values_mut().find(|ticket| ticket.lacks_body(&again.digest)) else { return };
+        if let (Asked::Operation(lost), Asked::Operation(found)) = (&mut ticket.request.asked, again.asked) {
+            lost.binds = found.binds;
+            lost.is_exact = found.is_exact;
+            lost.body_bytes = found.body_bytes;
+            ticket.request.statement = again.statement;
+            ticket.kept = kept;
+        }
     }
 
     /// What a person said to exactly this, when they said no to it not long ago.

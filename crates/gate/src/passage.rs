@@ -913,12 +913,16 @@ impl Passage {
             denial.request = Some(denied.id);
             return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
         }
-        // Whoever asks again about what lies there sends no second body.
+        let mut request = self.request(now, &operation, &decision, digest, impact);
+        // Whoever asks again about what lies there sends no second body, but where a restart lost the first.
         if refuses && let Some(id) = self.gate.desk().lies_open(&digest) {
-            let denial = held_denial(&decision, &id, &operation.intent.title);
+            let mut denial = match self.complete(&operation, &run, &request) {
+                Ok(()) => held_denial(&decision, &id, &operation.intent.title),
+                Err(not_kept) => not_kept.denial(&operation.intent.title),
+            };
+            denial.request = Some(id);
             return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
         }
-        let mut request = self.request(now, &operation, &decision, digest, impact);
         let entry = self.request_opened(&operation, &request);
         let expires = request.expires;
         let waiting = match self.let_go(&mut operation, &run) {
@@ -976,6 +980,20 @@ impl Passage {
         let owner = &self.grant.lease().subject.identity;
         let kept = Kept::take(self.gate.bodies(), owner, operation, &body)?;
         Ok(kept.map_or_else(whole, |kept| Waiting { run: outline, kept: Some(kept) }))
+    }
+
+    /// Gives the same request, which lies open, what a restart lost of it: nobody is to decide on what they cannot look at.
+    fn complete(&self, operation: &Operation, run: &Bytes, request: &PendingRequest) -> Result<(), NotKept> {
+        if !self.gate.desk().lacks_body(&request.digest) {
+            return Ok(());
+        }
+        let (mut operation, mut request) = (operation.clone(), request.clone());
+        let Waiting { kept, .. } = self.let_go(&mut operation, run)?;
+        if let Some(kept) = &kept {
+            kept::shorten(&mut request, kept);
+        }
+        self.gate.desk().complete(request, kept);
+        Ok(())
     }
 
     /// What waited, as it was: the operation and its run.
