@@ -330,7 +330,7 @@ async fn an_approval_binds_to_temporary_functions() -> anyhow::Result<()> {
         Ok(())
     };
     assert!(client.batch_execute(call).await.is_err());
-    tokio::task::block_in_place(&approve)?;
+    tokio::task::block_in_place(approve)?;
     tokio::task::block_in_place(|| {
         fixture.truth(
             "do $$ begin execute (select format('create or replace function %I.own_one() returns int language sql
@@ -339,7 +339,7 @@ async fn an_approval_binds_to_temporary_functions() -> anyhow::Result<()> {
         )
     })?;
     assert!(client.batch_execute(call).await.is_err(), "another function is not approved");
-    tokio::task::block_in_place(&approve)?;
+    tokio::task::block_in_place(approve)?;
     client.batch_execute(call).await?;
     Ok(())
 }
@@ -361,7 +361,7 @@ async fn an_approval_binds_to_what_its_transaction_defined() -> anyhow::Result<(
         client.batch_execute(defines).await?;
         assert!(client.batch_execute(GOLD).await.is_err(), "{defines}");
         client.batch_execute("rollback").await?;
-        tokio::task::block_in_place(&approve)?;
+        tokio::task::block_in_place(approve)?;
     }
     client.batch_execute("begin").await?;
     client.batch_execute("create table one (n int)").await?;
