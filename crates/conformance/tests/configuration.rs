@@ -1,20 +1,10 @@
 //! Configuration: every mistake is named by file, line and remedy; changed files come into force whole or not at all.
 
-use std::time::{Duration, Instant};
-
 use anyhow::Context as _;
+use gatehouse_conformance::fixture::wait_until;
 use gatehouse_conformance::{Fixture, Setup};
 use gatehouse_mask::{Counts, Outcome, PseudonymKey};
 use gatehouse_model::{Column, Encoding, Parent, Provenance, Resource, Shape, ShapeRole, ValueKind, kind};
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    while !is_so()? {
-        anyhow::ensure!(begun.elapsed() < Duration::from_secs(10), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
-}
 
 /// What is changed of a good configuration, into what, which line has it then, and what is said of it.
 const WRONG: &[(&str, &str, &str, &str)] = &[

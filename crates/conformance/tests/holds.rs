@@ -133,7 +133,7 @@ async fn cancel_and_disconnect_withdraw_a_hold() -> anyhow::Result<()> {
     waiting.wait()?;
     let begun = Instant::now();
     while fixture.request_state(&second)? != "withdrawn" {
-        assert!(begun.elapsed() < Duration::from_secs(5), "the client is gone");
+        assert!(begun.elapsed() < Duration::from_secs(30), "the client is gone");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(fixture.json(&["approve", &second, "--as", "user:dana"]).is_err());

@@ -44,7 +44,7 @@ fn revoking_a_task_cuts_its_sessions_and_kills_its_credential() -> anyhow::Resul
         "select count(*) from pg_stat_activity where state = 'active' and query like 'select count(*) from gen%'";
     let begun = Instant::now();
     while fixture.truth(running)? != "1" {
-        assert!(begun.elapsed() < Duration::from_secs(5), "what ran for the revoked task goes on at the target");
+        assert!(begun.elapsed() < Duration::from_secs(30), "what ran for the revoked task goes on at the target");
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(fixture.psql(&agent, "select 1")?.contains("password authentication failed"));
@@ -73,7 +73,7 @@ fn a_task_expires_with_its_sessions() -> anyhow::Result<()> {
     assert!(fixture.psql(&agent, "select 1")?.contains("password authentication failed"));
     let begun = Instant::now();
     while fixture.json(&["tasks", "show", &agent.task])?["state"] != "expired" {
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(begun.elapsed() < Duration::from_secs(30));
     }
     Ok(())
 }
@@ -124,7 +124,7 @@ fn a_restart_loses_no_task_and_ends_what_ended_meanwhile() -> anyhow::Result<()>
     );
     let begun = Instant::now();
     while fixture.json(&["tasks", "show", &short.task])?["state"] != "expired" {
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(begun.elapsed() < Duration::from_secs(30));
     }
     Ok(())
 }

@@ -80,7 +80,9 @@ impl Analyzer<'_> {
     fn keeps_names(&self, kind: &TypeName) -> bool {
         let words = tree::words(kind.names());
         let is_one = kind.array_bounds().is_empty() && kind.typmods().is_empty();
-        is_one && matches!(tree::qualified(&words).1, "regclass" | "text") && self.is_own_type_named(&words)
+        is_one
+            && matches!(tree::qualified(&words).1, "regclass" | "oid" | "text" | "varchar")
+            && self.is_own_type_named(&words)
     }
 }
 

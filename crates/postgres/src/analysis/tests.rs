@@ -644,6 +644,7 @@ fn sequences_are_named_by_constants() {
         ("select nextval('s' || 'q')", "update pg_catalog.nextval"),
         ("select nextval($1)", "update pg_catalog.nextval"),
         ("select nextval('sq'::varchar(1)::regclass)", "update pg_catalog.nextval"),
+        ("select nextval('sq'::varchar), nextval('sq'::regclass::oid)", "update pg_catalog.nextval, update sq"),
         ("select lastval()", "select shop"),
         ("select public.nextval('sq')", "call nextval"),
     ];
