@@ -24,9 +24,13 @@ const SETTLED_AFTER: Duration = Duration::from_millis(250);
 /// After how many looks it is said that they do not.
 const TELL_EVERY: u32 = 5;
 
-/// Watches the files, and listens for SIGHUP, until the runtime ends.
-pub(crate) async fn watch(state: Arc<State>, config: PathBuf) {
-    let mut seen = fingerprint(&state, &config);
+/// Watches the files, and listens for SIGHUP, until the runtime ends. `seen` is what they were before the gateway read them at its
+/// start: what changed since then is news.
+pub(crate) async fn watch(state: Arc<State>, config: PathBuf, mut seen: [u8; 32]) {
+    let look = || {
+        let loaded = state.loaded.load();
+        fingerprint(&loaded.config, &loaded.base, &config)
+    };
     let mut unsettled = 0_u32;
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => hangup,
@@ -39,19 +43,19 @@ pub(crate) async fn watch(state: Arc<State>, config: PathBuf) {
         tokio::select! {
             // Whoever sends it says that the files are as they shall be.
             _ = hangup.recv() => {
-                seen = fingerprint(&state, &config);
+                seen = look();
                 apply(&state, load_all(&state, &config));
             }
             () = tokio::time::sleep(LOOK_EVERY) => {
-                let now = fingerprint(&state, &config);
+                let now = look();
                 if now == seen {
                     continue;
                 }
                 tokio::time::sleep(SETTLED_AFTER).await;
-                if now == fingerprint(&state, &config) {
+                if now == look() {
                     let outcome = load_all(&state, &config);
                     // Only what stood still before and after it was read was read as one.
-                    if now == fingerprint(&state, &config) {
+                    if now == look() {
                         (seen, unsettled) = (now, 0);
                         apply(&state, outcome);
                         continue;
@@ -68,8 +72,7 @@ pub(crate) async fn watch(state: Arc<State>, config: PathBuf) {
 
 /// A digest over all files that count: those that the file names now, be it in force or not, for a mistake in one of them is
 /// mended there.
-fn fingerprint(state: &State, config: &Path) -> [u8; 32] {
-    let loaded = state.loaded.load();
+pub(crate) fn fingerprint(in_force: &Config, base: &Path, config: &Path) -> [u8; 32] {
     let text = std::fs::read_to_string(config);
     let mut hash = Sha256::new();
     // What is gone is a change like any other.
@@ -78,16 +81,16 @@ fn fingerprint(state: &State, config: &Path) -> [u8; 32] {
         hash.update(Sha256::digest(content.unwrap_or_default()));
     };
     let named = text.as_deref().ok().and_then(|text| toml::from_str::<Config>(text).ok());
-    let named = named.as_ref().unwrap_or(&loaded.config);
+    let named = named.as_ref().unwrap_or(in_force);
     add(text);
-    match load::policy_sources(&loaded.base.join(&named.policies.directory)) {
+    match load::policy_sources(&base.join(&named.policies.directory)) {
         Ok(sources) => sources.into_iter().for_each(|source| {
             add(Ok(source.name));
             add(Ok(source.text));
         }),
         Err(error) => add(Err(error)),
     }
-    load::watched_files(named).for_each(|file| add(std::fs::read_to_string(loaded.base.join(file))));
+    load::watched_files(named).for_each(|file| add(std::fs::read_to_string(base.join(file))));
     hash.finalize().into()
 }
 

@@ -105,6 +105,7 @@ pub async fn start(config: &Path) -> Result<Running> {
     let data = DataFolder::open(&base.join(&first.gateway.data)).context("the data folder cannot be made")?;
     let is_first = !data.journal().exists();
     let pseudonyms = keys::pseudonym_key(&data)?;
+    let seen = reload::fingerprint(&first, &base, config);
     let loaded = load::load(config, pseudonyms).map_err(|faults| explain(&faults))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -131,7 +132,8 @@ pub async fn start(config: &Path) -> Result<Running> {
     let mut work = JoinSet::new();
     listen(&state, &engine, &mut work).await?;
     let (api, socket) = serve_api(&state, &mut work).await?;
-    keep_going(&state, config, &mut work);
+    keep_going(&state, &mut work);
+    work.spawn(reload::watch(state.clone(), config.to_path_buf(), seen));
     state.recorded.notify_one();
     Ok(Running { state, api, socket, is_first, disk, work })
 }
@@ -319,8 +321,8 @@ async fn serve_api(state: &Arc<State>, work: &mut JoinSet<()>) -> Result<(Option
     Ok((Some(address), path))
 }
 
-/// What goes on beside the sessions: the index, checkpoints, the ends of tasks and requests, changed files.
-fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
+/// What goes on beside the sessions: the index, checkpoints, the ends of tasks and requests.
+fn keep_going(state: &Arc<State>, work: &mut JoinSet<()>) {
     let mut told = Vec::new();
     for receiver in state.loaded.load().receivers.clone() {
         let (subscription, events) = receiver.subscribe();
@@ -397,7 +399,6 @@ fn keep_going(state: &Arc<State>, config: &Path, work: &mut JoinSet<()>) {
             asking.ask_about_people().await;
         }
     });
-    work.spawn(reload::watch(state.clone(), config.to_path_buf()));
 }
 
 /// Signs the journal if it grew; returns the size that is signed now.
