@@ -184,7 +184,8 @@ async fn documents_and_arrays_keep_their_structure() -> anyhow::Result<()> {
 /// Fields of documents are masked where they are; whatever is taken from such a document is hidden.
 #[tokio::test(flavor = "multi_thread")]
 async fn fields_of_documents_are_masked_by_their_paths() -> anyhow::Result<()> {
-    let fields = "{ \"to.home\" = \"private\", \"to.mail\" = \"email\", \"parts[].by\" = \"secret\" }";
+    let fields =
+        "{ \"to.home\" = \"private\", \"키\" = \"private\", \"to.mail\" = \"email\", \"parts[].by\" = \"secret\" }";
     let columns = ["data", "told", "plain"].map(|column| format!("\"public.letters.{column}\" = {fields}\n"));
     let fixture = Fixture::start(Setup {
         config: "[classes.private]\nmask = \"redact\"\n[classes.secret]\nmask = \"null\"\n".into(),
@@ -253,6 +254,20 @@ async fn fields_of_documents_are_masked_by_their_paths() -> anyhow::Result<()> {
         for part in ["Rome", "[redacted:private]"] {
             assert_eq!(said.contains(part), is_by_field, "{encoding}: {said}");
         }
+    }
+    // In EUC_KR the bytes of this name are those of another one in UTF-8.
+    fixture.truth("insert into letters values (9, '{\"키\": \"Realname\"}', '{\"키\": \"Realname\"}')")?;
+    for encoding in ["UTF8", "EUC_KR"] {
+        let mut client = RawClient::connect_with(&agent, &[("client_encoding", encoding)])?;
+        for form in ["text", "csv", "binary", "csv, encoding 'UTF8'"] {
+            let copy = format!("copy (select data, told from letters where id = 9) to stdout (format {form})");
+            client.send(&[query(&copy)])?;
+            let said = client.until_ready(1)?;
+            assert!(said.contains("redacted") && !said.contains("Realname"), "{encoding}, {form}: {said}");
+        }
+        client.send(&[query("select data, told from letters where id = 9")])?;
+        let said = client.until_ready(1)?;
+        assert!(said.contains("redacted") && !said.contains("Realname"), "{encoding}: {said}");
     }
     for sql in [
         "select data -> 'to' from letters",
