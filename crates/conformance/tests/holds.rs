@@ -260,6 +260,31 @@ fn an_approval_binds_to_the_code_that_runs() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A request is bound to what is there when it is filed, however young the picture of the catalog was: its approval can be used.
+#[test]
+fn a_request_is_filed_by_what_is_there_now() -> anyhow::Result<()> {
+    const OVER_VIEW: &str = "update chosen set tier = 'gold' where id < 9";
+    let choose = |id: u32| format!("create or replace view chosen as select id, tier from customers where id = {id}");
+    let sql = String::from(gatehouse_conformance::fixture::SHOP) + &choose(1);
+    for is_refused in [true, false] {
+        let setup = if is_refused { refusing() } else { Setup::default() };
+        let fixture = Fixture::start(Setup { sql: sql.clone(), ..setup })?;
+        fixture.truth("grant select, update on chosen to gatehouse")?;
+        let agent = fixture.task("agent:claude", "10m")?;
+        fixture.psql(&agent, "select count(*) from chosen")?;
+        fixture.truth(&choose(2))?;
+        let waiting = in_background(&fixture, &agent, OVER_VIEW)?;
+        fixture.json(&["approve", &id_of(&fixture.open_request()?), "--as", "user:dana"])?;
+        let said = String::from_utf8(waiting.wait_with_output()?.stderr)?;
+        ensure!(is_refused == said.contains("needs approval"), "{said}");
+        if is_refused {
+            assert_eq!(fixture.psql(&agent, OVER_VIEW)?, "");
+        }
+        assert_eq!(fixture.truth("select string_agg(id::text, ',') from customers where tier = 'gold'")?, "2");
+    }
+    Ok(())
+}
+
 /// What a statement sets off is more than functions, and each of these can be made anew while all functions stay as they are.
 #[test]
 fn an_approval_binds_to_what_sets_off_functions() -> anyhow::Result<()> {

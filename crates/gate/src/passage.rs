@@ -85,7 +85,7 @@ struct Before {
     changes: bool,
 }
 
-/// Whether the target was surveyed for the operation at the front, because it is to use an approval.
+/// Whether the target was surveyed for the operation at the front, because it is to use an approval, or to be asked about.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Resurvey {
     #[default]
@@ -293,7 +293,7 @@ impl Passage {
     }
 
     /// Whoever carries the session foretells what would be done by what is held (see [`Next::Foretell`]), and has the target
-    /// surveyed before an approval is used.
+    /// surveyed before a person is asked, and before an approval is used.
     pub fn foretell_holds(&mut self) {
         self.foretells = true;
     }
@@ -438,17 +438,18 @@ impl Passage {
             return Ok(Next::Wait);
         }
         let digest = gate::digest(&self.grant, &operation);
-        let is_of_now = std::mem::take(&mut self.resurvey) == Resurvey::Done || !self.foretells;
+        let is_of_now = std::mem::take(&mut self.resurvey) == Resurvey::Done;
         if verdict == Verdict::Hold && shut.is_none() && tail == 0 && self.foretells {
             let is_foretold = self.foretold.as_ref().is_some_and(|(of, _)| *of == digest);
-            match self.is_approved(now, &operation, digest, &decided.decision) {
-                // What it names may have been made anew since it was approved.
-                true if !is_of_now => {
-                    self.resurvey = Resurvey::Asked;
-                    return Ok(Next::Survey);
-                }
-                false if !is_foretold => return Ok(Next::Foretell(operation)),
-                true | false => {}
+            // Where it is approved, nobody is told any more.
+            if !is_foretold && !self.is_approved(now, &operation, digest, &decided.decision) {
+                return Ok(Next::Foretell(operation));
+            }
+            // What it names may have been made anew: a request that is bound to what was there could not be used, nor may an
+            // approval be that is.
+            if !is_of_now {
+                self.resurvey = Resurvey::Asked;
+                return Ok(Next::Survey);
             }
         }
         let run = buf.split_to(len).freeze();
@@ -466,7 +467,7 @@ impl Passage {
                 let denial = unclear.unwrap_or_else(|| gate::policy_denial(&decided.decision, &operation.intent.title));
                 self.refuse(now, &operation, &decided.decision, digest, &run, denial).map(Next::Out)
             }
-            Verdict::Hold => self.hold(now, operation, (*decided.decision).clone(), digest, run, is_of_now),
+            Verdict::Hold => self.hold(now, operation, (*decided.decision).clone(), digest, run),
         }
     }
 
@@ -850,6 +851,8 @@ impl Passage {
             return Ok(Next::Wait);
         }
         self.judged_by = self.gate.policies();
+        // What the target was surveyed for came to this.
+        self.resurvey = Resurvey::No;
         let run = buf.split_to(len).freeze();
         let intent = Intent {
             title: unclear.title.clone(),
@@ -887,7 +890,7 @@ impl Passage {
         self.gate.desk().has(now, &digest, &decision.hold)
     }
 
-    /// Has a person asked, or uses what they approved: only where it is known what the names of the operation stand for now.
+    /// Has a person asked, or uses what they approved. What the names of the operation stand for now is known by then.
     fn hold(
         &mut self,
         now: Timestamp,
@@ -895,16 +898,12 @@ impl Passage {
         decision: Decision,
         digest: Digest,
         run: Bytes,
-        is_of_now: bool,
     ) -> Result<Next, Stop> {
         let impact = self.impact(&digest);
         let stands_for = self.session.stands_for(&operation);
         let digest = gate::digest_held(digest, &operation, &stands_for);
         let refuses = mode(self.grant.target(), &operation) == HoldMode::Refuse;
-        if refuses
-            && is_of_now
-            && let Some(used) = self.gate.desk().take(now, &digest, None, &decision.hold)
-        {
+        if refuses && let Some(used) = self.gate.desk().take(now, &digest, None, &decision.hold) {
             return self.pass_approved(now, &operation, decision, digest, used, run).map(Next::Out);
         }
         if refuses && let Some(denied) = self.gate.desk().denied(&digest) {
