@@ -209,6 +209,11 @@ fn an_approval_binds_to_what_names_stand_for() -> anyhow::Result<()> {
     let agent = fixture.task("agent:claude", "10m")?;
     fixture.psql(&agent, OVER_VIEW)?;
     fixture.json(&["approve", &id_of(&fixture.open_request()?), "--as", "user:dana"])?;
+    for id in [2, 1] {
+        fixture.truth(&choose(id))?;
+    }
+    assert!(fixture.psql(&agent, OVER_VIEW)?.contains("needs approval"), "whoever looked in between saw another");
+    fixture.json(&["approve", &id_of(&fixture.open_request()?), "--as", "user:dana"])?;
     fixture.truth(&choose(2))?;
     // However young the picture of the catalog is, it is asked for once more before an approval is used.
     assert!(fixture.psql(&agent, OVER_VIEW)?.contains("needs approval"));
@@ -246,6 +251,13 @@ fn an_approval_binds_to_the_code_that_runs() -> anyhow::Result<()> {
     fixture.truth(&notes("second"))?;
     asks(TOTAL)?;
     fixture.truth("create trigger more after update on orders for each row execute function notes()")?;
+    asks(TOTAL)?;
+    // Whoever looked in between saw what does not run.
+    for what in ["third", "second"] {
+        fixture.truth(&notes(what))?;
+    }
+    asks(TOTAL)?;
+    fixture.truth("alter table orders disable trigger more; alter table orders enable trigger more")?;
     asks(TOTAL)?;
     assert_eq!(fixture.truth("select count(*) from ran")?, "0");
     // What calls nothing does not hang on what others call.

@@ -38,7 +38,8 @@ pub(crate) fn is_temporary_schema(schema: &str) -> bool {
 /// the settings last as long as the question's implicit transaction; to compile it takes longer than to answer it. Functions of extensions that only compute from their arguments are marked as such.
 /// Number 817 is `current_query`, by which what is computed of a row tells the text of the statement.
 /// The last answer is a digest of all functions, aggregates, operators, casts and checks of domains that are not PostgreSQL's
-/// own, and for each relation one of its triggers, rules and checks: whatever is changed of them, the digest is another. Functions
+/// own, and for each relation one of its triggers, rules, checks and query: whatever is changed of them, the digest is another. So
+/// it is where something was changed and put back (`xmin`): whoever looked at it in between saw what does not run. Functions
 /// of temporary schemas are among them, of all sessions, for a survey cannot know which is whose. A function is shown by its name
 /// alone where that is the only one of it in sight, so that the number stands beside it.
 pub(crate) const QUESTION: &str = "\
@@ -179,26 +180,27 @@ select distinct a.oid, a.typname, a.made_from, n.nspname, p.proname
     join pg_catalog.pg_namespace n on n.oid = p.pronamespace;
 select d.runs_at, pg_catalog.encode(pg_catalog.sha256(pg_catalog.string_agg(d.digest, '' order by d.digest)), 'hex')
   from (select c.runs_at, pg_catalog.sha256(pg_catalog.convert_to(c.definition, pg_catalog.getdatabaseencoding())) as digest
-    from (select 0::pg_catalog.oid as runs_at, pg_catalog.row_to_json(p)::pg_catalog.text as definition
+    from (select 0::pg_catalog.oid as runs_at, pg_catalog.concat_ws(',', p.xmin, pg_catalog.row_to_json(p)::pg_catalog.text) as definition
         from pg_catalog.pg_proc p where p.oid >= 16384
-      union all select 0::pg_catalog.oid, pg_catalog.concat_ws(',', pg_catalog.row_to_json(a)::pg_catalog.text,
+      union all select 0::pg_catalog.oid, pg_catalog.concat_ws(',', a.xmin, pg_catalog.row_to_json(a)::pg_catalog.text,
           a.aggtransfn::pg_catalog.oid, a.aggfinalfn::pg_catalog.oid, a.aggcombinefn::pg_catalog.oid,
           a.aggserialfn::pg_catalog.oid, a.aggdeserialfn::pg_catalog.oid, a.aggmtransfn::pg_catalog.oid,
           a.aggminvtransfn::pg_catalog.oid, a.aggmfinalfn::pg_catalog.oid)
         from pg_catalog.pg_aggregate a where a.aggfnoid::pg_catalog.oid >= 16384
-      union all select 0::pg_catalog.oid, pg_catalog.concat_ws(',', pg_catalog.row_to_json(o)::pg_catalog.text,
+      union all select 0::pg_catalog.oid, pg_catalog.concat_ws(',', o.xmin, pg_catalog.row_to_json(o)::pg_catalog.text,
           o.oprcode::pg_catalog.oid)
         from pg_catalog.pg_operator o where o.oid >= 16384
-      union all select 0::pg_catalog.oid, pg_catalog.row_to_json(c)::pg_catalog.text
+      union all select 0::pg_catalog.oid, pg_catalog.concat_ws(',', c.xmin, pg_catalog.row_to_json(c)::pg_catalog.text)
         from pg_catalog.pg_cast c where c.oid >= 16384
-      union all select 0::pg_catalog.oid, pg_catalog.row_to_json(k)::pg_catalog.text
+      union all select 0::pg_catalog.oid, pg_catalog.concat_ws(',', k.xmin, pg_catalog.row_to_json(k)::pg_catalog.text)
         from pg_catalog.pg_constraint k where k.contypid <> 0 and k.oid >= 16384
-      union all select k.conrelid, pg_catalog.row_to_json(k)::pg_catalog.text
+      union all select k.conrelid, pg_catalog.concat_ws(',', k.xmin, pg_catalog.row_to_json(k)::pg_catalog.text)
         from pg_catalog.pg_constraint k where k.contype = 'c' and k.conrelid <> 0 and k.oid >= 16384
-      union all select g.tgrelid, pg_catalog.row_to_json(g)::pg_catalog.text
+      union all select g.tgrelid, pg_catalog.concat_ws(',', g.xmin, pg_catalog.row_to_json(g)::pg_catalog.text)
         from pg_catalog.pg_trigger g where not g.tgisinternal
-      union all select r.ev_class, pg_catalog.row_to_json(r)::pg_catalog.text
-        from pg_catalog.pg_rewrite r where r.oid >= 16384 and r.ev_type <> '1') as c) as d
+      union all select r.ev_class, pg_catalog.concat_ws(',', r.xmin,
+          case when r.ev_type <> '1' then pg_catalog.row_to_json(r)::pg_catalog.text end)
+        from pg_catalog.pg_rewrite r where r.oid >= 16384) as c) as d
   group by d.runs_at";
 
 /// The second question: the definitions of views, with every name qualified, what generated columns are computed by, and
@@ -432,7 +434,7 @@ pub(crate) struct Parts {
     pub(crate) makings: Vec<Making>,
     /// The schemas that exist on the account's search path, `"$user"` resolved, without the implicit ones.
     pub(crate) search_path: Vec<Arc<str>>,
-    /// Digests of code: by 0 of all that may be called, and by its OID of the triggers, rules and checks of a relation.
+    /// Digests of code: by 0 of all that may be called, and by its OID of the triggers, rules, checks and query of a relation.
     pub(crate) code: Vec<(u32, Arc<str>)>,
 }
 
