@@ -59,7 +59,7 @@ impl Analyzer<'_> {
         Ok(())
     }
 
-    /// What an expression names that is only stored, such as a default: functions and relations.
+    /// What an expression names that is only stored, such as a default: functions, the sequences that they move, and relations.
     pub(super) fn stored(&mut self, node: Node<'_>) {
         let mut nodes = vec![node];
         while let Some(node) = nodes.pop() {
@@ -67,6 +67,7 @@ impl Analyzer<'_> {
                 Node::FuncCall(call) => {
                     let (schema, name) = tree::function_name(call);
                     let kind = self.function_kind(schema, name);
+                    self.access_sequence(kind, call.args().iter().next());
                     self.call(kind, schema, name, Lineage::Clean);
                 }
                 // `a.name` and `(value).name` can stand for `name(…)`.
@@ -76,7 +77,9 @@ impl Analyzer<'_> {
                     }
                 }
                 Node::A_Indirection(indirection) => {
-                    for name in strings(indirection.indirection()) {
+                    for (place, name) in strings(indirection.indirection()).into_iter().enumerate() {
+                        let kind = self.function_kind(None, name);
+                        self.access_sequence(kind, (place == 0).then(|| indirection.arg()));
                         let _ = self.attribute(name, &Lineage::Clean);
                     }
                 }

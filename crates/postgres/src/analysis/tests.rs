@@ -640,6 +640,18 @@ fn sequences_are_named_by_constants() {
         ("select ('sq'::regclass).nextval", "update pg_catalog.nextval, update sq"),
         ("select * from nextval('sq')", "update pg_catalog.nextval, update sq"),
         ("insert into orders values (nextval('sq'), 1, 2)", "insert orders, update pg_catalog.nextval, update sq"),
+        // A default draws from it for whoever inserts.
+        ("create table z (id int default nextval('sq'))", "ddl z, update pg_catalog.nextval, update sq"),
+        ("create table z (id int default 1 + nextval('z'))", "ddl z, update ?.z, update pg_catalog.nextval"),
+        (
+            "alter table orders alter id set default nextval('hidden.draws'::regclass)",
+            "ddl orders, update hidden.draws, update pg_catalog.nextval",
+        ),
+        (
+            "alter table orders add drawn int default ('sq'::regclass).nextval",
+            "ddl orders, update pg_catalog.nextval, update sq",
+        ),
+        ("create domain drawn as int default nextval('sq')", "ddl shop, update pg_catalog.nextval, update sq"),
         // What is computed or bound is not followed.
         ("select nextval('s' || 'q')", "update pg_catalog.nextval"),
         ("select nextval($1)", "update pg_catalog.nextval"),
