@@ -442,6 +442,11 @@ async fn what_is_joined_with_is_turned_back() -> Result<()> {
         (format!("select c.id, v.tag from customers c join {list} on c.email = v.email order by c.id"), "3|x\n7|y"),
         (format!("select c.id from customers c, {list} where v.email = c.email and v.tag = 'y'"), "7"),
         (
+            format!("select c.id from customers c join (values ('{three}'), (null)) as v(email) on c.email = v.email"),
+            "3",
+        ),
+        (format!("select id from customers where email in ('{seven}', null)"), "7"),
+        (
             format!(
                 "with v(email) as (values ('{three}'), ('{seven}')) select id from customers \
                      where email in (select email from v) order by id"
@@ -470,6 +475,8 @@ async fn what_is_joined_with_is_turned_back() -> Result<()> {
     let sql = "select c.id from customers c join (values ($1), ($2)) as v(email) on c.email = v.email order by c.id";
     let rows = client.query(sql, &[&three, &seven]).await?;
     assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<i64>>(), [3, 7]);
+    let rows = client.query(sql, &[&None::<String>, &seven]).await?;
+    assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<i64>>(), [7]);
     Ok(())
 }
 

@@ -102,7 +102,7 @@ impl Written {
     }
 }
 
-/// The texts of a column of VALUES, in which there is nothing else.
+/// The texts of a column of VALUES, in which there is nothing else but NULL.
 #[derive(Debug)]
 pub(super) struct Listed {
     /// Where the first of them stands, by which lists are told apart.
@@ -135,12 +135,21 @@ fn written(analyzer: &Analyzer<'_>, node: Node<'_>) -> Option<Written> {
     }
 }
 
+/// Whether NULL is written there, and as nothing else: no value is equal to it, nor any other, so that it tells nothing.
+fn is_null(node: Node<'_>) -> bool {
+    matches!(node, Node::A_Const(constant) if constant.isnull)
+}
+
+/// The texts of a list in which there is nothing else but NULL.
+fn written_one_by_one<'n>(analyzer: &Analyzer<'_>, list: impl Iterator<Item = Node<'n>>) -> Option<Vec<Written>> {
+    let texts = list.filter(|value| !is_null(*value));
+    texts.map(|value| written(analyzer, value).filter(Written::is_one)).collect()
+}
+
 /// What `ANY` and `ALL` look through, where there are only texts.
 fn written_in(analyzer: &Analyzer<'_>, array: Node<'_>) -> Option<Vec<Written>> {
     match array {
-        Node::A_ArrayExpr(array) => {
-            array.elements().iter().map(|element| written(analyzer, element).filter(Written::is_one)).collect()
-        }
+        Node::A_ArrayExpr(array) => written_one_by_one(analyzer, array.elements().iter()),
         Node::TypeCast(cast) if matches!(cast.arg(), Node::A_ArrayExpr(_)) => {
             let (form, is_list) = analyzer.form_of(cast.type_name()?)?;
             let texts = written_in(analyzer, cast.arg())?;
@@ -163,21 +172,21 @@ impl Analyzer<'_> {
             return Ok(false);
         }
         let (left, right) = (expression.lexpr(), expression.rexpr());
-        let one = |value| written(self, value).filter(Written::is_one);
         let (column, others, texts): (&ColumnRef, Node<'_>, Option<Vec<Written>>) = match (expression.kind, left, right)
         {
             (A_Expr_Kind::AEXPR_OP, Node::ColumnRef(one), Node::ColumnRef(other)) => {
                 return self.compared_columns(one, other, scope);
             }
             (A_Expr_Kind::AEXPR_IN, Node::ColumnRef(column), Node::NodeList(list)) => {
-                (column, right, list.iter().map(one).collect())
+                (column, right, written_one_by_one(self, list.iter()))
             }
             (A_Expr_Kind::AEXPR_OP_ANY | A_Expr_Kind::AEXPR_OP_ALL, Node::ColumnRef(column), array) => {
                 (column, array, written_in(self, array))
             }
             (A_Expr_Kind::AEXPR_OP, Node::ColumnRef(column), value)
             | (A_Expr_Kind::AEXPR_OP, value, Node::ColumnRef(column)) => {
-                (column, value, one(value).map(|text| vec![text]))
+                let text = written(self, value).filter(Written::is_one);
+                (column, value, text.map(|text| vec![text]))
             }
             _ => return Ok(false),
         };
@@ -285,7 +294,7 @@ impl Analyzer<'_> {
         true
     }
 
-    /// Of each column of a query that is VALUES alone, the texts in it, where there is nothing else.
+    /// Of each column of a query that is VALUES alone, the texts in it, where there is nothing else but NULL.
     pub(super) fn lists(&self, query: Node<'_>) -> Vec<Option<Rc<Listed>>> {
         let Node::SelectStmt(select) = query else { return Vec::new() };
         if self.is_in_view() || !is_bare(select) || select.values_lists().len() > CANDIDATES_MAX {
@@ -298,7 +307,7 @@ impl Analyzer<'_> {
             if row.iter().any(expands) || row.len() != columns.len() {
                 return Vec::new();
             }
-            for (texts, value) in columns.iter_mut().zip(row.iter()) {
+            for (texts, value) in columns.iter_mut().zip(row.iter()).filter(|(_, value)| !is_null(*value)) {
                 let text = written(self, value).filter(Written::is_one);
                 *texts = texts.take().zip(text).map(|(mut texts, text)| {
                     texts.push(text);

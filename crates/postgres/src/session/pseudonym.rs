@@ -70,7 +70,9 @@ impl PostgresSession {
                 match bound.unwrap_or_default().get(*number) {
                     Some(Bind::Text(text)) => of_text(candidate, text),
                     Some(Bind::Binary(bytes)) => of_bytes(candidate, bytes),
-                    Some(Bind::Null) | None => None,
+                    // Nothing is equal to it.
+                    Some(Bind::Null) => Some(Array { kind: 0, elements: vec![None] }),
+                    None => None,
                 }
             }
             Place::Bind(_) => None,
