@@ -113,6 +113,32 @@ fn what_was_seen_is_found_again_and_changed() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn what_is_copied_is_found_as_by_its_query() -> Result<()> {
+    let (fixture, agent) = start()?;
+    let (three, seven) = (email(&fixture, &agent, 3)?, email(&fixture, &agent, 7)?);
+    let list = format!("customers c join (values ('{three}'), ('{seven}')) v(email) on c.email = v.email");
+    for (query, expected) in [
+        (format!("select email from customers where email = '{three}'"), three.as_str()),
+        (format!("select id from customers where '{seven}' = email"), "7"),
+        (format!("select c.id from {list} order by c.id"), "3\n7"),
+    ] {
+        for options in ["", "csv"] {
+            let said = fixture.psql(&agent, &format!("copy ({query}) to stdout {options}"))?;
+            ensure!(said.trim() == expected, "{query} {options}\n{said}");
+        }
+    }
+    for query in [
+        "select id from customers where email = 'raw.person3@example.org'".into(),
+        format!("select current_query() from customers where email = '{three}'"),
+        format!("select v.email from {list}"),
+    ] {
+        let said = fixture.psql(&agent, &format!("copy ({query}) to stdout"))?;
+        ensure!(said.contains("denied by policy"), "{query}\n{said}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn bind_values_are_turned_back() -> Result<()> {
     let (fixture, agent) = start()?;

@@ -88,7 +88,7 @@ pub(super) struct Found {
     /// Which lists of texts columns are looked up in, and where; and where anything is done with lists, that too.
     pub(super) looked_up: BTreeSet<(usize, i32)>,
     pub(super) touched: BTreeSet<(usize, i32)>,
-    /// Every statement is a query or a write, or begins or ends a transaction.
+    /// Every statement is a query or a write, also as a copy to the client, or begins or ends a transaction.
     pub(super) is_plain: bool,
     /// The statement's text may be shown by it.
     pub(super) shows_text: bool,

@@ -28,7 +28,7 @@ impl Analyzer<'_> {
             // What others send would be told by it from then on.
             self.access_target(action::ADMIN);
         }
-        self.found.is_plain &= is_plain(node) && !self.found.selects_into;
+        self.found.is_plain &= (is_plain(node) || copies_out(node)) && !self.found.selects_into;
         self.look_at_types();
         if !self.inventory.is_complete() {
             return Err(Misunderstood::new("a part of the statement is not understood", "Write it in another way"));
@@ -456,6 +456,11 @@ fn is_plain(node: Node<'_>) -> bool {
             | Node::MergeStmt(_)
             | Node::TransactionStmt(_)
     )
+}
+
+/// Whether a statement gives the rows of such a one to the client, as a copy.
+fn copies_out(node: Node<'_>) -> bool {
+    matches!(node, Node::CopyStmt(copy) if !copy.is_from && copy.filename().is_none() && is_plain(copy.query()))
 }
 
 /// Whether a statement may leave something behind that runs later.

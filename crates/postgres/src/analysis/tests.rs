@@ -1719,6 +1719,8 @@ fn texts_beside_classified_columns_may_be_pseudonyms() {
         ("update customers c set id = v.n from (values ('a', 1)) v(m, n) where c.email = v.m".into(), "a"),
         ("delete from customers c using (values ($1)) v(m) where c.email = v.m".into(), "$1"),
         ("merge into customers c using (values ('a')) v(m) on c.email = v.m when matched then delete".into(), "a"),
+        (format!("copy ({}) to stdout (format csv)", of("email = 'a'")), "a"),
+        (format!("copy ({}) to stdout", by("(values ('a')) v(m)", "c.email = v.m")), "a"),
     ] {
         assert_eq!(candidates_of(&sql), expected, "{sql}");
     }
@@ -1810,6 +1812,9 @@ fn texts_that_could_be_seen_or_tried_are_no_pseudonyms() {
         // Not run, but kept or shown.
         format!("explain {}", by("c.id", "")),
         format!("prepare p as {}", by("c.id", "")),
+        format!("copy ({}) to '/tmp/c'", by("c.id", "")),
+        format!("copy ({}) to program 'cat'", of("email = 'a'")),
+        format!("copy ({}) to stdout", by("v.m", "")),
         format!("create view w as {}", by("c.id", "")),
     ] {
         assert_eq!(candidates_of(&sql), "", "{sql}");
