@@ -890,11 +890,12 @@ impl Passage {
         self.gate.desk().has(now, &digest, &decision.hold)
     }
 
-    /// Has a person asked, or uses what they approved. What the names of the operation stand for now is known by then.
+    /// Uses what a person approved, says what came of it when it was asked before, or asks. What the names of the operation stand
+    /// for now is known by then.
     fn hold(
         &mut self,
         now: Timestamp,
-        mut operation: Box<Operation>,
+        operation: Box<Operation>,
         decision: Decision,
         digest: Digest,
         run: Bytes,
@@ -906,22 +907,46 @@ impl Passage {
         if refuses && let Some(used) = self.gate.desk().take(now, &digest, None, &decision.hold) {
             return self.pass_approved(now, &operation, decision, digest, used, run).map(Next::Out);
         }
-        if refuses && let Some(denied) = self.gate.desk().denied(&digest) {
+        let request = self.request(now, &operation, &decision, digest, impact);
+        if refuses && let Some(denial) = self.asked_before(&operation, &decision, &run, &request) {
+            return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
+        }
+        self.ask(now, operation, decision, request, stands_for, run)
+    }
+
+    /// What a client that does not wait is told where exactly this was denied, or lies open.
+    fn asked_before(
+        &self,
+        operation: &Operation,
+        decision: &Decision,
+        run: &Bytes,
+        request: &PendingRequest,
+    ) -> Option<Denial> {
+        let (desk, title) = (self.gate.desk(), &operation.intent.title);
+        if let Some(denied) = desk.denied(&request.digest) {
             let reason = denied.answer_reason.unwrap_or_default();
-            let mut denial = disapproved(&operation.intent.title, "a person", &reason);
-            denial.request = Some(denied.id);
-            return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
+            return Some(Denial { request: Some(denied.id), ..disapproved(title, "a person", &reason) });
         }
-        let mut request = self.request(now, &operation, &decision, digest, impact);
+        let id = desk.lies_open(&request.digest)?;
         // Whoever asks again about what lies there sends no second body, but where a restart lost the first.
-        if refuses && let Some(id) = self.gate.desk().lies_open(&digest) {
-            let mut denial = match self.complete(&operation, &run, &request) {
-                Ok(()) => held_denial(&decision, &id, &operation.intent.title),
-                Err(not_kept) => not_kept.denial(&operation.intent.title),
-            };
-            denial.request = Some(id);
-            return self.refuse(now, &operation, &decision, digest, &run, denial).map(Next::Out);
-        }
+        let denial = match self.complete(operation, run, request) {
+            Ok(()) => held_denial(decision, &id, title),
+            Err(not_kept) => not_kept.denial(title),
+        };
+        Some(Denial { request: Some(id), ..denial })
+    }
+
+    /// Files the request. Its client waits for the answer, or is refused with its id.
+    fn ask(
+        &mut self,
+        now: Timestamp,
+        mut operation: Box<Operation>,
+        decision: Decision,
+        mut request: PendingRequest,
+        stands_for: String,
+        run: Bytes,
+    ) -> Result<Next, Stop> {
+        let digest = request.digest;
         let entry = self.request_opened(&operation, &request);
         let expires = request.expires;
         let waiting = match self.let_go(&mut operation, &run) {
