@@ -59,7 +59,8 @@ impl Analyzer<'_> {
         Ok(())
     }
 
-    /// What an expression names that is only stored, such as a default: functions, the sequences that they move, and relations.
+    /// What an expression names that is only stored, such as a default: functions, the sequences that they move, the settings
+    /// that they tell, and relations.
     pub(super) fn stored(&mut self, node: Node<'_>) {
         let mut nodes = vec![node];
         while let Some(node) = nodes.pop() {
@@ -68,6 +69,7 @@ impl Analyzer<'_> {
                     let (schema, name) = tree::function_name(call);
                     let kind = self.function_kind(schema, name);
                     self.access_sequence(kind, call.args().iter().next());
+                    self.access_setting(kind, call.args().iter().next());
                     self.call(kind, schema, name, Lineage::Clean);
                 }
                 // `a.name` and `(value).name` can stand for `name(…)`.

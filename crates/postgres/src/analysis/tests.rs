@@ -679,6 +679,9 @@ fn settings_are_read_by_other_names_of_show() {
         ("select ('server_version'::text).current_setting", "show all"),
         ("select * from pg_show_all_settings()", "show all"),
         ("select name from pg_settings", "select pg_catalog.pg_settings, show all"),
+        // A default tells it to whoever reads the row.
+        ("create table z (s text default current_setting('primary_conninfo'))", "ddl z, show primary_conninfo"),
+        ("alter table orders alter total set default current_setting('a' || 'b')", "ddl orders, show all"),
     ];
     for (sql, expected) in cases {
         assert_eq!(accesses(sql), expected, "{sql}");
