@@ -420,7 +420,7 @@ impl Passage {
         tail: u64,
         buf: &mut BytesMut,
     ) -> Result<Next, Stop> {
-        self.turn_back(&mut operation, buf.get(..len).unwrap_or_default());
+        let remedy = self.turn_back(&mut operation, buf.get(..len).unwrap_or_default());
         let policies = self.gate.policies();
         self.judged_by = policies.clone();
         let decided = self.decide(&policies, &operation.intent);
@@ -464,7 +464,11 @@ impl Passage {
             }
             Verdict::Deny => {
                 let unclear = operation.intent.unclear.clone();
-                let denial = unclear.unwrap_or_else(|| gate::policy_denial(&decided.decision, &operation.intent.title));
+                let mut denial =
+                    unclear.unwrap_or_else(|| gate::policy_denial(&decided.decision, &operation.intent.title));
+                if let Some(remedy) = remedy {
+                    denial.hint = remedy.into();
+                }
                 self.refuse(now, &operation, &decided.decision, digest, &run, denial).map(Next::Out)
             }
             Verdict::Hold => self.hold(now, operation, (*decided.decision).clone(), digest, run),
@@ -472,9 +476,10 @@ impl Passage {
     }
 
     /// Pseudonyms that the task was given stand for what they were given for. Where each text that decides which rows there
-    /// are is one, nothing is told by it that was not seen already.
-    fn turn_back(&mut self, operation: &mut Operation, run: &[u8]) {
-        let Some(candidates) = operation.candidates.take() else { return };
+    /// are is one, nothing is told by it that was not seen already; but for what several tell together, of which the client is told
+    /// how it does without.
+    fn turn_back(&mut self, operation: &mut Operation, run: &[u8]) -> Option<&'static str> {
+        let candidates = operation.candidates.take()?;
         let (target, classes) = (&self.grant.target().name, &self.grant.target().classes);
         let given = self.grant.account().given();
         let value = |candidate: &Candidate| match &candidate.text {
@@ -487,11 +492,14 @@ impl Passage {
             !candidate.decides || value.is_some() || candidate.text == CandidateText::Later
         };
         if values.iter().any(Option::is_some) && !self.session.turn_back(run, &values) {
-            return;
+            return None;
         }
-        if candidates.texts.iter().zip(&values).all(is_given) {
-            operation.intent = candidates.intent;
+        if !candidates.texts.iter().zip(&values).all(is_given) {
+            return None;
         }
+        let remedy = candidates.remedy;
+        operation.intent = candidates.intent;
+        remedy
     }
 
     /// What of the task's budget is used up, if anything is. What is only made known runs nothing, and what only ends

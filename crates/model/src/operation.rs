@@ -132,6 +132,8 @@ pub struct Candidates {
     pub intent: Arc<Intent>,
     /// The texts, in the order in which the session takes what is to stand for them.
     pub texts: Vec<Candidate>,
+    /// Where that is no less than by guesses, for what several of them would tell together: what the client can do instead.
+    pub remedy: Option<&'static str>,
 }
 
 /// One thing that the client asks.

@@ -15,6 +15,7 @@ mod expression;
 mod lineage;
 mod moved;
 mod naming;
+mod order;
 mod query;
 mod resource;
 mod scope;

@@ -114,17 +114,25 @@ with tested as materialized (select distinct d.refobjid, d.refobjsubid from pg_c
         or d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and d.deptype = 'n'
         or d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = d.refobjid)
     union select p.partrelid, k.attnum
-      from pg_catalog.pg_partitioned_table p cross join lateral pg_catalog.unnest(p.partattrs) as k(attnum))
+      from pg_catalog.pg_partitioned_table p cross join lateral pg_catalog.unnest(p.partattrs) as k(attnum)),
+  indexed as materialized (select i.indrelid, k.attnum
+      from pg_catalog.pg_index i cross join lateral pg_catalog.unnest(i.indkey) as k(attnum) where i.indrelid >= 16384
+    union select d.refobjid, d.refobjsubid from pg_catalog.pg_index i
+      join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = i.indexrelid
+        and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = i.indrelid
+      where i.indexprs is not null or i.indpred is not null)
 select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated <> '',
     case when a.attnotnull then 't' else 'f' end || case when t.refobjid is not null then '?' else '' end
     || case when l.oid is not null then '~' else '' end
     || case when p.partrelid is not null then '%' else '' end
+    || case when i.indrelid is not null then '#' else '' end
   from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     left join tested t on t.refobjid = a.attrelid and t.refobjsubid = a.attnum
     left join pg_catalog.pg_collation l on l.oid = a.attcollation and not l.collisdeterministic
     left join pg_catalog.pg_partitioned_table p
       on p.partrelid = a.attrelid and (a.attnum = any(p.partattrs) or p.partexprs is not null)
+    left join indexed i on i.indrelid = a.attrelid and i.attnum = a.attnum
   where a.attnum > 0 and not a.attisdropped and n.nspname !~ '^pg_(toast|temp_)'
     and (c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
       or c.relkind = 'c' and n.nspname not in ('pg_catalog', 'information_schema'))
@@ -203,8 +211,8 @@ select d.runs_at, pg_catalog.encode(pg_catalog.sha256(pg_catalog.string_agg(d.di
         from pg_catalog.pg_rewrite r where r.oid >= 16384) as c) as d
   group by d.runs_at";
 
-/// The second question: the definitions of views, with every name qualified, what generated columns are computed by, and
-/// foreign keys. To read a definition takes a lock on the tables underneath, so that those which somebody changes right now are
+/// The second question: the definitions of views, with every name qualified, what generated columns are computed by,
+/// foreign keys, and the columns by which rows are told apart: those of unique indexes that hold of every row at any time. To read a definition takes a lock on the tables underneath, so that those which somebody changes right now are
 /// left out, and nobody is waited for.
 pub(crate) const DEFINITIONS: &str = "\
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
@@ -227,7 +235,15 @@ select d.adrelid, d.adnum, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
 select k.conrelid, s.own, k.confrelid, s.other
   from pg_catalog.pg_constraint k
     cross join lateral rows from (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey)) as s(own, other)
-  where k.contype = 'f'";
+  where k.contype = 'f';
+select i.indrelid, i.indkey
+  from pg_catalog.pg_index i
+  where i.indrelid >= 16384 and i.indisunique and i.indimmediate and i.indisvalid and i.indisready and i.indislive
+    and i.indpred is null and i.indexprs is null and i.indnatts = i.indnkeyatts
+    and not exists (select from pg_catalog.pg_attribute a
+      where a.attrelid = i.indrelid and a.attnum = any(i.indkey) and not a.attnotnull)
+    and not exists (select from pg_catalog.pg_constraint k
+      where k.conrelid = i.indrelid and k.contype = 'n' and not k.convalidated and k.conkey[1] = any(i.indkey))";
 
 /// What kind of relation a row of `pg_class` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -295,6 +311,9 @@ pub(crate) struct ColumnInfo {
     /// Whether texts are equal there that are not the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) folds: bool,
+    /// Whether an index holds it, in whatever place, or looks at it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) indexed: bool,
     /// What a generated column is computed by, as far as that was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expression: Option<Arc<str>>,
@@ -323,6 +342,9 @@ pub(crate) struct Relation {
     /// The tables that it inherits from or is a partition of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) parents: Vec<u32>,
+    /// The numbers of columns that are never NULL, and never the same in two rows of it, for each unique index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) keys: Vec<Vec<i16>>,
     /// Whether a write to it sets something else going: a trigger, what a foreign key does to the rows that refer to it, or
     /// a function that is not PostgreSQL's own, in a check, a default, an index or a domain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -650,6 +672,11 @@ impl Catalog {
         self.generating.contains(&relation.oid)
     }
 
+    /// Whether rows of other relations count as its own: of those that inherit from it, and of its partitions.
+    pub(crate) fn has_children(&self, relation: &Relation) -> bool {
+        self.children.contains_key(&relation.oid)
+    }
+
     /// A relation with all that it is of one tree of inheritance with: rows go from one to the other.
     pub(crate) fn family(&self, relation: &Arc<Relation>) -> Vec<Arc<Relation>> {
         let mut family = vec![relation.clone()];
@@ -934,6 +961,7 @@ impl Builder {
             11 => self.definition(&row),
             12 => self.expression(&row),
             13 => self.reference(&row),
+            14 => self.key(&row),
             _ => Err(row.error("there is no such answer")),
         }
     }
@@ -959,6 +987,7 @@ impl Builder {
             columns: Vec::new(),
             definition: None,
             parents: Vec::new(),
+            keys: Vec::new(),
             has_effects: matches!(letter, "R" | "P"),
             has_triggers: marks.contains('+'),
             has_rules: marks.contains('*'),
@@ -998,6 +1027,16 @@ impl Builder {
         Ok(())
     }
 
+    fn key(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
+        let oid: u32 = row.number(0)?;
+        let numbers: Result<Vec<i16>, _> = row.text(1)?.split_whitespace().map(str::parse).collect();
+        let numbers = numbers.map_err(|_| row.error("a key is not of numbers"))?;
+        if let Some(relation) = self.places.get(&oid).and_then(|&place| self.parts.relations.get_mut(place)) {
+            relation.keys.push(numbers);
+        }
+        Ok(())
+    }
+
     fn column(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
         let marks = row.text(6)?;
         let column = ColumnInfo {
@@ -1010,6 +1049,7 @@ impl Builder {
             tested: marks.contains('?'),
             divides: marks.contains('%'),
             folds: marks.contains('~'),
+            indexed: marks.contains('#'),
             expression: None,
             refers: Vec::new(),
         };
@@ -1167,6 +1207,27 @@ mod tests {
         assert_eq!(said("sales.customers.name", true), "there is no table sales.customers");
         assert_eq!(said("public.customers.nmae", false), "public.customers has no column nmae");
         assert_eq!(said("public.customers.name", true), "it is neither json nor jsonb, and is masked as a whole");
+    }
+
+    #[test]
+    fn what_indexes_hold_and_tell_apart_is_known() {
+        let mut builder = Builder::default();
+        let mut row = |result_set: usize, fields: &[&str]| {
+            let fields: Vec<Option<&[u8]>> = fields.iter().map(|field| Some(field.as_bytes())).collect();
+            builder.row(result_set, &fields)
+        };
+        row(1, &["pg_catalog"]).expect("a row");
+        row(2, &["16384", "public", "seats", "r"]).expect("a row");
+        row(3, &["16384", "1", "hall", "20", "-1", "f", "t#"]).expect("a row");
+        row(3, &["16384", "2", "number", "20", "-1", "f", "t?~%#"]).expect("a row");
+        row(3, &["16384", "3", "note", "25", "-1", "f", "f"]).expect("a row");
+        row(5, &["f", "public", "f", "f"]).expect("a row");
+        row(14, &["16384", "1 2"]).expect("a row");
+        assert!(row(14, &["16384", "1 x"]).is_err());
+        let catalog = builder.finish().expect("a catalog");
+        let seats = catalog.relation("public", "seats").expect("a table");
+        assert_eq!(seats.columns.iter().map(|column| column.indexed).collect::<Vec<_>>(), [true, true, false]);
+        assert_eq!(seats.keys, [vec![1, 2]]);
     }
 
     #[test]

@@ -85,6 +85,11 @@ pub(super) struct Found {
     /// What is wanted unless texts are pseudonyms, and the texts.
     pub(super) conditional: BTreeSet<Access>,
     pub(super) met: Vec<Met>,
+    /// Which statement of the text is at hand, from 1, and those that give the same in whatever order they find their rows.
+    pub(super) statement: usize,
+    pub(super) settled: BTreeSet<usize>,
+    /// A materialized view is read, by whatever indexes it has of its own.
+    pub(super) reads_materialized: bool,
     /// Which lists of texts columns are looked up in, and where; and where anything is done with lists, that too.
     pub(super) looked_up: BTreeSet<(usize, i32)>,
     pub(super) touched: BTreeSet<(usize, i32)>,
@@ -112,6 +117,8 @@ pub(super) struct Analyzer<'a> {
     runs: bool,
     /// A function runs, for whoever asks, wherever its call is written.
     is_calling: bool,
+    /// A condition is read that is to be false.
+    pub(super) is_negated: bool,
     /// The names of relations that were looked up, also inside of views.
     names: RefCell<Vec<Arc<str>>>,
     /// The types of the columns in sight, if any of them has casts of its own.
@@ -138,6 +145,7 @@ impl<'a> Analyzer<'a> {
             open_views: Vec::new(),
             runs: true,
             is_calling: false,
+            is_negated: false,
             names: RefCell::default(),
             types_seen: HashSet::new(),
             sensitive_views: HashSet::new(),
@@ -507,6 +515,7 @@ impl<'a> Analyzer<'a> {
         }
         match relation.kind {
             RelationKind::View | RelationKind::MaterializedView => {
+                self.found.reads_materialized |= relation.kind == RelationKind::MaterializedView;
                 let columns = self.view(relation);
                 if self.sensitive_views.contains(&relation.oid) {
                     self.mark_sensitive();

@@ -2,7 +2,7 @@
 //!
 //! Knows where they stand in a statement. Whether one is a pseudonym, and of what, is not known here.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::resource::{classes, column_at, is_classified};
 use super::scope::Scope;
 use super::tree::{self, strings};
 use super::{Misunderstood, action};
-use crate::catalog::Relation;
+use crate::catalog::{Relation, RelationKind};
 use crate::value::oid;
 
 /// How many a statement has; of more, none is turned back.
@@ -62,6 +62,9 @@ pub(crate) struct Candidate {
 pub(crate) struct Candidates {
     pub(crate) intent: Arc<Intent>,
     pub(crate) all: Vec<Candidate>,
+    /// Those, by their places in `all`, that one column is looked up by where the order of what is found shows: of several texts
+    /// among them it tells which is the lesser.
+    pub(crate) together: Vec<BTreeSet<usize>>,
     /// Something in the statement shows its text or what it writes, or may: what is turned back in it would be seen.
     pub(crate) shows_text: bool,
 }
@@ -73,6 +76,19 @@ pub(super) struct Met {
     form: CandidateForm,
     written: Written,
     decides: bool,
+    /// The statement, where what is found by it may come in the order of the column's values.
+    comes_in_order: Option<usize>,
+}
+
+/// How texts that a column is compared with find rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finding {
+    /// By an index of the column, if there is one.
+    ByIndex,
+    /// As rows that are joined with, which may be sorted for it.
+    ByJoin,
+    /// By looking at each row: those that are none of them are found.
+    Others,
 }
 
 #[derive(Debug, Clone)]
@@ -193,7 +209,9 @@ impl Analyzer<'_> {
         let Some(texts) = texts else { return Ok(false) };
         let lineage = self.expression(Node::ColumnRef(column), scope)?;
         self.expression(others, scope)?;
-        self.decided(lineage, texts);
+        // What is not to be unequal is looked up as what is to be equal.
+        let finding = if (name == "=") == self.is_negated { Finding::Others } else { Finding::ByIndex };
+        self.decided(lineage, texts, finding);
         Ok(true)
     }
 
@@ -211,7 +229,7 @@ impl Analyzer<'_> {
         };
         let lineage = self.expression(Node::ColumnRef(column), scope)?;
         self.expression(Node::ColumnRef(text), scope)?;
-        if self.decided(lineage, listed.texts.clone()) {
+        if self.decided(lineage, listed.texts.clone(), Finding::ByJoin) {
             self.found.looked_up.insert((listed.id, text.location));
         }
         Ok(true)
@@ -237,7 +255,8 @@ impl Analyzer<'_> {
         self.inventory.strike(Node::SubLink(link));
         let lineage = self.expression(link.testexpr(), scope)?;
         self.query(link.subselect(), scope)?;
-        if self.decided(lineage, listed.texts.clone()) {
+        let finding = if self.is_negated { Finding::Others } else { Finding::ByJoin };
+        if self.decided(lineage, listed.texts.clone(), finding) {
             self.found.looked_up.extend(location.map(|location| (listed.id, location)));
         }
         Ok(true)
@@ -275,7 +294,7 @@ impl Analyzer<'_> {
     }
 
     /// Texts that something is compared with decide which rows there are. False if they cannot be pseudonyms of it.
-    fn decided(&mut self, compared: Lineage, texts: Vec<Written>) -> bool {
+    fn decided(&mut self, compared: Lineage, texts: Vec<Written>, finding: Finding) -> bool {
         let column = match compared {
             Lineage::Copy(column) if is_classified(&column) => column,
             lineage => {
@@ -290,8 +309,38 @@ impl Analyzer<'_> {
         };
         self.found.conditional.insert(Access::new(Action::PROBE, column.clone()));
         self.mark_sensitive();
-        texts.into_iter().for_each(|text| self.meet(&column, form, text, true));
+        let comes_in_order = match finding {
+            Finding::ByIndex => self.comes_in_order(&column),
+            Finding::ByJoin => true,
+            Finding::Others => false,
+        };
+        let comes_in_order = comes_in_order.then_some(self.found.statement);
+        for written in texts {
+            self.meet(Met { column: column.clone(), form, written, decides: true, comes_in_order });
+        }
         true
+    }
+
+    /// Whether rows that a column is looked up in may come in the order of its values: by an index that holds it, or part by part.
+    fn comes_in_order(&self, column: &Resource) -> bool {
+        let catalog = self.resources.catalog;
+        let is_scanned = |kin: &Arc<Relation>| matches!(kin.kind, RelationKind::Table | RelationKind::PartitionedTable);
+        self.found.reads_materialized
+            || column_at(catalog, self.resources.target, column).is_none_or(|(relation, name)| {
+                let is_held = |kin: &Arc<Relation>| {
+                    kin.columns.iter().any(|info| *info.name == *name && (info.indexed || info.divides))
+                };
+                catalog.family(relation).iter().any(|kin| !is_scanned(kin) || is_held(kin))
+            })
+    }
+
+    /// Notes of the statement at hand whether the order in which it finds rows shows, where that could tell anything.
+    pub(super) fn settle(&mut self, statement: Node<'_>) {
+        let at_hand = self.found.statement;
+        let is_asked = self.found.met.iter().any(|met| met.comes_in_order == Some(at_hand));
+        if is_asked && self.is_settled(statement) {
+            self.found.settled.insert(at_hand);
+        }
     }
 
     /// Of each column of a query that is VALUES alone, the texts in it, where there is nothing else but NULL.
@@ -337,9 +386,9 @@ impl Analyzer<'_> {
         if let Some(column) = into.filter(|column| is_classified(column) && !self.is_tested(column))
             && !self.is_in_view()
             && let Some((form, _)) = self.form_and_room(column).filter(|(_, room)| *room >= GIVEN_BYTES_MAX)
-            && let Some(text) = written(self, value).filter(|text| text.is_one() && text.fits(form))
+            && let Some(written) = written(self, value).filter(|text| text.is_one() && text.fits(form))
         {
-            self.meet(column, form, text, false);
+            self.meet(Met { column: column.clone(), form, written, decides: false, comes_in_order: None });
         }
     }
 
@@ -384,9 +433,9 @@ impl Analyzer<'_> {
         })
     }
 
-    fn meet(&mut self, column: &Resource, form: CandidateForm, written: Written, decides: bool) {
+    fn meet(&mut self, met: Met) {
         if self.found.met.len() <= CANDIDATES_MAX {
-            self.found.met.push(Met { column: column.clone(), form, written, decides });
+            self.found.met.push(met);
         }
     }
 }
@@ -450,8 +499,9 @@ pub(super) fn candidates(
         return None;
     }
     let mut uses: HashMap<usize, (HashSet<i32>, Arc<[ClassName]>)> = HashMap::new();
-    let (mut all, mut read) = (Vec::new(), Vec::new());
-    for Met { column, form, written: Written { at, is_list, .. }, decides } in met {
+    let (mut all, mut read): (Vec<Candidate>, Vec<Access>) = (Vec::new(), Vec::new());
+    let mut together: BTreeMap<(usize, Resource), BTreeSet<usize>> = BTreeMap::new();
+    for Met { column, form, written: Written { at, is_list, .. }, decides, comes_in_order } in met {
         if decides {
             read.extend(table_of(&column).map(|table| Access::new(action::SELECT, table)));
         }
@@ -470,14 +520,22 @@ pub(super) fn candidates(
         };
         match place {
             // What is read several times, as the body of a recursive query is, stands there once.
-            Some(place) => match all.iter_mut().find(|other: &&mut Candidate| other.place == place) {
-                Some(other) if (&other.classes, other.form, other.is_list) != (&classes, form, is_list) => return None,
-                Some(other) => {
-                    other.decides |= decides;
-                    other.is_written |= !decides;
+            Some(place) => {
+                let number = all.iter().position(|other| other.place == place).unwrap_or(all.len());
+                match all.get_mut(number) {
+                    Some(other) if (&other.classes, other.form, other.is_list) != (&classes, form, is_list) => {
+                        return None;
+                    }
+                    Some(other) => {
+                        other.decides |= decides;
+                        other.is_written |= !decides;
+                    }
+                    None => all.push(Candidate { classes, place, form, is_list, decides, is_written: !decides }),
                 }
-                None => all.push(Candidate { classes, place, form, is_list, decides, is_written: !decides }),
-            },
+                if let Some(statement) = comes_in_order.filter(|statement| !found.settled.contains(statement)) {
+                    together.entry((statement, column)).or_default().insert(number);
+                }
+            }
             None if decides => return None,
             None => {}
         }
@@ -499,6 +557,7 @@ pub(super) fn candidates(
     (!all.is_empty() && !intent.accesses.is_empty()).then(|| Candidates {
         intent: Arc::new(intent),
         all,
+        together: together.into_values().collect(),
         shows_text: found.shows_text || found.opaque,
     })
 }

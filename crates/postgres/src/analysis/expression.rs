@@ -7,7 +7,7 @@ use pg_raw_parse::nodes::{
     A_Expr, A_Indirection, CaseExpr, ColumnRef, FuncCall, JsonAggConstructor, JsonBehavior, JsonFuncExpr, JsonKeyValue,
     JsonValueExpr, SortBy, SubLink, TypeCast, TypeName, WindowDef,
 };
-use pg_raw_parse::raw::{A_Expr_Kind, JsonExprOp, SubLinkType};
+use pg_raw_parse::raw::{A_Expr_Kind, BoolExprType, JsonExprOp, SubLinkType};
 use pg_raw_parse::{ConstValue, Node};
 
 use super::Misunderstood;
@@ -29,10 +29,12 @@ impl Analyzer<'_> {
     pub(super) fn predicate(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Result<(), Misunderstood> {
         match node {
             Node::BoolExpr(expression) => {
-                for part in expression.args() {
-                    self.enter(|analyzer| analyzer.predicate(part, scope))?;
-                }
-                return Ok(());
+                let outside = self.is_negated;
+                self.is_negated ^= expression.boolop == BoolExprType::NOT_EXPR;
+                let mut parts = expression.args().iter();
+                let read = parts.try_for_each(|part| self.enter(|analyzer| analyzer.predicate(part, scope)));
+                self.is_negated = outside;
+                return read;
             }
             Node::A_Expr(expression) if self.compared(expression, scope)? => return Ok(()),
             Node::SubLink(link) if self.compared_in(link, scope)? => return Ok(()),

@@ -28,7 +28,8 @@ const RECURSION_ROUNDS_MAX: usize = 8;
 impl Analyzer<'_> {
     /// A query or a statement that gives rows like one, and its columns.
     pub(super) fn query(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Result<Columns, Misunderstood> {
-        self.enter(|analyzer| match node {
+        let outside = std::mem::take(&mut self.is_negated);
+        let columns = self.enter(|analyzer| match node {
             Node::SelectStmt(select) => analyzer.select(select, scope),
             Node::InsertStmt(insert) => analyzer.insert(insert, scope),
             Node::UpdateStmt(update) => analyzer.update(update, scope),
@@ -36,7 +37,9 @@ impl Analyzer<'_> {
             Node::MergeStmt(merge) => analyzer.merge(merge, scope),
             Node::None => Ok(Columns::default()),
             _ => Err(Misunderstood::new("a query is not understood", "Write it in another way")),
-        })
+        });
+        self.is_negated = outside;
+        columns
     }
 
     /// The WITH queries that are visible below a WITH clause.

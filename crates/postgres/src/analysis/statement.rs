@@ -20,6 +20,7 @@ impl Analyzer<'_> {
         let before = std::mem::take(&mut self.found.accesses);
         self.found.selects_into = false;
         self.found.keeps_text = false;
+        self.found.statement += 1;
         let title = title(node);
         let output = self.inner_statement(node)?;
         let resolves_late = resolves_late(node) || self.found.selects_into;
@@ -28,6 +29,7 @@ impl Analyzer<'_> {
             // What others send would be told by it from then on.
             self.access_target(action::ADMIN);
         }
+        self.settle(node);
         self.found.is_plain &= (is_plain(node) || copies_out(node)) && !self.found.selects_into;
         self.look_at_types();
         if !self.inventory.is_complete() {

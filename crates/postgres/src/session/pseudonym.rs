@@ -20,6 +20,9 @@ use crate::value::{self, oid};
 
 /// The format of a bind value that is its binary form.
 const BINARY: i16 = 1;
+/// What a client can do where several pseudonyms need `probe` for the order of what they find.
+const ORDER_REMEDY: &str = "Rows that several pseudonyms find may come in the order of what these stand for: put them in order by a \
+    column that is unique, such as the primary key, or ask for one pseudonym a statement";
 
 impl PostgresSession {
     /// The candidates of what is asked, in the order of the analysis; `None` where there are none, or nothing can be turned
@@ -31,20 +34,31 @@ impl PostgresSession {
         phase: Phase,
     ) -> Option<Box<Candidates>> {
         let known = prepared.analysis.candidates.as_ref()?;
-        let mut texts = Vec::new();
+        let (mut texts, mut ranges) = (Vec::new(), Vec::with_capacity(known.all.len()));
         for candidate in &known.all {
             let found: Vec<CandidateText> = match self.standing(prepared, candidate, bound, phase) {
                 Standing::Texts(array) => array.elements.into_iter().flatten().map(CandidateText::Known).collect(),
                 Standing::Unknown(text) => vec![text],
             };
             let of = |text| Candidate { classes: candidate.classes.clone(), text, decides: candidate.decides };
+            let start = texts.len();
             texts.extend(found.into_iter().map(of));
+            ranges.push(start..texts.len());
             if texts.len() > CANDIDATES_MAX {
                 return None;
             }
         }
+        let are_compared = known.together.iter().any(|together| {
+            let ranges = together.iter().filter_map(|number| ranges.get(*number));
+            are_several(ranges.filter_map(|range| texts.get(range.clone())).flatten())
+        });
+        if are_compared {
+            // They are turned back, but what is wanted is no less than by guesses.
+            let intent = prepared.analysis.intent.clone();
+            return Some(Box::new(Candidates { intent, texts, remedy: Some(ORDER_REMEDY) }));
+        }
         let deciding = texts.iter().filter(|text| text.decides).count();
-        Some(Box::new(Candidates { intent: counting(&known.intent, deciding), texts }))
+        Some(Box::new(Candidates { intent: counting(&known.intent, deciding), texts, remedy: None }))
     }
 
     /// What stands at a candidate's place.
@@ -143,6 +157,16 @@ impl PostgresSession {
         }
         Some(turned)
     }
+}
+
+/// Whether texts are not all the same. Of those that come later that is asked when they have come.
+fn are_several<'t>(texts: impl Iterator<Item = &'t Candidate>) -> bool {
+    let mut known = texts.filter_map(|candidate| match &candidate.text {
+        CandidateText::Known(text) => Some(text),
+        CandidateText::Later | CandidateText::Fixed => None,
+    });
+    let first = known.next();
+    known.any(|text| Some(text) != first)
 }
 
 /// What stands at a candidate's place.
