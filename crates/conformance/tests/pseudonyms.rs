@@ -40,7 +40,7 @@ create table parted_1 partition of parted for values from (minvalue) to (maxvalu
 create collation folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 create table folding (id bigint, email text collate folding);
 create table addressed (id bigint, email address);
-create table people (id bigint, person_key uuid primary key, tier text);
+create table people (id bigint not null unique, person_key uuid primary key, tier text);
 insert into people select id, ('a0000000-0000-4000-8000-00000000000' || id)::uuid, 'standard' from generate_series(1, 9) id;
 create table calls (id bigint, person_key uuid);
 create trigger audits after insert or update on audited for each row execute function audits();
@@ -186,7 +186,10 @@ fn nothing_more_is_seen_by_a_pseudonym() -> Result<()> {
     // A guess, one of another task, of another class, in another form, and more at once than policy lets pass.
     refused(&agent, "select id from customers where email = 'raw.person3@example.org'")?;
     refused(&agent, "select id from customers where email = 'nobody@example.net'")?;
-    refused(&agent, &format!("select id from customers where email in ('{three}', 'raw.person9@example.org')"))?;
+    refused(
+        &agent,
+        &format!("select id from customers where email in ('{three}', 'raw.person9@example.org') order by id"),
+    )?;
     refused(&other, &format!("select id from customers where email = '{three}'"))?;
     refused(&agent, &format!("select id from customers where full_name = '{three}'"))?;
     refused(&agent, &format!("select id from customers where email like '{three}'"))?;
@@ -201,7 +204,10 @@ fn nothing_more_is_seen_by_a_pseudonym() -> Result<()> {
     refused(&agent, &format!("select id from customers where email > '{three}'"))?;
     refused(&agent, &format!("select id from customers where email = '{three}' || ''"))?;
     refused(&agent, &format!("select id from customers where email = E'{three}'"))?;
-    refused(&agent, &format!("select id from customers where email in ('{three}', '{three}', '{three}', '{seven}')"))?;
+    refused(
+        &agent,
+        &format!("select id from customers where email in ('{three}', '{three}', '{three}', '{seven}') order by id"),
+    )?;
     // Where the text would be seen, it is not turned back.
     for sql in [
         format!("select current_query() from customers where email = '{three}'"),
@@ -353,13 +359,13 @@ async fn lists_are_turned_back() -> Result<()> {
     // With a guess among them, and more than policy lets pass.
     let guess = vec![three.clone(), "raw.person9@example.org".to_owned()];
     for texts in [guess, vec![three.clone(); 4]] {
-        let refused = client.query("select id from customers where email = any($1)", &[&texts]).await;
+        let refused = client.query("select id from customers where email = any($1) order by id", &[&texts]).await;
         let error = refused.err().context(format!("{texts:?} pass"))?;
         assert_eq!(error.code().map(tokio_postgres::error::SqlState::code), Some("42501"), "{error}");
     }
     // As text, with its type and without.
     for kind in [0_u32, 1009, 1015] {
-        let text = "select id from customers where email = any($1)\0";
+        let text = "select id from customers where email = any($1) order by id\0";
         let list = format!("{{{three},NULL,\"{seven}\"}}");
         let length = i32::try_from(list.len())?.to_be_bytes();
         let mut raw = RawClient::connect(&agent)?;
@@ -405,8 +411,10 @@ fn uuids_are_turned_back() -> Result<()> {
     ensure!(said.trim() == format!("{three}\n{five}"), "{said}");
     ensure!(fixture.truth("select person_key from calls where id = 1")? == "a0000000-0000-4000-8000-000000000003");
     // A list of texts is none of UUIDs, as without a pseudonym.
-    let said =
-        fixture.psql(&agent, &format!("select id from people where person_key = any(array['{three}', '{five}'])"))?;
+    let said = fixture.psql(
+        &agent,
+        &format!("select id from people where person_key = any(array['{three}', '{five}']) order by id"),
+    )?;
     ensure!(said.contains("operator does not exist: uuid = text"), "{said}");
     // Bind values, in each form.
     let digits = three.replace('-', "");
@@ -463,10 +471,12 @@ fn uuids_are_turned_back() -> Result<()> {
 async fn what_is_joined_with_is_turned_back() -> Result<()> {
     let (fixture, agent) = start()?;
     let (three, seven) = (email(&fixture, &agent, 3)?, email(&fixture, &agent, 7)?);
-    let list = format!("(values ('{three}', 'x'), ('{seven}', 'y')) as v(email, tag)");
+    let both = format!("(values ('{three}', 'x'), ('{seven}', 'y')) as v(email, tag)");
+    let one = format!("(values ('{three}', 'x')) as v(email, tag)");
     for (sql, expected) in [
-        (format!("select c.id, v.tag from customers c join {list} on c.email = v.email order by c.id"), "3|x\n7|y"),
-        (format!("select c.id from customers c, {list} where v.email = c.email and v.tag = 'y'"), "7"),
+        (format!("select c.id, v.tag from customers c join {one} on c.email = v.email"), "3|x"),
+        (format!("select count(*) from customers c join {both} on c.email = v.email"), "2"),
+        (format!("select count(*) from customers c, {both} where v.email = c.email and v.tag = 'y'"), "1"),
         (
             format!("select c.id from customers c join (values ('{three}'), (null)) as v(email) on c.email = v.email"),
             "3",
@@ -481,7 +491,7 @@ async fn what_is_joined_with_is_turned_back() -> Result<()> {
         ),
         (
             format!(
-                "update customers c set note = v.tag from {list} where c.email = v.email and c.id = 3 returning c.id"
+                "update customers c set note = v.tag from {one} where c.email = v.email and c.id = 3 returning c.id"
             ),
             "3",
         ),
@@ -498,11 +508,91 @@ async fn what_is_joined_with_is_turned_back() -> Result<()> {
         ensure!(said.trim() == expected, "{sql}\n{said}");
     }
     let client = fixture.connect(&agent).await?;
-    let sql = "select c.id from customers c join (values ($1), ($2)) as v(email) on c.email = v.email order by c.id";
-    let rows = client.query(sql, &[&three, &seven]).await?;
-    assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<i64>>(), [3, 7]);
-    let rows = client.query(sql, &[&None::<String>, &seven]).await?;
-    assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<i64>>(), [7]);
+    let sql = "select count(*) from customers c join (values ($1), ($2)) as v(email) on c.email = v.email";
+    assert_eq!(client.query_one(sql, &[&three, &seven]).await?.get::<_, i64>(0), 2);
+    assert_eq!(client.query_one(sql, &[&None::<String>, &seven]).await?.get::<_, i64>(0), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_order_of_what_several_find_is_not_told() -> Result<()> {
+    let (fixture, agent) = start()?;
+    let other = email(&fixture, &agent, 3)?;
+    // Whoever may write a guess is shown what stands for it.
+    fixture.psql(&agent, "insert into customers (id, full_name, email) values (950, 'x', 'raw.person0')")?;
+    let guess = fixture.psql(&agent, "select email from customers where id = 950")?;
+    let guess = guess.trim();
+    ensure!(!guess.contains("raw.person0"), "{guess}");
+    let list = format!("(values ('{other}'), ('{guess}')) v(m)");
+    let remedy = "HINT:  Rows that several pseudonyms find may come in the order";
+    for sql in [
+        format!("select id from customers where email = any('{{{other},{guess}}}') limit 1"),
+        format!("select id from customers where email in ('{other}', '{guess}')"),
+        format!("select id from customers where email = '{other}' or email = '{guess}' limit 1"),
+        format!("select id from customers where not (email <> '{other}' and email <> '{guess}') limit 1"),
+        format!("select id from customers where email in (values ('{other}'), ('{guess}')) order by tier"),
+        format!("select c.id from customers c join {list} on c.email = v.m limit 1"),
+        format!("select array_agg(id) from customers where email in ('{other}', '{guess}')"),
+        format!("select row_number() over (), id from customers where email in ('{other}', '{guess}') order by id"),
+        format!(
+            "select count(*) from (select id from customers where email in ('{other}', '{guess}') limit 1) s where id = 3"
+        ),
+        format!(
+            "select case when id = 3 then 1 / (id - 3) else tier::int end from customers \
+                 where email in ('{other}', '{guess}') order by id"
+        ),
+        format!("update customers set tier = 'gold' where email in ('{other}', '{guess}') returning id"),
+        format!("delete from customers where email in ('{other}', '{guess}') returning id"),
+        format!(
+            "insert into orders (id, total) select id + 2000, 1 from customers where email in ('{other}', '{guess}')"
+        ),
+    ] {
+        let said = fixture.psql(&agent, &sql)?;
+        ensure!(said.contains("denied by policy") && said.contains(remedy), "{sql}\n{said}");
+    }
+    // By itself each finds its row, and both do where no order shows.
+    let either = format!("email in ('{other}', '{guess}')");
+    for (sql, expected) in [
+        (format!("select id from customers where email = '{guess}' limit 1"), "950"),
+        (format!("select id from customers where email in ('{guess}', '{guess}') limit 1"), "950"),
+        (format!("select id from customers where {either} order by id limit 1"), "3"),
+        (format!("select id from customers where {either} order by id desc"), "950\n3"),
+        (format!("select tier, id as key from customers where {either} order by 2"), "standard|3\nstandard|950"),
+        (format!("select count(*), min(id), max(id) from customers where {either}"), "2|3|950"),
+        (
+            format!(
+                "select o.id from orders o join customers c on c.id = o.customer_id where c.{either} order by o.id, c.id"
+            ),
+            "3",
+        ),
+        (format!("select count(*) from customers where email not in ('{other}', '{guess}')"), "199"),
+    ] {
+        let said = fixture.psql(&agent, &sql)?;
+        ensure!(said.trim() == expected, "{sql}\n{said}");
+    }
+    // How many there are is known when they are bound, whatever was bound before.
+    let client = fixture.connect(&agent).await?;
+    let (both, twice) = (vec![other.clone(), guess.to_owned()], vec![guess.to_owned(), guess.to_owned()]);
+    let any = client.prepare("select id from customers where email = any($1) limit 1").await?;
+    let listed = client.prepare("select id from customers where email in ($1, $2)").await?;
+    for _ in 0..2 {
+        assert_eq!(client.query_one(&any, &[&twice]).await?.get::<_, i64>(0), 950);
+        assert_eq!(client.query_one(&listed, &[&guess, &guess]).await?.get::<_, i64>(0), 950);
+        for refused in [client.query(&any, &[&both]).await, client.query(&listed, &[&other, &guess]).await] {
+            let error = refused.err().context("several are looked up in no order")?;
+            let said = error.as_db_error().context("an error of the gateway's")?;
+            assert_eq!(said.code().code(), "42501");
+            assert!(said.hint().is_some_and(|hint| hint.contains("unique")), "{said:?}");
+        }
+    }
+    let rows = client.query("select id from customers where email = any($1::text[]) order by id", &[&both]).await?;
+    assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<i64>>(), [3, 950]);
+    let count = client.query_one("select count(*) from customers where email in ($1, $2)", &[&other, &guess]).await?;
+    assert_eq!(count.get::<_, i64>(0), 2);
+    // A table in which no index holds the column is read as it lies.
+    fixture.psql(&agent, &format!("insert into mail (id, email) values (1, '{other}'), (2, '{guess}')"))?;
+    let said = fixture.psql(&agent, &format!("select id from mail where {either}"))?;
+    ensure!(said.trim() == "1\n2", "{said}");
     Ok(())
 }
 

@@ -53,6 +53,7 @@ fn relation(
         tested: false,
         divides: false,
         folds: false,
+        indexed: matches!(*name, "id" | "email"),
         expression: None,
         refers: Vec::new(),
     };
@@ -64,6 +65,7 @@ fn relation(
         columns: columns.iter().enumerate().map(column).collect(),
         definition: definition.map(Into::into),
         parents: Vec::new(),
+        keys: columns.iter().take(1).filter(|first| **first == "id").map(|_| vec![1]).collect(),
         has_effects: false,
         has_triggers: name == "customers",
         has_rules: false,
@@ -129,6 +131,7 @@ fn relations() -> Vec<Relation> {
         ),
         child,
         table(107, "hidden", "orders", &["id", "email"]),
+        table(126, "public", "members", &["id", "name", "email", "ssn"]),
         table(1259, "pg_catalog", "pg_class", &["oid", "relname"]),
         table(1260, "pg_catalog", "pg_authid", &["rolname", "rolpassword"]),
         table(12_000, "pg_catalog", "pg_settings", &["name", "setting"]),
@@ -1742,6 +1745,128 @@ fn a_statement_has_so_many_pseudonyms() {
             assert_eq!(candidates_of(&sql).split_whitespace().count(), found, "{count}: {}", &sql[..80]);
         }
     }
+}
+
+/// What may be pseudonyms of which several would be put in order, one list of them behind the other.
+fn compared_in(sql: &str) -> String {
+    let known = analyzed(sql).candidates.unwrap_or_else(|| panic!("{sql}: no candidates"));
+    let one = |number: &usize| match &known.all[*number].place {
+        Place::Text(_, text) => text.to_string(),
+        Place::Bind(number) => format!("${}", number + 1),
+    };
+    let lists = known.together.iter().map(|list| list.iter().map(&one).collect::<Vec<_>>().join(" "));
+    lists.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn where_no_order_shows_texts_are_not_compared() {
+    let of = |shown: &str, rest: &str| format!("select {shown} from members c where email in ('a', $1) {rest}");
+    for sql in [
+        of("id, name", "order by id"),
+        of("id", "order by 1 desc limit 10 offset 2"),
+        of("name, id as key", "order by key"),
+        of("*", "order by name, c.id"),
+        of("c.id", "and name like 'x%' and lower(name) <> $2 order by id"),
+        of("case when c.name is null then 'none' else name end", "order by id"),
+        of("id", "and id in (select customer_id from orders where total > $2) order by id"),
+        of("id", "and exists (select from orders o where o.customer_id = c.id) order by id"),
+        of("id", "and id > $2::int8 order by id"),
+        of("count(*)", ""),
+        of("count(distinct name), min(id), max(c.name), 7", "and name > 'x'"),
+        of("count(*) filter (where name = 'x')", "order by 1"),
+        "select id from members where email = 'a' or email = $1 order by id".into(),
+        "select id from members where email = any($1) order by id".into(),
+        "select id from members where email = any(array['a', $1]::text[]) order by id".into(),
+        "select id from members where email in (values ('a'), ('b')) order by id".into(),
+        "with v(m) as (values ('a'), ('b')) select id from members where email in (select m from v) order by id".into(),
+        "select c.id from members c join orders o on o.customer_id = c.id where c.email in ('a', 'b') order by o.id, c.id"
+            .into(),
+        "select count(*) from (select id from members where email in ('a', 'b')) s".into(),
+        "select count(*) from members c join (values ('a'), ('b')) v(m) on c.email = v.m".into(),
+        "with s as (select id from members where email in ('a', 'b')) select count(*) from s".into(),
+        // Nothing is looked up by an index: rows are those that it is not, or the column is in none.
+        "select id from members where email not in ('a', 'b')".into(),
+        "select id from members where email <> 'a' and email <> 'b' limit 1".into(),
+        "select id from members where email <> all($1) limit 1".into(),
+        "select id from members where not email in ('a', 'b') limit 1".into(),
+        "select id from members where ssn in ('a', 'b') limit 1".into(),
+        "update members set name = 'x' where ssn in ('a', 'b')".into(),
+    ] {
+        assert_eq!(compared_in(&sql), "", "{sql}");
+    }
+}
+
+#[test]
+fn where_an_order_may_show_texts_are_compared() {
+    let of = |shown: &str, rest: &str| format!("select {shown} from members c where email in ('a', $1) {rest}");
+    let by = |shown: &str, rest: &str| {
+        format!("select {shown} from members c join (values ('a'), ($1)) v(m) on c.email = v.m {rest}")
+    };
+    for sql in [
+        of("id", ""),
+        of("id", "limit 1"),
+        of("id", "order by name"),
+        of("name", "order by 1"),
+        of("name as id", "order by id"),
+        of("c.*, id", "order by 5"),
+        of("id", "order by c.id || ''"),
+        of("id", "order by ctid"),
+        of("distinct on (id) id", "order by id"),
+        of("name", "group by id order by id"),
+        of("id", "order by id for update"),
+        of("id, row_number() over ()", "order by id"),
+        of("array_agg(id)", ""),
+        of("string_agg(id, ',')", ""),
+        of("count(*), array_agg(id)", ""),
+        of("max(length(name))", ""),
+        of("id, nextval('sq')", "order by id"),
+        of("id, public.leak()", "order by id"),
+        of("id, random()", "order by id"),
+        // What fails, tells which row came first.
+        of("id, 1 / length(name)", "order by id"),
+        of("id, name::int4", "order by id"),
+        of("id", "and name like name order by id"),
+        of("id", "and id > $2::int8 and name > $3::int4 order by id"),
+        of("id, (select o.id from orders o)", "order by id"),
+        of("id, array(select o.id from orders o)", "order by id"),
+        // An order of the whole leaves open what is found first inside of it.
+        of("id", "and id in (select customer_id from orders limit 1) order by id"),
+        "select count(*) from (select id from members where email in ('a', $1) limit 1) s where s.id = '1'".into(),
+        "select count(*) from (select distinct on (name) id from members where email in ('a', $1)) s".into(),
+        "with s as (select id from members where email in ('a', $1) limit 1) select count(*) from s".into(),
+        "with s as (select id from members where email in ('a', $1)) select id from s order by id".into(),
+        "with orders as (select 1 as id), s as (select id from members where email in ('a', $1)) \
+             select id from orders where id in (select id from s) order by id"
+            .into(),
+        // What is sorted by does not tell the rows of each table apart.
+        "select c.id from members c join orders o on o.customer_id = c.id where c.email in ('a', $1) order by c.id".into(),
+        "select c.id from members c, generate_series(1, 2) where c.email in ('a', $1) order by c.id".into(),
+        "select id from years where email in ('a', $1)".into(),
+        // It is the key of these rows, and not of those of other tables that are read with them.
+        "select id from customers where email in ('a', $1) order by id".into(),
+        "select id from members where email = 'a' or email = $1".into(),
+        "select id from members where not (email <> 'a' and email <> $1) limit 1".into(),
+        "select id from members where not (1 = (select 1 from members where email in ('a', $1) limit 1))".into(),
+        "select mail from customer_view where mail in ('a', $1) order by id".into(),
+        by("c.id", ""),
+        by("c.id", "order by c.id"),
+        "select id from members where email in (values ('a'), ($1))".into(),
+        // What is written comes to lie in that order, or says so itself.
+        "update members set name = 'x' where email in ('a', $1)".into(),
+        "update members c set name = 'x' from (values ('a'), ($1)) v(m) where c.email = v.m".into(),
+        "delete from members where email in ('a', $1)".into(),
+        "insert into orders (id) select id from members where email in ('a', $1) order by id".into(),
+        "merge into members c using (values ('a'), ($1)) v(m) on c.email = v.m when matched then delete".into(),
+        "with w as (update orders set total = '1' returning id) select id from members where email in ('a', $1) order by id"
+            .into(),
+    ] {
+        assert_eq!(compared_in(&sql), "a $1", "{sql}");
+    }
+    assert_eq!(compared_in("select id from members where email = any($1)"), "$1");
+    // Each statement by itself, and each column.
+    let one = "select id from members where email = 'a'";
+    assert_eq!(compared_in(&format!("{one}; {one}")), "a, a");
+    assert_eq!(compared_in("select id from members where email in ('a', 'b') or ssn in ('c', 'd')"), "a b");
 }
 
 #[test]
