@@ -34,7 +34,9 @@ const SUMMED: [u32; 4] = [20, 21, 23, 1700];
 impl Analyzer<'_> {
     /// Whether a statement that was read gives the same in whatever order it finds its rows.
     pub(super) fn is_settled(&self, statement: Node<'_>) -> bool {
-        let Node::SelectStmt(select) = statement else { return false };
+        // What is copied to the client comes as the query gives it.
+        let query = if let Node::CopyStmt(copy) = statement { copy.query() } else { statement };
+        let Node::SelectStmt(select) = query else { return false };
         let is_known = !self.found.opaque_inside && !self.found.changes_catalog;
         is_known && Reading { analyzer: self, named: HashSet::new(), cast: BTreeSet::new() }.settles(select)
     }
