@@ -32,6 +32,9 @@ pub struct OperationView {
     pub statement: String,
     /// The bind values, likewise.
     pub binds: Vec<String>,
+    /// What each of them is called, such as `body`; none where their numbers are their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bind_names: Vec<String>,
     /// What it wanted, one access an entry.
     pub accesses: Vec<String>,
     /// What policies could test.

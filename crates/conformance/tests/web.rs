@@ -70,6 +70,12 @@ fn what_reaches_the_target_is_what_was_judged() -> Result<()> {
     assert_eq!((&told["method"], &told["body"]), (&json!("POST"), &json!("{\"a\": 1}")));
     assert_eq!(fields(&told, "content-length"), ["8"]);
     assert_eq!(house.call(&task, "PURGE", "/told", &[], "")?.json()["method"], "PURGE");
+    let socket = house.fixture.data.join("admin.sock");
+    let done = http::call(Door::Socket(&socket), "GET", "/api/v1/operations", &[], "")?.json();
+    let posted = |operation: &&Value| operation["statement"].as_str().is_some_and(|text| text.starts_with("POST"));
+    let posted = done.as_array().into_iter().flatten().find(posted).context("what was posted is on record")?;
+    assert_eq!(posted["bind_names"][0], "body", "{posted}");
+    assert_eq!(posted["bind_names"].as_array().map(Vec::len), posted["binds"].as_array().map(Vec::len), "{posted}");
     assert!(house.fixture.verify()?.contains("sound"));
     Ok(())
 }

@@ -189,15 +189,21 @@ impl ApiControl {
 
     /// The same, with what its target's protocol calls what was said beside the statement.
     fn with_names(&self, mut request: RequestView) -> RequestView {
-        let loaded = self.state.loaded.load();
-        let target = request.targets.first().and_then(|target| loaded.targets.get(target.as_str()));
-        let protocol = target.and_then(|target| registry::protocol(&target.protocol));
-        if let (AskedView::Operation { binds, exact, bind_names, .. }, Some(protocol)) = (&mut request.asked, protocol)
-        {
-            let name = |bind: &String| protocol.name_of_bind(bind, *exact).map(String::from);
-            *bind_names = binds.iter().map(name).collect::<Option<_>>().unwrap_or_default();
+        let target = request.targets.first().map(String::as_str).unwrap_or_default();
+        if let AskedView::Operation { binds, exact, bind_names, .. } = &mut request.asked {
+            *bind_names = self.names_of_binds(target, binds, *exact);
         }
         request
+    }
+
+    /// What a target's protocol calls each of these bind values; nothing where their numbers are their names.
+    pub(crate) fn names_of_binds(&self, target: &str, binds: &[String], is_exact: bool) -> Vec<String> {
+        let loaded = self.state.loaded.load();
+        let Some(protocol) = loaded.targets.get(target).and_then(|target| registry::protocol(&target.protocol)) else {
+            return Vec::new();
+        };
+        let name = |bind: &String| protocol.name_of_bind(bind, is_exact).map(String::from);
+        binds.iter().map(name).collect::<Option<_>>().unwrap_or_default()
     }
 
     pub(crate) async fn one_request(&self, id: &str) -> Result<RequestView, Problem> {

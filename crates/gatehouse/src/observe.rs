@@ -90,7 +90,12 @@ impl ApiControl {
                 this.sees(&caller, &operation.identity, operation.on_behalf_of.as_deref(), target)
             };
             let files = this.state.segments.files();
-            search::search(&files, this.journal_size(), &sought, &sees, has_left).map_err(unavailable)
+            let found = search::search(&files, this.journal_size(), &sought, &sees, has_left);
+            let mut found = found.map_err(unavailable)?;
+            for OperationView { target, binds, bind_names, .. } in &mut found.entries {
+                *bind_names = this.names_of_binds(target, binds, false);
+            }
+            Ok(found)
         })
         .await
     }

@@ -282,6 +282,7 @@ fn view(index: u64, time: Timestamp, operation: OperationDecided) -> OperationVi
         title: operation.title,
         statement: excerpt(&operation.statement),
         binds: operation.binds.iter().map(|bind| excerpt(bind)).collect(),
+        bind_names: Vec::new(),
         accesses: operation.accesses.iter().map(|access| format!("{} on {}", access.action, access.resource)).collect(),
         facts: operation.facts.into_iter().map(|(name, value)| (name, fact(value))).collect(),
         phase: operation.phase,

@@ -98,6 +98,13 @@ export const oneLine = (text: string, length = 240) =>
     .trim()
     .slice(0, length);
 
+/** What a bind value is called: by the name that the API gives it (a body over HTTP), or by its number. */
+export const bindName = (place: number, names: string[] | undefined) => names?.[place] ?? `$${place + 1}`;
+
+/** What stands before a bind value in a line of text. */
+export const bindHead = (place: number, names: string[] | undefined) =>
+  `${bindName(place, names)}${names?.[place] === undefined ? " = " : ": "}`;
+
 /** A time as the field of a browser has it. */
 export const local = (time: Date) =>
   new Date(time.getTime() - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Moment } from "../api/client";
-import { clock, exact, micros, oneLine, plural, span } from "./format";
+import { bindHead, bindName, clock, exact, micros, oneLine, plural, span } from "./format";
 import { around, pieces } from "./found";
 import { cut, MARKS_MAX, paint, plain } from "./paint";
 import { asked, playground } from "./question";
@@ -214,6 +214,11 @@ test("figures are written alike", () => {
     "Jan 2 12:00:00.125",
   ]);
   expect(oneLine(" a\n\tb\u202e ")).toBe("a b[U+202E]");
+});
+
+test("a bind value is called by the name that the gateway gives it, else by its number", () => {
+  expect([bindName(0, ["body"]), bindName(1, ["body"]), bindName(1, undefined)]).toEqual(["body", "$2", "$2"]);
+  expect([bindHead(0, ["body"]), bindHead(0, []), bindHead(0, undefined)]).toEqual(["body: ", "$1 = ", "$1 = "]);
 });
 
 test("what was looked for is marked where it stands", () => {

@@ -4,9 +4,9 @@ import { Button, Switch } from "@mantine/core";
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { Link, useParams, useSearchParams } from "react-router";
-import { api, must, type Session } from "../api/client";
+import { api, must, type Operation, type Session } from "../api/client";
 import { me, openRequests, recordsOf, replay, session as sessionQuery } from "../api/queries";
-import { clock, micros, moment, number, oneLine, plural } from "../lib/format";
+import { bindHead, clock, micros, moment, number, oneLine, plural } from "../lib/format";
 import { revealed } from "../lib/hidden";
 import { type Part, type Scene, scenes } from "../lib/scenes";
 import { Ago, Chip, Copy, Empty, Heading, More, RequestLink, State, TaskLink, toneOf, Waiting } from "../parts/basics";
@@ -156,10 +156,10 @@ function shownOf(all: Scene[]): Scene[] {
 /** Of sessions of so many operations the bind values are shown, which stand in the records. */
 const BOUND_OPERATIONS_MAX = 1_000;
 
-/** The bind values of a session's operations, by their numbers. */
-function useBinds(session: Session): Map<number, string[]> {
+/** The records of a session's operations, which have their bind values, by their numbers. */
+function useRecords(session: Session): Map<number, Operation> {
   const found = useQuery({ ...recordsOf(session.id), enabled: session.operations <= BOUND_OPERATIONS_MAX });
-  return useMemo(() => new Map(found.data?.map(({ number, binds }) => [number, binds])), [found.data]);
+  return useMemo(() => new Map(found.data?.map((operation) => [operation.number, operation])), [found.data]);
 }
 
 /** What of a live session waits for a person: it is on no recording before it goes on. */
@@ -217,7 +217,7 @@ function Scenes({ session }: { session: Session }) {
   const isLive = session.state === "live";
   const [isFollowed, setFollowed] = useState(isLive && !isWanted);
   const end = useFollowing(isFollowed, all.length);
-  const binds = useBinds(session);
+  const records = useRecords(session);
   if (!query.data) return <Waiting query={query} />;
   const isSql = query.data.pages[0]?.protocol === "postgres";
   const isTorn = !query.hasNextPage && query.data.pages.at(-1)?.is_torn;
@@ -264,7 +264,7 @@ function Scenes({ session }: { session: Session }) {
               scene={scene}
               isNow={scene.place === now?.place}
               isSql={isSql}
-              binds={binds.get(scene.asked?.number ?? -1)}
+              record={records.get(scene.asked?.number ?? -1)}
             />
           ))}
         </ol>
@@ -371,7 +371,8 @@ interface ShownProps {
   scene: Scene;
   isNow: boolean;
   isSql: boolean;
-  binds?: string[];
+  /** What is on record of what it asked for. */
+  record?: Operation;
 }
 
 /** What stands over a scene that no operation here asked for. */
@@ -381,7 +382,7 @@ function unasked({ parts: [first] }: Scene): string {
   return first?.kind === "problem" ? "An error of nothing that was asked here" : "More of what was asked before";
 }
 
-function Shown({ scene, isNow, isSql, binds }: ShownProps) {
+function Shown({ scene, isNow, isSql, record }: ShownProps) {
   const { asked } = scene;
   const link = `${window.location.origin}${window.location.pathname}?at=${scene.place}`;
   return (
@@ -408,9 +409,11 @@ function Shown({ scene, isNow, isSql, binds }: ShownProps) {
               </span>
             </div>
             <Statement text={asked.statement} isSql={isSql} isFlat />
-            {binds?.length ? (
+            {record?.binds.length ? (
               <p className="small muted mono wrap" style={{ margin: "4px 0 0" }}>
-                {binds.map((bind, place) => `$${place + 1} = ${oneLine(bind, 200)}`).join(", ")}
+                {record.binds
+                  .map((bind, place) => `${bindHead(place, record.bind_names)}${oneLine(bind, 200)}`)
+                  .join(", ")}
               </p>
             ) : null}
           </>

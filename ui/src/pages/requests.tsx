@@ -15,7 +15,7 @@ import {
 } from "../api/queries";
 import { chain } from "../lib/chain";
 import { identityOf } from "../lib/filters";
-import { number, oneLine, plural, span } from "../lib/format";
+import { bindName, number, oneLine, plural, span } from "../lib/format";
 import { revealed } from "../lib/hidden";
 import { isTyping } from "../lib/keys";
 import { playground } from "../lib/question";
@@ -303,7 +303,7 @@ function What({ request, onWhole }: { request: Request & { kind: "operation" }; 
         {request.exact ? null : (
           <span className="muted small">As evidence keeps it: values that are or may be of a class are left out.</span>
         )}
-        <Binds binds={request.binds} onWhole={onWhole} />
+        <Binds binds={request.binds} names={request.bind_names} onWhole={onWhole} />
       </section>
       <div className="two">
         <section aria-label="What it does">
@@ -335,7 +335,14 @@ const BINDS_AT_FIRST = 100;
 /** Stands for the values beyond those among the texts that were shown. */
 const MORE_BINDS = "the other bind values";
 
-function Binds({ binds, onWhole }: { binds: string[]; onWhole: (text: string) => void }) {
+interface BindsProps {
+  binds: string[];
+  /** What they are called, where that is not their numbers. */
+  names?: string[];
+  onWhole: (text: string) => void;
+}
+
+export function Binds({ binds, names, onWhole }: BindsProps) {
   const [isWhole, setWhole] = useState(false);
   if (binds.length === 0) return null;
   const shown = isWhole ? binds : binds.slice(0, BINDS_AT_FIRST);
@@ -345,19 +352,19 @@ function Binds({ binds, onWhole }: { binds: string[]; onWhole: (text: string) =>
   };
   return (
     <>
-      <table className="grid" aria-label="Bind values">
+      <table className="grid" aria-label={names?.length ? "Said beside it" : "Bind values"}>
         <tbody>
           {shown.map((bind, place) => (
             <tr key={place}>
               <td className="mono muted tight" style={{ width: 40 }}>
-                ${place + 1}
+                {bindName(place, names)}
               </td>
               <td>
                 <Statement
                   text={bind}
                   isSql={false}
                   isFlat
-                  label={`Value ${place + 1}`}
+                  label={names?.[place] ?? `Value ${place + 1}`}
                   onWhole={() => onWhole(bind)}
                 />
               </td>

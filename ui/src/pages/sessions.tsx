@@ -6,6 +6,7 @@ import { useEffect, useRef } from "react";
 import { Link } from "react-router";
 import { operations, sessions, targets } from "../api/queries";
 import { type Filters, identityOf, timesOf } from "../lib/filters";
+import { bindHead } from "../lib/format";
 import { around, pieces } from "../lib/found";
 import { revealed } from "../lib/hidden";
 import { isTyping } from "../lib/keys";
@@ -153,7 +154,8 @@ function Operations({ filters }: { filters: Filters }) {
                   </Link>
                   {bindsWith(operation.binds, text).map(({ place, bind }) => (
                     <span key={place} className="clip mono small muted">
-                      ${place + 1} = <Found text={around(bind, text)} wanted={text} />
+                      {bindHead(place, operation.bind_names)}
+                      <Found text={around(bind, text)} wanted={text} />
                     </span>
                   ))}
                   {operation.refused ? <span className="small muted wrap">{revealed(operation.refused)}</span> : null}
