@@ -1,7 +1,7 @@
 import { renderToStaticMarkup } from "react-dom/server";
 import { MemoryRouter } from "react-router";
 import { expect, test, vi } from "vitest";
-import type { Session, Task } from "../api/client";
+import type { Session, Target, Task } from "../api/client";
 
 // There is no page here, and no clock that goes on.
 vi.hoisted(() => vi.stubGlobal("window", { location: { origin: "http://gatehouse.test" } }));
@@ -14,6 +14,7 @@ const { Classes } = await import("./classes");
 const { Newer, Older } = await import("./listing");
 const { SessionTable } = await import("./session-table");
 const { TaskTable } = await import("./task-table");
+const { Misnamed } = await import("../pages/targets");
 
 /** The rows of a table, each cell by what stands over it. */
 function read(table: React.ReactNode): Record<string, string>[] {
@@ -95,6 +96,17 @@ test("a class of which nothing was masked was seen in the clear", () => {
   expect(said({ phone: 0 }).trim()).toBe("phone in the clear");
   expect(said({ email: 1200 }).trim()).toBe("email 1,200");
   expect([said({}).trim(), said(undefined).trim()]).toEqual(["nothing", "nothing"]);
+});
+
+test("columns that are not what the configuration takes them for are told in the gateway's words", () => {
+  const told = (targets: Partial<Target>[]) => renderToStaticMarkup(<Misnamed entries={targets as Target[]} />);
+  const line = '"public.custmers.note" in [targets.shop.columns]: there is no table public.custmers';
+  const html = told([{ name: "api" }, { name: "shop", misnamed: [line, "and 3 more"] }]);
+  expect([...html.matchAll(/<span class="wrap">(.*?)<\/span>/g)].map(([, text]) => text)).toEqual([
+    line.replaceAll('"', "&quot;"),
+    "and 3 more",
+  ]);
+  expect(told([{ name: "api" }, { name: "shop", misnamed: [] }])).toBe("");
 });
 
 test("from one part of a listing a link leads to the next, and back to the newest", () => {
