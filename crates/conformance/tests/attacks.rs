@@ -431,6 +431,27 @@ fn small_texts_take_little_memory_and_time() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a session keeps by name is bounded by how much it is, and what is closed makes room.
+#[test]
+fn a_session_keeps_no_more_statements_than_are_counted() -> anyhow::Result<()> {
+    const SAID: &str = "this session has too many prepared statements";
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let mut client = RawClient::connect(&agent)?;
+    let prepared: Vec<Vec<u8>> = (0..2_000).map(|number| parse(&format!("s{number}"), "select 1")).collect();
+    client.send(&prepared)?;
+    client.send(&[sync()])?;
+    assert!(!client.until_ready(1)?.contains(SAID));
+    let one_more = [parse("more", "select 1"), sync()];
+    client.send(&one_more)?;
+    assert!(client.until_ready(1)?.contains(SAID));
+    client.send(&[frame(b'C', &[b"Ss0\0"]), sync()])?;
+    client.until_ready(1)?;
+    client.send(&one_more)?;
+    assert!(!client.until_ready(1)?.contains(SAID));
+    Ok(())
+}
+
 /// A value whose origin is not known may be any: it goes nowhere that a known one may not go.
 #[test]
 fn values_of_unknown_origin_leave_by_no_way() -> anyhow::Result<()> {

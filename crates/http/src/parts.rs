@@ -216,6 +216,16 @@ mod tests {
     }
 
     #[test]
+    fn more_parts_than_are_read_are_none() {
+        let body = |count: usize| format!("{}--x--", "--x\r\n\r\n1\r\n".repeat(count));
+        assert_eq!(parts(body(PARTS_MAX).as_bytes(), "x").map(|parts| parts.len()), Some(PARTS_MAX));
+        assert_eq!(parts(body(PARTS_MAX + 1).as_bytes(), "x"), None);
+        let long = |length: usize| format!("multipart/form-data; boundary={}", "x".repeat(length));
+        assert!(boundary(&long(BOUNDARY_BYTES_MAX)).is_some());
+        assert_eq!(boundary(&long(BOUNDARY_BYTES_MAX + 1)), None);
+    }
+
+    #[test]
     fn a_boundary_is_said_once() {
         assert_eq!(boundary("multipart/form-data; boundary=x"), Some("x"));
         assert_eq!(boundary("multipart/related; boundary=\"a=b\""), Some("a=b"));

@@ -14,8 +14,8 @@ use gatehouse_protocol::{
 
 use crate::Http;
 use crate::columns::{Columns, UNKNOWN};
-use crate::head;
 use crate::seal::Seals;
+use crate::{csv, graphql, head};
 
 struct ByName;
 
@@ -434,6 +434,32 @@ fn graphql_is_understood() {
         &format!("query A {{ {} }}", "a { ".repeat(100)),
         expect!["refused: the GraphQL of this request is not understood: it is nested too deeply"],
     );
+}
+
+/// What a short request may make of little is bounded, and so is what it is read from.
+#[test]
+fn graphql_that_asks_for_too_much_is_refused() {
+    let target = TargetName::new("api").unwrap();
+    let columns = Columns::new(&target, Arc::new(ByName), false, ShapeRole::Rows);
+    let said = |body: serde_json::Value| {
+        let body = body.to_string();
+        let accesses = graphql::accesses(&target, "", true, Some(body.as_bytes()), &columns);
+        accesses.map(|_| ()).map_err(|denial| denial.detail)
+    };
+    let of = |document: String| said(serde_json::json!({ "query": document }));
+    let refused =
+        |why: &str| -> Result<(), String> { Err(format!("the GraphQL of this request is not understood: {why}")) };
+    assert_eq!(of(format!("{{ {} }}", "a ".repeat(1_000))), Ok(()));
+    assert_eq!(of(format!("{{ {} }}", "a ".repeat(1_001))), refused("it selects too many fields"));
+    // Each use of a fragment selects its fields once more.
+    let doubled: Vec<String> =
+        (0..20).map(|at| format!("fragment f{at} on Q {{ ...f{next} ...f{next} }}", next = at + 1)).collect();
+    let doubled = format!("{{ ...f0 }} {} fragment f20 on Q {{ a }}", doubled.join(" "));
+    assert_eq!(of(doubled), refused("it selects too many fields"));
+    assert_eq!(of(format!("{{ a }} # {}", "x".repeat(64 * 1024))), refused("the document is too long"));
+    let one = serde_json::json!({ "query": "{ a }" });
+    assert_eq!(said(vec![one.clone(); 32].into()), Ok(()));
+    assert_eq!(said(vec![one; 33].into()), refused("it asks too many things at a time"));
 }
 
 #[test]
@@ -1024,6 +1050,23 @@ fn json_in_text_is_masked_wherever_it_stands() {
             assert!(is_known(&masked), "{text:?} became {masked}");
         }
     }
+}
+
+/// Beyond the fields of a table that are known by their names any may be of a class.
+#[test]
+fn what_is_behind_the_fields_that_are_known_is_hidden() {
+    let mut columns = Columns::new(&TargetName::new("api").unwrap(), Arc::new(ByName), false, ShapeRole::Rows);
+    let mut table = csv::Table::default();
+    let mut show = |record: &str| {
+        let mut out = Vec::new();
+        table.show(record.as_bytes(), &mut columns, &mut Telling, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let count = 16 * 1024 + 1;
+    show(&vec!["note"; count].join(","));
+    let shown = show(&vec!["x"; count].join(","));
+    assert_eq!((shown.matches("<text>").count(), shown.matches("<unknown>").count()), (count - 1, 1));
+    assert!(shown.ends_with("<text>,<unknown>"));
 }
 
 /// What one reader of tables finds and another does not is of a class for all.

@@ -1153,6 +1153,12 @@ mod tests {
         assert_eq!(catalog.kind_of(1009, -1), ValueKind::Texts { chars_max: None });
         assert_eq!(catalog.kind_of(1015, 24), ValueKind::Texts { chars_max: Some(20) });
         assert_eq!(catalog.kind_of(1015, -1), ValueKind::Texts { chars_max: None });
+        // Domains on domains, beyond those that are followed.
+        let deep = u32::try_from(DOMAIN_DEPTH_MAX).unwrap();
+        let types = (0..deep).map(|level| domain(9000 + level, if level == 0 { 1043 } else { 8999 + level }, -1));
+        let catalog = Catalog::new(Parts { types: types.collect(), ..Parts::default() });
+        assert_eq!(catalog.kind_of(8999 + deep - 1, -1), ValueKind::Text { chars_max: None });
+        assert_eq!(catalog.kind_of(8999 + deep, -1), ValueKind::Opaque);
         // int4[], bytea, xml, inet, record, and one that nobody knows.
         for opaque in [1007, 17, 142, 869, 2249, 4_000_000] {
             assert_eq!(catalog.kind_of(opaque, -1), ValueKind::Opaque);

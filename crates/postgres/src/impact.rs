@@ -279,7 +279,56 @@ fn expected(title: &str, plan: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use gatehouse_model::{Blame, Intent, Phase};
+
     use super::*;
+
+    /// An update of so many tables that assigns to so many columns.
+    fn update(tables: usize, columns: usize) -> Operation {
+        let table = |number: usize| {
+            let schema = Parent { kind: "Schema", id: "shop/public".into() };
+            Access::new(action::UPDATE, Resource::new("Table", &format!("shop/public.told_{number}"), [schema]))
+        };
+        let assigned: Vec<String> = (0..columns).map(|number| format!("assigned_{number} = 1")).collect();
+        let intent = Intent {
+            title: "UPDATE".into(),
+            statement: format!("update told_0 set {}", assigned.join(", ")).into(),
+            accesses: (0..tables).map(table).collect(),
+            ..Intent::nothing()
+        };
+        Operation {
+            intent: Arc::new(intent),
+            candidates: None,
+            binds: Vec::new(),
+            evidence_binds: Vec::new(),
+            state: Arc::default(),
+            phase: Phase::Run,
+            waits: true,
+        }
+    }
+
+    /// A statement may name as much as it likes: the question about it does not grow with it.
+    #[test]
+    fn no_more_is_asked_about_than_is_told() {
+        let asked = |tables: usize, columns: usize| {
+            let question = Impact::of(&update(tables, columns)).unwrap().question;
+            (question.matches(".\"told_").count(), question.matches("'assigned_").count())
+        };
+        assert_eq!(asked(1, 3), (1, 3));
+        assert_eq!(asked(TABLES_MAX + 1, ASSIGNED_MAX + 1), (TABLES_MAX, ASSIGNED_MAX));
+    }
+
+    #[test]
+    fn a_plan_that_is_too_long_is_the_targets_fault() {
+        let hears = |length: usize| {
+            let mut impact = Impact::of(&update(1, 1)).unwrap();
+            let mut head = BytesMut::from(&b"D"[..]);
+            head.extend_from_slice(&u32::try_from(length - 1).unwrap().to_be_bytes());
+            impact.handle(&mut head, &mut BytesMut::new()).map(|facts| facts.is_some())
+        };
+        assert_eq!(hears(ANSWER_BYTES_MAX), Ok(false));
+        assert_eq!(hears(ANSWER_BYTES_MAX + 1).unwrap_err().blame, Blame::Target);
+    }
 
     #[test]
     fn plans_are_read() {

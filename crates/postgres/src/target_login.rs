@@ -335,7 +335,7 @@ fn unreachable_target(cause: &str) -> Breach {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use gatehouse_model::{Secret, Verifier};
+    use gatehouse_model::{Blame, Secret, Verifier};
     use sha2::{Digest as _, Sha256};
 
     use super::*;
@@ -372,6 +372,17 @@ mod tests {
     fn hears(login: &mut PostgresTargetLogin, mut message: BytesMut) -> Result<BytesMut, Breach> {
         let mut out = BytesMut::new();
         login.handle(&mut message, &mut out).map(|_| out)
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_not_waited_for() {
+        let hears = |length: usize| {
+            let mut head = BytesMut::from(&b"E"[..]);
+            head.extend_from_slice(&u32::try_from(length - 1).unwrap().to_be_bytes());
+            hears(&mut login(), head)
+        };
+        assert_eq!(hears(LOGIN_BYTES_MAX), Ok(BytesMut::new()));
+        assert_eq!(hears(LOGIN_BYTES_MAX + 1).unwrap_err().blame, Blame::Target);
     }
 
     const OFFER: &[u8] = b"SCRAM-SHA-256\0\0";
