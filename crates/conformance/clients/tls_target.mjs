@@ -50,6 +50,12 @@ function answer(request, response, body) {
         response.addTrailers({ "x-sum": "6", "x-contact": "lotte@corp.example", "set-cookie": "a=1" });
         return response.end();
     }
+    if (path.startsWith("/trailers/")) {
+        response.write(JSON.stringify(told));
+        const count = Number(path.slice("/trailers/".length));
+        response.addTrailers(Object.fromEntries(Array.from({ length: count }, (_, at) => [`x-t${at}`, "1"])));
+        return response.end();
+    }
     if (path === "/endless") {
         response.stream.once("close", () => (givenUp = response.stream.rstCode));
         return response.write("{");

@@ -192,6 +192,27 @@ fn trailers_of_a_target_reach_a_client_of_http2() -> Result<()> {
     Ok(())
 }
 
+/// Of trailers no more are taken than of the fields of a head: what has more of them is no whole answer, to a client of either version.
+#[test]
+fn more_trailers_of_a_target_than_are_taken_break_its_answer_off() -> Result<()> {
+    let authority = Authority::new()?;
+    let own = identity(&authority)?;
+    for speaks_h2 in [true, false] {
+        let house = before(target(&authority, "127.0.0.1", speaks_h2)?, &authority, Some(&own))?;
+        let task = house.task("user:dana")?;
+        let told = by_h2(&house.base, &task, "/http/api/trailers/1000", "")?;
+        let count = told["trailers"].as_array().map(Vec::len);
+        assert_eq!((&told["status"], count), (&json!("200"), Some(1_000)), "{speaks_h2}: {told}");
+        let told = by_h2(&house.base, &task, "/http/api/trailers/1001", "")?;
+        assert_eq!(told["trailers"], json!([]), "{speaks_h2}: {told}");
+        let said = by_lines(&house.base, &task, "trailers/1001", "te: trailers\r\n")?;
+        assert!(!said.contains("x-t0") && !said.ends_with("\r\n0\r\n\r\n"), "{speaks_h2}: {said}");
+        // The gateway goes on, and so does the target.
+        assert_eq!(house.get(&task, "/told")?.status, 200, "{speaks_h2}");
+    }
+    Ok(())
+}
+
 /// What a target says by HTTP/2 before its answer is judged and masked like the answer, and reaches clients of either version.
 #[test]
 fn what_comes_before_an_answer_by_http2_is_passed_on() -> Result<()> {
@@ -319,13 +340,13 @@ fn a_target_of_http2_hears_that_its_client_left() -> Result<()> {
 }
 
 /// What the gateway says, byte by byte, to whoever asks for something by HTTP/1.1.
-fn by_lines(base: &str, task: &WebCredential, fields: &str) -> Result<String> {
+fn by_lines(base: &str, task: &WebCredential, path: &str, fields: &str) -> Result<String> {
     let mut stream = TcpStream::connect(base.trim_start_matches("http://"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let basic = task.basic();
     write!(
         stream,
-        "GET /http/api/trailers HTTP/1.1\r\nhost: gateway\r\nauthorization: {basic}\r\n{fields}connection: close\r\n\r\n"
+        "GET /http/api/{path} HTTP/1.1\r\nhost: gateway\r\nauthorization: {basic}\r\n{fields}connection: close\r\n\r\n"
     )?;
     let mut said = String::new();
     stream.read_to_string(&mut said)?;
@@ -340,7 +361,7 @@ fn trailers_of_a_target_reach_a_client_of_http1_that_asks() -> Result<()> {
     let house = before(target(&authority, "127.0.0.1", false)?, &authority, Some(&own))?;
     for (who, sees_all) in [("agent:claude", false), ("user:dana", true)] {
         let task = house.task(who)?;
-        let said = by_lines(&house.base, &task, "te: trailers\r\n")?;
+        let said = by_lines(&house.base, &task, "trailers", "te: trailers\r\n")?;
         let (head, rest) = said.split_once("\r\n\r\n").context("a head")?;
         assert!(head.starts_with("HTTP/1.1 200") && head.contains("trailer: x-sum, x-contact"), "{who}: {said}");
         let (body, trailers) = rest.split_once("\r\n0\r\n").context("an end")?;
@@ -349,7 +370,7 @@ fn trailers_of_a_target_reach_a_client_of_http1_that_asks() -> Result<()> {
         assert_eq!(trailers.contains("x-contact: lotte@corp.example"), sees_all, "{who}: {said}");
         assert!(!trailers.contains("set-cookie"), "{who}: what is of heads alone: {said}");
         // Nobody else is told anything after a body.
-        let said = by_lines(&house.base, &task, "")?;
+        let said = by_lines(&house.base, &task, "trailers", "")?;
         assert!(said.ends_with("\r\n0\r\n\r\n") && !said.contains("\"te\":\"trailers\""), "{who}: {said}");
     }
     Ok(())

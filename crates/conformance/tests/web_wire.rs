@@ -486,6 +486,7 @@ fn chunks_are_read_in_one_way() -> Result<()> {
     let house = WireHouse::start()?;
     let chunked = |body: &str| house.chunked(body);
     let hello = || Heard::post(&[], "hello");
+    let many_trailers = |count: usize| format!("5\r\nhello\r\n0\r\n{}\r\n", "x-t: 1\r\n".repeat(count));
     const ODD: &[u16] = &[400, NONE];
     let odd = |what: &'static str, body: &str| Case::is_refused_with(what, house.chunked(body), ODD);
     let smuggled = house.smuggled();
@@ -495,6 +496,8 @@ fn chunks_are_read_in_one_way() -> Result<()> {
         Case::passes("sixteens", chunked("A\r\n0123456789\r\n0\r\n\r\n"), Heard::post(&[], "0123456789")),
         Case::passes("an extension", chunked("5;a=b\r\nhello\r\n0\r\n\r\n"), hello()),
         Case::passes("leading zeros", chunked("005\r\nhello\r\n000\r\n\r\n"), hello()),
+        Case::passes("as many trailers as are taken", chunked(&many_trailers(1_000)), hello()),
+        Case::is_refused_with("more trailers", chunked(&many_trailers(1_001)), ODD),
         Case::passes("a trailer", chunked("5\r\nhello\r\n0\r\nx-t: 1\r\n\r\n"), hello()),
         Case::passes(
             "a trailer of heads",
@@ -834,6 +837,8 @@ fn frames_have_one_length() -> Result<()> {
         hello("in two frames", post(&[], &["he", "llo"], None), PASSES),
         hello("with its length", post(&[("content-length", "5")], &["he", "llo"], None), PASSES),
         hello("with trailers", post(&[], &["hello"], Some(&[("x-t", "1")])), PASSES),
+        hello("as many trailers as are taken", post(&[], &["hello"], Some(&[("x-t", "1"); 1_000])), PASSES),
+        refused("more trailers", post(&[], &["hello"], Some(&[("x-t", "1"); 1_001]))),
         hello("trailers of heads", post(&[], &["hello"], Some(&[("content-length", "9"), ("host", "evil")])), MAY_PASS),
         hello("trailers of requests", post(&[], &["hello"], Some(&[(":path", "/http/api/admin")])), MAY_PASS),
         refused("lines in trailers", post(&[], &["hello"], Some(&[("x-t", "1\r\nx-smuggled: 1")]))),

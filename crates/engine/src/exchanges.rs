@@ -70,7 +70,7 @@ const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"gatehouse\"")
 const HOST_BYTES_MAX: usize = 253 + ":65535".len();
 /// The longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// How many fields a head has at most; of a client's over HTTP/2 the bytes alone are counted.
+/// How many fields a head has at most, and how many trailers a body; of a client's head over HTTP/2 the bytes alone are counted.
 const FIELDS_MAX: usize = 1_000;
 /// How many sessions may end before they have looked at a request, until it is refused.
 const LANES_TRIED_MAX: usize = 4;

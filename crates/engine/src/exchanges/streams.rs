@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 use super::interim::Told;
 use super::outlet::ClearedBody;
-use super::{Busy, Connection, GOODBYE, HEAD_BYTES_MAX, STREAM_BYTES_MAX, STREAMS_MAX};
+use super::{Busy, Connection, FIELDS_MAX, GOODBYE, HEAD_BYTES_MAX, STREAM_BYTES_MAX, STREAMS_MAX};
 
 /// How much of what is said waits for the connection, in bytes.
 pub(super) const UNSENT_BYTES_MAX: usize = 256 * 1024;
@@ -106,7 +106,14 @@ impl Streamed {
             }
             self.is_over = true;
         }
-        self.stream.poll_trailers(cx).map(|trailers| trailers.transpose().map(|trailers| trailers.map(Frame::trailers)))
+        let trailers = ready!(self.stream.poll_trailers(cx))?;
+        // The library counts their bytes alone; over HTTP/1.1 the other library counts them as fields as well.
+        let fields = trailers.as_ref().map_or(0, HeaderMap::len);
+        if fields > FIELDS_MAX {
+            tracing::error!(fields, "a body of HTTP/2 is not taken, for it has more than {FIELDS_MAX} trailers");
+            return Poll::Ready(Some(Err(Reason::ENHANCE_YOUR_CALM.into())));
+        }
+        Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
     }
 }
 
