@@ -61,7 +61,7 @@ const CELLS = {
   Refused: /^refused [\d,]+$/,
   Rows: /^[\d,]+$/,
   Protocol: /^(postgres|http|mcp)$/,
-  Verdict: /^(allowed|held|denied)$/,
+  Verdict: /^(allowed|held|refused)$/,
   Root: /^[\w+/=]+$/,
 };
 
@@ -553,7 +553,7 @@ const stories = {
     await page.getByLabel("Who asks").fill("agent:claude");
     await page.getByLabel("Statement").fill("delete from customers where id = id; select email from customers");
     await page.keyboard.press("Control+Enter");
-    await seen(page, "denied");
+    await seen(page, "refused");
     await seen(page, "deletes from");
     await fitsInBoth(page, "an explanation", "explained");
     // What was asked stands in the address, for whoever is sent it.
@@ -571,7 +571,7 @@ const stories = {
     await text.fill((await text.inputValue()).replace('@id("agents-read")', '@id("agents-read") @hold("dba")'));
     await page.getByRole("button", { name: "What would change?" }).click();
     await seen(page, "would be decided otherwise");
-    await page.locator(".chip", { hasText: "denied" }).first().waitFor();
+    await page.locator(".chip", { hasText: "refused" }).first().waitFor();
     await fitsInBoth(page, "a backtest", "backtested");
     await text.fill("permit (principal");
     await page.getByRole("button", { name: "What would change?" }).click();

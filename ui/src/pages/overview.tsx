@@ -111,7 +111,7 @@ const Card = ({ title, size, children }: { title: string; size: string; children
 );
 
 const SERIES = [
-  { name: "allowed", label: "passed by policy", color: "var(--good)" },
+  { name: "allowed", label: "allowed by policy", color: "var(--good)" },
   { name: "approved", label: "approved by a person", color: "var(--warn)" },
   { name: "refused", label: "refused", color: "var(--bad)" },
 ];
@@ -162,7 +162,7 @@ function Verdicts({ found, hours }: { found: Activity; hours: number }) {
                   <tr key={part.begins}>
                     <th scope="row">{part.at}</th>
                     <td>
-                      {part.allowed} passed, {part.approved} approved, {part.refused} refused
+                      {part.allowed} allowed, {part.approved} approved, {part.refused} refused
                     </td>
                   </tr>
                 ))}

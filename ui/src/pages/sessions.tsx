@@ -71,7 +71,7 @@ export function SessionsPage() {
 }
 
 const OUTCOMES = [
-  { value: "passed", label: "passed" },
+  { value: "passed", label: "allowed" },
   { value: "approved", label: "approved by a person" },
   { value: "refused", label: "refused" },
 ];

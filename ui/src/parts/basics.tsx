@@ -39,11 +39,11 @@ const TONES: Record<string, Tone> = {
   revoked: "bad",
 };
 
-/** Words that are better said otherwise. */
+/** Words that are better said otherwise. What policy says no to is refused, whatever page says it; only a person denies. */
 const SAID: Record<string, string> = {
   allow: "allowed",
   hold: "held",
-  deny: "denied",
+  deny: "refused",
   used: "approved, used",
   open: "waiting",
   prepare: "prepared",

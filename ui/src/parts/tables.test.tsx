@@ -10,6 +10,7 @@ vi.mock("react", async (original) => ({
   useSyncExternalStore: (_: unknown, now: () => unknown) => now(),
 }));
 
+const { outcomeOf, State } = await import("./basics");
 const { Classes } = await import("./classes");
 const { Newer, Older } = await import("./listing");
 const { SessionTable } = await import("./session-table");
@@ -107,6 +108,13 @@ test("columns that are not what the configuration takes them for are told in the
     "and 3 more",
   ]);
   expect(told([{ name: "api" }, { name: "shop", misnamed: [] }])).toBe("");
+});
+
+test("a verdict and what became of an operation by it are one word", () => {
+  const said = (word: string) => renderToStaticMarkup(<State word={word} />).replace(/<[^>]*>/g, "");
+  expect([said("deny"), said(outcomeOf({ refused: "no policy", phase: "run" }))]).toEqual(["refused", "refused"]);
+  expect([said("allow"), said(outcomeOf({ phase: "run" }))]).toEqual(["allowed", "allowed"]);
+  expect([said("denied"), said("hold")]).toEqual(["denied", "held"]);
 });
 
 test("from one part of a listing a link leads to the next, and back to the newest", () => {
