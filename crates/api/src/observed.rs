@@ -112,9 +112,9 @@ pub enum MomentKind {
         /// The statement, as evidence keeps it.
         statement: String,
     },
-    /// The names of the columns of what follows.
+    /// The names of the columns of what follows, or of what was described.
     Columns {
-        /// The names.
+        /// The names; none where it gives no rows.
         names: Vec<String>,
     },
     /// A row as the client saw it, masks applied.
@@ -162,6 +162,14 @@ pub enum MomentKind {
     /// The target was told to run something: its answers come in the order of these.
     Run {
         /// The place in its session of the operation that asked for it, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
+        /// The turn in which it is answered.
+        turn: u64,
+    },
+    /// The target was told to describe something: its answers come in the order of these and of what runs.
+    Describe {
+        /// The place in its session of the operation that it is of, where that is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         number: Option<u64>,
         /// The turn in which it is answered.

@@ -1406,10 +1406,11 @@ impl Passage {
     fn mark_started(&mut self, now: Timestamp) {
         let at = self.elapsed(now);
         let Self { session, unseen, unseen_bytes, .. } = self;
-        session.tell_started(&mut |Started { number, turn }| {
+        session.tell_started(&mut |Started { number, turn, is_description }| {
+            let word = if is_description { "describe" } else { "run" };
             let line = match number {
-                Some(number) => format!("run #{number}.{turn}"),
-                None => format!("run #?.{turn}"),
+                Some(number) => format!("{word} #{number}.{turn}"),
+                None => format!("{word} #?.{turn}"),
             };
             *unseen_bytes += line.len();
             unseen.push(Unseen::Mark(at, line));

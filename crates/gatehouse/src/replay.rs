@@ -165,8 +165,10 @@ impl<'a> Mark<'a> {
 
 fn asked(mark: &str) -> MomentKind {
     let Mark { word, number, turn, statement } = Mark::read(mark);
-    if let ("run", Some(turn)) = (word, turn) {
-        return MomentKind::Run { number: number.parse().ok(), turn };
+    match (word, turn) {
+        ("run", Some(turn)) => return MomentKind::Run { number: number.parse().ok(), turn },
+        ("describe", Some(turn)) => return MomentKind::Describe { number: number.parse().ok(), turn },
+        (_, _) => {}
     }
     let (outcome, request) = match word.split_once(" (") {
         Some((outcome, request)) => (outcome, Some(request.trim_end_matches(')').to_string())),
@@ -239,6 +241,10 @@ pub(crate) fn text(path: &Path, protocol: &str) -> Result<String> {
         match scene {
             Scene::Mark(mark) => {
                 let Mark { word, number, statement, .. } = Mark::read(&mark);
+                // What is described is told by the names of its columns.
+                if word == "describe" {
+                    continue;
+                }
                 // What runs is what was asked last, or else it is said: answers come in this order.
                 let is_known = word == "run" && number == last;
                 if word != "run" {
@@ -300,6 +306,7 @@ impl Early {
 fn line(seen: &Seen) -> Option<String> {
     Some(match seen {
         Seen::Prepared | Seen::Bound | Seen::Turn => return None,
+        Seen::Columns(names) if names.is_empty() => return None,
         Seen::Columns(names) => names.iter().map(|name| cell(name)).collect::<Vec<_>>().join(" | "),
         Seen::Row(values) => {
             let cells = values.iter().map(|value| value.as_deref().map_or_else(|| "(null)".into(), cell));
@@ -374,6 +381,7 @@ mod tests {
         assert_eq!(said("refused #12.0 "), of("refused", None, 12, Some(0), ""));
         assert_eq!(asked("run #3.7"), MomentKind::Run { number: Some(3), turn: 7 });
         assert_eq!(asked("run #?.7"), MomentKind::Run { number: None, turn: 7 });
+        assert_eq!(asked("describe #3.7"), MomentKind::Describe { number: Some(3), turn: 7 });
     }
 
     #[test]

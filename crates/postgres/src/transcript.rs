@@ -46,6 +46,8 @@ impl PostgresTranscript {
                 self.formats = formats;
                 Some(Seen::Columns(names))
             }
+            // What was described gives no rows.
+            b'n' => Some(Seen::Columns(Vec::new())),
             b'D' => {
                 let count = reader.i16()?;
                 let values: Option<Vec<Option<String>>> = (0..usize::try_from(count).ok()?)
@@ -136,6 +138,13 @@ mod tests {
     use bytes::BufMut as _;
 
     use super::*;
+
+    #[test]
+    fn what_gives_no_rows_has_no_columns() {
+        let mut bytes = BytesMut::new();
+        frame::write(&mut bytes, b'n', |_| {});
+        assert_eq!(PostgresTranscript::default().show(&bytes), [Seen::Columns(Vec::new())]);
+    }
 
     #[test]
     fn rows_of_binary_copies_are_shown_as_rows() {

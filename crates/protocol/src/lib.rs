@@ -514,8 +514,8 @@ pub trait Session: Send {
     /// The run at the front, which is about to pass, is the operation of this number.
     fn numbered(&mut self, _number: u64) {}
 
-    /// Tells what the runs that passed since this was asked last have the target run, in the order in which it answers. A
-    /// protocol that has no turns says nothing of it: there, what was asked last is what runs.
+    /// Tells what the runs that passed since this was asked last have the target run or describe, in the order in which it answers.
+    /// A protocol that has no turns says nothing of it: there, what was asked last is what runs.
     fn tell_started(&mut self, _tell: &mut dyn FnMut(Started)) {}
 
     /// True when all that was asked before the run at the front is answered, so that a refusal would stand in order.
@@ -560,13 +560,15 @@ pub struct Parted {
     pub body: Vec<u8>,
 }
 
-/// Something that the target was told to run.
+/// Something that the target was told to run, or to describe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Started {
     /// The number of the operation that it was asked by, where that is known.
     pub number: Option<u64>,
     /// The turn in which it is answered: see [`Session::turn`].
     pub turn: u64,
+    /// Nothing runs: only what the operation gives is told.
+    pub is_description: bool,
 }
 
 /// How a passed run is sent.
@@ -645,7 +647,7 @@ pub trait Archive {
 /// page would make of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
-    /// The names of the columns of the rows that follow.
+    /// The names of the columns of the rows that follow, or of what was described; none where that gives no rows.
     Columns(Vec<String>),
     /// A row; a value that is no text is described, one that is not there is `None`.
     Row(Vec<Option<String>>),

@@ -8,7 +8,8 @@ import { scenes } from "./scenes";
 import { inWords, marks, sentence } from "./words";
 
 /**
- * Moments by a short hand: `3:allow` asks, `3.1:allow` in the turn 1, `r3.1` runs it there, `d` ends an answer, `e` fails, `p`
+ * Moments by a short hand: `3:allow` asks, `3.1:allow` in the turn 1, `r3.1` runs it there, `v3.1` has it described, which `[a,b]` does
+ * by names of columns, `d` ends an answer, `e` fails, `p`
  * prepares, `b` binds, `n` remarks, `t` ends a turn; all else is a row.
  */
 function played(script: string): string[] {
@@ -28,13 +29,17 @@ function played(script: string): string[] {
       const statement = outcome === "message" ? "message to /room" : `s${number}`;
       return { ...when, kind: "asked", outcome, number: Number(number), statement, ...of };
     }
+    const [, described, of] = /^v(\d+)\.(\d+)$/.exec(word) ?? [];
+    if (described) return { ...when, kind: "describe", turn: Number(of), number: Number(described) };
+    const [, names] = /^\[(.*)\]$/.exec(word) ?? [];
+    if (names !== undefined) return { ...when, kind: "columns", names: names.split(",").filter(Boolean) };
     const [, ran, within] = /^r(\d+|\?)\.(\d+)$/.exec(word) ?? [];
     if (ran) return { ...when, kind: "run", turn: Number(within), ...(ran === "?" ? {} : { number: Number(ran) }) };
     return { ...when, ...(WORDS[word] ?? { kind: "row", values: [word] }) };
   });
   return scenes(moments as Moment[]).map((scene) => {
     const parts = scene.parts.map((part) => {
-      if (part.kind === "rows") return part.rows.flat().join("");
+      if (part.kind === "rows") return [...part.columns.map((name) => `[${name}]`), ...part.rows.flat()].join("");
       return part.kind === "done" ? "." : part.kind === "problem" ? "!" : part.kind;
     });
     return `${scene.asked?.number ?? "-"}=${scene.isPassedOver ? "passed over" : scene.isUnrun ? "not run" : parts.join("")}`;
@@ -79,6 +84,18 @@ describe("a replay gives each operation its own answer", () => {
     ["messages both ways in one exchange", "0:allow x 1:allow y t 2:allow z t", ["0=x", "1=y", "2=z"]],
     ["messages of a socket", "0:allow x 1:message y z 2:message t", ["0=x", "1=", "-=yz", "2="]],
     ["without being asked", "x", ["-=x"]],
+    ["a statement by itself", "0.0:allow r0.0 [a] x d t", ["0=[a]x."]],
+    ["described, where nothing says what", "0.0:allow r0.0 b [a] x d t", ["0=[a]x."]],
+    [
+      "described together, in the order of the descriptions",
+      "0.0:allow 1.0:allow v0.0 v1.0 r0.0 r1.0 b b [a] [b] x d y d t",
+      ["0=[a]x.", "1=[b]y."],
+    ],
+    ["the first alone is described", "0.0:allow 1.0:allow v0.0 r0.0 r1.0 b b [a] x d y d t", ["0=[a]x.", "1=y."]],
+    ["what gives no rows", "0.0:allow v0.0 r0.0 1.0:allow v1.0 r1.0 b [] d b [a] x d t", ["0=.", "1=[a]x."]],
+    ["described in vain", "0.0:prepare v0.0 1.0:prepare v1.0 p e t", ["0=!", "1=passed over"]],
+    ["failed behind what was described", "0.0:prepare v0.0 1.0:prepare v1.0 p [a] e t", ["0=", "1=!"]],
+    ["described behind a failure", "0.0:prepare p t 1.1:allow r1.1 v0.1 b e t", ["0=", "1=!"]],
     ["what ends the session is no answer", "0.0:allow r0.0 x d t e", ["0=x.", "-=!"]],
   ])("%s", (_, script, expected) => {
     expect(played(script)).toEqual(expected);

@@ -30,15 +30,15 @@ export interface Scene {
 /** Something that the target answers, in the order in which it was sent. */
 interface Due {
   turn: number;
-  /** What it answers: that something is prepared, that it is bound, or what running it gives. */
-  kind: "prepare" | "bind" | "run";
+  /** What it answers: that something is prepared, that it is bound, what it is described by, or what running it gives. */
+  kind: "prepare" | "bind" | "describe" | "run";
   /** Whose it is, where that is known. */
   scene?: Scene;
 }
 
 /**
- * Gives each operation what came back for it. The recording says of each thing that the target was told to run which operation
- * it was, and answers come in that order, so that nothing is guessed. Once something fails, the target passes over the rest of
+ * Gives each operation what came back for it. The recording says of each thing that the target was told to run or to describe which
+ * operation it was, and answers come in that order, so that nothing is guessed. Once something fails, the target passes over the rest of
  * its turn. Where there are no turns one thing is asked at a time, and what comes is for what was asked last.
  */
 class Playing {
@@ -54,8 +54,10 @@ class Playing {
   private hasFailed = false;
   /** What the rows that come next are called. */
   private columns?: string[];
-  /** The last that was prepared or bound in this turn, and what the rows of statements are called that were described. */
+  /** The last that was prepared or bound in this turn: what is described, where the recording is of before that was said. */
   private ready?: Scene;
+  private tellsDescriptions = false;
+  /** What the rows of statements are called that were described. */
   private readonly described = new Map<string, string[]>();
   private readonly started = new Set<Scene>();
 
@@ -74,9 +76,10 @@ class Playing {
       case "turn":
         return this.ends();
       case "columns":
-        // What is described is what was made ready last; a statement by itself says what its rows are called before them.
-        if (this.ready?.asked) this.described.set(this.ready.asked.statement, moment.names);
-        else this.columns = moment.names;
+        return this.called(moment.names);
+      case "describe":
+        this.tellsDescriptions = true;
+        this.due.push({ turn: moment.turn, kind: "describe", scene: this.byNumber.get(moment.number ?? -1) });
         return;
       case "problem":
         return this.fails(moment);
@@ -109,6 +112,15 @@ class Playing {
     if (scene) this.started.add(scene);
   }
 
+  /** What is described has its names for when it runs; a statement by itself says what its rows are called before them. */
+  private called(names: string[]) {
+    const description = this.take((one) => one.kind === "describe");
+    const of = description ? description.scene : this.tellsDescriptions ? undefined : this.ready;
+    if (of?.asked && names.length > 0) this.described.set(of.asked.statement, names);
+    else if (of?.asked) this.described.delete(of.asked.statement);
+    else if (!description && names.length > 0) this.columns = names;
+  }
+
   /** What is answered next, in this turn. */
   private next(): Due | undefined {
     const first = this.due[0];
@@ -119,7 +131,8 @@ class Playing {
     const place = this.due.findIndex((one) => one.turn > this.turn || wanted(one));
     const found = this.due[place];
     if (!found || found.turn > this.turn) return undefined;
-    this.due.splice(place, 1);
+    // Answers come in order: whatever was to be described before is over.
+    this.due = this.due.filter((one, at) => at > place || (at < place && one.kind !== "describe"));
     return found;
   }
 
@@ -145,7 +158,9 @@ class Playing {
 
   private ends() {
     for (let next = this.next(); next; next = this.next()) {
-      if (next.scene && this.hasFailed && next.scene.parts.length === 0) next.scene.isPassedOver = true;
+      // What was only to be described may have been made ready long before.
+      const isLost = this.hasFailed && next.kind !== "describe";
+      if (next.scene && isLost && next.scene.parts.length === 0) next.scene.isPassedOver = true;
       this.due.shift();
     }
     this.columns = undefined;
@@ -194,7 +209,7 @@ export function scenes(moments: Moment[]): Scene[] {
 }
 
 /** What a client saw, but for what rows are called. */
-type Seen = Exclude<Moment, { kind: "asked" | "run" | "prepared" | "bound" | "turn" | "columns" }>;
+type Seen = Exclude<Moment, { kind: "asked" | "run" | "describe" | "prepared" | "bound" | "turn" | "columns" }>;
 
 /** Adds what was seen to a scene. */
 function take(scene: Scene, moment: Seen) {

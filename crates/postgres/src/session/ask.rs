@@ -313,6 +313,7 @@ impl PostgresSession {
             parameters: OnceLock::new(),
             declared,
             in_sql: None,
+            number: OnceLock::new(),
         }
     }
 
@@ -801,7 +802,11 @@ impl PostgresSession {
     }
 
     fn starts(&mut self, number: Option<u64>) {
-        self.started.push(Started { number, turn: self.batch.number });
+        self.started.push(Started { number, turn: self.batch.number, is_description: false });
+    }
+
+    fn describes(&mut self, number: Option<u64>) {
+        self.started.push(Started { number, turn: self.batch.number, is_description: true });
     }
 
     fn pass_parse(&mut self, name: Option<&str>, asked: Option<&Asked>) {
@@ -810,6 +815,9 @@ impl PostgresSession {
         };
         let name: Arc<str> = name.into();
         self.named += 1;
+        if let Some(number) = self.number.take() {
+            let _ = prepared.number.set(number);
+        }
         let named = Named { value: prepared.clone(), batch: self.batch.number, confirmed: false };
         let previous = self.statements.insert(name.clone(), named);
         self.push(Awaited::Parse { name, prepared: prepared.clone(), previous });
@@ -847,12 +855,16 @@ impl PostgresSession {
         if is_statement {
             let prepared = self.statements.get(name).map(|named| named.value.clone());
             if let Some(prepared) = prepared {
+                self.describes(prepared.number.get().copied());
                 self.push(Awaited::DescribeStatement { prepared });
                 return;
             }
         }
         let portal = self.portal(name);
         let _ = portal.described.set(());
+        // What has a name that nothing is known of is an operation of its own.
+        let number = self.number.take().or(portal.number);
+        self.describes(number);
         self.push(Awaited::DescribePortal { portal, absorb: false });
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct Prepared {
     pub(crate) declared: Vec<u32>,
     /// Where `PREPARE` made it, among the statements of its text; then only `EXECUTE` runs it.
     pub(crate) in_sql: Option<usize>,
+    /// The operation that prepared it, once that has passed.
+    pub(crate) number: OnceLock<u64>,
 }
 
 impl Prepared {
@@ -79,6 +81,7 @@ impl Prepared {
             parameters: OnceLock::new(),
             declared: self.declared.clone(),
             in_sql: Some(place),
+            number: OnceLock::new(),
         }
     }
 
