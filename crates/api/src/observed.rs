@@ -122,6 +122,11 @@ pub enum MomentKind {
         /// Its values; none where there is no value.
         values: Vec<Option<String>>,
     },
+    /// In the rows of the result that follow, the values of these columns are masked as a whole.
+    Masked {
+        /// Their places, from 0.
+        columns: Vec<u32>,
+    },
     /// Rows that are not shown one by one.
     Rows {
         /// How many.

@@ -3,8 +3,11 @@
 use std::process::Stdio;
 
 use anyhow::Context as _;
+use gatehouse_conformance::fixture::wait_until;
+use gatehouse_conformance::http::{self, Door};
 use gatehouse_conformance::raw::{RawClient, bind, execute, parse, query, sync};
 use gatehouse_conformance::{Fixture, Setup};
+use serde_json::json;
 use tokio_postgres::SimpleQueryMessage;
 
 /// What no client without `reveal` may ever see.
@@ -611,6 +614,32 @@ fn the_corpus_of_values_is_told_apart() -> anyhow::Result<()> {
     assert!(lines_wrong.context("wrong lines")? * 100 < lines.context("lines")?, "{table}");
     let documented = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/masking.md"))?;
     assert!(documented.contains(&table), "docs/masking.md has other scores than these:\n{table}");
+    Ok(())
+}
+
+/// A replay says which columns of a result were masked as a whole, once for each, and nothing of what is shown as it is.
+#[test]
+fn a_replay_tells_which_columns_were_masked() -> anyhow::Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    fixture.psql(
+        &agent,
+        "select id, email, id + 1, ssn from customers order by id limit 5; select 7; select email from customers",
+    )?;
+    let newest = |part: &str| -> anyhow::Result<String> {
+        let sessions = fixture.json(&["sessions", "ls"])?;
+        Ok(sessions[0][part].as_str().context("a session")?.into())
+    };
+    wait_until("the session is over", || Ok(newest("state")? == "ended"))?;
+    let path = format!("/api/v1/sessions/{}/moments", newest("id")?);
+    let replay = http::call(Door::Socket(&fixture.data.join("admin.sock")), "GET", &path, &[], "")?.json();
+    let moments = replay["moments"].as_array().context("moments")?;
+    let masked: Vec<_> = moments.iter().filter(|moment| moment["kind"] == "masked").collect();
+    let columns: Vec<_> = masked.iter().map(|moment| moment["columns"].clone()).collect();
+    assert_eq!(columns, [json!([1, 3]), json!([0])], "{replay}");
+    // On a terminal it is seen from what is shown.
+    let shown = fixture.command(&["replay", &newest("id")?])?;
+    assert!(!String::from_utf8(shown.stdout)?.contains("masked #"));
     Ok(())
 }
 

@@ -168,6 +168,8 @@ const TRANSACTION_STATEMENTS_MAX: usize = 20;
 const STATEMENT_CHARS_MAX: usize = 400;
 /// How many mask plans one session remembers.
 const PLANS_MAX: usize = 8;
+/// How many columns of a result the recording says of whether they are masked: what that takes is within the margin below.
+const MASKED_TOLD_MAX: usize = 200;
 /// Marks that wait for what they announce, in bytes with what it takes to keep them. Less than what any configuration lets
 /// wait for a client, so that they never keep the answers from being taken that they wait for.
 const MARKS_BYTES_MAX: usize = 4 * 1024;
@@ -1298,11 +1300,29 @@ impl Passage {
             }
             // What is masked in whole shows nothing before its end.
             if !out.is_empty() {
+                self.mark_masked(now);
                 self.unseen_bytes += out.len();
                 self.unseen.push(Unseen::Theirs(out.freeze()));
             }
         }
         Ok(())
+    }
+
+    /// Says on the recording which columns of the rows that come next are masked as a whole; what is found in others is not told.
+    /// Like what is said of what runs, it takes no room of its own.
+    fn mark_masked(&mut self, now: Timestamp) {
+        let Some(planned) = self.planned.last() else { return };
+        // Where there are no turns there are no rows, but fields in any order.
+        if planned.shape.role != ShapeRole::Rows || self.session.turn().is_none() {
+            return;
+        }
+        let masked: Vec<String> =
+            planned.plan.masked().take(MASKED_TOLD_MAX).map(|column| column.to_string()).collect();
+        if !masked.is_empty() {
+            let line = format!("masked #? {}", masked.join(","));
+            self.unseen_bytes += line.len();
+            self.unseen.push(Unseen::Mark(self.elapsed(now), line));
+        }
     }
 
     /// Brings the mask plan of a shape to the end of what is remembered, and makes it where it is not.

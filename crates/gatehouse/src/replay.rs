@@ -68,6 +68,8 @@ struct Moments {
     bytes: usize,
     count: u64,
     rows: u64,
+    /// What was said of the masks of the result at hand.
+    masked: String,
     is_full: bool,
 }
 
@@ -121,10 +123,19 @@ impl Moments {
         });
     }
 
+    /// What is said of the masks of a result, which each piece of it says anew.
+    fn note_masked(&mut self, at: u64, mark: String) {
+        if self.masked != mark {
+            self.push(at, || (mark.len(), asked(&mark)));
+            self.masked = mark;
+        }
+    }
+
     /// After the last row of a result: how many there were beyond those that are shown.
     fn end_rows(&mut self, at: u64) {
         let more = self.rows.saturating_sub(ROWS_MAX);
         self.rows = 0;
+        self.masked.clear();
         if more > 0 {
             self.push(at, || (0, MomentKind::Rows { count: more }));
         }
@@ -168,6 +179,9 @@ fn asked(mark: &str) -> MomentKind {
     match (word, turn) {
         ("run", Some(turn)) => return MomentKind::Run { number: number.parse().ok(), turn },
         ("describe", Some(turn)) => return MomentKind::Describe { number: number.parse().ok(), turn },
+        ("masked", None) => {
+            return MomentKind::Masked { columns: statement.split(',').filter_map(|at| at.parse().ok()).collect() };
+        }
         (_, _) => {}
     }
     let (outcome, request) = match word.split_once(" (") {
@@ -198,11 +212,13 @@ pub(crate) fn moments(
 ) -> Result<ReplayView> {
     let mut reel = Reel::open(path, protocol)?;
     let limit = limit.min(MOMENTS_MAX) as usize;
-    let mut moments = Moments { kept: Vec::new(), after, limit, bytes: 0, count: 0, rows: 0, is_full: false };
+    let (kept, masked) = (Vec::new(), String::new());
+    let mut moments = Moments { kept, after, limit, bytes: 0, count: 0, rows: 0, masked, is_full: false };
     let mut ends = 0;
     while let Some((at, scene)) = reel.next()? {
         ends = at;
         match scene {
+            Scene::Mark(mark) if mark.starts_with("masked #? ") => moments.note_masked(at, mark),
             // What is asked in the midst of a result is no end of it.
             Scene::Mark(mark) => moments.push(at, || (mark.len().min(TEXT_BYTES_MAX), asked(&mark))),
             Scene::Seen(seen) => seen.into_iter().for_each(|seen| moments.take(at, seen)),
@@ -241,8 +257,8 @@ pub(crate) fn text(path: &Path, protocol: &str) -> Result<String> {
         match scene {
             Scene::Mark(mark) => {
                 let Mark { word, number, statement, .. } = Mark::read(&mark);
-                // What is described is told by the names of its columns.
-                if word == "describe" {
+                // What is described is told by the names of its columns, and masks are what they show.
+                if matches!(word, "describe" | "masked") {
                     continue;
                 }
                 // What runs is what was asked last, or else it is said: answers come in this order.
@@ -381,20 +397,25 @@ mod tests {
         assert_eq!(said("refused #12.0 "), of("refused", None, 12, Some(0), ""));
         assert_eq!(asked("run #3.7"), MomentKind::Run { number: Some(3), turn: 7 });
         assert_eq!(asked("run #?.7"), MomentKind::Run { number: None, turn: 7 });
+        assert_eq!(asked("masked #? 0,12"), MomentKind::Masked { columns: vec![0, 12] });
         assert_eq!(asked("describe #3.7"), MomentKind::Describe { number: Some(3), turn: 7 });
     }
 
     #[test]
     fn rows_beyond_the_limit_are_counted() {
+        let (kept, masked) = (Vec::new(), String::new());
         let mut moments =
-            Moments { kept: Vec::new(), after: 0, limit: 10_000, bytes: 0, count: 0, rows: 0, is_full: false };
+            Moments { kept, after: 0, limit: 10_000, bytes: 0, count: 0, rows: 0, masked, is_full: false };
         for _ in 0..ROWS_MAX + 7 {
+            moments.note_masked(5, "masked #? 0".into());
             moments.take(5, Seen::Row(vec![Some("x".into())]));
         }
         moments.take(6, Seen::Done("SELECT".into()));
         let last: Vec<&MomentKind> = moments.kept.iter().rev().take(2).map(|moment| &moment.what).collect();
         assert_eq!(last, [&MomentKind::Done { text: "SELECT".into() }, &MomentKind::Rows { count: 7 }]);
-        assert_eq!(moments.count, ROWS_MAX + 2);
+        assert_eq!(moments.count, 1 + ROWS_MAX + 2, "that it is masked is said once");
+        moments.note_masked(7, "masked #? 0".into());
+        assert_eq!(moments.count, 1 + ROWS_MAX + 3, "and of another result once more");
     }
 
     #[test]

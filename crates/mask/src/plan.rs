@@ -65,6 +65,12 @@ impl Plan {
         &self.columns
     }
 
+    /// The places of the columns whose values are masked or hidden, each as a whole.
+    pub fn masked(&self) -> impl Iterator<Item = usize> {
+        let is_masked = |plan: &ColumnPlan| matches!(plan, ColumnPlan::Mask(..) | ColumnPlan::Hide);
+        self.columns.iter().enumerate().filter(move |(_, plan)| is_masked(plan)).map(|(place, _)| place)
+    }
+
     /// True if the values of a column are hidden whole, as are those of one that the plan does not know.
     pub fn hides(&self, column: usize) -> bool {
         *self.columns.get(column).unwrap_or(&self.unknown) == ColumnPlan::Hide
@@ -415,6 +421,8 @@ mod tests {
         let mut reveals = |column: &Resource| class_names(column).all(|class| class == "email");
         let plan = CLASSES.plan(&shape, &mut reveals, &mut |class| class.as_str() == "phone", &|_| false);
         assert_eq!(plan.is_keep(), plan.columns() == [ColumnPlan::Keep]);
+        let is_masked = matches!(plan.columns(), [ColumnPlan::Mask(..) | ColumnPlan::Hide]);
+        assert_eq!(plan.masked().collect::<Vec<_>>(), if is_masked { vec![0] } else { Vec::new() });
         plan.columns()[0].clone()
     }
 

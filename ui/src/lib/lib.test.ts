@@ -9,7 +9,7 @@ import { inWords, marks, sentence } from "./words";
 
 /**
  * Moments by a short hand: `3:allow` asks, `3.1:allow` in the turn 1, `r3.1` runs it there, `v3.1` has it described, which `[a,b]` does
- * by names of columns, `d` ends an answer, `e` fails, `p`
+ * by names of columns, `m0,1` says which are masked, `d` ends an answer, `e` fails, `p`
  * prepares, `b` binds, `n` remarks, `t` ends a turn; all else is a row.
  */
 function played(script: string): string[] {
@@ -31,6 +31,8 @@ function played(script: string): string[] {
     }
     const [, described, of] = /^v(\d+)\.(\d+)$/.exec(word) ?? [];
     if (described) return { ...when, kind: "describe", turn: Number(of), number: Number(described) };
+    const [, masked] = /^m([\d,]+)$/.exec(word) ?? [];
+    if (masked) return { ...when, kind: "masked", columns: masked.split(",").map(Number) };
     const [, names] = /^\[(.*)\]$/.exec(word) ?? [];
     if (names !== undefined) return { ...when, kind: "columns", names: names.split(",").filter(Boolean) };
     const [, ran, within] = /^r(\d+|\?)\.(\d+)$/.exec(word) ?? [];
@@ -39,6 +41,7 @@ function played(script: string): string[] {
   });
   return scenes(moments as Moment[]).map((scene) => {
     const parts = scene.parts.map((part) => {
+      if (part.kind === "rows" && part.masked) return `${part.rows.flat().join("")}<${part.masked}>`;
       if (part.kind === "rows") return [...part.columns.map((name) => `[${name}]`), ...part.rows.flat()].join("");
       return part.kind === "done" ? "." : part.kind === "problem" ? "!" : part.kind;
     });
@@ -96,6 +99,7 @@ describe("a replay gives each operation its own answer", () => {
     ["described in vain", "0.0:prepare v0.0 1.0:prepare v1.0 p e t", ["0=!", "1=passed over"]],
     ["failed behind what was described", "0.0:prepare v0.0 1.0:prepare v1.0 p [a] e t", ["0=", "1=!"]],
     ["described behind a failure", "0.0:prepare p t 1.1:allow r1.1 v0.1 b e t", ["0=", "1=!"]],
+    ["of columns that are masked", "0.0:allow r0.0 m0,2 x n y d z d t", ["0=x<0,2>notey<0,2>.z."]],
     ["what ends the session is no answer", "0.0:allow r0.0 x d t e", ["0=x.", "-=!"]],
   ])("%s", (_, script, expected) => {
     expect(played(script)).toEqual(expected);

@@ -4,7 +4,14 @@ import type { Moment } from "../api/client";
 
 /** Something that the client saw, in the order in which it did. */
 export type Part =
-  | { kind: "rows"; columns: string[]; rows: (string | null)[][]; more: number }
+  | {
+      kind: "rows";
+      columns: string[];
+      rows: (string | null)[][];
+      more: number;
+      /** The places of columns that are masked as a whole. */
+      masked?: number[];
+    }
   | { kind: "done" | "problem" | "note"; text: string }
   | { kind: "fields"; fields: [string, string][] }
   | { kind: "text"; lines: string[] }
@@ -54,6 +61,8 @@ class Playing {
   private hasFailed = false;
   /** What the rows that come next are called. */
   private columns?: string[];
+  /** Which columns of the result at hand are masked. */
+  private masked?: number[];
   /** The last that was prepared or bound in this turn: what is described, where the recording is of before that was said. */
   private ready?: Scene;
   private tellsDescriptions = false;
@@ -80,6 +89,9 @@ class Playing {
       case "describe":
         this.tellsDescriptions = true;
         this.due.push({ turn: moment.turn, kind: "describe", scene: this.byNumber.get(moment.number ?? -1) });
+        return;
+      case "masked":
+        this.masked = moment.columns;
         return;
       case "problem":
         return this.fails(moment);
@@ -191,6 +203,9 @@ class Playing {
       this.columns = undefined;
     }
     take(scene, moment);
+    const last = scene.parts.at(-1);
+    if (moment.kind === "row" && last?.kind === "rows") last.masked = this.masked;
+    else if (moment.kind !== "note") this.masked = undefined;
   }
 
   /** The scenes, once there are no more moments. */
@@ -209,7 +224,10 @@ export function scenes(moments: Moment[]): Scene[] {
 }
 
 /** What a client saw, but for what rows are called. */
-type Seen = Exclude<Moment, { kind: "asked" | "run" | "describe" | "prepared" | "bound" | "turn" | "columns" }>;
+type Seen = Exclude<
+  Moment,
+  { kind: "asked" | "run" | "describe" | "prepared" | "bound" | "turn" | "columns" | "masked" }
+>;
 
 /** Adds what was seen to a scene. */
 function take(scene: Scene, moment: Seen) {

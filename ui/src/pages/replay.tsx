@@ -501,6 +501,7 @@ function Text({ lines }: { lines: string[] }) {
 function Rows({ result }: { result: Part & { kind: "rows" } }) {
   const [isWhole, setWhole] = useState(false);
   const [isWrapped, setWrapped] = useState(false);
+  const masked = new Set(result.masked);
   const isCut = result.rows.some((row) => row.some((value) => value && value.length > CELL_CHARS));
   const rows = isWhole ? result.rows : result.rows.slice(0, ROWS_AT_FIRST);
   const hidden = result.rows.length - rows.length;
@@ -525,11 +526,15 @@ function Rows({ result }: { result: Part & { kind: "rows" } }) {
               <tr key={place}>
                 {row.map((value, column) =>
                   value === null ? (
-                    <td key={column} className="none">
+                    <td key={column} className="none" data-masked={masked.has(column) || undefined}>
                       null
                     </td>
                   ) : (
-                    <td key={column} title={value.length > CELL_CHARS ? revealed(value) : undefined}>
+                    <td
+                      key={column}
+                      data-masked={masked.has(column) || undefined}
+                      title={value.length > CELL_CHARS ? revealed(value) : undefined}
+                    >
                       <Written text={value} />
                     </td>
                   ),
@@ -541,6 +546,7 @@ function Rows({ result }: { result: Part & { kind: "rows" } }) {
       </div>
       <div className="row small muted" style={{ marginTop: 4 }}>
         {plural(result.rows.length + result.more, "row")}
+        {masked.size > 0 ? <span className="masked">{plural(masked.size, "column")} masked</span> : null}
         {isCut ? (
           <Button size="compact-xs" variant="default" onClick={() => setWrapped(!isWrapped)}>
             {isWrapped ? "Cut long values" : "Show whole values"}
