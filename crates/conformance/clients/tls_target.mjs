@@ -50,6 +50,10 @@ function answer(request, response, body) {
         response.addTrailers({ "x-sum": "6", "x-contact": "lotte@corp.example", "set-cookie": "a=1" });
         return response.end();
     }
+    if (path.startsWith("/fields/")) {
+        const count = Number(path.slice("/fields/".length));
+        for (let at = 0; at < count; at += 1) response.setHeader(`x-f${at}`, "1");
+    }
     if (path.startsWith("/trailers/")) {
         response.write(JSON.stringify(told));
         const count = Number(path.slice("/trailers/".length));

@@ -192,6 +192,22 @@ fn trailers_of_a_target_reach_a_client_of_http2() -> Result<()> {
     Ok(())
 }
 
+/// A head of a target's that has more fields than are taken is no answer, by either version.
+#[test]
+fn more_fields_of_a_target_than_are_taken_are_no_answer() -> Result<()> {
+    let authority = Authority::new()?;
+    let own = identity(&authority)?;
+    for speaks_h2 in [true, false] {
+        let house = before(target(&authority, "127.0.0.1", speaks_h2)?, &authority, Some(&own))?;
+        let task = house.task("user:dana")?;
+        for (path, status) in [("/fields/10", 200), ("/fields/1001", 502), ("/told", 200)] {
+            let answer = house.get(&task, path)?;
+            assert_eq!(answer.status, status, "{speaks_h2}, {path}: {}", answer.body);
+        }
+    }
+    Ok(())
+}
+
 /// Of trailers no more are taken than of the fields of a head: what has more of them is no whole answer, to a client of either version.
 #[test]
 fn more_trailers_of_a_target_than_are_taken_break_its_answer_off() -> Result<()> {

@@ -357,6 +357,7 @@ fn a_head_is_read_in_one_way() -> Result<()> {
     odd.extend_from_slice(b"x-a: \xe9\r\n\r\n");
     house.check(vec![
         Case::passes("a plain request", get(""), plain()),
+        Case::is_refused_with("more fields than are taken", get(&"x-a: b\r\n".repeat(1_000)), &[400, 431]),
         Case::passes("a field", get("x-a: b\r\n"), Heard::get("/told", &["x-a: b"])),
         Case::passes("white space around a value", get("x-a: \t b \t\r\n"), Heard::get("/told", &["x-a: b"])),
         Case::is_refused("obs-fold", get("x-a: b\r\n c\r\n")),

@@ -13,7 +13,7 @@ use gatehouse_protocol::{
 };
 
 use crate::Http;
-use crate::columns::{Columns, UNKNOWN};
+use crate::columns::{Columns, ROOT, UNKNOWN};
 use crate::seal::Seals;
 use crate::{csv, graphql, head};
 
@@ -1050,6 +1050,37 @@ fn json_in_text_is_masked_wherever_it_stands() {
             assert!(is_known(&masked), "{text:?} became {masked}");
         }
     }
+}
+
+/// JSON in strings of JSON is read so deep; what is deeper is hidden, whatever it is.
+#[test]
+fn json_in_json_is_masked_however_deep_it_is() {
+    let mut text = "{\"email\":\"BLUE\"}".to_string();
+    for depth in 0..7 {
+        let masked = shown(&[JSON], &[&text]);
+        assert!(!masked.contains("BLUE"), "{depth}: {masked}");
+        let (is_read, is_hidden) = (masked.contains("<email>"), masked.contains("<opaque>"));
+        assert!(if depth == 0 { is_read } else { is_read || is_hidden }, "{depth}: {masked}");
+        assert!(depth < 6 || is_hidden, "{depth}: {masked}");
+        text = serde_json::json!({ "a": text }).to_string();
+    }
+}
+
+/// Fields that are too many to be followed may be any.
+#[test]
+fn fields_beyond_those_that_are_followed_are_not_known() {
+    let mut columns = Columns::new(&TargetName::new("api").unwrap(), Arc::new(ByName), false, ShapeRole::Rows);
+    let mut column = |at: usize| {
+        let field = columns.field(ROOT, format!("field_{at}").as_bytes());
+        columns.column(field)
+    };
+    assert_eq!(column(0), None);
+    let mut last = None;
+    for at in 1..=16 * 1024 {
+        last = column(at);
+    }
+    assert_eq!(last, Some(UNKNOWN));
+    assert_eq!(column(0), None, "what was met before stays known");
 }
 
 /// Beyond the fields of a table that are known by their names any may be of a class.

@@ -1243,6 +1243,16 @@ fn what_is_not_understood_does_not_pass() {
 }
 
 #[test]
+fn a_list_of_more_columns_than_a_table_has_is_not_understood() {
+    let because = |count: usize| {
+        let sql = format!("select {}", vec!["1"; count].join(", "));
+        try_analyze(&sql).map(|_| ()).map_err(|error| error.message)
+    };
+    assert_eq!(because(1_664), Ok(()));
+    assert_eq!(because(1_665), Err("target lists can have at most 1664 entries".into()));
+}
+
+#[test]
 fn conditions_are_told_from_none() {
     let cases = [
         ("select 1", None),
