@@ -1252,6 +1252,24 @@ fn a_list_of_more_columns_than_a_table_has_is_not_understood() {
     assert_eq!(because(1_665), Err("target lists can have at most 1664 entries".into()));
 }
 
+/// What would take the parser minutes, or its stack, is not given to it.
+#[test]
+fn texts_that_are_slow_to_read_are_not_read() {
+    let because = |sql: String| try_analyze(&sql).map(|_| ()).map_err(|error| error.message);
+    let slow = || -> Result<(), String> {
+        Err("the statement has too many comments or operator signs in a row to be read".into())
+    };
+    assert_eq!(because(format!("select 1 {}", "/**/ ".repeat(256))), Ok(()));
+    assert_eq!(because(format!("select 1 {}", "/**/ ".repeat(257))), slow());
+    assert_eq!(because(format!("select 1 {}", "--\n".repeat(2_048))), Ok(()));
+    assert_eq!(because(format!("select 1 {}", "--\n".repeat(2_049))), slow());
+    assert_ne!(because(format!("select 1 {} 1", "+".repeat(512))), slow());
+    assert_eq!(because(format!("select 1 {} 1", "+".repeat(513))), slow());
+    let long = |bytes: usize| format!("select 1{}", " ".repeat(bytes - "select 1".len()));
+    assert_eq!(because(long(4 * 1024 * 1024)), Ok(()));
+    assert_eq!(because(long(4 * 1024 * 1024 + 1)), Err("the statement is too long to be read".into()));
+}
+
 #[test]
 fn conditions_are_told_from_none() {
     let cases = [
