@@ -617,6 +617,27 @@ fn the_corpus_of_values_is_told_apart() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Views on views are looked through so deep; through deeper ones nothing of a class is seen either.
+#[test]
+fn views_that_are_too_deep_to_be_looked_through_show_nothing() -> anyhow::Result<()> {
+    let setup = Setup::default();
+    let view = |level: usize| {
+        let below = if level == 1 { "customers".to_string() } else { format!("deep_{}", level - 1) };
+        format!("create view deep_{level} as select id, email, full_name from {below};")
+    };
+    let views: String = (1..=18).map(view).collect();
+    let sql = format!("{}\n{views}\ngrant select on all tables in schema public to gatehouse;", setup.sql);
+    let fixture = Fixture::start(Setup { sql, ..setup })?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    for level in [1, 15, 16, 17, 18] {
+        let sql = format!("select id, email, full_name from deep_{level} where id = 8");
+        let said = fixture.psql(&agent, &sql)?;
+        assert_masked(&said, &sql);
+        assert!(level > 15 || said.contains('8') && !said.contains("ERROR"), "{sql}: {said}");
+    }
+    Ok(())
+}
+
 /// A replay says which columns of a result were masked as a whole, once for each, and nothing of what is shown as it is.
 #[test]
 fn a_replay_tells_which_columns_were_masked() -> anyhow::Result<()> {
