@@ -449,8 +449,9 @@ mod tests {
 
     #[test]
     fn a_part_of_a_replay_is_bounded_by_its_bytes() {
+        let masked = String::new();
         let mut moments =
-            Moments { kept: Vec::new(), after: 0, limit: 10_000, bytes: 0, count: 0, rows: 0, is_full: false };
+            Moments { kept: Vec::new(), after: 0, limit: 10_000, bytes: 0, count: 0, rows: 0, masked, is_full: false };
         for _ in 0..1_000 {
             moments.rows = 0;
             moments.take(5, Seen::Row(vec![Some("é".repeat(TEXT_BYTES_MAX)), Some("x".repeat(TEXT_BYTES_MAX))]));
