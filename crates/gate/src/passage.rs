@@ -16,7 +16,7 @@ use futures_channel::oneshot;
 use gatehouse_journal::{
     CHUNK_BYTES_MAX, JournalError, OperationTemplate, OperationValues, RequestEnded, RequestOpened,
 };
-use gatehouse_mask::{Counts, Plan};
+use gatehouse_mask::{Classes, Counts, Plan};
 use gatehouse_model::{
     Access, Action, Blame, Candidate, CandidateText, ClassName, Decision, Denial, Digest, Effect, Facts, Intent,
     Operation, Phase, PolicyId, Provenance, Reason, Repacks, RequestId, Resource, Secret, Shape, ShapeRole, Verdict,
@@ -79,10 +79,39 @@ enum Unseen {
     Own(Bytes, Option<Receipt>),
 }
 
-/// A statement that ran before in the same transaction, as evidence keeps it.
+/// A statement that ran before in the same transaction. It is put in words when somebody is to read it, which is seldom.
 struct Before {
-    text: String,
+    text: Arc<str>,
+    binds: Vec<String>,
     changes: bool,
+}
+
+impl Before {
+    /// What is long is cut at once, so that little is kept of it.
+    fn new(operation: &Operation, classes: &Classes) -> Self {
+        let (text, binds) = (&operation.intent.evidence, &operation.evidence_binds);
+        let changes = operation.intent.effect == Effect::Write;
+        let bytes = text.len() + binds.iter().map(String::len).sum::<usize>();
+        if bytes > STATEMENT_CHARS_MAX {
+            return Self { text: in_words(text, binds, classes).into(), binds: Vec::new(), changes };
+        }
+        Self { text: text.clone(), binds: binds.clone(), changes }
+    }
+}
+
+/// A statement and its values as evidence keeps them, cut to what is shown.
+fn in_words(statement: &str, binds: &[String], classes: &Classes) -> String {
+    let mut text = classes.scrub(statement).into_owned();
+    for (place, bind) in binds.iter().enumerate() {
+        // No more is shown.
+        if text.len() > STATEMENT_CHARS_MAX * 4 {
+            break;
+        }
+        let before = if place == 0 { " --" } else { "," };
+        text.push_str(&format!("{before} ${} = {}", place + 1, classes.scrub(bind)));
+    }
+    let is_whole = text.chars().count() <= STATEMENT_CHARS_MAX;
+    text.chars().take(STATEMENT_CHARS_MAX).chain((!is_whole).then_some('…')).collect()
 }
 
 /// Whether the target was surveyed for the operation at the front, because it is to use an approval, or to be asked about.
@@ -608,23 +637,7 @@ impl Passage {
     /// Keeps what whoever decides on a later statement of the transaction should know. Where there is no room for all of it, what
     /// changes something stays.
     fn remember_before(&mut self, operation: &Operation) {
-        let classes = &self.grant.target().classes;
-        let mut text = classes.scrub(&operation.intent.evidence).into_owned();
-        for (place, bind) in operation.evidence_binds.iter().enumerate() {
-            // No more is shown.
-            if text.len() > STATEMENT_CHARS_MAX * 4 {
-                break;
-            }
-            text.push_str(&format!(
-                "{} ${} = {}",
-                if place == 0 { " --" } else { "," },
-                place + 1,
-                classes.scrub(bind)
-            ));
-        }
-        let is_whole = text.chars().count() <= STATEMENT_CHARS_MAX;
-        let shown = text.chars().take(STATEMENT_CHARS_MAX).chain((!is_whole).then_some('…')).collect();
-        let before = Before { text: shown, changes: operation.intent.effect == Effect::Write };
+        let before = Before::new(operation, &self.grant.target().classes);
         if self.transaction.len() >= TRANSACTION_STATEMENTS_MAX {
             self.untold += 1;
             let look = self.transaction.iter().position(|before| !before.changes);
@@ -1048,8 +1061,11 @@ impl Passage {
         let foretold = self.foretold.take().filter(|(of, _)| of == digest);
         let mut lines = foretold.map(|(_, lines)| lines).unwrap_or_default();
         if self.session.is_in_transaction() && !self.transaction.is_empty() {
-            let before = self.transaction.iter().map(|before| format!("before it in its transaction: {}", before.text));
-            lines.extend(before);
+            let classes = &self.grant.target().classes;
+            let told = |before: &Before| in_words(&before.text, &before.binds, classes);
+            lines.extend(
+                self.transaction.iter().map(|before| format!("before it in its transaction: {}", told(before))),
+            );
             if self.untold > 0 {
                 lines.push(format!("and {} more before it, which are not listed here", self.untold));
             }

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use memchr::memmem;
 use serde_json::Value;
 
 use crate::canonical;
@@ -154,18 +155,18 @@ impl<'a> OperationMark<'a> {
     ///
     /// Inside of texts quotes are escaped, so that what stands between quotes before a colon is a member's name.
     pub fn of(line: &'a str) -> Option<Self> {
-        line.contains("\"kind\":\"operation.decided\"").then_some(())?;
+        memmem::find(line.as_bytes(), b"\"kind\":\"operation.decided\"")?;
         Some(Self {
             session: member(line, "\"session\":\"")?,
-            refused: line.contains("\"refused\":\""),
+            refused: memmem::find(line.as_bytes(), b"\"refused\":\"").is_some(),
             approval: member(line, "\"approval\":\""),
         })
     }
 }
 
 fn member<'a>(line: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = line.split_once(name)?;
-    rest.split_once('"').map(|(value, _)| value)
+    let at = memmem::find(line.as_bytes(), name.as_bytes())? + name.len();
+    line.get(at..)?.split_once('"').map(|(value, _)| value)
 }
 
 #[cfg(test)]
