@@ -38,7 +38,7 @@ impl Analyzer<'_> {
         let query = if let Node::CopyStmt(copy) = statement { copy.query() } else { statement };
         let Node::SelectStmt(select) = query else { return false };
         let is_known = !self.found.opaque_inside && !self.found.changes_catalog;
-        is_known && Reading { analyzer: self, named: HashSet::new(), cast: BTreeSet::new() }.settles(select)
+        is_known && Reading { analyzer: self, named: HashSet::new(), can_fail: BTreeSet::new() }.settles(select)
     }
 }
 
@@ -53,8 +53,8 @@ struct Reading<'r, 'a> {
     analyzer: &'r Analyzer<'a>,
     /// The names of WITH queries.
     named: HashSet<String>,
-    /// The parameters that are cast, which may fail.
-    cast: BTreeSet<i32>,
+    /// What may fail, the same for each row: parameters that are cast by their number, moments by where they stand, below zero.
+    can_fail: BTreeSet<i32>,
 }
 
 impl Reading<'_, '_> {
@@ -125,6 +125,7 @@ impl Reading<'_, '_> {
                     nodes.push(call.agg_filter());
                     self.call(call, tables)
                 }
+                Node::A_Expr(expression) if self.is_moment(expression) => self.fails_alone(-1 - expression.location),
                 Node::A_Expr(expression) => {
                     nodes.extend([expression.lexpr(), expression.rexpr()]);
                     compares(expression)
@@ -176,12 +177,12 @@ impl Reading<'_, '_> {
         match cast.arg() {
             Node::A_Const(_) => is_own,
             Node::ColumnRef(_) => is_text,
-            Node::ParamRef(parameter) => is_text || is_own && self.is_only_cast(parameter.number),
+            Node::ParamRef(parameter) => is_text || is_own && self.fails_alone(parameter.number),
             Node::A_ArrayExpr(array) => {
                 is_own
                     && array.elements().iter().all(|element| match element {
                         Node::A_Const(_) => true,
-                        Node::ParamRef(parameter) => self.is_only_cast(parameter.number),
+                        Node::ParamRef(parameter) => self.fails_alone(parameter.number),
                         _ => false,
                     })
             }
@@ -189,9 +190,28 @@ impl Reading<'_, '_> {
         }
     }
 
-    fn is_only_cast(&mut self, parameter: i32) -> bool {
-        self.cast.insert(parameter);
-        self.cast.len() == 1
+    /// Whether an expression is a moment before or after now, such as `now() - interval '7 days'`: out of range, it is so for each row.
+    fn is_moment(&self, expression: &A_Expr) -> bool {
+        let is_now = match expression.lexpr() {
+            Node::FuncCall(call) => call.args().is_empty() && self.call(call, &[]),
+            Node::SQLValueFunction(_) => true,
+            _ => false,
+        };
+        let is_interval = |cast: &TypeCast| {
+            let name = cast.type_name().map(|name| tree::words(name.names())).unwrap_or_default();
+            name.last() == Some(&"interval") && self.analyzer.is_own_type_named(&name)
+        };
+        let adds = |name: &str| ["+", "-"].contains(&name) && !self.analyzer.resources.catalog.is_user_operator(name);
+        expression.kind == A_Expr_Kind::AEXPR_OP
+            && matches!(strings(expression.name()).as_slice(), [name] if adds(name))
+            && is_now
+            && matches!(expression.rexpr(), Node::TypeCast(cast) if is_interval(cast) && matches!(cast.arg(), Node::A_Const(_)))
+    }
+
+    /// Whether nothing else can fail, by which it would show what failed first.
+    fn fails_alone(&mut self, what: i32) -> bool {
+        self.can_fail.insert(what);
+        self.can_fail.len() == 1
     }
 
     /// A call that never fails; of an aggregate, one for which the order of rows is all the same.

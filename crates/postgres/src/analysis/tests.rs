@@ -1799,6 +1799,7 @@ fn where_no_order_shows_texts_are_not_compared() {
         of("id", "and id in (select customer_id from orders where total > $2) order by id"),
         of("id", "and exists (select from orders o where o.customer_id = c.id) order by id"),
         of("id", "and id > $2::int8 order by id"),
+        of("id", "and name > now() - interval '7 days' order by id"),
         of("count(*)", ""),
         of("count(distinct name), min(id), max(c.name), 7", "and name > 'x'"),
         of("count(*) filter (where name = 'x')", "order by 1"),
@@ -1855,6 +1856,7 @@ fn where_an_order_may_show_texts_are_compared() {
         of("id, name::int4", "order by id"),
         of("id", "and name like name order by id"),
         of("id", "and id > $2::int8 and name > $3::int4 order by id"),
+        of("id", "and (name > now() - interval '7 days' or name < now() + interval '7 days') order by id"),
         of("id, (select o.id from orders o)", "order by id"),
         of("id, array(select o.id from orders o)", "order by id"),
         // An order of the whole leaves open what is found first inside of it.
