@@ -411,7 +411,7 @@ impl Analyzer<'_> {
 
     /// What the texts of a column are, and how many characters they have at most, where they are equal only if their bytes are;
     /// `None` of any other, and of one that the catalog does not have.
-    fn form_and_room(&self, column: &Resource) -> Option<(CandidateForm, usize)> {
+    pub(super) fn form_and_room(&self, column: &Resource) -> Option<(CandidateForm, usize)> {
         let catalog = self.resources.catalog;
         let (relation, name) = column_at(catalog, self.resources.target, column)?;
         let column = relation.columns.iter().find(|info| *info.name == *name && !info.folds)?;

@@ -1,14 +1,14 @@
-//! Whether the order in which a query finds its rows shows in what it gives.
+//! Whether the order in which a query finds its rows shows in what it gives, or in what it leaves behind.
 //!
-//! Knows the trees of queries, and what tells the rows of tables apart. What is not understood here may show the order. So may
-//! whatever can fail: which row fails first would tell.
+//! Knows the one form of query of which it is certain that it does not: rows of one table that columns choose by constants, counted,
+//! or put in an order that is left to nothing. All else may show it: what stops at the first row, what looks elsewhere for each
+//! row (the server counts how often tables were read), and what can fail in more than one way, for the first failure would tell.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use pg_raw_parse::list::NodeList;
-use pg_raw_parse::nodes::{A_Expr, ColumnRef, FuncCall, RangeVar, SelectStmt, SubLink, TypeCast, WithClause};
-use pg_raw_parse::raw::{A_Expr_Kind, SetOperation, SubLinkType};
+use pg_raw_parse::nodes::{A_Expr, ColumnRef, FuncCall, RangeVar, SelectStmt, TypeCast};
+use pg_raw_parse::raw::{A_Expr_Kind, SetOperation};
 use pg_raw_parse::{ConstValue, Node};
 
 use super::analyzer::Analyzer;
@@ -20,16 +20,20 @@ use super::resource::is_classified;
 use super::tree::{self, strings};
 use crate::catalog::{ColumnInfo, Relation, RelationKind};
 use crate::function::Kind;
+use crate::value::oid;
 
-/// Aggregates that give the same in whatever order their rows come, of some types at least.
-const AGGREGATES: [&str; 8] = ["avg", "bool_and", "bool_or", "count", "every", "max", "min", "sum"];
-/// Functions of one text that never fail.
-const OF_TEXTS: [&str; 7] = ["btrim", "char_length", "length", "lower", "ltrim", "rtrim", "upper"];
-/// Types of which two values are equal only if they are the same: int8, int2, int4, text, oid, date, varchar, timestamp, timestamptz
-/// and uuid.
-const EXACT: [u32; 10] = [20, 21, 23, 25, 26, 1082, 1043, 1114, 1184, 2950];
+/// Types of which two values are equal only if they are the same, and that are compared without a failure: int8, int2, int4, text,
+/// oid, date, varchar, timestamp, timestamptz and uuid.
+const EXACT: [u32; 10] = [20, 21, 23, 25, 26, 1082, 1043, 1114, 1184, oid::UUID];
+/// Types that are compared without a failure but have equal values that are not the same: bool, float4, float8 and numeric.
+const COMPARED: [u32; 4] = [16, 700, 701, 1700];
+/// Types that a parameter beside them takes on, or is cast to without a failure: bool, int8, int2, int4, text, varchar and uuid.
+const TAKEN_ON: [u32; 7] = [16, 20, 21, 23, 25, 1043, oid::UUID];
 /// Types of which a sum is the same in whatever order it is made: int8, int2, int4 and numeric.
 const SUMMED: [u32; 4] = [20, 21, 23, 1700];
+/// timestamp and timestamptz.
+const MOMENTS: [u32; 2] = [1114, 1184];
+const BOOL: u32 = 16;
 
 impl Analyzer<'_> {
     /// Whether a statement that was read gives the same in whatever order it finds its rows.
@@ -38,109 +42,58 @@ impl Analyzer<'_> {
         let query = if let Node::CopyStmt(copy) = statement { copy.query() } else { statement };
         let Node::SelectStmt(select) = query else { return false };
         let is_known = !self.found.opaque_inside && !self.found.changes_catalog;
-        is_known && Reading { analyzer: self, named: HashSet::new(), can_fail: BTreeSet::new() }.settles(select)
+        is_known && is_plain(select) && Reading::new(self, select).is_some_and(|mut reading| reading.settles(select))
     }
 }
 
-/// A table in FROM, under the name that its columns go by.
-struct Table<'t> {
-    name: &'t str,
-    relation: Arc<Relation>,
-}
-
-/// Reads one statement.
+/// Reads one query over one table.
 struct Reading<'r, 'a> {
     analyzer: &'r Analyzer<'a>,
-    /// The names of WITH queries.
-    named: HashSet<String>,
-    /// What may fail, the same for each row: parameters that are cast by their number, moments by where they stand, below zero.
+    relation: Arc<Relation>,
+    /// The name that the table's columns go by.
+    name: String,
+    /// What may fail, in one way and for whatever row: parameters that are cast by their number, moments by where they stand,
+    /// below zero.
     can_fail: BTreeSet<i32>,
 }
 
-impl Reading<'_, '_> {
-    /// Of the outermost query, whose rows are shown.
+impl<'r, 'a> Reading<'r, 'a> {
+    /// Over the table of a query, if it reads one that is stored, and nothing else.
+    fn new(analyzer: &'r Analyzer<'a>, select: &SelectStmt) -> Option<Self> {
+        let mut sources = select.from_clause().iter();
+        let (Some(Node::RangeVar(table)), None) = (sources.next(), sources.next()) else { return None };
+        let (alias, renamed) = tree::alias(table.alias());
+        let relation = stored(analyzer, table).filter(|_| renamed.is_empty())?;
+        let name = alias.map_or_else(|| relation.name.to_string(), String::from);
+        Some(Self { analyzer, relation, name, can_fail: BTreeSet::new() })
+    }
+
     fn settles(&mut self, select: &SelectStmt) -> bool {
-        let limits = vec![select.limit_count(), select.limit_offset()];
-        is_plain(select)
-            && self.clauses(select)
-            && self.expressions(limits, &[])
-            && (is_one_row(select) || self.is_in_order(select))
+        let is_bound = |limit: Node<'_>| matches!(limit, Node::None | Node::A_Const(_) | Node::ParamRef(_));
+        is_bound(select.limit_count())
+            && is_bound(select.limit_offset())
+            && self.condition(select.where_clause())
+            && (self.is_one_row(select) || self.is_in_order(select))
     }
 
-    /// Of a query in it: with a limit, it would be the first rows that count.
-    fn query(&mut self, query: Node<'_>) -> bool {
-        let Node::SelectStmt(select) = query else { return false };
-        let limits = [select.limit_count(), select.limit_offset()];
-        is_plain(select) && limits.iter().all(|limit| matches!(limit, Node::None)) && self.clauses(select)
-    }
-
-    fn clauses(&mut self, select: &SelectStmt) -> bool {
-        if select.with_clause().is_some_and(|clause| !self.with(clause)) {
-            return false;
-        }
-        let tables = self.tables(select.from_clause()).unwrap_or_default();
-        let mut nodes = vec![select.where_clause(), select.having_clause()];
-        nodes.extend(select.target_list().iter().map(|target| target.val()));
-        nodes.extend(select.from_clause());
-        nodes.extend(select.values_lists());
-        for order in select.sort_clause() {
-            if !order.use_op().is_empty() {
-                return false;
-            }
-            nodes.push(order.node());
-        }
-        self.expressions(nodes, &tables)
-    }
-
-    fn with(&mut self, clause: &WithClause) -> bool {
-        !clause.recursive
-            && clause.ctes().iter().all(|query| {
-                let is_understood = self.query(query.ctequery());
-                self.named.extend(query.ctename().map(String::from));
-                is_understood
-            })
-    }
-
-    /// Whether none of these fails, or is anything else for another order. The tables are those of their query, as far as it has
-    /// nothing but tables.
-    fn expressions(&mut self, mut nodes: Vec<Node<'_>>, tables: &[Table<'_>]) -> bool {
+    /// Whether a condition looks at nothing but columns and constants.
+    fn condition(&mut self, condition: Node<'_>) -> bool {
+        let mut nodes = vec![condition];
         while let Some(node) = nodes.pop() {
             let is_understood = match node {
-                Node::None | Node::A_Const(_) | Node::ParamRef(_) | Node::ColumnRef(_) | Node::SQLValueFunction(_) => {
-                    true
-                }
-                Node::RangeVar(table) => self.is_of_tables(table),
-                Node::RangeSubselect(subselect) => self.query(subselect.subquery()),
-                Node::TypeCast(cast) => self.cast(cast),
-                Node::JoinExpr(join) => {
-                    nodes.extend([join.larg(), join.rarg(), join.quals()]);
-                    true
-                }
-                Node::SubLink(link) => {
-                    nodes.push(link.testexpr());
-                    tests(link) && self.query(link.subselect())
-                }
-                Node::FuncCall(call) => {
-                    nodes.extend(call.args());
-                    nodes.push(call.agg_filter());
-                    self.call(call, tables)
-                }
-                Node::A_Expr(expression) if self.is_moment(expression) => self.fails_alone(-1 - expression.location),
-                Node::A_Expr(expression) => {
-                    nodes.extend([expression.lexpr(), expression.rexpr()]);
-                    compares(expression)
-                }
-                Node::NodeList(_)
-                | Node::BoolExpr(_)
-                | Node::NullTest(_)
-                | Node::BooleanTest(_)
-                | Node::CaseExpr(_)
-                | Node::CoalesceExpr(_)
-                | Node::MinMaxExpr(_)
-                | Node::A_ArrayExpr(_) => {
+                Node::None | Node::A_Const(_) => true,
+                Node::BoolExpr(_) => {
                     nodes.extend(tree::children(node));
                     true
                 }
+                Node::NodeList(list) => {
+                    nodes.extend(list.iter());
+                    true
+                }
+                Node::NullTest(test) => self.column_in(test.arg()).is_some(),
+                Node::BooleanTest(test) => self.column_in(test.arg()).is_some_and(|column| column.type_oid == BOOL),
+                Node::ColumnRef(column) => self.column(column).is_some_and(|column| column.type_oid == BOOL),
+                Node::A_Expr(expression) => self.comparison(expression),
                 _ => false,
             };
             if !is_understood {
@@ -150,62 +103,104 @@ impl Reading<'_, '_> {
         true
     }
 
-    /// Whether a name in FROM means rows as they are stored, or a WITH query.
-    fn is_of_tables(&self, table: &RangeVar) -> bool {
-        let (schema, name) = tree::relation_name(table);
-        let relations = self.analyzer.relations(schema, name);
-        let is_stored = |relation: &Arc<Relation>| {
-            let is_table = matches!(relation.kind, RelationKind::Table | RelationKind::PartitionedTable);
-            // What is computed where it is read can fail.
-            is_table && !relation.quotes && !relation.columns.iter().any(|column| column.generated)
+    /// A column that is compared with constants, by operators of PostgreSQL's own.
+    fn comparison(&mut self, expression: &A_Expr) -> bool {
+        let names = strings(expression.name());
+        let operator = tree::qualified(&names).1;
+        let (left, right) = (expression.lexpr(), expression.rexpr());
+        let (column, values) = match (self.column_in(left), self.column_in(right)) {
+            (Some(column), None) => (column.clone(), right),
+            (None, Some(column)) if expression.kind == A_Expr_Kind::AEXPR_OP => (column.clone(), left),
+            _ => return false,
         };
-        (relations.len() == 1 || self.is_with_query(schema, name))
-            && !self.analyzer.is_doubted(name)
-            && relations.iter().all(is_stored)
-    }
-
-    fn is_with_query(&self, schema: Option<&str>, name: &str) -> bool {
-        schema.is_none() && self.named.contains(name)
-    }
-
-    /// A cast of what stands there once fails before any row is looked at, or of all rows alike. So does that of a parameter, but
-    /// which of several fails first would tell.
-    fn cast(&mut self, cast: &TypeCast) -> bool {
-        let Some(name) = cast.type_name() else { return false };
-        let is_text = self.analyzer.form_of(name) == Some((CandidateForm::Text, false));
-        let is_own = self.analyzer.is_own_type_named(&tree::words(name.names()));
-        match cast.arg() {
-            Node::A_Const(_) => is_own,
-            Node::ColumnRef(_) => is_text,
-            Node::ParamRef(parameter) => is_text || is_own && self.fails_alone(parameter.number),
-            Node::A_ArrayExpr(array) => {
-                is_own
-                    && array.elements().iter().all(|element| match element {
-                        Node::A_Const(_) => true,
-                        Node::ParamRef(parameter) => self.fails_alone(parameter.number),
-                        _ => false,
-                    })
-            }
+        if self.analyzer.resources.catalog.is_user_operator(operator) {
+            return false;
+        }
+        let compares = ["=", "<>", "<", "<=", ">", ">="].contains(&operator);
+        match expression.kind {
+            A_Expr_Kind::AEXPR_OP
+            | A_Expr_Kind::AEXPR_IN
+            | A_Expr_Kind::AEXPR_OP_ANY
+            | A_Expr_Kind::AEXPR_OP_ALL
+            | A_Expr_Kind::AEXPR_DISTINCT
+            | A_Expr_Kind::AEXPR_NOT_DISTINCT => compares && self.values(&column, values),
+            A_Expr_Kind::AEXPR_BETWEEN | A_Expr_Kind::AEXPR_NOT_BETWEEN => self.values(&column, values),
             _ => false,
         }
     }
 
-    /// Whether an expression is a moment before or after now, such as `now() - interval '7 days'`: out of range, it is so for each row.
-    fn is_moment(&self, expression: &A_Expr) -> bool {
-        let is_now = match expression.lexpr() {
-            Node::FuncCall(call) => call.args().is_empty() && self.call(call, &[]),
-            Node::SQLValueFunction(_) => true,
+    /// Whether all that a column is compared with are constants of its type, or parameters.
+    fn values(&mut self, column: &ColumnInfo, values: Node<'_>) -> bool {
+        let resource = self.analyzer.resources.column(&self.relation, &column.name);
+        let is_compared = [&EXACT[..], &COMPARED].concat().contains(&column.type_oid);
+        if !is_compared && self.analyzer.form_and_room(&resource).is_none() {
+            return false;
+        }
+        let mut nodes = vec![values];
+        while let Some(node) = nodes.pop() {
+            let is_value = match node {
+                Node::A_Const(_) => true,
+                Node::NodeList(list) => {
+                    nodes.extend(list.iter());
+                    true
+                }
+                Node::A_ArrayExpr(array) => {
+                    let is_flat = array.elements().iter().all(|element| !matches!(element, Node::A_ArrayExpr(_)));
+                    nodes.extend(array.elements().iter());
+                    is_flat
+                }
+                // It may be of another type than the column, which is then cast to it.
+                Node::ParamRef(parameter) => {
+                    TAKEN_ON.contains(&column.type_oid) || !is_compared || self.fails_alone(parameter.number)
+                }
+                Node::TypeCast(cast) => {
+                    if let Node::A_ArrayExpr(_) = cast.arg() {
+                        nodes.push(cast.arg());
+                    }
+                    self.cast(cast)
+                }
+                Node::A_Expr(expression) => {
+                    MOMENTS.contains(&column.type_oid)
+                        && self.is_moment(expression)
+                        && self.fails_alone(-1 - expression.location)
+                }
+                Node::FuncCall(call) => MOMENTS.contains(&column.type_oid) && self.is_now(call),
+                _ => false,
+            };
+            if !is_value {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// A text or UUID, or a list of them. What is written out is read before anything runs.
+    fn cast(&mut self, cast: &TypeCast) -> bool {
+        let Some((form, _)) = cast.type_name().and_then(|name| self.analyzer.form_of(name)) else { return false };
+        match cast.arg() {
+            Node::A_Const(constant) => matches!(constant.val(), Some(ConstValue::String(_))),
+            Node::A_ArrayExpr(_) => true,
+            Node::ParamRef(parameter) => form == CandidateForm::Text || self.fails_alone(parameter.number),
             _ => false,
-        };
+        }
+    }
+
+    /// A moment before or after now, such as `now() - interval '7 days'`: out of range, it is so for each row.
+    fn is_moment(&self, expression: &A_Expr) -> bool {
         let is_interval = |cast: &TypeCast| {
             let name = cast.type_name().map(|name| tree::words(name.names())).unwrap_or_default();
-            name.last() == Some(&"interval") && self.analyzer.is_own_type_named(&name)
+            let is_written = matches!(cast.arg(), Node::A_Const(_));
+            is_written && name.last() == Some(&"interval") && self.analyzer.is_own_type_named(&name)
         };
         let adds = |name: &str| ["+", "-"].contains(&name) && !self.analyzer.resources.catalog.is_user_operator(name);
         expression.kind == A_Expr_Kind::AEXPR_OP
             && matches!(strings(expression.name()).as_slice(), [name] if adds(name))
-            && is_now
-            && matches!(expression.rexpr(), Node::TypeCast(cast) if is_interval(cast) && matches!(cast.arg(), Node::A_Const(_)))
+            && matches!(expression.lexpr(), Node::FuncCall(call) if self.is_now(call))
+            && matches!(expression.rexpr(), Node::TypeCast(cast) if is_interval(cast))
+    }
+
+    fn is_now(&self, call: &FuncCall) -> bool {
+        tree::function_name(call).1 == "now" && call.args().is_empty() && self.is_own(call)
     }
 
     /// Whether nothing else can fail, by which it would show what failed first.
@@ -214,130 +209,116 @@ impl Reading<'_, '_> {
         self.can_fail.len() == 1
     }
 
-    /// A call that never fails; of an aggregate, one for which the order of rows is all the same.
-    fn call(&self, call: &FuncCall, tables: &[Table<'_>]) -> bool {
+    fn is_own(&self, call: &FuncCall) -> bool {
         let (schema, name) = tree::function_name(call);
-        let is_own = schema.is_none_or(|schema| schema == "pg_catalog")
+        schema.is_none_or(|schema| schema == "pg_catalog")
             && self.analyzer.function_kind(schema, name) != Kind::User
             && call.agg_order().is_empty()
             && call.over().is_none()
-            && !call.agg_within_group;
-        let is_of = |types: &[u32]| match (call.args().first(), call.args().len()) {
-            (Some(Node::ColumnRef(column)), 1) => {
-                column_of(column, tables).is_some_and(|(_, info)| types.contains(&info.type_oid) && !info.folds)
-            }
-            _ => false,
-        };
-        is_own
-            && match name {
-                "count" | "bool_and" | "bool_or" | "every" | "now" => true,
-                "min" | "max" => is_of(&EXACT),
-                // Of numbers that are equal but written in another way it matters which one counts.
-                "sum" | "avg" => !call.agg_distinct && is_of(&SUMMED),
-                name => OF_TEXTS.contains(&name) && call.args().len() == 1,
-            }
+            && !call.agg_within_group
     }
 
-    /// The tables of FROM, if there is nothing else in it.
-    fn tables<'t>(&self, from: &'t NodeList) -> Option<Vec<Table<'t>>> {
-        let (mut tables, mut nodes) = (Vec::new(), from.iter().collect::<Vec<Node<'t>>>());
-        while let Some(node) = nodes.pop() {
-            match node {
-                Node::RangeVar(table) => {
-                    let (schema, name) = tree::relation_name(table);
-                    let (alias, renamed) = tree::alias(table.alias());
-                    let mut relations = self.analyzer.relations(schema, name).into_iter();
-                    let (Some(relation), None) = (relations.next(), relations.next()) else { return None };
-                    let table = Table { name: alias.unwrap_or(name), relation };
-                    let is_twice = tables.iter().any(|other: &Table<'t>| other.name == table.name);
-                    if is_twice || !renamed.is_empty() || self.is_with_query(schema, name) {
-                        return None;
-                    }
-                    tables.push(table);
+    /// Whether a query gives one row, of constants and of aggregates that are the same in whatever order their rows come.
+    fn is_one_row(&mut self, select: &SelectStmt) -> bool {
+        let mut has_aggregate = false;
+        for target in select.target_list() {
+            match target.val() {
+                Node::A_Const(_) => {}
+                Node::FuncCall(call) if self.aggregates(call) && self.condition(call.agg_filter()) => {
+                    has_aggregate = true
                 }
-                Node::JoinExpr(join) if join.alias().is_none() && join.join_using_alias().is_none() => {
-                    nodes.extend([join.larg(), join.rarg()]);
-                }
-                _ => return None,
+                _ => return false,
             }
         }
-        Some(tables)
+        has_aggregate && select.sort_clause().is_empty()
     }
 
-    /// Whether the rows of a query are put in one order that is left to nothing: by what tells the rows of each of its tables apart.
+    fn aggregates(&self, call: &FuncCall) -> bool {
+        let column = match (call.args().first(), call.args().len()) {
+            (Some(argument), 1) => self.column_in(argument),
+            _ => None,
+        };
+        let is_of = |types: &[u32]| column.is_some_and(|column| types.contains(&column.type_oid) && !column.folds);
+        self.is_own(call)
+            && match tree::function_name(call).1 {
+                "count" => call.agg_star || is_of(&EXACT) || column.is_some() && !call.agg_distinct,
+                "bool_and" | "bool_or" | "every" => is_of(&[BOOL]),
+                // Of values that are equal but not the same it matters which one counts.
+                "min" | "max" => is_of(&EXACT),
+                "sum" | "avg" => !call.agg_distinct && is_of(&SUMMED),
+                _ => false,
+            }
+    }
+
+    /// Whether a query gives columns, and puts its rows in an order that is left to nothing: by what tells them apart.
     fn is_in_order(&self, select: &SelectStmt) -> bool {
-        let Some(tables) = self.tables(select.from_clause()) else { return false };
-        let catalog = self.analyzer.resources.catalog;
+        let is_shown = |value: Node<'_>| match value {
+            Node::A_Const(_) => true,
+            Node::ColumnRef(column) => expands(value) || self.column(column).is_some(),
+            _ => false,
+        };
         let sorts = |order: Node<'_>| {
-            let (table, column) = column_of(sorted_by(order, select)?, &tables)?;
-            let is_exact = EXACT.contains(&column.type_oid) && !column.folds;
-            let resource = self.analyzer.resources.column(&table.relation, &column.name);
-            (is_exact && !is_classified(&resource)).then_some((table.name, column.number))
+            let column = self.column(sorted_by(order, select)?)?;
+            let is_compared = [&EXACT[..], &COMPARED].concat().contains(&column.type_oid);
+            let resource = self.analyzer.resources.column(&self.relation, &column.name);
+            (is_compared && !is_classified(&resource)).then_some(column.number)
         };
-        let sorted: BTreeSet<(&str, i16)> =
-            select.sort_clause().iter().filter_map(|order| sorts(order.node())).collect();
-        let is_told_apart = |table: &Table<'_>| {
-            // The keys of a table that others inherit from are not theirs.
-            let is_whole =
-                table.relation.kind == RelationKind::PartitionedTable || !catalog.has_children(&table.relation);
-            let is_sorted_by = |key: &Vec<i16>| key.iter().all(|number| sorted.contains(&(table.name, *number)));
-            is_whole && table.relation.keys.iter().any(is_sorted_by)
+        let orders: Option<BTreeSet<i16>> = select
+            .sort_clause()
+            .iter()
+            .map(|order| if order.use_op().is_empty() { sorts(order.node()) } else { None })
+            .collect();
+        // The keys of a table that others inherit from are not theirs.
+        let is_whole = self.relation.kind == RelationKind::PartitionedTable
+            || !self.analyzer.resources.catalog.has_children(&self.relation);
+        let is_sorted = |sorted: &BTreeSet<i16>| {
+            self.relation.keys.iter().any(|key| key.iter().all(|number| sorted.contains(number)))
         };
-        !tables.is_empty() && tables.iter().all(is_told_apart)
+        let are_shown = select.target_list().iter().all(|target| is_shown(target.val()));
+        is_whole && are_shown && orders.is_some_and(|sorted| is_sorted(&sorted))
+    }
+
+    fn column_in(&self, node: Node<'_>) -> Option<&ColumnInfo> {
+        match node {
+            Node::ColumnRef(column) => self.column(column),
+            _ => None,
+        }
+    }
+
+    /// The column of the table that a name means.
+    fn column(&self, column: &ColumnRef) -> Option<&ColumnInfo> {
+        let names = strings(column.fields());
+        let (source, name) = match names.as_slice() {
+            [name] => (None, *name),
+            [source, name] => (Some(*source), *name),
+            _ => return None,
+        };
+        let is_its = names.len() == column.fields().len() && source.is_none_or(|source| source == self.name);
+        self.relation.columns.iter().find(|info| is_its && *info.name == *name)
     }
 }
 
-/// Whether a query stands by itself and gives each row that it finds, as it is.
+/// The table that a name in FROM means, if its rows lie there as they are: what is computed where it is read can fail.
+fn stored(analyzer: &Analyzer<'_>, table: &RangeVar) -> Option<Arc<Relation>> {
+    let (schema, name) = tree::relation_name(table);
+    let mut relations = analyzer.relations(schema, name).into_iter();
+    let (Some(relation), None) = (relations.next(), relations.next()) else { return None };
+    let is_table = matches!(relation.kind, RelationKind::Table | RelationKind::PartitionedTable);
+    let is_stored = is_table && !relation.quotes && !relation.columns.iter().any(|column| column.generated);
+    (is_stored && !analyzer.is_doubted(name)).then_some(relation)
+}
+
+/// Whether a query stands by itself and gives each row that it finds.
 fn is_plain(select: &SelectStmt) -> bool {
     select.op == SetOperation::SETOP_NONE
+        && select.with_clause().is_none()
+        && select.values_lists().is_empty()
         && select.group_clause().is_empty()
         && select.distinct_clause().is_empty()
         && select.window_clause().is_empty()
         && select.locking_clause().is_empty()
         && select.into_clause().is_none()
-}
-
-/// Whether a query without groups gives one row, of aggregates and constants.
-fn is_one_row(select: &SelectStmt) -> bool {
-    let is_aggregate = |node: Node<'_>| match node {
-        Node::FuncCall(call) => AGGREGATES.contains(&tree::function_name(call).1),
-        _ => false,
-    };
-    let mut values = select.target_list().iter().map(|target| target.val());
-    let are_known = values.clone().all(|value| is_aggregate(value) || matches!(value, Node::A_Const(_)));
-    are_known && values.any(is_aggregate)
-}
-
-/// Whether a subquery is only asked whether it has a row, or a row that is equal.
-fn tests(link: &SubLink) -> bool {
-    match link.sub_link_type {
-        SubLinkType::EXISTS_SUBLINK => true,
-        SubLinkType::ANY_SUBLINK => link.oper_name().is_empty(),
-        _ => false,
-    }
-}
-
-/// Whether an operator compares, and so never fails.
-fn compares(expression: &A_Expr) -> bool {
-    let names = strings(expression.name());
-    match expression.kind {
-        A_Expr_Kind::AEXPR_OP | A_Expr_Kind::AEXPR_OP_ANY | A_Expr_Kind::AEXPR_OP_ALL | A_Expr_Kind::AEXPR_IN => {
-            ["=", "<>", "<", "<=", ">", ">="].contains(&tree::qualified(&names).1)
-        }
-        A_Expr_Kind::AEXPR_DISTINCT
-        | A_Expr_Kind::AEXPR_NOT_DISTINCT
-        | A_Expr_Kind::AEXPR_NULLIF
-        | A_Expr_Kind::AEXPR_BETWEEN
-        | A_Expr_Kind::AEXPR_NOT_BETWEEN
-        | A_Expr_Kind::AEXPR_BETWEEN_SYM
-        | A_Expr_Kind::AEXPR_NOT_BETWEEN_SYM => true,
-        // A pattern fails where it ends in its escape sign.
-        A_Expr_Kind::AEXPR_LIKE | A_Expr_Kind::AEXPR_ILIKE => match expression.rexpr() {
-            Node::A_Const(pattern) => matches!(pattern.val(), Some(ConstValue::String(text)) if !text.contains('\\')),
-            _ => false,
-        },
-        _ => false,
-    }
+        && matches!(select.having_clause(), Node::None)
 }
 
 /// The column that an element of ORDER BY means, if it is a column as it stands.
@@ -360,28 +341,6 @@ fn sorted_by<'t>(order: Node<'t>, select: &'t SelectStmt) -> Option<&'t ColumnRe
     };
     match meant {
         Node::ColumnRef(column) => Some(column),
-        _ => None,
-    }
-}
-
-/// The column of a table that a name means.
-fn column_of<'t>(column: &ColumnRef, tables: &'t [Table<'t>]) -> Option<(&'t Table<'t>, &'t ColumnInfo)> {
-    let names = strings(column.fields());
-    let (source, name) = match names.as_slice() {
-        [name] => (None, *name),
-        [source, name] => (Some(*source), *name),
-        _ => return None,
-    };
-    if names.len() != column.fields().len() {
-        return None;
-    }
-    let info = |table: &'t Table<'t>| {
-        let is_named = source.is_none_or(|source| source == table.name);
-        table.relation.columns.iter().find(|info| is_named && *info.name == *name).map(|info| (table, info))
-    };
-    let mut found = tables.iter().filter_map(info);
-    match (found.next(), found.next()) {
-        (Some(only), None) => Some(only),
         _ => None,
     }
 }

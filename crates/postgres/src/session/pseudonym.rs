@@ -21,8 +21,9 @@ use crate::value::{self, oid};
 /// The format of a bind value that is its binary form.
 const BINARY: i16 = 1;
 /// What a client can do where several pseudonyms need `probe` for the order of what they find.
-const ORDER_REMEDY: &str = "Rows that several pseudonyms find may come in the order of what these stand for: put them in order by a \
-    column that is unique, such as the primary key, or ask for one pseudonym a statement";
+const ORDER_REMEDY: &str = "Rows that several pseudonyms find may come in the order of what these stand for: select columns \
+    of the one table in the order of one that is unique, such as the primary key, with nothing computed from rows, or ask for \
+    one pseudonym a statement";
 
 impl PostgresSession {
     /// The candidates of what is asked, in the order of the analysis; `None` where there are none, or nothing can be turned
