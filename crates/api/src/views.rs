@@ -348,6 +348,10 @@ pub fn who(needs: &BTreeMap<String, u32>) -> String {
 }
 
 /// What a fact of how many pseudonyms decide means to whoever decides.
+fn held_by(policies: &str, reasons: &[String]) -> String {
+    if reasons.is_empty() { policies.into() } else { format!("{policies} ({})", reasons.join("; ")) }
+}
+
 fn pseudonyms(count: &serde_json::Value) -> String {
     if *count == 0 {
         return String::new();
@@ -403,7 +407,7 @@ impl RequestView {
         rows.extend(self.accesses.iter().map(|access| ("access", access.clone())));
         let approved: BTreeSet<&str> = self.approvals.values().flatten().map(String::as_str).collect();
         rows.extend([
-            ("held by", format!("{} ({})", self.policies.join(", "), self.reasons.join("; "))),
+            ("held by", held_by(&self.policies.join(", "), &self.reasons)),
             ("needs", who(&self.needs)),
             ("approved by", approved.into_iter().collect::<Vec<_>>().join(", ")),
             ("answered by", self.answered_by.clone().unwrap_or_default()),

@@ -496,20 +496,25 @@ pub(crate) fn facts_record(facts: &Facts, classes: &Classes) -> BTreeMap<String,
     facts.iter().map(|(name, fact)| ((*name).to_string(), value(fact))).collect()
 }
 
+/// The reasons that policies give, and which policies; those alone where they give none.
+pub(crate) fn cause(reasons: &[&str], policies: &[&str]) -> String {
+    let policies = policies.join(", ");
+    if reasons.is_empty() { format!("policy {policies}") } else { format!("{} (policy {policies})", reasons.join("; ")) }
+}
+
 /// The denial of an operation by policy, with the remedy that there is.
 pub(crate) fn policy_denial(decision: &Decision, title: &str) -> Denial {
     let reasons: Vec<&str> = decision.reasons.iter().map(String::as_str).collect();
     let policies: Vec<&str> = decision.policies.iter().map(PolicyId::as_str).collect();
-    let cause = reasons.join("; ");
     let (detail, hint) = if policies.is_empty() {
         (
-            cause,
+            reasons.join("; "),
             "Ask an administrator for a policy that permits it; `gatehouse policies ls` shows those in force"
                 .to_string(),
         )
     } else {
         (
-            format!("{cause} (policy {})", policies.join(", ")),
+            cause(&reasons, &policies),
             format!("Do it in another way, or ask who keeps the policy {}", policies.join(", ")),
         )
     };

@@ -1701,7 +1701,7 @@ fn held_denial(decision: &Decision, request: &RequestId, title: &str) -> Denial 
     let mut denial = Denial::new(
         Reason::Held,
         format!("{title} needs approval by {}: request {request}", decision.hold.who()),
-        format!("{} (policy {})", reasons.join("; "), policies.join(", ")),
+        gate::cause(&reasons, &policies),
         format!("Ask for exactly the same again once `gatehouse approve {request}` was given; it then passes once"),
     );
     denial.policies = decision.policies.iter().cloned().collect();

@@ -261,11 +261,9 @@ pub(crate) fn text(path: &Path, protocol: &str) -> Result<String> {
                 if matches!(word, "describe" | "masked") {
                     continue;
                 }
-                // What runs is what was asked last, or else it is said: answers come in this order.
+                // What runs is what was told of last, or else it is said: answers come in this order.
                 let is_known = word == "run" && number == last;
-                if word != "run" {
-                    last = number.into();
-                }
+                last = number.into();
                 if !is_known {
                     lines.push(format!("{time}  {}", further(&plain(&format!("{word} #{number} {statement}")))));
                 }

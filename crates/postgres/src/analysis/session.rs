@@ -19,7 +19,7 @@ use crate::function::Kind;
 /// Settings that change neither what statements mean nor what protects data, for the session that sets them. Those that
 /// choose how tables are read are none of them: the order of an index is that of its values; nor is `array_nulls`, by which a
 /// word in a list that is compared is a value or none.
-const HARMLESS: [&str; 57] = [
+const HARMLESS: [&str; 55] = [
     "application_name",
     "bytea_output",
     "check_function_bodies",
@@ -28,7 +28,6 @@ const HARMLESS: [&str; 57] = [
     "commit_delay",
     "commit_siblings",
     "constraint_exclusion",
-    "cursor_tuple_fraction",
     "datestyle",
     "deadlock_timeout",
     "debug_pretty_print",
@@ -40,7 +39,6 @@ const HARMLESS: [&str; 57] = [
     "default_transaction_deferrable",
     "default_transaction_isolation",
     "default_transaction_read_only",
-    "effective_cache_size",
     "effective_io_concurrency",
     "escape_string_warning",
     "extra_float_digits",
