@@ -347,11 +347,12 @@ pub fn who(needs: &BTreeMap<String, u32>) -> String {
     words.collect::<Vec<_>>().join(" and ")
 }
 
-/// What a fact of how many pseudonyms decide means to whoever decides.
+/// The policies that hold an operation, and why, as far as they say.
 fn held_by(policies: &str, reasons: &[String]) -> String {
     if reasons.is_empty() { policies.into() } else { format!("{policies} ({})", reasons.join("; ")) }
 }
 
+/// What a fact of how many pseudonyms decide means to whoever decides.
 fn pseudonyms(count: &serde_json::Value) -> String {
     if *count == 0 {
         return String::new();

@@ -568,10 +568,7 @@ async fn the_order_of_what_several_find_is_not_told() -> Result<()> {
         (format!("select id from customers where {either} order by id desc"), "950\n3"),
         (format!("select tier, id as key from customers where {either} order by 2"), "standard|3\nstandard|950"),
         (format!("select count(*), min(id), max(id) from customers where {either}"), "2|3|950"),
-        (
-            format!("select id from customers where {either} and tier between 'a' and 'z' order by tier, id"),
-            "3\n950",
-        ),
+        (format!("select id from customers where {either} and tier between 'a' and 'z' order by tier, id"), "3\n950"),
         (format!("select count(*) from customers where {either} and tier in ('standard', 'gold')"), "2"),
         (format!("select count(*) from customers where email not in ('{other}', '{guess}')"), "199"),
     ] {

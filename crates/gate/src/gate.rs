@@ -499,7 +499,11 @@ pub(crate) fn facts_record(facts: &Facts, classes: &Classes) -> BTreeMap<String,
 /// The reasons that policies give, and which policies; those alone where they give none.
 pub(crate) fn cause(reasons: &[&str], policies: &[&str]) -> String {
     let policies = policies.join(", ");
-    if reasons.is_empty() { format!("policy {policies}") } else { format!("{} (policy {policies})", reasons.join("; ")) }
+    if reasons.is_empty() {
+        format!("policy {policies}")
+    } else {
+        format!("{} (policy {policies})", reasons.join("; "))
+    }
 }
 
 /// The denial of an operation by policy, with the remedy that there is.
