@@ -71,6 +71,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             case "head":
                 head = [(f"x-said-{at}", value) for at, value in enumerate([*said, *coded])]
                 self.send(b"{}", fields=[*head, ("location", f"/next?{'&'.join(in_address)}")])
+            case "name":
+                # As the names of fields before the answer, in its head and behind its body.
+                named = "".join(f"{value}: 1\r\n" for value in said if value.replace("-", "").isalnum())
+                self.wfile.write(f"HTTP/1.1 103 Early Hints\r\nx-before: 1\r\n{named}\r\n".encode())
+                head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\ntrailer: x-behind\r\n"
+                self.wfile.write(f"{head}{named}\r\n5\r\nhello\r\n0\r\nx-behind: 1\r\n{named}\r\n".encode())
             case "address":
                 # What is escaped already is another text.
                 plain = [value for value in said if "%" not in value]

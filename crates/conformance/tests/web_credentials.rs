@@ -193,6 +193,24 @@ fn no_kind_of_credential_comes_back() -> Result<()> {
     Ok(())
 }
 
+/// The name of a field has no room for stars, and loses the size of its letters on the way.
+#[test]
+fn it_does_not_come_back_as_a_name() -> Result<()> {
+    let house = house("{ bearer = \"file:own.secret\" }", "Tok-The-Secret-Of-Gateway")?;
+    for who in ["agent:claude", "user:dana"] {
+        let task = house.task(who)?;
+        for version in ["--http1.1", "--http2-prior-knowledge"] {
+            let options = [version, "-D", "-", "-H", "x-as: name", "-H", "te: trailers"];
+            let output = house.curl(&task, &options, "/echo")?.output()?;
+            let told = String::from_utf8_lossy(&output.stdout).to_ascii_lowercase();
+            let is_whole = ["x-before: 1", " 200", "hello"].iter().all(|part| told.contains(part));
+            assert!(is_whole && !told.contains("secret-of"), "{who}, {version}: {told}");
+        }
+    }
+    assert!(house.fixture.verify()?.contains("sound"));
+    Ok(())
+}
+
 /// Escaped as RFC 3986 has it, where forms write a plus for a space, and for XML as those do who write numbers in sixteens.
 #[test]
 fn it_does_not_come_back_however_it_is_escaped() -> Result<()> {

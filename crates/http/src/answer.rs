@@ -124,7 +124,9 @@ impl<'a> Answer<'a> {
     pub(crate) fn write_masked(&self, tag: Tag, links: &Links<'_>, editor: &mut Sealed<'_>, out: &mut BytesMut) {
         let mut fields: Vec<(&str, Vec<u8>)> = Vec::with_capacity(self.head.fields.len());
         for (name, value) in &self.head.fields {
-            if OF_CONNECTION.contains(name) || is_of_bytes(name) || links.hides(name) {
+            let is_dropped = OF_CONNECTION.contains(name) || is_of_bytes(name) || links.hides(name);
+            // There are no stars for a name.
+            if is_dropped || editor.seals.is_in_name(name) {
                 continue;
             }
             let linked = links.changed(name, value);
@@ -161,7 +163,8 @@ impl<'a> Answer<'a> {
         for (name, value) in &self.head.fields {
             // What comes before an answer has no body, and says nothing of one (RFC 9110, section 8.6).
             let is_of_none = tag == Tag::Interim && is_of_bytes(name);
-            if OF_CONNECTION.contains(name) || links.hides(name) || is_of_none {
+            let is_dropped = OF_CONNECTION.contains(name) || links.hides(name) || is_of_none;
+            if is_dropped || editor.seals.is_in_name(name) {
                 passed = Passed::Written;
                 continue;
             }

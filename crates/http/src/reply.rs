@@ -350,7 +350,7 @@ impl Replies {
         let is_coded = answer.coding().is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
         if is_coded && answer.has_body && !self.seals.is_empty() {
             // What is coded may hold the credential, and is looked into for that.
-            let decoder = Decoder::new(answer.coding()).ok_or_else(|| unreadable(&answer))?;
+            let decoder = Decoder::new(answer.coding()).ok_or_else(|| unreadable(&answer, &self.seals))?;
             self.answering = Answering::Watched(Box::new(Watch::new(decoder)));
             return Ok(answer.write_plain(frame.tag, &self.links(), editor, out));
         }
@@ -423,7 +423,7 @@ impl Replies {
         if passes_opaque(editor) && self.rider.is_none() || answer.is_untold() {
             return Ok(None);
         }
-        Err(unreadable(answer))
+        Err(unreadable(answer, &self.seals))
     }
 
     fn body(
@@ -509,8 +509,8 @@ impl Replies {
         }
         let end = Head::read(Tag::End, frame.content).ok_or_else(|| Breach::target("the answer has no end"))?;
         // What is true of the target's bytes alone is not said behind others.
-        let is_kept =
-            |name: &str| !(OF_HEADS.contains(&name) || is_changed && (name == "etag" || answer::is_digest(name)));
+        let is_of_target = |name: &str| is_changed && (name == "etag" || answer::is_digest(name));
+        let is_kept = |name: &str| !(OF_HEADS.contains(&name) || is_of_target(name) || self.seals.is_in_name(name));
         let has_more = end.fields.iter().any(|(name, _)| !is_kept(name));
         if end.fields.is_empty() && out.is_empty() && !has_more {
             return Ok(Passed::AsIs);
@@ -547,13 +547,16 @@ fn write_body(shown: &[u8], out: &mut BytesMut) {
     write_frames(Tag::Body, shown, SHOWN_BYTES_MAX, out);
 }
 
-fn unreadable(answer: &Answer<'_>) -> Breach {
+fn unreadable(answer: &Answer<'_>, seals: &Seals) -> Breach {
     let what = if answer.is_partial() {
         "it is a part of something, and what is classified cannot be told from a part".to_string()
     } else {
         let of = answer.content_type().unwrap_or("no content type");
         let coded = answer.coding().map(|coding| format!(", coded as {coding}")).unwrap_or_default();
-        format!("it is of {of}{coded}, which cannot be looked into")
+        let mut what = format!("it is of {of}{coded}, which cannot be looked into").into_bytes();
+        // These are the target's own words.
+        seals.hide(&mut what);
+        String::from_utf8_lossy(&what).into_owned()
     };
     Breach::target(format!("an answer was kept back: {what}")).telling(Denial::new(
         Reason::Policy,

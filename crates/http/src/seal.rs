@@ -84,6 +84,8 @@ fn in_units(quoted: &str, of: &[char], is_capital: bool) -> String {
 #[derive(Clone, Default)]
 pub(crate) struct Seals {
     forms: Arc<[Secret]>,
+    /// The same in small letters, as names of fields come.
+    small_forms: Arc<[Secret]>,
     /// How long the shortest and the longest is: most values are shorter than any.
     shortest: usize,
     longest: usize,
@@ -115,9 +117,10 @@ impl Seals {
                 }
             }
         }
+        let small_forms = all.iter().map(|form| Secret::new(form.expose().to_ascii_lowercase())).collect();
         let lengths = || all.iter().map(|form| form.expose().len());
         let (shortest, longest) = (lengths().min().unwrap_or_default(), lengths().max().unwrap_or_default());
-        Self { forms: all.into(), shortest, longest }
+        Self { forms: all.into(), small_forms, shortest, longest }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -145,6 +148,12 @@ impl Seals {
 
     fn is_in(&self, bytes: &[u8]) -> bool {
         bytes.len() >= self.shortest && self.forms.iter().any(|secret| memmem::find(bytes, secret.expose()).is_some())
+    }
+
+    /// Whether the name of a field holds one, whatever the size of its letters: on the way names lose theirs.
+    pub(crate) fn is_in_name(&self, name: &str) -> bool {
+        let holds = |name: &[u8]| self.small_forms.iter().any(|secret| memmem::find(name, secret.expose()).is_some());
+        name.len() >= self.shortest && holds(&name.as_bytes().to_ascii_lowercase())
     }
 
     /// How much of the end of `bytes` may be the beginning of one.
@@ -320,5 +329,17 @@ mod tests {
             assert_eq!(String::from_utf8(out).unwrap(), expected, "{size}");
         }
         assert!(Seals::new(&[Secret::new("short")]).is_empty());
+    }
+
+    #[test]
+    fn a_secret_is_found_in_names_whatever_the_size_of_their_letters() {
+        let seals = Seals::new(&[Secret::new("Tok-S3cret")]);
+        for name in ["tok-s3cret", "x-tok-s3cret-1", "X-TOK-S3CRET", "vg9rlvmzy3jlda"] {
+            assert!(seals.is_in_name(name), "{name}");
+        }
+        for name in ["", "tok-s3cre", "x-tok", "content-type"] {
+            assert!(!seals.is_in_name(name), "{name}");
+        }
+        assert!(!Seals::default().is_in_name("content-type"));
     }
 }

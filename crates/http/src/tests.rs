@@ -265,7 +265,8 @@ fn a_refusal_says_where_its_request_is_looked_at() {
 #[test]
 fn heads_are_on_record_without_secrets() {
     let evidence = |fields: &[(&str, &str)], body: &[&str]| {
-        let mut session = session_with(HttpFacts::default(), vec![Secret::new("of the gateway")]);
+        let mut session =
+            session_with(HttpFacts::default(), vec![Secret::new("of the gateway"), Secret::new("Of-The-Gateway")]);
         let run = message(Tag::Request, "POST /people?page=2", fields, body).freeze();
         match session.inspect(Side::Client, &run).unwrap() {
             Step::Run { meaning: Meaning::Act(operation), .. } => {
@@ -287,6 +288,7 @@ fn heads_are_on_record_without_secrets() {
         ("x-back", "/b?code=c"),
         ("x-from", "https://user:pass@a.example/"),
         ("x-forwarded-for", "10.0.0.1"),
+        ("x-of-the-gateway", "1"),
     ];
     let (first, binds) = evidence(&fields, &["{\"n\": 1}"]);
     assert_eq!(first, "POST /people?page=2", "listings show one line");
@@ -304,7 +306,8 @@ fn heads_are_on_record_without_secrets() {
         referer: https://a.example/b?…
         sec-websocket-protocol: …
         x-back: /b?…
-        x-from: …"#]]
+        x-from: …
+        (1 more fields)"#]]
     .assert_eq(head);
     // Of a long one the beginning is kept, and how much more there was.
     let columns = Columns::new(&TargetName::new("api").unwrap(), Arc::new(ByName), false, ShapeRole::Rows);
@@ -928,6 +931,49 @@ fn shown_plainly(fields: &[(&str, &str)], body: &str, trailers: &[(&str, &str)])
     }
     let is_broken = frames(&out).any(|frame| frame.tag == Tag::Abort);
     (String::from_utf8_lossy(&out).into_owned(), is_broken)
+}
+
+/// Values have stars where it stood; a name has no room for any.
+#[test]
+fn a_field_whose_name_is_the_gateways_proof_is_dropped() {
+    let odd = [("s3cret-of-it", "1"), ("x-cznjcmv0lw9mlwl0", "1"), ("x-kept", "s3cret-of-it")];
+    let fields = [&[("content-type", "text/plain")][..], &odd].concat();
+    let (plain, is_broken) = shown_plainly(&fields, "hello", &odd);
+    assert!(!is_broken && !plain.contains("s3cret") && !plain.contains("cznjcmv0"), "{plain}");
+    assert_eq!(plain.matches("x-kept: ************").count(), 2, "in the head, and behind the body: {plain}");
+    let mut session = session_with(HttpFacts::default(), vec![Secret::new("S3cret-Of-It")]);
+    let asked = message(Tag::Request, "GET /", &[], &[]).freeze();
+    let _ = session.inspect(Side::Client, &asked);
+    let _ = session.pass(Side::Client, &asked, &mut BytesMut::new());
+    let (mut said, mut shown) = (BytesMut::new(), BytesMut::new());
+    let fields = || odd.iter().map(|(name, value)| (*name, value.as_bytes()));
+    write_head(Tag::Interim, Some(b"103"), fields(), &mut said);
+    write_head(Tag::Response, Some(b"200"), fields().chain([("content-type", &b"text/plain"[..])]), &mut said);
+    write_head(Tag::End, None, fields(), &mut said);
+    while !said.is_empty() {
+        let Ok(Step::Run { len, meaning: Meaning::Content(shape), .. }) = session.inspect(Side::Target, &said) else {
+            panic!("nothing is due");
+        };
+        let run = said.split_to(len).freeze();
+        session.rewrite(&shape, &run, &mut Telling, &mut shown).unwrap();
+    }
+    let masked = String::from_utf8_lossy(&shown).into_owned();
+    assert_eq!(masked.matches("x-kept: <header>").count(), 3, "{masked}");
+    assert!(!masked.contains("s3cret-of-it: "), "{masked}");
+    // What is kept back says of what type it was, in the target's own words.
+    let kept_back = |kind: &str| {
+        let mut session = session_with(HttpFacts::default(), vec![Secret::new("s3cret-of-it")]);
+        let _ = session.inspect(Side::Client, &asked);
+        let _ = session.pass(Side::Client, &asked, &mut BytesMut::new());
+        let run = message(Tag::Response, "200", &[("content-type", kind)], &["x"]);
+        let Ok(Step::Run { len, meaning: Meaning::Content(shape), .. }) = session.inspect(Side::Target, &run) else {
+            panic!("nothing is due");
+        };
+        let run = run.freeze().slice(..len);
+        session.rewrite(&shape, &run, &mut Telling, &mut BytesMut::new()).unwrap_err().message
+    };
+    let said = kept_back("application/s3cret-of-it");
+    assert!(said.contains("application/************"), "{said}");
 }
 
 /// What is true of the target's bytes alone is not said of others.
