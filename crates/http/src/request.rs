@@ -65,7 +65,7 @@ const OF_PROXIES: [&str; 6] =
 /// Fields that have some servers understand another request than the one that was judged.
 const OVERRIDES: [&str; 4] = ["x-http-method", "x-http-method-override", "x-method-override", "x-rewrite-url"];
 /// Fields that differ from one try to the next and ask for nothing: an approval does not bind to them.
-const OF_TRY: [&str; 19] = [
+const OF_TRY: [&str; 18] = [
     "accept",
     "accept-encoding",
     "accept-language",
@@ -75,7 +75,6 @@ const OF_TRY: [&str; 19] = [
     "dnt",
     "mcp-session-id",
     "pragma",
-    "prefer",
     "priority",
     "referer",
     "sec-gpc",
@@ -87,6 +86,11 @@ const OF_TRY: [&str; 19] = [
     "x-amz-date",
     "x-request-id",
 ];
+/// Where a client says how it would like to be answered (RFC 7240). A target may do another thing by it, so that an approval binds to
+/// all of it but what is of the answer's time alone.
+const PREFER: &str = "prefer";
+const RESPOND_ASYNC: &str = "respond-async";
+const WAIT: &str = "wait";
 /// Where a client of an object store says what is to be copied.
 const COPY_SOURCE: &str = "x-amz-copy-source";
 /// Fields that name a second path, as others have them: nobody judges it.
@@ -198,7 +202,7 @@ impl Request {
             address,
             fields,
             base: Base::read(head.text(BASE).unwrap_or_default()),
-            prefers_async: names(head, "prefer").any(|preference| preference == "respond-async"),
+            prefers_async: names(head, PREFER).any(|preference| preference == RESPOND_ASYNC),
             removed,
             length,
             hears_trailers: names(head, "te").any(|coding| coding == "trailers"),
@@ -455,7 +459,11 @@ impl Request {
     fn statement(&self, asked: &str) -> Arc<str> {
         let mut text = asked.to_string();
         for (name, value) in self.fields.iter().filter(|(name, _)| !OF_TRY.contains(&name.as_str())) {
-            text.push_str(&format!("\n{name}: {}", String::from_utf8_lossy(value)));
+            let value = String::from_utf8_lossy(value);
+            let bound = if name == PREFER { preferences_bound(value) } else { Some(value) };
+            if let Some(bound) = bound {
+                text.push_str(&format!("\n{name}: {bound}"));
+            }
         }
         text.into()
     }
@@ -651,6 +659,23 @@ fn without_credential(address: Address, parameters: &[String]) -> (Address, Vec<
     removed.sort();
     removed.dedup();
     (Address { path: address.path, query }, removed)
+}
+
+/// What of preferences an approval binds to; `None` if nothing. Where something is quoted that is all: what parts preferences may stand
+/// in a quotation.
+fn preferences_bound(value: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    if value.contains('"') {
+        return Some(value);
+    }
+    // With parameters, nobody knows what it is to the target.
+    let is_of_try = |preference: &&str| match preference.split_once('=') {
+        Some((name, secs)) => {
+            name.trim().eq_ignore_ascii_case(WAIT) && secs.trim().bytes().all(|byte| byte.is_ascii_digit())
+        }
+        None => preference.is_empty() || preference.eq_ignore_ascii_case(RESPOND_ASYNC),
+    };
+    let bound: Vec<&str> = value.split(',').map(str::trim).filter(|preference| !is_of_try(preference)).collect();
+    (!bound.is_empty()).then(|| bound.join(", ").into())
 }
 
 /// Only what can be looked into is asked for.

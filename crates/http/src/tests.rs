@@ -238,6 +238,32 @@ fn a_held_run_is_parted_from_its_body() {
     assert_eq!(session.part(&[&run[..], &said[..]].concat().into()), None);
 }
 
+/// What a client prefers may have the target do another thing, but for how soon it would be answered.
+#[test]
+fn an_approval_binds_to_what_is_preferred() {
+    let bound = |preferred: &[&str]| {
+        let fields: Vec<(&str, &str)> = preferred.iter().map(|value| ("prefer", *value)).collect();
+        let mut session = session(HttpFacts::default());
+        let run = message(Tag::Request, "POST /a", &fields, &[]).freeze();
+        match session.inspect(Side::Client, &run).unwrap() {
+            Step::Run { meaning: Meaning::Act(operation), .. } => operation.intent.statement.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let plain = bound(&[]);
+    assert_eq!(plain, "POST /a");
+    for of_try in [&["respond-async"][..], &["wait=10"], &["Respond-Async , Wait = 5,"], &["respond-async", "wait=1"]] {
+        assert_eq!(bound(of_try), plain, "{of_try:?}");
+    }
+    assert_eq!(bound(&["respond-async, tx=commit, wait=10"]), "POST /a\nprefer: tx=commit");
+    let twice = ["respond-async", "resolution=merge-duplicates,tx=rollback", "return=minimal"];
+    assert_eq!(bound(&twice), "POST /a\nprefer: resolution=merge-duplicates, tx=rollback\nprefer: return=minimal");
+    for odd in ["respond-async; tx=commit", "wait=tx", "wait=1 tx=commit", "respond-async=1", "a=\"b, wait=1\", wait=2"]
+    {
+        assert_eq!(bound(&[odd]), format!("POST /a\nprefer: {odd}"));
+    }
+}
+
 #[test]
 fn a_refusal_says_where_its_request_is_looked_at() {
     let told = |facts: HttpFacts, request: Option<&str>| {
