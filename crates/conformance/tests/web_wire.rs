@@ -733,6 +733,13 @@ fn frames_hold_no_lines() -> Result<()> {
     house.check_frames(&[
         passes("a plain request", with(&[]), Heard::get("/told", &[])),
         passes("a field", with(&[("x-a", "b")]), Heard::get("/told", &["x-a: b"])),
+        passes("as many fields as are taken", with(&[("x-a", "b"); 999]), Heard::get("/told", &["x-a: b"; 999])),
+        Framed {
+            what: "more fields than are taken",
+            say: with(&[("x-a", "b"); 1_000]),
+            answers: &["431"],
+            heard: None,
+        },
         passes("cookies", with(&[("cookie", "a=1"), ("cookie", "b=2")]), Heard::get("/told", &["cookie: a=1; b=2"])),
         passes("what trailers may be sent", with(&[("te", "trailers")]), Heard::get("/told", &["te: trailers"])),
         refused("CR and LF in a value", with(&[("x-a", "b\r\nx-smuggled: 1")])),

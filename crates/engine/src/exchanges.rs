@@ -70,7 +70,7 @@ const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"gatehouse\"")
 const HOST_BYTES_MAX: usize = 253 + ":65535".len();
 /// The longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// How many fields a head has at most, and how many trailers a body; of a client's head over HTTP/2 the bytes alone are counted.
+/// How many fields a head has at most, and how many trailers a body.
 const FIELDS_MAX: usize = 1_000;
 /// How many sessions may end before they have looked at a request, until it is refused.
 const LANES_TRIED_MAX: usize = 4;
@@ -440,7 +440,11 @@ impl Connection {
     ) -> Response<ClearedBody> {
         let asked = busy.asked();
         if head_len(&request) > HEAD_BYTES_MAX {
-            return too_long();
+            return too_long(format!("its address and its fields may have {HEAD_BYTES_MAX} bytes together"));
+        }
+        // Of HTTP/2 the library counts the bytes alone.
+        if request.headers().len() > FIELDS_MAX {
+            return too_long(format!("it may have {FIELDS_MAX} fields"));
         }
         if let Some(refusal) = misframed(&request) {
             return refusal;
@@ -892,11 +896,11 @@ fn misframed(request: &Request<Received>) -> Option<Response<ClearedBody>> {
     None
 }
 
-fn too_long() -> Response<ClearedBody> {
+fn too_long(why: String) -> Response<ClearedBody> {
     let mut response = problem(&Denial::new(
         Reason::NotUnderstood,
         "the head of the request is too long",
-        format!("its address and its fields may have {HEAD_BYTES_MAX} bytes together"),
+        why,
         "Say it in the body, or in fewer fields",
     ));
     *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
