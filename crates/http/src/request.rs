@@ -287,7 +287,7 @@ impl Request {
         if self.method == "POST" && form.may_be_form() && is_unread {
             return Err(not_taken(
                 "its form is not read, and some servers find another method in forms",
-                "Send it without a coding and in UTF-8, and no longer than limits.body_bytes_max; or by another method than POST",
+                "Send it without a coding and in UTF-8, no longer than limits.body_bytes_max and in few pieces; or by another method than POST",
             ));
         }
         let said = read.map(|body| form.said(content_type, body, columns)).transpose()?.unwrap_or_default();

@@ -19,6 +19,8 @@ use crate::seal::Seals;
 
 /// The parts in which a body that lay elsewhere goes on, in bytes.
 const PART_BYTES_MAX: usize = 64 * 1024;
+/// By how many bytes what parts the pieces of a body may be longer than a body may be, before it is judged.
+const AROUND_PARTS_BYTES: usize = 64 * 1024;
 
 /// What the client says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub(crate) struct HttpSession {
     asking: Asking,
     /// The request that was read last.
     request: Option<Request>,
+    /// Its body came in so many pieces that not all of them are held.
+    is_in_pieces: bool,
     /// How far the body of one was read that is not there in whole.
     reading: Option<Reading>,
     /// The request that opened the WebSocket, if this has become one.
@@ -63,6 +67,7 @@ impl HttpSession {
             bytes_max,
             asking: Asking::Nothing,
             request: None,
+            is_in_pieces: false,
             reading: None,
             socket: None,
             is_closing: false,
@@ -125,13 +130,18 @@ impl HttpSession {
                 }
             }
         };
+        self.is_in_pieces = false;
         let is_whole = !request.is_streamed(self.bytes_max)
             && loop {
                 let rest = buf.get(len..).unwrap_or_default();
                 let frame = match Frame::first(rest, self.bytes_max, Breach::client)? {
                     Ok(frame) => frame,
                     // Longer than may be held: it goes by unread.
-                    Err(_) if len > self.bytes_max => break false,
+                    Err(_) if body.len() > self.bytes_max => break false,
+                    Err(_) if len - first.len - body.len() > self.bytes_max + AROUND_PARTS_BYTES => {
+                        self.is_in_pieces = true;
+                        break false;
+                    }
                     Err(missing) => {
                         let at_least = len + missing;
                         self.reading = Some(Reading { request, len, body });
@@ -309,6 +319,16 @@ impl Session for HttpSession {
                 "its body has no Content-Length and is of no type that is read, so it goes by as it comes and a person could not be shown it"
                     .to_string(),
                 "Send it with a Content-Length",
+            )
+        } else if self.is_in_pieces {
+            (
+                format!("{title} needs approval and comes in too many pieces to be held"),
+                format!(
+                    "what parts the pieces of its body is longer than limits.body_bytes_max = {} and {AROUND_PARTS_BYTES} bytes, so a \
+                     person could not be shown it",
+                    self.bytes_max
+                ),
+                "Send it in fewer pieces, which are longer: each counts for five bytes",
             )
         } else {
             (

@@ -201,6 +201,48 @@ fn what_cannot_be_held_names_what_keeps_it_from_that() {
     assert!(endless.contains("no Content-Length") && !endless.contains("limits."), "{endless}");
 }
 
+/// A body is as long as what is in its pieces; what parts them has a limit of its own.
+#[test]
+fn a_body_in_pieces_is_as_long_as_what_they_hold() {
+    let fields = [JSON, ("transfer-encoding", "chunked")];
+    let pieces = |body: &str| {
+        let mut all = BytesMut::new();
+        body.bytes().for_each(|byte| write_frame(Tag::Body, &[byte], &mut all));
+        all
+    };
+    let mut head = BytesMut::new();
+    write_head(Tag::Request, Some(b"PUT /a"), fields.iter().map(|(name, value)| (*name, value.as_bytes())), &mut head);
+    let text = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
+    let mut session = session_with(HttpFacts::default(), Vec::new());
+    let mut begun = [&head[..], &pieces(&text(1024))[..]].concat();
+    let step = session.inspect(Side::Client, &begun).unwrap();
+    assert!(matches!(step, Step::Read { at_least } if at_least == begun.len() + 5), "{step:?}");
+    let mut end = BytesMut::new();
+    write_head(Tag::End, None, std::iter::empty(), &mut end);
+    begun.extend_from_slice(&end);
+    let step = session.inspect(Side::Client, &begun).unwrap();
+    assert!(matches!(step, Step::Run { meaning: Meaning::Act(_), tail: 0, len } if len == begun.len()), "{step:?}");
+    // One byte more is longer than is held.
+    let mut session = session_with(HttpFacts::default(), Vec::new());
+    let step = session.inspect(Side::Client, &[&head[..], &pieces(&text(1025))[..]].concat()).unwrap();
+    assert!(matches!(step, Step::Run { meaning: Meaning::Act(_), tail: 1, .. }), "{step:?}");
+    assert!(session.unheld("PUT /a").detail.contains("its body is longer than limits.body_bytes_max = 1024"));
+    // Of pieces that hold nothing there are only so many.
+    let empty = |count: usize| {
+        let mut all = head.clone();
+        (0..count).for_each(|_| write_frame(Tag::Body, b"", &mut all));
+        all
+    };
+    let most = (1024 + 64 * 1024) / 5;
+    let mut session = session_with(HttpFacts::default(), Vec::new());
+    let step = session.inspect(Side::Client, &empty(most)).unwrap();
+    assert!(matches!(step, Step::Read { .. }), "{step:?}");
+    let step = session.inspect(Side::Client, &empty(most + 1)).unwrap();
+    assert!(matches!(step, Step::Run { meaning: Meaning::Act(_), tail: 1, .. }), "{step:?}");
+    let denial = session.unheld("PUT /a");
+    assert!(denial.message.contains("too many pieces") && !denial.detail.contains("its body is longer"), "{denial:?}");
+}
+
 #[test]
 fn a_held_run_is_parted_from_its_body() {
     let mut session = session(HttpFacts::default());
