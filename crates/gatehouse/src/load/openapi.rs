@@ -1,6 +1,6 @@
 //! What a target says of itself in an OpenAPI document, of any version 3: which paths there are, and what they are called.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use gatehouse_protocol::Endpoint;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+use serde_saphyr::MergeKeyPolicy;
 
 /// What a path can be asked for by, as the document has it.
 const METHODS: [&str; 7] = ["get", "head", "options", "post", "put", "patch", "delete"];
@@ -23,6 +24,8 @@ const YAML_TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How many anchors and how many aliases YAML has, and for how many values and ends of values all aliases stand together: an alias
 /// for what has aliases in it stands for more than it seems.
 const YAML_ANCHORS_MAX: usize = 10_000;
+/// How many keys of YAML are merged (`<<`).
+const YAML_MERGED_MAX: usize = 10_000;
 const YAML_ALIASED_MAX: usize = 200_000;
 /// How long the address of a server is at most, as it is written and with the values of its variables, in bytes.
 const ADDRESS_BYTES_MAX: usize = 2 * 1024;
@@ -63,6 +66,16 @@ pub(super) enum NotTaken {
     /// It has a path that no request is ever for.
     #[error("its path `{0}` does not begin with a slash, so nothing that is asked for is ever it")]
     NoPath(String),
+    /// It has two operations of one name, of which a policy that names it could mean either.
+    #[error("its operations `{first}` and `{second}` have the same operationId, `{name}`")]
+    SameName {
+        /// What both are called.
+        name: String,
+        /// The one, by method and path.
+        first: String,
+        /// The other.
+        second: String,
+    },
 }
 
 impl NotTaken {
@@ -77,6 +90,9 @@ impl NotTaken {
                 "Name an OpenAPI document of version 3 in JSON or YAML, whose keys are there once, and whose aliases stand for little"
             }
             Self::NoPath(_) => "Write it from its first slash on, as OpenAPI wants it: /refunds/{id}",
+            Self::SameName { .. } => {
+                "Give each an operationId of its own, as OpenAPI wants it, or one of them none: policies then name it by method and path"
+            }
         }
     }
 }
@@ -169,6 +185,14 @@ impl<'de> Visitor<'de> for Reader {
 
 /// Reads YAML 1.2, in which `on` and `no` are words. Keys are texts, whatever they look like.
 fn read_yaml(text: &str) -> Result<Value, String> {
+    // Where what is merged is looked up, its key is not looked for a second time.
+    if text.matches("<<").nth(1).is_some() {
+        read_yaml_with(text, MergeKeyPolicy::AsOrdinary)?;
+    }
+    read_yaml_with(text, MergeKeyPolicy::Merge)
+}
+
+fn read_yaml_with(text: &str, merge_keys: MergeKeyPolicy) -> Result<Value, String> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_documents: 1,
@@ -178,6 +202,7 @@ fn read_yaml(text: &str) -> Result<Value, String> {
             max_total_scalar_bytes: YAML_TEXT_BYTES_MAX,
             max_anchors: YAML_ANCHORS_MAX,
             max_aliases: YAML_ANCHORS_MAX,
+            max_merge_keys: YAML_MERGED_MAX,
             // Many aliases for the same few answers are what anchors are for.
             enforce_alias_anchor_ratio: false,
         },
@@ -185,6 +210,7 @@ fn read_yaml(text: &str) -> Result<Value, String> {
             max_total_replayed_events: YAML_ALIASED_MAX,
         },
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
+        merge_keys: merge_keys,
         strict_booleans: true,
         with_snippet: false,
     };
@@ -202,6 +228,7 @@ fn described(language: Language, text: &str) -> Result<Vec<Endpoint>, NotTaken> 
     let paths = paths.filter(|_| is_one).ok_or_else(unlike)?;
     let everywhere = bases(&document).map_err(NotTaken::NoDocument)?.unwrap_or_else(|| vec![String::new()]);
     let (mut endpoints, mut bytes) = (Vec::new(), 0);
+    let mut named: BTreeMap<Arc<str>, String> = BTreeMap::new();
     // What is no path is an extension.
     for (template, item) in paths.iter().filter(|(template, _)| !template.starts_with("x-")) {
         let of_path = bases(item).map_err(NotTaken::NoDocument)?;
@@ -213,13 +240,20 @@ fn described(language: Language, text: &str) -> Result<Vec<Endpoint>, NotTaken> 
             let of_operation = bases(operation).map_err(NotTaken::NoDocument)?;
             let bases = of_operation.as_ref().or(of_path.as_ref()).unwrap_or(&everywhere);
             let operation: Option<Arc<str>> = operation.get("operationId").and_then(said).map(Into::into);
+            let method = method.to_ascii_uppercase();
+            if let Some(name) = &operation {
+                let second = format!("{method} {template}");
+                if let Some(first) = named.insert(name.clone(), second.clone()) {
+                    return Err(NotTaken::SameName { name: name.to_string(), first, second });
+                }
+            }
             for base in bases {
                 bytes += base.len() + template.len();
                 if endpoints.len() >= ENDPOINTS_MAX || bytes > ENDPOINTS_BYTES_MAX {
                     return Err(NotTaken::NoDocument(too_many()));
                 }
                 endpoints.push(Endpoint {
-                    method: method.to_ascii_uppercase(),
+                    method: method.clone(),
                     template: format!("{base}{template}"),
                     operation: operation.clone(),
                 });
@@ -384,9 +418,10 @@ paths:
         "404": { $ref: "#/components/responses/missing" }
         default: { description: ~ }
   /people/{id}.json:
-    post: &post
+    post:
       operationId: 17
-    put: *post
+    put: &plain { tags: [x] }
+    patch: *plain
   ? /long
   : delete:
   1.5: {}
@@ -395,7 +430,8 @@ on: { no: off }
         let expected = [
             "GET /on/v2/off no",
             "POST /on/v2/people/{id}.json 17",
-            "PUT /on/v2/people/{id}.json 17",
+            "PUT /on/v2/people/{id}.json -",
+            "PATCH /on/v2/people/{id}.json -",
             "DELETE /on/v2/long -",
         ];
         assert_eq!(yaml(document).unwrap(), expected);
@@ -413,6 +449,8 @@ on: { no: off }
             ("  \"/a\": {}", "line 5"),
             ("    get: {}", "line 5"),
             ("x: { a: 1, a: 2 }", "line 5"),
+            ("x: &m { a: 1 }\ny: &n { b: 1 }\nz:\n  <<: *m\n  <<: *n", "line 9"),
+            ("x: &m { a: 1 }\ny: { <<: *m, <<: *m }", "line 6"),
         ] {
             let error = yaml(&beside(what)).unwrap_err();
             assert!(error.contains("duplicate") && error.contains(line), "{what}: {error}");
@@ -421,6 +459,24 @@ on: { no: off }
         assert!(error.contains("no YAML that is taken"), "{error}");
         let error = yaml("openapi: 3.1.0\npaths: [\n").unwrap_err();
         assert!(error.contains("no YAML that is taken") && error.contains("line"), "{error}");
+    }
+
+    /// What is merged once in each of two places is not said twice.
+    #[test]
+    fn yaml_that_merges_in_several_places_is_taken() {
+        let lists = "x: &m { a: 1 }\ny: { <<: *m, b: \"<<\" }\nz: { <<: [*m, { c: 1 }] }";
+        assert_eq!(yaml(&beside(lists)).unwrap(), ["GET /a getA"]);
+    }
+
+    /// A policy that names it could mean either.
+    #[test]
+    fn two_operations_of_one_name_are_refused() {
+        let error = yaml(&beside("  /b:\n    put: { operationId: getA }")).unwrap_err();
+        assert!(error.contains("`GET /a` and `PUT /b`") && error.contains("`getA`"), "{error}");
+        let error = yaml(&beside("    put: { operationId: getA }")).unwrap_err();
+        assert!(error.contains("`GET /a` and `PUT /a`"), "{error}");
+        let two = beside("    servers: [{ url: /v1 }, { url: /v2 }]");
+        assert_eq!(yaml(&two).unwrap(), ["GET /v1/a getA", "GET /v2/a getA"], "one operation at two servers is one");
     }
 
     #[test]
@@ -469,6 +525,11 @@ on: { no: off }
         assert!(error.contains("Nodes"), "{error}");
         let error = yaml(&listed("*x", YAML_ANCHORS_MAX + 1)).unwrap_err();
         assert!(error.contains("Aliases"), "{error}");
+        let merges = vec!["{ <<: *x }"; 2].join(", ");
+        let merged = format!("x: &x {{ a: 0 }}\ny: [{}]", vec!["{ <<: { a: 0 } }"; YAML_MERGED_MAX + 1].join(", "));
+        assert_eq!(yaml(&beside(&format!("x: &x {{ a: 0 }}\ny: [{merges}]"))).unwrap(), ["GET /a getA"]);
+        let error = yaml(&beside(&merged)).unwrap_err();
+        assert!(error.contains("MergeKeys"), "{error}");
         let anchors: Vec<String> = (0..=YAML_ANCHORS_MAX).map(|at| format!("&a{at} 0")).collect();
         let error = yaml(&beside(&format!("x: [{}]", anchors.join(", ")))).unwrap_err();
         assert!(error.contains("Anchors"), "{error}");
