@@ -2,8 +2,8 @@
 //
 // ANSWERS says how requests are answered, in the order in which they come, with commas between; the last is for all that follow:
 // "whole"; "cut": the stream is closed in mid-body, as if nothing was wrong; "closed": it is closed like that behind the end of the
-// answer; "fields": there are 1,001 of them; "nothing": then its connection is read no more. FIRST_STREAMS_MAX is how many requests the first connection says that it
-// takes at a time.
+// answer; "fields": there are 1,001 of them; "empty": ten frames that hold nothing come before the body; "nothing": then its connection is read no more.
+// FIRST_STREAMS_MAX is how many requests the first connection says that it takes at a time.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:tls";
 
@@ -20,6 +20,7 @@ const HEAD = Buffer.concat([Buffer.from([0x88, 0x0f, 0x10, 10]), Buffer.from("te
 // `a: 1`, in full.
 const FIELD = Buffer.from([0, 1, 0x61, 1, 0x31]);
 const FIELDS_MAX = 1000;
+const EMPTY_FRAMES = 10;
 const answers = ANSWERS.split(",");
 let connections = 0;
 
@@ -45,7 +46,9 @@ function answer(stream, connection) {
     if (how === "nothing") return undefined;
     const body = Buffer.from(`connection ${connection}`);
     const head = how === "fields" ? Buffer.concat([HEAD, ...Array(FIELDS_MAX).fill(FIELD)]) : HEAD;
-    const said = [frame(HEADERS, END_HEADERS, stream, head), frame(DATA, how === "cut" ? 0 : END_STREAM, stream, body)];
+    const empty = Array(how === "empty" ? EMPTY_FRAMES : 0).fill(frame(DATA, 0, stream, Buffer.alloc(0)));
+    const last = frame(DATA, how === "cut" ? 0 : END_STREAM, stream, body);
+    const said = [frame(HEADERS, END_HEADERS, stream, head), ...empty, last];
     if (how === "cut" || how === "closed") said.push(frame(RST_STREAM, 0, stream, NO_ERROR));
     return Buffer.concat(said);
 }

@@ -1,6 +1,7 @@
 //! HTTP over TLS, on both sides: targets that demand a certificate and speak HTTP/2, and a listener that is reached by `https://`,
 //! as a proxy too, and by whoever shows a certificate.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Output, Stdio};
@@ -310,6 +311,23 @@ fn a_head_of_http2_of_many_fields_is_not_passed_on() -> Result<()> {
     let refused = house.get(&dana, "/told")?;
     assert_eq!(refused.status, 502, "{}", refused.body);
     assert_eq!(house.get(&dana, "/told")?.status, 200);
+    Ok(())
+}
+
+/// The library takes only so many frames that hold nothing on a connection, which takes no more requests before that.
+#[test]
+fn a_target_of_http2_that_says_empty_frames_is_heard_to_the_end() -> Result<()> {
+    let authority = Authority::new()?;
+    let house = before(by_frames(&authority, "empty", &[])?, &authority, None)?;
+    let dana = house.task("user:dana")?;
+    let mut connections = BTreeSet::new();
+    for turn in 0..60 {
+        let told = house.get(&dana, "/told")?;
+        assert_eq!((told.status, told.body.starts_with("connection ")), (200, true), "{turn}: {}", told.body);
+        connections.insert(told.body);
+    }
+    assert!((12..60).contains(&connections.len()), "{connections:?}");
+    assert!(house.fixture.verify()?.contains("sound"));
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! things at a time has several lanes.
 
 mod aws;
+mod counted;
 mod interim;
 mod lane;
 mod multiplex;

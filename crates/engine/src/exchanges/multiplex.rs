@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use hyper::body::Body as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::counted::Counted;
 use super::interim::Hearing;
 use super::outlet::ClearedBody;
 use super::streams::{Received, Streamed, UNSENT_BYTES_MAX, leave_out_connections, send};
@@ -31,6 +33,9 @@ const ANSWER_BYTES_MAX: u32 = 64 * 1024;
 /// How many requests one connection has at a time. There is room for as much of the answer to each, so that one that is not taken
 /// keeps no other from being heard; what is asked beside them goes to a further connection.
 const ANSWERS_MAX: u32 = 64;
+/// How many frames that hold nothing the bodies of a target's answers may have before their connection takes no more requests. The
+/// library ends it, and breaks all its answers off, at a hundred and one.
+const EMPTY_FRAMES_MAX: usize = 50;
 
 /// Where the connections that take requests are kept. A further one is opened when all have as many as they may.
 #[derive(Default)]
@@ -55,8 +60,12 @@ struct Unanswered {
     rest: Option<Arc<Rest>>,
 }
 
-/// Whether a connection rests.
-struct Rest(Mutex<Requests>);
+/// Whether a connection rests, and whether it is worn out.
+struct Rest {
+    requests: Mutex<Requests>,
+    /// How many frames of bodies held nothing.
+    empty: Arc<AtomicUsize>,
+}
 
 /// How many requests a connection has, and when it had the last.
 struct Requests {
@@ -68,13 +77,18 @@ struct Requests {
 struct InUse(Arc<Rest>);
 
 impl Rest {
+    fn new() -> Arc<Self> {
+        let requests = Mutex::new(Requests { active: 0, last: Instant::now() });
+        Arc::new(Self { requests, empty: Arc::default() })
+    }
+
     fn lock(&self) -> MutexGuard<'_, Requests> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it takes one more.
     fn has_room(&self) -> bool {
-        self.lock().active < ANSWERS_MAX
+        self.lock().active < ANSWERS_MAX && self.empty.load(Ordering::Relaxed) < EMPTY_FRAMES_MAX
     }
 
     /// When it has rested for long enough, if nothing is asked until then.
@@ -143,8 +157,9 @@ impl Shared {
         builder.initial_window_size(ANSWER_BYTES_MAX).initial_connection_window_size(ANSWER_BYTES_MAX * ANSWERS_MAX);
         builder.max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
         builder.max_send_buffer_size(UNSENT_BYTES_MAX);
-        let (requests, connection) = builder.handshake::<Wire, Bytes>(wire).await?;
-        let rest = Arc::new(Rest(Mutex::new(Requests { active: 0, last: Instant::now() })));
+        let rest = Rest::new();
+        let wire = Counted::new(wire, rest.empty.clone());
+        let (requests, connection) = builder.handshake::<Counted, Bytes>(wire).await?;
         let shared = Arc::downgrade(self);
         let opened = Multiplexed { requests: requests.clone(), in_use: InUse::new(&rest), shared };
         tokio::spawn(keep(connection, rest.clone(), Arc::downgrade(self)));
@@ -174,7 +189,7 @@ fn forget(open: &mut Vec<Open>, rest: &Arc<Rest>) {
 }
 
 /// Sees a connection through to its end.
-async fn keep(connection: Connection<Wire, Bytes>, rest: Arc<Rest>, shared: Weak<Shared>) {
+async fn keep(connection: Connection<Counted, Bytes>, rest: Arc<Rest>, shared: Weak<Shared>) {
     let mut connection = pin!(connection);
     loop {
         tokio::select! {
@@ -315,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_connection_has_room_for_so_many() {
-        let rest = Arc::new(Rest(Mutex::new(Requests { active: 0, last: Instant::now() })));
+        let rest = Rest::new();
         let mut in_use: Vec<InUse> = Vec::new();
         while rest.has_room() {
             in_use.push(InUse::new(&rest));
@@ -325,5 +340,10 @@ mod tests {
         assert!(rest.has_room());
         in_use.push(InUse::new(&rest));
         assert!(!rest.has_room());
+        drop(in_use);
+        rest.empty.store(EMPTY_FRAMES_MAX - 1, Ordering::Relaxed);
+        assert!(rest.has_room());
+        rest.empty.store(EMPTY_FRAMES_MAX, Ordering::Relaxed);
+        assert!(!rest.has_room(), "it is worn out");
     }
 }
