@@ -525,7 +525,7 @@ on: { no: off }
         assert!(error.contains("Nodes"), "{error}");
         let error = yaml(&listed("*x", YAML_ANCHORS_MAX + 1)).unwrap_err();
         assert!(error.contains("Aliases"), "{error}");
-        let merges = vec!["{ <<: *x }"; 2].join(", ");
+        let merges = ["{ <<: *x }"; 2].join(", ");
         let merged = format!("x: &x {{ a: 0 }}\ny: [{}]", vec!["{ <<: { a: 0 } }"; YAML_MERGED_MAX + 1].join(", "));
         assert_eq!(yaml(&beside(&format!("x: &x {{ a: 0 }}\ny: [{merges}]"))).unwrap(), ["GET /a getA"]);
         let error = yaml(&beside(&merged)).unwrap_err();
