@@ -324,8 +324,8 @@ impl Session for HttpSession {
             (
                 format!("{title} needs approval and comes in too many pieces to be held"),
                 format!(
-                    "what parts the pieces of its body is longer than limits.body_bytes_max = {} and {AROUND_PARTS_BYTES} bytes, so a \
-                     person could not be shown it",
+                    "what parts its pieces takes more than limits.body_bytes_max = {} and {AROUND_PARTS_BYTES} bytes, so a person \
+                     could not be shown it",
                     self.bytes_max
                 ),
                 "Send it in fewer pieces, which are longer: each counts for five bytes",
