@@ -507,7 +507,7 @@ async fn what_is_joined_with_is_turned_back() -> Result<()> {
     }
     let client = fixture.connect(&agent).await?;
     let sql = "select count(*) from customers c join (values ($1), ($2)) as v(email) on c.email = v.email";
-    assert_eq!(client.query_one(sql, &[&seven, &seven]).await?.get::<_, i64>(0), 1);
+    assert_eq!(client.query_one(sql, &[&seven, &seven]).await?.get::<_, i64>(0), 2);
     assert_eq!(client.query_one(sql, &[&None::<String>, &seven]).await?.get::<_, i64>(0), 1);
     Ok(())
 }
