@@ -62,20 +62,27 @@ fn main() -> Result<()> {
         arena.ways.retain(|way| ways.iter().any(|name| name == way.name));
     }
     let mut sheet = report::Sheet::default();
+    let outcome = measure(&mut arena, &effort, &mut sheet, wanted);
+    // What was measured before something failed is not lost by it.
+    sheet.print(option("--write").map(|path| std::path::Path::new(*path)))?;
+    outcome
+}
+
+fn measure(arena: &mut Arena, effort: &Effort, sheet: &mut report::Sheet, wanted: impl Fn(&str) -> bool) -> Result<()> {
     if wanted("statements") {
-        load::statements(&arena, &effort, &mut sheet)?;
+        load::statements(arena, effort, sheet)?;
     }
     if wanted("latency") {
-        load::latency(&arena, &effort, &mut sheet)?;
+        load::latency(arena, effort, sheet)?;
     }
     if wanted("logins") {
-        load::logins(&arena, &effort, &mut sheet)?;
+        load::logins(arena, effort, sheet)?;
     }
     if wanted("rows") {
-        load::rows(&arena, &effort, &mut sheet)?;
+        load::rows(arena, effort, sheet)?;
     }
     if wanted("memory") {
-        load::memory(&mut arena, &effort, &mut sheet)?;
+        load::memory(arena, effort, sheet)?;
     }
-    sheet.print(option("--write").map(|path| std::path::Path::new(*path)))
+    Ok(())
 }
