@@ -153,7 +153,7 @@ impl Seals {
     /// Whether the name of a field holds one, whatever the size of its letters: on the way names lose theirs.
     pub(crate) fn is_in_name(&self, name: &str) -> bool {
         let holds = |name: &[u8]| self.small_forms.iter().any(|secret| memmem::find(name, secret.expose()).is_some());
-        name.len() >= self.shortest && holds(&name.as_bytes().to_ascii_lowercase())
+        !self.is_empty() && name.len() >= self.shortest && holds(&name.as_bytes().to_ascii_lowercase())
     }
 
     /// How much of the end of `bytes` may be the beginning of one.

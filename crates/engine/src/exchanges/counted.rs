@@ -1,13 +1,11 @@
 //! Counts the frames of a target's bodies over HTTP/2 that hold nothing: of these a connection has only so many in its life, however
 //! many answers they are of.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::io::InspectReader;
 
 use crate::wire::Wire;
 
@@ -20,57 +18,15 @@ const PADDED: u8 = 0x8;
 /// How long a padded frame may be in which there is nothing else.
 const PADDING_BYTES_MAX: usize = 256;
 
-/// A connection to a target.
-pub(super) struct Counted {
-    wire: Wire,
-    frames: Frames,
-    empty: Arc<AtomicUsize>,
-}
-
-impl Counted {
-    /// A connection on which nothing was said yet, and where its empty frames are counted.
-    pub(super) fn new(wire: Wire, empty: Arc<AtomicUsize>) -> Self {
-        Self { wire, frames: Frames::default(), empty }
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut this.wire).poll_read(cx, buf))?;
-        let empty = this.frames.pass(buf.filled().get(before..).unwrap_or_default());
-        if empty > 0 {
-            this.empty.fetch_add(empty, Ordering::Relaxed);
+/// A connection on which nothing was said yet, and where its empty frames are counted.
+pub(super) fn counted(wire: Wire, empty: Arc<AtomicUsize>) -> impl AsyncRead + AsyncWrite + Unpin + Send {
+    let mut frames = Frames::default();
+    InspectReader::new(wire, move |said: &[u8]| {
+        let more = frames.pass(said);
+        if more > 0 {
+            empty.fetch_add(more, Ordering::Relaxed);
         }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().wire).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().wire).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.wire.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().wire).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().wire).poll_shutdown(cx)
-    }
+    })
 }
 
 /// Where in frames one is.

@@ -16,10 +16,11 @@ use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, TE};
 use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Body as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::counted::Counted;
+use super::counted::counted;
 use super::interim::Hearing;
 use super::outlet::ClearedBody;
 use super::streams::{Received, Streamed, UNSENT_BYTES_MAX, leave_out_connections, send};
@@ -158,8 +159,8 @@ impl Shared {
         builder.max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
         builder.max_send_buffer_size(UNSENT_BYTES_MAX);
         let rest = Rest::new();
-        let wire = Counted::new(wire, rest.empty.clone());
-        let (requests, connection) = builder.handshake::<Counted, Bytes>(wire).await?;
+        let wire = counted(wire, rest.empty.clone());
+        let (requests, connection) = builder.handshake::<_, Bytes>(wire).await?;
         let shared = Arc::downgrade(self);
         let opened = Multiplexed { requests: requests.clone(), in_use: InUse::new(&rest), shared };
         tokio::spawn(keep(connection, rest.clone(), Arc::downgrade(self)));
@@ -189,7 +190,7 @@ fn forget(open: &mut Vec<Open>, rest: &Arc<Rest>) {
 }
 
 /// Sees a connection through to its end.
-async fn keep(connection: Connection<Counted, Bytes>, rest: Arc<Rest>, shared: Weak<Shared>) {
+async fn keep<W: AsyncRead + AsyncWrite + Unpin>(connection: Connection<W, Bytes>, rest: Arc<Rest>, shared: Weak<Shared>) {
     let mut connection = pin!(connection);
     loop {
         tokio::select! {

@@ -3,6 +3,7 @@
 //! Knows the one form of query of which it is certain that it does not: rows of one table that columns choose by constants, counted,
 //! or put in an order that is left to nothing. All else may show it: what stops at the first row, what looks elsewhere for each
 //! row (the server counts how often tables were read), and what can fail in more than one way, for the first failure would tell.
+//! Nor may a row take long to be looked at: who stops the statement meanwhile is told by the server how many rows it had fetched.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,6 +35,12 @@ const SUMMED: [u32; 4] = [20, 21, 23, 1700];
 /// timestamp and timestamptz.
 const MOMENTS: [u32; 2] = [1114, 1184];
 const BOOL: u32 = 16;
+/// text and varchar.
+const TEXTS: [u32; 2] = [25, 1043];
+/// How many characters a text has at most that does not take long to be looked at.
+const SMALL_CHARS_MAX: usize = 1_000;
+/// How much a condition consists of at most, so that it does not take long.
+const CONDITION_NODES_MAX: usize = 1_000;
 
 impl Analyzer<'_> {
     /// Whether a statement that was read gives the same in whatever order it finds its rows.
@@ -55,6 +62,8 @@ struct Reading<'r, 'a> {
     /// What may fail, in one way and for whatever row: parameters that are cast by their number, moments by where they stand,
     /// below zero.
     can_fail: BTreeSet<i32>,
+    /// How much of conditions was read.
+    read: usize,
 }
 
 impl<'r, 'a> Reading<'r, 'a> {
@@ -65,7 +74,7 @@ impl<'r, 'a> Reading<'r, 'a> {
         let (alias, renamed) = tree::alias(table.alias());
         let relation = stored(analyzer, table).filter(|_| renamed.is_empty())?;
         let name = alias.map_or_else(|| relation.name.to_string(), String::from);
-        Some(Self { analyzer, relation, name, can_fail: BTreeSet::new() })
+        Some(Self { analyzer, relation, name, can_fail: BTreeSet::new(), read: 0 })
     }
 
     fn settles(&mut self, select: &SelectStmt) -> bool {
@@ -80,22 +89,23 @@ impl<'r, 'a> Reading<'r, 'a> {
     fn condition(&mut self, condition: Node<'_>) -> bool {
         let mut nodes = vec![condition];
         while let Some(node) = nodes.pop() {
-            let is_understood = match node {
-                Node::None | Node::A_Const(_) => true,
-                Node::BoolExpr(_) => {
-                    nodes.extend(tree::children(node));
-                    true
-                }
-                Node::NodeList(list) => {
-                    nodes.extend(list.iter());
-                    true
-                }
-                Node::NullTest(test) => self.column_in(test.arg()).is_some(),
-                Node::BooleanTest(test) => self.column_in(test.arg()).is_some_and(|column| column.type_oid == BOOL),
-                Node::ColumnRef(column) => self.column(column).is_some_and(|column| column.type_oid == BOOL),
-                Node::A_Expr(expression) => self.comparison(expression),
-                _ => false,
-            };
+            let is_understood = self.is_short()
+                && match node {
+                    Node::None | Node::A_Const(_) => true,
+                    Node::BoolExpr(_) => {
+                        nodes.extend(tree::children(node));
+                        true
+                    }
+                    Node::NodeList(list) => {
+                        nodes.extend(list.iter());
+                        true
+                    }
+                    Node::NullTest(test) => self.column_in(test.arg()).is_some(),
+                    Node::BooleanTest(test) => self.column_in(test.arg()).is_some_and(|column| column.type_oid == BOOL),
+                    Node::ColumnRef(column) => self.column(column).is_some_and(|column| column.type_oid == BOOL),
+                    Node::A_Expr(expression) => self.comparison(expression),
+                    _ => false,
+                };
             if !is_understood {
                 return false;
             }
@@ -116,15 +126,21 @@ impl<'r, 'a> Reading<'r, 'a> {
         if self.analyzer.resources.catalog.is_user_operator(operator) {
             return false;
         }
-        let compares = ["=", "<>", "<", "<=", ">", ">="].contains(&operator);
+        // Texts of different lengths are not equal, which takes no look at them. Which is the lesser takes long for a long one.
+        let tells_lesser = !TEXTS.contains(&column.type_oid);
+        let compares = ["=", "<>"].contains(&operator) || tells_lesser && ["<", "<=", ">", ">="].contains(&operator);
         match expression.kind {
             A_Expr_Kind::AEXPR_OP
             | A_Expr_Kind::AEXPR_IN
-            | A_Expr_Kind::AEXPR_OP_ANY
-            | A_Expr_Kind::AEXPR_OP_ALL
             | A_Expr_Kind::AEXPR_DISTINCT
             | A_Expr_Kind::AEXPR_NOT_DISTINCT => compares && self.values(&column, values),
-            A_Expr_Kind::AEXPR_BETWEEN | A_Expr_Kind::AEXPR_NOT_BETWEEN => self.values(&column, values),
+            A_Expr_Kind::AEXPR_OP_ANY | A_Expr_Kind::AEXPR_OP_ALL => {
+                // How many there are in a list that is not written out is not known here.
+                let resource = self.analyzer.resources.column(&self.relation, &column.name);
+                let is_written_out = matches!(values, Node::A_ArrayExpr(_));
+                compares && (is_written_out || is_classified(&resource)) && self.values(&column, values)
+            }
+            A_Expr_Kind::AEXPR_BETWEEN | A_Expr_Kind::AEXPR_NOT_BETWEEN => tells_lesser && self.values(&column, values),
             _ => false,
         }
     }
@@ -132,41 +148,43 @@ impl<'r, 'a> Reading<'r, 'a> {
     /// Whether all that a column is compared with are constants of its type, or parameters.
     fn values(&mut self, column: &ColumnInfo, values: Node<'_>) -> bool {
         let resource = self.analyzer.resources.column(&self.relation, &column.name);
-        let is_compared = [&EXACT[..], &COMPARED].concat().contains(&column.type_oid);
-        if !is_compared && self.analyzer.form_and_room(&resource).is_none() {
+        // One of a class is compared with nothing but what may be pseudonyms, of which there are so many.
+        let is_looked_up = is_classified(&resource) && self.analyzer.form_and_room(&resource).is_some();
+        if !is_looked_up && !self.is_compared(column) {
             return false;
         }
         let mut nodes = vec![values];
         while let Some(node) = nodes.pop() {
-            let is_value = match node {
-                Node::A_Const(_) => true,
-                Node::NodeList(list) => {
-                    nodes.extend(list.iter());
-                    true
-                }
-                Node::A_ArrayExpr(array) => {
-                    let is_flat = array.elements().iter().all(|element| !matches!(element, Node::A_ArrayExpr(_)));
-                    nodes.extend(array.elements().iter());
-                    is_flat
-                }
-                // It may be of another type than the column, which is then cast to it.
-                Node::ParamRef(parameter) => {
-                    TAKEN_ON.contains(&column.type_oid) || !is_compared || self.fails_alone(parameter.number)
-                }
-                Node::TypeCast(cast) => {
-                    if let Node::A_ArrayExpr(_) = cast.arg() {
-                        nodes.push(cast.arg());
+            let is_value = self.is_short()
+                && match node {
+                    Node::A_Const(_) => true,
+                    Node::NodeList(list) => {
+                        nodes.extend(list.iter());
+                        true
                     }
-                    self.cast(cast)
-                }
-                Node::A_Expr(expression) => {
-                    MOMENTS.contains(&column.type_oid)
-                        && self.is_moment(expression)
-                        && self.fails_alone(-1 - expression.location)
-                }
-                Node::FuncCall(call) => MOMENTS.contains(&column.type_oid) && self.is_now(call),
-                _ => false,
-            };
+                    Node::A_ArrayExpr(array) => {
+                        let is_flat = array.elements().iter().all(|element| !matches!(element, Node::A_ArrayExpr(_)));
+                        nodes.extend(array.elements().iter());
+                        is_flat
+                    }
+                    // It may be of another type than the column, which is then cast to it.
+                    Node::ParamRef(parameter) => {
+                        is_looked_up || TAKEN_ON.contains(&column.type_oid) || self.fails_alone(parameter.number)
+                    }
+                    Node::TypeCast(cast) => {
+                        if let Node::A_ArrayExpr(_) = cast.arg() {
+                            nodes.push(cast.arg());
+                        }
+                        self.cast(cast)
+                    }
+                    Node::A_Expr(expression) => {
+                        MOMENTS.contains(&column.type_oid)
+                            && self.is_moment(expression)
+                            && self.fails_alone(-1 - expression.location)
+                    }
+                    Node::FuncCall(call) => MOMENTS.contains(&column.type_oid) && self.is_now(call),
+                    _ => false,
+                };
             if !is_value {
                 return false;
             }
@@ -238,10 +256,12 @@ impl<'r, 'a> Reading<'r, 'a> {
             (Some(argument), 1) => self.column_in(argument),
             _ => None,
         };
-        let is_of = |types: &[u32]| column.is_some_and(|column| types.contains(&column.type_oid) && !column.folds);
+        let is_of = |types: &[u32]| {
+            column.is_some_and(|column| types.contains(&column.type_oid) && !column.folds && self.is_small(column))
+        };
         self.is_own(call)
             && match tree::function_name(call).1 {
-                "count" => call.agg_star || is_of(&EXACT) || column.is_some() && !call.agg_distinct,
+                "count" => call.agg_star || column.is_some() && !call.agg_distinct || is_of(&EXACT),
                 "bool_and" | "bool_or" | "every" => is_of(&[BOOL]),
                 // Of values that are equal but not the same it matters which one counts.
                 "min" | "max" => is_of(&EXACT),
@@ -259,9 +279,8 @@ impl<'r, 'a> Reading<'r, 'a> {
         };
         let sorts = |order: Node<'_>| {
             let column = self.column(sorted_by(order, select)?)?;
-            let is_compared = [&EXACT[..], &COMPARED].concat().contains(&column.type_oid);
             let resource = self.analyzer.resources.column(&self.relation, &column.name);
-            (is_compared && !is_classified(&resource)).then_some(column.number)
+            (self.is_compared(column) && !is_classified(&resource)).then_some(column.number)
         };
         let orders: Option<BTreeSet<i16>> = select
             .sort_clause()
@@ -276,6 +295,24 @@ impl<'r, 'a> Reading<'r, 'a> {
         };
         let are_shown = select.target_list().iter().all(|target| is_shown(target.val()));
         is_whole && are_shown && orders.is_some_and(|sorted| is_sorted(&sorted))
+    }
+
+    /// Whether values of a column are compared without a failure, and soon.
+    fn is_compared(&self, column: &ColumnInfo) -> bool {
+        (EXACT.contains(&column.type_oid) || COMPARED.contains(&column.type_oid)) && self.is_small(column)
+    }
+
+    /// Whether no value of a column takes long to be looked at: a text that an index holds as it is has some kilobytes.
+    fn is_small(&self, column: &ColumnInfo) -> bool {
+        let chars = || self.analyzer.resources.catalog.chars_of(column.type_oid, column.type_modifier);
+        !TEXTS.contains(&column.type_oid)
+            || self.relation.keys.iter().flatten().any(|number| *number == column.number)
+            || chars().is_some_and(|chars| chars <= SMALL_CHARS_MAX)
+    }
+
+    fn is_short(&mut self) -> bool {
+        self.read += 1;
+        self.read <= CONDITION_NODES_MAX
     }
 
     fn column_in(&self, node: Node<'_>) -> Option<&ColumnInfo> {
