@@ -220,6 +220,12 @@ struct More {
     binds_to: Option<(String, String)>,
 }
 
+/// Of rows, which of their columns are masked as a whole, if any are.
+fn masked_mark(shape: &Shape, plan: &Plan) -> Option<String> {
+    let masked: Vec<String> = plan.masked().take(MASKED_TOLD_MAX).map(|column| column.to_string()).collect();
+    (shape.role == ShapeRole::Rows && !masked.is_empty()).then(|| format!("masked #? {}", masked.join(",")))
+}
+
 /// By what name an approval binds to the description of a resource.
 fn description_of(resource: &Resource) -> String {
     format!("description of {resource}")
@@ -230,6 +236,8 @@ struct Planned {
     shape: Arc<Shape>,
     policies: Arc<Policies>,
     plan: Plan,
+    /// What the recording says of the columns that are masked as a whole, before each piece of what is masked by it.
+    masked: Option<String>,
     /// The classes that it shows as they are, until that is noted with the first of its content.
     reveals: Vec<Arc<str>>,
 }
@@ -1327,15 +1335,9 @@ impl Passage {
     /// Says on the recording which columns of the rows that come next are masked as a whole; what is found in others is not told.
     /// Like what is said of what runs, it takes no room of its own.
     fn mark_masked(&mut self, now: Timestamp) {
-        let Some(planned) = self.planned.last() else { return };
+        let Some(line) = self.planned.last().and_then(|planned| planned.masked.clone()) else { return };
         // Where there are no turns there are no rows, but fields in any order.
-        if planned.shape.role != ShapeRole::Rows || self.session.turn().is_none() {
-            return;
-        }
-        let masked: Vec<String> =
-            planned.plan.masked().take(MASKED_TOLD_MAX).map(|column| column.to_string()).collect();
-        if !masked.is_empty() {
-            let line = format!("masked #? {}", masked.join(","));
+        if self.session.turn().is_some() {
             self.unseen_bytes += line.len();
             self.unseen.push(Unseen::Mark(self.elapsed(now), line));
         }
@@ -1359,7 +1361,8 @@ impl Passage {
                 if self.planned.len() >= PLANS_MAX {
                     self.planned.remove(0);
                 }
-                self.planned.push(Planned { shape: shape.clone(), policies, plan, reveals });
+                let masked = masked_mark(shape, &plan);
+                self.planned.push(Planned { shape: shape.clone(), policies, plan, masked, reveals });
             }
         }
     }

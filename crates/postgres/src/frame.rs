@@ -159,3 +159,11 @@ pub(crate) fn put_cstr(out: &mut BytesMut, text: &str) {
     out.extend(text.bytes().filter(|&byte| byte != 0));
     out.put_u8(0);
 }
+
+/// The head of a message of so many bytes in all, for tests of what is too long.
+#[cfg(test)]
+pub(crate) fn head_of(kind: u8, length: usize) -> BytesMut {
+    let mut head = BytesMut::from(&[kind][..]);
+    head.put_u32(u32::try_from(length - 1).expect("a length of the protocol"));
+    head
+}

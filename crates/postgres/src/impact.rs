@@ -322,9 +322,7 @@ mod tests {
     fn a_plan_that_is_too_long_is_the_targets_fault() {
         let hears = |length: usize| {
             let mut impact = Impact::of(&update(1, 1)).unwrap();
-            let mut head = BytesMut::from(&b"D"[..]);
-            head.extend_from_slice(&u32::try_from(length - 1).unwrap().to_be_bytes());
-            impact.handle(&mut head, &mut BytesMut::new()).map(|facts| facts.is_some())
+            impact.handle(&mut frame::head_of(b'D', length), &mut BytesMut::new()).map(|facts| facts.is_some())
         };
         assert_eq!(hears(ANSWER_BYTES_MAX), Ok(false));
         assert_eq!(hears(ANSWER_BYTES_MAX + 1).unwrap_err().blame, Blame::Target);

@@ -76,9 +76,9 @@ mod tests {
     #[test]
     fn an_answer_that_is_too_long_is_the_targets_fault() {
         let hears = |length: usize| {
-            let mut head = BytesMut::from(&b"D"[..]);
-            head.extend_from_slice(&u32::try_from(length - 1).unwrap().to_be_bytes());
-            AccountLock::default().handle(&mut head, &mut BytesMut::new()).map(|facts| facts.is_some())
+            AccountLock::default()
+                .handle(&mut frame::head_of(b'D', length), &mut BytesMut::new())
+                .map(|facts| facts.is_some())
         };
         assert_eq!(hears(ANSWER_BYTES_MAX), Ok(false));
         assert_eq!(hears(ANSWER_BYTES_MAX + 1).unwrap_err().blame, Blame::Target);

@@ -376,11 +376,7 @@ mod tests {
 
     #[test]
     fn a_message_that_is_too_long_is_not_waited_for() {
-        let hears = |length: usize| {
-            let mut head = BytesMut::from(&b"E"[..]);
-            head.extend_from_slice(&u32::try_from(length - 1).unwrap().to_be_bytes());
-            hears(&mut login(), head)
-        };
+        let hears = |length: usize| hears(&mut login(), frame::head_of(b'E', length));
         assert_eq!(hears(LOGIN_BYTES_MAX), Ok(BytesMut::new()));
         assert_eq!(hears(LOGIN_BYTES_MAX + 1).unwrap_err().blame, Blame::Target);
     }

@@ -190,7 +190,11 @@ fn forget(open: &mut Vec<Open>, rest: &Arc<Rest>) {
 }
 
 /// Sees a connection through to its end.
-async fn keep<W: AsyncRead + AsyncWrite + Unpin>(connection: Connection<W, Bytes>, rest: Arc<Rest>, shared: Weak<Shared>) {
+async fn keep<W: AsyncRead + AsyncWrite + Unpin>(
+    connection: Connection<W, Bytes>,
+    rest: Arc<Rest>,
+    shared: Weak<Shared>,
+) {
     let mut connection = pin!(connection);
     loop {
         tokio::select! {

@@ -218,7 +218,11 @@ fn catalog() -> Catalog {
         relations: relations(),
         functions,
         operators: vec!["public.===".into()],
-        types: ["text", "int4", "regclass", "int8", "varchar", "record", "interval"].iter().enumerate().map(own_type).collect(),
+        types: ["text", "int4", "regclass", "int8", "varchar", "record", "interval"]
+            .iter()
+            .enumerate()
+            .map(own_type)
+            .collect(),
         makings: [("loud", 0), ("regclass", 25), ("int8", 9_999)]
             .map(|(of, from)| Making {
                 oid: 20_000,
