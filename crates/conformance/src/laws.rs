@@ -296,6 +296,7 @@ impl Harness {
             classifier: self.target.classes.clone(),
             ready: TargetReady { parameters: Vec::new(), cancel: CancelKey(Bytes::new()) },
             parameters: Vec::new(),
+            shows_order: true,
             secrets: Vec::new(),
             bond: Secret::new(*b"this task at this target"),
             frame_bytes_max: FRAME_BYTES_MAX,
@@ -492,6 +493,7 @@ fn target(protocol: &dyn Protocol, facts: &SurveyFacts, classes: Classes) -> Res
         hold_secs_max: 60,
         transaction_hold_secs_max: 60,
         survey_secs_max: 60,
+        shows_order: false,
         classes: Arc::new(TargetClasses(classes)),
         facts: facts.clone(),
     })

@@ -700,3 +700,73 @@ fn what_would_tell_more_than_equality_is_no_pseudonym() -> Result<()> {
     }
     Ok(())
 }
+
+/// Tables whose rows lie in no order of their addresses, with indexes that have one.
+const RANKED: &str = r"
+create table ranked (id bigint primary key, email text, pad text);
+insert into ranked select id, md5(id::text) || '@example.org', repeat('x', 500) from generate_series(1, 500) id;
+create index on ranked (email);
+create table teamed (id bigint primary key, team bigint, email text, pad text);
+insert into teamed select id, id % 50, md5(id::text) || '@example.org', repeat('x', 500) from generate_series(1, 5000) id;
+create index on teamed (team, email);
+create table later (id bigint primary key, email text, pad text);
+insert into later select id, md5(id::text) || '@example.org', repeat('x', 500) from generate_series(1, 500) id;
+alter role all set random_page_cost = 0.1;
+grant all on all tables in schema public to gatehouse;
+grant create on schema public to gatehouse;
+";
+
+#[tokio::test]
+async fn the_order_of_an_index_is_not_told() -> Result<()> {
+    let (fixture, agent) = start()?;
+    fixture.truth(RANKED)?;
+    for table in ["ranked", "teamed", "later"] {
+        fixture.truth(&format!("vacuum analyze {table}"))?;
+    }
+    let chooses = |sql: &str, plan: &str| -> Result<()> {
+        let chosen = fixture.truth(&format!("explain {sql}"))?;
+        ensure!(chosen.starts_with(plan), "{sql}: {chosen}");
+        Ok(())
+    };
+    let (all, chosen) = ("select email from ranked", "select email, pad from teamed where team = 7");
+    chooses(all, "Index Only Scan")?;
+    chooses(chosen, "Index Scan")?;
+    // Nobody who sees pseudonyms is told by them which of two values is the lesser.
+    for (sql, by_id) in [
+        (all, "select email from ranked order by id"),
+        (chosen, "select email, pad from teamed where team = 7 order by id"),
+        ("select email from (select * from ranked) r", "select email from ranked order by id"),
+        ("copy (select email from ranked) to stdout", "select email from ranked order by id"),
+    ] {
+        let (found, sorted) = (fixture.psql(&agent, sql)?, fixture.psql(&agent, by_id)?);
+        ensure!(found.lines().count() >= 100 && found == sorted, "{sql} is in an index's order: {found}");
+    }
+    ensure!(fixture.psql(&agent, "set enable_indexonlyscan = on")?.contains("sql:admin"), "it is theirs to set");
+    ensure!(
+        fixture.psql(&agent, "reset all; select email from ranked limit 1")?
+            == fixture.psql(&agent, "select email from ranked where id = 1")?
+    );
+    // Whoever may probe has the target plan as it likes.
+    let dana = fixture.task("user:dana", "10m")?;
+    for (sql, plan) in [(all, "Index Only Scan"), (chosen, "Index Scan")] {
+        let chosen = fixture.psql(&dana, &format!("explain {sql}"))?;
+        ensure!(chosen.contains(plan), "{sql}: {chosen}");
+    }
+
+    // An index that is made while a session goes on is seen before the next statement that follows a survey.
+    let theirs = fixture.connect(&dana).await?;
+    fixture.truth("drop index teamed_team_email_idx")?;
+    theirs.batch_execute("create table made (id bigint)").await?;
+    let client = fixture.connect(&agent).await?;
+    ensure!(client.query("select email from later", &[]).await?.len() == 500);
+    fixture.truth("create index on later (id, email)")?;
+    theirs.batch_execute("drop table made").await?;
+    let refused = client.query("select email from later", &[]).await.err().context("rows may come in its order")?;
+    let told = refused.as_db_error().map(|error| format!("{}: {}", error.message(), error.hint().unwrap_or_default()));
+    let told = told.unwrap_or_default();
+    ensure!(told.contains("since this session began") && told.contains("Connect again"), "{told}");
+    ensure!(client.query("select id from orders where id = 1", &[]).await?.len() == 1, "other tables are read");
+    let again = fixture.connect(&agent).await?;
+    ensure!(again.query("select email from later", &[]).await?.len() == 500);
+    Ok(())
+}

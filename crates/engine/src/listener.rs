@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use gatehouse_gate::{Gate, Grant, Passage, Tape, Target};
 use gatehouse_model::{Denial, Operation, Reason, Secret, Subject, TaskEnd, TaskId};
-use gatehouse_protocol::{Exchanges, Opening, StreamProtocol, SurveyFacts};
+use gatehouse_protocol::{Classifier, Exchanges, Opening, Order, StreamProtocol, SurveyFacts};
 use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -66,6 +66,15 @@ pub struct Listener {
     pub tls: Option<watch::Receiver<ServerTls>>,
     /// Whether a client must use TLS.
     pub tls_required: bool,
+}
+
+/// A target that was reached for a session, and what the session begins with.
+struct Dialed {
+    reached: Reached,
+    facts: SurveyFacts,
+    /// What the client asked for, and what hides the order of rows.
+    parameters: Vec<(String, String)>,
+    shows_order: bool,
 }
 
 /// The data path.
@@ -218,9 +227,9 @@ impl Engine {
         grant: Arc<Grant>,
         opened: jiff::Timestamp,
     ) -> Result<Box<Carried>, Denial> {
-        let parameters = std::mem::take(&mut client.parameters);
-        match self.dialed(&grant, &**protocol, parameters.clone()).await {
-            Ok((reached, facts)) => {
+        let wished = std::mem::take(&mut client.parameters);
+        match self.dialed(&grant, &**protocol, wished).await {
+            Ok(Dialed { reached, facts, parameters, shows_order }) => {
                 self.still_granted(&grant)?;
                 let tape = self.tape(&grant, opened)?;
                 let session = protocol.session(Opening {
@@ -229,6 +238,7 @@ impl Engine {
                     classifier: grant.target().classes.clone(),
                     ready: reached.ready.clone(),
                     parameters,
+                    shows_order,
                     secrets: Vec::new(),
                     bond: self.bond(&grant),
                     frame_bytes_max: self.limits.frame_bytes_max,
@@ -322,8 +332,20 @@ impl Engine {
         &self,
         grant: &Arc<Grant>,
         protocol: &dyn StreamProtocol,
-        parameters: Vec<(String, String)>,
-    ) -> Result<(Reached, SurveyFacts), DialError> {
+        mut parameters: Vec<(String, String)>,
+    ) -> Result<Dialed, DialError> {
+        let facts = match self.surveyor.fresh(grant) {
+            Some(facts) => facts,
+            None => self.survey(grant, protocol).await?,
+        };
+        let target = grant.target();
+        let classifier: Arc<dyn Classifier> = target.classes.clone();
+        let order = protocol.order(&facts, &target.name, &classifier);
+        let sees_order = |order: &Order| self.gate.permits(grant, &order.tells);
+        let shows_order = target.shows_order || order.as_deref().is_some_and(sees_order);
+        if let Some(order) = order.filter(|_| !shows_order) {
+            parameters.extend(order.hidden_by.iter().cloned());
+        }
         let account = self.account(grant).await?;
         let dial =
             |account| dial::dial(grant, protocol, account, parameters.clone(), self.house.entropy(), self.dialing());
@@ -331,11 +353,7 @@ impl Engine {
             Err(DialError::Refused(_)) if self.has_another(grant, &account) => dial(self.account(grant).await?).await?,
             reached => reached?,
         };
-        let facts = match self.surveyor.fresh(grant) {
-            Some(facts) => facts,
-            None => self.survey(grant, protocol).await?,
-        };
-        Ok((reached, facts))
+        Ok(Dialed { reached, facts, parameters, shows_order })
     }
 
     pub(crate) async fn survey(

@@ -56,6 +56,7 @@ pub fn understand(
         classifier: target.classes.clone(),
         ready: TargetReady { parameters: Vec::new(), cancel: CancelKey(Bytes::new()) },
         parameters: Vec::new(),
+        shows_order: true,
         secrets: Vec::new(),
         bond: Secret::new(*b"no task"),
         frame_bytes_max: text.len() + AROUND_BYTES,

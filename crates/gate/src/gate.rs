@@ -198,6 +198,13 @@ impl Gate {
         Ok(grant)
     }
 
+    /// Whether policy lets whoever works under a grant do all of this, without asking anybody.
+    pub fn permits(&self, grant: &Grant, accesses: &[Access]) -> bool {
+        let policies = self.policies.load();
+        let allows = |access| policies.decide(&grant.lease().subject, access, &Facts::new()).verdict == Verdict::Allow;
+        accesses.iter().all(allows)
+    }
+
     /// The right to read what a target says of itself, for somebody who asks what the gateway would make of a statement:
     /// no session comes of it. Where an account is made for each task, there is none for that.
     pub fn look(

@@ -120,6 +120,8 @@ pub struct Target {
     pub transaction_hold_secs_max: u32,
     /// How old facts about the target may be, in seconds.
     pub survey_secs_max: u32,
+    /// Whether the order in which rows are found may tell of classified values.
+    pub shows_order: bool,
     /// Its classes and masks.
     pub classes: Arc<TargetClasses>,
     /// What its protocol made of what else the configuration says of it.

@@ -718,6 +718,10 @@ pub struct TargetSection {
     /// How old the gateway's picture of the catalog may be, in seconds.
     #[serde(default = "survey_secs_max")]
     pub survey_secs_max: u32,
+    /// Whether a `postgres` target finds rows without the indexes whose order would tell of classified values, for those whom policy
+    /// does not let `probe` the columns.
+    #[serde(default = "hide_row_order")]
+    pub hide_row_order: bool,
     /// Classes of single columns: `"schema.table.column" = "class"`, or `"clear"` for none.
     #[serde(default)]
     pub columns: BTreeMap<String, String>,
@@ -809,6 +813,10 @@ const fn transaction_hold_secs_max() -> u32 {
 
 const fn hold_secs_max() -> u32 {
     900
+}
+
+const fn hide_row_order() -> bool {
+    true
 }
 
 const fn survey_secs_max() -> u32 {

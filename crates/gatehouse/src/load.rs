@@ -870,6 +870,7 @@ impl Checker<'_> {
                     hold_secs_max: section.hold_secs_max,
                     transaction_hold_secs_max: section.transaction_hold_secs_max,
                     survey_secs_max: section.survey_secs_max,
+                    shows_order: !section.hide_row_order,
                     classes: Arc::new(TargetClasses(classes)),
                     facts,
                 }),

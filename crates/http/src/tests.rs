@@ -80,6 +80,7 @@ fn session_with(facts: HttpFacts, secrets: Vec<Secret>) -> Box<dyn Session> {
         classifier: Arc::new(ByName),
         ready: TargetReady { parameters: Vec::new(), cancel: CancelKey(Bytes::new()) },
         parameters: Vec::new(),
+        shows_order: true,
         secrets,
         bond: Secret::new(*b"this task at this target"),
         frame_bytes_max: 1024,

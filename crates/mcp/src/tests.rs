@@ -62,6 +62,7 @@ fn session() -> Box<dyn Session> {
         classifier: Arc::new(ByName),
         ready: TargetReady { parameters: Vec::new(), cancel: CancelKey(Bytes::new()) },
         parameters: Vec::new(),
+        shows_order: true,
         secrets: Vec::new(),
         bond: Secret::new(*b"this task at this target"),
         frame_bytes_max: 4096,

@@ -11,6 +11,7 @@ mod condition;
 mod copy;
 mod definition;
 mod evidence;
+mod exposure;
 mod expression;
 mod lineage;
 mod moved;
@@ -41,6 +42,7 @@ use pg_raw_parse::raw::CmdType;
 
 use self::analyzer::{Analyzer, Found};
 pub(crate) use self::candidate::{CANDIDATES_MAX, Candidate, CandidateForm, Candidates, Place};
+pub(crate) use self::exposure::{Exposure, Hidden, exposure};
 pub(crate) use self::moved::Moved;
 pub(crate) use self::resource::column_at;
 pub(crate) use self::session::setting_accesses;

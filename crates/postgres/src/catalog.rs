@@ -120,12 +120,23 @@ with tested as materialized (select distinct d.refobjid, d.refobjsubid from pg_c
     union select d.refobjid, d.refobjsubid from pg_catalog.pg_index i
       join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = i.indexrelid
         and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = i.indrelid
-      where i.indexprs is not null or i.indpred is not null)
+      where i.indexprs is not null or i.indpred is not null),
+  chosen as materialized (select i.indexrelid, i.indrelid, i.indkey, i.indnkeyatts, i.indexprs from pg_catalog.pg_index i
+      where i.indrelid >= 16384 and (i.indnkeyatts > 1 or i.indpred is not null)
+        and pg_catalog.pg_index_has_property(i.indexrelid::pg_catalog.regclass, 'index_scan')),
+  ordered as materialized (select i.indrelid, k.attnum
+      from chosen i cross join lateral pg_catalog.unnest(i.indkey) with ordinality as k(attnum, place)
+      where k.place <= i.indnkeyatts
+    union select d.refobjid, d.refobjsubid from chosen i
+      join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = i.indexrelid
+        and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = i.indrelid
+      where i.indexprs is not null)
 select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated <> '',
     case when a.attnotnull then 't' else 'f' end || case when t.refobjid is not null then '?' else '' end
     || case when l.oid is not null then '~' else '' end
     || case when p.partrelid is not null then '%' else '' end
     || case when i.indrelid is not null then '#' else '' end
+    || case when o.indrelid is not null then '&' else '' end
   from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     left join tested t on t.refobjid = a.attrelid and t.refobjsubid = a.attnum
@@ -133,6 +144,7 @@ select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated 
     left join pg_catalog.pg_partitioned_table p
       on p.partrelid = a.attrelid and (a.attnum = any(p.partattrs) or p.partexprs is not null)
     left join indexed i on i.indrelid = a.attrelid and i.attnum = a.attnum
+    left join ordered o on o.indrelid = a.attrelid and o.attnum = a.attnum
   where a.attnum > 0 and not a.attisdropped and n.nspname !~ '^pg_(toast|temp_)'
     and (c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
       or c.relkind = 'c' and n.nspname not in ('pg_catalog', 'information_schema'))
@@ -314,6 +326,9 @@ pub(crate) struct ColumnInfo {
     /// Whether an index holds it, in whatever place, or looks at it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) indexed: bool,
+    /// Whether an index that puts rows in its order holds some of them only, or other columns too that may choose them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) ordered: bool,
     /// What a generated column is computed by, as far as that was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expression: Option<Arc<str>>,
@@ -583,6 +598,11 @@ impl Catalog {
         self.relations.get(&oid)
     }
 
+    /// All relations.
+    pub(crate) fn relations(&self) -> impl Iterator<Item = &Arc<Relation>> {
+        self.relations.values()
+    }
+
     /// The relation of a schema and a name.
     pub(crate) fn relation(&self, schema: &str, name: &str) -> Option<&Arc<Relation>> {
         self.relations_named(name).iter().find(|relation| &*relation.schema == schema)
@@ -688,6 +708,15 @@ impl Catalog {
         let kin = |of: &Relation| [of.parents.clone(), children(of.oid)].concat();
         self.follow(kin(relation), &mut seen, &mut family, kin);
         family
+    }
+
+    /// A relation with those that its rows count to: its parents, and theirs.
+    pub(crate) fn ancestry(&self, relation: &Arc<Relation>) -> Vec<Arc<Relation>> {
+        let mut ancestry = vec![relation.clone()];
+        self.follow(relation.parents.clone(), &mut HashSet::from([relation.oid]), &mut ancestry, |of| {
+            of.parents.clone()
+        });
+        ancestry
     }
 
     /// A column with all that its values may come from: the same in its relation's family, and what foreign keys refer to.
@@ -1050,6 +1079,7 @@ impl Builder {
             divides: marks.contains('%'),
             folds: marks.contains('~'),
             indexed: marks.contains('#'),
+            ordered: marks.contains('&'),
             expression: None,
             refers: Vec::new(),
         };
@@ -1225,7 +1255,7 @@ mod tests {
         row(1, &["pg_catalog"]).expect("a row");
         row(2, &["16384", "public", "seats", "r"]).expect("a row");
         row(3, &["16384", "1", "hall", "20", "-1", "f", "t#"]).expect("a row");
-        row(3, &["16384", "2", "number", "20", "-1", "f", "t?~%#"]).expect("a row");
+        row(3, &["16384", "2", "number", "20", "-1", "f", "t?~%#&"]).expect("a row");
         row(3, &["16384", "3", "note", "25", "-1", "f", "f"]).expect("a row");
         row(5, &["f", "public", "f", "f"]).expect("a row");
         row(14, &["16384", "1 2"]).expect("a row");
@@ -1233,6 +1263,7 @@ mod tests {
         let catalog = builder.finish().expect("a catalog");
         let seats = catalog.relation("public", "seats").expect("a table");
         assert_eq!(seats.columns.iter().map(|column| column.indexed).collect::<Vec<_>>(), [true, true, false]);
+        assert_eq!(seats.columns.iter().map(|column| column.ordered).collect::<Vec<_>>(), [false, true, false]);
         assert_eq!(seats.keys, [vec![1, 2]]);
     }
 

@@ -28,8 +28,8 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use gatehouse_model::{Denial, Intent, Operation, Reason, Shape, TargetName};
 use gatehouse_protocol::{
-    Breach, CancelKey, Carriage, ClientLogin, Editor, Entropy, Opening, Passed, Protocol, Reply, Session, Side, Step,
-    StreamProtocol, Survey, SurveyFacts, TargetCall, TargetLogin, TlsOffer, TlsWish, Transcript,
+    Breach, CancelKey, Carriage, Classifier, ClientLogin, Editor, Entropy, Opening, Order, Passed, Protocol, Reply,
+    Session, Side, Step, StreamProtocol, Survey, SurveyFacts, TargetCall, TargetLogin, TlsOffer, TlsWish, Transcript,
 };
 
 use wishes::Wishes;
@@ -114,6 +114,11 @@ impl StreamProtocol for Postgres {
 
     fn misnamed(&self, facts: &SurveyFacts, column: &str, has_documents: bool) -> Option<String> {
         facts.downcast_ref::<reading::Known>()?.catalog.misnamed(column, has_documents)
+    }
+
+    fn order(&self, facts: &SurveyFacts, target: &TargetName, classifier: &Arc<dyn Classifier>) -> Option<Arc<Order>> {
+        let exposure = facts.downcast_ref::<reading::Known>()?.exposure(target, classifier);
+        exposure.as_ref().as_ref().map(|exposure| exposure.order.clone())
     }
 
     fn lock_account(&self) -> Box<dyn Survey> {

@@ -5,14 +5,14 @@
 //! path that it was read with.
 
 use std::hash::BuildHasher as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use foldhash::fast::RandomState;
 use foldhash::{HashMap, HashSet};
 use gatehouse_model::{Provenance, Resource, TargetName, ValueKind};
 use gatehouse_protocol::Classifier;
 
-use crate::analysis::{self, Analysis, Context, Misunderstood, Moved, Outputs, SearchPath, Tables};
+use crate::analysis::{self, Analysis, Context, Exposure, Misunderstood, Moved, Outputs, SearchPath, Tables};
 use crate::catalog::{Catalog, RelationKind};
 
 /// How many texts are kept in each of two generations, how long one may be, in bytes, and of how many columns and
@@ -44,7 +44,7 @@ struct Kept {
     /// Texts of the generation before; one that is used becomes young again.
     old: HashMap<Arc<str>, Text>,
     columns: HashMap<u32, Columns>,
-    tables: Option<ReadTables>,
+    tables: Option<Arc<ReadTables>>,
 }
 
 /// The tables that were read for one target with one classifier.
@@ -52,6 +52,7 @@ struct ReadTables {
     target: TargetName,
     classifier: Arc<dyn Classifier>,
     tables: Arc<Tables>,
+    exposure: OnceLock<Arc<Option<Exposure>>>,
 }
 
 #[derive(Clone)]
@@ -105,15 +106,35 @@ impl Known {
     }
 
     fn tables(&self, reader: &Reader<'_>) -> Arc<Tables> {
+        self.read_tables(reader.target, reader.classifier).tables.clone()
+    }
+
+    fn read_tables(&self, target: &TargetName, classifier: &Arc<dyn Classifier>) -> Arc<ReadTables> {
         let mut kept = self.kept();
-        let fits = |read: &&ReadTables| read.target == *reader.target && same(&read.classifier, reader.classifier);
+        let fits = |read: &&Arc<ReadTables>| read.target == *target && same(&read.classifier, classifier);
         if let Some(read) = kept.tables.as_ref().filter(fits) {
-            return read.tables.clone();
+            return read.clone();
         }
-        let (target, classifier) = (reader.target.clone(), reader.classifier.clone());
-        let tables = Arc::<Tables>::default();
-        kept.tables = Some(ReadTables { target, classifier, tables: tables.clone() });
-        tables
+        let read = Arc::new(ReadTables {
+            target: target.clone(),
+            classifier: classifier.clone(),
+            tables: Arc::default(),
+            exposure: OnceLock::new(),
+        });
+        kept.tables = Some(read.clone());
+        read
+    }
+
+    /// What the order in which rows are found tells at a target.
+    pub(crate) fn exposure(&self, target: &TargetName, classifier: &Arc<dyn Classifier>) -> Arc<Option<Exposure>> {
+        let read = self.read_tables(target, classifier);
+        let made = || {
+            // Definitions of views name everything in full.
+            let (path, moved) = (SearchPath::Uncertain, Moved::default());
+            let reader = Reader { target, classifier, path: &path, moved: &moved };
+            Arc::new(analysis::exposure(&self.context(&reader, &read.tables)))
+        };
+        read.exposure.get_or_init(made).clone()
     }
 
     /// What was read, where values of these types are made besides.

@@ -22,7 +22,7 @@ use gatehouse_protocol::{
     Breach, Classifier, Editor, Opening, Passed, Reply, Session, Side, Started, Step, SurveyFacts,
 };
 
-use crate::analysis::{Analysis, Moved, SearchPath, action};
+use crate::analysis::{Analysis, Exposure, Hidden, Moved, SearchPath, action};
 use crate::frame::{self, Peek};
 use crate::reading::{self, Known};
 use crate::report::{self, Severity};
@@ -49,6 +49,10 @@ pub(crate) struct PostgresSession {
     replication: Replication,
     /// What the client asked for at its login and that may change what statements mean.
     wishes: BTreeMap<String, String>,
+    /// Which indexes' order does not show; `None` where any may.
+    hidden: Option<Hidden>,
+    /// What the order of rows tells in it all the same, since there are indexes that were not there when it began.
+    exposed: Arc<Option<Exposure>>,
     /// How many messages gave names, or took them away.
     named: u64,
     /// Something was set since the target was last outside of a transaction, which its end may take back.
@@ -356,7 +360,10 @@ impl PostgresSession {
         else {
             return Err(opening);
         };
-        Ok(Self {
+        let hidden = (!opening.shows_order).then(|| Hidden::by(wishes.parameters()));
+        let mut session = Self {
+            hidden,
+            exposed: Arc::default(),
             target: opening.target,
             classifier: opening.classifier,
             frame_bytes_max: opening.frame_bytes_max,
@@ -401,7 +408,17 @@ impl PostgresSession {
             number: None,
             bound: None,
             started: Vec::new(),
-        })
+        };
+        session.see_exposed();
+        Ok(session)
+    }
+
+    /// Indexes are made while sessions go on, whose settings are from when they began.
+    fn see_exposed(&mut self) {
+        let Some(hidden) = self.hidden else { return };
+        let told = self.known.exposure(&self.target, &self.classifier);
+        let is_exposed = told.as_ref().as_ref().is_some_and(|told| told.asks > hidden);
+        self.exposed = if is_exposed { told } else { Arc::default() };
     }
 
     fn reader(&self) -> reading::Reader<'_> {
@@ -552,6 +569,7 @@ impl Session for PostgresSession {
                 self.path = SearchPath::Known(known.catalog.search_path().to_vec());
             }
             self.known = known;
+            self.see_exposed();
             if self.survey == FrontSurvey::Asked {
                 self.catalog_is_stale = false;
                 self.survey = FrontSurvey::Done;

@@ -13,7 +13,7 @@ const NEEDS_NO_PERMIT: [&str; 6] =
     ["application_name", "client_encoding", "datestyle", "extra_float_digits", "intervalstyle", "timezone"];
 
 /// Settings that change no statement's meaning: an approval is good whatever they are.
-const MEANS_NOTHING: [&str; 2] = ["application_name", "client_encoding"];
+const MEANS_NOTHING: [&str; 4] = ["application_name", "client_encoding", "enable_indexonlyscan", "enable_indexscan"];
 
 /// The wishes, understood.
 #[derive(Debug, Default)]

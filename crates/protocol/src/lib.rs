@@ -92,6 +92,9 @@ pub trait StreamProtocol: Protocol {
     /// there, or it has no documents where something is said of their fields.
     fn misnamed(&self, facts: &SurveyFacts, column: &str, has_documents: bool) -> Option<String>;
 
+    /// What the order in which the target finds rows would tell of classified values; `None` where it tells nothing.
+    fn order(&self, facts: &SurveyFacts, target: &TargetName, classifier: &Arc<dyn Classifier>) -> Option<Arc<Order>>;
+
     /// Takes the password of the account that is logged in away, from within, and ends its other connections: for an account
     /// that was made for a task, while whoever made it does not end it. It tells no facts.
     fn lock_account(&self) -> Box<dyn Survey>;
@@ -344,14 +347,25 @@ pub struct Opening {
     pub classifier: Arc<dyn Classifier>,
     /// What the target said of itself.
     pub ready: TargetReady,
-    /// What the client asked for its session, as policy permitted it.
+    /// What the client asked for its session, as policy permitted it, and what the gateway did.
     pub parameters: Vec<(String, String)>,
+    /// Whether the order in which the target finds rows may tell of classified values.
+    pub shows_order: bool,
     /// What the gateway shows the target with what is asked for, and what must not come back.
     pub secrets: Vec<Secret>,
     /// What the sessions of one task at one target have in common, and no others know.
     pub bond: Secret,
     /// The largest frame that is held whole, in bytes.
     pub frame_bytes_max: usize,
+}
+
+/// What the order in which a target finds rows tells of classified values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// What somebody must be permitted who may see it.
+    pub tells: Vec<Access>,
+    /// The parameters, by name and value, of a session in which it tells nothing.
+    pub hidden_by: Vec<(String, String)>,
 }
 
 /// From whom bytes come.

@@ -132,6 +132,7 @@ impl Lane {
             classifier: grant.target().classes.clone(),
             ready: TargetReady { parameters: Vec::new(), cancel: CancelKey(Bytes::new()) },
             parameters: Vec::new(),
+            shows_order: true,
             bond: engine.bond(&grant),
             secrets: shown(&grant.target().route.account, account.as_ref()),
             frame_bytes_max: engine.limits.body_bytes_max,

@@ -54,6 +54,7 @@ fn relation(
         divides: false,
         folds: false,
         indexed: matches!(*name, "id" | "email"),
+        ordered: false,
         expression: None,
         refers: Vec::new(),
     };

@@ -553,8 +553,29 @@ impl PostgresSession {
                 whole.unclear = whole.unclear.take().or_else(|| wanted.unclear.clone());
             }
         }
+        self.ask_for_order(&mut intent);
         let candidates = self.candidates(prepared, bound.as_deref(), phase);
         Operation { candidates, ..self.operation_of(prepared, intent, bound.unwrap_or_default(), phase) }
+    }
+
+    /// What reads tables whose rows may come in an index's order that tells of a class wants leave for that.
+    fn ask_for_order(&self, intent: &mut Arc<Intent>) {
+        let Some(exposed) = self.exposed.as_ref() else { return };
+        let named = intent.names.iter().flat_map(|name| self.known.catalog.relations_named(name));
+        if named.into_iter().any(|relation| exposed.tables.contains(&relation.oid)) {
+            let wanted = Arc::make_mut(intent);
+            wanted.accesses.extend(exposed.order.tells.iter().cloned());
+            wanted.accesses.sort();
+            wanted.accesses.dedup();
+            wanted.unclear = wanted.unclear.take().or_else(|| {
+                Some(Denial::new(
+                    Reason::Policy,
+                    "rows may come in the order of a masked column: an index that holds it was made since this session began",
+                    "the order of rows tells which values are the lesser",
+                    "Connect again: a new session has rows found without it",
+                ))
+            });
+        }
     }
 
     fn operation_of(&mut self, prepared: &Prepared, intent: Arc<Intent>, binds: Vec<Bind>, phase: Phase) -> Operation {
