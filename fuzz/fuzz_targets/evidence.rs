@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use gatehouse_conformance::evidence;
+use gatehouse_laws::evidence;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -4,9 +4,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use gatehouse_conformance::laws::{Chunking, Harness, NOTHING_REVEALED};
-use gatehouse_conformance::recorded::Recordings;
-use gatehouse_conformance::replay::replay;
+use gatehouse_laws::laws::{Chunking, Harness, NOTHING_REVEALED};
+use gatehouse_laws::recorded::Recordings;
+use gatehouse_laws::replay::replay;
 use gatehouse_mask::Classes;
 use gatehouse_protocol::Protocol;
 use libfuzzer_sys::fuzz_target;
@@ -17,7 +17,7 @@ static STAGES: LazyLock<Vec<(Arc<dyn Protocol>, Harness)>> = LazyLock::new(|| {
         let harness = Harness::new(&protocol, &recordings.facts, NOTHING_REVEALED, Classes::builtin());
         (protocol, harness.expect("the policies load"))
     };
-    gatehouse::protocols().into_iter().map(stage).collect()
+    gatehouse_registry::protocols().into_iter().map(stage).collect()
 });
 
 fuzz_target!(|bytes: &[u8]| {

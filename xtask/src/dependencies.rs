@@ -27,6 +27,20 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("gatehouse-http", &["gatehouse-model", "gatehouse-protocol"]),
     ("gatehouse-mcp", &["gatehouse-model", "gatehouse-protocol", "gatehouse-http"]),
     ("gatehouse-recognizer", &["gatehouse-mask"]),
+    ("gatehouse-registry", &["gatehouse-protocol", "gatehouse-postgres", "gatehouse-http", "gatehouse-mcp"]),
+    (
+        "gatehouse-laws",
+        &[
+            "gatehouse-model",
+            "gatehouse-policy",
+            "gatehouse-mask",
+            "gatehouse-journal",
+            "gatehouse-protocol",
+            "gatehouse-gate",
+            "gatehouse-registry",
+        ],
+    ),
+    ("gatehouse-scratch", &[]),
     ("gatehouse-engine", &["gatehouse-model", "gatehouse-gate", "gatehouse-protocol", "gatehouse-mask"]),
     ("gatehouse-identity", &["gatehouse-model", "gatehouse-store"]),
     ("gatehouse-secrets", &["gatehouse-model"]),
@@ -83,7 +97,8 @@ const PURE: &[&str] = &[
 ];
 
 /// Who depends on `gatehouse-protocol` and is no protocol.
-const NOT_A_PROTOCOL: &[&str] = &["gatehouse-gate", "gatehouse-engine", "gatehouse", "gatehouse-conformance"];
+const NOT_A_PROTOCOL: &[&str] =
+    &["gatehouse-gate", "gatehouse-engine", "gatehouse-registry", "gatehouse-laws", "gatehouse"];
 
 /// Reads the dependencies from cargo and compares them with the tables.
 pub(crate) fn check(house: &House, findings: &mut Findings) -> Result<()> {

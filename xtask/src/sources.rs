@@ -48,18 +48,24 @@ const RESERVED: &[Reserved] = &[
             "ToSocketAddrs",
             "socket2",
         ],
-        only_in: &["crates/engine/", "crates/gatehouse/", "crates/conformance/"],
+        only_in: &["crates/engine/", "crates/gatehouse/", "crates/scratch/", "crates/conformance/"],
         why: "only the engine holds data-path sockets, and only the binary any others",
     },
     Reserved {
         names: &["Timestamp::now", "Zoned::now", "SystemTime", "Instant::now"],
-        only_in: &["crates/engine/", "crates/gatehouse/", "crates/conformance/"],
+        only_in: &["crates/engine/", "crates/gatehouse/", "crates/scratch/", "crates/conformance/"],
         why: "the time is a parameter: only the engine and the binary read a clock",
     },
     Reserved {
         names: &["env::var", "env::vars", "env::var_os"],
         // How C is built is told to a build script by its environment alone.
-        only_in: &["crates/gatehouse/", "crates/secrets/", "crates/conformance/", "crates/postgres/build.rs"],
+        only_in: &[
+            "crates/gatehouse/",
+            "crates/scratch/",
+            "crates/secrets/",
+            "crates/conformance/",
+            "crates/postgres/build.rs",
+        ],
         why: "the environment is configuration: only the binary and the secrets read it",
     },
     Reserved {
@@ -67,6 +73,8 @@ const RESERVED: &[Reserved] = &[
         only_in: &[
             "crates/engine/",
             "crates/gatehouse/",
+            "crates/scratch/",
+            "crates/laws/",
             "crates/conformance/",
             "crates/journal/",
             "crates/secrets/",

@@ -1,18 +1,14 @@
-//! The test harness: real servers, the real program, and the four laws over real bytes.
+//! The test harness: real servers and clients, and the real program.
 //!
 //! Knows everything, and is known by nothing.
 
 pub mod browser;
 pub mod certificates;
 pub mod delegation;
-pub mod evidence;
 pub mod fixture;
 pub mod http;
-pub mod laws;
 pub mod provider;
 pub mod raw;
-pub mod recorded;
-pub mod replay;
 pub mod secret;
 pub mod served;
 pub mod signer;

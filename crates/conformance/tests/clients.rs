@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use gatehouse_conformance::laws::EVERYTHING;
 use gatehouse_conformance::{Credential, Fixture, Setup};
+use gatehouse_laws::laws::EVERYTHING;
 
 /// How long one client may take on a busy machine.
 const CLIENT_SECS_MAX: u64 = 240;

@@ -5,13 +5,13 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use gatehouse_conformance::laws::EVERYTHING;
 use gatehouse_conformance::raw::{RawClient, frame, query};
 use gatehouse_conformance::{Credential, Fixture, Setup};
+use gatehouse_laws::laws::EVERYTHING;
 use serde_json::Value;
 
 /// What a real server answered to the survey: two answers, each up to its ReadyForQuery.
-const SURVEY: &[u8] = include_bytes!("../sessions/postgres/survey.answer");
+const SURVEY: &[u8] = include_bytes!("../../laws/sessions/postgres/survey.answer");
 
 fn ready() -> Vec<u8> {
     frame(b'Z', &[b"I"])

@@ -535,11 +535,3 @@ fn verify(file: &Path, key: &str, as_json: bool) -> Result<ExitCode> {
     }
     Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
-
-/// Bails with the words of a failed program.
-pub(crate) fn failed(program: &str, output: &std::process::Output) -> Result<()> {
-    if output.status.success() {
-        return Ok(());
-    }
-    bail!("{program} failed: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}

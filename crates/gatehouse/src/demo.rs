@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use gatehouse_api::{Begun, Caller, Control as _, NewTask, NewToken};
 use gatehouse_model::UserName;
+use gatehouse_scratch::Postgres;
 
 use crate::commands::{stop_signal, write_private};
 use crate::control::ApiControl;
 use crate::output::print;
-use crate::scratch::Postgres;
 use crate::serve;
 
 const SHOP: &str = include_str!("../demo/shop.sql");

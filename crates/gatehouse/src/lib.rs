@@ -41,7 +41,6 @@ mod reload;
 mod replay;
 mod restore;
 mod run;
-pub mod scratch;
 mod search;
 pub mod serve;
 mod sign_in;
@@ -51,5 +50,3 @@ mod tape;
 mod trust;
 mod watch;
 mod web;
-
-pub use registry::{protocol, protocols, schemas};

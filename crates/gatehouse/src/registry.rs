@@ -1,26 +1,11 @@
-//! The protocols that this gateway speaks: one line each.
-
-use std::sync::Arc;
+//! Where each protocol of the registry is listened for.
 
 use gatehouse_engine::Spoken;
-use gatehouse_protocol::{Carriage, Protocol};
+use gatehouse_protocol::Carriage;
+pub(crate) use gatehouse_registry::{protocol, protocols, schemas};
 
 /// The listener of everything that rides on HTTP.
 pub(crate) const HTTP: &str = "http";
-
-/// Every protocol.
-pub fn protocols() -> Vec<Arc<dyn Protocol>> {
-    vec![
-        Arc::new(gatehouse_postgres::Postgres::default()),
-        Arc::new(gatehouse_http::Http),
-        Arc::new(gatehouse_mcp::Mcp),
-    ]
-}
-
-/// The protocol of this name.
-pub fn protocol(name: &str) -> Option<Arc<dyn Protocol>> {
-    protocols().into_iter().find(|protocol| protocol.name() == name)
-}
 
 /// Whether the protocol of this name rides on HTTP.
 pub(crate) fn rides_on_http(name: &str) -> bool {
@@ -48,9 +33,4 @@ pub(crate) fn spoken_at(listener: &str) -> Option<(Spoken, &'static [&'static [u
         }
         Carriage::Exchanges(_) => None,
     }
-}
-
-/// The protocols' Cedar schema fragments.
-pub fn schemas() -> Vec<&'static str> {
-    protocols().iter().map(|protocol| protocol.schema()).collect()
 }

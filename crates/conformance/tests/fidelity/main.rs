@@ -11,9 +11,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use expect_test::expect_file;
 use gatehouse_conformance::fixture::wait_until;
 use gatehouse_conformance::http::{self, Door};
-use gatehouse_conformance::laws::EVERYTHING;
 use gatehouse_conformance::raw::{self, RawClient, execute, frame, parse, query, sync};
 use gatehouse_conformance::{Credential, Fixture, Setup};
+use gatehouse_laws::laws::EVERYTHING;
 use serde_json::{Map, Value, json};
 
 use conversations::{Write, bind_with, copy_data};

@@ -8,15 +8,14 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
-use gatehouse_conformance::laws::{Chunking, EVERYTHING, Harness, NOTHING_REVEALED, Voices};
-use gatehouse_conformance::raw;
-use gatehouse_conformance::recorded::{Recording, Recordings, Spoken};
+use gatehouse_laws::frames;
+use gatehouse_laws::laws::{Chunking, EVERYTHING, Harness, NOTHING_REVEALED, Voices};
+use gatehouse_laws::recorded::{Recording, Recordings, Spoken};
 use gatehouse_mask::Classes;
-use gatehouse_protocol::{Protocol, Side};
+use gatehouse_protocol::Side;
 
 /// What may be more or less than what is written down, in percent: compilers differ.
 const TOLERANCE_PERCENT: u64 = 8;
@@ -62,11 +61,9 @@ fn case(name: &str) -> Result<&'static Case> {
 }
 
 fn play(case: &Case, count: u64) -> Result<()> {
-    let protocols = gatehouse::protocols();
-    let protocol: &Arc<dyn Protocol> =
-        protocols.iter().find(|protocol| protocol.name() == "postgres").context("there is no such protocol")?;
-    let facts = Recordings::load(protocol)?.facts;
-    let harness = Harness::new(protocol, &facts, case.policies, Classes::builtin())?;
+    let protocol = gatehouse_registry::protocol("postgres").context("there is no such protocol")?;
+    let facts = Recordings::load(&protocol)?.facts;
+    let harness = Harness::new(&protocol, &facts, case.policies, Classes::builtin())?;
     let recording = Recording { name: case.name.into(), spoken: (case.session)(count) };
     let played = harness.play(&recording, Voices::Both, &Chunking::whole())?;
     ensure!(played.stopped.is_none(), "the session was stopped: {}", played.stopped.unwrap_or_default());
@@ -86,7 +83,7 @@ fn counted(case: &Case, count: u64) -> Result<u64> {
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
     // What makes a session's bytes and looks at what came of them does not count.
-    valgrind.arg("--toggle-collect=gatehouse_conformance::laws::Harness::play").arg(std::env::current_exe()?);
+    valgrind.arg("--toggle-collect=gatehouse_laws::laws::Harness::play").arg(std::env::current_exe()?);
     let output =
         valgrind.args(["play", case.name, &count.to_string()]).output().context("valgrind is not installed")?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -145,7 +142,7 @@ fn row_description(columns: &[(&str, u32, u16, u32)]) -> Vec<u8> {
         // A length of -1, a modifier of -1, text.
         body.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0]);
     }
-    raw::frame(b'T', &[&body])
+    frames::frame(b'T', &[&body])
 }
 
 fn data_row(values: &[String]) -> Vec<u8> {
@@ -154,15 +151,15 @@ fn data_row(values: &[String]) -> Vec<u8> {
         body.extend_from_slice(&u32::try_from(value.len()).unwrap_or_default().to_be_bytes());
         body.extend_from_slice(value.as_bytes());
     }
-    raw::frame(b'D', &[&body])
+    frames::frame(b'D', &[&body])
 }
 
 fn complete() -> Vec<u8> {
-    raw::frame(b'C', &[b"SELECT 1\0"])
+    frames::frame(b'C', &[b"SELECT 1\0"])
 }
 
 fn ready() -> Vec<u8> {
-    raw::frame(b'Z', &[b"I"])
+    frames::frame(b'Z', &[b"I"])
 }
 
 fn total(number: u64) -> Vec<Vec<u8>> {
@@ -171,15 +168,15 @@ fn total(number: u64) -> Vec<Vec<u8>> {
 
 /// As pgbench runs them: bound, described and executed.
 fn prepared(count: u64) -> Vec<Spoken> {
-    let parse = raw::parse("P_0", "select total from orders where id = $1");
-    let mut spoken = vec![said(Side::Client, &[parse, raw::sync()])];
-    spoken.push(said(Side::Target, &[raw::frame(b'1', &[]), ready()]));
+    let parse = frames::parse("P_0", "select total from orders where id = $1");
+    let mut spoken = vec![said(Side::Client, &[parse, frames::sync()])];
+    spoken.push(said(Side::Target, &[frames::frame(b'1', &[]), ready()]));
     for number in 0..count {
         let value = number.to_string();
         let length = u32::try_from(value.len()).unwrap_or_default().to_be_bytes();
-        let bind = raw::frame(b'B', &[b"\0P_0\0\0\0\0\x01", &length, value.as_bytes(), &[0, 1, 0, 0]]);
-        spoken.push(said(Side::Client, &[bind, raw::describe(b'P', ""), raw::execute(""), raw::sync()]));
-        let answer = [vec![raw::frame(b'2', &[])], total(number), vec![ready()]].concat();
+        let bind = frames::frame(b'B', &[b"\0P_0\0\0\0\0\x01", &length, value.as_bytes(), &[0, 1, 0, 0]]);
+        spoken.push(said(Side::Client, &[bind, frames::describe(b'P', ""), frames::execute(""), frames::sync()]));
+        let answer = [vec![frames::frame(b'2', &[])], total(number), vec![ready()]].concat();
         spoken.push(said(Side::Target, &answer));
     }
     spoken
@@ -188,7 +185,7 @@ fn prepared(count: u64) -> Vec<Spoken> {
 /// Simple queries, each with a number that was in none before.
 fn unseen(count: u64) -> Vec<Spoken> {
     let exchange = |number: u64| {
-        let query = raw::query(&format!("select total from orders where id = {number}"));
+        let query = frames::query(&format!("select total from orders where id = {number}"));
         [said(Side::Client, &[query]), said(Side::Target, &[total(number), vec![ready()]].concat())]
     };
     (0..count).flat_map(exchange).collect()
@@ -215,7 +212,7 @@ fn rows(count: u64) -> Vec<Spoken> {
         ("tier", CUSTOMERS, 7, TEXT),
         ("note", CUSTOMERS, 9, TEXT),
     ];
-    let query = raw::query("select email, phone, tier, note, tier, note from customers");
+    let query = frames::query("select email, phone, tier, note, tier, note from customers");
     let mut spoken = vec![said(Side::Client, &[query]), said(Side::Target, &[row_description(&columns)])];
     for first in (0..count).step_by(100) {
         let rows: Vec<Vec<u8>> = (first..count.min(first + 100)).map(|number| data_row(&values(number))).collect();
@@ -226,14 +223,14 @@ fn rows(count: u64) -> Vec<Spoken> {
 }
 
 fn copied(count: u64) -> Vec<Spoken> {
-    let query = raw::query("copy (select email, phone, tier, note, tier, note from customers) to stdout");
-    let begins = raw::frame(b'H', &[&[0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]);
+    let query = frames::query("copy (select email, phone, tier, note, tier, note from customers) to stdout");
+    let begins = frames::frame(b'H', &[&[0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]);
     let mut spoken = vec![said(Side::Client, &[query]), said(Side::Target, &[begins])];
     for first in (0..count).step_by(100) {
-        let line = |number: u64| raw::frame(b'd', &[values(number).join("\t").as_bytes(), b"\n"]);
+        let line = |number: u64| frames::frame(b'd', &[values(number).join("\t").as_bytes(), b"\n"]);
         let lines: Vec<Vec<u8>> = (first..count.min(first + 100)).map(line).collect();
         spoken.push(said(Side::Target, &lines));
     }
-    spoken.push(said(Side::Target, &[raw::frame(b'c', &[]), raw::frame(b'C', &[b"COPY 1\0"]), ready()]));
+    spoken.push(said(Side::Target, &[frames::frame(b'c', &[]), frames::frame(b'C', &[b"COPY 1\0"]), ready()]));
     spoken
 }

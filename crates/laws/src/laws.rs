@@ -220,7 +220,7 @@ impl Harness {
         classes: Vec<ClassRule>,
     ) -> Result<Self> {
         let source = PolicySource { name: "laws.cedar".into(), text: policies.into() };
-        let policies = Policies::load(&[source], &gatehouse::schemas()).map_err(|faults| {
+        let policies = Policies::load(&[source], &gatehouse_registry::schemas()).map_err(|faults| {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             anyhow!("the policies do not load: {}", faults.join("; "))
         })?;

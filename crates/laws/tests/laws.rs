@@ -1,8 +1,8 @@
 //! The four laws, for every protocol of the registry and every recorded session of it.
 
 use anyhow::{Result, ensure};
-use gatehouse_conformance::laws::{Chunking, Laws};
-use gatehouse_conformance::recorded::Recording;
+use gatehouse_laws::laws::{Chunking, Laws};
+use gatehouse_laws::recorded::Recording;
 use proptest::collection::vec;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
@@ -13,7 +13,7 @@ const CHUNKING_CASES: u32 = 16;
 
 #[test]
 fn law_1_nothing_permitted_nothing_heard() -> Result<()> {
-    for protocol in gatehouse::protocols() {
+    for protocol in gatehouse_registry::protocols() {
         Laws::of(&protocol)?.door_is_shut()?;
     }
     holds(Laws::nothing_permitted_nothing_heard, CASES)
@@ -42,7 +42,7 @@ fn law_4_chunks_change_nothing() -> Result<()> {
 /// Tries a law on everything and names every session that breaks it.
 fn holds(law: fn(&Laws, &Recording, &Chunking) -> Result<()>, cases: u32) -> Result<()> {
     let mut broken = Vec::new();
-    for protocol in gatehouse::protocols() {
+    for protocol in gatehouse_registry::protocols() {
         let laws = Laws::of(&protocol)?;
         for session in &laws.recordings.sessions {
             if let Err(error) = session_holds(law, &laws, session, cases) {

@@ -3,15 +3,16 @@
 //! It runs as an unprivileged user in a folder that its caller made, listens on loopback only, and ends with the
 //! process that started it, however that ends.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
-
-use crate::commands::{failed, write_private};
 
 /// How long PostgreSQL may take to answer.
 const READY_SECS_MAX: u64 = 60;
@@ -193,4 +194,18 @@ fn password() -> Result<String> {
     let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("there is no randomness: {error}"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Writes a file of this server's folder that only its owner can read.
+fn write_private(path: &Path, content: &[u8]) -> Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    Ok(file.with_context(|| format!("{} cannot be written", path.display()))?.write_all(content)?)
+}
+
+/// Bails with the words of a failed program.
+fn failed(program: &str, output: &std::process::Output) -> Result<()> {
+    if output.status.success() {
+        return Ok(());
+    }
+    bail!("{program} failed: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

@@ -2,16 +2,16 @@
 //! writes: `corpus/journal`.
 //!
 //! Whatever comes, nothing panics, and whatever moves takes bytes, so that nothing goes on for ever. What a file's bytes
-//! mean, `gatehouse_conformance::replay` and `evidence` say; `scripts/fuzz` goes on from these files for as long as one likes.
+//! mean, `gatehouse_laws::replay` and `evidence` say; `scripts/fuzz` goes on from these files for as long as one likes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use gatehouse_conformance::evidence;
-use gatehouse_conformance::laws::{Chunking, Harness, NOTHING_REVEALED, Voices};
-use gatehouse_conformance::recorded::{self, Recording, Recordings, Spoken};
-use gatehouse_conformance::replay;
+use gatehouse_laws::evidence;
+use gatehouse_laws::laws::{Chunking, Harness, NOTHING_REVEALED, Voices};
+use gatehouse_laws::recorded::{self, Recording, Recordings, Spoken};
+use gatehouse_laws::replay;
 use gatehouse_mask::Classes;
 use gatehouse_protocol::Side;
 use proptest::collection::vec;
@@ -24,7 +24,7 @@ const CASES: u32 = 64;
 
 #[test]
 fn the_corpus_is_survived() -> Result<()> {
-    for protocol in gatehouse::protocols() {
+    for protocol in gatehouse_registry::protocols() {
         let recordings = Recordings::load(&protocol)?;
         let harness = Harness::new(&protocol, &recordings.facts, NOTHING_REVEALED, Classes::builtin())?;
         for path in recorded::files(&recorded::folder("corpus", &*protocol))? {
@@ -57,7 +57,7 @@ fn evidence_that_no_journal_wrote_is_survived() -> Result<()> {
 
 #[test]
 fn changed_sessions_are_survived() -> Result<()> {
-    for protocol in gatehouse::protocols() {
+    for protocol in gatehouse_registry::protocols() {
         let recordings = Recordings::load(&protocol)?;
         let harness = Harness::new(&protocol, &recordings.facts, NOTHING_REVEALED, Classes::builtin())?;
         for side in [Side::Client, Side::Target] {
