@@ -449,6 +449,15 @@ fn a_session_keeps_no_more_statements_than_are_counted() -> anyhow::Result<()> {
     client.until_ready(1)?;
     client.send(&one_more)?;
     assert!(!client.until_ready(1)?.contains(SAID));
+    // Long ones are fewer: of 1 MiB each, with what evidence keeps of it, 16 have no room.
+    let mut client = RawClient::connect(&agent)?;
+    let long = format!("select '{}'", "x".repeat(1024 * 1024));
+    let mut prepare = |number: usize| -> anyhow::Result<bool> {
+        client.send(&[parse(&format!("s{number}"), &long), sync()])?;
+        Ok(client.until_ready(1)?.contains(SAID))
+    };
+    let refused = (0..17).map(&mut prepare).collect::<anyhow::Result<Vec<bool>>>()?;
+    assert_eq!(refused.iter().position(|is_refused| *is_refused), Some(15), "{refused:?}");
     Ok(())
 }
 

@@ -144,6 +144,14 @@ mod tests {
     }
 
     #[test]
+    fn refuses_a_file_that_is_too_long_for_a_secret() {
+        let (_folder, reference) = file(0o600, &[b'x'; SECRET_BYTES_MAX]);
+        assert_eq!(reference.fetch().unwrap().expose().len(), SECRET_BYTES_MAX);
+        let (_folder, reference) = file(0o600, &[b'x'; SECRET_BYTES_MAX + 1]);
+        assert!(matches!(reference.fetch(), Err(SecretError::TooLong(_))));
+    }
+
+    #[test]
     fn never_repeats_a_secret_that_stands_in_place_of_a_reference() {
         for text in ["hunter2:x", "vault:hunter2", "exec:hunter2", "hunter2"] {
             let error = Reference::parse(text, Path::new("/")).unwrap_err();
