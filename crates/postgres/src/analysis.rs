@@ -6,6 +6,7 @@
 
 pub(crate) mod action;
 mod analyzer;
+mod bounded;
 mod candidate;
 mod condition;
 mod copy;
@@ -41,6 +42,7 @@ use pg_raw_parse::Node;
 use pg_raw_parse::raw::CmdType;
 
 use self::analyzer::{Analyzer, Found};
+pub(crate) use self::bounded::is_bounded;
 pub(crate) use self::candidate::{CANDIDATES_MAX, Candidate, CandidateForm, Candidates, Place};
 pub(crate) use self::exposure::{Exposure, Hidden, exposure};
 pub(crate) use self::moved::Moved;

@@ -137,6 +137,11 @@ impl Known {
         read.exposure.get_or_init(made).clone()
     }
 
+    /// Whether the planner cannot be led to what a setting makes dear, by a text that was understood.
+    pub(crate) fn is_bounded(&self, sql: &str, reader: &Reader<'_>) -> bool {
+        analysis::is_bounded(sql, &self.context(reader, &self.tables(reader)))
+    }
+
     /// What was read, where values of these types are made besides.
     pub(crate) fn making(&self, reader: &Reader<'_>, analysis: &Analysis, types: &[u32]) -> Analysis {
         analysis.making(&self.context(reader, &Tables::default()), types)

@@ -51,8 +51,10 @@ pub(crate) struct PostgresSession {
     wishes: BTreeMap<String, String>,
     /// Which indexes' order does not show; `None` where any may.
     hidden: Option<Hidden>,
-    /// What the order of rows tells in it all the same, since there are indexes that were not there when it began.
-    exposed: Arc<Option<Exposure>>,
+    /// What the order of rows would tell, where it must not, and what of it the session hides.
+    exposed: Option<(Arc<Option<Exposure>>, Hidden)>,
+    /// What its settings keep the planner from it is kept from whatever that costs.
+    bans_indexes: bool,
     /// How many messages gave names, or took them away.
     named: u64,
     /// Something was set since the target was last outside of a transaction, which its end may take back.
@@ -238,6 +240,14 @@ struct KnownMeaning {
     state: Arc<BTreeMap<String, String>>,
 }
 
+/// From version 18 on the planner takes what is switched off only where there is no other way; before, it only counts as dear.
+fn bans_indexes(reported: &[(String, String)]) -> bool {
+    const BANS: u32 = 18;
+    let version = reported.iter().find(|(name, _)| name == "server_version").map_or("", |(_, version)| version);
+    let major = version.split(|digit: char| !digit.is_ascii_digit()).next().unwrap_or_default();
+    major.parse::<u32>().is_ok_and(|major| major >= BANS)
+}
+
 /// How many shapes one session remembers.
 const SHAPES_MAX: usize = 8;
 
@@ -363,7 +373,8 @@ impl PostgresSession {
         let hidden = (!opening.shows_order).then(|| Hidden::by(wishes.parameters()));
         let mut session = Self {
             hidden,
-            exposed: Arc::default(),
+            exposed: None,
+            bans_indexes: bans_indexes(&opening.ready.parameters),
             target: opening.target,
             classifier: opening.classifier,
             frame_bytes_max: opening.frame_bytes_max,
@@ -415,10 +426,7 @@ impl PostgresSession {
 
     /// Indexes are made while sessions go on, whose settings are from when they began.
     fn see_exposed(&mut self) {
-        let Some(hidden) = self.hidden else { return };
-        let told = self.known.exposure(&self.target, &self.classifier);
-        let is_exposed = told.as_ref().as_ref().is_some_and(|told| told.asks > hidden);
-        self.exposed = if is_exposed { told } else { Arc::default() };
+        self.exposed = self.hidden.map(|hidden| (self.known.exposure(&self.target, &self.classifier), hidden));
     }
 
     fn reader(&self) -> reading::Reader<'_> {

@@ -119,6 +119,8 @@ pub(super) struct Analyzer<'a> {
     is_calling: bool,
     /// A condition is read that is to be false.
     pub(super) is_negated: bool,
+    /// What puts rows in an order is read, which shows also where a view does so.
+    is_ordering: bool,
     /// The names of relations that were looked up, also inside of views.
     names: RefCell<Vec<Arc<str>>>,
     /// The types of the columns in sight, if any of them has casts of its own.
@@ -146,6 +148,7 @@ impl<'a> Analyzer<'a> {
             runs: true,
             is_calling: false,
             is_negated: false,
+            is_ordering: false,
             names: RefCell::default(),
             types_seen: HashSet::new(),
             sensitive_views: HashSet::new(),
@@ -195,7 +198,8 @@ impl<'a> Analyzer<'a> {
 
     /// Notes an access. What a view reads its owner reads, not the statement; what it calls runs for whoever asks.
     pub(super) fn access(&mut self, action: Action, resource: Resource) {
-        if self.open_views.is_empty() || self.is_calling {
+        let shows_order = self.is_ordering && self.runs && action == Action::PROBE;
+        if self.open_views.is_empty() || self.is_calling || shows_order {
             // Checks, indexes on expressions and new types quote the rows that they fail on.
             self.found.sensitive |= action == action::DDL;
             if self.resources.is_servers_own(&resource) && changes(action, &resource) {
@@ -231,6 +235,14 @@ impl<'a> Analyzer<'a> {
     /// A value decides which rows there are, or in which order.
     pub(super) fn probe(&mut self, lineage: &Lineage) {
         self.access_sources(Action::PROBE, lineage);
+    }
+
+    /// Reads what puts rows in an order.
+    pub(super) fn ordering_by<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let outside = std::mem::replace(&mut self.is_ordering, true);
+        let result = read(self);
+        self.is_ordering = outside;
+        result
     }
 
     /// A value goes where its class does not follow it.
@@ -638,7 +650,7 @@ impl<'a> Analyzer<'a> {
     ) -> Result<Columns, Misunderstood> {
         let parsed = tree::parse(definition)?;
         let outside = std::mem::take(&mut self.inventory);
-        let outside_runs = self.runs;
+        let (outside_runs, outside_ordering) = (self.runs, std::mem::take(&mut self.is_ordering));
         self.runs &= runs;
         self.open_views.push(oid);
         let result = self.enter(|analyzer| {
@@ -654,7 +666,7 @@ impl<'a> Analyzer<'a> {
             }
         });
         self.open_views.pop();
-        self.runs = outside_runs;
+        (self.runs, self.is_ordering) = (outside_runs, outside_ordering);
         self.inventory = outside;
         result
     }

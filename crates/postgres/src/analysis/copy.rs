@@ -65,7 +65,9 @@ impl Analyzer<'_> {
 
     /// The columns of `COPY table TO`: those that are listed, or all but generated ones.
     fn copied_columns(&mut self, table: &RangeVar, copy: &CopyStmt) -> Result<Columns, Misunderstood> {
+        // The server asks for both as well.
         let item = self.relation(table, action::COPY_OUT);
+        self.access_tables(action::SELECT, table);
         let listed = strings(copy.attlist());
         let (schema, name) = tree::relation_name(table);
         let relations = self.relations(schema, name);

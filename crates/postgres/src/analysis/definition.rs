@@ -11,7 +11,7 @@ use pg_raw_parse::nodes::{
     CreateTableAsStmt, CreateTrigStmt, DefElem, DropStmt, IndexStmt, ObjectWithArgs, PartitionBoundSpec, PartitionSpec,
     RangeVar, RenameStmt, TypeName, ViewStmt,
 };
-use pg_raw_parse::raw::{AlterTableType as Alter, ConstrType, DropBehavior, ObjectType};
+use pg_raw_parse::raw::{AlterTableType as Alter, ConstrType, DropBehavior, ObjectType, TableLikeOption};
 use pg_raw_parse::{ConstValue, Node};
 
 use super::analyzer::Analyzer;
@@ -160,7 +160,12 @@ impl Analyzer<'_> {
             if let Node::TableLikeClause(like) = element
                 && let Some(table) = like.relation()
             {
-                columns.extend(self.relation(table, action::SELECT).columns);
+                let taken = self.relation(table, action::SELECT).columns;
+                // Its indexes come along.
+                if like.options & TableLikeOption::CREATE_TABLE_LIKE_INDEXES != 0 {
+                    self.probe(&taken.row());
+                }
+                columns.extend(taken);
             }
         }
         if create.of_typename().is_some() {
@@ -508,6 +513,12 @@ impl Analyzer<'_> {
             if let Some(name) = element.name() {
                 self.probe(&item.columns.find(name).unwrap_or_else(Lineage::unknown));
             }
+        }
+        // What it holds besides counts as held by an index, from which other sessions keep away.
+        for included in index.index_including_params() {
+            let name = if let Node::IndexElem(included) = included { included.name() } else { None };
+            let name = name.unwrap_or_default();
+            self.probe(&item.columns.find(name).unwrap_or_else(Lineage::unknown));
         }
         // How many rows it holds is in the catalog for all to see.
         self.tested(index.where_clause(), &item)?;

@@ -62,6 +62,8 @@ pub(crate) struct Exposure {
     pub(crate) asks: Hidden,
     /// The tables whose rows may come in it.
     pub(crate) tables: BTreeSet<u32>,
+    /// Those of them of which an index has it by which other columns choose rows.
+    pub(crate) chosen: BTreeSet<u32>,
     /// What somebody must be permitted who may see it, and how it is hidden.
     pub(crate) order: Arc<Order>,
 }
@@ -71,11 +73,13 @@ pub(crate) fn exposure(context: &Context<'_>) -> Option<Exposure> {
     let Context { target, catalog, classifier, .. } = *context;
     let resources = Resources { target, catalog, classifier };
     let mut asks = Hidden::Nothing;
-    let (mut tables, mut tells) = (BTreeSet::new(), BTreeSet::new());
+    let (mut tables, mut chosen, mut tells) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for relation in catalog.relations().filter(|relation| !relation.is_system()) {
         let outputs = match relation.kind {
-            RelationKind::Table | RelationKind::PartitionedTable => Vec::new(),
-            RelationKind::MaterializedView => view_outputs(relation, context),
+            // Of a column that is computed, and of one that was taken from elsewhere, it is what it comes from.
+            RelationKind::Table | RelationKind::PartitionedTable | RelationKind::MaterializedView => {
+                view_outputs(relation, context)
+            }
             RelationKind::View
             | RelationKind::ForeignTable
             | RelationKind::Sequence
@@ -94,13 +98,17 @@ pub(crate) fn exposure(context: &Context<'_>) -> Option<Exposure> {
             tells.extend(parts.map(|part| Access::new(Action::PROBE, part)));
             if sources.iter().any(tells_values) {
                 asks = asks.max(if column.ordered { Hidden::All } else { Hidden::Alone });
-                tables.extend(catalog.ancestry(relation).iter().map(|relation| relation.oid));
+                let oids = catalog.ancestry(relation).into_iter().map(|relation| relation.oid);
+                oids.for_each(|oid| {
+                    tables.insert(oid);
+                    chosen.extend(column.ordered.then_some(oid));
+                });
             }
         }
     }
     let hidden_by = asks.settings().iter().map(|name| ((*name).into(), "off".into())).collect();
     let order = Order { tells: tells.into_iter().collect(), hidden_by };
-    (asks > Hidden::Nothing).then(|| Exposure { asks, tables, order: Arc::new(order) })
+    (asks > Hidden::Nothing).then(|| Exposure { asks, tables, chosen, order: Arc::new(order) })
 }
 
 /// True for a class, and for what is of one.

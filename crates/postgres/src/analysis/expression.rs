@@ -14,6 +14,7 @@ use super::Misunderstood;
 use super::analyzer::Analyzer;
 use super::candidate::CandidateForm;
 use super::lineage::{Columns, Lineage};
+use super::query::expands;
 use super::scope::{self, Scope};
 use super::tree::{self, strings};
 use crate::catalog::is_temporary_schema;
@@ -211,7 +212,7 @@ impl Analyzer<'_> {
                 self.order(order, scope)?;
             }
             self.predicate(constructor.agg_filter(), scope)?;
-            self.window(constructor.over(), scope)?;
+            self.ordering_by(|analyzer| analyzer.window(constructor.over(), scope))?;
         }
         Ok(Lineage::derive([&value]))
     }
@@ -471,10 +472,10 @@ impl Analyzer<'_> {
         }
         let mut ordered = Vec::new();
         for order in call.agg_order() {
-            ordered.push(self.order(Node::from(order), scope)?);
+            ordered.push(self.ordering_by(|analyzer| analyzer.order(Node::from(order), scope))?);
         }
         self.predicate(call.agg_filter(), scope)?;
-        self.window(call.over(), scope)?;
+        self.ordering_by(|analyzer| analyzer.window(call.over(), scope))?;
         let whole = Lineage::derive(&arguments);
         if call.agg_distinct {
             self.probe(&whole);
@@ -498,8 +499,10 @@ impl Analyzer<'_> {
         let result = self.call(kind, schema, name, whole);
         Ok(match kind {
             Kind::Count => {
-                // Which values are there is told by the count of anything but a column as it stands.
-                if !arguments.iter().all(|argument| argument.is_plain() || argument.is_clean()) {
+                // Which values are there is told by the count of anything but a column as it stands. A row is counted whatever
+                // is in it.
+                let is_row = !call.agg_distinct && call.args().iter().all(|argument| is_row_of(argument, scope));
+                if !is_row && !arguments.iter().all(|argument| argument.is_plain() || argument.is_clean()) {
                     self.probe(&result);
                 }
                 Lineage::Clean
@@ -658,5 +661,20 @@ pub(super) fn bare_name(node: Node<'_>) -> Option<&str> {
     match strings(column.fields()).as_slice() {
         [name] if column.fields().len() == 1 => Some(*name),
         _ => None,
+    }
+}
+
+/// True for the whole row of something in FROM: `o.*`, or `o` where no column goes by that name.
+fn is_row_of(node: Node<'_>, scope: &Scope<'_>) -> bool {
+    let Node::ColumnRef(column) = node else { return false };
+    let names = strings(column.fields());
+    let sources = &scope.sources;
+    let is_item =
+        |name: &str| sources.items.iter().any(|item| item.name.as_deref() == Some(name) && !item.tables.is_empty());
+    let is_column = |name: &str| sources.columns.is_open() || sources.columns.find(name).is_some();
+    match names.as_slice() {
+        [name] if column.fields().len() == 2 => is_item(name) && expands(node),
+        [name] if column.fields().len() == 1 => is_item(name) && !is_column(name),
+        _ => false,
     }
 }

@@ -40,7 +40,10 @@ const TEXTS: [u32; 2] = [25, 1043];
 /// How many characters a text has at most that does not take long to be looked at.
 const SMALL_CHARS_MAX: usize = 1_000;
 /// How much a condition consists of at most, so that it does not take long.
-const CONDITION_NODES_MAX: usize = 1_000;
+const CONDITION_NODES_MAX: usize = 400;
+/// How many digits a number has at most that does not take long.
+const SMALL_DIGITS_MAX: i32 = 40;
+const NUMERIC: u32 = 1700;
 
 impl Analyzer<'_> {
     /// Whether a statement that was read gives the same in whatever order it finds its rows.
@@ -304,6 +307,10 @@ impl<'r, 'a> Reading<'r, 'a> {
 
     /// Whether no value of a column takes long to be looked at: a text that an index holds as it is has some kilobytes.
     fn is_small(&self, column: &ColumnInfo) -> bool {
+        if column.type_oid == NUMERIC {
+            // Its modifier has the precision in its upper half; without one it has any.
+            return column.type_modifier >= 4 && (column.type_modifier - 4) >> 16 <= SMALL_DIGITS_MAX;
+        }
         let chars = || self.analyzer.resources.catalog.chars_of(column.type_oid, column.type_modifier);
         !TEXTS.contains(&column.type_oid)
             || self.relation.keys.iter().flatten().any(|number| *number == column.number)

@@ -140,8 +140,7 @@ impl Analyzer<'_> {
             return Err(Misunderstood::new("a set operation is not understood", "Write it in another way"));
         };
         if select.op != SetOperation::SETOP_UNION || !select.all {
-            self.probe(&left.row());
-            self.probe(&right.row());
+            self.ordering_by(|analyzer| [left, right].map(|side| analyzer.probe(&side.row())));
         }
         let columns = left.either(right);
         let nothing = Sources::default();
@@ -179,14 +178,14 @@ impl Analyzer<'_> {
             let Node::WindowDef(window) = window else {
                 return Err(Misunderstood::new("a WINDOW is not understood", "Write it in another way"));
             };
-            self.window(Some(window), &inner)?;
+            self.ordering_by(|analyzer| analyzer.window(Some(window), &inner))?;
         }
         let columns = self.outputs(select.target_list().iter(), &inner)?;
         for node in select.group_clause() {
-            self.grouping(node, &columns, &inner)?;
+            self.ordering_by(|analyzer| analyzer.grouping(node, &columns, &inner))?;
         }
         self.predicate(select.having_clause(), &inner)?;
-        self.distinct(select.distinct_clause(), &columns, &inner)?;
+        self.ordering_by(|analyzer| analyzer.distinct(select.distinct_clause(), &columns, &inner))?;
         self.tail(select, &columns, &inner)?;
         self.locks(select, &sources);
         if let Some(into) = select.into_clause() {
@@ -263,7 +262,7 @@ impl Analyzer<'_> {
     /// ORDER BY, LIMIT and OFFSET.
     fn tail(&mut self, select: &SelectStmt, columns: &Columns, scope: &Scope<'_>) -> Result<(), Misunderstood> {
         for order in select.sort_clause() {
-            self.ordering(order, columns, scope)?;
+            self.ordering_by(|analyzer| analyzer.ordering(order, columns, scope))?;
         }
         self.predicate(select.limit_offset(), scope)?;
         self.predicate(select.limit_count(), scope)
@@ -561,7 +560,7 @@ impl Analyzer<'_> {
         for name in &names {
             for side in [&one, &other] {
                 let lineage = side.columns.find(name).unwrap_or_else(Lineage::unknown);
-                self.probe(&lineage);
+                self.ordering_by(|analyzer| analyzer.probe(&lineage));
             }
         }
         let (alias, renamed) = tree::alias(join.alias());
@@ -576,7 +575,8 @@ impl Analyzer<'_> {
             let named = joined.columns.named.iter().take(names.len()).cloned().collect();
             joined.items.push(Item::query(Some(alias), Columns { named, rest: None }));
         }
-        self.predicate(join.quals(), &scope.inner(&joined))?;
+        // Rows may be put in order to be joined.
+        self.ordering_by(|analyzer| analyzer.predicate(join.quals(), &scope.inner(&joined)))?;
         Ok(match alias {
             None => joined,
             Some(alias) => {

@@ -4,7 +4,7 @@
 
 use gatehouse_model::Action;
 use pg_raw_parse::nodes::{CallStmt, DefElem, RangeVar, TransactionStmt, VacuumStmt};
-use pg_raw_parse::raw::{LimitOption, ObjectType, TransactionStmtKind};
+use pg_raw_parse::raw::{LimitOption, ObjectType, ReindexObjectType, TransactionStmtKind};
 use pg_raw_parse::{ConstValue, Node};
 
 use super::analyzer::Analyzer;
@@ -157,7 +157,9 @@ impl Analyzer<'_> {
                     let row = self.relation(table, action::DDL).columns.row();
                     self.probe(&row);
                 } else {
+                    // Of whichever tables were put in an index's order before.
                     self.access_target(action::DDL);
+                    self.probe(&Lineage::unknown());
                 }
             }
             Node::ReindexStmt(reindex) => self.tables_or_target(action::DDL, reindex.relation()),
@@ -311,6 +313,12 @@ impl Analyzer<'_> {
                 return Err(Misunderstood::new("a statement of this kind is not supported", hint));
             }
         }
+        if drops(node) {
+            self.access_target(action::DROP);
+        }
+        if let Node::DropOwnedStmt(drop) = node {
+            self.note_cascade(drop.behavior);
+        }
         self.access_target(action::ADMIN);
         self.found.changes_catalog = true;
         Ok(())
@@ -355,6 +363,18 @@ impl Analyzer<'_> {
 }
 
 /// Statements that may hold a password.
+fn drops(node: Node<'_>) -> bool {
+    matches!(
+        node,
+        Node::DropRoleStmt(_)
+            | Node::DropOwnedStmt(_)
+            | Node::DropTableSpaceStmt(_)
+            | Node::DropdbStmt(_)
+            | Node::DropUserMappingStmt(_)
+            | Node::DropSubscriptionStmt(_)
+    )
+}
+
 fn holds_secrets(node: Node<'_>) -> bool {
     matches!(
         node,
@@ -498,11 +518,14 @@ fn resolves_late(node: Node<'_>) -> bool {
 /// What kind of thing a statement defines, changes, drops or empties.
 fn object_kind(node: Node<'_>) -> Option<&'static str> {
     Some(match node {
-        Node::CreateStmt(_) | Node::TruncateStmt(_) => "table",
+        Node::CreateStmt(_) | Node::TruncateStmt(_) | Node::VacuumStmt(_) | Node::ClusterStmt(_) => "table",
+        Node::SelectStmt(select) if select.into_clause().is_some() => "table",
         Node::CreateTableAsStmt(create) => kind_of(create.objtype),
         Node::ViewStmt(_) => "view",
         Node::AlterTableStmt(alter) => kind_of(alter.objtype),
-        Node::IndexStmt(_) | Node::ReindexStmt(_) => "index",
+        Node::IndexStmt(_) => "index",
+        Node::ReindexStmt(reindex) if reindex.kind == ReindexObjectType::REINDEX_OBJECT_TABLE => "table",
+        Node::ReindexStmt(_) => "index",
         Node::CreateTrigStmt(_) => "trigger",
         Node::CreateSeqStmt(_) | Node::AlterSeqStmt(_) => "sequence",
         Node::CreateFunctionStmt(create) => {
@@ -524,6 +547,12 @@ fn object_kind(node: Node<'_>) -> Option<&'static str> {
         Node::CreateExtensionStmt(_) => "extension",
         Node::CreateRoleStmt(_) | Node::AlterRoleStmt(_) | Node::DropRoleStmt(_) => "role",
         Node::CreatedbStmt(_) | Node::DropdbStmt(_) => "database",
+        Node::AlterDatabaseStmt(_) | Node::AlterDatabaseSetStmt(_) => "database",
+        Node::AlterRoleSetStmt(_) => "role",
+        Node::AlterExtensionStmt(_) | Node::AlterExtensionContentsStmt(_) => "extension",
+        Node::CommentStmt(comment) => kind_of(comment.objtype),
+        Node::AlterObjectSchemaStmt(alter) => kind_of(alter.object_type),
+        Node::AlterOwnerStmt(alter) => kind_of(alter.object_type),
         Node::DropStmt(drop) => kind_of(drop.remove_type),
         Node::RenameStmt(rename) => kind_of(rename.rename_type),
         _ => return None,
@@ -548,6 +577,8 @@ fn kind_of(kind: ObjectType::Type) -> &'static str {
         ObjectType::OBJECT_TYPE => "type",
         ObjectType::OBJECT_DOMAIN => "domain",
         ObjectType::OBJECT_EXTENSION => "extension",
+        ObjectType::OBJECT_DATABASE => "database",
+        ObjectType::OBJECT_ROLE => "role",
         _ => "other",
     }
 }

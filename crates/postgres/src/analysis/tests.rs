@@ -750,16 +750,32 @@ fn accesses_of_other_statements_are_found() {
         ("declare c cursor for select email from customers", "cursor shop, select customers"),
         ("prepare p as delete from orders where id = $1", "delete orders, prepared shop, select orders"),
         ("select 1; delete from orders", "delete orders, select shop"),
-        ("copy customers to stdout", "copy_out customers"),
-        ("copy customers (id, email) to stdout csv", "copy_out customers"),
-        ("copy customers to stdout (format binary)", "copy_out customers"),
-        ("copy customers (id, email) to stdout (null '')", "copy_out customers, reveal customers.email"),
-        ("copy customers (email) to stdout (format csv, quote E'\\n')", "copy_out customers, reveal customers.email"),
-        ("copy customers (email) to '/tmp/x' csv", "copy_out customers, file shop, reveal customers.email"),
+        ("copy customers to stdout", "copy_out customers, select customers"),
+        ("copy customers (id, email) to stdout csv", "copy_out customers, select customers"),
+        ("copy customers to stdout (format binary)", "copy_out customers, select customers"),
+        (
+            "copy customers (id, email) to stdout (null '')",
+            "copy_out customers, reveal customers.email, select customers",
+        ),
+        (
+            "copy customers (email) to stdout (format csv, quote E'\\n')",
+            "copy_out customers, reveal customers.email, select customers",
+        ),
+        (
+            "copy customers (email) to '/tmp/x' csv",
+            "copy_out customers, file shop, reveal customers.email, select customers",
+        ),
         ("copy (select id from customers) to stdout", "copy_out shop, select customers"),
-        ("copy orders to program 'x'", "copy_out orders, program shop"),
+        ("copy orders to program 'x'", "copy_out orders, program shop, select orders"),
         ("copy orders from '/etc/passwd'", "copy_in orders, file shop"),
         ("copy orders from stdin", "copy_in orders"),
+        ("drop owned by app cascade", "admin shop, drop shop"),
+        ("drop database victim", "admin shop, drop shop"),
+        ("drop role app", "admin shop, drop shop"),
+        ("create index on orders (id) include (total)", "ddl orders"),
+        ("create index on customers (id) include (email)", "ddl customers, probe customers.email"),
+        ("select count(c.*), count(c) from customers c", "select customers"),
+        ("select count(distinct c.*) from customers c", "probe customers.email, probe customers.ssn, select customers"),
         ("do $$ begin delete from customers; end $$", "do shop"),
         ("call leak()", "call leak"),
         ("lock table customers", "lock customers"),
@@ -2002,4 +2018,43 @@ fn texts_that_could_be_seen_or_tried_are_no_pseudonyms() {
     ] {
         assert_eq!(candidates_of(&sql), "", "{sql}");
     }
+}
+
+#[test]
+fn what_could_make_an_index_cheap_is_told() {
+    let bounded = |sql: &str| with_context(&known(), |context| is_bounded(sql, context));
+    for sql in [
+        "select id from customers where name = 'x' order by id limit 5",
+        "select o.id from orders o join customers c on c.id = o.id where c.name = 'x'",
+        "select o.id from orders o, customers c where c.id = o.id and upper(c.name) = 'x'",
+        "select o.id from orders o left join customers c using (id)",
+        "copy (select id from customers) to stdout",
+        "copy customers to stdout",
+        "update customers set name = 'x' where id = 5 returning id",
+        "insert into orders (id) values (1)",
+        "insert into orders (id) select id from customers",
+        "begin; select id from orders; commit",
+    ] {
+        assert!(bounded(sql), "{sql}");
+    }
+    for sql in [
+        "select c.id from customers c, generate_series(1, c.id) g order by c.name",
+        "select c.id from customers c, orders o order by c.name",
+        "select c.id from customers c join orders o on o.note = c.name",
+        "select c.id from customers c join orders o on o.id = c.id or true",
+        "select c.id from customers c natural join orders o",
+        "select id from customers where id in (select id from orders)",
+        "select id, (select count(*) from orders) from customers",
+        "with o as (select id from orders) select id from customers",
+        "select id from customers union all select id from orders",
+        "select id, unnest(array[1, 2]) from customers",
+        "update customers c set name = 'x' from orders o",
+        "merge into customers c using orders o on o.id = c.id when matched then delete",
+        "select id from customers where own_function(id)",
+    ] {
+        assert!(!bounded(sql), "{sql}");
+    }
+    let long =
+        |count: usize| format!("select id from customers where {} order by id", vec!["id <> 1"; count].join(" and "));
+    assert!(bounded(&long(100)) && !bounded(&long(1_000)));
 }

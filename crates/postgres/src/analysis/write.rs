@@ -168,7 +168,10 @@ impl Analyzer<'_> {
         }
         // Rows go to partitions and children, which have triggers and rules of their own.
         let family = || relations.iter().flat_map(|relation| self.resources.catalog.family(relation));
-        let (has_triggers, has_rules) = (family().any(|kin| kin.has_triggers), family().any(|kin| kin.has_rules));
+        // What is written to a view is written to what stands behind it, which is not followed here.
+        let is_view = relations.iter().any(|relation| relation.kind == RelationKind::View);
+        let has_triggers = is_view || family().any(|kin| kin.has_triggers);
+        let has_rules = is_view || family().any(|kin| kin.has_rules);
         self.found.has_triggers = Some(self.found.has_triggers == Some(true) || has_triggers);
         self.found.has_rules = Some(self.found.has_rules == Some(true) || has_rules);
     }

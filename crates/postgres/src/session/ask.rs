@@ -1,7 +1,7 @@
 //! The client's side of a session: what is asked, passed on, refused, or answered in the target's place.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -314,6 +314,7 @@ impl PostgresSession {
             declared,
             in_sql: None,
             number: OnceLock::new(),
+            is_bounded: OnceLock::new(),
         }
     }
 
@@ -553,29 +554,45 @@ impl PostgresSession {
                 whole.unclear = whole.unclear.take().or_else(|| wanted.unclear.clone());
             }
         }
-        self.ask_for_order(&mut intent);
+        self.ask_for_order(prepared, &mut intent);
         let candidates = self.candidates(prepared, bound.as_deref(), phase);
         Operation { candidates, ..self.operation_of(prepared, intent, bound.unwrap_or_default(), phase) }
     }
 
     /// What reads tables whose rows may come in an index's order that tells of a class wants leave for that.
-    fn ask_for_order(&self, intent: &mut Arc<Intent>) {
-        let Some(exposed) = self.exposed.as_ref() else { return };
-        let named = intent.names.iter().flat_map(|name| self.known.catalog.relations_named(name));
-        if named.into_iter().any(|relation| exposed.tables.contains(&relation.oid)) {
-            let wanted = Arc::make_mut(intent);
-            wanted.accesses.extend(exposed.order.tells.iter().cloned());
-            wanted.accesses.sort();
-            wanted.accesses.dedup();
-            wanted.unclear = wanted.unclear.take().or_else(|| {
-                Some(Denial::new(
-                    Reason::Policy,
-                    "rows may come in the order of a masked column: an index that holds it was made since this session began",
-                    "the order of rows tells which values are the lesser",
-                    "Connect again: a new session has rows found without it",
-                ))
-            });
-        }
+    fn ask_for_order(&self, prepared: &Prepared, intent: &mut Arc<Intent>) {
+        let Some((told, hidden)) = &self.exposed else { return };
+        let Some(exposure) = told.as_ref() else { return };
+        let reads = |tables: &BTreeSet<u32>| {
+            let mut named = intent.names.iter().flat_map(|name| self.known.catalog.relations_named(name));
+            named.any(|relation| tables.contains(&relation.oid))
+        };
+        let (message, remedy) = if exposure.asks > *hidden && reads(&exposure.tables) {
+            (
+                "rows may come in the order of a masked column: an index that holds it was made since this session began",
+                "Connect again: a new session has rows found without it",
+            )
+        } else if !self.bans_indexes && reads(&exposure.chosen) && !self.is_bounded(prepared) {
+            (
+                "rows may come in the order of a masked column: what else the statement does makes it cheap to read an index that holds it",
+                "Read one table at a time, or join each by its primary key, without subqueries and functions that make rows",
+            )
+        } else {
+            return;
+        };
+        let wanted = Arc::make_mut(intent);
+        wanted.accesses.extend(exposure.order.tells.iter().cloned());
+        wanted.accesses.sort();
+        wanted.accesses.dedup();
+        let why = "the order of rows tells which values are the lesser";
+        wanted.unclear = wanted.unclear.take().or_else(|| Some(Denial::new(Reason::Policy, message, why, remedy)));
+    }
+
+    fn is_bounded(&self, prepared: &Prepared) -> bool {
+        let analysis = &prepared.analysis;
+        let look =
+            || analysis.intent.unclear.is_none() && self.known.is_bounded(&analysis.intent.statement, &self.reader());
+        *prepared.is_bounded.get_or_init(look)
     }
 
     fn operation_of(&mut self, prepared: &Prepared, intent: Arc<Intent>, binds: Vec<Bind>, phase: Phase) -> Operation {

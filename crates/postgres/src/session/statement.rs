@@ -22,6 +22,8 @@ pub(crate) struct Prepared {
     pub(crate) in_sql: Option<usize>,
     /// The operation that prepared it, once that has passed.
     pub(crate) number: OnceLock<u64>,
+    /// Whether it costs so little that the settings hold which keep an index's order from it; looked at where that matters.
+    pub(crate) is_bounded: OnceLock<bool>,
 }
 
 impl Prepared {
@@ -82,6 +84,7 @@ impl Prepared {
             declared: self.declared.clone(),
             in_sql: Some(place),
             number: OnceLock::new(),
+            is_bounded: OnceLock::new(),
         }
     }
 
