@@ -155,7 +155,7 @@ static TRIGGERS: [(Trigger, &str); 17] = [
         Trigger::Password,
         concat!(
             r#"(?i:mot de passe|pass(?:wo?r?[dt]?|phrase)?|pwd|contrase(?:ñ|n)a|senha|bindpw|wachtwoord|kennwort|lösenord|hasło|heslo"#,
-            r#"|parola|пароль|Пароль|密码|密碼|パスワード|비밀번호)["' ]{0,2}(?:=>?|:)|(?:密码|密碼|パスワード|비밀번호) ?："#,
+            r#"|parola|пароль|Пароль|密码|密碼|パスワード|비밀번호)["' \\]{0,2}(?:=>?|:)|(?:密码|密碼|パスワード|비밀번호) ?："#,
             r#"|(?i:<passwo?r?d>)|(?i:password|identified by) '|--(?i:pass(?:word|wd|phrase)?) |sshpass -p ?|"#,
             lead!(),
             r#"(?i:pw)["' ]{0,2}(?:=>?|:)"#,
@@ -186,7 +186,7 @@ const HINTS: [&str; 20] = [
     r"[A-Z][ \-]?[0-9]{2}[ \-]?(?:[0-9]{2}|[A-Z][0-9]{2})|(?i:bic|swift|fier code)(?:[^A-Za-z\n]|[CcFf])",
     r"[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:|[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-",
     r"[a-z][ \-]?[0-9]{6}[ \-]?[a-d]|[a-z][0-9]{2}[a-z][0-9]{3}[a-z]",
-    r#"(?i:pass(?:wo?r?[dt]?|phrase|e)?|pwd)["' ]{0,2}[=:>']|--(?i:pass)|(?i:fied by) '"#,
+    r#"(?i:pass(?:wo?r?[dt]?|phrase|e)?|pwd)["' \\]{0,2}[=:>']|--(?i:pass)|(?i:fied by) '"#,
     // Of words in other scripts as few different bytes as tell them: past 128 kinds of bytes the table is twice as large.
     r#"(?i:rase(?:\xc3|na)|senha)|(?i:pw)["' ]{0,2}[=:]|sshp|(?i:htwoord|nnwort|senord|heslo|parola|has\xc5)|\xd0\xb0\xd1\x80\xd0|\xe5\xaf|\xe3\x83\xbc\xe3|\xeb\xb0\x80\xeb"#,
 ];
@@ -691,6 +691,7 @@ pub(super) mod tests {
         "scrypt:aa",
         "pbkdf2:aa",
         "pwd:",
+        "pwd\\\":",
         "pass=",
         "passphrase:",
         "senha=",

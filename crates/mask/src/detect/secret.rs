@@ -18,6 +18,8 @@ const PASSWORD_MIXED_BYTES_MIN: usize = 5;
 /// Of one that is a word by itself.
 const PASSWORD_WORD_BYTES_MIN: usize = 8;
 const PASSWORD_BYTES_MAX: usize = 256;
+/// How far back quotation marks are counted, in bytes.
+const LINE_BYTES_MAX: usize = 256;
 const HASH_BYTES_MAX: usize = 512;
 /// GRUB writes a salt and a hash of up to 64 bytes each as digits, and older ones longer.
 const GRUB_BYTES_MAX: usize = 1024;
@@ -372,8 +374,8 @@ pub(super) fn password_hash(hay: &[u8], start: usize) -> Option<Range<usize>> {
 
 /// The password of a URL whose authority (RFC 3986) begins at `authority`.
 pub(super) fn url_password(hay: &[u8], authority: usize) -> Option<Range<usize>> {
-    let end = run(hay, authority, AUTHORITY_BYTES_MAX, |byte| {
-        byte.is_ascii_graphic() && !matches!(byte, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\')
+    let end = word_end(hay, authority, AUTHORITY_BYTES_MAX, |byte| {
+        matches!(byte, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\')
     });
     let text = hay.get(authority..end)?;
     let at_sign = text.iter().rposition(|byte| *byte == b'@')?;
@@ -397,10 +399,16 @@ pub(super) fn named_password(hay: &[u8], name: Range<usize>) -> Option<Range<usi
     if password_hash(hay, start).is_some() {
         return None;
     }
-    let end = run(hay, start, PASSWORD_BYTES_MAX, |byte| {
-        let ends = matches!(byte, b';' | b'&' | b',' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b')');
-        if is_element { byte != b'<' && byte != b'\n' } else { byte.is_ascii_graphic() && !ends }
-    });
+    let bare_end = || {
+        word_end(hay, start, PASSWORD_BYTES_MAX, |byte| {
+            matches!(byte, b';' | b'&' | b',' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b')')
+        })
+    };
+    let end = if is_element {
+        run(hay, start, PASSWORD_BYTES_MAX, |byte| byte != b'<' && byte != b'\n')
+    } else {
+        quoted_end(hay, start).unwrap_or_else(bare_end)
+    };
     let password = hay.get(start..end)?;
     let is_bare = !is_quoted && !is_element;
     // An element ends where the next begins.
@@ -411,11 +419,14 @@ pub(super) fn named_password(hay: &[u8], name: Range<usize>) -> Option<Range<usi
     let may_be_word = is_behind_colon && is_letters(password) && !is_lone_word(hay, end, password);
     // Behind an option, sentences about it go on.
     let may_be_prose = is_option && !has_letters_and_digits(password);
+    let may_be_prose = may_be_prose || is_quoted && is_about_passwords(password);
     let is_none = is_bare && is_code(password) || is_open || is_folder || may_be_word || may_be_prose;
     if is_none || stands_for_password(password) {
         return None;
     }
-    let is_told = is_assigned || is_quoted;
+    // `db_pass` names a password more clearly than `pass` does.
+    let is_part = before(hay, name.start) == Some(b'_') && has_letters_and_digits(password);
+    let is_told = is_assigned || is_quoted || is_part;
     if is_pass(name_text) && !(is_told && is_behind_pass(hay, name.start, password)) {
         return None;
     }
@@ -424,12 +435,100 @@ pub(super) fn named_password(hay: &[u8], name: Range<usize>) -> Option<Range<usi
     (password.len() >= least).then_some(start..end)
 }
 
+/// Where a word ends, of whatever script that puts spaces between words: with them, or at a sign that `ends` it.
+fn word_end(hay: &[u8], from: usize, bytes_max: usize, ends: impl Fn(u8) -> bool) -> usize {
+    let goes_on = |rest: &[u8]| match rest {
+        [byte, ..] if byte.is_ascii() => byte.is_ascii_graphic() && !ends(*byte),
+        _ => !rest.is_empty() && !parts_words(rest),
+    };
+    let mut end = from;
+    while end - from < bytes_max && hay.get(end..).is_some_and(&goes_on) {
+        end += 1;
+    }
+    whole_characters(hay, from, end)
+}
+
+/// True if a space or a sign begins this that is not ASCII, or a letter of a script without spaces: Chinese, Japanese, Korean.
+fn parts_words(rest: &[u8]) -> bool {
+    matches!(rest, [0xc2, 0xa0 | 0xab | 0xbb, ..] | [0xe2, 0x80, ..] | [0xe3..=0xed, ..] | [0xef, 0xbc | 0xbd, ..])
+}
+
+/// The end before a character that it would cut.
+fn whole_characters(hay: &[u8], from: usize, end: usize) -> usize {
+    let mut end = end;
+    while end > from && hay.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
+        end -= 1;
+    }
+    end
+}
+
+/// Where a password ends before which a quotation mark stands: at the same mark again, or with its line. None where the mark
+/// ends a text that has the name, as in `print("password:", x)`, or is doubled.
+fn quoted_end(hay: &[u8], start: usize) -> Option<usize> {
+    let quote = before(hay, start).filter(|byte| matches!(byte, b'"' | b'\''))?;
+    let open = start - 1;
+    if before(hay, open) == Some(quote) || is_within(hay, open, quote) {
+        return None;
+    }
+    // In a text of JSON that is within another, or of a program, marks are escaped.
+    let is_escaped = before(hay, open) == Some(b'\\');
+    let mut at = start;
+    while at - start < PASSWORD_BYTES_MAX {
+        match (hay.get(at).copied(), hay.get(at + 1).copied()) {
+            (None | Some(b'\n' | b'\r'), _) => break,
+            (Some(b'\\'), Some(next)) if is_escaped && next == quote => break,
+            (Some(b'\\'), Some(b'\\')) if is_escaped => at += 4,
+            (Some(b'\\'), Some(next)) if next == quote || next == b'\\' => at += 2,
+            (Some(b'\''), Some(b'\'')) if quote == b'\'' => at += 2,
+            (Some(byte), _) if byte == quote => break,
+            (Some(_), _) => at += 1,
+        }
+    }
+    Some(whole_characters(hay, start, at.min(hay.len())))
+}
+
+/// True if a quotation mark is the end of a text and not its beginning: as many stand before it in its line as tell that.
+fn is_within(hay: &[u8], at: usize, quote: u8) -> bool {
+    let is_escaped = |at: usize| before(hay, at) == Some(b'\\');
+    let is_apostrophe =
+        |at: usize| before(hay, at).is_some_and(|byte| byte.is_ascii_alphabetic()) && is_alnum_at(hay, at + 1);
+    let line = hay.get(at.saturating_sub(LINE_BYTES_MAX)..at).unwrap_or_default();
+    let line = line.iter().rev().take_while(|byte| **byte != b'\n').enumerate();
+    let marks = line.filter(|(_, byte)| **byte == quote).map(|(back, _)| at - 1 - back);
+    let count = marks.filter(|mark| is_escaped(*mark) == is_escaped(at) && !is_apostrophe(*mark)).count();
+    count % 2 == 1
+}
+
+/// True for words that speak of passwords, as forms and messages have them in quotation marks, and for one in another script.
+fn is_about_passwords(text: &[u8]) -> bool {
+    const WORDS: &str = "password passwords passwort kennwort passe contrase\u{f1}a must enter your please required invalid incorrect forgot";
+    let text = text.to_ascii_lowercase();
+    let has = |word: &str| memmem::find(&text, word.as_bytes()).is_some();
+    let is_plain =
+        !text.iter().any(|byte| byte.is_ascii_digit() || byte.is_ascii_punctuation() && !b".?!'".contains(byte));
+    let is_sentence =
+        text.contains(&b' ') && (has(" characters") || is_plain && WORDS.split_ascii_whitespace().any(has));
+    is_sentence || is_plain && !text.is_ascii()
+}
+
 /// True for what is written where a password would stand.
 fn stands_for_password(text: &[u8]) -> bool {
     const WORDS: &str = "required undefined optional password string encrypted changeme";
-    matches!(text, [b'$' | b'{' | b'%' | b':' | b'?' | b'=' | b'[' | b'!' | b'|', ..])
+    // Rules for forms are parted so: `required|min:8`.
+    const RULES: &str = "required nullable sometimes confirmed string";
+    let is_one_of = |words: &str, text: &[u8]| {
+        words.split_ascii_whitespace().any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let has_rule = || text.contains(&b'|') && text.split(|byte| *byte == b'|').any(|rule| is_one_of(RULES, rule));
+    let is_yours = || {
+        let text = text.to_ascii_lowercase();
+        text.starts_with(b"your") && memmem::find(&text, b"pass").is_some() && !text.iter().any(u8::is_ascii_digit)
+    };
+    matches!(text, [b'$' | b'{' | b'%' | b':' | b'?' | b'=' | b'[' | b'!' | b'|', ..] | [b'<', .., b'>'])
         || !is_varied(text, 3)
-        || WORDS.split_ascii_whitespace().any(|word| text.eq_ignore_ascii_case(word.as_bytes()))
+        || is_one_of(WORDS, text)
+        || has_rule()
+        || is_yours()
 }
 
 /// The name of a function or of an array, a path that the shell is in, or where code or settings have the password.
@@ -460,10 +559,11 @@ fn is_dot(byte: &u8) -> bool {
 
 /// True for letters alone, at the end of a sentence too.
 fn is_letters(text: &[u8]) -> bool {
-    text.strip_suffix(b".").unwrap_or(text).iter().all(u8::is_ascii_alphabetic)
+    text.strip_suffix(b".").unwrap_or(text).iter().all(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii())
 }
 
-/// True for a word in small letters that ends its line and is none of those that descriptions have behind a colon.
+/// True for a word in small letters that ends its line and is none of those that descriptions have behind a colon, and for
+/// one in which capitals stand as in no word.
 fn is_lone_word(hay: &[u8], end: usize, word: &[u8]) -> bool {
     const ENDINGS: &str = "ed ing ion ions able ible ent ant ory ary al ive ous ful less ment ness ity er ers or ors lich isch bar \
         ung oire aire ido ado ato oria";
@@ -472,11 +572,20 @@ fn is_lone_word(hay: &[u8], end: usize, word: &[u8]) -> bool {
     let ends_line = matches!(hay.get(end), None | Some(b'\n' | b'\r'));
     let is_plain = ENDINGS.split_ascii_whitespace().any(|ending| word.ends_with(ending.as_bytes()))
         || WORDS.split_ascii_whitespace().any(|plain| plain.as_bytes() == word);
-    ends_line && word.len() >= PASSWORD_WORD_BYTES_MIN && word.iter().all(u8::is_ascii_lowercase) && !is_plain
+    let is_word = word.iter().all(u8::is_ascii_lowercase) && !is_plain;
+    ends_line && word.len() >= PASSWORD_WORD_BYTES_MIN && (is_word || has_odd_capitals(word))
+}
+
+/// True for three capitals or more in several places, of which one is no beginning of a word: not `SecretStr`, not `userURL`.
+fn has_odd_capitals(word: &[u8]) -> bool {
+    let places = word.windows(2).filter(|pair| matches!(pair, [b'a'..=b'z', b'A'..=b'Z'])).count();
+    let is_odd = word.windows(2).any(|pair| matches!(pair, [b'A'..=b'Z', b'A'..=b'Z']))
+        || word.last().is_some_and(u8::is_ascii_uppercase);
+    word.iter().filter(|byte| byte.is_ascii_uppercase()).count() >= 3 && places >= 2 && is_odd
 }
 
 fn has_letters_and_digits(text: &[u8]) -> bool {
-    text.iter().any(u8::is_ascii_alphabetic) && text.iter().any(u8::is_ascii_digit)
+    text.iter().any(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii()) && text.iter().any(u8::is_ascii_digit)
 }
 
 /// True for `pass` with nothing more to it, which tests and journeys have as well.
@@ -729,6 +838,8 @@ mod tests {
                 ("bindpw=Tr0ubadour", "Tr0ubadour"),
                 ("user=app, pw: Tr0ubadour", "Tr0ubadour"),
                 ("sshpass -p Tr0ubadour ssh deploy", "Tr0ubadour"),
+                ("password: hunterXnkSA", "hunterXnkSA"),
+                ("db_pass: hunter2x", "hunter2x"),
             ],
         );
         check_left(
@@ -759,6 +870,69 @@ mod tests {
                 "last_pass=complete",
                 "let pass = |text| 1;",
                 "pwd=abcde",
+                "tests_pass: correctly",
+                "password: userURL",
+                "password: required|min:8|confirmed",
+                "password=your_password_here",
+                "password: \"YOUR_PASSWORD\"",
+                "password: \"<your-password>\"",
+            ],
+        );
+    }
+
+    #[test]
+    fn finds_quoted_passwords_whole() {
+        check_found(
+            Detector::UrlPassword,
+            &[
+                ("password: \"abcdef,ghi123\"", "abcdef,ghi123"),
+                ("Password=\"abc;defgh12\";User=x", "abc;defgh12"),
+                ("pwd='Tr0ub4dor&3<x)'", "Tr0ub4dor&3<x)"),
+                ("{\"password\":\"ab\\\"cdefgh12\",\"x\":1}", "ab\\\"cdefgh12"),
+                ("{\"m\":\"{\\\"password\\\": \\\"abc, def12\\\"}\"}", "abc, def12"),
+                ("password: 'abcdefg\"h12'", "abcdefg\"h12"),
+                ("PASSWORD 'it''s-secret-12' LOGIN", "it''s-secret-12"),
+                ("IDENTIFIED BY 'abcd,efg12'", "abcd,efg12"),
+                ("password = \"correct horse battery staple\"", "correct horse battery staple"),
+                ("It's his passphrase: 'correct horse battery'", "correct horse battery"),
+                ("password: \"Tr0ub4dor and\nmore", "Tr0ub4dor and"),
+                ("{\"\"password\"\":\"\"Tr0ub4dor\"\"}", "Tr0ub4dor"),
+            ],
+        );
+        check_left(
+            Detector::UrlPassword,
+            &[
+                "print(\"password:\", user, \"and more\")",
+                "{\"password\":\"\",\"user\":\"hunter22\"}",
+                "{\"password\": \"Please enter your password\"}",
+                "password: \"Must be 8 to 64 characters long\"",
+            ],
+        );
+    }
+
+    #[test]
+    fn finds_passwords_of_any_script() {
+        check_found(
+            Detector::UrlPassword,
+            &[
+                ("passwort=\"\u{dc}ber12stra\u{df}e\"", "\u{dc}ber12stra\u{df}e"),
+                ("passwort=\u{dc}ber12stra\u{df}e x", "\u{dc}ber12stra\u{df}e"),
+                (
+                    "{\"pwd\":\"\u{43f}\u{430}\u{440}\u{43e}\u{43b}\u{44c}123\"}",
+                    "\u{43f}\u{430}\u{440}\u{43e}\u{43b}\u{44c}123",
+                ),
+                ("redis://:\u{fc}ber12@db", "\u{fc}ber12"),
+                ("\u{5bc6}\u{7801}\u{ff1a}Tr0ubadour\u{ff0c}\u{8c22}\u{8c22}", "Tr0ubadour"),
+                ("password: \"\u{65e5}\u{672c}\u{8a9e}12\"", "\u{65e5}\u{672c}\u{8a9e}12"),
+            ],
+        );
+        check_left(
+            Detector::UrlPassword,
+            &[
+                "{\"password\": \"Contrase\u{f1}a\"}",
+                "\u{41f}\u{430}\u{440}\u{43e}\u{43b}\u{44c}: \u{43d}\u{435}\u{432}\u{435}\u{440}\u{43d}\u{44b}\u{439}",
+                "\u{5bc6}\u{7801}\u{ff1a}\u{81f3}\u{5c11}8\u{4f4d}\u{5b57}\u{7b26}",
+                "http://db:80\u{ff0c}\u{90ae}\u{7bb1}bob@example.com",
             ],
         );
     }
