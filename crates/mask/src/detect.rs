@@ -4,6 +4,7 @@
 
 mod bytes;
 mod finder;
+mod fold;
 mod iban;
 mod mail;
 mod national;

@@ -13,6 +13,7 @@ use regex_automata::util::syntax;
 use regex_automata::{Input, Match};
 
 use super::bytes::after_lead;
+use super::fold::Folded;
 use super::{Detector, Detectors, Recognizer, iban, mail, national, number, recognizer, secret};
 
 /// How many letters begin the code of a bank.
@@ -332,8 +333,21 @@ impl Finder {
         finds
     }
 
-    /// What is known by how it is written.
+    /// What is known by how it is written. Where spaces, dashes or digits are not ASCII, it is so as if they were, too.
     pub(crate) fn find_by_form(&self, hay: &[u8], wanted: Detectors) -> Vec<Found> {
+        let mut finds = self.search(hay, wanted);
+        if !hay.is_ascii()
+            && let Some(folded) = Folded::of(hay)
+        {
+            for found in self.search(&folded.text, wanted) {
+                let Range { start, end } = folded.original(&(found.start..found.end));
+                keep(&mut finds, Found { start, end, detector: found.detector });
+            }
+        }
+        finds
+    }
+
+    fn search(&self, hay: &[u8], wanted: Detectors) -> Vec<Found> {
         let mut finds = Vec::new();
         if hay.len() < VALUE_BYTES_MIN || wanted.is_empty() || !may_hold_something(hay) {
             return finds;
@@ -369,6 +383,7 @@ fn look(trigger: Trigger, hay: &[u8], matched: &Match, wanted: Detectors) -> Opt
             ask(Detector::PhoneNumber, &|| number::phone_at_home(hay, start)),
             ask(Detector::IpAddress, &|| number::ipv4(hay, start)),
             ask(Detector::IpAddress, &|| number::ipv6(hay, start)),
+            ask(Detector::MacAddress, &|| national::mac(hay, start)),
             look_national(hay, start, wanted),
             // The last of those that are as long.
             ask(Detector::PaymentCard, &|| number::card(hay, start).or_else(|| number::card_dotted(hay, start))),
@@ -399,7 +414,8 @@ fn look(trigger: Trigger, hay: &[u8], matched: &Match, wanted: Detectors) -> Opt
         // The letters of a bank stand behind the word that names them.
         Trigger::National => look_national(hay, start, wanted)
             .or_else(|| ask(Detector::Iban, &|| iban::iban(hay, start)))
-            .or_else(|| look_national(hay, matched.end().saturating_sub(BANK_LETTERS), wanted)),
+            .or_else(|| look_national(hay, matched.end().saturating_sub(BANK_LETTERS), wanted))
+            .or_else(|| ask(Detector::MacAddress, &|| national::mac(hay, start))),
         Trigger::Mac => ask(Detector::MacAddress, &|| national::mac(hay, start)),
         Trigger::Password => ask(Detector::UrlPassword, &|| secret::named_password(hay, matched.range())),
     }
@@ -492,6 +508,33 @@ pub(super) mod tests {
             "amqp://415-555-0123:hunter2@db.example",
             &[(Detector::PhoneNumber, "415-555-0123"), (Detector::UrlPassword, "hunter2")],
         );
+    }
+
+    #[test]
+    fn finds_what_is_written_with_other_spaces_and_digits() {
+        let card = "4111\u{a0}1111\u{202f}1111\u{2009}1111";
+        check_all(&format!("carte {card} \u{e0} jour"), &[(Detector::PaymentCard, card)]);
+        let card = "\u{ff14}\u{ff11}\u{ff11}\u{ff11}\u{3000}1111\u{3000}1111\u{3000}1111";
+        check_all(card, &[(Detector::PaymentCard, card)]);
+        check_all(
+            "4111\u{200b}1111\u{200b}1111\u{200b}1111",
+            &[(Detector::PaymentCard, "4111\u{200b}1111\u{200b}1111\u{200b}1111")],
+        );
+        check_all(
+            "DE89\u{a0}3704\u{a0}0044\u{a0}0532\u{a0}0130\u{a0}00",
+            &[(Detector::Iban, "DE89\u{a0}3704\u{a0}0044\u{a0}0532\u{a0}0130\u{a0}00")],
+        );
+        check_all("SSN 123\u{2011}45\u{2011}6789", &[(Detector::UsSsn, "123\u{2011}45\u{2011}6789")]);
+        check_all(
+            "as noted\u{2014}+44\u{2011}7700\u{2011}900950\u{2014}by us",
+            &[(Detector::PhoneNumber, "+44\u{2011}7700\u{2011}900950")],
+        );
+        check_all("anna\u{ff20}example.com", &[(Detector::Email, "anna\u{ff20}example.com")]);
+        check_all(
+            "call 415-555-0123\u{2013}now, or bob@example.com",
+            &[(Detector::PhoneNumber, "415-555-0123"), (Detector::Email, "bob@example.com")],
+        );
+        check_all("caf\u{e9} pages 12\u{2013}34 \u{201c}x\u{201d}", &[]);
     }
 
     #[test]
@@ -739,6 +782,13 @@ pub(super) mod tests {
             let hay = [before, found, after].concat();
             let allows = Census::of(hay.as_bytes()).allows_something();
             prop_assert!(allows || !FINDER.regex.is_match(hay.as_bytes()), "{hay}");
+        }
+
+        #[test]
+        fn finds_in_what_is_folded_are_whole_characters(hay in "[0-9 @.+\u{a0}\u{200b}\u{2013}\u{ff10}-\u{ff19}\u{ff20}a-c\u{e9}]{0,80}") {
+            for found in FINDER.find(hay.as_bytes(), Detectors::all()) {
+                prop_assert!(hay.get(found.start..found.end).is_some(), "{hay:?} {found:?}");
+            }
         }
 
         #[test]
