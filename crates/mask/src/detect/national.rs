@@ -233,7 +233,7 @@ const BELGIAN: &[&str] = &[
     "insz",
 ];
 const NIF: &[&str] = &["nif", "contribuinte", "identifica\u{e7}\u{e3}o fiscal", "n\u{fa}mero fiscal", "numero fiscal"];
-const SSN: &[&str] = &["ssn", "social security", "soc sec"];
+pub(super) const SSN: &[&str] = &["ssn", "social security", "soc sec"];
 const EIN: &[&str] = &["ein", "fein", "employer identification", "employer id", "tax id"];
 const NINO: &[&str] = &["nino", "national insurance", "ni number", "ni no"];
 const NHS: &[&str] = &["nhs"];
@@ -377,8 +377,11 @@ fn context(hay: &[u8], start: usize) -> Vec<u8> {
     let text = hay.get(start.saturating_sub(CONTEXT_BYTES_MAX)..start).unwrap_or_default();
     let mut words = Vec::with_capacity(2 * text.len());
     let mut last = 0_u8;
-    for byte in text {
-        if last.is_ascii_lowercase() && byte.is_ascii_uppercase() {
+    for (place, byte) in text.iter().enumerate() {
+        let is_before_small = text.get(place + 1).is_some_and(u8::is_ascii_lowercase);
+        // `NHSNumber` is two words as well.
+        let begins_word = last.is_ascii_lowercase() || last.is_ascii_uppercase() && is_before_small;
+        if begins_word && byte.is_ascii_uppercase() {
             words.push(b' ');
         }
         words.push(if matches!(byte, b'_' | b'-') { b' ' } else { byte.to_ascii_lowercase() });
@@ -951,6 +954,9 @@ mod tests {
                 ("order 7 of personnummer 240115-0004", "240115-0004"),
                 ("240115-0004", "240115-0004"),
                 ("order 20240115-0004", "20240115-0004"),
+                ("<NHSNumber>9434765919</NHSNumber>", "9434765919"),
+                ("{\"BSNNummer\":\"111222333\"}", "111222333"),
+                ("TFNNumber: 123 456 782", "123 456 782"),
             ],
         );
     }
