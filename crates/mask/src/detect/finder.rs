@@ -87,7 +87,7 @@ static TRIGGERS: [(Trigger, &str); 17] = [
     (
         Trigger::NamedPhone,
         concat!(
-            r"(?:(?i:phone|tel(?:efono?|efone)?|mobile?|mobil|m(?:ó|o)vil|portable|cell(?:ulare)?|fax|handy|rufnummer|телефон",
+            r"(?:(?i:phone|tel(?:efono?|efone)?|mobile?|mobil(?:funk)?|m(?:ó|o)vil|portable|cell(?:ulare)?|fax|handy|rufnummer|телефон",
             r"|telefon(?:as|i|ie|u)|tel(?:é|e)fono|telefoon|tele(?:m|M)(?:ó|o)vel|mobiel|celular|msisdn|телефона|电话|電話|手机|手機|携帯|전화|тел|τηλ|tel[.] kom)|",
             lead!(),
             r"(?i:t(?:é|É)l(?:(?:é|É)phone)?|ph|mob|gsm|tlf|puh|sms|hotline|whatsapp|contact[ _\-]?(?:no|num|number)",

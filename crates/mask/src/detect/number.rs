@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use super::bytes::{before, is_alnum_at, is_digit_at, is_label, number, run};
-use super::national::is_behind;
+use super::national::{SSN, is_behind};
 
 const CARD_DIGITS_MAX: usize = 19;
 const CARD_GROUP_DIGITS_MIN: usize = 4;
@@ -21,7 +21,7 @@ const PHONE_GROUPS_MAX: usize = 6;
 
 /// The payment card number that begins at `start`, the longest that is valid; groups are parted by one space or dash.
 pub(super) fn card(hay: &[u8], start: usize) -> Option<Range<usize>> {
-    if is_fraction(hay, start) || is_in_uuid(hay, start) {
+    if is_fraction(hay, start) || is_in_uuid(hay, start) || is_within_groups(hay, start) {
         return None;
     }
     let mut digits = Vec::with_capacity(CARD_DIGITS_MAX);
@@ -47,6 +47,19 @@ pub(super) fn card(hay: &[u8], start: usize) -> Option<Range<usize>> {
         at += 1;
     }
     end.map(|end| start..end)
+}
+
+/// True if groups begin at `start` and such a group stands before them too: those of an account, or of a longer number. Words
+/// and years do.
+fn is_within_groups(hay: &[u8], start: usize) -> bool {
+    let Some(separator @ (b' ' | b'-')) = before(hay, start) else { return false };
+    let Some(first) = start.checked_sub(CARD_GROUP_DIGITS_MIN + 1) else { return false };
+    let group = hay.get(first..start - 1).unwrap_or_default();
+    let is_group = group.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+    let is_year = matches!(number(hay, first, CARD_GROUP_DIGITS_MIN), Some(1900..=2099));
+    let is_bounded = first.checked_sub(1).is_none_or(|at| !is_alnum_at(hay, at));
+    let goes_on = hay.get(start + CARD_GROUP_DIGITS_MIN) == Some(&separator);
+    goes_on && is_bounded && is_group && group.iter().any(u8::is_ascii_digit) && !is_year
 }
 
 /// The same in four groups of four with dots between; in other groups a dot parts a fraction.
@@ -117,6 +130,14 @@ pub(super) fn ssn(hay: &[u8], start: usize) -> Option<Range<usize>> {
     let group = number(hay, start + 4, 2)?;
     let serial = number(hay, start + 7, 4)?;
     let end = start + 11;
+    // The numbers of goods begin with letters, and end with them; those of books, in groups with spaces, go on.
+    let is_after_letter = before(hay, start) == Some(b'-') && start >= 2 && is_letter_at(hay, start - 2);
+    let goes_on = hay.get(end) == Some(&b'/') && is_letter_at(hay, end + 1)
+        || separator == b' ' && hay.get(end) == Some(&b' ') && is_digit_at(hay, end + 1);
+    let is_other = is_after_letter || goes_on || is_numbered(hay, start);
+    if is_other && !is_behind(hay, start, SSN) {
+        return None;
+    }
     let is_issuable = match area {
         0 | 666 => false,
         // Of persons who pay taxes and have no other number (ITIN).
@@ -142,8 +163,15 @@ pub(super) fn phone_dashed(hay: &[u8], start: usize) -> Option<Range<usize>> {
         (Some(b' '), Some(b' ')) => is_spaced,
         _ => false,
     };
-    let is_bounded = !is_continued(hay, start) && !is_joined(hay, end) && !is_chained(hay, end);
-    (is_parted && is_bounded && is_assigned(area) && is_assigned(exchange)).then_some(start..end)
+    let is_bounded = !is_continued(hay, start) && is_dialled_until(hay, end) && !is_chained(hay, end);
+    let is_given = is_assigned(area) && is_assigned(exchange);
+    (is_parted && is_bounded && is_given && !is_numbered(hay, start)).then_some(start..end)
+}
+
+/// True if a number that is dialled ends there, but for an extension: `415-555-0123x45`.
+fn is_dialled_until(hay: &[u8], end: usize) -> bool {
+    let is_extended = matches!(hay.get(end), Some(b'x' | b'X')) && is_digit_at(hay, end + 1);
+    is_extended || !is_joined(hay, end)
 }
 
 /// True for an area or an exchange of the North American plan: 200 to 999, and none of 211 to 911.
@@ -155,11 +183,14 @@ fn is_assigned(code: u32) -> bool {
 pub(super) fn phone_bracketed(hay: &[u8], range: Range<usize>) -> Option<Range<usize>> {
     let is_call = before(hay, range.start).is_some_and(|byte| byte.is_ascii_alphanumeric());
     let is_trunk = hay.get(range.start + 1) == Some(&b'0');
-    let end = if is_trunk { dialled_end(hay, range.start, TRUNK_DIGITS.0, TRUNK_DIGITS.1).0? } else { range.end };
+    let most = TRUNK_DIGITS.1 + usize::from(is_german_mobile(hay, range.start + 1));
+    let end = if is_trunk { dialled_end(hay, range.start, TRUNK_DIGITS.0, most).0? } else { range.end };
     // In North America, whose form this is, no area begins with 0.
     let text = hay.get(range.start..end)?;
     let is_american = matches!(text, [b'(', _, _, _, b')', .., b'-', _, _, _, _]) && text.len() <= 14;
-    (!(is_call || is_joined(hay, end) || is_chained(hay, end) || is_trunk && is_american)).then_some(range.start..end)
+    let is_bounded = is_dialled_until(hay, end) && !is_chained(hay, end);
+    let is_other = is_call || is_trunk && is_american || is_numbered(hay, range.start);
+    (is_bounded && !is_other).then_some(range.start..end)
 }
 
 /// The international number that begins at `start` with `+`, with that as a query has it, or with `00`: as many digits as its
@@ -169,6 +200,16 @@ pub(super) fn phone_international(hay: &[u8], start: usize) -> Option<Range<usiz
         return None;
     }
     let is_dialled = hay.get(start) == Some(&b'0');
+    // Bytes are written in pairs of digits too.
+    let is_pair = hay.get(start + 2) == Some(&b' ') && before(hay, start) == Some(b' ');
+    if is_dialled
+        && is_pair
+        && start >= 2
+        && hay.get(start - 2).is_some_and(u8::is_ascii_hexdigit)
+        && is_digit_at(hay, start + 4)
+    {
+        return None;
+    }
     let first = match hay.get(start) {
         Some(b'+') => start + 1,
         Some(b'%') => start + 3,
@@ -339,7 +380,44 @@ const NUMBERED_ALIKE: &[&str] = &[
     "rechnung",
     "factura",
     "facture",
+    "commande",
+    "pedido",
 ];
+/// The same where it stands right before the number: further away these are words like any other.
+const NUMBERED_RIGHT_BEHIND: &[&str] = &["model", "item", "case", "pn", "waybill"];
+/// How compounds begin that name such a number: `Bestellnummer`, `order_no`, `partNumber`.
+const NUMBERED_BEGINNINGS: &[&str] = &[
+    "bestell", "artikel", "auftrag", "kunden", "vertrag", "serien", "teile", "liefer", "mitglied", "rechnung", "order",
+    "invoice", "part", "item", "product", "model", "serial", "article", "case", "batch", "lot", "ticket", "tracking",
+    "commande", "facture", "pedido", "factura", "konto", "bestel", "artikkel",
+];
+/// What says that a number follows.
+const NUMBER_WORDS: &[&str] = &["no", "nr", "num", "number", "nummer", "numero", "n", "id", "code"];
+/// How far back it is read what a number is called, in bytes.
+const NUMBERED_BYTES_MAX: usize = 40;
+
+/// True if the name of another number stands right before this one: `Part no. 551-45-7481`, `Bestellnummer: 0171 5550123`.
+fn is_numbered(hay: &[u8], start: usize) -> bool {
+    let text = hay.get(start.saturating_sub(NUMBERED_BYTES_MAX)..start).unwrap_or_default().to_ascii_lowercase();
+    let (before, word) = last_word(&text);
+    let is_one = |words: &[&str], word: &[u8]| words.iter().any(|one| one.as_bytes() == word);
+    let begins = |word: &[u8]| NUMBERED_BEGINNINGS.iter().any(|begin| word.starts_with(begin.as_bytes()));
+    let is_named = |word: &[u8]| is_one(NUMBERED_ALIKE, word) || is_one(NUMBERED_RIGHT_BEHIND, word);
+    if is_one(NUMBER_WORDS, word) {
+        let (_, name) = last_word(before);
+        return before.ends_with(b"p/") || is_named(name) || begins(name);
+    }
+    let is_compound = NUMBER_WORDS.iter().any(|end| end.len() > 1 && word.ends_with(end.as_bytes()));
+    is_named(word) || is_compound && begins(word)
+}
+
+/// The last word of a text, and what stands before it.
+fn last_word(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().rposition(u8::is_ascii_alphanumeric).map_or(0, |last| last + 1);
+    let text = text.get(..end).unwrap_or_default();
+    let letters = text.iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    text.split_at(end - letters)
+}
 
 /// The number that begins at `start` with the 0 of a call inside the country, in groups as people write them: `0171 5550123`,
 /// `020 7946 0018`, `06 12 34 56 78`, `03-1234-5678`. Where it is in one group it is a number like any other.
@@ -367,11 +445,12 @@ pub(super) fn phone_at_home(hay: &[u8], start: usize) -> Option<Range<usize>> {
     let is_ended = separators.len() < groups.len() && !is_alnum_at(hay, end) && hay.get(end) != Some(&b':');
     let [area, first, ..] = groups.as_slice() else { return None };
     let digits: usize = groups.iter().sum();
+    let is_german_mobile = groups.len() == 2 && is_german_mobile(hay, start);
     let is_in_pairs = groups.len() == 5 && groups.iter().all(|group| *group == 2);
     let is_form = match area {
         2 => digits == 10 && *first >= 3 || digits == 11 && *first == 4,
         3 => matches!(digits, 10 | 11),
-        4 => matches!(digits, 10 | 11) && (groups.len() > 2 || digits == 11),
+        4 => matches!(digits, 10 | 11) && (groups.len() > 2 || digits == 11) || digits == 12 && is_german_mobile,
         5 if matches!(groups.as_slice(), [5, 4, 2]) => false,
         5 => digits == 11 || digits == 10 && groups.len() > 2,
         _ => false,
@@ -382,7 +461,13 @@ pub(super) fn phone_at_home(hay: &[u8], start: usize) -> Option<Range<usize>> {
     // The numbers of Belgian firms are written alike.
     let is_firm = hay.get(..start).is_some_and(|text| text.ends_with(b"BE ") || text.ends_with(b"BE"));
     let is_phone = is_in_pairs && is_alike || is_form && is_of_groups && is_parted;
-    (is_phone && is_ended && !is_next && !is_firm && !is_behind(hay, start, NUMBERED_ALIKE)).then_some(start..end)
+    let is_other = is_behind(hay, start, NUMBERED_ALIKE) || is_numbered(hay, start);
+    (is_phone && is_ended && !is_next && !is_firm && !is_other).then_some(start..end)
+}
+
+/// True for the codes of German mobile phones, of which some have a digit more than others.
+fn is_german_mobile(hay: &[u8], at: usize) -> bool {
+    matches!(hay.get(at..), Some([b'0', b'1', b'5' | b'6' | b'7', ..]))
 }
 
 /// The IPv4 address that begins at `start`, unless it is a host's own or no host's.
@@ -414,7 +499,8 @@ pub(super) fn ipv4(hay: &[u8], start: usize) -> Option<Range<usize>> {
     let is_before_release = [b"-alpha" as &[u8], b"-beta", b"-rc", b"-snapshot"]
         .iter()
         .any(|stage| follows.get(..stage.len()).is_some_and(|text| text.eq_ignore_ascii_case(stage)));
-    (!is_nobodys && !is_joined(hay, at) && !is_before_release && !is_version(hay, start, octets)).then_some(start..at)
+    let is_version = is_before_release || is_version(hay, start, octets) || is_release(hay, start, at, octets[0]);
+    (!is_nobodys && !is_joined(hay, at) && !is_version).then_some(start..at)
 }
 
 /// What a version is called; what else has numbers with dots; and programs, whose logs begin lines with addresses too.
@@ -439,8 +525,42 @@ const PROGRAMS: [&[u8]; 13] = [
     b"nginx", b"apache", b"openssl", b"kernel", b"driver", b"plugin", b"sdk", b"chrome", b"firefox", b"safari",
     b"edge", b"opera", b"java",
 ];
+/// Versions begin with a smaller number.
+const RELEASE_PART_MIN: u8 = 30;
+/// How far back it is read that a program is another than before, in bytes.
+const RELEASE_BYTES_MAX: usize = 48;
 /// How far back the word is read that says what stands there, in bytes.
 const VERSION_WORD_BYTES_MAX: usize = 20;
+
+/// True for a version of a program by what is written around it: `app-6.5.29.6.jar`, `pkg==2.9.3.1`, `upgraded from 2.9.3.1`.
+fn is_release(hay: &[u8], start: usize, end: usize, first: u8) -> bool {
+    const ENDINGS: [&[u8]; 9] = [b".jar", b".so", b".whl", b".deb", b".rpm", b".zip", b".tar", b".tgz", b"_amd64"];
+    const HOSTS: &str = "ip ipv4 addr address host server client dns node peer src dst remote";
+    const CHANGES: &str = "upgrad updated downgrad bumped";
+    if first >= RELEASE_PART_MIN {
+        return false;
+    }
+    let follows = hay.get(end..).unwrap_or_default();
+    let text = hay.get(start.saturating_sub(RELEASE_BYTES_MAX)..start).unwrap_or_default();
+    let lower = text.to_ascii_lowercase();
+    let line = lower.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let is_changed = CHANGES.split(' ').any(|word| memchr::memmem::find(line, word.as_bytes()).is_some());
+    let is_from_to = line.ends_with(b"from ") || line.ends_with(b"to ");
+    if ENDINGS.iter().any(|ending| follows.starts_with(ending)) || lower.ends_with(b"==") || is_changed && is_from_to {
+        return true;
+    }
+    // Many hosts have addresses that begin with 10, and are called by them.
+    let Some((sign @ (b'-' | b'_' | b'/'), name)) = text.split_last() else { return false };
+    let (ahead, word) = last_word(name);
+    if word.is_empty() || name.last().is_some_and(|byte| !byte.is_ascii_alphabetic()) || first == 10 {
+        return false;
+    }
+    // So browsers and their kin call themselves.
+    let is_product = word.first().is_some_and(u8::is_ascii_uppercase)
+        && ahead.last().is_none_or(|byte| byte.is_ascii_whitespace() || b"\"'(;".contains(byte));
+    let lower = word.to_ascii_lowercase();
+    if *sign == b'/' { is_product } else { !HOSTS.split(' ').any(|host| host.as_bytes() == lower) }
+}
 
 /// True for the four parts of a version: `Chrome/120.0.0.0`, `version 1.2.3.4`; and of sections and identifiers of objects.
 fn is_version(hay: &[u8], start: usize, octets: [u8; 4]) -> bool {
@@ -481,6 +601,10 @@ pub(super) fn ipv6(hay: &[u8], start: usize) -> Option<Range<usize>> {
     let is_of_link = text.get(..4).is_some_and(|group| group.eq_ignore_ascii_case("fe80"));
     let end = start + text.len();
     ((groups >= 3 || groups == 2 && has_letter && !is_of_link) && !is_alnum_at(hay, end)).then_some(start..end)
+}
+
+fn is_letter_at(hay: &[u8], at: usize) -> bool {
+    hay.get(at).is_some_and(u8::is_ascii_alphabetic)
 }
 
 /// True if the number before `end` goes on with a letter, a digit or a fraction.
@@ -572,6 +696,8 @@ mod tests {
                 ("5019717010103742", "5019717010103742"),
                 ("6062826786276634", "6062826786276634"),
                 ("6362970000457013", "6362970000457013"),
+                ("VISA 4111 1111 1111 1111", "4111 1111 1111 1111"),
+                ("of 2024 4111 1111 1111 1111", "4111 1111 1111 1111"),
             ],
         );
     }
@@ -598,6 +724,8 @@ mod tests {
                 "4111.1111 1111 1111",
                 "1111111111111117",
                 "0000000000000000",
+                "DE92 5364 5637 5314 1965 29",
+                "1234-4111-1111-1111-1111",
             ],
         );
     }
@@ -614,6 +742,9 @@ mod tests {
                 ("912-73-1234", "912-73-1234"),
                 ("itin=912731234", "912731234"),
                 ("SSN 123.45.6789", "123.45.6789"),
+                ("SSN-123-45-6789", "123-45-6789"),
+                ("order 7 of 123-45-6789", "123-45-6789"),
+                ("{\"ref\":\"abc\",\"ssn\":\"123-45-6789\"}", "123-45-6789"),
             ],
         );
     }
@@ -636,6 +767,14 @@ mod tests {
                 "1.123-45-6789",
                 "078-05-1120",
                 "219-09-9999",
+                "Part no. 551-45-7481",
+                "SKU 123-45-6789",
+                "item #273-45-8244",
+                "{\"partNumber\":\"551-45-7481\"}",
+                "P/N 551-45-7481",
+                "HC-123-45-1724",
+                "123-45-1724/B",
+                "978 65 8747 624 7",
             ],
         );
     }
@@ -679,6 +818,15 @@ mod tests {
                 ("celular: 11912345678", "11912345678"),
                 ("Ph 02 9876 5432", "02 9876 5432"),
                 ("homeTel: 2125550123", "2125550123"),
+                ("0151 23456789", "0151 23456789"),
+                ("0151/23456789", "0151/23456789"),
+                ("(0176) 23456789", "(0176) 23456789"),
+                ("Call me at (415)555-0142x33", "(415)555-0142"),
+                ("415-555-0142x33", "415-555-0142"),
+                ("Mobilfunk: 3477424190", "3477424190"),
+                ("order 17 shipped, call 415-555-0123", "415-555-0123"),
+                ("Kunden-Nr. 4711, privat 415-555-0123", "415-555-0123"),
+                ("17 0049 171 5550123", "0049 171 5550123"),
                 ("\u{624b}\u{673a}\u{ff1a}13800138000", "13800138000"),
             ],
         );
@@ -729,6 +877,16 @@ mod tests {
                 "Call 01.02.2026 14:00",
                 "contact 01/02/2026 1430",
                 "called 0171 times",
+                "Order No. 415-555-2060",
+                "SKU 555-219-7116",
+                "order number (415) 555-3783",
+                "Bestellnummer 0171 5558155",
+                "Artikelnr. 06 12 47 87 60",
+                "Kundennr. 030 1234567",
+                "commande n\u{b0} 06 12 34 56 78",
+                "pedido 0612 345 678",
+                "0181 23456789",
+                "24 42 00 88 31 47 55 35 73 97",
             ],
         );
     }
@@ -748,6 +906,11 @@ mod tests {
                 ("2a00::1", "2a00::1"),
                 ("firmware 192.168.1.20", "192.168.1.20"),
                 ("nginx 203.0.113.7", "203.0.113.7"),
+                ("host-10.1.2.3", "10.1.2.3"),
+                ("client_ip_5.6.7.8", "5.6.7.8"),
+                ("https://whois.example/8.8.8.8", "8.8.8.8"),
+                ("login from 8.8.4.4 to it", "8.8.4.4"),
+                ("server-203.0.113.7.jar", "203.0.113.7"),
             ],
         );
     }
@@ -771,6 +934,12 @@ mod tests {
                 "2026::1",
                 "fe80::1",
                 "Chrome/120.0.0.0",
+                "app-6.5.29.6.jar",
+                "libfoo.6.5.29.6.so",
+                "pkg==2.9.3.1",
+                "foo_2.9.3.1_amd64.deb",
+                "upgraded from 2.9.3.1 to 2.9.4.2",
+                "Mozilla/5.0 YaBrowser/24.1.0.154",
                 "256.1.1.1",
                 "01.2.3.4",
                 "127.0.0.1",
