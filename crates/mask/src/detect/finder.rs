@@ -44,6 +44,7 @@ enum Trigger {
     PrivateKey,
     Token,
     AwsSecret,
+    AzureKey,
     PasswordHash,
     Url,
     National,
@@ -58,7 +59,7 @@ macro_rules! lead {
     };
 }
 
-static TRIGGERS: [(Trigger, &str); 17] = [
+static TRIGGERS: [(Trigger, &str); 18] = [
     (Trigger::Mail, r"(?:@|%40)[A-Za-z0-9\x80-\xff]"),
     (
         Trigger::Number,
@@ -118,7 +119,14 @@ static TRIGGERS: [(Trigger, &str); 17] = [
             r"|hf_|SG\.[A-Za-z0-9_\-]{22}\.|dop_v1_|shp(?:at|ca|pa|ss)_|glsa_|dckr_pat_|[A-Za-z0-9]{3}[0-9]Q~[A-Za-z0-9])",
         ),
     ),
-    (Trigger::AwsSecret, r"(?i:aws[_\-.]?secret|secret[_\-]?access[_\-]?key|aws[_\-]?session[_\-]?token)"),
+    (
+        Trigger::AwsSecret,
+        r"(?i:aws[_\-. ]?secret|secret[_\- ]?access[_\- ]?key|aws[_\-]?session[_\-]?token|s3a?\.secret[.\-]?key)",
+    ),
+    (
+        Trigger::AzureKey,
+        r#"(?i:azure[_\-]storage(?:[_\-]account)?[_\-]key|(?:account|primary|secondary)[_\-]?key)["' \\]{0,2}[=:]"#,
+    ),
     (
         Trigger::PasswordHash,
         concat!(
@@ -129,7 +137,7 @@ static TRIGGERS: [(Trigger, &str); 17] = [
             r"(?:SCRAM-SHA-(?:1|256|512)\$|md5[0-9a-f]{8}|pbkdf2_sha(?:1|256|512)\$|(?:scrypt|pbkdf2):[a-z0-9]{2}|sha(?:1|256|512)\$[A-Za-z0-9]{1,24}\$[0-9a-f]{8}|grub\.pbkdf2\.)",
         ),
     ),
-    (Trigger::Url, r":(?:\\?/){2}"),
+    (Trigger::Url, r":(?:\\?/){2}|(?i:jdbc:oracle:(?:thin|oci8?):)"),
     (
         Trigger::National,
         concat!(
@@ -155,7 +163,7 @@ static TRIGGERS: [(Trigger, &str); 17] = [
     (
         Trigger::Password,
         concat!(
-            r#"(?i:mot de passe|pass(?:wo?r?[dt]?|phrase)?|pwd|contrase(?:ñ|n)a|senha|bindpw|wachtwoord|kennwort|lösenord|hasło|heslo"#,
+            r#"(?i:mot de passe|pass(?:wo?r?[dt]?|ord|phrase)?|pwd|contrase(?:ñ|n)a|senha|bindpw|wachtwoord|kennwort|lösenord|hasło|heslo"#,
             r#"|parola|пароль|Пароль|密码|密碼|パスワード|비밀번호)["' \\]{0,2}(?:=>?|:)|(?:密码|密碼|パスワード|비밀번호) ?："#,
             r#"|(?i:<passwo?r?d>)|(?i:password|identified by) '|--(?i:pass(?:word|wd|phrase)?) |sshpass -p ?|"#,
             lead!(),
@@ -168,7 +176,7 @@ static TRIGGERS: [(Trigger, &str); 17] = [
 const TABLE_BYTES_MAX: usize = 1280 * 1024;
 
 /// What every match of a trigger holds, in fewer states: short, and without a look at what stands around it.
-const HINTS: [&str; 20] = [
+const HINTS: [&str; 21] = [
     "@|%40",
     r"[0-9][0-9 .\-/()+]{6}",
     r"[0-9A-Fa-f]{4}(?::|\.[0-9A-Fa-f])",
@@ -180,14 +188,15 @@ const HINTS: [&str; 20] = [
     r"\.[0-9A-Z]{3}/",
     r"[0-9][ .\-]?2[AB][ .\-]?[0-9]",
     r"\$(?:[156789yPHS]|gy|s0|apr1|scrypt|sha1|md5|bcrypt-sha256)\$|sha[0-9]{1,3}\$|\*[0-9A-F]{3}|\{(?:SS?H|S?MD)|scrypt:",
-    r"(?i:aws[_\-.]?se|secret[_\-]?access)",
+    r"(?i:aws[_\-. ]?se|secret[_\- ]?access|s3a?\.secret)",
+    r#"(?i:(?:account|mary|dary|rage)[_\-]?key)["' \\]{0,2}[=:]|(?i:oracle:)"#,
     r"\$2[abxy]\$|\$argon2|SCRAM-SHA-|pbkdf2",
     "md5[0-9a-f]{2}",
     r":\\?/",
     r"[A-Z][ \-]?[0-9]{2}[ \-]?(?:[0-9]{2}|[A-Z][0-9]{2})|(?i:bic|swift|fier code)(?:[^A-Za-z\n]|[CcFf])",
     r"[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}:|[0-9A-Fa-f]{2}-[0-9A-Fa-f]{2}-",
     r"[a-z][ \-]?[0-9]{6}[ \-]?[a-d]|[a-z][0-9]{2}[a-z][0-9]{3}[a-z]",
-    r#"(?i:pass(?:wo?r?[dt]?|phrase|e)?|pwd)["' \\]{0,2}[=:>']|--(?i:pass)|(?i:fied by) '"#,
+    r#"(?i:pass(?:wo?r?[dt]?|ord|phrase|e)?|pwd)["' \\]{0,2}[=:>']|--(?i:pass)|(?i:fied by) '"#,
     // Of words in other scripts as few different bytes as tell them: past 128 kinds of bytes the table is twice as large.
     r#"(?i:rase(?:\xc3|na)|senha)|(?i:pw)["' ]{0,2}[=:]|sshp|(?i:htwoord|nnwort|senord|heslo|parola|has\xc5)|\xd0\xb0\xd1\x80\xd0|\xe5\xaf|\xe3\x83\xbc\xe3|\xeb\xb0\x80\xeb"#,
 ];
@@ -410,7 +419,11 @@ fn look(trigger: Trigger, hay: &[u8], matched: &Match, wanted: Detectors) -> Opt
         }
         Trigger::AwsSecret => ask(Detector::AwsKey, &|| secret::aws_secret(hay, matched.end())),
         Trigger::PasswordHash => ask(Detector::PasswordHash, &|| secret::password_hash(hay, start)),
-        Trigger::Url => ask(Detector::UrlPassword, &|| secret::url_password(hay, matched.end())),
+        Trigger::AzureKey => ask(Detector::ApiKey, &|| secret::azure_key(hay, matched.end())),
+        Trigger::Url => ask(Detector::UrlPassword, &|| match hay.get(matched.start()) {
+            Some(b':') => secret::url_password(hay, matched.end()),
+            _ => secret::oracle_password(hay, matched.end()),
+        }),
         // The letters of a bank stand behind the word that names them.
         Trigger::National => look_national(hay, start, wanted)
             .or_else(|| ask(Detector::Iban, &|| iban::iban(hay, start)))
@@ -701,6 +714,17 @@ pub(super) mod tests {
         "PuTTY-User-Key-File-3:",
         "aws.secret",
         "AWS_SESSION_TOKEN",
+        "aws secret",
+        "Secret Access Key",
+        "s3a.secret.key",
+        "s3.secret-key",
+        "AZURE_STORAGE_KEY=",
+        "azure-storage-account-key:",
+        "accountKey\":",
+        "primary_key =",
+        "SecondaryKey:",
+        "jdbc:oracle:thin:",
+        "JDBC:ORACLE:OCI8:",
         "$sha1$a",
         "$8$a",
         "$bcrypt-sha256$a",
@@ -737,6 +761,7 @@ pub(super) mod tests {
         "pwd\\\":",
         "pass=",
         "passphrase:",
+        "passord:",
         "senha=",
         "contrase\u{f1}a=",
         "--passwd ",

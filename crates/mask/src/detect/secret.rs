@@ -30,6 +30,8 @@ const TOKEN_DIFFERENT_MIN: u32 = 6;
 /// With a point behind it, if it ends a sentence.
 const ENTRA_BYTES_MAX: usize = 41;
 const ENTRA_BYTES_MIN: usize = 37;
+/// 64 bytes in base64.
+const AZURE_KEY_BYTES: usize = 88;
 /// A token of a session is longer than a secret key, and of no length that is said.
 const AWS_SESSION_BYTES_MIN: usize = 100;
 const AWS_SESSION_BYTES_MAX: usize = 2048;
@@ -186,9 +188,10 @@ fn is_mixed(body: &[u8]) -> bool {
 /// The 40 characters of an AWS secret access key, or the more of a session's token, after its label, which ends at or after `label`.
 pub(super) fn aws_secret(hay: &[u8], named: usize) -> Option<Range<usize>> {
     let label = run(hay, named, LABEL_BYTES_MAX, |byte| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b' ' | b'\t' | b'"' | b'\'' | b'\\')
+        // `aws configure` has what was there before in brackets.
+        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b' ' | b'\t' | b'"' | b'\'' | b'\\' | b'[' | b']')
     });
-    if !matches!(hay.get(label), Some(b'=' | b':')) {
+    if !matches!(hay.get(label), Some(b'=' | b':' | b'>')) {
         return aws_secret_behind(hay, named, label);
     }
     let start = run(hay, label, 12, |byte| matches!(byte, b'=' | b':' | b'>' | b' ' | b'\t' | b'"' | b'\'' | b'\\'));
@@ -205,6 +208,15 @@ fn aws_secret_behind(hay: &[u8], named: usize, end: usize) -> Option<Range<usize
     let end = run(hay, start, 41, is_base64);
     let key = hay.get(start..end)?;
     (key.len() == 40 && is_varied(key, 10) && is_mixed(key)).then_some(start..end)
+}
+
+/// The key of an account of Azure's that follows its name, which ends at `named`: 64 bytes in base64.
+pub(super) fn azure_key(hay: &[u8], named: usize) -> Option<Range<usize>> {
+    let start = run(hay, named, 4, |byte| matches!(byte, b' ' | b'"' | b'\'' | b'\\'));
+    let end = run(hay, start, AZURE_KEY_BYTES + 1, is_base64);
+    let key = hay.get(start..end)?;
+    let is_form = key.len() == AZURE_KEY_BYTES && key.ends_with(b"==");
+    (is_form && is_varied(key, TOKEN_DIFFERENT_MIN)).then_some(start..end)
 }
 
 /// The JSON web token that begins at `start`: three parts of base64url, the first an object with an `alg`, or five of one
@@ -386,6 +398,16 @@ pub(super) fn url_password(hay: &[u8], authority: usize) -> Option<Range<usize>>
         || matches!(password, [b'$', b'{', ..] | [b'{', ..])
         || [b"PASSWORD" as &[u8], b"PASS", b"password"].contains(&password);
     (is_host && !stands_for_one).then_some(authority + colon + 1..authority + at_sign)
+}
+
+/// The password between the user, who begins at `user`, and the host, as Oracle's drivers have them: `scott/tiger@db:1521/XE`.
+pub(super) fn oracle_password(hay: &[u8], user: usize) -> Option<Range<usize>> {
+    let slash = run(hay, user, LABEL_BYTES_MAX, |byte| is_word(byte) || matches!(byte, b'$' | b'#' | b'.' | b'-'));
+    let start = slash + 1;
+    let end = word_end(hay, start, PASSWORD_BYTES_MAX, |byte| matches!(byte, b'@' | b'/' | b'"' | b'\'' | b'<' | b'>'));
+    let password = hay.get(start..end)?;
+    let is_between = slash > user && hay.get(slash) == Some(&b'/') && end > start && hay.get(end) == Some(&b'@');
+    (is_between && !stands_for_password(password)).then_some(start..end)
 }
 
 /// The password that follows its name, which is `name`, as connection strings, scripts and files of settings have it.
@@ -741,10 +763,32 @@ mod tests {
             "AWS_SECRET: '",
             "{\"SecretAccessKey\": \"",
             "secret-access-key => ",
+            "aws secret key: ",
+            "AWS Secret Access Key [None]: ",
+            "<SecretAccessKey>",
+            "spark.hadoop.fs.s3a.secret.key=",
         ] {
             let text = format!("{label}{key}\" x");
             check_found(Detector::AwsKey, &[(&text, key)]);
         }
+    }
+
+    #[test]
+    fn finds_keys_of_azure_behind_their_names() {
+        let key = ["a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8+/", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V2w3x5", "=="]
+            .concat();
+        for label in [
+            "AZURE_STORAGE_KEY=",
+            "export AZURE_STORAGE_ACCOUNT_KEY=\"",
+            "{\"accountKey\": \"",
+            "primaryKey=",
+            "secondary_key: ",
+        ] {
+            let text = format!("{label}{key}\" x");
+            check_found(Detector::ApiKey, &[(&text, &key)]);
+        }
+        let longer = format!("primaryKey={key}=");
+        check_left(Detector::ApiKey, &[&longer, "primaryKey=id", "accountKey: short==", "SecondaryKey = "]);
     }
 
     #[test]
@@ -791,6 +835,8 @@ mod tests {
                 ("x=redis://:s3cret@[::1]:6379", "s3cret"),
                 ("https://u:p@ss:w@host", "p@ss:w"),
                 ("{\"u\":\"https:\\/\\/u:pw@host\\/\"}", "pw"),
+                ("jdbc:oracle:thin:scott/tiger9X@db:1521/XE", "tiger9X"),
+                ("url=jdbc:oracle:oci:app/correct-horse@//db/XE", "correct-horse"),
             ],
         );
     }
@@ -806,6 +852,9 @@ mod tests {
                 "postgres://app:${PASSWORD}@db",
                 "http://example.com/a:b@c",
                 "std::fmt // a:b@c",
+                "jdbc:oracle:thin:@db:1521/XE",
+                "jdbc:oracle:thin:scott/${PASSWORD}@db:1521/XE",
+                "jdbc:oracle:thin:scott@db/XE",
             ],
         );
     }
@@ -840,6 +889,7 @@ mod tests {
                 ("sshpass -p Tr0ubadour ssh deploy", "Tr0ubadour"),
                 ("password: hunterXnkSA", "hunterXnkSA"),
                 ("db_pass: hunter2x", "hunter2x"),
+                ("passord: hunteri0b!", "hunteri0b!"),
             ],
         );
         check_left(
