@@ -121,7 +121,7 @@ static TRIGGERS: [(Trigger, &str); 18] = [
     ),
     (
         Trigger::AwsSecret,
-        r"(?i:aws[_\-. ]?secret|secret[_\- ]?access[_\- ]?key|aws[_\-]?session[_\-]?token|s3a?\.secret[.\-]?key)",
+        r#"(?i:aws[_\-. ]?secret|secret[_\- ]?access[_\- ]?key|aws[_\-]?session[_\-]token|awssessiontoken["' \\]{0,2}[=:]|s3a?\.secret[.\-]key)"#,
     ),
     (
         Trigger::AzureKey,
@@ -603,8 +603,19 @@ pub(super) mod tests {
 
     #[test]
     fn takes_linear_time_over_what_nearly_matches() {
-        let near =
-            ["eyJ-eyJaaaaaaaaa", "4111 ", "a@", "-----BEGIN", "://a:", "+1 1 ", "AWS_SECRET", "1.1.", "DE89 3704 "];
+        let near = [
+            "eyJ-eyJaaaaaaaaa",
+            "4111 ",
+            "a@",
+            "-----BEGIN",
+            "://a:",
+            "+1 1 ",
+            "AWS_SECRET",
+            "1.1.",
+            "DE89 3704 ",
+            "password:\"",
+            "pw='",
+        ];
         for text in near {
             let text = text.repeat(200_000 / text.len());
             FINDER.find(text.as_bytes(), Detectors::all());
@@ -714,6 +725,7 @@ pub(super) mod tests {
         "PuTTY-User-Key-File-3:",
         "aws.secret",
         "AWS_SESSION_TOKEN",
+        "awsSessionToken\":",
         "aws secret",
         "Secret Access Key",
         "s3a.secret.key",

@@ -494,15 +494,18 @@ fn quoted_end(hay: &[u8], start: usize) -> Option<usize> {
     }
     // In a text of JSON that is within another, or of a program, marks are escaped.
     let is_escaped = before(hay, open) == Some(b'\\');
+    // It ends at the latest with the text around it.
+    let other = if quote == b'"' { b'\'' } else { b'"' };
+    let outer = is_within(hay, open, other).then_some(other);
     let mut at = start;
     while at - start < PASSWORD_BYTES_MAX {
         match (hay.get(at).copied(), hay.get(at + 1).copied()) {
             (None | Some(b'\n' | b'\r'), _) => break,
             (Some(b'\\'), Some(next)) if is_escaped && next == quote => break,
             (Some(b'\\'), Some(b'\\')) if is_escaped => at += 4,
-            (Some(b'\\'), Some(next)) if next == quote || next == b'\\' => at += 2,
+            (Some(b'\\'), Some(b'"' | b'\'' | b'\\')) => at += 2,
             (Some(b'\''), Some(b'\'')) if quote == b'\'' => at += 2,
-            (Some(byte), _) if byte == quote => break,
+            (Some(byte), _) if byte == quote || Some(byte) == outer => break,
             (Some(_), _) => at += 1,
         }
     }
@@ -946,6 +949,7 @@ mod tests {
                 ("password = \"correct horse battery staple\"", "correct horse battery staple"),
                 ("It's his passphrase: 'correct horse battery'", "correct horse battery"),
                 ("password: \"Tr0ub4dor and\nmore", "Tr0ub4dor and"),
+                ("{\"q\":\"password='abc def12\",\"r\":\"it's\"}", "abc def12"),
                 ("{\"\"password\"\":\"\"Tr0ub4dor\"\"}", "Tr0ub4dor"),
             ],
         );
