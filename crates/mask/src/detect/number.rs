@@ -544,7 +544,10 @@ fn is_release(hay: &[u8], start: usize, end: usize, first: u8) -> bool {
     let text = hay.get(start.saturating_sub(RELEASE_BYTES_MAX)..start).unwrap_or_default();
     let lower = text.to_ascii_lowercase();
     let line = lower.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    let is_changed = CHANGES.split(' ').any(|word| memchr::memmem::find(line, word.as_bytes()).is_some());
+    let has_host = line
+        .split(|byte| !byte.is_ascii_alphanumeric())
+        .any(|word| HOSTS.split(' ').any(|host| host.as_bytes() == word));
+    let is_changed = !has_host && CHANGES.split(' ').any(|word| memchr::memmem::find(line, word.as_bytes()).is_some());
     let is_from_to = line.ends_with(b"from ") || line.ends_with(b"to ");
     if ENDINGS.iter().any(|ending| follows.starts_with(ending)) || lower.ends_with(b"==") || is_changed && is_from_to {
         return true;
@@ -910,6 +913,7 @@ mod tests {
                 ("client_ip_5.6.7.8", "5.6.7.8"),
                 ("https://whois.example/8.8.8.8", "8.8.8.8"),
                 ("login from 8.8.4.4 to it", "8.8.4.4"),
+                ("updated the DNS from 8.8.4.4", "8.8.4.4"),
                 ("server-203.0.113.7.jar", "203.0.113.7"),
             ],
         );
