@@ -728,6 +728,7 @@ create table computed (id bigint primary key, tier text, email text, small text 
 create index on computed (tier, small);
 create table rowed (id bigint primary key, tier text, email text);
 create index on rowed (tier, (rowed.*));
+grant all on all tables in schema public to gatehouse;
 ";
 
 #[tokio::test]

@@ -620,6 +620,9 @@ fn nothing_comes_to_be_classified_under_what_chooses_by_it() -> Result<()> {
         &["create table three (id bigint, full_name text, unique (id, full_name))"],
         &["alter table wide add unique (full_name)"],
         &["cluster wide using anything"],
+        &["cluster"],
+        &["create table likewise (like customers including all)"],
+        &["create index on wide (lower('x')) include (full_name)"],
         &["set enable_seqscan = off"],
         &["set seq_page_cost = 100000"],
         &["create collation three (provider = icu, locale = 'und', deterministic = false)"],
@@ -636,7 +639,7 @@ fn nothing_comes_to_be_classified_under_what_chooses_by_it() -> Result<()> {
         "create function fresh(bigint) returns bigint language sql as 'select 1::bigint'",
         "select email || '-' || tier from customers where id = 1",
         "insert into wide select full_name from customers",
-        "create table likewise (like customers including all)",
+        "create table likewise (like customers including defaults including constraints)",
     ] {
         let said = House::said(&house.defines, &[statement])?;
         assert!(!said.contains("ERROR"), "{statement}\n{said}");

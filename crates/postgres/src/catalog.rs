@@ -104,26 +104,30 @@ select c.oid, n.nspname, c.relname,
   where n.nspname !~ '^pg_(toast|temp_)'
     and (c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
       or c.relkind in ('c', 'i', 'I') and n.nspname not in ('pg_catalog', 'information_schema'));
-with tested as materialized (select distinct d.refobjid, s.attnum as refobjsubid from pg_catalog.pg_depend d
-    join pg_catalog.pg_attribute s on s.attrelid = d.refobjid and s.attnum > 0
-      and (s.attnum = d.refobjsubid or d.refobjsubid = 0 and d.classid in ('pg_catalog.pg_constraint'::pg_catalog.regclass,
-        'pg_catalog.pg_class'::pg_catalog.regclass) and d.objid <> d.refobjid)
+with whole as materialized (select i.indrelid as relation, i.indexrelid as index from pg_catalog.pg_index i
+      where i.indrelid >= 16384
+        and (i.indexprs::pg_catalog.text ~ ':varattno 0 ' or i.indpred::pg_catalog.text ~ ':varattno 0 ')
+    union all select k.conrelid, 0 from pg_catalog.pg_constraint k
+      where k.conrelid >= 16384 and k.conbin::pg_catalog.text ~ ':varattno 0 '),
+  tested as materialized (select distinct d.refobjid, d.refobjsubid from pg_catalog.pg_depend d
     left join pg_catalog.pg_constraint k
       on d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass and k.oid = d.objid and k.contype in ('c', 'x')
     left join pg_catalog.pg_index i on d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
       and i.indexrelid = d.objid and (i.indexprs is not null or i.indpred is not null)
-    where d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid >= 16384
+    where d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjsubid > 0 and d.refobjid >= 16384
       and (k.oid is not null or i.indexrelid is not null
         or d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and d.deptype = 'n'
         or d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = d.refobjid)
     union select p.partrelid, k.attnum
-      from pg_catalog.pg_partitioned_table p cross join lateral pg_catalog.unnest(p.partattrs) as k(attnum)),
+      from pg_catalog.pg_partitioned_table p cross join lateral pg_catalog.unnest(p.partattrs) as k(attnum)
+    union select w.relation, s.attnum from whole w join pg_catalog.pg_attribute s on s.attrelid = w.relation),
   indexed as materialized (select i.indrelid, k.attnum
       from pg_catalog.pg_index i cross join lateral pg_catalog.unnest(i.indkey) as k(attnum) where i.indrelid >= 16384
-    union select d.refobjid, s.attnum from pg_catalog.pg_index i
+    union select w.relation, s.attnum from whole w join pg_catalog.pg_attribute s on s.attrelid = w.relation
+      where w.index <> 0
+    union select d.refobjid, d.refobjsubid from pg_catalog.pg_index i
       join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = i.indexrelid
         and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = i.indrelid
-      join pg_catalog.pg_attribute s on s.attrelid = d.refobjid and s.attnum > 0 and d.refobjsubid in (0, s.attnum)
       where i.indexprs is not null or i.indpred is not null),
   chosen as materialized (select i.indexrelid, i.indrelid, i.indkey, i.indnkeyatts, i.indexprs from pg_catalog.pg_index i
       where i.indrelid >= 16384 and (i.indnkeyatts > 1 or i.indpred is not null)
@@ -131,10 +135,11 @@ with tested as materialized (select distinct d.refobjid, s.attnum as refobjsubid
   ordered as materialized (select i.indrelid, k.attnum
       from chosen i cross join lateral pg_catalog.unnest(i.indkey) with ordinality as k(attnum, place)
       where k.place <= i.indnkeyatts
-    union select d.refobjid, s.attnum from chosen i
+    union select w.relation, s.attnum from whole w join chosen i on i.indexrelid = w.index
+      join pg_catalog.pg_attribute s on s.attrelid = w.relation
+    union select d.refobjid, d.refobjsubid from chosen i
       join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = i.indexrelid
         and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = i.indrelid
-      join pg_catalog.pg_attribute s on s.attrelid = d.refobjid and s.attnum > 0 and d.refobjsubid in (0, s.attnum)
       where i.indexprs is not null)
 select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated <> '',
     case when a.attnotnull then 't' else 'f' end || case when t.refobjid is not null then '?' else '' end
