@@ -13,7 +13,7 @@
 //! passes it on, so that an answer never stands before what it answers, and it leaves out all up to the message that
 //! ends the login. The postgres sessions are those of psql 15 (`-X -q`), pgbench 15 (`-M extended`, `-M prepared`,
 //! four transactions) and psycopg 3.3 (pipelines, server cursors, binary results, COPY), with `sslmode=disable
-//! gssencmode=disable`, as the account `gatehouse` (trust) of a PostgreSQL 15 that holds `fixture/shop.sql`.
+//! gssencmode=disable`, as the account `gatehouse` (trust) of a PostgreSQL 15 that holds the `fixture/shop.sql` of `conformance`.
 
 use std::fs;
 use std::io;
