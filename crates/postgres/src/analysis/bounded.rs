@@ -68,7 +68,9 @@ impl<'r, 'a> Statement<'r, 'a> {
                 table && delete.using_clause().is_empty() && delete.with_clause().is_none() && self.rest(node)
             }
             Node::InsertStmt(insert) => {
-                insert.with_clause().is_none() && self.is_bounded_or_values(insert.select_stmt())
+                // What it gives back, and does where rows are there already, is of it too.
+                let is_plain = insert.with_clause().is_none() && self.is_bounded_or_values(insert.select_stmt());
+                is_plain && self.rest(node)
             }
             // They read no table.
             Node::TransactionStmt(_) | Node::VariableSetStmt(_) | Node::VariableShowStmt(_) | Node::FetchStmt(_) => {

@@ -2033,6 +2033,7 @@ fn what_could_make_an_index_cheap_is_told() {
         "update customers set name = 'x' where id = 5 returning id",
         "insert into orders (id) values (1)",
         "insert into orders (id) select id from customers",
+        "insert into orders (id) values (1) on conflict (id) do update set note = 'x' returning id",
         "begin; select id from orders; commit",
     ] {
         assert!(bounded(sql), "{sql}");
@@ -2049,6 +2050,13 @@ fn what_could_make_an_index_cheap_is_told() {
         "select id from customers union all select id from orders",
         "select id, unnest(array[1, 2]) from customers",
         "update customers c set name = 'x' from orders o",
+        "update customers set name = 'x' returning (select array_agg(o.id) from orders o, customers c)",
+        "delete from customers where id = 1 returning (select count(*) from orders)",
+        "insert into orders (id) values (1) returning (select array_agg(o.id) from orders o, customers c)",
+        "insert into orders (id) values (1) on conflict (id) do update set note = (select max(name) from customers)",
+        "insert into orders (id) values ((select count(*) from customers))",
+        "explain select id from customers where id in (select id from orders)",
+        "execute anything",
         "merge into customers c using orders o on o.id = c.id when matched then delete",
         "select id from customers where own_function(id)",
     ] {
