@@ -117,8 +117,8 @@ impl StreamProtocol for Postgres {
     }
 
     fn order(&self, facts: &SurveyFacts, target: &TargetName, classifier: &Arc<dyn Classifier>) -> Option<Arc<Order>> {
-        let exposure = facts.downcast_ref::<reading::Known>()?.exposure(target, classifier);
-        exposure.as_ref().as_ref().map(|exposure| exposure.order.clone())
+        let exposure = facts.downcast_ref::<reading::Known>()?.exposure(target, classifier)?;
+        Some(exposure.order.clone())
     }
 
     fn lock_account(&self) -> Box<dyn Survey> {

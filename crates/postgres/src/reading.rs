@@ -52,7 +52,7 @@ struct ReadTables {
     target: TargetName,
     classifier: Arc<dyn Classifier>,
     tables: Arc<Tables>,
-    exposure: OnceLock<Arc<Option<Exposure>>>,
+    exposure: OnceLock<Option<Arc<Exposure>>>,
 }
 
 #[derive(Clone)]
@@ -126,13 +126,13 @@ impl Known {
     }
 
     /// What the order in which rows are found tells at a target.
-    pub(crate) fn exposure(&self, target: &TargetName, classifier: &Arc<dyn Classifier>) -> Arc<Option<Exposure>> {
+    pub(crate) fn exposure(&self, target: &TargetName, classifier: &Arc<dyn Classifier>) -> Option<Arc<Exposure>> {
         let read = self.read_tables(target, classifier);
         let made = || {
             // Definitions of views name everything in full.
             let (path, moved) = (SearchPath::Uncertain, Moved::default());
             let reader = Reader { target, classifier, path: &path, moved: &moved };
-            Arc::new(analysis::exposure(&self.context(&reader, &read.tables)))
+            analysis::exposure(&self.context(&reader, &read.tables)).map(Arc::new)
         };
         read.exposure.get_or_init(made).clone()
     }

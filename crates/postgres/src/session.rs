@@ -51,8 +51,8 @@ pub(crate) struct PostgresSession {
     wishes: BTreeMap<String, String>,
     /// Which indexes' order does not show; `None` where any may.
     hidden: Option<Hidden>,
-    /// What the order of rows would tell, where it must not, and what of it the session hides.
-    exposed: Option<(Arc<Option<Exposure>>, Hidden)>,
+    /// What the order of rows would tell, where it must not.
+    exposed: Option<Arc<Exposure>>,
     /// What its settings keep the planner from it is kept from whatever that costs.
     bans_indexes: bool,
     /// How many messages gave names, or took them away.
@@ -426,7 +426,7 @@ impl PostgresSession {
 
     /// Indexes are made while sessions go on, whose settings are from when they began.
     fn see_exposed(&mut self) {
-        self.exposed = self.hidden.map(|hidden| (self.known.exposure(&self.target, &self.classifier), hidden));
+        self.exposed = self.hidden.and_then(|_| self.known.exposure(&self.target, &self.classifier));
     }
 
     fn reader(&self) -> reading::Reader<'_> {

@@ -362,7 +362,7 @@ impl Analyzer<'_> {
     }
 }
 
-/// Statements that may hold a password.
+/// Administration by which something goes.
 fn drops(node: Node<'_>) -> bool {
     matches!(
         node,
@@ -375,6 +375,7 @@ fn drops(node: Node<'_>) -> bool {
     )
 }
 
+/// Statements that may hold a password.
 fn holds_secrets(node: Node<'_>) -> bool {
     matches!(
         node,

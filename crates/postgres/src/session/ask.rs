@@ -561,13 +561,12 @@ impl PostgresSession {
 
     /// What reads tables whose rows may come in an index's order that tells of a class wants leave for that.
     fn ask_for_order(&self, prepared: &Prepared, intent: &mut Arc<Intent>) {
-        let Some((told, hidden)) = &self.exposed else { return };
-        let Some(exposure) = told.as_ref() else { return };
+        let (Some(exposure), Some(hidden)) = (&self.exposed, self.hidden) else { return };
         let reads = |tables: &BTreeSet<u32>| {
             let mut named = intent.names.iter().flat_map(|name| self.known.catalog.relations_named(name));
             named.any(|relation| tables.contains(&relation.oid))
         };
-        let (message, remedy) = if exposure.asks > *hidden && reads(&exposure.tables) {
+        let (message, remedy) = if exposure.asks > hidden && reads(&exposure.tables) {
             (
                 "rows may come in the order of a masked column: an index that holds it was made since this session began",
                 "Connect again: a new session has rows found without it",
