@@ -139,19 +139,18 @@ impl Surveyor {
         entropy: [u8; 32],
         (disk, connect_secs_max): (&Disk, u32),
     ) -> Result<SurveyFacts, DialError> {
-        let mut survey = protocol.survey();
-        if let Some(mut reached) = self.take_spare(grant)
+        if let Some((mut reached, mut survey)) = self.take_spare(grant)
             // Whatever became of it since, another connection is as good.
             && let Ok(facts) = inquire(&mut reached, &mut *survey, grant, disk).await
         {
-            self.keep_spare(grant, reached);
+            self.keep_spare(grant, reached, survey);
             return Ok(facts);
         }
         let mut survey = protocol.survey();
         let mut reached =
             dial::dial(grant, protocol, account, survey.parameters(), entropy, (disk, connect_secs_max)).await?;
         let facts = inquire(&mut reached, &mut *survey, grant, disk).await?;
-        self.keep_spare(grant, reached);
+        self.keep_spare(grant, reached, survey);
         Ok(facts)
     }
 
@@ -162,15 +161,15 @@ impl Surveyor {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner).retain(|view, _| !is_its(view));
     }
 
-    fn take_spare(&self, grant: &Grant) -> Option<Reached> {
+    fn take_spare(&self, grant: &Grant) -> Option<(Reached, Box<dyn Survey>)> {
         let spare = self.spares.lock().unwrap_or_else(PoisonError::into_inner).remove(&view(grant))?;
-        (spare.route == grant.target().route).then_some(spare.reached)
+        (spare.route == grant.target().route).then_some((spare.reached, spare.survey))
     }
 
     /// Keeps a connection for a while, and gives it back to the target when nobody needed it.
-    fn keep_spare(&self, grant: &Grant, reached: Reached) {
+    fn keep_spare(&self, grant: &Grant, reached: Reached, survey: Box<dyn Survey>) {
         let (view, since) = (view(grant), Instant::now());
-        let spare = Spare { route: grant.target().route.clone(), reached, since };
+        let spare = Spare { route: grant.target().route.clone(), reached, survey, since };
         self.spares.lock().unwrap_or_else(PoisonError::into_inner).insert(view.clone(), spare);
         let spares = self.spares.clone();
         tokio::spawn(async move {
@@ -228,6 +227,8 @@ pub(crate) async fn inquire(
 struct Spare {
     route: Route,
     reached: Reached,
+    /// Who was asked over it knows what was told.
+    survey: Box<dyn Survey>,
     since: Instant,
 }
 

@@ -1,28 +1,37 @@
 //! Reads the catalog of a target over a connection of the gateway's own.
 //!
-//! Knows how a simple query is answered; what the rows mean is the catalog's business.
+//! Knows how a simple query is answered. What is asked and what the rows mean is for the two below.
+
+mod answer;
+mod question;
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use gatehouse_protocol::{Breach, Survey, SurveyFacts};
 
-use crate::catalog::{self, Builder};
 use crate::frame::{self, Peek, Reader, put_cstr};
 use crate::reading::Known;
-use crate::target_login::error_text;
+use crate::target_login::{error_code, error_text};
+
+use answer::{Builder, Own};
+use question::{Acquaintance, CATALOG, DEFINITIONS, Topic};
 
 /// No row of the catalog is longer, in bytes; the longest are definitions of views.
 const CATALOG_ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The place of the second question's first answer among all answers.
-const FIRST_OF_DEFINITIONS: usize = 10;
+/// A name stands for nothing, or for something else: whoever is behind the connection is not who was asked before.
+const STRANGERS: [&[u8]; 2] = [b"26000", b"42P05"];
 
+/// A connection's surveys, one after the other.
 #[derive(Default)]
 pub(crate) struct PostgresSurvey {
+    acquaintance: Acquaintance,
+    /// What is the server's own, as the survey before read it.
+    own: Own,
     builder: Builder,
-    result_set: usize,
-    /// The second question was asked.
+    /// How many statements of the question at hand are answered.
+    answered: usize,
     asked_for_definitions: bool,
 }
 
@@ -34,7 +43,7 @@ impl Survey for PostgresSurvey {
 
     fn question(&self) -> Bytes {
         let mut out = BytesMut::new();
-        frame::write(&mut out, b'Q', |body| put_cstr(body, catalog::QUESTION));
+        self.ask(&CATALOG, &mut out);
         out.freeze()
     }
 
@@ -48,15 +57,20 @@ impl Survey for PostgresSurvey {
             for frame in frame::frames(&whole) {
                 match frame.tag {
                     b'D' => self.row(frame.body)?,
-                    b'C' => self.result_set += 1,
+                    b'C' if frame.body.starts_with(b"PREPARE") => {
+                        if let Some(topic) = self.topic() {
+                            self.acquaintance.prepare(topic);
+                        }
+                    }
+                    b'C' => self.answered += 1,
                     b'Z' if self.asked_for_definitions => return self.finish().map(Some),
                     b'Z' => {
                         self.asked_for_definitions = true;
-                        self.result_set = FIRST_OF_DEFINITIONS;
-                        frame::write(out, b'Q', |body| put_cstr(body, catalog::DEFINITIONS));
+                        self.answered = 0;
+                        self.ask(&DEFINITIONS, out);
                     }
                     // Somebody changes a table right now: what is not defined is not known, and so not shown.
-                    b'E' if self.asked_for_definitions => {}
+                    b'E' if self.asked_for_definitions && !STRANGERS.contains(&error_code(frame.body)) => {}
                     b'E' => {
                         return Err(Breach::target(format!(
                             "the catalog could not be read: {}",
@@ -71,20 +85,34 @@ impl Survey for PostgresSurvey {
 }
 
 impl PostgresSurvey {
+    fn ask(&self, topics: &[Topic], out: &mut BytesMut) {
+        let words = self.acquaintance.words(topics, |topic| self.own.stamp(topic));
+        frame::write(out, b'Q', |body| put_cstr(body, &words));
+    }
+
+    /// What is answered now.
+    fn topic(&self) -> Option<Topic> {
+        let asked = if self.asked_for_definitions { &DEFINITIONS[..] } else { &CATALOG[..] };
+        asked.get(self.answered).copied()
+    }
+
     fn row(&mut self, body: &[u8]) -> Result<(), Breach> {
+        let topic = self.topic().ok_or_else(|| Breach::target("the catalog tells more than was asked"))?;
         let mut reader = Reader(body);
         let count = reader.i16().unwrap_or(0);
         let fields: Option<Vec<Option<&[u8]>>> = (0..count).map(|_| reader.value()).collect();
         let fields = fields.ok_or_else(|| Breach::target("a row of the catalog is malformed"))?;
         self.builder
-            .row(self.result_set, &fields)
+            .row(topic, &fields)
             .map_err(|error| Breach::target(format!("a row of the catalog is not understood: {error}")))
     }
 
     fn finish(&mut self) -> Result<SurveyFacts, Breach> {
-        let builder = std::mem::take(&mut self.builder);
-        let catalog =
-            builder.finish().map_err(|error| Breach::target(format!("the catalog is not understood: {error}")))?;
+        let catalog = std::mem::take(&mut self.builder)
+            .finish(&mut self.own)
+            .map_err(|error| Breach::target(format!("the catalog is not understood: {error}")))?;
+        self.acquaintance.meet();
+        (self.answered, self.asked_for_definitions) = (0, false);
         Ok(Arc::new(Known::new(catalog)))
     }
 }

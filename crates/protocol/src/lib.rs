@@ -314,7 +314,7 @@ pub struct TargetReady {
 /// Facts about a target, read by a survey; opaque outside the protocol that made them.
 pub type SurveyFacts = Arc<dyn Any + Send + Sync>;
 
-/// Reads facts about a target over a connection that is logged in.
+/// Reads facts about a target over a connection that is logged in: again and again, with what it knows of that connection.
 pub trait Survey: Send {
     /// What its connection is to be like.
     fn parameters(&self) -> Vec<(String, String)>;

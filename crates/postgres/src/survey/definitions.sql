@@ -1,0 +1,11 @@
+with locked as materialized (select l.relation from pg_catalog.pg_locks l
+    where l.locktype = 'relation' and l.granted and l.mode = 'AccessExclusiveLock')
+select c.oid, pg_catalog.pg_get_viewdef(c.oid)
+  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where c.relkind in ('v', 'm') and n.nspname not in ('pg_catalog', 'information_schema')
+    and n.nspname !~ '^pg_(toast|temp_)'
+    and not exists (select from locked k where k.relation = c.oid)
+    and not exists (select from locked k
+      join pg_catalog.pg_depend d on d.refobjid = k.relation and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+      join pg_catalog.pg_rewrite r on r.oid = d.objid and d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+      where r.ev_class = c.oid)
