@@ -403,7 +403,8 @@ mod tests {
             tell(&mut builder, Topic::Relations, &["1259", "pg_catalog", "pg_class", "r"]).expect("a row");
             told.iter().for_each(|(topic, row)| tell(&mut builder, *topic, row).expect("a row"));
             let catalog = builder.finish(&mut own).expect("a catalog");
-            let stamps = [Topic::Columns, Topic::Functions, Topic::Types, Topic::Keys].map(|topic| own.stamp(topic).to_owned());
+            let stamps =
+                [Topic::Columns, Topic::Functions, Topic::Types, Topic::Keys].map(|topic| own.stamp(topic).to_owned());
             (catalog.parts(), stamps)
         };
         let first: [(Topic, &[&str]); 4] = [

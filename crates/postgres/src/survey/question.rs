@@ -176,7 +176,10 @@ mod tests {
         let again = words(&acquaintance, "7 8");
         assert!(again.contains("prepare gatehouse_Columns (pg_catalog.text) as ") && again.contains(STAMP), "{again}");
         assert!(again.contains("execute gatehouse_Columns ('7 8');\n"), "{again}");
-        assert!(again.contains("prepare gatehouse_Keys as ") && again.ends_with("execute gatehouse_Keys;\n"), "{again}");
+        assert!(
+            again.contains("prepare gatehouse_Keys as ") && again.ends_with("execute gatehouse_Keys;\n"),
+            "{again}"
+        );
         // One was not reached, for an error came before.
         acquaintance.prepare(Topic::Columns);
         let last = words(&acquaintance, "7 8");
