@@ -61,6 +61,30 @@ fn who_is_asked_again_tells_what_one_tells_who_was_never_asked() -> Result<()> {
 }
 
 #[test]
+fn what_is_set_off_is_known_by_the_write() -> Result<()> {
+    let fixture = Fixture::start(Setup::default())?;
+    fixture.truth(
+        "create table halls (id int); create function noted() returns trigger language plpgsql as 'begin return null; end'; \
+         create trigger noted after insert or delete on halls execute function noted(); \
+         create trigger emptied after truncate on halls execute function noted(); \
+         alter table halls disable trigger emptied; create rule kept as on update to halls do instead nothing",
+    )?;
+    let fact = |sql: &str, fact: &str| -> Result<bool> {
+        let told = fixture.json(&["explain", "--target", "shop", "--identity", "agent:claude", sql])?;
+        told["facts"][fact].as_bool().with_context(|| format!("{sql}: {told}"))
+    };
+    for (sql, triggers, rules) in [
+        ("insert into halls values (1)", true, false),
+        ("delete from halls", true, false),
+        ("update halls set id = 2", false, true),
+        ("truncate halls", false, false),
+    ] {
+        assert_eq!((fact(sql, "has_triggers")?, fact(sql, "has_rules")?), (triggers, rules), "{sql}");
+    }
+    Ok(())
+}
+
+#[test]
 fn who_was_never_asked_by_a_name_is_a_stranger() -> Result<()> {
     let fixture = Fixture::start(Setup::default())?;
     let connect = || RawClient::connect_to(&fixture.direct(), "shop", &[]);

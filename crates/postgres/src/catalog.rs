@@ -112,6 +112,49 @@ pub(crate) struct ColumnInfo {
     pub(crate) refers: Vec<(u32, i16)>,
 }
 
+/// Kinds of writes to a relation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Writes(u8);
+
+impl Writes {
+    /// New rows.
+    pub(crate) const INSERT: Self = Self(1);
+    /// Other values in rows.
+    pub(crate) const UPDATE: Self = Self(2);
+    /// Rows that go.
+    pub(crate) const DELETE: Self = Self(4);
+    /// All rows, at once.
+    pub(crate) const TRUNCATE: Self = Self(8);
+
+    /// Reads `pg_trigger.tgtype`, or several in one.
+    pub(crate) fn of_triggers(types: u8) -> Self {
+        let kinds = [(4, Self::INSERT), (8, Self::DELETE), (16, Self::UPDATE), (32, Self::TRUNCATE)];
+        kinds.into_iter().filter(|(bit, _)| types & bit != 0).fold(Self::default(), |all, (_, kind)| all.with(kind))
+    }
+
+    /// Reads `pg_rewrite.ev_type`, of several each as one bit by its number.
+    pub(crate) fn of_rules(types: u8) -> Self {
+        let kinds = [(1 << 2, Self::UPDATE), (1 << 3, Self::INSERT), (1 << 4, Self::DELETE)];
+        kinds.into_iter().filter(|(bit, _)| types & bit != 0).fold(Self::default(), |all, (_, kind)| all.with(kind))
+    }
+
+    /// Both.
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether it has one of another's.
+    pub(crate) const fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether there is none.
+    pub(crate) const fn is_none(&self) -> bool {
+        self.0 == 0
+    }
+}
+
 /// One relation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -139,12 +182,12 @@ pub(crate) struct Relation {
     /// a function that is not PostgreSQL's own, in a check, a default, an index or a domain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) has_effects: bool,
-    /// Whether a trigger that somebody made runs when it is written to.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) has_triggers: bool,
-    /// Whether a rule has something else done when it is written to.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) has_rules: bool,
+    /// The writes at which a trigger that somebody made runs.
+    #[serde(default, skip_serializing_if = "Writes::is_none")]
+    pub(crate) triggers: Writes,
+    /// The writes for which a rule has something else done.
+    #[serde(default, skip_serializing_if = "Writes::is_none")]
+    pub(crate) rules: Writes,
     /// Whether a function that is not PostgreSQL's own decides who sees a row of it, and may speak of the row.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) quotes: bool,
@@ -401,7 +444,10 @@ impl Catalog {
             let mut named: Vec<&Arc<Relation>> = named.collect();
             named.sort_by_key(|relation| relation.oid);
             for relation in named {
-                calls |= relation.has_effects || relation.has_triggers || relation.has_rules || relation.quotes;
+                calls |= relation.has_effects
+                    || !relation.triggers.is_none()
+                    || !relation.rules.is_none()
+                    || relation.quotes;
                 text.push('=');
                 text.push_str(&identity(relation));
                 text.push_str(code(relation.oid));
@@ -666,7 +712,7 @@ fn identity(relation: &Relation) -> String {
     part(&relation.oid.to_be_bytes());
     part(relation.schema.as_bytes());
     part(relation.definition.as_deref().unwrap_or_default().as_bytes());
-    part(&[relation.has_effects, relation.has_triggers, relation.has_rules].map(u8::from));
+    part(&[u8::from(relation.has_effects), relation.triggers.0, relation.rules.0]);
     for parent in &relation.parents {
         part(&parent.to_be_bytes());
     }

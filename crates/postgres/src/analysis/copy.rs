@@ -11,7 +11,7 @@ use super::lineage::{Columns, Lineage, Named};
 use super::scope::{Scope, Sources};
 use super::tree::{self, strings};
 use super::{CopyCsv, CopyOut, CopyText, Misunderstood, Outputs, StatementOutput, action};
-use crate::catalog::Relation;
+use crate::catalog::{Relation, Writes};
 
 /// What no delimiter of the text format may be: it would be read as a part of an escape, of an end, or of NULL.
 const NO_DELIMITERS: &[u8] = b"\\.Nabcdefghijklmnopqrstuvwxyz0123456789";
@@ -56,7 +56,7 @@ impl Analyzer<'_> {
         let item = self.relation(table, action::COPY_IN);
         self.read(&item.columns.row());
         let (schema, name) = tree::relation_name(table);
-        self.note_effects(schema, name);
+        self.note_effects(schema, name, Writes::INSERT);
         self.inventory.take(copy.where_clause())?;
         let sources = Sources::of(item);
         self.predicate(copy.where_clause(), &Scope::root(&sources))?;

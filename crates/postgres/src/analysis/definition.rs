@@ -422,7 +422,10 @@ impl Analyzer<'_> {
                 }
             }
             Alter::AT_ClusterOn => self.probe(&item.columns.row()),
-            Alter::AT_DropConstraint => self.doubts_dependents(command.behavior),
+            Alter::AT_DropConstraint => {
+                self.note_cascade(command.behavior);
+                self.doubts_dependents(command.behavior);
+            }
             subtype if is_plain(subtype) => {}
             _ => return Err(not_understood()),
         }
@@ -680,6 +683,10 @@ impl Analyzer<'_> {
             | ObjectType::OBJECT_TSTEMPLATE => {
                 self.guard_own(kind, &names);
                 self.access_target(action::DROP);
+            }
+            ObjectType::OBJECT_PUBLICATION => {
+                self.access_target(action::DROP);
+                self.access_target(action::REPLICATION);
             }
             _ => {
                 self.access_target(action::DROP);

@@ -75,11 +75,17 @@ pub(crate) fn exposure(context: &Context<'_>) -> Option<Exposure> {
     let mut asks = Hidden::Nothing;
     let (mut tables, mut chosen, mut tells) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for relation in catalog.relations().filter(|relation| !relation.is_system()) {
+        if !relation.columns.iter().any(|column| column.indexed) {
+            continue;
+        }
         let outputs = match relation.kind {
             // Of a column that is computed, and of one that was taken from elsewhere, it is what it comes from.
-            RelationKind::Table | RelationKind::PartitionedTable | RelationKind::MaterializedView => {
+            RelationKind::MaterializedView => view_outputs(relation, context),
+            RelationKind::Table | RelationKind::PartitionedTable if catalog.is_generating(relation) => {
                 view_outputs(relation, context)
             }
+            // All others are of themselves. Each survey comes here, so that nothing is made of those that no index holds.
+            RelationKind::Table | RelationKind::PartitionedTable => Vec::new(),
             RelationKind::View
             | RelationKind::ForeignTable
             | RelationKind::Sequence

@@ -12,6 +12,7 @@ use super::lineage::{Columns, Lineage};
 use super::scope::{Item, Scope, Sources};
 use super::tree;
 use super::{Deallocated, Misunderstood, Outputs, StatementOutput, action};
+use crate::catalog::Writes;
 use crate::function::Kind;
 
 impl Analyzer<'_> {
@@ -140,7 +141,7 @@ impl Analyzer<'_> {
                 for relation in truncate.relations() {
                     if let Node::RangeVar(relation) = relation {
                         let (schema, name) = tree::relation_name(relation);
-                        self.note_effects(schema, name);
+                        self.note_effects(schema, name, Writes::TRUNCATE);
                     }
                 }
                 return self.access_list(action::TRUNCATE, truncate.relations());

@@ -5,7 +5,7 @@ use gatehouse_model::{ClassName, ClassifiedField, Effect, FactValue, Provenance,
 use gatehouse_protocol::Classifier;
 
 use super::*;
-use crate::catalog::{ColumnInfo, FunctionInfo, Making, Parts, RelationKind, TypeInfo};
+use crate::catalog::{ColumnInfo, FunctionInfo, Making, Parts, RelationKind, TypeInfo, Writes};
 use crate::reading::{Known, Reader};
 
 struct ByName;
@@ -68,8 +68,8 @@ fn relation(
         parents: Vec::new(),
         keys: columns.iter().take(1).filter(|first| **first == "id").map(|_| vec![1]).collect(),
         has_effects: false,
-        has_triggers: name == "customers",
-        has_rules: false,
+        triggers: if name == "customers" { Writes::UPDATE.with(Writes::DELETE) } else { Writes::default() },
+        rules: Writes::default(),
         quotes: false,
     }
 }
@@ -367,6 +367,15 @@ fn what_is_called_out_of_sight_is_called_all_the_same() {
 fn what_a_write_sets_off_is_a_fact() {
     let of = |sql: &str| analyzed(sql).intent.facts.get("has_triggers").cloned();
     assert_eq!(of("update customers set name = 'x' where id = 1"), Some(FactValue::Bool(true)));
+    assert_eq!(of("insert into customers (id) values (1)"), Some(FactValue::Bool(false)));
+    let or_else = "insert into customers (id) values (1) on conflict (id) do";
+    assert_eq!(of(&format!("{or_else} update set name = 'x'")), Some(FactValue::Bool(true)));
+    assert_eq!(of(&format!("{or_else} nothing")), Some(FactValue::Bool(false)));
+    let merged = "merge into customers c using orders o on c.id = o.id when";
+    assert_eq!(of(&format!("{merged} matched then delete")), Some(FactValue::Bool(true)));
+    assert_eq!(of(&format!("{merged} matched then do nothing")), Some(FactValue::Bool(false)));
+    assert_eq!(of(&format!("{merged} not matched then insert (id) values (1)")), Some(FactValue::Bool(false)));
+    assert_eq!(of("truncate customers"), Some(FactValue::Bool(false)));
     // Its rows are those of a table that has one.
     assert_eq!(of("delete from vip where id = 1"), Some(FactValue::Bool(true)));
     assert_eq!(of("insert into orders values (1, 2, 3)"), Some(FactValue::Bool(false)));

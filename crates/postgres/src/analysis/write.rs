@@ -19,7 +19,7 @@ use super::query::expands;
 use super::scope::{Item, Scope, Sources};
 use super::tree::{self, strings};
 use super::{Misunderstood, action, condition};
-use crate::catalog::{ColumnInfo, Relation, RelationKind};
+use crate::catalog::{ColumnInfo, Relation, RelationKind, Writes};
 
 impl Analyzer<'_> {
     pub(super) fn insert(&mut self, insert: &InsertStmt, scope: &Scope<'_>) -> Result<Columns, Misunderstood> {
@@ -39,6 +39,9 @@ impl Analyzer<'_> {
         let sources = Sources::of(target.clone());
         if let Some(conflict) = insert.on_conflict_clause() {
             self.on_conflict(conflict, &target, &scope)?;
+            if conflict.action == OnConflictAction::ONCONFLICT_UPDATE {
+                self.writes(insert.relation(), Writes::UPDATE);
+            }
         }
         self.returning(insert.returning_clause(), &target, sources, &scope)
     }
@@ -93,6 +96,13 @@ impl Analyzer<'_> {
         self.access_item(action::SELECT, &target);
         for clause in merge.merge_when_clauses() {
             self.merge_when(clause, merge.join_condition(), &target, &inner)?;
+            let writes = match clause.command_type {
+                CmdType::CMD_INSERT => Writes::INSERT,
+                CmdType::CMD_UPDATE => Writes::UPDATE,
+                CmdType::CMD_DELETE => Writes::DELETE,
+                _ => continue,
+            };
+            self.writes(merge.relation(), writes);
         }
         let given = sources.clone();
         self.returning(merge.returning_clause(), &target, given, &scope)
@@ -147,16 +157,31 @@ impl Analyzer<'_> {
             return Err(Misunderstood::new("the statement names no table", "Name one"));
         };
         let item = self.relation(relation, action);
-        let (schema, name) = tree::relation_name(relation);
-        self.note_effects(schema, name);
+        self.writes(
+            Some(relation),
+            match action {
+                action::INSERT => Writes::INSERT,
+                action::UPDATE => Writes::UPDATE,
+                action::DELETE => Writes::DELETE,
+                // What a MERGE does, its clauses say.
+                _ => Writes::default(),
+            },
+        );
         if item.columns.rest.is_some() {
             self.mark_sensitive();
         }
         Ok(item)
     }
 
+    fn writes(&mut self, relation: Option<&RangeVar>, writes: Writes) {
+        if let Some(relation) = relation {
+            let (schema, name) = tree::relation_name(relation);
+            self.note_effects(schema, name, writes);
+        }
+    }
+
     /// What else a write sets going may fail on rows of other tables, and quote them; so does one through a view.
-    pub(super) fn note_effects(&mut self, schema: Option<&str>, name: &str) {
+    pub(super) fn note_effects(&mut self, schema: Option<&str>, name: &str, writes: Writes) {
         let quotes = |relation: &Arc<Relation>| {
             let family = self.resources.catalog.family(relation);
             relation.kind == RelationKind::View || family.iter().any(|kin| kin.has_effects)
@@ -166,12 +191,16 @@ impl Analyzer<'_> {
             self.mark_sensitive();
             self.found.shows_text = true;
         }
-        // Rows go to partitions and children, which have triggers and rules of their own.
+        // Rows go to partitions and children, which have triggers and rules of their own; and from one partition to another, where
+        // they are deleted and inserted.
         let family = || relations.iter().flat_map(|relation| self.resources.catalog.family(relation));
         // What is written to a view is written to what stands behind it, which is not followed here.
         let is_view = relations.iter().any(|relation| relation.kind == RelationKind::View);
-        let has_triggers = is_view || family().any(|kin| kin.has_triggers);
-        let has_rules = is_view || family().any(|kin| kin.has_rules);
+        let moves = |kin: &Relation| kin.kind == RelationKind::PartitionedTable && writes.has_any(Writes::UPDATE);
+        let writes =
+            if family().any(|kin| moves(&kin)) { writes.with(Writes::INSERT).with(Writes::DELETE) } else { writes };
+        let has_triggers = is_view || family().any(|kin| kin.triggers.has_any(writes));
+        let has_rules = is_view || family().any(|kin| kin.rules.has_any(writes));
         self.found.has_triggers = Some(self.found.has_triggers == Some(true) || has_triggers);
         self.found.has_rules = Some(self.found.has_rules == Some(true) || has_rules);
     }

@@ -5,7 +5,7 @@
 use foldhash::HashMap;
 
 use super::question::Topic;
-use crate::catalog::{Catalog, ColumnInfo, FunctionInfo, Making, Parts, Relation, RelationKind, TypeInfo};
+use crate::catalog::{Catalog, ColumnInfo, FunctionInfo, Making, Parts, Relation, RelationKind, TypeInfo, Writes};
 
 /// A row that does not have the shape of its answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -172,8 +172,8 @@ impl Builder {
             parents: Vec::new(),
             keys: Vec::new(),
             has_effects: matches!(letter, "R" | "P"),
-            has_triggers: marks.contains('+'),
-            has_rules: marks.contains('*'),
+            triggers: Writes::of_triggers(row.number(4)?),
+            rules: Writes::of_rules(row.number(5)?),
             quotes: marks.contains('!'),
         });
         Ok(())
@@ -319,8 +319,8 @@ mod tests {
         let mut builder = Builder::default();
         let mut row = |topic, fields: &[&str]| tell(&mut builder, topic, fields).expect("a row");
         row(Topic::Settings, &["pg_catalog"]);
-        row(Topic::Relations, &["16384", "public", "plain", "r"]);
-        row(Topic::Relations, &["16385", "public", "watched", "r+"]);
+        row(Topic::Relations, &["16384", "public", "plain", "r", "0", "0"]);
+        row(Topic::Relations, &["16385", "public", "watched", "r", "21", "0"]);
         row(Topic::Functions, &["f", "public", "f", "i", "NULL"]);
         for &(at, digest) in code {
             row(Topic::Code, &[at, digest]);
@@ -345,7 +345,7 @@ mod tests {
         let mut builder = Builder::default();
         let mut row = |topic, fields: &[&str]| tell(&mut builder, topic, fields).expect("a row");
         row(Topic::Settings, &["pg_catalog"]);
-        row(Topic::Relations, &["16384", "public", "customers", "r"]);
+        row(Topic::Relations, &["16384", "public", "customers", "r", "0", "0"]);
         row(Topic::Columns, &["16384", "1", "name", "25", "-1", "f", "f", "NULL"]);
         row(Topic::Columns, &["16384", "2", "profile", "3802", "-1", "f", "f", "NULL"]);
         row(Topic::Functions, &["f", "public", "f", "i", "NULL"]);
@@ -364,7 +364,7 @@ mod tests {
         let mut builder = Builder::default();
         let mut row = |topic, fields: &[&str]| tell(&mut builder, topic, fields);
         row(Topic::Settings, &["pg_catalog"]).expect("a row");
-        row(Topic::Relations, &["16384", "public", "seats", "r"]).expect("a row");
+        row(Topic::Relations, &["16384", "public", "seats", "r", "0", "0"]).expect("a row");
         row(Topic::Columns, &["16384", "1", "hall", "20", "-1", "f", "t", "NULL"]).expect("a row");
         row(Topic::Columns, &["16384", "2", "number", "20", "-1", "f", "t", "NULL"]).expect("a row");
         row(Topic::Columns, &["16384", "3", "note", "25", "-1", "f", "f", "NULL"]).expect("a row");
@@ -400,7 +400,7 @@ mod tests {
         let mut survey = |told: &[(Topic, &[&str])]| {
             let mut builder = Builder::default();
             tell(&mut builder, Topic::Settings, &["pg_catalog"]).expect("a row");
-            tell(&mut builder, Topic::Relations, &["1259", "pg_catalog", "pg_class", "r"]).expect("a row");
+            tell(&mut builder, Topic::Relations, &["1259", "pg_catalog", "pg_class", "r", "0", "0"]).expect("a row");
             told.iter().for_each(|(topic, row)| tell(&mut builder, *topic, row).expect("a row"));
             let catalog = builder.finish(&mut own).expect("a catalog");
             let stamps =

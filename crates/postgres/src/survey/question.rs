@@ -135,7 +135,7 @@ impl Acquaintance {
                 let (parameters, values) =
                     if takes_stamp { (" (pg_catalog.text)", format!(" ({stamp})")) } else { ("", String::new()) };
                 if !self.prepared(topic) {
-                    let _ = write!(words, "prepare gatehouse_{topic:?}{parameters} as {sql};\n");
+                    let _ = writeln!(words, "prepare gatehouse_{topic:?}{parameters} as {sql};");
                 }
                 let _ = write!(words, "execute gatehouse_{topic:?}{values}");
             }

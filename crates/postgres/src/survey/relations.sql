@@ -47,11 +47,12 @@ select c.oid, n.nspname, c.relname,
     case when c.relkind in ('r', 'p') and (c.oid in (select o.oid from computing o) or c.relhasrules
         or c.relhastriggers and c.oid in (select o.oid from acting o))
       then pg_catalog.upper(c.relkind::pg_catalog.text) else c.relkind::pg_catalog.text end
-    || case when c.relrowsecurity and c.oid in (select o.oid from computing o) then '!' else '' end
-    || case when c.relhastriggers and exists (select from pg_catalog.pg_trigger g
-        where g.tgrelid = c.oid and not g.tgisinternal and g.tgenabled <> 'D') then '+' else '' end
-    || case when c.relhasrules and exists (select from pg_catalog.pg_rewrite r
-        where r.ev_class = c.oid and r.ev_type <> '1' and r.ev_enabled <> 'D') then '*' else '' end
+    || case when c.relrowsecurity and c.oid in (select o.oid from computing o) then '!' else '' end,
+    case when c.relhastriggers then (select coalesce(pg_catalog.bit_or(g.tgtype) & 60, 0) from pg_catalog.pg_trigger g
+      where g.tgrelid = c.oid and not g.tgisinternal and g.tgenabled <> 'D') else 0 end,
+    case when c.relhasrules then (select coalesce(pg_catalog.bit_or(1 << r.ev_type::pg_catalog.text::pg_catalog.int4), 0)
+      from pg_catalog.pg_rewrite r
+      where r.ev_class = c.oid and r.ev_type <> '1' and r.ev_enabled <> 'D') else 0 end
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where n.nspname !~ '^pg_(toast|temp_)'
     and (c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
