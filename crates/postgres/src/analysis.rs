@@ -14,6 +14,7 @@ mod definition;
 mod evidence;
 mod exposure;
 mod expression;
+mod length;
 mod lineage;
 mod moved;
 mod naming;
@@ -522,6 +523,11 @@ pub(crate) fn columns_assigned(sql: &str) -> BTreeSet<String> {
         Ok(names)
     };
     tree::guarded(read).unwrap_or_default()
+}
+
+/// What the number of the table that holds a row tells.
+pub(crate) fn divided_by(relation: &Arc<Relation>, context: &Context<'_>) -> Provenance {
+    Analyzer::new(context).divided_by(std::slice::from_ref(relation)).into_provenance()
 }
 
 /// Where the columns of a view come from, through its definition.

@@ -26,6 +26,8 @@ const ONCE_MAX: usize = 4_096;
 const PART_BYTES: usize = 128;
 /// How many relations' columns are kept.
 const RELATIONS_MAX: usize = 4_096;
+/// The number of `tableoid` among a table's attributes (`TableOidAttributeNumber` in access/sysattr.h).
+const TABLE_OF_ROW: i16 = -6;
 
 /// A catalog, and what was understood with it.
 pub(crate) struct Known {
@@ -183,6 +185,10 @@ impl Known {
         let Some(relation) = self.catalog.relation_by_oid(table) else {
             return Provenance::Unknown;
         };
+        if attribute == TABLE_OF_ROW {
+            // It tells in which partition a row is.
+            return analysis::divided_by(relation, &self.context(reader, &self.tables(reader)));
+        }
         if attribute < 0 {
             return Provenance::Clean;
         }

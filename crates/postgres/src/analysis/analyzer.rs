@@ -36,6 +36,8 @@ const COLUMNS_PER_STEP: usize = 4;
 const MOVED_KIN_MAX: usize = 256;
 /// How deep views may stand on views.
 const VIEW_DEPTH_MAX: usize = 16;
+/// With what the names of PostgreSQL's own views and functions begin that count the rows which were read and written.
+pub(super) const COUNTS_OF_ROWS: &str = "pg_stat";
 
 /// The type `json`, as `pg_type.dat` fixes it.
 const JSON_OID: u32 = 114;
@@ -121,6 +123,10 @@ pub(super) struct Analyzer<'a> {
     pub(super) is_negated: bool,
     /// What puts rows in an order is read, which shows also where a view does so.
     is_ordering: bool,
+    /// What is read chooses rows: by an index, it has them in the index's order.
+    is_choosing: bool,
+    /// The statement makes long texts: see `length`.
+    pub(super) grows: bool,
     /// The names of relations that were looked up, also inside of views.
     names: RefCell<Vec<Arc<str>>>,
     /// The types of the columns in sight, if any of them has casts of its own.
@@ -149,6 +155,8 @@ impl<'a> Analyzer<'a> {
             is_calling: false,
             is_negated: false,
             is_ordering: false,
+            is_choosing: false,
+            grows: false,
             names: RefCell::default(),
             types_seen: HashSet::new(),
             sensitive_views: HashSet::new(),
@@ -198,7 +206,9 @@ impl<'a> Analyzer<'a> {
 
     /// Notes an access. What a view reads its owner reads, not the statement; what it calls runs for whoever asks.
     pub(super) fn access(&mut self, action: Action, resource: Resource) {
-        let shows_order = self.is_ordering && self.runs && action == Action::PROBE;
+        // A materialized view shows the order that it was filled in, and ranks as values.
+        let puts_in_order = self.is_ordering || self.is_choosing && self.is_indexed(&resource);
+        let shows_order = action == Action::PROBE && puts_in_order;
         if self.open_views.is_empty() || self.is_calling || shows_order {
             // Checks, indexes on expressions and new types quote the rows that they fail on.
             self.found.sensitive |= action == action::DDL;
@@ -235,6 +245,23 @@ impl<'a> Analyzer<'a> {
     /// A value decides which rows there are, or in which order.
     pub(super) fn probe(&mut self, lineage: &Lineage) {
         self.access_sources(Action::PROBE, lineage);
+    }
+
+    /// Whether an index holds a column; so it may be of one that is not known.
+    fn is_indexed(&self, column: &Resource) -> bool {
+        let Some((relation, name)) = resource::column_at(self.resources.catalog, self.resources.target, column) else {
+            return true;
+        };
+        let family = self.resources.catalog.family(relation);
+        family.iter().any(|kin| kin.columns.iter().any(|column| *column.name == *name && column.indexed))
+    }
+
+    /// Reads what chooses rows.
+    pub(super) fn choosing_by<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let outside = std::mem::replace(&mut self.is_choosing, true);
+        let result = read(self);
+        self.is_choosing = outside;
+        result
     }
 
     /// Reads what puts rows in an order.
@@ -419,6 +446,9 @@ impl<'a> Analyzer<'a> {
             if relation.is_system() && &*relation.name == "pg_settings" {
                 self.show_setting(EVERY_SETTING);
             }
+            if relation.is_system() && relation.name.starts_with(COUNTS_OF_ROWS) {
+                self.probe_divided();
+            }
             if relation.kind == RelationKind::ForeignTable || relation.quotes {
                 // What goes wrong at its source, or in what decides who sees a row, may quote the row.
                 self.mark_sensitive();
@@ -441,8 +471,15 @@ impl<'a> Analyzer<'a> {
         Item { name: Some(alias.unwrap_or(name).into()), schemas, columns, tables, divided_by, listed }
     }
 
+    /// What counts the rows that were read of each table tells in which partition one is.
+    pub(super) fn probe_divided(&mut self) {
+        let relations: Vec<Arc<Relation>> = self.resources.catalog.relations().cloned().collect();
+        let divided_by = self.divided_by(&relations);
+        self.probe(&divided_by);
+    }
+
     /// The classified columns that decide in which partition of relations a row is.
-    fn divided_by(&self, relations: &[Arc<Relation>]) -> Lineage {
+    pub(super) fn divided_by(&self, relations: &[Arc<Relation>]) -> Lineage {
         let catalog = self.resources.catalog;
         let is_divided =
             |relation: &&Arc<Relation>| relation.kind == RelationKind::PartitionedTable || !relation.parents.is_empty();
@@ -650,7 +687,9 @@ impl<'a> Analyzer<'a> {
     ) -> Result<Columns, Misunderstood> {
         let parsed = tree::parse(definition)?;
         let outside = std::mem::take(&mut self.inventory);
-        let (outside_runs, outside_ordering) = (self.runs, std::mem::take(&mut self.is_ordering));
+        let outside_runs = self.runs;
+        let (outside_ordering, outside_choosing) =
+            (std::mem::take(&mut self.is_ordering), std::mem::take(&mut self.is_choosing));
         self.runs &= runs;
         self.open_views.push(oid);
         let result = self.enter(|analyzer| {
@@ -666,7 +705,7 @@ impl<'a> Analyzer<'a> {
             }
         });
         self.open_views.pop();
-        (self.runs, self.is_ordering) = (outside_runs, outside_ordering);
+        (self.runs, self.is_ordering, self.is_choosing) = (outside_runs, outside_ordering, outside_choosing);
         self.inventory = outside;
         result
     }

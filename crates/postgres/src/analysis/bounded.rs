@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use pg_raw_parse::Node;
 use pg_raw_parse::nodes::{A_Expr, ColumnRef, RangeVar};
-use pg_raw_parse::raw::{A_Expr_Kind, BoolExprType, SetOperation};
+use pg_raw_parse::raw::{A_Expr_Kind, BoolExprType, JoinType, SetOperation};
 
 use super::analyzer::Analyzer;
 use super::tree::{self, strings};
@@ -19,6 +19,8 @@ use crate::function::Kind;
 /// How much a statement consists of at most, and how many calls are among it.
 const NODES_MAX: usize = 2_000;
 const CALLS_MAX: usize = 50;
+/// How many tables it joins: past these the planner may not find that each is joined by its key.
+const TABLES_MAX: usize = 8;
 
 /// A column of one of the tables: the table's place in the statement, and the column's number.
 type Place = (usize, i16);
@@ -39,7 +41,7 @@ struct Statement<'r, 'a> {
     calls: usize,
     /// The tables, by the names that their columns go by.
     tables: Vec<(String, Arc<Relation>)>,
-    /// Columns that are the same in each row.
+    /// Columns that are the same in each row: by the one the rows of the other's table are bounded.
     same: Vec<(Place, Place)>,
 }
 
@@ -97,13 +99,28 @@ impl<'r, 'a> Statement<'r, 'a> {
                 self.source(join.larg())?;
                 let second = self.tables.len();
                 self.source(join.rarg())?;
+                let third = self.tables.len();
+                let before = self.same.len();
                 for name in join.using_clause().iter().filter_map(|name| name.sval()) {
-                    let (left, right) =
-                        (self.named(first..second, name)?, self.named(second..self.tables.len(), name)?);
-                    self.same.push((left, right));
+                    let (left, right) = (self.named(first..second, name)?, self.named(second..third, name)?);
+                    self.note_same(left, right);
                 }
                 let is_named = !join.is_natural && join.alias().is_none() && join.join_using_alias().is_none();
-                (is_named && self.conditions(join.quals())).then_some(())
+                let is_read = is_named && self.conditions(join.quals());
+                // An outer join leaves no row out of the side that it keeps, so that its condition bounds the other side alone.
+                let bounded = match join.jointype {
+                    JoinType::JOIN_INNER => first..third,
+                    JoinType::JOIN_LEFT => second..third,
+                    JoinType::JOIN_RIGHT => first..second,
+                    _ => 0..0,
+                };
+                let is_outer = join.jointype != JoinType::JOIN_INNER;
+                let mut place = 0;
+                self.same.retain(|(by, of)| {
+                    place += 1;
+                    place <= before || bounded.contains(&of.0) && (!is_outer || !bounded.contains(&by.0))
+                });
+                is_read.then_some(())
             }
             _ => None,
         }
@@ -140,8 +157,12 @@ impl<'r, 'a> Statement<'r, 'a> {
             (is_own, expression.kind, expression.lexpr(), expression.rexpr())
             && let (Some(left), Some(right)) = (self.column(left), self.column(right))
         {
-            self.same.push((left, right));
+            self.note_same(left, right);
         }
+    }
+
+    fn note_same(&mut self, left: Place, right: Place) {
+        self.same.extend([(left, right), (right, left)]);
     }
 
     fn column(&self, column: &ColumnRef) -> Option<Place> {
@@ -190,7 +211,7 @@ impl<'r, 'a> Statement<'r, 'a> {
             }
             nodes.extend(tree::children(node));
         }
-        (0..self.tables.len().max(1)).any(|first| self.joins_by_keys(first))
+        self.tables.len() <= TABLES_MAX && (0..self.tables.len().max(1)).any(|first| self.joins_by_keys(first))
     }
 
     /// Whether each row of one table has no more than one of every other, joined in some order.
@@ -201,11 +222,8 @@ impl<'r, 'a> Statement<'r, 'a> {
         }
         loop {
             let is_joined = |place: usize| joined.get(place) == Some(&true);
-            let same_as_joined = |table: usize, number: i16| {
-                self.same.iter().any(|(one, other)| {
-                    *one == (table, number) && is_joined(other.0) || *other == (table, number) && is_joined(one.0)
-                })
-            };
+            let same_as_joined =
+                |table: usize, number: i16| self.same.iter().any(|(by, of)| *of == (table, number) && is_joined(by.0));
             let by_key = |table: usize, relation: &Relation| {
                 let has_children = self.analyzer.resources.catalog.has_children(relation);
                 let is_whole = relation.kind == RelationKind::PartitionedTable || !has_children;

@@ -11,7 +11,7 @@ use pg_raw_parse::raw::{A_Expr_Kind, BoolExprType, JsonExprOp, SubLinkType};
 use pg_raw_parse::{ConstValue, Node};
 
 use super::Misunderstood;
-use super::analyzer::Analyzer;
+use super::analyzer::{Analyzer, COUNTS_OF_ROWS};
 use super::candidate::CandidateForm;
 use super::lineage::{Columns, Lineage};
 use super::query::expands;
@@ -336,6 +336,9 @@ impl Analyzer<'_> {
             }
         }
         let lineage = Lineage::derive(&parts);
+        if passes && !self.stay_short([Node::A_Expr(outermost)], scope)? {
+            self.probe(&lineage);
+        }
         Ok(if is_known { lineage } else { lineage.doubted() })
     }
 
@@ -492,7 +495,12 @@ impl Analyzer<'_> {
             "varchar" => arguments.len() == 1,
             _ => arguments.iter().skip(1).all(Lineage::is_clean),
         };
-        if kind != Kind::Count && !(passes(kind, name) && rest_is_clean) {
+        let passes = passes(kind, name) && rest_is_clean;
+        self.note_growth(name);
+        if name.starts_with(COUNTS_OF_ROWS) {
+            self.probe_divided();
+        }
+        if kind != Kind::Count && !(passes && self.stay_short(call.args(), scope)?) {
             self.probe(&whole);
         }
         self.makes_values(name, call.args().iter().next());
@@ -626,7 +634,7 @@ fn implied_operators(kind: A_Expr_Kind::Type) -> &'static [&'static str] {
 }
 
 /// True for a plain operator that gives nothing away but in its result.
-fn is_passing_operation(expression: &A_Expr) -> bool {
+pub(super) fn is_passing_operation(expression: &A_Expr) -> bool {
     // Beside an array, or a value of another type, a text is read as one, and fails where it is none.
     let is_plain = |operand: Node<'_>| match operand {
         Node::A_ArrayExpr(_) => false,

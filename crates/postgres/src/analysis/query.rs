@@ -8,10 +8,10 @@ use std::sync::Arc;
 use pg_raw_parse::Node;
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::{
-    CommonTableExpr, IntoClause, JoinExpr, JsonTable, JsonTableColumn, RangeFunction, RangeSubselect, RangeTableFunc,
-    RangeTableSample, RangeVar, ResTarget, SelectStmt, SortBy, WithClause,
+    A_Expr, CommonTableExpr, IntoClause, JoinExpr, JsonTable, JsonTableColumn, RangeFunction, RangeSubselect,
+    RangeTableFunc, RangeTableSample, RangeVar, ResTarget, SelectStmt, SortBy, WithClause,
 };
-use pg_raw_parse::raw::SetOperation;
+use pg_raw_parse::raw::{A_Expr_Kind, BoolExprType, SetOperation};
 
 use super::analyzer::{Analyzer, COLUMNS_MAX};
 use super::expression::{bare_name, position};
@@ -170,10 +170,25 @@ impl Analyzer<'_> {
         Ok(columns)
     }
 
+    /// A WHERE. Where it joins, rows may be put in order for it; and an index that it chooses them by has them in its own.
+    fn filter(&mut self, condition: Node<'_>, joins: bool, scope: &Scope<'_>) -> Result<(), Misunderstood> {
+        match condition {
+            Node::BoolExpr(all) if all.boolop == BoolExprType::AND_EXPR => {
+                all.args().iter().try_for_each(|part| self.enter(|analyzer| analyzer.filter(part, joins, scope)))
+            }
+            _ if joins || tree::holds_query(condition) => {
+                self.ordering_by(|analyzer| analyzer.predicate(condition, scope))
+            }
+            // All rows that it has are the same by it.
+            Node::A_Expr(equal) if is_one_value(equal) => self.predicate(condition, scope),
+            _ => self.choosing_by(|analyzer| analyzer.predicate(condition, scope)),
+        }
+    }
+
     fn plain_select(&mut self, select: &SelectStmt, scope: &Scope<'_>) -> Result<Columns, Misunderstood> {
         let sources = self.from(select.from_clause(), scope)?;
         let inner = scope.inner(&sources);
-        self.predicate(select.where_clause(), &inner)?;
+        self.filter(select.where_clause(), sources.items.len() > 1, &inner)?;
         for window in select.window_clause() {
             let Node::WindowDef(window) = window else {
                 return Err(Misunderstood::new("a WINDOW is not understood", "Write it in another way"));
@@ -630,4 +645,16 @@ fn column_names(node: Node<'_>) -> Vec<&str> {
             .collect(),
         _ => Vec::new(),
     }
+}
+
+/// True for `column = constant`.
+fn is_one_value(expression: &A_Expr) -> bool {
+    let is_constant = |node: Node<'_>| match node {
+        Node::A_Const(_) => true,
+        Node::TypeCast(cast) => matches!(cast.arg(), Node::A_Const(_)),
+        _ => false,
+    };
+    expression.kind == A_Expr_Kind::AEXPR_OP
+        && tree::qualified(&strings(expression.name())).1 == "="
+        && (is_constant(expression.lexpr()) || is_constant(expression.rexpr()))
 }

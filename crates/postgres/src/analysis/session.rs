@@ -19,7 +19,7 @@ use crate::function::Kind;
 /// Settings that change neither what statements mean nor what protects data, for the session that sets them. Those that
 /// choose how tables are read are none of them: the order of an index is that of its values; nor is `array_nulls`, by which a
 /// word in a list that is compared is a value or none.
-const HARMLESS: [&str; 55] = [
+const HARMLESS: [&str; 53] = [
     "application_name",
     "bytea_output",
     "check_function_bodies",
@@ -42,7 +42,6 @@ const HARMLESS: [&str; 55] = [
     "effective_io_concurrency",
     "escape_string_warning",
     "extra_float_digits",
-    "from_collapse_limit",
     "gin_fuzzy_search_limit",
     "gin_pending_list_limit",
     "hash_mem_multiplier",
@@ -53,7 +52,6 @@ const HARMLESS: [&str; 55] = [
     "jit_inline_above_cost",
     "jit_optimize_above_cost",
     "jit_tuple_deforming",
-    "join_collapse_limit",
     "lc_messages",
     "lc_monetary",
     "lc_numeric",
@@ -78,7 +76,7 @@ const HARMLESS: [&str; 55] = [
 ];
 
 /// Whole families of such settings.
-const HARMLESS_PREFIXES: [&str; 5] = ["geqo", "max_parallel_", "min_parallel_", "parallel_", "vacuum_cost_"];
+const HARMLESS_PREFIXES: [&str; 4] = ["max_parallel_", "min_parallel_", "parallel_", "vacuum_cost_"];
 
 /// Extensions whose settings decide what is recorded, or run code.
 const GUARDED_PREFIXES: [&str; 6] =

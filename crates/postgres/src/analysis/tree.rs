@@ -259,6 +259,18 @@ fn has_children(node: Node<'_>) -> bool {
     }
 }
 
+/// Whether there is a query inside of an expression.
+pub(super) fn holds_query(node: Node<'_>) -> bool {
+    let mut nodes = vec![node];
+    while let Some(node) = nodes.pop() {
+        if matches!(node, Node::SubLink(_)) {
+            return true;
+        }
+        nodes.extend(children(node));
+    }
+    false
+}
+
 /// The children of a node, for a reading that only wants names.
 pub(super) fn children(node: Node<'_>) -> Vec<Node<'_>> {
     let mut children = Vec::new();

@@ -382,6 +382,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_set_off_is_told_by_the_write() {
+        let mut builder = Builder::default();
+        tell(&mut builder, Topic::Settings, &["pg_catalog"]).expect("a row");
+        // A trigger for each row after INSERT or DELETE, and a rule ON UPDATE.
+        tell(&mut builder, Topic::Relations, &["16384", "public", "seats", "R", "12", "4"]).expect("a row");
+        tell(&mut builder, Topic::Functions, &["f", "public", "f", "i", "NULL"]).expect("a row");
+        let catalog = builder.finish(&mut Own::default()).expect("a catalog");
+        let seats = catalog.relation("public", "seats").expect("a table");
+        assert_eq!(seats.triggers, Writes::INSERT.with(Writes::DELETE));
+        assert_eq!(seats.rules, Writes::UPDATE);
+    }
+
+    #[test]
     fn functions_are_marked() {
         let mut builder = Builder::default();
         for (name, mark) in [("a", "i"), ("b", "s"), ("c", "v"), ("c", "i")] {

@@ -41,3 +41,7 @@ select d.refobjid, d.refobjsubid, '?' from pg_catalog.pg_constraint k cross join
     cross join lateral pg_catalog.unnest(c.indkey) with ordinality as u(attnum, place) where u.place <= c.indnkeyatts
   union all select e.relation, e.attnum, '&' from entire e join chosen c on c.indexrelid = e.index
   union all select m.indrelid, m.attnum, '&' from computed m join chosen c on c.indexrelid = m.indexrelid where m.is_key
+  union all select d.refobjid, d.refobjsubid, '&' from pg_catalog.pg_policy p cross join lateral
+    (select d.refobjid, d.refobjsubid from pg_catalog.pg_depend d
+      where d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.objid = p.oid
+        and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjsubid > 0 offset 0) d

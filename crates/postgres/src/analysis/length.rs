@@ -1,0 +1,106 @@
+//! Whether what a text is put together of stays far from what the server can hold: past 1 GB it fails, and whoever chooses how
+//! long the rest is learns from that how long a masked value is.
+
+use pg_raw_parse::nodes::{A_Const, A_Expr, FuncCall};
+use pg_raw_parse::{ConstValue, Node};
+
+use super::Misunderstood;
+use super::analyzer::Analyzer;
+use super::expression::is_passing_operation;
+use super::lineage::Lineage;
+use super::scope::Scope;
+use super::tree;
+
+/// Of how many parts such a text is put together at most.
+const PARTS_MAX: usize = 64;
+/// How long a text is that is written out in it, in bytes.
+const LITERAL_BYTES_MAX: usize = 1_024;
+/// Functions that give as much as they are given, about.
+const KEEPING: [&str; 8] = ["concat", "lower", "row_to_json", "text", "to_json", "to_jsonb", "upper", "varchar"];
+/// Functions that make long texts of short ones.
+const GROWING: [&str; 10] =
+    ["array_fill", "format", "lpad", "overlay", "regexp_replace", "repeat", "replace", "rpad", "string_agg", "xmlagg"];
+
+impl Analyzer<'_> {
+    /// Whether what these values are put together to stays short. What does not is remembered, for rows that hold it.
+    pub(super) fn stay_short<'n>(
+        &mut self,
+        values: impl IntoIterator<Item = Node<'n>>,
+        scope: &Scope<'_>,
+    ) -> Result<bool, Misunderstood> {
+        let is_short = self.sum(values, scope)?.is_some_and(|parts| parts <= PARTS_MAX);
+        self.grows |= !is_short;
+        Ok(is_short)
+    }
+
+    /// Notes a function that makes long texts.
+    pub(super) fn note_growth(&mut self, name: &str) {
+        self.grows |= GROWING.contains(&name);
+    }
+
+    fn sum<'n>(
+        &mut self,
+        values: impl IntoIterator<Item = Node<'n>>,
+        scope: &Scope<'_>,
+    ) -> Result<Option<usize>, Misunderstood> {
+        let mut sum = Some(0_usize);
+        for value in values {
+            sum = sum.zip(self.parts(value, scope)?).map(|(one, other)| one.saturating_add(other));
+            if sum.is_none() {
+                break;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Of how many values of the length of a column's a value is put together; `None` for any other length.
+    fn parts(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Result<Option<usize>, Misunderstood> {
+        match node {
+            Node::None => Ok(Some(0)),
+            Node::A_Const(literal) => Ok(is_short(literal).then_some(1)),
+            Node::ColumnRef(_) => Ok(match self.expression(node, scope)? {
+                Lineage::Nothing | Lineage::Copy(_) => Some(1),
+                Lineage::Clean => None,
+                // A row, or what was put together before: it may stand alone, where nothing grew.
+                Lineage::Derived(_) | Lineage::Unknown(_) => (!self.grows).then_some(PARTS_MAX),
+            }),
+            Node::TypeCast(cast) => match cast.type_name() {
+                Some(name) if name.typmods().is_empty() || self.is_passing_type(name) => self.parts(cast.arg(), scope),
+                _ => Ok(None),
+            },
+            Node::A_Expr(expression) if is_passing_operation(expression) => self.chain(expression, scope),
+            Node::FuncCall(call) if keeps_length(call) => self.sum(call.args(), scope),
+            Node::CoalesceExpr(either) => self.sum(either.args(), scope),
+            Node::RowExpr(row) => self.sum(row.args(), scope),
+            Node::A_ArrayExpr(array) => self.sum(array.elements(), scope),
+            _ => Ok(None),
+        }
+    }
+
+    /// A chain of operators, as in `a || b || c`, without going deeper.
+    fn chain(&mut self, outermost: &A_Expr, scope: &Scope<'_>) -> Result<Option<usize>, Misunderstood> {
+        let (mut operands, mut expression) = (Vec::new(), outermost);
+        loop {
+            operands.push(expression.rexpr());
+            match expression.lexpr() {
+                Node::A_Expr(next) if is_passing_operation(next) => expression = next,
+                first => {
+                    operands.push(first);
+                    break;
+                }
+            }
+        }
+        self.sum(operands, scope)
+    }
+}
+
+fn is_short(literal: &A_Const) -> bool {
+    match literal.val() {
+        Some(ConstValue::String(text)) => text.len() <= LITERAL_BYTES_MAX,
+        _ => true,
+    }
+}
+
+fn keeps_length(call: &FuncCall) -> bool {
+    KEEPING.contains(&tree::function_name(call).1)
+}
