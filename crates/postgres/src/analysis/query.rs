@@ -176,11 +176,13 @@ impl Analyzer<'_> {
             Node::BoolExpr(all) if all.boolop == BoolExprType::AND_EXPR => {
                 all.args().iter().try_for_each(|part| self.enter(|analyzer| analyzer.filter(part, joins, scope)))
             }
+            // All rows that it has are the same by it.
+            Node::A_Expr(equal) if is_one_value(equal) && !tree::holds_query(condition) => {
+                self.predicate(condition, scope)
+            }
             _ if joins || tree::holds_query(condition) => {
                 self.ordering_by(|analyzer| analyzer.predicate(condition, scope))
             }
-            // All rows that it has are the same by it.
-            Node::A_Expr(equal) if is_one_value(equal) => self.predicate(condition, scope),
             _ => self.choosing_by(|analyzer| analyzer.predicate(condition, scope)),
         }
     }

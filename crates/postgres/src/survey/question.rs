@@ -71,9 +71,9 @@ pub(super) const CATALOG: [Topic; 11] = [
     Topic::Code,
 ];
 
-/// What is asked then. What cannot be read of it is not known.
+/// What is asked then. What cannot be read of it is not known. What takes locks comes last, for they are held until the end.
 pub(super) const DEFINITIONS: [Topic; 5] =
-    [Topic::Patience, Topic::Definitions, Topic::Expressions, Topic::References, Topic::Keys];
+    [Topic::Patience, Topic::Expressions, Topic::References, Topic::Keys, Topic::Definitions];
 
 impl Topic {
     const fn sql(self) -> &'static str {
