@@ -886,7 +886,7 @@ async fn what_order_partition_and_length_tell_is_not_told() -> Result<()> {
     for sql in [
         "select email || ' - ' || tier from seats where id = 1",
         "select concat(upper(email), ' (', tier, ')') from seats where id = 1",
-        "select row_to_json(s) from (select id, email, count(*) from seats where id = 1 group by id) s",
+        "select row_to_json(s) from (select id, email, full_name from customers where id = 1) s",
         "select string_agg(email || '/' || tier, ', ') from seats",
         "select c.id from seats c left join grp b on b.id = c.id where c.id = 7 order by c.tier",
         "select relname from pg_class where relname = 'seats'",
