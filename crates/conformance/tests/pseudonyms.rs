@@ -717,6 +717,9 @@ create view numbered as select id, row_number() over (order by email) from ranke
 create view gathered as select array_agg(id order by email) from ranked;
 create view filtered as select id from ranked where pad is not null;
 create view present as select id from ranked where email is not null;
+create table plain (id bigint primary key, email text);
+insert into plain values (1, 'anna@example.org');
+create view unindexed as select id from plain where email <> '';
 create view named as select id from ranked where email = 'nobody@example.org';
 alter role all set random_page_cost = 0.1;
 grant all on all tables in schema public to gatehouse;
@@ -782,6 +785,7 @@ async fn the_order_of_an_index_is_not_told() -> Result<()> {
     for sql in [
         "select count(*) from filtered",
         "select 10 + count(*) from named",
+        "select 10 + count(*) from unindexed",
         "select count(*) from ranked r join teamed t on t.id = r.id where t.team = 7",
     ] {
         let said = fixture.psql(&agent, sql)?;

@@ -12,21 +12,17 @@ use gatehouse_protocol::{Breach, Survey, SurveyFacts};
 
 use crate::frame::{self, Peek, Reader, put_cstr};
 use crate::reading::Known;
-use crate::target_login::{error_code, error_text};
+use crate::target_login::error_text;
 
 use answer::{Builder, Own};
-use question::{Acquaintance, CATALOG, DEFINITIONS, Topic};
+use question::{CATALOG, DEFINITIONS, Topic};
 
 /// No row of the catalog is longer, in bytes; the longest are definitions of views.
 const CATALOG_ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A name stands for nothing, or for something else: whoever is behind the connection is not who was asked before.
-const STRANGERS: [&[u8]; 2] = [b"26000", b"42P05"];
-
 /// A connection's surveys, one after the other.
 #[derive(Default)]
 pub(crate) struct PostgresSurvey {
-    acquaintance: Acquaintance,
     /// What is the server's own, as the survey before read it.
     own: Own,
     builder: Builder,
@@ -57,11 +53,6 @@ impl Survey for PostgresSurvey {
             for frame in frame::frames(&whole) {
                 match frame.tag {
                     b'D' => self.row(frame.body)?,
-                    b'C' if frame.body.starts_with(b"PREPARE") => {
-                        if let Some(topic) = self.topic() {
-                            self.acquaintance.prepare(topic);
-                        }
-                    }
                     b'C' => self.answered += 1,
                     b'Z' if self.asked_for_definitions => return self.finish().map(Some),
                     b'Z' => {
@@ -70,7 +61,7 @@ impl Survey for PostgresSurvey {
                         self.ask(&DEFINITIONS, out);
                     }
                     // Somebody changes a table right now: what is not defined is not known, and so not shown.
-                    b'E' if self.asked_for_definitions && !STRANGERS.contains(&error_code(frame.body)) => {}
+                    b'E' if self.asked_for_definitions => {}
                     b'E' => {
                         return Err(Breach::target(format!(
                             "the catalog could not be read: {}",
@@ -86,7 +77,7 @@ impl Survey for PostgresSurvey {
 
 impl PostgresSurvey {
     fn ask(&self, topics: &[Topic], out: &mut BytesMut) {
-        let words = self.acquaintance.words(topics, |topic| self.own.stamp(topic));
+        let words = question::words(topics, |topic| self.own.stamp(topic));
         frame::write(out, b'Q', |body| put_cstr(body, &words));
     }
 
@@ -111,7 +102,6 @@ impl PostgresSurvey {
         let catalog = std::mem::take(&mut self.builder)
             .finish(&mut self.own)
             .map_err(|error| Breach::target(format!("the catalog is not understood: {error}")))?;
-        self.acquaintance.meet();
         (self.answered, self.asked_for_definitions) = (0, false);
         Ok(Arc::new(Known::new(catalog)))
     }

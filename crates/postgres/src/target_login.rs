@@ -314,11 +314,6 @@ pub(crate) fn error_text(body: &[u8]) -> String {
     words.join(" ")
 }
 
-/// The SQLSTATE of an ErrorResponse; empty where it has none.
-pub(crate) fn error_code(body: &[u8]) -> &[u8] {
-    error_fields(body).find(|(field, _)| *field == b'C').map_or(&[], |(_, code)| code)
-}
-
 fn error_fields(body: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut reader = Reader(body);
     std::iter::from_fn(move || match reader.u8()? {

@@ -126,7 +126,7 @@ pub(super) struct Analyzer<'a> {
     /// What is read chooses rows: by an index, it has them in the index's order.
     is_choosing: bool,
     /// The statement makes long texts: see `length`.
-    pub(super) grows: bool,
+    pub(super) makes_long_texts: bool,
     /// The names of relations that were looked up, also inside of views.
     names: RefCell<Vec<Arc<str>>>,
     /// The types of the columns in sight, if any of them has casts of its own.
@@ -156,7 +156,7 @@ impl<'a> Analyzer<'a> {
             is_negated: false,
             is_ordering: false,
             is_choosing: false,
-            grows: false,
+            makes_long_texts: false,
             names: RefCell::default(),
             types_seen: HashSet::new(),
             sensitive_views: HashSet::new(),

@@ -29,13 +29,13 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<bool, Misunderstood> {
         let is_short = self.sum(values, scope)?.is_some_and(|parts| parts <= PARTS_MAX);
-        self.grows |= !is_short;
+        self.makes_long_texts |= !is_short;
         Ok(is_short)
     }
 
     /// Notes a function that makes long texts.
     pub(super) fn note_growth(&mut self, name: &str) {
-        self.grows |= GROWING.contains(&name);
+        self.makes_long_texts |= GROWING.contains(&name);
     }
 
     fn sum<'n>(
@@ -46,7 +46,8 @@ impl Analyzer<'_> {
         let mut sum = Some(0_usize);
         for value in values {
             sum = sum.zip(self.parts(value, scope)?).map(|(one, other)| one.saturating_add(other));
-            if sum.is_none() {
+            // More than are allowed are not looked at one by one.
+            if sum.is_none_or(|parts| parts > PARTS_MAX) {
                 break;
             }
         }
@@ -62,7 +63,7 @@ impl Analyzer<'_> {
                 Lineage::Nothing | Lineage::Copy(_) => Some(1),
                 Lineage::Clean => None,
                 // A row, or what was put together before: it may stand alone, where nothing grew.
-                Lineage::Derived(_) | Lineage::Unknown(_) => (!self.grows).then_some(PARTS_MAX),
+                Lineage::Derived(_) | Lineage::Unknown(_) => (!self.makes_long_texts).then_some(PARTS_MAX),
             }),
             Node::TypeCast(cast) => match cast.type_name() {
                 Some(name) if name.typmods().is_empty() || self.is_passing_type(name) => self.parts(cast.arg(), scope),

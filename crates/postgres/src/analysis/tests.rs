@@ -2081,4 +2081,23 @@ fn what_could_make_an_index_cheap_is_told() {
     let long =
         |count: usize| format!("select id from customers where {} order by id", vec!["id <> 1"; count].join(" and "));
     assert!(bounded(&long(100)) && !bounded(&long(1_000)));
+    let joined = |count: usize| {
+        let more = (1..count).map(|table| format!(" join orders o{table} on o{table}.id = o0.id"));
+        format!("select o0.id from orders o0{}", more.collect::<String>())
+    };
+    assert!(bounded(&joined(8)) && !bounded(&joined(9)));
+}
+
+#[test]
+fn what_could_be_too_long_is_told() {
+    let probes = |sql: &str| accesses(sql).contains("probe");
+    let literal = |bytes: usize| format!("select email || '{}' from customers", "x".repeat(bytes));
+    let parts = |count: usize| format!("select concat({}) from customers", vec!["email"; count].join(", "));
+    assert!(!probes(&literal(1_024)) && probes(&literal(1_025)));
+    assert!(!probes(&parts(64)) && probes(&parts(65)));
+    for sql in
+        ["select email || $1 from customers", "select to_json(array[email, repeat('x', id::int)]) from customers"]
+    {
+        assert!(probes(sql), "{sql}");
+    }
 }

@@ -104,7 +104,7 @@ impl Builder {
                 function: row.text(4)?.into(),
             }),
             Topic::Code => self.parts.code.push((row.number(0)?, row.text(1)?.into())),
-            Topic::Patience => {}
+            Topic::DefinitionSettings => {}
             Topic::Definitions => {
                 let (oid, definition) = (row.number(0)?, row.optional(1)?);
                 self.of(oid).into_iter().for_each(|relation| relation.definition = definition.map(Into::into));
@@ -198,7 +198,11 @@ impl Builder {
         };
         match stamp {
             Some(stamp) => self.own.columns.push(stamp, (oid, column)),
-            None => self.of(oid).into_iter().for_each(|relation| relation.columns.push(column.clone())),
+            None => {
+                if let Some(relation) = self.of(oid) {
+                    relation.columns.push(column);
+                }
+            }
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 with own as materialized (select pg_catalog.concat_ws(' ',
     (select pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(p.xmin::pg_catalog.text::pg_catalog.int8))
       from pg_catalog.pg_proc p where p.oid < 16384),
-    (select pg_catalog.sum(n.xmin::pg_catalog.text::pg_catalog.int8)
-      from pg_catalog.pg_namespace n where n.oid < 16384)) as stamp)
+    (select pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(n.xmin::pg_catalog.text::pg_catalog.int8))
+      from pg_catalog.pg_namespace n)) as stamp)
 select p.proname, n.nspname, p.prolang in (12, 13, 14) and exists (select from pg_catalog.pg_depend d
     join pg_catalog.pg_extension e
       on d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass and e.oid = d.refobjid

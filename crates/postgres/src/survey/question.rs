@@ -1,12 +1,10 @@
-//! What a survey asks, and how: in the words of a simple query, or by names that stand for them on a connection that is asked
-//! again, so that nothing is planned twice.
+//! What a survey asks, in the words of a simple query.
 //!
+//! Each time in full: behind a pooler a name that was prepared may stand for what somebody else prepared by it.
 //! Must not know what the answers mean, nor frames.
 
-use std::fmt::Write as _;
-
 /// What one statement of a survey tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Topic {
     /// The schemas that the account's search path comes to. It is asked before that path is set, so it uses no operator and
     /// qualifies every function.
@@ -41,7 +39,7 @@ pub(super) enum Topic {
     /// sessions, for a survey cannot know which is whose.
     Code,
     /// Settings again, with a limit on the waiting for locks.
-    Patience,
+    DefinitionSettings,
     /// The queries of views, with every name qualified. To read one takes a lock on the tables underneath, so that those which
     /// somebody changes right now are left out, and nobody is waited for.
     Definitions,
@@ -52,9 +50,6 @@ pub(super) enum Topic {
     /// The columns by which rows are told apart: those of unique indexes that hold of every row at any time.
     Keys,
 }
-
-/// How many topics there are.
-const TOPICS: usize = Topic::Keys as usize + 1;
 
 /// What is asked at first. An error in it ends the survey.
 pub(super) const CATALOG: [Topic; 11] = [
@@ -73,7 +68,7 @@ pub(super) const CATALOG: [Topic; 11] = [
 
 /// What is asked then. What cannot be read of it is not known. What takes locks comes last, for they are held until the end.
 pub(super) const DEFINITIONS: [Topic; 5] =
-    [Topic::Patience, Topic::Expressions, Topic::References, Topic::Keys, Topic::Definitions];
+    [Topic::DefinitionSettings, Topic::Expressions, Topic::References, Topic::Keys, Topic::Definitions];
 
 impl Topic {
     const fn sql(self) -> &'static str {
@@ -92,7 +87,7 @@ impl Topic {
             Self::Types => include_str!("types.sql"),
             Self::Makings => include_str!("makings.sql"),
             Self::Code => include_str!("code.sql"),
-            Self::Patience => {
+            Self::DefinitionSettings => {
                 "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), \
                  pg_catalog.set_config('lock_timeout', '200ms', true)"
             }
@@ -102,63 +97,15 @@ impl Topic {
             Self::Keys => include_str!("keys.sql"),
         }
     }
-
-    /// Whether planning it is worth to be saved. What comes before the search path is set is not: it would be kept with another.
-    const fn is_kept(self) -> bool {
-        !matches!(self, Self::SearchPath | Self::Settings | Self::Patience | Self::Parents)
-    }
 }
 
 /// Stands for the stamp of what is known of the server's own: see [`super::answer::Own`].
 const STAMP: &str = "$1";
 
-/// How a connection was asked before.
-#[derive(Debug, Default)]
-pub(super) struct Acquaintance {
-    was_asked: bool,
-    prepared: [bool; TOPICS],
-}
-
-impl Acquaintance {
-    /// The words of a simple query; `stamp` gives what is known of a topic.
-    ///
-    /// Whoever is asked once is asked plainly: behind a pooler each survey may come to another server, so that a name stands only
-    /// where a connection is kept and asked again.
-    pub(super) fn words<'s>(&self, topics: &[Topic], stamp: impl Fn(Topic) -> &'s str) -> String {
-        let mut words = String::new();
-        for &topic in topics {
-            let stamp = format!("'{}'", stamp(topic));
-            let (sql, takes_stamp) = (topic.sql(), topic.sql().contains(STAMP));
-            if !self.was_asked || !topic.is_kept() {
-                words.push_str(&sql.replace(STAMP, &stamp));
-            } else {
-                let (parameters, values) =
-                    if takes_stamp { (" (pg_catalog.text)", format!(" ({stamp})")) } else { ("", String::new()) };
-                if !self.prepared(topic) {
-                    let _ = writeln!(words, "prepare gatehouse_{topic:?}{parameters} as {sql};");
-                }
-                let _ = write!(words, "execute gatehouse_{topic:?}{values}");
-            }
-            words.push_str(";\n");
-        }
-        words
-    }
-
-    /// All that was asked is answered.
-    pub(super) fn meet(&mut self) {
-        self.was_asked = true;
-    }
-
-    /// From now on a name stands for what is asked of a topic.
-    pub(super) fn prepare(&mut self, topic: Topic) {
-        if let Some(prepared) = self.prepared.get_mut(topic as usize) {
-            *prepared = true;
-        }
-    }
-
-    fn prepared(&self, topic: Topic) -> bool {
-        self.prepared.get(topic as usize).is_some_and(|prepared| *prepared)
-    }
+/// The words that ask; `stamp` gives what is known of a topic.
+pub(super) fn words<'s>(topics: &[Topic], stamp: impl Fn(Topic) -> &'s str) -> String {
+    let ask = |topic: &Topic| format!("{};\n", topic.sql().replace(STAMP, &format!("'{}'", stamp(*topic))));
+    topics.iter().map(ask).collect()
 }
 
 #[cfg(test)]
@@ -166,24 +113,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_that_is_asked_again_plans_nothing_twice() {
-        let topics = [Topic::Settings, Topic::Columns, Topic::Keys];
-        let mut acquaintance = Acquaintance::default();
-        let words = |acquaintance: &Acquaintance, stamp: &'static str| acquaintance.words(&topics, |_| stamp);
-        let plain = words(&acquaintance, "");
-        assert!(plain.contains("<> ''") && !plain.contains(STAMP) && !plain.contains("gatehouse_"), "{plain}");
-        acquaintance.meet();
-        let again = words(&acquaintance, "7 8");
-        assert!(again.contains("prepare gatehouse_Columns (pg_catalog.text) as ") && again.contains(STAMP), "{again}");
-        assert!(again.contains("execute gatehouse_Columns ('7 8');\n"), "{again}");
-        assert!(
-            again.contains("prepare gatehouse_Keys as ") && again.ends_with("execute gatehouse_Keys;\n"),
-            "{again}"
-        );
-        // One was not reached, for an error came before.
-        acquaintance.prepare(Topic::Columns);
-        let last = words(&acquaintance, "7 8");
-        assert!(!last.contains("prepare gatehouse_Columns") && last.contains("prepare gatehouse_Keys"), "{last}");
-        assert!(last.starts_with("select pg_catalog.set_config"), "{last}");
+    fn what_is_known_is_said() {
+        let words = words(&[Topic::Settings, Topic::Columns, Topic::Keys], |_| "7 8");
+        assert!(words.contains("<> '7 8'\n") && !words.contains(STAMP), "{words}");
+        assert!(words.starts_with("select pg_catalog.set_config"), "{words}");
     }
 }
