@@ -826,6 +826,7 @@ create table parts (id bigint, email text) partition by range (email);
 create table parts_low partition of parts for values from (minvalue) to ('m');
 create table parts_high partition of parts for values from ('m') to (maxvalue);
 insert into parts values (1, 'anna@example.org'), (2, 'zoe@example.org');
+create view placed as select tableoid as place, id from parts;
 create table seats (id bigint primary key, tier text, email text);
 insert into seats select id, 'gold', md5(id::text) || '@example.org' from generate_series(1, 300) id;
 create index on seats (tier, email);
@@ -848,6 +849,10 @@ async fn what_order_partition_and_length_tell_is_not_told() -> Result<()> {
         "select tableoid, id from parts where id = 1",
         "begin; declare c cursor for select tableoid, id from parts; fetch all from c; commit",
         "copy (select tableoid, id from parts where id = 1) to stdout",
+        "select * from placed where id = 1",
+        "select s.tableoid, s.id from (select tableoid, id from parts) s where id = 1",
+        "select p.tableoid from parts p join grp on grp.id = p.id where p.id = 1",
+        "insert into parts values (3, 'ben@example.org') returning tableoid",
     ] {
         let said = fixture.psql(&agent, sql)?;
         ensure!(!said.contains(low.trim()), "{sql}: {said}");
