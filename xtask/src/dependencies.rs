@@ -73,7 +73,7 @@ const NAMED_BY: &[(&str, &[&str])] = &[
     ("ed25519-dalek", &["gatehouse-journal"]),
     ("jsonwebtoken", &["gatehouse-identity"]),
     ("openidconnect", &["gatehouse-identity"]),
-    ("ring", &["gatehouse-identity", "gatehouse"]),
+    ("ring", &["gatehouse-model", "gatehouse-mask", "gatehouse-identity", "gatehouse"]),
     ("pg_raw_parse", &["gatehouse-postgres"]),
     ("tract-onnx", &["gatehouse-recognizer"]),
     ("tokenizers", &["gatehouse-recognizer"]),

@@ -2,10 +2,9 @@
 
 use gatehouse_journal::TaskRequested;
 use gatehouse_model::{
-    Access, Action, Decision, Digest, Facts, PolicyId, RequestId, Resource, Subject, TargetName, Verdict, kind,
+    Access, Action, Decision, Digest, Facts, PolicyId, RequestId, Resource, Sha256, Subject, TargetName, Verdict, kind,
 };
 use jiff::{SignedDuration, Timestamp};
-use sha2::{Digest as _, Sha256};
 
 use crate::desk::{Asked, AskedTask, PendingRequest, RequestState};
 use crate::gate::{Gate, budget_record, digest_part, on_behalf_of, quorum};
@@ -87,7 +86,7 @@ impl Gate {
 
 /// What an approval binds to: who asks, for whom, by which way, where, why and for how long.
 fn digest(subject: &Subject, task: &AskedTask) -> Digest {
-    let mut hash = Sha256::new();
+    let mut hash = Sha256::default();
     let mut part = |text: &str| digest_part(&mut hash, text.as_bytes());
     part("gatehouse task 1");
     part(&subject.identity.to_string());
@@ -98,7 +97,7 @@ fn digest(subject: &Subject, task: &AskedTask) -> Digest {
     part(&task.reason);
     part(&task.ttl_secs.to_string());
     part(&format!("{:?}", task.budget));
-    Digest(hash.finalize().into())
+    hash.finish()
 }
 
 fn request(
@@ -110,10 +109,9 @@ fn request(
     digest: Digest,
     expires: Timestamp,
 ) -> PendingRequest {
-    let mut number = Sha256::new_with_prefix(digest.0);
+    let mut number = Sha256::default().with(digest.0);
     number.update(now.as_nanosecond().to_be_bytes());
-    let number: [u8; 32] = number.finalize().into();
-    let number = number.first_chunk::<8>().map_or(0, |head| u64::from_be_bytes(*head));
+    let number = number.finish().0.first_chunk::<8>().map_or(0, |head| u64::from_be_bytes(*head));
     PendingRequest {
         id: RequestId::from_random(number),
         subject: subject.clone(),

@@ -9,7 +9,6 @@ use gatehouse_journal::{DescriptionAccepted, DescriptionTold};
 use gatehouse_model::{Digest, RequestId, Resource};
 use gatehouse_protocol::Told;
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 
 use crate::ledger::Ledger;
 
@@ -80,7 +79,7 @@ impl Descriptions {
         if text.len() > DESCRIPTION_BYTES_MAX {
             return Told::Not;
         }
-        let saying = Saying { digest: Digest(Sha256::digest(text).into()), text: scrub(text).into() };
+        let saying = Saying { digest: Digest::of(text), text: scrub(text).into() };
         let mut known = self.lock();
         let before = known.get(&name(resource)).cloned();
         let changed = match &before {

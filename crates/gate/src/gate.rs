@@ -13,12 +13,11 @@ use gatehouse_journal::{
 use gatehouse_mask::{Classes, Counts};
 use gatehouse_model::{
     Access, Action, Bind, Budget, Decision, Denial, Digest, Effect, FactValue, Facts, Hold, Intent, Lease, Operation,
-    Origin, Phase, PolicyId, Reason, RequestId, Resource, SessionId, Spent, Subject, TargetName, Task, TaskAccount,
-    TaskId, Verdict, kind,
+    Origin, Phase, PolicyId, Reason, RequestId, Resource, SessionId, Sha256, Spent, Subject, TargetName, Task,
+    TaskAccount, TaskId, Verdict, kind,
 };
 use gatehouse_policy::Policies;
 use jiff::{SignedDuration, Timestamp};
-use sha2::{Digest as _, Sha256};
 
 use crate::cleared::{Cleared, Durability, Receipt};
 use crate::descriptions::Descriptions;
@@ -397,7 +396,7 @@ impl OperationRecord<'_> {
 
 /// The record of policies coming into force.
 pub(crate) fn policies_loaded(policies: &Policies) -> PoliciesLoaded {
-    let digest = |text: &str| Digest(Sha256::digest(text.as_bytes()).into()).to_string();
+    let digest = |text: &str| Digest::of(text.as_bytes()).to_string();
     PoliciesLoaded {
         revision: policies.revision().to_string(),
         files: policies.sources().iter().map(|source| (source.name.clone(), digest(&source.text))).collect(),
@@ -434,13 +433,13 @@ pub(crate) fn digest(grant: &Grant, operation: &Operation) -> Digest {
         part(name.as_bytes());
         part(value.as_bytes());
     }
-    Digest(hash.finalize().into())
+    hash.finish()
 }
 
 /// The digest of what is held, by that: what its words want and name is part of what is decided, for by another catalog or other
 /// classes the same words are something else.
 pub(crate) fn digest_held(digest: Digest, operation: &Operation, stands_for: &str) -> Digest {
-    let mut hash = Sha256::new();
+    let mut hash = Sha256::default();
     let mut part = |bytes: &[u8]| digest_part(&mut hash, bytes);
     part(b"gatehouse held operation 1");
     part(&digest.0);
@@ -448,12 +447,12 @@ pub(crate) fn digest_held(digest: Digest, operation: &Operation, stands_for: &st
     let mut wanted: Vec<String> = operation.intent.accesses.iter().map(ToString::to_string).collect();
     wanted.sort();
     wanted.iter().for_each(|access| part(access.as_bytes()));
-    Digest(hash.finalize().into())
+    hash.finish()
 }
 
 /// What the digests of all operations under a grant begin with.
 pub(crate) fn begin_digest(lease: &Lease, target: &TargetName) -> Sha256 {
-    let mut hash = Sha256::new();
+    let mut hash = Sha256::default();
     let mut part = |bytes: &[u8]| digest_part(&mut hash, bytes);
     part(b"gatehouse operation 1");
     part(lease.subject.identity.to_string().as_bytes());

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gatehouse_mask::Classes;
-use gatehouse_model::{ClassName, ClassifiedField, Lease, Secret, SessionId, TargetName, TaskAccount};
+use gatehouse_model::{ClassName, ClassifiedField, Lease, Secret, SessionId, Sha256, TargetName, TaskAccount};
 use gatehouse_protocol::{Classifier, SurveyFacts};
 use jiff::Timestamp;
-use sha2::Sha256;
 
 use crate::cleared::Cleared;
 use crate::desk::HoldMode;

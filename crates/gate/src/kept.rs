@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gatehouse_model::{Bind, Denial, Digest, Identity, Operation, Reason};
-use sha2::{Digest as _, Sha256};
 
 use crate::desk::{Asked, PendingRequest};
 
@@ -133,7 +132,7 @@ impl Kept {
         body: &[u8],
     ) -> Result<Option<Arc<Self>>, NotKept> {
         let Some(form) = Form::of(&operation.binds, body) else { return Ok(None) };
-        let digest = Digest(Sha256::digest(body).into());
+        let digest = Digest::of(body);
         let kept = Self { body: bodies.keep(owner, body)?, bytes: body.len(), digest, form };
         operation.binds = Vec::new();
         Ok(Some(Arc::new(kept)))
@@ -142,7 +141,7 @@ impl Kept {
     /// The body, if it is what it was.
     pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
         let body = self.body.read()?;
-        let is_same = Digest(Sha256::digest(&body).into()) == self.digest;
+        let is_same = Digest::of(&body) == self.digest;
         if is_same { Ok(body) } else { Err(io::Error::new(io::ErrorKind::InvalidData, "it is not what it was")) }
     }
 

@@ -19,8 +19,8 @@ use gatehouse_journal::{
 use gatehouse_mask::{Classes, Counts, Plan};
 use gatehouse_model::{
     Access, Action, Blame, Candidate, CandidateText, ClassName, Decision, Denial, Digest, Effect, Facts, Intent,
-    Operation, Phase, PolicyId, Provenance, Reason, Repacks, RequestId, Resource, Secret, Shape, ShapeRole, Verdict,
-    kind,
+    Operation, Phase, PolicyId, Provenance, Reason, Repacks, RequestId, Resource, Secret, Sha256, Shape, ShapeRole,
+    Verdict, kind,
 };
 use gatehouse_policy::Policies;
 use gatehouse_protocol::{
@@ -1677,20 +1677,17 @@ fn passing(phase: Phase, verdict: Verdict) -> String {
 }
 
 fn run_digest(run: &Bytes) -> Digest {
-    use sha2::Digest as _;
-    Digest(sha2::Sha256::digest(run).into())
+    Digest::of(run)
 }
 
 /// A request's id needs only to be unlike any other's; it is no secret.
 fn request_number(digest: &Digest, session: &str, number: u64, now: Timestamp) -> u64 {
-    use sha2::Digest as _;
-    let mut hash = sha2::Sha256::new();
+    let mut hash = Sha256::default();
     hash.update(digest.0);
     hash.update(session);
     hash.update(number.to_be_bytes());
     hash.update(now.as_nanosecond().to_be_bytes());
-    let hash: [u8; 32] = hash.finalize().into();
-    hash.first_chunk::<8>().map_or(0, |head| u64::from_be_bytes(*head))
+    hash.finish().0.first_chunk::<8>().map_or(0, |head| u64::from_be_bytes(*head))
 }
 
 /// Whether an intent wants to go on beyond the task's budget.

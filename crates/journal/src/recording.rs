@@ -14,9 +14,8 @@
 use std::io::{self, BufRead, Read};
 
 use crate::tail::Append;
-use gatehouse_model::Digest;
+use gatehouse_model::{Digest, Sha256};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::line::{Line, read_line};
 
@@ -124,12 +123,12 @@ impl Seal {
 
 /// Reads a stream to its end: its length and SHA-256. This is how a recording is sealed whose writer died.
 pub fn digest_stream(mut reader: impl Read) -> io::Result<(u64, Digest)> {
-    let mut hash = Sha256::new();
+    let mut hash = Sha256::default();
     let mut buffer = vec![0; 64 * 1024];
     let mut bytes = 0;
     loop {
         match reader.read(&mut buffer) {
-            Ok(0) => return Ok((bytes, Digest(hash.finalize().into()))),
+            Ok(0) => return Ok((bytes, hash.finish())),
             Ok(read) => {
                 hash.update(buffer.get(..read).unwrap_or_default());
                 bytes += read as u64;
@@ -168,7 +167,7 @@ impl<W: Append> RecordingWriter<W> {
     /// # Errors
     /// [`RecordingError::Io`] if the header cannot be written.
     pub fn new(writer: W, header: &RecordingHeader, bytes_max: u64) -> Result<Self, RecordingError> {
-        let mut this = Self { writer, hash: Sha256::new(), bytes: 0, bytes_max, unkept: None, last_offset: 0 };
+        let mut this = Self { writer, hash: Sha256::default(), bytes: 0, bytes_max, unkept: None, last_offset: 0 };
         let mut head = MAGIC.to_vec();
         head.push(b'\n');
         head.extend(serde_json::to_vec(header).map_err(|error| RecordingError::Io(error.into()))?);
@@ -218,13 +217,12 @@ impl<W: Append> RecordingWriter<W> {
     /// As [`RecordingWriter::write`].
     pub fn finish(mut self) -> Result<(Seal, W), RecordingError> {
         self.put_cut(self.last_offset)?;
-        let seal =
-            Seal { bytes: self.bytes, sha256: Digest(self.hash.finalize().into()), truncated: self.unkept.is_some() };
+        let seal = Seal { bytes: self.bytes, sha256: self.hash.finish(), truncated: self.unkept.is_some() };
         Ok((seal, self.writer))
     }
 
     fn leave_out(&mut self, offset: u64, piece: &[u8]) -> Result<(), RecordingError> {
-        let unkept = self.unkept.get_or_insert_with(|| Unkept { hash: Sha256::new(), bytes: 0 });
+        let unkept = self.unkept.get_or_insert_with(|| Unkept { hash: Sha256::default(), bytes: 0 });
         unkept.hash.update(piece);
         unkept.bytes += piece.len() as u64;
         if unkept.bytes >= CUT_BYTES_MAX { self.put_cut(offset) } else { Ok(()) }
@@ -235,7 +233,7 @@ impl<W: Append> RecordingWriter<W> {
             return Ok(());
         };
         let mut content = unkept.bytes.to_le_bytes().to_vec();
-        content.extend_from_slice(&unkept.hash.finalize_reset());
+        content.extend_from_slice(&std::mem::take(&mut unkept.hash).finish().0);
         unkept.bytes = 0;
         self.put_chunk(offset, Direction::Cut, &content)
     }

@@ -3,8 +3,7 @@
 //! Knows hashes and positions; must not know records, files or keys. Proofs are made as in RFC 6962, section 2.1, and
 //! checked as in RFC 9162, sections 2.1.3.2 and 2.1.4.2, which describe the same trees.
 
-use gatehouse_model::Digest;
-use sha2::{Digest as _, Sha256};
+use gatehouse_model::{Digest, Sha256};
 
 /// Why a proof could not be made or does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,17 +26,17 @@ pub enum ProofError {
 
 /// SHA-256 of some bytes.
 pub fn sha256(bytes: &[u8]) -> Digest {
-    Digest(Sha256::digest(bytes).into())
+    Digest::of(bytes)
 }
 
 /// The hash of a leaf: `SHA-256(0x00 || bytes)`.
 pub fn leaf_hash(bytes: &[u8]) -> Digest {
-    Digest(Sha256::new().chain_update([0]).chain_update(bytes).finalize().into())
+    Sha256::default().with([0]).with(bytes).finish()
 }
 
 /// The hash of an inner node: `SHA-256(0x01 || left || right)`.
 pub fn node_hash(left: &Digest, right: &Digest) -> Digest {
-    Digest(Sha256::new().chain_update([1]).chain_update(left.0).chain_update(right.0).finalize().into())
+    Sha256::default().with([1]).with(left.0).with(right.0).finish()
 }
 
 /// The root of a tree without leaves: `SHA-256("")`.
@@ -408,7 +407,7 @@ mod tests {
         fn agrees_with_an_independent_implementation(size in 1usize..120, place in 0usize..120, old in 1usize..120) {
             let (place, old) = (place % size, 1 + old % size);
             let tree = Tree::from_leaves(leaves(size));
-            let mut other = MemoryBackedTree::<Sha256, [u8; 8]>::new();
+            let mut other = MemoryBackedTree::<sha2::Sha256, [u8; 8]>::new();
             (0..size).for_each(|place| other.push(place.to_be_bytes()));
             prop_assert_eq!(tree.root(size as u64).unwrap().0.to_vec(), other.root().as_bytes().to_vec());
             let path = tree.inclusion_proof(place as u64, size as u64).unwrap();

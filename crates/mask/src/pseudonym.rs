@@ -6,9 +6,7 @@
 use std::fmt;
 
 use gatehouse_model::{ClassName, Secret};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-use sha2::block_api::compress256;
+use ring::hmac;
 
 use crate::partial::Form;
 
@@ -26,20 +24,11 @@ impl PseudonymKey {
     /// The key of a target. Nobody can tell by their pseudonyms whether values of two targets are the same.
     #[must_use]
     pub fn of_target(&self, target: &str) -> Self {
-        let mut mac = Hmac::<Sha256>::new(&self.block().into());
-        mac.update(b"target\0");
-        mac.update(target.as_bytes());
-        let key: [u8; DIGEST_BYTES] = mac.finalize().into_bytes().into();
-        Self::new(key)
+        Self::new(tag_bytes(hmac::sign(&self.mac_key(), &[b"target\0", target.as_bytes()].concat())))
     }
 
-    /// HMAC's first block, before its pads.
-    fn block(&self) -> [u8; BLOCK_BYTES] {
-        let mut block = [0_u8; BLOCK_BYTES];
-        for (to, from) in block.iter_mut().zip(self.0.expose()) {
-            *to = *from;
-        }
-        block
+    fn mac_key(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, self.0.expose())
     }
 }
 
@@ -48,9 +37,6 @@ impl fmt::Debug for PseudonymKey {
         f.write_str("PseudonymKey(…)")
     }
 }
-
-/// HMAC-SHA-256's block; a shorter key is filled up with zeros, as RFC 2104 has it.
-const BLOCK_BYTES: usize = 64;
 
 /// Crockford's base 32 alphabet in lower case: no `i`, `l`, `o` or `u`.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -63,51 +49,33 @@ const EMAIL_HASH_CHARS: usize = 10;
 /// A shorter hash behind a prefix would not keep values apart: then the prefix goes.
 const HASH_CHARS_MIN: usize = 4;
 
-/// SHA-256's first state (FIPS 180-4, section 5.3.3).
-const FIRST_STATE: [u32; 8] =
-    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
-/// What ends a message in its last block: one byte and its length in bits.
-const PADDING_BYTES: usize = 9;
 const DIGEST_BYTES: usize = 32;
 
 /// Makes pseudonyms with one key.
 pub(crate) struct Pseudonyms {
-    keyed: Hmac<Sha256>,
-    /// The states after the key's two blocks.
-    inner: [u32; 8],
-    outer: [u32; 8],
+    key: hmac::Key,
 }
 
 impl Pseudonyms {
     pub(crate) fn new(key: &PseudonymKey) -> Self {
-        let block = key.block();
-        let after = |pad: u8| {
-            let mut state = FIRST_STATE;
-            compress256(&mut state, &[block.map(|byte| byte ^ pad)]);
-            state
-        };
-        Self { keyed: Hmac::<Sha256>::new(&block.into()), inner: after(0x36), outer: after(0x5c) }
+        Self { key: key.mac_key() }
     }
 
     /// The pseudonyms of a class. The class is a part of what is hashed: equal values of different classes cannot be
     /// joined.
     pub(crate) fn of(&self, class: &ClassName) -> ClassPseudonyms {
-        let mut keyed = self.keyed.clone();
+        let mut keyed = hmac::Context::with_key(&self.key);
         keyed.update(class.as_str().as_bytes());
         keyed.update(&[0]);
-        let head = [class.as_str().as_bytes(), &[0]].concat();
-        ClassPseudonyms { keyed, inner: self.inner, outer: self.outer, head, prefix: format!("{class}-") }
+        ClassPseudonyms { keyed, prefix: format!("{class}-") }
     }
 }
 
 /// Makes the pseudonyms of one class.
 #[derive(Clone)]
 pub(crate) struct ClassPseudonyms {
-    keyed: Hmac<Sha256>,
-    inner: [u32; 8],
-    outer: [u32; 8],
-    /// What is hashed before a value.
-    head: Vec<u8>,
+    /// After the key and the class.
+    keyed: hmac::Context,
     /// What those of no other form begin with.
     prefix: String,
 }
@@ -146,42 +114,16 @@ impl ClassPseudonyms {
 
     /// HMAC-SHA-256 of class and value.
     fn mac(&self, value: &[u8]) -> [u8; DIGEST_BYTES] {
-        self.short_mac(value).unwrap_or_else(|| {
-            let mut mac = self.keyed.clone();
-            mac.update(value);
-            mac.finalize().into_bytes().into()
-        })
-    }
-
-    /// The same of a value that fits into a block, as most do: two blocks, and nothing around them.
-    fn short_mac(&self, value: &[u8]) -> Option<[u8; DIGEST_BYTES]> {
-        let inner = digest(self.inner, last_block(&[&self.head, value])?);
-        Some(digest(self.outer, last_block(&[&inner])?))
+        let mut mac = self.keyed.clone();
+        mac.update(value);
+        tag_bytes(mac.sign())
     }
 }
 
-/// The last block of a message that one block precedes; `None` if the parts do not fit into it.
-fn last_block(parts: &[&[u8]]) -> Option<[u8; BLOCK_BYTES]> {
-    let mut block = [0; BLOCK_BYTES];
-    let mut len = 0;
-    for part in parts {
-        let room = block.get_mut(len..BLOCK_BYTES - PADDING_BYTES)?;
-        room.get_mut(..part.len())?.copy_from_slice(part);
-        len += part.len();
-    }
-    *block.get_mut(len)? = 0x80;
-    let bits = u64::try_from((BLOCK_BYTES + len) * 8).ok()?;
-    *block.last_chunk_mut()? = bits.to_be_bytes();
-    Some(block)
-}
-
-fn digest(mut state: [u32; 8], block: [u8; BLOCK_BYTES]) -> [u8; DIGEST_BYTES] {
-    compress256(&mut state, &[block]);
-    let mut digest = [0; DIGEST_BYTES];
-    for (to, word) in digest.chunks_exact_mut(4).zip(state) {
-        to.copy_from_slice(&word.to_be_bytes());
-    }
-    digest
+fn tag_bytes(tag: hmac::Tag) -> [u8; DIGEST_BYTES] {
+    let mut bytes = [0; DIGEST_BYTES];
+    bytes.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+    bytes
 }
 
 /// A hash between a prefix and a suffix, as long as there is room for; alone where that would be too short.
@@ -370,18 +312,6 @@ mod tests {
         let of_target = |target| Pseudonyms::new(&master.of_target(target)).of(&class("a")).uuid([0; 16]);
         let all = [make(1, "a", 0), make(2, "a", 0), make(1, "b", 0), of_target("shop"), of_target("shops")];
         assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), all.len());
-    }
-
-    #[test]
-    fn a_short_message_is_hashed_as_any_other() {
-        let pseudonyms = pseudonyms(1).of(&class("a"));
-        for length in 0..200 {
-            let value = vec![b'v'; length];
-            let mut mac = Hmac::<Sha256>::new_from_slice(&[1; 32]).unwrap();
-            mac.update(&[b"a\0", value.as_slice()].concat());
-            let expected: [u8; 32] = mac.finalize().into_bytes().into();
-            assert_eq!(pseudonyms.mac(&value), expected, "{length}");
-        }
     }
 
     proptest! {

@@ -5,6 +5,7 @@
 
 mod access;
 mod content;
+mod digest;
 mod given;
 mod identity;
 mod name;
@@ -17,6 +18,7 @@ mod verifier;
 
 pub use access::{Access, Action, ClassifiedField, Parent, Resource, kind};
 pub use content::{Column, Encoding, Provenance, Shape, ShapeRole, ValueKind};
+pub use digest::{Digest, Sha256};
 pub use given::{GIVEN_BYTES_MAX, GIVEN_MAX, Given};
 pub use identity::{AgentName, GroupName, Identity, Subject, UserName};
 pub use name::{ClassName, InvalidName, KeyId, OperationId, PolicyId, RequestId, SessionId, TargetName, TaskId};
@@ -26,5 +28,5 @@ pub use operation::{
 pub use refusal::{Blame, Denial, Reason};
 pub use secret::Secret;
 pub use task::{BUDGET_VALUES_MAX, Budget, Lease, Origin, Spent, Task, TaskAccount, TaskEnd, Values};
-pub use verdict::{Decision, Digest, Hold, Verdict};
+pub use verdict::{Decision, Hold, Verdict};
 pub use verifier::Verifier;

@@ -8,10 +8,9 @@ use cedar_policy::{
     ActionConstraint, Authorizer, Effect, EntityTypeName, EntityUid, Policy, PolicyId as CedarId, PolicySet,
     ResourceConstraint, Schema, ValidationMode, ValidationWarning, Validator,
 };
-use gatehouse_model::{Digest, GroupName, PolicyId};
+use gatehouse_model::{Digest, GroupName, PolicyId, Sha256};
 use miette::Diagnostic;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use crate::depth::too_deep;
 use crate::remembered::Remembered;
@@ -378,14 +377,14 @@ fn line_of(text: &str, offset: usize) -> usize {
 }
 
 fn revision(sources: &[PolicySource]) -> Digest {
-    let mut hash = Sha256::new();
+    let mut hash = Sha256::default();
     for source in sources {
         for part in [&source.name, &source.text] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
     }
-    Digest(hash.finalize().into())
+    hash.finish()
 }
 
 type Vocabulary = (EntityTypes, HashMap<String, HashSet<EntityUid>>, EntityTypeName);

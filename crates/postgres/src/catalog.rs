@@ -6,9 +6,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use foldhash::HashMap;
-use gatehouse_model::ValueKind;
+use gatehouse_model::{Digest, Sha256, ValueKind};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 /// The schemas that belong to PostgreSQL itself.
 pub(crate) const SYSTEM_SCHEMAS: [&str; 2] = ["pg_catalog", "information_schema"];
@@ -704,7 +703,7 @@ impl Catalog {
 
 /// What tells a relation from another, and from what it was before it was defined anew.
 fn identity(relation: &Relation) -> String {
-    let mut hash = Sha256::new();
+    let mut hash = Sha256::default();
     let mut part = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_be_bytes());
         hash.update(bytes);
@@ -721,12 +720,12 @@ fn identity(relation: &Relation) -> String {
         part(&column.type_oid.to_be_bytes());
         part(column.expression.as_deref().unwrap_or_default().as_bytes());
     }
-    shown(&hash.finalize())
+    shown(&hash.finish().0)
 }
 
 /// A text in place of a longer one.
 fn digest_of(bytes: &[u8]) -> String {
-    shown(&Sha256::digest(bytes))
+    shown(&Digest::of(bytes).0)
 }
 
 /// As many bits of a digest as nobody finds twice.

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use gatehouse_model::{Bind, Denial, Effect, Intent, Operation, Phase, Reason};
+use gatehouse_model::{Bind, Denial, Digest, Effect, Intent, Operation, Phase, Reason, Sha256};
 use gatehouse_protocol::{Breach, Meaning, Misunderstood, Passed, Reply, Started, Step};
-use sha2::{Digest as _, Sha256};
 
 use super::statement::{Asked, Portal, Prepared};
 use super::{Awaited, CopyIn, Discard, Doubt, FrontSurvey, KnownMeaning, Named, PostgresSession, Waiting};
@@ -1142,10 +1141,10 @@ fn calls_temporary(analysis: &Analysis) -> bool {
 
 /// A digest of statements, with one more.
 fn digest_with(before: [u8; 32], statement: &str) -> [u8; 32] {
-    let mut hash = Sha256::new();
+    let mut hash = Sha256::default();
     hash.update(before);
-    hash.update(Sha256::digest(statement.as_bytes()));
-    hash.finalize().into()
+    hash.update(Digest::of(statement).0);
+    hash.finish().0
 }
 
 fn plumbing(len: usize) -> Step {
