@@ -16,6 +16,8 @@ use crate::disk::Disk;
 
 /// How long a survey may take.
 const SURVEY_SECS_MAX: u64 = 15;
+/// How long a session waits for its turn while another one surveys the same: longer than a survey takes of a target that answers.
+const TURN_SECS_MAX: u64 = 2;
 /// How long a connection is kept for the next survey, in seconds.
 const SPARE_SECS_MAX: u64 = 30;
 /// How many columns that are not what the configuration takes them for are told of at a time.
@@ -50,6 +52,8 @@ pub(crate) struct Surveyor {
     /// When something was defined at a target through the gateway last: what was asked before that is not fresh.
     outdated: Mutex<HashMap<TargetName, Instant>>,
     spares: Arc<Mutex<HashMap<View, Spare>>>,
+    /// Who surveys, for each view.
+    turns: Mutex<HashMap<View, Arc<tokio::sync::Mutex<()>>>>,
     /// What the operator was told last of columns that are not what the configuration takes them for.
     misnamed: Mutex<HashMap<TargetName, Vec<String>>>,
 }
@@ -57,14 +61,17 @@ pub(crate) struct Surveyor {
 impl Surveyor {
     /// The newest facts, if they are young enough.
     pub(crate) fn fresh(&self, grant: &Grant) -> Option<SurveyFacts> {
+        let outdated = self.outdated.lock().unwrap_or_else(PoisonError::into_inner).get(&grant.target().name).copied();
+        self.newer(grant, outdated)
+    }
+
+    /// The newest facts, if they are young enough and were asked for after a moment.
+    fn newer(&self, grant: &Grant, than: Option<Instant>) -> Option<SurveyFacts> {
         let target = grant.target();
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = newest.get(&view(grant))?;
-        let outdated = self.outdated.lock().unwrap_or_else(PoisonError::into_inner);
-        if outdated.get(&target.name).is_some_and(|outdated| newest.at <= *outdated) {
-            return None;
-        }
-        (newest.at.elapsed() < newest.fresh && newest.route == target.route).then(|| newest.facts.clone())
+        let is_newer = than.is_none_or(|than| newest.at > than);
+        (is_newer && newest.at.elapsed() < newest.fresh && newest.route == target.route).then(|| newest.facts.clone())
     }
 
     /// The newest facts of a target, by whichever account, if they are young enough.
@@ -105,18 +112,42 @@ impl Surveyor {
         outdated.insert(grant.target().name.clone(), Instant::now());
     }
 
-    /// Asks the target, over a connection of its own.
+    /// Asks the target, over a connection of its own, unless a survey that another session began meanwhile tells the same: one
+    /// after the other asks, and whoever waited for that takes what the first of those who waited was told.
     pub(crate) async fn survey(
         &self,
         grant: &Grant,
         protocol: &dyn StreamProtocol,
         account: TargetAccount,
         entropy: [u8; 32],
-        (disk, connect_secs_max): (&Disk, u32),
+        dialing: (&Disk, u32),
+    ) -> Result<SurveyFacts, DialError> {
+        let since = Instant::now();
+        let turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(view(grant)).or_default().clone();
+        // Who waits for a target that does not answer another one may be answered.
+        let guard = tokio::time::timeout(Duration::from_secs(TURN_SECS_MAX), turn.lock()).await;
+        let facts = match self.newer(grant, Some(since)) {
+            Some(facts) => Ok(facts),
+            None => self.survey_now(grant, protocol, account, entropy, dialing).await,
+        };
+        drop(guard);
+        drop(turn);
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        facts
+    }
+
+    async fn survey_now(
+        &self,
+        grant: &Grant,
+        protocol: &dyn StreamProtocol,
+        account: TargetAccount,
+        entropy: [u8; 32],
+        dialing: (&Disk, u32),
     ) -> Result<SurveyFacts, DialError> {
         // What changes while the survey runs is not in it, so its age counts from before.
         let at = Instant::now();
-        let answer = self.ask(grant, protocol, account, entropy, (disk, connect_secs_max));
+        let answer = self.ask(grant, protocol, account, entropy, dialing);
         let facts =
             tokio::time::timeout(Duration::from_secs(SURVEY_SECS_MAX), answer).await.map_err(|_| DialError::Slow)??;
         let fresh = Duration::from_secs(u64::from(grant.target().survey_secs_max));

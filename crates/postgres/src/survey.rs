@@ -14,7 +14,7 @@ use crate::frame::{self, Peek, Reader, put_cstr};
 use crate::reading::Known;
 use crate::target_login::error_text;
 
-use answer::{Builder, Own};
+use answer::{Builder, Kept};
 use question::{CATALOG, DEFINITIONS, Topic};
 
 /// No row of the catalog is longer, in bytes; the longest are definitions of views.
@@ -23,8 +23,7 @@ const CATALOG_ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A connection's surveys, one after the other.
 #[derive(Default)]
 pub(crate) struct PostgresSurvey {
-    /// What is the server's own, as the survey before read it.
-    own: Own,
+    kept: Kept,
     builder: Builder,
     /// How many statements of the question at hand are answered.
     answered: usize,
@@ -77,7 +76,7 @@ impl Survey for PostgresSurvey {
 
 impl PostgresSurvey {
     fn ask(&self, topics: &[Topic], out: &mut BytesMut) {
-        let words = question::words(topics, |topic| self.own.stamp(topic));
+        let words = question::words(topics, |topic| self.kept.asked_with(topic, &self.builder));
         frame::write(out, b'Q', |body| put_cstr(body, &words));
     }
 
@@ -100,7 +99,7 @@ impl PostgresSurvey {
 
     fn finish(&mut self) -> Result<SurveyFacts, Breach> {
         let catalog = std::mem::take(&mut self.builder)
-            .finish(&mut self.own)
+            .finish(&mut self.kept)
             .map_err(|error| Breach::target(format!("the catalog is not understood: {error}")))?;
         (self.answered, self.asked_for_definitions) = (0, false);
         Ok(Arc::new(Known::new(catalog)))

@@ -2,6 +2,8 @@
 //!
 //! Knows the shape of each answer. Must not know how it was asked for, nor frames.
 
+use std::sync::Arc;
+
 use foldhash::HashMap;
 
 use super::question::Topic;
@@ -15,24 +17,70 @@ pub(super) struct AnswerError {
     problem: &'static str,
 }
 
-/// What is the server's own, and the same in each survey until somebody changes it: then its stamp, of the rows' number and
-/// their `xmin`, is another.
+/// What the surveys before read, and the next one is not told again unless its stamp is another.
 #[derive(Debug, Default)]
-pub(super) struct Own {
+pub(super) struct Kept {
+    own: Own,
+    definitions: HashMap<u32, Definition>,
+}
+
+/// What is the server's own.
+#[derive(Debug, Default)]
+struct Own {
     columns: Stamped<(u32, ColumnInfo)>,
     functions: Stamped<FunctionInfo>,
     types: Stamped<TypeInfo>,
 }
 
-impl Own {
-    /// The stamp of what is known of a topic; empty for nothing.
-    pub(super) fn stamp(&self, topic: Topic) -> &str {
+/// A view's.
+#[derive(Debug)]
+struct Definition {
+    stamp: Box<str>,
+    text: Arc<str>,
+}
+
+impl Kept {
+    /// What a topic is asked with, after the answers in `builder`: the stamp of what is known, empty for nothing, or a list of
+    /// what is to be told.
+    pub(super) fn asked_with(&self, topic: Topic, builder: &Builder) -> String {
         match topic {
-            Topic::Columns => &self.columns.stamp,
-            Topic::Functions => &self.functions.stamp,
-            Topic::Types => &self.types.stamp,
-            _ => "",
+            Topic::Columns => self.own.columns.stamp.clone(),
+            Topic::Functions => self.own.functions.stamp.clone(),
+            Topic::Types => self.own.types.stamp.clone(),
+            Topic::Definitions => {
+                let wanted = builder.views.iter().filter(|(oid, stamp)| !self.has(**oid, stamp, builder));
+                let wanted: Vec<String> = wanted.map(|(oid, _)| oid.to_string()).collect();
+                format!("{{{}}}", wanted.join(","))
+            }
+            _ => String::new(),
         }
+    }
+
+    /// Whether a view's definition is known. Its stamp does not count what is the server's own.
+    fn has(&self, view: u32, stamp: &str, builder: &Builder) -> bool {
+        builder.own.is_empty() && self.definitions.get(&view).is_some_and(|definition| *definition.stamp == *stamp)
+    }
+
+    /// What was told anew replaces what was there, and what was not told of holds no more.
+    fn renew(&mut self, builder: &mut Builder) {
+        let mut told = std::mem::take(&mut builder.definitions);
+        let stamps = builder.views.iter();
+        let definitions = stamps.filter_map(|(view, stamp)| {
+            let text = match told.remove(view) {
+                Some(text) => text,
+                None if self.has(*view, stamp, builder) => self.definitions.get(view)?.text.clone(),
+                None => return None,
+            };
+            Some((*view, Definition { stamp: stamp.clone(), text }))
+        });
+        self.definitions = definitions.collect();
+        self.own.renew(std::mem::take(&mut builder.own));
+    }
+}
+
+impl Own {
+    fn is_empty(&self) -> bool {
+        self.columns.of.is_empty() && self.functions.of.is_empty() && self.types.of.is_empty()
     }
 
     fn renew(&mut self, newer: Self) {
@@ -42,6 +90,7 @@ impl Own {
     }
 }
 
+/// The same in each survey until somebody changes it: then its stamp, of the rows' `xmin`, is another.
 #[derive(Debug)]
 struct Stamped<T> {
     stamp: String,
@@ -76,6 +125,9 @@ pub(super) struct Builder {
     parts: Parts,
     places: HashMap<u32, usize>,
     own: Own,
+    /// The stamps of the views' definitions.
+    views: HashMap<u32, Box<str>>,
+    definitions: HashMap<u32, Arc<str>>,
     was_set: bool,
 }
 
@@ -104,10 +156,15 @@ impl Builder {
                 function: row.text(4)?.into(),
             }),
             Topic::Code => self.parts.code.push((row.number(0)?, row.text(1)?.into())),
+            Topic::Views => {
+                let stamp = row.stamp(1)?.ok_or_else(|| row.error("a view has no stamp"))?;
+                self.views.insert(row.number(0)?, stamp.into());
+            }
             Topic::DefinitionSettings => {}
             Topic::Definitions => {
-                let (oid, definition) = (row.number(0)?, row.optional(1)?);
-                self.of(oid).into_iter().for_each(|relation| relation.definition = definition.map(Into::into));
+                if let Some(text) = row.optional(1)? {
+                    self.definitions.insert(row.number(0)?, text.into());
+                }
             }
             Topic::Expressions => {
                 let expression = row.optional(2)?;
@@ -127,14 +184,17 @@ impl Builder {
         Ok(())
     }
 
-    /// The catalog, when every answer is complete, with what of `own` was not told anew; that is renewed.
-    pub(super) fn finish(mut self, own: &mut Own) -> Result<Catalog, AnswerError> {
-        own.renew(std::mem::take(&mut self.own));
-        for (oid, column) in &own.columns.of {
+    /// The catalog, when every answer is complete, with what of `kept` was not told anew; that is renewed.
+    pub(super) fn finish(mut self, kept: &mut Kept) -> Result<Catalog, AnswerError> {
+        kept.renew(&mut self);
+        for (oid, column) in &kept.own.columns.of {
             self.of(*oid).into_iter().for_each(|relation| relation.columns.push(column.clone()));
         }
-        self.parts.functions.extend(own.functions.of.iter().cloned());
-        self.parts.types.extend(own.types.of.iter().cloned());
+        for (oid, definition) in &kept.definitions {
+            self.of(*oid).into_iter().for_each(|relation| relation.definition = Some(definition.text.clone()));
+        }
+        self.parts.functions.extend(kept.own.functions.of.iter().cloned());
+        self.parts.types.extend(kept.own.types.of.iter().cloned());
         let missing = [
             (Topic::Settings, !self.was_set),
             (Topic::Relations, self.parts.relations.is_empty()),
@@ -297,11 +357,11 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// A stamp is said again within a question, so that it is of nothing but numbers.
+    /// A stamp is said again within a question, so that it is of nothing but hexadecimal digits.
     fn stamp(&self, place: usize) -> Result<Option<&'a str>, AnswerError> {
         let stamp = self.optional(place)?;
-        if stamp.is_some_and(|stamp| !stamp.bytes().all(|byte| byte.is_ascii_digit() || byte == b' ')) {
-            return Err(self.error("a stamp is not of numbers"));
+        if stamp.is_some_and(|stamp| !stamp.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+            return Err(self.error("a stamp is not of hexadecimal digits"));
         }
         Ok(stamp)
     }
@@ -329,7 +389,7 @@ mod tests {
         for &(at, digest) in code {
             row(Topic::Code, &[at, digest]);
         }
-        builder.finish(&mut Own::default()).expect("a catalog")
+        builder.finish(&mut Kept::default()).expect("a catalog")
     }
 
     #[test]
@@ -353,7 +413,7 @@ mod tests {
         row(Topic::Columns, &["16384", "1", "name", "25", "-1", "f", "f", "NULL"]);
         row(Topic::Columns, &["16384", "2", "profile", "3802", "-1", "f", "f", "NULL"]);
         row(Topic::Functions, &["f", "public", "f", "i", "NULL"]);
-        let catalog = builder.finish(&mut Own::default()).expect("a catalog");
+        let catalog = builder.finish(&mut Kept::default()).expect("a catalog");
         let said = |column: &str, has_documents| catalog.misnamed(column, has_documents).unwrap_or_default();
         assert_eq!(said("public.customers.name", false), "");
         assert_eq!(said("public.customers.profile", false) + &said("public.customers.profile", true), "");
@@ -378,7 +438,7 @@ mod tests {
         row(Topic::Functions, &["f", "public", "f", "i", "NULL"]).expect("a row");
         row(Topic::Keys, &["16384", "1 2"]).expect("a row");
         assert!(row(Topic::Keys, &["16384", "1 x"]).is_err());
-        let catalog = builder.finish(&mut Own::default()).expect("a catalog");
+        let catalog = builder.finish(&mut Kept::default()).expect("a catalog");
         let seats = catalog.relation("public", "seats").expect("a table");
         assert_eq!(seats.columns.iter().map(|column| column.indexed).collect::<Vec<_>>(), [true, true, false]);
         assert_eq!(seats.columns.iter().map(|column| column.ordered).collect::<Vec<_>>(), [false, true, false]);
@@ -392,7 +452,7 @@ mod tests {
         // A trigger for each row after INSERT or DELETE, and a rule ON UPDATE.
         tell(&mut builder, Topic::Relations, &["16384", "public", "seats", "R", "12", "4"]).expect("a row");
         tell(&mut builder, Topic::Functions, &["f", "public", "f", "i", "NULL"]).expect("a row");
-        let catalog = builder.finish(&mut Own::default()).expect("a catalog");
+        let catalog = builder.finish(&mut Kept::default()).expect("a catalog");
         let seats = catalog.relation("public", "seats").expect("a table");
         assert_eq!(seats.triggers, Writes::INSERT.with(Writes::DELETE));
         assert_eq!(seats.rules, Writes::UPDATE);
@@ -413,35 +473,75 @@ mod tests {
 
     #[test]
     fn what_is_the_servers_own_is_told_once() {
-        let mut own = Own::default();
+        let mut kept = Kept::default();
         let mut survey = |told: &[(Topic, &[&str])]| {
             let mut builder = Builder::default();
             tell(&mut builder, Topic::Settings, &["pg_catalog"]).expect("a row");
             tell(&mut builder, Topic::Relations, &["1259", "pg_catalog", "pg_class", "r", "0", "0"]).expect("a row");
             told.iter().for_each(|(topic, row)| tell(&mut builder, *topic, row).expect("a row"));
-            let catalog = builder.finish(&mut own).expect("a catalog");
-            let stamps =
-                [Topic::Columns, Topic::Functions, Topic::Types, Topic::Keys].map(|topic| own.stamp(topic).to_owned());
+            let catalog = builder.finish(&mut kept).expect("a catalog");
+            let topics = [Topic::Columns, Topic::Functions, Topic::Types, Topic::Keys];
+            let stamps = topics.map(|topic| kept.asked_with(topic, &Builder::default()));
             (catalog.parts(), stamps)
         };
         let first: [(Topic, &[&str]); 4] = [
-            (Topic::Columns, &["1259", "2", "relname", "19", "-1", "f", "t", "7 1"]),
-            (Topic::Columns, &["1259", "1", "oid", "26", "-1", "f", "t", "7 1"]),
-            (Topic::Functions, &["lower", "NULL", "f", "i", "8 1"]),
-            (Topic::Types, &["25", "text", "t", "0", "-1", "9 1"]),
+            (Topic::Columns, &["1259", "2", "relname", "19", "-1", "f", "t", "7a1"]),
+            (Topic::Columns, &["1259", "1", "oid", "26", "-1", "f", "t", "7a1"]),
+            (Topic::Functions, &["lower", "NULL", "f", "i", "8a1"]),
+            (Topic::Types, &["25", "text", "t", "0", "-1", "9a1"]),
         ];
         let (parts, stamps) = survey(&first);
-        assert_eq!(stamps, ["7 1", "8 1", "9 1", ""]);
+        assert_eq!(stamps, ["7a1", "8a1", "9a1", ""]);
         let names: Vec<&str> = parts.relations[0].columns.iter().map(|column| &*column.name).collect();
         assert_eq!(names, ["oid", "relname"]);
         // Then only what is new; and what was changed replaces what was there.
         let (again, stamps) = survey(&[(Topic::Functions, &["mine", "public", "f", "i", "NULL"])]);
-        assert_eq!(stamps, ["7 1", "8 1", "9 1", ""]);
+        assert_eq!(stamps, ["7a1", "8a1", "9a1", ""]);
         assert_eq!((&again.relations, &again.types), (&parts.relations, &parts.types));
         assert_eq!(again.functions.len(), 2);
-        let (renamed, stamps) = survey(&[(Topic::Functions, &["upper", "NULL", "f", "i", "8 2"])]);
-        assert_eq!(stamps, ["7 1", "8 2", "9 1", ""]);
+        let (renamed, stamps) = survey(&[(Topic::Functions, &["upper", "NULL", "f", "i", "8a2"])]);
+        assert_eq!(stamps, ["7a1", "8a2", "9a1", ""]);
         assert_eq!(renamed.functions.iter().map(|function| &*function.name).collect::<Vec<_>>(), ["upper"]);
+    }
+
+    #[test]
+    fn a_definition_is_asked_for_when_its_stamp_is_another() {
+        let mut kept = Kept::default();
+        // The stamps of views, what the server tells of their definitions, and whether something of its own was changed.
+        let mut survey = |views: &[(&str, &str)], told: &[(&str, &str)], changed: bool| {
+            let mut builder = Builder::default();
+            tell(&mut builder, Topic::Settings, &["pg_catalog"]).expect("a row");
+            for view in ["16384", "16385"] {
+                tell(&mut builder, Topic::Relations, &[view, "public", view, "v", "0", "0"]).expect("a row");
+            }
+            let stamp = if changed { "8a2" } else { "NULL" };
+            tell(&mut builder, Topic::Functions, &["f", "public", "f", "i", stamp]).expect("a row");
+            for (view, stamp) in views {
+                tell(&mut builder, Topic::Views, &[view, stamp]).expect("a row");
+            }
+            let asked = kept.asked_with(Topic::Definitions, &builder);
+            let mut asked: Vec<&str> = asked.trim_matches(['{', '}']).split(',').collect();
+            asked.sort_unstable();
+            for (view, text) in told {
+                tell(&mut builder, Topic::Definitions, &[view, text]).expect("a row");
+            }
+            let catalog = builder.finish(&mut kept).expect("a catalog");
+            let of = |view| catalog.relation("public", view).and_then(|view| view.definition.as_deref()).unwrap_or("");
+            format!("asked for {}: {} and {}", asked.join(" "), of("16384"), of("16385"))
+        };
+        let both = [("16384", "a1"), ("16385", "b1")];
+        assert_eq!(survey(&both, &[("16384", "one"), ("16385", "two")], false), "asked for 16384 16385: one and two");
+        assert_eq!(survey(&both, &[], false), "asked for : one and two");
+        // One is changed; then somebody holds it, so that it could not be told.
+        let changed = [("16384", "a1"), ("16385", "b2")];
+        assert_eq!(survey(&changed, &[("16385", "three")], false), "asked for 16385: one and three");
+        assert_eq!(survey(&both, &[], false), "asked for 16385: one and ");
+        // Somebody changes it now; afterwards it is asked for, though its stamp be as before.
+        assert_eq!(survey(&both, &[("16385", "two")], false), "asked for 16385: one and two");
+        assert_eq!(survey(&both[..1], &[], false), "asked for : one and ");
+        assert_eq!(survey(&both, &[("16385", "two")], false), "asked for 16385: one and two");
+        // What is the server's own is in no stamp.
+        assert_eq!(survey(&both, &[("16384", "four")], true), "asked for 16384 16385: four and ");
     }
 
     #[test]
@@ -461,6 +561,6 @@ mod tests {
         // It would be said to the target again.
         let stamp = ["lower", "NULL", "f", "i", "1'); drop table orders; --"];
         assert!(tell(&mut builder, Topic::Functions, &stamp).is_err());
-        assert!(builder.finish(&mut Own::default()).is_err());
+        assert!(builder.finish(&mut Kept::default()).is_err());
     }
 }

@@ -1,8 +1,6 @@
-with own as materialized (select pg_catalog.concat_ws(' ',
-    (select pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(a.xmin::pg_catalog.text::pg_catalog.int8))
-      from pg_catalog.pg_attribute a where a.attrelid < 16384),
-    (select pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(c.xmin::pg_catalog.text::pg_catalog.int8))
-      from pg_catalog.pg_class c where c.oid < 16384)) as stamp),
+with own as materialized (select pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.concat_ws('/',
+    (select pg_catalog.string_agg(a.xmin::pg_catalog.text, ' ') from pg_catalog.pg_attribute a where a.attrelid < 16384),
+    (select pg_catalog.string_agg(c.xmin::pg_catalog.text, ' ') from pg_catalog.pg_class c where c.oid < 16384)), 'UTF8')), 'hex'), 32) as stamp),
   columns as not materialized (
     select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated <> '' as generated, a.attnotnull
       from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid

@@ -1,9 +1,8 @@
 with locked as materialized (select l.relation from pg_catalog.pg_locks l
     where l.locktype = 'relation' and l.granted and l.mode = 'AccessExclusiveLock')
 select c.oid, pg_catalog.pg_get_viewdef(c.oid)
-  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-  where c.relkind in ('v', 'm') and n.nspname not in ('pg_catalog', 'information_schema')
-    and n.nspname !~ '^pg_(toast|temp_)'
+  from pg_catalog.pg_class c
+  where c.oid = any($1::pg_catalog.oid[]) and c.relkind in ('v', 'm')
     and not exists (select from locked k where k.relation = c.oid)
     and not exists (select from locked k
       join pg_catalog.pg_depend d on d.refobjid = k.relation and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass

@@ -1,8 +1,6 @@
-with own as materialized (select pg_catalog.concat_ws(' ',
-    (select pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(p.xmin::pg_catalog.text::pg_catalog.int8))
-      from pg_catalog.pg_proc p where p.oid < 16384),
-    (select pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(n.xmin::pg_catalog.text::pg_catalog.int8))
-      from pg_catalog.pg_namespace n)) as stamp)
+with own as materialized (select pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.concat_ws('/',
+    (select pg_catalog.string_agg(p.xmin::pg_catalog.text, ' ') from pg_catalog.pg_proc p where p.oid < 16384),
+    (select pg_catalog.string_agg(n.xmin::pg_catalog.text, ' ') from pg_catalog.pg_namespace n)), 'UTF8')), 'hex'), 32) as stamp)
 select p.proname, n.nspname, p.prolang in (12, 13, 14) and exists (select from pg_catalog.pg_depend d
     join pg_catalog.pg_extension e
       on d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass and e.oid = d.refobjid

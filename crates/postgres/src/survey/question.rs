@@ -38,10 +38,14 @@ pub(super) enum Topic {
     /// back: whoever looked at it in between saw what does not run. Functions of temporary schemas are among them, of all
     /// sessions, for a survey cannot know which is whose.
     Code,
+    /// For each view a stamp of what its definition is read from: its rule and the names of everything in it. Whoever changes
+    /// one of them writes its row anew in a transaction that no survey before has seen. Left out are views that somebody
+    /// changes right now, or what is underneath, for their definitions are about to be others.
+    Views,
     /// Settings again, with a limit on the waiting for locks.
     DefinitionSettings,
-    /// The queries of views, with every name qualified. To read one takes a lock on the tables underneath, so that those which
-    /// somebody changes right now are left out, and nobody is waited for.
+    /// The queries of views, with every name qualified, of those whose stamp is another than before. To read one takes a lock on
+    /// the tables underneath, so that those which somebody changes right now are left out, and nobody is waited for.
     Definitions,
     /// What generated columns are computed by.
     Expressions,
@@ -52,7 +56,7 @@ pub(super) enum Topic {
 }
 
 /// What is asked at first. An error in it ends the survey.
-pub(super) const CATALOG: [Topic; 11] = [
+pub(super) const CATALOG: [Topic; 12] = [
     Topic::SearchPath,
     Topic::Settings,
     Topic::Relations,
@@ -64,6 +68,7 @@ pub(super) const CATALOG: [Topic; 11] = [
     Topic::Types,
     Topic::Makings,
     Topic::Code,
+    Topic::Views,
 ];
 
 /// What is asked then. What cannot be read of it is not known. What takes locks comes last, for they are held until the end.
@@ -87,6 +92,7 @@ impl Topic {
             Self::Types => include_str!("types.sql"),
             Self::Makings => include_str!("makings.sql"),
             Self::Code => include_str!("code.sql"),
+            Self::Views => include_str!("views.sql"),
             Self::DefinitionSettings => {
                 "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), \
                  pg_catalog.set_config('lock_timeout', '200ms', true)"
@@ -99,12 +105,12 @@ impl Topic {
     }
 }
 
-/// Stands for the stamp of what is known of the server's own: see [`super::answer::Own`].
-const STAMP: &str = "$1";
+/// Stands for what a topic is asked with: see [`super::answer::Kept::asked_with`].
+const PARAMETER: &str = "$1";
 
-/// The words that ask; `stamp` gives what is known of a topic.
-pub(super) fn words<'s>(topics: &[Topic], stamp: impl Fn(Topic) -> &'s str) -> String {
-    let ask = |topic: &Topic| format!("{};\n", topic.sql().replace(STAMP, &format!("'{}'", stamp(*topic))));
+/// The words that ask; `parameter` gives what each topic is asked with.
+pub(super) fn words(topics: &[Topic], parameter: impl Fn(Topic) -> String) -> String {
+    let ask = |topic: &Topic| format!("{};\n", topic.sql().replace(PARAMETER, &format!("'{}'", parameter(*topic))));
     topics.iter().map(ask).collect()
 }
 
@@ -114,8 +120,8 @@ mod tests {
 
     #[test]
     fn what_is_known_is_said() {
-        let words = words(&[Topic::Settings, Topic::Columns, Topic::Keys], |_| "7 8");
-        assert!(words.contains("<> '7 8'\n") && !words.contains(STAMP), "{words}");
+        let words = words(&[Topic::Settings, Topic::Columns, Topic::Keys], |_| "7f".to_owned());
+        assert!(words.contains("<> '7f'\n") && !words.contains(PARAMETER), "{words}");
         assert!(words.starts_with("select pg_catalog.set_config"), "{words}");
     }
 }

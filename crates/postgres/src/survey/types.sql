@@ -1,8 +1,6 @@
-with own as materialized (select pg_catalog.concat_ws(' ',
-    (select pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(t.xmin::pg_catalog.text::pg_catalog.int8))
-      from pg_catalog.pg_type t where t.oid < 16384),
-    (select pg_catalog.concat_ws(' ', pg_catalog.count(*), pg_catalog.sum(n.xmin::pg_catalog.text::pg_catalog.int8))
-      from pg_catalog.pg_namespace n)) as stamp)
+with own as materialized (select pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.concat_ws('/',
+    (select pg_catalog.string_agg(t.xmin::pg_catalog.text, ' ') from pg_catalog.pg_type t where t.oid < 16384),
+    (select pg_catalog.string_agg(n.xmin::pg_catalog.text, ' ') from pg_catalog.pg_namespace n)), 'UTF8')), 'hex'), 32) as stamp)
 select t.oid, t.typname, false, t.typbasetype, t.typtypmod, null
   from pg_catalog.pg_type t where t.typtype <> 'c' and t.typcategory <> 'A' and t.oid >= 16384
 union all select t.oid, t.typname, n.nspname in ('pg_catalog', 'information_schema'), t.typbasetype, t.typtypmod,
