@@ -12,25 +12,37 @@ with recursive locked as materialized (select l.relation from pg_catalog.pg_lock
       where n.kind = 'pg_catalog.pg_class'::pg_catalog.regclass
     union select n.view, t.typrelid from named n join pg_catalog.pg_type t on t.oid = n.object
       where n.kind = 'pg_catalog.pg_type'::pg_catalog.regclass and t.typrelid <> 0),
-  around as materialized (select pg_catalog.concat_ws('/',
-    (select pg_catalog.string_agg(n.xmin::pg_catalog.text, ' ') from pg_catalog.pg_namespace n),
-    (select pg_catalog.string_agg(e.xmin::pg_catalog.text, ' ') from pg_catalog.pg_enum e),
-    (select pg_catalog.string_agg(l.xmin::pg_catalog.text, ' ') from pg_catalog.pg_collation l),
-    (select pg_catalog.string_agg(s.xmin::pg_catalog.text, ' ') from pg_catalog.pg_ts_config s),
-    (select pg_catalog.string_agg(s.xmin::pg_catalog.text, ' ') from pg_catalog.pg_ts_dict s),
-    (select pg_catalog.string_agg(o.xmin::pg_catalog.text, ' ') from pg_catalog.pg_operator o),
-    (select pg_catalog.string_agg(p.xmin::pg_catalog.text, ' ') from pg_catalog.pg_proc p
-      where p.oid >= 16384 and p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace)) as stamp),
+  objects as materialized (
+    select r.view, c.relnamespace as schema, c.xmin from relations r join pg_catalog.pg_class c on c.oid = r.oid
+    union all select n.view, p.pronamespace as schema, p.xmin from named n join pg_catalog.pg_proc p on p.oid = n.object
+      where n.kind = 'pg_catalog.pg_proc'::pg_catalog.regclass
+    union all select n.view, t.typnamespace as schema, t.xmin from named n join pg_catalog.pg_type t on t.oid = n.object
+      where n.kind = 'pg_catalog.pg_type'::pg_catalog.regclass
+    union all select n.view, o.oprnamespace as schema, o.xmin from named n join pg_catalog.pg_operator o on o.oid = n.object
+      where n.kind = 'pg_catalog.pg_operator'::pg_catalog.regclass
+    union all select n.view, l.collnamespace as schema, l.xmin from named n join pg_catalog.pg_collation l on l.oid = n.object
+      where n.kind = 'pg_catalog.pg_collation'::pg_catalog.regclass
+    union all select n.view, s.cfgnamespace as schema, s.xmin from named n join pg_catalog.pg_ts_config s on s.oid = n.object
+      where n.kind = 'pg_catalog.pg_ts_config'::pg_catalog.regclass
+    union all select n.view, s.dictnamespace as schema, s.xmin from named n join pg_catalog.pg_ts_dict s on s.oid = n.object
+      where n.kind = 'pg_catalog.pg_ts_dict'::pg_catalog.regclass),
   versions as (
     select r.ev_class as view, r.xmin from pg_catalog.pg_rewrite r where r.ev_class >= 16384
-    union all select r.view, c.xmin from relations r join pg_catalog.pg_class c on c.oid = r.oid
+    union all select o.view, o.xmin from objects o
+    union all select o.view, s.xmin from objects o join pg_catalog.pg_namespace s on s.oid = o.schema
     union all select r.view, a.xmin from relations r join pg_catalog.pg_attribute a on a.attrelid = r.oid where a.attnum > 0
-    union all select n.view, p.xmin from named n join pg_catalog.pg_proc p on p.oid = n.object
-      where n.kind = 'pg_catalog.pg_proc'::pg_catalog.regclass
-    union all select n.view, t.xmin from named n join pg_catalog.pg_type t on t.oid = n.object
-      where n.kind = 'pg_catalog.pg_type'::pg_catalog.regclass)
+    union all select n.view, e.xmin from named n join pg_catalog.pg_enum e on e.enumtypid = n.object
+      where n.kind = 'pg_catalog.pg_type'::pg_catalog.regclass),
+  own as materialized (select pg_catalog.concat_ws('/',
+    (select pg_catalog.string_agg(o.xmin::pg_catalog.text, ' ') from pg_catalog.pg_operator o where o.oid < 16384),
+    (select pg_catalog.string_agg(l.xmin::pg_catalog.text, ' ') from pg_catalog.pg_collation l where l.oid < 16384),
+    (select pg_catalog.string_agg(s.xmin::pg_catalog.text, ' ') from pg_catalog.pg_ts_config s where s.oid < 16384),
+    (select pg_catalog.string_agg(s.xmin::pg_catalog.text, ' ') from pg_catalog.pg_ts_dict s where s.oid < 16384),
+    (select pg_catalog.string_agg(s.xmin::pg_catalog.text, ' ') from pg_catalog.pg_namespace s where s.oid < 16384),
+    (select pg_catalog.string_agg(p.xmin::pg_catalog.text, ' ') from pg_catalog.pg_proc p
+      where p.oid >= 16384 and p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace)) as stamp)
 select c.oid, pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(
-    pg_catalog.concat_ws('/', (select a.stamp from around a), v.versions), 'UTF8')), 'hex'), 32)
+    pg_catalog.concat_ws('/', (select o.stamp from own o), v.versions), 'UTF8')), 'hex'), 32)
   from (select v.view, pg_catalog.string_agg(v.xmin::pg_catalog.text, ' ') as versions from versions v group by v.view) v
     join pg_catalog.pg_class c on c.oid = v.view join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where c.relkind in ('v', 'm') and n.nspname not in ('pg_catalog', 'information_schema')
