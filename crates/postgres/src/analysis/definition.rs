@@ -95,15 +95,29 @@ impl Analyzer<'_> {
     /// The schema and name of a table that is to be made.
     pub(super) fn new_name<'t>(&self, table: &'t RangeVar) -> (String, &'t str) {
         let (schema, name) = tree::relation_name(table);
-        let schema = match (schema, self.search_path()) {
-            (Some(schema), _) => schema.to_string(),
-            (None, _) if tree::is_temporary(table) => "pg_temp".to_string(),
-            (None, SearchPath::Known(path)) if !self.found.changes_path => {
-                path.first().map_or_else(|| UNKNOWN_SCHEMA.to_string(), ToString::to_string)
-            }
-            (None, SearchPath::Known(_) | SearchPath::Uncertain) => UNKNOWN_SCHEMA.to_string(),
+        let schema = match schema {
+            None if tree::is_temporary(table) => "pg_temp".to_string(),
+            schema => self.new_schema(schema).unwrap_or_else(|| UNKNOWN_SCHEMA.to_string()),
         };
         (schema, name)
+    }
+
+    /// In which schema something comes to be, where that is certain.
+    fn new_schema(&self, schema: Option<&str>) -> Option<String> {
+        match (schema, self.search_path()) {
+            (Some(schema), _) => Some(schema.to_string()),
+            (None, SearchPath::Known(path)) if !self.found.changes_path => path.first().map(ToString::to_string),
+            (None, SearchPath::Known(_) | SearchPath::Uncertain) => None,
+        }
+    }
+
+    /// A type is made that has no functions of its own.
+    pub(super) fn define_type(&mut self, names: &[&str]) {
+        self.makes_type(names);
+        let (schema, _) = tree::qualified(names);
+        let schema = self.new_schema(schema).map(|schema| self.resources.schema(&schema));
+        self.access(action::DDL, schema.unwrap_or_else(|| self.resources.target()));
+        self.found.changes_catalog = true;
     }
 
     /// A table that is to be made.
@@ -976,7 +990,9 @@ impl Analyzer<'_> {
             _ => None,
         };
         let Some(table) = table else {
-            return self.access_target(action::DDL);
+            let schema = names.first().filter(|_| kind == ObjectType::OBJECT_SCHEMA);
+            let schema = schema.map(|schema| self.resources.schema(schema));
+            return self.access(action::DDL, schema.unwrap_or_else(|| self.resources.target()));
         };
         let (schema, name) = tree::qualified(table);
         for table in self.tables_named(schema, name) {

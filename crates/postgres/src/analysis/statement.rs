@@ -216,10 +216,20 @@ impl Analyzer<'_> {
     fn plain_definition(&mut self, node: Node<'_>) -> Result<(), Misunderstood> {
         match node {
             Node::CreateDomainStmt(create) => {
-                self.makes_type(&tree::words(create.domainname()));
+                self.define_type(&tree::words(create.domainname()));
                 for constraint in create.constraints() {
                     self.stored(constraint.raw_expr());
                 }
+                return Ok(());
+            }
+            Node::CreateEnumStmt(create) => {
+                self.define_type(&tree::words(create.type_name()));
+                return Ok(());
+            }
+            Node::CompositeTypeStmt(create) => {
+                let (schema, name) = create.typevar().map(tree::relation_name).unwrap_or_default();
+                self.define_type(&schema.into_iter().chain([name]).collect::<Vec<_>>());
+                return Ok(());
             }
             Node::AlterDomainStmt(alter) => {
                 self.guard_own(ObjectType::OBJECT_DOMAIN, &tree::strings(alter.type_name()));
@@ -242,11 +252,8 @@ impl Analyzer<'_> {
                     let expression = if let Node::StatsElem(element) = element { element.expr() } else { element };
                     self.tested(expression, &item)?;
                 }
-            }
-            Node::CreateEnumStmt(create) => self.makes_type(&tree::words(create.type_name())),
-            Node::CompositeTypeStmt(create) => {
-                let (schema, name) = create.typevar().map(tree::relation_name).unwrap_or_default();
-                self.makes_type(&schema.into_iter().chain([name]).collect::<Vec<_>>());
+                self.found.changes_catalog = true;
+                return Ok(());
             }
             Node::AlterCollationStmt(alter) => {
                 self.guard_own(ObjectType::OBJECT_COLLATION, &tree::strings(alter.collname()));

@@ -673,7 +673,7 @@ fn sequences_are_named_by_constants() {
             "alter table orders add drawn int default ('sq'::regclass).nextval",
             "ddl orders, update pg_catalog.nextval, update sq",
         ),
-        ("create domain drawn as int default nextval('sq')", "ddl shop, update pg_catalog.nextval, update sq"),
+        ("create domain drawn as int default nextval('sq')", "ddl public, update pg_catalog.nextval, update sq"),
         // What is computed or bound is not followed.
         ("select nextval('s' || 'q')", "update pg_catalog.nextval"),
         ("select nextval($1)", "update pg_catalog.nextval"),
@@ -940,6 +940,26 @@ fn qualified_names_are_only_what_the_catalog_says() {
 }
 
 #[test]
+fn types_are_made_in_their_schemas() {
+    let cases = [
+        ("create domain short as text", "ddl public"),
+        ("create domain hidden.short as text", "ddl hidden"),
+        ("create type hidden.mood as enum ('glad')", "ddl hidden"),
+        ("create type pair as (one int, other text)", "ddl public"),
+        ("create type pg_catalog.mood as enum ('glad')", "admin pg_catalog, admin shop, ddl pg_catalog"),
+        ("set search_path = hidden; create type mood as enum ('glad')", "ddl shop, set search_path"),
+        ("create statistics s on id, name from customers", "ddl customers"),
+        ("comment on schema hidden is 'x'", "ddl hidden"),
+        // Where these are is not followed.
+        ("alter type mood add value 'sad'", "ddl shop"),
+        ("comment on type mood is 'x'", "ddl shop"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(accesses(sql), expected, "{sql}");
+    }
+}
+
+#[test]
 fn temporary_things_are_noted() {
     let cases = [
         ("select id from customers", false),
@@ -1105,7 +1125,7 @@ fn definitions_keep_data_in_its_classes() {
         ("create table z (id int default leak())", "call leak, ddl z"),
         ("create index on customers (lower(name))", "ddl customers"),
         ("create unique index on customers ((email < 'm'))", "ddl customers, probe customers.email"),
-        ("create statistics s on (ssn < '5'), name from customers", "ddl customers, ddl shop, probe customers.ssn"),
+        ("create statistics s on (ssn < '5'), name from customers", "ddl customers, probe customers.ssn"),
         ("alter table customers add check (ssn < '5')", "ddl customers, probe customers.ssn"),
         ("alter table customers add check (id > 0)", "ddl customers"),
         ("alter table customers alter email type short_text", "ddl customers, probe customers.email"),
