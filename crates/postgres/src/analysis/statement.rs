@@ -3,7 +3,7 @@
 //! Knows which module reads which statement, and what is only an administrator's business.
 
 use gatehouse_model::Action;
-use pg_raw_parse::nodes::{CallStmt, DefElem, RangeVar, TransactionStmt, VacuumStmt};
+use pg_raw_parse::nodes::{CallStmt, CreateStatsStmt, DefElem, RangeVar, TransactionStmt, VacuumStmt};
 use pg_raw_parse::raw::{LimitOption, ObjectType, ReindexObjectType, TransactionStmtKind};
 use pg_raw_parse::{ConstValue, Node};
 
@@ -208,29 +208,42 @@ impl Analyzer<'_> {
                 self.found.changes_catalog = true;
                 Ok(())
             }
+            Node::CreateDomainStmt(create) => {
+                self.define_type(&tree::words(create.domainname()));
+                create.constraints().iter().for_each(|constraint| self.stored(constraint.raw_expr()));
+                Ok(())
+            }
+            Node::CreateEnumStmt(create) => {
+                self.define_type(&tree::words(create.type_name()));
+                Ok(())
+            }
+            Node::CompositeTypeStmt(create) => {
+                let (schema, name) = create.typevar().map(tree::relation_name).unwrap_or_default();
+                self.define_type(&schema.into_iter().chain([name]).collect::<Vec<_>>());
+                Ok(())
+            }
+            Node::CreateStatsStmt(statistics) => self.create_statistics(statistics),
             _ => self.plain_definition(node),
         }
+    }
+
+    fn create_statistics(&mut self, statistics: &CreateStatsStmt) -> Result<(), Misunderstood> {
+        let mut columns = Columns::default();
+        for table in statistics.relations() {
+            columns.extend(self.relation(table, action::DDL).columns);
+        }
+        let item = Item::query(None, columns);
+        for element in statistics.exprs() {
+            let expression = if let Node::StatsElem(element) = element { element.expr() } else { element };
+            self.tested(expression, &item)?;
+        }
+        self.found.changes_catalog = true;
+        Ok(())
     }
 
     /// Definitions that are in no table and hold no data.
     fn plain_definition(&mut self, node: Node<'_>) -> Result<(), Misunderstood> {
         match node {
-            Node::CreateDomainStmt(create) => {
-                self.define_type(&tree::words(create.domainname()));
-                for constraint in create.constraints() {
-                    self.stored(constraint.raw_expr());
-                }
-                return Ok(());
-            }
-            Node::CreateEnumStmt(create) => {
-                self.define_type(&tree::words(create.type_name()));
-                return Ok(());
-            }
-            Node::CompositeTypeStmt(create) => {
-                let (schema, name) = create.typevar().map(tree::relation_name).unwrap_or_default();
-                self.define_type(&schema.into_iter().chain([name]).collect::<Vec<_>>());
-                return Ok(());
-            }
             Node::AlterDomainStmt(alter) => {
                 self.guard_own(ObjectType::OBJECT_DOMAIN, &tree::strings(alter.type_name()));
                 match alter.def() {
@@ -241,19 +254,6 @@ impl Analyzer<'_> {
                     }
                     expression => self.stored(expression),
                 }
-            }
-            Node::CreateStatsStmt(statistics) => {
-                let mut columns = Columns::default();
-                for table in statistics.relations() {
-                    columns.extend(self.relation(table, action::DDL).columns);
-                }
-                let item = Item::query(None, columns);
-                for element in statistics.exprs() {
-                    let expression = if let Node::StatsElem(element) = element { element.expr() } else { element };
-                    self.tested(expression, &item)?;
-                }
-                self.found.changes_catalog = true;
-                return Ok(());
             }
             Node::AlterCollationStmt(alter) => {
                 self.guard_own(ObjectType::OBJECT_COLLATION, &tree::strings(alter.collname()));
