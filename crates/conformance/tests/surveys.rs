@@ -103,7 +103,8 @@ fn definitions_are_read_when_they_are_others() -> Result<()> {
     let mut asked = Postgres::default().survey();
     let mut reads = |views: &[&str], knows: [bool; 2]| -> Result<()> {
         let (told, words) = survey_in_words(&mut *asked, &mut over)?;
-        let list = words.split_once("any('{").and_then(|(_, rest)| rest.split_once('}')).context("a list")?.0;
+        let definitions = words.split_once("pg_get_viewdef").context("a question")?.1;
+        let list = definitions.split_once("any('{").and_then(|(_, rest)| rest.split_once('}')).context("a list")?.0;
         let list: BTreeSet<&str> = list.split(',').filter(|oid| !oid.is_empty()).collect();
         let oids = views.iter().map(oid).collect::<Result<Vec<String>>>()?;
         assert_eq!(list, oids.iter().map(String::as_str).collect(), "{views:?}");
@@ -134,6 +135,45 @@ fn definitions_are_read_when_they_are_others() -> Result<()> {
     reads(&[], [false, true])?;
     change("commit")?;
     reads(&["ids"], [true, true])
+}
+
+/// A constant of a type that was changed under it cannot be printed any more. Whoever may define things makes such a one.
+#[test]
+fn what_cannot_be_printed_hides_nothing_else() -> Result<()> {
+    let fixture = Fixture::start(Setup { sql: String::new(), ..Setup::default() })?;
+    fixture.truth(
+        "create table people (full_name text primary key); create table visits (who text references people, id int); \
+         create table sums (a int, b int generated always as (a + 1) stored, c int generated always as (a + 2) stored); \
+         create view ids as select id from visits; create view names as select full_name from people; \
+         create type mood as enum ('glad'); create type pair as (a int); create type pair2 as (a int); \
+         create table trap (x int, y bool generated always as ('(5)'::pair is null) stored); \
+         create view other_trap as select '(5)'::pair2 as p",
+    )?;
+    let over = || RawClient::connect_to(&fixture.direct(), "shop", &[("application_name", "survey")]);
+    let mut kept = over()?;
+    let mut asked = Postgres::default().survey();
+    let before = survey(&mut *asked, &mut kept)?;
+    fixture.truth("alter type pair alter attribute a type mood; alter type pair2 alter attribute a type mood")?;
+    for told in [survey(&mut *Postgres::default().survey(), &mut over()?)?, survey(&mut *asked, &mut kept)?] {
+        let is_known = |told: &str, relation: &str, word: &str| {
+            let name = format!("\"name\":\"{relation}\"");
+            told.lines().any(|line| line.contains(&name) && line.contains(word))
+        };
+        for (relation, word) in [
+            ("visits", "\"refers\":[["),
+            ("people", "\"keys\":[["),
+            ("sums", "(a + 1)"),
+            ("sums", "(a + 2)"),
+            ("ids", "SELECT"),
+            ("names", "SELECT"),
+        ] {
+            assert!(is_known(&before, relation, word) && is_known(&told, relation, word), "{relation}: {told}");
+        }
+        for (relation, word) in [("trap", "\"expression\""), ("other_trap", "SELECT")] {
+            assert!(is_known(&before, relation, word) && !is_known(&told, relation, word), "{relation}: {told}");
+        }
+    }
+    Ok(())
 }
 
 /// One asks, and whoever waited for that takes what was told: the target has one connection more, however many define things.

@@ -5,6 +5,7 @@
 mod answer;
 mod question;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -12,22 +13,46 @@ use gatehouse_protocol::{Breach, Survey, SurveyFacts};
 
 use crate::frame::{self, Peek, Reader, put_cstr};
 use crate::reading::Known;
-use crate::target_login::error_text;
+use crate::target_login::{error_code, error_text};
 
 use answer::{Builder, Kept};
-use question::{CATALOG, DEFINITIONS, Topic};
+use question::{CATALOG, Topic};
 
 /// No row of the catalog is longer, in bytes; the longest are definitions of views.
 const CATALOG_ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How often what cannot be printed is looked for among others. What is not found by then stays unknown, and so does what stands
+/// beside it.
+const FAILURES_MAX: usize = 256;
+/// PostgreSQL's code for a lock that was waited for too long.
+const LOCK_NOT_AVAILABLE: &[u8] = b"55P03";
 
 /// A connection's surveys, one after the other.
 #[derive(Default)]
 pub(crate) struct PostgresSurvey {
     kept: Kept,
     builder: Builder,
-    /// How many statements of the question at hand are answered.
+    /// Whether the catalog is read, and what is printed by the server is asked for.
+    knows_catalog: bool,
+    /// What is to be printed, in messages of their own, as they were asked.
+    prints: VecDeque<Print>,
+    /// How many statements of the message at hand are answered.
     answered: usize,
-    asked_for_definitions: bool,
+    /// Why the message at hand was not answered whole.
+    failure: Option<Failure>,
+    failures: usize,
+}
+
+/// What the server prints of some relations. One that it cannot print must not hide the others, so that it is looked for.
+struct Print {
+    topic: Topic,
+    of: Vec<u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// Somebody changes it right now.
+    Locked,
+    Other,
 }
 
 impl Survey for PostgresSurvey {
@@ -37,8 +62,9 @@ impl Survey for PostgresSurvey {
     }
 
     fn question(&self) -> Bytes {
+        let words = question::words(&CATALOG, |topic| self.kept.stamp(topic).to_owned());
         let mut out = BytesMut::new();
-        self.ask(&CATALOG, &mut out);
+        frame::write(&mut out, b'Q', |body| put_cstr(body, &words));
         out.freeze()
     }
 
@@ -53,14 +79,16 @@ impl Survey for PostgresSurvey {
                 match frame.tag {
                     b'D' => self.row(frame.body)?,
                     b'C' => self.answered += 1,
-                    b'Z' if self.asked_for_definitions => return self.finish().map(Some),
                     b'Z' => {
-                        self.asked_for_definitions = true;
-                        self.answered = 0;
-                        self.ask(&DEFINITIONS, out);
+                        self.end_message(out)?;
+                        if self.knows_catalog && self.prints.is_empty() {
+                            return self.finish().map(Some);
+                        }
                     }
-                    // Somebody changes a table right now: what is not defined is not known, and so not shown.
-                    b'E' if self.asked_for_definitions => {}
+                    b'E' if self.knows_catalog => {
+                        let is_locked = error_code(frame.body) == Some(LOCK_NOT_AVAILABLE);
+                        self.failure = Some(if is_locked { Failure::Locked } else { Failure::Other });
+                    }
                     b'E' => {
                         return Err(Breach::target(format!(
                             "the catalog could not be read: {}",
@@ -75,15 +103,49 @@ impl Survey for PostgresSurvey {
 }
 
 impl PostgresSurvey {
-    fn ask(&self, topics: &[Topic], out: &mut BytesMut) {
-        let words = question::words(topics, |topic| self.kept.asked_with(topic, &self.builder));
+    fn end_message(&mut self, out: &mut BytesMut) -> Result<(), Breach> {
+        let answered = std::mem::take(&mut self.answered);
+        if self.knows_catalog {
+            self.end_print(out);
+            return Ok(());
+        }
+        if answered != CATALOG.len() {
+            return Err(Breach::target("the catalog was not told whole"));
+        }
+        self.knows_catalog = true;
+        self.print(Topic::Expressions, self.builder.computed_relations(), out);
+        self.print(Topic::Definitions, self.kept.views_to_read(&self.builder), out);
+        Ok(())
+    }
+
+    fn print(&mut self, topic: Topic, of: Vec<u32>, out: &mut BytesMut) {
+        let list = of.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        let words = question::words(&[Topic::PrintSettings, topic], |_| format!("{{{list}}}"));
         frame::write(out, b'Q', |body| put_cstr(body, &words));
+        self.prints.push_back(Print { topic, of });
+    }
+
+    /// What could not be printed, among others, is asked for in two halves. What is not printed is not known, and so not shown.
+    fn end_print(&mut self, out: &mut BytesMut) {
+        let (print, failure) = (self.prints.pop_front(), self.failure.take());
+        let Some(Print { topic, of }) = print.filter(|print| failure == Some(Failure::Other) && print.of.len() > 1)
+        else {
+            return;
+        };
+        self.failures += 1;
+        if self.failures <= FAILURES_MAX {
+            let (first, second) = of.split_at(of.len() / 2);
+            self.print(topic, first.to_vec(), out);
+            self.print(topic, second.to_vec(), out);
+        }
     }
 
     /// What is answered now.
     fn topic(&self) -> Option<Topic> {
-        let asked = if self.asked_for_definitions { &DEFINITIONS[..] } else { &CATALOG[..] };
-        asked.get(self.answered).copied()
+        match self.prints.front() {
+            Some(print) => [Topic::PrintSettings, print.topic].get(self.answered).copied(),
+            None => CATALOG.get(self.answered).copied(),
+        }
     }
 
     fn row(&mut self, body: &[u8]) -> Result<(), Breach> {
@@ -101,7 +163,7 @@ impl PostgresSurvey {
         let catalog = std::mem::take(&mut self.builder)
             .finish(&mut self.kept)
             .map_err(|error| Breach::target(format!("the catalog is not understood: {error}")))?;
-        (self.answered, self.asked_for_definitions) = (0, false);
+        (self.knows_catalog, self.failures) = (false, 0);
         Ok(Arc::new(Known::new(catalog)))
     }
 }

@@ -314,6 +314,11 @@ pub(crate) fn error_text(body: &[u8]) -> String {
     words.join(" ")
 }
 
+/// The code of an error.
+pub(crate) fn error_code(body: &[u8]) -> Option<&[u8]> {
+    error_fields(body).find(|(field, _)| *field == b'C').map(|(_, code)| code)
+}
+
 fn error_fields(body: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut reader = Reader(body);
     std::iter::from_fn(move || match reader.u8()? {

@@ -40,20 +40,22 @@ struct Definition {
 }
 
 impl Kept {
-    /// What a topic is asked with, after the answers in `builder`: the stamp of what is known, empty for nothing, or a list of
-    /// what is to be told.
-    pub(super) fn asked_with(&self, topic: Topic, builder: &Builder) -> String {
+    /// The stamp of what is known of a topic; empty for nothing.
+    pub(super) fn stamp(&self, topic: Topic) -> &str {
         match topic {
-            Topic::Columns => self.own.columns.stamp.clone(),
-            Topic::Functions => self.own.functions.stamp.clone(),
-            Topic::Types => self.own.types.stamp.clone(),
-            Topic::Definitions => {
-                let wanted = builder.views.iter().filter(|(oid, stamp)| !self.has(**oid, stamp, builder));
-                let wanted: Vec<String> = wanted.map(|(oid, _)| oid.to_string()).collect();
-                format!("{{{}}}", wanted.join(","))
-            }
-            _ => String::new(),
+            Topic::Columns => &self.own.columns.stamp,
+            Topic::Functions => &self.own.functions.stamp,
+            Topic::Types => &self.own.types.stamp,
+            _ => "",
         }
+    }
+
+    /// The views whose definitions are to be told, by the answers in `builder`.
+    pub(super) fn views_to_read(&self, builder: &Builder) -> Vec<u32> {
+        let views = builder.views.iter().filter(|(oid, stamp)| !self.has(**oid, stamp, builder));
+        let mut views: Vec<u32> = views.map(|(oid, _)| *oid).collect();
+        views.sort_unstable();
+        views
     }
 
     /// Whether a view's definition is known. Its stamp does not count what is the server's own.
@@ -160,7 +162,7 @@ impl Builder {
                 let stamp = row.stamp(1)?.ok_or_else(|| row.error("a view has no stamp"))?;
                 self.views.insert(row.number(0)?, stamp.into());
             }
-            Topic::DefinitionSettings => {}
+            Topic::PrintSettings => {}
             Topic::Definitions => {
                 if let Some(text) = row.optional(1)? {
                     self.definitions.insert(row.number(0)?, text.into());
@@ -182,6 +184,13 @@ impl Builder {
             Topic::Keys => self.key(&row)?,
         }
         Ok(())
+    }
+
+    /// The relations with columns that are computed.
+    pub(super) fn computed_relations(&self) -> Vec<u32> {
+        let computed = self.parts.relations.iter();
+        let computed = computed.filter(|relation| relation.columns.iter().any(|column| column.generated));
+        computed.map(|relation| relation.oid).collect()
     }
 
     /// The catalog, when every answer is complete, with what of `kept` was not told anew; that is renewed.
@@ -481,7 +490,7 @@ mod tests {
             told.iter().for_each(|(topic, row)| tell(&mut builder, *topic, row).expect("a row"));
             let catalog = builder.finish(&mut kept).expect("a catalog");
             let topics = [Topic::Columns, Topic::Functions, Topic::Types, Topic::Keys];
-            let stamps = topics.map(|topic| kept.asked_with(topic, &Builder::default()));
+            let stamps = topics.map(|topic| kept.stamp(topic).to_owned());
             (catalog.parts(), stamps)
         };
         let first: [(Topic, &[&str]); 4] = [
@@ -519,9 +528,7 @@ mod tests {
             for (view, stamp) in views {
                 tell(&mut builder, Topic::Views, &[view, stamp]).expect("a row");
             }
-            let asked = kept.asked_with(Topic::Definitions, &builder);
-            let mut asked: Vec<&str> = asked.trim_matches(['{', '}']).split(',').collect();
-            asked.sort_unstable();
+            let asked: Vec<String> = kept.views_to_read(&builder).iter().map(u32::to_string).collect();
             for (view, text) in told {
                 tell(&mut builder, Topic::Definitions, &[view, text]).expect("a row");
             }

@@ -42,21 +42,21 @@ pub(super) enum Topic {
     /// one of them writes its row anew in a transaction that no survey before has seen. Left out are views that somebody
     /// changes right now, or what is underneath, for their definitions are about to be others.
     Views,
-    /// Settings again, with a limit on the waiting for locks.
-    DefinitionSettings,
-    /// The queries of views, with every name qualified, of those whose stamp is another than before. To read one takes a lock on
-    /// the tables underneath, so that those which somebody changes right now are left out, and nobody is waited for.
-    Definitions,
-    /// What generated columns are computed by.
-    Expressions,
     /// Foreign keys.
     References,
     /// The columns by which rows are told apart: those of unique indexes that hold of every row at any time.
     Keys,
+    /// Settings again, with a limit on the waiting for locks.
+    PrintSettings,
+    /// What generated columns are computed by, of some relations.
+    Expressions,
+    /// The queries of views, with every name qualified, of some. To read one takes a lock on the tables underneath, so that those
+    /// which somebody changes right now are left out, and nobody is waited for.
+    Definitions,
 }
 
-/// What is asked at first. An error in it ends the survey.
-pub(super) const CATALOG: [Topic; 12] = [
+/// What is asked in one message. An error in it ends the survey.
+pub(super) const CATALOG: [Topic; 14] = [
     Topic::SearchPath,
     Topic::Settings,
     Topic::Relations,
@@ -68,12 +68,10 @@ pub(super) const CATALOG: [Topic; 12] = [
     Topic::Types,
     Topic::Makings,
     Topic::Code,
+    Topic::References,
+    Topic::Keys,
     Topic::Views,
 ];
-
-/// What is asked then. What cannot be read of it is not known. What takes locks comes last, for they are held until the end.
-pub(super) const DEFINITIONS: [Topic; 5] =
-    [Topic::DefinitionSettings, Topic::Expressions, Topic::References, Topic::Keys, Topic::Definitions];
 
 impl Topic {
     const fn sql(self) -> &'static str {
@@ -93,7 +91,7 @@ impl Topic {
             Self::Makings => include_str!("makings.sql"),
             Self::Code => include_str!("code.sql"),
             Self::Views => include_str!("views.sql"),
-            Self::DefinitionSettings => {
+            Self::PrintSettings => {
                 "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), \
                  pg_catalog.set_config('lock_timeout', '200ms', true)"
             }
@@ -105,7 +103,7 @@ impl Topic {
     }
 }
 
-/// Stands for what a topic is asked with: see [`super::answer::Kept::asked_with`].
+/// Stands for what a topic is asked with: the stamp of what is known of it (see [`super::answer::Kept`]), or a list of relations.
 const PARAMETER: &str = "$1";
 
 /// The words that ask; `parameter` gives what each topic is asked with.
