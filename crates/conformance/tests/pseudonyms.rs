@@ -835,6 +835,13 @@ insert into grp select id, id from generate_series(1, 300) id;
 create view young as select id, tier from seats where email >= 'm';
 create view known as select id from seats s where exists (select from grp where grp.id::text = s.email);
 create materialized view ranks as select id, row_number() over (order by email) as place from seats;
+create table single (id bigint primary key, email text constraint one_each unique);
+create table referred (id bigint, who text references single (email));
+create table loud (email text, ts text);
+create view beside as select l.id from loud g, lateral (select c.id from unread c where c.email = g.ts) l;
+create table bb (k bigint primary key) partition by hash (k);
+create table bb0 partition of bb for values with (modulus 1, remainder 0);
+create table keyed (k bigint primary key, v numeric);
 grant all on all tables in schema public to gatehouse;
 ";
 
@@ -862,7 +869,8 @@ async fn what_order_partition_and_length_tell_is_not_told() -> Result<()> {
     ensure!(rows.iter().all(|row| row.get::<_, Option<&str>>(0) != Some(low.trim())));
     let probes = |sql: &str| -> Result<()> {
         let said = fixture.psql(&agent, sql)?;
-        let is_refused = ["probe", "sql:admin", "cheap to read an index"].iter().any(|why| said.contains(why));
+        let is_refused =
+            ["probe", "reveal", "sql:admin", "cheap to read an index"].iter().any(|why| said.contains(why));
         ensure!(said.contains("ERROR") && is_refused, "{sql}: {said}");
         Ok(())
     };
@@ -889,6 +897,27 @@ async fn what_order_partition_and_length_tell_is_not_told() -> Result<()> {
         "with f as (select repeat('x', 10) as x) select row_to_json(r) from (select x, email from seats, f) r",
         "with a as (select email || tier as x from seats), b as (select x || x as x from a) select x || x from b",
         "select email || rpad(tier, 10) from seats",
+        "select concat(to_json(to_json('x'::text)::text)::text, email) from seats",
+        "select concat(row(row('x')::text)::text, email) from seats",
+        "select to_json(j) from (select to_json(email)::text as j from seats) s",
+        // Keys by which the planner cannot look.
+        "select c.id from seats c join bb a on a.k = c.id join bb b on b.k = c.id order by c.tier",
+        "select c.id from seats c join keyed m on m.k = c.id join keyed n on n.k = m.v order by c.tier",
+        "select id from seats where point(id::float8, 0) ?- any(array_fill(point(0, 0), array[9])) order by tier limit 5",
+        "select * from beside",
+        // How much a statement writes, takes and keeps, and where.
+        "select pg_current_wal_insert_lsn()",
+        "select wal_bytes from pg_stat_wal",
+        "select pg_stat_get_wal()",
+        "select used_bytes from pg_backend_memory_contexts",
+        "select pg_stat_get_db_temp_bytes(1)",
+        "select pid from pg_locks where page = 1",
+        // Who has a value, and whether a row is what it was.
+        "insert into single values (9, 'a@example.org') on conflict on constraint one_each do update set id = 9 returning id",
+        "create trigger same before update on seats for each row execute function suppress_redundant_updates_trigger()",
+        // A column of a class by its foreign key alone.
+        "alter table referred drop constraint referred_who_fkey",
+        "alter table single drop constraint one_each cascade",
     ] {
         probes(sql)?;
     }
@@ -898,10 +927,48 @@ async fn what_order_partition_and_length_tell_is_not_told() -> Result<()> {
         "select row_to_json(s) from (select id, email, full_name from customers where id = 1) s",
         "select string_agg(email || '/' || tier, ', ') from seats",
         "select c.id from seats c left join grp b on b.id = c.id where c.id = 7 order by c.tier",
+        "select row_to_json(s), row_to_json(h) from seats s join grp h on h.id = s.id where s.id = 1",
+        "select row_to_json(s) from seats s where s.id = any('{1,2}')",
+        "insert into grp values (1, 1) on conflict on constraint grp_pkey do update set g = 1 returning id",
+        "select relation::regclass, mode, granted from pg_locks",
         "select relname from pg_class where relname = 'seats'",
     ] {
         let said = fixture.psql(&agent, sql)?;
         ensure!(!said.contains("ERROR") && !said.trim().is_empty(), "{sql}: {said}");
+    }
+    Ok(())
+}
+
+/// The server says of late what a statement took, with the values that it was given, to whoever asks for what is logged.
+#[test]
+fn what_is_logged_is_not_told() -> Result<()> {
+    let (fixture, agent) = start()?;
+    for sql in ["alter system set log_min_duration_statement = 0", "select pg_reload_conf()"] {
+        fixture.truth(sql)?;
+    }
+    let three = email(&fixture, &agent, 3)?;
+    let mut client = RawClient::connect(&agent)?;
+    client.send(&[query("set client_min_messages = log")])?;
+    client.until_ready(1)?;
+    let parse = frame(b'P', &[b"\0select id from customers where email = $1\0\0\0"]);
+    let length = u32::try_from(three.len())?.to_be_bytes();
+    let bind = frame(b'B', &[b"\0\0\0\0\0\x01", &length, three.as_bytes(), b"\0\0"]);
+    let close = frame(b'C', &[b"P\0"]);
+    let harmless = frame(b'P', &[b"\0select 1\0\0\0"]);
+    let refused = frame(b'P', &[b"\0select * from unread\0\0\0"]);
+    for behind in [vec![], vec![close], vec![harmless], vec![refused]] {
+        client.send(&[vec![parse.clone(), bind.clone(), execute("")], behind, vec![sync()]].concat())?;
+        let said = client.until_ready(1)?;
+        ensure!(said.contains("LOG") && said.contains("redacted"), "{said}");
+        ensure!(!said.contains("raw.person") && !said.contains("parameters"), "{said}");
+    }
+    // In a transaction what ended is told of behind others.
+    for sql in
+        ["begin", "declare c cursor for select email from customers", "fetch 1 from c", "select 1", "close c", "commit"]
+    {
+        client.send(&[query(sql)])?;
+        let said = client.until_ready(1)?;
+        ensure!(said.contains("LOG") && !said.contains("duration"), "{sql}: {said}");
     }
     Ok(())
 }

@@ -81,7 +81,7 @@ const DANGEROUS_PREFIXES: [&str; 40] = [
     "table_to_xml",
 ];
 
-const DANGEROUS: [&str; 60] = [
+const DANGEROUS: [&str; 65] = [
     "amvalidate",
     "anycompatiblemultirange_in",
     "anycompatiblerange_in",
@@ -125,7 +125,12 @@ const DANGEROUS: [&str; 60] = [
     "pg_stat_file",
     "pg_stat_force_next_flush",
     "pg_stat_get_activity",
+    "pg_stat_get_db_temp_bytes",
+    "pg_stat_get_progress_info",
+    "pg_stat_get_replication_slot",
     "pg_stat_get_subscription",
+    "pg_stat_get_tuples_hot_updated",
+    "pg_stat_get_wal",
     "pg_stat_get_wal_receiver",
     "pg_stat_get_wal_senders",
     "pg_stat_statements",
@@ -145,20 +150,16 @@ const DANGEROUS: [&str; 60] = [
 ];
 
 /// Volatile, and yet no more than a clock, a die or a fact about the server.
-const HARMLESS: [&str; 58] = [
+const HARMLESS: [&str; 50] = [
     "clock_timestamp",
     "current_query",
     "gen_random_uuid",
     "lastval",
     "pg_blocking_pids",
     "pg_collation_actual_version",
-    "pg_control_checkpoint",
     "pg_control_init",
     "pg_control_recovery",
     "pg_control_system",
-    "pg_current_wal_flush_lsn",
-    "pg_current_wal_insert_lsn",
-    "pg_current_wal_lsn",
     "pg_database_collation_actual_version",
     "pg_database_size",
     "pg_get_multixact_members",
@@ -169,8 +170,6 @@ const HARMLESS: [&str; 58] = [
     "pg_is_wal_replay_paused",
     "pg_jit_available",
     "pg_last_committed_xact",
-    "pg_last_wal_receive_lsn",
-    "pg_last_wal_replay_lsn",
     "pg_last_xact_replay_timestamp",
     "pg_notification_queue_usage",
     "pg_partition_ancestors",
@@ -186,9 +185,7 @@ const HARMLESS: [&str; 58] = [
     "pg_stat_get_xact_numscans",
     "pg_stat_get_xact_tuples_deleted",
     "pg_stat_get_xact_tuples_fetched",
-    "pg_stat_get_xact_tuples_hot_updated",
     "pg_stat_get_xact_tuples_inserted",
-    "pg_stat_get_xact_tuples_newpage_updated",
     "pg_stat_get_xact_tuples_returned",
     "pg_stat_get_xact_tuples_updated",
     "pg_stat_have_stats",
@@ -379,7 +376,8 @@ pub(crate) fn quoting_columns(relation: &str) -> Option<&'static [&'static str]>
         "pg_stat_activity" | "pg_stat_statements" | "pg_stat_monitor" => &["query"],
         "pg_stat_ssl" => &["client_dn", "client_serial", "issuer_dn"],
         "pg_stat_gssapi" => &["principal"],
-        "pg_stat_replication" | "pg_stat_subscription" => &["client_hostname"],
+        "pg_stat_replication" => &["client_hostname", "sent_lsn", "write_lsn", "flush_lsn", "replay_lsn"],
+        "pg_stat_subscription" => &["received_lsn", "latest_end_lsn"],
         "pg_authid" => &["rolpassword"],
         "pg_shadow" => &["passwd"],
         "pg_user_mapping" | "pg_user_mappings" => &["umoptions"],
@@ -387,7 +385,8 @@ pub(crate) fn quoting_columns(relation: &str) -> Option<&'static [&'static str]>
         "pg_foreign_table" => &["ftoptions"],
         "pg_foreign_data_wrapper" => &["fdwoptions"],
         "pg_subscription" => &["subconninfo"],
-        "pg_stat_wal_receiver" => &["conninfo"],
+        "pg_stat_wal_receiver" => &["conninfo", "written_lsn", "flushed_lsn", "latest_end_lsn"],
+        "pg_stat_wal" | "pg_backend_memory_contexts" => &[],
         "pg_hba_file_rules" | "pg_ident_file_mappings" | "pg_config" => &[],
         "pg_file_settings" => &["setting"],
         "pg_prepared_statements" | "pg_cursors" => &["statement"],
@@ -400,6 +399,25 @@ pub(crate) fn quoting_columns(relation: &str) -> Option<&'static [&'static str]>
         "_pg_foreign_data_wrappers" => &["fdwoptions"],
         _ => return None,
     })
+}
+
+/// Columns of PostgreSQL's own relations that measure what statements handle: how long values are, or beside which others they lie
+/// in an index.
+pub(crate) fn measuring_columns(relation: &str) -> &'static [&'static str] {
+    match relation {
+        "pg_locks" => &["page", "tuple"],
+        "pg_stat_database" => &["temp_bytes"],
+        "pg_stat_io" => &["read_bytes", "write_bytes", "extend_bytes"],
+        "pg_stat_progress_copy" => &["bytes_processed", "bytes_total"],
+        "pg_replication_slots" => &["restart_lsn", "confirmed_flush_lsn", "safe_wal_size"],
+        "pg_stat_replication_slots" => &["spill_bytes", "stream_bytes", "total_bytes"],
+        _ => &[],
+    }
+}
+
+/// Columns of PostgreSQL's own relations that count updates by whether what an index holds became what it was.
+pub(crate) fn counts_changes_of_indexes(relation: &str, column: &str) -> bool {
+    relation.starts_with("pg_stat_") && matches!(column, "n_tup_hot_upd" | "n_tup_newpage_upd")
 }
 
 #[cfg(test)]

@@ -68,6 +68,8 @@ pub(crate) struct PostgresSession {
     waiting: Option<Waiting>,
     /// What the catalog does not show may stand before what it shows.
     doubt: Doubt,
+    /// What ran since the session was idle may have handled values that nobody is to see.
+    quotes: bool,
     /// Names that may mean something else by now, for as long as that is so.
     moved: Moved,
     /// Something was defined that others see once its transaction has ended.
@@ -394,6 +396,7 @@ impl PostgresSession {
             meaning_changes: 0,
             settings: opening.ready.parameters.iter().filter(|(name, _)| gives_meaning(name)).cloned().collect(),
             doubt: Doubt::None,
+            quotes: false,
             moved: Moved::default(),
             defined: false,
             defined_by: None,
@@ -434,6 +437,12 @@ impl PostgresSession {
     }
 
     fn push(&mut self, awaited: Awaited) {
+        let may_quote = |prepared: &Prepared| prepared.analysis.sensitive || prepared.touches_end();
+        let runs = matches!(
+            awaited,
+            Awaited::Query { .. } | Awaited::Bind { .. } | Awaited::Execute { .. } | Awaited::Function { .. }
+        );
+        self.quotes |= runs && (self.doubt != Doubt::None || awaited.prepared().is_none_or(may_quote));
         self.barriers += usize::from(awaited.is_barrier());
         self.awaited.push_back(awaited);
     }

@@ -127,6 +127,8 @@ pub(super) struct Analyzer<'a> {
     is_choosing: bool,
     /// The statement makes long texts: see `length`.
     pub(super) makes_long_texts: bool,
+    /// Whether a row, an array or a document was made of texts.
+    pub(super) wraps_texts: bool,
     /// The names of relations that were looked up, also inside of views.
     names: RefCell<Vec<Arc<str>>>,
     /// The types of the columns in sight, if any of them has casts of its own.
@@ -157,6 +159,7 @@ impl<'a> Analyzer<'a> {
             is_ordering: false,
             is_choosing: false,
             makes_long_texts: false,
+            wraps_texts: false,
             names: RefCell::default(),
             types_seen: HashSet::new(),
             sensitive_views: HashSet::new(),
@@ -253,7 +256,10 @@ impl<'a> Analyzer<'a> {
             return true;
         };
         let family = self.resources.catalog.family(relation);
-        family.iter().any(|kin| kin.columns.iter().any(|column| *column.name == *name && column.indexed))
+        // A column of a view may be of a class that what it shows is not of.
+        let may_be = |kin: &Relation| kin.kind == RelationKind::View;
+        let holds = |kin: &Relation| kin.columns.iter().any(|column| *column.name == *name && column.indexed);
+        family.iter().any(|kin| may_be(kin) || holds(kin))
     }
 
     /// Reads what chooses rows.
@@ -492,6 +498,37 @@ impl<'a> Analyzer<'a> {
         Lineage::derive(&keys.collect::<Vec<_>>())
     }
 
+    fn columns_of_system(&self, relation: &Relation) -> Columns {
+        let quoting = function::quoting_columns(&relation.name);
+        let measuring = function::measuring_columns(&relation.name);
+        let column = |name: &str| {
+            let quotes = quoting.is_some_and(|columns| columns.is_empty() || columns.contains(&name));
+            let lineage = match quotes || measuring.contains(&name) {
+                true => Lineage::unknown(),
+                false if function::counts_changes_of_indexes(&relation.name, name) => self.indexed(),
+                false => Lineage::Clean,
+            };
+            Named::new(name, lineage)
+        };
+        Columns { named: relation.columns.iter().map(|info| column(&info.name)).collect(), rest: None }
+    }
+
+    /// The classified columns that indexes hold.
+    fn indexed(&self) -> Lineage {
+        let columns = self.resources.catalog.relations().flat_map(|relation| {
+            let columns = relation.columns.iter().filter(|column| column.indexed);
+            columns.map(|column| self.resources.column(relation, &column.name))
+        });
+        Lineage::derive(&columns.filter(resource::is_classified).map(Lineage::Copy).collect::<Vec<_>>())
+    }
+
+    /// Of the columns of something, those that an index may hold.
+    pub(super) fn indexed_among(&self, columns: &Columns) -> Lineage {
+        let may_be =
+            |lineage: &&Lineage| lineage.is_unknown() || lineage.sources().iter().any(|one| self.is_indexed(one));
+        Lineage::derive(columns.lineages().filter(may_be))
+    }
+
     /// Whether a relation of this name may be another by now than the catalog says.
     pub(super) fn is_doubted(&self, name: &str) -> bool {
         let may_move = |moved: &Moved| match self.open_views.is_empty() {
@@ -560,7 +597,7 @@ impl<'a> Analyzer<'a> {
     /// The columns of a relation, each with where it comes from.
     pub(super) fn columns_of(&mut self, relation: &Arc<Relation>) -> Columns {
         if relation.is_system() {
-            return columns_of_system(relation);
+            return self.columns_of_system(relation);
         }
         match relation.kind {
             RelationKind::View | RelationKind::MaterializedView => {
@@ -898,13 +935,4 @@ fn any_of(all: &[Columns]) -> Columns {
     }
     let rest = Lineage::derive(all.iter().flat_map(Columns::lineages));
     Columns { named, rest: Some(rest) }
-}
-
-fn columns_of_system(relation: &Relation) -> Columns {
-    let quoting = function::quoting_columns(&relation.name);
-    let column = |name: &str| {
-        let quotes = quoting.is_some_and(|columns| columns.is_empty() || columns.contains(&name));
-        Named::new(name, if quotes { Lineage::unknown() } else { Lineage::Clean })
-    };
-    Columns { named: relation.columns.iter().map(|info| column(&info.name)).collect(), rest: None }
 }

@@ -161,8 +161,19 @@ impl<'r, 'a> Statement<'r, 'a> {
         }
     }
 
+    /// An index serves, and tells that a column is a key, where both are of one type, or of types that it compares as one.
     fn note_same(&mut self, left: Place, right: Place) {
-        self.same.extend([(left, right), (right, left)]);
+        const TEXTS: [u32; 2] = [25, 1_043];
+        const INTEGERS: [u32; 3] = [20, 21, 23];
+        let kind = |(table, number): Place| {
+            let column = self.tables.get(table)?.1.columns.iter().find(|column| column.number == number)?;
+            Some(column.type_oid)
+        };
+        let (Some(one), Some(other)) = (kind(left), kind(right)) else { return };
+        let is_among = |types: &[u32]| types.contains(&one) && types.contains(&other);
+        if one == other || is_among(&TEXTS) || is_among(&INTEGERS) {
+            self.same.extend([(left, right), (right, left)]);
+        }
     }
 
     fn column(&self, column: &ColumnRef) -> Option<Place> {
@@ -199,6 +210,9 @@ impl<'r, 'a> Statement<'r, 'a> {
                 | Node::RangeTableFunc(_)
                 | Node::RangeTableSample(_)
                 | Node::WithClause(_) => false,
+                Node::A_Expr(any) if matches!(any.kind, A_Expr_Kind::AEXPR_OP_ANY | A_Expr_Kind::AEXPR_OP_ALL) => {
+                    is_short_list(any)
+                }
                 Node::FuncCall(call) => {
                     self.calls += 1;
                     let (schema, name) = tree::function_name(call);
@@ -225,8 +239,9 @@ impl<'r, 'a> Statement<'r, 'a> {
             let same_as_joined =
                 |table: usize, number: i16| self.same.iter().any(|(by, of)| *of == (table, number) && is_joined(by.0));
             let by_key = |table: usize, relation: &Relation| {
-                let has_children = self.analyzer.resources.catalog.has_children(relation);
-                let is_whole = relation.kind == RelationKind::PartitionedTable || !has_children;
+                // Before version 16 the planner knows no key of a table that is divided.
+                let is_whole =
+                    relation.kind == RelationKind::Table && !self.analyzer.resources.catalog.has_children(relation);
                 is_whole && relation.keys.iter().any(|key| key.iter().all(|number| same_as_joined(table, *number)))
             };
             let mut others = self.tables.iter().enumerate().filter(|(place, _)| !is_joined(*place));
@@ -237,4 +252,17 @@ impl<'r, 'a> Statement<'r, 'a> {
             }
         }
     }
+}
+
+/// Whether a condition over a list costs little: the list is written out, or a column is equal to one of it, which is looked up.
+fn is_short_list(any: &A_Expr) -> bool {
+    let is_written = matches!(any.rexpr(), Node::A_ArrayExpr(_));
+    let is_given = match any.rexpr() {
+        Node::TypeCast(cast) => matches!(cast.arg(), Node::ParamRef(_) | Node::A_Const(_) | Node::A_ArrayExpr(_)),
+        list => matches!(list, Node::ParamRef(_) | Node::A_Const(_)),
+    };
+    let is_looked_up = any.kind == A_Expr_Kind::AEXPR_OP_ANY
+        && strings(any.name()) == ["="]
+        && matches!(any.lexpr(), Node::ColumnRef(_));
+    is_written || is_looked_up && is_given
 }

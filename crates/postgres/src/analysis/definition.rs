@@ -393,6 +393,7 @@ impl Analyzer<'_> {
             },
             Alter::AT_DropColumn => {
                 self.note_cascade(command.behavior);
+                self.unties_at(table, command);
                 for relation in self.relations_at(table) {
                     self.leaves(&relation, command.name());
                 }
@@ -438,6 +439,7 @@ impl Analyzer<'_> {
             Alter::AT_ClusterOn => self.probe(&item.columns.row()),
             Alter::AT_DropConstraint => {
                 self.note_cascade(command.behavior);
+                self.unties_at(table, command);
                 self.doubts_dependents(command.behavior);
             }
             subtype if is_plain(subtype) => {}
@@ -552,6 +554,10 @@ impl Analyzer<'_> {
         }
         let table = trigger.relation().ok_or_else(nameless)?;
         let columns = self.relation(table, action::DDL).columns;
+        if name == WRITES_NOTHING {
+            // Whether a row becomes what it was is told by how many were updated.
+            self.probe(&columns.row());
+        }
         let mut sources = Sources::of(Item::query(Some("new"), columns.clone()));
         sources.extend(Sources::of(Item::query(Some("old"), columns)));
         self.inventory.take(trigger.when_clause())?;
@@ -632,6 +638,9 @@ impl Analyzer<'_> {
     pub(super) fn drop(&mut self, drop: &DropStmt) -> Result<(), Misunderstood> {
         self.note_cascade(drop.behavior);
         self.found.changes_catalog = true;
+        if drop.behavior == DropBehavior::DROP_CASCADE {
+            self.unties_by_drop(drop);
+        }
         for object in drop.objects() {
             self.drop_object(drop.remove_type, object);
         }
@@ -925,6 +934,74 @@ impl Analyzer<'_> {
                 self.reveal(&Lineage::Copy(own));
             }
         }
+    }
+
+    /// A constraint or a column of a table goes, and with it perhaps foreign keys: the name alone does not tell which.
+    fn unties_at(&mut self, table: &RangeVar, command: &AlterTableCmd) {
+        if command.behavior == DropBehavior::DROP_CASCADE {
+            return self.unties(|_, _| true);
+        }
+        let gone = (command.subtype == Alter::AT_DropColumn).then(|| command.name()).flatten();
+        let catalog = self.resources.catalog;
+        let kin: Vec<Arc<Relation>> =
+            self.relations_at(table).iter().flat_map(|relation| catalog.family(relation)).collect();
+        self.unties(|relation, column| {
+            let is_gone = gone == Some(column) && kin.iter().any(|kin| kin.oid == relation.oid);
+            let refers = |(source, name): (Arc<Relation>, Arc<str>)| {
+                let column = source.columns.iter().find(|column| column.name == name);
+                kin.iter().any(|kin| kin.oid == source.oid) && column.is_some_and(|column| !column.refers.is_empty())
+            };
+            !is_gone && catalog.sources(relation, column).into_iter().any(refers)
+        });
+    }
+
+    /// What goes with whatever stands on it.
+    fn unties_by_drop(&mut self, drop: &DropStmt) {
+        let gone: Vec<u32> = match drop.remove_type {
+            ObjectType::OBJECT_TABLE | ObjectType::OBJECT_FOREIGN_TABLE => {
+                let named = drop.objects().iter().flat_map(|object| {
+                    let names = names_of(object);
+                    let (schema, name) = tree::qualified(&names);
+                    self.relations(schema, name)
+                });
+                named.flat_map(|relation| self.resources.catalog.family(&relation)).map(|kin| kin.oid).collect()
+            }
+            ObjectType::OBJECT_VIEW | ObjectType::OBJECT_MATVIEW | ObjectType::OBJECT_SEQUENCE => return,
+            ObjectType::OBJECT_SCHEMA => {
+                let objects: Vec<Vec<&str>> = drop.objects().iter().map(names_of).collect();
+                let is_gone = |schema: &str| objects.iter().any(|names| tree::qualified(names).1 == schema);
+                return self.unties(|relation, _| !is_gone(&relation.schema));
+            }
+            _ => return self.unties(|_, _| true),
+        };
+        let catalog = self.resources.catalog;
+        self.unties(|relation, column| {
+            let mut sources = catalog.sources(relation, column).into_iter();
+            !gone.contains(&relation.oid) && sources.any(|(source, _)| gone.contains(&source.oid))
+        });
+    }
+
+    /// Foreign keys go: columns that are of a class by what they refer to alone would be of none.
+    fn unties(&mut self, is_untied: impl Fn(&Arc<Relation>, &str) -> bool) {
+        let catalog = self.resources.catalog;
+        let mut untied = Vec::new();
+        for relation in catalog.relations().filter(|relation| !relation.is_system()) {
+            let family = catalog.family(relation);
+            for column in &relation.columns {
+                let whole = self.resources.column(relation, &column.name);
+                let is_kept = |kind: &(&str, Option<&str>)| {
+                    family.iter().any(|kin| {
+                        let own = self.resources.column_named(&kin.schema, &kin.name, &column.name);
+                        resource::kinds(&own).contains(kind)
+                    })
+                };
+                let is_by_reference = !resource::kinds(&whole).iter().all(is_kept);
+                if is_by_reference && is_untied(relation, &column.name) {
+                    untied.push(Lineage::Copy(whole));
+                }
+            }
+        }
+        untied.iter().for_each(|column| self.reveal(column));
     }
 
     /// Whether a type may have checks of its own: a domain, or one that is not known.

@@ -673,7 +673,7 @@ pub(super) fn bare_name(node: Node<'_>) -> Option<&str> {
 }
 
 /// True for the whole row of something in FROM: `o.*`, or `o` where no column goes by that name.
-fn is_row_of(node: Node<'_>, scope: &Scope<'_>) -> bool {
+pub(super) fn is_row_of(node: Node<'_>, scope: &Scope<'_>) -> bool {
     let Node::ColumnRef(column) = node else { return false };
     let names = strings(column.fields());
     let sources = &scope.sources;

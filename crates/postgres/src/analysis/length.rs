@@ -6,7 +6,7 @@ use pg_raw_parse::{ConstValue, Node};
 
 use super::Misunderstood;
 use super::analyzer::Analyzer;
-use super::expression::is_passing_operation;
+use super::expression::{is_passing_operation, is_row_of};
 use super::lineage::Lineage;
 use super::scope::Scope;
 use super::tree;
@@ -21,6 +21,18 @@ const KEEPING: [&str; 8] = ["concat", "lower", "row_to_json", "text", "to_json",
 const GROWING: [&str; 10] =
     ["array_fill", "format", "lpad", "overlay", "regexp_replace", "repeat", "replace", "rpad", "string_agg", "xmlagg"];
 
+/// Those among them that escape what they are given.
+const WRAPPING: [&str; 3] = ["row_to_json", "to_json", "to_jsonb"];
+
+/// What a value is put together of.
+#[derive(Clone, Copy)]
+struct Made {
+    /// How many values of the length of a column's.
+    parts: usize,
+    /// Whether some of it is escaped.
+    wraps: bool,
+}
+
 impl Analyzer<'_> {
     /// Whether what these values are put together to stays short. What does not is remembered, for rows that hold it.
     pub(super) fn stay_short<'n>(
@@ -28,7 +40,7 @@ impl Analyzer<'_> {
         values: impl IntoIterator<Item = Node<'n>>,
         scope: &Scope<'_>,
     ) -> Result<bool, Misunderstood> {
-        let is_short = self.sum(values, scope)?.is_some_and(|parts| parts <= PARTS_MAX);
+        let is_short = self.sum(values, scope)?.is_some_and(|made| made.parts <= PARTS_MAX);
         self.makes_long_texts |= !is_short;
         Ok(is_short)
     }
@@ -42,44 +54,68 @@ impl Analyzer<'_> {
         &mut self,
         values: impl IntoIterator<Item = Node<'n>>,
         scope: &Scope<'_>,
-    ) -> Result<Option<usize>, Misunderstood> {
-        let mut sum = Some(0_usize);
+    ) -> Result<Option<Made>, Misunderstood> {
+        let mut sum = Some(Made { parts: 0, wraps: false });
         for value in values {
-            sum = sum.zip(self.parts(value, scope)?).map(|(one, other)| one.saturating_add(other));
+            sum = sum.zip(self.made(value, scope)?).map(|(one, other)| Made {
+                parts: one.parts.saturating_add(other.parts),
+                wraps: one.wraps || other.wraps,
+            });
             // More than are allowed are not looked at one by one.
-            if sum.is_none_or(|parts| parts > PARTS_MAX) {
+            if sum.is_none_or(|made| made.parts > PARTS_MAX) {
                 break;
             }
         }
         Ok(sum)
     }
 
-    /// Of how many values of the length of a column's a value is put together; `None` for any other length.
-    fn parts(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Result<Option<usize>, Misunderstood> {
+    /// What a value is put together of; `None` for one of any other length.
+    fn made(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Result<Option<Made>, Misunderstood> {
+        let of = |parts| Some(Made { parts, wraps: false });
         match node {
-            Node::None => Ok(Some(0)),
-            Node::A_Const(literal) => Ok(is_short(literal).then_some(1)),
+            Node::None => Ok(of(0)),
+            Node::A_Const(literal) => Ok(of(1).filter(|_| is_short(literal))),
             Node::ColumnRef(_) => Ok(match self.expression(node, scope)? {
-                Lineage::Nothing | Lineage::Copy(_) => Some(1),
+                Lineage::Nothing | Lineage::Copy(_) => of(1),
                 Lineage::Clean => None,
                 // A row, or what was put together before: it may stand alone, where nothing grew.
-                Lineage::Derived(_) | Lineage::Unknown(_) => (!self.makes_long_texts).then_some(PARTS_MAX),
+                Lineage::Derived(_) | Lineage::Unknown(_) if self.makes_long_texts => None,
+                Lineage::Derived(_) | Lineage::Unknown(_) => {
+                    Some(Made { parts: PARTS_MAX, wraps: self.wraps_texts && !is_row_of(node, scope) })
+                }
             }),
             Node::TypeCast(cast) => match cast.type_name() {
-                Some(name) if name.typmods().is_empty() || self.is_passing_type(name) => self.parts(cast.arg(), scope),
+                Some(name) if name.typmods().is_empty() || self.is_passing_type(name) => self.made(cast.arg(), scope),
                 _ => Ok(None),
             },
             Node::A_Expr(expression) if is_passing_operation(expression) => self.chain(expression, scope),
-            Node::FuncCall(call) if keeps_length(call) => self.sum(call.args(), scope),
+            Node::FuncCall(call) if keeps_length(call) => {
+                let made = self.sum(call.args(), scope)?;
+                let wraps = WRAPPING.contains(&tree::function_name(call).1);
+                Ok(if wraps { self.wrapped(made) } else { made })
+            }
             Node::CoalesceExpr(either) => self.sum(either.args(), scope),
-            Node::RowExpr(row) => self.sum(row.args(), scope),
-            Node::A_ArrayExpr(array) => self.sum(array.elements(), scope),
+            Node::RowExpr(row) => {
+                let made = self.sum(row.args(), scope)?;
+                Ok(self.wrapped(made))
+            }
+            Node::A_ArrayExpr(array) => {
+                let made = self.sum(array.elements(), scope)?;
+                Ok(self.wrapped(made))
+            }
             _ => Ok(None),
         }
     }
 
+    /// What stands in a row, an array or a document is escaped there: once it is some times as long, and again and again it is as
+    /// long as one likes.
+    fn wrapped(&mut self, made: Option<Made>) -> Option<Made> {
+        self.wraps_texts = true;
+        made.filter(|made| !made.wraps).map(|made| Made { wraps: true, ..made })
+    }
+
     /// A chain of operators, as in `a || b || c`, without going deeper.
-    fn chain(&mut self, outermost: &A_Expr, scope: &Scope<'_>) -> Result<Option<usize>, Misunderstood> {
+    fn chain(&mut self, outermost: &A_Expr, scope: &Scope<'_>) -> Result<Option<Made>, Misunderstood> {
         let (mut operands, mut expression) = (Vec::new(), outermost);
         loop {
             operands.push(expression.rexpr());

@@ -190,7 +190,9 @@ impl Analyzer<'_> {
     fn plain_select(&mut self, select: &SelectStmt, scope: &Scope<'_>) -> Result<Columns, Misunderstood> {
         let sources = self.from(select.from_clause(), scope)?;
         let inner = scope.inner(&sources);
-        self.filter(select.where_clause(), sources.items.len() > 1, &inner)?;
+        // What names rows of another query is joined with that.
+        let joins = sources.items.len() > 1 || scope.has_sources();
+        self.filter(select.where_clause(), joins, &inner)?;
         for window in select.window_clause() {
             let Node::WindowDef(window) = window else {
                 return Err(Misunderstood::new("a WINDOW is not understood", "Write it in another way"));

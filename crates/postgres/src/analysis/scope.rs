@@ -151,6 +151,11 @@ impl<'s> Scope<'s> {
         std::iter::successors(Some(self), |scope| scope.parent)
     }
 
+    /// Whether anything can be named in it that is read beside what is inside.
+    pub(super) fn has_sources(&self) -> bool {
+        self.levels().any(|level| !level.sources.items.is_empty())
+    }
+
     /// How many columns are looked through for a name, at most.
     pub(super) fn width(&self) -> usize {
         self.levels().map(|level| level.sources.columns.named.len()).sum()

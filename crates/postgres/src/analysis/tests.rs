@@ -940,6 +940,26 @@ fn qualified_names_are_only_what_the_catalog_says() {
 }
 
 #[test]
+fn where_a_foreign_key_goes_its_class_goes() {
+    let cases = [
+        ("alter table visits drop constraint visits_who", "ddl visits, reveal visits.who"),
+        ("alter table visits drop column who", "ddl visits, drop visits"),
+        ("alter table guests drop constraint whatever", "ddl guests, reveal guests.mail, reveal visits.who"),
+        ("alter table guests drop constraint guests_pkey cascade", "ddl guests, reveal guests.mail, reveal visits.who"),
+        ("alter table orders drop constraint whatever", "ddl orders"),
+        ("drop table guests cascade", "drop guests, reveal visits.who"),
+        ("drop table guests", "drop guests"),
+        ("drop table orders cascade", "drop orders"),
+        ("drop domain short cascade", "drop shop, reveal guests.mail, reveal visits.who"),
+        ("drop index idx cascade", "drop ?.idx, reveal guests.mail, reveal visits.who"),
+        ("drop view customer_view cascade", "drop customer_view"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(accesses(sql), expected, "{sql}");
+    }
+}
+
+#[test]
 fn types_are_made_in_their_schemas() {
     let cases = [
         ("create domain short as text", "ddl public"),

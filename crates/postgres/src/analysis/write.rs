@@ -312,6 +312,10 @@ impl Analyzer<'_> {
                 self.predicate(element.expr(), &inner)?;
             }
             self.predicate(infer.where_clause(), &inner)?;
+            if infer.conname().is_some() {
+                // Which columns are the constraint's is not known.
+                self.probe(&self.indexed_among(&target.columns));
+            }
         }
         if conflict.action == OnConflictAction::ONCONFLICT_UPDATE {
             self.access_item(action::UPDATE, target);

@@ -52,7 +52,7 @@ const RIGHTS: [&str; 34] = [
 ];
 
 /// Counts and times that the server keeps of its own work.
-const STATISTICS: [&str; 73] = [
+const STATISTICS: [&str; 68] = [
     "pg_stat_get_analyze_count",
     "pg_stat_get_archiver",
     "pg_stat_get_autoanalyze_count",
@@ -92,7 +92,6 @@ const STATISTICS: [&str; 73] = [
     "pg_stat_get_db_sessions_fatal",
     "pg_stat_get_db_sessions_killed",
     "pg_stat_get_db_stat_reset_time",
-    "pg_stat_get_db_temp_bytes",
     "pg_stat_get_db_temp_files",
     "pg_stat_get_db_tuples_deleted",
     "pg_stat_get_db_tuples_fetched",
@@ -113,19 +112,15 @@ const STATISTICS: [&str; 73] = [
     "pg_stat_get_live_tuples",
     "pg_stat_get_mod_since_analyze",
     "pg_stat_get_numscans",
-    "pg_stat_get_progress_info",
-    "pg_stat_get_replication_slot",
     "pg_stat_get_slru",
     "pg_stat_get_snapshot_timestamp",
     "pg_stat_get_subscription_stats",
     "pg_stat_get_tuples_deleted",
     "pg_stat_get_tuples_fetched",
-    "pg_stat_get_tuples_hot_updated",
     "pg_stat_get_tuples_inserted",
     "pg_stat_get_tuples_returned",
     "pg_stat_get_tuples_updated",
     "pg_stat_get_vacuum_count",
-    "pg_stat_get_wal",
 ];
 
 /// What is true of the session, the transaction or the server, and the clock.

@@ -45,6 +45,14 @@ pub(super) fn shape(is_sensitive: bool) -> Arc<Shape> {
     if is_sensitive { SENSITIVE.clone() } else { PLAIN.clone() }
 }
 
+/// Whether a message is one that the server writes into its log, and to its client only where that asks for it: it quotes statements
+/// with the values of their parameters.
+pub(super) fn is_logged(body: &[u8]) -> bool {
+    let fields = fields(body).unwrap_or_default();
+    let severity = field_of(&fields, b'V').or_else(|| field_of(&fields, b'S'));
+    severity.is_none_or(|severity| severity == "LOG" || severity.starts_with("DEBUG"))
+}
+
 /// The shape of a message about a statement in which pseudonyms were turned back.
 pub(super) fn shape_of_turned() -> Arc<Shape> {
     TURNED.clone()

@@ -49,7 +49,12 @@ impl PostgresSession {
             b'E' | b'N' if matches!(self.awaited.front(), Some(Awaited::Query { turned: true, .. })) => {
                 whole(Meaning::Content(message::shape_of_turned()))
             }
-            b'E' | b'N' => whole(Meaning::Content(message::shape(self.front_is_sensitive()))),
+            b'E' => whole(Meaning::Content(message::shape(self.front_is_sensitive()))),
+            // What ended is told of late, behind the answer to it: the time that it took, or its plan.
+            b'N' => {
+                let is_sensitive = self.quotes || message::is_logged(frame.body) || self.front_is_sensitive();
+                whole(Meaning::Content(message::shape(is_sensitive)))
+            }
             b'A' => whole(Meaning::Content(message::shape(false))),
             b'T' | b'n' if self.describe_is_ours() => whole(Meaning::Local),
             b'S' => whole(Meaning::Plumbing),
@@ -144,7 +149,7 @@ impl PostgresSession {
 
     fn front_is_sensitive(&self) -> bool {
         match self.awaited.front() {
-            None | Some(Awaited::Abort | Awaited::AbortQuery { .. } | Awaited::Close { .. }) => false,
+            None | Some(Awaited::Abort | Awaited::AbortQuery { .. } | Awaited::Close { .. }) => self.quotes,
             // Deferred constraints speak at the end of a batch, of whatever it did.
             Some(Awaited::Sync { .. }) => true,
             Some(front) => {
@@ -597,6 +602,7 @@ impl PostgresSession {
         // What changed is reported before the target says that it is ready.
         self.script.doubted_until = self.script.doubted_until.filter(|until| *until > batch);
         if self.status == b'I' {
+            self.quotes &= !self.awaited.is_empty();
             self.portals.retain(|_, named| named.batch > batch);
         }
     }
@@ -664,7 +670,7 @@ impl PostgresSession {
 
 impl Prepared {
     /// It ends a transaction, where deferred constraints and triggers speak of what earlier statements did.
-    fn touches_end(&self) -> bool {
+    pub(super) fn touches_end(&self) -> bool {
         self.analysis.intent.accesses.iter().any(|access| access.action == crate::analysis::action::TRANSACTION)
     }
 }
