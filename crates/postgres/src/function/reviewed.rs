@@ -157,7 +157,7 @@ const SESSION: [&str; 29] = [
 ];
 
 /// Words and numbers of the catalog: names, definitions and what is noted beside them. Constants in definitions are among them.
-const CATALOG: [&str; 84] = [
+const CATALOG: [&str; 83] = [
     "_pg_index_position",
     "col_description",
     "enum_first",
@@ -190,7 +190,6 @@ const CATALOG: [&str; 84] = [
     "pg_get_partkeydef",
     "pg_get_publication_tables",
     "pg_get_replica_identity_index",
-    "pg_get_replication_slots",
     "pg_get_ruledef",
     "pg_get_serial_sequence",
     "pg_get_statisticsobjdef",
