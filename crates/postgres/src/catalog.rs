@@ -530,6 +530,35 @@ impl Catalog {
         family
     }
 
+    /// The relations alone, each as what it becomes.
+    pub(crate) fn changed(&self, becomes: impl Fn(&Arc<Relation>) -> Option<Relation>) -> Self {
+        let mut changed = Self::default();
+        for relation in self.relations.values().filter_map(becomes) {
+            for &parent in &relation.parents {
+                changed.children.entry(parent).or_default().push(relation.oid);
+            }
+            changed.relations.insert(relation.oid, Arc::new(relation));
+        }
+        changed
+    }
+
+    pub(crate) fn by_oid(&self, oid: u32) -> Option<&Arc<Relation>> {
+        self.relations.get(&oid)
+    }
+
+    /// Whether a type is none of rows, nor an array.
+    pub(crate) fn knows_type(&self, oid: u32) -> bool {
+        self.types.contains_key(&oid)
+    }
+
+    /// A relation with those whose rows count to it: its children, and theirs.
+    pub(crate) fn descent(&self, relation: &Arc<Relation>) -> Vec<Arc<Relation>> {
+        let mut descent = vec![relation.clone()];
+        let children = |of: &Relation| self.children.get(&of.oid).cloned().unwrap_or_default();
+        self.follow(children(relation), &mut HashSet::from([relation.oid]), &mut descent, children);
+        descent
+    }
+
     /// A relation with those that its rows count to: its parents, and theirs.
     pub(crate) fn ancestry(&self, relation: &Arc<Relation>) -> Vec<Arc<Relation>> {
         let mut ancestry = vec![relation.clone()];

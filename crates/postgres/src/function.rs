@@ -81,7 +81,7 @@ const DANGEROUS_PREFIXES: [&str; 40] = [
     "table_to_xml",
 ];
 
-const DANGEROUS: [&str; 74] = [
+const DANGEROUS: [&str; 80] = [
     "amvalidate",
     "anycompatiblemultirange_in",
     "anycompatiblerange_in",
@@ -132,7 +132,11 @@ const DANGEROUS: [&str; 74] = [
     "pg_stat_file",
     "pg_stat_force_next_flush",
     "pg_stat_get_activity",
+    "pg_stat_get_blocks_fetched",
+    "pg_stat_get_blocks_hit",
+    "pg_stat_get_db_blocks_hit",
     "pg_stat_get_db_temp_bytes",
+    "pg_stat_get_db_temp_files",
     "pg_stat_get_progress_info",
     "pg_stat_get_replication_slot",
     "pg_stat_get_subscription",
@@ -140,6 +144,8 @@ const DANGEROUS: [&str; 74] = [
     "pg_stat_get_wal",
     "pg_stat_get_wal_receiver",
     "pg_stat_get_wal_senders",
+    "pg_stat_get_xact_blocks_fetched",
+    "pg_stat_get_xact_blocks_hit",
     "pg_stat_get_xact_tuples_hot_updated",
     "pg_stat_get_xact_tuples_newpage_updated",
     "pg_stat_statements",
@@ -159,7 +165,7 @@ const DANGEROUS: [&str; 74] = [
 ];
 
 /// Volatile, and yet no more than a clock, a die or a fact about the server.
-const HARMLESS: [&str; 50] = [
+const HARMLESS: [&str; 48] = [
     "clock_timestamp",
     "current_query",
     "gen_random_uuid",
@@ -186,8 +192,6 @@ const HARMLESS: [&str; 50] = [
     "pg_relation_size",
     "pg_safe_snapshot_blocking_pids",
     "pg_stat_get_recovery_prefetch",
-    "pg_stat_get_xact_blocks_fetched",
-    "pg_stat_get_xact_blocks_hit",
     "pg_stat_get_xact_function_calls",
     "pg_stat_get_xact_function_self_time",
     "pg_stat_get_xact_function_total_time",
@@ -415,8 +419,8 @@ pub(crate) fn quoting_columns(relation: &str) -> Option<&'static [&'static str]>
 pub(crate) fn measuring_columns(relation: &str) -> &'static [&'static str] {
     match relation {
         "pg_locks" => &["page", "tuple"],
-        "pg_stat_database" => &["temp_bytes"],
-        "pg_stat_io" => &["read_bytes", "write_bytes", "extend_bytes"],
+        "pg_stat_database" => &["temp_bytes", "temp_files"],
+        "pg_stat_io" => &["reads", "read_bytes", "writes", "write_bytes", "extends", "extend_bytes", "hits"],
         "pg_stat_progress_copy" => &["bytes_processed", "bytes_total"],
         "pg_replication_slots" => &["restart_lsn", "confirmed_flush_lsn", "safe_wal_size"],
         "pg_stat_replication_slots" => &["spill_bytes", "stream_bytes", "total_bytes"],
@@ -424,9 +428,11 @@ pub(crate) fn measuring_columns(relation: &str) -> &'static [&'static str] {
     }
 }
 
-/// Columns of PostgreSQL's own relations that count updates by whether what an index holds became what it was.
+/// Columns of PostgreSQL's own relations that count updates by whether what an index holds became what it was, or the
+/// blocks of indexes that they looked at.
 pub(crate) fn counts_changes_of_indexes(relation: &str, column: &str) -> bool {
-    relation.starts_with("pg_stat_") && matches!(column, "n_tup_hot_upd" | "n_tup_newpage_upd")
+    matches!(column, "n_tup_hot_upd" | "n_tup_newpage_upd") && relation.starts_with("pg_stat_")
+        || matches!(column, "idx_blks_read" | "idx_blks_hit" | "blks_hit") && relation.starts_with("pg_stat")
 }
 
 #[cfg(test)]

@@ -140,8 +140,8 @@ impl Known {
     }
 
     /// Whether the planner cannot be led to what a setting makes dear, by a text that was understood.
-    pub(crate) fn is_bounded(&self, sql: &str, reader: &Reader<'_>) -> bool {
-        analysis::is_bounded(sql, &self.context(reader, &self.tables(reader)))
+    pub(crate) fn is_bounded(&self, sql: &str, declared: &[u32], reader: &Reader<'_>) -> bool {
+        analysis::is_bounded(sql, declared, &self.context(reader, &self.tables(reader)))
     }
 
     /// What was read, where values of these types are made besides.

@@ -437,7 +437,7 @@ impl PostgresSession {
     }
 
     fn push(&mut self, awaited: Awaited) {
-        let may_quote = |prepared: &Prepared| prepared.analysis.sensitive || prepared.touches_end();
+        let may_quote = |prepared: &Prepared| prepared.analysis.sensitive;
         let runs = matches!(
             awaited,
             Awaited::Query { .. } | Awaited::Bind { .. } | Awaited::Execute { .. } | Awaited::Function { .. }

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use pg_raw_parse::Node;
-use pg_raw_parse::nodes::{A_Expr, ColumnRef, RangeVar};
+use pg_raw_parse::nodes::{A_Const, A_Expr, ColumnRef, ParamRef, RangeVar};
 use pg_raw_parse::raw::{A_Expr_Kind, BoolExprType, JoinType, SetOperation};
+use pg_raw_parse::{ConstValue, Node};
 
 use super::analyzer::Analyzer;
 use super::tree::{self, strings};
@@ -22,21 +22,25 @@ const CALLS_MAX: usize = 50;
 /// How many tables it joins: past these the planner may not find that each is joined by its key.
 const TABLES_MAX: usize = 8;
 
+/// How long a list is that is written out in a text, in bytes.
+const LIST_BYTES_MAX: usize = 1_024;
+
 /// A column of one of the tables: the table's place in the statement, and the column's number.
 type Place = (usize, i16);
 
-/// Whether all statements of a text are so.
-pub(crate) fn is_bounded(sql: &str, context: &Context<'_>) -> bool {
+/// Whether all statements of a text are so, whose parameters are declared to be of these types, 0 where nothing is said.
+pub(crate) fn is_bounded(sql: &str, declared: &[u32], context: &Context<'_>) -> bool {
     let read = || -> Result<bool, Misunderstood> {
         let parsed = tree::parse(sql)?;
         let analyzer = Analyzer::new(context);
-        Ok(parsed.iter().all(|statement| Statement::new(&analyzer).is_bounded(statement.stmt())))
+        Ok(parsed.iter().all(|statement| Statement::new(&analyzer, declared).is_bounded(statement.stmt())))
     };
     tree::guarded(read).unwrap_or(false)
 }
 
 struct Statement<'r, 'a> {
     analyzer: &'r Analyzer<'a>,
+    declared: &'r [u32],
     nodes: usize,
     calls: usize,
     /// The tables, by the names that their columns go by.
@@ -46,8 +50,8 @@ struct Statement<'r, 'a> {
 }
 
 impl<'r, 'a> Statement<'r, 'a> {
-    fn new(analyzer: &'r Analyzer<'a>) -> Self {
-        Self { analyzer, nodes: 0, calls: 0, tables: Vec::new(), same: Vec::new() }
+    fn new(analyzer: &'r Analyzer<'a>, declared: &'r [u32]) -> Self {
+        Self { analyzer, declared, nodes: 0, calls: 0, tables: Vec::new(), same: Vec::new() }
     }
 
     fn is_bounded(&mut self, node: Node<'_>) -> bool {
@@ -55,7 +59,8 @@ impl<'r, 'a> Statement<'r, 'a> {
             Node::CopyStmt(copy) => matches!(copy.query(), Node::None) || self.is_bounded(copy.query()),
             Node::ExplainStmt(explain) => self.is_bounded(explain.query()),
             Node::DeclareCursorStmt(cursor) => self.is_bounded(cursor.query()),
-            Node::PrepareStmt(prepare) => self.is_bounded(prepare.query()),
+            // Types that it declares are not looked up.
+            Node::PrepareStmt(prepare) => prepare.argtypes().is_empty() && self.is_bounded(prepare.query()),
             Node::SelectStmt(select) => {
                 let sources: Option<Vec<()>> = select.from_clause().iter().map(|source| self.source(source)).collect();
                 let is_plain = select.op == SetOperation::SETOP_NONE && select.with_clause().is_none();
@@ -165,11 +170,7 @@ impl<'r, 'a> Statement<'r, 'a> {
     fn note_same(&mut self, left: Place, right: Place) {
         const TEXTS: [u32; 2] = [25, 1_043];
         const INTEGERS: [u32; 3] = [20, 21, 23];
-        let kind = |(table, number): Place| {
-            let column = self.tables.get(table)?.1.columns.iter().find(|column| column.number == number)?;
-            Some(column.type_oid)
-        };
-        let (Some(one), Some(other)) = (kind(left), kind(right)) else { return };
+        let (Some(one), Some(other)) = (self.type_of(left), self.type_of(right)) else { return };
         let is_among = |types: &[u32]| types.contains(&one) && types.contains(&other);
         if one == other || is_among(&TEXTS) || is_among(&INTEGERS) {
             self.same.extend([(left, right), (right, left)]);
@@ -211,7 +212,7 @@ impl<'r, 'a> Statement<'r, 'a> {
                 | Node::RangeTableSample(_)
                 | Node::WithClause(_) => false,
                 Node::A_Expr(any) if matches!(any.kind, A_Expr_Kind::AEXPR_OP_ANY | A_Expr_Kind::AEXPR_OP_ALL) => {
-                    is_short_list(any)
+                    self.is_short_list(any)
                 }
                 Node::FuncCall(call) => {
                     self.calls += 1;
@@ -226,6 +227,45 @@ impl<'r, 'a> Statement<'r, 'a> {
             nodes.extend(tree::children(node));
         }
         self.tables.len() <= TABLES_MAX && (0..self.tables.len().max(1)).any(|first| self.joins_by_keys(first))
+    }
+
+    /// Whether a condition over a list costs little: the list is short, or a column is equal to one of it and of one type with it,
+    /// so that it is looked up by a hash.
+    fn is_short_list(&self, any: &A_Expr) -> bool {
+        let arrays = match any.lexpr() {
+            Node::ColumnRef(column) => self.column(column).and_then(|place| self.type_of(place)).and_then(arrays_of),
+            _ => None,
+        };
+        let is_equal = any.kind == A_Expr_Kind::AEXPR_OP_ANY && strings(any.name()) == ["="];
+        let Some((oids, names)) = arrays.filter(|_| is_equal) else {
+            return is_written_short(any.rexpr());
+        };
+        let is_of_it = |parameter: &ParamRef| {
+            let declared = usize::try_from(parameter.number - 1).ok().and_then(|place| self.declared.get(place));
+            declared.is_none_or(|declared| *declared == 0 || oids.contains(declared))
+        };
+        match any.rexpr() {
+            Node::ParamRef(parameter) => is_of_it(parameter),
+            Node::A_Const(_) => true,
+            Node::TypeCast(cast) => {
+                let name = cast.type_name();
+                let is_named = name.is_some_and(|name| {
+                    let words: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
+                    !name.array_bounds().is_empty() && names.contains(&tree::qualified(&words).1)
+                });
+                match cast.arg() {
+                    Node::ParamRef(parameter) => is_named && is_of_it(parameter),
+                    Node::A_Const(_) => is_named || is_written_short(any.rexpr()),
+                    _ => is_written_short(any.rexpr()),
+                }
+            }
+            list => is_written_short(list),
+        }
+    }
+
+    fn type_of(&self, (table, number): Place) -> Option<u32> {
+        let relation = &self.tables.get(table)?.1;
+        relation.columns.iter().find(|column| column.number == number).map(|column| column.type_oid)
     }
 
     /// Whether each row of one table has no more than one of every other, joined in some order.
@@ -254,15 +294,29 @@ impl<'r, 'a> Statement<'r, 'a> {
     }
 }
 
-/// Whether a condition over a list costs little: the list is written out, or a column is equal to one of it, which is looked up.
-fn is_short_list(any: &A_Expr) -> bool {
-    let is_written = matches!(any.rexpr(), Node::A_ArrayExpr(_));
-    let is_given = match any.rexpr() {
-        Node::TypeCast(cast) => matches!(cast.arg(), Node::ParamRef(_) | Node::A_Const(_) | Node::A_ArrayExpr(_)),
-        list => matches!(list, Node::ParamRef(_) | Node::A_Const(_)),
+/// The arrays whose elements are compared with a column of a type by the hash of that type: their OIDs, and how their elements are
+/// called.
+fn arrays_of(kind: u32) -> Option<(&'static [u32], &'static [&'static str])> {
+    Some(match kind {
+        25 | 1_043 => (&[1_009, 1_015], &["text", "varchar"]),
+        20 => (&[1_016], &["int8"]),
+        21 => (&[1_005], &["int2"]),
+        23 => (&[1_007], &["int4"]),
+        2_950 => (&[2_951], &["uuid"]),
+        _ => return None,
+    })
+}
+
+/// Whether a list is written out and short.
+fn is_written_short(list: Node<'_>) -> bool {
+    let is_short = |literal: &A_Const| match literal.val() {
+        Some(ConstValue::String(text)) => text.len() <= LIST_BYTES_MAX,
+        _ => true,
     };
-    let is_looked_up = any.kind == A_Expr_Kind::AEXPR_OP_ANY
-        && strings(any.name()) == ["="]
-        && matches!(any.lexpr(), Node::ColumnRef(_));
-    is_written || is_looked_up && is_given
+    match list {
+        Node::A_Const(literal) => is_short(literal),
+        Node::TypeCast(cast) => is_written_short(cast.arg()),
+        Node::A_ArrayExpr(array) => array.elements().iter().all(is_written_short),
+        _ => false,
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows what each one touches. What is only an administrator's business is in `statement`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use gatehouse_model::Resource;
@@ -20,7 +21,7 @@ use super::resource::{self, UNKNOWN_SCHEMA};
 use super::scope::{Item, Scope, Sources};
 use super::tree::{self, strings};
 use super::{Misunderstood, SearchPath, action};
-use crate::catalog::{Relation, RelationKind, is_system_schema, is_temporary_schema};
+use crate::catalog::{ColumnInfo, OWN_OIDS_END, Relation, RelationKind, is_system_schema, is_temporary_schema};
 use crate::function::Kind;
 
 /// Languages whose functions can do no more than statements.
@@ -393,7 +394,7 @@ impl Analyzer<'_> {
             },
             Alter::AT_DropColumn => {
                 self.note_cascade(command.behavior);
-                self.unties_at(table, command);
+                self.unties_by_column(table, command);
                 for relation in self.relations_at(table) {
                     self.leaves(&relation, command.name());
                 }
@@ -439,7 +440,7 @@ impl Analyzer<'_> {
             Alter::AT_ClusterOn => self.probe(&item.columns.row()),
             Alter::AT_DropConstraint => {
                 self.note_cascade(command.behavior);
-                self.unties_at(table, command);
+                self.unties_by_constraint(table, command.behavior);
                 self.doubts_dependents(command.behavior);
             }
             subtype if is_plain(subtype) => {}
@@ -638,9 +639,7 @@ impl Analyzer<'_> {
     pub(super) fn drop(&mut self, drop: &DropStmt) -> Result<(), Misunderstood> {
         self.note_cascade(drop.behavior);
         self.found.changes_catalog = true;
-        if drop.behavior == DropBehavior::DROP_CASCADE {
-            self.unties_by_drop(drop);
-        }
+        self.unties_by_drop(drop);
         for object in drop.objects() {
             self.drop_object(drop.remove_type, object);
         }
@@ -936,68 +935,113 @@ impl Analyzer<'_> {
         }
     }
 
-    /// A constraint or a column of a table goes, and with it perhaps foreign keys: the name alone does not tell which.
-    fn unties_at(&mut self, table: &RangeVar, command: &AlterTableCmd) {
-        if command.behavior == DropBehavior::DROP_CASCADE {
-            return self.unties(|_, _| true);
-        }
-        let gone = (command.subtype == Alter::AT_DropColumn).then(|| command.name()).flatten();
-        let catalog = self.resources.catalog;
-        let kin: Vec<Arc<Relation>> =
-            self.relations_at(table).iter().flat_map(|relation| catalog.family(relation)).collect();
-        self.unties(|relation, column| {
-            let is_gone = gone == Some(column) && kin.iter().any(|kin| kin.oid == relation.oid);
-            let refers = |(source, name): (Arc<Relation>, Arc<str>)| {
-                let column = source.columns.iter().find(|column| column.name == name);
-                kin.iter().any(|kin| kin.oid == source.oid) && column.is_some_and(|column| !column.refers.is_empty())
-            };
-            !is_gone && catalog.sources(relation, column).into_iter().any(refers)
+    /// A constraint goes, and with it perhaps foreign keys: its name alone does not tell which.
+    fn unties_by_constraint(&mut self, table: &RangeVar, behavior: DropBehavior::Type) {
+        let of: HashSet<u32> = self.with_descendants(self.relations_at(table));
+        let cascades = behavior == DropBehavior::DROP_CASCADE;
+        self.unties(|relation| {
+            let mut changed = (**relation).clone();
+            for column in &mut changed.columns {
+                column.refers.retain(|(to, _)| !of.contains(&relation.oid) && !(cascades && of.contains(to)));
+            }
+            Some(changed)
         });
     }
 
-    /// What goes with whatever stands on it.
-    fn unties_by_drop(&mut self, drop: &DropStmt) {
-        let gone: Vec<u32> = match drop.remove_type {
-            ObjectType::OBJECT_TABLE | ObjectType::OBJECT_FOREIGN_TABLE => {
-                let named = drop.objects().iter().flat_map(|object| {
-                    let names = names_of(object);
-                    let (schema, name) = tree::qualified(&names);
-                    self.relations(schema, name)
-                });
-                named.flat_map(|relation| self.resources.catalog.family(&relation)).map(|kin| kin.oid).collect()
-            }
-            ObjectType::OBJECT_VIEW | ObjectType::OBJECT_MATVIEW | ObjectType::OBJECT_SEQUENCE => return,
-            ObjectType::OBJECT_SCHEMA => {
-                let objects: Vec<Vec<&str>> = drop.objects().iter().map(names_of).collect();
-                let is_gone = |schema: &str| objects.iter().any(|names| tree::qualified(names).1 == schema);
-                return self.unties(|relation, _| !is_gone(&relation.schema));
-            }
-            _ => return self.unties(|_, _| true),
+    /// A column goes. Its kin may keep theirs, and lose what they were told by its own.
+    fn unties_by_column(&mut self, table: &RangeVar, command: &AlterTableCmd) {
+        let relations = self.relations_at(table);
+        let name = command.name().unwrap_or_default();
+        let cascades = command.behavior == DropBehavior::DROP_CASCADE;
+        let gone = |relation: &Relation| {
+            let is_here = relations.iter().any(|other| other.oid == relation.oid);
+            relation.columns.iter().find(|column| is_here && *column.name == *name).cloned()
         };
-        let catalog = self.resources.catalog;
-        self.unties(|relation, column| {
-            let mut sources = catalog.sources(relation, column).into_iter();
-            !gone.contains(&relation.oid) && sources.any(|(source, _)| gone.contains(&source.oid))
+        let numbers: Vec<(u32, i16)> =
+            relations.iter().filter_map(|relation| Some((relation.oid, gone(relation)?.number))).collect();
+        self.unties(|relation| {
+            let mut changed = (**relation).clone();
+            let refers_there =
+                cascades && changed.columns.iter().any(|column| column.refers.iter().any(|to| numbers.contains(to)));
+            let gone = gone(relation);
+            // The key goes whole, whichever of its columns does.
+            if refers_there || gone.as_ref().is_some_and(|column| !column.refers.is_empty()) {
+                changed.columns.iter_mut().for_each(|column| column.refers.clear());
+            }
+            changed.columns.retain(|column| gone.is_none() || *column.name != *name);
+            Some(changed)
         });
     }
 
-    /// Foreign keys go: columns that are of a class by what they refer to alone would be of none.
-    fn unties(&mut self, is_untied: impl Fn(&Arc<Relation>, &str) -> bool) {
+    fn unties_by_drop(&mut self, drop: &DropStmt) {
+        let cascades = drop.behavior == DropBehavior::DROP_CASCADE;
+        let objects: Vec<Vec<&str>> = drop.objects().iter().map(names_of).collect();
+        match drop.remove_type {
+            ObjectType::OBJECT_TABLE
+            | ObjectType::OBJECT_FOREIGN_TABLE
+            | ObjectType::OBJECT_VIEW
+            | ObjectType::OBJECT_MATVIEW
+            | ObjectType::OBJECT_SEQUENCE => {
+                let mut gone = HashSet::new();
+                for names in &objects {
+                    let (schema, name) = tree::qualified(names);
+                    for relation in self.relations(schema, name) {
+                        let takes_all = cascades || relation.kind == RelationKind::PartitionedTable;
+                        gone.insert(relation.oid);
+                        gone.extend(takes_all.then(|| self.with_descendants(vec![relation])).into_iter().flatten());
+                    }
+                }
+                let catalog = self.resources.catalog;
+                self.unties(|relation| {
+                    let mut changed = (**relation).clone();
+                    // Columns go that are of the row of what goes, and with one of them a key of several.
+                    let may_go = |column: &ColumnInfo| {
+                        let is_made = column.type_oid >= OWN_OIDS_END && !catalog.knows_type(column.type_oid);
+                        is_made && !column.refers.is_empty()
+                    };
+                    if cascades && changed.columns.iter().any(may_go) {
+                        changed.columns.iter_mut().for_each(|column| column.refers.clear());
+                    }
+                    (!gone.contains(&relation.oid)).then_some(changed)
+                });
+            }
+            _ if !cascades => {}
+            // Whatever stands on it goes with it: columns, indexes, and so any key.
+            kind => {
+                let is_gone = |schema: &str| {
+                    kind == ObjectType::OBJECT_SCHEMA && objects.iter().any(|names| tree::qualified(names).1 == schema)
+                };
+                self.unties(|relation| {
+                    let mut changed = (**relation).clone();
+                    changed.columns.iter_mut().for_each(|column| column.refers.clear());
+                    (!is_gone(&relation.schema)).then_some(changed)
+                });
+            }
+        }
+    }
+
+    fn with_descendants(&self, relations: Vec<Arc<Relation>>) -> HashSet<u32> {
         let catalog = self.resources.catalog;
+        relations.iter().flat_map(|relation| catalog.descent(relation)).map(|relation| relation.oid).collect()
+    }
+
+    /// Relations come to be others, or none: what is of a class by them alone would be of none.
+    fn unties(&mut self, becomes: impl Fn(&Arc<Relation>) -> Option<Relation>) {
+        let catalog = self.resources.catalog;
+        let after = catalog.changed(becomes);
         let mut untied = Vec::new();
         for relation in catalog.relations().filter(|relation| !relation.is_system()) {
-            let family = catalog.family(relation);
-            for column in &relation.columns {
-                let whole = self.resources.column(relation, &column.name);
-                let is_kept = |kind: &(&str, Option<&str>)| {
-                    family.iter().any(|kin| {
-                        let own = self.resources.column_named(&kin.schema, &kin.name, &column.name);
-                        resource::kinds(&own).contains(kind)
-                    })
-                };
-                let is_by_reference = !resource::kinds(&whole).iter().all(is_kept);
-                if is_by_reference && is_untied(relation, &column.name) {
-                    untied.push(Lineage::Copy(whole));
+            let Some(changed) = after.by_oid(relation.oid) else { continue };
+            for column in &changed.columns {
+                let is_same =
+                    catalog.sources(relation, &column.name).len() == after.sources(changed, &column.name).len();
+                if is_same {
+                    continue;
+                }
+                let before = self.resources.column(relation, &column.name);
+                let kept = self.resources.column_by(&after, changed, &column.name);
+                if !resource::kinds(&before).is_subset(&resource::kinds(&kept)) {
+                    untied.push(Lineage::Copy(before));
                 }
             }
         }

@@ -80,8 +80,13 @@ impl Resources<'_> {
     /// A column with its classes: its own, those of the same column in the tables that its table inherits from or that
     /// inherit from it, and those of the columns that foreign keys refer to. Fields of its documents likewise.
     pub(super) fn column(&self, relation: &Arc<Relation>, column: &str) -> Resource {
+        self.column_by(self.catalog, relation, column)
+    }
+
+    /// The same, where the relations are others.
+    pub(super) fn column_by(&self, catalog: &Catalog, relation: &Arc<Relation>, column: &str) -> Resource {
         let mut kinds = Kinds::default();
-        for (source, name) in self.catalog.sources(relation, column) {
+        for (source, name) in catalog.sources(relation, column) {
             self.classify(&source.schema, &source.name, &name, &mut kinds);
         }
         self.column_of(&relation.schema, &relation.name, column, kinds)

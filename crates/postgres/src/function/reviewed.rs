@@ -52,7 +52,7 @@ const RIGHTS: [&str; 34] = [
 ];
 
 /// Counts and times that the server keeps of its own work.
-const STATISTICS: [&str; 68] = [
+const STATISTICS: [&str; 64] = [
     "pg_stat_get_analyze_count",
     "pg_stat_get_archiver",
     "pg_stat_get_autoanalyze_count",
@@ -63,8 +63,6 @@ const STATISTICS: [&str; 68] = [
     "pg_stat_get_bgwriter_requested_checkpoints",
     "pg_stat_get_bgwriter_stat_reset_time",
     "pg_stat_get_bgwriter_timed_checkpoints",
-    "pg_stat_get_blocks_fetched",
-    "pg_stat_get_blocks_hit",
     "pg_stat_get_buf_alloc",
     "pg_stat_get_buf_fsync_backend",
     "pg_stat_get_buf_written_backend",
@@ -74,7 +72,6 @@ const STATISTICS: [&str; 68] = [
     "pg_stat_get_db_blk_read_time",
     "pg_stat_get_db_blk_write_time",
     "pg_stat_get_db_blocks_fetched",
-    "pg_stat_get_db_blocks_hit",
     "pg_stat_get_db_checksum_failures",
     "pg_stat_get_db_checksum_last_failure",
     "pg_stat_get_db_conflict_all",
@@ -92,7 +89,6 @@ const STATISTICS: [&str; 68] = [
     "pg_stat_get_db_sessions_fatal",
     "pg_stat_get_db_sessions_killed",
     "pg_stat_get_db_stat_reset_time",
-    "pg_stat_get_db_temp_files",
     "pg_stat_get_db_tuples_deleted",
     "pg_stat_get_db_tuples_fetched",
     "pg_stat_get_db_tuples_inserted",

@@ -588,8 +588,10 @@ impl PostgresSession {
 
     fn is_bounded(&self, prepared: &Prepared) -> bool {
         let analysis = &prepared.analysis;
-        let look =
-            || analysis.intent.unclear.is_none() && self.known.is_bounded(&analysis.intent.statement, &self.reader());
+        let look = || {
+            analysis.intent.unclear.is_none()
+                && self.known.is_bounded(&analysis.intent.statement, &prepared.declared, &self.reader())
+        };
         *prepared.is_bounded.get_or_init(look)
     }
 

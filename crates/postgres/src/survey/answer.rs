@@ -9,6 +9,9 @@ use foldhash::HashMap;
 use super::question::Topic;
 use crate::catalog::{Catalog, ColumnInfo, FunctionInfo, Making, Parts, Relation, RelationKind, TypeInfo, Writes};
 
+/// How long everything is that the server prints of views and computed columns, in bytes. What is beyond it is not known.
+const PRINTED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// A row that does not have the shape of its answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the answer about {topic:?} is not as expected: {problem}")]
@@ -36,7 +39,8 @@ struct Own {
 #[derive(Debug)]
 struct Definition {
     stamp: Box<str>,
-    text: Arc<str>,
+    /// `None` for one that is too long, or more than is kept.
+    text: Option<Arc<str>>,
 }
 
 impl Kept {
@@ -66,6 +70,7 @@ impl Kept {
     /// What was told anew replaces what was there, and what was not told of holds no more.
     fn renew(&mut self, builder: &mut Builder) {
         let mut told = std::mem::take(&mut builder.definitions);
+        let mut length = 0;
         let stamps = builder.views.iter();
         let definitions = stamps.filter_map(|(view, stamp)| {
             let text = match told.remove(view) {
@@ -73,6 +78,8 @@ impl Kept {
                 None if self.has(*view, stamp, builder) => self.definitions.get(view)?.text.clone(),
                 None => return None,
             };
+            length += text.as_deref().map_or(0, str::len);
+            let text = text.filter(|_| length <= PRINTED_BYTES_MAX);
             Some((*view, Definition { stamp: stamp.clone(), text }))
         });
         self.definitions = definitions.collect();
@@ -129,7 +136,9 @@ pub(super) struct Builder {
     own: Own,
     /// The stamps of the views' definitions.
     views: HashMap<u32, Box<str>>,
-    definitions: HashMap<u32, Arc<str>>,
+    definitions: HashMap<u32, Option<Arc<str>>>,
+    /// How long all that the server prints is, in bytes.
+    printed: usize,
     was_set: bool,
 }
 
@@ -164,12 +173,11 @@ impl Builder {
             }
             Topic::PrintSettings => {}
             Topic::Definitions => {
-                if let Some(text) = row.optional(1)? {
-                    self.definitions.insert(row.number(0)?, text.into());
-                }
+                let text = row.optional(1)?.filter(|text| self.takes(text));
+                self.definitions.insert(row.number(0)?, text.map(Into::into));
             }
             Topic::Expressions => {
-                let expression = row.optional(2)?;
+                let expression = row.optional(2)?.filter(|text| self.takes(text));
                 if let Some(column) = self.column_of(row.number(0)?, row.number(1)?) {
                     column.expression = expression.map(Into::into);
                 }
@@ -200,7 +208,7 @@ impl Builder {
             self.of(*oid).into_iter().for_each(|relation| relation.columns.push(column.clone()));
         }
         for (oid, definition) in &kept.definitions {
-            self.of(*oid).into_iter().for_each(|relation| relation.definition = Some(definition.text.clone()));
+            self.of(*oid).into_iter().for_each(|relation| relation.definition.clone_from(&definition.text));
         }
         self.parts.functions.extend(kept.own.functions.of.iter().cloned());
         self.parts.types.extend(kept.own.types.of.iter().cloned());
@@ -216,6 +224,12 @@ impl Builder {
             relation.columns.sort_by_key(|column| column.number);
         }
         Ok(Catalog::new(self.parts))
+    }
+
+    /// Whether there is room for what the server prints.
+    fn takes(&mut self, text: &str) -> bool {
+        self.printed += text.len();
+        self.printed <= PRINTED_BYTES_MAX
     }
 
     fn of(&mut self, oid: u32) -> Option<&mut Relation> {

@@ -1,7 +1,7 @@
 with locked as materialized (select l.relation from pg_catalog.pg_locks l
     where l.locktype = 'relation' and l.granted and l.mode = 'AccessExclusiveLock')
-select c.oid, pg_catalog.pg_get_viewdef(c.oid)
-  from pg_catalog.pg_class c
+select c.oid, case when pg_catalog.octet_length(t.text) <= 4194304 then t.text end
+  from pg_catalog.pg_class c cross join lateral (select pg_catalog.pg_get_viewdef(c.oid) as text offset 0) t
   where c.oid = any($1::pg_catalog.oid[]) and c.relkind in ('v', 'm')
     and not exists (select from locked k where k.relation = c.oid)
     and not exists (select from locked k
