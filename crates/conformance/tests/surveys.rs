@@ -176,6 +176,31 @@ fn what_cannot_be_printed_hides_nothing_else() -> Result<()> {
     Ok(())
 }
 
+/// Whoever may define things makes a definition as long as he likes of a short text.
+#[test]
+fn a_definition_that_is_too_long_is_not_told() -> Result<()> {
+    let fixture = Fixture::start(Setup { sql: String::new(), ..Setup::default() })?;
+    let name = "s".repeat(63);
+    let list = vec!["'a'"; 40_000].join(",");
+    fixture.truth(&format!(
+        "alter role gatehouse superuser; create schema {name}; create type {name}.{name} as enum ('a'); create table halls (id int); \
+         create view ids as select id from halls"
+    ))?;
+    let mut over = RawClient::connect_to(&fixture.direct(), "shop", &[("application_name", "survey")])?;
+    let view = format!("create view big as select 1 as one where 'a'::{name}.{name} in ({list})\0");
+    over.send(&[frame(b'Q', &[view.as_bytes()])])?;
+    anyhow::ensure!(over.until_ready(1)?.contains("CREATE VIEW"));
+    let mut asked = Postgres::default().survey();
+    for is_first in [true, false] {
+        let (told, words) = survey_in_words(&mut *asked, &mut over)?;
+        assert!(told.contains("FROM public.halls;") && !told.contains("SELECT 1 AS one"), "{told}");
+        // It is not asked for again.
+        let definitions = words.split_once("pg_get_viewdef").context("a question")?.1;
+        assert_eq!(definitions.contains("any('{}'"), !is_first, "{definitions}");
+    }
+    Ok(())
+}
+
 /// One asks, and whoever waited for that takes what was told: the target has one connection more, however many define things.
 #[test]
 fn sessions_share_surveys() -> Result<()> {
