@@ -942,7 +942,8 @@ impl Analyzer<'_> {
         self.unties(|relation| {
             let mut changed = (**relation).clone();
             for column in &mut changed.columns {
-                column.refers.retain(|(to, _)| !of.contains(&relation.oid) && !(cascades && of.contains(to)));
+                let goes = |to: u32| of.contains(&relation.oid) || cascades && of.contains(&to);
+                column.refers.retain(|(to, _)| !goes(*to));
             }
             Some(changed)
         });
