@@ -972,3 +972,44 @@ fn what_is_logged_is_not_told() -> Result<()> {
     }
     Ok(())
 }
+
+/// A column that is masked by its foreign key alone stays so, whoever may drop things.
+#[test]
+fn a_class_is_not_dropped_with_a_key() -> Result<()> {
+    let drops =
+        "permit (principal in Group::\"agents\", action in Action::\"sql:destroy\", resource in Target::\"shop\");";
+    let config = "[classes.person_name]\nmask = \"pseudonym\"\n".into();
+    let fixture = Fixture::start(Setup { policies: format!("{POLICIES}{drops}"), config, ..Setup::default() })?;
+    fixture.truth(
+        "create table names (full_name text primary key); insert into names values ('Ada Lovelace'); \
+         create table r1 (id bigint, who text references names); insert into r1 values (1, 'Ada Lovelace'); \
+         create table mine (id bigint, who text); create table br () inherits (r1, mine); create domain short as text; \
+         alter table names owner to gatehouse; alter table r1 owner to gatehouse; alter table mine owner to gatehouse; \
+         alter table br owner to gatehouse; alter domain short owner to gatehouse",
+    )?;
+    let agent = fixture.task("agent:claude", "10m")?;
+    let said = fixture.psql(&agent, "insert into mine select id, who from r1")?;
+    ensure!(!said.contains("ERROR"), "{said}");
+    for sql in [
+        "drop table br",
+        "drop table r1 cascade",
+        "alter table r1 drop constraint r1_who_fkey",
+        "alter table r1 drop column who",
+        "alter table only r1 drop column who",
+        "alter table names drop constraint names_pkey cascade",
+        "drop table names cascade",
+        "drop domain short cascade",
+    ] {
+        let said = fixture.psql(&agent, sql)?;
+        ensure!(said.contains("ERROR") && said.contains("reveal"), "{sql}: {said}");
+    }
+    for table in ["r1", "mine"] {
+        let said = fixture.psql(&agent, &format!("select id, who from {table}"))?;
+        ensure!(said.starts_with("1|") && !said.contains("Lovelace"), "{said}");
+    }
+    // What takes no class from anybody is dropped.
+    for sql in ["alter table r1 drop column id", "drop domain short"] {
+        ensure!(!fixture.psql(&agent, sql)?.contains("ERROR"), "{sql}");
+    }
+    Ok(())
+}
