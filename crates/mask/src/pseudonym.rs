@@ -314,6 +314,19 @@ mod tests {
         assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), all.len());
     }
 
+    #[test]
+    fn pseudonyms_are_of_hmac_whatever_the_length() {
+        use ::hmac::{Hmac, KeyInit as _, Mac as _};
+        let pseudonyms = pseudonyms(1).of(&class("a"));
+        for length in 0..200 {
+            let value = vec![b'v'; length];
+            let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&[1; 32]).unwrap();
+            mac.update(&[b"a\0", value.as_slice()].concat());
+            let expected: [u8; 32] = mac.finalize().into_bytes().into();
+            assert_eq!(pseudonyms.mac(&value), expected, "{length}");
+        }
+    }
+
     proptest! {
         #[test]
         fn pseudonyms_fit(value in prop::collection::vec(any::<u8>(), 0..40), chars_max in 0_u32..40) {

@@ -670,7 +670,7 @@ impl PostgresSession {
 
 impl Prepared {
     /// It ends a transaction, where deferred constraints and triggers speak of what earlier statements did.
-    pub(super) fn touches_end(&self) -> bool {
+    fn touches_end(&self) -> bool {
         self.analysis.intent.accesses.iter().any(|access| access.action == crate::analysis::action::TRANSACTION)
     }
 }
